@@ -1,0 +1,15 @@
+//! `catalog_state`: one row with the number of the last change, the clock of all changes.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "catalog_state")]
+pub struct Model {
+    /// Always 1.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i32,
+    pub state: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

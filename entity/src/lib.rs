@@ -1,0 +1,16 @@
+//! The catalogue's tables, one module a table, and the enums and times their columns hold.
+//!
+//! Invariant: this crate knows SeaORM and nothing of GraphQL, so that a migration never changes the API by accident.
+
+pub mod catalog_state;
+pub mod connector_event;
+pub mod idempotency_key;
+pub mod personal_connector;
+mod timestamp;
+
+pub use connector_event::EventKind;
+pub use personal_connector::{
+    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
+    ServerType,
+};
+pub use timestamp::Timestamp;

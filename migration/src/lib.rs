@@ -1,0 +1,18 @@
+//! The only authority on the database's schema, for SQLite and PostgreSQL alike.
+//!
+//! Invariant: a migration that was released is never edited; a change of the schema is a new one.
+
+mod m20261122_000001_catalogue;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_catalogue::Migration)]
+    }
+}

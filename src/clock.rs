@@ -1,0 +1,72 @@
+//! Time and new ids.
+//!
+//! Invariant: nothing else in the project asks the system for the time or makes an id.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use entity::Timestamp;
+use ulid::Ulid;
+
+/// Tells the time and makes ids: the system's, or fixed ones for tests.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<Fixed>>);
+
+#[derive(Debug)]
+struct Fixed {
+    micros: AtomicI64,
+    ids: AtomicU64,
+}
+
+impl Clock {
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// Stands still at `at` until it is set, and counts its ids.
+    pub fn fixed(at: Timestamp) -> Self {
+        Self(Some(Arc::new(Fixed {
+            micros: AtomicI64::new(at.0),
+            ids: AtomicU64::new(0),
+        })))
+    }
+
+    /// Moves a fixed clock; the system's takes no orders.
+    pub fn set(&self, at: Timestamp) {
+        if let Some(fixed) = &self.0 {
+            fixed.micros.store(at.0, Ordering::Relaxed);
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is where time is told")]
+            None => chrono::Utc::now().into(),
+            Some(fixed) => Timestamp(fixed.micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// An id for a new connector: `pcon_` and a ULID in lower case.
+    pub fn new_connector_id(&self) -> String {
+        format!("pcon_{}", self.new_ulid().to_string().to_ascii_lowercase())
+    }
+
+    /// An id for a request that brought none.
+    pub fn new_request_id(&self) -> String {
+        self.new_ulid().to_string()
+    }
+
+    fn new_ulid(&self) -> Ulid {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
+            None => Ulid::new(),
+            Some(fixed) => {
+                let count = fixed.ids.fetch_add(1, Ordering::Relaxed);
+                let millis = u64::try_from(self.now().0 / 1000).unwrap_or(0);
+                Ulid::from_parts(millis, u128::from(count))
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Where a row stands in a list, as text that a client gives back.
+//!
+//! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
+//! Shape, as URL-safe base64 without padding: version (1 byte), digest of search, filter and order (8), sort key, id, and a
+//! checksum (4) of all before. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+use super::listing::OrderField;
+
+const VERSION: u8 = 1;
+const MAX_CHARS: usize = 1024;
+
+/// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest([u8; 8]);
+
+/// A row's place: its sort key, and its id for ties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub key: SortKey,
+    pub id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    Name(String),
+    /// Microseconds, for the orders by time.
+    Time(i64),
+    Relevance {
+        tier: i32,
+        name: String,
+    },
+}
+
+/// A position with the text that stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub position: Position,
+    pub text: String,
+}
+
+impl Digest {
+    pub fn of(asked: &impl Serialize) -> Self {
+        let canonical = serde_json::to_vec(asked).unwrap_or_default();
+        Self(head(&canonical))
+    }
+}
+
+impl Cursor {
+    pub fn new(position: Position, digest: &Digest) -> Self {
+        let mut bytes = vec![VERSION];
+        bytes.extend(digest.0);
+        match &position.key {
+            SortKey::Name(name) => put_text(&mut bytes, name),
+            SortKey::Time(micros) => bytes.extend(micros.to_be_bytes()),
+            SortKey::Relevance { tier, name } => {
+                bytes.extend(tier.to_be_bytes());
+                put_text(&mut bytes, name);
+            }
+        }
+        put_text(&mut bytes, &position.id);
+        let checksum: [u8; 4] = head(&bytes);
+        bytes.extend(checksum);
+        Self {
+            position,
+            text: URL_SAFE_NO_PAD.encode(bytes),
+        }
+    }
+
+    /// `BAD_USER_INPUT` names the argument, and tells a broken cursor from one of another list.
+    pub fn parse(argument: &str, text: String, digest: &Digest, field: OrderField) -> Result<Self> {
+        let broken = || {
+            Error::bad_user_input(format!(
+                "{argument} must be a cursor as this list gave it, whole and unchanged"
+            ))
+        };
+        let bytes = Some(&text)
+            .filter(|text| text.len() <= MAX_CHARS)
+            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+            .ok_or_else(broken)?;
+        let (body, checksum) = bytes.split_last_chunk::<4>().ok_or_else(broken)?;
+        if head::<4>(body) != *checksum {
+            return Err(broken());
+        }
+        let mut rest = body;
+        let [version] = take(&mut rest).ok_or_else(broken)?;
+        if version != VERSION {
+            return Err(Error::bad_user_input(format!(
+                "{argument} is a cursor of another version of this service: begin the list again"
+            )));
+        }
+        if take(&mut rest).map(Digest) != Some(*digest) {
+            return Err(Error::bad_user_input(format!(
+                "{argument} is a cursor of another search, filter or order: use it with those it came from"
+            )));
+        }
+        let mut position = || {
+            let key = match field {
+                OrderField::Name => SortKey::Name(take_text(&mut rest)?),
+                OrderField::CreatedAt | OrderField::UpdatedAt => {
+                    SortKey::Time(i64::from_be_bytes(take(&mut rest)?))
+                }
+                OrderField::Relevance => SortKey::Relevance {
+                    tier: i32::from_be_bytes(take(&mut rest)?),
+                    name: take_text(&mut rest)?,
+                },
+            };
+            let id = take_text(&mut rest)?;
+            rest.is_empty().then_some(Position { key, id })
+        };
+        Ok(Self {
+            position: position().ok_or_else(broken)?,
+            text,
+        })
+    }
+}
+
+/// The first bytes of the SHA-256.
+fn head<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let hash = Sha256::digest(bytes);
+    std::array::from_fn(|i| hash[i])
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    // Names' keys and ids are bounded far below.
+    let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    bytes.extend(len.to_be_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+fn take_text(rest: &mut &[u8]) -> Option<String> {
+    let len = usize::from(u16::from_be_bytes(take(rest)?));
+    let (head, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    // A forged NUL would be refused by PostgreSQL.
+    String::from_utf8(head.to_vec())
+        .ok()
+        .filter(|text| !text.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{domain::text, error::Code};
+
+    fn position(tier: i32, name: &str) -> Position {
+        Position {
+            key: SortKey::Relevance {
+                tier,
+                name: text::name_key(name),
+            },
+            id: format!("pcon_{}", "x".repeat(59)),
+        }
+    }
+
+    #[test]
+    fn tells_what_is_wrong() {
+        let (here, there) = (Digest::of(&"here"), Digest::of(&"there"));
+        let text = Cursor::new(position(1, "GitHub"), &here).text;
+        let refusal = |text: &str, digest| {
+            let error =
+                Cursor::parse("after", text.to_owned(), digest, OrderField::Relevance).unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput);
+            error.message
+        };
+        assert!(refusal(&text, &there).contains("another search, filter or order"));
+        for broken in [
+            "",
+            "x",
+            "=",
+            "ü",
+            &text[1..],
+            &text[..text.len() - 1],
+            &text.replace('A', "B"),
+            &"A".repeat(2000),
+        ] {
+            assert!(
+                refusal(broken, &here).contains("whole and unchanged"),
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_fits() {
+        let text = Cursor::new(position(i32::MAX, &"각".repeat(100)), &Digest::of(&())).text;
+        assert!(text.len() <= MAX_CHARS, "{}", text.len());
+    }
+
+    proptest! {
+        #[test]
+        fn comes_back(tier: i32, name in "\\PC{0,100}") {
+            let digest = Digest::of(&"list");
+            let cursor = Cursor::new(position(tier, &name), &digest);
+            prop_assert!(cursor.text.len() <= MAX_CHARS);
+            let parsed = Cursor::parse("after", cursor.text.clone(), &digest, OrderField::Relevance);
+            prop_assert_eq!(parsed.unwrap(), cursor);
+        }
+
+        #[test]
+        fn never_panics(text: String, bytes: Vec<u8>) {
+            let digest = Digest::of(&());
+            for text in [text, URL_SAFE_NO_PAD.encode(bytes)] {
+                let _ = Cursor::parse("after", text, &digest, OrderField::Name);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How names and words compare.
+//!
+//! Invariant: text is folded and split here, once for storing and once for asking, so that every database gives the same
+//! answer.
+
+use indexmap::IndexSet;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Bytes of a folded name that order, uniqueness and cursors go by. A folded name is rarely longer than the name, but
+/// a hundred Hangul syllables fold into 900 bytes, and a cursor has to hold the key.
+const NAME_KEY_BYTES: usize = 600;
+
+/// Characters of a word that the search index holds. PostgreSQL takes words of up to 2 KB.
+const WORD_CHARS: usize = 64;
+
+/// Folds case, accents and compatibility forms: NFKD, marks dropped, lower case.
+///
+/// `fold("Éclair ﬁne") == "eclair fine"`. Folding what is folded changes nothing.
+pub fn fold(text: &str) -> String {
+    let once = text.nfkd().filter(|c| !is_combining_mark(*c));
+    // Lower case can bring marks back (none does in today's Unicode beyond what the filter took, but nothing promises it).
+    once.flat_map(char::to_lowercase)
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        // Lower-casing letter by letter gives one sigma, and so does the final one typed as such.
+        .map(|c| if c == 'ς' { 'σ' } else { c })
+        .collect()
+}
+
+/// The key that a name is ordered and unique by: folded, and at most 600 bytes of it.
+pub fn name_key(name: &str) -> String {
+    let mut key = fold(name);
+    key.truncate(key.floor_char_boundary(NAME_KEY_BYTES));
+    key
+}
+
+/// The words of a text, folded, in order of first appearance and each once.
+///
+/// Splits at everything but letters and digits, and where Unicode sees a word's end (UAX #29): a Han character is a word.
+pub fn words(text: &str) -> IndexSet<String> {
+    fold(text)
+        .split(|c: char| !c.is_alphanumeric())
+        .flat_map(UnicodeSegmentation::unicode_words)
+        .map(|word| word.chars().take(WORD_CHARS).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn folds_case_accents_and_compatibility_forms() {
+        for (text, folded) in [
+            ("Éclair", "eclair"),
+            ("İstanbul", "istanbul"),
+            ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"),
+            ("ὀδυσσεύς", "οδυσσευσ"),
+            ("ﬁne", "fine"),
+            ("Ａ１", "a1"),
+            ("Straße", "straße"),
+        ] {
+            assert_eq!(fold(text), folded, "{text}");
+        }
+    }
+
+    #[test]
+    fn splits_words() {
+        for (text, expected) in [
+            (
+                "io.github.acme/pull_requests-2",
+                &["io", "github", "acme", "pull", "requests", "2"][..],
+            ),
+            ("日本 go go", &["日", "本", "go"]),
+            (" +!? ", &[]),
+        ] {
+            assert_eq!(Vec::from_iter(words(text)), expected);
+        }
+        assert_eq!(words(&"x".repeat(2000))[0].len(), 64);
+    }
+
+    #[test]
+    fn bounds_the_key() {
+        assert_eq!(name_key(&"각".repeat(100)).len(), 600);
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_is_folding_once(text in any::<String>()) {
+            prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+
+        #[test]
+        fn words_are_their_own_words(text in any::<String>()) {
+            for word in words(&text) {
+                prop_assert_eq!(Vec::from_iter(words(&word)), [word]);
+            }
+        }
+    }
+}

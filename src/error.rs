@@ -1,0 +1,126 @@
+//! What goes wrong, and the codes that clients are promised.
+//!
+//! Invariant: codes are made here and nowhere else, and a message never holds a database's or a library's text.
+
+use std::{error::Error as StdError, fmt};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The `extensions.code` of a top-level error. Stable: a code is never renamed or reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A token is needed, or the one sent is bad.
+    Unauthenticated,
+    /// The token lacks a scope.
+    Forbidden,
+    /// An argument of a query is not what was expected.
+    BadUserInput,
+    /// The request is larger than a limit allows.
+    LimitExceeded,
+    /// The answer took longer than the request timeout.
+    Timeout,
+    /// The request is no well-formed GraphQL request.
+    BadRequest,
+    /// The document is no GraphQL.
+    GraphqlParseFailed,
+    /// The document does not fit the schema, or a variable's value its type.
+    GraphqlValidationFailed,
+    /// Something of ours failed; the log has it under the request id.
+    Internal,
+}
+
+impl Code {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::Timeout => "TIMEOUT",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// An error with its code, the message a client may read, and a cause that only the log may.
+#[derive(Debug)]
+pub struct Error {
+    pub code: Code,
+    pub message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    pub fn bad_user_input(message: impl Into<String>) -> Self {
+        Self::new(Code::BadUserInput, message)
+    }
+
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            code: Code::Internal,
+            message: "Something went wrong on our side.".to_owned(),
+            cause: Some(cause.into()),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause
+            .as_deref()
+            .map(|cause| -> &(dyn StdError + 'static) { cause })
+    }
+}
+
+/// The code of a `userErrors` entry. Stable, and open to additions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UserErrorCode {
+    Blank,
+    Invalid,
+    TooLong,
+    Taken,
+    NotFound,
+    Forbidden,
+    Conflict,
+    LimitExceeded,
+}
+
+/// Something wrong with a mutation's input that its user can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserError {
+    pub code: UserErrorCode,
+    /// The input's field, as GraphQL and the published object name it; none when the input as a whole is meant.
+    pub field: Option<&'static str>,
+    pub message: String,
+}
+
+impl UserError {
+    pub fn new(
+        code: UserErrorCode,
+        field: impl Into<Option<&'static str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The personal-connectors service: a catalogue of MCP connectors behind GraphQL.
+//!
+//! `ARCHITECTURE.md` has the map of these rooms and the doors between them.
+
+pub mod clock;
+pub mod domain;
+pub mod error;
