@@ -1,0 +1,144 @@
+//! Connections: one writer and a pool of readers on SQLite, one pool on PostgreSQL.
+//!
+//! Invariant: on SQLite every write goes through the one writer, which begins IMMEDIATE; what it acknowledged survives a
+//! power cut.
+
+use std::{path::Path, str::FromStr, time::Duration};
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    IsolationLevel, SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector,
+    TransactionOptions, TransactionTrait,
+};
+use sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::error::{Error, Result};
+
+/// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
+const MIGRATION_LOCK: i64 = 0x7063_6f6e;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `sqlite://path` or `postgres://…`.
+    pub url: String,
+    /// Connections to PostgreSQL, or readers of the SQLite file.
+    pub connections: u32,
+    /// How long to wait for a connection or for another process's write.
+    pub wait: Duration,
+}
+
+/// A database, open.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub(super) reader: DatabaseConnection,
+    pub(super) writer: DatabaseConnection,
+}
+
+impl Database {
+    /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        if settings.url.starts_with("sqlite:") {
+            Self::open_sqlite(settings).await
+        } else {
+            Self::open_postgres(settings).await
+        }
+        .map_err(Error::internal)
+    }
+
+    async fn open_sqlite(settings: &Settings) -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::from_str(&settings.url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(settings.wait)
+            .disable_statement_logging();
+        if let Some(folder) = options
+            .get_filename()
+            .parent()
+            .filter(|path| *path != Path::new(""))
+        {
+            std::fs::create_dir_all(folder)?;
+        }
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(settings.wait)
+            .connect_with(options.clone())
+            .await?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(settings.wait)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self {
+            reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
+            writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+        })
+    }
+
+    async fn open_postgres(settings: &Settings) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::from_str(&settings.url)?
+            .application_name(env!("CARGO_PKG_NAME"))
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections)
+            .acquire_timeout(settings.wait)
+            .connect_with(options)
+            .await?;
+        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        Ok(Self {
+            reader: pool.clone(),
+            writer: pool,
+        })
+    }
+
+    /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
+    /// that were applied.
+    pub async fn migrate(&self) -> Result<usize> {
+        let migrate = async {
+            let tx = self.begin_write().await?;
+            if tx.get_database_backend() == DbBackend::Postgres {
+                tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                    .await?;
+            }
+            let pending = Migrator::get_pending_migrations(&tx).await?.len();
+            Migrator::up(&tx, None).await?;
+            tx.commit().await?;
+            Ok(pending)
+        };
+        migrate.await.map_err(super::errors::internal)
+    }
+
+    /// Calls `observe` with every statement of connectors' reads from now on.
+    pub fn observe_reads(&mut self, observe: impl Fn(&str) + Send + Sync + 'static) {
+        self.reader
+            .set_metric_callback(move |info| observe(&info.statement.to_string()));
+    }
+
+    pub(super) async fn begin_write(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
+        self.writer
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+    }
+
+    /// Begins a transaction in which every statement sees the same state.
+    pub(super) async fn begin_snapshot(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
+        match self.reader.get_database_backend() {
+            DbBackend::Postgres => {
+                let level = Some(IsolationLevel::RepeatableRead);
+                self.reader
+                    .begin_with_config(level, Some(AccessMode::ReadOnly))
+                    .await
+            }
+            _ => self.reader.begin().await,
+        }
+    }
+}

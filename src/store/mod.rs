@@ -1,0 +1,40 @@
+//! All SQL.
+//!
+//! Invariant: connectors are read through [`Catalog`], whose `visible()` begins every query of them, and written through
+//! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `connect`,
+//! `search` and `errors` only.
+
+mod catalog;
+mod connect;
+mod errors;
+mod filter;
+mod search;
+mod write;
+
+pub use catalog::{Catalog, Hit};
+pub use connect::{Database, Settings};
+pub use errors::taken;
+pub use write::{Actor, Tx, UpdatedAt};
+
+use entity::personal_connector::Model;
+
+use crate::domain::{connector::Availability, viewer::Ownership};
+
+/// Whose a stored connector is.
+pub fn ownership(model: &Model) -> Ownership<'_> {
+    Ownership {
+        r#type: model.r#type,
+        visibility: model.visibility,
+        organization: model.organization_id.as_deref(),
+        created_by: model.created_by.as_deref(),
+    }
+}
+
+/// A stored connector's availability.
+pub fn availability(model: &Model) -> Availability {
+    Availability {
+        status: model.status,
+        message: model.status_message.clone(),
+        replaced_by: model.replaced_by_id.clone(),
+    }
+}

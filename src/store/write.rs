@@ -1,0 +1,370 @@
+//! Changing the catalogue.
+//!
+//! Invariant: one writer at a time. A transaction takes the lock of the one `catalog_state` row first, gives each change the
+//! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
+//! commits' order, without gaps, on both databases.
+
+use entity::{
+    EventKind, Timestamp, catalog_state, connector_event, idempotency_key,
+    personal_connector::{self, Column, Model},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
+
+use crate::{
+    domain::{connector::NameClaim, viewer::Sight},
+    error::{Error, Result, UserError},
+};
+
+use super::{
+    catalog::{by_id, visible},
+    connect::Database,
+    errors::{internal, violation},
+    search,
+};
+
+/// Rows a statement inserts at most: both databases bound a statement's parameters.
+const ROWS_A_STATEMENT: usize = 500;
+
+/// Who makes a change, as its events tell; none for a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    pub user: Option<String>,
+    pub organization: Option<String>,
+}
+
+/// Which `updated_at` a changed row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdatedAt {
+    /// The transaction's moment.
+    Now,
+    /// The one given, which counts as a change of its own.
+    Given,
+}
+
+/// A transaction that changes the catalogue. Dropped without a commit it leaves nothing behind.
+#[derive(Debug)]
+pub struct Tx {
+    tx: DatabaseTransaction,
+    actor: Actor,
+    now: Timestamp,
+    state: i64,
+    events: Vec<connector_event::ActiveModel>,
+}
+
+impl Tx {
+    /// Waits for the writer before, if there is one.
+    pub async fn begin(database: &Database, actor: Actor, now: Timestamp) -> Result<Self> {
+        let begin = async {
+            let tx = database.begin_write().await?;
+            let state = catalog_state::Entity::find_by_id(1)
+                .lock_exclusive()
+                .one(&tx)
+                .await?
+                .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?
+                .state;
+            Ok((tx, state))
+        };
+        let (tx, state) = begin.await.map_err(internal)?;
+        Ok(Self {
+            tx,
+            actor,
+            now,
+            state,
+            events: Vec::new(),
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The connectors of these ids that are in sight.
+    pub async fn get(&self, sight: &Sight, ids: &[String]) -> Result<Vec<Model>> {
+        by_id(sight, ids).all(&self.tx).await.map_err(internal)
+    }
+
+    /// Inserts rows, all or none, and gives them back with their numbers; a user error when a constraint refuses one.
+    pub async fn insert(&mut self, mut rows: Vec<Model>) -> Result<Result<Vec<Model>, UserError>> {
+        for row in &mut rows {
+            row.seq = self.emit(EventKind::Created, None, row, &[]);
+        }
+        for rows in rows.chunks(ROWS_A_STATEMENT) {
+            let models = rows
+                .iter()
+                .cloned()
+                .map(|row| row.into_active_model().reset_all());
+            let inserted = personal_connector::Entity::insert_many(models)
+                .exec_without_returning(&self.tx)
+                .await;
+            if let Err(error) = inserted {
+                return refused(error);
+            }
+            search::insert(&self.tx, rows).await.map_err(internal)?;
+        }
+        Ok(Ok(rows))
+    }
+
+    /// Turns the row `before` into `after`, one revision on. Without a difference nothing is written. A user error when a
+    /// constraint refuses it.
+    pub async fn update(
+        &mut self,
+        before: &Model,
+        mut after: Model,
+        updated_at: UpdatedAt,
+    ) -> Result<Result<Model, UserError>> {
+        let mut fields = changed_fields(before, &after);
+        match updated_at {
+            UpdatedAt::Now if !fields.is_empty() => after.updated_at = self.now,
+            UpdatedAt::Given if before.updated_at != after.updated_at => fields.push("updatedAt"),
+            _ => {}
+        }
+        if fields.is_empty() {
+            return self.keep_book(before, after).await.map(Ok);
+        }
+        after.seq = before.seq;
+        after.revision = before.revision + 1;
+        let updated =
+            personal_connector::Entity::update(after.clone().into_active_model().reset_all())
+                .exec(&self.tx)
+                .await;
+        if let Err(error) = updated {
+            return refused(error);
+        }
+        if search::changed(before, &after) {
+            search::delete(&self.tx, after.seq)
+                .await
+                .map_err(internal)?;
+            search::insert(&self.tx, std::slice::from_ref(&after))
+                .await
+                .map_err(internal)?;
+        }
+        self.emit(EventKind::Updated, Some(before), &after, &fields);
+        Ok(Ok(after))
+    }
+
+    /// Writes what a row's file last brought, which is no change of the connector.
+    async fn keep_book(&self, before: &Model, after: Model) -> Result<Model> {
+        let book = |row: &Model| {
+            (
+                row.source,
+                row.source_hash.clone(),
+                row.source_status.clone(),
+            )
+        };
+        if book(before) == book(&after) {
+            return Ok(before.clone());
+        }
+        let row = personal_connector::ActiveModel {
+            seq: Set(before.seq),
+            source: Set(after.source),
+            source_hash: Set(after.source_hash),
+            source_status: Set(after.source_status),
+            ..Default::default()
+        };
+        row.update(&self.tx).await.map_err(internal)
+    }
+
+    /// Deletes a row; connectors that it replaces lose their replacement, as changes of their own.
+    pub async fn delete(&mut self, row: &Model) -> Result<()> {
+        let referrers = visible(&Sight::Everything)
+            .filter(Column::ReplacedById.eq(&row.id))
+            .order_by_asc(Column::Id)
+            .all(&self.tx)
+            .await
+            .map_err(internal)?;
+        for before in referrers {
+            let after = Model {
+                replaced_by_id: None,
+                source_hash: None,
+                ..before.clone()
+            };
+            self.update(&before, after, UpdatedAt::Now)
+                .await?
+                .map_err(|refused| Error::internal(refused.message))?;
+        }
+        search::delete(&self.tx, row.seq).await.map_err(internal)?;
+        personal_connector::Entity::delete_by_id(row.seq)
+            .exec(&self.tx)
+            .await
+            .map_err(internal)?;
+        self.emit(EventKind::Deleted, Some(row), row, &[]);
+        Ok(())
+    }
+
+    /// The custom connectors whose folded names are among these, and what each lays claim to.
+    pub async fn claims(&self, name_keys: &[String]) -> Result<Vec<(NameClaim, String)>> {
+        let rivals = visible(&Sight::Everything)
+            .filter(Column::Type.eq(entity::ConnectorType::Custom))
+            .filter(Column::NameKey.is_in(name_keys))
+            .all(&self.tx)
+            .await
+            .map_err(internal)?;
+        let claim = |row: Model| {
+            let (organization, creator) =
+                (row.organization_id.as_deref(), row.created_by.as_deref());
+            let claim = NameClaim::new(row.visibility, organization, creator, &row.name_key);
+            (claim, row.id)
+        };
+        Ok(rivals.into_iter().map(claim).collect())
+    }
+
+    /// How many custom connectors a creator has.
+    pub async fn count_created(&self, user: &str, organization: Option<&str>) -> Result<u64> {
+        visible(&Sight::Everything)
+            .filter(Column::CreatedBy.eq(user))
+            .filter(equals(Column::OrganizationId, organization))
+            .count(&self.tx)
+            .await
+            .map_err(internal)
+    }
+
+    /// The connectors whose file was the catalogue's.
+    pub async fn from_catalog(&self) -> Result<Vec<Model>> {
+        visible(&Sight::Everything)
+            .filter(Column::Source.eq(entity::ConnectorSource::Catalog))
+            .all(&self.tx)
+            .await
+            .map_err(internal)
+    }
+
+    /// The official or `aitronos_built` connectors of these connectorIds.
+    pub async fn by_connector_id(&self, connector_ids: &[String]) -> Result<Vec<Model>> {
+        visible(&Sight::Everything)
+            .filter(Column::ConnectorId.is_in(connector_ids))
+            .filter(Column::Type.ne(entity::ConnectorType::Custom))
+            .all(&self.tx)
+            .await
+            .map_err(internal)
+    }
+
+    /// What a creator's key made, when it was used since `since`.
+    pub async fn find_key(
+        &self,
+        (organization, user, key): (&str, &str, &str),
+        since: Timestamp,
+    ) -> Result<Option<idempotency_key::Model>> {
+        let id = (organization.to_owned(), user.to_owned(), key.to_owned());
+        idempotency_key::Entity::find_by_id(id)
+            .filter(idempotency_key::Column::CreatedAt.gt(since))
+            .one(&self.tx)
+            .await
+            .map_err(internal)
+    }
+
+    /// Keeps a key, and forgets all that were last used before `since`.
+    pub async fn keep_key(&self, key: idempotency_key::Model, since: Timestamp) -> Result<()> {
+        let keep = async {
+            idempotency_key::Entity::delete_many()
+                .filter(idempotency_key::Column::CreatedAt.lte(since))
+                .exec(&self.tx)
+                .await?;
+            idempotency_key::Entity::insert(key.into_active_model().reset_all())
+                .exec_without_returning(&self.tx)
+                .await
+        };
+        keep.await.map(drop).map_err(internal)
+    }
+
+    /// Makes it all last; gives the catalogue's state number.
+    pub async fn commit(self) -> Result<i64> {
+        let commit = async {
+            if !self.events.is_empty() {
+                for events in self.events.chunks(ROWS_A_STATEMENT) {
+                    connector_event::Entity::insert_many(events.to_vec())
+                        .exec_without_returning(&self.tx)
+                        .await?;
+                }
+                catalog_state::ActiveModel {
+                    id: Set(1),
+                    state: Set(self.state),
+                }
+                .update(&self.tx)
+                .await?;
+            }
+            self.tx.commit().await
+        };
+        commit.await.map_err(internal)?;
+        Ok(self.state)
+    }
+
+    /// Leaves nothing behind, and waits until that is so.
+    pub async fn rollback(self) -> Result<()> {
+        self.tx.rollback().await.map_err(internal)
+    }
+
+    /// Records a change under the next state number, and gives that.
+    fn emit(
+        &mut self,
+        kind: EventKind,
+        before: Option<&Model>,
+        row: &Model,
+        fields: &[&str],
+    ) -> i64 {
+        self.state += 1;
+        let after = (kind != EventKind::Deleted).then_some(row);
+        self.events.push(connector_event::ActiveModel {
+            number: Set(self.state),
+            kind: Set(kind),
+            personal_connector_id: Set(row.id.clone()),
+            r#type: Set(row.r#type),
+            organization_id: Set(row.organization_id.clone()),
+            changed_fields: Set(serde_json::json!(fields).to_string()),
+            revision: Set(row.revision),
+            actor_id: Set(self.actor.user.clone()),
+            actor_organization_id: Set(self.actor.organization.clone()),
+            occurred_at: Set(self.now),
+            visibility_before: Set(before.map(|row| row.visibility)),
+            visibility_after: Set(after.map(|row| row.visibility)),
+            created_by_before: Set(before.and_then(|row| row.created_by.clone())),
+            created_by_after: Set(after.and_then(|row| row.created_by.clone())),
+            category_before: Set(before.and_then(|row| row.category)),
+            category_after: Set(after.and_then(|row| row.category)),
+            status_before: Set(before.map(|row| row.status)),
+            status_after: Set(after.map(|row| row.status)),
+        });
+        self.state
+    }
+}
+
+fn equals(column: Column, value: Option<&str>) -> sea_orm::sea_query::SimpleExpr {
+    value.map_or_else(|| column.is_null(), |value| column.eq(value))
+}
+
+fn refused<T>(error: DbErr) -> Result<Result<T, UserError>> {
+    violation(&error).map_or_else(|| Err(internal(error)), |user_error| Ok(Err(user_error)))
+}
+
+/// The GraphQL names of the fields that differ; `revision` follows from them.
+fn changed_fields(before: &Model, after: &Model) -> Vec<&'static str> {
+    [
+        ("name", before.name != after.name),
+        ("type", before.r#type != after.r#type),
+        ("connectorId", before.connector_id != after.connector_id),
+        ("description", before.description != after.description),
+        ("iconUrl", before.icon_url != after.icon_url),
+        ("category", before.category != after.category),
+        ("version", before.version != after.version),
+        ("status", before.status != after.status),
+        (
+            "statusMessage",
+            before.status_message != after.status_message,
+        ),
+        ("replacedBy", before.replaced_by_id != after.replaced_by_id),
+        ("serverUrl", before.server_url != after.server_url),
+        ("serverType", before.server_type != after.server_type),
+        ("metadata", before.metadata != after.metadata),
+        ("visibility", before.visibility != after.visibility),
+        (
+            "organizationId",
+            before.organization_id != after.organization_id,
+        ),
+        ("createdBy", before.created_by != after.created_by),
+        ("createdAt", before.created_at != after.created_at),
+    ]
+    .into_iter()
+    .filter_map(|(field, differs)| differs.then_some(field))
+    .collect()
+}
