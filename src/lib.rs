@@ -3,6 +3,8 @@
 //! `ARCHITECTURE.md` has the map of these rooms and the doors between them.
 
 pub mod clock;
+pub mod commands;
 pub mod domain;
 pub mod error;
+pub mod graphql;
 pub mod store;

@@ -1,0 +1,13 @@
+//! The GraphQL schema: types, queries, mutations.
+//!
+//! Invariant: what clients see is written here by hand over the models' values; a change of a table does not change it, and
+//! an enum that drifts apart does not compile. No SQL, no HTTP.
+
+mod context;
+mod mutation;
+mod query;
+mod schema;
+mod types;
+
+pub use context::Request;
+pub use schema::{Schema, schema, sdl};

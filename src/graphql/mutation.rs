@@ -1,0 +1,92 @@
+//! Mutations. Each is a command, run to its end whether or not its client still waits.
+
+use async_graphql::{Context, Object};
+
+use crate::{
+    commands::{self, Outcome},
+    domain::viewer::Viewer,
+    error::{Error, Result},
+};
+
+use super::{
+    Request,
+    types::{
+        CreateCustomConnectorInput, CreateCustomConnectorPayload, DeleteCustomConnectorInput,
+        DeleteCustomConnectorPayload, SetConnectorStatusInput, SetConnectorStatusPayload,
+        UpdateCustomConnectorInput, UpdateCustomConnectorPayload,
+    },
+};
+
+#[derive(Debug)]
+pub struct Mutation;
+
+/// Everything that can be changed. What is wrong with an input is in the payload's `userErrors`.
+#[Object]
+impl Mutation {
+    /// Adds an MCP server of yours. Needs the scope `connectors:write` or `connectors:admin`.
+    async fn create_custom_connector(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The new connector.")] input: CreateCustomConnectorInput,
+    ) -> Result<Option<CreateCustomConnectorPayload>> {
+        run(context, input.into(), |context, viewer, input| async move {
+            commands::create(&context, &viewer, input).await
+        })
+        .await
+    }
+
+    /// Changes a custom connector: your own with the scope `connectors:write`, any of the organization with
+    /// `connectors:admin`. A change of nothing writes nothing.
+    async fn update_custom_connector(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The connector and what to change.")] input: UpdateCustomConnectorInput,
+    ) -> Result<Option<UpdateCustomConnectorPayload>> {
+        run(context, input.into(), |context, viewer, input| async move {
+            commands::update(&context, &viewer, input).await
+        })
+        .await
+    }
+
+    /// Deletes a custom connector: your own with the scope `connectors:write`, any of the organization with
+    /// `connectors:admin`. Connectors that it replaced are left without a replacement.
+    async fn delete_custom_connector(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The connector.")] input: DeleteCustomConnectorInput,
+    ) -> Result<Option<DeleteCustomConnectorPayload>> {
+        run(context, input.into(), |context, viewer, input| async move {
+            commands::delete(&context, &viewer, input).await
+        })
+        .await
+    }
+
+    /// Sets a connector's status, with message and replacement: of custom connectors as they are changed, of official and
+    /// platform-built ones with the scope `catalog:admin`.
+    async fn set_connector_status(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The connector and its new status.")] input: SetConnectorStatusInput,
+    ) -> Result<Option<SetConnectorStatusPayload>> {
+        run(context, input.into(), |context, viewer, input| async move {
+            commands::set_status(&context, &viewer, input).await
+        })
+        .await
+    }
+}
+
+/// Runs a command in a task of its own, which neither a timeout nor a client that hangs up cancels half-way.
+async fn run<I, P, F>(
+    context: &Context<'_>,
+    input: I,
+    command: impl FnOnce(commands::Context, Viewer, I) -> F,
+) -> Result<Option<P>>
+where
+    P: From<Outcome>,
+    F: Future<Output = Result<Outcome>> + Send + 'static,
+{
+    let request = Request::of(context);
+    let command = command(request.commands.clone(), request.viewer.clone(), input);
+    let outcome = tokio::spawn(command).await.map_err(Error::internal)??;
+    Ok(Some(outcome.into()))
+}

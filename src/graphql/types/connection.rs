@@ -1,0 +1,210 @@
+//! A page of connectors, with the list's size and facets.
+
+use async_graphql::{Context, Object, SimpleObject, connection::PageInfo};
+use tokio::sync::OnceCell;
+
+use crate::{
+    domain::{
+        facets::{self, Facets, Group},
+        listing::{End, Listing},
+    },
+    error::Result,
+    graphql::Request,
+    store::Hit,
+};
+
+use super::{
+    connector::PersonalConnector,
+    enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType},
+};
+
+pub(in crate::graphql) struct PersonalConnectorConnection {
+    listing: Listing,
+    nodes: Vec<PersonalConnector>,
+    cursors: Vec<String>,
+    more: bool,
+    /// Whether facets are selected: then the size is made of their counts, in one statement for both.
+    faceted: bool,
+    groups: OnceCell<Vec<Group>>,
+}
+
+impl PersonalConnectorConnection {
+    pub(in crate::graphql) fn new(
+        listing: Listing,
+        hits: Vec<Hit>,
+        more: bool,
+        faceted: bool,
+    ) -> Self {
+        let (models, cursors) = hits
+            .into_iter()
+            .map(|hit| (hit.connector, listing.cursor(hit.position)))
+            .unzip();
+        Self {
+            listing,
+            nodes: PersonalConnector::list(models),
+            cursors,
+            more,
+            faceted,
+            groups: OnceCell::new(),
+        }
+    }
+
+    async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
+        let catalog = &Request::of(context).catalog;
+        self.groups
+            .get_or_try_init(|| catalog.groups(&self.listing))
+            .await
+    }
+}
+
+/// A page of a list of connectors (Relay's Cursor Connections).
+#[Object]
+impl PersonalConnectorConnection {
+    /// The page's connectors, each with its cursor.
+    async fn edges(&self) -> Vec<PersonalConnectorEdge<'_>> {
+        self.nodes
+            .iter()
+            .zip(&self.cursors)
+            .map(|(node, cursor)| PersonalConnectorEdge { node, cursor })
+            .collect()
+    }
+
+    /// The page's connectors.
+    async fn nodes(&self) -> &[PersonalConnector] {
+        &self.nodes
+    }
+
+    /// Where the page stands in the list. Forwards, `hasPreviousPage` is whether `after` was given, and backwards
+    /// `hasNextPage` whether `before` was. On an empty page the cursor that was given stands, to go on from later.
+    async fn page_info(&self) -> PageInfo {
+        let page = &self.listing.page;
+        let text = |cursor: &Option<crate::domain::cursor::Cursor>| {
+            cursor.as_ref().map(|cursor| cursor.text.clone())
+        };
+        let (previous, next) = match page.end {
+            End::First => (page.after.is_some(), self.more),
+            End::Last => (self.more, page.before.is_some()),
+        };
+        PageInfo {
+            has_previous_page: previous,
+            has_next_page: next,
+            start_cursor: self.cursors.first().cloned().or_else(|| text(&page.before)),
+            end_cursor: self.cursors.last().cloned().or_else(|| text(&page.after)),
+        }
+    }
+
+    /// How many connectors the whole list has. Counted only when selected.
+    async fn total_count(&self, context: &Context<'_>) -> Result<u64> {
+        if self.faceted {
+            let groups = self.groups(context).await?;
+            Ok(facets::total(groups, &self.listing.filter))
+        } else {
+            Request::of(context).catalog.total(&self.listing).await
+        }
+    }
+
+    /// How many connectors of the list there are of each category, status, type and server type. Counted only when selected.
+    async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
+        let groups = self.groups(context).await?;
+        Ok(Facets::of(groups, &self.listing.filter).into())
+    }
+}
+
+/// A connector in a list.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
+    /// The connector.
+    node: &'a PersonalConnector,
+    /// Where it stands in the list: opaque, and good only with the same search, filter and order.
+    cursor: &'a str,
+}
+
+/// Counts of a list's connectors by four of their fields: every value in the published order, zeros included, and null for
+/// connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all the rest,
+/// so that they tell what choosing another value would give.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct PersonalConnectorFacets {
+    /// Counts by category.
+    category: Vec<CategoryFacet>,
+    /// Counts by status.
+    status: Vec<StatusFacet>,
+    /// Counts by type.
+    r#type: Vec<TypeFacet>,
+    /// Counts by server type.
+    server_type: Vec<ServerTypeFacet>,
+}
+
+/// How many connectors of a list have a category.
+#[derive(SimpleObject)]
+struct CategoryFacet {
+    /// The category, or null for connectors without one.
+    value: Option<ConnectorCategory>,
+    /// How many there are.
+    count: u64,
+}
+
+/// How many connectors of a list have a status.
+#[derive(SimpleObject)]
+struct StatusFacet {
+    /// The status.
+    value: ConnectorStatus,
+    /// How many there are.
+    count: u64,
+}
+
+/// How many connectors of a list have a type.
+#[derive(SimpleObject)]
+struct TypeFacet {
+    /// The type.
+    value: ConnectorType,
+    /// How many there are.
+    count: u64,
+}
+
+/// How many connectors of a list have a server type.
+#[derive(SimpleObject)]
+struct ServerTypeFacet {
+    /// The server type, or null for connectors without one.
+    value: Option<ServerType>,
+    /// How many there are.
+    count: u64,
+}
+
+impl From<Facets> for PersonalConnectorFacets {
+    fn from(facets: Facets) -> Self {
+        Self {
+            category: facets
+                .category
+                .into_iter()
+                .map(|(value, count)| CategoryFacet {
+                    value: value.map(Into::into),
+                    count,
+                })
+                .collect(),
+            status: facets
+                .status
+                .into_iter()
+                .map(|(value, count)| StatusFacet {
+                    value: value.into(),
+                    count,
+                })
+                .collect(),
+            r#type: facets
+                .r#type
+                .into_iter()
+                .map(|(value, count)| TypeFacet {
+                    value: value.into(),
+                    count,
+                })
+                .collect(),
+            server_type: facets
+                .server_type
+                .into_iter()
+                .map(|(value, count)| ServerTypeFacet {
+                    value: value.map(Into::into),
+                    count,
+                })
+                .collect(),
+        }
+    }
+}

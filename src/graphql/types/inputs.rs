@@ -1,0 +1,277 @@
+//! The schema's input objects, and what they become.
+
+use async_graphql::{ID, InputObject, MaybeUndefined};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    commands,
+    domain::{
+        connector::{Availability, Change, Draft, Patch},
+        listing::{Direction, Filter, OrderField, TimeRange},
+    },
+};
+
+use super::{
+    enums::{
+        ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, OrderDirection,
+        PersonalConnectorOrderField, ServerType,
+    },
+    scalars::{DateTime, Json},
+};
+
+/// What must hold for a connector to be in the list: all of the fields given. A field that is null or left out restricts
+/// nothing; an empty list matches nothing; a single value stands for a list of one. At most 5 levels of `and`, `or` and `not`,
+/// 100 fields, and 100 values in a list.
+#[derive(InputObject)]
+pub(in crate::graphql) struct PersonalConnectorFilter {
+    /// Its id is one of these.
+    id: Option<Vec<ID>>,
+    /// Its type is one of these.
+    r#type: Option<Vec<ConnectorType>>,
+    /// Its category is one of these.
+    category: Option<Vec<ConnectorCategory>>,
+    /// Its status is one of these.
+    status: Option<Vec<ConnectorStatus>>,
+    /// Its server type is one of these.
+    server_type: Option<Vec<ServerType>>,
+    /// Its visibility is one of these.
+    visibility: Option<Vec<ConnectorVisibility>>,
+    /// Its connectorId is one of these.
+    connector_id: Option<Vec<String>>,
+    /// Its creator is one of these, as far as you see creators.
+    created_by: Option<Vec<ID>>,
+    /// It was created in this range.
+    created_at: Option<DateTimeRange>,
+    /// It last changed in this range.
+    updated_at: Option<DateTimeRange>,
+    /// Every one of these filters holds; an empty list holds.
+    and: Option<Vec<PersonalConnectorFilter>>,
+    /// One of these filters holds at least; an empty list does not.
+    or: Option<Vec<PersonalConnectorFilter>>,
+    /// This filter does not hold: its exact complement, connectors without a value included.
+    not: Option<Box<PersonalConnectorFilter>>,
+}
+
+/// A span of time. An end that is null or left out is open.
+#[derive(InputObject)]
+struct DateTimeRange {
+    /// From this moment on.
+    gte: Option<DateTime>,
+    /// Before this moment.
+    lt: Option<DateTime>,
+}
+
+/// How to order a list of connectors.
+#[derive(InputObject)]
+pub(in crate::graphql) struct PersonalConnectorOrder {
+    /// What to order by.
+    field: PersonalConnectorOrderField,
+    /// Ascending or descending; each field has a natural one.
+    direction: Option<OrderDirection>,
+}
+
+/// A new custom connector.
+#[derive(InputObject)]
+pub(in crate::graphql) struct CreateCustomConnectorInput {
+    /// Its name: 1 to 100 characters after trimming, unlike (without regard to case and accents) other connectors' of the
+    /// organization, or of yours if it is PRIVATE.
+    name: String,
+    /// What it does. Up to 2,000 characters.
+    description: Option<String>,
+    /// The https address of its icon. Up to 2,048 characters.
+    icon_url: Option<String>,
+    /// What it is for.
+    #[graphql(default_with = "Some(ConnectorCategory::Custom)")]
+    category: Option<ConnectorCategory>,
+    /// Its version, by semantic versioning.
+    version: Option<String>,
+    /// The address of its MCP server: http(s), and ws(s) too for WEBSOCKET, without credentials. Required unless the server
+    /// type is STDIO, which has none.
+    server_url: Option<String>,
+    /// How its MCP server is spoken to.
+    #[graphql(default_with = "Some(ServerType::Http)")]
+    server_type: Option<ServerType>,
+    /// More about it: a JSON object, up to 16 KiB and 16 levels deep.
+    metadata: Option<Json>,
+    /// Who shall see it. Only administrators of the organization make connectors PUBLIC.
+    #[graphql(default_with = "ConnectorVisibility::Private")]
+    visibility: ConnectorVisibility,
+    /// Makes a retry safe: within 24 hours the same key with the same input gives the connector that it made. 1 to 255
+    /// characters of your choice.
+    idempotency_key: Option<String>,
+    /// Only check the input: nothing is written and no key is used. Success is no connector and no errors.
+    #[graphql(default = false)]
+    validate_only: bool,
+}
+
+/// A change of a custom connector. A field that is left out stays as it is; null clears one that may be empty.
+#[derive(InputObject)]
+pub(in crate::graphql) struct UpdateCustomConnectorInput {
+    /// The connector to change.
+    id: ID,
+    /// Its name, as on create. Not null.
+    name: MaybeUndefined<String>,
+    /// What it does. Up to 2,000 characters.
+    description: MaybeUndefined<String>,
+    /// The https address of its icon. Up to 2,048 characters.
+    icon_url: MaybeUndefined<String>,
+    /// What it is for.
+    category: MaybeUndefined<ConnectorCategory>,
+    /// Its version, by semantic versioning.
+    version: MaybeUndefined<String>,
+    /// The address of its MCP server, as on create. Only administrators change that of a PUBLIC connector.
+    server_url: MaybeUndefined<String>,
+    /// How its MCP server is spoken to.
+    server_type: MaybeUndefined<ServerType>,
+    /// More about it: a JSON object that takes the place of the present one as a whole.
+    metadata: MaybeUndefined<Json>,
+    /// Who shall see it. Only administrators of the organization make connectors PUBLIC. Not null.
+    visibility: MaybeUndefined<ConnectorVisibility>,
+    /// Change it only if it is at this revision; otherwise CONFLICT, with the connector as it now is.
+    expected_revision: Option<i64>,
+    /// Only check the input: nothing is written. Success is no connector and no errors.
+    #[graphql(default = false)]
+    validate_only: bool,
+}
+
+/// A custom connector to delete.
+#[derive(InputObject)]
+pub(in crate::graphql) struct DeleteCustomConnectorInput {
+    /// The connector to delete.
+    id: ID,
+    /// Delete it only if it is at this revision; otherwise CONFLICT, with the connector as it now is.
+    expected_revision: Option<i64>,
+}
+
+/// A connector's new status. Message and replacement are set as given, or cleared.
+#[derive(InputObject)]
+pub(in crate::graphql) struct SetConnectorStatusInput {
+    /// The connector.
+    id: ID,
+    /// Its new status.
+    status: ConnectorStatus,
+    /// What its users should know. Up to 1,000 characters.
+    status_message: Option<String>,
+    /// What to use instead, with DEPRECATED only: a connector that you see, and from which no replacement leads back.
+    replaced_by_id: Option<ID>,
+    /// Change it only if it is at this revision; otherwise CONFLICT, with the connector as it now is.
+    expected_revision: Option<i64>,
+}
+
+impl From<PersonalConnectorFilter> for Filter {
+    fn from(filter: PersonalConnectorFilter) -> Self {
+        fn list<T: Into<U>, U>(list: Option<Vec<T>>) -> Option<Vec<U>> {
+            list.map(|list| list.into_iter().map(Into::into).collect())
+        }
+        fn ids(list: Option<Vec<ID>>) -> Option<Vec<String>> {
+            list.map(|list| list.into_iter().map(|id| id.0).collect())
+        }
+        Self {
+            id: ids(filter.id),
+            r#type: list(filter.r#type),
+            category: list(filter.category),
+            status: list(filter.status),
+            server_type: list(filter.server_type),
+            visibility: list(filter.visibility),
+            connector_id: filter.connector_id,
+            created_by: ids(filter.created_by),
+            created_at: filter.created_at.map(Into::into),
+            updated_at: filter.updated_at.map(Into::into),
+            and: list(filter.and),
+            or: list(filter.or),
+            not: filter.not.map(|filter| Box::new((*filter).into())),
+        }
+    }
+}
+
+impl From<DateTimeRange> for TimeRange {
+    fn from(range: DateTimeRange) -> Self {
+        Self {
+            gte: range.gte.map(|time| time.0),
+            lt: range.lt.map(|time| time.0),
+        }
+    }
+}
+
+impl From<PersonalConnectorOrder> for (OrderField, Option<Direction>) {
+    fn from(order: PersonalConnectorOrder) -> Self {
+        (order.field.into(), order.direction.map(Into::into))
+    }
+}
+
+impl From<CreateCustomConnectorInput> for commands::Create {
+    fn from(input: CreateCustomConnectorInput) -> Self {
+        let draft = Draft {
+            name: input.name,
+            description: input.description,
+            icon_url: input.icon_url,
+            category: input.category.map(Into::into),
+            version: input.version,
+            server_url: input.server_url,
+            server_type: input.server_type.map(Into::into),
+            metadata: input.metadata.map(|json| json.0),
+        };
+        let visibility = input.visibility.into();
+        let idempotency = input.idempotency_key.map(|key| commands::Idempotency {
+            key,
+            input_hash: format!("{:x}", Sha256::digest(format!("{draft:?} {visibility:?}"))),
+        });
+        Self {
+            draft,
+            visibility,
+            validate_only: input.validate_only,
+            idempotency,
+        }
+    }
+}
+
+impl From<UpdateCustomConnectorInput> for commands::Update {
+    fn from(input: UpdateCustomConnectorInput) -> Self {
+        fn patch<T, U>(value: MaybeUndefined<T>, into: impl FnOnce(T) -> U) -> Patch<U> {
+            match value {
+                MaybeUndefined::Undefined => Patch::Keep,
+                MaybeUndefined::Null => Patch::Clear,
+                MaybeUndefined::Value(value) => Patch::Set(into(value)),
+            }
+        }
+        Self {
+            id: input.id.0,
+            change: Change {
+                name: patch(input.name, |name| name),
+                description: patch(input.description, |description| description),
+                icon_url: patch(input.icon_url, |url| url),
+                category: patch(input.category, Into::into),
+                version: patch(input.version, |version| version),
+                server_url: patch(input.server_url, |url| url),
+                server_type: patch(input.server_type, Into::into),
+                metadata: patch(input.metadata, |json| json.0),
+                visibility: patch(input.visibility, Into::into),
+            },
+            expected_revision: input.expected_revision,
+            validate_only: input.validate_only,
+        }
+    }
+}
+
+impl From<DeleteCustomConnectorInput> for commands::Delete {
+    fn from(input: DeleteCustomConnectorInput) -> Self {
+        Self {
+            id: input.id.0,
+            expected_revision: input.expected_revision,
+        }
+    }
+}
+
+impl From<SetConnectorStatusInput> for commands::SetStatus {
+    fn from(input: SetConnectorStatusInput) -> Self {
+        Self {
+            id: input.id.0,
+            availability: Availability {
+                status: input.status.into(),
+                message: input.status_message,
+                replaced_by: input.replaced_by_id.map(|id| id.0),
+            },
+            expected_revision: input.expected_revision,
+        }
+    }
+}

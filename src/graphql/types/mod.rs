@@ -1,0 +1,21 @@
+//! The schema's types.
+
+mod connection;
+mod connector;
+mod enums;
+mod inputs;
+mod payloads;
+mod scalars;
+mod viewer;
+
+pub(super) use connection::PersonalConnectorConnection;
+pub(super) use connector::{Node, PersonalConnector};
+pub(super) use inputs::{
+    CreateCustomConnectorInput, DeleteCustomConnectorInput, PersonalConnectorFilter,
+    PersonalConnectorOrder, SetConnectorStatusInput, UpdateCustomConnectorInput,
+};
+pub(super) use payloads::{
+    CreateCustomConnectorPayload, DeleteCustomConnectorPayload, SetConnectorStatusPayload,
+    UpdateCustomConnectorPayload,
+};
+pub(super) use viewer::ViewerObject;

@@ -1,0 +1,80 @@
+//! The schema's scalars.
+
+use async_graphql::{InputValueError, InputValueResult, Name, Scalar, ScalarType, Value};
+use chrono::{DateTime as ChronoDateTime, Utc};
+use entity::Timestamp;
+
+use crate::domain::fields::RAW_JSON_MARKER;
+
+/// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
+/// offset.
+#[derive(Clone, Copy)]
+pub(in crate::graphql) struct DateTime(pub(in crate::graphql) Timestamp);
+
+#[Scalar(
+    name = "DateTime",
+    specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html"
+)]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        if let Value::String(text) = &value
+            && let Ok(time) = ChronoDateTime::parse_from_rfc3339(text)
+        {
+            let time = time.with_timezone(&Utc);
+            let micros = Timestamp::from(time);
+            if ChronoDateTime::<Utc>::from(micros) == time {
+                return Ok(Self(micros));
+            }
+        }
+        Err(InputValueError::custom(
+            "expected RFC 3339 text with at most six digits of fraction, such as 2025-01-01T00:00:00Z",
+        ))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// A URL as the text it was given as.
+#[derive(Clone)]
+pub(in crate::graphql) struct Url(pub(in crate::graphql) String);
+
+#[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
+impl ScalarType for Url {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            value => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+/// Any JSON value. An object's keys stay in their order and numbers keep all their digits.
+#[derive(Clone)]
+pub(in crate::graphql) struct Json(pub(in crate::graphql) String);
+
+#[Scalar(
+    name = "JSON",
+    specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259"
+)]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        serde_json::to_string(&value)
+            .map(Self)
+            .map_err(InputValueError::custom)
+    }
+
+    fn to_value(&self) -> Value {
+        // Written into the answer as it is.
+        Value::Object(
+            [(Name::new(RAW_JSON_MARKER), Value::String(self.0.clone()))]
+                .into_iter()
+                .collect(),
+        )
+    }
+}
