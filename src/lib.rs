@@ -2,9 +2,13 @@
 //!
 //! `ARCHITECTURE.md` has the map of these rooms and the doors between them.
 
+pub mod app;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod domain;
 pub mod error;
 pub mod graphql;
+pub mod http;
+pub mod interchange;
 pub mod store;

@@ -1,0 +1,63 @@
+//! From the configuration to what runs.
+
+use anyhow::Context;
+use axum::Router;
+
+use crate::{
+    clock::Clock,
+    commands,
+    config::Serve,
+    graphql,
+    http::{
+        self, Routes,
+        auth::{Authenticator, TokenRules},
+    },
+    interchange,
+    store::{Database, Settings},
+};
+
+/// Opens and migrates the database, loads the catalogue, and gives the router that serves it.
+pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Router> {
+    // First what costs nothing to refuse.
+    let rules = config.token_rules()?;
+    let database = open(&config.database.settings()?).await?;
+    router(config, rules, database, clock).await
+}
+
+/// Loads the catalogue into an open database, and gives the router that serves it.
+pub async fn router(
+    config: &Serve,
+    rules: TokenRules,
+    database: Database,
+    clock: Clock,
+) -> anyhow::Result<Router> {
+    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
+    let authenticator = Authenticator::new(rules, clock.clone()).await?;
+    Ok(http::router(Routes {
+        schema: graphql::schema(),
+        authenticator,
+        commands: commands::Context {
+            database,
+            clock: clock.clone(),
+            quota: config.limits.max_per_user,
+        },
+        clock,
+        max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
+        request_timeout: config.limits.request_timeout,
+    }))
+}
+
+/// Opens the database and brings its schema up to date.
+pub async fn open(settings: &Settings) -> anyhow::Result<Database> {
+    let database = Database::open(settings)
+        .await
+        .context("the database cannot be opened")?;
+    let applied = database
+        .migrate()
+        .await
+        .context("the database cannot be migrated")?;
+    if applied > 0 {
+        tracing::info!(applied, "migrated the database");
+    }
+    Ok(database)
+}

@@ -1,0 +1,409 @@
+//! The command line and the environment, checked once at the start.
+//!
+//! Invariant: nothing else reads the environment, and no secret is ever printed.
+
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the flags' descriptions are plain text for a terminal"
+)]
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand};
+use entity::ConnectorVisibility;
+use serde::de::{IntoDeserializer, value::Error as ValueError};
+use url::Url;
+
+use crate::{
+    domain::fields,
+    http::auth::{KeySource, Secret, TokenRules},
+    store,
+};
+
+mod secret;
+
+/// A catalogue of MCP personal connectors behind GraphQL.
+///
+/// Every flag can be given in the environment too; a flag counts more. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the catalogue over HTTP; brings the database's schema up to date first
+    Serve(Serve),
+    /// Bring the database's schema up to date, and end
+    Migrate(Database),
+    /// Load connectors from files: published objects or MCP registry servers
+    Import(Import),
+    /// Write connectors as published JSON objects, a line each
+    Export(Export),
+    /// Make a bearer token with the secret, and write it to standard output
+    Token(Token),
+    /// Write the GraphQL schema to standard output
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct Database {
+    /// Where the catalogue is kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. DATABASE_URL counts too
+    #[arg(
+        long,
+        env = "CONNECTORS_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    database_url: Option<String>,
+
+    /// Connections to PostgreSQL, or readers of the SQLite file
+    #[arg(
+        long,
+        env = "CONNECTORS_DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(2..=1000)
+    )]
+    database_connections: u32,
+
+    /// How long to wait for a connection, or for another process's write
+    #[arg(
+        long,
+        env = "CONNECTORS_DATABASE_WAIT",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = duration
+    )]
+    database_wait: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on
+    #[arg(
+        long,
+        env = "CONNECTORS_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub database: Database,
+
+    /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
+    #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Whether the public part of the catalogue is read without a token
+    #[arg(
+        long,
+        env = "CONNECTORS_ANONYMOUS_READ",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    anonymous_read: bool,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+#[derive(Debug, Args)]
+pub struct Tokens {
+    /// Secret of at least 32 bytes that tokens are signed with (HS256). By default one is made and kept beside the SQLite
+    /// database
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        conflicts_with = "jwks"
+    )]
+    jwt_secret: Option<String>,
+
+    /// JWKS file or http(s) URL with the public keys of tokens (RS256, ES256, EdDSA); needs an issuer and an audience
+    #[arg(
+        long,
+        env = "CONNECTORS_JWKS",
+        value_name = "FILE|URL",
+        requires = "jwt_issuer",
+        requires = "jwt_audience"
+    )]
+    jwks: Option<String>,
+
+    /// Issuer (`iss`) that tokens must have
+    #[arg(long, env = "CONNECTORS_JWT_ISSUER", value_name = "ISSUER")]
+    jwt_issuer: Option<String>,
+
+    /// Audience (`aud`) that tokens must have
+    #[arg(long, env = "CONNECTORS_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    jwt_audience: Option<String>,
+
+    /// Claim of tokens that has the user's organization
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_ORGANIZATION_CLAIM",
+        value_name = "CLAIM",
+        default_value = "org",
+        value_parser = claim
+    )]
+    jwt_organization_claim: String,
+
+    /// Organization of tokens that name none
+    #[arg(
+        long,
+        env = "CONNECTORS_DEFAULT_ORGANIZATION",
+        value_name = "ORGANIZATION",
+        value_parser = principal
+    )]
+    default_organization: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// Custom connectors that one user may have
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_PER_USER",
+        value_name = "N",
+        default_value_t = 100
+    )]
+    pub max_per_user: u64,
+
+    /// Largest body of a request, in bytes
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_BODY_BYTES",
+        value_name = "BYTES",
+        default_value_t = 1024 * 1024,
+        value_parser = clap::value_parser!(u64).range(1024..=1024 * 1024 * 1024)
+    )]
+    pub max_body_bytes: u64,
+
+    /// Longest time to answer a request
+    #[arg(
+        long,
+        env = "CONNECTORS_REQUEST_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration
+    )]
+    pub request_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// What is logged: a level, or levels by module as tracing-subscriber reads them
+    #[arg(
+        long,
+        env = "CONNECTORS_LOG",
+        value_name = "FILTER",
+        default_value = "info",
+        value_parser = log_filter
+    )]
+    pub log: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Files of published objects or registry servers: one, an array, a registry page, or a line each; `-` or none is
+    /// standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Organization of custom connectors that name none
+    #[arg(
+        long,
+        env = "CONNECTORS_DEFAULT_ORGANIZATION",
+        value_name = "ORGANIZATION",
+        value_parser = principal
+    )]
+    pub organization: Option<String>,
+
+    /// Visibility of custom connectors that name none: private, organization or public
+    #[arg(long, value_name = "VISIBILITY", default_value = "organization", value_parser = visibility)]
+    pub visibility: ConnectorVisibility,
+
+    /// Check everything and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Only custom connectors of this organization (and the official and platform-built ones)
+    #[arg(
+        long,
+        env = "CONNECTORS_DEFAULT_ORGANIZATION",
+        value_name = "ORGANIZATION",
+        value_parser = principal
+    )]
+    pub organization: Option<String>,
+
+    /// Only custom connectors of these visibilities, given one by one: private, organization, public. By default all but
+    /// private
+    #[arg(long, value_name = "VISIBILITY", value_parser = visibility)]
+    pub visibility: Vec<ConnectorVisibility>,
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub database: Database,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Id of the user
+    #[arg(long, value_name = "USER", value_parser = principal)]
+    pub user: String,
+
+    /// Organization of the user
+    #[arg(long, value_name = "ORGANIZATION", value_parser = principal)]
+    pub organization: Option<String>,
+
+    /// Scopes, separated by spaces or given one by one: connectors:write, connectors:admin, catalog:admin
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Vec<String>,
+
+    /// How long the token is good for
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub expires_in: Duration,
+}
+
+const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
+
+impl Database {
+    pub fn settings(&self) -> anyhow::Result<store::Settings> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where the environment is read"
+        )]
+        let fallback = || {
+            std::env::var("DATABASE_URL")
+                .ok()
+                .filter(|url| !url.is_empty())
+        };
+        let url = self.database_url.clone().or_else(fallback);
+        let url = url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+        check_database_url(&url)?;
+        Ok(store::Settings {
+            url,
+            connections: self.database_connections,
+            wait: self.database_wait,
+        })
+    }
+}
+
+impl Tokens {
+    /// The rules that tokens are read by. Makes and keeps a secret where none is configured and the database is SQLite's.
+    pub fn rules(
+        &self,
+        database: &store::Settings,
+        anonymous_read: bool,
+    ) -> anyhow::Result<TokenRules> {
+        let keys = match (&self.jwt_secret, &self.jwks) {
+            (Some(secret), _) => {
+                KeySource::Secret(Secret::new(secret.as_bytes()).context("--jwt-secret")?)
+            }
+            (None, Some(jwks)) => match Url::parse(jwks) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => KeySource::JwksUrl(url),
+                _ => KeySource::JwksFile(jwks.into()),
+            },
+            (None, None) => KeySource::Secret(secret::beside(database)?),
+        };
+        Ok(TokenRules {
+            keys,
+            issuer: self.jwt_issuer.clone(),
+            audience: self.jwt_audience.clone(),
+            organization_claim: self.jwt_organization_claim.clone(),
+            default_organization: self.default_organization.clone(),
+            anonymous_read,
+        })
+    }
+
+    /// Whether tokens can be made here.
+    pub fn can_mint(&self) -> bool {
+        self.jwks.is_none()
+    }
+}
+
+impl Serve {
+    pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
+        self.tokens
+            .rules(&self.database.settings()?, self.anonymous_read)
+    }
+}
+
+/// Not by the parser of flags, which prints what it refuses: a URL may hold a password.
+fn check_database_url(url: &str) -> anyhow::Result<()> {
+    match url
+        .strip_prefix("sqlite:")
+        .map(|path| path.trim_start_matches('/'))
+    {
+        // Writer and readers would each have a memory of their own.
+        Some(path) => ensure!(
+            !path.is_empty() && !path.contains(":memory:"),
+            "--database-url: expected the path of a file after sqlite://"
+        ),
+        None => ensure!(
+            url.starts_with("postgres://") || url.starts_with("postgresql://"),
+            "--database-url: expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+        ),
+    }
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a time such as 500ms, 10s or 1h".to_owned())
+}
+
+fn claim(text: &str) -> Result<String, String> {
+    let registered = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
+    if text.is_empty() || registered.contains(&text) {
+        return Err("expected the name of a claim with no meaning of its own".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn principal(text: &str) -> Result<String, String> {
+    fields::principal("it", text).map_err(|error| error.message)
+}
+
+fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
+    serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
+        .map_err(|_| "expected private, organization or public".to_owned())
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    text.parse::<tracing_subscriber::EnvFilter>()
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("expected a level or module=level,…: {error}"))
+}

@@ -1,0 +1,343 @@
+//! What becomes of a header: who called, or why that cannot be told.
+
+use super::*;
+
+#[tokio::test]
+async fn a_minted_token_is_its_user() {
+    let clock = clock();
+    let rules = rules(KeySource::Secret(secret()));
+    let ann = User {
+        id: "ann".to_owned(),
+        organization: Some("acme".to_owned()),
+        scopes: BTreeSet::from(["connectors:write".to_owned(), "openid".to_owned()]),
+    };
+    let token = mint(&secret(), &rules, &ann, Duration::from_mins(1), &clock).unwrap();
+    let authenticator = Authenticator::new(rules, clock.clone()).await.unwrap();
+    let verified = authenticator.viewer(&bearer(&token)).await.unwrap();
+    assert_eq!(verified.viewer, Viewer::User(ann));
+    assert_eq!(verified.expires_at, Some(at(NOW + 60)));
+    clock.set(at(NOW + 60));
+    assert_eq!(ask(&authenticator, &token).await, Err(Refusal::Expired));
+}
+
+#[tokio::test]
+async fn authorization_headers() {
+    use Refusal::{Header, Malformed, Scheme, TooLong};
+    let authenticator = with_secret().await;
+    let token = Signer::hs256().token();
+    let ann = format!("Bearer {token}");
+    for (values, expected) in [
+        (vec![ann.clone()], Ok(())),
+        (vec![format!("bEARER   {token}")], Ok(())),
+        (vec![ann.clone(), ann.clone()], Err(Header)),
+        (vec![format!("Bearer {token}, Bearer {token}")], Err(Header)),
+        (vec![format!("Bearer {token} {token}")], Err(Header)),
+        (vec![String::new()], Err(Scheme)),
+        (vec!["Bearer".to_owned()], Err(Header)),
+        (vec!["Bearer  ".to_owned()], Err(Header)),
+        (vec!["Bearer ä".to_owned()], Err(Header)),
+        (vec!["Basic YW5uOmFubg==".to_owned()], Err(Scheme)),
+        (vec![token.clone()], Err(Scheme)),
+        (vec!["Bearer x".to_owned()], Err(Malformed)),
+        (vec!["Bearer x.y".to_owned()], Err(Malformed)),
+        (vec![format!("{ann}.x")], Err(Malformed)),
+        (vec![format!("Bearer {}", "x".repeat(8192))], Err(Malformed)),
+        (vec![format!("Bearer {}", "x".repeat(8193))], Err(TooLong)),
+    ] {
+        let mut headers = HeaderMap::new();
+        for value in &values {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            headers.append(header::AUTHORIZATION, value);
+        }
+        let viewer = authenticator.viewer(&headers).await;
+        assert_eq!(viewer.map(drop), expected, "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token() {
+    let mut rules = rules(KeySource::Secret(secret()));
+    let authenticator = Authenticator::new(rules.clone(), clock()).await.unwrap();
+    let anonymous = Verified {
+        viewer: Viewer::Anonymous,
+        expires_at: None,
+    };
+    assert_eq!(authenticator.viewer(&HeaderMap::new()).await, Ok(anonymous));
+
+    rules.anonymous_read = false;
+    let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+    let refused = authenticator.viewer(&HeaderMap::new()).await;
+    assert_eq!(refused, Err(Refusal::Missing));
+}
+
+#[tokio::test]
+async fn claims_are_checked() {
+    use Refusal::{Audience, Expired, Issuer, NotYet, NumericDate, Organization, Scope, Subject};
+    let long = "ü".repeat(255);
+    let too_long = "ü".repeat(256);
+    let authenticator = with_secret().await;
+    for (changes, expected) in [
+        (json!({}), Ok(())),
+        // exp: to the moment.
+        (json!({"exp": null}), Err(NumericDate)),
+        (json!({"exp": "1735689601"}), Err(NumericDate)),
+        (json!({"exp": true}), Err(NumericDate)),
+        (json!({"exp": NOW + 1}), Ok(())),
+        (json!({"exp": NOW}), Err(Expired)),
+        (json!({"exp": 1_735_689_600.5}), Ok(())),
+        (json!({"exp": 1_735_689_599.5}), Err(Expired)),
+        (json!({"exp": -1}), Err(Expired)),
+        (json!({"exp": i64::MIN}), Err(Expired)),
+        (json!({"exp": -1e300}), Err(Expired)),
+        (json!({"exp": u64::MAX}), Ok(())),
+        (json!({"exp": 1e300}), Ok(())),
+        // nbf and iat: five seconds of skew.
+        (json!({"nbf": NOW + 5}), Ok(())),
+        (json!({"nbf": NOW + 6}), Err(NotYet)),
+        (json!({"nbf": 1e300}), Err(NotYet)),
+        (json!({"nbf": -1e300}), Ok(())),
+        (json!({"nbf": "0"}), Err(NumericDate)),
+        (json!({"iat": NOW + 5}), Ok(())),
+        (json!({"iat": 1_735_689_605.5}), Err(NotYet)),
+        (json!({"iat": [0]}), Err(NumericDate)),
+        (json!({"iss": null}), Err(Issuer)),
+        (json!({"iss": "https://issuer.example/"}), Err(Issuer)),
+        (json!({"iss": ["https://issuer.example"]}), Err(Issuer)),
+        (json!({"aud": null}), Err(Audience)),
+        (json!({"aud": "Connectors"}), Err(Audience)),
+        (json!({"aud": []}), Err(Audience)),
+        (json!({"aud": ["other", "connectors"]}), Ok(())),
+        (json!({"aud": {"connectors": true}}), Err(Audience)),
+        (json!({"sub": null}), Err(Subject)),
+        (json!({"sub": ""}), Err(Subject)),
+        (json!({"sub": 7}), Err(Subject)),
+        (json!({"sub": "a\u{0}b"}), Err(Subject)),
+        (json!({"sub": long}), Ok(())),
+        (json!({"sub": too_long}), Err(Subject)),
+        (json!({"org_id": ""}), Err(Organization)),
+        (json!({"org_id": 7}), Err(Organization)),
+        (json!({"org_id": ["acme"]}), Err(Organization)),
+        (json!({"org_id": too_long}), Err(Organization)),
+        (json!({"org_id": "a\nb"}), Err(Organization)),
+        (json!({"scope": 7}), Err(Scope)),
+        (json!({"scope": {"a": "b"}}), Err(Scope)),
+        (json!({"scope": ["a", 7]}), Err(Scope)),
+    ] {
+        let signer = Signer::hs256();
+        let token = signer.sign(&signer.header(), &claims(&changes));
+        let user = ask(&authenticator, &token).await;
+        assert_eq!(user.map(drop), expected, "{changes}");
+    }
+    for payload in ["[]", "7", "{", r#"{"exp":1e999}"#] {
+        let token = Signer::hs256().sign_text(r#"{"alg":"HS256"}"#, payload);
+        let user = ask(&authenticator, &token).await;
+        assert_eq!(user, Err(Refusal::Claims), "{payload}");
+    }
+    // Of two claims of the same name the last one counts, and counts alone.
+    let twice = claims(&json!({})).to_string().replace('{', r#"{"exp":0,"#);
+    let token = Signer::hs256().sign_text(r#"{"alg":"none","alg":"HS256"}"#, &twice);
+    assert!(ask(&authenticator, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn claims_that_are_not_asked_for_are_not_checked() {
+    let mut rules = rules(KeySource::Secret(secret()));
+    rules.issuer = None;
+    rules.audience = None;
+    let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+    let signer = Signer::hs256();
+    let token = signer.sign(
+        &signer.header(),
+        &claims(&json!({"iss": "another", "aud": null})),
+    );
+    assert!(ask(&authenticator, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn organizations_and_scopes() {
+    let signer = Signer::hs256();
+    for (default, changes, organization, scopes) in [
+        (None, json!({}), None, vec![]),
+        (Some("home"), json!({}), Some("home"), vec![]),
+        (
+            Some("home"),
+            json!({"org_id": "acme"}),
+            Some("acme"),
+            vec![],
+        ),
+        (None, json!({"scope": ""}), None, vec![]),
+        (None, json!({"scope": " b  a "}), None, vec!["a", "b"]),
+        (
+            None,
+            json!({"scope": ["b", "a", "b"]}),
+            None,
+            vec!["a", "b"],
+        ),
+    ] {
+        let mut rules = rules(KeySource::Secret(secret()));
+        rules.default_organization = default.map(ToOwned::to_owned);
+        let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+        let token = signer.sign(&signer.header(), &claims(&changes));
+        let user = ask(&authenticator, &token).await.unwrap();
+        assert_eq!(user.organization.as_deref(), organization, "{changes}");
+        assert!(user.scopes.iter().eq(&scopes), "{changes}");
+    }
+    // An organization of null is none; `claims` would leave it out.
+    let mut null = claims(&json!({}));
+    null.as_object_mut()
+        .unwrap()
+        .insert("org_id".to_owned(), Value::Null);
+    let user = ask(&with_secret().await, &signer.sign(&signer.header(), &null)).await;
+    assert_eq!(user.unwrap().organization, None);
+}
+
+#[tokio::test]
+async fn headers_are_checked() {
+    use Refusal::{Algorithm, Critical, Malformed};
+    let authenticator = with_secret().await;
+    let signer = Signer::hs256();
+    for (header, expected) in [
+        (json!({"alg": "HS256"}), Ok(())),
+        (
+            json!({"alg": "HS256", "kid": "whatever the secret is called"}),
+            Ok(()),
+        ),
+        (json!({"alg": "none"}), Err(Algorithm)),
+        (json!({"alg": "hs256"}), Err(Algorithm)),
+        (json!({"alg": "HS512"}), Err(Algorithm)),
+        (json!({"alg": "RS256"}), Err(Algorithm)),
+        (json!({"alg": 7}), Err(Malformed)),
+        (json!({"typ": "JWT"}), Err(Malformed)),
+        (json!({"alg": "HS256", "kid": 7}), Err(Malformed)),
+        (
+            json!({"alg": "HS256", "crit": ["exp"], "exp": 0}),
+            Err(Critical),
+        ),
+        (json!({"alg": "HS256", "crit": []}), Err(Critical)),
+        (json!({"alg": "HS256", "crit": null}), Err(Critical)),
+        (json!([]), Err(Malformed)),
+    ] {
+        let token = signer.sign(&header, &claims(&json!({})));
+        let user = ask(&authenticator, &token).await;
+        assert_eq!(user.map(drop), expected, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_is_of_the_key_and_over_everything() {
+    let authenticator = with_secret().await;
+    let signer = Signer::hs256();
+    let token = signer.token();
+    let other = signer.sign(&signer.header(), &claims(&json!({"sub": "bob"})));
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let (other_message, _) = other.rsplit_once('.').unwrap();
+    let stranger = Signer {
+        key: EncodingKey::from_secret(b"another secret of 32 bytes......"),
+        ..Signer::hs256()
+    };
+    for forged in [
+        format!("{message}."),
+        format!("{other_message}.{signature}"),
+        format!("{message}.{}", &signature[1..]),
+        format!("{message}.{signature}="),
+        stranger.token(),
+    ] {
+        let user = ask(&authenticator, &forged).await;
+        assert_eq!(user, Err(Refusal::Signature), "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn verified_tokens_are_remembered() {
+    let authenticator = with_secret().await;
+    let known = authenticator.keys.current();
+    let token = Signer::hs256().token();
+    let digest = remembered::digest(&token);
+    assert!(known.remembered.get(&digest, at(NOW)).is_none());
+    let first = authenticator.viewer(&bearer(&token)).await;
+    assert_eq!(known.remembered.get(&digest, at(NOW)), first.clone().ok());
+
+    // What the memory says is not verified again.
+    let bob = Viewer::User(User {
+        id: "bob".to_owned(),
+        organization: None,
+        scopes: BTreeSet::new(),
+    });
+    known
+        .remembered
+        .insert(digest, bob.clone(), at(NOW + 600), at(NOW));
+    let second = authenticator.viewer(&bearer(&token)).await;
+    assert_eq!(second.unwrap().viewer, bob);
+
+    authenticator.clock.set(at(NOW + 600));
+    assert_eq!(ask(&authenticator, &token).await, Err(Refusal::Expired));
+
+    // What was refused is not.
+    let refused = Signer::hs256().sign(&json!({"alg": "HS256"}), &claims(&json!({"sub": ""})));
+    assert!(ask(&authenticator, &refused).await.is_err());
+    assert!(
+        known
+            .remembered
+            .get(&remembered::digest(&refused), at(0))
+            .is_none()
+    );
+}
+
+#[test]
+fn challenges() {
+    use Refusal::{Expired, Header, Missing, Scheme};
+    for (refusal, expected) in [
+        (Missing, "Bearer"),
+        (Scheme, "Bearer"),
+        (
+            Header,
+            r#"Bearer error="invalid_request", error_description="there must be one Authorization header, of the form: Bearer token""#,
+        ),
+        (
+            Expired,
+            r#"Bearer error="invalid_token", error_description="the token has expired""#,
+        ),
+    ] {
+        assert_eq!(refusal.www_authenticate(), expected);
+    }
+    for refusal in [
+        Refusal::TooLong,
+        Refusal::Malformed,
+        Refusal::Critical,
+        Refusal::Algorithm,
+        Refusal::UnknownKey,
+        Refusal::AmbiguousKey,
+        Refusal::Signature,
+        Refusal::Claims,
+        Refusal::NumericDate,
+        Refusal::NotYet,
+        Refusal::Issuer,
+        Refusal::Audience,
+        Refusal::Subject,
+        Refusal::Organization,
+        Refusal::Scope,
+    ] {
+        // The characters that RFC 6750 §3 lets stand in an error_description.
+        let message = refusal.to_string();
+        let legal = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+        assert!(message.bytes().all(legal), "{message}");
+        let expected = format!(r#"Bearer error="invalid_token", error_description="{message}""#);
+        assert_eq!(refusal.www_authenticate(), expected);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_long_and_never_shown() {
+    assert_eq!(Secret::new([b'x'; 31]).unwrap_err(), SecretTooShort);
+    assert!(Secret::new([b'x'; 32]).is_ok());
+    let authenticator = with_secret().await;
+    assert!(accepts(&authenticator, &Signer::hs256()).await);
+    let shown = format!("{authenticator:?} {:?}", secret());
+    let bytes = format!("{SECRET:?}");
+    let digits = bytes.trim_matches(['[', ']']);
+    assert!(shown.contains("Secret(..)"));
+    assert!(
+        !shown.contains("a secret of the tests") && !shown.contains(digits),
+        "{shown}"
+    );
+}

@@ -1,0 +1,136 @@
+//! The gate: what every operation goes through, whatever it arrived by.
+//!
+//! Invariant: a document is parsed once; every error leaves with a code; an internal one leaves with a request id that the
+//! log has too, and nothing else.
+
+use async_graphql::{
+    Response, ServerError,
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, Selection, SelectionSet},
+    },
+};
+use serde_json::json;
+
+use crate::{
+    domain::viewer::Viewer,
+    error::{Code, Error},
+    graphql::Request,
+    store::Catalog,
+};
+
+use super::{Routes, body::Operation, mend};
+
+/// What became of an operation.
+pub(super) enum Answer {
+    /// Its execution began.
+    Executed(Box<Response>),
+    /// It did not: errors, and no `data`.
+    Refused(Vec<serde_json::Value>),
+}
+
+pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operation) -> Answer {
+    let mut document = match parse_query(&operation.query) {
+        Ok(document) => document,
+        Err(error) => {
+            let mut error = ServerError::from(error);
+            set_code(&mut error, Code::GraphqlParseFailed);
+            return Answer::Refused(vec![json!(error)]);
+        }
+    };
+    let name = operation.operation_name.as_deref();
+    mend::unsent_variables(&mut document, name, &operation.variables);
+
+    let database = routes.commands.database.clone();
+    let catalog = if reads_once(&document) {
+        Catalog::new(database, viewer.sight())
+    } else {
+        Catalog::snapshot(database, viewer.sight())
+    };
+    let mut request = async_graphql::Request::new(operation.query)
+        .variables(operation.variables)
+        .data(Request {
+            viewer,
+            catalog,
+            commands: routes.commands.clone(),
+        });
+    request.operation_name = operation.operation_name;
+    request.set_parsed_query(document);
+
+    let answer = routes.schema.execute(request);
+    let Ok(mut response) = tokio::time::timeout(routes.request_timeout, answer).await else {
+        let mut error = ServerError::new("the answer took too long", None);
+        set_code(&mut error, Code::Timeout);
+        return Answer::Refused(vec![json!(error)]);
+    };
+    // The library's own errors come before execution, but for variables' values, which it reads at their fields.
+    let refused = !response.errors.is_empty()
+        && response
+            .errors
+            .iter()
+            .all(|error| error.path.is_empty() && error.source.is_none());
+    for error in &mut response.errors {
+        fill_code(error, routes);
+    }
+    if refused {
+        Answer::Refused(response.errors.iter().map(|error| json!(error)).collect())
+    } else {
+        Answer::Executed(Box::new(response))
+    }
+}
+
+/// Whether one statement answers the whole document: else its statements share a snapshot.
+fn reads_once(document: &ExecutableDocument) -> bool {
+    fn counts_or_follows(set: &SelectionSet) -> bool {
+        set.items.iter().any(|item| match &item.node {
+            Selection::Field(field) => {
+                matches!(
+                    field.node.name.node.as_str(),
+                    "totalCount" | "facets" | "replacedBy"
+                ) || counts_or_follows(&field.node.selection_set.node)
+            }
+            Selection::InlineFragment(fragment) => {
+                counts_or_follows(&fragment.node.selection_set.node)
+            }
+            // Fragments are looked into where they are defined.
+            Selection::FragmentSpread(_) => false,
+        })
+    }
+    let fragments = document
+        .fragments
+        .values()
+        .map(|fragment| &fragment.node.selection_set.node);
+    let operations = document
+        .operations
+        .iter()
+        .map(|(_, operation)| &operation.node.selection_set.node);
+    operations
+        .clone()
+        .all(|set| set.items.len() == 1 && matches!(set.items[0].node, Selection::Field(_)))
+        && !operations.chain(fragments).any(counts_or_follows)
+}
+
+fn set_code(error: &mut ServerError, code: Code) {
+    error
+        .extensions
+        .get_or_insert_default()
+        .set("code", code.as_str());
+}
+
+/// Gives an error its code. Ours know theirs; the library's are about the document and its variables.
+fn fill_code(error: &mut ServerError, routes: &Routes) {
+    let Some(ours) = error.source::<Error>() else {
+        return set_code(error, Code::GraphqlValidationFailed);
+    };
+    let code = ours.code;
+    if code == Code::Internal {
+        let request_id = routes.clock.new_request_id();
+        let cause = std::error::Error::source(ours).map(ToString::to_string);
+        tracing::error!(request_id, cause, "internal error");
+        error
+            .extensions
+            .get_or_insert_default()
+            .set("requestId", request_id);
+    }
+    set_code(error, code);
+}

@@ -1,0 +1,103 @@
+//! The catalogue file that each start loads.
+//!
+//! Invariant: only entries whose content in the file changed are rewritten, and only what the file brought is deleted when
+//! it no longer has it.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use entity::{ConnectorSource, ConnectorType, ConnectorVisibility};
+
+use crate::{
+    clock::Clock,
+    domain::connector::Entry,
+    store::{Actor, Database, Tx},
+};
+
+use super::{
+    Rejection,
+    load::{Fate, Loader},
+    published::{self, Assumed},
+    reader,
+};
+
+/// The built-in catalogue, in the published form.
+const BUILT_IN: &str = include_str!("catalog.json");
+
+/// Loads the catalogue file, or the built-in one, in one transaction.
+pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> anyhow::Result<()> {
+    let text = match file {
+        None => BUILT_IN.to_owned(),
+        Some(file) => std::fs::read_to_string(file)
+            .with_context(|| format!("the catalogue {} cannot be read", file.display()))?,
+    };
+    let entries =
+        parse(&text).context("the catalogue is not right, and nothing of it was loaded")?;
+
+    let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
+    for gone in tx.from_catalog().await? {
+        if !entries.iter().any(|entry| entry.id == gone.id) {
+            tracing::info!(id = gone.id, "deleted: the catalogue no longer has it");
+            tx.delete(&gone).await?;
+        }
+    }
+    let mut rejected = Vec::new();
+    let fates = Loader::new(ConnectorSource::Catalog)
+        .load(&mut tx, &entries)
+        .await?;
+    for (entry, fate) in entries.iter().zip(fates) {
+        let fate = match fate {
+            Ok(Fate::Unlinked { .. }) => {
+                Loader::link(&mut tx, entry).await?.map(|()| Fate::Updated)
+            }
+            fate => fate,
+        };
+        match fate {
+            Ok(Fate::Unchanged) => {}
+            Ok(fate) => tracing::info!(id = entry.id, ?fate, "catalogue"),
+            Err(rejection) => rejected.push(told(&entry.id, &rejection)),
+        }
+    }
+    if !rejected.is_empty() {
+        bail!(
+            "the catalogue does not fit the database: {}",
+            rejected.join("; ")
+        );
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
+    let assumed = Assumed {
+        organization: None,
+        visibility: ConnectorVisibility::Public,
+    };
+    let mut entries = Vec::new();
+    let mut wrong = Vec::new();
+    reader::read(text.as_bytes(), |number, object| {
+        let entry = object
+            .map_err(|rejection| vec![rejection])
+            .and_then(|object| published::parse(&object, &assumed));
+        match entry {
+            Ok(entry) if entry.r#type == ConnectorType::Custom => {
+                wrong.push(format!("entry {number}: type must not be custom"));
+            }
+            Ok(entry) => entries.push(entry),
+            Err(rejections) => wrong.extend(
+                rejections
+                    .iter()
+                    .map(|rejection| told(&format!("entry {number}"), rejection)),
+            ),
+        }
+        Ok::<_, std::convert::Infallible>(())
+    })?;
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("; "));
+    }
+    Ok(entries)
+}
+
+fn told(what: &str, rejection: &Rejection) -> String {
+    format!("{what}: {}", rejection.reason)
+}

@@ -1,0 +1,67 @@
+//! The `export` command: connectors as published objects, a line each, in the order of their names.
+
+use std::io::Write;
+
+use entity::{ConnectorType, ConnectorVisibility};
+
+use crate::{
+    domain::{
+        listing::{Filter, Listing},
+        viewer::Sight,
+    },
+    store::{Catalog, Database},
+};
+
+use super::published::{self, Assumed};
+
+const ROWS_A_STATEMENT: u64 = 500;
+
+/// Writes the official and platform-built connectors, and of the custom ones those of `organization`, or of all when there
+/// is none, whose visibility is among `visibilities`; gives how many. All of one state, whatever changes meanwhile.
+pub async fn export(
+    database: &Database,
+    organization: Option<&str>,
+    visibilities: &[ConnectorVisibility],
+    mut out: impl Write,
+) -> anyhow::Result<u64> {
+    let catalogue = Filter {
+        r#type: Some(vec![ConnectorType::Official, ConnectorType::AitronosBuilt]),
+        ..Filter::default()
+    };
+    let custom = Filter {
+        r#type: Some(vec![ConnectorType::Custom]),
+        visibility: Some(visibilities.to_vec()),
+        ..Filter::default()
+    };
+    let either = Filter {
+        or: Some(vec![catalogue, custom]),
+        ..Filter::default()
+    };
+    let assumed = Assumed {
+        organization: organization.map(ToOwned::to_owned),
+        visibility: ConnectorVisibility::Organization,
+    };
+    let catalog = Catalog::snapshot(database.clone(), Sight::Everything);
+    let mut listing = Listing::walk(either, ROWS_A_STATEMENT);
+    let mut written = 0;
+    loop {
+        let (hits, more) = catalog.page(&listing).await?;
+        let last = hits.last().map(|hit| hit.position.clone());
+        for hit in hits {
+            let row = hit.connector;
+            let elsewhere =
+                organization.is_some() && row.organization_id.as_deref() != organization;
+            if row.r#type == ConnectorType::Custom && elsewhere {
+                continue;
+            }
+            writeln!(out, "{}", published::write(&row, &assumed))?;
+            written += 1;
+        }
+        match last {
+            Some(last) if more => listing.go_on(last),
+            _ => break,
+        }
+    }
+    out.flush()?;
+    Ok(written)
+}

@@ -1,0 +1,199 @@
+//! One JSON object of a file.
+//!
+//! Invariant: no key is lost and none stands twice, and a value of the wrong kind is a [`Rejection`] that names its key.
+
+use indexmap::IndexMap;
+use sea_orm::Iterable;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::domain::connector::{Errors, REPLACED_BY};
+
+use super::{
+    Rejection,
+    published::{self, Word},
+};
+
+/// The keys in the file's order, each with its value as the text it came as.
+pub type Object = IndexMap<String, Box<RawValue>>;
+
+/// Reads one object; a rejection has an empty field where it is the whole that is wrong.
+pub fn parse(json: &str) -> Result<Object, Rejection> {
+    let rejected = |field: String, reason: String| Rejection { field, reason };
+    if !json.trim_start().starts_with('{') {
+        return Err(rejected(String::new(), "must be a JSON object".to_owned()));
+    }
+    let Keyed { object, twice } = serde_json::from_str(json)
+        .map_err(|error| rejected(String::new(), format!("must be a JSON object: {error}")))?;
+    match twice {
+        Some(key) => {
+            let reason = format!("{key} stands twice");
+            Err(rejected(key, reason))
+        }
+        None => Ok(object),
+    }
+}
+
+/// An object, and the first key that stands in it twice: most parsers would silently take the last.
+struct Keyed {
+    object: Object,
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Keyed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Keyed;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keyed, A::Error> {
+                let (mut object, mut twice) = (Object::new(), None);
+                while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if object.contains_key(&key) {
+                        twice.get_or_insert(key);
+                    } else {
+                        object.insert(key, value);
+                    }
+                }
+                Ok(Keyed { object, twice })
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// Takes values out of an object and remembers every rejection, so that a file's author mends them all at once.
+///
+/// A key that is null counts as absent.
+#[derive(Debug)]
+pub(super) struct Keys<'a> {
+    object: &'a Object,
+    rejections: Vec<Rejection>,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn of(object: &'a Object) -> Self {
+        Self {
+            object,
+            rejections: Vec::new(),
+        }
+    }
+
+    pub(super) fn reject(&mut self, key: &str, expected: &str) {
+        self.rejections.push(Rejection {
+            field: key.to_owned(),
+            reason: format!("{key} {expected}"),
+        });
+    }
+
+    /// Rejects every key that is not among `known`.
+    pub(super) fn only(&mut self, known: &[&str]) {
+        for key in self.object.keys() {
+            if !known.contains(&key.as_str()) {
+                self.reject(key, "is not a key of a personal connector");
+            }
+        }
+    }
+
+    pub(super) fn require(&mut self, keys: &[&str]) {
+        for key in keys {
+            if self.raw(key).is_none() {
+                self.reject(key, "is required");
+            }
+        }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.object.contains_key(key)
+    }
+
+    pub(super) fn raw(&self, key: &str) -> Option<&'a str> {
+        let value = self.object.get(key)?.get();
+        (value != "null").then_some(value)
+    }
+
+    pub(super) fn value<T: DeserializeOwned>(&mut self, key: &str, expected: &str) -> Option<T> {
+        let value = serde_json::from_str(self.raw(key)?);
+        value.map_err(|_| self.reject(key, expected)).ok()
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        let expected = if self.raw(key)?.starts_with('"') {
+            "must be Unicode text: a surrogate stands alone in it"
+        } else {
+            "must be a string"
+        };
+        self.value(key, expected)
+    }
+
+    pub(super) fn word<T: Iterable + Serialize>(&mut self, key: &str) -> Option<T> {
+        let text = self.text(key)?;
+        let word = T::iter().find(|value| Word(value).to_string() == text);
+        if word.is_none() {
+            let words: Vec<_> = T::iter().map(|value| Word(value).to_string()).collect();
+            self.reject(key, &format!("must be one of {}", words.join(", ")));
+        }
+        word
+    }
+
+    /// All that was rejected here and by the fields' rules; of a key that was already rejected for its kind, the rules have
+    /// nothing more to say.
+    pub(super) fn rejections(self, errors: Errors) -> Vec<Rejection> {
+        let of_kind = self.rejections;
+        let of_rules = errors.0.into_iter().map(|error| {
+            let mut rejection = Rejection::from(error);
+            if rejection.field == REPLACED_BY {
+                published::REPLACED_BY.clone_into(&mut rejection.field);
+            }
+            rejection
+        });
+        let new = of_rules.filter(|rule| of_kind.iter().all(|kind| kind.field != rule.field));
+        let new: Vec<_> = new.collect();
+        of_kind.into_iter().chain(new).collect()
+    }
+}
+
+/// An object being written, compact and key by key.
+#[derive(Debug, Default)]
+pub(super) struct Json(String);
+
+impl Json {
+    pub(super) fn text<'a>(&mut self, key: &str, text: impl Into<Option<&'a str>>) {
+        if let Some(text) = text.into() {
+            self.raw(key, &quoted(text));
+        }
+    }
+
+    pub(super) fn word(&mut self, key: &str, word: Option<impl Serialize>) {
+        self.text(key, word.map(|word| Word(word).to_string()).as_deref());
+    }
+
+    pub(super) fn raw(&mut self, key: &str, json: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&quoted(key));
+        self.0.push(':');
+        self.0.push_str(json);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,9 @@
+//! The service as its users meet it: the real router over a real socket, on real databases.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
+mod harness;
+mod smoke;
