@@ -203,7 +203,7 @@ impl Server {
             secret,
             &rules,
             &user,
-            Duration::from_secs(3600),
+            Duration::from_hours(1),
             &self.clock,
         )
         .unwrap()
