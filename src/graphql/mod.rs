@@ -3,11 +3,13 @@
 //! Invariant: what clients see is written here by hand over the models' values; a change of a table does not change it, and
 //! an enum that drifts apart does not compile. No SQL, no HTTP.
 
+mod complete;
 mod context;
 mod mutation;
 mod query;
 mod schema;
 mod types;
 
+pub use complete::complete;
 pub use context::Request;
 pub use schema::{Schema, schema, sdl};

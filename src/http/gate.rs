@@ -4,10 +4,10 @@
 //! log has too, and nothing else.
 
 use async_graphql::{
-    Response, ServerError,
+    Name, Response, ServerError, Value, Variables,
     parser::{
         parse_query,
-        types::{ExecutableDocument, Selection, SelectionSet},
+        types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
     },
 };
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     domain::viewer::Viewer,
     error::{Code, Error},
-    graphql::Request,
+    graphql::{self, Request},
     store::Catalog,
 };
 
@@ -32,17 +32,17 @@ pub(super) enum Answer {
 pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operation) -> Answer {
     let mut document = match parse_query(&operation.query) {
         Ok(document) => document,
-        Err(error) => {
-            let mut error = ServerError::from(error);
-            set_code(&mut error, Code::GraphqlParseFailed);
-            return Answer::Refused(vec![json!(error)]);
-        }
+        Err(error) => return refuse(ServerError::from(error), Code::GraphqlParseFailed),
     };
     let name = operation.operation_name.as_deref();
+    if let Some(error) = missing_variable(&document, name, &operation.variables) {
+        return refuse(error, Code::GraphqlValidationFailed);
+    }
     mend::unsent_variables(&mut document, name, &operation.variables);
 
     let database = routes.commands.database.clone();
-    let catalog = if reads_once(&document) {
+    let one_read = reads_once(&document);
+    let catalog = if one_read {
         Catalog::new(database, viewer.sight())
     } else {
         Catalog::snapshot(database, viewer.sight())
@@ -54,29 +54,67 @@ pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operatio
             catalog,
             commands: routes.commands.clone(),
         });
-    request.operation_name = operation.operation_name;
-    request.set_parsed_query(document);
+    request.operation_name.clone_from(&operation.operation_name);
+    request.set_parsed_query(document.clone());
 
     let answer = routes.schema.execute(request);
     let Ok(mut response) = tokio::time::timeout(routes.request_timeout, answer).await else {
-        let mut error = ServerError::new("the answer took too long", None);
-        set_code(&mut error, Code::Timeout);
-        return Answer::Refused(vec![json!(error)]);
+        let error = ServerError::new("the answer took too long", None);
+        return refuse(error, Code::Timeout);
     };
-    // The library's own errors come before execution, but for variables' values, which it reads at their fields.
-    let refused = !response.errors.is_empty()
-        && response
-            .errors
-            .iter()
-            .all(|error| error.path.is_empty() && error.source.is_none());
+    let began =
+        response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty());
+    if began
+        && (!one_read || !response.errors.is_empty())
+        && let Some(operation) = chosen(&document, operation.operation_name.as_deref()).next()
+    {
+        graphql::complete(&mut response, &document, operation);
+    }
     for error in &mut response.errors {
         fill_code(error, routes);
     }
-    if refused {
-        Answer::Refused(response.errors.iter().map(|error| json!(error)).collect())
-    } else {
+    if began {
         Answer::Executed(Box::new(response))
+    } else {
+        Answer::Refused(response.errors.iter().map(|error| json!(error)).collect())
     }
+}
+
+fn refuse(mut error: ServerError, code: Code) -> Answer {
+    set_code(&mut error, code);
+    Answer::Refused(vec![json!(error)])
+}
+
+/// The operations that a name chooses: the one it names, and without a name all.
+pub(super) fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&'a str>,
+) -> impl Iterator<Item = &'a OperationDefinition> {
+    let operations = document.operations.iter();
+    operations
+        .filter(move |(operation, _)| name.is_none() || operation.map(Name::as_str) == name)
+        .map(|(_, operation)| &operation.node)
+}
+
+/// A required variable that was not sent (section 6.1.2). The library would find out field by field.
+fn missing_variable(
+    document: &ExecutableDocument,
+    name: Option<&str>,
+    sent: &Variables,
+) -> Option<ServerError> {
+    let definitions = chosen(document, name).flat_map(|operation| &operation.variable_definitions);
+    let missing = definitions
+        .map(|definition| &definition.node)
+        .find(|definition| {
+            !definition.var_type.node.nullable
+                && definition.default_value.is_none()
+                && matches!(sent.get(&definition.name.node), None | Some(Value::Null))
+        })?;
+    let message = format!(
+        "the variable ${} of type {} must be sent, and not be null",
+        missing.name.node, missing.var_type.node
+    );
+    Some(ServerError::new(message, Some(missing.name.pos)))
 }
 
 /// Whether one statement answers the whole document: else its statements share a snapshot.

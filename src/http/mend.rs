@@ -12,17 +12,16 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
+use super::gate::chosen;
+
 /// Leaves out what is bound to a variable that the operation declares, that was not sent, and that may be null.
 pub(super) fn unsent_variables(
     document: &mut ExecutableDocument,
     operation: Option<&str>,
     sent: &Variables,
 ) {
-    let unsent: HashSet<Name> = document
-        .operations
-        .iter()
-        .filter(|(name, _)| operation.is_none() || name.map(Name::as_str) == operation)
-        .flat_map(|(_, operation)| &operation.node.variable_definitions)
+    let unsent: HashSet<Name> = chosen(document, operation)
+        .flat_map(|operation| &operation.variable_definitions)
         .map(|definition| &definition.node)
         .filter(|definition| {
             definition.var_type.node.nullable

@@ -199,14 +199,7 @@ impl Server {
         let KeySource::Secret(secret) = &rules.keys else {
             panic!("no secret to sign with")
         };
-        mint(
-            secret,
-            &rules,
-            &user,
-            Duration::from_hours(1),
-            &self.clock,
-        )
-        .unwrap()
+        mint(secret, &rules, &user, Duration::from_hours(1), &self.clock).unwrap()
     }
 
     /// The whole answer to an operation; an empty token is none.

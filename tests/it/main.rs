@@ -5,5 +5,6 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod completion;
 mod harness;
 mod smoke;

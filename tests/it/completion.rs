@@ -1,0 +1,47 @@
+//! An answer's keys and nulls, as the specification completes them.
+
+use serde_json::json;
+
+use crate::on_both;
+
+on_both! {
+    async fn keys_stand_in_the_order_of_the_selection(server: Server) {
+        let query = "query($no: Boolean!) {
+            b: personalConnectors(first: 1) { totalCount ...Page }
+            viewer { userId @skip(if: $no) scopes }
+            a: node(id: \"pcon_jira\") { ... on PersonalConnector { replacedBy { id } name } id __typename }
+            __typename
+            b: personalConnectors(first: 1) { nodes { id } }
+            none: personalConnector(id: \"pcon_none\") { id }
+        }
+        fragment Page on PersonalConnectorConnection { pageInfo { hasNextPage } facets { type { count } } nodes { name } }";
+        let answer = server.execute("", query, json!({ "no": true })).await;
+        insta::assert_json_snapshot!("order", answer);
+    }
+
+    async fn null_goes_up_from_what_must_not_be_null(server: Server) {
+        let query = "{ viewer { userId } personalConnectors(first: 1000) { totalCount } }";
+        let answer = server.execute("", query, json!({})).await;
+        insta::assert_json_snapshot!("null_goes_up", answer);
+    }
+
+    async fn one_mutations_error_does_not_hide_anothers_write(server: Server) {
+        let token = server.token("ann@acme", &["catalog:admin"]);
+        let mutation = "mutation {
+            first: setConnectorStatus(input: {id: \"pcon_jira\", status: MAINTENANCE}) { personalConnector { status } }
+            second: createCustomConnector(input: {name: \"Wiki\", serverUrl: \"https://wiki.example.com\"}) { userErrors { code } }
+            third: setConnectorStatus(input: {id: \"pcon_jira\", status: ACTIVE}) { personalConnector { status revision } }
+        }";
+        let answer = server.execute(&token, mutation, json!({})).await;
+        insta::assert_json_snapshot!("mutations", answer);
+    }
+
+    async fn a_missing_variable_is_refused_before_execution(server: Server) {
+        let query = "query($id: ID!) { viewer { userId } personalConnector(id: $id) { id } }";
+        for variables in [json!({}), json!({ "id": null })] {
+            let answer = server.execute("", query, variables).await;
+            assert_eq!(answer.get("data"), None);
+            insta::assert_json_snapshot!("missing_variable", answer);
+        }
+    }
+}
