@@ -7,4 +7,5 @@
 
 mod completion;
 mod harness;
+mod schema;
 mod smoke;

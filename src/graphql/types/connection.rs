@@ -129,7 +129,7 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     /// Counts by status.
     status: Vec<StatusFacet>,
     /// Counts by type.
-    r#type: Vec<TypeFacet>,
+    r#type: Vec<ConnectorTypeFacet>,
     /// Counts by server type.
     server_type: Vec<ServerTypeFacet>,
 }
@@ -154,7 +154,7 @@ struct StatusFacet {
 
 /// How many connectors of a list have a type.
 #[derive(SimpleObject)]
-struct TypeFacet {
+struct ConnectorTypeFacet {
     /// The type.
     value: ConnectorType,
     /// How many there are.
@@ -192,7 +192,7 @@ impl From<Facets> for PersonalConnectorFacets {
             r#type: facets
                 .r#type
                 .into_iter()
-                .map(|(value, count)| TypeFacet {
+                .map(|(value, count)| ConnectorTypeFacet {
                     value: value.into(),
                     count,
                 })

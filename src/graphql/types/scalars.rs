@@ -6,11 +6,11 @@ use entity::Timestamp;
 
 use crate::domain::fields::RAW_JSON_MARKER;
 
-/// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
-/// offset.
 #[derive(Clone, Copy)]
 pub(in crate::graphql) struct DateTime(pub(in crate::graphql) Timestamp);
 
+/// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
+/// offset.
 #[Scalar(
     name = "DateTime",
     specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html"
@@ -36,10 +36,10 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A URL as the text it was given as.
 #[derive(Clone)]
 pub(in crate::graphql) struct Url(pub(in crate::graphql) String);
 
+/// A URL as the text it was given as.
 #[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -54,10 +54,10 @@ impl ScalarType for Url {
     }
 }
 
-/// Any JSON value. An object's keys stay in their order and numbers keep all their digits.
 #[derive(Clone)]
 pub(in crate::graphql) struct Json(pub(in crate::graphql) String);
 
+/// Any JSON value. An object's keys stay in their order and numbers keep all their digits.
 #[Scalar(
     name = "JSON",
     specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259"

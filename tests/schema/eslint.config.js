@@ -1,0 +1,34 @@
+// graphql-eslint's recommended rules for schemas and its rules for Relay, on the schema that clients are generated from.
+import { defineConfig } from 'eslint/config';
+import graphql from '@graphql-eslint/eslint-plugin';
+
+export default defineConfig({
+  files: ['**/*.graphql'],
+  plugins: { '@graphql-eslint': graphql },
+  languageOptions: { parser: graphql.parser, parserOptions: { graphQLConfig: { schema: 'schema.graphql' } } },
+  rules: {
+    ...graphql.configs['flat/schema-recommended'].rules,
+    ...graphql.configs['flat/schema-relay'].rules,
+    // More than recommended: everything has a description.
+    '@graphql-eslint/require-description': [
+      'error',
+      { types: true, FieldDefinition: true, InputValueDefinition: true, EnumValueDefinition: true, rootField: true },
+    ],
+    // Only a Node has an identity. Parts of a connection, payloads and errors are values of one answer, and a viewer is
+    // whoever asks: caches must not keep them under an id.
+    '@graphql-eslint/strict-id-in-types': [
+      'error',
+      {
+        acceptedIdNames: ['id'],
+        acceptedIdTypes: ['ID'],
+        exceptions: {
+          types: ['PageInfo', 'UserError', 'Viewer'],
+          suffixes: ['Connection', 'Edge', 'Payload', 'Facet', 'Facets'],
+        },
+      },
+    ],
+    // The rule wants every list to be a connection's edges. Lists that cannot grow (errors, scopes, facets), `nodes` beside
+    // `edges`, and Relay's own plural root field `nodes(ids:)` are none.
+    '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false }],
+  },
+});
