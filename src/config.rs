@@ -233,20 +233,21 @@ pub struct Import {
     pub files: Vec<PathBuf>,
 
     /// Organization of custom connectors that name none
-    #[arg(
-        long,
-        env = "CONNECTORS_DEFAULT_ORGANIZATION",
-        value_name = "ORGANIZATION",
-        value_parser = principal
-    )]
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
     /// Visibility of custom connectors that name none: private, organization or public
-    #[arg(long, value_name = "VISIBILITY", default_value = "organization", value_parser = visibility)]
+    #[arg(
+        long,
+        env = "CONNECTORS_VISIBILITY",
+        value_name = "VISIBILITY",
+        default_value = "organization",
+        value_parser = visibility
+    )]
     pub visibility: ConnectorVisibility,
 
     /// Check everything and write nothing
-    #[arg(long)]
+    #[arg(long, env = "CONNECTORS_DRY_RUN")]
     pub dry_run: bool,
 }
 
@@ -255,18 +256,19 @@ pub struct Export {
     #[command(flatten)]
     pub database: Database,
 
-    /// Only custom connectors of this organization (and the official and platform-built ones)
-    #[arg(
-        long,
-        env = "CONNECTORS_DEFAULT_ORGANIZATION",
-        value_name = "ORGANIZATION",
-        value_parser = principal
-    )]
+    /// Of the custom connectors only those of this organization
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
-    /// Only custom connectors of these visibilities, given one by one: private, organization, public. By default all but
-    /// private
-    #[arg(long, value_name = "VISIBILITY", value_parser = visibility)]
+    /// Of the custom connectors only those of these visibilities, given one by one: private, organization, public. By
+    /// default all but the private ones
+    #[arg(
+        long,
+        env = "CONNECTORS_VISIBILITY",
+        value_name = "VISIBILITY",
+        value_delimiter = ',',
+        value_parser = visibility
+    )]
     pub visibility: Vec<ConnectorVisibility>,
 }
 
@@ -279,19 +281,25 @@ pub struct Token {
     pub tokens: Tokens,
 
     /// Id of the user
-    #[arg(long, value_name = "USER", value_parser = principal)]
+    #[arg(long, env = "CONNECTORS_USER", value_name = "USER", value_parser = principal)]
     pub user: String,
 
     /// Organization of the user
-    #[arg(long, value_name = "ORGANIZATION", value_parser = principal)]
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
     /// Scopes, separated by spaces or given one by one: connectors:write, connectors:admin, catalog:admin
-    #[arg(long, value_name = "SCOPE")]
+    #[arg(long, env = "CONNECTORS_SCOPE", value_name = "SCOPE")]
     pub scope: Vec<String>,
 
     /// How long the token is good for
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    #[arg(
+        long,
+        env = "CONNECTORS_EXPIRES_IN",
+        value_name = "TIME",
+        default_value = "1h",
+        value_parser = duration
+    )]
     pub expires_in: Duration,
 }
 

@@ -4,8 +4,10 @@
     clippy::unwrap_used,
     reason = "a test ends where something is not as it must be"
 )]
+#![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
 mod completion;
 mod harness;
+mod readme;
 mod schema;
 mod smoke;

@@ -1,0 +1,163 @@
+//! The README's commands and queries, run as they stand there.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, TestDatabase};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
+
+/// The fenced blocks of the README, each with its language.
+fn blocks() -> Vec<(String, String)> {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let fenced = readme.split("```").skip(1).step_by(2);
+    fenced
+        .map(|block| {
+            let (language, text) = block.split_once('\n').unwrap();
+            (language.to_owned(), text.to_owned())
+        })
+        .collect()
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What a shell runs for a command of the README: this build instead of cargo's.
+fn localised(command: &str, port: u16) -> String {
+    command
+        .replace("cargo run -q --", BINARY)
+        .replace("cargo run --", BINARY)
+        .replace("cargo run", BINARY)
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
+}
+
+fn shell(script: &str, folder: &Path) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .args(["-euo", "pipefail", "-c", script])
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+fn start(command: &str, port: u16, folder: &Path) -> Running {
+    let mut command = shell(&format!("exec {}", localised(command, port)), folder);
+    command.env("CONNECTORS_LISTEN", format!("127.0.0.1:{port}"));
+    let server = Running(command.spawn().unwrap());
+    for _ in 0..600 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return server;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("nothing listens on {port}");
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().to_owned();
+    let port = free_port();
+    let mut commands = blocks()
+        .into_iter()
+        .filter(|(language, _)| language == "sh")
+        .map(|(_, text)| text);
+    assert_eq!(commands.next().as_deref(), Some("cargo run\n"));
+    let _server = start("cargo run", port, &path);
+    for command in commands {
+        if command == "script/test\n" {
+            // This test is a part of it.
+        } else if command.contains("postgres://") {
+            if let Some(database) = TestDatabase::postgres().await {
+                let command =
+                    command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
+                drop(start(&command, free_port(), &path));
+            }
+        } else {
+            let output = shell(&localised(&command, port), &path).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{command}{text}");
+            for line in text.lines().filter(|line| line.starts_with('{')) {
+                let answer: Value = serde_json::from_str(line).unwrap();
+                assert!(answer["data"].is_object(), "{command}{answer}");
+            }
+        }
+    }
+}
+
+/// The answers as a snapshot: what the README promises can be read there. `pcon_none` is whatever was created last.
+#[tokio::test(flavor = "multi_thread")]
+async fn queries() {
+    let server = Server::on_sqlite(&[]).await;
+    let token = server.token("ann@acme", &["connectors:write"]);
+    let mut blocks = blocks()
+        .into_iter()
+        .filter(|(language, _)| language != "sh")
+        .peekable();
+    let mut id = "pcon_none".to_owned();
+    let mut answers = Vec::new();
+    while let Some((language, query)) = blocks.next() {
+        assert_eq!(language, "graphql");
+        let variables = blocks.next_if(|(language, _)| language == "json");
+        let variables =
+            variables.map_or("{}".to_owned(), |(_, json)| json.replace("pcon_none", &id));
+        let variables = serde_json::from_str(&variables).unwrap();
+        let data = server
+            .data(&token, &query.replace("pcon_none", &id), variables)
+            .await;
+        if let Some(created) = data["createCustomConnector"]["personalConnector"]["id"].as_str() {
+            created.clone_into(&mut id);
+        }
+        answers.push(json!({ "query": query, "data": data }));
+    }
+    insta::assert_json_snapshot!("readme", answers);
+}
+
+#[test]
+fn settings() {
+    use clap::CommandFactory;
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let cli = personal_connectors::config::Cli::command();
+    for command in cli.get_subcommands().chain([&cli]) {
+        for flag in command.get_arguments().filter(|flag| {
+            flag.get_long()
+                .is_some_and(|long| !["help", "version"].contains(&long))
+        }) {
+            let long = flag.get_long().unwrap();
+            let env = flag.get_env().unwrap().to_str().unwrap();
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with(&format!("| `--{long}` |")));
+            let row = row.unwrap_or_else(|| panic!("--{long} is not in the README"));
+            assert!(row.contains(&format!("`{env}`")), "--{long}: {env}");
+            for default in flag.get_default_values() {
+                assert!(
+                    row.contains(&format!("`{}`", default.to_str().unwrap())),
+                    "--{long}: {default:?}"
+                );
+            }
+        }
+    }
+}
