@@ -19,7 +19,7 @@ use crate::{
     store::Catalog,
 };
 
-use super::{Routes, body::Operation, mend};
+use super::{Routes, body::Operation, literals, mend};
 
 /// What became of an operation.
 pub(super) enum Answer {
@@ -34,6 +34,15 @@ pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operatio
         Ok(document) => document,
         Err(error) => return refuse(ServerError::from(error), Code::GraphqlParseFailed),
     };
+    if let Some(number) = literals::rounded_number(&operation.query) {
+        let message = format!(
+            "the number {number:.40} would be rounded in a document: send it as a variable"
+        );
+        return refuse(
+            ServerError::new(message, None),
+            Code::GraphqlValidationFailed,
+        );
+    }
     let name = operation.operation_name.as_deref();
     if let Some(error) = missing_variable(&document, name, &operation.variables) {
         return refuse(error, Code::GraphqlValidationFailed);

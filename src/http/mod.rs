@@ -6,6 +6,7 @@ pub mod auth;
 mod body;
 mod endpoint;
 mod gate;
+mod literals;
 mod mend;
 pub mod serve;
 
