@@ -11,6 +11,7 @@ use crate::{
     http::{
         self, Routes,
         auth::{Authenticator, TokenRules},
+        limits::Limits,
     },
     interchange,
     store::{Database, Settings},
@@ -42,6 +43,14 @@ pub async fn router(
             quota: config.limits.max_per_user,
         },
         clock,
+        limits: Limits {
+            max_tokens: config.limits.max_tokens,
+            max_depth: config.limits.max_depth,
+            max_fields: config.limits.max_fields,
+            max_complexity: config.limits.max_complexity,
+            max_aliases: config.limits.max_aliases,
+            max_directives: config.limits.max_directives,
+        },
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
     }))

@@ -18,7 +18,10 @@ use url::Url;
 
 use crate::{
     domain::fields,
-    http::auth::{KeySource, Secret, TokenRules},
+    http::{
+        auth::{KeySource, Secret, TokenRules},
+        limits,
+    },
     store,
 };
 
@@ -207,6 +210,60 @@ pub struct Limits {
         value_parser = duration
     )]
     pub request_timeout: Duration,
+
+    /// Tokens of a document
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_TOKENS",
+        value_name = "N",
+        default_value_t = limits::TOKENS
+    )]
+    pub max_tokens: u64,
+
+    /// Levels of selections in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_DEPTH",
+        value_name = "N",
+        default_value_t = limits::DEPTH
+    )]
+    pub max_depth: u64,
+
+    /// Fields of an operation, with fragments written out wherever they are spread
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_FIELDS",
+        value_name = "N",
+        default_value_t = limits::FIELDS
+    )]
+    pub max_fields: u64,
+
+    /// Points of an operation: one for a field, and for what is selected of a list as often as it may have items
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_COMPLEXITY",
+        value_name = "N",
+        default_value_t = limits::COMPLEXITY
+    )]
+    pub max_complexity: u64,
+
+    /// Aliases in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_ALIASES",
+        value_name = "N",
+        default_value_t = limits::ALIASES
+    )]
+    pub max_aliases: u64,
+
+    /// Directives in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_DIRECTIVES",
+        value_name = "N",
+        default_value_t = limits::DIRECTIVES
+    )]
+    pub max_directives: u64,
 }
 
 #[derive(Debug, Args)]

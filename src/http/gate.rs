@@ -1,6 +1,6 @@
 //! The gate: what every operation goes through, whatever it arrived by.
 //!
-//! Invariant: a document is parsed once; every error leaves with a code; an internal one leaves with a request id that the
+//! Invariant: nothing is parsed or walked that was not bounded first; a document is parsed once; every error leaves with a code; an internal one leaves with a request id that the
 //! log has too, and nothing else.
 
 use async_graphql::{
@@ -19,7 +19,7 @@ use crate::{
     store::Catalog,
 };
 
-use super::{Routes, body::Operation, literals, mend};
+use super::{Routes, body::Operation, mend, scan, walk};
 
 /// What became of an operation.
 pub(super) enum Answer {
@@ -30,18 +30,15 @@ pub(super) enum Answer {
 }
 
 pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operation) -> Answer {
+    if let Err(error) = scan::scan(&operation.query, routes.limits) {
+        return refuse(ServerError::new(error.message, None), error.code);
+    }
     let mut document = match parse_query(&operation.query) {
         Ok(document) => document,
         Err(error) => return refuse(ServerError::from(error), Code::GraphqlParseFailed),
     };
-    if let Some(number) = literals::rounded_number(&operation.query) {
-        let message = format!(
-            "the number {number:.40} would be rounded in a document: send it as a variable"
-        );
-        return refuse(
-            ServerError::new(message, None),
-            Code::GraphqlValidationFailed,
-        );
+    if let Err(error) = walk::cost(&document, &operation.variables, routes.limits) {
+        return refuse(ServerError::new(error.message, None), error.code);
     }
     let name = operation.operation_name.as_deref();
     if let Some(error) = missing_variable(&document, name, &operation.variables) {

@@ -6,9 +6,11 @@ pub mod auth;
 mod body;
 mod endpoint;
 mod gate;
-mod literals;
+pub mod limits;
 mod mend;
+mod scan;
 pub mod serve;
+mod walk;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +18,7 @@ use axum::{Router, extract::DefaultBodyLimit, routing::post};
 
 use crate::{clock::Clock, commands, graphql::Schema};
 
-use self::auth::Authenticator;
+use self::{auth::Authenticator, limits::Limits};
 
 /// What the routes work with.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
@@ -25,6 +27,7 @@ pub struct Routes {
     pub authenticator: Authenticator,
     pub commands: commands::Context,
     pub clock: Clock,
+    pub limits: Limits,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
 }

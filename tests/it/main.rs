@@ -8,6 +8,7 @@
 
 mod completion;
 mod harness;
+mod limits;
 mod readme;
 mod schema;
 mod smoke;

@@ -1,0 +1,296 @@
+//! A parsed document, walked once before it is validated and executed.
+//!
+//! Invariant: a fragment is walked once however often it is spread, and circles are refused; the library walks each spread
+//! again, which three spreads in each of seventeen fragments make a matter of minutes.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Positioned, Variables,
+    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+};
+use async_graphql_value::{ConstValue, Value};
+
+use crate::{
+    domain::listing::PAGE_DEFAULT,
+    error::{Code, Error, Result},
+};
+
+use super::limits::{Limits, exceeded};
+
+/// What a document costs, with its fragments written out wherever they are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cost {
+    pub(super) depth: u64,
+    pub(super) fields: u64,
+    /// A field costs one, and what is selected of a list as often as the list has items.
+    pub(super) complexity: u64,
+    pub(super) aliases: u64,
+    pub(super) directives: u64,
+}
+
+impl Cost {
+    fn beside(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.max(other.depth),
+            fields: self.fields.saturating_add(other.fields),
+            complexity: self.complexity.saturating_add(other.complexity),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+        }
+    }
+}
+
+/// What the dearest of a document's operations costs; `LIMIT_EXCEEDED` when that is too much.
+pub(super) fn cost(
+    document: &ExecutableDocument,
+    variables: &Variables,
+    limits: Limits,
+) -> Result<Cost> {
+    let mut walk = Walk {
+        document,
+        variables,
+        fragments: HashMap::new(),
+    };
+    let mut dearest = Cost::default();
+    for (_, operation) in document.operations.iter() {
+        let operation = &operation.node;
+        let own = directives(&operation.directives)
+            .beside(walk.selections(&operation.selection_set.node)?);
+        let most = |a: u64, b: u64| a.max(b);
+        dearest = Cost {
+            depth: most(dearest.depth, own.depth),
+            fields: most(dearest.fields, own.fields),
+            complexity: most(dearest.complexity, own.complexity),
+            aliases: most(dearest.aliases, own.aliases),
+            directives: most(dearest.directives, own.directives),
+        };
+    }
+    // Those that no operation spreads are walked by the library too.
+    for name in document.fragments.keys() {
+        walk.fragment(name)?;
+    }
+    for (cost, most, what) in [
+        (dearest.depth, limits.max_depth, "levels"),
+        (dearest.fields, limits.max_fields, "fields"),
+        (
+            dearest.complexity,
+            limits.max_complexity,
+            "points of complexity",
+        ),
+        (dearest.aliases, limits.max_aliases, "aliases"),
+        (dearest.directives, limits.max_directives, "directives"),
+    ] {
+        if cost > most {
+            return Err(exceeded("an operation", most, what));
+        }
+    }
+    Ok(dearest)
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    /// None while a fragment is being walked.
+    fragments: HashMap<&'a Name, Option<Cost>>,
+}
+
+impl<'a> Walk<'a> {
+    fn selections(&mut self, set: &'a SelectionSet) -> Result<Cost> {
+        let mut cost = Cost::default();
+        for selection in &set.items {
+            let one = match &selection.node {
+                Selection::Field(field) => self.field(&field.node)?,
+                Selection::InlineFragment(fragment) => directives(&fragment.node.directives)
+                    .beside(self.selections(&fragment.node.selection_set.node)?),
+                Selection::FragmentSpread(spread) => directives(&spread.node.directives)
+                    .beside(self.fragment(&spread.node.fragment_name.node)?),
+            };
+            cost = cost.beside(one);
+        }
+        Ok(cost)
+    }
+
+    fn field(&mut self, field: &'a Field) -> Result<Cost> {
+        let selected = self.selections(&field.selection_set.node)?;
+        let own = Cost {
+            depth: selected.depth.saturating_add(1),
+            fields: 1,
+            complexity: selected
+                .complexity
+                .saturating_mul(self.items(field))
+                .saturating_add(1),
+            aliases: u64::from(field.alias.is_some()),
+            directives: 0,
+        };
+        let below = Cost {
+            complexity: 0,
+            ..selected
+        };
+        Ok(own.beside(below).beside(directives(&field.directives)))
+    }
+
+    /// How many items a field's list may have: the page's size, or the number of ids.
+    fn items(&self, field: &Field) -> u64 {
+        let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
+        match field.name.node.as_str() {
+            "personalConnectors" => ["first", "last"]
+                .into_iter()
+                .filter_map(argument)
+                .find_map(|size| self.number(size))
+                .unwrap_or(PAGE_DEFAULT),
+            "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
+            _ => 1,
+        }
+    }
+
+    /// A negative number is refused later; until then it is one.
+    fn number(&self, value: &Value) -> Option<u64> {
+        match value {
+            Value::Number(number) => Some(number.as_u64().unwrap_or(1)),
+            Value::Variable(name) => match self.variables.get(name)? {
+                ConstValue::Number(number) => Some(number.as_u64().unwrap_or(1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn length(&self, value: &Value) -> u64 {
+        let length = match value {
+            Value::List(items) => items.len(),
+            Value::Variable(name) => match self.variables.get(name) {
+                Some(ConstValue::List(items)) => items.len(),
+                _ => 1,
+            },
+            _ => 1,
+        };
+        length as u64
+    }
+
+    fn fragment(&mut self, name: &'a Name) -> Result<Cost> {
+        match self.fragments.get(name) {
+            Some(Some(cost)) => return Ok(*cost),
+            Some(None) => {
+                let message = format!("the fragment {name} spreads itself");
+                return Err(Error::new(Code::GraphqlValidationFailed, message));
+            }
+            None => {}
+        }
+        // An unknown fragment is the validation's to refuse.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Cost::default());
+        };
+        self.fragments.insert(name, None);
+        let fragment = &fragment.node;
+        let cost =
+            directives(&fragment.directives).beside(self.selections(&fragment.selection_set.node)?);
+        self.fragments.insert(name, Some(cost));
+        Ok(cost)
+    }
+}
+
+fn directives(directives: &[Positioned<Directive>]) -> Cost {
+    Cost {
+        directives: directives.len() as u64,
+        ..Cost::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::json;
+
+    use super::*;
+
+    fn cost_of(document: &str, variables: serde_json::Value) -> Result<Cost> {
+        cost(
+            &parse_query(document).unwrap(),
+            &Variables::from_json(variables),
+            Limits::default(),
+        )
+    }
+
+    #[test]
+    fn a_list_costs_its_items() {
+        for (document, complexity) in [
+            ("{ viewer { userId } }", 2),
+            ("{ personalConnectors { nodes { id name } } }", 1 + 20 * 3),
+            (
+                "{ personalConnectors(first: 3) { nodes { id } } }",
+                1 + 3 * 2,
+            ),
+            (
+                "query($n: Int) { personalConnectors(last: $n) { nodes { id } } }",
+                1 + 7 * 2,
+            ),
+            (
+                "query($m: Int) { personalConnectors(first: $m) { nodes { id } } }",
+                1 + 20 * 2,
+            ),
+            ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
+            (
+                "query($ids: [ID!]!) { nodes(ids: $ids) { id ...F } } fragment F on Node { a: id }",
+                1 + 3 * 2,
+            ),
+        ] {
+            let variables = json!({ "n": 7, "ids": ["a", "b", "c"] });
+            assert_eq!(
+                cost_of(document, variables).unwrap().complexity,
+                complexity,
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts_what_fragments_bring() {
+        let document = "query @a { x: viewer { ...F @b ...F } } fragment F on Viewer @c { userId ... @d { y: scopes } }";
+        let expected = Cost {
+            depth: 2,
+            fields: 5,
+            complexity: 5,
+            aliases: 3,
+            directives: 6,
+        };
+        assert_eq!(cost_of(document, json!({})).unwrap(), expected);
+    }
+
+    #[test]
+    fn refuses_circles_and_what_is_too_much() {
+        let exponential = |fragments: usize| {
+            let spread = |i: usize| format!("...F{i} ...F{i} ...F{i}");
+            let fragment = |i: usize| format!("fragment F{i} on Viewer {{ {} }}", spread(i + 1));
+            let all: String = (0..fragments).map(fragment).collect();
+            format!("{{ viewer {{ ...F0 }} }} {all} fragment F{fragments} on Viewer {{ userId }}")
+        };
+        let aliases = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|i| format!("a{i}: viewer")).collect();
+            fields.join(" ")
+        };
+        for (document, expected) in [
+            (
+                "{ a ...F } fragment F on Query { ...F }".to_owned(),
+                "spreads itself",
+            ),
+            (
+                "{ a } fragment F on Query { ...G } fragment G on Query { a { ...F } }".to_owned(),
+                "spreads itself",
+            ),
+            (exponential(17), "fields"),
+            (exponential(60), "fields"),
+            (format!("{{ {} }}", aliases(10_000)), "fields"),
+            (format!("{{ {} }}", aliases(101)), "aliases"),
+            (format!("{{ a {} }}", "@x ".repeat(101)), "directives"),
+            (
+                "{ a: personalConnectors(first: 1000000000) { nodes { id } } }".to_owned(),
+                "complexity",
+            ),
+            (format!("{}{}", "{ a ".repeat(30), "}".repeat(30)), "levels"),
+        ] {
+            let message = cost_of(&document, json!({})).unwrap_err().message;
+            assert!(message.contains(expected), "{message}: {document:.80}");
+        }
+    }
+}
