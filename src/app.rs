@@ -17,12 +17,27 @@ use crate::{
     store::{Database, Settings},
 };
 
-/// Opens and migrates the database, loads the catalogue, and gives the router that serves it.
-pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Router> {
-    // First what costs nothing to refuse.
-    let rules = config.token_rules()?;
-    let database = open(&config.database.settings()?).await?;
-    router(config, rules, database, clock).await
+/// What serves, and what that needs as long as it does.
+#[derive(Debug)]
+pub struct App {
+    pub router: Router,
+    database: Database,
+}
+
+impl App {
+    /// Opens and migrates the database, and loads the catalogue.
+    pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
+        // First what costs nothing to refuse.
+        let rules = config.token_rules()?;
+        let database = open(&config.database.settings()?).await?;
+        let router = router(config, rules, database.clone(), clock).await?;
+        Ok(Self { router, database })
+    }
+
+    /// To be called when the router serves no more.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.database.close().await?)
+    }
 }
 
 /// Loads the catalogue into an open database, and gives the router that serves it.
@@ -32,8 +47,8 @@ pub async fn router(
     database: Database,
     clock: Clock,
 ) -> anyhow::Result<Router> {
-    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
+    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
     Ok(http::router(Routes {
         schema: graphql::schema(),
         authenticator,

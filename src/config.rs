@@ -98,7 +98,8 @@ pub struct Serve {
         long,
         env = "CONNECTORS_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:8080"
+        default_value = "127.0.0.1:8080",
+        value_parser = address
     )]
     pub listen: SocketAddr,
 
@@ -147,6 +148,7 @@ pub struct Tokens {
         long,
         env = "CONNECTORS_JWKS",
         value_name = "FILE|URL",
+        hide_env_values = true,
         requires = "jwt_issuer",
         requires = "jwt_audience"
     )]
@@ -355,7 +357,7 @@ pub struct Token {
         env = "CONNECTORS_EXPIRES_IN",
         value_name = "TIME",
         default_value = "1h",
-        value_parser = duration
+        value_parser = lifetime
     )]
     pub expires_in: Duration,
 }
@@ -443,11 +445,24 @@ fn check_database_url(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .filter(|time| !time.is_zero())
         .ok_or_else(|| "expected a time such as 500ms, 10s or 1h".to_owned())
+}
+
+/// Tokens tell time in seconds.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|time| time.as_secs() > 0)
+        .ok_or_else(|| "expected a time of a second at least, such as 15m or 1h".to_owned())
 }
 
 fn claim(text: &str) -> Result<String, String> {

@@ -1,12 +1,15 @@
 //! The command line.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use entity::ConnectorVisibility;
 use personal_connectors::{
-    app,
+    app::{self, App},
     clock::Clock,
     config::{Cli, Command, Database, Export, Import, Serve, Token},
     domain::viewer::User,
@@ -49,7 +52,7 @@ async fn main() -> ExitCode {
 
 async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     log(&config.log.log);
-    let router = app::start(&config, Clock::system()).await?;
+    let app = App::start(&config, Clock::system()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -59,13 +62,14 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
             "For a token: personal-connectors token --user you --organization yours --scope connectors:write"
         );
     }
-    serve(listener, router).await?;
+    serve(listener, app.router.clone()).await?;
+    app.stop().await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn run_migrate(config: &Database) -> anyhow::Result<ExitCode> {
     log("info");
-    app::open(&config.settings()?).await?;
+    app::open(&config.settings()?).await?.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,6 +86,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
         dry_run,
     };
     let report = import(&database, &Clock::system(), asked, io::stderr()).await?;
+    database.close().await?;
     println!(
         "{report}{}",
         if dry_run {
@@ -116,6 +121,7 @@ async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
         out,
     )
     .await?;
+    database.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,6 +148,7 @@ fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
 fn log(filter: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
 }

@@ -5,24 +5,24 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::{http::auth::Secret, store};
 
 /// The secret kept beside an SQLite database, made if there is none; never on PostgreSQL, where replicas would each have
 /// their own.
 pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
-    if !database.url.starts_with("sqlite:") {
+    let Some(file) = database.file()? else {
         bail!(
             "on PostgreSQL give --jwt-secret or --jwks: replicas must share what tokens are checked with"
         );
-    }
-    let path = path_beside(&database.url)?;
+    };
+    let mut path = file.into_os_string();
+    path.push(".jwt-secret");
+    let path = PathBuf::from(path);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)?,
@@ -36,13 +36,6 @@ pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
         path.display()
     );
     Secret::new(text.trim().as_bytes().to_vec()).with_context(|| path.display().to_string())
-}
-
-fn path_beside(url: &str) -> anyhow::Result<PathBuf> {
-    let options = SqliteConnectOptions::from_str(url)?;
-    let mut path = options.get_filename().as_os_str().to_owned();
-    path.push(".jwt-secret");
-    Ok(path.into())
 }
 
 /// Makes the file whole and readable by its owner only; of two processes that do so at once, both read the first's.

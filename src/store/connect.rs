@@ -3,7 +3,11 @@
 //! Invariant: on SQLite every write goes through the one writer, which begins IMMEDIATE; what it acknowledged survives a
 //! power cut.
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -30,6 +34,17 @@ pub struct Settings {
     pub connections: u32,
     /// How long to wait for a connection or for another process's write.
     pub wait: Duration,
+}
+
+impl Settings {
+    /// The file of an SQLite database.
+    pub fn file(&self) -> Result<Option<PathBuf>> {
+        if !self.url.starts_with("sqlite:") {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::from_str(&self.url).map_err(Error::internal)?;
+        Ok(Some(options.get_filename().to_owned()))
+    }
 }
 
 /// A database, open.
@@ -95,6 +110,15 @@ impl Database {
             reader: pool.clone(),
             writer: pool,
         })
+    }
+
+    /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
+    pub async fn close(self) -> Result<()> {
+        let close = async {
+            self.reader.close().await?;
+            self.writer.close().await
+        };
+        close.await.map_err(super::errors::internal)
     }
 
     /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
