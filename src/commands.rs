@@ -91,10 +91,10 @@ pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result
     if input.visibility == ConnectorVisibility::Public && organization.is_some() {
         check_publish(viewer, &mut errors);
     }
-    let idempotency = input.idempotency.filter(|_| !input.validate_only);
-    if let Some(idempotency) = &idempotency {
+    if let Some(idempotency) = &input.idempotency {
         errors.take(fields::idempotency_key(&idempotency.key));
     }
+    let idempotency = input.idempotency.filter(|_| !input.validate_only);
 
     let mut tx = begin(context, user).await?;
     let since = Timestamp(tx.now().0 - KEY_LIFETIME);
@@ -290,7 +290,7 @@ pub async fn delete(context: &Context, viewer: &Viewer, input: Delete) -> Result
 }
 
 pub async fn set_status(context: &Context, viewer: &Viewer, input: SetStatus) -> Result<Outcome> {
-    let user = viewer.user().ok_or_else(unauthenticated)?;
+    let user = allowed(viewer, Action::SetStatuses)?;
     let tx = begin(context, user).await?;
     let before = match find(
         &tx,
@@ -305,12 +305,10 @@ pub async fn set_status(context: &Context, viewer: &Viewer, input: SetStatus) ->
         Err(outcome) => return Ok(outcome),
     };
     let mut errors = Errors::default();
+    let replacement = input.availability.replaced_by.clone();
     let availability = input.availability.parse(&before.id, &mut errors);
-    if let Some(replacement) = availability
-        .as_ref()
-        .and_then(|to| to.replaced_by.as_deref())
-    {
-        check_replacement(&tx, viewer, &before.id, replacement, &mut errors).await?;
+    if let Some(replacement) = replacement.filter(|replacement| *replacement != before.id) {
+        check_replacement(&tx, viewer, &before.id, &replacement, &mut errors).await?;
     }
     let (Some(availability), true) = (availability, errors.0.is_empty()) else {
         return Ok(refusal(errors));
@@ -441,7 +439,8 @@ async fn check_replacement(
     }
     let mut seen = HashSet::from([id.to_owned()]);
     while let Some(connector) = next {
-        if !seen.insert(connector.id) || seen.len() > REPLACEMENTS {
+        // The connector itself is among the seen.
+        if !seen.insert(connector.id) || seen.len() > REPLACEMENTS + 1 {
             errors.push(
                 UserErrorCode::Invalid,
                 REPLACED_BY,

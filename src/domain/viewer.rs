@@ -60,6 +60,8 @@ pub enum Action<'a> {
     SeeOwner(Ownership<'a>),
     Update(Ownership<'a>),
     Delete(Ownership<'a>),
+    /// Set the status of whichever connectors one may.
+    SetStatuses,
     SetStatus(Ownership<'a>),
     /// Make a connector PUBLIC that one creates or may update.
     Publish,
@@ -110,11 +112,16 @@ impl Viewer {
             Action::Update(target) | Action::Delete(target) => {
                 self.writer()?.changes(target, &self.sight())
             }
-            Action::SetStatus(target) => {
+            Action::SetStatuses => {
                 let user = self.signed_in()?;
-                if !user.has(CATALOG_ADMIN) {
-                    self.writer()?;
-                }
+                allow_if(
+                    user.writes() || user.has(CATALOG_ADMIN),
+                    Denial::Scope(WRITE),
+                )
+            }
+            Action::SetStatus(target) => {
+                self.decide(Action::SetStatuses)?;
+                let user = self.signed_in()?;
                 if target.r#type == ConnectorType::Custom && user.writes() {
                     user.changes(target, &self.sight())
                 } else {
