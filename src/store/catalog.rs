@@ -26,7 +26,12 @@ use crate::{
     error::Result,
 };
 
-use super::{connect::Database, errors::internal, filter, search};
+use super::{
+    connect::Database,
+    errors::internal,
+    filter::{self, Lead},
+    search,
+};
 
 /// Reads what one viewer sees, for one answer.
 #[derive(Debug)]
@@ -111,7 +116,12 @@ impl Catalog {
             after,
             before,
         } = &listing.page;
-        let mut select = self.list(&listing.filter, listing.search.as_ref(), &connection);
+        let mut select = self.list(
+            &listing.filter,
+            listing.search.as_ref(),
+            &connection,
+            Lead::to_page(&listing.filter, backend),
+        );
         if order.field == OrderField::Relevance {
             select = select.expr_as(keys[0].0.clone(), "tier");
         }
@@ -172,7 +182,12 @@ impl Catalog {
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
         let connection = self.connection().await?;
         let count = self
-            .list(&listing.filter, listing.search.as_ref(), &connection)
+            .list(
+                &listing.filter,
+                listing.search.as_ref(),
+                &connection,
+                Lead::Any,
+            )
             .select_only()
             .column_as(Expr::cust("COUNT(*)"), "count");
         let row = connection
@@ -197,6 +212,7 @@ impl Catalog {
                 &listing.filter.without_facets(),
                 listing.search.as_ref(),
                 &connection,
+                Lead::Any,
             )
             .select_only()
             .columns(dimensions)
@@ -223,8 +239,9 @@ impl Catalog {
         filter: &Filter,
         search: Option<&Search>,
         connection: &DatabaseExecutor<'_>,
+        lead: Lead,
     ) -> Select<Entity> {
-        let mut select = visible(&self.sight).filter(filter::condition(filter, &self.sight));
+        let mut select = visible(&self.sight).filter(filter::condition(filter, &self.sight, lead));
         if let Some(search) = search {
             select = select.filter(search::condition(search, connection.get_database_backend()));
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: connectors are read through [`Catalog`], whose `visible()` begins every query of them, and written through
 //! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `connect`,
-//! `search` and `errors` only.
+//! `search` and `errors`, and in what [`filter::Lead`] says.
 
 mod catalog;
 mod connect;

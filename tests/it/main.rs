@@ -9,6 +9,7 @@
 mod completion;
 mod harness;
 mod limits;
+mod plans;
 mod readme;
 mod schema;
 mod smoke;

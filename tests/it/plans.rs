@@ -1,0 +1,311 @@
+//! Lists of 200,000 rows: an index gives the order, and a page deep in the list visits as few rows as the first.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use entity::{ConnectorCategory, ConnectorStatus};
+use personal_connectors::domain::{
+    cursor::{Position, SortKey},
+    listing::{Arguments, Direction, Filter, Listing, OrderField},
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
+
+use crate::{harness::Server, on_both};
+
+/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times. `a` and `b` are as good as
+/// random, and three rows in a row share `c`; neighbours differ in organization, which keeps custom names unique.
+const FILL: &str = "
+    INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status,
+        server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, revision, source)
+    WITH RECURSIVE number (n) AS (
+        SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 200000
+    ), drawn AS (
+        SELECT n, n % 41 AS organization, (n * 2654435761) % 4294967291 AS a, (n * 2246822519) % 4294967291 AS b,
+            ((n / 3) * 3266489917) % 4294967291 AS c
+        FROM number
+    ), named AS (
+        SELECT n, a, b, organization,
+            substr('AlphaBravoCloudDeltaEventFrameGraphHotelIndexJoins', CAST(c % 10 AS INTEGER) * 5 + 1, 5)
+                || ' ' || (c / 10) AS name,
+            CASE WHEN a % 100 < 2 THEN 'official' WHEN a % 100 < 4 THEN 'aitronos_built' ELSE 'custom' END AS type,
+            CASE WHEN b % 10 < 5 OR (organization = 0 AND b % 10 < 8) THEN 'private'
+                WHEN b % 10 < 8 THEN 'organization' ELSE 'public' END AS visibility
+        FROM drawn
+    )
+    SELECT 1000000 + n, 'pcon_' || b || 'x' || n, name, lower(name), type,
+        CASE WHEN type = 'custom' THEN 'custom_mcp' ELSE 'vendor/tool' || n END,
+        'Reads and writes ' || name,
+        CASE WHEN b / 10 % 20 < 6 THEN 'productivity' WHEN b / 10 % 20 < 12 THEN 'development'
+            WHEN b / 10 % 20 < 15 THEN 'communication' WHEN b / 10 % 20 < 17 THEN 'design'
+            WHEN b / 10 % 20 < 19 THEN 'custom' END,
+        CASE WHEN a / 100 % 100 < 90 THEN 'active' WHEN a / 100 % 100 < 96 THEN 'maintenance' ELSE 'deprecated' END,
+        'https://' || n || '.example.com/mcp',
+        CASE WHEN b / 200 % 20 < 16 THEN 'http' WHEN b / 200 % 20 < 17 THEN 'websocket'
+            WHEN b / 200 % 20 < 19 THEN 'stdio' END,
+        CASE WHEN type = 'custom' THEN visibility ELSE 'public' END,
+        CASE WHEN type = 'custom' AND organization > 0 THEN 'organization' || organization END,
+        CASE WHEN type = 'custom' THEN 'user' || organization || '_' || (a / 10000 % 50) END,
+        1700000000000000 + (n / 7) * 60000000, 1750000000000000 + (b / 4000 % 30000) * 60000000, 1, 'import'
+    FROM named";
+
+/// Rows of 200,000 that a page of 20 may visit: a few for each that is in sight, since most are not.
+const ROWS_VISITED: u64 = 1000;
+
+/// The same in steps of SQLite's virtual machine, which tells no rows: about 10 for a row out of sight, 30 for one in it.
+const STEPS: u64 = 10_000;
+
+/// The orders that have an index: the field, its GraphQL name, and its column.
+const ORDERS: [(OrderField, &str, &str); 3] = [
+    (OrderField::Name, "NAME", "name_key"),
+    (OrderField::CreatedAt, "CREATED_AT", "created_at"),
+    (OrderField::UpdatedAt, "UPDATED_AT", "updated_at"),
+];
+
+/// How a database answers a page.
+#[derive(Debug)]
+struct Plan {
+    text: String,
+    /// Rows on PostgreSQL, steps on SQLite.
+    visited: u64,
+}
+
+impl Plan {
+    fn check(&self, asked: &str, index: &str) {
+        // PostgreSQL, which knows how frequent values are, may also take the order's index and pass by a few rows more.
+        let walks = if self.text.contains("personal_connector USING INDEX") {
+            let step = format!("personal_connector USING INDEX {index}");
+            self.text
+                .strip_prefix("SEARCH ")
+                .or(self.text.strip_prefix("SCAN "))
+                .is_some_and(|rest| {
+                    rest.strip_prefix(&step)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+                })
+                && self.visited <= STEPS
+        } else {
+            self.text
+                .starts_with("Limit ; Index Scan personal_connector_by_")
+                && self.visited <= ROWS_VISITED
+        };
+        assert!(walks, "{asked}\n{self:?}");
+    }
+}
+
+/// A connection that explains.
+enum Explainer {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Explainer {
+    async fn connect(server: &Server) -> Self {
+        let url = &server.storage.url;
+        if url.starts_with("sqlite") {
+            Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
+        } else {
+            Self::Postgres(PgConnection::connect(url).await.unwrap())
+        }
+    }
+
+    async fn execute(&mut self, sql: &'static str) {
+        match self {
+            Self::Sqlite(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+            Self::Postgres(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    async fn explain(&mut self, sql: &str) -> Plan {
+        match self {
+            Self::Sqlite(connection) => explain_sqlite(connection, sql).await,
+            Self::Postgres(connection) => explain_postgres(connection, sql).await,
+        }
+    }
+}
+
+async fn explain_sqlite(connection: &mut SqliteConnection, sql: &str) -> Plan {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let steps = sqlx::query(explain)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+    let counted = Arc::new(AtomicU64::new(0));
+    let count = counted.clone();
+    let mut handle = connection.lock_handle().await.unwrap();
+    handle.set_progress_handler(1, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    drop(handle);
+    let sql = AssertSqlSafe(sql.to_owned());
+    sqlx::query(sql).fetch_all(&mut *connection).await.unwrap();
+    connection
+        .lock_handle()
+        .await
+        .unwrap()
+        .remove_progress_handler();
+    Plan {
+        text: steps.join("; "),
+        visited: counted.load(Ordering::Relaxed),
+    }
+}
+
+async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
+    /// Rows that came out of a table or an index, and those thrown away there.
+    fn visited(node: &Value, text: &mut String) -> u64 {
+        write!(
+            text,
+            "{} {}; ",
+            node["Node Type"].as_str().unwrap(),
+            node["Index Name"].as_str().unwrap_or_default()
+        )
+        .unwrap();
+        let children = node["Plans"].as_array().into_iter().flatten();
+        let below: u64 = children.map(|child| visited(child, text)).sum();
+        if node["Plans"].is_array() {
+            return below;
+        }
+        let count = |key: &str| node[key].as_f64().unwrap_or(0.0);
+        let rows = count("Actual Rows")
+            + count("Rows Removed by Filter")
+            + count("Rows Removed by Index Recheck");
+        (rows * count("Actual Loops")) as u64
+    }
+    let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
+    let row = sqlx::query(explain).fetch_one(connection).await.unwrap();
+    let plan: Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
+    let mut text = String::new();
+    let visited = visited(&plan[0]["Plan"], &mut text);
+    Plan { text, visited }
+}
+
+/// A page's statement, as the server sends it.
+async fn statement(server: &Server, token: &str, arguments: &str) -> String {
+    server.forget_reads();
+    let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}");
+    let data = server.data(token, &query, json!({})).await;
+    let nodes = data["personalConnectors"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 20, "{query}");
+    let reads = server.reads.lock().unwrap();
+    assert_eq!(reads.len(), 1, "{reads:?}");
+    reads[0].clone()
+}
+
+/// No token, a member's, an administrator's of the organization, and one of the catalogue's.
+fn tokens(server: &Server) -> [String; 4] {
+    let member = "user7_3@organization7";
+    [
+        String::new(),
+        server.token(member, &[]),
+        server.token(member, &["connectors:admin"]),
+        server.token(member, &["catalog:admin"]),
+    ]
+}
+
+/// A position amid all rows.
+async fn middle(server: &Server, field: OrderField, column: &str) -> Position {
+    let sql =
+        format!("SELECT {column}, id FROM personal_connector ORDER BY 1, 2 LIMIT 1 OFFSET 100000");
+    let row = server.rows(&sql).await;
+    let (key, id) = row.trim_end().split_once('|').unwrap();
+    Position {
+        key: match field {
+            OrderField::Name => SortKey::Name(key.to_owned()),
+            _ => SortKey::Time(key.parse().unwrap()),
+        },
+        id: id.to_owned(),
+    }
+}
+
+/// Every page that has an index: of the whole list and of one category and status, in each order, direction and end of
+/// the list, the first and one in the middle.
+async fn check_indexed_pages(server: &Server, explainer: &mut Explainer) {
+    for ((field, order, column), paired) in ORDERS
+        .into_iter()
+        .flat_map(|order| [(order, false), (order, true)])
+    {
+        let middle = middle(server, field, column).await;
+        let (filter, condition) = if paired {
+            let filter = Filter {
+                category: Some(vec![ConnectorCategory::Development]),
+                status: Some(vec![ConnectorStatus::Active]),
+                ..Filter::default()
+            };
+            (filter, "filter: {category: DEVELOPMENT, status: ACTIVE}")
+        } else {
+            (Filter::default(), "filter: {}")
+        };
+        for (direction, name) in [(Direction::Asc, "ASC"), (Direction::Desc, "DESC")] {
+            let listing = Listing::parse(Arguments {
+                filter: Some(filter.clone()),
+                order: Some((field, Some(direction))),
+                ..Arguments::default()
+            });
+            let cursor = listing.unwrap().cursor(middle.clone());
+            let pages = [
+                "first: 20".to_owned(),
+                "last: 20".to_owned(),
+                format!("first: 20, after: \"{cursor}\""),
+                format!("last: 20, before: \"{cursor}\""),
+            ];
+            for (page, token) in pages
+                .iter()
+                .flat_map(|page| tokens(server).map(|token| (page, token)))
+            {
+                let arguments =
+                    format!("{page}, {condition}, orderBy: {{field: {order}, direction: {name}}}");
+                let sql = statement(server, &token, &arguments).await;
+                let index = if paired {
+                    "personal_connector_by_category_status_"
+                } else {
+                    "personal_connector_by_"
+                };
+                let index = format!("{index}{}", column.trim_end_matches("_key"));
+                explainer.explain(&sql).await.check(&arguments, &index);
+            }
+        }
+    }
+}
+
+/// Filters whose own indexes don't give an order: the walk in the order's index is the shorter way.
+async fn check_walks(server: &Server, explainer: &mut Explainer) {
+    for filter in [
+        "category: DEVELOPMENT",
+        "category: [DEVELOPMENT, DESIGN]",
+        "status: ACTIVE",
+        "status: [DEPRECATED, MAINTENANCE]",
+        "category: DEVELOPMENT, status: [ACTIVE, DEPRECATED]",
+        "and: [{category: DEVELOPMENT}]",
+        "connectorId: \"custom_mcp\"",
+        "type: CUSTOM",
+    ] {
+        for (_, order, column) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let sql = statement(server, "", &arguments).await;
+            let index = format!("personal_connector_by_{}", column.trim_end_matches("_key"));
+            explainer.explain(&sql).await.check(&arguments, &index);
+        }
+    }
+}
+
+on_both! {
+    async fn pages_of_200_000_rows_walk_an_index(server: Server) {
+        let mut explainer = Explainer::connect(&server).await;
+        explainer.execute(FILL).await;
+        if matches!(explainer, Explainer::Sqlite(_)) {
+            // As the service leaves an SQLite file, which nothing analyzes of itself.
+            check_indexed_pages(&server, &mut explainer).await;
+            check_walks(&server, &mut explainer).await;
+        }
+        explainer.execute("ANALYZE").await;
+        check_indexed_pages(&server, &mut explainer).await;
+        check_walks(&server, &mut explainer).await;
+    }
+}
