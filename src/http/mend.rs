@@ -8,13 +8,16 @@ use std::collections::HashSet;
 
 use async_graphql::{
     Name, Positioned, Variables,
-    parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
+    parser::types::{
+        DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    },
 };
 use async_graphql_value::Value;
 
 use super::gate::chosen;
 
-/// Leaves out what is bound to a variable that the operation declares, that was not sent, and that may be null.
+/// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
+/// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name.
 pub(super) fn unsent_variables(
     document: &mut ExecutableDocument,
     operation: Option<&str>,
@@ -33,30 +36,38 @@ pub(super) fn unsent_variables(
     if unsent.is_empty() {
         return;
     }
-    let mend = |operation: &mut OperationDefinition| {
+    let mut spread = Vec::new();
+    let mut mend = |operation: &mut OperationDefinition| {
         // What is no longer used must not be declared.
         operation
             .variable_definitions
             .retain(|definition| !unsent.contains(&definition.node.name.node));
-        mend_selections(&mut operation.selection_set, &unsent);
+        mend_selections(&mut operation.selection_set, &unsent, &mut spread);
     };
     match &mut document.operations {
-        async_graphql::parser::types::DocumentOperations::Single(operation) => {
-            mend(&mut operation.node);
-        }
-        async_graphql::parser::types::DocumentOperations::Multiple(operations) => {
-            operations
-                .values_mut()
-                .map(|operation| &mut operation.node)
-                .for_each(mend);
+        DocumentOperations::Single(operation) => mend(&mut operation.node),
+        DocumentOperations::Multiple(operations) => {
+            operations.retain(|name, _| operation.is_none_or(|operation| name == operation));
+            for operation in operations.values_mut() {
+                mend(&mut operation.node);
+            }
         }
     }
-    for fragment in document.fragments.values_mut() {
-        mend_selections(&mut fragment.node.selection_set, &unsent);
+    let mut fragments = std::mem::take(&mut document.fragments);
+    while let Some(name) = spread.pop() {
+        if let Some(mut fragment) = fragments.remove(&name) {
+            mend_selections(&mut fragment.node.selection_set, &unsent, &mut spread);
+            document.fragments.insert(name, fragment);
+        }
     }
 }
 
-fn mend_selections(set: &mut Positioned<SelectionSet>, unsent: &HashSet<Name>) {
+/// Adds the names of the fragments that it spreads.
+fn mend_selections(
+    set: &mut Positioned<SelectionSet>,
+    unsent: &HashSet<Name>,
+    spread: &mut Vec<Name>,
+) {
     for selection in &mut set.node.items {
         match &mut selection.node {
             Selection::Field(field) => {
@@ -64,12 +75,14 @@ fn mend_selections(set: &mut Positioned<SelectionSet>, unsent: &HashSet<Name>) {
                     .node
                     .arguments
                     .retain_mut(|(_, value)| keep(&mut value.node, unsent));
-                mend_selections(&mut field.node.selection_set, unsent);
+                mend_selections(&mut field.node.selection_set, unsent, spread);
             }
             Selection::InlineFragment(fragment) => {
-                mend_selections(&mut fragment.node.selection_set, unsent);
+                mend_selections(&mut fragment.node.selection_set, unsent, spread);
             }
-            Selection::FragmentSpread(_) => {}
+            Selection::FragmentSpread(fragment) => {
+                spread.push(fragment.node.fragment_name.node.clone());
+            }
         }
     }
 }
