@@ -4,12 +4,19 @@
     clippy::unwrap_used,
     reason = "a test ends where something is not as it must be"
 )]
-#![expect(unreachable_pub, reason = "nothing outside reaches a test")]
-
+mod change;
 mod completion;
+mod concurrency;
+mod create;
+mod events;
 mod harness;
+mod http;
+mod idempotency;
 mod limits;
 mod plans;
 mod readme;
 mod schema;
 mod smoke;
+mod status;
+mod update;
+mod variables;
