@@ -13,7 +13,8 @@ use crate::{
     clock::Clock,
     domain::{
         connector::{
-            Availability, Change, Draft, Errors, NameClaim, REPLACED_BY, check_visibility,
+            Availability, Change, Draft, Errors, NameClaim, REPLACED_BY, REPLACEMENTS,
+            check_visibility,
         },
         fields,
         viewer::{Action, Denial, Ownership, Sight, User, Viewer},
@@ -24,9 +25,6 @@ use crate::{
 
 /// How long a create's key is kept, in microseconds: 24 hours.
 const KEY_LIFETIME: i64 = 24 * 60 * 60 * 1_000_000;
-
-/// How many replacements may follow one another.
-const REPLACEMENTS: usize = 32;
 
 /// What commands work with.
 #[derive(Clone, Debug)]

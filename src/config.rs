@@ -412,14 +412,26 @@ impl Tokens {
             anonymous_read,
         })
     }
-
-    /// Whether tokens can be made here.
-    pub fn can_mint(&self) -> bool {
-        self.jwks.is_none()
-    }
 }
 
 impl Serve {
+    /// The command that makes a token for this server, as this program was called; none with a JWKS.
+    pub fn token_command(&self) -> Option<String> {
+        if self.tokens.jwks.is_some() {
+            return None;
+        }
+        let called = std::env::args().next();
+        let program = called.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+        // The secret is found beside the database; a URL of PostgreSQL's may hold a password.
+        let database = match &self.database.database_url {
+            Some(url) if url.starts_with("sqlite:") => format!(" --database-url {url}"),
+            _ => String::new(),
+        };
+        Some(format!(
+            "{program} token{database} --user you --organization yours --scope connectors:write"
+        ))
+    }
+
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
         self.tokens
             .rules(&self.database.settings()?, self.anonymous_read)

@@ -57,10 +57,8 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     println!("GraphQL at http://{}/graphql", listener.local_addr()?);
-    if config.tokens.can_mint() {
-        println!(
-            "For a token: personal-connectors token --user you --organization yours --scope connectors:write"
-        );
+    if let Some(command) = config.token_command() {
+        println!("For a token: {command}");
     }
     serve(listener, app.router.clone()).await?;
     app.stop().await?;

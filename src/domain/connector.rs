@@ -261,6 +261,9 @@ impl Availability {
     }
 }
 
+/// How many replacements may follow one another.
+pub const REPLACEMENTS: usize = 32;
+
 /// The input field that names a replacement.
 pub const REPLACED_BY: &str = "replacedById";
 

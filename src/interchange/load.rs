@@ -9,7 +9,7 @@ use entity::{ConnectorSource, ConnectorType, Timestamp, personal_connector::Mode
 
 use crate::{
     domain::{
-        connector::{Availability, Entry, NameClaim},
+        connector::{Availability, Entry, NameClaim, REPLACEMENTS},
         viewer::Sight,
     },
     error::{Error, Result},
@@ -17,9 +17,6 @@ use crate::{
 };
 
 use super::{Rejection, published::REPLACED_BY};
-
-/// How many replacements may follow one another.
-const REPLACEMENTS: usize = 32;
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +276,7 @@ async fn replacement(
     }
     let mut seen = HashSet::from([entry.id.clone(), replacement.clone()]);
     while let Some(next) = link.replaced_by.clone() {
-        if !seen.insert(next.clone()) || seen.len() > REPLACEMENTS {
+        if !seen.insert(next.clone()) || seen.len() > REPLACEMENTS + 1 {
             let reason = format!(
                 "replacements must not lead back, nor be more than {REPLACEMENTS} in a row"
             );
