@@ -5,6 +5,7 @@
     reason = "a test ends where something is not as it must be"
 )]
 mod change;
+mod cli;
 mod completion;
 mod concurrency;
 mod create;
@@ -13,12 +14,14 @@ mod filters;
 mod harness;
 mod http;
 mod idempotency;
+mod jwks;
 mod leaks;
 mod limits;
 mod model;
 mod paging;
 mod plans;
 mod policy;
+mod process;
 mod readme;
 mod rows;
 mod schema;

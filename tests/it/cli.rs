@@ -1,0 +1,439 @@
+//! The command line: what it takes from where, what it refuses, and what it never says.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command as Program};
+
+use clap::{Arg, Command, CommandFactory};
+use personal_connectors::{config::Cli, graphql};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    harness::{TestDatabase, rows},
+    on_both_databases,
+    process::{Process, SECRET, Serving, program, program_on, run, token},
+};
+
+const WHO: &str = "{ viewer { userId organizationId scopes } }";
+
+fn each_flag(each: impl Fn(&str, &Command, &Arg)) {
+    let root = Cli::command();
+    let all = std::iter::once(&root).chain(root.get_subcommands());
+    for command in all {
+        for flag in command.get_arguments() {
+            let name = format!("{} {}", command.get_name(), flag.get_id());
+            each(&name, command, flag);
+        }
+    }
+}
+
+#[test]
+fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
+    each_flag(|name, command, flag| {
+        assert!(flag.get_help().is_some(), "{name}");
+        let Some(long) = flag.get_long() else {
+            assert_eq!(name, "import files");
+            return;
+        };
+        let variable = format!("CONNECTORS_{}", long.replace('-', "_").to_uppercase());
+        assert_eq!(flag.get_env().unwrap(), &*variable, "{name}");
+        // Nobody else can know for whom a token is to be.
+        assert_eq!(flag.is_required_set(), name == "token user", "{name}");
+        let help = command.clone().render_long_help().to_string();
+        for told in [format!("--{long}"), format!("[env: {variable}")] {
+            assert!(help.contains(&told), "{name}: {told} in {help}");
+        }
+    });
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_was_expected() {
+    #[rustfmt::skip]
+    let wrong = [
+        ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--listen", "127.0.0.1:99999", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--database-url", "mysql://host/db", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("--database-url", "", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("--database-url", "sqlite::memory:", "expected the path of a file after sqlite://"),
+        ("--database-url", "sqlite://", "expected the path of a file after sqlite://"),
+        ("--database-connections", "1", "1 is not in 2..=1000"),
+        ("--database-wait", "5", "expected a time such as 500ms, 10s or 1h"),
+        ("--database-wait", "0s", "expected a time such as 500ms, 10s or 1h"),
+        ("--catalog", "nowhere.json", "the catalogue nowhere.json cannot be read: No such file"),
+        ("--jwt-secret", "31 bytes, which is one too few.", "must be at least 32 bytes long"),
+        ("--jwks", "https://issuer.example/jwks", "--jwt-issuer <ISSUER>"),
+        ("--jwt-organization-claim", "sub", "expected the name of a claim with no meaning of its own"),
+        ("--default-organization", "", "must not be blank"),
+        ("--anonymous-read", "maybe", "[possible values: true, false]"),
+        ("--max-per-user", "-1", "invalid digit"),
+        ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
+        ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
+        ("--max-tokens", "many", "invalid digit"),
+        ("--log", "a=b=c", "expected a level or module=level"),
+    ];
+    let folder = TempDir::new().unwrap();
+    let each = |flag: &str, value: &str, expected: &str, command: &mut Program| {
+        // A wrong value of its own, or one that something else would have to be there for.
+        if flag != "--database-url" {
+            command.env("DATABASE_URL", "sqlite://connectors.db");
+        }
+        let refused = Process::spawn(command.current_dir(&folder)).wait();
+        let told = format!("{flag} {value}: {}", refused.err);
+        assert!(matches!(refused.code, Some(1 | 2)), "{told}");
+        assert!(refused.err.contains(expected), "{told}");
+        assert!(refused.err.contains(flag) || flag == "--catalog", "{told}");
+        assert_eq!(refused.out, "", "{told}");
+    };
+    for (flag, value, expected) in wrong {
+        let assigned = format!("{flag}={value}");
+        each(flag, value, expected, &mut program(&["serve", &assigned]));
+        each(flag, value, expected, &mut program(&[&assigned]));
+        let variable = flag[2..].replace('-', "_").to_uppercase();
+        let mut by_variable = program(&["serve"]);
+        by_variable.env(format!("CONNECTORS_{variable}"), value);
+        each(flag, value, expected, &mut by_variable);
+    }
+}
+
+#[test]
+fn a_setting_of_serving_does_not_hinder_the_commands() {
+    let storage = TestDatabase::sqlite();
+    let mut schema = program_on(&storage, &["schema"]);
+    schema.env("CONNECTORS_JWT_ISSUER", "https://issuer.example");
+    assert_eq!(run(schema).ok(), graphql::sdl());
+    // Nobody needs keys to move connectors.
+    let mut export = program(&["export", "--database-url", &storage.url]);
+    export.env("CONNECTORS_JWKS", "https://issuer.example/jwks");
+    assert_eq!(run(export).ok(), "");
+}
+
+/// A flag counts more than our variable, that more than the common one, and the default least.
+#[test]
+fn where_the_database_is() {
+    let folder = TempDir::new().unwrap();
+    let given = |arguments: &[&str], variables: &[(&str, &str)], file: &str| {
+        let mut command = program(arguments);
+        command.current_dir(&folder).envs(variables.iter().copied());
+        run(command).ok();
+        let path = folder.path().join(file);
+        assert!(path.exists(), "{file}");
+        fs::remove_file(path).unwrap();
+    };
+    let flag = ["migrate", "--database-url", "sqlite://flag.db"];
+    let (ours, common) = (
+        ("CONNECTORS_DATABASE_URL", "sqlite://ours.db"),
+        ("DATABASE_URL", "sqlite://common.db"),
+    );
+    given(&flag, &[ours, common], "flag.db");
+    given(&["migrate"], &[ours, common], "ours.db");
+    given(&["migrate"], &[common], "common.db");
+    given(&["migrate"], &[("DATABASE_URL", "")], "data/connectors.db");
+    given(&["migrate"], &[], "data/connectors.db");
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    const PASSWORD: &str = "hunter2";
+    let storage = TestDatabase::sqlite();
+    let url = |rest: &str| format!("postgres://ann:{PASSWORD}@{rest}");
+    let short = format!("--jwt-secret={PASSWORD}");
+    let nobody = url("127.0.0.1:1/db");
+    let lines: &[&[&str]] = &[
+        &[&short],
+        &["serve", &short],
+        &["token", "--user", "ann", &short],
+        &["token", &short],
+        &["serve", &short, &short],
+        &["serve", &short, "--jwks", "keys.json"],
+        &["serve", "--database-url", &nobody, "--database-wait", "1s"],
+        &[
+            "migrate",
+            "--database-url",
+            &nobody,
+            "--database-wait",
+            "1s",
+        ],
+        &["export", "--database-url", &url("127.0.0.1:port/db")],
+        &["export", "--database-url", &url("[::1/db")],
+        &[
+            "export",
+            "--database-url",
+            &format!("mysql://ann:{PASSWORD}@host/db"),
+        ],
+        &[
+            "export",
+            "--database-url",
+            &format!("sqlite://nowhere?password={PASSWORD}"),
+        ],
+        &[
+            "export",
+            "--database-url",
+            &nobody,
+            "--database-url",
+            &nobody,
+        ],
+        &[
+            "serve",
+            "--jwks",
+            &format!("https://ann:{PASSWORD}@host/"),
+            "--jwt-issuer=i",
+            "--jwt-audience=a",
+        ],
+    ];
+    for line in lines {
+        let mut command = program(line);
+        command
+            .env("DATABASE_URL", &storage.url)
+            .env("RUST_BACKTRACE", "1");
+        let done = run(command);
+        let told = done.out + &done.err;
+        assert!(!told.contains(PASSWORD), "{line:?}: {told}");
+        assert!(matches!(done.code, Some(1 | 2)), "{line:?}: {told}");
+        assert!(told.contains("error: "), "{line:?}: {told}");
+    }
+    for command in ["serve", "migrate", "import", "export", "token"] {
+        for help in ["--help", "-h"] {
+            let mut command = program(&[command, help]);
+            command
+                .env(
+                    "CONNECTORS_JWT_SECRET",
+                    format!("{PASSWORD} and enough more of it"),
+                )
+                .env("CONNECTORS_DATABASE_URL", url("host/db"))
+                .env("CONNECTORS_JWKS", url("host/"));
+            let help = run(command).ok();
+            assert!(!help.contains(PASSWORD), "{help}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn no_secret_is_logged(storage: TestDatabase) {
+        const PRIVATE: &str = "something that nobody else must read";
+        // The password is not asked for, where the role is trusted.
+        let url = storage.url.replacen("postgres@", "postgres:hunter2@", 1);
+        let mut command = program_on(&storage, &["--log", "trace"]);
+        command.env("CONNECTORS_DATABASE_URL", &url);
+        let server = Serving::start(command);
+        let ann = token("ann@acme", "connectors:write");
+        let create = "mutation($input: CreateCustomConnectorInput!) {
+            createCustomConnector(input: $input) { personalConnector { id } userErrors { message } }
+        }";
+        let input = json!({
+            "name": "Wiki", "serverUrl": "https://wiki.example.com/mcp", "metadata": { "key": PRIVATE },
+        });
+        let made = server.data(&ann, create, json!({ "input": input })).await;
+        assert_eq!(made["createCustomConnector"]["userErrors"], json!([]));
+        let (start, signature) = ann.rsplit_once('.').unwrap();
+        let forged = format!("{start}.{}", signature.chars().rev().collect::<String>());
+        let refused = server.ask(&forged, WHO, json!({})).await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        let done = server.stop();
+        assert!(done.err.contains("TRACE"), "{}", done.err);
+        let payload = start.rsplit_once('.').unwrap().1;
+        for secret in [payload, signature, SECRET, PRIVATE, "hunter2"] {
+            for told in [&done.out, &done.err] {
+                assert!(!told.contains(secret), "{secret}: {told}");
+            }
+        }
+    }
+
+    async fn migrates(storage: TestDatabase) {
+        let applied = "SELECT COUNT(*) AS n FROM seaql_migrations";
+        let said = run(program_on(&storage, &["migrate"]));
+        assert!(said.err.contains("migrated the database"), "{}", said.err);
+        assert_eq!(said.ok(), "");
+        let once = rows(&storage.url, applied).await;
+        assert_ne!(once, "0\n");
+        let again = run(program_on(&storage, &["migrate"]));
+        assert!(!again.err.contains("migrated the database"), "{}", again.err);
+        assert_eq!(rows(&storage.url, applied).await, once);
+        // The catalogue is loaded by serving.
+        assert_eq!(rows(&storage.url, "SELECT state FROM catalog_state").await, "0\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
+    let storage = TestDatabase::sqlite();
+    for (words, signal) in [(&[][..], "TERM"), (&["serve"], "TERM"), (&["serve"], "INT")] {
+        let mut server = Serving::start(program_on(&storage, words));
+        assert!(server.url.starts_with("http://127.0.0.1:"));
+        assert_eq!(
+            server.data("", WHO, json!({})).await["viewer"]["userId"],
+            Value::Null
+        );
+        // Neither holds up the end: a connection kept alive, and one that nothing came through yet.
+        let address = server.url["http://".len()..]
+            .trim_end_matches("/graphql")
+            .to_owned();
+        let idle = std::net::TcpStream::connect(&address).unwrap();
+        server.process.signal(signal);
+        let done = server.process.wait();
+        drop(idle);
+        let hint = done
+            .out
+            .trim()
+            .strip_prefix("For a token: personal-connectors ");
+        let hint = hint.unwrap_or_else(|| panic!("{}", done.out)).to_owned();
+        done.ok();
+        // What it shows is what works.
+        let hint: Vec<_> = hint.split(' ').collect();
+        let token = run(program_on(&storage, &hint)).ok();
+        let server = Serving::on(&storage);
+        let who = server.data(token.trim(), WHO, json!({})).await;
+        assert_eq!(
+            who["viewer"],
+            json!({ "userId": "you", "organizationId": "yours", "scopes": ["connectors:write"] })
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn makes_tokens() {
+    let storage = TestDatabase::sqlite();
+    let line = [
+        "token",
+        "--user",
+        "ann",
+        "--organization",
+        "acme",
+        "--expires-in",
+        "1h",
+    ];
+    let scopes = [
+        "--scope",
+        "connectors:write connectors:admin",
+        "--scope",
+        "catalog:admin",
+    ];
+    let mut command = program_on(&storage, &line);
+    command.args(scopes);
+    let done = run(command);
+    assert_eq!(done.err, "");
+    let printed = done.ok();
+    let token = printed.strip_suffix('\n').unwrap();
+    assert!(!token.contains(char::is_whitespace), "{token}");
+
+    let server = Serving::on(&storage);
+    let who = server.data(token, WHO, json!({})).await;
+    let scopes = ["catalog:admin", "connectors:admin", "connectors:write"];
+    assert_eq!(
+        who["viewer"],
+        json!({ "userId": "ann", "organizationId": "acme", "scopes": scopes })
+    );
+    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)
+        .unwrap()
+        .claims;
+    let times = ["iat", "exp"].map(|claim| claims[claim].as_i64().unwrap());
+    assert_eq!(times[1] - times[0], 3600);
+
+    let mut other = program_on(&storage, &line);
+    other.env(
+        "CONNECTORS_JWT_SECRET",
+        "another secret, which the server has not",
+    );
+    let refused = server
+        .ask(run(other).ok().trim(), WHO, json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        refused["errors"][0]["extensions"]["code"],
+        "UNAUTHENTICATED"
+    );
+
+    let told = run(program_on(&storage, &["token"])).failed(2);
+    assert!(told.contains("--user <USER>"), "{told}");
+    for lifetime in ["0s", "500ms", "tomorrow"] {
+        let told = run(program_on(
+            &storage,
+            &["token", "--user=ann", "--expires-in", lifetime],
+        ));
+        let told = told.failed(2);
+        assert!(told.contains("--expires-in <TIME>"), "{told}");
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_makes_a_secret_and_keeps_it() {
+    let folder = TempDir::new().unwrap();
+    // A folder that there is not yet.
+    let secret = folder.path().join("new/connectors.db.jwt-secret");
+    let url = format!("sqlite://{}/new/connectors.db", folder.path().display());
+    let on = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        command.env("DATABASE_URL", &url);
+        command
+    };
+    let mint = || run(on(&["token", "--user", "ann", "--organization", "acme"]));
+
+    // All that start first agree.
+    let firsts = std::array::from_fn::<_, 4, _>(|_| {
+        Process::spawn(on(&[]).env("CONNECTORS_LISTEN", "127.0.0.1:0"))
+    });
+    let servers = firsts.map(Serving::up);
+    assert_eq!(mode(&secret), 0o600);
+    let kept = fs::read(&secret).unwrap();
+    let token = mint().ok();
+    for server in servers {
+        let who = server.data(token.trim(), WHO, json!({})).await;
+        assert_eq!(who["viewer"]["userId"], "ann");
+        server.stop().ok();
+    }
+    // A token lives on after the next start.
+    let server = Serving::start(on(&[]));
+    assert_eq!(
+        server.data(token.trim(), WHO, json!({})).await["viewer"]["userId"],
+        "ann"
+    );
+    server.stop().ok();
+    assert_eq!(fs::read(&secret).unwrap(), kept);
+    let files = fs::read_dir(secret.parent().unwrap()).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    // No file is left over: a copy of the database's is the whole of it.
+    assert_eq!(names, ["connectors.db", "connectors.db.jwt-secret"]);
+
+    for readable in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(readable)).unwrap();
+        for refused in [mint(), run(on(&["serve"]))] {
+            let told = refused.failed(1);
+            assert!(
+                told.contains("connectors.db.jwt-secret must be its owner's alone (chmod 600)"),
+                "{told}"
+            );
+        }
+    }
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(mint().code, Some(0));
+    fs::remove_file(&secret).unwrap();
+    fs::write(&secret, "").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let told = mint().failed(1);
+    assert!(told.contains("must be at least 32 bytes long"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_made_on_postgres() {
+    let Some(storage) = TestDatabase::postgres().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    for words in [&["serve"][..], &["token", "--user", "ann"]] {
+        let mut command = program(words);
+        command
+            .current_dir(&folder)
+            .env("DATABASE_URL", &storage.url);
+        let told = run(command).failed(1);
+        assert!(
+            told.contains("on PostgreSQL give --jwt-secret or --jwks"),
+            "{told}"
+        );
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
