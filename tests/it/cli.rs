@@ -273,7 +273,8 @@ async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
         let hint = done
             .out
             .trim()
-            .strip_prefix("For a token: personal-connectors ");
+            .split_once("personal-connectors ")
+            .map(|(_, hint)| hint);
         let hint = hint.unwrap_or_else(|| panic!("{}", done.out)).to_owned();
         done.ok();
         // What it shows is what works.

@@ -43,7 +43,8 @@ on_both! {
              category_after, status_before, status_after FROM connector_event ORDER BY number",
             "SELECT state FROM catalog_state",
         ] {
-            told += &format!("{}\n", server.rows(sql).await);
+            told += &server.rows(sql).await;
+            told.push('\n');
         }
         insta::assert_snapshot!("events", told);
     }

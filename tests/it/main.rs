@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     reason = "a test ends where something is not as it must be"
 )]
+#![expect(unreachable_pub, reason = "nothing outside reaches a test")]
+
 mod change;
 mod cli;
 mod completion;

@@ -176,7 +176,10 @@ async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
         let rows = count("Actual Rows")
             + count("Rows Removed by Filter")
             + count("Rows Removed by Index Recheck");
-        (rows * count("Actual Loops")) as u64
+        // Rows are averaged over the loops.
+        format!("{:.0}", rows * count("Actual Loops"))
+            .parse::<u64>()
+            .unwrap()
     }
     let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
     let row = sqlx::query(explain).fetch_one(connection).await.unwrap();

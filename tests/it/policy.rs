@@ -81,8 +81,8 @@ fn expected(decision: Result<(), Denial>) -> &'static str {
 
 /// The code of a mutation's one error.
 fn answered(answer: &Value, field: &str) -> String {
-    let top_level = answer["errors"].as_array().into_iter().flatten();
-    for error in top_level.filter(|error| error["path"][0] == field) {
+    let mut top_level = answer["errors"].as_array().into_iter().flatten();
+    if let Some(error) = top_level.find(|error| error["path"][0] == field) {
         return format!(
             "{}, top-level",
             error["extensions"]["code"].as_str().unwrap()
