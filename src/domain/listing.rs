@@ -210,7 +210,8 @@ impl Search {
         }
         let search = search.trim();
         Ok((!search.is_empty()).then(|| Self {
-            key: text::name_key(search),
+            // PostgreSQL does not take NUL, and no name has one.
+            key: text::name_key(search).replace('\0', "\u{fffd}"),
             words: text::words(search),
         }))
     }

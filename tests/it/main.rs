@@ -27,6 +27,7 @@ mod process;
 mod readme;
 mod rows;
 mod schema;
+mod search;
 mod smoke;
 mod status;
 mod update;
