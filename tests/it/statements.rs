@@ -1,0 +1,128 @@
+//! How many statements an answer makes.
+
+use entity::{ConnectorStatus, personal_connector::Model};
+use serde_json::json;
+
+use crate::{on_both, rows::official};
+
+/// Operations, and how many statements they read with.
+const COUNTS: &[(&str, usize)] = &[
+    ("{ viewer { userId } }", 0),
+    (
+        "{ personalConnectors { nodes { id createdBy viewerCanUpdate } edges { cursor node { name } } pageInfo { hasNextPage } } }",
+        1,
+    ),
+    (
+        "{ personalConnectors(search: \"a\", filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
+        1,
+    ),
+    ("{ personalConnectors { totalCount } }", 2),
+    (
+        "{ personalConnectors { nodes { id } facets { category { count } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { type { count } status { count } } nodes { id } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { facets { type { count } } again: facets { status { count } } totalCount } }",
+        2,
+    ),
+    // Facets that a fragment asks for are seen from afar.
+    (
+        "{ personalConnectors { totalCount ...Facets } } fragment Facets on PersonalConnectorConnection { facets { type { count } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount ... on PersonalConnectorConnection { facets { type { count } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets @skip(if: true) { type { count } } } }",
+        2,
+    ),
+    // One for each level, however many connectors there are.
+    ("{ personalConnectors { nodes { replacedBy { id } } } }", 2),
+    (
+        "{ personalConnectors { nodes { replacedBy { name replacedBy { id } } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { nodes { replacedBy { name replacedBy { replacedBy { id } } } } } }",
+        4,
+    ),
+    (
+        "{ personalConnectors { nodes { a: replacedBy { id } b: replacedBy { name } } edges { node { replacedBy { id } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { type { count } } nodes { replacedBy { id } } } }",
+        3,
+    ),
+    // The last of the chain is replaced by nothing, for which nothing is asked.
+    (
+        "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
+        1,
+    ),
+    ("{ node(id: \"pcon_a1\") { id } }", 1),
+    ("{ node(id: \"not an id\") { id } }", 0),
+    (
+        "{ personalConnector(id: \"pcon_a1\") { replacedBy { id } } }",
+        2,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a1\", \"pcon_none\", \"x\"]) { id } }",
+        1,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a2\"]) { ... on PersonalConnector { replacedBy { replacedBy { id } } } } }",
+        3,
+    ),
+    ("{ nodes(ids: []) { id } }", 0),
+    (
+        "{ a: personalConnectors { nodes { id } } b: personalConnectors(first: 1) { nodes { id } } node(id: \"pcon_a1\") { id } }",
+        3,
+    ),
+];
+
+on_both! {
+    async fn an_answer_makes_one_statement_and_one_for_each_part_of_it(server: Server) {
+        server.clear().await;
+        let by = |id: &str, replacement: &str| Model {
+            status: ConnectorStatus::Deprecated,
+            replaced_by_id: Some(format!("pcon_{replacement}")),
+            ..official(id, id)
+        };
+        // Three chains of four: a1 → a2 → a3 → a4.
+        let mut rows = Vec::new();
+        for chain in ["a", "b", "c"] {
+            rows.push(official(&format!("{chain}4"), chain));
+            rows.extend((1..4).map(|i| by(&format!("{chain}{i}"), &format!("{chain}{}", i + 1))));
+        }
+        server.insert(rows).await;
+        for (query, count) in COUNTS {
+            server.forget_reads();
+            server.data("", query, json!({})).await;
+            let reads = server.reads.lock().unwrap().clone();
+            assert_eq!(reads.len(), *count, "{query}\n{}", reads.join("\n"));
+        }
+    }
+
+    async fn a_chain_is_followed_to_its_end(server: Server) {
+        server.clear().await;
+        let deprecated = |id: &str, by: &str| Model {
+            status: ConnectorStatus::Deprecated,
+            replaced_by_id: Some(format!("pcon_{by}")),
+            ..official(id, id)
+        };
+        server.insert(vec![deprecated("a", "b"), deprecated("b", "c"), official("c", "c")]).await;
+        let query = "{ personalConnectors { nodes { id replacedBy { id replacedBy { id replacedBy { id } } } } } }";
+        let data = server.data("", query, json!({})).await;
+        let c = json!({ "id": "pcon_c", "replacedBy": null });
+        let b = json!({ "id": "pcon_b", "replacedBy": c });
+        assert_eq!(data["personalConnectors"]["nodes"][0]["replacedBy"], b);
+        assert_eq!(data["personalConnectors"]["nodes"][1]["replacedBy"]["id"], "pcon_c");
+        assert_eq!(data["personalConnectors"]["nodes"][2]["replacedBy"], json!(null));
+    }
+}
