@@ -7,7 +7,7 @@ use async_graphql::{
     Name, Response, ServerError, Value, Variables,
     parser::{
         parse_query,
-        types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
+        types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
     },
 };
 use serde_json::json;
@@ -48,7 +48,9 @@ pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operatio
 
     let database = routes.commands.database.clone();
     let one_read = reads_once(&document);
-    let catalog = if one_read {
+    // A mutation's payloads read what it wrote, each in its turn.
+    let writes = chosen(&document, name).any(|operation| operation.ty == OperationType::Mutation);
+    let catalog = if one_read || writes {
         Catalog::new(database, viewer.sight())
     } else {
         Catalog::snapshot(database, viewer.sight())

@@ -36,6 +36,25 @@ on_both! {
         insta::assert_json_snapshot!("mutations", answer);
     }
 
+    async fn a_payload_reads_what_was_written_before_it(server: Server) {
+        let token = server.token("ann@acme", &["connectors:write"]);
+        let create = "mutation { createCustomConnector(input: {name: \"New\", serverUrl: \"https://new.example.com\"}) {
+            personalConnector { id }
+        } }";
+        let data = server.data(&token, create, json!({})).await;
+        let id = &data["createCustomConnector"]["personalConnector"]["id"];
+        let catalog = server.token("ann@acme", &["connectors:write", "catalog:admin"]);
+        let mutation = "mutation($id: ID!) {
+            a: setConnectorStatus(input: {id: \"pcon_jira\", status: DEPRECATED, replacedById: $id}) { ...Replaced }
+            updateCustomConnector(input: {id: $id, name: \"Newer\"}) { userErrors { code } }
+            b: setConnectorStatus(input: {id: \"pcon_jira\", status: DEPRECATED, replacedById: $id}) { ...Replaced }
+        }
+        fragment Replaced on SetConnectorStatusPayload { personalConnector { replacedBy { name } } }";
+        let data = server.data(&catalog, mutation, json!({ "id": id })).await;
+        let name = |field: &str| data[field]["personalConnector"]["replacedBy"]["name"].clone();
+        assert_eq!((name("a"), name("b")), (json!("New"), json!("Newer")));
+    }
+
     async fn a_missing_variable_is_refused_before_execution(server: Server) {
         let query = "query($id: ID!) { viewer { userId } personalConnector(id: $id) { id } }";
         for variables in [json!({}), json!({ "id": null })] {
