@@ -57,7 +57,8 @@ const FILL: &str = "
 /// Rows of 200,000 that a page of 20 may visit: a few for each that is in sight, since most are not.
 const ROWS_VISITED: u64 = 1000;
 
-/// The same in steps of SQLite's virtual machine, which tells no rows: about 10 for a row out of sight, 30 for one in it.
+/// The same in steps of SQLite's virtual machine, which tells no rows: about 10 for a row out of sight, 30 for one in
+/// it.
 const STEPS: u64 = 10_000;
 
 /// The orders that have an index: the field, its GraphQL name, and its column.
@@ -159,6 +160,11 @@ async fn explain_sqlite(connection: &mut SqliteConnection, sql: &str) -> Plan {
 
 async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
     /// Rows that came out of a table or an index, and those thrown away there.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "they are counts"
+    )]
     fn visited(node: &Value, text: &mut String) -> u64 {
         write!(
             text,

@@ -37,6 +37,8 @@ fn catalogue() -> Vec<Model> {
         row("rocket", "🚀", "x15", "to the moon 🚀"),
         row("quote", r#"O'Reilly "near" \ or"#, "x16", "not and"),
         row("long", "Long", "x17", &han),
+        row("byid", "Zulu", "zulu/wiki", ""),
+        row("bytext", "Alpha", "x19", "A wiki"),
         row("word", &"w".repeat(100), "x18", ""),
     ]
 }
@@ -58,6 +60,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "request pull",
         &["another", "twin", "exact", "both", "all", "text"],
     ),
+    ("wiki", &["byid", "bytext"]),
     // Case, spaces and what is between words.
     ("  PULL\u{a0}\tRequest  ", PULL_REQUEST_INEXACT),
     // The last word as a beginning, the others whole.
@@ -126,7 +129,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pull\0request", PULL_REQUEST_INEXACT),
     ("\0", &[]),
     // Many words, and long ones.
-    ("w", &["word"]),
+    ("w", &["word", "byid", "bytext"]),
 ];
 
 /// As [`PULL_REQUEST`], without one whose name is just what was searched for.
@@ -141,7 +144,7 @@ on_both! {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), *found, "{search}");
         }
-        let spaced = letters(120).chars().map(|c| format!("{c} ")).collect::<String>();
+        let spaced: String = letters(120).chars().flat_map(|c| [c, ' ']).collect();
         for (search, found) in [
             (letters(256), &["long"][..]),
             (spaced.clone(), &["long"]),

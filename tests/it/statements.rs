@@ -9,7 +9,8 @@ use crate::{on_both, rows::official};
 const COUNTS: &[(&str, usize)] = &[
     ("{ viewer { userId } }", 0),
     (
-        "{ personalConnectors { nodes { id createdBy viewerCanUpdate } edges { cursor node { name } } pageInfo { hasNextPage } } }",
+        "{ personalConnectors { nodes { id createdBy viewerCanUpdate } edges { cursor node { name } \
+         } pageInfo { hasNextPage } } }",
         1,
     ),
     (
@@ -31,7 +32,8 @@ const COUNTS: &[(&str, usize)] = &[
     ),
     // Facets that a fragment asks for are seen from afar.
     (
-        "{ personalConnectors { totalCount ...Facets } } fragment Facets on PersonalConnectorConnection { facets { type { count } } }",
+        "{ personalConnectors { totalCount ...Facets } } fragment Facets on \
+         PersonalConnectorConnection { facets { type { count } } }",
         2,
     ),
     (
@@ -53,7 +55,8 @@ const COUNTS: &[(&str, usize)] = &[
         4,
     ),
     (
-        "{ personalConnectors { nodes { a: replacedBy { id } b: replacedBy { name } } edges { node { replacedBy { id } } } } }",
+        "{ personalConnectors { nodes { a: replacedBy { id } b: replacedBy { name } } edges { node \
+         { replacedBy { id } } } } }",
         2,
     ),
     (
@@ -76,12 +79,14 @@ const COUNTS: &[(&str, usize)] = &[
         1,
     ),
     (
-        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a2\"]) { ... on PersonalConnector { replacedBy { replacedBy { id } } } } }",
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a2\"]) { ... on PersonalConnector { \
+         replacedBy { replacedBy { id } } } } }",
         3,
     ),
     ("{ nodes(ids: []) { id } }", 0),
     (
-        "{ a: personalConnectors { nodes { id } } b: personalConnectors(first: 1) { nodes { id } } node(id: \"pcon_a1\") { id } }",
+        "{ a: personalConnectors { nodes { id } } b: personalConnectors(first: 1) { nodes { id } } \
+         node(id: \"pcon_a1\") { id } }",
         3,
     ),
 ];
