@@ -13,4 +13,6 @@ pub use personal_connector::{
     ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
     ServerType,
 };
+/// Gives all values of an enum.
+pub use sea_orm::Iterable;
 pub use timestamp::Timestamp;

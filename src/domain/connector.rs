@@ -5,7 +5,7 @@
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{UserError, UserErrorCode};
 
@@ -69,7 +69,7 @@ pub struct Change {
 }
 
 /// A connector's availability, with what its users should know: always set as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Availability {
     pub status: ConnectorStatus,
     pub message: Option<String>,

@@ -15,7 +15,6 @@ use crate::{
 };
 
 use super::{
-    Rejection,
     load::{Fate, Loader},
     published::{self, Assumed},
     reader,
@@ -42,20 +41,17 @@ pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> an
         }
     }
     let mut rejected = Vec::new();
-    let fates = Loader::new(ConnectorSource::Catalog)
-        .load(&mut tx, &entries)
-        .await?;
-    for (entry, fate) in entries.iter().zip(fates) {
-        let fate = match fate {
-            Ok(Fate::Unlinked { .. }) => {
-                Loader::link(&mut tx, entry).await?.map(|()| Fate::Updated)
-            }
-            fate => fate,
+    let mut run = Loader::new(ConnectorSource::Catalog);
+    let loaded = run.load(&mut tx, &entries).await?;
+    for (entry, loaded) in entries.iter().zip(loaded) {
+        let linked = match &loaded {
+            Ok(loaded) if loaded.unlinked => run.link(&mut tx, entry).await?,
+            _ => Ok(()),
         };
-        match fate {
-            Ok(Fate::Unchanged) => {}
-            Ok(fate) => tracing::info!(id = entry.id, ?fate, "catalogue"),
-            Err(rejection) => rejected.push(told(&entry.id, &rejection)),
+        match linked.and(loaded) {
+            Ok(loaded) if loaded.fate == Fate::Unchanged => {}
+            Ok(loaded) => tracing::info!(id = entry.id, fate = ?loaded.fate, "catalogue"),
+            Err(rejection) => rejected.push(format!("{}: {rejection}", entry.id)),
         }
     }
     if !rejected.is_empty() {
@@ -87,7 +83,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
             Err(rejections) => wrong.extend(
                 rejections
                     .iter()
-                    .map(|rejection| told(&format!("entry {number}"), rejection)),
+                    .map(|rejection| format!("entry {number}: {rejection}")),
             ),
         }
         Ok::<_, std::convert::Infallible>(())
@@ -96,8 +92,4 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
         bail!("{}", wrong.join("; "));
     }
     Ok(entries)
-}
-
-fn told(what: &str, rejection: &Rejection) -> String {
-    format!("{what}: {}", rejection.reason)
 }

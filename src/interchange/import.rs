@@ -26,7 +26,7 @@ use crate::{
 
 use super::{
     Rejection,
-    load::{Fate, Loader},
+    load::{Fate, Loaded, Loader},
     object::Object,
     published::{self, Assumed},
     reader,
@@ -46,7 +46,7 @@ pub struct Report {
     /// Registry servers with the status `deleted`.
     pub deleted: u64,
     pub rejected: u64,
-    /// Of the entries that were loaded, those whose replacement there is not.
+    /// Of the entries that were loaded, those that cannot have their replacement.
     pub without_replacement: u64,
 }
 
@@ -78,7 +78,15 @@ impl fmt::Display for Report {
             self.older_versions,
             self.deleted,
             self.rejected
-        )
+        )?;
+        if self.without_replacement > 0 {
+            write!(
+                f,
+                "; {} without their replacement",
+                self.without_replacement
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -168,8 +176,15 @@ struct Run<'a> {
     dry_run: bool,
     loader: Loader,
     report: Report,
-    /// Entries whose replacement had not been loaded before them, with their numbers and labels.
-    unlinked: Vec<(u64, String, Entry)>,
+    /// Entries that could not have their replacement before all were loaded.
+    unlinked: Vec<Unlinked>,
+}
+
+struct Unlinked {
+    number: u64,
+    label: String,
+    entry: Entry,
+    fate: Fate,
 }
 
 impl Run<'_> {
@@ -190,72 +205,78 @@ impl Run<'_> {
                     lines.extend(
                         rejections
                             .iter()
-                            .map(|rejection| told(item.number, &item.label, rejection)),
+                            .map(|rejection| told("rejected", item.number, &item.label, rejection)),
                     );
                 }
             }
         }
         let mut tx = self.begin().await?;
-        let fates = self.loader.load(&mut tx, &entries).await?;
+        let loaded = self.loader.load(&mut tx, &entries).await?;
         self.end(tx).await?;
-        for (((number, label), entry), fate) in names.into_iter().zip(entries).zip(fates) {
-            match fate {
-                Ok(Fate::Created) => self.report.created += 1,
-                Ok(Fate::Updated) => self.report.updated += 1,
-                Ok(Fate::Unchanged | Fate::Left) => self.report.unchanged += 1,
-                Ok(Fate::Unlinked { new }) => {
-                    let count = if new {
-                        &mut self.report.created
-                    } else {
-                        &mut self.report.updated
-                    };
-                    *count += 1;
-                    self.unlinked.push((number, label, entry));
-                }
+        for (((number, label), entry), loaded) in names.into_iter().zip(entries).zip(loaded) {
+            match loaded {
+                Ok(Loaded { fate, unlinked }) if unlinked => self.unlinked.push(Unlinked {
+                    number,
+                    label,
+                    entry,
+                    fate,
+                }),
+                Ok(Loaded { fate, .. }) => self.count(fate),
                 Err(rejection) => {
                     self.report.rejected += 1;
-                    lines.push(told(number, &label, &rejection));
+                    lines.push(told("rejected", number, &label, &rejection));
                 }
             }
         }
         Ok(lines)
     }
 
-    /// Gives replacements to the entries that came before them; gives a line for each that there is not.
+    /// Gives the missing replacements; gives a line for each that cannot be.
     async fn link(&mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for entries in self.unlinked.chunks(ENTRIES_A_BATCH) {
+        let unlinked = std::mem::take(&mut self.unlinked);
+        for entries in unlinked.chunks(ENTRIES_A_BATCH) {
             let mut tx = self.begin().await?;
-            for (number, label, entry) in entries {
-                let replacement = entry.availability.replaced_by.as_deref();
-                // A dry run left nothing to link to.
-                if self.dry_run && replacement.is_some_and(|id| self.loader.has(id)) {
-                    continue;
-                }
-                if let Err(rejection) = Loader::link(&mut tx, entry).await? {
-                    self.report.without_replacement += 1;
-                    lines.push(told(*number, label, &rejection));
-                }
+            for item in entries {
+                let fate = match self.loader.link(&mut tx, &item.entry).await? {
+                    Ok(()) if item.fate == Fate::Unchanged => Fate::Updated,
+                    Ok(()) => item.fate,
+                    Err(rejection) => {
+                        self.report.without_replacement += 1;
+                        lines.push(told("incomplete", item.number, &item.label, &rejection));
+                        item.fate
+                    }
+                };
+                self.count(fate);
             }
             self.end(tx).await?;
         }
         Ok(lines)
     }
 
+    fn count(&mut self, fate: Fate) {
+        match fate {
+            Fate::Created => self.report.created += 1,
+            Fate::Updated => self.report.updated += 1,
+            Fate::Unchanged => self.report.unchanged += 1,
+        }
+    }
+
     async fn begin(&self) -> Result<Tx> {
         Tx::begin(self.database, Actor::default(), self.clock.now()).await
     }
 
-    async fn end(&self, tx: Tx) -> Result<()> {
+    async fn end(&mut self, tx: Tx) -> Result<()> {
         if self.dry_run {
-            tx.rollback().await
-        } else {
-            tx.commit().await.map(drop)
+            return tx.rollback().await;
         }
+        tx.commit().await?;
+        self.loader.committed();
+        Ok(())
     }
 }
 
-/// The files. Standard input is kept in a temporary file, to be read twice too.
+/// The files. Standard input, and what else can be read only once, is kept in a temporary file.
 fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<(PathBuf, File)>> {
     let files = if files.is_empty() {
         vec!["-".into()]
@@ -264,16 +285,26 @@ fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<(PathBuf, File)>> {
     };
     let open = |path: PathBuf| {
         let file = if path.as_os_str() == "-" {
-            let mut file = tempfile::tempfile().context("no temporary file for standard input")?;
-            io::copy(&mut io::stdin().lock(), &mut file)
-                .context("standard input cannot be read")?;
-            file
+            keep(&mut io::stdin().lock()).context("standard input cannot be read")?
         } else {
-            File::open(&path).with_context(|| format!("{} cannot be read", path.display()))?
+            let opened = File::open(&path).and_then(|mut file| {
+                if file.metadata()?.is_file() {
+                    Ok(file)
+                } else {
+                    keep(&mut file)
+                }
+            });
+            opened.with_context(|| format!("{} cannot be read", path.display()))?
         };
         Ok((path, file))
     };
     files.into_iter().map(open).collect()
+}
+
+fn keep(input: &mut impl io::Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    Ok(file)
 }
 
 /// Reads all files from their beginnings, numbering their objects through.
@@ -390,21 +421,13 @@ fn label(object: &Object) -> String {
         .collect()
 }
 
-fn told(number: u64, label: &str, rejection: &Rejection) -> String {
+fn told(what: &str, number: u64, label: &str, rejection: &Rejection) -> String {
     let name = if label.is_empty() {
         String::new()
     } else {
         format!(" ({label})")
     };
-    let field = if rejection.field.is_empty() {
-        "the object"
-    } else {
-        &rejection.field
-    };
-    format!(
-        "rejected: entry {number}{name}: {field}: {}",
-        rejection.reason
-    )
+    format!("{what}: entry {number}{name}: {rejection}")
 }
 
 /// A progress bar on a terminal, and nothing elsewhere.

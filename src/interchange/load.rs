@@ -20,16 +20,17 @@ use super::{Rejection, published::REPLACED_BY};
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loaded {
+    pub(super) fate: Fate,
+    /// It could not be given its replacement: give it to [`Loader::link`] when all is loaded.
+    pub(super) unlinked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Created,
     Updated,
     Unchanged,
-    /// Loaded but for its replacement, which may come later: give it to [`Loader::link`] then.
-    Unlinked {
-        new: bool,
-    },
-    /// Not the catalogue file's to change: an import brought it.
-    Left,
 }
 
 /// Loads the entries of one run, and knows those it had before.
@@ -39,19 +40,19 @@ pub(super) struct Loader {
     ids: HashSet<String>,
     connector_ids: HashSet<String>,
     claims: HashSet<NameClaim>,
+    /// What was loaded and is not committed; of a dry run all, so that it comes to the same as a real one.
+    links: HashMap<String, Link>,
 }
 
-/// What a batch needs to know of the database, and of its own entries as they are taken.
-#[derive(Default)]
+/// What a batch needs to know of the database.
 struct Batch {
     present: HashMap<String, Model>,
     connector_ids: HashMap<String, String>,
     claims: HashMap<NameClaim, String>,
-    taken: HashMap<String, Link>,
 }
 
 /// What following replacements needs to know of a connector.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Link {
     custom: bool,
     organization: Option<String>,
@@ -65,12 +66,13 @@ impl Loader {
             ids: HashSet::new(),
             connector_ids: HashSet::new(),
             claims: HashSet::new(),
+            links: HashMap::new(),
         }
     }
 
-    /// Whether this run had an entry of this id.
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.ids.contains(id)
+    /// To be called after a commit: from here on the database itself knows.
+    pub(super) fn committed(&mut self) {
+        self.links.clear();
     }
 
     /// Loads a batch, and says of each entry in turn what became of it.
@@ -78,15 +80,15 @@ impl Loader {
         &mut self,
         tx: &mut Tx,
         entries: &[Entry],
-    ) -> Result<Vec<Result<Fate, Rejection>>> {
-        let mut batch = Batch::read(tx, entries).await?;
+    ) -> Result<Vec<Result<Loaded, Rejection>>> {
+        let batch = Batch::read(tx, entries).await?;
         let mut new = Vec::new();
         let mut fates = Vec::with_capacity(entries.len());
         // What replaces others comes first, so that most are linked at once.
         let mut turns: Vec<_> = (0..entries.len()).collect();
         turns.sort_by_key(|turn| entries[*turn].availability.replaced_by.is_some());
         for turn in turns {
-            let fate = self.take(tx, &mut batch, &entries[turn], &mut new).await?;
+            let fate = self.take(tx, &batch, &entries[turn], &mut new).await?;
             fates.push((turn, fate));
         }
         // All constraints were checked, so that a refusal is a mistake of ours.
@@ -97,71 +99,105 @@ impl Loader {
         Ok(fates.into_iter().map(|(_, fate)| fate).collect())
     }
 
-    /// Gives an entry its replacement, which was not there yet when the entry was loaded.
-    pub(super) async fn link(tx: &mut Tx, entry: &Entry) -> Result<Result<(), Rejection>> {
-        let batch = Batch::read(tx, std::slice::from_ref(entry)).await?;
-        let replacement = match replacement(tx, &batch, entry).await? {
-            Ok(replacement) => replacement,
+    /// Gives an entry the replacement that it could not have when it was loaded.
+    pub(super) async fn link(
+        &mut self,
+        tx: &mut Tx,
+        entry: &Entry,
+    ) -> Result<Result<(), Rejection>> {
+        let replacement = match self.replacement(tx, entry).await? {
+            Ok(Some(replacement)) => replacement,
+            Ok(None) => return Ok(reject(REPLACED_BY, "there is no such connector")),
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let (Some(before), Some(replacement)) = (batch.present.get(&entry.id), replacement) else {
-            return Ok(reject(REPLACED_BY, "there is no such connector"));
+        self.remember_link(entry, Some(replacement.clone()));
+        let id = std::slice::from_ref(&entry.id);
+        // A dry run left no row.
+        let Some(before) = tx.get(&Sight::Everything, id).await?.pop() else {
+            return Ok(Ok(()));
+        };
+        let file = Availability {
+            replaced_by: Some(replacement),
+            ..entry.availability.clone()
         };
         let after = Model {
-            replaced_by_id: Some(replacement),
             source_hash: Some(entry.hash.clone()),
-            ..before.clone()
+            source_status: source_status(entry),
+            ..available(before.clone(), file)
         };
-        let linked = tx.update(before, after, UpdatedAt::Given).await?;
+        let linked = tx.update(&before, after, UpdatedAt::Given).await?;
         Ok(linked.map(drop).map_err(Into::into))
     }
 
     async fn take(
         &mut self,
         tx: &mut Tx,
-        batch: &mut Batch,
+        batch: &Batch,
         entry: &Entry,
         new: &mut Vec<Model>,
-    ) -> Result<Result<Fate, Rejection>> {
+    ) -> Result<Result<Loaded, Rejection>> {
         if let Err(rejection) = self.check(batch, entry) {
             return Ok(Err(rejection));
         }
-        let replacement = match replacement(tx, batch, entry).await? {
-            Ok(replacement) => replacement,
-            Err(rejection) => return Ok(Err(rejection)),
-        };
-        let unlinked = replacement != entry.availability.replaced_by;
-        self.remember(batch, entry);
-        let Some(before) = batch.present.get(&entry.id) else {
-            new.push(row(None, entry, replacement, self.source, tx.now()));
-            return Ok(Ok(if unlinked {
-                Fate::Unlinked { new: true }
-            } else {
-                Fate::Created
+        let present = batch.present.get(&entry.id);
+        let kept = present.filter(|row| {
+            // What an import brought is not the catalogue file's to change.
+            let left =
+                (self.source, row.source) == (ConnectorSource::Catalog, ConnectorSource::Import);
+            left || row.source_hash.as_deref() == Some(&entry.hash)
+        });
+        if let Some(row) = kept {
+            self.remember(entry, row.replaced_by_id.clone());
+            return Ok(Ok(Loaded {
+                fate: Fate::Unchanged,
+                unlinked: false,
             }));
-        };
-        if self.source == ConnectorSource::Catalog && before.source != ConnectorSource::Catalog {
-            return Ok(Ok(Fate::Left));
         }
-        if before.source_hash.as_deref() == Some(&entry.hash) {
-            return Ok(Ok(Fate::Unchanged));
-        }
-        let after = row(Some(before), entry, replacement, self.source, tx.now());
-        let updated_at = match entry.updated_at {
-            Some(_) => UpdatedAt::Given,
-            None => UpdatedAt::Now,
-        };
-        let row = match tx.update(before, after, updated_at).await? {
-            Ok(row) => row,
-            Err(refused) => return Ok(Err(refused.into())),
-        };
-        Ok(Ok(if unlinked {
-            Fate::Unlinked { new: false }
-        } else if row.revision == before.revision {
-            Fate::Unchanged
+        // What an administrator made of the status stays until the file says something new about it.
+        let status = present
+            .filter(|row| row.source_status.is_some() && row.source_status == source_status(entry))
+            .map(availability);
+        let (availability, unlinked) = if let Some(status) = status {
+            (status, false)
         } else {
-            Fate::Updated
-        }))
+            // What is wrong now may be right when all is loaded.
+            let replaced_by = self.replacement(tx, entry).await?.ok().flatten();
+            let unlinked = replaced_by != entry.availability.replaced_by;
+            let file = entry.availability.clone();
+            (
+                Availability {
+                    replaced_by,
+                    ..file
+                },
+                unlinked,
+            )
+        };
+        let replaced_by = availability.replaced_by.clone();
+        let mut after = available(row(present, entry, self.source, tx.now()), availability);
+        if unlinked {
+            // Until then it is not what the file brings: a run that ends before is made good by the next.
+            after.source_hash = None;
+            after.source_status = None;
+        }
+        let fate = match present {
+            None => {
+                new.push(after);
+                Fate::Created
+            }
+            Some(before) => {
+                let updated_at = match entry.updated_at {
+                    Some(_) => UpdatedAt::Given,
+                    None => UpdatedAt::Now,
+                };
+                match tx.update(before, after, updated_at).await? {
+                    Ok(row) if row.revision == before.revision => Fate::Unchanged,
+                    Ok(_) => Fate::Updated,
+                    Err(refused) => return Ok(Err(refused.into())),
+                }
+            }
+        };
+        self.remember(entry, replaced_by);
+        Ok(Ok(Loaded { fate, unlinked }))
     }
 
     /// Refuses what the database, or the run so far, has otherwise.
@@ -178,7 +214,9 @@ impl Loader {
                 return reject("id", "the id belongs to another organization");
             }
         }
-        let others = |id: Option<&String>| id.is_some_and(|id| *id != entry.id);
+        // What this run loaded has a new name, which is among the run's own, or still has its old one.
+        let others =
+            |id: Option<&String>| id.is_some_and(|id| *id != entry.id && !self.ids.contains(id));
         if custom {
             let claim = claim(entry);
             if others(batch.claims.get(&claim)) || self.claims.contains(&claim) {
@@ -195,23 +233,67 @@ impl Loader {
         Ok(())
     }
 
-    fn remember(&mut self, batch: &mut Batch, entry: &Entry) {
+    fn remember(&mut self, entry: &Entry, replaced_by: Option<String>) {
         self.ids.insert(entry.id.clone());
-        let custom = entry.r#type == ConnectorType::Custom;
-        if custom {
+        if entry.r#type == ConnectorType::Custom {
             self.claims.insert(claim(entry));
-            // Its former name is free from here on.
-            batch.claims.retain(|_, id| *id != entry.id);
         } else {
             self.connector_ids.insert(entry.connector_id.clone());
-            batch.connector_ids.retain(|_, id| *id != entry.id);
         }
+        self.remember_link(entry, replaced_by);
+    }
+
+    fn remember_link(&mut self, entry: &Entry, replaced_by: Option<String>) {
         let link = Link {
-            custom,
+            custom: entry.r#type == ConnectorType::Custom,
             organization: entry.organization.clone(),
-            replaced_by: entry.availability.replaced_by.clone(),
+            replaced_by,
         };
-        batch.taken.insert(entry.id.clone(), link);
+        self.links.insert(entry.id.clone(), link);
+    }
+
+    async fn find_link(&self, tx: &Tx, id: &str) -> Result<Option<Link>> {
+        if let Some(link) = self.links.get(id) {
+            return Ok(Some(link.clone()));
+        }
+        let row = tx.get(&Sight::Everything, &[id.to_owned()]).await?.pop();
+        Ok(row.map(|row| Link {
+            custom: row.r#type == ConnectorType::Custom,
+            organization: row.organization_id,
+            replaced_by: row.replaced_by_id,
+        }))
+    }
+
+    /// The entry's replacement if it is there already: a catalogue entry, or a custom connector of the same organization,
+    /// from which no replacement leads back.
+    async fn replacement(
+        &self,
+        tx: &Tx,
+        entry: &Entry,
+    ) -> Result<Result<Option<String>, Rejection>> {
+        let Some(replacement) = &entry.availability.replaced_by else {
+            return Ok(Ok(None));
+        };
+        let Some(mut link) = self.find_link(tx, replacement).await? else {
+            return Ok(Ok(None));
+        };
+        if link.custom && link.organization != entry.organization {
+            return Ok(reject(REPLACED_BY, "there is no such connector"));
+        }
+        let mut seen = HashSet::from([entry.id.clone(), replacement.clone()]);
+        while let Some(next) = link.replaced_by.clone() {
+            if !seen.insert(next.clone()) || seen.len() > REPLACEMENTS + 1 {
+                let reason = format!(
+                    "replacements must not lead back, nor be more than {REPLACEMENTS} in a row"
+                );
+                return Ok(reject(REPLACED_BY, &reason));
+            }
+            match self.find_link(tx, &next).await? {
+                Some(following) => link = following,
+                None => break,
+            }
+        }
+        Ok(Ok(Some(replacement.clone())))
     }
 }
 
@@ -241,74 +323,12 @@ impl Batch {
                 .map(|row| (row.connector_id, row.id))
                 .collect(),
             claims: tx.claims(&name_keys).await?.into_iter().collect(),
-            taken: HashMap::new(),
         })
     }
-
-    async fn link(&self, tx: &Tx, id: &str) -> Result<Option<Link>> {
-        if let Some(link) = self.taken.get(id) {
-            return Ok(Some(link.clone()));
-        }
-        let row = tx.get(&Sight::Everything, &[id.to_owned()]).await?.pop();
-        Ok(row.map(|row| Link {
-            custom: row.r#type == ConnectorType::Custom,
-            organization: row.organization_id,
-            replaced_by: row.replaced_by_id,
-        }))
-    }
-}
-
-/// The entry's replacement if it is there already: a catalogue entry, or a custom connector of the same organization, from
-/// which no replacement leads back.
-async fn replacement(
-    tx: &Tx,
-    batch: &Batch,
-    entry: &Entry,
-) -> Result<Result<Option<String>, Rejection>> {
-    let Some(replacement) = &entry.availability.replaced_by else {
-        return Ok(Ok(None));
-    };
-    let Some(mut link) = batch.link(tx, replacement).await? else {
-        return Ok(Ok(None));
-    };
-    if link.custom && link.organization != entry.organization {
-        return Ok(reject(REPLACED_BY, "there is no such connector"));
-    }
-    let mut seen = HashSet::from([entry.id.clone(), replacement.clone()]);
-    while let Some(next) = link.replaced_by.clone() {
-        if !seen.insert(next.clone()) || seen.len() > REPLACEMENTS + 1 {
-            let reason = format!(
-                "replacements must not lead back, nor be more than {REPLACEMENTS} in a row"
-            );
-            return Ok(reject(REPLACED_BY, &reason));
-        }
-        match batch.link(tx, &next).await? {
-            Some(following) => link = following,
-            None => break,
-        }
-    }
-    Ok(Ok(Some(replacement.clone())))
 }
 
 /// The row that an entry makes: a new one, or of the one there is.
-fn row(
-    before: Option<&Model>,
-    entry: &Entry,
-    replacement: Option<String>,
-    source: ConnectorSource,
-    now: Timestamp,
-) -> Model {
-    let loaded = serde_json::json!(entry.availability).to_string();
-    let linked = replacement == entry.availability.replaced_by;
-    let file = Availability {
-        replaced_by: replacement,
-        ..entry.availability.clone()
-    };
-    let availability = match before {
-        // What an administrator made of the status stays until the file says something new about it.
-        Some(before) if before.source_status.as_deref() == Some(&loaded) => availability(before),
-        _ => file,
-    };
+fn row(before: Option<&Model>, entry: &Entry, source: ConnectorSource, now: Timestamp) -> Model {
     let details = entry.details.clone();
     Model {
         seq: before.map_or(0, |row| row.seq),
@@ -321,9 +341,9 @@ fn row(
         icon_url: details.icon_url,
         category: details.category,
         version: details.version,
-        status: availability.status,
-        status_message: availability.message,
-        replaced_by_id: availability.replaced_by,
+        status: entry.availability.status,
+        status_message: entry.availability.message.clone(),
+        replaced_by_id: entry.availability.replaced_by.clone(),
         server_url: details.server_url,
         server_type: details.server_type,
         metadata: details.metadata,
@@ -340,10 +360,24 @@ fn row(
             .unwrap_or(now),
         revision: before.map_or(1, |row| row.revision),
         source,
-        // Until it is linked it is not what the file brings: a run that ends before is made good by the next.
-        source_hash: linked.then(|| entry.hash.clone()),
-        source_status: (linked && entry.r#type != ConnectorType::Custom).then_some(loaded),
+        source_hash: Some(entry.hash.clone()),
+        source_status: source_status(entry),
     }
+}
+
+fn available(row: Model, availability: Availability) -> Model {
+    Model {
+        status: availability.status,
+        status_message: availability.message,
+        replaced_by_id: availability.replaced_by,
+        ..row
+    }
+}
+
+/// What to remember of the file's word on the status. A custom connector's is its owners' to change, and a file's too.
+fn source_status(entry: &Entry) -> Option<String> {
+    (entry.r#type != ConnectorType::Custom)
+        .then(|| serde_json::json!(entry.availability).to_string())
 }
 
 fn claim(entry: &Entry) -> NameClaim {

@@ -12,6 +12,8 @@ pub mod published;
 pub mod reader;
 pub mod registry;
 
+use std::fmt;
+
 use crate::error::UserError;
 
 /// Why an object of a file was not taken: the field, as the file names it, and what was expected of it.
@@ -19,6 +21,17 @@ use crate::error::UserError;
 pub struct Rejection {
     pub field: String,
     pub reason: String,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.field {
+            "" => write!(f, "the object {}", self.reason),
+            // Most reasons are sentences about it already.
+            field if self.reason.starts_with(field) => f.write_str(&self.reason),
+            field => write!(f, "{field}: {}", self.reason),
+        }
+    }
 }
 
 impl From<UserError> for Rejection {

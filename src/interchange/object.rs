@@ -2,8 +2,8 @@
 //!
 //! Invariant: no key is lost and none stands twice, and a value of the wrong kind is a [`Rejection`] that names its key.
 
+use entity::Iterable;
 use indexmap::IndexMap;
-use sea_orm::Iterable;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, MapAccess, Visitor},

@@ -14,7 +14,10 @@ use sea_orm::{
 };
 
 use crate::{
-    domain::{connector::NameClaim, viewer::Sight},
+    domain::{
+        connector::{Availability, NameClaim},
+        viewer::Sight,
+    },
     error::{Error, Result, UserError},
 };
 
@@ -176,9 +179,12 @@ impl Tx {
             .await
             .map_err(internal)?;
         for before in referrers {
+            // What a file said of it no longer is so, and counts as new when the file says it again.
+            let source_status = before.source_status.clone();
             let after = Model {
                 replaced_by_id: None,
                 source_hash: None,
+                source_status: source_status.filter(|said| !names(said, &row.id)),
                 ..before.clone()
             };
             self.update(&before, after, UpdatedAt::Now)
@@ -327,6 +333,12 @@ impl Tx {
         });
         self.state
     }
+}
+
+/// Whether a file's word on a status names this replacement.
+fn names(source_status: &str, replacement: &str) -> bool {
+    serde_json::from_str::<Availability>(source_status)
+        .is_ok_and(|said| said.replaced_by.as_deref() == Some(replacement))
 }
 
 fn equals(column: Column, value: Option<&str>) -> sea_orm::sea_query::SimpleExpr {

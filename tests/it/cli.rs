@@ -71,12 +71,13 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--log", "a=b=c", "expected a level or module=level"),
     ];
     let folder = TempDir::new().unwrap();
-    let each = |flag: &str, value: &str, expected: &str, command: &mut Program| {
+    let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
         // A wrong value of its own, or one that something else would have to be there for.
         if flag != "--database-url" {
             command.env("DATABASE_URL", "sqlite://connectors.db");
         }
-        let refused = Process::spawn(command.current_dir(&folder)).wait();
+        command.current_dir(&folder);
+        let refused = run(command);
         let told = format!("{flag} {value}: {}", refused.err);
         assert!(matches!(refused.code, Some(1 | 2)), "{told}");
         assert!(refused.err.contains(expected), "{told}");
@@ -85,12 +86,12 @@ fn wrong_values_are_refused_with_what_was_expected() {
     };
     for (flag, value, expected) in wrong {
         let assigned = format!("{flag}={value}");
-        each(flag, value, expected, &mut program(&["serve", &assigned]));
-        each(flag, value, expected, &mut program(&[&assigned]));
+        each(flag, value, expected, program(&["serve", &assigned]));
+        each(flag, value, expected, program(&[&assigned]));
         let variable = flag[2..].replace('-', "_").to_uppercase();
         let mut by_variable = program(&["serve"]);
         by_variable.env(format!("CONNECTORS_{variable}"), value);
-        each(flag, value, expected, &mut by_variable);
+        each(flag, value, expected, by_variable);
     }
 }
 

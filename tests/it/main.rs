@@ -6,6 +6,7 @@
 )]
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
+mod catalogue_file;
 mod change;
 mod cli;
 mod completion;

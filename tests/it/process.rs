@@ -5,11 +5,15 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdout, Command, Stdio},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::harness::{TestDatabase, client};
+
+/// No program of the tests takes so long to end.
+const TOO_LONG: Duration = Duration::from_mins(1);
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
@@ -89,14 +93,35 @@ pub fn run_with(mut command: Command, input: &str) -> Done {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     // A program that refuses its command line reads nothing.
-    let feeding = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().unwrap();
-    feeding.join().unwrap();
+    std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let out = read_all(child.stdout.take().unwrap());
+    let err = read_all(child.stderr.take().unwrap());
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            // It serves, perhaps, where it should have refused to.
+            None if begun.elapsed() > TOO_LONG => {
+                child.kill().unwrap();
+                panic!("{command:?} does not end: {}", out.join().unwrap());
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
     Done {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
+        code: status.code(),
+        out: out.join().unwrap(),
+        err: err.join().unwrap(),
     }
+}
+
+/// Read as it comes, so that no full pipe holds its writer up.
+fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = pipe.read_to_string(&mut text);
+        text
+    })
 }
 
 pub fn run(command: Command) -> Done {
@@ -119,13 +144,7 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        // Read as they come, so that no full pipe holds it up.
-        let logs = std::thread::spawn(move || {
-            let mut logs = String::new();
-            let _ = stderr.read_to_string(&mut logs);
-            logs
-        });
+        let logs = read_all(child.stderr.take().unwrap());
         Self {
             out: BufReader::new(child.stdout.take().unwrap()),
             child,
