@@ -48,7 +48,7 @@ pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operatio
 
     let database = routes.commands.database.clone();
     let one_read = reads_once(&document);
-    // A mutation's payloads read what it wrote, each in its turn.
+    // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
     let writes = chosen(&document, name).any(|operation| operation.ty == OperationType::Mutation);
     let catalog = if one_read || writes {
         Catalog::new(database, viewer.sight())

@@ -1,9 +1,13 @@
 //! `setConnectorStatus`.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::{
     change::{ADMIN, CATALOG, NONE, STATUS, WRITE, mutation, with},
+    harness::Server,
     on_both,
 };
 
@@ -118,8 +122,32 @@ on_both! {
         let expected = with(before, json!({ "status": "DEPRECATED", "statusMessage": "x", "revision": 2, "updatedAt": set["updatedAt"] }));
         assert_eq!(set, expected);
         // What was set by hand outlives a restart with the same catalogue.
-        let again = crate::harness::Server::start(server.storage.clone(), &[], server.clock.clone()).await;
+        let again = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         assert_eq!(again.see(&root, "pcon_jira").await, expected);
         assert_eq!(again.errors(&root, STATUS, json!({ "id": "pcon_jira", "status": "ACTIVE" })).await, NONE);
+    }
+
+    async fn each_mutation_of_a_document_sees_those_before(server: Server) {
+        // Few connections, which mutations that wait for one another must not keep.
+        let server = Arc::new(Server::start(server.storage.clone(), &["--database-connections", "2"], server.clock.clone()).await);
+        let ann = server.token("ann@acme", WRITE);
+        let query = "mutation($a: ID!, $b: ID!, $name: String!) {
+            first: setConnectorStatus(input: {id: $a, status: DEPRECATED, replacedById: $b}) { personalConnector { replacedBy { name } } }
+            rename: updateCustomConnector(input: {id: $b, name: $name}) { personalConnector { replacedBy { name } } }
+            again: setConnectorStatus(input: {id: $a, status: DEPRECATED, replacedById: $b}) { personalConnector { replacedBy { name } } }
+        }";
+        let mut running = JoinSet::new();
+        for number in 0..6 {
+            let a = server.create(&ann, &format!("A{number}"), "PRIVATE").await;
+            let b = server.create(&ann, &format!("B{number}"), "PRIVATE").await;
+            let (server, ann) = (server.clone(), ann.clone());
+            running.spawn(async move {
+                let name = format!("C{number}");
+                let data = server.data(&ann, query, json!({ "a": a, "b": b, "name": name })).await;
+                let replaced_by = |field: &str| data[field]["personalConnector"]["replacedBy"]["name"].clone();
+                assert_eq!((replaced_by("first"), replaced_by("again")), (json!(format!("B{number}")), json!(name)));
+            });
+        }
+        running.join_all().await;
     }
 }
