@@ -378,7 +378,7 @@ async fn find(
 
 /// Writes a change made by hand, unless it changes nothing.
 async fn save(mut tx: Tx, before: &Model, mut after: Model) -> Result<Outcome> {
-    if after.r#type == ConnectorType::Custom {
+    if after.r#type == ConnectorType::Custom && after != *before {
         // It no longer is what a file brought: a repeated import of the file would change it back.
         after.source_hash = None;
     }

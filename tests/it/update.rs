@@ -1,11 +1,13 @@
 //! `updateCustomConnector` and `deleteCustomConnector`.
 
+use entity::{ConnectorSource, ConnectorVisibility, personal_connector::Model};
 use serde_json::{Value, json};
 
 use crate::{
     change::{ADMIN, CREATE, DELETE, NONE, STATUS, UPDATE, WRITE, draft, errors, text, with},
     harness::{NOW, timestamp},
     on_both,
+    world::connector,
 };
 
 const LATER: &str = "2026-11-22T08:30:00.123456Z";
@@ -73,6 +75,22 @@ on_both! {
         assert_eq!(server.change(&ann, STATUS, same).await, made);
         assert_eq!(server.written().await, before);
         assert_eq!(made["updatedAt"], NOW);
+    }
+
+    async fn what_a_file_brought_is_a_hands_once_that_changes_it(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let imported = Model {
+            source: ConnectorSource::Import,
+            source_hash: Some("hash of the file's".to_owned()),
+            ..connector("imported", "Imported", "ann@acme", ConnectorVisibility::Private)
+        };
+        server.put(vec![imported]).await;
+        let before = server.written().await;
+        server.change(&ann, UPDATE, json!({ "id": "pcon_imported", "name": "Imported" })).await;
+        assert_eq!(server.written().await, before);
+        server.change(&ann, UPDATE, json!({ "id": "pcon_imported", "version": "1.0.0" })).await;
+        let hash = server.rows("SELECT source_hash FROM personal_connector WHERE id = 'pcon_imported'").await;
+        assert_eq!(hash, "\n", "a repeated import leaves it alone");
     }
 
     async fn what_is_required_cannot_be_null(server: Server) {
