@@ -198,8 +198,10 @@ on_both! {
         let metadata = r#"{"z":1.10,"a":[1e2,-0,0.1e-7,1E+2,123456789012345678901234567890,-9223372036854775809],"é":"\u00e9\/","z2":{"b":null,"a":true},"t":1.0}"#;
         // Strings mean what they meant; their escapes need not stay.
         let kept = metadata.replace(r"\u00e9\/", "é/");
-        let whole = r"mutation($input: CreateCustomConnectorInput!) { createCustomConnector(input: $input) { personalConnector { metadata } userErrors { code } } }";
-        let own = r"mutation($metadata: JSON, $name: String!) { createCustomConnector(input: {name: $name, serverType: STDIO, metadata: $metadata}) { personalConnector { metadata } userErrors { code } } }";
+        let payload = "{ personalConnector { metadata } userErrors { code } } }";
+        let whole = &format!("mutation($input: CreateCustomConnectorInput!) {{ createCustomConnector(input: $input) {payload}");
+        let own = &format!("mutation($metadata: JSON, $name: String!) {{
+            createCustomConnector(input: {{name: $name, serverType: STDIO, metadata: $metadata}}) {payload}");
         for (query, variables) in [
             (whole, format!(r#"{{"input": {{"name": "a", "serverType": "STDIO", "metadata": {metadata}}}}}"#)),
             (own, format!(r#"{{"name": "b", "metadata": {metadata}}}"#)),

@@ -293,37 +293,45 @@ on_both! {
 
     async fn changes_by_its_id(server: Server) {
         // Those who may find it only checked, or at another revision.
-        let query = "mutation($id: ID!, $revision: Int = 99) {
-            update: updateCustomConnector(input: {id: $id, name: \"Mine\", validateOnly: true}) { personalConnector { id } userErrors { code field message } }
-            stale: updateCustomConnector(input: {id: $id, expectedRevision: $revision}) { personalConnector { id } userErrors { code field message } }
-            delete: deleteCustomConnector(input: {id: $id, expectedRevision: $revision}) { deletedId userErrors { code field message } }
-            status: setConnectorStatus(input: {id: $id, status: ACTIVE, expectedRevision: $revision}) { personalConnector { id } userErrors { code field message } }
-        }";
+        let errors = "personalConnector { id } userErrors { code field message }";
+        let query = format!("mutation($id: ID!) {{
+            update: updateCustomConnector(input: {{id: $id, name: \"Mine\", validateOnly: true}}) {{ {errors} }}
+            stale: updateCustomConnector(input: {{id: $id, expectedRevision: 99}}) {{ {errors} }}
+            delete: deleteCustomConnector(input: {{id: $id, expectedRevision: 99}}) {{ deletedId {errors} }}
+            status: setConnectorStatus(input: {{id: $id, status: ACTIVE, expectedRevision: 99}}) {{ {errors} }}
+        }}");
         // Whose token has no scope is told so for every id.
-        try_door(&server, query, |keys| json!({ "id": keys.id }), &["reader@acme"]).await;
+        try_door(&server, &query, |keys| json!({ "id": keys.id }), &["reader@acme"]).await;
     }
 
     async fn naming_it_as_a_replacement(server: Server) {
         // Each is refused for something else too, so that nothing is written.
         let query = "mutation($own: ID!, $id: ID!, $message: String!) {
-            active: setConnectorStatus(input: {id: $own, status: ACTIVE, replacedById: $id}) { personalConnector { id } userErrors { code field message } }
-            deprecated: setConnectorStatus(input: {id: $own, status: DEPRECATED, replacedById: $id, statusMessage: $message}) { personalConnector { id } userErrors { code field message } }
+            active: setConnectorStatus(input: {id: $own, status: ACTIVE, replacedById: $id}) {
+                personalConnector { id } userErrors { code field message }
+            }
+            deprecated: setConnectorStatus(
+                input: {id: $own, status: DEPRECATED, replacedById: $id, statusMessage: $message}
+            ) { personalConnector { id } userErrors { code field message } }
         }";
         let variables = |keys: &Keys| json!({ "own": keys.own, "id": keys.id, "message": "x".repeat(1001) });
         try_door(&server, query, variables, &["reader@acme"]).await;
     }
 
     async fn names_that_are_taken(server: Server) {
-        let query = "mutation($own: ID!, $name: String!) {
-            private: createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true}) { userErrors { code field message } }
-            shared: createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true, visibility: ORGANIZATION}) { userErrors { code field message } }
-            public: createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true, visibility: PUBLIC}) { userErrors { code field message } }
-            rename: updateCustomConnector(input: {id: $own, name: $name, validateOnly: true}) { userErrors { code field message } }
-            share: updateCustomConnector(input: {id: $own, name: $name, visibility: ORGANIZATION, validateOnly: true}) { userErrors { code field message } }
-        }";
+        let errors = "{ userErrors { code field message } }";
+        let create = "createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true";
+        let update = "updateCustomConnector(input: {id: $own, name: $name, validateOnly: true";
+        let query = format!("mutation($own: ID!, $name: String!) {{
+            private: {create}}}) {errors}
+            shared: {create}, visibility: ORGANIZATION}}) {errors}
+            public: {create}, visibility: PUBLIC}}) {errors}
+            rename: {update}}}) {errors}
+            share: {update}, visibility: ORGANIZATION}}) {errors}
+        }}");
         // Only its creator, and for what is shared the organization, competes with its name.
         let variables = |keys: &Keys| json!({ "own": keys.own, "name": "SECRET plans" });
-        try_door(&server, query, variables, &["reader@acme", "boss@acme", "root@other"]).await;
+        try_door(&server, &query, variables, &["reader@acme", "boss@acme", "root@other"]).await;
     }
 
     async fn keys_of_other_users(server: Server) {
@@ -345,13 +353,15 @@ on_both! {
     /// Whose a PUBLIC connector is stays its organization's.
     async fn owners_of_public_ones(server: Server) {
         let mut old = furnish(&server).await;
-        let query = format!("query($by: [ID!]) {{
+        let query = format!("{{
             node(id: \"pcon_old\") {{ ...What }}
-            by: personalConnectors(filter: {{createdBy: $by}}) {{ totalCount nodes {{ ...What }} facets {{ type {{ value count }} }} }}
-            notBy: personalConnectors(filter: {{not: {{createdBy: $by}}}}) {{ totalCount nodes {{ ...What }} }}
-            found: personalConnectors(search: \"ann acme zoe third\") {{ totalCount }}
+            ann: personalConnectors(filter: {{createdBy: \"ann\"}}) {{ totalCount nodes {{ ...What }} }}
+            zoe: personalConnectors(filter: {{createdBy: \"zoe\"}}) {{ totalCount nodes {{ ...What }} facets {{ type {{ value count }} }} }}
+            notAnn: personalConnectors(filter: {{not: {{createdBy: \"ann\"}}}}) {{ totalCount nodes {{ ...What }} }}
+            notZoe: personalConnectors(filter: {{not: {{createdBy: \"zoe\"}}}}) {{ totalCount nodes {{ ...What }} }}
+            found: personalConnectors(search: \"zoe third\") {{ totalCount }}
         }} {WHAT}");
-        let variables = |_: &Keys| json!({ "by": ["ann", "zoe"] });
+        let variables = |_: &Keys| json!({});
         let mut keys = Keys { id: String::new(), cursor: String::new(), cursor_before: String::new(), own: String::new() };
         let anns = answers(&server, &mut keys, &query, variables).await;
         let after = Model { created_by: Some("zoe".to_owned()), organization_id: Some("third".to_owned()), ..old.clone() };

@@ -28,10 +28,11 @@ on_both! {
         let state = server.state().await;
         // The input spelled out in the document, as a variable whose value lacks the field, in fragments and beside others.
         for query in [
-            "mutation($id: ID!, $v: TYPE) { updateCustomConnector(input: {id: $id, FIELD: $v}) { personalConnector { id } userErrors { code } } }",
-            "mutation($id: ID!, $v: TYPE) { ...F } fragment F on Mutation { updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } } }",
-            "mutation($id: ID!, $v: TYPE) { ... on Mutation { ...F } } fragment F on Mutation { ...G } fragment G on Mutation { updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } } }",
-            "mutation A($id: ID!, $v: TYPE) { updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } } } mutation B($id: ID!, $v: TYPE = null) { updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } } }",
+            "mutation($id: ID!, $v: TYPE) { UPDATE }",
+            "mutation($id: ID!, $v: TYPE) { ...F } fragment F on Mutation { UPDATE }",
+            "mutation($id: ID!, $v: TYPE) { ... on Mutation { ...F } }
+             fragment F on Mutation { ...G } fragment G on Mutation { UPDATE }",
+            "mutation A($id: ID!, $v: TYPE) { UPDATE } mutation B($id: ID!, $v: TYPE = null) { UPDATE }",
         ] {
             for (field, r#type) in [
                 ("name", "String"), ("description", "String"), ("iconUrl", "String"), ("category", "ConnectorCategory"),
@@ -42,7 +43,8 @@ on_both! {
                 if field == "validateOnly" && query.contains("= null") {
                     continue;
                 }
-                let query = query.replace("TYPE", r#type).replace("FIELD", field);
+                let update = "updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } }";
+                let query = query.replace("UPDATE", update).replace("TYPE", r#type).replace("FIELD", field);
                 let mut body = json!({ "query": query, "variables": { "id": id } });
                 if query.contains("mutation A") {
                     body["operationName"] = json!("A");
@@ -62,7 +64,9 @@ on_both! {
         let ann = server.token("ann@acme", WRITE);
         let before = full(&server, &ann).await;
         let query = |default: &str| format!(
-            "mutation($id: ID!, $d: String{default}) {{ updateCustomConnector(input: {{id: $id, description: $d}}) {{ personalConnector {{ description }} userErrors {{ code }} }} }}"
+            "mutation($id: ID!, $d: String{default}) {{
+                updateCustomConnector(input: {{id: $id, description: $d}}) {{ personalConnector {{ description }} }}
+            }}"
         );
         for (default, sent, expected) in [
             (" = \"default\"", json!({}), json!("default")),
@@ -79,7 +83,9 @@ on_both! {
         }
         // The whole input as a variable's default.
         let whole = format!(
-            "mutation($input: UpdateCustomConnectorInput! = {{id: \"{}\", version: null, category: CUSTOM}}) {{ updateCustomConnector(input: $input) {{ personalConnector {{ version category iconUrl }} userErrors {{ code }} }} }}",
+            "mutation($input: UpdateCustomConnectorInput! = {{id: \"{}\", version: null, category: CUSTOM}}) {{
+                updateCustomConnector(input: $input) {{ personalConnector {{ version category iconUrl }} }}
+            }}",
             text(&before["id"])
         );
         let data = server.data(&ann, &whole, json!({})).await;
@@ -99,6 +105,10 @@ on_both! {
         let data = server.data(&ann, query, json!({ "n": "b", "c": null, "t": null })).await;
         let none = json!({ "category": null, "serverType": null, "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], none);
+        // A variable that may be null is let in where the field has a default (section 5.8.5).
+        let sent = json!({ "n": "c", "c": "DESIGN", "v": "ORGANIZATION", "only": true });
+        let data = server.data(&ann, query, sent).await;
+        assert_eq!(data["createCustomConnector"], json!({ "personalConnector": null, "userErrors": [] }));
         // A field that must not be null is not given null.
         let code = server.error_code(&ann, query, json!({ "n": "c", "v": null })).await;
         assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
