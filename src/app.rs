@@ -68,6 +68,7 @@ pub async fn router(
         },
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
+        cors_origins: config.cors_origin.clone(),
     }))
 }
 

@@ -17,7 +17,8 @@ pub struct Clock(Option<Arc<Fixed>>);
 #[derive(Debug)]
 struct Fixed {
     micros: AtomicI64,
-    ids: AtomicU64,
+    connector_ids: AtomicU64,
+    request_ids: AtomicU64,
 }
 
 impl Clock {
@@ -25,11 +26,12 @@ impl Clock {
         Self(None)
     }
 
-    /// Stands still at `at` until it is set, and counts its ids.
+    /// Stands still at `at` until it is set, and counts the ids of each kind.
     pub fn fixed(at: Timestamp) -> Self {
         Self(Some(Arc::new(Fixed {
             micros: AtomicI64::new(at.0),
-            ids: AtomicU64::new(0),
+            connector_ids: AtomicU64::new(0),
+            request_ids: AtomicU64::new(0),
         })))
     }
 
@@ -50,20 +52,21 @@ impl Clock {
 
     /// An id for a new connector: `pcon_` and a ULID in lower case.
     pub fn new_connector_id(&self) -> String {
-        format!("pcon_{}", self.new_ulid().to_string().to_ascii_lowercase())
+        let ulid = self.new_ulid(|fixed| &fixed.connector_ids);
+        format!("pcon_{}", ulid.to_string().to_ascii_lowercase())
     }
 
     /// An id for a request that brought none.
     pub fn new_request_id(&self) -> String {
-        self.new_ulid().to_string()
+        self.new_ulid(|fixed| &fixed.request_ids).to_string()
     }
 
-    fn new_ulid(&self) -> Ulid {
+    fn new_ulid(&self, counter: impl Fn(&Fixed) -> &AtomicU64) -> Ulid {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
             None => Ulid::new(),
             Some(fixed) => {
-                let count = fixed.ids.fetch_add(1, Ordering::Relaxed);
+                let count = counter(fixed).fetch_add(1, Ordering::Relaxed);
                 let millis = u64::try_from(self.now().0 / 1000).unwrap_or(0);
                 Ulid::from_parts(millis, u128::from(count))
             }

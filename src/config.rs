@@ -20,6 +20,7 @@ use crate::{
     domain::fields,
     http::{
         auth::{KeySource, Secret, TokenRules},
+        cors::Origin,
         limits,
     },
     store,
@@ -122,6 +123,17 @@ pub struct Serve {
         action = clap::ArgAction::Set
     )]
     anonymous_read: bool,
+
+    /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
+    /// By default none
+    #[arg(
+        long,
+        env = "CONNECTORS_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = str::parse::<Origin>
+    )]
+    pub cors_origin: Vec<Origin>,
 
     #[command(flatten)]
     pub limits: Limits,

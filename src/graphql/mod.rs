@@ -3,6 +3,7 @@
 //! Invariant: what clients see is written here by hand over the models' values; a change of a table does not change it, and
 //! an enum that drifts apart does not compile. No SQL, no HTTP.
 
+pub mod coerce;
 mod complete;
 mod context;
 mod mutation;

@@ -1,6 +1,7 @@
 //! Mutations. Each is a command, run to its end whether or not its client still waits.
 
 use async_graphql::{Context, Object};
+use tracing::Instrument;
 
 use crate::{
     commands::{self, Outcome},
@@ -87,6 +88,8 @@ where
 {
     let request = Request::of(context);
     let command = command(request.commands.clone(), request.viewer.clone(), input);
-    let outcome = tokio::spawn(command).await.map_err(Error::internal)??;
+    let outcome = tokio::spawn(command.in_current_span())
+        .await
+        .map_err(Error::internal)??;
     Ok(Some(outcome.into()))
 }

@@ -1,78 +1,228 @@
-//! `POST /graphql`, strictly (GraphQL over HTTP): JSON in, JSON out.
+//! `/graphql`, strictly by GraphQL over HTTP: queries by GET, every operation by POST.
+//!
+//! Invariant: whatever comes, the answer is of one of the two media types, and has `data` only where execution began; a
+//! request is given up, its body included, when it has taken the request timeout.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use async_graphql_axum::GraphQLResponse;
+use async_graphql::parser::types::OperationType;
 use axum::{
-    body::Body,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    Extension,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Code, Error};
 
-use super::{Routes, auth::Refusal, body, gate};
+use super::{
+    Routes, auth,
+    gate::{self, Caller, Refused},
+    negotiation::{MediaType, media_type},
+    parameters,
+    request_id::RequestId,
+};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-pub(super) async fn post(
+pub(super) async fn graphql(
     State(routes): State<Arc<Routes>>,
-    headers: HeaderMap,
-    body: Body,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
 ) -> Response {
-    if !is_json(&headers) {
-        let error = Error::new(
-            Code::BadRequest,
-            "the Content-Type must be application/json",
-        );
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, &error);
-    }
-    let viewer = match routes.authenticator.viewer(&headers).await {
-        Ok(verified) => verified.viewer,
-        Err(refusal) => return unauthorized(refusal),
+    let deadline = Instant::now() + routes.request_timeout;
+    let (parts, mut body) = request.into_parts();
+    let accepted = media_type(&parts.headers);
+    let call = Call {
+        routes: &routes,
+        parts: &parts,
+        request_id,
+        deadline,
     };
-    let bytes = match Limited::new(body, routes.max_body_bytes).collect().await {
-        Ok(bytes) => bytes.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let most = routes.max_body_bytes;
-            let error = Error::new(
-                Code::LimitExceeded,
-                format!("the body must be at most {most} bytes"),
-            );
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, &error);
-        }
-        Err(_) => {
-            let error = Error::new(Code::BadRequest, "the body did not arrive whole");
-            return refuse(StatusCode::BAD_REQUEST, &error);
+    let (status, header, text) = match call.answer(accepted, &mut body).await {
+        Ok(text) => (StatusCode::OK, None, text),
+        Err(rejection) => {
+            let text = json!({ "errors": rejection.errors }).to_string();
+            (rejection.status, rejection.header, text)
         }
     };
-    let operation = match body::parse(&bytes) {
-        Ok(operation) => operation,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error),
-    };
-    match gate::execute(&routes, viewer, operation).await {
-        gate::Answer::Executed(response) => {
-            let mut response = GraphQLResponse::from(*response).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-            response
-        }
-        gate::Answer::Refused(errors) => answer(StatusCode::OK, &json!({ "errors": errors })),
-    }
-}
-
-pub(super) async fn method_not_allowed() -> Response {
-    let error = Error::new(Code::BadRequest, "use POST");
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, &error);
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("POST"));
+    let until = deadline.min(Instant::now() + DRAINED_TIME);
+    let _ = timeout_at(until, drain(body)).await;
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.extend(header);
+    let media_type = accepted.unwrap_or(MediaType::Json);
+    headers.insert(header::CONTENT_TYPE, media_type.content_type());
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    // What there is to see depends on who asks, and changes.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
-/// `application/json`, with no parameter but `charset=utf-8`.
+/// How much longer than needed, and how much more, a body is read.
+const DRAINED_TIME: Duration = Duration::from_secs(1);
+const DRAINED_BYTES: usize = 16 << 20;
+
+/// Takes what is left of a body: a client that is still sending when the connection ends may never see its answer.
+async fn drain(mut body: Body) {
+    let mut left = DRAINED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
+            return;
+        };
+        left = less;
+    }
+}
+
+/// An answer without `data`.
+struct Rejection {
+    status: StatusCode,
+    header: Option<(HeaderName, HeaderValue)>,
+    errors: Vec<serde_json::Value>,
+}
+
+impl Rejection {
+    fn new(status: StatusCode, code: Code, message: &str) -> Self {
+        let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
+        Self {
+            status,
+            header: None,
+            errors: vec![error],
+        }
+    }
+
+    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self {
+            header: Some((name, value)),
+            ..self
+        }
+    }
+}
+
+/// A request on its way.
+struct Call<'a> {
+    routes: &'a Routes,
+    parts: &'a Parts,
+    request_id: RequestId,
+    deadline: Instant,
+}
+
+impl Call<'_> {
+    async fn answer(
+        self,
+        accepted: Option<MediaType>,
+        body: &mut Body,
+    ) -> Result<String, Rejection> {
+        let is_get = match self.parts.method {
+            Method::GET => true,
+            Method::POST => false,
+            _ => return Err(not_allowed("use GET or POST", "GET, POST")),
+        };
+        let media_type = accepted.ok_or_else(|| {
+            let message =
+                "answers are application/graphql-response+json or application/json, in UTF-8";
+            Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
+        })?;
+        if !is_get && !is_json(&self.parts.headers) {
+            let message = "the Content-Type must be application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Rejection::new(status, Code::BadRequest, message));
+        }
+        let viewer = self.routes.authenticator.viewer(&self.parts.headers);
+        let viewer = timeout_at(self.deadline, viewer).await.map_err(|_| {
+            let message = "the answer took too long";
+            Rejection::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message)
+        })?;
+        let viewer = viewer.map_err(unauthorized)?.viewer;
+        let parameters = if is_get {
+            parameters::from_url(self.parts.uri.query().unwrap_or_default())
+        } else {
+            parameters::from_body(&self.body(body).await?)
+        };
+        let parameters = parameters
+            .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message))?;
+        let refused = |refused| rejection(refused, media_type);
+        let prepared = gate::prepare(parameters, self.routes.limits).map_err(refused)?;
+        // A link that somebody follows changes nothing.
+        if is_get && prepared.operation_type == OperationType::Mutation {
+            return Err(not_allowed("use POST for a mutation", "POST"));
+        }
+        let caller = Caller {
+            viewer,
+            request_id: self.request_id.clone(),
+        };
+        let response = gate::execute(self.routes, caller, prepared, self.deadline).await;
+        serde_json::to_string(&response.map_err(refused)?).map_err(|cause| self.failed(&cause))
+    }
+
+    async fn body(&self, body: &mut Body) -> Result<Vec<u8>, Rejection> {
+        let most = self.routes.max_body_bytes;
+        let collected = timeout_at(self.deadline, Limited::new(body, most).collect()).await;
+        match collected {
+            Ok(Ok(body)) => Ok(body.to_bytes().into()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let message = format!("the body must be at most {most} bytes");
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                Err(Rejection::new(status, Code::LimitExceeded, &message))
+            }
+            Ok(Err(_)) => {
+                let message = "the body did not arrive whole";
+                Err(Rejection::new(
+                    StatusCode::BAD_REQUEST,
+                    Code::BadRequest,
+                    message,
+                ))
+            }
+            Err(_) => {
+                let message = "the body took too long to arrive";
+                Err(Rejection::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    Code::Timeout,
+                    message,
+                ))
+            }
+        }
+    }
+
+    fn failed(&self, cause: &serde_json::Error) -> Rejection {
+        tracing::error!(%cause, "the answer cannot be written");
+        let error = Error::internal(cause.to_string());
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let mut rejection = Rejection::new(status, error.code, &error.message);
+        rejection.errors[0]["extensions"]["requestId"] = json!(self.request_id.0);
+        rejection
+    }
+}
+
+/// What a well-formed request that was not executed is answered, under either media type.
+fn rejection(refused: Refused, media_type: MediaType) -> Rejection {
+    let status = match (media_type, refused.code) {
+        (MediaType::Json, _) => StatusCode::OK,
+        (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+        (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
+    };
+    Rejection {
+        status,
+        header: None,
+        errors: refused.errors,
+    }
+}
+
+fn not_allowed(message: &str, allow: &'static str) -> Rejection {
+    let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, message);
+    rejection.with(header::ALLOW, HeaderValue::from_static(allow))
+}
+
+fn unauthorized(refusal: auth::Refusal) -> Rejection {
+    let message = refusal.to_string();
+    Rejection::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
+        .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
+}
+
+/// `application/json`, with no parameter but `charset=utf-8`. No page of another site sends it without asking first.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(Ok(text)), None) = (types.next().map(HeaderValue::to_str), types.next()) else {
@@ -81,23 +231,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
     parts.next().as_deref() == Some("application/json")
         && parts.all(|part| matches!(part.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\""))
-}
-
-fn unauthorized(refusal: Refusal) -> Response {
-    let error = Error::new(Code::Unauthenticated, refusal.to_string());
-    let mut response = refuse(StatusCode::UNAUTHORIZED, &error);
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, refusal.www_authenticate());
-    response
-}
-
-/// An answer to what never came to be executed: errors and no `data`.
-fn refuse(status: StatusCode, error: &Error) -> Response {
-    let error = json!({ "message": error.message, "extensions": { "code": error.code.as_str() } });
-    answer(status, &json!({ "errors": [error] }))
-}
-
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
-    (status, [(header::CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }

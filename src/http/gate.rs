@@ -1,16 +1,18 @@
 //! The gate: what every operation goes through, whatever it arrived by.
 //!
-//! Invariant: nothing is parsed or walked that was not bounded first; a document is parsed once; every error leaves with a code; an internal one leaves with a request id that the
-//! log has too, and nothing else.
+//! Invariant: nothing is parsed or walked that was not bounded first; a document is parsed once; nothing is executed of a
+//! request whose values are not of their types; every error leaves with a code; an internal one leaves with the request's id,
+//! which the log has too, and nothing else.
 
 use async_graphql::{
-    Name, Response, ServerError, Value, Variables,
+    Name, Response, ServerError, Variables,
     parser::{
         parse_query,
         types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
     },
 };
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     domain::viewer::Viewer,
@@ -19,78 +21,134 @@ use crate::{
     store::Catalog,
 };
 
-use super::{Routes, body::Operation, mend, scan, walk};
+use super::{
+    Routes, limits::Limits, mend, parameters::Parameters, request_id::RequestId, scan, walk,
+};
 
-/// What became of an operation.
-pub(super) enum Answer {
-    /// Its execution began.
-    Executed(Box<Response>),
-    /// It did not: errors, and no `data`.
-    Refused(Vec<serde_json::Value>),
+/// An operation that is well-formed and within the limits, and whose values are of their types.
+pub(super) struct Prepared {
+    query: String,
+    document: ExecutableDocument,
+    operation_name: Option<String>,
+    variables: Variables,
+    pub(super) operation_type: OperationType,
 }
 
-pub(super) async fn execute(routes: &Routes, viewer: Viewer, operation: Operation) -> Answer {
-    if let Err(error) = scan::scan(&operation.query, routes.limits) {
-        return refuse(ServerError::new(error.message, None), error.code);
-    }
-    let mut document = match parse_query(&operation.query) {
-        Ok(document) => document,
-        Err(error) => return refuse(ServerError::from(error), Code::GraphqlParseFailed),
-    };
-    if let Err(error) = walk::cost(&document, &operation.variables, routes.limits) {
-        return refuse(ServerError::new(error.message, None), error.code);
-    }
-    let name = operation.operation_name.as_deref();
-    if let Some(error) = missing_variable(&document, name, &operation.variables) {
-        return refuse(error, Code::GraphqlValidationFailed);
-    }
-    mend::unsent_variables(&mut document, name, &operation.variables);
+/// Who wants an operation executed, in which request.
+pub(super) struct Caller {
+    pub(super) viewer: Viewer,
+    pub(super) request_id: RequestId,
+}
 
+/// Nothing was executed, or nothing that the caller waits for any longer: errors, and no `data`.
+pub(super) struct Refused {
+    pub(super) code: Code,
+    pub(super) errors: Vec<serde_json::Value>,
+}
+
+/// All that is done without executing or reading anything.
+pub(super) fn prepare(parameters: Parameters, limits: Limits) -> Result<Prepared, Refused> {
+    let Parameters {
+        query,
+        operation_name,
+        mut variables,
+    } = parameters;
+    let ours = |error: Error| refuse(ServerError::new(error.message, None), error.code);
+    let invalid = |error| refuse(error, Code::GraphqlValidationFailed);
+    scan::scan(&query, limits).map_err(ours)?;
+    let mut document = parse_query(&query)
+        .map_err(|error| refuse(ServerError::from(error), Code::GraphqlParseFailed))?;
+    let name = operation_name.as_deref();
+    let operation = operation(&document, name).map_err(invalid)?;
+    let operation_type = operation.ty;
+    graphql::coerce::variables(operation, &mut variables).map_err(invalid)?;
+    walk::cost(&document, &variables, limits).map_err(ours)?;
+    graphql::coerce::document(&document).map_err(invalid)?;
+    mend::unsent_variables(&mut document, name, &variables);
+    Ok(Prepared {
+        query,
+        document,
+        operation_name,
+        variables,
+        operation_type,
+    })
+}
+
+/// Executes an operation, unless it is no valid one. Answers by the deadline.
+pub(super) async fn execute(
+    routes: &Routes,
+    caller: Caller,
+    prepared: Prepared,
+    deadline: Instant,
+) -> Result<Response, Refused> {
+    let document = prepared.document;
     let database = routes.commands.database.clone();
     let one_read = reads_once(&document);
+    let sight = caller.viewer.sight();
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
-    let writes = chosen(&document, name).any(|operation| operation.ty == OperationType::Mutation);
+    let writes = prepared.operation_type == OperationType::Mutation;
     let catalog = if one_read || writes {
-        Catalog::new(database, viewer.sight())
+        Catalog::new(database, sight)
     } else {
-        Catalog::snapshot(database, viewer.sight())
+        Catalog::snapshot(database, sight)
     };
-    let mut request = async_graphql::Request::new(operation.query)
-        .variables(operation.variables)
+    let mut request = async_graphql::Request::new(prepared.query)
+        .variables(prepared.variables)
         .data(Request {
-            viewer,
+            viewer: caller.viewer,
             catalog,
             commands: routes.commands.clone(),
         });
-    request.operation_name.clone_from(&operation.operation_name);
+    request.operation_name.clone_from(&prepared.operation_name);
     request.set_parsed_query(document.clone());
 
-    let answer = routes.schema.execute(request);
-    let Ok(mut response) = tokio::time::timeout(routes.request_timeout, answer).await else {
+    let answer = timeout_at(deadline, routes.schema.execute(request)).await;
+    let mut response = answer.map_err(|_| {
         let error = ServerError::new("the answer took too long", None);
-        return refuse(error, Code::Timeout);
-    };
+        refuse(error, Code::Timeout)
+    })?;
+    // Errors of validation have no path.
     let began =
         response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty());
     if began
         && (!one_read || !response.errors.is_empty())
-        && let Some(operation) = chosen(&document, operation.operation_name.as_deref()).next()
+        && let Some(operation) = chosen(&document, prepared.operation_name.as_deref()).next()
     {
         graphql::complete(&mut response, &document, operation);
     }
     for error in &mut response.errors {
-        fill_code(error, routes);
+        fill_code(error, &caller.request_id);
     }
     if began {
-        Answer::Executed(Box::new(response))
+        Ok(response)
     } else {
-        Answer::Refused(response.errors.iter().map(|error| json!(error)).collect())
+        Err(Refused {
+            code: Code::GraphqlValidationFailed,
+            errors: response.errors.iter().map(|error| json!(error)).collect(),
+        })
     }
 }
 
-fn refuse(mut error: ServerError, code: Code) -> Answer {
+fn refuse(mut error: ServerError, code: Code) -> Refused {
     set_code(&mut error, code);
-    Answer::Refused(vec![json!(error)])
+    Refused {
+        code,
+        errors: vec![json!(error)],
+    }
+}
+
+/// The operation to execute (GraphQL, section 6.1).
+fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&'a str>,
+) -> Result<&'a OperationDefinition, ServerError> {
+    let mut chosen = chosen(document, name);
+    let message = match (chosen.next(), chosen.next(), name) {
+        (Some(operation), None, _) => return Ok(operation),
+        (_, _, Some(name)) => format!("the document has no operation of the name {name:.100}"),
+        _ => "operationName must say which of the document's operations is meant".to_owned(),
+    };
+    Err(ServerError::new(message, None))
 }
 
 /// The operations that a name chooses: the one it names, and without a name all.
@@ -102,27 +160,6 @@ pub(super) fn chosen<'a>(
     operations
         .filter(move |(operation, _)| name.is_none() || operation.map(Name::as_str) == name)
         .map(|(_, operation)| &operation.node)
-}
-
-/// A required variable that was not sent (section 6.1.2). The library would find out field by field.
-fn missing_variable(
-    document: &ExecutableDocument,
-    name: Option<&str>,
-    sent: &Variables,
-) -> Option<ServerError> {
-    let definitions = chosen(document, name).flat_map(|operation| &operation.variable_definitions);
-    let missing = definitions
-        .map(|definition| &definition.node)
-        .find(|definition| {
-            !definition.var_type.node.nullable
-                && definition.default_value.is_none()
-                && matches!(sent.get(&definition.name.node), None | Some(Value::Null))
-        })?;
-    let message = format!(
-        "the variable ${} of type {} must be sent, and not be null",
-        missing.name.node, missing.var_type.node
-    );
-    Some(ServerError::new(message, Some(missing.name.pos)))
 }
 
 /// Whether one statement answers the whole document: else its statements share a snapshot.
@@ -164,19 +201,19 @@ fn set_code(error: &mut ServerError, code: Code) {
 }
 
 /// Gives an error its code. Ours know theirs; the library's are about the document and its variables.
-fn fill_code(error: &mut ServerError, routes: &Routes) {
+fn fill_code(error: &mut ServerError, request_id: &RequestId) {
     let Some(ours) = error.source::<Error>() else {
         return set_code(error, Code::GraphqlValidationFailed);
     };
     let code = ours.code;
     if code == Code::Internal {
-        let request_id = routes.clock.new_request_id();
         let cause = std::error::Error::source(ours).map(ToString::to_string);
-        tracing::error!(request_id, cause, "internal error");
+        // In the request's span, which has its id.
+        tracing::error!(cause, "internal error");
         error
             .extensions
             .get_or_insert_default()
-            .set("requestId", request_id);
+            .set("requestId", request_id.0.as_str());
     }
     set_code(error, code);
 }

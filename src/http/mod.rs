@@ -3,18 +3,24 @@
 //! Invariant: headers and status codes are known here and nowhere else.
 
 pub mod auth;
-mod body;
+pub mod cors;
 mod endpoint;
 mod gate;
 pub mod limits;
 mod mend;
+mod negotiation;
+mod parameters;
+mod request_id;
 mod scan;
 pub mod serve;
 mod walk;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::any};
+use tower_http::compression::{
+    CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
+};
 
 use crate::{clock::Clock, commands, graphql::Schema};
 
@@ -30,15 +36,25 @@ pub struct Routes {
     pub limits: Limits,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
+    pub cors_origins: Vec<cors::Origin>,
 }
 
+/// Smaller answers are sent as they are: they fit into one packet anyway.
+const COMPRESSED_FROM: u16 = 1024;
+
 pub fn router(routes: Routes) -> Router {
-    Router::new()
-        .route(
-            "/graphql",
-            post(endpoint::post).fallback(endpoint::method_not_allowed),
-        )
+    let clock = routes.clock.clone();
+    let cors = cors::layer(routes.cors_origins.clone());
+    let mut graphql = Router::new()
+        .route("/graphql", any(endpoint::graphql))
         // The endpoint reads the body itself, and says in GraphQL's form when it is too large.
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(routes))
+        .with_state(Arc::new(routes));
+    if let Some(cors) = cors {
+        graphql = graphql.layer(cors);
+    }
+    let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
+    graphql
+        .layer(CompressionLayer::new().compress_when(compressed))
+        .layer(from_fn_with_state(clock, request_id::identify))
 }

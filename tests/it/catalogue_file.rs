@@ -74,10 +74,10 @@ fn entry(name: &str) -> Value {
 
 /// The entry with these keys instead of its own.
 fn with(mut entry: Value, keys: Value) -> Value {
-    entry
-        .as_object_mut()
-        .unwrap()
-        .extend(keys.as_object().unwrap().clone());
+    let Value::Object(keys) = keys else {
+        panic!("{keys} are no keys")
+    };
+    entry.as_object_mut().unwrap().extend(keys);
     entry
 }
 
@@ -103,7 +103,8 @@ on_both_databases! {
         let exported = run(program_on(&storage, &["export"])).ok();
         for published in [include_str!("published/github.json"), include_str!("published/clickup.json")] {
             let published: Value = serde_json::from_str(published).unwrap();
-            assert!(exported.lines().any(|line| line == published.to_string()), "{published}");
+            let line = published.to_string();
+            assert!(exported.lines().any(|exported| exported == line), "{line}");
         }
         // A second start changes nothing.
         let everything = "SELECT * FROM personal_connector ORDER BY id";

@@ -1,15 +1,21 @@
-//! `POST /graphql` before anything is executed: statuses, headers, and no `data`.
+//! `/graphql` before anything is executed: statuses, headers, and no `data`.
 
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
-    change::WRITE,
+    change::{CREATE, DELETE, STATUS, WRITE, mutation},
     harness::{Server, client, timestamp},
     on_both,
 };
+
+const JSON: &str = "application/json; charset=utf-8";
 
 const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
 
@@ -21,7 +27,7 @@ fn request(server: &Server) -> RequestBuilder {
 async fn refused(request: RequestBuilder, header: &str) -> (u16, String, Option<String>) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
-    assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    assert_eq!(response.headers()[CONTENT_TYPE], JSON);
     let header = response.headers().get(header);
     let header = header.map(|value| value.to_str().unwrap().to_owned());
     let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
@@ -43,7 +49,7 @@ on_both! {
         for content_type in ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8", "application/json;charset=UTF-8"] {
             let response = request(&server).header(CONTENT_TYPE, content_type).body(QUERY).send().await.unwrap();
             assert_eq!(response.status(), 200, "{content_type}");
-            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+            assert_eq!(response.headers()[CONTENT_TYPE], JSON);
             let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             assert_eq!(answer, json!({ "data": { "viewer": { "userId": null } } }));
         }
@@ -128,12 +134,55 @@ on_both! {
     }
 
     async fn other_methods_are_told_which(server: Server) {
-        for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
-            let request = client().request(method.clone(), format!("{}/graphql", server.url)).header(CONTENT_TYPE, "application/json").body(QUERY);
+        let url = format!("{}/graphql?query={{viewer{{userId}}}}", server.url);
+        for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"QUERY").unwrap()] {
+            // Whatever else is wrong with the request.
+            let request = client().request(method.clone(), &url).header("accept", "text/html").bearer_auth("x").body(QUERY);
             let (status, code, allow) = refused(request, "allow").await;
-            assert_eq!((status, code.as_str()), (405, "BAD_REQUEST"), "{method}");
-            assert!(allow.unwrap().contains("POST"));
+            assert_eq!((status, code.as_str(), allow.as_deref()), (405, "BAD_REQUEST", Some("GET, POST")), "{method}");
         }
+        let head = client().head(&url).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), head.headers()["allow"].to_str().unwrap()), (405, "GET, POST"));
+    }
+
+    async fn queries_are_read_by_get(server: Server) {
+        let get = |query: &str| client().get(format!("{}/graphql?{query}", server.url));
+        let token = server.token("ann@acme", WRITE);
+        // No content type is needed, and what is in a body is not read.
+        for (query, expected) in [
+            ("query={viewer{userId}}", json!({ "viewer": { "userId": "ann" } })),
+            ("query=query+A{viewer{userId}}query%20B{__typename}&operationName=B", json!({ "__typename": "Query" })),
+            ("query=query+A{__typename}mutation+B{__typename}&operationName=A", json!({ "__typename": "Query" })),
+            ("query={__typename}&operationName=&variables=null&extensions={}&more=1&more=2", json!({ "__typename": "Query" })),
+            ("query=query($id:ID!){node(id:$id){id}}&variables={%22id%22:%22pcon_jira%22}", json!({ "node": { "id": "pcon_jira" } })),
+        ] {
+            let response = get(query).bearer_auth(&token).body("{").send().await.unwrap();
+            let status = response.status();
+            let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert_eq!((status.as_u16(), answer), (200, json!({ "data": expected })), "{query}");
+        }
+        let before = server.written().await;
+        for (query, expected) in [
+            ("", (400, "BAD_REQUEST", None)),
+            ("query=%ff", (400, "BAD_REQUEST", None)),
+            ("query={a}&query={a}", (400, "BAD_REQUEST", None)),
+            ("query={__typename}&variables=[]", (400, "BAD_REQUEST", None)),
+            ("query={__typename}&variables={&extensions=1", (400, "BAD_REQUEST", None)),
+            ("query={", (200, "GRAPHQL_PARSE_FAILED", None)),
+            ("query={nope}", (200, "GRAPHQL_VALIDATION_FAILED", None)),
+            ("query=query($id:ID!){node(id:$id){id}}", (200, "GRAPHQL_VALIDATION_FAILED", None)),
+            ("query={personalConnectors(first:100000000){nodes{id}}}", (200, "LIMIT_EXCEEDED", None)),
+            ("query={personalConnectors(first:100){nodes{id,name,type,replacedBy{id,replacedBy{id,replacedBy{id,replacedBy{id,a:replacedBy{id}}}}}}}}&operationName=x", (200, "GRAPHQL_VALIDATION_FAILED", None)),
+            ("query=mutation{deleteCustomConnector(input:{id:%22pcon_jira%22}){deletedId}}", (405, "BAD_REQUEST", Some("POST"))),
+            ("query=query+A{__typename}mutation+B{__typename}&operationName=B", (405, "BAD_REQUEST", Some("POST"))),
+            ("query=mutation{nope}", (405, "BAD_REQUEST", Some("POST"))),
+        ] {
+            let (status, code, allow) = refused(get(query).bearer_auth(&token), "allow").await;
+            assert_eq!((status, code.as_str(), allow.as_deref()), expected, "{query}");
+        }
+        let (status, ..) = refused(get("query={__typename}").bearer_auth("x"), "allow").await;
+        assert_eq!(status, 401);
+        assert_eq!(server.written().await, before);
     }
 
     async fn errors_before_execution_have_no_data(server: Server) {
@@ -153,14 +202,108 @@ on_both! {
         assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]["code"]), (None, &json!("GRAPHQL_VALIDATION_FAILED")));
     }
 
-    async fn a_body_that_stops_holds_nobody_up(server: Server) {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let address = server.url.strip_prefix("http://").unwrap();
-        let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
-        half.write_all(b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
-        assert_eq!(server.post("", QUERY).await.0, 200);
-        half.shutdown().await.unwrap();
-        let mut answer = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(5), half.read_to_end(&mut answer)).await.unwrap();
+    async fn operations_are_chosen_by_name(server: Server) {
+        let two = "query A { viewer { userId } } query B { __typename }";
+        for (query, name, expected) in [
+            (two, json!("A"), Ok("viewer")), (two, json!("B"), Ok("__typename")), ("{ __typename }", json!(null), Ok("__typename")),
+            ("{ __typename }", json!(""), Ok("__typename")), ("query A { __typename }", json!(""), Ok("__typename")),
+            (two, json!(null), Err("must say which")), (two, json!(""), Err("must say which")), (two, json!("C"), Err("of the name C")),
+            (two, json!("a"), Err("of the name a")), ("{ __typename }", json!("A"), Err("of the name A")),
+        ] {
+            let body = json!({ "query": query, "operationName": name });
+            let (status, answer) = server.post("", body.to_string()).await;
+            assert_eq!(status, 200);
+            match expected {
+                Ok(field) => assert!(answer["data"].get(field).is_some(), "{body}: {answer}"),
+                Err(message) => {
+                    assert!(answer["errors"][0]["message"].as_str().unwrap().contains(message), "{body}: {answer}");
+                    assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]["code"]), (None, &json!("GRAPHQL_VALIDATION_FAILED")));
+                }
+            }
+        }
+    }
+
+    async fn a_body_has_the_time_of_a_request(server: Server) {
+        let server = Server::start(server.storage.clone(), &["--request-timeout", "300ms"], server.clock.clone()).await;
+        let head = "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+        // One that stops, and one of which a little comes all the time.
+        for length in ["content-length: 1000", "transfer-encoding: chunked"] {
+            let mut socket = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
+            socket.write_all(format!("{head}{length}\r\n\r\n").as_bytes()).await.unwrap();
+            let (mut read, mut write) = socket.into_split();
+            let dribble = tokio::spawn(async move {
+                while length.starts_with('t') && write.write_all(b"1\r\n \r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                std::future::pending::<()>().await;
+            });
+            assert_eq!(server.post("", QUERY).await.0, 200);
+            let mut answer = Vec::new();
+            let _ = tokio::time::timeout(Duration::from_secs(5), read.read_to_end(&mut answer)).await.unwrap();
+            dribble.abort();
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{length}: {answer}");
+            assert!(answer.contains(r#""code":"TIMEOUT""#) && !answer.contains("data"), "{length}: {answer}");
+        }
+    }
+
+    async fn nothing_comes_of_strange_bodies(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let id = server.create(&ann, "Wiki", "PRIVATE").await;
+        let before = server.written().await;
+        let variables = |query: &str, variables: &str| format!(r#"{{"query":{},"variables":{variables}}}"#, json!(query)).into_bytes();
+        let create = &mutation(CREATE);
+        let list = "query($s: String, $f: PersonalConnectorFilter, $a: String, $n: Int) { personalConnectors(search: $s, filter: $f, after: $a, first: $n) { nodes { id } } }";
+        let deep = |open: &str, close: &str| open.repeat(100) + &close.repeat(100);
+        let input = |more: &str| format!(r#"{{"input":{{"name":"N","serverUrl":"https://e.co",{more}}}}}"#);
+        for (body, expected) in [
+            // Too large, whatever is in it.
+            (vec![b' '; 10 << 20], (413, "LIMIT_EXCEEDED")),
+            // No JSON, or JSON that says a thing twice.
+            (b"\xc3\x28".to_vec(), (400, "BAD_REQUEST")),
+            (b"\xef\xbb\xbf{}".to_vec(), (400, "BAD_REQUEST")),
+            (b"{\"query\":\"{\0}\"}".to_vec(), (400, "BAD_REQUEST")),
+            (b"{\"query\":\"{\n}\"}".to_vec(), (400, "BAD_REQUEST")),
+            (br#"{"query":"{ __typename }","query":"{ __typename }"}"#.to_vec(), (400, "BAD_REQUEST")),
+            (br#"{"query":"{ __typename }","variables":{},"variables":{}}"#.to_vec(), (400, "BAD_REQUEST")),
+            (variables("{ __typename }", r#"{"a":1,"a":2}"#), (400, "BAD_REQUEST")),
+            (variables("{ __typename }", &format!(r#"{{"a":{}}}"#, deep("[", "]"))), (400, "BAD_REQUEST")),
+            (variables("{ __typename }", &format!(r#"{{"a":{}1{}}}"#, r#"{"a":"#.repeat(100), "}".repeat(100))), (400, "BAD_REQUEST")),
+            (deep("[", "]").into_bytes(), (400, "BAD_REQUEST")),
+            (variables(list, r#"{"s":"\ud800"}"#), (400, "BAD_REQUEST")),
+            (variables(create, &input(r#""metadata":{"a":"\udc00"}"#)), (400, "BAD_REQUEST")),
+            // No GraphQL.
+            (br#"{"query":"{ \u0000 }"}"#.to_vec(), (200, "GRAPHQL_PARSE_FAILED")),
+            (br#"{"query":"\u0007\ufffe"}"#.to_vec(), (200, "GRAPHQL_PARSE_FAILED")),
+            // Numbers of any size.
+            (variables(list, r#"{"n":1e999999999}"#), (200, "GRAPHQL_VALIDATION_FAILED")),
+            (variables(list, r#"{"n":123456789012345678901234567890}"#), (200, "GRAPHQL_VALIDATION_FAILED")),
+            (variables(list, r#"{"f":1e400}"#), (200, "GRAPHQL_VALIDATION_FAILED")),
+            (variables(create, &input(r#""version":1e400"#)), (200, "GRAPHQL_VALIDATION_FAILED")),
+            // Texts that no database takes.
+            (variables(list, r#"{"a":"\u0000"}"#), (200, "BAD_USER_INPUT")),
+            (variables(list, r#"{"s":"a\u0000b"}"#), (200, "")),
+            (variables(list, r#"{"f":{"connectorId":"\u0000","createdBy":"\u0000","id":"\u0000"}}"#), (200, "")),
+            (variables("query($i: ID!) { node(id: $i) { id } nodes(ids: [$i]) { id } }", r#"{"i":"pcon_\u0000"}"#), (200, "")),
+            (variables(create, &input(r#""description":"\u0000""#)), (200, "")),
+            (variables(create, &input(r#""validateOnly":true,"metadata":{"a":"\u0000","\u0000":1}"#)), (200, "")),
+            (variables(create, r#"{"input":{"name":"\u0000","serverUrl":"https://e.co"}}"#), (200, "")),
+            (variables(create, &input(r#""name":"\u0000","idempotencyKey":"\u0000""#)), (400, "BAD_REQUEST")),
+            (variables(&mutation(CREATE), r#"{"input":{"name":"N","serverUrl":"https://e.co/\u0000","idempotencyKey":"\u0000"}}"#), (200, "")),
+            (variables(&mutation(STATUS), &format!(r#"{{"input":{{"id":"{id}","status":"DEPRECATED","statusMessage":"\u0000","replacedById":"\u0000"}}}}"#)), (200, "")),
+            (variables(&mutation(DELETE), r#"{"input":{"id":"\u0000"}}"#), (200, "")),
+        ] {
+            let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+            let response = request(&server).bearer_auth(&ann).header(CONTENT_TYPE, "application/json").body(body).send().await.unwrap();
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap();
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
+            assert_eq!((status, code), expected, "{shown}: {text}");
+            for word in ["sql", "serde", "panic", "src/", "INTERNAL"] {
+                assert!(!text.contains(word), "{shown}: {text}");
+            }
+        }
+        assert_eq!(server.written().await, before);
     }
 }

@@ -22,6 +22,7 @@ mod leaks;
 mod limits;
 mod listing;
 mod model;
+mod negotiation;
 mod paging;
 mod plans;
 mod policy;

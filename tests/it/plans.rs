@@ -182,10 +182,7 @@ async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
         let rows = count("Actual Rows")
             + count("Rows Removed by Filter")
             + count("Rows Removed by Index Recheck");
-        // Rows are averaged over the loops.
-        format!("{:.0}", rows * count("Actual Loops"))
-            .parse::<u64>()
-            .unwrap()
+        (rows * count("Actual Loops")) as u64
     }
     let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
     let row = sqlx::query(explain).fetch_one(connection).await.unwrap();

@@ -18,4 +18,5 @@ pub(super) use payloads::{
     CreateCustomConnectorPayload, DeleteCustomConnectorPayload, SetConnectorStatusPayload,
     UpdateCustomConnectorPayload,
 };
+pub(super) use scalars::DateTime;
 pub(super) use viewer::ViewerObject;

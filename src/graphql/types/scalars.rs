@@ -9,6 +9,11 @@ use crate::domain::fields::RAW_JSON_MARKER;
 #[derive(Clone, Copy)]
 pub(in crate::graphql) struct DateTime(pub(in crate::graphql) Timestamp);
 
+impl DateTime {
+    pub(in crate::graphql) const EXPECTED: &str =
+        "RFC 3339 text with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
+}
+
 /// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
 /// offset.
 #[Scalar(
@@ -26,9 +31,10 @@ impl ScalarType for DateTime {
                 return Ok(Self(micros));
             }
         }
-        Err(InputValueError::custom(
-            "expected RFC 3339 text with at most six digits of fraction, such as 2025-01-01T00:00:00Z",
-        ))
+        Err(InputValueError::custom(format!(
+            "expected {}",
+            Self::EXPECTED
+        )))
     }
 
     fn to_value(&self) -> Value {

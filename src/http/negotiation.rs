@@ -1,0 +1,247 @@
+//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows.
+//!
+//! Invariant: an answer is only ever of a type that its client accepts, and in UTF-8; `application/json` where the client
+//! leaves it open.
+
+use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
+use mime::Mime;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Json,
+    GraphqlResponse,
+}
+
+impl MediaType {
+    pub(super) const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+        })
+    }
+
+    const fn essence(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::GraphqlResponse => "application/graphql-response+json",
+        }
+    }
+}
+
+/// The type that the client likes best; none when it takes neither.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+    let mut ranges = Vec::new();
+    let mut is_open = true;
+    for value in headers.get_all(ACCEPT) {
+        let text = value.to_str().unwrap_or("?");
+        is_open &= text.trim().is_empty();
+        ranges.extend(split(text, ',').filter_map(Range::parse));
+    }
+    if is_open {
+        return Some(MediaType::Json);
+    }
+    let json = quality(&ranges, MediaType::Json);
+    let graphql = quality(&ranges, MediaType::GraphqlResponse);
+    match (json, graphql) {
+        (None, None) => None,
+        // What is named goes before what a wildcard lets through. Of two named alike, the one that tells more goes first.
+        (json, graphql) if graphql > json => Some(MediaType::GraphqlResponse),
+        (Some((_, Specificity::Type)), graphql) if graphql == json => {
+            Some(MediaType::GraphqlResponse)
+        }
+        _ => Some(MediaType::Json),
+    }
+}
+
+/// How exactly a range says what it means; the more exact one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Specificity {
+    Anything,
+    Subtypes,
+    Type,
+}
+
+/// A media range and its weight, in thousandths.
+struct Range {
+    range: Mime,
+    weight: u16,
+}
+
+impl Range {
+    /// None for what is no media range, which then accepts nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = split(text, ';').map(str::trim);
+        let mut range = parts.next()?.to_owned();
+        let mut weight = 1000;
+        for part in parts.filter(|part| !part.is_empty()) {
+            if let Some(q) = part.strip_prefix("q=").or(part.strip_prefix("Q=")) {
+                weight = thousandths(q)?;
+                // What follows the weight is no parameter of the type.
+                break;
+            }
+            range = format!("{range};{part}");
+        }
+        let range = range.parse().ok()?;
+        Some(Self { range, weight })
+    }
+
+    fn matches(&self, offered: MediaType) -> Option<Specificity> {
+        let is_utf8 =
+            |(name, value): (mime::Name, mime::Name)| name == "charset" && value == "utf-8";
+        if !self.range.params().all(is_utf8) {
+            return None;
+        }
+        match self.range.essence_str() {
+            "*/*" => Some(Specificity::Anything),
+            "application/*" => Some(Specificity::Subtypes),
+            essence => (essence == offered.essence()).then_some(Specificity::Type),
+        }
+    }
+}
+
+/// How much a type is wanted: the weight that the most exact of the ranges gives it. None if it is not accepted.
+fn quality(ranges: &[Range], offered: MediaType) -> Option<(u16, Specificity)> {
+    let matching = ranges
+        .iter()
+        .filter_map(|range| Some((range.matches(offered)?, range.weight)));
+    let (specificity, weight) = matching.max()?;
+    (weight > 0).then_some((weight, specificity))
+}
+
+/// A weight of 0 to 1 with at most three digits after the point.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" if is_number => Some(fraction),
+        "1" if is_number && fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+/// The parts between separators that are not in quotes.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: Option<MediaType> = Some(MediaType::Json);
+    const GRAPHQL: Option<MediaType> = Some(MediaType::GraphqlResponse);
+
+    #[test]
+    fn chooses_what_the_client_likes_best() {
+        for (accept, expected) in [
+            (&[][..], JSON),
+            (&[""], JSON),
+            (&["*/*"], JSON),
+            (&["application/*"], JSON),
+            (&["application/json"], JSON),
+            (&["application/graphql-response+json"], GRAPHQL),
+            (&["APPLICATION/GraphQL-Response+JSON"], GRAPHQL),
+            // Weights.
+            (
+                &["application/graphql-response+json, application/json"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json, application/graphql-response+json"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json;q=0.9, application/graphql-response+json;q=0.8"],
+                JSON,
+            ),
+            (
+                &["application/json;q=0.899, application/graphql-response+json;q=0.9"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json; q=0.5 , application/graphql-response+json ; Q=1.000"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json;q=0, application/graphql-response+json;q=0.001"],
+                GRAPHQL,
+            ),
+            (&["application/json;q=0"], None),
+            (&["application/json;q=0, */*"], GRAPHQL),
+            (&["application/graphql-response+json;q=0, */*"], JSON),
+            (&["*/*;q=0"], None),
+            (&["*/*;q=0, application/json"], JSON),
+            // Wildcards give way to what is named.
+            (&["application/graphql-response+json, */*"], GRAPHQL),
+            (&["application/json, */*"], JSON),
+            (&["application/json;q=0.5, */*"], GRAPHQL),
+            (
+                &["application/graphql-response+json;q=0.5, */*;q=0.8"],
+                JSON,
+            ),
+            (
+                &["application/graphql-response+json;q=0.5, application/*;q=0.4"],
+                GRAPHQL,
+            ),
+            (
+                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+                JSON,
+            ),
+            // Several headers are one list.
+            (&["text/html", "application/graphql-response+json"], GRAPHQL),
+            (
+                &[
+                    "application/json;q=0.1",
+                    "application/graphql-response+json;q=0.2",
+                ],
+                GRAPHQL,
+            ),
+            (&["", "application/json"], JSON),
+            // Parameters.
+            (
+                &[
+                    "application/graphql-response+json; charset=utf-8, application/json; charset=utf-8",
+                ],
+                GRAPHQL,
+            ),
+            (&["application/json; charset=UTF-8"], JSON),
+            (&["application/json; charset=\"utf-8\""], JSON),
+            (&["application/json; charset=latin1"], None),
+            (
+                &["application/json; charset=utf-16, application/graphql-response+json;q=0.1"],
+                GRAPHQL,
+            ),
+            (&["application/json; profile=\"a,b;q=1\""], None),
+            (&["application/json;q=0.5;ext=1"], JSON),
+            // Others.
+            (&["text/html"], None),
+            (&["text/*, image/*"], None),
+            (&["application/xml, text/event-stream"], None),
+            (&["application/jsonp"], None),
+            // What is no media range accepts nothing, and spoils nothing beside it.
+            (&["json"], None),
+            (&["*"], None),
+            (&["*/json"], None),
+            (&["application/json;q=x"], None),
+            (&["application/json;q=2"], None),
+            (&["application/json;q=-0"], None),
+            (&["application/json;q=0.1234"], None),
+            (&["application/json;q=+0.1"], None),
+            (&[",,application/json,,"], JSON),
+            (&["\", application/json"], None),
+            (&["/, application/json"], JSON),
+        ] {
+            let headers = accept
+                .iter()
+                .map(|text| (ACCEPT, HeaderValue::from_static(text)));
+            assert_eq!(media_type(&headers.collect()), expected, "{accept:?}");
+        }
+        let opaque = HeaderValue::from_bytes(b"application/json, \xff").unwrap();
+        assert_eq!(media_type(&HeaderMap::from_iter([(ACCEPT, opaque)])), None);
+    }
+}
