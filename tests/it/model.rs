@@ -67,7 +67,7 @@ pub(crate) const SEARCHES: [(&str, &str, &[&str]); 10] = [
     ("p", "p", &["p"]),
 ];
 
-pub(crate) const OWNERS: [&str; 6] = [
+const OWNERS: [&str; 6] = [
     "ann@acme",
     "bob@acme",
     "cid@other",
@@ -77,7 +77,7 @@ pub(crate) const OWNERS: [&str; 6] = [
 ];
 
 /// Few, so that many rows share one: microseconds around the hour at which the tests' clock stands.
-pub(crate) const TIMES: [i64; 5] = [
+const TIMES: [i64; 5] = [
     1_795_334_400_000_000,
     1_795_334_400_000_001,
     1_795_334_400_500_000,
@@ -188,7 +188,7 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Ids in the list's order; `descending` turns a name's order around, and `ascending` a time's.
+    /// Brings rows into the list's order: best, first in the alphabet and latest first, or all that `reversed`.
     pub(crate) fn sort(self, rows: &mut [&Model], reversed: bool) {
         let name = |row: &Model| known(&NAMES, &row.name).1;
         rows.sort_by(|a, b| {
