@@ -296,7 +296,7 @@ const QUERY: &str = "
 on_both! {
     async fn every_filter_answers_as_the_model_does(server: Server) {
         let server = &server;
-        model::check(32, (model::catalogue(60), vec(question(), 8)), |(rows, questions)| async move {
+        model::check(24, (model::catalogue(60), vec(question(), 8)), |(rows, questions)| async move {
             server.clear().await;
             server.insert(rows.clone()).await;
             for question in questions {

@@ -195,7 +195,7 @@ impl Catalogue<'_> {
 on_both! {
     async fn no_row_that_stays_is_skipped_or_doubled(server: Server) {
         let server = &server;
-        model::check(32, (model::catalogue(40), walk()), |(rows, walk)| async move {
+        model::check(24, (model::catalogue(40), walk()), |(rows, walk)| async move {
             server.clear().await;
             let rows = server.insert(rows).await;
             let expected = walk.list(&rows);
