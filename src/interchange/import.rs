@@ -202,11 +202,10 @@ impl Run<'_> {
                 Content::Deleted => self.report.deleted += 1,
                 Content::Rejected(rejections) => {
                     self.report.rejected += 1;
-                    lines.extend(
-                        rejections
-                            .iter()
-                            .map(|rejection| told("rejected", item.number, &item.label, rejection)),
-                    );
+                    for rejection in rejections {
+                        let line = told("rejected", item.number, &item.label, &rejection);
+                        lines.push((item.number, line));
+                    }
                 }
             }
         }
@@ -224,11 +223,13 @@ impl Run<'_> {
                 Ok(Loaded { fate, .. }) => self.count(fate),
                 Err(rejection) => {
                     self.report.rejected += 1;
-                    lines.push(told("rejected", number, &label, &rejection));
+                    let line = told("rejected", number, &label, &rejection);
+                    lines.push((number, line));
                 }
             }
         }
-        Ok(lines)
+        lines.sort_by_key(|(number, _)| *number);
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
     /// Gives the missing replacements; gives a line for each that cannot be.
@@ -263,7 +264,12 @@ impl Run<'_> {
     }
 
     async fn begin(&self) -> Result<Tx> {
-        Tx::begin(self.database, Actor::default(), self.clock.now()).await
+        let now = self.clock.now();
+        if self.dry_run {
+            Tx::rehearse(self.database, now).await
+        } else {
+            Tx::begin(self.database, Actor::default(), now).await
+        }
     }
 
     async fn end(&mut self, tx: Tx) -> Result<()> {

@@ -55,6 +55,8 @@ pub struct Tx {
     now: Timestamp,
     state: i64,
     events: Vec<connector_event::ActiveModel>,
+    /// Nothing is written: what would be is only told.
+    rehearsal: bool,
 }
 
 impl Tx {
@@ -77,6 +79,20 @@ impl Tx {
             now,
             state,
             events: Vec::new(),
+            rehearsal: false,
+        })
+    }
+
+    /// A transaction that tells what would come of its changes and makes none of them; nobody waits for it. To be rolled
+    /// back.
+    pub async fn rehearse(database: &Database, now: Timestamp) -> Result<Self> {
+        Ok(Self {
+            tx: database.begin_snapshot().await.map_err(internal)?,
+            actor: Actor::default(),
+            now,
+            state: 0,
+            events: Vec::new(),
+            rehearsal: true,
         })
     }
 
@@ -93,6 +109,9 @@ impl Tx {
     pub async fn insert(&mut self, mut rows: Vec<Model>) -> Result<Result<Vec<Model>, UserError>> {
         for row in &mut rows {
             row.seq = self.emit(EventKind::Created, None, row, &[]);
+        }
+        if self.rehearsal {
+            return Ok(Ok(rows));
         }
         for rows in rows.chunks(ROWS_A_STATEMENT) {
             let models = rows
@@ -129,6 +148,9 @@ impl Tx {
         }
         after.seq = before.seq;
         after.revision = before.revision + 1;
+        if self.rehearsal {
+            return Ok(Ok(after));
+        }
         let updated =
             personal_connector::Entity::update(after.clone().into_active_model().reset_all())
                 .exec(&self.tx)
@@ -157,7 +179,7 @@ impl Tx {
                 row.source_status.clone(),
             )
         };
-        if book(before) == book(&after) {
+        if self.rehearsal || book(before) == book(&after) {
             return Ok(before.clone());
         }
         let row = personal_connector::ActiveModel {

@@ -73,11 +73,9 @@ fn entry(name: &str) -> Value {
 }
 
 /// The entry with these keys instead of its own.
-fn with(mut entry: Value, keys: Value) -> Value {
-    let Value::Object(keys) = keys else {
-        panic!("{keys} are no keys")
-    };
-    entry.as_object_mut().unwrap().extend(keys);
+fn with(mut entry: Value, mut keys: Value) -> Value {
+    let own = entry.as_object_mut().unwrap();
+    own.append(keys.as_object_mut().unwrap());
     entry
 }
 
@@ -102,9 +100,8 @@ on_both_databases! {
         let server = Server::start(storage.clone(), &[], fixed_clock()).await;
         let exported = run(program_on(&storage, &["export"])).ok();
         for published in [include_str!("published/github.json"), include_str!("published/clickup.json")] {
-            let published: Value = serde_json::from_str(published).unwrap();
-            let line = published.to_string();
-            assert!(exported.lines().any(|exported| exported == line), "{line}");
+            let published = serde_json::from_str::<Value>(published).unwrap().to_string();
+            assert!(exported.lines().any(|line| line == published), "{published}");
         }
         // A second start changes nothing.
         let everything = "SELECT * FROM personal_connector ORDER BY id";
