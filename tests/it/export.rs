@@ -64,7 +64,7 @@ on_both_databases! {
             custom("e", &json!({ "visibility": "private", "organization": null, "createdBy": "bob" })),
             custom("f", &replaced),
         ];
-        let input: String = objects.iter().map(|object| format!("{object}\n")).collect();
+        let input = objects.each_ref().map(Value::to_string).join("\n");
         import(&storage, &["--organization", "acme"], &input);
 
         let (acme, globex) = (json!("acme"), json!("globex"));

@@ -51,7 +51,8 @@ fn replaced(object: Value, by: &str) -> Value {
 }
 
 fn lines(objects: &[Value]) -> String {
-    objects.iter().map(|object| format!("{object}\n")).collect()
+    let lines: Vec<_> = objects.iter().map(Value::to_string).collect();
+    lines.join("\n")
 }
 
 /// Runs an import as a dry run, which writes nothing, and then in earnest: both say and come to the same.

@@ -12,6 +12,7 @@ mod cli;
 mod completion;
 mod concurrency;
 mod create;
+mod doors;
 mod events;
 mod export;
 mod filters;
