@@ -29,7 +29,7 @@ impl App {
     pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
         // First what costs nothing to refuse.
         let rules = config.token_rules()?;
-        let database = open(&config.database.settings()?).await?;
+        let database = open(&config.database()?).await?;
         let router = router(config, rules, database.clone(), clock).await?;
         Ok(Self { router, database })
     }

@@ -394,6 +394,7 @@ impl Database {
             url,
             connections: self.database_connections,
             wait: self.database_wait,
+            read_timeout: None,
         })
     }
 }
@@ -442,6 +443,14 @@ impl Serve {
         Some(format!(
             "{program} token{database} --user you --organization yours --scope connectors:write"
         ))
+    }
+
+    /// The database, with the end of requests as the end of reads.
+    pub fn database(&self) -> anyhow::Result<store::Settings> {
+        Ok(store::Settings {
+            read_timeout: Some(self.limits.request_timeout),
+            ..self.database.settings()?
+        })
     }
 
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {

@@ -17,7 +17,7 @@ pub enum Code {
     BadUserInput,
     /// The request is larger than a limit allows.
     LimitExceeded,
-    /// The answer took longer than the request timeout.
+    /// The answer took longer than the request timeout, or waited too long for the database.
     Timeout,
     /// The request is no well-formed GraphQL request.
     BadRequest,
@@ -60,6 +60,13 @@ impl Error {
             message: message.into(),
             cause: None,
         }
+    }
+
+    /// With a cause, which only the log may read.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
     }
 
     pub fn bad_user_input(message: impl Into<String>) -> Self {

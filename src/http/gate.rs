@@ -18,7 +18,7 @@ use crate::{
     domain::viewer::Viewer,
     error::{Code, Error},
     graphql::{self, Request},
-    store::Catalog,
+    store::{Catalog, while_wanted},
 };
 
 use super::{
@@ -102,7 +102,9 @@ pub(super) async fn execute(
     request.operation_name.clone_from(&prepared.operation_name);
     request.set_parsed_query(document.clone());
 
-    let answer = timeout_at(deadline, routes.schema.execute(request)).await;
+    let schema = routes.schema.clone();
+    let answer = while_wanted(async move { schema.execute(request).await });
+    let answer = timeout_at(deadline, answer).await;
     let mut response = answer.map_err(|_| {
         let error = ServerError::new("the answer took too long", None);
         refuse(error, Code::Timeout)

@@ -28,9 +28,9 @@ use crate::{
 
 use super::{
     connect::Database,
-    errors::internal,
+    errors::failed,
     filter::{self, Lead},
-    search,
+    search, wanted,
 };
 
 /// Reads what one viewer sees, for one answer.
@@ -79,7 +79,7 @@ impl Catalog {
         let connectors = by_id(&self.sight, ids)
             .all(&self.connection().await?)
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         Ok(connectors
             .into_iter()
             .map(|connector| (connector.id.clone(), connector))
@@ -145,17 +145,17 @@ impl Catalog {
         let rows = connection
             .query_all(select.limit(limit + 1).as_query())
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         let mut hits = Vec::with_capacity(rows.len());
         for row in rows {
-            let connector = Model::from_query_result(&row, "").map_err(internal)?;
+            let connector = Model::from_query_result(&row, "").map_err(failed)?;
             let name = connector.name_key.clone();
             let key = match order.field {
                 OrderField::Name => SortKey::Name(name),
                 OrderField::CreatedAt => SortKey::Time(connector.created_at.0),
                 OrderField::UpdatedAt => SortKey::Time(connector.updated_at.0),
                 OrderField::Relevance => SortKey::Relevance {
-                    tier: row.try_get("", "tier").map_err(internal)?,
+                    tier: row.try_get("", "tier").map_err(failed)?,
                     name,
                 },
             };
@@ -193,7 +193,7 @@ impl Catalog {
         let row = connection
             .query_one(count.as_query())
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         row.map_or(Ok(0), |row| read_count(&row))
     }
 
@@ -221,13 +221,13 @@ impl Catalog {
         let rows = connection
             .query_all(groups.as_query())
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         let read = |row: &QueryResult| {
             Ok(Group {
-                category: row.try_get("", "category").map_err(internal)?,
-                status: row.try_get("", "status").map_err(internal)?,
-                r#type: row.try_get("", "type").map_err(internal)?,
-                server_type: row.try_get("", "server_type").map_err(internal)?,
+                category: row.try_get("", "category").map_err(failed)?,
+                status: row.try_get("", "status").map_err(failed)?,
+                r#type: row.try_get("", "type").map_err(failed)?,
+                server_type: row.try_get("", "server_type").map_err(failed)?,
                 count: read_count(row)?,
             })
         };
@@ -249,12 +249,13 @@ impl Catalog {
     }
 
     async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
+        wanted::check()?;
         Ok(match &self.snapshot {
             None => (&self.database.reader).into(),
             Some(snapshot) => snapshot
                 .get_or_try_init(|| self.database.begin_snapshot())
                 .await
-                .map_err(internal)?
+                .map_err(failed)?
                 .into(),
         })
     }
@@ -324,6 +325,6 @@ fn beyond(keys: &[(SimpleExpr, Direction)], position: &Position, before: bool) -
 }
 
 fn read_count(row: &QueryResult) -> Result<u64> {
-    let count: i64 = row.try_get("", "count").map_err(internal)?;
+    let count: i64 = row.try_get("", "count").map_err(failed)?;
     Ok(count.unsigned_abs())
 }

@@ -16,12 +16,14 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use sqlx::{
-    ConnectOptions,
+    AssertSqlSafe, ConnectOptions, Executor,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::error::{Error, Result};
+
+use super::wanted::work_for_taker;
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
 const MIGRATION_LOCK: i64 = 0x7063_6f6e;
@@ -34,6 +36,8 @@ pub struct Settings {
     pub connections: u32,
     /// How long to wait for a connection or for another process's write.
     pub wait: Duration,
+    /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
+    pub read_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -52,6 +56,36 @@ impl Settings {
 pub struct Database {
     pub(super) reader: DatabaseConnection,
     pub(super) writer: DatabaseConnection,
+    /// What PostgreSQL is told at the beginning of a transaction. A pooler may give each another session, so that what a
+    /// session was told does not count there.
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    wait: Duration,
+    read_timeout: Option<Duration>,
+}
+
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            wait: settings.wait,
+            read_timeout: settings.read_timeout,
+        }
+    }
+
+    fn of_reads(self) -> String {
+        // Zero is without end.
+        let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
+        format!("statement_timeout = {millis}")
+    }
+
+    /// A write waits so long for another's; what it does once it may is not cut.
+    fn of_writes(self) -> String {
+        let millis = self.wait.as_millis().max(1);
+        format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}")
+    }
 }
 
 impl Database {
@@ -88,9 +122,16 @@ impl Database {
         let reader = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
+            // A file does not go away as a server does, and telling the connection whom it works for is a test too.
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(work_for_taker(connection)))
+            .before_acquire(|connection, _| {
+                Box::pin(async { work_for_taker(connection).await.map(|()| true) })
+            })
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self {
+            limits: Limits::new(settings),
             reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
             writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         })
@@ -100,13 +141,20 @@ impl Database {
         let options = PgConnectOptions::from_str(&settings.url)?
             .application_name(env!("CARGO_PKG_NAME"))
             .disable_statement_logging();
+        let limits = Limits::new(settings);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
+            .after_connect(move |connection, _| {
+                // Not in the connection's options: poolers refuse those.
+                let set = format!("SET {}", limits.of_reads());
+                Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
+            })
             .connect_with(options)
             .await?;
         let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         Ok(Self {
+            limits,
             reader: pool.clone(),
             writer: pool,
         })
@@ -118,7 +166,7 @@ impl Database {
             self.reader.close().await?;
             self.writer.close().await
         };
-        close.await.map_err(super::errors::internal)
+        close.await.map_err(super::errors::failed)
     }
 
     /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
@@ -127,15 +175,20 @@ impl Database {
         let migrate = async {
             let tx = self.begin_write().await?;
             if tx.get_database_backend() == DbBackend::Postgres {
-                tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-                    .await?;
+                // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
+                // up all that come after it.
+                tx.execute_unprepared(&format!(
+                    "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
+                    self.limits.of_writes()
+                ))
+                .await?;
             }
             let pending = Migrator::get_pending_migrations(&tx).await?.len();
             Migrator::up(&tx, None).await?;
             tx.commit().await?;
             Ok(pending)
         };
-        migrate.await.map_err(super::errors::internal)
+        migrate.await.map_err(super::errors::failed)
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
@@ -145,12 +198,17 @@ impl Database {
     }
 
     pub(super) async fn begin_write(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
-        self.writer
+        let tx = self
+            .writer
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             })
-            .await
+            .await?;
+        if tx.get_database_backend() == DbBackend::Postgres {
+            tx.execute_unprepared(&self.limits.of_writes()).await?;
+        }
+        Ok(tx)
     }
 
     /// Begins a transaction in which every statement sees the same state.
@@ -158,9 +216,13 @@ impl Database {
         match self.reader.get_database_backend() {
             DbBackend::Postgres => {
                 let level = Some(IsolationLevel::RepeatableRead);
-                self.reader
+                let tx = self
+                    .reader
                     .begin_with_config(level, Some(AccessMode::ReadOnly))
-                    .await
+                    .await?;
+                tx.execute_unprepared(&format!("SET LOCAL {}", self.limits.of_reads()))
+                    .await?;
+                Ok(tx)
             }
             _ => self.reader.begin().await,
         }

@@ -2,12 +2,45 @@
 //!
 //! Invariant: the text of a database's error is read here and nowhere else, and leaves this room only as a cause for the log.
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlErr};
 
-use crate::error::{Error, UserError, UserErrorCode};
+use crate::error::{Code, Error, UserError, UserErrorCode};
 
-pub(super) fn internal(error: DbErr) -> Error {
+/// The error that a database's failure is to a client: something of ours, or a wait that was too long.
+pub(super) fn failed(error: DbErr) -> Error {
+    if waited_too_long(&error) {
+        let message = "the database took too long to answer: try again in a while";
+        return Error::new(Code::Timeout, message).caused_by(error);
+    }
     Error::internal(error)
+}
+
+/// For a connection, a lock, or a statement's end.
+fn waited_too_long(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_wait(&code)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_wait(code: &str) -> bool {
+    /// <https://www.sqlite.org/rescode.html>: an extended code's lowest byte is its primary code.
+    const BUSY: u32 = 5;
+    const INTERRUPT: u32 = 9;
+    /// PostgreSQL, appendix A: `query_canceled` and `lock_not_available`. Their five characters are no SQLite code.
+    const STATES: [&str; 2] = ["57014", "55P03"];
+    if code.len() == 5 {
+        return STATES.contains(&code);
+    }
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, BUSY | INTERRUPT))
 }
 
 /// The unique constraints of `personal_connector` and the fields that they are about.
@@ -36,4 +69,20 @@ pub(super) fn violation(error: &DbErr) -> Option<UserError> {
         .iter()
         .find(|(constraint, _)| message.contains(constraint))
         .map(|(_, field)| taken(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_waits() {
+        for code in ["57014", "55P03", "5", "261", "517", "773", "9"] {
+            assert!(is_wait(code), "{code}");
+        }
+        // unique_violation, deadlock_detected; CONSTRAINT_UNIQUE, IOERR, CORRUPT
+        for code in ["23505", "40P01", "2067", "10", "11", ""] {
+            assert!(!is_wait(code), "{code}");
+        }
+    }
 }

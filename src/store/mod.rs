@@ -9,11 +9,13 @@ mod connect;
 mod errors;
 mod filter;
 mod search;
+mod wanted;
 mod write;
 
 pub use catalog::{Catalog, Hit};
 pub use connect::{Database, Settings};
 pub use errors::taken;
+pub use wanted::while_wanted;
 pub use write::{Actor, Tx, UpdatedAt};
 
 use entity::personal_connector::Model;

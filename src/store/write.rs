@@ -24,7 +24,7 @@ use crate::{
 use super::{
     catalog::{by_id, visible},
     connect::Database,
-    errors::{internal, violation},
+    errors::{failed, violation},
     search,
 };
 
@@ -72,7 +72,7 @@ impl Tx {
                 .state;
             Ok((tx, state))
         };
-        let (tx, state) = begin.await.map_err(internal)?;
+        let (tx, state) = begin.await.map_err(failed)?;
         Ok(Self {
             tx,
             actor,
@@ -87,7 +87,7 @@ impl Tx {
     /// back.
     pub async fn rehearse(database: &Database, now: Timestamp) -> Result<Self> {
         Ok(Self {
-            tx: database.begin_snapshot().await.map_err(internal)?,
+            tx: database.begin_snapshot().await.map_err(failed)?,
             actor: Actor::default(),
             now,
             state: 0,
@@ -102,7 +102,7 @@ impl Tx {
 
     /// The connectors of these ids that are in sight.
     pub async fn get(&self, sight: &Sight, ids: &[String]) -> Result<Vec<Model>> {
-        by_id(sight, ids).all(&self.tx).await.map_err(internal)
+        by_id(sight, ids).all(&self.tx).await.map_err(failed)
     }
 
     /// Inserts rows, all or none, and gives them back with their numbers; a user error when a constraint refuses one.
@@ -124,7 +124,7 @@ impl Tx {
             if let Err(error) = inserted {
                 return refused(error);
             }
-            search::insert(&self.tx, rows).await.map_err(internal)?;
+            search::insert(&self.tx, rows).await.map_err(failed)?;
         }
         Ok(Ok(rows))
     }
@@ -159,12 +159,10 @@ impl Tx {
             return refused(error);
         }
         if search::changed(before, &after) {
-            search::delete(&self.tx, after.seq)
-                .await
-                .map_err(internal)?;
+            search::delete(&self.tx, after.seq).await.map_err(failed)?;
             search::insert(&self.tx, std::slice::from_ref(&after))
                 .await
-                .map_err(internal)?;
+                .map_err(failed)?;
         }
         self.emit(EventKind::Updated, Some(before), &after, &fields);
         Ok(Ok(after))
@@ -189,7 +187,7 @@ impl Tx {
             source_status: Set(after.source_status),
             ..Default::default()
         };
-        row.update(&self.tx).await.map_err(internal)
+        row.update(&self.tx).await.map_err(failed)
     }
 
     /// Deletes a row; connectors that it replaces lose their replacement, as changes of their own.
@@ -199,7 +197,7 @@ impl Tx {
             .order_by_asc(Column::Id)
             .all(&self.tx)
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         for before in referrers {
             // What a file said of it no longer is so, and counts as new when the file says it again.
             let source_status = before.source_status.clone();
@@ -213,11 +211,11 @@ impl Tx {
                 .await?
                 .map_err(|refused| Error::internal(refused.message))?;
         }
-        search::delete(&self.tx, row.seq).await.map_err(internal)?;
+        search::delete(&self.tx, row.seq).await.map_err(failed)?;
         personal_connector::Entity::delete_by_id(row.seq)
             .exec(&self.tx)
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         self.emit(EventKind::Deleted, Some(row), row, &[]);
         Ok(())
     }
@@ -229,7 +227,7 @@ impl Tx {
             .filter(Column::NameKey.is_in(name_keys))
             .all(&self.tx)
             .await
-            .map_err(internal)?;
+            .map_err(failed)?;
         let claim = |row: Model| {
             let (organization, creator) =
                 (row.organization_id.as_deref(), row.created_by.as_deref());
@@ -246,7 +244,7 @@ impl Tx {
             .filter(equals(Column::OrganizationId, organization))
             .count(&self.tx)
             .await
-            .map_err(internal)
+            .map_err(failed)
     }
 
     /// The connectors whose file was the catalogue's.
@@ -255,7 +253,7 @@ impl Tx {
             .filter(Column::Source.eq(entity::ConnectorSource::Catalog))
             .all(&self.tx)
             .await
-            .map_err(internal)
+            .map_err(failed)
     }
 
     /// The official or `aitronos_built` connectors of these connectorIds.
@@ -265,7 +263,7 @@ impl Tx {
             .filter(Column::Type.ne(entity::ConnectorType::Custom))
             .all(&self.tx)
             .await
-            .map_err(internal)
+            .map_err(failed)
     }
 
     /// What a creator's key made, when it was used since `since`.
@@ -279,7 +277,7 @@ impl Tx {
             .filter(idempotency_key::Column::CreatedAt.gt(since))
             .one(&self.tx)
             .await
-            .map_err(internal)
+            .map_err(failed)
     }
 
     /// Keeps a key, and forgets all that were last used before `since`.
@@ -293,7 +291,7 @@ impl Tx {
                 .exec_without_returning(&self.tx)
                 .await
         };
-        keep.await.map(drop).map_err(internal)
+        keep.await.map(drop).map_err(failed)
     }
 
     /// Makes it all last; gives the catalogue's state number.
@@ -314,13 +312,13 @@ impl Tx {
             }
             self.tx.commit().await
         };
-        commit.await.map_err(internal)?;
+        commit.await.map_err(failed)?;
         Ok(self.state)
     }
 
     /// Leaves nothing behind, and waits until that is so.
     pub async fn rollback(self) -> Result<()> {
-        self.tx.rollback().await.map_err(internal)
+        self.tx.rollback().await.map_err(failed)
     }
 
     /// Records a change under the next state number, and gives that.
@@ -368,7 +366,7 @@ fn equals(column: Column, value: Option<&str>) -> sea_orm::sea_query::SimpleExpr
 }
 
 fn refused<T>(error: DbErr) -> Result<Result<T, UserError>> {
-    violation(&error).map_or_else(|| Err(internal(error)), |user_error| Ok(Err(user_error)))
+    violation(&error).map_or_else(|| Err(failed(error)), |user_error| Ok(Err(user_error)))
 }
 
 /// The GraphQL names of the fields that differ; `revision` follows from them.

@@ -161,9 +161,7 @@ impl Server {
         }
         line.extend(flags);
         let config = Cli::try_parse_from(line).unwrap().serve;
-        let mut database = app::open(&config.database.settings().unwrap())
-            .await
-            .unwrap();
+        let mut database = app::open(&config.database().unwrap()).await.unwrap();
         let reads = Arc::new(Mutex::new(Vec::new()));
         let observed = reads.clone();
         database.observe_reads(move |sql| observed.lock().unwrap().push(sql.to_owned()));

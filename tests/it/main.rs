@@ -37,6 +37,7 @@ mod search;
 mod smoke;
 mod statements;
 mod status;
+mod timeouts;
 mod update;
 mod variables;
 mod world;

@@ -1,0 +1,55 @@
+//! Whether an answer is still waited for.
+//!
+//! Invariant: a statement is never dropped while the database works on it, which would leave its connection between two
+//! messages, of no use to the next; yet none runs on for long when nobody waits. On SQLite it is interrupted at once, on
+//! PostgreSQL at its statement timeout, and no further one begins.
+
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, Weak},
+};
+
+use sqlx::SqliteConnection;
+use tracing::Instrument;
+
+use crate::error::{Code, Error, Result};
+
+/// Instructions of SQLite's machine between two looks: some microseconds of work.
+const INSTRUCTIONS: i32 = 1000;
+
+tokio::task_local! {
+    static WANTED: Weak<()>;
+}
+
+/// Reads for an answer, in a task of its own, until the answer is there or the future that this gives is dropped.
+pub async fn while_wanted<F>(answer: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let wanted = Arc::new(());
+    let reading = WANTED.scope(Arc::downgrade(&wanted), answer);
+    match tokio::spawn(reading.in_current_span()).await {
+        Ok(output) => output,
+        // Nobody cancels the task, so that it panicked.
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}
+
+/// An error for nobody, where nobody waits.
+pub(super) fn check() -> Result<()> {
+    match WANTED.try_with(Weak::strong_count) {
+        Ok(0) => Err(Error::new(Code::Timeout, "nobody waits for the answer")),
+        _ => Ok(()),
+    }
+}
+
+/// Has a connection work for whoever takes it now.
+pub(super) async fn work_for_taker(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let taker = WANTED.try_with(Weak::clone);
+    let mut handle = connection.lock_handle().await?;
+    match taker {
+        Ok(wanted) => handle.set_progress_handler(INSTRUCTIONS, move || wanted.strong_count() > 0),
+        Err(_) => handle.remove_progress_handler(),
+    }
+    Ok(())
+}
