@@ -57,6 +57,7 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     println!("GraphQL at http://{}/graphql", listener.local_addr()?);
+    println!("GraphiQL at http://{}/graphiql", listener.local_addr()?);
     if let Some(command) = config.token_command() {
         println!("For a token: {command}");
     }

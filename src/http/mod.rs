@@ -6,6 +6,7 @@ pub mod auth;
 pub mod cors;
 mod endpoint;
 mod gate;
+mod graphiql;
 pub mod limits;
 mod mend;
 mod negotiation;
@@ -55,6 +56,7 @@ pub fn router(routes: Routes) -> Router {
     }
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
     graphql
+        .merge(graphiql::routes())
         .layer(CompressionLayer::new().compress_when(compressed))
         .layer(from_fn_with_state(clock, request_id::identify))
 }

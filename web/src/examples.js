@@ -1,0 +1,17 @@
+// The tabs of a first visit: a file each, in order of their names, with variables in a JSON file of the same name.
+
+const files = import.meta.glob('./examples/*', { query: '?raw', import: 'default', eager: true });
+
+export const defaultHeaders = `{
+  // For what needs a token, make one and put it in here:
+  //   personal-connectors token --user you --organization yours --scope connectors:write
+  // "Authorization": "Bearer TOKEN"
+}`;
+
+export const defaultTabs = Object.keys(files)
+  .filter(name => name.endsWith('.graphql'))
+  .map(name => ({
+    query: files[name],
+    variables: files[name.replace('.graphql', '.json')],
+    headers: defaultHeaders,
+  }));

@@ -1,0 +1,34 @@
+// The GraphiQL page. It asks no host but its own, and runs under a policy that lets it ask no other.
+
+import { createGraphiQLFetcher } from '@graphiql/toolkit';
+import { GraphiQL } from 'graphiql';
+import { createRoot } from 'react-dom/client';
+
+import '@graphiql/react/style.css';
+import '@graphiql/plugin-doc-explorer/style.css';
+import '@graphiql/plugin-history/style.css';
+import 'graphiql/graphiql.css';
+import './page.css';
+
+import { defaultHeaders, defaultTabs } from './examples.js';
+import Worker from './worker.js?worker';
+
+globalThis.MonacoEnvironment = { getWorker: (_id, label) => new Worker({ name: label }) };
+
+// Beside this page, so that it is found behind a prefix too.
+const url = new URL('graphql', document.baseURI).href;
+
+// Subscriptions come in by `wsClient` here. The service sends no answer in parts, so none are asked for.
+const fetcher = createGraphiQLFetcher({ url, enableIncrementalDelivery: false });
+
+createRoot(document.getElementById('graphiql')).render(
+  <GraphiQL
+    fetcher={fetcher}
+    defaultTabs={defaultTabs}
+    defaultHeaders={defaultHeaders}
+    // A token is gone with the page: local storage is no place for one.
+    shouldPersistHeaders={false}
+    inputValueDeprecation
+    schemaDescription
+  />,
+);

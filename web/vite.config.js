@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+import * as notices from './notices.js';
+
+const source = name => fileURLToPath(new URL(`src/${name}`, import.meta.url));
+
+export default defineConfig({
+  base: './',
+  resolve: {
+    alias: [
+      { find: /^(\.|monaco-graphql\/esm)\/monaco-editor(\.js)?$/, replacement: source('monaco.js') },
+      { find: /^.*\/(diffEditor\/diffEditorWidget|multiDiffEditor\/multiDiffEditorWidget)\.js$/, replacement: source('absent.js') },
+      { find: 'prettier/parser-graphql', replacement: 'prettier/plugins/graphql' },
+      { find: /^prettier\/(parser-babel|plugins\/estree)$/, replacement: source('jsonc.js') },
+    ],
+  },
+  build: {
+    // The page is /graphiql: what it asks for beside itself lies under /graphiql/.
+    assetsDir: 'graphiql',
+    // The policy lets nothing come out of a data: URL but images.
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 4096,
+    modulePreload: { polyfill: false },
+    target: 'es2022',
+    // "use client" says nothing here.
+    rolldownOptions: { checks: { moduleLevelDirective: false } },
+  },
+  worker: { format: 'es', plugins: () => [notices.gather()] },
+  plugins: [notices.gather(), notices.write()],
+  // `npx vite` beside a running service.
+  server: { proxy: { '/graphql': 'http://127.0.0.1:8080' } },
+});
