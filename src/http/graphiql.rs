@@ -59,7 +59,8 @@ async fn page() -> Response {
 async fn asset(Path(name): Path<String>, asked: HeaderMap) -> Response {
     if !accepts_gzip(&asked) {
         // Every browser takes it; a decoder for who does not would never run.
-        return (StatusCode::NOT_ACCEPTABLE, "only in gzip\n").into_response();
+        let vary = [(header::VARY, "accept-encoding")];
+        return (StatusCode::NOT_ACCEPTABLE, vary, "only in gzip\n").into_response();
     }
     let path = format!("graphiql/{name}.gz");
     let mut response = send(&path, &name, "public, max-age=31536000, immutable");

@@ -16,6 +16,7 @@ mod doors;
 mod events;
 mod export;
 mod filters;
+mod graphiql;
 mod harness;
 mod http;
 mod idempotency;

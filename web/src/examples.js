@@ -3,15 +3,17 @@
 const files = import.meta.glob('./examples/*', { query: '?raw', import: 'default', eager: true });
 
 export const defaultHeaders = `{
-  // For what needs a token, make one and put it in here:
-  //   personal-connectors token --user you --organization yours --scope connectors:write
+  // What needs a token: make one, put it in.
+  //   personal-connectors token --user you \\
+  //     --organization yours \\
+  //     --scope connectors:write
   // "Authorization": "Bearer TOKEN"
 }`;
 
 export const defaultTabs = Object.keys(files)
   .filter(name => name.endsWith('.graphql'))
   .map(name => ({
-    query: files[name],
-    variables: files[name.replace('.graphql', '.json')],
+    query: files[name].trimEnd(),
+    variables: files[name.replace('.graphql', '.json')]?.trimEnd(),
     headers: defaultHeaders,
   }));

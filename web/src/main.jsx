@@ -11,6 +11,7 @@ import 'graphiql/graphiql.css';
 import './page.css';
 
 import { defaultHeaders, defaultTabs } from './examples.js';
+import { storage } from './storage.js';
 import Worker from './worker.js?worker';
 
 globalThis.MonacoEnvironment = { getWorker: (_id, label) => new Worker({ name: label }) };
@@ -28,6 +29,8 @@ createRoot(document.getElementById('graphiql')).render(
     defaultHeaders={defaultHeaders}
     // A token is gone with the page: local storage is no place for one.
     shouldPersistHeaders={false}
+    storage={storage}
+    defaultEditorToolsVisibility="variables"
     inputValueDeprecation
     schemaDescription
   />,

@@ -1,0 +1,193 @@
+// Drives the GraphiQL page as a visitor does: node graphiql.mjs URL TOKEN [SCREENSHOTS]
+//
+// URL is a fresh server with the built-in catalogue, TOKEN one with the scope connectors:write. SCREENSHOTS is a folder to
+// put two in. Every host but the server's is out of reach, and being asked for is a failure too.
+
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const [url, token, screenshots] = process.argv.slice(2);
+const origin = new URL(url).origin;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+
+const complaints = [];
+const complain = text => complaints.push(text);
+
+async function open(colorScheme) {
+  const context = await browser.newContext({ colorScheme, viewport: { width: 1440, height: 860 } });
+  await context.route(
+    request => request.origin !== origin,
+    route => {
+      complain(`asked for ${route.request().url()}`);
+      return route.abort();
+    },
+  );
+  // The policy refuses before a request is made: what it refused is asked here.
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', event =>
+      console.error(`the policy refused ${event.violatedDirective} ${event.blockedURI}`),
+    );
+  });
+  const page = await context.newPage();
+  page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
+  page.on('pageerror', error => complain(`error: ${error.stack}`));
+  page.on('response', response => response.status() >= 400 && complain(`${response.status()}: ${response.url()}`));
+  page.on('requestfailed', request => complain(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  await page.goto(url);
+  await ready(page);
+  return page;
+}
+
+/** The editors and the schema are there. */
+async function ready(page) {
+  await page.locator('.graphiql-query-editor .view-line').first().waitFor();
+  await page.getByRole('button', { name: /^Re-fetch/ }).and(page.locator(':enabled')).waitFor();
+}
+
+/** Out of the way with pointer, cursor and tooltips. */
+async function settle(page) {
+  await page.mouse.move(720, 858);
+  await page.evaluate(() => document.activeElement.blur());
+  await page.waitForTimeout(1000);
+}
+
+const titles = page => page.locator('[id^=graphiql-session-tab-]').allTextContents();
+
+async function choose(page, title) {
+  await page.locator('[id^=graphiql-session-tab-]', { hasText: title }).click();
+  // GraphiQL reads the operation's name a tenth of a second later.
+  await page.waitForTimeout(300);
+}
+
+/** Waits until an editor's text is the one, whole: the document has only the lines in sight. */
+const holds = (page, name, expected) =>
+  page.waitForFunction(
+    ([name, expected]) => {
+      const text = __MONACO.editor.getModels().find(model => model.uri.path.endsWith(name)).getValue();
+      return expected instanceof RegExp ? expected.test(text) : text.trim() === expected;
+    },
+    [name, expected],
+  );
+
+async function write(page, section, value) {
+  await page.getByRole('region', { name: section }).locator('.monaco-editor:visible').first().click();
+  await page.keyboard.press('Control+A');
+  await page.keyboard.insertText(value);
+  // What the editor closed of itself.
+  await page.keyboard.press('Control+Shift+End');
+  await page.keyboard.press('Delete');
+}
+
+async function replace(page, name, value) {
+  await page.getByRole('button', { name, exact: true }).click();
+  await write(page, name, value);
+}
+
+/** The answer to the tab in front, as the page shows it. */
+async function run(page) {
+  const answered = page.waitForResponse(response => response.url().endsWith('/graphql'));
+  await page.getByRole('button', { name: /^Execute/ }).click();
+  const answer = await (await answered).json();
+  await page.waitForFunction(
+    shown => {
+      const model = __MONACO.editor.getModels().find(model => model.uri.path.endsWith('response.json'));
+      return model.getValue().replace(/\s/g, '') === shown;
+    },
+    JSON.stringify(answer).replace(/\s/g, ''),
+  );
+  return answer;
+}
+
+const examples = ['ByCategoryAndStatus', 'Facets', 'Search', 'Create'];
+
+const page = await open('light');
+assert.deepEqual(await titles(page), examples);
+
+const { personalConnectors: filtered } = (await run(page)).data;
+assert.deepEqual(filtered.nodes.map(({ name, category, status }) => [name, category, status]), [
+  ['GitHub', 'DEVELOPMENT', 'ACTIVE'],
+]);
+
+await choose(page, 'Facets');
+const { personalConnectors: list } = (await run(page)).data;
+assert.equal(list.totalCount, 5);
+const { category } = list.facets;
+assert.equal(category.reduce((sum, { count }) => sum + count, 0), 5);
+assert.equal(category.find(({ value }) => value === 'DEVELOPMENT').count, 1);
+
+await choose(page, 'Search');
+const { personalConnectors: found } = (await run(page)).data;
+assert.deepEqual(found.nodes.map(({ name }) => name), ['ClickUp']);
+
+await choose(page, 'Create');
+await holds(page, 'request-headers.json', /personal-connectors token --user/);
+assert.equal((await run(page)).errors[0].extensions.code, 'UNAUTHENTICATED');
+await replace(page, 'Headers', JSON.stringify({ Authorization: `Bearer ${token}` }));
+const { createCustomConnector: created } = (await run(page)).data;
+assert.deepEqual(created.userErrors, []);
+assert.equal(created.personalConnector.name, 'Our wiki');
+const again = (await run(page)).data.createCustomConnector;
+assert.deepEqual(again.userErrors.map(({ code }) => code), ['TAKEN']);
+
+await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+const documentation = page.getByRole('region', { name: 'Documentation Explorer' });
+await documentation.getByText('Query', { exact: true }).click();
+await documentation.getByText('personalConnectors', { exact: true }).click();
+await documentation.getByText('PersonalConnectorFilter', { exact: true }).waitFor();
+if (screenshots) {
+  await choose(page, 'Facets');
+  await page.getByRole('button', { name: 'Variables', exact: true }).click();
+  await run(page);
+  await settle(page);
+  await page.screenshot({ path: `${screenshots}/light.png` });
+}
+
+// The workers do their work: GraphQL's validates and completes, and what is laid out is told from what is not.
+await page.getByRole('button', { name: 'New tab' }).click();
+await write(page, 'Operation Editor', 'query Mine{viewer{userId nosuch}}');
+await page.waitForFunction(() => __MONACO.editor.getModelMarkers({}).some(({ message }) => message.includes('"nosuch"')));
+await write(page, 'Operation Editor', 'query Mine{viewer{userId}}');
+await replace(page, 'Variables', '{"a":[1], // one\n"b":{}}');
+await page.getByRole('button', { name: /^Prettify/ }).click();
+await holds(page, 'operation.graphql', 'query Mine {\n  viewer {\n    userId\n  }\n}');
+await holds(page, 'variables.json', '{\n  "a": [\n    1\n  ], // one\n  "b": {}\n}');
+await page.waitForFunction(() => __MONACO.editor.getModelMarkers({}).every(({ message }) => !message.includes('"nosuch"')));
+
+// What is written stays, but for headers.
+await page.waitForFunction(() => localStorage.getItem('graphiql:tabState').includes('Mine {'));
+assert.ok(!JSON.stringify(await page.evaluate(() => ({ ...localStorage }))).includes(token), 'the token was stored');
+await page.reload();
+await ready(page);
+assert.deepEqual(await titles(page), [...examples, 'Mine']);
+await holds(page, 'operation.graphql', 'query Mine {\n  viewer {\n    userId\n  }\n}');
+await choose(page, 'Create');
+await holds(page, 'operation.graphql', /^# Needs a token/);
+await holds(page, 'variables.json', /"Our wiki"/);
+await holds(page, 'request-headers.json', /personal-connectors token --user/);
+
+const dark = await open('dark');
+await choose(dark, 'Search');
+await run(dark);
+const background = await dark.locator('.graphiql-container').evaluate(element => getComputedStyle(element).backgroundColor);
+const [red, green, blue] = background.match(/\d+/g).map(Number);
+assert.ok(red + green + blue < 200, `not dark: ${background}`);
+if (screenshots) {
+  await settle(dark);
+  await dark.screenshot({ path: `${screenshots}/dark.png` });
+}
+
+await browser.close();
+assert.deepEqual(complaints, []);
+console.log('GraphiQL: all is well');
