@@ -5,6 +5,13 @@ import * as notices from './notices.js';
 
 const source = name => fileURLToPath(new URL(`src/${name}`, import.meta.url));
 
+// The page lays texts out itself: the worker's way to do so has no key, no menu and no button here.
+const withoutPrettier = {
+  name: 'without-prettier',
+  enforce: 'pre',
+  resolveId: name => (name.startsWith('prettier/') ? source('absent.js') : undefined),
+};
+
 export default defineConfig({
   base: './',
   resolve: {
@@ -26,7 +33,7 @@ export default defineConfig({
     // "use client" says nothing here.
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
-  worker: { format: 'es', plugins: () => [notices.gather()] },
+  worker: { format: 'es', plugins: () => [withoutPrettier, notices.gather()] },
   plugins: [notices.gather(), notices.write()],
   // `npx vite` beside a running service.
   server: { proxy: { '/graphql': 'http://127.0.0.1:8080' } },

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
 const [url, token, screenshots] = process.argv.slice(2);
-const origin = new URL(url).origin;
+const { origin, hostname } = new URL(url);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -19,6 +19,7 @@ const browser = await chromium.launch({
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
+    `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${hostname}`,
   ],
 });
 
@@ -154,8 +155,12 @@ if (screenshots) {
   await page.screenshot({ path: `${screenshots}/light.png` });
 }
 
-// The workers do their work: GraphQL's validates and completes, and what is laid out is told from what is not.
+// The workers do their work, and what lays texts out.
 await page.getByRole('button', { name: 'New tab' }).click();
+await write(page, 'Operation Editor', '');
+await page.keyboard.type('{ personalConn');
+await page.locator('.suggest-widget').getByText('personalConnectors', { exact: true }).waitFor();
+await page.keyboard.press('Escape');
 await write(page, 'Operation Editor', 'query Mine{viewer{userId nosuch}}');
 await page.waitForFunction(() => __MONACO.editor.getModelMarkers({}).some(({ message }) => message.includes('"nosuch"')));
 await write(page, 'Operation Editor', 'query Mine{viewer{userId}}');

@@ -25,10 +25,7 @@ fn hashes(folder: &Path, but: &[&str]) -> BTreeMap<String, String> {
             found.extend(hashes(&path, &[]));
         } else {
             let hash = Sha256::digest(fs::read(&path).unwrap());
-            found.insert(
-                name,
-                hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-            );
+            found.insert(name, format!("{hash:x}"));
         }
     }
     found
