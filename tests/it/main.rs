@@ -6,11 +6,13 @@
 )]
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
+mod bulk;
 mod catalogue_file;
 mod change;
 mod cli;
 mod completion;
 mod concurrency;
+mod crash;
 mod create;
 mod doors;
 mod events;
@@ -32,6 +34,7 @@ mod plans;
 mod policy;
 mod process;
 mod readme;
+mod replicas;
 mod rows;
 mod schema;
 mod search;

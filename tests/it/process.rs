@@ -1,7 +1,6 @@
 //! The program as its users run it: a process with arguments, an environment of the test's making, and signals.
 
 use std::{
-    fs,
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdout, Command, Stdio},
     thread::JoinHandle,
@@ -154,12 +153,8 @@ impl Process {
 
     /// SIGKILL: it can do nothing about it.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
+        self.signal("KILL");
         self.child.wait().unwrap();
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
     }
 
     pub fn signal(&self, name: &str) {
@@ -177,13 +172,6 @@ impl Process {
             out,
             err: self.logs.take().unwrap().join().unwrap(),
         }
-    }
-
-    /// The most memory it has had in RAM so far, in KiB; none where the system does not tell or the process is gone.
-    pub fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let (_, peak) = status.split_once("VmHWM:")?;
-        peak.split_whitespace().next()?.parse().ok()
     }
 }
 

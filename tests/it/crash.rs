@@ -1,0 +1,284 @@
+//! SIGKILL at any moment: what was acknowledged is there, and whatever is there is whole.
+
+use std::{collections::HashMap, fs, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    harness::{TestDatabase, rows},
+    on_both_databases,
+    process::{Process, Serving, program_on, run, token},
+};
+
+/// Each of these finds nothing in a database in which every change is wholly there, with its event and its number.
+const FLAWS: [(&str, &str); 7] = [
+    (
+        "the state is not the number of the last event, or there are gaps before it",
+        "SELECT state FROM catalog_state WHERE state <> (SELECT COUNT(*) FROM connector_event)
+            OR state <> (SELECT COALESCE(MAX(number), 0) FROM connector_event)",
+    ),
+    (
+        "a connector is not at the revision of its last event",
+        "SELECT id, revision FROM personal_connector AS c WHERE revision <> (SELECT revision FROM connector_event
+            WHERE personal_connector_id = c.id ORDER BY number DESC LIMIT 1)",
+    ),
+    (
+        "a connector has not an event for each revision since the one that created it",
+        "SELECT id FROM personal_connector AS c WHERE revision <> (SELECT COUNT(*) FROM connector_event AS e
+            WHERE e.personal_connector_id = c.id AND e.number >= c.seq)
+            OR NOT EXISTS (SELECT 1 FROM connector_event AS e WHERE e.number = c.seq AND e.kind = 'created'
+                AND e.personal_connector_id = c.id)",
+    ),
+    (
+        "the events tell of a connector that is not there, or of one's end that is",
+        "SELECT e.number FROM connector_event AS e LEFT JOIN personal_connector AS c ON c.id = e.personal_connector_id
+            WHERE NOT EXISTS (SELECT 1 FROM connector_event AS later
+                WHERE later.personal_connector_id = e.personal_connector_id AND later.number > e.number)
+            AND (e.kind = 'deleted') <> (c.id IS NULL)",
+    ),
+    (
+        "a connector is not in the search index",
+        "SELECT id FROM personal_connector WHERE seq NOT IN (SELECT SEQ_OF_SEARCH FROM connector_search)",
+    ),
+    (
+        "the search index has what is no connector",
+        "SELECT SEQ_OF_SEARCH AS seq FROM connector_search WHERE SEQ_OF_SEARCH NOT IN (SELECT seq FROM personal_connector)",
+    ),
+    (
+        "a replacement is not there",
+        "SELECT id FROM personal_connector WHERE replaced_by_id NOT IN (SELECT id FROM personal_connector)",
+    ),
+];
+
+pub async fn assert_whole(storage: &TestDatabase) {
+    let sqlite = storage.url.starts_with("sqlite");
+    let seq = if sqlite { "rowid" } else { "seq" };
+    for (flaw, sql) in FLAWS {
+        let found = rows(&storage.url, &sql.replace("SEQ_OF_SEARCH", seq)).await;
+        assert_eq!(found, "", "{flaw}");
+    }
+    if sqlite {
+        assert_eq!(rows(&storage.url, "PRAGMA integrity_check").await, "ok\n");
+        assert_eq!(rows(&storage.url, "PRAGMA foreign_key_check").await, "");
+        let index = "INSERT INTO connector_search (connector_search) VALUES ('integrity-check')";
+        assert_eq!(rows(&storage.url, index).await, "");
+    }
+}
+
+/// Waits until PostgreSQL has noticed that its client is gone: until then it may still commit.
+async fn await_end(storage: &TestDatabase) {
+    let others = "SELECT COUNT(*) AS n FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    while !storage.url.starts_with("sqlite") && rows(&storage.url, others).await != "0\n" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub fn random(below: u64) -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    u64::from_be_bytes(bytes) % below
+}
+
+/// Somebody who changes connectors, one after the other, and remembers what they were told.
+pub struct Writer {
+    name: String,
+    token: String,
+    pub count: usize,
+    /// The revisions of those there are.
+    live: HashMap<String, i64>,
+    /// What was asked for and not answered.
+    pending: Option<(&'static str, Value)>,
+}
+
+const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
+    done: createCustomConnector(input: $input) { personalConnector { id revision } userErrors { message } }
+}";
+const UPDATE: &str = "mutation($input: UpdateCustomConnectorInput!) {
+    done: updateCustomConnector(input: $input) { personalConnector { id revision } userErrors { message } }
+}";
+const SET_STATUS: &str = "mutation($input: SetConnectorStatusInput!) {
+    done: setConnectorStatus(input: $input) { personalConnector { id revision } userErrors { message } }
+}";
+const DELETE: &str = "mutation($input: DeleteCustomConnectorInput!) {
+    done: deleteCustomConnector(input: $input) { deletedId userErrors { message } }
+}";
+
+impl Writer {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            token: token(&format!("{name}@acme"), "connectors:write"),
+            count: 0,
+            live: HashMap::new(),
+            pending: None,
+        }
+    }
+
+    /// Writes until the server is gone.
+    pub async fn write(&mut self, server: &Serving) {
+        loop {
+            if self.pending.is_none() {
+                self.pending = Some(self.next());
+            }
+            if !self.send(server).await {
+                break;
+            }
+        }
+    }
+
+    fn next(&mut self) -> (&'static str, Value) {
+        self.count += 1;
+        let one = self.live.keys().next().cloned();
+        match (one, random(6)) {
+            (Some(id), 0) => (DELETE, json!({ "id": id })),
+            (Some(id), 1) => (
+                UPDATE,
+                json!({ "id": id, "description": format!("no {}", self.count) }),
+            ),
+            (Some(id), 2) => (
+                SET_STATUS,
+                json!({ "id": id, "status": "DEPRECATED", "statusMessage": format!("no {}", self.count) }),
+            ),
+            _ => {
+                let name = format!("{} {}", self.name, self.count);
+                let url = "https://x.example.com/mcp";
+                (
+                    CREATE,
+                    json!({ "name": name, "serverUrl": url, "idempotencyKey": name }),
+                )
+            }
+        }
+    }
+
+    /// Sends what is pending; says whether there was an answer.
+    async fn send(&mut self, server: &Serving) -> bool {
+        let (mutation, input) = self.pending.clone().unwrap();
+        let variables = json!({ "input": input });
+        let Some(answer) = server.ask(&self.token, mutation, variables).await else {
+            return false;
+        };
+        let done = &answer["data"]["done"];
+        assert_eq!(
+            done["userErrors"],
+            json!([]),
+            "{mutation} {input}: {answer}"
+        );
+        self.pending = None;
+        if let Some(id) = done["deletedId"].as_str() {
+            self.live.remove(id);
+        } else {
+            let made = &done["personalConnector"];
+            let id = made["id"].as_str().unwrap().to_owned();
+            self.live.insert(id, made["revision"].as_i64().unwrap());
+        }
+        true
+    }
+
+    /// Compares what is there with what was acknowledged; what was not may have been done or not.
+    async fn settle(&mut self, storage: &TestDatabase) {
+        let mine = format!(
+            "SELECT id, revision FROM personal_connector WHERE created_by = '{}'",
+            self.name
+        );
+        let found = rows(&storage.url, &mine).await;
+        let mut found: HashMap<String, i64> = found
+            .lines()
+            .filter_map(|line| line.split_once('|'))
+            .map(|(id, revision)| (id.to_owned(), revision.parse().unwrap()))
+            .collect();
+        match self.pending.take() {
+            // Asked for again under the same key, it makes one at most.
+            Some((CREATE, input)) => self.pending = Some((CREATE, input)),
+            Some((DELETE, input)) => {
+                let id = input["id"].as_str().unwrap();
+                if !found.contains_key(id) {
+                    self.live.remove(id);
+                }
+            }
+            Some((_, input)) => {
+                let id = input["id"].as_str().unwrap();
+                let (was, is) = (self.live.get_mut(id).unwrap(), found[id]);
+                assert!(is == *was || is == *was + 1, "{id} is at {is} after {was}");
+                *was = is;
+            }
+            None => {}
+        }
+        if self.pending.is_some() {
+            found.retain(|id, _| self.live.contains_key(id));
+        }
+        assert_eq!(found, self.live);
+    }
+}
+
+on_both_databases! {
+    async fn a_server_in_the_middle_of_writes(storage: TestDatabase) {
+        let storage = Arc::new(storage);
+        let mut writers: Vec<_> = ["ann", "bob", "cat", "dan"].map(Writer::new).into();
+        for _ in 0..5 {
+            let server = Arc::new(Serving::on(&storage));
+            let writing: Vec<_> = writers
+                .into_iter()
+                .map(|mut writer| {
+                    let server = server.clone();
+                    tokio::spawn(async move {
+                        writer.write(&server).await;
+                        writer
+                    })
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(100 + random(300))).await;
+            server.process.signal("KILL");
+            writers = Vec::new();
+            for writing in writing {
+                writers.push(writing.await.unwrap());
+            }
+            await_end(&storage).await;
+            assert_whole(&storage).await;
+            for writer in &mut writers {
+                writer.settle(&storage).await;
+            }
+        }
+        let made: usize = writers.iter().map(|writer| writer.count).sum();
+        assert!(made > 20, "only {made} changes were made: too few to show anything");
+    }
+
+    async fn an_import_at_any_moment(storage: TestDatabase) {
+        const OBJECTS: usize = 2000;
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("objects.jsonl");
+        fs::write(&file, objects(OBJECTS)).unwrap();
+        let arguments = ["import", "--organization", "acme", file.to_str().unwrap()];
+        run(program_on(&storage, &["migrate"])).ok();
+        let count = "SELECT COUNT(*) AS n FROM personal_connector";
+        let mut landed = 0;
+        for _ in 0..4 {
+            let mut import = Process::spawn(&mut program_on(&storage, &arguments));
+            tokio::time::sleep(Duration::from_millis(50 + random(500))).await;
+            import.kill();
+            await_end(&storage).await;
+            assert_whole(&storage).await;
+            let now: usize = rows(&storage.url, count).await.trim().parse().unwrap();
+            assert!(now.is_multiple_of(500) && now >= landed, "{now} are no whole batches, after {landed}");
+            landed = now;
+        }
+        let done = run(program_on(&storage, &arguments)).ok();
+        let (new, old) = (OBJECTS - landed, landed);
+        assert!(done.starts_with(&format!("{OBJECTS} objects: {new} created, 0 updated, {old} unchanged")), "{done}");
+        assert_whole(&storage).await;
+    }
+}
+
+/// So many custom connectors, a line each.
+pub fn objects(count: usize) -> String {
+    let object = |i| {
+        json!({
+            "id": format!("pcon_object{i}"), "object": "personal_connector", "name": format!("Object {i}"),
+            "type": "custom", "connectorId": "custom_mcp", "status": "active", "createdBy": "importer",
+            "serverUrl": format!("https://x{i}.example.com"), "metadata": { "number": i },
+        })
+    };
+    let lines: Vec<_> = (0..count).map(|i| object(i).to_string()).collect();
+    lines.join("\n")
+}
