@@ -215,7 +215,7 @@ pub struct Limits {
     )]
     pub max_body_bytes: u64,
 
-    /// Longest time to answer a request
+    /// Longest time to receive and answer a request
     #[arg(
         long,
         env = "CONNECTORS_REQUEST_TIMEOUT",

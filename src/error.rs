@@ -17,7 +17,7 @@ pub enum Code {
     BadUserInput,
     /// The request is larger than a limit allows.
     LimitExceeded,
-    /// The answer took longer than the request timeout, or waited too long for the database.
+    /// The answer, or the request's body, took longer than the request timeout, or waited too long for the database.
     Timeout,
     /// The request is no well-formed GraphQL request.
     BadRequest,

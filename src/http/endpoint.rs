@@ -70,7 +70,8 @@ const DRAINED_BYTES: usize = 16 << 20;
 async fn drain(mut body: Body) {
     let mut left = DRAINED_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
-        let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
+        let read = frame.data_ref().map_or(0, Bytes::len);
+        let Some(less) = left.checked_sub(read) else {
             return;
         };
         left = less;

@@ -213,6 +213,8 @@ fn value(json: &str, levels: usize) -> std::result::Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
     use super::*;
 
     const VARIABLES: &str =
@@ -221,8 +223,7 @@ mod tests {
     #[test]
     fn variables_keep_keys_and_numbers() {
         let body = format!(r#"{{"query":"{{a}}","variables":{VARIABLES}}}"#);
-        let bytes: Vec<_> = VARIABLES.bytes().map(|b| format!("%{b:02x}")).collect();
-        let encoded = bytes.concat();
+        let encoded = utf8_percent_encode(VARIABLES, NON_ALPHANUMERIC);
         for parameters in [
             from_body(body.as_bytes()).unwrap(),
             from_url(&format!("query={{a}}&variables={encoded}")).unwrap(),
