@@ -69,7 +69,9 @@ fn lines() -> Vec<Line> {
                 if name != "tests" {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && name != "tests.rs"
+            {
                 let text = fs::read_to_string(&path).unwrap();
                 let path = path.strip_prefix(root).unwrap().to_str().unwrap();
                 lines.extend(code(&text).map(|(number, text)| Line {
