@@ -6,18 +6,19 @@
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::parser::types::OperationType;
+use async_graphql_axum::GraphQLResponse;
 use axum::{
     Extension,
     body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Code, Error};
+use crate::error::Code;
 
 use super::{
     Routes, auth,
@@ -41,19 +42,13 @@ pub(super) async fn graphql(
         request_id,
         deadline,
     };
-    let (status, header, text) = match call.answer(accepted, &mut body).await {
-        Ok(text) => (StatusCode::OK, None, text),
-        Err(rejection) => {
-            let text = json!({ "errors": rejection.errors }).to_string();
-            (rejection.status, rejection.header, text)
-        }
+    let mut response = match call.answer(accepted, &mut body).await {
+        Ok(executed) => GraphQLResponse::from(executed).into_response(),
+        Err(rejection) => rejection.into_response(),
     };
     let until = deadline.min(Instant::now() + DRAINED_TIME);
     let _ = timeout_at(until, drain(body)).await;
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.extend(header);
     let media_type = accepted.unwrap_or(MediaType::Json);
     headers.insert(header::CONTENT_TYPE, media_type.content_type());
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
@@ -103,6 +98,15 @@ impl Rejection {
     }
 }
 
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let text = json!({ "errors": self.errors }).to_string();
+        let mut response = (self.status, text).into_response();
+        response.headers_mut().extend(self.header);
+        response
+    }
+}
+
 /// A request on its way.
 struct Call<'a> {
     routes: &'a Routes,
@@ -116,7 +120,7 @@ impl Call<'_> {
         self,
         accepted: Option<MediaType>,
         body: &mut Body,
-    ) -> Result<String, Rejection> {
+    ) -> Result<async_graphql::Response, Rejection> {
         let is_get = match self.parts.method {
             Method::GET => true,
             Method::POST => false,
@@ -155,8 +159,8 @@ impl Call<'_> {
             viewer,
             request_id: self.request_id.clone(),
         };
-        let response = gate::execute(self.routes, caller, prepared, self.deadline).await;
-        serde_json::to_string(&response.map_err(refused)?).map_err(|cause| self.failed(&cause))
+        let executed = gate::execute(self.routes, caller, prepared, self.deadline).await;
+        executed.map_err(refused)
     }
 
     async fn body(&self, body: &mut Body) -> Result<Vec<u8>, Rejection> {
@@ -186,15 +190,6 @@ impl Call<'_> {
                 ))
             }
         }
-    }
-
-    fn failed(&self, cause: &serde_json::Error) -> Rejection {
-        tracing::error!(%cause, "the answer cannot be written");
-        let error = Error::internal(cause.to_string());
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        let mut rejection = Rejection::new(status, error.code, &error.message);
-        rejection.errors[0]["extensions"]["requestId"] = json!(self.request_id.0);
-        rejection
     }
 }
 
