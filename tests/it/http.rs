@@ -255,7 +255,7 @@ on_both! {
             let request = request(&server).header(CONTENT_TYPE, "application/json").header("accept-encoding", encoding);
             request.body(json!({ "query": query }).to_string()).send()
         };
-        let (long, short) = ("{ __schema { types { name description fields { name } } } }", "{ __typename }");
+        let (long, short) = ("{ __schema { types { name description fields { name } } } }", "{ viewer { userId organizationId scopes canCreateCustomConnector } personalConnectors { totalCount } }");
         for (query, encoding, expected) in [
             (long, "gzip", Some("gzip")), (long, "br", Some("br")), (long, "gzip, br;q=0.5", Some("gzip")), (long, "identity", None), (long, "", None),
             (long, "zstd, deflate", None), (long, "gzip;q=0", None), (short, "gzip, br", None),
