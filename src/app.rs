@@ -1,5 +1,7 @@
 //! From the configuration to what runs.
 
+use std::{sync::Arc, time::Duration};
+
 use anyhow::Context;
 use axum::Router;
 
@@ -12,16 +14,25 @@ use crate::{
         self, Routes,
         auth::{Authenticator, TokenRules},
         limits::Limits,
+        rate::RateLimit,
     },
     interchange,
-    store::{Database, Settings},
+    store::{Database, Settings, State},
 };
 
 /// What serves, and what that needs as long as it does.
 #[derive(Debug)]
 pub struct App {
-    pub router: Router,
+    pub routers: Routers,
     database: Database,
+}
+
+/// What is served where.
+#[derive(Debug)]
+pub struct Routers {
+    pub main: Router,
+    /// The metrics, where they have a listener of their own.
+    pub metrics: Option<Router>,
 }
 
 impl App {
@@ -30,26 +41,33 @@ impl App {
         // First what costs nothing to refuse.
         let rules = config.token_rules()?;
         let database = open(&config.database()?).await?;
-        let router = router(config, rules, database.clone(), clock).await?;
-        Ok(Self { router, database })
+        let routers = routers(config, rules, database.clone(), clock).await?;
+        Ok(Self { routers, database })
     }
 
-    /// To be called when the router serves no more.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        Ok(self.database.close().await?)
+    /// To be called when the routers serve no more. A change that is still under way is cut after a while, and leaves
+    /// nothing behind.
+    pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
+        let close = tokio::time::timeout(within, self.database.close());
+        close.await.unwrap_or_else(|_| {
+            tracing::warn!("the database is left before it is done");
+            Ok(())
+        })?;
+        Ok(())
     }
 }
 
-/// Loads the catalogue into an open database, and gives the router that serves it.
-pub async fn router(
+/// Loads the catalogue into an open database, and gives what serves it.
+pub async fn routers(
     config: &Serve,
     rules: TokenRules,
     database: Database,
     clock: Clock,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<Routers> {
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
     interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
-    Ok(http::router(Routes {
+    let state = State::poll(database.clone(), config.state_poll);
+    let (main, metrics) = http::routers(Routes {
         schema: graphql::schema(),
         authenticator,
         commands: commands::Context {
@@ -57,6 +75,13 @@ pub async fn router(
             clock: clock.clone(),
             quota: config.limits.max_per_user,
         },
+        rate: RateLimit::new(
+            config.limits.rate_limit,
+            config.limits.trusted_proxy.clone(),
+            clock.clone(),
+        ),
+        state: Arc::new(state),
+        state_poll: config.state_poll,
         clock,
         limits: Limits {
             max_tokens: config.limits.max_tokens,
@@ -69,7 +94,18 @@ pub async fn router(
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
         cors_origins: config.cors_origin.clone(),
-    }))
+    });
+    Ok(match config.metrics_listen {
+        Some(_) => Routers {
+            main,
+            metrics: Some(metrics),
+        },
+        None => Routers {
+            // What is no route is answered by the service's layers.
+            main: metrics.merge(main),
+            metrics: None,
+        },
+    })
 }
 
 /// Opens the database and brings its schema up to date.

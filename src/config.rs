@@ -8,11 +8,16 @@
     reason = "the flags' descriptions are plain text for a terminal"
 )]
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use entity::ConnectorVisibility;
+use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 use url::Url;
 
@@ -135,6 +140,30 @@ pub struct Serve {
     )]
     pub cors_origin: Vec<Origin>,
 
+    /// Address and port for the metrics alone; by default /metrics is where the rest is
+    #[arg(long, env = "CONNECTORS_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// How often the database is asked whether the catalogue has changed
+    #[arg(
+        long,
+        env = "CONNECTORS_STATE_POLL",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = duration
+    )]
+    pub state_poll: Duration,
+
+    /// How long answers under way may take when the service is told to stop
+    #[arg(
+        long,
+        env = "CONNECTORS_SHUTDOWN_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration
+    )]
+    pub shutdown_timeout: Duration,
+
     #[command(flatten)]
     pub limits: Limits,
 
@@ -225,6 +254,26 @@ pub struct Limits {
     )]
     pub request_timeout: Duration,
 
+    /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
+    #[arg(
+        long,
+        env = "CONNECTORS_RATE_LIMIT",
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+    )]
+    pub rate_limit: u32,
+
+    /// Addresses of proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8; may be given several times
+    #[arg(
+        long,
+        env = "CONNECTORS_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub trusted_proxy: Vec<IpNet>,
+
     /// Tokens of a document
     #[arg(
         long,
@@ -280,6 +329,13 @@ pub struct Limits {
     pub max_directives: u64,
 }
 
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
 #[derive(Debug, Args)]
 pub struct Log {
     /// What is logged: a level, or levels by module as tracing-subscriber reads them
@@ -291,6 +347,16 @@ pub struct Log {
         value_parser = log_filter
     )]
     pub log: String,
+
+    /// How a line of the log is written
+    #[arg(
+        long,
+        env = "CONNECTORS_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "human",
+        value_enum
+    )]
+    pub log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -481,6 +547,13 @@ fn check_database_url(url: &str) -> anyhow::Result<()> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
+}
+
+/// A single address is a network of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()))
+        .map_err(|_| "expected addresses such as 10.0.0.0/8 or 192.0.2.1".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -17,6 +17,8 @@ pub enum Code {
     BadUserInput,
     /// The request is larger than a limit allows.
     LimitExceeded,
+    /// The caller asks too often.
+    RateLimited,
     /// The answer, or the request's body, took longer than the request timeout, or waited too long for the database.
     Timeout,
     /// The request is no well-formed GraphQL request.
@@ -36,6 +38,7 @@ impl Code {
             Self::Forbidden => "FORBIDDEN",
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Timeout => "TIMEOUT",
             Self::BadRequest => "BAD_REQUEST",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",

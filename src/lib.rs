@@ -12,3 +12,4 @@ pub mod graphql;
 pub mod http;
 pub mod interchange;
 pub mod store;
+pub mod telemetry;

@@ -1,9 +1,6 @@
 //! The command line.
 
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::{future, io, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -11,18 +8,19 @@ use entity::ConnectorVisibility;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
-    config::{Cli, Command, Database, Export, Import, Serve, Token},
+    config::{Cli, Command, Database, Export, Import, LogFormat, Serve, Token},
     domain::viewer::User,
     graphql,
     http::{
         auth::{KeySource, mint},
-        serve::serve,
+        serve::{serve, told_to_stop},
     },
     interchange::{
         export::export,
         import::{self, import},
         published::Assumed,
     },
+    telemetry::log,
 };
 use tokio::net::TcpListener;
 
@@ -51,7 +49,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
-    log(&config.log.log);
+    log(&config.log.log, config.log.log_format);
     let app = App::start(&config, Clock::system()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -61,19 +59,40 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     if let Some(command) = config.token_command() {
         println!("For a token: {command}");
     }
-    serve(listener, app.router.clone()).await?;
-    app.stop().await?;
+    let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
+        (Some(address), Some(router)) => {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))?;
+            println!("Metrics at http://{}/metrics", listener.local_addr()?);
+            // To the end: how a service stops is of interest too.
+            Some(tokio::spawn(serve(
+                listener,
+                router,
+                future::pending(),
+                config.shutdown_timeout,
+            )))
+        }
+        _ => None,
+    };
+    let stop = told_to_stop()?;
+    let main = app.routers.main.clone();
+    serve(listener, main, stop, config.shutdown_timeout).await;
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    app.stop(config.shutdown_timeout).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn run_migrate(config: &Database) -> anyhow::Result<ExitCode> {
-    log("info");
+    log("info", LogFormat::Human);
     app::open(&config.settings()?).await?.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
-    log("warn");
+    log("warn", LogFormat::Human);
     let database = app::open(&config.database.settings()?).await?;
     let dry_run = config.dry_run;
     let asked = import::Import {
@@ -102,7 +121,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
-    log("warn");
+    log("warn", LogFormat::Human);
     let database = app::open(&config.database.settings()?).await?;
     let visibilities = if config.visibility.is_empty() {
         vec![
@@ -141,13 +160,4 @@ fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
     let token = mint(secret, &rules, &user, config.expires_in, &Clock::system())?;
     println!("{token}");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Logs to standard error; standard output is for what was asked for.
-fn log(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
 }

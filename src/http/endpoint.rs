@@ -21,16 +21,19 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Code;
 
 use super::{
-    Routes, auth,
+    Routes, account,
+    auth::{self, Verified},
     gate::{self, Caller, Refused},
     negotiation::{MediaType, media_type},
     parameters,
+    rate::TooMany,
     request_id::RequestId,
 };
 
 pub(super) async fn graphql(
     State(routes): State<Arc<Routes>>,
     Extension(request_id): Extension<RequestId>,
+    Extension(verified): Extension<Result<Verified, auth::Refusal>>,
     request: Request,
 ) -> Response {
     let deadline = Instant::now() + routes.request_timeout;
@@ -40,6 +43,7 @@ pub(super) async fn graphql(
         routes: &routes,
         parts: &parts,
         request_id,
+        verified,
         deadline,
     };
     let mut response = match call.answer(accepted, &mut body).await {
@@ -54,6 +58,21 @@ pub(super) async fn graphql(
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     // What there is to see depends on who asks, and changes.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The answer to a caller who asks too often, whatever they ask.
+pub(super) fn too_many_requests(TooMany { retry_after }: TooMany, headers: &HeaderMap) -> Response {
+    let message = format!("too many requests: wait {retry_after} s");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = Rejection::new(status, Code::RateLimited, &message)
+        .with(header::RETRY_AFTER, retry_after.into())
+        .into_response();
+    let media_type = media_type(headers).unwrap_or(MediaType::Json);
+    let content_type = media_type.content_type();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -82,6 +101,7 @@ struct Rejection {
 
 impl Rejection {
     fn new(status: StatusCode, code: Code, message: &str) -> Self {
+        account::error(code);
         let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
         Self {
             status,
@@ -112,6 +132,7 @@ struct Call<'a> {
     routes: &'a Routes,
     parts: &'a Parts,
     request_id: RequestId,
+    verified: Result<Verified, auth::Refusal>,
     deadline: Instant,
 }
 
@@ -136,12 +157,7 @@ impl Call<'_> {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Rejection::new(status, Code::BadRequest, message));
         }
-        let viewer = self.routes.authenticator.viewer(&self.parts.headers);
-        let viewer = timeout_at(self.deadline, viewer).await.map_err(|_| {
-            let message = "the answer took too long";
-            Rejection::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message)
-        })?;
-        let viewer = viewer.map_err(unauthorized)?.viewer;
+        let verified = self.verified.clone().map_err(unauthorized)?;
         let parameters = if is_get {
             parameters::from_url(self.parts.uri.query().unwrap_or_default())
         } else {
@@ -156,7 +172,7 @@ impl Call<'_> {
             return Err(not_allowed("use POST for a mutation", "POST"));
         }
         let caller = Caller {
-            viewer,
+            viewer: verified.viewer,
             request_id: self.request_id.clone(),
         };
         let executed = gate::execute(self.routes, caller, prepared, self.deadline).await;

@@ -22,7 +22,8 @@ use crate::{
 };
 
 use super::{
-    Routes, limits::Limits, mend, parameters::Parameters, request_id::RequestId, scan, walk,
+    Routes, account, limits::Limits, mend, parameters::Parameters, request_id::RequestId, scan,
+    walk,
 };
 
 /// An operation that is well-formed and within the limits, and whose values are of their types.
@@ -59,6 +60,7 @@ pub(super) fn prepare(parameters: Parameters, limits: Limits) -> Result<Prepared
     let mut document = parse_query(&query)
         .map_err(|error| refuse(ServerError::from(error), Code::GraphqlParseFailed))?;
     let name = operation_name.as_deref();
+    tell(&document, name);
     let operation = operation(&document, name).map_err(invalid)?;
     let operation_type = operation.ty;
     graphql::coerce::variables(operation, &mut variables).map_err(invalid)?;
@@ -164,6 +166,20 @@ pub(super) fn chosen<'a>(
         .map(|(_, operation)| &operation.node)
 }
 
+/// Has the request's account tell of the operation that is asked for.
+fn tell(document: &ExecutableDocument, name: Option<&str>) {
+    let mut operations = document.operations.iter();
+    let asked = operations.find(|(own, _)| name.is_none() || own.map(Name::as_str) == name);
+    if let Some((own, operation)) = asked {
+        let kind = match operation.node.ty {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        };
+        account::operation(kind, own.map(Name::as_str));
+    }
+}
+
 /// Whether one statement answers the whole document: else its statements share a snapshot.
 fn reads_once(document: &ExecutableDocument) -> bool {
     fn counts_or_follows(set: &SelectionSet) -> bool {
@@ -196,6 +212,7 @@ fn reads_once(document: &ExecutableDocument) -> bool {
 }
 
 fn set_code(error: &mut ServerError, code: Code) {
+    account::error(code);
     error
         .extensions
         .get_or_insert_default()

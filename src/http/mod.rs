@@ -2,15 +2,19 @@
 //!
 //! Invariant: headers and status codes are known here and nowhere else.
 
+mod account;
 pub mod auth;
 pub mod cors;
 mod endpoint;
 mod gate;
 mod graphiql;
+mod health;
 pub mod limits;
 mod mend;
+pub mod metrics;
 mod negotiation;
 mod parameters;
+pub mod rate;
 mod request_id;
 mod scan;
 pub mod serve;
@@ -18,14 +22,23 @@ mod walk;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::any};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::{any, get},
+};
 use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
 
-use crate::{clock::Clock, commands, graphql::Schema};
+use crate::{clock::Clock, commands, graphql::Schema, store};
 
-use self::{auth::Authenticator, limits::Limits};
+use self::{
+    auth::Authenticator, health::Vitals, limits::Limits, metrics::Metrics, rate::RateLimit,
+    serve::Peer,
+};
 
 /// What the routes work with.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
@@ -38,25 +51,68 @@ pub struct Routes {
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
     pub cors_origins: Vec<cors::Origin>,
+    pub rate: RateLimit,
+    pub state: Arc<store::State>,
+    /// How often the state is asked for.
+    pub state_poll: Duration,
 }
 
 /// Smaller answers are sent as they are: they fit into one packet anyway.
 const COMPRESSED_FROM: u16 = 1024;
 
-pub fn router(routes: Routes) -> Router {
+/// The service, and its metrics, which may be for other eyes.
+pub fn routers(routes: Routes) -> (Router, Router) {
+    #[expect(clippy::cast_precision_loss, reason = "a time in microseconds fits")]
+    let started_at = routes.clock.now().0 as f64 / 1e6;
     let clock = routes.clock.clone();
+    let metrics = Arc::new(Metrics::new(started_at));
+    let vitals = Vitals {
+        database: routes.commands.database.clone(),
+        state: routes.state.clone(),
+        metrics: metrics.clone(),
+        poll: routes.state_poll,
+    };
     let cors = cors::layer(routes.cors_origins.clone());
+    let routes = Arc::new(routes);
     let mut graphql = Router::new()
         .route("/graphql", any(endpoint::graphql))
         // The endpoint reads the body itself, and says in GraphQL's form when it is too large.
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(routes));
+        .layer(from_fn_with_state(routes.clone(), admit))
+        .with_state(routes);
     if let Some(cors) = cors {
         graphql = graphql.layer(cors);
     }
+    let graphql = graphql.layer(from_fn_with_state(metrics, account::keep));
+    let health = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .with_state(vitals.clone());
+    let metrics = Router::new()
+        .route("/metrics", get(health::metrics))
+        .with_state(vitals);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
-    graphql
+    let main = graphql
         .merge(graphiql::routes())
+        .merge(health)
         .layer(CompressionLayer::new().compress_when(compressed))
-        .layer(from_fn_with_state(clock, request_id::identify))
+        .layer(from_fn_with_state(clock, request_id::identify));
+    (main, metrics)
+}
+
+/// The layer that finds out who asks, and turns away who asks too often.
+async fn admit(State(routes): State<Arc<Routes>>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get().map(|Peer(address)| address.ip());
+    let headers = request.headers();
+    let admitted = routes
+        .rate
+        .admit(&routes.authenticator, peer, headers)
+        .await;
+    match admitted {
+        Ok(verified) => {
+            request.extensions_mut().insert(verified);
+            next.run(request).await
+        }
+        Err(too_many) => endpoint::too_many_requests(too_many, request.headers()),
+    }
 }

@@ -1,21 +1,121 @@
 //! Listening, and stopping.
+//!
+//! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
+//! answer under way is cut before the deadline.
 
-use axum::Router;
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time,
 };
+use tower::ServiceExt;
 
-/// Serves until the process is told to stop; answers under way are finished.
-pub async fn serve(listener: TcpListener, router: Router) -> std::io::Result<()> {
+/// How long a client may take for a request's head, and keep a connection that it asks nothing on.
+const HEAD: Duration = Duration::from_secs(30);
+const HEADERS: usize = 100;
+const HEAD_BYTES: usize = 64 * 1024;
+/// Beyond these, connections wait in the system's queue.
+const CONNECTIONS: usize = 10_000;
+
+/// Of a process that SIGINT ended, as shells count.
+const ABORTED: i32 = 130;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Is over at the first SIGTERM or SIGINT; the second ends the process at once.
+pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let mut told = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        told().await;
+        tracing::info!("told to stop: answers under way are finished");
+        tokio::spawn(async move {
+            told().await;
+            tracing::warn!("told again: stopped at once");
+            std::process::exit(ABORTED);
+        });
+    })
+}
+
+/// Serves until `stop`; then answers under way are finished, those that are not by the deadline cut.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    deadline: Duration,
+) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let (stopping, stopped) = watch::channel(());
+    let mut tasks = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        while tasks.try_join_next().is_some() {}
+        let accept = async {
+            let permit = connections.clone().acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accept => accepted,
+            () = &mut stop => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: some come back.
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(Duration::from_millis(100)).await;
+                continue;
             }
-        })
-        .await
+        };
+        // Answers are written whole: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request: Request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(Peer(address));
+            router.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_headers(HEADERS)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut stopped = stopped.clone();
+        tasks.spawn(async move {
+            let _permit = permit;
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = stopped.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    drop((listener, stopping));
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    if time::timeout(deadline, finished).await.is_err() {
+        tracing::warn!("answers that were not finished in time are cut");
+    }
 }

@@ -9,12 +9,14 @@ mod connect;
 mod errors;
 mod filter;
 mod search;
+mod state;
 mod wanted;
 mod write;
 
 pub use catalog::{Catalog, Hit};
 pub use connect::{Database, Settings};
 pub use errors::taken;
+pub use state::{Pool, State};
 pub use wanted::while_wanted;
 pub use write::{Actor, Tx, UpdatedAt};
 

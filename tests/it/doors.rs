@@ -14,7 +14,7 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("sea_orm", &["src/store", "entity", "migration"]),
     ("sea_orm_migration", &["migration"]),
     ("sqlx", &["src/store"]),
-    ("migration::", &["src/store/connect.rs", "migration"]),
+    ("migration::", &["src/store", "migration"]),
     ("Entity::", &["src/store"]),
     ("ActiveModel", &["src/store", "entity"]),
     ("Column::", &["src/store"]),

@@ -13,7 +13,10 @@ use personal_connectors::{
     clock::Clock,
     config::{Cli, Serve},
     domain::viewer::User,
-    http::auth::{KeySource, mint},
+    http::{
+        auth::{KeySource, mint},
+        serve::serve,
+    },
     store::Database,
 };
 use serde_json::{Value, json};
@@ -164,14 +167,20 @@ impl Server {
         let mut database = app::open(&config.database().unwrap()).await.unwrap();
         let reads = Arc::new(Mutex::new(Vec::new()));
         let observed = reads.clone();
-        database.observe_reads(move |sql| observed.lock().unwrap().push(sql.to_owned()));
+        database.observe_reads(move |sql| {
+            // The state is asked for all the time.
+            if sql.contains("personal_connector") {
+                observed.lock().unwrap().push(sql.to_owned());
+            }
+        });
         let rules = config.token_rules().unwrap();
-        let router = app::router(&config, rules, database.clone(), clock.clone())
+        let routers = app::routers(&config, rules, database.clone(), clock.clone())
             .await
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let stop = std::future::pending();
+        tokio::spawn(serve(listener, routers.main, stop, Duration::ZERO));
         Self {
             url,
             clock,

@@ -1,0 +1,151 @@
+//! An account of each request: its line in the log, and its part in the metrics.
+//!
+//! Invariant: each request is accounted for once, when its answer is sent or given up; never with a token, a body or a variable.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+
+use crate::error::Code;
+
+use super::{metrics::Metrics, request_id::RequestId};
+
+const NAME_CHARACTERS: usize = 64;
+/// What nginx writes for a client that hung up; no such status is ever sent.
+const GONE: u16 = 499;
+
+/// What the gate tells of an operation.
+#[derive(Debug, Default)]
+struct Told {
+    operation: Option<(&'static str, String)>,
+    code: Option<&'static str>,
+}
+
+tokio::task_local! {
+    static TOLD: Arc<Mutex<Told>>;
+}
+
+/// The operation that this task's request asks for.
+pub(super) fn operation(kind: &'static str, name: Option<&str>) {
+    let name = name.unwrap_or_default();
+    // A document's names are letters, digits and underscores; what a body calls its operation may be anything.
+    let name = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
+    let name = name.take(NAME_CHARACTERS).collect();
+    tell(|told| told.operation = Some((kind, name)));
+}
+
+/// An error of this task's request. The log tells the first.
+pub(super) fn error(code: Code) {
+    tell(|told| {
+        told.code.get_or_insert(code.as_str());
+    });
+}
+
+fn tell(what: impl FnOnce(&mut Told)) {
+    let _ = TOLD.try_with(|told| what(&mut told.lock().unwrap_or_else(PoisonError::into_inner)));
+}
+
+/// The layer that keeps them.
+pub(super) async fn keep(
+    State(metrics): State<Arc<Metrics>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut account = Account {
+        metrics,
+        id,
+        began: Instant::now(),
+        told: Arc::default(),
+        status: GONE,
+        bytes: 0,
+        whole: false,
+    };
+    let response = TOLD.scope(account.told.clone(), next.run(request)).await;
+    account.status = response.status().as_u16();
+    response.map(|body| Body::new(Accounted { body, account }))
+}
+
+/// One request's, closed when it is dropped.
+struct Account {
+    metrics: Arc<Metrics>,
+    id: String,
+    began: Instant,
+    told: Arc<Mutex<Told>>,
+    status: u16,
+    bytes: u64,
+    whole: bool,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kind, name) = match &told.operation {
+            Some((kind, name)) => (*kind, name.as_str()),
+            None => ("", ""),
+        };
+        let took = self.began.elapsed();
+        self.metrics
+            .answered(kind, name, self.status, told.code, took);
+        tracing::info!(
+            target: "access",
+            operation = name,
+            kind,
+            status = self.status,
+            code = told.code,
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            bytes = self.bytes,
+            whole = self.whole,
+            request_id = self.id,
+        );
+    }
+}
+
+/// A body that closes its request's account at its end.
+struct Accounted {
+    body: Body,
+    account: Account,
+}
+
+impl HttpBody for Accounted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                self.account.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.account.whole = self.body.is_end_stream();
+            }
+            Some(Err(_)) => {}
+            None => self.account.whole = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,196 @@
+//! Numbers for Prometheus.
+//!
+//! Invariant: there are a bounded number of series, whatever clients send.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::store::{Database, Pool};
+
+/// Operation names with series of their own: the first to come. The rest are `other`.
+const NAMES: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    r#type: String,
+    operation: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    r#type: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorCode {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolName {
+    pool: &'static str,
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    names: Mutex<HashSet<String>>,
+    requests: Family<Asked, Counter>,
+    seconds: Family<Kind, Histogram>,
+    errors: Family<ErrorCode, Counter>,
+    connections: Family<PoolName, Gauge>,
+    idle: Family<PoolName, Gauge>,
+    state: Gauge<i64, AtomicI64>,
+}
+
+impl Metrics {
+    /// Of a process that started at this time, in seconds.
+    pub fn new(started_at: f64) -> Self {
+        // From a millisecond to half a minute.
+        let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let mut metrics = Self {
+            registry: Registry::default(),
+            names: Mutex::default(),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(histogram),
+            errors: Family::default(),
+            connections: Family::default(),
+            idle: Family::default(),
+            state: Gauge::default(),
+        };
+        let started: Gauge<f64, AtomicU64> = Gauge::default();
+        started.set(started_at);
+        let r = &mut metrics.registry;
+        r.register(
+            "graphql_requests",
+            "Requests answered, by the operation asked for",
+            metrics.requests.clone(),
+        );
+        r.register_with_unit(
+            "graphql_request_duration",
+            "Time to answer requests",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        r.register(
+            "graphql_errors",
+            "Requests answered with errors, by the code of the first",
+            metrics.errors.clone(),
+        );
+        r.register(
+            "database_connections",
+            "Open connections to the database",
+            metrics.connections.clone(),
+        );
+        r.register(
+            "database_connections_idle",
+            "Open connections that nobody uses",
+            metrics.idle.clone(),
+        );
+        r.register(
+            "catalogue_state",
+            "Number of the last change that this process knows of",
+            metrics.state.clone(),
+        );
+        r.register_with_unit(
+            "process_start_time",
+            "Start of the process since the epoch",
+            Unit::Seconds,
+            started,
+        );
+        metrics
+    }
+
+    pub(super) fn answered(
+        &self,
+        kind: &str,
+        operation: &str,
+        status: u16,
+        code: Option<&'static str>,
+        took: Duration,
+    ) {
+        let r#type = kind.to_owned();
+        let operation = self.bounded(operation);
+        let kind = Kind {
+            r#type: r#type.clone(),
+        };
+        self.seconds
+            .get_or_create(&kind)
+            .observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&Asked {
+                r#type,
+                operation,
+                status,
+            })
+            .inc();
+        if let Some(code) = code {
+            self.errors.get_or_create(&ErrorCode { code }).inc();
+        }
+    }
+
+    fn bounded(&self, name: &str) -> String {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < NAMES && !names.contains(name) {
+            names.insert(name.to_owned());
+        }
+        names
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| "other".to_owned())
+    }
+
+    /// All of it, as of now.
+    pub(super) fn text(&self, database: &Database, state: Option<i64>) -> String {
+        for (pool, Pool { open, idle }) in database.pools() {
+            let pool = PoolName { pool };
+            self.connections.get_or_create(&pool).set(open);
+            self.idle.get_or_create(&pool).set(idle);
+        }
+        if let Some(state) = state {
+            self.state.set(state);
+        }
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded() {
+        let metrics = Metrics::new(0.0);
+        for n in 0..1000 {
+            metrics.answered("query", &format!("Q{n}"), 200, None, Duration::ZERO);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &metrics.registry).unwrap();
+        assert_eq!(text.matches("graphql_requests_total{").count(), NAMES + 1);
+        assert!(
+            text.contains("operation=\"other\",status=\"200\"} 900"),
+            "{text}"
+        );
+    }
+}

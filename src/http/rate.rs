@@ -1,0 +1,289 @@
+//! How often a caller may ask.
+//!
+//! Invariant: what is remembered of callers is bounded, and a caller who is forgotten has not less than before.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+};
+
+use axum::http::HeaderMap;
+use entity::Timestamp;
+use ipnet::IpNet;
+
+use crate::{clock::Clock, domain::viewer::Viewer};
+
+use super::auth::{Authenticator, Refusal, Verified};
+
+const CALLERS: usize = 100_000;
+/// A caller may ask so many seconds' worth at once.
+const BURST: i64 = 2;
+const SECOND: i64 = 1_000_000;
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Caller {
+    Address(IpAddr),
+    User(Option<String>, String),
+}
+
+impl Caller {
+    /// An IPv6 subscriber has a /64 of addresses.
+    fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+                address.to_bits() & !u128::from(u64::MAX),
+            )),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// Turned away, for so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooMany {
+    pub(super) retry_after: i64,
+}
+
+#[derive(Debug)]
+pub struct RateLimit {
+    /// Microseconds that a request costs; none costs nothing.
+    cost: Option<i64>,
+    trusted: Vec<IpNet>,
+    clock: Clock,
+    buckets: Mutex<Buckets>,
+}
+
+/// When each caller's bucket will be full again. What is full is as good as unknown.
+#[derive(Debug, Default)]
+struct Buckets {
+    full_at: HashMap<Caller, (i64, u64)>,
+    /// In the order of their last request.
+    order: BTreeMap<u64, Caller>,
+    next: u64,
+}
+
+impl RateLimit {
+    /// So many requests a second for each caller; zero is no limit.
+    pub fn new(a_second: u32, trusted: Vec<IpNet>, clock: Clock) -> Self {
+        Self {
+            cost: (a_second > 0).then(|| SECOND / i64::from(a_second)),
+            trusted,
+            clock,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Who sent a request, charged for it. A token that is not known yet is charged to the address before its signature is
+    /// checked, and back when it is good.
+    pub(super) async fn admit(
+        &self,
+        authenticator: &Authenticator,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Result<Verified, Refusal>, TooMany> {
+        let user = |verified: &Verified| match &verified.viewer {
+            Viewer::User(user) => Some(Caller::User(user.organization.clone(), user.id.clone())),
+            Viewer::Anonymous => None,
+        };
+        if let Some(verified) = authenticator.known(headers) {
+            user(&verified).map_or(Ok(()), |user| self.charge(&user))?;
+            return Ok(Ok(verified));
+        }
+        let address = peer.map(|peer| Caller::at(client(peer, headers, &self.trusted)));
+        if let Some(address) = &address {
+            self.charge(address)?;
+        }
+        let verified = authenticator.viewer(headers).await;
+        if let Some(user) = verified.as_ref().ok().and_then(user) {
+            if let Some(address) = address {
+                self.refund(&address);
+            }
+            self.charge(&user)?;
+        }
+        Ok(verified)
+    }
+
+    pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
+        let Some(cost) = self.cost else { return Ok(()) };
+        let now = self.clock.now();
+        self.lock().charge(caller, cost, now)
+    }
+
+    fn refund(&self, caller: &Caller) {
+        if let Some(cost) = self.cost
+            && let Some((full_at, _)) = self.lock().full_at.get_mut(caller)
+        {
+            *full_at -= cost;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buckets {
+    fn charge(&mut self, caller: &Caller, cost: i64, now: Timestamp) -> Result<(), TooMany> {
+        let known = self.full_at.get(caller).copied();
+        let full_at = known.map_or(now.0, |(full_at, _)| full_at.max(now.0)) + cost;
+        // A limit of less than one a burst still lets one through.
+        let over = full_at - now.0 - (BURST * SECOND).max(cost);
+        if over > 0 {
+            let retry_after = over.div_euclid(SECOND) + 1;
+            return Err(TooMany { retry_after });
+        }
+        if let Some((_, turn)) = known {
+            self.order.remove(&turn);
+        } else if self.full_at.len() >= CALLERS
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.full_at.remove(&oldest);
+        }
+        self.full_at.insert(caller.clone(), (full_at, self.next));
+        self.order.insert(self.next, caller.clone());
+        self.next += 1;
+        Ok(())
+    }
+}
+
+/// The address of whoever asks: behind trusted proxies the rightmost that is none of theirs.
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.to_canonical();
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let mut client = peer;
+    for hop in forwarded(headers).into_iter().rev() {
+        // What a trusted proxy does not say in a known form is not believed, nor what stands before it.
+        let Some(address) = hop else { break };
+        client = address;
+        if !is_trusted(&client) {
+            break;
+        }
+    }
+    client
+}
+
+/// The addresses of `Forwarded` (RFC 7239) or else `X-Forwarded-For`, from the client's to the last proxy's.
+fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let all = |name| {
+        let values = headers.get_all(name).iter();
+        values.flat_map(|value| value.to_str().unwrap_or("?").split(','))
+    };
+    let standard: Vec<_> = all("forwarded").map(forwarded_for).collect();
+    if standard.is_empty() {
+        all("x-forwarded-for").map(node).collect()
+    } else {
+        standard
+    }
+}
+
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let is_for = name.trim().eq_ignore_ascii_case("for");
+        is_for.then(|| node(value.trim().trim_matches('"')))?
+    })
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bracketed = || text.strip_prefix('[')?.split_once(']')?.0.parse().ok();
+    let with_port = || Some(text.parse::<std::net::SocketAddr>().ok()?.ip());
+    let address: Option<IpAddr> = text.parse().ok().or_else(with_port).or_else(bracketed);
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> Caller {
+        Caller::at(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_burst_and_then_so_many_a_second() {
+        let clock = Clock::fixed(Timestamp(0));
+        let limit = RateLimit::new(10, Vec::new(), clock.clone());
+        let allowed = |caller: &Caller| {
+            (0..100)
+                .take_while(|_| limit.charge(caller).is_ok())
+                .count()
+        };
+        assert_eq!(allowed(&at("192.0.2.1")), 20);
+        assert_eq!(
+            allowed(&at("::ffff:192.0.2.1")),
+            0,
+            "the same in IPv6's clothes"
+        );
+        assert_eq!(
+            limit.charge(&at("192.0.2.1")),
+            Err(TooMany { retry_after: 1 })
+        );
+        assert_eq!(allowed(&at("2001:db8::1")), 20);
+        assert_eq!(allowed(&at("2001:db8::ffff:2")), 0, "the same /64");
+        assert_eq!(allowed(&at("2001:db8:0:1::1")), 20);
+        clock.set(Timestamp(SECOND));
+        assert_eq!(allowed(&at("192.0.2.1")), 10);
+        clock.set(Timestamp(100 * SECOND));
+        assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
+        let never = RateLimit::new(0, Vec::new(), clock);
+        assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut buckets = Buckets::default();
+        for n in 0..=u32::try_from(CALLERS).unwrap() {
+            let caller = Caller::at(IpAddr::V4(n.into()));
+            buckets.charge(&caller, SECOND, Timestamp(0)).unwrap();
+        }
+        assert_eq!(
+            (buckets.full_at.len(), buckets.order.len()),
+            (CALLERS, CALLERS)
+        );
+        assert!(!buckets.full_at.contains_key(&at("0.0.0.0")));
+        assert!(buckets.full_at.contains_key(&at("0.0.0.1")));
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let trusted = [
+            "10.0.0.0/8".parse().unwrap(),
+            "2001:db8::/32".parse().unwrap(),
+        ];
+        let seen = |peer: &str, header: &'static str, value: &str| {
+            let headers = HeaderMap::from_iter([(header.parse().unwrap(), value.parse().unwrap())]);
+            client(peer.parse().unwrap(), &headers, &trusted).to_string()
+        };
+        let xff = "x-forwarded-for";
+        for (peer, header, value, expected) in [
+            ("192.0.2.9", xff, "1.1.1.1", "192.0.2.9"),
+            ("10.0.0.1", xff, "1.1.1.1", "1.1.1.1"),
+            ("10.0.0.1", xff, "6.6.6.6, 1.1.1.1, 10.0.0.2", "1.1.1.1"),
+            ("::ffff:10.0.0.1", xff, "1.1.1.1:5555", "1.1.1.1"),
+            ("10.0.0.1", xff, "6.6.6.6, unknown", "10.0.0.1"),
+            ("10.0.0.1", xff, "6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
+            (
+                "2001:db8::1",
+                "forwarded",
+                "for=6.6.6.6, for=\"[2606::1]:80\";proto=https",
+                "2606::1",
+            ),
+            (
+                "10.0.0.1",
+                "forwarded",
+                "proto=https;For=1.1.1.1",
+                "1.1.1.1",
+            ),
+            ("10.0.0.1", "forwarded", "for=_hidden", "10.0.0.1"),
+        ] {
+            assert_eq!(seen(peer, header, value), expected, "{value}");
+        }
+    }
+}
