@@ -1,6 +1,9 @@
 //! The command line: what it takes from where, what it refuses, and what it never says.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command as Program};
+use std::{
+    fs, io::Write, net::TcpStream, os::unix::fs::PermissionsExt, path::Path,
+    process::Command as Program,
+};
 
 use clap::{Arg, Command, CommandFactory};
 use personal_connectors::{config::Cli, graphql};
@@ -257,20 +260,26 @@ on_both_databases! {
 async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
     let storage = TestDatabase::sqlite();
     for (words, signal) in [(&[][..], "TERM"), (&["serve"], "TERM"), (&["serve"], "INT")] {
-        let mut server = Serving::start(program_on(&storage, words));
+        let mut command = program_on(&storage, words);
+        command.env("CONNECTORS_REQUEST_TIMEOUT", "1s");
+        let mut server = Serving::start(command);
         assert!(server.url.starts_with("http://127.0.0.1:"));
         assert_eq!(
             server.data("", WHO, json!({})).await["viewer"]["userId"],
             Value::Null
         );
-        // Neither holds up the end: a connection kept alive, and one that nothing came through yet.
+        // None holds up the end: a connection kept alive, one that nothing came through yet, and one that half a request
+        // came through.
         let address = server.url["http://".len()..]
             .trim_end_matches("/graphql")
             .to_owned();
-        let idle = std::net::TcpStream::connect(&address).unwrap();
+        let idle = TcpStream::connect(&address).unwrap();
+        let mut slow = TcpStream::connect(&address).unwrap();
+        slow.write_all(b"POST /graphql HTTP/1.1\r\nHost: x\r\n")
+            .unwrap();
         server.process.signal(signal);
         let done = server.process.wait();
-        drop(idle);
+        drop((idle, slow));
         let hint = done
             .out
             .trim()

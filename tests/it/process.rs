@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -95,22 +95,26 @@ pub fn run_with(mut command: Command, input: &str) -> Done {
     std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     let out = read_all(child.stdout.take().unwrap());
     let err = read_all(child.stderr.take().unwrap());
-    let begun = Instant::now();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            // It serves, perhaps, where it should have refused to.
-            None if begun.elapsed() > TOO_LONG => {
-                child.kill().unwrap();
-                panic!("{command:?} does not end: {}", out.join().unwrap());
-            }
-            None => std::thread::sleep(Duration::from_millis(2)),
-        }
-    };
+    let status = await_end(&mut child);
     Done {
         code: status.code(),
         out: out.join().unwrap(),
         err: err.join().unwrap(),
+    }
+}
+
+/// Waits for a program's end, and not for ever: perhaps it serves where it should have refused to.
+fn await_end(child: &mut Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > TOO_LONG {
+            child.kill().unwrap();
+            panic!("the program does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -165,10 +169,11 @@ impl Process {
 
     /// Waits for its end; gives the exit code and all the rest of its output.
     pub fn wait(&mut self) -> Done {
+        let status = await_end(&mut self.child);
         let mut out = String::new();
         self.out.read_to_string(&mut out).unwrap();
         Done {
-            code: self.child.wait().unwrap().code(),
+            code: status.code(),
             out,
             err: self.logs.take().unwrap().join().unwrap(),
         }
