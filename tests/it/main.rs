@@ -40,6 +40,7 @@ mod replicas;
 mod rows;
 mod schema;
 mod search;
+mod secrets;
 mod smoke;
 mod statements;
 mod status;
