@@ -52,7 +52,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the catalogue over HTTP; brings the database's schema up to date first
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Bring the database's schema up to date, and end
     Migrate(Database),
     /// Load connectors from files: published objects or MCP registry servers

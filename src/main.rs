@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         None => run_serve(cli.serve).await,
-        Some(Command::Serve(serve)) => run_serve(serve).await,
+        Some(Command::Serve(serve)) => run_serve(*serve).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
         Some(Command::Import(import)) => run_import(import).await,
         Some(Command::Export(export)) => run_export(export).await,
