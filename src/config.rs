@@ -8,30 +8,27 @@
     reason = "the flags' descriptions are plain text for a terminal"
 )]
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use entity::ConnectorVisibility;
-use ipnet::IpNet;
-use serde::de::{IntoDeserializer, value::Error as ValueError};
 use url::Url;
 
 use crate::{
-    domain::fields,
     http::{
         auth::{KeySource, Secret, TokenRules},
         cors::Origin,
-        limits,
     },
     store,
 };
 
+mod limits;
 mod secret;
+mod values;
+
+pub use limits::Limits;
+use values::{address, claim, duration, lifetime, log_filter, principal, visibility};
 
 /// A catalogue of MCP personal connectors behind GraphQL.
 ///
@@ -221,112 +218,6 @@ pub struct Tokens {
         value_parser = principal
     )]
     default_organization: Option<String>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct Limits {
-    /// Custom connectors that one user may have
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_PER_USER",
-        value_name = "N",
-        default_value_t = 100
-    )]
-    pub max_per_user: u64,
-
-    /// Largest body of a request, in bytes
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_BODY_BYTES",
-        value_name = "BYTES",
-        default_value_t = 1024 * 1024,
-        value_parser = clap::value_parser!(u64).range(1024..=1024 * 1024 * 1024)
-    )]
-    pub max_body_bytes: u64,
-
-    /// Longest time to receive and answer a request
-    #[arg(
-        long,
-        env = "CONNECTORS_REQUEST_TIMEOUT",
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = duration
-    )]
-    pub request_timeout: Duration,
-
-    /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
-    #[arg(
-        long,
-        env = "CONNECTORS_RATE_LIMIT",
-        value_name = "N",
-        default_value_t = 0,
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
-    )]
-    pub rate_limit: u32,
-
-    /// Addresses of proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8; may be given several times
-    #[arg(
-        long,
-        env = "CONNECTORS_TRUSTED_PROXY",
-        value_name = "CIDR",
-        value_delimiter = ',',
-        value_parser = network
-    )]
-    pub trusted_proxy: Vec<IpNet>,
-
-    /// Tokens of a document
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_TOKENS",
-        value_name = "N",
-        default_value_t = limits::TOKENS
-    )]
-    pub max_tokens: u64,
-
-    /// Levels of selections in an operation
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_DEPTH",
-        value_name = "N",
-        default_value_t = limits::DEPTH
-    )]
-    pub max_depth: u64,
-
-    /// Fields of an operation, with fragments written out wherever they are spread
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_FIELDS",
-        value_name = "N",
-        default_value_t = limits::FIELDS
-    )]
-    pub max_fields: u64,
-
-    /// Points of an operation: one for a field, and for what is selected of a list as often as it may have items
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_COMPLEXITY",
-        value_name = "N",
-        default_value_t = limits::COMPLEXITY
-    )]
-    pub max_complexity: u64,
-
-    /// Aliases in an operation
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_ALIASES",
-        value_name = "N",
-        default_value_t = limits::ALIASES
-    )]
-    pub max_aliases: u64,
-
-    /// Directives in an operation
-    #[arg(
-        long,
-        env = "CONNECTORS_MAX_DIRECTIVES",
-        value_name = "N",
-        default_value_t = limits::DIRECTIVES
-    )]
-    pub max_directives: u64,
 }
 
 /// How a line of the log is written.
@@ -542,54 +433,4 @@ fn check_database_url(url: &str) -> anyhow::Result<()> {
         ),
     }
     Ok(())
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
-}
-
-/// A single address is a network of one.
-fn network(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse().map(|address: IpAddr| address.into()))
-        .map_err(|_| "expected addresses such as 10.0.0.0/8 or 192.0.2.1".to_owned())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "expected a time such as 500ms, 10s or 1h".to_owned())
-}
-
-/// Tokens tell time in seconds.
-fn lifetime(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .ok()
-        .filter(|time| time.as_secs() > 0)
-        .ok_or_else(|| "expected a time of a second at least, such as 15m or 1h".to_owned())
-}
-
-fn claim(text: &str) -> Result<String, String> {
-    let registered = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
-    if text.is_empty() || registered.contains(&text) {
-        return Err("expected the name of a claim with no meaning of its own".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn principal(text: &str) -> Result<String, String> {
-    fields::principal("it", text).map_err(|error| error.message)
-}
-
-fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
-    serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
-        .map_err(|_| "expected private, organization or public".to_owned())
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    text.parse::<tracing_subscriber::EnvFilter>()
-        .map(|_| text.to_owned())
-        .map_err(|error| format!("expected a level or module=level,…: {error}"))
 }

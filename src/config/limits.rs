@@ -1,0 +1,116 @@
+//! How much one caller, and one request, may ask for.
+
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+
+use crate::http::limits;
+
+use super::values::{duration, network};
+
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// Custom connectors that one user may have
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_PER_USER",
+        value_name = "N",
+        default_value_t = 100
+    )]
+    pub max_per_user: u64,
+
+    /// Largest body of a request, in bytes
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_BODY_BYTES",
+        value_name = "BYTES",
+        default_value_t = 1024 * 1024,
+        value_parser = clap::value_parser!(u64).range(1024..=1024 * 1024 * 1024)
+    )]
+    pub max_body_bytes: u64,
+
+    /// Longest time to receive and answer a request
+    #[arg(
+        long,
+        env = "CONNECTORS_REQUEST_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration
+    )]
+    pub request_timeout: Duration,
+
+    /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
+    #[arg(
+        long,
+        env = "CONNECTORS_RATE_LIMIT",
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+    )]
+    pub rate_limit: u32,
+
+    /// Addresses of proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8; may be given several times
+    #[arg(
+        long,
+        env = "CONNECTORS_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// Tokens of a document
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_TOKENS",
+        value_name = "N",
+        default_value_t = limits::TOKENS
+    )]
+    pub max_tokens: u64,
+
+    /// Levels of selections in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_DEPTH",
+        value_name = "N",
+        default_value_t = limits::DEPTH
+    )]
+    pub max_depth: u64,
+
+    /// Fields of an operation, with fragments written out wherever they are spread
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_FIELDS",
+        value_name = "N",
+        default_value_t = limits::FIELDS
+    )]
+    pub max_fields: u64,
+
+    /// Points of an operation: one for a field, and for what is selected of a list as often as it may have items
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_COMPLEXITY",
+        value_name = "N",
+        default_value_t = limits::COMPLEXITY
+    )]
+    pub max_complexity: u64,
+
+    /// Aliases in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_ALIASES",
+        value_name = "N",
+        default_value_t = limits::ALIASES
+    )]
+    pub max_aliases: u64,
+
+    /// Directives in an operation
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_DIRECTIVES",
+        value_name = "N",
+        default_value_t = limits::DIRECTIVES
+    )]
+    pub max_directives: u64,
+}

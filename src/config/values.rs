@@ -1,0 +1,62 @@
+//! What flags' values are read by; each refusal says what was expected.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use entity::ConnectorVisibility;
+use ipnet::IpNet;
+use serde::de::{IntoDeserializer, value::Error as ValueError};
+
+use crate::domain::fields;
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
+}
+
+/// A single address is a network of one.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse().map(|address: IpAddr| address.into()))
+        .map_err(|_| "expected addresses such as 10.0.0.0/8 or 192.0.2.1".to_owned())
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a time such as 500ms, 10s or 1h".to_owned())
+}
+
+/// Tokens tell time in seconds.
+pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|time| time.as_secs() > 0)
+        .ok_or_else(|| "expected a time of a second at least, such as 15m or 1h".to_owned())
+}
+
+pub(super) fn claim(text: &str) -> Result<String, String> {
+    let registered = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
+    if text.is_empty() || registered.contains(&text) {
+        return Err("expected the name of a claim with no meaning of its own".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn principal(text: &str) -> Result<String, String> {
+    fields::principal("it", text).map_err(|error| error.message)
+}
+
+pub(super) fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
+    serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
+        .map_err(|_| "expected private, organization or public".to_owned())
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    text.parse::<tracing_subscriber::EnvFilter>()
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("expected a level or module=level,…: {error}"))
+}
