@@ -69,6 +69,7 @@ pub async fn routers(
     let state = State::poll(database.clone(), config.state_poll);
     let (main, metrics) = http::routers(Routes {
         schema: graphql::schema(),
+        validator: graphql::validator(),
         authenticator,
         commands: commands::Context {
             database,

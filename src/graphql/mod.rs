@@ -13,4 +13,4 @@ mod types;
 
 pub use complete::complete;
 pub use context::Request;
-pub use schema::{Schema, schema, sdl};
+pub use schema::{Schema, schema, sdl, validator};

@@ -1,6 +1,11 @@
 //! The schema as a whole, and as SDL.
 
-use async_graphql::{EmptySubscription, SDLExportOptions};
+use std::sync::Arc;
+
+use async_graphql::{
+    EmptySubscription, SDLExportOptions, ServerError, ValidationResult, async_trait,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
+};
 
 use super::{mutation::Mutation, query::Query};
 
@@ -8,6 +13,34 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 pub fn schema() -> Schema {
     Schema::build(Query, Mutation, EmptySubscription).finish()
+}
+
+/// The schema for documents that are only to be validated: it executes none, and answers a valid one without errors. It is
+/// another, since an extension slows down every field of its schema.
+pub fn validator() -> Schema {
+    Schema::build(Query, Mutation, EmptySubscription)
+        .extension(NoFurther)
+        .finish()
+}
+
+struct NoFurther;
+
+impl ExtensionFactory for NoFurther {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for NoFurther {
+    async fn validation(
+        &self,
+        context: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        next.run(context).await?;
+        Err(Vec::new())
+    }
 }
 
 /// The schema definition language of `schema.graphql`: sorted, so that it repeats, and without the built-in directives

@@ -30,6 +30,8 @@ use super::{
 pub(super) struct Prepared {
     query: String,
     document: ExecutableDocument,
+    /// The document as it was sent, where it was mended.
+    unmended: Option<ExecutableDocument>,
     operation_name: Option<String>,
     variables: Variables,
     pub(super) operation_type: OperationType,
@@ -66,10 +68,11 @@ pub(super) fn prepare(parameters: Parameters, limits: Limits) -> Result<Prepared
     graphql::coerce::variables(operation, &mut variables).map_err(invalid)?;
     walk::cost(&document, &variables, limits).map_err(ours)?;
     graphql::coerce::document(&document).map_err(invalid)?;
-    mend::unsent_variables(&mut document, name, &variables);
+    let unmended = mend::unsent_variables(&mut document, name, &variables);
     Ok(Prepared {
         query,
         document,
+        unmended,
         operation_name,
         variables,
         operation_type,
@@ -83,6 +86,19 @@ pub(super) async fn execute(
     prepared: Prepared,
     deadline: Instant,
 ) -> Result<Response, Refused> {
+    if let Some(unmended) = prepared.unmended {
+        let mut request =
+            async_graphql::Request::new(String::new()).variables(prepared.variables.clone());
+        request.operation_name.clone_from(&prepared.operation_name);
+        request.set_parsed_query(unmended);
+        let mut validated = routes.validator.execute(request).await;
+        if !validated.errors.is_empty() {
+            for error in &mut validated.errors {
+                fill_code(error, &caller.request_id);
+            }
+            return Err(invalid(&validated));
+        }
+    }
     let document = prepared.document;
     let database = routes.commands.database.clone();
     let one_read = reads_once(&document);
@@ -126,10 +142,15 @@ pub(super) async fn execute(
     if began {
         Ok(response)
     } else {
-        Err(Refused {
-            code: Code::GraphqlValidationFailed,
-            errors: response.errors.iter().map(|error| json!(error)).collect(),
-        })
+        Err(invalid(&response))
+    }
+}
+
+/// Validation found these errors.
+fn invalid(response: &Response) -> Refused {
+    Refused {
+        code: Code::GraphqlValidationFailed,
+        errors: response.errors.iter().map(|error| json!(error)).collect(),
     }
 }
 

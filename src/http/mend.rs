@@ -17,12 +17,13 @@ use async_graphql_value::Value;
 use super::gate::chosen;
 
 /// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
-/// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name.
+/// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name. Gives
+/// the document as it was, where that is another: what was taken out is to be validated too.
 pub(super) fn unsent_variables(
     document: &mut ExecutableDocument,
     operation: Option<&str>,
     sent: &Variables,
-) {
+) -> Option<ExecutableDocument> {
     let unsent: HashSet<Name> = chosen(document, operation)
         .flat_map(|operation| &operation.variable_definitions)
         .map(|definition| &definition.node)
@@ -34,8 +35,9 @@ pub(super) fn unsent_variables(
         .map(|definition| definition.name.node.clone())
         .collect();
     if unsent.is_empty() {
-        return;
+        return None;
     }
+    let whole = document.clone();
     let mut spread = Vec::new();
     let mut mend = |operation: &mut OperationDefinition| {
         // What is no longer used must not be declared.
@@ -60,6 +62,7 @@ pub(super) fn unsent_variables(
             document.fragments.insert(name, fragment);
         }
     }
+    Some(whole)
 }
 
 /// Adds the names of the fragments that it spreads.

@@ -44,6 +44,7 @@ use self::{
 #[expect(missing_debug_implementations, reason = "the schema has none")]
 pub struct Routes {
     pub schema: Schema,
+    pub validator: Schema,
     pub authenticator: Authenticator,
     pub commands: commands::Context,
     pub clock: Clock,

@@ -173,3 +173,20 @@ on_both! {
         }
     }
 }
+
+on_both! {
+    async fn a_document_is_validated_with_what_is_given_to_unsent_variables(server: Server) {
+        for query in [
+            "query($x: Nope) { viewer { userId } }",
+            "query($x: String) { viewer { userId } }",
+            "query($x: String, $x: String) { personalConnectors(search: $x) { totalCount } }",
+            "query A($x: String) { personalConnectors(search: $x) { totalCount } } query B { nothing }",
+        ] {
+            let body = json!({ "query": query, "operationName": query.contains(" A(").then_some("A") });
+            let (_, answer) = server.post("", body.to_string()).await;
+            let code = &answer["errors"][0]["extensions"]["code"];
+            assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}: {answer}");
+            assert_eq!(answer.get("data"), None, "{query}");
+        }
+    }
+}
