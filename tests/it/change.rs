@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, client};
+use crate::harness::Server;
 
 pub const WRITE: &[&str] = &["connectors:write"];
 pub const ADMIN: &[&str] = &["connectors:admin"];
@@ -50,19 +50,6 @@ impl Server {
             "query($id: ID!) {{ node(id: $id) {{ ...C }} }} fragment C on PersonalConnector {{ {WHOLE} }}"
         );
         self.data(token, &query, json!({ "id": id })).await["node"].take()
-    }
-
-    /// Status and body of the answer to a JSON body, both as they are on the wire.
-    pub async fn wire(&self, token: &str, body: String) -> (u16, String) {
-        let mut request = client()
-            .post(format!("{}/graphql", self.url))
-            .header("content-type", "application/json")
-            .body(body);
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// All that changes write: rows, events, state and keys.

@@ -240,6 +240,12 @@ impl Server {
 
     /// Status and JSON body of the answer to a body as it is.
     pub async fn post(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let (status, text) = self.wire(token, body).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Status and body of the answer to a JSON body, both as they are on the wire.
+    pub async fn wire(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
         let mut request = client()
             .post(format!("{}/graphql", self.url))
             .header("content-type", "application/json")
@@ -248,9 +254,7 @@ impl Server {
             request = request.bearer_auth(token);
         }
         let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap())
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     pub fn forget_reads(&self) {

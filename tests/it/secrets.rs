@@ -111,7 +111,8 @@ on_both_databases! {
         let refused = server.ask(&forged, WHO, json!({})).await.unwrap();
         assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
         let done = server.stop();
-        assert!(!done.err.is_empty());
+        // The log is on, and tells of both requests.
+        assert_eq!(done.err.matches("access").count(), 2, "{}", done.err);
         let payload = start.rsplit_once('.').unwrap().1;
         for secret in [payload, signature, SECRET, PRIVATE, "hunter2"] {
             for told in [&done.out, &done.err] {
