@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use migration::{Migrator, MigratorTrait};
@@ -23,7 +23,7 @@ use sqlx::{
 
 use crate::error::{Error, Result};
 
-use super::wanted::work_for_taker;
+use super::{errors::is_locked, wanted::work_for_taker};
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
 const MIGRATION_LOCK: i64 = 0x7063_6f6e;
@@ -114,11 +114,20 @@ impl Database {
         {
             std::fs::create_dir_all(folder)?;
         }
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(settings.wait)
-            .connect_with(options.clone())
-            .await?;
+        let until = Instant::now() + settings.wait;
+        let writer = loop {
+            let writer = SqlitePoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(settings.wait)
+                .connect_with(options.clone());
+            match writer.await {
+                // Of several processes that turn a new file to WAL at once, SQLite lets one and does not have the others wait.
+                Err(error) if is_locked(&error) && Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                writer => break writer?,
+            }
+        };
         let reader = SqlitePoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)

@@ -21,13 +21,18 @@ fn waited_too_long(error: &DbErr) -> bool {
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
         DbErr::Conn(RuntimeErr::SqlxError(error))
         | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
-            sqlx::Error::PoolTimedOut => true,
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_wait(&code)),
-            _ => false,
-        },
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            matches!(&**error, sqlx::Error::PoolTimedOut) || is_locked(error)
+        }
         _ => false,
     }
+}
+
+/// Whether a database says that another holds what is asked for, or that it was told to end.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    let code = error.and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| is_wait(&code))
 }
 
 fn is_wait(code: &str) -> bool {
