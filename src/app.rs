@@ -13,6 +13,7 @@ use crate::{
     http::{
         self, Routes,
         auth::{Authenticator, TokenRules},
+        documents::Documents,
         limits::Limits,
         rate::RateLimit,
     },
@@ -67,9 +68,18 @@ pub async fn routers(
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
     interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
     let state = State::poll(database.clone(), config.state_poll);
+    let limits = Limits {
+        max_tokens: config.limits.max_tokens,
+        max_depth: config.limits.max_depth,
+        max_fields: config.limits.max_fields,
+        max_complexity: config.limits.max_complexity,
+        max_aliases: config.limits.max_aliases,
+        max_directives: config.limits.max_directives,
+        introspection: config.introspection,
+    };
     let (main, metrics) = http::routers(Routes {
-        schema: graphql::schema(),
-        validator: graphql::validator(),
+        schema: graphql::schema(config.introspection),
+        validator: graphql::validator(config.introspection),
         authenticator,
         commands: commands::Context {
             database,
@@ -84,14 +94,7 @@ pub async fn routers(
         state: Arc::new(state),
         state_poll: config.state_poll,
         clock,
-        limits: Limits {
-            max_tokens: config.limits.max_tokens,
-            max_depth: config.limits.max_depth,
-            max_fields: config.limits.max_fields,
-            max_complexity: config.limits.max_complexity,
-            max_aliases: config.limits.max_aliases,
-            max_directives: config.limits.max_directives,
-        },
+        documents: Documents::new(config.limits.document_cache_mb << 20, limits),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
         cors_origins: config.cors_origin.clone(),

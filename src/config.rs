@@ -126,6 +126,16 @@ pub struct Serve {
     )]
     anonymous_read: bool,
 
+    /// Whether clients may ask for the schema, and errors suggest names from it
+    #[arg(
+        long,
+        env = "CONNECTORS_INTROSPECTION",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub introspection: bool,
+
     /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
     /// By default none
     #[arg(

@@ -113,4 +113,14 @@ pub struct Limits {
         default_value_t = limits::DIRECTIVES
     )]
     pub max_directives: u64,
+
+    /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
+    #[arg(
+        long,
+        env = "CONNECTORS_DOCUMENT_CACHE_MB",
+        value_name = "MIB",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u64).range(0..=1_000_000)
+    )]
+    pub document_cache_mb: u64,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    EmptySubscription, SDLExportOptions, ServerError, ValidationResult, async_trait,
+    EmptySubscription, SDLExportOptions, SchemaBuilder, ServerError, ValidationResult, async_trait,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
 };
 
@@ -11,16 +11,24 @@ use super::{mutation::Mutation, query::Query};
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-pub fn schema() -> Schema {
-    Schema::build(Query, Mutation, EmptySubscription).finish()
+/// Without introspection neither answers nor errors tell of what was not asked for by its name.
+pub fn schema(introspection: bool) -> Schema {
+    build(introspection).finish()
 }
 
 /// The schema for documents that are only to be validated: it executes none, and answers a valid one without errors. It is
 /// another, since an extension slows down every field of its schema.
-pub fn validator() -> Schema {
-    Schema::build(Query, Mutation, EmptySubscription)
-        .extension(NoFurther)
-        .finish()
+pub fn validator(introspection: bool) -> Schema {
+    build(introspection).extension(NoFurther).finish()
+}
+
+fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, EmptySubscription> {
+    let schema = Schema::build(Query, Mutation, EmptySubscription);
+    if introspection {
+        schema
+    } else {
+        schema.disable_introspection().disable_suggestions()
+    }
 }
 
 struct NoFurther;
@@ -52,7 +60,7 @@ pub fn sdl() -> String {
         .sorted_enum_items()
         .include_specified_by()
         .use_space_ident();
-    let sdl = schema().sdl_with_options(options);
+    let sdl = schema(true).sdl_with_options(options);
     let sdl: Vec<_> = sdl.lines().map(str::trim_end).collect();
     let sdl = sdl.join("\n");
     let is_directive = |block: &&str| block.lines().any(|line| line.starts_with("directive @"));

@@ -11,7 +11,7 @@ use axum::http::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-use super::request_id::X_REQUEST_ID;
+use super::{endpoint::GRAPHQL_COST, request_id::X_REQUEST_ID};
 
 /// How long a browser may remember what it was told. Two hours are the most that all of them do.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -59,7 +59,7 @@ pub(super) fn layer(origins: Vec<Origin>) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins.map_or(AllowOrigin::any(), AllowOrigin::list))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, X_REQUEST_ID])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, GRAPHQL_COST, X_REQUEST_ID])
         .expose_headers([X_REQUEST_ID, RETRY_AFTER, WWW_AUTHENTICATE])
         .max_age(REMEMBERED);
     Some(layer)

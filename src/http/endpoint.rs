@@ -3,7 +3,7 @@
 //! Invariant: whatever comes, the answer is of one of the two media types, and has `data` only where execution began; a
 //! request is given up, its body included, when it has taken the request timeout.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::parser::types::OperationType;
 use async_graphql_axum::GraphQLResponse;
@@ -14,14 +14,15 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::Code;
+use crate::error::{Code, Error};
 
 use super::{
-    Routes, account,
+    Cost, Routes, account,
     auth::{self, Verified},
     gate::{self, Caller, Refused},
     negotiation::{MediaType, media_type},
@@ -42,11 +43,12 @@ pub(super) async fn graphql(
     let call = Call {
         routes: &routes,
         parts: &parts,
-        request_id,
+        request_id: request_id.clone(),
         verified,
         deadline,
     };
-    let mut response = match call.answer(accepted, &mut body).await {
+    let answer = unless_panicked(call.answer(accepted, &mut body), &request_id);
+    let mut response = match answer.await {
         Ok(executed) => GraphQLResponse::from(executed).into_response(),
         Err(rejection) => rejection.into_response(),
     };
@@ -76,6 +78,26 @@ pub(super) fn too_many_requests(TooMany { retry_after }: TooMany, headers: &Head
     response
 }
 
+/// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
+async fn unless_panicked<T>(
+    answer: impl Future<Output = Result<T, Rejection>>,
+    RequestId(id): &RequestId,
+) -> Result<T, Rejection> {
+    // What it worked with is dropped with it.
+    if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
+        return answer;
+    }
+    account::error(Code::Internal);
+    let Error { code, message, .. } = Error::internal("a panic");
+    let extensions = json!({ "code": code.as_str(), "requestId": id });
+    let error = json!({ "message": message, "extensions": extensions });
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Err(Rejection::of(status, &[error], None))
+}
+
+/// Asks for `extensions.cost`.
+pub(super) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
+
 /// How much longer than needed, and how much more, a body is read.
 const DRAINED_TIME: Duration = Duration::from_secs(1);
 const DRAINED_BYTES: usize = 16 << 20;
@@ -96,17 +118,29 @@ async fn drain(mut body: Body) {
 struct Rejection {
     status: StatusCode,
     header: Option<(HeaderName, HeaderValue)>,
-    errors: Vec<serde_json::Value>,
+    text: String,
 }
 
 impl Rejection {
     fn new(status: StatusCode, code: Code, message: &str) -> Self {
         account::error(code);
         let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
+        Self::of(status, &[error], None)
+    }
+
+    fn of(
+        status: StatusCode,
+        errors: &[serde_json::Value],
+        cost: Option<serde_json::Value>,
+    ) -> Self {
+        let mut answer = json!({ "errors": errors });
+        if let Some(cost) = cost {
+            answer["extensions"] = json!({ "cost": cost });
+        }
         Self {
             status,
             header: None,
-            errors: vec![error],
+            text: answer.to_string(),
         }
     }
 
@@ -120,8 +154,7 @@ impl Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let text = json!({ "errors": self.errors }).to_string();
-        let mut response = (self.status, text).into_response();
+        let mut response = (self.status, self.text).into_response();
         response.headers_mut().extend(self.header);
         response
     }
@@ -157,6 +190,7 @@ impl Call<'_> {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Rejection::new(status, Code::BadRequest, message));
         }
+        let reports_cost = self.reports_cost()?;
         let verified = self.verified.clone().map_err(unauthorized)?;
         let parameters = if is_get {
             parameters::from_url(self.parts.uri.query().unwrap_or_default())
@@ -165,8 +199,13 @@ impl Call<'_> {
         };
         let parameters = parameters
             .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message))?;
-        let refused = |refused| rejection(refused, media_type);
-        let prepared = gate::prepare(parameters, self.routes.limits).map_err(refused)?;
+        let documents = &self.routes.documents;
+        let report = |cost: Cost| reports_cost.then(|| cost.report(documents.limits()));
+        let refused = |refused: Refused| {
+            let status = status(refused.code, media_type);
+            Rejection::of(status, &refused.errors, refused.cost.and_then(report))
+        };
+        let prepared = gate::prepare(documents, parameters).map_err(refused)?;
         // A link that somebody follows changes nothing.
         if is_get && prepared.operation_type == OperationType::Mutation {
             return Err(not_allowed("use POST for a mutation", "POST"));
@@ -175,8 +214,27 @@ impl Call<'_> {
             viewer: verified.viewer,
             request_id: self.request_id.clone(),
         };
+        let cost = prepared.cost;
         let executed = gate::execute(self.routes, caller, prepared, self.deadline).await;
-        executed.map_err(refused)
+        let mut response = executed.map_err(refused)?;
+        if let Some(cost) = report(cost).map(async_graphql::Value::from_json) {
+            let cost = cost.unwrap_or_default();
+            response.extensions.insert("cost".to_owned(), cost);
+        }
+        Ok(response)
+    }
+
+    /// Whether `GraphQL-Cost: report` asks what the operation costs.
+    fn reports_cost(&self) -> Result<bool, Rejection> {
+        match self.parts.headers.get(GRAPHQL_COST) {
+            None => Ok(false),
+            Some(asked) if asked.as_bytes().eq_ignore_ascii_case(b"report") => Ok(true),
+            Some(_) => {
+                let message = "GraphQL-Cost must be report, or be left out";
+                let status = StatusCode::BAD_REQUEST;
+                Err(Rejection::new(status, Code::BadRequest, message))
+            }
+        }
     }
 
     async fn body(&self, body: &mut Body) -> Result<Vec<u8>, Rejection> {
@@ -209,17 +267,12 @@ impl Call<'_> {
     }
 }
 
-/// What a well-formed request that was not executed is answered, under either media type.
-fn rejection(refused: Refused, media_type: MediaType) -> Rejection {
-    let status = match (media_type, refused.code) {
+/// How a well-formed request that was not executed is answered.
+fn status(code: Code, media_type: MediaType) -> StatusCode {
+    match (media_type, code) {
         (MediaType::Json, _) => StatusCode::OK,
         (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
-    };
-    Rejection {
-        status,
-        header: None,
-        errors: refused.errors,
     }
 }
 
@@ -243,4 +296,27 @@ fn is_json(headers: &HeaderMap) -> bool {
     let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
     parts.next().as_deref() == Some("application/json")
         && parts.all(|part| matches!(part.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let panicking = async {
+            assert!(std::hint::black_box(false), "as no request should make it");
+            Ok(())
+        };
+        let rejection = unless_panicked(panicking, &RequestId("r-1".to_owned())).await;
+        let response = rejection.err().unwrap().into_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let expected = json!({ "errors": [{
+            "message": "Something went wrong on our side.",
+            "extensions": { "code": "INTERNAL", "requestId": "r-1" },
+        }] });
+        assert_eq!(answer, expected);
+    }
 }

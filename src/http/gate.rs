@@ -4,11 +4,12 @@
 //! request whose values are not of their types; every error leaves with a code; an internal one leaves with the request's id,
 //! which the log has too, and nothing else.
 
+use std::sync::Arc;
+
 use async_graphql::{
     Name, Response, ServerError, Variables,
-    parser::{
-        parse_query,
-        types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
+    parser::types::{
+        ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
     },
 };
 use serde_json::json;
@@ -22,18 +23,23 @@ use crate::{
 };
 
 use super::{
-    Routes, account, limits::Limits, mend, parameters::Parameters, request_id::RequestId, scan,
-    walk,
+    Routes, account,
+    documents::{Document, Documents},
+    limits::Limits,
+    mend,
+    parameters::Parameters,
+    request_id::RequestId,
+    walk::{self, Cost},
 };
 
 /// An operation that is well-formed and within the limits, and whose values are of their types.
 pub(super) struct Prepared {
-    query: String,
-    document: ExecutableDocument,
-    /// The document as it was sent, where it was mended.
-    unmended: Option<ExecutableDocument>,
+    document: Arc<Document>,
+    /// What is executed in the document's stead, where it had to be mended.
+    mended: Option<ExecutableDocument>,
     operation_name: Option<String>,
     variables: Variables,
+    pub(super) cost: Cost,
     pub(super) operation_type: OperationType,
 }
 
@@ -47,36 +53,72 @@ pub(super) struct Caller {
 pub(super) struct Refused {
     pub(super) code: Code,
     pub(super) errors: Vec<serde_json::Value>,
+    /// What the operation costs, where that is known.
+    pub(super) cost: Option<Cost>,
+}
+
+impl Refused {
+    pub(super) fn new(mut error: ServerError, code: Code) -> Self {
+        set_code(&mut error, code);
+        Self {
+            code,
+            errors: vec![json!(error)],
+            cost: None,
+        }
+    }
+
+    /// Where it is known what the operation costs.
+    fn at(self, cost: Cost) -> Self {
+        Self {
+            cost: Some(cost),
+            ..self
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(Error { code, message, .. }: Error) -> Self {
+        Self::new(ServerError::new(message, None), code)
+    }
 }
 
 /// All that is done without executing or reading anything.
-pub(super) fn prepare(parameters: Parameters, limits: Limits) -> Result<Prepared, Refused> {
+pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<Prepared, Refused> {
     let Parameters {
         query,
         operation_name,
         mut variables,
     } = parameters;
-    let ours = |error: Error| refuse(ServerError::new(error.message, None), error.code);
-    let invalid = |error| refuse(error, Code::GraphqlValidationFailed);
-    scan::scan(&query, limits).map_err(ours)?;
-    let mut document = parse_query(&query)
-        .map_err(|error| refuse(ServerError::from(error), Code::GraphqlParseFailed))?;
+    let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
+    let document = documents.get(&query)?;
+    let parsed = &document.parsed;
     let name = operation_name.as_deref();
-    tell(&document, name);
-    let operation = operation(&document, name).map_err(invalid)?;
+    tell(parsed, name);
+    let operation = operation(parsed, name).map_err(invalid)?;
     let operation_type = operation.ty;
     graphql::coerce::variables(operation, &mut variables).map_err(invalid)?;
-    walk::cost(&document, &variables, limits).map_err(ours)?;
-    graphql::coerce::document(&document).map_err(invalid)?;
-    let unmended = mend::unsent_variables(&mut document, name, &variables);
+    let cost = walk::cost(parsed, &variables)?;
+    cost.within(documents.limits())
+        .map_err(|error| Refused::from(error).at(cost))?;
+    graphql::coerce::document(parsed).map_err(invalid)?;
+    let mended = mend::unsent_variables(parsed, name, &variables);
     Ok(Prepared {
-        query,
         document,
-        unmended,
+        mended,
         operation_name,
         variables,
+        cost,
         operation_type,
     })
+}
+
+/// Scans, parses and walks a document as every operation's is before it is executed; gives what its dearest operation costs,
+/// or why it is refused.
+pub fn measure(document: &str, limits: Limits) -> Result<Cost, Code> {
+    let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
+    let cost = walk::cost(&document.parsed, &Variables::default());
+    let within = cost.and_then(|cost| cost.within(limits).map(|()| cost));
+    within.map_err(|error| error.code)
 }
 
 /// Executes an operation, unless it is no valid one. Answers by the deadline.
@@ -86,22 +128,28 @@ pub(super) async fn execute(
     prepared: Prepared,
     deadline: Instant,
 ) -> Result<Response, Refused> {
-    if let Some(unmended) = prepared.unmended {
+    let cost = prepared.cost;
+    let request = |document: &ExecutableDocument| {
         let mut request =
             async_graphql::Request::new(String::new()).variables(prepared.variables.clone());
         request.operation_name.clone_from(&prepared.operation_name);
-        request.set_parsed_query(unmended);
+        request.set_parsed_query(document.clone());
+        request
+    };
+    let sent = &prepared.document.parsed;
+    let document = prepared.mended.as_ref().unwrap_or(sent);
+    if prepared.mended.is_some() {
+        let request = request(sent);
         let mut validated = routes.validator.execute(request).await;
         if !validated.errors.is_empty() {
             for error in &mut validated.errors {
                 fill_code(error, &caller.request_id);
             }
-            return Err(invalid(&validated));
+            return Err(invalid(&validated, cost));
         }
     }
-    let document = prepared.document;
     let database = routes.commands.database.clone();
-    let one_read = reads_once(&document);
+    let one_read = reads_once(document);
     let sight = caller.viewer.sight();
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
     let writes = prepared.operation_type == OperationType::Mutation;
@@ -110,31 +158,26 @@ pub(super) async fn execute(
     } else {
         Catalog::snapshot(database, sight)
     };
-    let mut request = async_graphql::Request::new(prepared.query)
-        .variables(prepared.variables)
-        .data(Request {
-            viewer: caller.viewer,
-            catalog,
-            commands: routes.commands.clone(),
-        });
-    request.operation_name.clone_from(&prepared.operation_name);
-    request.set_parsed_query(document.clone());
-
+    let request = request(document).data(Request {
+        viewer: caller.viewer,
+        catalog,
+        commands: routes.commands.clone(),
+    });
     let schema = routes.schema.clone();
     let answer = while_wanted(async move { schema.execute(request).await });
     let answer = timeout_at(deadline, answer).await;
     let mut response = answer.map_err(|_| {
         let error = ServerError::new("the answer took too long", None);
-        refuse(error, Code::Timeout)
+        Refused::new(error, Code::Timeout).at(cost)
     })?;
     // Errors of validation have no path.
     let began =
         response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty());
     if began
         && (!one_read || !response.errors.is_empty())
-        && let Some(operation) = chosen(&document, prepared.operation_name.as_deref()).next()
+        && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
     {
-        graphql::complete(&mut response, &document, operation);
+        graphql::complete(&mut response, document, operation);
     }
     for error in &mut response.errors {
         fill_code(error, &caller.request_id);
@@ -142,23 +185,16 @@ pub(super) async fn execute(
     if began {
         Ok(response)
     } else {
-        Err(invalid(&response))
+        Err(invalid(&response, cost))
     }
 }
 
 /// Validation found these errors.
-fn invalid(response: &Response) -> Refused {
+fn invalid(response: &Response, cost: Cost) -> Refused {
     Refused {
         code: Code::GraphqlValidationFailed,
         errors: response.errors.iter().map(|error| json!(error)).collect(),
-    }
-}
-
-fn refuse(mut error: ServerError, code: Code) -> Refused {
-    set_code(&mut error, code);
-    Refused {
-        code,
-        errors: vec![json!(error)],
+        cost: Some(cost),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_complexity: u64,
     pub max_aliases: u64,
     pub max_directives: u64,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             max_complexity: COMPLEXITY,
             max_aliases: ALIASES,
             max_directives: DIRECTIVES,
+            introspection: true,
         }
     }
 }

@@ -18,9 +18,9 @@ use super::gate::chosen;
 
 /// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
 /// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name. Gives
-/// the document as it was, where that is another: what was taken out is to be validated too.
+/// what is left, where that is another document: what was taken out is to be validated too.
 pub(super) fn unsent_variables(
-    document: &mut ExecutableDocument,
+    document: &ExecutableDocument,
     operation: Option<&str>,
     sent: &Variables,
 ) -> Option<ExecutableDocument> {
@@ -37,7 +37,7 @@ pub(super) fn unsent_variables(
     if unsent.is_empty() {
         return None;
     }
-    let whole = document.clone();
+    let mut document = document.clone();
     let mut spread = Vec::new();
     let mut mend = |operation: &mut OperationDefinition| {
         // What is no longer used must not be declared.
@@ -62,7 +62,7 @@ pub(super) fn unsent_variables(
             document.fragments.insert(name, fragment);
         }
     }
-    Some(whole)
+    Some(document)
 }
 
 /// Adds the names of the fragments that it spreads.

@@ -24,6 +24,8 @@ use prometheus_client::{
 
 use crate::store::{Database, Pool};
 
+use super::documents::Usage;
+
 /// Operation names with series of their own: the first to come. The rest are `other`.
 const NAMES: usize = 100;
 
@@ -63,7 +65,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Of a process that started at this time, in seconds.
-    pub fn new(started_at: f64) -> Self {
+    pub(super) fn new(started_at: f64, documents: &Usage) -> Self {
         // From a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
@@ -109,6 +111,22 @@ impl Metrics {
             "catalogue_state",
             "Number of the last change that this process knows of",
             metrics.state.clone(),
+        );
+        r.register(
+            "graphql_documents_found",
+            "Documents sent that were kept as parsed",
+            documents.found.clone(),
+        );
+        r.register(
+            "graphql_documents_parsed",
+            "Documents sent that had to be parsed",
+            documents.parsed.clone(),
+        );
+        r.register_with_unit(
+            "graphql_documents_kept",
+            "Size of the documents kept as parsed",
+            Unit::Bytes,
+            documents.bytes.clone(),
         );
         r.register_with_unit(
             "process_start_time",
@@ -181,7 +199,7 @@ mod tests {
 
     #[test]
     fn names_are_bounded() {
-        let metrics = Metrics::new(0.0);
+        let metrics = Metrics::new(0.0, &Usage::default());
         for n in 0..1000 {
             metrics.answered("query", &format!("Q{n}"), 200, None, Duration::ZERO);
         }

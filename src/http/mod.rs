@@ -5,6 +5,7 @@
 mod account;
 pub mod auth;
 pub mod cors;
+pub mod documents;
 mod endpoint;
 mod gate;
 mod graphiql;
@@ -19,6 +20,9 @@ mod request_id;
 mod scan;
 pub mod serve;
 mod walk;
+
+pub use gate::measure;
+pub use walk::Cost;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +40,7 @@ use tower_http::compression::{
 use crate::{clock::Clock, commands, graphql::Schema, store};
 
 use self::{
-    auth::Authenticator, health::Vitals, limits::Limits, metrics::Metrics, rate::RateLimit,
+    auth::Authenticator, documents::Documents, health::Vitals, metrics::Metrics, rate::RateLimit,
     serve::Peer,
 };
 
@@ -48,7 +52,7 @@ pub struct Routes {
     pub authenticator: Authenticator,
     pub commands: commands::Context,
     pub clock: Clock,
-    pub limits: Limits,
+    pub documents: Documents,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
     pub cors_origins: Vec<cors::Origin>,
@@ -66,7 +70,7 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     #[expect(clippy::cast_precision_loss, reason = "a time in microseconds fits")]
     let started_at = routes.clock.now().0 as f64 / 1e6;
     let clock = routes.clock.clone();
-    let metrics = Arc::new(Metrics::new(started_at));
+    let metrics = Arc::new(Metrics::new(started_at, &routes.documents.usage));
     let vitals = Vitals {
         database: routes.commands.database.clone(),
         state: routes.state.clone(),

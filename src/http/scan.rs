@@ -1,17 +1,22 @@
 //! A document's text, looked over once before it is parsed.
 //!
 //! Invariant: linear in the text and without recursion, so that whatever is parsed afterwards is of bounded size and depth; a
-//! number that the parser would round is refused, not rounded, since metadata would be stored other than it was written.
-//! Variables are read digit by digit and have no such bound.
+//! number that the parser would round is refused, not rounded, and so is an object that says a thing twice, of which the parser
+//! would keep the last: metadata would be stored other than it was written. Variables are read apart and have no such bound.
+
+use std::collections::HashSet;
 
 use crate::error::{Code, Error, Result};
 
 use super::limits::{Limits, exceeded};
 
-/// Refuses a document of too many tokens (GraphQL, section 2.1.6), of brackets too deep, or with a number that would be
-/// rounded.
-pub(super) fn scan(document: &str, limits: Limits) -> Result<()> {
-    let (mut tokens, mut depth) = (0_u64, 0_u64);
+/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
+/// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
+/// library would answer null.
+pub(super) fn scan(document: &str, limits: Limits) -> Result<u64> {
+    let mut tokens = 0;
+    let mut open = Vec::new();
+    let mut name = None;
     let mut rest = document;
     while let Some(c) = rest.chars().next() {
         let length = match c {
@@ -23,9 +28,34 @@ pub(super) fn scan(document: &str, limits: Limits) -> Result<()> {
         };
         let (text, after) = rest.split_at(length);
         rest = after;
+        if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
+            continue;
+        }
+        // A comment is no token, but costs as much to read as one.
+        tokens += 1;
+        if tokens > limits.max_tokens {
+            return Err(exceeded("the document", limits.max_tokens, "tokens"));
+        }
         match c {
-            '{' | '[' | '(' => depth += 1,
-            '}' | ']' | ')' => depth = depth.saturating_sub(1),
+            '(' => open.push(Bracket::Arguments),
+            '[' => open.push(Bracket::List),
+            '{' if open.contains(&Bracket::Arguments) => {
+                open.push(Bracket::Object(HashSet::new()));
+            }
+            '{' => open.push(Bracket::Selections),
+            '}' | ']' | ')' => drop(open.pop()),
+            ':' => {
+                if let (Some(Bracket::Object(names)), Some(name)) = (open.last_mut(), name)
+                    && !names.insert(name)
+                {
+                    let message = format!("the input field {name:.100} is given twice");
+                    return Err(Error::new(Code::GraphqlValidationFailed, message));
+                }
+            }
+            '_' if !limits.introspection && matches!(text, "__schema" | "__type") => {
+                let message = format!("{text} tells nothing here: introspection is switched off");
+                return Err(Error::new(Code::GraphqlValidationFailed, message));
+            }
             '-' | '0'..='9' if is_rounded(text) => {
                 let message = format!(
                     "the number {text:.40} would be rounded in a document: send it as a variable"
@@ -34,20 +64,28 @@ pub(super) fn scan(document: &str, limits: Limits) -> Result<()> {
             }
             _ => {}
         }
-        // What GraphQL ignores is no token, but costs as much to read as one.
-        tokens += u64::from(!matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}'));
-        if tokens > limits.max_tokens {
-            return Err(exceeded("the document", limits.max_tokens, "tokens"));
-        }
         // A level of selections is up to three brackets: its own, its arguments' and a value's in them.
-        if depth > BRACKETS_A_LEVEL * limits.max_depth {
+        if open.len() as u64 > BRACKETS_A_LEVEL * limits.max_depth {
             return Err(exceeded("the document", limits.max_depth, "levels"));
         }
+        if c != '#' {
+            name = (c == '_' || c.is_ascii_alphabetic()).then_some(text);
+        }
     }
-    Ok(())
+    Ok(tokens)
 }
 
 const BRACKETS_A_LEVEL: u64 = 3;
+
+/// What is open where the scan stands.
+#[derive(PartialEq)]
+enum Bracket<'a> {
+    Selections,
+    Arguments,
+    List,
+    /// An input object, with the names of its fields so far.
+    Object(HashSet<&'a str>),
+}
 
 /// The length of the ASCII letters, digits and `others` that `text` begins with.
 fn token(text: &str, others: impl Fn(char) -> bool) -> usize {
@@ -158,6 +196,25 @@ mod tests {
             ("a ".repeat(10_000), tokens),
         ] {
             assert_eq!(refusal(&document), expected, "{document:.60}");
+        }
+    }
+
+    #[test]
+    fn finds_what_is_said_twice() {
+        for (document, twice) in [
+            ("{ a(x: {b: 1, c: {b: 2}}, y: {b: 3}) { b: c b: c } }", None),
+            ("{ a(x: [{b: B}, {b: B}]) }", None),
+            ("{ a(x: {b: c, c: b}) }", None),
+            ("{ a(x: {b: 1, c: [], b: 2}) }", Some("b")),
+            ("{ a(x: [{b: {c: 1 # :\n c # :\n : 2}}]) }", Some("c")),
+            ("query($x: X = {b: 1 b: 1}) { a }", Some("b")),
+            ("{ a @b(x: {c: \"c:\", c: 1}) }", Some("c")),
+            ("{ a(x: {b: }, b: 1, b: 1) } b: b:", None),
+        ] {
+            let limits = Limits::default();
+            let expected = twice.map(|name| format!("the input field {name} is given twice"));
+            let refusal = scan(document, limits).err().map(|error| error.message);
+            assert_eq!(refusal, expected, "{document}");
         }
     }
 

@@ -10,6 +10,7 @@ use async_graphql::{
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 use async_graphql_value::{ConstValue, Value};
+use serde_json::json;
 
 use crate::{
     domain::listing::PAGE_DEFAULT,
@@ -20,16 +21,57 @@ use super::limits::{Limits, exceeded};
 
 /// What a document costs, with its fragments written out wherever they are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cost {
-    pub(super) depth: u64,
-    pub(super) fields: u64,
+pub struct Cost {
+    pub depth: u64,
+    pub fields: u64,
     /// A field costs one, and what is selected of a list as often as the list has items.
-    pub(super) complexity: u64,
-    pub(super) aliases: u64,
-    pub(super) directives: u64,
+    pub complexity: u64,
+    pub aliases: u64,
+    pub directives: u64,
 }
 
 impl Cost {
+    /// `LIMIT_EXCEEDED` when it is more than an operation may cost.
+    pub(super) fn within(&self, limits: Limits) -> Result<()> {
+        let exceeding = self
+            .against(limits)
+            .into_iter()
+            .find(|(_, _, cost, most)| cost > most);
+        exceeding.map_or(Ok(()), |(_, what, _, most)| {
+            Err(exceeded("an operation", most, what))
+        })
+    }
+
+    /// What `extensions.cost` tells: each cost, and the most that it may be.
+    pub(super) fn report(&self, limits: Limits) -> serde_json::Value {
+        let costs = self.against(limits).into_iter();
+        costs
+            .map(|(key, _, cost, most)| {
+                (key.to_owned(), json!({ "requested": cost, "limit": most }))
+            })
+            .collect()
+    }
+
+    fn against(&self, limits: Limits) -> [(&'static str, &'static str, u64, u64); 5] {
+        [
+            ("depth", "levels", self.depth, limits.max_depth),
+            ("fields", "fields", self.fields, limits.max_fields),
+            (
+                "complexity",
+                "points of complexity",
+                self.complexity,
+                limits.max_complexity,
+            ),
+            ("aliases", "aliases", self.aliases, limits.max_aliases),
+            (
+                "directives",
+                "directives",
+                self.directives,
+                limits.max_directives,
+            ),
+        ]
+    }
+
     fn beside(self, other: Self) -> Self {
         Self {
             depth: self.depth.max(other.depth),
@@ -41,12 +83,8 @@ impl Cost {
     }
 }
 
-/// What the dearest of a document's operations costs; `LIMIT_EXCEEDED` when that is too much.
-pub(super) fn cost(
-    document: &ExecutableDocument,
-    variables: &Variables,
-    limits: Limits,
-) -> Result<Cost> {
+/// What the dearest of a document's operations costs.
+pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
     let mut walk = Walk {
         document,
         variables,
@@ -69,21 +107,6 @@ pub(super) fn cost(
     // Those that no operation spreads are walked by the library too.
     for name in document.fragments.keys() {
         walk.fragment(name)?;
-    }
-    for (cost, most, what) in [
-        (dearest.depth, limits.max_depth, "levels"),
-        (dearest.fields, limits.max_fields, "fields"),
-        (
-            dearest.complexity,
-            limits.max_complexity,
-            "points of complexity",
-        ),
-        (dearest.aliases, limits.max_aliases, "aliases"),
-        (dearest.directives, limits.max_directives, "directives"),
-    ] {
-        if cost > most {
-            return Err(exceeded("an operation", most, what));
-        }
     }
     Ok(dearest)
 }
@@ -205,11 +228,10 @@ mod tests {
     use super::*;
 
     fn cost_of(document: &str, variables: serde_json::Value) -> Result<Cost> {
-        cost(
-            &parse_query(document).unwrap(),
-            &Variables::from_json(variables),
-            Limits::default(),
-        )
+        let document = parse_query(document).unwrap();
+        let cost = cost(&document, &Variables::from_json(variables))?;
+        cost.within(Limits::default())?;
+        Ok(cost)
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 /// Where PostgreSQL is, for the tests that need it: `postgres://…/DATABASE` of a role that may create databases.
 const POSTGRES: &str = "CONNECTORS_TEST_POSTGRES";
 
-const SECRET: &str = "a secret of the tests, of 32 bytes at least";
+pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
 /// The moment at which a fixed clock begins.
 pub const NOW: &str = "2026-11-22T08:00:00Z";
@@ -159,7 +159,7 @@ impl Server {
     /// A server on a database, which others may be on too.
     pub async fn start(storage: Arc<TestDatabase>, flags: &[&str], clock: Clock) -> Self {
         let mut line = vec!["personal-connectors", "--database-url", &storage.url];
-        if !flags.iter().any(|flag| flag.starts_with("--jw")) {
+        if !flags.iter().any(|flag| flag.starts_with("--jwks")) {
             line.extend(["--jwt-secret", SECRET]);
         }
         line.extend(flags);

@@ -20,6 +20,7 @@ mod export;
 mod filters;
 mod graphiql;
 mod harness;
+mod hostile;
 mod http;
 mod idempotency;
 mod import;
