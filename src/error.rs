@@ -21,6 +21,8 @@ pub enum Code {
     RateLimited,
     /// The answer, or the request's body, took longer than the request timeout, or waited too long for the database.
     Timeout,
+    /// A cursor of changes that are no longer kept, or never were here.
+    CursorExpired,
     /// The request is no well-formed GraphQL request.
     BadRequest,
     /// The document is no GraphQL.
@@ -40,6 +42,7 @@ impl Code {
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::RateLimited => "RATE_LIMITED",
             Self::Timeout => "TIMEOUT",
+            Self::CursorExpired => "CURSOR_EXPIRED",
             Self::BadRequest => "BAD_REQUEST",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",

@@ -1,4 +1,5 @@
-//! `catalog_state`: one row with the number of the last change, the clock of all changes.
+//! `catalog_state`: one row with the number of the last change, the clock of all changes, and of the last event that is no
+//! longer kept.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,6 +11,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
     pub state: i64,
+    /// The log keeps every event above this number, and none up to it.
+    pub forgotten: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

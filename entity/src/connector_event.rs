@@ -1,4 +1,5 @@
-//! `connector_event`: the append-only log, one row a change of a connector, numbered in commit order without gaps.
+//! `connector_event`: the log, one row a change of a connector, numbered in commit order without gaps. Rows are only ever added,
+//! and forgotten from the oldest on.
 //!
 //! A row keeps who could see the connector before and after, so that the log can be read as any viewer saw it.
 
@@ -15,7 +16,11 @@ pub struct Model {
     pub number: i64,
     pub kind: EventKind,
     pub personal_connector_id: String,
+    /// After the change; the last one of a connector that was deleted.
     pub r#type: ConnectorType,
+    /// Where the change was one of the type.
+    pub type_before: Option<ConnectorType>,
+    /// A connector stays in its organization.
     pub organization_id: Option<String>,
     /// GraphQL field names as a JSON array; empty unless the kind is `updated`.
     pub changed_fields: String,

@@ -3,6 +3,7 @@
 //! Invariant: a migration that was released is never edited; a change of the schema is a new one.
 
 mod m20261122_000001_catalogue;
+mod m20261122_000002_feed;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -13,6 +14,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_catalogue::Migration)]
+        vec![
+            Box::new(m20261122_000001_catalogue::Migration),
+            Box::new(m20261122_000002_feed::Migration),
+        ]
     }
 }

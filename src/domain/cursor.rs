@@ -1,8 +1,9 @@
-//! Where a row stands in a list, as text that a client gives back.
+//! Where a row stands in a list, or a change among the changes, as text that a client gives back.
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
-//! Shape, as URL-safe base64 without padding: version (1 byte), digest of search, filter and order (8), sort key, id, and a
-//! checksum (4) of all before. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+//! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
+//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8). Texts are a length of two
+//! bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -12,7 +13,8 @@ use crate::error::{Error, Result};
 
 use super::listing::OrderField;
 
-const VERSION: u8 = 1;
+const LIST: u8 = 1;
+const CHANGES: u8 = 2;
 const MAX_CHARS: usize = 1024;
 
 /// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
@@ -53,8 +55,7 @@ impl Digest {
 
 impl Cursor {
     pub fn new(position: Position, digest: &Digest) -> Self {
-        let mut bytes = vec![VERSION];
-        bytes.extend(digest.0);
+        let mut bytes = digest.0.to_vec();
         match &position.key {
             SortKey::Name(name) => put_text(&mut bytes, name),
             SortKey::Time(micros) => bytes.extend(micros.to_be_bytes()),
@@ -64,36 +65,16 @@ impl Cursor {
             }
         }
         put_text(&mut bytes, &position.id);
-        let checksum: [u8; 4] = head(&bytes);
-        bytes.extend(checksum);
         Self {
             position,
-            text: URL_SAFE_NO_PAD.encode(bytes),
+            text: seal(LIST, &bytes),
         }
     }
 
     /// `BAD_USER_INPUT` names the argument, and tells a broken cursor from one of another list.
     pub fn parse(argument: &str, text: String, digest: &Digest, field: OrderField) -> Result<Self> {
-        let broken = || {
-            Error::bad_user_input(format!(
-                "{argument} must be a cursor as this list gave it, whole and unchanged"
-            ))
-        };
-        let bytes = Some(&text)
-            .filter(|text| text.len() <= MAX_CHARS)
-            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-            .ok_or_else(broken)?;
-        let (body, checksum) = bytes.split_last_chunk::<4>().ok_or_else(broken)?;
-        if head::<4>(body) != *checksum {
-            return Err(broken());
-        }
-        let mut rest = body;
-        let [version] = take(&mut rest).ok_or_else(broken)?;
-        if version != VERSION {
-            return Err(Error::bad_user_input(format!(
-                "{argument} is a cursor of another version of this service: begin the list again"
-            )));
-        }
+        let bytes = open(LIST, argument, &text)?;
+        let mut rest = bytes.as_slice();
         if take(&mut rest).map(Digest) != Some(*digest) {
             return Err(Error::bad_user_input(format!(
                 "{argument} is a cursor of another search, filter or order: use it with those it came from"
@@ -114,10 +95,66 @@ impl Cursor {
             rest.is_empty().then_some(Position { key, id })
         };
         Ok(Self {
-            position: position().ok_or_else(broken)?,
+            position: position().ok_or_else(|| broken(argument))?,
             text,
         })
     }
+}
+
+/// The cursor of the changes after a state, whatever they are filtered by.
+pub fn of_changes(after: i64) -> String {
+    seal(CHANGES, &after.to_be_bytes())
+}
+
+/// The state that a cursor of changes stands for. `BAD_USER_INPUT` names the argument.
+pub fn parse_of_changes(argument: &str, text: &str) -> Result<i64> {
+    let bytes = open(CHANGES, argument, text)?;
+    let state = <[u8; 8]>::try_from(bytes).map(i64::from_be_bytes);
+    state
+        .ok()
+        .filter(|state| *state >= 0)
+        .ok_or_else(|| broken(argument))
+}
+
+fn seal(kind: u8, content: &[u8]) -> String {
+    let mut bytes = vec![kind];
+    bytes.extend(content);
+    let checksum: [u8; 4] = head(&bytes);
+    bytes.extend(checksum);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What a cursor of a kind was made of.
+fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
+    let bytes = Some(text)
+        .filter(|text| text.len() <= MAX_CHARS)
+        .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
+        .ok_or_else(|| broken(argument))?;
+    let (body, checksum) = bytes
+        .split_last_chunk::<4>()
+        .ok_or_else(|| broken(argument))?;
+    if head::<4>(body) != *checksum {
+        return Err(broken(argument));
+    }
+    let refuse = |what: &str| {
+        Err(Error::bad_user_input(format!(
+            "{argument} is a cursor {what}"
+        )))
+    };
+    match body.split_first() {
+        Some((given, content)) if *given == kind => Ok(content.to_vec()),
+        Some((&LIST, _)) => {
+            refuse("of a list of connectors: changes are followed from its changesCursor")
+        }
+        Some((&CHANGES, _)) => refuse("of changes: use it with those, not with a list"),
+        _ => refuse("of another version of this service: begin again"),
+    }
+}
+
+fn broken(argument: &str) -> Error {
+    Error::bad_user_input(format!(
+        "{argument} must be a cursor as this list gave it, whole and unchanged"
+    ))
 }
 
 /// The first bytes of the SHA-256.

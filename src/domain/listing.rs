@@ -191,7 +191,7 @@ impl Listing {
 }
 
 /// A page's size; `0` is a page of nothing.
-fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
+pub(super) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
     let Some(given) = given else {
         return Ok(PAGE_DEFAULT);
     };

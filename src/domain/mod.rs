@@ -3,6 +3,7 @@
 //! Invariant: pure. Nothing here knows a database, GraphQL, HTTP or a runtime; of ours it imports only the errors and the
 //! entity's enums and times.
 
+pub mod changes;
 pub mod connector;
 pub mod cursor;
 pub mod facets;

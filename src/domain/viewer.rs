@@ -210,15 +210,17 @@ impl Sight {
 
     /// Whether a connector's creator and organization are in sight: only within the organization.
     pub fn sees_owner(&self, target: Ownership<'_>) -> bool {
+        self.knows(target.created_by, target.organization)
+    }
+
+    /// Whether a user of an organization, or of none, is one to be told of: of one's own, or oneself.
+    pub fn knows(&self, who: Option<&str>, of: Option<&str>) -> bool {
         match self {
             Self::Everything => true,
             Self::Public => false,
             Self::Member {
                 user, organization, ..
-            } => {
-                target.organization == organization.as_deref()
-                    && (organization.is_some() || target.created_by == Some(user))
-            }
+            } => of == organization.as_deref() && (of.is_some() || who == Some(user)),
         }
     }
 }

@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Object};
 
 use crate::{
     domain::{
+        changes::Feed,
         fields,
         listing::{Arguments, Listing, PAGE_MAX},
     },
@@ -13,8 +14,8 @@ use crate::{
 use super::{
     Request,
     types::{
-        Node, PersonalConnector, PersonalConnectorConnection, PersonalConnectorFilter,
-        PersonalConnectorOrder, ViewerObject,
+        Node, PersonalConnector, PersonalConnectorChangeConnection, PersonalConnectorChangeFilter,
+        PersonalConnectorConnection, PersonalConnectorFilter, PersonalConnectorOrder, ViewerObject,
     },
 };
 
@@ -125,6 +126,26 @@ impl Query {
         Ok(PersonalConnectorConnection::new(
             listing, hits, more, faceted,
         ))
+    }
+
+    /// What happened to the connectors that you see, or saw: from the oldest change that is kept, or from a cursor on. Changes of
+    /// your own token are none. A cursor older than what is kept is an error with the code `CURSOR_EXPIRED`: start over.
+    async fn personal_connector_changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Give changes after this cursor: a list's `changesCursor`, or one of this field's."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "How many to give at most: 0 to 100, by default 20.")] first: Option<i32>,
+        #[graphql(desc = "Of which connectors to tell.")] filter: Option<
+            PersonalConnectorChangeFilter,
+        >,
+    ) -> Result<PersonalConnectorChangeConnection> {
+        let filter = filter.unwrap_or_default().into();
+        let feed = Feed::parse(after.as_deref(), first, filter)?;
+        let page = Request::of(context).catalog.changes(&feed).await?;
+        Ok(PersonalConnectorChangeConnection::new(&feed, page))
     }
 }
 

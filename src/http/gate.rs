@@ -244,7 +244,11 @@ fn reads_once(document: &ExecutableDocument) -> bool {
             Selection::Field(field) => {
                 matches!(
                     field.node.name.node.as_str(),
-                    "totalCount" | "facets" | "replacedBy"
+                    "totalCount"
+                        | "facets"
+                        | "replacedBy"
+                        | "changesCursor"
+                        | "personalConnectorChanges"
                 ) || counts_or_follows(&field.node.selection_set.node)
             }
             Selection::InlineFragment(fragment) => {

@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
     fn items(&self, field: &Field) -> u64 {
         let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
         match field.name.node.as_str() {
-            "personalConnectors" => ["first", "last"]
+            "personalConnectors" | "personalConnectorChanges" => ["first", "last"]
                 .into_iter()
                 .filter_map(argument)
                 .find_map(|size| self.number(size))
@@ -250,6 +250,10 @@ mod tests {
             (
                 "query($m: Int) { personalConnectors(first: $m) { nodes { id } } }",
                 1 + 20 * 2,
+            ),
+            (
+                "{ personalConnectorChanges(first: 3) { nodes { kind } } }",
+                1 + 3 * 2,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
             (

@@ -248,7 +248,7 @@ impl Catalog {
         select
     }
 
-    async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
+    pub(super) async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
         wanted::check()?;
         Ok(match &self.snapshot {
             None => (&self.database.reader).into(),
@@ -261,10 +261,23 @@ impl Catalog {
     }
 }
 
-/// Where every query of connectors begins: those in sight, as [`Sight::sees`] says it.
+/// Where every query of connectors begins: those in sight.
 pub(super) fn visible(sight: &Sight) -> Select<Entity> {
-    let public = Condition::any().add(Column::Visibility.eq(ConnectorVisibility::Public));
-    let in_sight = match sight {
+    let columns = [
+        Column::Visibility,
+        Column::OrganizationId,
+        Column::CreatedBy,
+    ];
+    Entity::find().filter(in_sight(sight, columns))
+}
+
+/// [`Sight::sees`] of a connector whose visibility, organization and creator are in these columns.
+pub(super) fn in_sight<C: ColumnTrait>(
+    sight: &Sight,
+    [visibility, organization_id, created_by]: [C; 3],
+) -> Condition {
+    let public = Condition::any().add(visibility.eq(ConnectorVisibility::Public));
+    match sight {
         Sight::Everything => Condition::all(),
         Sight::Public => public,
         Sight::Member {
@@ -273,20 +286,19 @@ pub(super) fn visible(sight: &Sight) -> Select<Entity> {
             private_of_others,
         } => {
             let organization = match organization {
-                Some(organization) => Column::OrganizationId.eq(organization),
-                None => Column::OrganizationId.is_null(),
+                Some(organization) => organization_id.eq(organization),
+                None => organization_id.is_null(),
             };
             let meant_for = if *private_of_others {
                 Condition::all()
             } else {
                 Condition::any()
-                    .add(Column::Visibility.eq(ConnectorVisibility::Organization))
-                    .add(Column::CreatedBy.eq(user))
+                    .add(visibility.eq(ConnectorVisibility::Organization))
+                    .add(created_by.eq(user))
             };
             public.add(Condition::all().add(organization).add(meant_for))
         }
-    };
-    Entity::find().filter(in_sight)
+    }
 }
 
 pub(super) fn by_id(sight: &Sight, ids: &[String]) -> Select<Entity> {

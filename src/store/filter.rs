@@ -118,12 +118,12 @@ pub(super) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition
     all
 }
 
-fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<String> {
+pub(super) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<String> {
     values.iter().map(ActiveEnum::to_value).collect()
 }
 
 /// An equality for one value, so that an index on the column also gives the order of the columns behind it.
-fn any_of(column: impl IntoSimpleExpr, values: &[String]) -> SimpleExpr {
+pub(super) fn any_of(column: impl IntoSimpleExpr, values: &[String]) -> SimpleExpr {
     match values {
         [] => Expr::cust("FALSE"),
         [value] => column.into_simple_expr().eq(value),

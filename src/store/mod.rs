@@ -7,6 +7,7 @@
 mod catalog;
 mod connect;
 mod errors;
+mod events;
 mod filter;
 mod search;
 mod state;

@@ -306,6 +306,7 @@ impl Tx {
                 catalog_state::ActiveModel {
                     id: Set(1),
                     state: Set(self.state),
+                    ..Default::default()
                 }
                 .update(&self.tx)
                 .await?;
@@ -336,6 +337,9 @@ impl Tx {
             kind: Set(kind),
             personal_connector_id: Set(row.id.clone()),
             r#type: Set(row.r#type),
+            type_before: Set(before
+                .map(|before| before.r#type)
+                .filter(|before| *before != row.r#type)),
             organization_id: Set(row.organization_id.clone()),
             changed_fields: Set(serde_json::json!(fields).to_string()),
             revision: Set(row.revision),

@@ -15,20 +15,21 @@ export default defineConfig({
       { types: true, FieldDefinition: true, InputValueDefinition: true, EnumValueDefinition: true, rootField: true },
     ],
     // Only a Node has an identity. Parts of a connection, payloads and errors are values of one answer, and a viewer is
-    // whoever asks: caches must not keep them under an id.
+    // whoever asks: caches must not keep them under an id. A change is what its cursor says.
     '@graphql-eslint/strict-id-in-types': [
       'error',
       {
         acceptedIdNames: ['id'],
         acceptedIdTypes: ['ID'],
         exceptions: {
-          types: ['PageInfo', 'UserError', 'Viewer'],
+          types: ['PageInfo', 'PersonalConnectorChange', 'UserError', 'Viewer'],
           suffixes: ['Connection', 'Edge', 'Payload', 'Facet', 'Facets'],
         },
       },
     ],
     // The rule wants every list to be a connection's edges. Lists that cannot grow (errors, scopes, facets), `nodes` beside
-    // `edges`, and Relay's own plural root field `nodes(ids:)` are none.
-    '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: true, listTypeCanWrapOnlyEdgeType: false }],
+    // `edges`, and Relay's own plural root field `nodes(ids:)` are none. It wants every edge's node to have an id too, which
+    // Relay does not, and a change has none.
+    '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
   },
 });

@@ -5,6 +5,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     domain::{
+        cursor::{self, Cursor},
         facets::{self, Facets, Group},
         listing::{End, Listing},
     },
@@ -78,9 +79,7 @@ impl PersonalConnectorConnection {
     /// `hasNextPage` whether `before` was. On an empty page the cursor that was given stands, to go on from later.
     async fn page_info(&self) -> PageInfo {
         let page = &self.listing.page;
-        let text = |cursor: &Option<crate::domain::cursor::Cursor>| {
-            cursor.as_ref().map(|cursor| cursor.text.clone())
-        };
+        let text = |cursor: &Option<Cursor>| cursor.as_ref().map(|cursor| cursor.text.clone());
         let (previous, next) = match page.end {
             End::First => (page.after.is_some(), self.more),
             End::Last => (self.more, page.before.is_some()),
@@ -101,6 +100,13 @@ impl PersonalConnectorConnection {
         } else {
             Request::of(context).catalog.total(&self.listing).await
         }
+    }
+
+    /// Where the changes begin that this page does not have yet: give it to `personalConnectorChanges` as `after`, and what
+    /// follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
+    async fn changes_cursor(&self, context: &Context<'_>) -> Result<String> {
+        let log = Request::of(context).catalog.log().await?;
+        Ok(cursor::of_changes(log.state))
     }
 
     /// How many connectors of the list there are of each category, status, type and server type. Counted only when selected.

@@ -1,5 +1,6 @@
 //! The schema's types.
 
+mod changes;
 mod connection;
 mod connector;
 mod enums;
@@ -8,6 +9,7 @@ mod payloads;
 mod scalars;
 mod viewer;
 
+pub(super) use changes::{PersonalConnectorChangeConnection, PersonalConnectorChangeFilter};
 pub(super) use connection::PersonalConnectorConnection;
 pub(super) use connector::{Node, PersonalConnector};
 pub(super) use inputs::{

@@ -1,0 +1,213 @@
+//! The event log: reading it as one viewer may, and forgetting what is old.
+//!
+//! Invariant: an event is read where the connector was in sight before it, or is after it; which of the two, and what the
+//! viewer is told, [`Event::seen_by`] says. What is forgotten is the oldest, and `catalog_state` says through which number.
+
+use entity::{
+    Timestamp, catalog_state,
+    connector_event::{Column, Entity, Model},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter,
+    QueryOrder, QuerySelect, Set,
+    sea_query::{Func, SimpleExpr},
+};
+
+use crate::{
+    domain::{
+        changes::{Event, Feed, Filter, Log, Page, Side, Span},
+        viewer::Sight,
+    },
+    error::{Error, Result},
+};
+
+use super::{
+    catalog::{Catalog, in_sight},
+    connect::Database,
+    errors::failed,
+    filter::{any_of, stored},
+};
+
+/// Events that are forgotten at a time: writers wait for it.
+const BATCH: i64 = 1000;
+
+impl Catalog {
+    /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it.
+    pub async fn changes(&self, feed: &Feed) -> Result<Page> {
+        let log = self.log().await?;
+        let span = log.span(feed.after)?;
+        let events = self.events(span, &feed.filter, feed.limit + 1).await?;
+        Ok(Page::new(feed, self.sight(), log, span, events))
+    }
+
+    /// What the log keeps.
+    pub async fn log(&self) -> Result<Log> {
+        let state = catalog_state::Entity::find_by_id(1)
+            .one(&self.connection().await?)
+            .await
+            .and_then(|row| row.ok_or(DbErr::RecordNotFound("catalog_state".to_owned())))
+            .map_err(failed)?;
+        Ok(Log {
+            forgotten: state.forgotten,
+            state: state.state,
+        })
+    }
+
+    /// The events of a span that somebody of this sight is told of, in order, and no more than `limit` of them.
+    pub async fn events(&self, span: Span, filter: &Filter, limit: u64) -> Result<Vec<Event>> {
+        let before = Columns {
+            r#type: Func::coalesce([
+                Column::TypeBefore.into_simple_expr(),
+                Column::Type.into_simple_expr(),
+            ])
+            .into(),
+            visibility: Column::VisibilityBefore,
+            created_by: Column::CreatedByBefore,
+            category: Column::CategoryBefore,
+            status: Column::StatusBefore,
+        };
+        let after = Columns {
+            r#type: Column::Type.into_simple_expr(),
+            visibility: Column::VisibilityAfter,
+            created_by: Column::CreatedByAfter,
+            category: Column::CategoryAfter,
+            status: Column::StatusAfter,
+        };
+        let told = Condition::any()
+            .add(before.seen(self.sight(), filter))
+            .add(after.seen(self.sight(), filter));
+        let mut select = Entity::find()
+            .filter(Column::Number.gt(span.after))
+            .filter(Column::Number.lte(span.to))
+            .filter(told);
+        if let Some(ids) = &filter.personal_connector_id {
+            select = select.filter(any_of(Column::PersonalConnectorId, ids));
+        }
+        let events = select
+            .order_by_asc(Column::Number)
+            .limit(limit)
+            .all(&self.connection().await?)
+            .await
+            .map_err(failed)?;
+        events.into_iter().map(event).collect()
+    }
+}
+
+/// The columns of an event that tell of the connector before the change, or after it.
+struct Columns {
+    r#type: SimpleExpr,
+    visibility: Column,
+    created_by: Column,
+    category: Column,
+    status: Column,
+}
+
+impl Columns {
+    /// Whether there was a connector on this side, in sight, and as the filter names it.
+    fn seen(self, sight: &Sight, filter: &Filter) -> Condition {
+        let restrictions = [
+            filter
+                .r#type
+                .as_ref()
+                .map(|values| any_of(self.r#type, &stored(values))),
+            filter
+                .category
+                .as_ref()
+                .map(|values| any_of(self.category, &stored(values))),
+            filter
+                .status
+                .as_ref()
+                .map(|values| any_of(self.status, &stored(values))),
+        ];
+        let seen = Condition::all()
+            .add(self.visibility.is_not_null())
+            .add(in_sight(
+                sight,
+                [self.visibility, Column::OrganizationId, self.created_by],
+            ));
+        restrictions
+            .into_iter()
+            .flatten()
+            .fold(seen, Condition::add)
+    }
+}
+
+fn event(row: Model) -> Result<Event> {
+    let side = |r#type, visibility, created_by, category, status: Option<_>| {
+        Some(Side {
+            r#type,
+            visibility: visibility?,
+            created_by,
+            category,
+            status: status?,
+        })
+    };
+    Ok(Event {
+        number: row.number,
+        personal_connector_id: row.personal_connector_id,
+        organization: row.organization_id,
+        before: side(
+            row.type_before.unwrap_or(row.r#type),
+            row.visibility_before,
+            row.created_by_before,
+            row.category_before,
+            row.status_before,
+        ),
+        after: side(
+            row.r#type,
+            row.visibility_after,
+            row.created_by_after,
+            row.category_after,
+            row.status_after,
+        ),
+        fields: serde_json::from_str(&row.changed_fields).map_err(Error::internal)?,
+        revision: row.revision,
+        actor: row.actor_id,
+        actor_organization: row.actor_organization_id,
+        occurred_at: row.occurred_at,
+    })
+}
+
+impl Database {
+    /// Forgets the oldest events, up to the first that did not happen before `until`, and no more than a batch of them. Gives
+    /// how many were forgotten.
+    pub async fn forget_events(&self, until: Timestamp) -> Result<i64> {
+        let forget = async {
+            let tx = self.begin_write().await?;
+            let state = catalog_state::Entity::find_by_id(1)
+                .lock_exclusive()
+                .one(&tx)
+                .await?
+                .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?;
+            let to = state.state.min(state.forgotten + BATCH);
+            // Clocks of several processes differ: an event that is old may follow one that is not.
+            let kept: Option<i64> = Entity::find()
+                .select_only()
+                .column_as(Column::Number.min(), "kept")
+                .filter(Column::Number.gt(state.forgotten))
+                .filter(Column::Number.lte(to))
+                .filter(Column::OccurredAt.gte(until))
+                .into_tuple::<Option<i64>>()
+                .one(&tx)
+                .await?
+                .flatten();
+            let forgotten = kept.map_or(to, |kept| kept - 1);
+            if forgotten > state.forgotten {
+                Entity::delete_many()
+                    .filter(Column::Number.lte(forgotten))
+                    .exec(&tx)
+                    .await?;
+                catalog_state::ActiveModel {
+                    id: Set(1),
+                    forgotten: Set(forgotten),
+                    ..Default::default()
+                }
+                .update(&tx)
+                .await?;
+            }
+            tx.commit().await?;
+            Ok(forgotten - state.forgotten)
+        };
+        forget.await.map_err(failed)
+    }
+}
