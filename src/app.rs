@@ -18,7 +18,7 @@ use crate::{
         rate::RateLimit,
     },
     interchange,
-    store::{Database, Settings, State},
+    store::{Database, Retention, Settings, State},
 };
 
 /// What serves, and what that needs as long as it does.
@@ -26,6 +26,7 @@ use crate::{
 pub struct App {
     pub routers: Routers,
     database: Database,
+    retention: Retention,
 }
 
 /// What is served where.
@@ -42,13 +43,21 @@ impl App {
         // First what costs nothing to refuse.
         let rules = config.token_rules()?;
         let database = open(&config.database()?).await?;
-        let routers = routers(config, rules, database.clone(), clock).await?;
-        Ok(Self { routers, database })
+        let routers = routers(config, rules, database.clone(), clock.clone()).await?;
+        let retention = Retention::start(database.clone(), config.event_retention, move || {
+            clock.now()
+        });
+        Ok(Self {
+            routers,
+            database,
+            retention,
+        })
     }
 
     /// To be called when the routers serve no more. A change that is still under way is cut after a while, and leaves
     /// nothing behind.
     pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
+        drop(self.retention);
         let close = tokio::time::timeout(within, self.database.close());
         close.await.unwrap_or_else(|_| {
             tracing::warn!("the database is left before it is done");

@@ -161,6 +161,16 @@ pub struct Serve {
     )]
     pub state_poll: Duration,
 
+    /// How long changes are kept for those who follow them; who pauses for longer starts over
+    #[arg(
+        long,
+        env = "CONNECTORS_EVENT_RETENTION",
+        value_name = "TIME",
+        default_value = "30d",
+        value_parser = duration
+    )]
+    pub event_retention: Duration,
+
     /// How long answers under way may take when the service is told to stop
     #[arg(
         long,

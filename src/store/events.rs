@@ -1,15 +1,15 @@
-//! The event log: reading it as one viewer may, and forgetting what is old.
+//! The event log, as one viewer may read it.
 //!
-//! Invariant: an event is read where the connector was in sight before it, or is after it; which of the two, and what the
-//! viewer is told, [`Event::seen_by`] says. What is forgotten is the oldest, and `catalog_state` says through which number.
+//! Invariant: an event is read where the connector was in sight before it, or was after it; which of the two, and what the
+//! viewer is told, [`Event::seen_by`] says. A page looks at a bounded span of numbers, whatever is in it.
 
 use entity::{
-    Timestamp, catalog_state,
+    catalog_state,
     connector_event::{Column, Entity, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ColumnTrait, Condition, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Func, SimpleExpr},
 };
 
@@ -23,13 +23,9 @@ use crate::{
 
 use super::{
     catalog::{Catalog, in_sight},
-    connect::Database,
     errors::failed,
     filter::{any_of, stored},
 };
-
-/// Events that are forgotten at a time: writers wait for it.
-const BATCH: i64 = 1000;
 
 impl Catalog {
     /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it.
@@ -166,48 +162,4 @@ fn event(row: Model) -> Result<Event> {
         actor_organization: row.actor_organization_id,
         occurred_at: row.occurred_at,
     })
-}
-
-impl Database {
-    /// Forgets the oldest events, up to the first that did not happen before `until`, and no more than a batch of them. Gives
-    /// how many were forgotten.
-    pub async fn forget_events(&self, until: Timestamp) -> Result<i64> {
-        let forget = async {
-            let tx = self.begin_write().await?;
-            let state = catalog_state::Entity::find_by_id(1)
-                .lock_exclusive()
-                .one(&tx)
-                .await?
-                .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?;
-            let to = state.state.min(state.forgotten + BATCH);
-            // Clocks of several processes differ: an event that is old may follow one that is not.
-            let kept: Option<i64> = Entity::find()
-                .select_only()
-                .column_as(Column::Number.min(), "kept")
-                .filter(Column::Number.gt(state.forgotten))
-                .filter(Column::Number.lte(to))
-                .filter(Column::OccurredAt.gte(until))
-                .into_tuple::<Option<i64>>()
-                .one(&tx)
-                .await?
-                .flatten();
-            let forgotten = kept.map_or(to, |kept| kept - 1);
-            if forgotten > state.forgotten {
-                Entity::delete_many()
-                    .filter(Column::Number.lte(forgotten))
-                    .exec(&tx)
-                    .await?;
-                catalog_state::ActiveModel {
-                    id: Set(1),
-                    forgotten: Set(forgotten),
-                    ..Default::default()
-                }
-                .update(&tx)
-                .await?;
-            }
-            tx.commit().await?;
-            Ok(forgotten - state.forgotten)
-        };
-        forget.await.map_err(failed)
-    }
 }

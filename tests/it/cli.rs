@@ -66,6 +66,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--anonymous-read", "maybe", "[possible values: true, false]"),
         ("--max-per-user", "-1", "invalid digit"),
         ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
+        ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),
         ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
         ("--max-tokens", "many", "invalid digit"),
         ("--log", "a=b=c", "expected a level or module=level"),
