@@ -261,3 +261,279 @@ impl Log {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use proptest::{option, prelude::*, sample::select};
+
+    use super::*;
+    use crate::domain::viewer::{ADMIN, CATALOG_ADMIN, User, Viewer};
+    use ConnectorVisibility::{Organization, Private, Public};
+
+    fn viewer(id: &str, organization: Option<&str>, scopes: &[&str]) -> Viewer {
+        Viewer::User(User {
+            id: id.to_owned(),
+            organization: organization.map(ToOwned::to_owned),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    fn viewers() -> [(&'static str, Viewer); 7] {
+        [
+            ("anonymous", Viewer::Anonymous),
+            ("ann, acme", viewer("ann", Some("acme"), &[])),
+            ("bob, acme", viewer("bob", Some("acme"), &[])),
+            ("boss, acme", viewer("boss", Some("acme"), &[ADMIN])),
+            ("cid, other", viewer("cid", Some("other"), &[ADMIN])),
+            ("ann, none", viewer("ann", None, &[])),
+            ("root", viewer("root", None, &[CATALOG_ADMIN])),
+        ]
+    }
+
+    fn side(visibility: ConnectorVisibility) -> Side {
+        Side {
+            r#type: ConnectorType::Custom,
+            visibility,
+            created_by: Some("ann".to_owned()),
+            category: None,
+            status: ConnectorStatus::Active,
+        }
+    }
+
+    /// A change of ann's connector, which bob made as the catalogue's administrator.
+    fn event(
+        organization: Option<&str>,
+        before: Option<ConnectorVisibility>,
+        after: Option<ConnectorVisibility>,
+    ) -> Event {
+        let fields = ["name", "createdBy", "organizationId"];
+        Event {
+            number: 7,
+            personal_connector_id: "pcon_a".to_owned(),
+            organization: organization.map(ToOwned::to_owned),
+            before: before.map(side),
+            after: after.map(side),
+            fields: fields.map(ToOwned::to_owned).to_vec(),
+            revision: 5,
+            actor: Some("bob".to_owned()),
+            actor_organization: organization.map(ToOwned::to_owned),
+            occurred_at: Timestamp(0),
+        }
+    }
+
+    /// What each viewer is told as one table, read in review.
+    #[test]
+    fn told() {
+        let mut table = String::new();
+        for organization in [Some("acme"), None] {
+            let sides = [None, Some(Private), Some(Organization), Some(Public)];
+            let meant = |side: &Option<_>| *side != Some(Organization) || organization.is_some();
+            for before in sides.into_iter().filter(meant) {
+                for after in sides.into_iter().filter(meant) {
+                    if before.is_none() && after.is_none() {
+                        continue;
+                    }
+                    let name = |side: Option<ConnectorVisibility>| {
+                        side.map_or("-".to_owned(), |side| format!("{side:?}").to_lowercase())
+                    };
+                    let (from, to) = (name(before), name(after));
+                    let of = organization.unwrap_or("none");
+                    writeln!(table, "ann's, {of}: {from} → {to}").unwrap();
+                    for (who, viewer) in viewers() {
+                        let event = event(organization, before, after);
+                        let change = event.seen_by(&viewer.sight(), &Filter::default());
+                        let told = change.map_or("nothing".to_owned(), |change| {
+                            let Change {
+                                kind,
+                                fields,
+                                revision,
+                                actor,
+                                ..
+                            } = change;
+                            let actor = actor.unwrap_or_else(|| "-".to_owned());
+                            format!("{kind:?} to {revision} by {actor} {}", fields.join(","))
+                        });
+                        writeln!(table, "    {who:<10} {}", told.trim_end()).unwrap();
+                    }
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn a_filter_knows_only_what_was_seen() {
+        let category = |category| Filter {
+            category: Some(vec![category]),
+            ..Filter::default()
+        };
+        let (design, custom) = (
+            category(ConnectorCategory::Design),
+            category(ConnectorCategory::Custom),
+        );
+        let shown = Event {
+            before: Some(Side {
+                category: Some(ConnectorCategory::Design),
+                ..side(Private)
+            }),
+            after: Some(Side {
+                category: Some(ConnectorCategory::Custom),
+                ..side(Public)
+            }),
+            ..event(Some("acme"), None, None)
+        };
+        let hidden = Event {
+            before: shown.after.clone(),
+            after: shown.before.clone(),
+            ..shown.clone()
+        };
+        let none = Filter {
+            status: Some(Vec::new()),
+            ..Filter::default()
+        };
+        let sight = Viewer::Anonymous.sight();
+        for event in [&shown, &hidden] {
+            assert_eq!(event.seen_by(&sight, &design), None);
+            assert!(event.seen_by(&sight, &custom).is_some());
+            // Who saw both sides finds it by either.
+            for filter in [&design, &custom] {
+                assert!(event.seen_by(&Sight::Everything, filter).is_some());
+            }
+            assert_eq!(event.seen_by(&Sight::Everything, &none), None);
+        }
+    }
+
+    #[test]
+    fn cursors_are_good_from_what_was_forgotten_to_the_state() {
+        let span = |forgotten, state, after| Log { forgotten, state }.span(after);
+        for (log, after, expected) in [
+            ((0, 0), None, (0, 0)),
+            ((0, 7), None, (0, 7)),
+            ((3, 7), None, (3, 7)),
+            ((3, 7), Some(3), (3, 7)),
+            ((3, 7), Some(7), (7, 7)),
+            // All is forgotten.
+            ((7, 7), Some(7), (7, 7)),
+            ((7, 7), None, (7, 7)),
+            ((0, 3 * SCAN), Some(5), (5, 5 + SCAN)),
+        ] {
+            let (after_, to) = expected;
+            assert_eq!(
+                span(log.0, log.1, after).unwrap(),
+                Span { after: after_, to },
+                "{log:?} {after:?}"
+            );
+        }
+        for (after, expected) in [
+            (2, "older"),
+            (0, "older"),
+            (8, "ahead"),
+            (i64::MAX, "ahead"),
+        ] {
+            let error = span(3, 7, Some(after)).unwrap_err();
+            assert_eq!(error.code, Code::CursorExpired);
+            assert!(error.message.contains(expected), "{}", error.message);
+            assert!(error.message.contains("start over"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_page_reaches_to_what_it_looked_at() {
+        let log = Log {
+            forgotten: 0,
+            state: 2 * SCAN,
+        };
+        let events = |numbers: &[i64]| {
+            let one = |number: &i64| Event {
+                number: *number,
+                ..event(None, None, Some(Public))
+            };
+            numbers.iter().map(one).collect::<Vec<_>>()
+        };
+        for (after, limit, found, end, more) in [
+            (0, 2, &[3, 5][..], SCAN, true),
+            (0, 2, &[3, 5, 9], 5, true),
+            (0, 2, &[], SCAN, true),
+            (0, 0, &[3], 0, true),
+            (4, 0, &[5], 4, true),
+            (SCAN, 2, &[SCAN + 1], 2 * SCAN, false),
+            (2 * SCAN, 2, &[], 2 * SCAN, false),
+        ] {
+            let feed = Feed {
+                after: Some(after),
+                limit,
+                filter: Filter::default(),
+            };
+            let span = log.span(feed.after).unwrap();
+            let page = Page::new(&feed, &Sight::Public, log, span, events(found));
+            assert_eq!((page.end, page.more), (end, more), "{after} {found:?}");
+            let numbers: Vec<_> = page.changes.iter().map(|change| change.number).collect();
+            assert_eq!(
+                numbers,
+                found[..found.len().min(usize::try_from(limit).unwrap())]
+            );
+        }
+    }
+
+    fn sides() -> impl Strategy<Value = Side> {
+        (
+            select(vec![Private, Organization, Public]),
+            option::of(select(vec!["ann", "bob", "cid"])),
+            option::of(select(vec![
+                ConnectorCategory::Design,
+                ConnectorCategory::Custom,
+            ])),
+            select(vec![ConnectorStatus::Active, ConnectorStatus::Deprecated]),
+        )
+            .prop_map(|(visibility, created_by, category, status)| Side {
+                created_by: created_by.map(ToOwned::to_owned),
+                category,
+                status,
+                ..side(visibility)
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_hidden_looks_like_what_is_deleted(
+            organization in option::of(select(vec!["acme", "other"])),
+            before in sides(), after in sides(), who in select(viewers().to_vec()),
+        ) {
+            let sight = who.1.sight();
+            let hidden = Event { before: Some(before), after: Some(after), ..event(organization, None, None) };
+            let deleted = Event {
+                after: None,
+                fields: Vec::new(),
+                revision: hidden.revision - 1,
+                ..hidden.clone()
+            };
+            let told = hidden.seen_by(&sight, &Filter::default());
+            let is_hidden = told.as_ref().is_some_and(|change| change.kind == Kind::Deleted);
+            if is_hidden {
+                prop_assert_eq!(told, deleted.seen_by(&sight, &Filter::default()));
+            }
+        }
+
+        #[test]
+        fn nobody_is_told_of_what_they_never_saw(
+            organization in option::of(select(vec!["acme", "other"])),
+            before in option::of(sides()), after in option::of(sides()), who in select(viewers().to_vec()),
+        ) {
+            let sight = who.1.sight();
+            let event = Event { before, after, ..event(organization, None, None) };
+            let sees = |side: &Option<Side>| {
+                side.as_ref().is_some_and(|side| sight.sees(event.ownership(side)))
+            };
+            let kind = match (sees(&event.before), sees(&event.after)) {
+                (false, false) => None,
+                (false, true) => Some(Kind::Created),
+                (true, true) => Some(Kind::Updated),
+                (true, false) => Some(Kind::Deleted),
+            };
+            let told = event.seen_by(&sight, &Filter::default());
+            prop_assert_eq!(told.map(|change| change.kind), kind);
+        }
+    }
+}

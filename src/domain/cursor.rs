@@ -232,6 +232,35 @@ mod tests {
     }
 
     #[test]
+    fn lists_and_changes_have_their_own() {
+        let refusal = |parsed: Result<()>| {
+            let error = parsed.unwrap_err();
+            assert_eq!(error.code, Code::BadUserInput);
+            assert!(error.message.starts_with("after "), "{}", error.message);
+            error.message
+        };
+        let changes = |text: &str| refusal(parse_of_changes("after", text).map(drop));
+        let list = |text: String| {
+            refusal(Cursor::parse("after", text, &Digest::of(&()), OrderField::Name).map(drop))
+        };
+        let of_list = Cursor::new(position(1, "GitHub"), &Digest::of(&())).text;
+        assert!(changes(&of_list).contains("changesCursor"));
+        assert!(list(of_changes(7)).contains("cursor of changes"));
+        assert!(list(seal(9, &[])).contains("another version"));
+        assert!(changes(&seal(9, &[0; 8])).contains("another version"));
+        for broken in [
+            "",
+            "7",
+            &of_changes(7)[1..],
+            &of_changes(-1),
+            &seal(CHANGES, &[0; 7]),
+            &seal(CHANGES, &[0; 9]),
+        ] {
+            assert!(changes(broken).contains("whole and unchanged"), "{broken}");
+        }
+    }
+
+    #[test]
     fn the_longest_fits() {
         let text = Cursor::new(position(i32::MAX, &"각".repeat(100)), &Digest::of(&())).text;
         assert!(text.len() <= MAX_CHARS, "{}", text.len());
@@ -248,9 +277,15 @@ mod tests {
         }
 
         #[test]
+        fn states_come_back(state in 0..i64::MAX) {
+            prop_assert_eq!(parse_of_changes("after", &of_changes(state)).unwrap(), state);
+        }
+
+        #[test]
         fn never_panics(text: String, bytes: Vec<u8>) {
             let digest = Digest::of(&());
             for text in [text, URL_SAFE_NO_PAD.encode(bytes)] {
+                let _ = parse_of_changes("after", &text);
                 let _ = Cursor::parse("after", text, &digest, OrderField::Name);
             }
         }
