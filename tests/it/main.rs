@@ -17,6 +17,7 @@ mod create;
 mod doors;
 mod events;
 mod export;
+mod feed;
 mod filters;
 mod graphiql;
 mod harness;
