@@ -283,6 +283,53 @@ on_both! {
         try_door(&server, &query, |keys| json!({ "at": keys.cursor, "before": keys.cursor_before }), &[]).await;
     }
 
+    /// Between its creation and its end: those who never saw it are told what they are told of an id that never was.
+    async fn the_changes(server: Server) {
+        let query = "query($after: String, $id: [ID!]) {
+            own: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}) { ...All }
+            few: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}, first: 1) { ...All }
+            design: personalConnectorChanges(after: $after, filter: {category: DESIGN, type: CUSTOM}) { ...All }
+            asleep: personalConnectorChanges(after: $after, filter: {status: MAINTENANCE}) { ...All }
+            all: personalConnectorChanges(after: $after) { nodes { personalConnectorId } }
+        }
+        fragment All on PersonalConnectorChangeConnection {
+            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields revision actor occurredAt } }
+            pageInfo { hasNextPage startCursor endCursor }
+        }";
+        let old = furnish(&server).await;
+        for visibility in [ConnectorVisibility::Private, ConnectorVisibility::Organization] {
+            let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+            let after = text(&data["personalConnectors"]["changesCursor"]).to_owned();
+            let secret = hide(&server, &old, visibility).await;
+            let mut keys = Keys { id: secret.id.clone(), cursor: after, cursor_before: String::new(), own: String::new() };
+            let variables = |keys: &Keys| json!({ "after": keys.cursor, "id": keys.id });
+            for gone in [false, true] {
+                if gone {
+                    remove(&server, &secret).await;
+                }
+                secret.id.clone_into(&mut keys.id);
+                let told = answers(&server, &mut keys, query, variables).await;
+                NEVER.clone_into(&mut keys.id);
+                let never = answers(&server, &mut keys, query, variables).await;
+                for (index, (who, _)) in VIEWERS.iter().enumerate() {
+                    let answer = &told[index];
+                    // What it replaces is everyone's.
+                    assert!(answer.starts_with("200") && answer.contains("pcon_old"), "{who}: {answer}");
+                    if may_see(who, visibility) {
+                        assert_ne!(*answer, never[index], "{who} may see a {visibility:?} one");
+                    } else {
+                        assert_eq!(*answer, never[index], "{who} is told of a {visibility:?} one");
+                        assert!(!answer.contains("secret"), "{who}: {answer}");
+                        let data: Value = serde_json::from_str(&answer[4..]).unwrap();
+                        for alias in ["own", "few", "design", "asleep"] {
+                            assert_eq!(data["data"][alias]["edges"], json!([]), "{who}: {alias}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     async fn what_it_replaces(server: Server) {
         let query = format!("{{
             node(id: \"pcon_old\") {{ ...What }}

@@ -10,6 +10,7 @@ use std::{
 
 use entity::{ConnectorCategory, ConnectorStatus};
 use personal_connectors::domain::{
+    changes::SCAN,
     cursor::{Position, SortKey},
     listing::{Arguments, Direction, Filter, Listing, OrderField},
 };
@@ -53,6 +54,17 @@ const FILL: &str = "
         CASE WHEN type = 'custom' THEN 'user' || organization || '_' || (a / 10000 % 50) END,
         1700000000000000 + (n / 7) * 60000000, 1750000000000000 + (b / 4000 % 30000) * 60000000, 1, 'import'
     FROM named";
+
+/// A long log of others' PRIVATE connectors, each changed a thousand times, after what is there.
+const FILL_LOG: &str = "
+    INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, revision,
+        occurred_at, visibility_before, visibility_after, created_by_before, created_by_after, status_before, status_after)
+    WITH RECURSIVE number (n) AS (
+        SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 200000
+    )
+    SELECT state + n, 'updated', 'pcon_' || (n % 200), 'custom', 'elsewhere', '[\"name\"]', n / 200 + 2,
+        1700000000000000 + n, 'private', 'private', 'zoe', 'zoe', 'active', 'active'
+    FROM number CROSS JOIN catalog_state";
 
 /// Rows of 200,000 that a page of 20 may visit: a few for each that is in sight, since most are not.
 const ROWS_VISITED: u64 = 1000;
@@ -301,7 +313,65 @@ async fn check_walks(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Every page of a log in which nothing is in sight looks at as much as the first.
+async fn check_feed(server: &Server, explainer: &mut Explainer) {
+    let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
+    for (filter, index) in [
+        ("", "connector_event_pkey"),
+        (
+            "filter: {category: DESIGN, status: ACTIVE}",
+            "connector_event_pkey",
+        ),
+        (
+            "filter: {personalConnectorId: \"pcon_7\"}",
+            "connector_event_by_personal_connector_id",
+        ),
+    ] {
+        for token in &tokens(server)[..3] {
+            let (mut after, mut pages) = (Value::Null, 0);
+            loop {
+                server.forget_reads();
+                let query = format!(
+                    "query($after: String) {{ personalConnectorChanges(after: $after, {filter}) {{
+                        nodes {{ kind }} pageInfo {{ hasNextPage endCursor }} }} }}"
+                );
+                let data = server.data(token, &query, json!({ "after": after })).await;
+                let page = &data["personalConnectorChanges"];
+                assert!(pages == 0 || page["nodes"] == json!([]), "{page}");
+                assert_ne!(after, page["pageInfo"]["endCursor"]);
+                after = page["pageInfo"]["endCursor"].clone();
+                let sql = server.reads.lock().unwrap()[0].clone();
+                if pages % 10 == 1 {
+                    let plan = explainer.explain(&sql).await;
+                    let bounded = if plan.text.starts_with("SEARCH connector_event USING") {
+                        plan.visited <= look * each
+                    } else {
+                        plan.text.contains(&format!("Index Scan {index}"))
+                            && !plan.text.contains("Seq Scan")
+                            && plan.visited <= look
+                    };
+                    assert!(bounded, "{filter}\n{plan:?}");
+                }
+                pages += 1;
+                if page["pageInfo"]["hasNextPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(pages, 21, "{filter}");
+        }
+    }
+}
+
 on_both! {
+    async fn pages_of_a_long_log_look_at_a_part_of_it(server: Server) {
+        let mut explainer = Explainer::connect(&server).await;
+        explainer.execute(FILL_LOG).await;
+        explainer.execute("UPDATE catalog_state SET state = state + 200000").await;
+        check_feed(&server, &mut explainer).await;
+        explainer.execute("ANALYZE").await;
+        check_feed(&server, &mut explainer).await;
+    }
+
     async fn pages_of_200_000_rows_walk_an_index(server: Server) {
         let mut explainer = Explainer::connect(&server).await;
         explainer.execute(FILL).await;

@@ -68,6 +68,26 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
         1,
     ),
+    // The state that a cursor stands for is not counted.
+    ("{ personalConnectors { nodes { id } changesCursor } }", 1),
+    (
+        "{ personalConnectorChanges { edges { cursor node { kind actor } } pageInfo { endCursor } } }",
+        1,
+    ),
+    (
+        "{ personalConnectorChanges { edges { node { personalConnector { id } } } nodes { \
+         personalConnector { name } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectorChanges { nodes { personalConnector { replacedBy { id } } } } }",
+        3,
+    ),
+    // For no changes no connectors are asked.
+    (
+        "{ personalConnectorChanges(first: 0) { nodes { personalConnector { id } } } }",
+        1,
+    ),
     ("{ node(id: \"pcon_a1\") { id } }", 1),
     ("{ node(id: \"not an id\") { id } }", 0),
     (
