@@ -31,5 +31,7 @@ export default defineConfig({
     // `edges`, and Relay's own plural root field `nodes(ids:)` are none. It wants every edge's node to have an id too, which
     // Relay does not, and a change has none.
     '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
+    // Changes are followed forwards alone, as Relay lets a list be.
+    '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
   },
 });
