@@ -100,7 +100,8 @@ on_both! {
             let token = if who.is_empty() { String::new() } else { server.token(who, scopes) };
             let page = server.changes(&token, json!({ "after": after })).await;
             assert_eq!(page["pageInfo"]["hasNextPage"], false);
-            told += &format!("{who}\n{}\n", lines(&page, &[("Wiki", &wiki), ("Open", &open)]));
+            let lines = lines(&page, &[("Wiki", &wiki), ("Open", &open)]);
+            told.extend([who, "\n", &lines, "\n"]);
         }
         insta::assert_snapshot!("told", told);
     }
