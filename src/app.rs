@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
@@ -15,10 +16,11 @@ use crate::{
         auth::{Authenticator, TokenRules},
         documents::Documents,
         limits::Limits,
+        live::Live,
         rate::RateLimit,
     },
     interchange,
-    store::{Database, Retention, Settings, State},
+    store::{Database, Retention, Settings, State, Tail},
 };
 
 /// What serves, and what that needs as long as it does.
@@ -35,6 +37,8 @@ pub struct Routers {
     pub main: Router,
     /// The metrics, where they have a listener of their own.
     pub metrics: Option<Router>,
+    /// To be cancelled when the process is to stop: what would stay open for ever ends.
+    pub stopping: CancellationToken,
 }
 
 impl App {
@@ -77,6 +81,8 @@ pub async fn routers(
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
     interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
     let state = State::poll(database.clone(), config.state_poll);
+    let tail = Tail::start(database.clone(), &state);
+    let stopping = CancellationToken::new();
     let limits = Limits {
         max_tokens: config.limits.max_tokens,
         max_depth: config.limits.max_depth,
@@ -100,7 +106,13 @@ pub async fn routers(
             config.limits.trusted_proxy.clone(),
             clock.clone(),
         ),
+        live: Live::new(
+            stopping.clone(),
+            config.limits.max_sockets as usize,
+            config.limits.max_socket_operations as usize,
+        ),
         state: Arc::new(state),
+        tail: Arc::new(tail),
         state_poll: config.state_poll,
         clock,
         documents: Documents::new(config.limits.document_cache_mb << 20, limits),
@@ -112,11 +124,13 @@ pub async fn routers(
         Some(_) => Routers {
             main,
             metrics: Some(metrics),
+            stopping,
         },
         None => Routers {
             // What is no route is answered by the service's layers.
             main: metrics.merge(main),
             metrics: None,
+            stopping,
         },
     })
 }

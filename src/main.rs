@@ -75,7 +75,12 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         }
         _ => None,
     };
-    let stop = told_to_stop()?;
+    let stopping = app.routers.stopping.clone();
+    let told = told_to_stop()?;
+    let stop = async move {
+        told.await;
+        stopping.cancel();
+    };
     let main = app.routers.main.clone();
     serve(listener, main, stop, config.shutdown_timeout).await;
     if let Some(metrics) = metrics {

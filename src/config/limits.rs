@@ -114,6 +114,26 @@ pub struct Limits {
     )]
     pub max_directives: u64,
 
+    /// WebSockets and event streams that one caller may have open; 0 is no limit
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_SOCKETS",
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32)
+    )]
+    pub max_sockets: u32,
+
+    /// Operations at once on one WebSocket
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_SOCKET_OPERATIONS",
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_socket_operations: u32,
+
     /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
     #[arg(
         long,

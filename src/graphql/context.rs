@@ -1,8 +1,15 @@
 //! What resolvers are given with each request.
 
-use async_graphql::Context;
+use std::sync::Arc;
 
-use crate::{commands, domain::viewer::Viewer, store::Catalog};
+use async_graphql::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands,
+    domain::viewer::Viewer,
+    store::{Catalog, Tail},
+};
 
 /// Who asks, the catalogue as they see it, and what commands work with.
 #[derive(Debug)]
@@ -10,6 +17,9 @@ pub struct Request {
     pub viewer: Viewer,
     pub catalog: Catalog,
     pub commands: commands::Context,
+    pub tail: Arc<Tail>,
+    /// Ends a subscription between two of its events.
+    pub unsubscribed: CancellationToken,
 }
 
 impl Request {

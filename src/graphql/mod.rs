@@ -9,6 +9,7 @@ mod context;
 mod mutation;
 mod query;
 mod schema;
+mod subscription;
 mod types;
 
 pub use complete::complete;

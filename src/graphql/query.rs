@@ -128,8 +128,9 @@ impl Query {
         ))
     }
 
-    /// What happened to the connectors that you see, or saw: from the oldest change that is kept, or from a cursor on. Changes of
-    /// your own token are none. A cursor older than what is kept is an error with the code `CURSOR_EXPIRED`: start over.
+    /// What happened to the connectors that you see, or saw: from the oldest change that is kept, or from a cursor on. That your
+    /// own token comes to see more or less is no change. A cursor older than what is kept is an error with the code
+    /// `CURSOR_EXPIRED`: start over.
     async fn personal_connector_changes(
         &self,
         context: &Context<'_>,

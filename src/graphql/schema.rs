@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    EmptySubscription, SDLExportOptions, SchemaBuilder, ServerError, ValidationResult, async_trait,
+    SDLExportOptions, SchemaBuilder, ServerError, ValidationResult, async_trait,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
 };
 
-use super::{mutation::Mutation, query::Query};
+use super::{mutation::Mutation, query::Query, subscription::Subscription};
 
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Without introspection neither answers nor errors tell of what was not asked for by its name.
 pub fn schema(introspection: bool) -> Schema {
@@ -22,8 +22,8 @@ pub fn validator(introspection: bool) -> Schema {
     build(introspection).extension(NoFurther).finish()
 }
 
-fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    let schema = Schema::build(Query, Mutation, EmptySubscription);
+fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
+    let schema = Schema::build(Query, Mutation, Subscription);
     if introspection {
         schema
     } else {

@@ -13,6 +13,7 @@ use axum::{
     Extension,
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
+    http::StatusCode,
     middleware::Next,
     response::Response,
 };
@@ -55,6 +56,12 @@ pub(super) fn error(code: Code) {
     });
 }
 
+/// Has a task of its own tell the account of the request that it works for.
+pub(super) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let told = TOLD.try_with(Arc::clone).unwrap_or_default();
+    TOLD.scope(told, work)
+}
+
 fn tell(what: impl FnOnce(&mut Told)) {
     let _ = TOLD.try_with(|told| what(&mut told.lock().unwrap_or_else(PoisonError::into_inner)));
 }
@@ -81,7 +88,7 @@ pub(super) async fn keep(
 }
 
 /// One request's, closed when it is dropped.
-struct Account {
+pub(super) struct Account {
     metrics: Arc<Metrics>,
     id: String,
     began: Instant,
@@ -89,6 +96,26 @@ struct Account {
     status: u16,
     bytes: u64,
     whole: bool,
+}
+
+impl Account {
+    /// Of an operation over a socket that this request opened.
+    pub(super) fn of_operation(metrics: Arc<Metrics>, id: String) -> Self {
+        Self {
+            metrics,
+            id,
+            began: Instant::now(),
+            told: Arc::default(),
+            status: StatusCode::OK.as_u16(),
+            bytes: 0,
+            whole: true,
+        }
+    }
+
+    /// What begins in it tells it.
+    pub(super) fn scope<T>(&self, begin: impl FnOnce() -> T) -> T {
+        TOLD.sync_scope(self.told.clone(), begin)
+    }
 }
 
 impl Drop for Account {

@@ -24,22 +24,31 @@ use crate::error::{Code, Error};
 use super::{
     Cost, Routes, account,
     auth::{self, Verified},
+    event_stream,
     gate::{self, Caller, Refused},
-    negotiation::{MediaType, media_type},
+    live::Full,
+    metrics::Metrics,
+    negotiation::{Accepted, MediaType, accepted},
     parameters,
     rate::TooMany,
     request_id::RequestId,
+    socket,
 };
 
 pub(super) async fn graphql(
     State(routes): State<Arc<Routes>>,
     Extension(request_id): Extension<RequestId>,
+    Extension(metrics): Extension<Arc<Metrics>>,
     Extension(verified): Extension<Result<Verified, auth::Refusal>>,
     request: Request,
 ) -> Response {
     let deadline = Instant::now() + routes.request_timeout;
-    let (parts, mut body) = request.into_parts();
-    let accepted = media_type(&parts.headers);
+    let (mut parts, mut body) = request.into_parts();
+    if socket::is_upgrade(&parts.headers) {
+        let upgrade = socket::upgrade(&routes, metrics, request_id, &mut parts).await;
+        return upgrade.unwrap_or_else(IntoResponse::into_response);
+    }
+    let accepted = accepted(&parts.headers);
     let call = Call {
         routes: &routes,
         parts: &parts,
@@ -48,15 +57,24 @@ pub(super) async fn graphql(
         deadline,
     };
     let answer = unless_panicked(call.answer(accepted, &mut body), &request_id);
-    let mut response = match answer.await {
-        Ok(executed) => GraphQLResponse::from(executed).into_response(),
-        Err(rejection) => rejection.into_response(),
+    let (mut response, content_type) = match answer.await {
+        Ok(Answer::One(executed, media_type)) => {
+            let response = GraphQLResponse::from(*executed).into_response();
+            (response, Some(media_type.content_type()))
+        }
+        // It says itself what it is.
+        Ok(Answer::Events(response)) => (response, None),
+        Err(rejection) => {
+            let media_type = accepted.answer.unwrap_or(MediaType::Json);
+            (rejection.into_response(), Some(media_type.content_type()))
+        }
     };
     let until = deadline.min(Instant::now() + DRAINED_TIME);
     let _ = timeout_at(until, drain(body)).await;
     let headers = response.headers_mut();
-    let media_type = accepted.unwrap_or(MediaType::Json);
-    headers.insert(header::CONTENT_TYPE, media_type.content_type());
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     // What there is to see depends on who asks, and changes.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -64,13 +82,12 @@ pub(super) async fn graphql(
 }
 
 /// The answer to a caller who asks too often, whatever they ask.
-pub(super) fn too_many_requests(TooMany { retry_after }: TooMany, headers: &HeaderMap) -> Response {
-    let message = format!("too many requests: wait {retry_after} s");
+pub(super) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Response {
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut response = Rejection::new(status, Code::RateLimited, &message)
-        .with(header::RETRY_AFTER, retry_after.into())
+    let mut response = Rejection::new(status, Code::RateLimited, &too_many.to_string())
+        .with(header::RETRY_AFTER, too_many.retry_after.into())
         .into_response();
-    let media_type = media_type(headers).unwrap_or(MediaType::Json);
+    let media_type = accepted(headers).answer.unwrap_or(MediaType::Json);
     let content_type = media_type.content_type();
     response
         .headers_mut()
@@ -115,14 +132,14 @@ async fn drain(mut body: Body) {
 }
 
 /// An answer without `data`.
-struct Rejection {
+pub(super) struct Rejection {
     status: StatusCode,
     header: Option<(HeaderName, HeaderValue)>,
     text: String,
 }
 
 impl Rejection {
-    fn new(status: StatusCode, code: Code, message: &str) -> Self {
+    pub(super) fn new(status: StatusCode, code: Code, message: &str) -> Self {
         account::error(code);
         let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
         Self::of(status, &[error], None)
@@ -160,9 +177,25 @@ impl IntoResponse for Rejection {
     }
 }
 
+impl From<Full> for Rejection {
+    fn from(full: Full) -> Self {
+        let status = match full {
+            Full::Caller => StatusCode::TOO_MANY_REQUESTS,
+            Full::Process => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, Code::LimitExceeded, full.message())
+    }
+}
+
+/// What a request is answered with.
+enum Answer {
+    One(Box<async_graphql::Response>, MediaType),
+    Events(Response),
+}
+
 /// A request on its way.
 struct Call<'a> {
-    routes: &'a Routes,
+    routes: &'a Arc<Routes>,
     parts: &'a Parts,
     request_id: RequestId,
     verified: Result<Verified, auth::Refusal>,
@@ -170,21 +203,17 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn answer(
-        self,
-        accepted: Option<MediaType>,
-        body: &mut Body,
-    ) -> Result<async_graphql::Response, Rejection> {
+    async fn answer(self, accepted: Accepted, body: &mut Body) -> Result<Answer, Rejection> {
         let is_get = match self.parts.method {
             Method::GET => true,
             Method::POST => false,
             _ => return Err(not_allowed("use GET or POST", "GET, POST")),
         };
-        let media_type = accepted.ok_or_else(|| {
-            let message =
-                "answers are application/graphql-response+json or application/json, in UTF-8";
-            Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
-        })?;
+        if accepted.answer.is_none() && !accepted.events {
+            return Err(not_acceptable(
+                "answers are application/graphql-response+json, application/json or text/event-stream, in UTF-8",
+            ));
+        }
         if !is_get && !is_json(&self.parts.headers) {
             let message = "the Content-Type must be application/json";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -200,20 +229,41 @@ impl Call<'_> {
         let parameters = parameters
             .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message))?;
         let documents = &self.routes.documents;
+        let prepared = gate::prepare(documents, parameters);
+        let kind = prepared.as_ref().map(|prepared| prepared.operation_type);
+        // A link that somebody follows changes nothing.
+        if is_get && matches!(kind, Ok(OperationType::Mutation)) {
+            return Err(not_allowed("use POST for a mutation", "POST"));
+        }
+        let caller = Caller {
+            viewer: verified.viewer.clone(),
+            request_id: self.request_id.clone(),
+        };
+        let is_subscription = matches!(kind, Ok(OperationType::Subscription));
+        let media_type = match accepted.answer {
+            Some(media_type) if !is_subscription => media_type,
+            _ if accepted.events => {
+                let (parts, routes) = (self.parts, self.routes);
+                let peer = super::peer(&parts.extensions);
+                let place = routes.rate.caller(&verified, peer, &parts.headers);
+                let place = routes.live.take(place)?;
+                let expiry = verified.expiry(&routes.clock);
+                return Ok(Answer::Events(event_stream::answer(
+                    routes, caller, prepared, place, expiry,
+                )));
+            }
+            _ => {
+                return Err(not_acceptable(
+                    "a subscription is answered as text/event-stream, or over a WebSocket",
+                ));
+            }
+        };
         let report = |cost: Cost| reports_cost.then(|| cost.report(documents.limits()));
         let refused = |refused: Refused| {
             let status = status(refused.code, media_type);
             Rejection::of(status, &refused.errors, refused.cost.and_then(report))
         };
-        let prepared = gate::prepare(documents, parameters).map_err(refused)?;
-        // A link that somebody follows changes nothing.
-        if is_get && prepared.operation_type == OperationType::Mutation {
-            return Err(not_allowed("use POST for a mutation", "POST"));
-        }
-        let caller = Caller {
-            viewer: verified.viewer,
-            request_id: self.request_id.clone(),
-        };
+        let prepared = prepared.map_err(refused)?;
         let cost = prepared.cost;
         let executed = gate::execute(self.routes, caller, prepared, self.deadline).await;
         let mut response = executed.map_err(refused)?;
@@ -221,7 +271,7 @@ impl Call<'_> {
             let cost = cost.unwrap_or_default();
             response.extensions.insert("cost".to_owned(), cost);
         }
-        Ok(response)
+        Ok(Answer::One(Box::new(response), media_type))
     }
 
     /// Whether `GraphQL-Cost: report` asks what the operation costs.
@@ -274,6 +324,10 @@ fn status(code: Code, media_type: MediaType) -> StatusCode {
         (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
     }
+}
+
+fn not_acceptable(message: &str) -> Rejection {
+    Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
 }
 
 fn not_allowed(message: &str, allow: &'static str) -> Rejection {

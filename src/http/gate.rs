@@ -12,8 +12,10 @@ use async_graphql::{
         ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
     },
 };
+use futures_util::{Stream, StreamExt};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::viewer::Viewer,
@@ -43,7 +45,23 @@ pub(super) struct Prepared {
     pub(super) operation_type: OperationType,
 }
 
+impl Prepared {
+    /// The document to execute.
+    fn executed(&self) -> &ExecutableDocument {
+        self.mended.as_ref().unwrap_or(&self.document.parsed)
+    }
+
+    fn request(&self, document: &ExecutableDocument) -> async_graphql::Request {
+        let mut request =
+            async_graphql::Request::new(String::new()).variables(self.variables.clone());
+        request.operation_name.clone_from(&self.operation_name);
+        request.set_parsed_query(document.clone());
+        request
+    }
+}
+
 /// Who wants an operation executed, in which request.
+#[derive(Clone)]
 pub(super) struct Caller {
     pub(super) viewer: Viewer,
     pub(super) request_id: RequestId,
@@ -121,7 +139,7 @@ pub fn measure(document: &str, limits: Limits) -> Result<Cost, Code> {
     within.map_err(|error| error.code)
 }
 
-/// Executes an operation, unless it is no valid one. Answers by the deadline.
+/// Executes a query or mutation, unless it is no valid one. Answers by the deadline.
 pub(super) async fn execute(
     routes: &Routes,
     caller: Caller,
@@ -129,40 +147,16 @@ pub(super) async fn execute(
     deadline: Instant,
 ) -> Result<Response, Refused> {
     let cost = prepared.cost;
-    let request = |document: &ExecutableDocument| {
-        let mut request =
-            async_graphql::Request::new(String::new()).variables(prepared.variables.clone());
-        request.operation_name.clone_from(&prepared.operation_name);
-        request.set_parsed_query(document.clone());
-        request
-    };
-    let sent = &prepared.document.parsed;
-    let document = prepared.mended.as_ref().unwrap_or(sent);
     if prepared.mended.is_some() {
-        let request = request(sent);
-        let mut validated = routes.validator.execute(request).await;
-        if !validated.errors.is_empty() {
-            for error in &mut validated.errors {
-                fill_code(error, &caller.request_id);
-            }
-            return Err(invalid(&validated, cost));
-        }
+        validate(routes, &caller, &prepared).await?;
     }
-    let database = routes.commands.database.clone();
+    let document = prepared.executed();
     let one_read = reads_once(document);
-    let sight = caller.viewer.sight();
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
-    let writes = prepared.operation_type == OperationType::Mutation;
-    let catalog = if one_read || writes {
-        Catalog::new(database, sight)
-    } else {
-        Catalog::snapshot(database, sight)
-    };
-    let request = request(document).data(Request {
-        viewer: caller.viewer,
-        catalog,
-        commands: routes.commands.clone(),
-    });
+    let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
+    let request = prepared
+        .request(document)
+        .data(data(routes, &caller, in_snapshot));
     let schema = routes.schema.clone();
     let answer = while_wanted(async move { schema.execute(request).await });
     let answer = timeout_at(deadline, answer).await;
@@ -186,6 +180,66 @@ pub(super) async fn execute(
         Ok(response)
     } else {
         Err(invalid(&response, cost))
+    }
+}
+
+/// Executes a subscription, unless it is no valid one: an answer for each event until it is `unsubscribed`, or one of errors
+/// where it cannot begin or go on.
+pub(super) async fn subscribe(
+    routes: &Routes,
+    caller: Caller,
+    mut prepared: Prepared,
+    unsubscribed: CancellationToken,
+) -> Result<impl Stream<Item = Response> + use<>, Refused> {
+    validate(routes, &caller, &prepared).await?;
+    let mut document = prepared.executed().clone();
+    mend::one_root_field(&mut document, prepared.operation_name.as_deref())
+        .map_err(|error| Refused::new(error, Code::GraphqlValidationFailed))?;
+    let request = prepared.request(&document).data(Request {
+        unsubscribed,
+        ..data(routes, &caller, false)
+    });
+    let answers = routes.schema.execute_stream(request);
+    let name = prepared.operation_name.take();
+    Ok(answers.map(move |mut response| {
+        if let Some(operation) = chosen(&document, name.as_deref()).next() {
+            graphql::complete(&mut response, &document, operation);
+        }
+        for error in &mut response.errors {
+            fill_code(error, &caller.request_id);
+        }
+        response
+    }))
+}
+
+/// Refuses a document that does not fit the schema as it was sent.
+async fn validate(routes: &Routes, caller: &Caller, prepared: &Prepared) -> Result<(), Refused> {
+    let request = prepared.request(&prepared.document.parsed);
+    let mut validated = routes.validator.execute(request).await;
+    for error in &mut validated.errors {
+        fill_code(error, &caller.request_id);
+    }
+    if validated.errors.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid(&validated, prepared.cost))
+    }
+}
+
+/// What resolvers are given.
+fn data(routes: &Routes, caller: &Caller, in_snapshot: bool) -> Request {
+    let database = routes.commands.database.clone();
+    let sight = caller.viewer.sight();
+    Request {
+        viewer: caller.viewer.clone(),
+        catalog: if in_snapshot {
+            Catalog::snapshot(database, sight)
+        } else {
+            Catalog::new(database, sight)
+        },
+        commands: routes.commands.clone(),
+        tail: routes.tail.clone(),
+        unsubscribed: CancellationToken::new(),
     }
 }
 

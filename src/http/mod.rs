@@ -7,28 +7,33 @@ pub mod auth;
 pub mod cors;
 pub mod documents;
 mod endpoint;
+mod event_stream;
 mod gate;
 mod graphiql;
 mod health;
 pub mod limits;
+pub mod live;
 mod mend;
 pub mod metrics;
 mod negotiation;
+mod operation;
 mod parameters;
 pub mod rate;
 mod request_id;
 mod scan;
 pub mod serve;
+mod socket;
 mod walk;
 
 pub use gate::measure;
 pub use walk::Cost;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
+    http::Extensions,
     middleware::{Next, from_fn_with_state},
     response::Response,
     routing::{any, get},
@@ -40,8 +45,8 @@ use tower_http::compression::{
 use crate::{clock::Clock, commands, graphql::Schema, store};
 
 use self::{
-    auth::Authenticator, documents::Documents, health::Vitals, metrics::Metrics, rate::RateLimit,
-    serve::Peer,
+    auth::Authenticator, documents::Documents, health::Vitals, live::Live, metrics::Metrics,
+    rate::RateLimit, serve::Peer,
 };
 
 /// What the routes work with.
@@ -57,7 +62,9 @@ pub struct Routes {
     pub request_timeout: Duration,
     pub cors_origins: Vec<cors::Origin>,
     pub rate: RateLimit,
+    pub live: Live,
     pub state: Arc<store::State>,
+    pub tail: Arc<store::Tail>,
     /// How often the state is asked for.
     pub state_poll: Duration,
 }
@@ -88,7 +95,9 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     if let Some(cors) = cors {
         graphql = graphql.layer(cors);
     }
-    let graphql = graphql.layer(from_fn_with_state(metrics, account::keep));
+    let graphql = graphql
+        .layer(Extension(metrics.clone()))
+        .layer(from_fn_with_state(metrics, account::keep));
     let health = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -105,9 +114,14 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     (main, metrics)
 }
 
+/// The address at the other end of a request's connection.
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get().map(|Peer(address)| address.ip())
+}
+
 /// The layer that finds out who asks, and turns away who asks too often.
 async fn admit(State(routes): State<Arc<Routes>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get().map(|Peer(address)| address.ip());
+    let peer = peer(request.extensions());
     let headers = request.headers();
     let admitted = routes
         .rate

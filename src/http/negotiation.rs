@@ -1,4 +1,5 @@
-//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows.
+//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and
+//! server-sent events.
 //!
 //! Invariant: an answer is only ever of a type that its client accepts, and in UTF-8; `application/json` where the client
 //! leaves it open.
@@ -28,8 +29,16 @@ impl MediaType {
     }
 }
 
-/// The type that the client likes best; none when it takes neither.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+/// What a client takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// The type of one answer that it likes best; none when it takes neither.
+    pub(super) answer: Option<MediaType>,
+    /// Whether it takes a stream of events, by name: whoever takes anything hardly means it.
+    pub(super) events: bool,
+}
+
+pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
     let mut ranges = Vec::new();
     let mut is_open = true;
     for value in headers.get_all(ACCEPT) {
@@ -38,11 +47,15 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
         ranges.extend(split(text, ',').filter_map(Range::parse));
     }
     if is_open {
-        return Some(MediaType::Json);
+        return Accepted {
+            answer: Some(MediaType::Json),
+            events: false,
+        };
     }
+    let events = |range: &Range| range.weight > 0 && range.range.essence_str() == EVENT_STREAM;
     let json = quality(&ranges, MediaType::Json);
     let graphql = quality(&ranges, MediaType::GraphqlResponse);
-    match (json, graphql) {
+    let answer = match (json, graphql) {
         (None, None) => None,
         // What is named goes before what a wildcard lets through. Of two named alike, the one that tells more goes first.
         (json, graphql) if graphql > json => Some(MediaType::GraphqlResponse),
@@ -50,8 +63,14 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
             Some(MediaType::GraphqlResponse)
         }
         _ => Some(MediaType::Json),
+    };
+    Accepted {
+        answer,
+        events: ranges.iter().any(events),
     }
 }
+
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// How exactly a range says what it means; the more exact one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,9 +258,27 @@ mod tests {
             let headers = accept
                 .iter()
                 .map(|text| (ACCEPT, HeaderValue::from_static(text)));
-            assert_eq!(media_type(&headers.collect()), expected, "{accept:?}");
+            assert_eq!(accepted(&headers.collect()).answer, expected, "{accept:?}");
         }
         let opaque = HeaderValue::from_bytes(b"application/json, \xff").unwrap();
-        assert_eq!(media_type(&HeaderMap::from_iter([(ACCEPT, opaque)])), None);
+        assert_eq!(
+            accepted(&HeaderMap::from_iter([(ACCEPT, opaque)])).answer,
+            None
+        );
+    }
+
+    #[test]
+    fn events_are_taken_by_name() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("application/json, TEXT/Event-Stream;q=0.1", true),
+            ("text/event-stream;q=0, */*", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(accepted(&headers).events, expected, "{accept}");
+        }
     }
 }

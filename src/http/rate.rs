@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
 };
@@ -12,7 +13,7 @@ use axum::http::HeaderMap;
 use entity::Timestamp;
 use ipnet::IpNet;
 
-use crate::{clock::Clock, domain::viewer::Viewer};
+use crate::clock::Clock;
 
 use super::auth::{Authenticator, Refusal, Verified};
 
@@ -44,6 +45,12 @@ impl Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany {
     pub(super) retry_after: i64,
+}
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many requests: wait {} s", self.retry_after)
+    }
 }
 
 #[derive(Debug)]
@@ -83,15 +90,11 @@ impl RateLimit {
         peer: Option<IpAddr>,
         headers: &HeaderMap,
     ) -> Result<Result<Verified, Refusal>, TooMany> {
-        let user = |verified: &Verified| match &verified.viewer {
-            Viewer::User(user) => Some(Caller::User(user.organization.clone(), user.id.clone())),
-            Viewer::Anonymous => None,
-        };
         if let Some(verified) = authenticator.known(headers) {
             user(&verified).map_or(Ok(()), |user| self.charge(&user))?;
             return Ok(Ok(verified));
         }
-        let address = peer.map(|peer| Caller::at(client(peer, headers, &self.trusted)));
+        let address = self.address(peer, headers);
         if let Some(address) = &address {
             self.charge(address)?;
         }
@@ -103,6 +106,20 @@ impl RateLimit {
             self.charge(&user)?;
         }
         Ok(verified)
+    }
+
+    /// Whose request it is: the user's, or else the address's.
+    pub(super) fn caller(
+        &self,
+        verified: &Verified,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Caller> {
+        user(verified).or_else(|| self.address(peer, headers))
+    }
+
+    pub(super) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
+        peer.map(|peer| Caller::at(client(peer, headers, &self.trusted)))
     }
 
     pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
@@ -122,6 +139,11 @@ impl RateLimit {
     fn lock(&self) -> std::sync::MutexGuard<'_, Buckets> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn user(verified: &Verified) -> Option<Caller> {
+    let user = verified.viewer.user()?;
+    Some(Caller::User(user.organization.clone(), user.id.clone()))
 }
 
 impl Buckets {

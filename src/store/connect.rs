@@ -6,6 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result};
 
@@ -59,6 +61,8 @@ pub struct Database {
     /// What PostgreSQL is told at the beginning of a transaction. A pooler may give each another session, so that what a
     /// session was told does not count there.
     limits: Limits,
+    /// Told of each change that this process commits.
+    pub(super) changed: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +145,7 @@ impl Database {
             .await?;
         Ok(Self {
             limits: Limits::new(settings),
+            changed: Arc::default(),
             reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
             writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         })
@@ -164,6 +169,7 @@ impl Database {
         let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         Ok(Self {
             limits,
+            changed: Arc::default(),
             reader: pool.clone(),
             writer: pool,
         })

@@ -12,6 +12,7 @@ mod filter;
 mod retention;
 mod search;
 mod state;
+mod tail;
 mod wanted;
 mod write;
 
@@ -20,7 +21,8 @@ pub use connect::{Database, Settings};
 pub use errors::taken;
 pub use retention::Retention;
 pub use state::{Pool, State};
-pub use wanted::while_wanted;
+pub use tail::{Follower, Tail};
+pub use wanted::{Wanted, while_wanted, work_while_kept};
 pub use write::{Actor, Tx, UpdatedAt};
 
 use entity::personal_connector::Model;

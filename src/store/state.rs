@@ -10,7 +10,7 @@ use std::{
 use entity::catalog_state;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Statement};
-use tokio::{task::AbortHandle, time};
+use tokio::{sync::watch, task::AbortHandle, time};
 
 use crate::error::Result;
 
@@ -19,28 +19,38 @@ use super::{connect::Database, errors::failed, wanted::while_wanted};
 /// Asks the database for the number again and again, as long as it is kept.
 #[derive(Debug)]
 pub struct State {
-    last: Arc<RwLock<Option<(i64, Instant)>>>,
+    number: watch::Receiver<Option<i64>>,
+    last: Arc<RwLock<Option<Instant>>>,
     polling: AbortHandle,
 }
 
 impl State {
+    /// Every so often, and at once after each change of this process.
     pub fn poll(database: Database, every: Duration) -> Self {
         let last = Arc::default();
-        let polling = tokio::spawn(poll(database, every, Arc::clone(&last))).abort_handle();
-        Self { last, polling }
+        let (sender, number) = watch::channel(None);
+        let poll = poll(database, every, Arc::clone(&last), sender);
+        let polling = tokio::spawn(poll).abort_handle();
+        Self {
+            number,
+            last,
+            polling,
+        }
     }
 
     pub fn number(&self) -> Option<i64> {
-        self.read().map(|(number, _)| number)
+        *self.number.borrow()
     }
 
     /// How long ago the number was read.
     pub fn age(&self) -> Option<Duration> {
-        self.read().map(|(_, at)| at.elapsed())
+        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
+        last.map(|at| at.elapsed())
     }
 
-    fn read(&self) -> Option<(i64, Instant)> {
-        *self.last.read().unwrap_or_else(PoisonError::into_inner)
+    /// The number whenever it was read.
+    pub fn watch(&self) -> watch::Receiver<Option<i64>> {
+        self.number.clone()
     }
 }
 
@@ -50,17 +60,27 @@ impl Drop for State {
     }
 }
 
-async fn poll(database: Database, every: Duration, last: Arc<RwLock<Option<(i64, Instant)>>>) {
+async fn poll(
+    database: Database,
+    every: Duration,
+    last: Arc<RwLock<Option<Instant>>>,
+    number: watch::Sender<Option<i64>>,
+) {
+    let changed = Arc::clone(&database.changed);
     let mut failing = false;
     let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = changed.notified() => {}
+        }
         let asked = Instant::now();
         let database = database.clone();
         match while_wanted(async move { database.state().await }).await {
-            Ok(number) => {
-                *last.write().unwrap_or_else(PoisonError::into_inner) = Some((number, asked));
+            Ok(state) => {
+                *last.write().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+                number.send_replace(Some(state));
                 if std::mem::take(&mut failing) {
                     tracing::info!("the database answers again");
                 }

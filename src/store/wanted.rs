@@ -35,6 +35,18 @@ where
     }
 }
 
+/// Reads in a task of its own as long as what this gives is kept.
+pub fn work_while_kept(work: impl Future<Output = ()> + Send + 'static) -> Wanted {
+    let wanted = Arc::new(());
+    let working = WANTED.scope(Arc::downgrade(&wanted), work);
+    tokio::spawn(working.in_current_span());
+    Wanted(wanted)
+}
+
+/// That somebody waits. Dropped, the statement under way ends with an error, and so do all that follow.
+#[derive(Debug)]
+pub struct Wanted(#[expect(dead_code, reason = "that it is there says all")] Arc<()>);
+
 /// An error for nobody, where nobody waits.
 pub(super) fn check() -> Result<()> {
     match WANTED.try_with(Weak::strong_count) {

@@ -4,6 +4,8 @@
 //! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
 //! commits' order, without gaps, on both databases.
 
+use std::sync::Arc;
+
 use entity::{
     EventKind, Timestamp, catalog_state, connector_event, idempotency_key,
     personal_connector::{self, Column, Model},
@@ -12,6 +14,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
+use tokio::sync::Notify;
 
 use crate::{
     domain::{
@@ -57,6 +60,8 @@ pub struct Tx {
     events: Vec<connector_event::ActiveModel>,
     /// Nothing is written: what would be is only told.
     rehearsal: bool,
+    /// Told when it is committed.
+    changed: Arc<Notify>,
 }
 
 impl Tx {
@@ -80,6 +85,7 @@ impl Tx {
             state,
             events: Vec::new(),
             rehearsal: false,
+            changed: Arc::clone(&database.changed),
         })
     }
 
@@ -93,6 +99,7 @@ impl Tx {
             state: 0,
             events: Vec::new(),
             rehearsal: true,
+            changed: Arc::clone(&database.changed),
         })
     }
 
@@ -314,6 +321,7 @@ impl Tx {
             self.tx.commit().await
         };
         commit.await.map_err(failed)?;
+        self.changed.notify_one();
         Ok(self.state)
     }
 

@@ -193,6 +193,11 @@ impl Server {
 
     /// A token of a user `USER`, or `USER@ORGANIZATION`, with scopes.
     pub fn token(&self, who: &str, scopes: &[&str]) -> String {
+        self.short_token(who, scopes, Duration::from_hours(1))
+    }
+
+    /// One that is good for a while.
+    pub fn short_token(&self, who: &str, scopes: &[&str], lifetime: Duration) -> String {
         let (id, organization) = match who.split_once('@') {
             Some((id, organization)) => (id, Some(organization.to_owned())),
             None => (who, None),
@@ -206,7 +211,7 @@ impl Server {
         let KeySource::Secret(secret) = &rules.keys else {
             panic!("no secret to sign with")
         };
-        mint(secret, &rules, &user, Duration::from_hours(1), &self.clock).unwrap()
+        mint(secret, &rules, &user, lifetime, &self.clock).unwrap()
     }
 
     /// The whole answer to an operation; an empty token is none.

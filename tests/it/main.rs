@@ -29,6 +29,7 @@ mod jwks;
 mod leaks;
 mod limits;
 mod listing;
+mod live;
 mod model;
 mod negotiation;
 mod operations;

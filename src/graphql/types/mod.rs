@@ -9,7 +9,9 @@ mod payloads;
 mod scalars;
 mod viewer;
 
-pub(super) use changes::{PersonalConnectorChangeConnection, PersonalConnectorChangeFilter};
+pub(super) use changes::{
+    PersonalConnectorChange, PersonalConnectorChangeConnection, PersonalConnectorChangeFilter,
+};
 pub(super) use connection::PersonalConnectorConnection;
 pub(super) use connector::{Node, PersonalConnector};
 pub(super) use inputs::{

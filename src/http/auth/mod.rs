@@ -9,10 +9,11 @@ mod remembered;
 mod tests;
 mod token;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use entity::Timestamp;
+use tokio::time::sleep;
 
 use crate::{
     clock::Clock,
@@ -187,6 +188,21 @@ impl Authenticator {
             viewer,
             expires_at: Some(expires_at),
         })
+    }
+}
+
+impl Verified {
+    /// Is over when the token expires; where there is none, never.
+    pub fn expiry(&self, clock: &Clock) -> impl Future<Output = ()> + use<> {
+        let micros = self
+            .expires_at
+            .map(|at| at.0.saturating_sub(clock.now().0).max(0));
+        async move {
+            match micros {
+                Some(micros) => sleep(Duration::from_micros(micros.unsigned_abs())).await,
+                None => pending().await,
+            }
+        }
     }
 }
 

@@ -1,0 +1,59 @@
+//! What happens, as it happens.
+
+use async_graphql::{Context, Subscription as GraphQlSubscription};
+use futures_util::{Stream, StreamExt, stream};
+
+use crate::{domain::changes::Feed, error::Result, store::Follower};
+
+use super::{
+    Request,
+    types::{PersonalConnectorChange, PersonalConnectorChangeFilter},
+};
+
+#[derive(Debug)]
+pub struct Subscription;
+
+/// What happens, as it happens: over a `WebSocket` as `graphql-transport-ws`, or as server-sent events.
+#[GraphQlSubscription]
+impl Subscription {
+    /// Each change of the connectors that you see, or saw, in order and once: first those after a cursor, if one is given, then
+    /// those that happen. That your own token comes to see more or less is no change. A cursor older than what is kept is an error
+    /// with the code `CURSOR_EXPIRED`: start over.
+    async fn personal_connector_changed(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Begin with the change after this cursor: a list's `changesCursor`, or one of a change. By default from now on."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Of which connectors to tell.")] filter: Option<
+            PersonalConnectorChangeFilter,
+        >,
+    ) -> Result<impl Stream<Item = Told>> {
+        let Feed { after, filter, .. } =
+            Feed::parse(after.as_deref(), None, filter.unwrap_or_default().into())?;
+        let request = Request::of(context);
+        let sight = request.catalog.sight().clone();
+        let follower = request.tail.follow(sight, after, filter).await?;
+        let until = request.unsubscribed.clone().cancelled_owned();
+        Ok(changes(follower).take_until(until))
+    }
+}
+
+/// One event of a subscription.
+type Told = async_graphql::Result<PersonalConnectorChange>;
+
+/// Ends with the first error.
+fn changes(follower: Follower) -> impl Stream<Item = Told> {
+    let batches = stream::unfold(Some(follower), async |follower| {
+        let mut follower = follower?;
+        Some(match follower.next().await {
+            Ok(changes) => {
+                let changes = PersonalConnectorChange::list(changes);
+                (changes.into_iter().map(Ok).collect(), Some(follower))
+            }
+            Err(error) => (vec![Err(error.into())], None),
+        })
+    });
+    batches.flat_map(stream::iter)
+}
