@@ -21,6 +21,7 @@ use crate::{
     },
     interchange,
     store::{Database, Retention, Settings, State, Tail},
+    telemetry::{Tracer, Traces},
 };
 
 /// What serves, and what that needs as long as it does.
@@ -29,6 +30,7 @@ pub struct App {
     pub routers: Routers,
     database: Database,
     retention: Retention,
+    collector: Option<Traces>,
 }
 
 /// What is served where.
@@ -46,8 +48,13 @@ impl App {
     pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
         // First what costs nothing to refuse.
         let rules = config.token_rules()?;
+        let collector = match config.otlp_endpoint()? {
+            Some(url) => Some(Traces::to(&url).await?),
+            None => None,
+        };
+        let tracer = collector.as_ref().map(Traces::tracer);
         let database = open(&config.database()?).await?;
-        let routers = routers(config, rules, database.clone(), clock.clone()).await?;
+        let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
         let retention = Retention::start(database.clone(), config.event_retention, move || {
             clock.now()
         });
@@ -55,6 +62,7 @@ impl App {
             routers,
             database,
             retention,
+            collector,
         })
     }
 
@@ -63,7 +71,13 @@ impl App {
     pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
         drop(self.retention);
         let close = tokio::time::timeout(within, self.database.close());
-        close.await.unwrap_or_else(|_| {
+        let flush = async {
+            if let Some(collector) = self.collector {
+                collector.stop(within).await;
+            }
+        };
+        let (closed, ()) = tokio::join!(close, flush);
+        closed.unwrap_or_else(|_| {
             tracing::warn!("the database is left before it is done");
             Ok(())
         })?;
@@ -77,6 +91,7 @@ pub async fn routers(
     rules: TokenRules,
     database: Database,
     clock: Clock,
+    tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
     interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
@@ -119,6 +134,7 @@ pub async fn routers(
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
         cors_origins: config.cors_origin.clone(),
+        tracer,
     });
     Ok(match config.metrics_listen {
         Some(_) => Routers {

@@ -151,6 +151,16 @@ pub struct Serve {
     #[arg(long, env = "CONNECTORS_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub metrics_listen: Option<SocketAddr>,
 
+    /// Base URL of an OpenTelemetry collector that requests' spans are sent to (OTLP over HTTP), such as
+    /// http://127.0.0.1:4318. By default none are
+    #[arg(
+        long,
+        env = "CONNECTORS_OTLP_ENDPOINT",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    otlp_endpoint: Option<String>,
+
     /// How often the database is asked whether the catalogue has changed
     #[arg(
         long,
@@ -428,6 +438,24 @@ impl Serve {
             read_timeout: Some(self.limits.request_timeout),
             ..self.database.settings()?
         })
+    }
+
+    /// The base URL of the collector.
+    pub fn otlp_endpoint(&self) -> anyhow::Result<Option<Url>> {
+        let Some(text) = &self.otlp_endpoint else {
+            return Ok(None);
+        };
+        // Not by the parser of flags either. What authenticates is a header.
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let expected = "--otlp-endpoint: expected an http or https URL without user, query and \
+                        fragment, such as http://127.0.0.1:4318";
+        url.context(expected).map(Some)
     }
 
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {

@@ -1,4 +1,4 @@
-//! An account of each request: its line in the log, and its part in the metrics.
+//! An account of each request: its line in the log, its part in the metrics, and its span.
 //!
 //! Invariant: each request is accounted for once, when its answer is sent or given up; never with a token, a body or a variable.
 
@@ -19,9 +19,9 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
-use crate::error::Code;
+use crate::{error::Code, telemetry::Tracer};
 
-use super::{metrics::Metrics, request_id::RequestId};
+use super::{metrics::Metrics, request_id::RequestId, span::RequestSpan};
 
 const NAME_CHARACTERS: usize = 64;
 /// What nginx writes for a client that hung up; no such status is ever sent.
@@ -29,9 +29,9 @@ const GONE: u16 = 499;
 
 /// What the gate tells of an operation.
 #[derive(Debug, Default)]
-struct Told {
-    operation: Option<(&'static str, String)>,
-    code: Option<&'static str>,
+pub(super) struct Told {
+    pub(super) operation: Option<(&'static str, String)>,
+    pub(super) code: Option<Code>,
 }
 
 tokio::task_local! {
@@ -52,7 +52,7 @@ pub(super) fn operation(kind: &'static str, name: Option<&str>) {
 /// An error of this task's request. The log tells the first.
 pub(super) fn error(code: Code) {
     tell(|told| {
-        told.code.get_or_insert(code.as_str());
+        told.code.get_or_insert(code);
     });
 }
 
@@ -66,15 +66,24 @@ fn tell(what: impl FnOnce(&mut Told)) {
     let _ = TOLD.try_with(|told| what(&mut told.lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
+/// Where they are kept.
+#[derive(Clone)]
+pub(super) struct Books {
+    pub(super) metrics: Arc<Metrics>,
+    /// None where no spans are wanted.
+    pub(super) tracer: Option<Tracer>,
+}
+
 /// The layer that keeps them.
 pub(super) async fn keep(
-    State(metrics): State<Arc<Metrics>>,
+    State(Books { metrics, tracer }): State<Books>,
     Extension(RequestId(id)): Extension<RequestId>,
     request: Request,
     next: Next,
 ) -> Response {
     let mut account = Account {
         metrics,
+        span: tracer.map(|tracer| RequestSpan::begin(&tracer, &request)),
         id,
         began: Instant::now(),
         told: Arc::default(),
@@ -90,6 +99,7 @@ pub(super) async fn keep(
 /// One request's, closed when it is dropped.
 pub(super) struct Account {
     metrics: Arc<Metrics>,
+    span: Option<RequestSpan>,
     id: String,
     began: Instant,
     told: Arc<Mutex<Told>>,
@@ -103,6 +113,7 @@ impl Account {
     pub(super) fn of_operation(metrics: Arc<Metrics>, id: String) -> Self {
         Self {
             metrics,
+            span: None,
             id,
             began: Instant::now(),
             told: Arc::default(),
@@ -125,15 +136,19 @@ impl Drop for Account {
             Some((kind, name)) => (*kind, name.as_str()),
             None => ("", ""),
         };
+        let code = told.code.map(Code::as_str);
         let took = self.began.elapsed();
-        self.metrics
-            .answered(kind, name, self.status, told.code, took);
+        self.metrics.answered(kind, name, self.status, code, took);
+        if let Some(span) = &mut self.span {
+            let sent = (self.status != GONE).then_some(self.status);
+            span.end(&self.id, sent, &told);
+        }
         tracing::info!(
             target: "access",
             operation = name,
             kind,
             status = self.status,
-            code = told.code,
+            code,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             bytes = self.bytes,
             whole = self.whole,

@@ -23,6 +23,7 @@ mod request_id;
 mod scan;
 pub mod serve;
 mod socket;
+mod span;
 mod walk;
 
 pub use gate::measure;
@@ -42,11 +43,11 @@ use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
 
-use crate::{clock::Clock, commands, graphql::Schema, store};
+use crate::{clock::Clock, commands, graphql::Schema, store, telemetry::Tracer};
 
 use self::{
-    auth::Authenticator, documents::Documents, health::Vitals, live::Live, metrics::Metrics,
-    rate::RateLimit, serve::Peer,
+    account::Books, auth::Authenticator, documents::Documents, health::Vitals, live::Live,
+    metrics::Metrics, rate::RateLimit, serve::Peer,
 };
 
 /// What the routes work with.
@@ -67,7 +68,10 @@ pub struct Routes {
     pub tail: Arc<store::Tail>,
     /// How often the state is asked for.
     pub state_poll: Duration,
+    pub tracer: Option<Tracer>,
 }
+
+const ROUTE: &str = "/graphql";
 
 /// Smaller answers are sent as they are: they fit into one packet anyway.
 const COMPRESSED_FROM: u16 = 1024;
@@ -85,9 +89,13 @@ pub fn routers(routes: Routes) -> (Router, Router) {
         poll: routes.state_poll,
     };
     let cors = cors::layer(routes.cors_origins.clone());
+    let books = Books {
+        metrics: metrics.clone(),
+        tracer: routes.tracer.clone(),
+    };
     let routes = Arc::new(routes);
     let mut graphql = Router::new()
-        .route("/graphql", any(endpoint::graphql))
+        .route(ROUTE, any(endpoint::graphql))
         // The endpoint reads the body itself, and says in GraphQL's form when it is too large.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(routes.clone(), admit))
@@ -96,8 +104,8 @@ pub fn routers(routes: Routes) -> (Router, Router) {
         graphql = graphql.layer(cors);
     }
     let graphql = graphql
-        .layer(Extension(metrics.clone()))
-        .layer(from_fn_with_state(metrics, account::keep));
+        .layer(Extension(metrics))
+        .layer(from_fn_with_state(books, account::keep));
     let health = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

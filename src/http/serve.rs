@@ -117,5 +117,7 @@ pub async fn serve(
     let finished = async { while tasks.join_next().await.is_some() {} };
     if time::timeout(deadline, finished).await.is_err() {
         tracing::warn!("answers that were not finished in time are cut");
+        // To the end, so that their accounts are closed.
+        tasks.shutdown().await;
     }
 }

@@ -174,7 +174,7 @@ impl Server {
             }
         });
         let rules = config.token_rules().unwrap();
-        let routers = app::routers(&config, rules, database.clone(), clock.clone())
+        let routers = app::routers(&config, rules, database.clone(), clock.clone(), None)
             .await
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

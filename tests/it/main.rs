@@ -48,6 +48,7 @@ mod smoke;
 mod statements;
 mod status;
 mod timeouts;
+mod traces;
 mod update;
 mod variables;
 mod world;

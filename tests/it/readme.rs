@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, TestDatabase};
+use crate::harness::{Server, TestDatabase, client};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
