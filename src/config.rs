@@ -458,6 +458,12 @@ impl Serve {
         url.context(expected).map(Some)
     }
 
+    /// Requests worked on at once: while some of them wait for the database, others are read and written.
+    pub fn max_concurrency(&self) -> u32 {
+        let connections = self.database.database_connections;
+        self.limits.max_concurrency.unwrap_or(4 * connections)
+    }
+
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
         self.tokens
             .rules(&self.database.settings()?, self.anonymous_read)

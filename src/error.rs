@@ -19,10 +19,12 @@ pub enum Code {
     LimitExceeded,
     /// The caller asks too often.
     RateLimited,
-    /// The answer, or the request's body, took longer than the request timeout, or waited too long for the database.
+    /// The answer, or the request's body, took longer than the request timeout, or a change waited too long for another.
     Timeout,
     /// A cursor of changes that are no longer kept, or never were here.
     CursorExpired,
+    /// Too much is asked of the service at once, or no connection to the database is to be had.
+    Unavailable,
     /// The request is no well-formed GraphQL request.
     BadRequest,
     /// The document is no GraphQL.
@@ -43,6 +45,7 @@ impl Code {
             Self::RateLimited => "RATE_LIMITED",
             Self::Timeout => "TIMEOUT",
             Self::CursorExpired => "CURSOR_EXPIRED",
+            Self::Unavailable => "UNAVAILABLE",
             Self::BadRequest => "BAD_REQUEST",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",

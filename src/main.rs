@@ -13,7 +13,7 @@ use personal_connectors::{
     graphql,
     http::{
         auth::{KeySource, mint},
-        serve::{serve, told_to_stop},
+        serve::{Bounds, serve, told_to_stop},
     },
     interchange::{
         export::export,
@@ -59,6 +59,7 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     if let Some(command) = config.token_command() {
         println!("For a token: {command}");
     }
+    let bounds = Bounds::new(config.shutdown_timeout);
     let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
         (Some(address), Some(router)) => {
             let listener = TcpListener::bind(address)
@@ -70,7 +71,7 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
                 listener,
                 router,
                 future::pending(),
-                config.shutdown_timeout,
+                bounds,
             )))
         }
         _ => None,
@@ -82,7 +83,7 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         stopping.cancel();
     };
     let main = app.routers.main.clone();
-    serve(listener, main, stop, config.shutdown_timeout).await;
+    serve(listener, main, stop, bounds).await;
     if let Some(metrics) = metrics {
         metrics.abort();
     }

@@ -40,6 +40,16 @@ pub struct Limits {
     )]
     pub request_timeout: Duration,
 
+    /// Requests worked on at once; four times as many may wait a second for their turn. By default 4 for each connection to
+    /// the database
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_CONCURRENCY",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    pub max_concurrency: Option<u32>,
+
     /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
     #[arg(
         long,

@@ -1,6 +1,7 @@
 //! An account of each request: its line in the log, its part in the metrics, and its span.
 //!
 //! Invariant: each request is accounted for once, when its answer is sent or given up; never with a token, a body or a variable.
+//! What is turned away in an overload has no line of its own.
 
 use std::{
     pin::Pin,
@@ -32,6 +33,7 @@ const GONE: u16 = 499;
 pub(super) struct Told {
     pub(super) operation: Option<(&'static str, String)>,
     pub(super) code: Option<Code>,
+    turned_away: bool,
 }
 
 tokio::task_local! {
@@ -60,6 +62,11 @@ pub(super) fn error(code: Code) {
 pub(super) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let told = TOLD.try_with(Arc::clone).unwrap_or_default();
     TOLD.scope(told, work)
+}
+
+/// This task's request is one of so many that the log has no line for it.
+pub(super) fn turned_away() {
+    tell(|told| told.turned_away = true);
 }
 
 fn tell(what: impl FnOnce(&mut Told)) {
@@ -142,6 +149,9 @@ impl Drop for Account {
         if let Some(span) = &mut self.span {
             let sent = (self.status != GONE).then_some(self.status);
             span.end(&self.id, sent, &told);
+        }
+        if told.turned_away {
+            return;
         }
         tracing::info!(
             target: "access",

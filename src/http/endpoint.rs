@@ -26,9 +26,10 @@ use super::{
     auth::{self, Verified},
     event_stream,
     gate::{self, Caller, Refused},
-    live::Full,
+    live::Crowded,
     metrics::Metrics,
     negotiation::{Accepted, MediaType, accepted},
+    overload::{self, Full},
     parameters,
     rate::TooMany,
     request_id::RequestId,
@@ -84,15 +85,14 @@ pub(super) async fn graphql(
 /// The answer to a caller who asks too often, whatever they ask.
 pub(super) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Response {
     let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut response = Rejection::new(status, Code::RateLimited, &too_many.to_string())
+    Rejection::new(status, Code::RateLimited, &too_many.to_string())
         .with(header::RETRY_AFTER, too_many.retry_after.into())
-        .into_response();
-    let media_type = accepted(headers).answer.unwrap_or(MediaType::Json);
-    let content_type = media_type.content_type();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    response
+        .unread(headers)
+}
+
+/// The answer to what comes when there is too much to do, whatever it asks.
+pub(super) fn overloaded(full: Full, headers: &HeaderMap) -> Response {
+    unavailable(full).unread(headers)
 }
 
 /// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
@@ -167,6 +167,17 @@ impl Rejection {
             ..self
         }
     }
+
+    /// To a request of which only the head was read.
+    fn unread(self, headers: &HeaderMap) -> Response {
+        let media_type = accepted(headers).answer.unwrap_or(MediaType::Json);
+        let mut response = self.into_response();
+        let content_type = media_type.content_type();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+        response
+    }
 }
 
 impl IntoResponse for Rejection {
@@ -177,13 +188,14 @@ impl IntoResponse for Rejection {
     }
 }
 
-impl From<Full> for Rejection {
-    fn from(full: Full) -> Self {
-        let status = match full {
-            Full::Caller => StatusCode::TOO_MANY_REQUESTS,
-            Full::Process => StatusCode::SERVICE_UNAVAILABLE,
+impl From<Crowded> for Rejection {
+    fn from(crowded: Crowded) -> Self {
+        let (status, code) = match crowded {
+            Crowded::Caller => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
+            Crowded::Process => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         };
-        Self::new(status, Code::LimitExceeded, full.message())
+        Self::new(status, code, crowded.message())
+            .with(header::RETRY_AFTER, overload::RETRY_AFTER.into())
     }
 }
 
@@ -228,6 +240,8 @@ impl Call<'_> {
         };
         let parameters = parameters
             .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message))?;
+        let place = self.routes.places.take(self.deadline).await;
+        let place = place.map_err(unavailable)?;
         let documents = &self.routes.documents;
         let prepared = gate::prepare(documents, parameters);
         let kind = prepared.as_ref().map(|prepared| prepared.operation_type);
@@ -245,11 +259,11 @@ impl Call<'_> {
             _ if accepted.events => {
                 let (parts, routes) = (self.parts, self.routes);
                 let peer = super::peer(&parts.extensions);
-                let place = routes.rate.caller(&verified, peer, &parts.headers);
-                let place = routes.live.take(place)?;
+                let rated = routes.rate.caller(&verified, peer, &parts.headers);
+                let open = routes.live.take(rated)?;
                 let expiry = verified.expiry(&routes.clock);
                 return Ok(Answer::Events(event_stream::answer(
-                    routes, caller, prepared, place, expiry,
+                    routes, caller, prepared, open, expiry,
                 )));
             }
             _ => {
@@ -265,7 +279,7 @@ impl Call<'_> {
         };
         let prepared = prepared.map_err(refused)?;
         let cost = prepared.cost;
-        let executed = gate::execute(self.routes, caller, prepared, self.deadline).await;
+        let executed = gate::execute(self.routes, caller, place, prepared, self.deadline).await;
         let mut response = executed.map_err(refused)?;
         if let Some(cost) = report(cost).map(async_graphql::Value::from_json) {
             let cost = cost.unwrap_or_default();
@@ -333,6 +347,13 @@ fn not_acceptable(message: &str) -> Rejection {
 fn not_allowed(message: &str, allow: &'static str) -> Rejection {
     let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, message);
     rejection.with(header::ALLOW, HeaderValue::from_static(allow))
+}
+
+fn unavailable(Full: Full) -> Rejection {
+    account::turned_away();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Rejection::new(status, Code::Unavailable, overload::FULL)
+        .with(header::RETRY_AFTER, overload::RETRY_AFTER.into())
 }
 
 fn unauthorized(refusal: auth::Refusal) -> Rejection {

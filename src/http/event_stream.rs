@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{
     Routes,
     gate::{Caller, Prepared, Refused},
-    live::Place,
+    live::Open,
     operation::{Message, Operation},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn answer(
     routes: &Arc<Routes>,
     caller: Caller,
     prepared: Result<Prepared, Refused>,
-    place: Place,
+    open: Open,
     expires: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
     let (out, messages) = mpsc::channel(1);
@@ -44,7 +44,7 @@ pub(super) fn answer(
             () = expires => {}
         }
     };
-    let events = events(messages, operation, place).take_until(Box::pin(until));
+    let events = events(messages, operation, open).take_until(Box::pin(until));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     response
@@ -56,9 +56,9 @@ pub(super) fn answer(
 fn events(
     messages: mpsc::Receiver<(u64, Message)>,
     operation: Operation,
-    place: Place,
+    open: Open,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let kept = (messages, operation, place);
+    let kept = (messages, operation, open);
     let messages = stream::unfold(kept, async |mut kept| {
         let (_, message) = kept.0.recv().await?;
         Some((message, kept))

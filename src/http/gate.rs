@@ -29,6 +29,7 @@ use super::{
     documents::{Document, Documents},
     limits::Limits,
     mend,
+    overload::Place,
     parameters::Parameters,
     request_id::RequestId,
     walk::{self, Cost},
@@ -143,6 +144,7 @@ pub fn measure(document: &str, limits: Limits) -> Result<Cost, Code> {
 pub(super) async fn execute(
     routes: &Routes,
     caller: Caller,
+    place: Place,
     prepared: Prepared,
     deadline: Instant,
 ) -> Result<Response, Refused> {
@@ -158,7 +160,10 @@ pub(super) async fn execute(
         .request(document)
         .data(data(routes, &caller, in_snapshot));
     let schema = routes.schema.clone();
-    let answer = while_wanted(async move { schema.execute(request).await });
+    let answer = while_wanted(async move {
+        let _place = place;
+        schema.execute(request).await
+    });
     let answer = timeout_at(deadline, answer).await;
     let mut response = answer.map_err(|_| {
         let error = ServerError::new("the answer took too long", None);

@@ -28,7 +28,7 @@ pub struct Live {
 
 /// Why nothing more is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(super) enum Crowded {
     Caller,
     Process,
 }
@@ -45,19 +45,19 @@ impl Live {
         }
     }
 
-    /// A place for one more of a caller's.
-    pub(super) fn take(&self, caller: Option<Caller>) -> Result<Place, Full> {
+    /// Room for one more of a caller's.
+    pub(super) fn take(&self, caller: Option<Caller>) -> Result<Open, Crowded> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
-        let permit = permit.map_err(|_| Full::Process)?;
+        let permit = permit.map_err(|_| Crowded::Process)?;
         if let Some(caller) = &caller {
             let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
             let open = callers.entry(caller.clone()).or_default();
             if self.a_caller > 0 && *open >= self.a_caller {
-                return Err(Full::Caller);
+                return Err(Crowded::Caller);
             }
             *open += 1;
         }
-        Ok(Place {
+        Ok(Open {
             caller,
             callers: Arc::clone(&self.callers),
             _permit: permit,
@@ -65,15 +65,15 @@ impl Live {
     }
 }
 
-/// A caller's place. Dropped, it is free again.
+/// One that is open. Dropped, there is room for another.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Open {
     caller: Option<Caller>,
     callers: Arc<Mutex<HashMap<Caller, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Open {
     fn drop(&mut self) {
         let Some(caller) = &self.caller else { return };
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);

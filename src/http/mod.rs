@@ -17,6 +17,7 @@ mod mend;
 pub mod metrics;
 mod negotiation;
 mod operation;
+pub mod overload;
 mod parameters;
 pub mod rate;
 mod request_id;
@@ -47,7 +48,7 @@ use crate::{clock::Clock, commands, graphql::Schema, store, telemetry::Tracer};
 
 use self::{
     account::Books, auth::Authenticator, documents::Documents, health::Vitals, live::Live,
-    metrics::Metrics, rate::RateLimit, serve::Peer,
+    metrics::Metrics, overload::Places, rate::RateLimit, serve::Peer,
 };
 
 /// What the routes work with.
@@ -64,6 +65,7 @@ pub struct Routes {
     pub cors_origins: Vec<cors::Origin>,
     pub rate: RateLimit,
     pub live: Live,
+    pub places: Places,
     pub state: Arc<store::State>,
     pub tail: Arc<store::Tail>,
     /// How often the state is asked for.
@@ -127,8 +129,11 @@ fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get().map(|Peer(address)| address.ip())
 }
 
-/// The layer that finds out who asks, and turns away who asks too often.
+/// The layer that turns away what is too much, finds out who asks, and turns away who asks too often.
 async fn admit(State(routes): State<Arc<Routes>>, mut request: Request, next: Next) -> Response {
+    if let Err(full) = routes.places.look() {
+        return endpoint::overloaded(full, request.headers());
+    }
     let peer = peer(request.extensions());
     let headers = request.headers();
     let admitted = routes

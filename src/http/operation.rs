@@ -15,11 +15,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use async_graphql::{Response, parser::types::OperationType};
 
-use crate::store::{Wanted, work_while_kept};
+use crate::{
+    error::{Code, Error},
+    store::{Wanted, work_while_kept},
+};
 
 use super::{
     Routes,
     gate::{self, Caller, Prepared, Refused},
+    overload,
 };
 
 /// How long a reader may take nothing.
@@ -101,7 +105,12 @@ async fn run(
         }
         Ok(prepared) => {
             let deadline = Instant::now() + routes.request_timeout;
-            match gate::execute(routes, caller, prepared, deadline).await {
+            let executed = async {
+                let place = routes.places.take(deadline).await;
+                let place = place.map_err(|_| Error::new(Code::Unavailable, overload::FULL))?;
+                gate::execute(routes, caller, place, prepared, deadline).await
+            };
+            match executed.await {
                 Err(refused) => refused,
                 Ok(answer) => {
                     out.say(next(&answer)).await?;

@@ -17,15 +17,32 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// How long a client may take for a request's head, and keep a connection that it asks nothing on.
-const HEAD: Duration = Duration::from_secs(30);
 const HEADERS: usize = 100;
 const HEAD_BYTES: usize = 64 * 1024;
-/// Beyond these, connections wait in the system's queue.
-const CONNECTIONS: usize = 10_000;
 
 /// Of a process that SIGINT ended, as shells count.
 const ABORTED: i32 = 130;
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long a client may take for a request's head, and keep a connection that it asks nothing on.
+    pub head: Duration,
+    /// Beyond these, connections wait in the system's queue.
+    pub connections: usize,
+    /// How long answers under way may take after the stop.
+    pub deadline: Duration,
+}
+
+impl Bounds {
+    pub fn new(deadline: Duration) -> Self {
+        Self {
+            head: Duration::from_secs(30),
+            connections: 10_000,
+            deadline,
+        }
+    }
+}
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +74,9 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()>,
-    deadline: Duration,
+    bounds: Bounds,
 ) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
@@ -92,7 +109,7 @@ pub async fn serve(
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(bounds.head)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
@@ -115,7 +132,7 @@ pub async fn serve(
     }
     drop((listener, stopping));
     let finished = async { while tasks.join_next().await.is_some() {} };
-    if time::timeout(deadline, finished).await.is_err() {
+    if time::timeout(bounds.deadline, finished).await.is_err() {
         tracing::warn!("answers that were not finished in time are cut");
         // To the end, so that their accounts are closed.
         tasks.shutdown().await;

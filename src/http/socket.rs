@@ -35,7 +35,7 @@ use super::{
     cors,
     endpoint::Rejection,
     gate::{self, Caller},
-    live::{Full, Place},
+    live::{Crowded, Open},
     metrics::Metrics,
     operation::{Message, Operation, PATIENCE},
     parameters, rate,
@@ -89,7 +89,7 @@ pub(super) async fn upgrade(
     }
     let peer = super::peer(&parts.extensions);
     let address = routes.rate.address(peer, &parts.headers);
-    let place = routes.live.take(address).map_err(Rejection::from)?;
+    let open = routes.live.take(address).map_err(Rejection::from)?;
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &());
     let upgrade = upgrade.await.map_err(|_| {
         let message = "the request is no WebSocket handshake";
@@ -109,7 +109,7 @@ pub(super) async fn upgrade(
     };
     let serve = move |mut socket: WebSocket| async move {
         let end = if speaks {
-            session.serve(&mut socket, place).await
+            session.serve(&mut socket, open).await
         } else {
             Err(close(code::SUBPROTOCOL, "Subprotocol not acceptable"))
         };
@@ -185,7 +185,7 @@ struct Session {
 struct Client {
     verified: Verified,
     caller: Option<rate::Caller>,
-    _place: Place,
+    _open: Open,
 }
 
 /// An operation under way, and the account of it.
@@ -198,13 +198,13 @@ struct Running {
 
 impl Session {
     /// Serves until the end.
-    async fn serve(&self, socket: &mut WebSocket, place: Place) -> Result<(), End> {
+    async fn serve(&self, socket: &mut WebSocket, open: Open) -> Result<(), End> {
         let stopping = self.routes.live.stopping.cancelled();
         let mut stopping = pin!(stopping);
         let init = async {
-            let place = place;
+            let open = open;
             let payload = self.init(socket).await?;
-            self.acknowledge(payload, place).await
+            self.acknowledge(payload, open).await
         };
         let client = tokio::select! {
             client = timeout(INIT, init) => client.unwrap_or_else(|_| {
@@ -276,11 +276,7 @@ impl Session {
 
     /// Finds out who the client is: by the token of the payload, or else of the handshake. Where the payload's differs from
     /// the handshake's, one of them is not meant.
-    async fn acknowledge(
-        &self,
-        payload: Option<Box<RawValue>>,
-        place: Place,
-    ) -> Result<Client, End> {
+    async fn acknowledge(&self, payload: Option<Box<RawValue>>, open: Open) -> Result<Client, End> {
         let forbidden = |reason: &str| close(code::FORBIDDEN, reason);
         let mut headers = self.headers.clone();
         if let Some(token) = authorization(payload.as_deref())? {
@@ -305,14 +301,14 @@ impl Session {
             .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
             .map_err(|refusal| forbidden(&refusal.to_string()))?;
         let caller = self.routes.rate.caller(&verified, self.peer, &headers);
-        // The address's place becomes the caller's.
-        drop(place);
-        let place = self.routes.live.take(caller.clone());
-        let place = place.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;
+        // What was the address's becomes the caller's.
+        drop(open);
+        let open = self.routes.live.take(caller.clone());
+        let open = open.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;
         Ok(Client {
             verified,
             caller,
-            _place: place,
+            _open: open,
         })
     }
 }
@@ -404,20 +400,20 @@ impl Operations<'_> {
     /// The message of an operation; none when it was completed meanwhile.
     fn say(&mut self, number: u64, message: Message) -> Option<String> {
         let mut running = self.running.iter();
-        let place = running.position(|running| running.number == number)?;
+        let at = running.position(|running| running.number == number)?;
         match message {
             Message::Next(payload) => {
-                let id = json!(self.running[place].id);
+                let id = json!(self.running[at].id);
                 Some(format!(
                     r#"{{"id":{id},"type":"next","payload":{payload}}}"#
                 ))
             }
             Message::Refused(errors) => {
-                let Running { id, .. } = self.running.swap_remove(place);
+                let Running { id, .. } = self.running.swap_remove(at);
                 Some(refused(&id, &errors))
             }
             Message::Complete => {
-                let Running { id, .. } = self.running.swap_remove(place);
+                let Running { id, .. } = self.running.swap_remove(at);
                 Some(json!({ "id": id, "type": "complete" }).to_string())
             }
         }
@@ -484,7 +480,7 @@ fn authorization(payload: Option<&RawValue>) -> Result<Option<String>, End> {
     }
 }
 
-impl Full {
+impl Crowded {
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Caller => "too many sockets and event streams are open: close one",

@@ -2,12 +2,18 @@
 //!
 //! Invariant: the text of a database's error is read here and nowhere else, and leaves this room only as a cause for the log.
 
-use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlErr};
+use std::borrow::Cow;
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::error::{Code, Error, UserError, UserErrorCode};
 
-/// The error that a database's failure is to a client: something of ours, or a wait that was too long.
+/// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
 pub(super) fn failed(error: DbErr) -> Error {
+    if has_no_connection(&error) {
+        let message = "there is no connection to the database: try again in a while";
+        return Error::new(Code::Unavailable, message).caused_by(error);
+    }
     if waited_too_long(&error) {
         let message = "the database took too long to answer: try again in a while";
         return Error::new(Code::Timeout, message).caused_by(error);
@@ -15,24 +21,43 @@ pub(super) fn failed(error: DbErr) -> Error {
     Error::internal(error)
 }
 
-/// For a connection, a lock, or a statement's end.
-fn waited_too_long(error: &DbErr) -> bool {
+/// None was free in time, none could be made, or it broke.
+fn has_no_connection(error: &DbErr) -> bool {
     match error {
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            matches!(&**error, sqlx::Error::PoolTimedOut) || is_locked(error)
-        }
-        _ => false,
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+        error => of_statement(error).is_some_and(|error| match error {
+            sqlx::Error::Io(_) => true,
+            error => code(error).is_some_and(|code| ends_connection(&code)),
+        }),
     }
+}
+
+/// For a lock, or a statement's end.
+fn waited_too_long(error: &DbErr) -> bool {
+    of_statement(error).is_some_and(is_locked)
+}
+
+fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
+}
+
+/// PostgreSQL, appendix A: `connection_exception`, and `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`.
+fn ends_connection(code: &str) -> bool {
+    code.len() == 5 && code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&code)
 }
 
 /// Whether a database says that another holds what is asked for, or that it was told to end.
 pub(super) fn is_locked(error: &sqlx::Error) -> bool {
-    let error = error.as_database_error();
-    let code = error.and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| is_wait(&code))
+    code(error).is_some_and(|code| is_wait(&code))
 }
 
 fn is_wait(code: &str) -> bool {
@@ -79,6 +104,17 @@ pub(super) fn violation(error: &DbErr) -> Option<UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_lost_connections() {
+        for code in ["08006", "57P01", "57P02", "57P03"] {
+            assert!(ends_connection(code), "{code}");
+        }
+        // query_canceled, database_dropped; PROTOCOL
+        for code in ["57014", "57P04", "08", "8", ""] {
+            assert!(!ends_connection(code), "{code}");
+        }
+    }
 
     #[test]
     fn codes_of_waits() {

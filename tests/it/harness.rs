@@ -15,7 +15,7 @@ use personal_connectors::{
     domain::viewer::User,
     http::{
         auth::{KeySource, mint},
-        serve::serve,
+        serve::{Bounds, serve},
     },
     store::Database,
 };
@@ -72,6 +72,15 @@ impl TestDatabase {
         Self {
             url: format!("sqlite://{}/connectors.db", folder.path().display()),
             _folder: Some(folder),
+            admin: None,
+        }
+    }
+
+    /// One that somebody else made, and removes.
+    pub fn at(url: String) -> Self {
+        Self {
+            url,
+            _folder: None,
             admin: None,
         }
     }
@@ -158,6 +167,15 @@ impl Server {
 
     /// A server on a database, which others may be on too.
     pub async fn start(storage: Arc<TestDatabase>, flags: &[&str], clock: Clock) -> Self {
+        Self::start_with(Bounds::new(Duration::ZERO), storage, flags, clock).await
+    }
+
+    pub async fn start_with(
+        bounds: Bounds,
+        storage: Arc<TestDatabase>,
+        flags: &[&str],
+        clock: Clock,
+    ) -> Self {
         let mut line = vec!["personal-connectors", "--database-url", &storage.url];
         if !flags.iter().any(|flag| flag.starts_with("--jwks")) {
             line.extend(["--jwt-secret", SECRET]);
@@ -180,7 +198,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = std::future::pending();
-        tokio::spawn(serve(listener, routers.main, stop, Duration::ZERO));
+        tokio::spawn(serve(listener, routers.main, stop, bounds));
         Self {
             url,
             clock,

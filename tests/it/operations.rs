@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor};
 
 use crate::{
     change::{CREATE, WRITE, draft},
-    harness::{Server, TestDatabase, client},
+    harness::{Server, TestDatabase, client, rows},
     on_both,
 };
 
@@ -316,6 +316,31 @@ async fn held_up(
 /// The process's clock is the system's.
 fn chrono_now() -> entity::Timestamp {
     personal_connectors::clock::Clock::system().now()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_is_accounted_for() {
+    let (database, mut process, mut other, asked) = held_up(&[]).await;
+    asked.abort();
+    let gone = r#"graphql_requests_total{type="mutation",operation="",status="499"} 1"#;
+    let began = Instant::now();
+    while !get(&process.metrics).await.1.contains(gone) {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The change goes on without them.
+    other.execute("ROLLBACK").await.unwrap();
+    let made = "SELECT COUNT(*) FROM personal_connector WHERE name = 'Wiki'";
+    while rows(&database.url, made).await != "1\n" {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0));
+    let log = process.log();
+    let line = log.iter().find(|line| line["target"] == "access").unwrap();
+    let told = ["kind", "status", "code", "bytes", "whole"].map(|field| &line[field]);
+    assert_eq!(json!(told), json!(["mutation", 499, null, 0, false]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -167,6 +167,15 @@ impl Process {
         assert!(sent.unwrap().success(), "kill -s {name} {pid}");
     }
 
+    /// KiB of memory that it has (`VmRSS`), where the system tells.
+    pub fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
     /// Waits for its end; gives the exit code and all the rest of its output.
     pub fn wait(&mut self) -> Done {
         let status = await_end(&mut self.child);

@@ -132,6 +132,22 @@ on_both! {
         server.create(&ann, "Wiki", "PRIVATE").await;
     }
 
+    async fn what_a_gone_client_set_going_keeps_its_place(server: Server) {
+        let server = restarted(&server, &["--max-concurrency", "1", "--database-wait", "30s", "--request-timeout", "30s"]).await;
+        let ann = server.token("ann@acme", WRITE);
+        let mut other = Other::connect(&server).await;
+        other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
+        let body = json!({ "query": mutation(CREATE), "variables": { "input": draft("Wiki", json!({})) } }).to_string();
+        let asked = server.post(&ann, body);
+        assert!(tokio::time::timeout(Duration::from_millis(700), asked).await.is_err(), "hung up");
+        let body = json!({ "query": "{ viewer { userId } }" }).to_string();
+        let (status, answer) = server.post("", body.clone()).await;
+        assert_eq!((status, code(&answer)), (503, &json!("UNAVAILABLE")), "{answer}");
+        other.run("ROLLBACK", "ROLLBACK").await;
+        let (status, answer) = server.post("", body).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
     async fn a_connection_is_waited_for_only_so_long(server: Server) {
         let flags = ["--request-timeout", "8s", "--database-connections", "2", "--database-wait", "300ms"];
         let server = restarted(&server, &flags).await;
@@ -145,7 +161,7 @@ on_both! {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let began = Instant::now();
             let answer = server.execute("", LIST, json!({})).await;
-            assert_eq!(code(&answer), "TIMEOUT", "{answer}");
+            assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
             assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
         };
         tokio::join!(busy, third);

@@ -65,7 +65,7 @@ impl Collector {
             listener,
             router,
             std::future::pending(),
-            Duration::ZERO,
+            personal_connectors::http::serve::Bounds::new(Duration::ZERO),
         );
         tokio::spawn(serving);
         collector
