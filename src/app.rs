@@ -19,6 +19,7 @@ use crate::{
         live::Live,
         overload::Places,
         rate::RateLimit,
+        trusted::Trusted,
     },
     interchange,
     store::{Database, Retention, Settings, State, Tail},
@@ -94,11 +95,6 @@ pub async fn routers(
     clock: Clock,
     tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
-    let authenticator = Authenticator::new(rules, clock.clone()).await?;
-    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
-    let state = State::poll(database.clone(), config.state_poll);
-    let tail = Tail::start(database.clone(), &state);
-    let stopping = CancellationToken::new();
     let limits = Limits {
         max_tokens: config.limits.max_tokens,
         max_depth: config.limits.max_depth,
@@ -108,9 +104,19 @@ pub async fn routers(
         max_directives: config.limits.max_directives,
         introspection: config.introspection,
     };
+    let validator = graphql::validator(config.introspection);
+    let trusted = match &config.trusted_documents {
+        Some(file) => Some(Trusted::read(file, limits, &validator).await?),
+        None => None,
+    };
+    let authenticator = Authenticator::new(rules, clock.clone()).await?;
+    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
+    let state = State::poll(database.clone(), config.state_poll);
+    let tail = Tail::start(database.clone(), &state);
+    let stopping = CancellationToken::new();
     let (main, metrics) = http::routers(Routes {
         schema: graphql::schema(config.introspection),
-        validator: graphql::validator(config.introspection),
+        validator,
         authenticator,
         commands: commands::Context {
             database,
@@ -132,7 +138,7 @@ pub async fn routers(
         tail: Arc::new(tail),
         state_poll: config.state_poll,
         clock,
-        documents: Documents::new(config.limits.document_cache_mb << 20, limits),
+        documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
         cors_origins: config.cors_origin.clone(),

@@ -136,6 +136,11 @@ pub struct Serve {
     )]
     pub introspection: bool,
 
+    /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code Generator
+    /// (persisted-documents.json) and relay-compiler (persistConfig.file) write it
+    #[arg(long, env = "CONNECTORS_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+
     /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
     /// By default none
     #[arg(

@@ -27,6 +27,12 @@ pub enum Code {
     Unavailable,
     /// The request is no well-formed GraphQL request.
     BadRequest,
+    /// No document of this hash is kept: the client is to send its text too.
+    PersistedQueryNotFound,
+    /// No documents are kept.
+    PersistedQueryNotSupported,
+    /// There are trusted documents, and this is none of them.
+    DocumentNotTrusted,
     /// The document is no GraphQL.
     GraphqlParseFailed,
     /// The document does not fit the schema, or a variable's value its type.
@@ -47,6 +53,9 @@ impl Code {
             Self::CursorExpired => "CURSOR_EXPIRED",
             Self::Unavailable => "UNAVAILABLE",
             Self::BadRequest => "BAD_REQUEST",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::Internal => "INTERNAL",

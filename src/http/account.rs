@@ -100,6 +100,8 @@ pub(super) async fn keep(
     };
     let response = TOLD.scope(account.told.clone(), next.run(request)).await;
     account.status = response.status().as_u16();
+    // Nobody asks for more of a body that is empty.
+    account.whole = response.body().is_end_stream();
     response.map(|body| Body::new(Accounted { body, account }))
 }
 

@@ -6,7 +6,9 @@ use std::{str::FromStr, time::Duration};
 
 use axum::http::{
     HeaderValue, Method,
-    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
@@ -56,11 +58,23 @@ pub(super) fn layer(origins: Vec<Origin>) -> Option<CorsLayer> {
     }
     // Any beside others is any.
     let origins: Option<Vec<_>> = origins.into_iter().map(one).collect();
+    // Where any may ask, all are told the same.
+    let (allowed, vary) = origins.map_or_else(
+        || (AllowOrigin::any(), Vec::new()),
+        |origins| (AllowOrigin::list(origins), vec![ORIGIN]),
+    );
     let layer = CorsLayer::new()
-        .allow_origin(origins.map_or(AllowOrigin::any(), AllowOrigin::list))
+        .allow_origin(allowed)
+        .vary(vary)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, GRAPHQL_COST, X_REQUEST_ID])
-        .expose_headers([X_REQUEST_ID, RETRY_AFTER, WWW_AUTHENTICATE])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            GRAPHQL_COST,
+            IF_NONE_MATCH,
+            X_REQUEST_ID,
+        ])
+        .expose_headers([ETAG, X_REQUEST_ID, RETRY_AFTER, WWW_AUTHENTICATE])
         .max_age(REMEMBERED);
     Some(layer)
 }

@@ -1,9 +1,9 @@
-//! Documents as they were parsed, kept for when they are sent again.
+//! Documents as they were parsed, kept for when they are sent again, or their hashes alone are.
 //!
 //! Invariant: what is kept was within the limits, and all of it together is of bounded size; a document is found by the
-//! SHA-256 of its text, so that none can stand for another.
+//! SHA-256 of its text, so that none can stand for another. Where there are trusted documents, no other is looked at.
 
-use std::{mem::size_of, sync::Arc};
+use std::{borrow::Cow, mem::size_of, sync::Arc};
 
 use async_graphql::{
     Positioned,
@@ -16,12 +16,21 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
-use crate::error::Code;
+use crate::error::{Code, Error};
 
-use super::{gate::Refused, limits::Limits, scan::scan};
+use super::{gate::Refused, limits::Limits, parameters::Given, scan::scan, trusted::Trusted};
 
-/// The SHA-256 of a document's text.
-type Hash = [u8; 32];
+/// The SHA-256 of a document's text, in lowercase hexadecimal digits.
+pub(super) type Hash = String;
+
+pub(super) fn sha256(text: &str) -> Hash {
+    format!("{:x}", Sha256::digest(text))
+}
+
+/// An identifier (GraphQL over HTTP, appendix A) without what says that it is a SHA-256.
+pub(super) fn without_prefix(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
+}
 
 /// A document that was within the limits before it was parsed.
 #[derive(Debug)]
@@ -48,16 +57,18 @@ impl Document {
 #[derive(Debug)]
 pub struct Documents {
     limits: Limits,
+    trusted: Option<Trusted>,
     kept: Cache<Hash, Arc<Document>, Bytes>,
     pub(super) usage: Usage,
 }
 
 impl Documents {
-    /// Keeps about as many bytes of documents within these limits; none if 0.
-    pub fn new(bytes: u64, limits: Limits) -> Self {
+    /// Keeps about as many bytes of documents within these limits, none if 0; or has trusted ones, and takes no others.
+    pub fn new(bytes: u64, limits: Limits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
             limits,
+            trusted,
             kept: Cache::with_weighter(typical, bytes, Bytes),
             usage: Usage::default(),
         }
@@ -67,20 +78,62 @@ impl Documents {
         self.limits
     }
 
-    /// The document of a text, kept or parsed.
-    pub(super) fn get(&self, text: &str) -> Result<Arc<Document>, Refused> {
-        let hash = Sha256::digest(text).into();
-        if let Some(document) = self.kept.get(&hash) {
+    /// The document that is given: trusted, kept or parsed.
+    pub(super) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
+        let (hash, text) = match given {
+            Given::Text { text, sha256: said } => {
+                let hash = sha256(text);
+                if said.as_ref().is_some_and(|said| *said != hash) {
+                    let message =
+                        "extensions.persistedQuery.sha256Hash: provided sha does not match query";
+                    return Err(Error::new(Code::BadRequest, message).into());
+                }
+                (Cow::Owned(hash), Some(text))
+            }
+            Given::Id(id) => {
+                let id = without_prefix(id);
+                let trusted = self.trusted.as_ref();
+                let hash = trusted.map_or(id, |trusted| trusted.hash(id));
+                (Cow::Borrowed(hash), None)
+            }
+        };
+        if let Some(trusted) = &self.trusted {
+            let document = trusted.get(&hash).ok_or_else(not_trusted)?;
             self.usage.found.inc();
             return Ok(document);
         }
+        if let Some(document) = self.kept.get(&*hash) {
+            self.usage.found.inc();
+            return Ok(document);
+        }
+        let text = text.ok_or_else(|| self.unknown(&hash))?;
         let document = Arc::new(Document::parse(text, self.limits)?);
         self.usage.parsed.inc();
-        self.kept.insert(hash, document.clone());
+        self.kept.insert(hash.into_owned(), document.clone());
         let bytes = i64::try_from(self.kept.weight()).unwrap_or(i64::MAX);
         self.usage.bytes.set(bytes);
         Ok(document)
     }
+
+    /// Why a hash alone is no document. Apollo's clients and others send the text when they are told the message.
+    fn unknown(&self, hash: &str) -> Error {
+        let is_digit = |digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        if hash.len() != 64 || !hash.bytes().all(is_digit) {
+            let message = "documentId, and extensions.persistedQuery.sha256Hash, must be the SHA-256 of a document: \
+                           64 lowercase hexadecimal digits";
+            return Error::new(Code::BadRequest, message);
+        }
+        if self.kept.capacity() == 0 {
+            let code = Code::PersistedQueryNotSupported;
+            return Error::new(code, "PersistedQueryNotSupported");
+        }
+        Error::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound")
+    }
+}
+
+fn not_trusted() -> Error {
+    let message = "only trusted documents run here: send the id of one as documentId, or its text as it is in the manifest";
+    Error::new(Code::DocumentNotTrusted, message)
 }
 
 /// How the kept documents serve.

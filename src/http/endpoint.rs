@@ -24,6 +24,7 @@ use crate::error::{Code, Error};
 use super::{
     Cost, Routes, account,
     auth::{self, Verified},
+    caching,
     event_stream,
     gate::{self, Caller, Refused},
     live::Crowded,
@@ -57,8 +58,9 @@ pub(super) async fn graphql(
         verified,
         deadline,
     };
-    let answer = unless_panicked(call.answer(accepted, &mut body), &request_id);
-    let (mut response, content_type) = match answer.await {
+    let answer = unless_panicked(call.answer(accepted, &mut body), &request_id).await;
+    let is_whole = matches!(&answer, Ok(Answer::One(executed, _)) if executed.errors.is_empty());
+    let (mut response, content_type) = match answer {
         Ok(Answer::One(executed, media_type)) => {
             let response = GraphQLResponse::from(*executed).into_response();
             (response, Some(media_type.content_type()))
@@ -72,14 +74,16 @@ pub(super) async fn graphql(
     };
     let until = deadline.min(Instant::now() + DRAINED_TIME);
     let _ = timeout_at(until, drain(body)).await;
-    let headers = response.headers_mut();
     if let Some(content_type) = content_type {
-        headers.insert(header::CONTENT_TYPE, content_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
     }
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    // What there is to see depends on who asks, and changes.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    if is_whole && parts.method == Method::GET {
+        caching::revalidated(&parts.headers, response).await
+    } else {
+        caching::not_kept(response)
+    }
 }
 
 /// The answer to a caller who asks too often, whatever they ask.
@@ -176,7 +180,7 @@ impl Rejection {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, content_type);
-        response
+        caching::not_kept(response)
     }
 }
 
@@ -331,9 +335,10 @@ impl Call<'_> {
     }
 }
 
-/// How a well-formed request that was not executed is answered.
+/// How a request that could be read, but was not executed, is answered.
 fn status(code: Code, media_type: MediaType) -> StatusCode {
     match (media_type, code) {
+        (_, Code::BadRequest) => StatusCode::BAD_REQUEST,
         (MediaType::Json, _) => StatusCode::OK,
         (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,

@@ -4,7 +4,7 @@
 //! request whose values are not of their types; every error leaves with a code; an internal one leaves with the request's id,
 //! which the log has too, and nothing else.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_graphql::{
     Name, Response, ServerError, Variables,
@@ -101,15 +101,26 @@ impl From<Error> for Refused {
     }
 }
 
+/// The errors' messages, on one line.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages = self
+            .errors
+            .iter()
+            .filter_map(|error| error["message"].as_str());
+        f.write_str(&messages.collect::<Vec<_>>().join("; "))
+    }
+}
+
 /// All that is done without executing or reading anything.
 pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<Prepared, Refused> {
     let Parameters {
-        query,
+        document,
         operation_name,
         mut variables,
     } = parameters;
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
-    let document = documents.get(&query)?;
+    let document = documents.get(&document)?;
     let parsed = &document.parsed;
     let name = operation_name.as_deref();
     tell(parsed, name);

@@ -4,6 +4,7 @@
 
 mod account;
 pub mod auth;
+mod caching;
 pub mod cors;
 pub mod documents;
 mod endpoint;
@@ -25,6 +26,7 @@ mod scan;
 pub mod serve;
 mod socket;
 mod span;
+pub mod trusted;
 mod walk;
 
 pub use gate::measure;

@@ -24,9 +24,21 @@ const LEVELS: usize = 64;
 /// What a client wants executed.
 #[derive(Debug)]
 pub(super) struct Parameters {
-    pub(super) query: String,
+    pub(super) document: Given,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Variables,
+}
+
+/// How a request gives its document.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// As text; and the SHA-256 that a client says it has, in hexadecimal digits (automatic persisted queries).
+    Text {
+        text: String,
+        sha256: Option<String>,
+    },
+    /// By its identifier (GraphQL over HTTP, appendix A), or by its SHA-256 alone.
+    Id(String),
 }
 
 /// A body as it came. What is null counts as left out, and keys of other names are passed over.
@@ -35,6 +47,8 @@ pub(super) struct Parameters {
 struct Body<'a> {
     #[serde(borrow)]
     query: Option<&'a RawValue>,
+    #[serde(borrow)]
+    document_id: Option<&'a RawValue>,
     #[serde(borrow)]
     operation_name: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -52,7 +66,7 @@ pub(super) fn from_body(bytes: &[u8]) -> Result<Parameters> {
     let body: Body = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         bad(format!(
-            "the body must be a JSON object of query, operationName, variables and extensions, each once: it is not at line {line}, column {column}"
+            "the body must be a JSON object of query, documentId, operationName, variables and extensions, each once: it is not at line {line}, column {column}"
         ))
     })?;
     let string = |key, json: Option<&RawValue>| {
@@ -61,10 +75,12 @@ pub(super) fn from_body(bytes: &[u8]) -> Result<Parameters> {
             .map_err(|_| bad(format!("{key} must be a string")))
     };
     let query = string("query", body.query)?;
+    let document_id = string("documentId", body.document_id)?;
     let operation_name = string("operationName", body.operation_name)?;
     let json = |json: Option<&'_ RawValue>| json.map_or("null", RawValue::get).to_owned();
     parameters(
         query,
+        document_id,
         operation_name,
         &json(body.variables),
         &json(body.extensions),
@@ -79,7 +95,7 @@ pub(super) fn from_url(query: &str) -> Result<Parameters> {
         let (key, value) = (decode(key)?, decode(value)?);
         if matches!(
             key.as_str(),
-            "query" | "operationName" | "variables" | "extensions"
+            "query" | "documentId" | "operationName" | "variables" | "extensions"
         ) && given.contains_key(&key)
         {
             return Err(bad(format!("{key} must be given once")));
@@ -89,6 +105,7 @@ pub(super) fn from_url(query: &str) -> Result<Parameters> {
     let json = |key| given.get(key).map_or("null", String::as_str);
     parameters(
         given.get("query").cloned(),
+        given.get("documentId").cloned(),
         given.get("operationName").cloned(),
         json("variables"),
         json("extensions"),
@@ -107,11 +124,21 @@ fn decode(text: &str) -> Result<String> {
 /// `variables` and `extensions` are JSON text, or what should be.
 fn parameters(
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: &str,
     extensions: &str,
 ) -> Result<Parameters> {
-    let query = query.ok_or_else(|| bad("query is missing"))?;
+    let document = match (query, document_id, persisted_query(extensions)?) {
+        (Some(text), None, sha256) => Given::Text { text, sha256 },
+        (None, Some(id), None) | (None, None, Some(id)) => Given::Id(id),
+        (None, None, None) => return Err(bad("query is missing")),
+        (_, Some(_), _) => {
+            return Err(bad(
+                "documentId must come without query and extensions.persistedQuery",
+            ));
+        }
+    };
     let variables = match object("variables", variables)? {
         None => Variables::default(),
         Some(json) => {
@@ -119,14 +146,45 @@ fn parameters(
             Variables::from_value(value)
         }
     };
-    // None is understood yet.
-    object("extensions", extensions)?;
     Ok(Parameters {
-        query,
+        document,
         // No operation has an empty name: to give none so is the same (GraphQL over HTTP, section 5.2).
         operation_name: operation_name.filter(|name| !name.is_empty()),
         variables,
     })
+}
+
+/// The SHA-256 of an automatic persisted query, as Apollo's clients send it; no other extension is understood.
+fn persisted_query(extensions: &str) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Extensions<'a> {
+        #[serde(borrow)]
+        persisted_query: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct PersistedQuery {
+        version: u64,
+        sha256_hash: String,
+    }
+    let Some(json) = object("extensions", extensions)? else {
+        return Ok(None);
+    };
+    let extensions: Extensions = serde_json::from_str(json)
+        .map_err(|_| bad("extensions must be an object that has persistedQuery once at most"))?;
+    let Some(json) = extensions.persisted_query else {
+        return Ok(None);
+    };
+    match serde_json::from_str(json.get()) {
+        Ok(PersistedQuery {
+            version: 1,
+            sha256_hash,
+        }) => Ok(Some(sha256_hash)),
+        _ => Err(bad(
+            "extensions.persistedQuery must be an object of version, which is 1, and sha256Hash, a string",
+        )),
+    }
 }
 
 /// The text of a JSON object, or none for null.
@@ -145,7 +203,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 /// An object's keys and values as they came.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
@@ -220,6 +278,13 @@ mod tests {
     const VARIABLES: &str =
         r#"{"m":{"z":1.10,"a":[1e2,12345678901234567890123,-0,1.0,7]},"s":"é\u0000"}"#;
 
+    fn text(text: &str) -> Given {
+        Given::Text {
+            text: text.to_owned(),
+            sha256: None,
+        }
+    }
+
     #[test]
     fn variables_keep_keys_and_numbers() {
         let body = format!(r#"{{"query":"{{a}}","variables":{VARIABLES}}}"#);
@@ -228,7 +293,7 @@ mod tests {
             from_body(body.as_bytes()).unwrap(),
             from_url(&format!("query={{a}}&variables={encoded}")).unwrap(),
         ] {
-            assert_eq!(parameters.query, "{a}");
+            assert_eq!(parameters.document, text("{a}"));
             assert_eq!(
                 serde_json::to_string(&parameters.variables).unwrap(),
                 VARIABLES
@@ -262,6 +327,39 @@ mod tests {
                 r#"{"query":"{a}","extensions":[]}"#,
                 "extensions must be an object",
             ),
+            (r#"{"documentId":1}"#, "documentId must be a string"),
+            (
+                r#"{"query":"{a}","documentId":"a"}"#,
+                "documentId must come without query",
+            ),
+            (
+                r#"{"documentId":"a","extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
+                "documentId must come without query and extensions.persistedQuery",
+            ),
+            (
+                r#"{"extensions":{"persistedQuery":{"version":2,"sha256Hash":"a"}}}"#,
+                "version, which is 1",
+            ),
+            (
+                r#"{"extensions":{"persistedQuery":{"version":1}}}"#,
+                "version, which is 1",
+            ),
+            (
+                r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":1}}}"#,
+                "sha256Hash, a string",
+            ),
+            (
+                r#"{"query":"{a}","extensions":{"persistedQuery":"a"}}"#,
+                "extensions.persistedQuery must be an object",
+            ),
+            (
+                r#"{"query":"{a}","extensions":{"persistedQuery":null,"persistedQuery":null}}"#,
+                "persistedQuery once at most",
+            ),
+            (
+                r#"{"extensions":{"persistedQuery":null}}"#,
+                "query is missing",
+            ),
             (r#"{"query":"{a}","variables":{"a":"\ud800"}}"#, "Unicode"),
             (
                 r#"{"query":"{a}","variables":{"a":1,"b":{"c":1,"c":1}}}"#,
@@ -288,8 +386,40 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_given_as_text_or_by_what_it_is_known_by() {
+        let id = |id: &str| Given::Id(id.to_owned());
+        let hashed = Given::Text {
+            text: "{a}".to_owned(),
+            sha256: Some("0a".to_owned()),
+        };
+        let persisted = r#"{"persistedQuery":{"version":1,"sha256Hash":"0a","more":1}}"#;
+        let encoded = utf8_percent_encode(persisted, NON_ALPHANUMERIC);
+        for (body, url, expected) in [
+            (
+                r#""documentId":"sha256:0a""#.to_owned(),
+                "documentId=sha256:0a".to_owned(),
+                id("sha256:0a"),
+            ),
+            (
+                format!(r#""query":null,"extensions":{persisted}"#),
+                format!("extensions={encoded}"),
+                id("0a"),
+            ),
+            (
+                format!(r#""query":"{{a}}","documentId":null,"extensions":{persisted}"#),
+                format!("query={{a}}&extensions={encoded}"),
+                hashed,
+            ),
+        ] {
+            let body = from_body(format!("{{{body}}}").as_bytes()).unwrap();
+            assert_eq!(body.document, expected);
+            assert_eq!(from_url(&url).unwrap().document, expected);
+        }
+    }
+
+    #[test]
     fn reads_a_url_as_forms_are_written() {
-        let read = |url: &str| from_url(url).map(|read| (read.query, read.operation_name));
+        let read = |url: &str| from_url(url).map(|read| (read.document, read.operation_name));
         let name = |name: &str| Some(name.to_owned());
         for (url, query, operation) in [
             ("query=%7Ba%7D", "{a}", None),
@@ -304,13 +434,14 @@ mod tests {
             ("query", "", None),
             ("query={a(b:\"=\")}", "{a(b:\"=\")}", None),
         ] {
-            assert_eq!(read(url).unwrap(), (query.to_owned(), operation), "{url}");
+            assert_eq!(read(url).unwrap(), (text(query), operation), "{url}");
         }
         for (url, expected) in [
             ("", "query is missing"),
             ("Query={a}", "query is missing"),
             ("query={a}&query={a}", "query must be given once"),
             ("query={a}&qu%65ry={a}", "query must be given once"),
+            ("documentId=a&documentId=a", "documentId must be given once"),
             (
                 "query={a}&variables=&variables=",
                 "variables must be given once",

@@ -69,6 +69,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--otlp-endpoint", "grpc://127.0.0.1:4317", "expected an http or https URL"),
         ("--otlp-endpoint", "http://ann@127.0.0.1:4318", "without user, query and fragment"),
         ("--otlp-endpoint", "http://127.0.0.1:4318?key=1", "without user, query and fragment"),
+        ("--trusted-documents", "nowhere.json", "--trusted-documents nowhere.json: No such file"),
         ("--max-per-user", "-1", "invalid digit"),
         ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
         ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),

@@ -263,8 +263,6 @@ on_both! {
             let response = ask(query, encoding).await.unwrap();
             let header = response.headers().get("content-encoding").map(|value| value.to_str().unwrap().to_owned());
             assert_eq!(header.as_deref(), expected, "{query} {encoding}");
-            let varies = response.headers().get_all("vary").iter().any(|value| value == "accept-encoding");
-            assert_eq!(varies, query == long, "{query} {encoding}");
             let bytes = response.bytes().await.unwrap();
             match expected {
                 None => assert!(bytes.starts_with(b"{\"data\":"), "{encoding}"),
@@ -305,7 +303,6 @@ on_both! {
                     }
                 } else if expected.is_some() {
                     assert!(header("access-control-expose-headers").unwrap().contains("x-request-id"));
-                    assert!(response.headers().get_all("vary").iter().any(|value| value.to_str().unwrap().contains("origin")));
                 }
             }
         }

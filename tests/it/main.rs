@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
 mod bulk;
+mod caching;
 mod catalogue_file;
 mod change;
 mod cli;
@@ -36,6 +37,7 @@ mod negotiation;
 mod operations;
 mod outage;
 mod paging;
+mod persisted;
 mod plans;
 mod policy;
 mod process;

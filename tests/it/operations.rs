@@ -214,6 +214,9 @@ async fn each_request_has_one_line_that_tells_no_secret() {
     process
         .post(json!({ "query": "query Bad\u{1b} { hush }" }))
         .await;
+    let known = client().get(format!("{}?query={{__typename}}", process.url));
+    let response = known.header("if-none-match", "*").send().await;
+    assert_eq!(response.unwrap().status(), 304);
     process.signal("TERM");
     assert_eq!(process.wait(), Some(0));
     let log = process.log();
@@ -225,7 +228,7 @@ async fn each_request_has_one_line_that_tells_no_secret() {
         .iter()
         .filter(|line| line["target"] == "access")
         .collect();
-    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines.len(), 4, "{lines:?}");
     let told = |line: &Value| {
         assert!(
             line["ms"].is_u64() && line["bytes"].is_u64() && line["whole"] == json!(true),
@@ -249,7 +252,8 @@ async fn each_request_has_one_line_that_tells_no_secret() {
         json!([
             ["Look", "query", 200, null],
             ["", "", 401, "UNAUTHENTICATED"],
-            ["", "", 200, "GRAPHQL_PARSE_FAILED"]
+            ["", "", 200, "GRAPHQL_PARSE_FAILED"],
+            ["", "query", 304, null]
         ])
     );
 }

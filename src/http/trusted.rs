@@ -1,0 +1,92 @@
+//! Trusted documents: where there is a manifest, no other documents run.
+//!
+//! Invariant: each is parsed, within the limits, and fits the schema, before anything is served; none is ever let go.
+
+use std::{collections::HashMap, fs, path::Path, sync::Arc};
+
+use anyhow::{Context, anyhow, bail};
+use async_graphql::{Request, Variables};
+
+use crate::{
+    error::Code,
+    graphql::{self, Schema},
+};
+
+use super::{
+    documents::{Document, Hash, sha256, without_prefix},
+    gate::Refused,
+    limits::Limits,
+    parameters::Entries,
+    walk::{self, Cost},
+};
+
+/// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
+#[derive(Debug)]
+pub struct Trusted {
+    documents: HashMap<Hash, Arc<Document>>,
+    ids: HashMap<String, Hash>,
+}
+
+impl Trusted {
+    /// Reads a manifest. What cannot run is refused with its id.
+    pub async fn read(file: &Path, limits: Limits, validator: &Schema) -> anyhow::Result<Self> {
+        let told = || format!("--trusted-documents {}", file.display());
+        let text = fs::read_to_string(file).with_context(told)?;
+        Self::parse(&text, limits, validator)
+            .await
+            .with_context(told)
+    }
+
+    async fn parse(manifest: &str, limits: Limits, validator: &Schema) -> anyhow::Result<Self> {
+        let Entries(entries) = serde_json::from_str(manifest)
+            .context("expected a JSON object of documents by their ids")?;
+        let mut documents = HashMap::new();
+        let mut ids = HashMap::new();
+        for (id, text) in entries {
+            let text: String = serde_json::from_str(text.get())
+                .map_err(|_| anyhow!("{id}: expected a document's text"))?;
+            let hash = sha256(&text);
+            let document = checked(&text, limits, validator).await;
+            let document = document.map_err(|refused| anyhow!("{id}: {refused}"))?;
+            documents.insert(hash.clone(), Arc::new(document));
+            let other = ids.insert(without_prefix(&id).to_owned(), hash.clone());
+            if other.is_some_and(|other| other != hash) {
+                bail!("{id}: there are two documents of this id");
+            }
+        }
+        Ok(Self { documents, ids })
+    }
+
+    /// The document of a hash.
+    pub(super) fn get(&self, hash: &str) -> Option<Arc<Document>> {
+        self.documents.get(hash).cloned()
+    }
+
+    /// The hash of the document that is known by an id, which may be the hash itself.
+    pub(super) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
+        self.ids.get(id).map_or(id, String::as_str)
+    }
+}
+
+/// The document of a text, if there are variables that it could run with.
+async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Document, Refused> {
+    let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
+    let document = Document::parse(text, limits)?;
+    let parsed = &document.parsed;
+    let cost = walk::cost(parsed, &Variables::default())?;
+    // How many items a list may have, variables may say.
+    Cost {
+        complexity: 0,
+        ..cost
+    }
+    .within(limits)?;
+    graphql::coerce::document(parsed).map_err(invalid)?;
+    let mut request = Request::new(String::new());
+    request.set_parsed_query(parsed.clone());
+    let validated = validator.execute(request).await;
+    validated
+        .errors
+        .into_iter()
+        .next()
+        .map_or(Ok(document), |error| Err(invalid(error)))
+}
