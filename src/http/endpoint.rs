@@ -24,8 +24,7 @@ use crate::error::{Code, Error};
 use super::{
     Cost, Routes, account,
     auth::{self, Verified},
-    caching,
-    event_stream,
+    caching, event_stream,
     gate::{self, Caller, Refused},
     live::Crowded,
     metrics::Metrics,

@@ -111,7 +111,7 @@ async function run(page) {
   return answer;
 }
 
-const examples = ['ByCategoryAndStatus', 'Facets', 'Search', 'Create'];
+const examples = ['ByCategoryAndStatus', 'Facets', 'Search', 'Create', 'Changes'];
 
 const page = await open('light');
 assert.deepEqual(await titles(page), examples);
@@ -141,6 +141,25 @@ assert.deepEqual(created.userErrors, []);
 assert.equal(created.personalConnector.name, 'Our wiki');
 const again = (await run(page)).data.createCustomConnector;
 assert.deepEqual(again.userErrors.map(({ code }) => code), ['TAKEN']);
+
+// A subscription tells of what happens, with the headers of its tab, until it is stopped.
+await choose(page, 'Changes');
+await replace(page, 'Headers', JSON.stringify({ Authorization: `Bearer ${token}` }));
+const listening = page.waitForResponse(response => response.url().endsWith('/graphql'));
+await page.getByRole('button', { name: /^Execute/ }).click();
+assert.equal((await listening).headers()['content-type'], 'text/event-stream');
+const { id } = created.personalConnector;
+const renamed = await fetch(`${origin}/graphql`, {
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
+  body: JSON.stringify({
+    query: 'mutation($input: UpdateCustomConnectorInput!) { updateCustomConnector(input: $input) { userErrors { message } } }',
+    variables: { input: { id, name: 'Their wiki' } },
+  }),
+});
+assert.deepEqual((await renamed.json()).data.updateCustomConnector.userErrors, []);
+await holds(page, 'response.json', /"kind": "UPDATED"[^]*"name": "Their wiki"/);
+await page.getByRole('button', { name: /^Stop/ }).click();
 
 await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
 const documentation = page.getByRole('region', { name: 'Documentation Explorer' });

@@ -1,6 +1,6 @@
 //! Subscriptions, over web sockets and as server-sent events.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -12,8 +12,9 @@ use tokio_tungstenite::{
 
 use crate::{
     change::{ADMIN, CREATE, DELETE, UPDATE, WRITE, draft, mutation, text},
-    harness::{Server, client},
+    harness::{Server, TestDatabase, client, rows},
     on_both,
+    process::{Serving, program_on, run},
 };
 
 const CHANGED: &str = "subscription($after: String, $filter: PersonalConnectorChangeFilter) {
@@ -30,11 +31,18 @@ pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     /// Opens a socket with these headers.
-    pub async fn open(
+    async fn open(
         server: &Server,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, tungstenite::Error> {
-        let url = server.url.replace("http://", "ws://") + "/graphql";
+        Self::open_at(&format!("{}/graphql", server.url), headers).await
+    }
+
+    async fn open_at(
+        url: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, tungstenite::Error> {
+        let url = url.replace("http://", "ws://");
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -47,8 +55,13 @@ impl Socket {
     }
 
     /// Opens a socket, and has a token acknowledged.
-    pub async fn of(server: &Server, token: &str) -> Self {
-        let mut socket = Self::open(server, &[PROTOCOL]).await.unwrap();
+    async fn of(server: &Server, token: &str) -> Self {
+        Self::at(&format!("{}/graphql", server.url), token).await
+    }
+
+    /// The same at `http://…/graphql`.
+    pub async fn at(url: &str, token: &str) -> Self {
+        let mut socket = Self::open_at(url, &[PROTOCOL]).await.unwrap();
         socket.init(token).await;
         assert_eq!(socket.next().await, json!({ "type": "connection_ack" }));
         socket
@@ -64,7 +77,7 @@ impl Socket {
             .await;
     }
 
-    pub async fn send(&mut self, message: Value) {
+    async fn send(&mut self, message: Value) {
         self.say(Message::text(message.to_string())).await;
     }
 
@@ -79,7 +92,7 @@ impl Socket {
     }
 
     /// The next message.
-    pub async fn next(&mut self) -> Value {
+    async fn next(&mut self) -> Value {
         loop {
             let message = timeout(LONG, self.0.next()).await.unwrap();
             match message.unwrap().unwrap() {
@@ -748,4 +761,81 @@ async fn one_who_reads_nothing_holds_up_nobody() {
     for i in 0..90 {
         assert_eq!(told(&hears.change().await), ("CREATED", &*format!("N{i}")));
     }
+}
+
+/// `cargo test --release --test it a_crowd -- --ignored --nocapture` prints how long a burst takes to the last of a crowd, and what
+/// memory the crowd takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute, and measures"]
+async fn a_crowd() {
+    const CROWD: usize = 5000;
+    const BURST: usize = 1000;
+    let storage = TestDatabase::sqlite();
+    let flags = ["--max-sockets", "0", "--log", "warn"];
+    let server = Serving::start(program_on(&storage, &flags));
+    let memory = || server.process.resident().unwrap_or_default();
+    let before = memory();
+    let query = "subscription { personalConnectorChanged { cursor kind personalConnectorId } }";
+    let began = Instant::now();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut socket = Socket::at(&server.url, "").await;
+        socket.subscribe("1", query, json!({})).await;
+        // What is answered after it says that it has begun.
+        socket.subscribe("q", "{ __typename }", json!({})).await;
+        while socket.next().await["type"] != "complete" {}
+        crowd.push(socket);
+    }
+    println!("{CROWD} subscribers after {:.1?}", began.elapsed());
+    let waiting = memory();
+    println!(
+        "memory: {before} KiB before, {waiting} KiB with them, {} bytes each",
+        (waiting - before) * 1024 / CROWD as u64
+    );
+
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("burst.jsonl");
+    std::fs::write(&file, crate::crash::objects(BURST)).unwrap();
+    let listen = |mut socket: Socket| async move {
+        let mut ids = Vec::with_capacity(BURST);
+        while ids.len() < BURST {
+            let change = socket.change().await;
+            assert_eq!(change["kind"], "CREATED");
+            ids.push(text(&change["personalConnectorId"]).to_owned());
+        }
+        (Instant::now(), ids)
+    };
+    let listening: Vec<_> = crowd
+        .into_iter()
+        .map(|socket| tokio::spawn(listen(socket)))
+        .collect();
+    let arguments = [
+        "import",
+        "--organization",
+        "acme",
+        "--visibility",
+        "public",
+        file.to_str().unwrap(),
+    ];
+    run(program_on(&storage, &arguments)).ok();
+    let burst = Instant::now();
+    let expected = rows(
+        &storage.url,
+        "SELECT personal_connector_id FROM connector_event ORDER BY number DESC LIMIT 1000",
+    )
+    .await;
+    let expected: Vec<_> = expected.lines().rev().map(ToOwned::to_owned).collect();
+    let (mut first, mut last) = (None, burst);
+    for listener in listening {
+        let (at, ids) = listener.await.unwrap();
+        assert_eq!(ids, expected);
+        first = Some(first.map_or(at, |first: Instant| first.min(at)));
+        last = last.max(at);
+    }
+    let first = first.unwrap().saturating_duration_since(burst);
+    println!(
+        "{BURST} changes: the first has all {first:.1?} after the import, the last {:.1?}",
+        last - burst
+    );
+    println!("memory: {} KiB afterwards", memory());
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::{
     crash::assert_whole,
     harness::{TestDatabase, client, rows},
+    live::Socket,
     process::{Serving, program_on, token},
 };
 
@@ -30,6 +31,9 @@ const LISTS: [&str; 2] = [
 const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
     done: createCustomConnector(input: $input) { personalConnector { id } userErrors { message } }
 }";
+
+/// Without the connector, which a database that is gone cannot tell of.
+const HEARD: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnectorId } }";
 
 /// What clients may be told while there is no database: its code, and all of its message.
 const CLEAR: [(&str, &str); 4] = [
@@ -271,6 +275,14 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
         running.spawn(async move { load.read().await });
     }
     load.until_ready_is(200).await;
+    let replica = Serving::start(program_on(&storage, &flags));
+    let begin = load.server.data(
+        "",
+        "{ personalConnectors(first: 0) { changesCursor } }",
+        json!({}),
+    );
+    let begin = begin.await["personalConnectors"]["changesCursor"].take();
+    let heard = [&load.server, &replica].map(|server| listen(server.url.clone(), begin.clone()));
     for mode in ["fast", "immediate"] {
         let (made, read) = {
             let seen = load.seen.lock().unwrap();
@@ -316,4 +328,46 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
         assert_eq!(found.get(name.as_str()), Some(&id.as_str()), "{name}");
     }
     assert!(found.len() <= seen.made.len() + WRITERS.len());
+    let names: Vec<_> = seen.made.keys().cloned().collect();
+    drop(seen);
+
+    // And each subscriber has heard of it, in the order of the commits, through whichever process it was made.
+    let events = "SELECT personal_connector_id FROM connector_event ORDER BY number";
+    let events = rows(&storage.url, events).await;
+    let events: Vec<_> = events.lines().map(ToOwned::to_owned).collect();
+    assert!(events.len() > names.len());
+    for heard in heard {
+        let began = Instant::now();
+        loop {
+            let heard = heard.lock().unwrap().clone();
+            assert!(
+                events.ends_with(&heard),
+                "{heard:?} is not the end of {events:?}"
+            );
+            if heard.last() == events.last() {
+                assert!(heard.len() >= names.len());
+                break;
+            }
+            assert!(began.elapsed() < LONG, "a subscriber has not heard of all");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Has a subscriber hear all that comes after a cursor: the ids of the connectors that changed.
+fn listen(url: String, after: Value) -> Arc<Mutex<Vec<String>>> {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ids = heard.clone();
+    let boss = token("boss@acme", "connectors:admin");
+    tokio::spawn(async move {
+        let mut socket = Socket::at(&url, &boss).await;
+        socket
+            .subscribe("1", HEARD, json!({ "after": after }))
+            .await;
+        loop {
+            let id = socket.change().await["personalConnectorId"].take();
+            ids.lock().unwrap().push(id.as_str().unwrap().to_owned());
+        }
+    });
+    heard
 }

@@ -2,6 +2,8 @@
 
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
+import { getOperationAST } from 'graphql';
+import { createClient } from 'graphql-sse';
 import { createRoot } from 'react-dom/client';
 
 import '@graphiql/react/style.css';
@@ -19,8 +21,16 @@ globalThis.MonacoEnvironment = { getWorker: (_id, label) => new Worker({ name: l
 // Beside this page, so that it is found behind a prefix too.
 const url = new URL('graphql', document.baseURI).href;
 
-// Subscriptions come in by `wsClient` here. The service sends no answer in parts, so none are asked for.
-const fetcher = createGraphiQLFetcher({ url, enableIncrementalDelivery: false });
+// The service sends no answer in parts, so none are asked for.
+const ask = createGraphiQLFetcher({ url, enableIncrementalDelivery: false });
+
+// Server-sent events are asked for with the headers of the tab, which a WebSocket of a browser's cannot bring.
+const subscribe = (operation, headers) => createClient({ url, headers }).iterate(operation);
+
+const fetcher = (operation, options) =>
+  getOperationAST(options.documentAST, operation.operationName)?.operation === 'subscription'
+    ? subscribe(operation, options.headers)
+    : ask(operation, options);
 
 createRoot(document.getElementById('graphiql')).render(
   <GraphiQL
