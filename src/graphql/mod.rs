@@ -5,6 +5,7 @@
 
 pub mod coerce;
 mod complete;
+mod conflicts;
 mod context;
 mod mutation;
 mod query;
@@ -13,5 +14,6 @@ mod subscription;
 mod types;
 
 pub use complete::complete;
+pub use conflicts::conflicts;
 pub use context::Request;
 pub use schema::{Schema, schema, sdl, validator};

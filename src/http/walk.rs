@@ -3,7 +3,7 @@
 //! Invariant: a fragment is walked once however often it is spread, and circles are refused; the library walks each spread
 //! again, which three spreads in each of seventeen fragments make a matter of minutes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Positioned, Variables,
@@ -28,18 +28,25 @@ pub struct Cost {
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
+    /// What there is to validate: selections, values and directives of all operations together.
+    pub size: u64,
 }
 
 impl Cost {
-    /// `LIMIT_EXCEEDED` when it is more than an operation may cost.
+    /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
     pub(super) fn within(&self, limits: Limits) -> Result<()> {
         let exceeding = self
             .against(limits)
             .into_iter()
             .find(|(_, _, cost, most)| cost > most);
-        exceeding.map_or(Ok(()), |(_, what, _, most)| {
-            Err(exceeded("an operation", most, what))
-        })
+        if let Some((_, what, _, most)) = exceeding {
+            return Err(exceeded("an operation", most, what));
+        }
+        if self.size > limits.max_tokens {
+            let written_out = "the document, with its fragments written out,";
+            return Err(exceeded(written_out, limits.max_tokens, "tokens"));
+        }
+        Ok(())
     }
 
     /// What `extensions.cost` tells: each cost, and the most that it may be.
@@ -79,11 +86,12 @@ impl Cost {
             complexity: self.complexity.saturating_add(other.complexity),
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
+            size: self.size.saturating_add(other.size),
         }
     }
 }
 
-/// What the dearest of a document's operations costs.
+/// What the dearest of a document's operations costs, and the size of all.
 pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
     let mut walk = Walk {
         document,
@@ -102,11 +110,16 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
             complexity: most(dearest.complexity, own.complexity),
             aliases: most(dearest.aliases, own.aliases),
             directives: most(dearest.directives, own.directives),
+            size: dearest.size.saturating_add(own.size),
         };
     }
     // Those that no operation spreads are walked by the library too.
+    let spread: HashSet<_> = walk.fragments.keys().copied().collect();
     for name in document.fragments.keys() {
-        walk.fragment(name)?;
+        let own = walk.fragment(name)?;
+        if !spread.contains(name) {
+            dearest.size = dearest.size.saturating_add(own.size);
+        }
     }
     Ok(dearest)
 }
@@ -129,7 +142,11 @@ impl<'a> Walk<'a> {
                 Selection::FragmentSpread(spread) => directives(&spread.node.directives)
                     .beside(self.fragment(&spread.node.fragment_name.node)?),
             };
-            cost = cost.beside(one);
+            let itself = Cost {
+                size: 1,
+                ..Cost::default()
+            };
+            cost = cost.beside(itself).beside(one);
         }
         Ok(cost)
     }
@@ -145,6 +162,7 @@ impl<'a> Walk<'a> {
                 .saturating_add(1),
             aliases: u64::from(field.alias.is_some()),
             directives: 0,
+            size: size(&field.arguments),
         };
         let below = Cost {
             complexity: 0,
@@ -216,8 +234,23 @@ impl<'a> Walk<'a> {
 fn directives(directives: &[Positioned<Directive>]) -> Cost {
     Cost {
         directives: directives.len() as u64,
+        size: (directives.iter())
+            .map(|directive| 1 + size(&directive.node.arguments))
+            .sum(),
         ..Cost::default()
     }
+}
+
+/// How many values there are in arguments.
+fn size(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> u64 {
+    fn of(value: &Value) -> u64 {
+        match value {
+            Value::List(items) => 1 + items.iter().map(of).sum::<u64>(),
+            Value::Object(fields) => 1 + fields.values().map(of).sum::<u64>(),
+            _ => 1,
+        }
+    }
+    arguments.iter().map(|(_, value)| of(&value.node)).sum()
 }
 
 #[cfg(test)]
@@ -279,8 +312,67 @@ mod tests {
             complexity: 5,
             aliases: 3,
             directives: 6,
+            size: 15,
         };
         assert_eq!(cost_of(document, json!({})).unwrap(), expected);
+    }
+
+    #[test]
+    fn bounds_what_is_validated() {
+        let fragments = |last: &str| {
+            let fragment = |i| {
+                let next = i + 1;
+                format!("fragment F{i} on Viewer {{ ...F{next} ...F{next} ...F{next} }} ")
+            };
+            let all: String = (0..9).map(fragment).collect();
+            format!("{all} fragment F9 on Viewer {{ {last} }}")
+        };
+        let operations = |count| {
+            let operation = |i| format!("query Q{i} {{ ...F }} ");
+            (0..count).map(operation).collect::<String>()
+        };
+        let fields = "viewer ".repeat(100);
+        let values = "1 ".repeat(98);
+        for (document, is_within) in [
+            // Neither an unknown fragment nor one that is not spread has a field of the operation's.
+            (
+                format!("{{ viewer {{ ...F0 }} }} {}", fragments("...X")),
+                false,
+            ),
+            (
+                format!("{{ viewer {{ ...F9 }} }} {}", fragments("...X")),
+                false,
+            ),
+            // Each operation is looked at, and what its fragments bring.
+            (
+                format!("{} fragment F on Query {{ {fields} }}", operations(99)),
+                true,
+            ),
+            (
+                format!("{} fragment F on Query {{ {fields} }}", operations(100)),
+                false,
+            ),
+            (
+                format!(
+                    "{} fragment F on Query {{ a(b: [{values}]) }}",
+                    operations(99)
+                ),
+                true,
+            ),
+            (
+                format!(
+                    "{} fragment F on Query {{ a(b: [{values}]) }}",
+                    operations(100)
+                ),
+                false,
+            ),
+        ] {
+            let message = cost_of(&document, json!({})).map_err(|error| error.message);
+            let refusal =
+                "the document, with its fragments written out, must have at most 10000 tokens";
+            let expected = if is_within { None } else { Some(refusal) };
+            assert_eq!(message.err().as_deref(), expected, "{document:.80}");
+        }
     }
 
     #[test]

@@ -48,6 +48,24 @@ async fn a_limit_is_what_is_configured() {
         .await;
 }
 
+/// The library would walk the first for minutes, and answer the second with two million errors.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_to_validate_is_refused() {
+    let server = Server::on_sqlite(&[]).await;
+    let spreads = (0..17).fold("{ viewer { ...F0 } }".to_owned(), |document, i| {
+        let next = i + 1;
+        format!("{document} fragment F{i} on Viewer {{ ...F{next} ...F{next} ...F{next} }}")
+    });
+    let arguments = (0..500).fold(String::new(), |all, i| format!("{all} a{i}: 1"));
+    let fields = format!("{{ viewer({arguments}) {} }}", "viewer ".repeat(4000));
+    for (document, code) in [
+        (spreads, "LIMIT_EXCEEDED"),
+        (fields, "GRAPHQL_VALIDATION_FAILED"),
+    ] {
+        assert_eq!(server.error_code("", &document, json!({})).await, code);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_told_only_where_it_may_be() {
     let told = Server::on_sqlite(&[]).await;
