@@ -1,0 +1,75 @@
+//! The operations as graphql_client generates them from the schema, and how they are sent.
+
+use graphql_client::{GraphQLQuery, Response};
+
+type DateTime = chrono::DateTime<chrono::Utc>;
+type Id = String;
+type Json = serde_json::Value;
+type Url = String;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "../../../schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Clone, Default"
+)]
+pub struct Connectors;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "../../../schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    response_derives = "Debug, PartialEq",
+    skip_serializing_none
+)]
+pub struct Create;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "../../../schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    skip_serializing_none
+)]
+pub struct Update;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "../../../schema.graphql",
+    query_path = "changed.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    response_derives = "Debug, PartialEq"
+)]
+pub struct Changed;
+
+/// Where a server is, and who asks it.
+pub struct Client {
+    pub url: String,
+    pub token: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// As the environment says.
+    pub fn from_env() -> Result<Self, std::env::VarError> {
+        Ok(Client {
+            url: std::env::var("URL")?,
+            token: std::env::var("TOKEN")?,
+            http: reqwest::Client::new(),
+        })
+    }
+
+    pub async fn ask<Q: GraphQLQuery>(
+        &self,
+        variables: Q::Variables,
+    ) -> reqwest::Result<Response<Q::ResponseData>> {
+        let request = self.http.post(&self.url).bearer_auth(&self.token);
+        let response = request.json(&Q::build_query(variables)).send().await?;
+        response.json().await
+    }
+}
