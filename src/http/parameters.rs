@@ -129,7 +129,11 @@ fn parameters(
     variables: &str,
     extensions: &str,
 ) -> Result<Parameters> {
-    let document = match (query, document_id, persisted_query(extensions)?) {
+    let sha256 = persisted_query(extensions)?;
+    // No document; clients that cannot leave it out, as over a socket, send it beside what they mean.
+    let named = document_id.is_some() || sha256.is_some();
+    let query = query.filter(|text| !(named && text.is_empty()));
+    let document = match (query, document_id, sha256) {
         (Some(text), None, sha256) => Given::Text { text, sha256 },
         (None, Some(id), None) | (None, None, Some(id)) => Given::Id(id),
         (None, None, None) => return Err(bad("query is missing")),
@@ -399,6 +403,11 @@ mod tests {
                 r#""documentId":"sha256:0a""#.to_owned(),
                 "documentId=sha256:0a".to_owned(),
                 id("sha256:0a"),
+            ),
+            (
+                r#""query":"","documentId":"0a""#.to_owned(),
+                "query=&documentId=0a".to_owned(),
+                id("0a"),
             ),
             (
                 format!(r#""query":null,"extensions":{persisted}"#),

@@ -1,5 +1,4 @@
 // Relay's store over a network that sends the documents' ids.
-import { readFileSync } from 'node:fs';
 import { env } from 'node:process';
 import { createClient, type Sink } from 'graphql-ws';
 import {
@@ -17,10 +16,8 @@ import WebSocket from 'ws';
 const url = env['URL']!;
 const Authorization = `Bearer ${env['TOKEN']!}`;
 
-// What relay-compiler wrote, and the server is given by --trusted-documents. One that was not sends the text.
-const texts: Record<string, string> = JSON.parse(readFileSync('persisted.json', 'utf8'));
-const document = ({ id }: RequestParameters) =>
-  env['TRUSTED_DOCUMENTS'] ? { documentId: id } : { query: texts[id!]! };
+// relay-compiler wrote the documents into a file, which the server is given by --trusted-documents.
+const document = ({ id }: RequestParameters) => ({ documentId: id });
 
 export const post = async (body: object) => {
   const headers = { Authorization, 'content-type': 'application/json' };
