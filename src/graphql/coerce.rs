@@ -4,8 +4,8 @@
 //! (GraphQL, section 6.1.2), and values in the document are of correct type (section 5.6.1).
 //!
 //! The library looks at values while it validates, and lets through integers beyond 32 bits, times that are none, texts for
-//! enums, and whatever is no object for an input object; it would find them out field by field. That a variable may stand where
-//! it stands, it finds itself.
+//! enums, and whatever is no object for an input object; it would find them out field by field. Whether a variable may stand where
+//! it stands, `positions` finds.
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
@@ -14,8 +14,9 @@ use async_graphql::{
     parser::{
         parse_schema,
         types::{
-            BaseType, ExecutableDocument, Field, InputValueDefinition, OperationDefinition,
-            OperationType, Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
+            BaseType, ExecutableDocument, Field, FieldDefinition, InputValueDefinition,
+            OperationDefinition, OperationType, Selection, SelectionSet, Type, TypeKind,
+            TypeSystemDefinition,
         },
     },
 };
@@ -24,7 +25,7 @@ use async_graphql_value::{ConstValue, Value};
 use super::{schema::sdl, types::DateTime};
 use crate::domain::fields::RAW_JSON_MARKER;
 
-static TYPES: LazyLock<HashMap<Name, TypeKind>> = LazyLock::new(|| {
+pub(super) static TYPES: LazyLock<HashMap<Name, TypeKind>> = LazyLock::new(|| {
     let definitions = parse_schema(sdl()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
     let types = definitions.into_iter().filter_map(|definition| {
         let TypeSystemDefinition::Type(definition) = definition else {
@@ -105,15 +106,9 @@ fn selections(parent: &Name, set: &SelectionSet) -> Result<(), ServerError> {
 
 /// Fields and arguments that there are none of are the validation's to refuse, and what is asked of the schema itself.
 fn field(parent: &Name, field: &Field) -> Result<(), ServerError> {
-    let fields = match TYPES.get(parent) {
-        Some(TypeKind::Object(object)) => &object.fields,
-        Some(TypeKind::Interface(interface)) => &interface.fields,
-        _ => return Ok(()),
-    };
-    let Some(definition) = (fields.iter()).find(|one| one.node.name.node == field.name.node) else {
+    let Some(definition) = field_of(parent, &field.name.node) else {
         return Ok(());
     };
-    let definition = &definition.node;
     for (name, value) in &field.arguments {
         if let Some(argument) = find(&definition.arguments, &name.node) {
             let path = Path::Argument(&name.node);
@@ -127,14 +122,25 @@ fn field(parent: &Name, field: &Field) -> Result<(), ServerError> {
     )
 }
 
-fn innermost(base: &BaseType) -> &Name {
+/// A type's field.
+pub(super) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefinition> {
+    let fields = match TYPES.get(parent) {
+        Some(TypeKind::Object(object)) => &object.fields,
+        Some(TypeKind::Interface(interface)) => &interface.fields,
+        _ => return None,
+    };
+    let mut fields = fields.iter().map(|field| &field.node);
+    fields.find(|field| field.name.node == *name)
+}
+
+pub(super) fn innermost(base: &BaseType) -> &Name {
     match base {
         BaseType::Named(name) => name,
         BaseType::List(item) => innermost(&item.base),
     }
 }
 
-fn find<'a>(
+pub(super) fn find<'a>(
     definitions: &'a [Positioned<InputValueDefinition>],
     name: &Name,
 ) -> Option<&'a InputValueDefinition> {

@@ -132,6 +132,7 @@ pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<P
         .map_err(|error| Refused::from(error).at(cost))?;
     graphql::conflicts(parsed).map_err(invalid)?;
     graphql::coerce::document(parsed).map_err(invalid)?;
+    graphql::positions(parsed).map_err(invalid)?;
     let mended = mend::unsent_variables(parsed, name, &variables);
     Ok(Prepared {
         document,

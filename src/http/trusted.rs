@@ -80,7 +80,9 @@ async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Docum
         ..cost
     }
     .within(limits)?;
+    graphql::conflicts(parsed).map_err(invalid)?;
     graphql::coerce::document(parsed).map_err(invalid)?;
+    graphql::positions(parsed).map_err(invalid)?;
     let mut request = Request::new(String::new());
     request.set_parsed_query(parsed.clone());
     let validated = validator.execute(request).await;

@@ -65,12 +65,17 @@ async fn examples_run() {
             let variables = fs::read_to_string(path.with_extension("json"));
             let variables =
                 variables.map_or(Value::Null, |json| serde_json::from_str(&json).unwrap());
-            let data = server.data(&token, &query, variables).await;
-            assert!(!data.to_string().contains("userErrors\":[{"), "{data}");
+            if query.contains("subscription") {
+                let began = server.events(&token, &query, variables).await;
+                assert_eq!(began.status(), 200, "{query}");
+            } else {
+                let data = server.data(&token, &query, variables).await;
+                assert!(!data.to_string().contains("userErrors\":[{"), "{data}");
+            }
             ran += 1;
         }
     }
-    assert_eq!(ran, 4);
+    assert_eq!(ran, 5);
 }
 
 #[tokio::test]

@@ -280,6 +280,20 @@ impl Server {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
+    /// The answer to an operation as server-sent events, as far as it has come.
+    pub async fn events(&self, token: &str, query: &str, variables: Value) -> reqwest::Response {
+        let body = json!({ "query": query, "variables": variables });
+        let mut request = client()
+            .post(format!("{}/graphql", self.url))
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream")
+            .body(body.to_string());
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.unwrap()
+    }
+
     pub fn forget_reads(&self) {
         self.reads.lock().unwrap().clear();
     }

@@ -137,16 +137,7 @@ struct Events {
 
 impl Events {
     async fn of(server: &Server, token: &str, query: &str, variables: Value) -> Self {
-        let body = json!({ "query": query, "variables": variables });
-        let mut request = client()
-            .post(format!("{}/graphql", server.url))
-            .header("content-type", "application/json")
-            .header("accept", "text/event-stream")
-            .body(body.to_string());
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await.unwrap();
+        let response = server.events(token, query, variables).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");

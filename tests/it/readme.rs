@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, TestDatabase, client};
+use crate::harness::{Server, TestDatabase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
@@ -144,16 +144,8 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     let begin = "query { personalConnectorChanges(first: 0) { pageInfo { endCursor } } }";
     let data = server.data(token, begin, json!({})).await;
     let after = &data["personalConnectorChanges"]["pageInfo"]["endCursor"];
-    let body = json!({ "query": query, "variables": { "after": after } });
-    let mut response = client()
-        .post(format!("{}/graphql", server.url))
-        .header("content-type", "application/json")
-        .header("accept", "text/event-stream")
-        .bearer_auth(token)
-        .body(body.to_string())
-        .send()
-        .await
-        .unwrap();
+    let variables = json!({ "after": after });
+    let mut response = server.events(token, query, variables).await;
     let event = response.chunk().await.unwrap().unwrap();
     let event = std::str::from_utf8(&event).unwrap();
     let data = event.lines().find_map(|line| line.strip_prefix("data:"));
