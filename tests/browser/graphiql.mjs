@@ -45,7 +45,12 @@ async function open(colorScheme) {
   page.on('console', message => message.type() === 'error' && complain(`console: ${message.text()}`));
   page.on('pageerror', error => complain(`error: ${error.stack}`));
   page.on('response', response => response.status() >= 400 && complain(`${response.status()}: ${response.url()}`));
-  page.on('requestfailed', request => complain(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  page.on('requestfailed', request => {
+    const { errorText } = request.failure() ?? {};
+    // A stream of events ends so when it is stopped.
+    const stopped = errorText === 'net::ERR_ABORTED' && request.headers().accept === 'text/event-stream';
+    if (!stopped) complain(`failed: ${request.url()} ${errorText}`);
+  });
   await page.goto(url);
   await ready(page);
   return page;

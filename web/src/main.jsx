@@ -27,10 +27,12 @@ const ask = createGraphiQLFetcher({ url, enableIncrementalDelivery: false });
 // Server-sent events are asked for with the headers of the tab, which a WebSocket of a browser's cannot bring.
 const subscribe = (operation, headers) => createClient({ url, headers }).iterate(operation);
 
-const fetcher = (operation, options) =>
-  getOperationAST(options.documentAST, operation.operationName)?.operation === 'subscription'
-    ? subscribe(operation, options.headers)
-    : ask(operation, options);
+// What the page asks for itself, the schema, comes without a parsed document.
+const isSubscription = ({ operationName }, { documentAST }) =>
+  documentAST && getOperationAST(documentAST, operationName)?.operation === 'subscription';
+
+const fetcher = (operation, options = {}) =>
+  isSubscription(operation, options) ? subscribe(operation, options.headers) : ask(operation, options);
 
 createRoot(document.getElementById('graphiql')).render(
   <GraphiQL
