@@ -70,7 +70,7 @@ pub struct Limits {
     )]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Tokens of a document
+    /// Tokens of a document, and of all its operations with fragments written out wherever they are spread
     #[arg(
         long,
         env = "CONNECTORS_MAX_TOKENS",

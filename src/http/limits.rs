@@ -13,6 +13,7 @@ pub const DIRECTIVES: u64 = 100;
 /// Each is a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Of the text, and of all operations together with fragments written out.
     pub max_tokens: u64,
     pub max_depth: u64,
     /// With fragments written out wherever they are spread.

@@ -17,7 +17,7 @@ use super::{
     gate::Refused,
     limits::Limits,
     parameters::Entries,
-    walk::{self, Cost},
+    walk,
 };
 
 /// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
@@ -73,13 +73,10 @@ async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Docum
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = Document::parse(text, limits)?;
     let parsed = &document.parsed;
-    let cost = walk::cost(parsed, &Variables::default())?;
+    let mut cost = walk::cost(parsed, &Variables::default())?;
     // How many items a list may have, variables may say.
-    Cost {
-        complexity: 0,
-        ..cost
-    }
-    .within(limits)?;
+    cost.complexity = 0;
+    cost.within(limits)?;
     graphql::conflicts(parsed).map_err(invalid)?;
     graphql::coerce::document(parsed).map_err(invalid)?;
     graphql::positions(parsed).map_err(invalid)?;

@@ -1,7 +1,8 @@
 //! A parsed document, walked once before it is validated and executed.
 //!
 //! Invariant: a fragment is walked once however often it is spread, and circles are refused; the library walks each spread
-//! again, which three spreads in each of seventeen fragments make a matter of minutes.
+//! again, which three spreads in each of seventeen fragments make a matter of minutes. What is let through nests so little that
+//! recursion over it is safe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +31,8 @@ pub struct Cost {
     pub directives: u64,
     /// What there is to validate: selections, values and directives of all operations together.
     pub size: u64,
+    /// Selection sets in each other, fragments' too.
+    nesting: u64,
 }
 
 impl Cost {
@@ -87,6 +90,7 @@ impl Cost {
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
             size: self.size.saturating_add(other.size),
+            nesting: self.nesting.max(other.nesting),
         }
     }
 }
@@ -102,7 +106,7 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
         let own = directives(&operation.directives)
-            .beside(walk.selections(&operation.selection_set.node)?);
+            .beside(walk.selections(&operation.selection_set.node, 1)?);
         let most = |a: u64, b: u64| a.max(b);
         dearest = Cost {
             depth: most(dearest.depth, own.depth),
@@ -111,18 +115,22 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
             aliases: most(dearest.aliases, own.aliases),
             directives: most(dearest.directives, own.directives),
             size: dearest.size.saturating_add(own.size),
+            nesting: most(dearest.nesting, own.nesting),
         };
     }
     // Those that no operation spreads are walked by the library too.
     let spread: HashSet<_> = walk.fragments.keys().copied().collect();
     for name in document.fragments.keys() {
-        let own = walk.fragment(name)?;
+        let own = walk.fragment(name, 1)?;
         if !spread.contains(name) {
             dearest.size = dearest.size.saturating_add(own.size);
         }
     }
     Ok(dearest)
 }
+
+/// A thread's stack holds far more; an operation of more than half as many is refused by the library.
+const NESTING: u64 = 64;
 
 struct Walk<'a> {
     document: &'a ExecutableDocument,
@@ -132,15 +140,17 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn selections(&mut self, set: &'a SelectionSet) -> Result<Cost> {
+    /// `level` is how many selection sets this one is in, with itself.
+    fn selections(&mut self, set: &'a SelectionSet, level: u64) -> Result<Cost> {
+        nests(level)?;
         let mut cost = Cost::default();
         for selection in &set.items {
             let one = match &selection.node {
-                Selection::Field(field) => self.field(&field.node)?,
+                Selection::Field(field) => self.field(&field.node, level)?,
                 Selection::InlineFragment(fragment) => directives(&fragment.node.directives)
-                    .beside(self.selections(&fragment.node.selection_set.node)?),
+                    .beside(self.selections(&fragment.node.selection_set.node, level + 1)?),
                 Selection::FragmentSpread(spread) => directives(&spread.node.directives)
-                    .beside(self.fragment(&spread.node.fragment_name.node)?),
+                    .beside(self.fragment(&spread.node.fragment_name.node, level + 1)?),
             };
             let itself = Cost {
                 size: 1,
@@ -148,11 +158,12 @@ impl<'a> Walk<'a> {
             };
             cost = cost.beside(itself).beside(one);
         }
+        cost.nesting += 1;
         Ok(cost)
     }
 
-    fn field(&mut self, field: &'a Field) -> Result<Cost> {
-        let selected = self.selections(&field.selection_set.node)?;
+    fn field(&mut self, field: &'a Field, level: u64) -> Result<Cost> {
+        let selected = self.selections(&field.selection_set.node, level + 1)?;
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
@@ -163,6 +174,7 @@ impl<'a> Walk<'a> {
             aliases: u64::from(field.alias.is_some()),
             directives: 0,
             size: size(&field.arguments),
+            nesting: 0,
         };
         let below = Cost {
             complexity: 0,
@@ -209,9 +221,9 @@ impl<'a> Walk<'a> {
         length as u64
     }
 
-    fn fragment(&mut self, name: &'a Name) -> Result<Cost> {
+    fn fragment(&mut self, name: &'a Name, level: u64) -> Result<Cost> {
         match self.fragments.get(name) {
-            Some(Some(cost)) => return Ok(*cost),
+            Some(Some(cost)) => return nests(level + cost.nesting - 1).map(|()| *cost),
             Some(None) => {
                 let message = format!("the fragment {name} spreads itself");
                 return Err(Error::new(Code::GraphqlValidationFailed, message));
@@ -224,11 +236,23 @@ impl<'a> Walk<'a> {
         };
         self.fragments.insert(name, None);
         let fragment = &fragment.node;
-        let cost =
-            directives(&fragment.directives).beside(self.selections(&fragment.selection_set.node)?);
+        let cost = directives(&fragment.directives)
+            .beside(self.selections(&fragment.selection_set.node, level)?);
         self.fragments.insert(name, Some(cost));
         Ok(cost)
     }
+}
+
+/// Bounds the recursion of all that walks a document, here and later.
+fn nests(level: u64) -> Result<()> {
+    if level > NESTING {
+        return Err(exceeded(
+            "the document",
+            NESTING,
+            "selection sets in each other",
+        ));
+    }
+    Ok(())
 }
 
 fn directives(directives: &[Positioned<Directive>]) -> Cost {
@@ -313,6 +337,7 @@ mod tests {
             aliases: 3,
             directives: 6,
             size: 15,
+            nesting: 5,
         };
         assert_eq!(cost_of(document, json!({})).unwrap(), expected);
     }
@@ -372,6 +397,26 @@ mod tests {
                 "the document, with its fragments written out, must have at most 10000 tokens";
             let expected = if is_within { None } else { Some(refusal) };
             assert_eq!(message.err().as_deref(), expected, "{document:.80}");
+        }
+    }
+
+    /// Whatever the order in which fragments are walked: a deep one is refused, and no stack overflows.
+    #[test]
+    fn bounds_how_deep_fragments_are_spread() {
+        for (count, is_within) in [(60, true), (62, false), (1000, false)] {
+            let fragment = |i| {
+                let next = i + 1;
+                format!("fragment F{i} on Query {{ ...F{next} }}")
+            };
+            let all: String = (0..count).map(fragment).collect();
+            let all = format!("{all} fragment F{count} on Query {{ viewer {{ userId }} }}");
+            let spread = format!("{{ ...F0 }} {all}");
+            let spread_deep_first = format!("query A {{ ...F9 }} query B {{ ...F0 }} {all}");
+            let unused = format!("{{ viewer }} {all}");
+            for document in [spread, spread_deep_first, unused] {
+                let is = cost(&parse_query(&document).unwrap(), &Variables::default()).is_ok();
+                assert_eq!(is, is_within, "{document:.80}");
+            }
         }
     }
 

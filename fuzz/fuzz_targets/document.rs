@@ -1,0 +1,39 @@
+//! What the gate does with any document before it executes it: what is let through is within the limits, and its validation
+//! ends without a panic, an overflow of the stack, a long time, or more errors than a client can read.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use async_graphql::{Request, parser::parse_query};
+use futures_util::FutureExt;
+use libfuzzer_sys::fuzz_target;
+use personal_connectors::{
+    graphql::{self, Schema},
+    http::{limits::Limits, measure},
+};
+
+static VALIDATOR: LazyLock<Schema> = LazyLock::new(|| graphql::validator(true));
+
+fuzz_target!(|text: &str| {
+    let limits = Limits::default();
+    let Ok(cost) = measure(text, limits) else {
+        return;
+    };
+    assert!(cost.depth <= limits.max_depth, "{cost:?}");
+    assert!(cost.fields <= limits.max_fields, "{cost:?}");
+    assert!(cost.complexity <= limits.max_complexity, "{cost:?}");
+    assert!(cost.aliases <= limits.max_aliases, "{cost:?}");
+    assert!(cost.directives <= limits.max_directives, "{cost:?}");
+    assert!(cost.size <= limits.max_tokens, "{cost:?}");
+
+    let document = parse_query(text).expect("it was parsed before");
+    if graphql::conflicts(&document).is_err() || graphql::coerce::document(&document).is_err() {
+        return;
+    }
+    let mut request = Request::new(String::new());
+    request.set_parsed_query(document);
+    let validated = VALIDATOR.execute(request).now_or_never();
+    let errors = validated.expect("a validation waits for nothing").errors;
+    assert!(errors.len() as u64 <= limits.max_tokens, "{}", errors.len());
+});
