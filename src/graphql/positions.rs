@@ -19,6 +19,9 @@ use async_graphql_value::{ConstValue, Value};
 
 use super::coerce::{TYPES, field_of, find, innermost};
 
+/// The scalars that no schema defines (GraphQL, section 3.5).
+const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+
 /// The type of `if` of `@skip` and `@include`.
 static CONDITION: LazyLock<Type> = LazyLock::new(|| Type {
     base: BaseType::Named(Name::new("Boolean")),
@@ -151,13 +154,18 @@ impl<'a> Used<'a> {
 }
 
 impl Usage<'_> {
-    /// `IsVariableUsageAllowed` of the specification. A variable that is not declared is the validation's to refuse.
+    /// `IsVariableUsageAllowed` of the specification. A variable that is not declared, or of a type that there is not, is the
+    /// validation's to refuse.
     fn check(&self, declared: &[Positioned<VariableDefinition>]) -> Result<(), ServerError> {
         let mut declared = declared.iter().map(|definition| &definition.node);
         let Some(definition) = declared.find(|one| one.name.node == *self.variable) else {
             return Ok(());
         };
         let ty = &definition.var_type.node;
+        let name = innermost(&ty.base);
+        if !BUILT_IN.contains(&name.as_str()) && !TYPES.contains_key(name) {
+            return Ok(());
+        }
         let default = definition.default_value.as_ref();
         let never_null = default.is_some_and(|default| default.node != ConstValue::Null);
         let may_be_left_out = self.has_default || never_null;
@@ -228,6 +236,7 @@ mod tests {
             ("query A($n: Int) { ...F } query B($n: String) { ...G } fragment G on Query { ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(),
                 Some("the variable $n of type String is used where Int is expected")),
             ("{ ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(), None),
+            ("query($id: Nope!) { node(id: $id) { id } }".to_owned(), None),
             ("subscription($a: Int) { personalConnectorChanged(after: $a) { kind } }".to_owned(), Some("String is expected")),
         ] {
             let parsed = parse_query(&document).unwrap();

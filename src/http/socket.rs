@@ -50,6 +50,8 @@ const INIT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(20);
 /// Messages of all operations that wait to be sent.
 const QUEUE: usize = 8;
+/// Of each socket for as long as it is open: most hear much and say little. Longer messages take what they need.
+const READ_BUFFER: usize = 4 * 1024;
 /// What fits into a close frame beside its code (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
@@ -98,6 +100,8 @@ pub(super) async fn upgrade(
     let upgrade = upgrade
         .max_message_size(routes.max_body_bytes)
         .max_frame_size(routes.max_body_bytes)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
         .protocols([PROTOCOL]);
     let speaks = upgrade.selected_protocol().is_some();
     let session = Session {
