@@ -819,9 +819,9 @@ async fn crowd(size: usize, burst: usize) {
     let server = Serving::start(program_on(&storage, &flags));
     let memory = || server.process.resident().unwrap_or_default();
     let before = memory();
-    let begin = "{ personalConnectors(first: 0) { changesCursor } }";
-    let begin = server.data("", begin, json!({})).await;
-    let after = &begin["personalConnectors"]["changesCursor"];
+    let cursor = "{ personalConnectors(first: 0) { changesCursor } }";
+    let cursor = server.data("", cursor, json!({})).await;
+    let after = &cursor["personalConnectors"]["changesCursor"];
     let query = "subscription($after: String) {
         personalConnectorChanged(after: $after) { cursor kind personalConnectorId }
     }";
