@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use crate::{
     crash::assert_whole,
     harness::{TestDatabase, client, rows},
-    live::Socket,
     process::{Serving, program_on, token},
+    subscriber::Socket,
 };
 
 /// Much longer than anything here takes.
