@@ -8,7 +8,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::{
     change::WRITE,
-    harness::{Server, client},
+    harness::{Server, TestDatabase, client},
+    process::{Serving, program_on},
     subscriber::{CHANGED, Events, PROTOCOL, Socket},
 };
 
@@ -390,4 +391,25 @@ async fn an_expired_token_ends_it() {
     assert_eq!(before, Vec::<Value>::new());
     // Without "complete": a client that still wants it asks again, and is told why not.
     assert_eq!(events.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_what_would_stay_open() {
+    let storage = TestDatabase::sqlite();
+    // Longer than the test waits for anything: nothing may be cut at the deadline instead.
+    let server = Serving::start(program_on(&storage, &["--shutdown-timeout", "10m"]));
+    let mut socket = Socket::at(&server.url, "").await;
+    socket.subscribe("1", CHANGED, json!({})).await;
+    let body = json!({ "query": CHANGED }).to_string();
+    let events = client()
+        .post(&server.url)
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .body(body);
+    let events = events.send().await.unwrap();
+    assert_eq!(events.status(), 200);
+    let stopped = tokio::task::spawn_blocking(|| server.stop());
+    assert_eq!(socket.closed().await.0, 1001);
+    assert_eq!(events.text().await.unwrap(), "");
+    stopped.await.unwrap().ok();
 }
