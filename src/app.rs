@@ -13,6 +13,7 @@ use crate::{
     graphql,
     http::{
         self, Routes,
+        answers::Answers,
         auth::{Authenticator, TokenRules},
         documents::Documents,
         limits::Limits,
@@ -111,7 +112,7 @@ pub async fn routers(
     };
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
     interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
-    let state = State::poll(database.clone(), config.state_poll);
+    let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let tail = Tail::start(database.clone(), &state);
     let stopping = CancellationToken::new();
     let (main, metrics) = http::routers(Routes {
@@ -134,7 +135,8 @@ pub async fn routers(
             config.limits.max_socket_operations as usize,
         ),
         places: Places::new(usize::try_from(config.max_concurrency())?),
-        state: Arc::new(state),
+        answers: Answers::new(config.limits.answer_cache_mb << 20, state.clone()),
+        state,
         tail: Arc::new(tail),
         state_poll: config.state_poll,
         clock,

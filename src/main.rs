@@ -5,6 +5,7 @@ use std::{future, io, process::ExitCode};
 use anyhow::{Context, bail};
 use clap::Parser;
 use entity::ConnectorVisibility;
+use mimalloc::MiMalloc;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
@@ -23,6 +24,10 @@ use personal_connectors::{
     telemetry::log,
 };
 use tokio::net::TcpListener;
+
+/// An answer is made of many small texts, which the system's allocator takes a third of the time for.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Some entries of an import were rejected; the others landed.
 const REJECTED: u8 = 3;

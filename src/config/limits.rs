@@ -153,4 +153,15 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(0..=1_000_000)
     )]
     pub document_cache_mb: u64,
+
+    /// Memory for answers that are kept, as they are sent, for when the same viewer asks the same and nothing has changed, in
+    /// MiB; 0 keeps none
+    #[arg(
+        long,
+        env = "CONNECTORS_ANSWER_CACHE_MB",
+        value_name = "MIB",
+        default_value_t = 32,
+        value_parser = clap::value_parser!(u64).range(0..=1_000_000)
+    )]
+    pub answer_cache_mb: u64,
 }

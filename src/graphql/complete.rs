@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_graphql::{
-    Name, PathSegment, Response, Value,
+    Name, PathSegment, Response, Value, Variables,
     indexmap::IndexMap,
     parser::{
         parse_schema,
@@ -21,6 +21,9 @@ use async_graphql::{
         },
     },
 };
+use async_graphql_value::Value as Given;
+
+use crate::domain::fields::RAW_JSON_MARKER;
 
 use super::schema::sdl;
 
@@ -57,15 +60,17 @@ struct Key<'a> {
 
 struct Completion<'a> {
     document: &'a ExecutableDocument,
+    variables: &'a Variables,
     /// Where fields failed.
     failures: Vec<&'a [PathSegment]>,
 }
 
-/// Completes the answer to an operation whose execution began.
+/// Completes the answer to an operation whose execution began, with its variables and their defaults.
 pub fn complete(
     response: &mut Response,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
+    variables: &Variables,
 ) {
     let root = Name::new(match operation.ty {
         OperationType::Query => "Query",
@@ -74,6 +79,7 @@ pub fn complete(
     });
     let completion = Completion {
         document,
+        variables,
         failures: response
             .errors
             .iter()
@@ -156,12 +162,38 @@ impl<'a> Completion<'a> {
             {
                 None
             }
+            // Written as it goes out, it is complete.
+            (_, Value::Object(written)) if written.contains_key(RAW_JSON_MARKER) => {
+                Some(Value::Object(written))
+            }
             (BaseType::Named(_), value) if !selections.is_empty() => {
                 self.object(value, selections.clone(), path)
             }
             (_, Value::Null) => None,
             (_, value) => Some(value),
         }
+    }
+
+    /// What `@skip` and `@include` say (section 3.13).
+    fn includes(&self, selection: &Selection) -> bool {
+        let directives = match selection {
+            Selection::Field(field) => &field.node.directives,
+            Selection::InlineFragment(fragment) => &fragment.node.directives,
+            Selection::FragmentSpread(spread) => &spread.node.directives,
+        };
+        directives.iter().all(|directive| {
+            let skips = match directive.node.name.node.as_str() {
+                "skip" => true,
+                "include" => false,
+                _ => return true,
+            };
+            let condition = match directive.node.get_argument("if").map(|value| &value.node) {
+                Some(Given::Variable(name)) => self.variables.get(name),
+                Some(Given::Boolean(condition)) => return *condition != skips,
+                _ => None,
+            };
+            condition != Some(&Value::Boolean(skips))
+        })
     }
 
     /// `CollectFields` (section 6.3.2). Type conditions are not looked at: a key of another type's has no value here.
@@ -172,8 +204,9 @@ impl<'a> Completion<'a> {
         visited: &mut HashSet<&'a Name>,
     ) {
         for (parent, set) in selections {
-            for selection in &set.items {
-                match &selection.node {
+            let included = set.items.iter().map(|selection| &selection.node);
+            for selection in included.filter(|selection| self.includes(selection)) {
+                match selection {
                     Selection::Field(field) => {
                         let field = &field.node;
                         let key = keys

@@ -10,29 +10,37 @@ use async_graphql::{
     parser::types::{ExecutableDocument, Field, Selection, SelectionSet},
 };
 
-/// Refuses a document with two fields of one key that are not the same field with the same arguments.
-pub fn conflicts(document: &ExecutableDocument) -> Result<(), ServerError> {
+/// Refuses a document with two fields of one key that are not the same field with the same arguments. Gives whether there are
+/// two whose selections are merged.
+pub fn conflicts(document: &ExecutableDocument) -> Result<bool, ServerError> {
     let operations = document.operations.iter();
     let operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
     let fragments = document.fragments.values();
     let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
-    operations
-        .chain(fragments)
-        .try_for_each(|set| selections(document, set))
+    operations.chain(fragments).try_fold(false, |merges, set| {
+        Ok(selections(document, set)? || merges)
+    })
 }
 
 /// Looks at a selection set as a whole, and at each one in it. A fragment is looked into where it is defined.
-fn selections(document: &ExecutableDocument, set: &SelectionSet) -> Result<(), ServerError> {
+fn selections(document: &ExecutableDocument, set: &SelectionSet) -> Result<bool, ServerError> {
     let mut merged = Merged {
         document,
         fields: HashMap::new(),
+        selecting: HashSet::new(),
         spread: HashSet::new(),
+        merges: false,
     };
     merged.merge(None, set)?;
-    set.items.iter().try_for_each(|item| match &item.node {
-        Selection::Field(field) => selections(document, &field.node.selection_set.node),
-        Selection::InlineFragment(inline) => selections(document, &inline.node.selection_set.node),
-        Selection::FragmentSpread(_) => Ok(()),
+    set.items.iter().try_fold(merged.merges, |merges, item| {
+        let inner = match &item.node {
+            Selection::Field(field) => selections(document, &field.node.selection_set.node)?,
+            Selection::InlineFragment(inline) => {
+                selections(document, &inline.node.selection_set.node)?
+            }
+            Selection::FragmentSpread(_) => false,
+        };
+        Ok(inner || merges)
     })
 }
 
@@ -41,7 +49,10 @@ struct Merged<'a> {
     document: &'a ExecutableDocument,
     /// The first field of each key, by the type that the innermost fragment is on: objects of two types are never merged.
     fields: HashMap<(Option<&'a Name>, &'a Name), &'a Field>,
+    /// The keys of fields that select something, of whichever type.
+    selecting: HashSet<&'a Name>,
     spread: HashSet<&'a Name>,
+    merges: bool,
 }
 
 impl<'a> Merged<'a> {
@@ -72,6 +83,8 @@ impl<'a> Merged<'a> {
         field: &'a Positioned<Field>,
     ) -> Result<(), ServerError> {
         let key = &field.node.response_key().node;
+        let selects = !field.node.selection_set.node.items.is_empty();
+        self.merges |= selects && !self.selecting.insert(key);
         let first = *self.fields.entry((on, key)).or_insert(&field.node);
         let same_arguments = first.arguments.len() == field.node.arguments.len()
             && (first.arguments.iter()).all(|(name, value)| {
@@ -117,6 +130,24 @@ mod tests {
         ] {
             let document = parse_query(document).unwrap();
             assert_eq!(conflicts(&document).is_err(), is_found, "{document:?}");
+        }
+    }
+
+    #[test]
+    fn tells_of_selections_that_are_merged() {
+        for (document, merges) in [
+            ("{ a a b: a }", false),
+            ("{ a { x } b: a { x } }", false),
+            ("{ a { x } a { y } }", true),
+            ("{ a { b { x } b { y } } }", true),
+            ("{ a { b { x } } c { b { y } } }", false),
+            ("{ a { x } ... on A { a { y } } }", true),
+            ("{ a { x } ...F } fragment F on A { a { y } }", true),
+            ("{ ...F ...F } fragment F on A { a { y } }", false),
+            ("query A { a { x } } query B { a { y } }", false),
+        ] {
+            let document = parse_query(document).unwrap();
+            assert_eq!(conflicts(&document).unwrap(), merges, "{document:?}");
         }
     }
 }

@@ -14,8 +14,10 @@ use crate::{
 /// Who asks, the catalogue as they see it, and what commands work with.
 #[derive(Debug)]
 pub struct Request {
-    pub viewer: Viewer,
+    pub viewer: Arc<Viewer>,
     pub catalog: Catalog,
+    /// Whether the document has selections that are merged, for which each has to be a value of its own.
+    pub merges: bool,
     pub commands: commands::Context,
     pub tail: Arc<Tail>,
     /// Ends a subscription between two of its events.

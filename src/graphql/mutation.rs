@@ -87,7 +87,11 @@ where
     F: Future<Output = Result<Outcome>> + Send + 'static,
 {
     let request = Request::of(context);
-    let command = command(request.commands.clone(), request.viewer.clone(), input);
+    let command = command(
+        request.commands.clone(),
+        Viewer::clone(&request.viewer),
+        input,
+    );
     let outcome = tokio::spawn(command.in_current_span())
         .await
         .map_err(Error::internal)??;

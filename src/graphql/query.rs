@@ -14,8 +14,9 @@ use crate::{
 use super::{
     Request,
     types::{
-        Node, PersonalConnector, PersonalConnectorChangeConnection, PersonalConnectorChangeFilter,
-        PersonalConnectorConnection, PersonalConnectorFilter, PersonalConnectorOrder, ViewerObject,
+        Answer, Node, PersonalConnector, PersonalConnectorChangeConnection,
+        PersonalConnectorChangeFilter, PersonalConnectorConnection, PersonalConnectorFilter,
+        PersonalConnectorOrder, Plan, ViewerObject,
     },
 };
 
@@ -78,8 +79,21 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The connector's id.")] id: ID,
-    ) -> Result<Option<PersonalConnector>> {
-        find(context, id).await
+    ) -> Result<Option<Answer<PersonalConnector>>> {
+        let request = Request::of(context);
+        let plan = if request.merges || !fields::is_id(&id) {
+            None
+        } else {
+            Plan::of(context.field())
+        };
+        let Some(plan) = plan else {
+            let connector = find(context, id).await?;
+            return Ok(connector.map(Answer::Resolved));
+        };
+        let fields = plan.fields();
+        let write = plan.writer(request.viewer.clone());
+        let written = request.catalog.get_fields(id.0, fields, write);
+        Ok(written.await?.map(Answer::Written))
     }
 
     /// The connectors that you see, searched, filtered, ordered, and a page at a time.
@@ -121,11 +135,7 @@ impl Query {
             last,
             before,
         })?;
-        let faceted = context.look_ahead().field("facets").exists();
-        let (hits, more) = Request::of(context).catalog.page(&listing).await?;
-        Ok(PersonalConnectorConnection::new(
-            listing, hits, more, faceted,
-        ))
+        PersonalConnectorConnection::read(context, listing).await
     }
 
     /// What happened to the connectors that you see, or saw: from the oldest change that is kept, or from a cursor on. That your

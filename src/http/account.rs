@@ -11,7 +11,6 @@ use std::{
 };
 
 use axum::{
-    Extension,
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
     http::StatusCode,
@@ -20,7 +19,7 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
-use crate::{error::Code, telemetry::Tracer};
+use crate::{clock::Clock, error::Code, telemetry::Tracer};
 
 use super::{metrics::Metrics, request_id::RequestId, span::RequestSpan};
 
@@ -28,10 +27,17 @@ const NAME_CHARACTERS: usize = 64;
 /// What nginx writes for a client that hung up; no such status is ever sent.
 const GONE: u16 = 499;
 
+/// An operation that was asked for: query, mutation or subscription, and the name it has.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) kind: &'static str,
+    pub(super) name: Arc<str>,
+}
+
 /// What the gate tells of an operation.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    pub(super) operation: Option<(&'static str, String)>,
+    pub(super) operation: Option<Operation>,
     pub(super) code: Option<Code>,
     turned_away: bool,
 }
@@ -47,8 +53,23 @@ pub(super) fn operation(kind: &'static str, name: Option<&str>) {
     let name = name
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
-    let name = name.take(NAME_CHARACTERS).collect();
-    tell(|told| told.operation = Some((kind, name)));
+    let name: String = name.take(NAME_CHARACTERS).collect();
+    operation_again(Operation {
+        kind,
+        name: name.into(),
+    });
+}
+
+/// The operation that this task's request asks for, as another's account was told it.
+pub(super) fn operation_again(operation: Operation) {
+    tell(|told| told.operation = Some(operation));
+}
+
+/// The operation that this task's account was told.
+pub(super) fn told_operation() -> Option<Operation> {
+    let told = TOLD.try_with(Arc::clone).ok()?;
+    let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    told.operation.clone()
 }
 
 /// An error of this task's request. The log tells the first.
@@ -79,26 +100,33 @@ pub(super) struct Books {
     pub(super) metrics: Arc<Metrics>,
     /// None where no spans are wanted.
     pub(super) tracer: Option<Tracer>,
+    pub(super) clock: Clock,
 }
 
-/// The layer that keeps them.
+/// The layer that keeps them, and gives each request its id.
 pub(super) async fn keep(
-    State(Books { metrics, tracer }): State<Books>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    request: Request,
+    State(Books {
+        metrics,
+        tracer,
+        clock,
+    }): State<Books>,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let id = RequestId::of(request.headers(), &clock);
+    request.extensions_mut().insert(id.clone());
     let mut account = Account {
         metrics,
         span: tracer.map(|tracer| RequestSpan::begin(&tracer, &request)),
-        id,
+        id: id.0.clone(),
         began: Instant::now(),
         told: Arc::default(),
         status: GONE,
         bytes: 0,
         whole: false,
     };
-    let response = TOLD.scope(account.told.clone(), next.run(request)).await;
+    let mut response = TOLD.scope(account.told.clone(), next.run(request)).await;
+    id.show(&mut response);
     account.status = response.status().as_u16();
     // Nobody asks for more of a body that is empty.
     account.whole = response.body().is_end_stream();
@@ -142,12 +170,12 @@ impl Drop for Account {
     fn drop(&mut self) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let (kind, name) = match &told.operation {
-            Some((kind, name)) => (*kind, name.as_str()),
-            None => ("", ""),
+            Some(Operation { kind, name }) => (*kind, name.clone()),
+            None => ("", Arc::default()),
         };
         let code = told.code.map(Code::as_str);
         let took = self.began.elapsed();
-        self.metrics.answered(kind, name, self.status, code, took);
+        self.metrics.answered(kind, &name, self.status, code, took);
         if let Some(span) = &mut self.span {
             let sent = (self.status != GONE).then_some(self.status);
             span.end(&self.id, sent, &told);
@@ -157,7 +185,7 @@ impl Drop for Account {
         }
         tracing::info!(
             target: "access",
-            operation = name,
+            operation = &*name,
             kind,
             status = self.status,
             code,

@@ -9,46 +9,52 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
+
+use super::negotiation::MediaType;
 
 /// What an answer depends on beside the URL. The origin, where it counts, is added by the layer of CORS.
 const VARY: HeaderValue =
     HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
 
 /// The answer with its `ETag`, or 304 where the client has it already (RFC 9110, section 13.1.2).
-pub(super) async fn revalidated(asked: &HeaderMap, response: Response) -> Response {
+pub(super) fn revalidated(
+    asked: &HeaderMap,
+    etag: &ETag,
+    answer: impl FnOnce() -> Response,
+) -> Response {
     let cache_control = if asked.contains_key(header::AUTHORIZATION) {
         "private, no-cache"
     } else {
         "public, no-cache"
     };
-    let (parts, body) = response.into_parts();
-    let Ok(body) = body.collect().await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let body = body.to_bytes();
-    let etag = etag(parts.headers.get(header::CONTENT_TYPE), &body);
     let known = asked.typed_get::<IfNoneMatch>();
-    let is_known = etag
-        .as_ref()
-        .zip(known)
-        .is_some_and(|(etag, known)| !known.precondition_passes(etag));
+    let is_known = known.is_some_and(|known| !known.precondition_passes(etag));
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        (parts, body).into_response()
+        answer()
     };
     let headers = response.headers_mut();
-    if let Some(etag) = etag {
-        headers.typed_insert(etag);
-    }
+    headers.typed_insert(etag.clone());
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static(cache_control),
     );
     headers.insert(header::VARY, VARY);
     response
+}
+
+/// Whether a request wants its answer made for it, and nobody else's (RFC 9111, section 5.2.1).
+pub(super) fn wants_anew(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(header::CACHE_CONTROL).iter();
+    let mut directives = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','));
+    directives.any(|directive| {
+        let directive = directive.trim();
+        directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("no-store")
+    })
 }
 
 /// An answer that is to be asked for anew each time.
@@ -59,11 +65,14 @@ pub(super) fn not_kept(mut response: Response) -> Response {
     response
 }
 
+/// How long an `ETag` is.
+pub(super) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
+
 /// Weak, since compression comes after it (RFC 9110, section 8.8.1).
-fn etag(content_type: Option<&HeaderValue>, body: &[u8]) -> Option<ETag> {
+pub(super) fn etag(media_type: MediaType, text: &[u8]) -> Option<ETag> {
     let digest = Sha256::new()
-        .chain_update(content_type.map_or(&[][..], HeaderValue::as_bytes))
-        .chain_update(body)
+        .chain_update(media_type.content_type())
+        .chain_update(text)
         .finalize();
     let tag = URL_SAFE_NO_PAD.encode(&digest[..16]);
     format!("W/\"{tag}\"").parse().ok()

@@ -3,20 +3,27 @@
 //! Invariant: what is kept was within the limits, and all of it together is of bounded size; a document is found by the
 //! SHA-256 of its text, so that none can stand for another. Where there are trusted documents, no other is looked at.
 
-use std::{borrow::Cow, mem::size_of, sync::Arc};
+use std::{
+    borrow::Cow,
+    mem::size_of,
+    sync::{Arc, OnceLock},
+};
 
 use async_graphql::{
-    Positioned,
+    Positioned, ServerError,
     parser::{
         parse_query,
-        types::{ExecutableDocument, Selection},
+        types::{ExecutableDocument, Selection, SelectionSet},
     },
 };
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Code, Error};
+use crate::{
+    error::{Code, Error},
+    graphql,
+};
 
 use super::{gate::Refused, limits::Limits, parameters::Given, scan::scan, trusted::Trusted};
 
@@ -24,7 +31,12 @@ use super::{gate::Refused, limits::Limits, parameters::Given, scan::scan, truste
 pub(super) type Hash = String;
 
 pub(super) fn sha256(text: &str) -> Hash {
-    format!("{:x}", Sha256::digest(text))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(text);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 /// An identifier (GraphQL over HTTP, appendix A) without what says that it is a SHA-256.
@@ -38,6 +50,18 @@ pub(super) struct Document {
     pub(super) parsed: ExecutableDocument,
     pub(super) tokens: u64,
     text_bytes: usize,
+    checked: OnceLock<Result<Traits, ServerError>>,
+}
+
+/// What is true of a document whatever its variables are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
+    /// One statement answers it: else its statements share a snapshot.
+    pub(super) one_read: bool,
+    /// Selections of fields of one key are merged.
+    pub(super) merges: bool,
+    /// It asks for the log of changes.
+    pub(super) reads_log: bool,
 }
 
 impl Document {
@@ -49,7 +73,23 @@ impl Document {
             parsed,
             tokens,
             text_bytes: text.len(),
+            checked: OnceLock::new(),
         })
+    }
+
+    /// Checks what the library does not, or not before it executes; once, however often the document comes.
+    pub(super) fn checked(&self) -> Result<Traits, ServerError> {
+        let check = || {
+            let merges = graphql::conflicts(&self.parsed)?;
+            graphql::coerce::document(&self.parsed)?;
+            graphql::positions(&self.parsed)?;
+            Ok(Traits {
+                one_read: reads_once(&self.parsed),
+                merges,
+                reads_log: selects(&self.parsed, |name| name == CHANGES),
+            })
+        };
+        self.checked.get_or_init(check).clone()
     }
 }
 
@@ -78,25 +118,33 @@ impl Documents {
         self.limits
     }
 
-    /// The document that is given: trusted, kept or parsed.
-    pub(super) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
-        let (hash, text) = match given {
+    /// The hash of the document that is given, which need not be there; none where documents are not kept, and it is given by
+    /// its hash alone.
+    pub(super) fn hash<'a>(&'a self, given: &'a Given) -> Result<Cow<'a, str>, Error> {
+        match given {
             Given::Text { text, sha256: said } => {
                 let hash = sha256(text);
                 if said.as_ref().is_some_and(|said| *said != hash) {
                     let message =
                         "extensions.persistedQuery.sha256Hash: provided sha does not match query";
-                    return Err(Error::new(Code::BadRequest, message).into());
+                    return Err(Error::new(Code::BadRequest, message));
                 }
-                (Cow::Owned(hash), Some(text))
+                Ok(Cow::Owned(hash))
             }
             Given::Id(id) => {
                 let id = without_prefix(id);
-                let trusted = self.trusted.as_ref();
-                let hash = trusted.map_or(id, |trusted| trusted.hash(id));
-                (Cow::Borrowed(hash), None)
+                match &self.trusted {
+                    Some(trusted) => Ok(Cow::Borrowed(trusted.hash(id))),
+                    None if self.kept.capacity() == 0 => Err(self.unknown(id)),
+                    None => Ok(Cow::Borrowed(id)),
+                }
             }
-        };
+        }
+    }
+
+    /// The document that is given: trusted, kept or parsed.
+    pub(super) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
+        let hash = self.hash(given)?;
         if let Some(trusted) = &self.trusted {
             let document = trusted.get(&hash).ok_or_else(not_trusted)?;
             self.usage.found.inc();
@@ -106,7 +154,9 @@ impl Documents {
             self.usage.found.inc();
             return Ok(document);
         }
-        let text = text.ok_or_else(|| self.unknown(&hash))?;
+        let Given::Text { text, .. } = given else {
+            return Err(self.unknown(&hash).into());
+        };
         let document = Arc::new(Document::parse(text, self.limits)?);
         self.usage.parsed.inc();
         self.kept.insert(hash.into_owned(), document.clone());
@@ -134,6 +184,45 @@ impl Documents {
 fn not_trusted() -> Error {
     let message = "only trusted documents run here: send the id of one as documentId, or its text as it is in the manifest";
     Error::new(Code::DocumentNotTrusted, message)
+}
+
+/// Whether one statement answers the whole document: else its statements share a snapshot.
+fn reads_once(document: &ExecutableDocument) -> bool {
+    let counts_or_follows = |name: &str| {
+        matches!(
+            name,
+            "totalCount" | "facets" | "replacedBy" | "changesCursor" | CHANGES
+        )
+    };
+    let mut operations = document.operations.iter();
+    operations.all(|(_, operation)| {
+        let items = &operation.node.selection_set.node.items;
+        items.len() == 1 && matches!(items[0].node, Selection::Field(_))
+    }) && !selects(document, counts_or_follows)
+}
+
+/// The root field that reads the log.
+const CHANGES: &str = "personalConnectorChanges";
+
+/// Whether one of these fields is anywhere in a document.
+fn selects(document: &ExecutableDocument, fields: impl Fn(&str) -> bool + Copy) -> bool {
+    fn within(set: &SelectionSet, fields: impl Fn(&str) -> bool + Copy) -> bool {
+        set.items.iter().any(|item| match &item.node {
+            Selection::Field(field) => {
+                fields(&field.node.name.node) || within(&field.node.selection_set.node, fields)
+            }
+            Selection::InlineFragment(fragment) => {
+                within(&fragment.node.selection_set.node, fields)
+            }
+            // Fragments are looked into where they are defined.
+            Selection::FragmentSpread(_) => false,
+        })
+    }
+    let fragments = document.fragments.values();
+    let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
+    let operations = document.operations.iter();
+    let operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
+    operations.chain(fragments).any(|set| within(set, fields))
 }
 
 /// How the kept documents serve.

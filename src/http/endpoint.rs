@@ -6,11 +6,9 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::parser::types::OperationType;
-use async_graphql_axum::GraphQLResponse;
 use axum::{
-    Extension,
-    body::{Body, Bytes},
-    extract::{Request, State},
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -18,71 +16,82 @@ use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
-use crate::error::{Code, Error};
+use crate::{
+    domain::viewer::Viewer,
+    error::{Code, Error},
+    graphql::encode,
+};
 
 use super::{
     Cost, Routes, account,
+    answers::{Asked, Found, Turn, Whole, encoded, written},
     auth::{self, Verified},
     caching, event_stream,
     gate::{self, Caller, Refused},
     live::Crowded,
     metrics::Metrics,
-    negotiation::{Accepted, MediaType, accepted},
+    negotiation::{Accepted, Coding, MediaType, accepted, coding},
     overload::{self, Full},
-    parameters,
+    parameters::{self, Sent},
     rate::TooMany,
     request_id::RequestId,
     socket,
 };
 
 pub(super) async fn graphql(
-    State(routes): State<Arc<Routes>>,
-    Extension(request_id): Extension<RequestId>,
-    Extension(metrics): Extension<Arc<Metrics>>,
-    Extension(verified): Extension<Result<Verified, auth::Refusal>>,
+    routes: &Arc<Routes>,
+    metrics: Arc<Metrics>,
+    request_id: RequestId,
+    verified: Result<Verified, auth::Refusal>,
     request: Request,
 ) -> Response {
     let deadline = Instant::now() + routes.request_timeout;
     let (mut parts, mut body) = request.into_parts();
     if socket::is_upgrade(&parts.headers) {
-        let upgrade = socket::upgrade(&routes, metrics, request_id, &mut parts).await;
+        let upgrade = socket::upgrade(routes, metrics, request_id, &mut parts).await;
         return upgrade.unwrap_or_else(IntoResponse::into_response);
     }
     let accepted = accepted(&parts.headers);
     let call = Call {
-        routes: &routes,
+        routes,
         parts: &parts,
         request_id: request_id.clone(),
         verified,
         deadline,
     };
     let answer = unless_panicked(call.answer(accepted, &mut body), &request_id).await;
-    let is_whole = matches!(&answer, Ok(Answer::One(executed, _)) if executed.errors.is_empty());
-    let (mut response, content_type) = match answer {
-        Ok(Answer::One(executed, media_type)) => {
-            let response = GraphQLResponse::from(*executed).into_response();
-            (response, Some(media_type.content_type()))
+    if !body.is_end_stream() {
+        let until = deadline.min(Instant::now() + DRAINED_TIME);
+        let _ = timeout_at(until, drain(body)).await;
+    }
+    match answer {
+        Ok(Answer::Whole(whole)) => whole.response(&parts.method, &parts.headers),
+        Ok(Answer::Partial(text, media_type)) => {
+            let text = Bytes::from(text.into_boxed_slice());
+            not_kept(text, media_type, coding(&parts.headers)).await
         }
         // It says itself what it is.
-        Ok(Answer::Events(response)) => (response, None),
-        Err(rejection) => {
+        Ok(Answer::Events(response)) => caching::not_kept(response),
+        Err(Rejection {
+            status,
+            header,
+            text,
+        }) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
-            (rejection.into_response(), Some(media_type.content_type()))
+            let mut response = not_kept(text.into(), media_type, coding(&parts.headers)).await;
+            *response.status_mut() = status;
+            response.headers_mut().extend(header);
+            response
         }
-    };
-    let until = deadline.min(Instant::now() + DRAINED_TIME);
-    let _ = timeout_at(until, drain(body)).await;
-    if let Some(content_type) = content_type {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
     }
-    if is_whole && parts.method == Method::GET {
-        caching::revalidated(&parts.headers, response).await
-    } else {
-        caching::not_kept(response)
-    }
+}
+
+/// An answer that is sent once.
+async fn not_kept(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
+    let (coding, body) = encoded(coding, text).await;
+    caching::not_kept(written(media_type, coding, body))
 }
 
 /// The answer to a caller who asks too often, whatever they ask.
@@ -101,13 +110,16 @@ pub(super) fn overloaded(full: Full, headers: &HeaderMap) -> Response {
 /// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
 async fn unless_panicked<T>(
     answer: impl Future<Output = Result<T, Rejection>>,
-    RequestId(id): &RequestId,
+    id: &RequestId,
 ) -> Result<T, Rejection> {
     // What it worked with is dropped with it.
     if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         return answer;
     }
     account::error(Code::Internal);
+    let said = || tracing::error!("the request ended in a panic");
+    id.span().in_scope(said);
+    let RequestId(id) = id;
     let Error { code, message, .. } = Error::internal("a panic");
     let extensions = json!({ "code": code.as_str(), "requestId": id });
     let error = json!({ "message": message, "extensions": extensions });
@@ -204,8 +216,18 @@ impl From<Crowded> for Rejection {
 
 /// What a request is answered with.
 enum Answer {
-    One(Box<async_graphql::Response>, MediaType),
+    Whole(Whole),
+    /// A text with errors in it.
+    Partial(Vec<u8>, MediaType),
     Events(Response),
+}
+
+/// In which form an answer is wanted.
+#[derive(Clone, Copy)]
+struct Form {
+    accepted: Accepted,
+    coding: Coding,
+    reports_cost: bool,
 }
 
 /// A request on its way.
@@ -236,18 +258,80 @@ impl Call<'_> {
         }
         let reports_cost = self.reports_cost()?;
         let verified = self.verified.clone().map_err(unauthorized)?;
-        let parameters = if is_get {
+        let sent = if is_get {
             parameters::from_url(self.parts.uri.query().unwrap_or_default())
         } else {
             parameters::from_body(&self.body(body).await?)
         };
-        let parameters = parameters
-            .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message))?;
+        let sent = sent.map_err(|error| malformed(&error))?;
+        let form = Form {
+            accepted,
+            coding: coding(&self.parts.headers),
+            reports_cost,
+        };
+        let mut turn = match self.find(&sent, &verified.viewer, form).await? {
+            Found::Kept(whole) => return Ok(Answer::Whole(whole)),
+            Found::Nothing(turn) => turn,
+        };
+        // In a box: whoever is given a kept answer is not to carry what making one needs.
+        let made = Box::pin(self.make(sent, &verified, form, &mut turn))
+            .instrument(self.request_id.span())
+            .await;
+        match &made {
+            Ok(Answer::Whole(whole)) => turn.keep(whole),
+            _ => turn.pass(),
+        }
+        made
+    }
+
+    /// An answer that is kept, or the turn to make it.
+    async fn find(&self, sent: &Sent, viewer: &Viewer, form: Form) -> Result<Found<'_>, Rejection> {
+        let Self {
+            routes,
+            parts,
+            deadline,
+            ..
+        } = *self;
+        let (Some(media_type), false) = (form.accepted.answer, caching::wants_anew(&parts.headers))
+        else {
+            return Ok(Found::Nothing(Turn::alone()));
+        };
+        // What is wrong with it is told where it is looked for.
+        let Ok(document) = routes.documents.hash(&sent.document) else {
+            return Ok(Found::Nothing(Turn::alone()));
+        };
+        let asked = Asked {
+            document: &document,
+            operation_name: sent.operation_name.as_deref(),
+            variables: &sent.variables,
+            viewer,
+            media_type,
+            coding: form.coding,
+            reports_cost: form.reports_cost,
+        };
+        let found = routes.answers.find(&asked, deadline).await;
+        found.map_err(|_| {
+            let refused = gate::took_too_long();
+            let status = status(refused.code, media_type);
+            Rejection::of(status, &refused.errors, None)
+        })
+    }
+
+    /// Executes what was sent. What others are not to wait for is passed.
+    async fn make(
+        &self,
+        sent: Sent,
+        verified: &Verified,
+        form: Form,
+        turn: &mut Turn<'_>,
+    ) -> Result<Answer, Rejection> {
+        let parameters = sent.read().map_err(|error| malformed(&error))?;
         let place = self.routes.places.take(self.deadline).await;
         let place = place.map_err(unavailable)?;
         let documents = &self.routes.documents;
         let prepared = gate::prepare(documents, parameters);
         let kind = prepared.as_ref().map(|prepared| prepared.operation_type);
+        let is_get = self.parts.method == Method::GET;
         // A link that somebody follows changes nothing.
         if is_get && matches!(kind, Ok(OperationType::Mutation)) {
             return Err(not_allowed("use POST for a mutation", "POST"));
@@ -257,12 +341,12 @@ impl Call<'_> {
             request_id: self.request_id.clone(),
         };
         let is_subscription = matches!(kind, Ok(OperationType::Subscription));
-        let media_type = match accepted.answer {
+        let media_type = match form.accepted.answer {
             Some(media_type) if !is_subscription => media_type,
-            _ if accepted.events => {
+            _ if form.accepted.events => {
                 let (parts, routes) = (self.parts, self.routes);
                 let peer = super::peer(&parts.extensions);
-                let rated = routes.rate.caller(&verified, peer, &parts.headers);
+                let rated = routes.rate.caller(verified, peer, &parts.headers);
                 let open = routes.live.take(rated)?;
                 let expiry = verified.expiry(&routes.clock);
                 return Ok(Answer::Events(event_stream::answer(
@@ -275,12 +359,15 @@ impl Call<'_> {
                 ));
             }
         };
-        let report = |cost: Cost| reports_cost.then(|| cost.report(documents.limits()));
+        let report = |cost: Cost| form.reports_cost.then(|| cost.report(documents.limits()));
         let refused = |refused: Refused| {
             let status = status(refused.code, media_type);
             Rejection::of(status, &refused.errors, refused.cost.and_then(report))
         };
         let prepared = prepared.map_err(refused)?;
+        if !prepared.depends_on_state_alone() {
+            turn.pass();
+        }
         let cost = prepared.cost;
         let executed = gate::execute(self.routes, caller, place, prepared, self.deadline).await;
         let mut response = executed.map_err(refused)?;
@@ -288,7 +375,12 @@ impl Call<'_> {
             let cost = cost.unwrap_or_default();
             response.extensions.insert("cost".to_owned(), cost);
         }
-        Ok(Answer::One(Box::new(response), media_type))
+        Ok(if response.errors.is_empty() {
+            let with_etag = is_get || turn.keeps();
+            Answer::Whole(Whole::new(&response, media_type, form.coding, with_etag).await)
+        } else {
+            Answer::Partial(encode(&response), media_type)
+        })
     }
 
     /// Whether `GraphQL-Cost: report` asks what the operation costs.
@@ -304,11 +396,11 @@ impl Call<'_> {
         }
     }
 
-    async fn body(&self, body: &mut Body) -> Result<Vec<u8>, Rejection> {
+    async fn body(&self, body: &mut Body) -> Result<Bytes, Rejection> {
         let most = self.routes.max_body_bytes;
         let collected = timeout_at(self.deadline, Limited::new(body, most).collect()).await;
         match collected {
-            Ok(Ok(body)) => Ok(body.to_bytes().into()),
+            Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 let message = format!("the body must be at most {most} bytes");
                 let status = StatusCode::PAYLOAD_TOO_LARGE;
@@ -344,6 +436,10 @@ fn status(code: Code, media_type: MediaType) -> StatusCode {
     }
 }
 
+fn malformed(error: &Error) -> Rejection {
+    Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message)
+}
+
 fn not_acceptable(message: &str) -> Rejection {
     Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
 }
@@ -372,9 +468,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     let (Some(Ok(text)), None) = (types.next().map(HeaderValue::to_str), types.next()) else {
         return false;
     };
-    let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
-    parts.next().as_deref() == Some("application/json")
-        && parts.all(|part| matches!(part.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\""))
+    let is = |part: &str, other: &str| part.trim().eq_ignore_ascii_case(other);
+    let utf8 = ["", "charset=utf-8", "charset=\"utf-8\""];
+    let mut parts = text.split(';');
+    parts
+        .next()
+        .is_some_and(|part| is(part, "application/json"))
+        && parts.all(|part| utf8.iter().any(|utf8| is(part, utf8)))
 }
 
 #[cfg(test)]

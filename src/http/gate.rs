@@ -8,9 +8,7 @@ use std::{fmt, sync::Arc};
 
 use async_graphql::{
     Name, Response, ServerError, Variables,
-    parser::types::{
-        ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-    },
+    parser::types::{ExecutableDocument, OperationDefinition, OperationType},
 };
 use futures_util::{Stream, StreamExt};
 use serde_json::json;
@@ -26,7 +24,7 @@ use crate::{
 
 use super::{
     Routes, account,
-    documents::{Document, Documents},
+    documents::{Document, Documents, Traits},
     limits::Limits,
     mend,
     overload::Place,
@@ -43,6 +41,7 @@ pub(super) struct Prepared {
     operation_name: Option<String>,
     variables: Variables,
     pub(super) cost: Cost,
+    traits: Traits,
     pub(super) operation_type: OperationType,
 }
 
@@ -50,6 +49,12 @@ impl Prepared {
     /// The document to execute.
     fn executed(&self) -> &ExecutableDocument {
         self.mended.as_ref().unwrap_or(&self.document.parsed)
+    }
+
+    /// Whether the same viewer gets the same answer as long as nothing changes: a query of anything but the feed, which old
+    /// events leave with time.
+    pub(super) fn depends_on_state_alone(&self) -> bool {
+        self.operation_type == OperationType::Query && !self.traits.reads_log
     }
 
     fn request(&self, document: &ExecutableDocument) -> async_graphql::Request {
@@ -130,9 +135,7 @@ pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<P
     let cost = walk::cost(parsed, &variables)?;
     cost.within(documents.limits())
         .map_err(|error| Refused::from(error).at(cost))?;
-    graphql::conflicts(parsed).map_err(invalid)?;
-    graphql::coerce::document(parsed).map_err(invalid)?;
-    graphql::positions(parsed).map_err(invalid)?;
+    let traits = document.checked().map_err(invalid)?;
     let mended = mend::unsent_variables(parsed, name, &variables);
     Ok(Prepared {
         document,
@@ -140,6 +143,7 @@ pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<P
         operation_name,
         variables,
         cost,
+        traits,
         operation_type,
     })
 }
@@ -166,22 +170,20 @@ pub(super) async fn execute(
         validate(routes, &caller, &prepared).await?;
     }
     let document = prepared.executed();
-    let one_read = reads_once(document);
+    let one_read = prepared.traits.one_read;
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
     let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
-    let request = prepared
-        .request(document)
-        .data(data(routes, &caller, in_snapshot));
+    let request =
+        prepared
+            .request(document)
+            .data(data(routes, &caller, prepared.traits, in_snapshot));
     let schema = routes.schema.clone();
     let answer = while_wanted(async move {
         let _place = place;
         schema.execute(request).await
     });
     let answer = timeout_at(deadline, answer).await;
-    let mut response = answer.map_err(|_| {
-        let error = ServerError::new("the answer took too long", None);
-        Refused::new(error, Code::Timeout).at(cost)
-    })?;
+    let mut response = answer.map_err(|_| took_too_long().at(cost))?;
     // Errors of validation have no path.
     let began =
         response.errors.is_empty() || response.errors.iter().any(|error| !error.path.is_empty());
@@ -189,7 +191,7 @@ pub(super) async fn execute(
         && (!one_read || !response.errors.is_empty())
         && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
     {
-        graphql::complete(&mut response, document, operation);
+        graphql::complete(&mut response, document, operation, &prepared.variables);
     }
     for error in &mut response.errors {
         fill_code(error, &caller.request_id);
@@ -199,6 +201,12 @@ pub(super) async fn execute(
     } else {
         Err(invalid(&response, cost))
     }
+}
+
+/// The deadline has passed.
+pub(super) fn took_too_long() -> Refused {
+    let error = ServerError::new("the answer took too long", None);
+    Refused::new(error, Code::Timeout)
 }
 
 /// Executes a subscription, unless it is no valid one: an answer for each event until it is `unsubscribed`, or one of errors
@@ -215,13 +223,14 @@ pub(super) async fn subscribe(
         .map_err(|error| Refused::new(error, Code::GraphqlValidationFailed))?;
     let request = prepared.request(&document).data(Request {
         unsubscribed,
-        ..data(routes, &caller, false)
+        ..data(routes, &caller, prepared.traits, false)
     });
     let answers = routes.schema.execute_stream(request);
     let name = prepared.operation_name.take();
+    let variables = std::mem::take(&mut prepared.variables);
     Ok(answers.map(move |mut response| {
         if let Some(operation) = chosen(&document, name.as_deref()).next() {
-            graphql::complete(&mut response, &document, operation);
+            graphql::complete(&mut response, &document, operation, &variables);
         }
         for error in &mut response.errors {
             fill_code(error, &caller.request_id);
@@ -245,16 +254,17 @@ async fn validate(routes: &Routes, caller: &Caller, prepared: &Prepared) -> Resu
 }
 
 /// What resolvers are given.
-fn data(routes: &Routes, caller: &Caller, in_snapshot: bool) -> Request {
+fn data(routes: &Routes, caller: &Caller, traits: Traits, in_snapshot: bool) -> Request {
     let database = routes.commands.database.clone();
     let sight = caller.viewer.sight();
     Request {
-        viewer: caller.viewer.clone(),
+        viewer: Arc::new(caller.viewer.clone()),
         catalog: if in_snapshot {
             Catalog::snapshot(database, sight)
         } else {
             Catalog::new(database, sight)
         },
+        merges: traits.merges,
         commands: routes.commands.clone(),
         tail: routes.tail.clone(),
         unsubscribed: CancellationToken::new(),
@@ -307,41 +317,6 @@ fn tell(document: &ExecutableDocument, name: Option<&str>) {
         };
         account::operation(kind, own.map(Name::as_str));
     }
-}
-
-/// Whether one statement answers the whole document: else its statements share a snapshot.
-fn reads_once(document: &ExecutableDocument) -> bool {
-    fn counts_or_follows(set: &SelectionSet) -> bool {
-        set.items.iter().any(|item| match &item.node {
-            Selection::Field(field) => {
-                matches!(
-                    field.node.name.node.as_str(),
-                    "totalCount"
-                        | "facets"
-                        | "replacedBy"
-                        | "changesCursor"
-                        | "personalConnectorChanges"
-                ) || counts_or_follows(&field.node.selection_set.node)
-            }
-            Selection::InlineFragment(fragment) => {
-                counts_or_follows(&fragment.node.selection_set.node)
-            }
-            // Fragments are looked into where they are defined.
-            Selection::FragmentSpread(_) => false,
-        })
-    }
-    let fragments = document
-        .fragments
-        .values()
-        .map(|fragment| &fragment.node.selection_set.node);
-    let operations = document
-        .operations
-        .iter()
-        .map(|(_, operation)| &operation.node.selection_set.node);
-    operations
-        .clone()
-        .all(|set| set.items.len() == 1 && matches!(set.items[0].node, Selection::Field(_)))
-        && !operations.chain(fragments).any(counts_or_follows)
 }
 
 fn set_code(error: &mut ServerError, code: Code) {

@@ -5,7 +5,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Mutex, PoisonError,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU64},
     },
     time::Duration,
@@ -24,21 +24,21 @@ use prometheus_client::{
 
 use crate::store::{Database, Pool};
 
-use super::documents::Usage;
+use super::{answers, documents};
 
 /// Operation names with series of their own: the first to come. The rest are `other`.
 const NAMES: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Asked {
-    r#type: String,
-    operation: String,
+    r#type: &'static str,
+    operation: Arc<str>,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
-    r#type: String,
+    r#type: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,7 +54,7 @@ struct PoolName {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    names: Mutex<HashSet<String>>,
+    names: RwLock<HashSet<Arc<str>>>,
     requests: Family<Asked, Counter>,
     seconds: Family<Kind, Histogram>,
     errors: Family<ErrorCode, Counter>,
@@ -65,12 +65,16 @@ pub struct Metrics {
 
 impl Metrics {
     /// Of a process that started at this time, in seconds.
-    pub(super) fn new(started_at: f64, documents: &Usage) -> Self {
+    pub(super) fn new(
+        started_at: f64,
+        documents: &documents::Usage,
+        answers: &answers::Usage,
+    ) -> Self {
         // From a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
             registry: Registry::default(),
-            names: Mutex::default(),
+            names: RwLock::default(),
             requests: Family::default(),
             seconds: Family::new_with_constructor(histogram),
             errors: Family::default(),
@@ -128,6 +132,22 @@ impl Metrics {
             Unit::Bytes,
             documents.bytes.clone(),
         );
+        r.register(
+            "graphql_answers_found",
+            "Answers that were kept, or being made for another request",
+            answers.found.clone(),
+        );
+        r.register(
+            "graphql_answers_made",
+            "Answers that were made to be kept",
+            answers.made.clone(),
+        );
+        r.register_with_unit(
+            "graphql_answers_kept",
+            "Size of the answers kept",
+            Unit::Bytes,
+            answers.bytes.clone(),
+        );
         r.register_with_unit(
             "process_start_time",
             "Start of the process since the epoch",
@@ -139,19 +159,15 @@ impl Metrics {
 
     pub(super) fn answered(
         &self,
-        kind: &str,
-        operation: &str,
+        r#type: &'static str,
+        operation: &Arc<str>,
         status: u16,
         code: Option<&'static str>,
         took: Duration,
     ) {
-        let r#type = kind.to_owned();
         let operation = self.bounded(operation);
-        let kind = Kind {
-            r#type: r#type.clone(),
-        };
         self.seconds
-            .get_or_create(&kind)
+            .get_or_create(&Kind { r#type })
             .observe(took.as_secs_f64());
         self.requests
             .get_or_create(&Asked {
@@ -165,15 +181,20 @@ impl Metrics {
         }
     }
 
-    fn bounded(&self, name: &str) -> String {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < NAMES && !names.contains(name) {
-            names.insert(name.to_owned());
+    fn bounded(&self, name: &Arc<str>) -> Arc<str> {
+        let is_known = |names: &HashSet<Arc<str>>| names.contains(name);
+        if is_known(&self.names.read().unwrap_or_else(PoisonError::into_inner)) {
+            return name.clone();
         }
-        names
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| "other".to_owned())
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < NAMES {
+            names.insert(name.clone());
+        }
+        if is_known(&names) {
+            name.clone()
+        } else {
+            "other".into()
+        }
     }
 
     /// All of it, as of now.
@@ -199,9 +220,13 @@ mod tests {
 
     #[test]
     fn names_are_bounded() {
-        let metrics = Metrics::new(0.0, &Usage::default());
+        let metrics = Metrics::new(
+            0.0,
+            &documents::Usage::default(),
+            &answers::Usage::default(),
+        );
         for n in 0..1000 {
-            metrics.answered("query", &format!("Q{n}"), 200, None, Duration::ZERO);
+            metrics.answered("query", &format!("Q{n}").into(), 200, None, Duration::ZERO);
         }
         let mut text = String::new();
         text::encode(&mut text, &metrics.registry).unwrap();

@@ -3,6 +3,7 @@
 //! Invariant: headers and status codes are known here and nowhere else.
 
 mod account;
+pub mod answers;
 pub mod auth;
 mod caching;
 pub mod cors;
@@ -36,9 +37,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     http::Extensions,
-    middleware::{Next, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::Response,
     routing::{any, get},
 };
@@ -49,8 +50,9 @@ use tower_http::compression::{
 use crate::{clock::Clock, commands, graphql::Schema, store, telemetry::Tracer};
 
 use self::{
-    account::Books, auth::Authenticator, documents::Documents, health::Vitals, live::Live,
-    metrics::Metrics, overload::Places, rate::RateLimit, serve::Peer,
+    account::Books, answers::Answers, auth::Authenticator, documents::Documents, health::Vitals,
+    live::Live, metrics::Metrics, overload::Places, rate::RateLimit, request_id::RequestId,
+    serve::Peer,
 };
 
 /// What the routes work with.
@@ -62,6 +64,7 @@ pub struct Routes {
     pub commands: commands::Context,
     pub clock: Clock,
     pub documents: Documents,
+    pub answers: Answers,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
     pub cors_origins: Vec<cors::Origin>,
@@ -85,7 +88,11 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     #[expect(clippy::cast_precision_loss, reason = "a time in microseconds fits")]
     let started_at = routes.clock.now().0 as f64 / 1e6;
     let clock = routes.clock.clone();
-    let metrics = Arc::new(Metrics::new(started_at, &routes.documents.usage));
+    let metrics = Arc::new(Metrics::new(
+        started_at,
+        &routes.documents.usage,
+        &routes.answers.usage,
+    ));
     let vitals = Vitals {
         database: routes.commands.database.clone(),
         state: routes.state.clone(),
@@ -96,20 +103,18 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     let books = Books {
         metrics: metrics.clone(),
         tracer: routes.tracer.clone(),
+        clock: clock.clone(),
     };
-    let routes = Arc::new(routes);
-    let mut graphql = Router::new()
-        .route(ROUTE, any(endpoint::graphql))
-        // The endpoint reads the body itself, and says in GraphQL's form when it is too large.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(routes.clone(), admit))
-        .with_state(routes);
+    // As few layers as can be: each costs a kept answer as much as finding it does.
+    let entrance = Entrance {
+        routes: Arc::new(routes),
+        metrics: metrics.clone(),
+    };
+    let mut graphql = Router::new().route(ROUTE, any(enter)).with_state(entrance);
     if let Some(cors) = cors {
         graphql = graphql.layer(cors);
     }
-    let graphql = graphql
-        .layer(Extension(metrics))
-        .layer(from_fn_with_state(books, account::keep));
+    let graphql = graphql.layer(from_fn_with_state(books, account::keep));
     let health = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -118,12 +123,12 @@ pub fn routers(routes: Routes) -> (Router, Router) {
         .route("/metrics", get(health::metrics))
         .with_state(vitals);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
-    let main = graphql
-        .merge(graphiql::routes())
+    let others = graphiql::routes()
         .merge(health)
         .layer(CompressionLayer::new().compress_when(compressed))
         .layer(from_fn_with_state(clock, request_id::identify));
-    (main, metrics)
+    // What is no route is answered by the layers of the last.
+    (graphql.merge(others), metrics)
 }
 
 /// The address at the other end of a request's connection.
@@ -131,8 +136,19 @@ fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get().map(|Peer(address)| address.ip())
 }
 
-/// The layer that turns away what is too much, finds out who asks, and turns away who asks too often.
-async fn admit(State(routes): State<Arc<Routes>>, mut request: Request, next: Next) -> Response {
+/// What `/graphql` works with.
+#[derive(Clone)]
+struct Entrance {
+    routes: Arc<Routes>,
+    metrics: Arc<Metrics>,
+}
+
+/// Turns away what is too much, finds out who asks, and turns away who asks too often.
+async fn enter(
+    State(Entrance { routes, metrics }): State<Entrance>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Response {
     if let Err(full) = routes.places.look() {
         return endpoint::overloaded(full, request.headers());
     }
@@ -143,10 +159,7 @@ async fn admit(State(routes): State<Arc<Routes>>, mut request: Request, next: Ne
         .admit(&routes.authenticator, peer, headers)
         .await;
     match admitted {
-        Ok(verified) => {
-            request.extensions_mut().insert(verified);
-            next.run(request).await
-        }
+        Ok(verified) => endpoint::graphql(&routes, metrics, id, verified, request).await,
         Err(too_many) => endpoint::too_many_requests(too_many, request.headers()),
     }
 }

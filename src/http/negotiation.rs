@@ -1,13 +1,16 @@
 //! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and
-//! server-sent events.
+//! server-sent events. And which content coding: `Accept-Encoding` (section 12.5.3).
 //!
-//! Invariant: an answer is only ever of a type that its client accepts, and in UTF-8; `application/json` where the client
-//! leaves it open.
+//! Invariant: an answer is only ever of a type and coding that its client accepts, and in UTF-8; `application/json`, and not
+//! encoded, where the client leaves it open.
 
-use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
+use axum::http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, ACCEPT_ENCODING},
+};
 use mime::Mime;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum MediaType {
     Json,
     GraphqlResponse,
@@ -29,6 +32,45 @@ impl MediaType {
     }
 }
 
+/// What an answer's text is encoded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+    Brotli,
+}
+
+impl Coding {
+    pub(super) const fn name(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+        })
+    }
+}
+
+/// The coding that a client likes best, and of those it likes alike, the one that makes answers smallest.
+pub(super) fn coding(headers: &HeaderMap) -> Coding {
+    let values = headers.get_all(ACCEPT_ENCODING).iter();
+    let codings = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|text| {
+            let (name, parameters) = text.split_once(';').unwrap_or((text, "q=1"));
+            let is = |other: &str| name.trim().eq_ignore_ascii_case(other);
+            let coding = match () {
+                () if is("br") => Coding::Brotli,
+                () if is("gzip") || is("x-gzip") => Coding::Gzip,
+                () if is("identity") => Coding::Identity,
+                () => return None,
+            };
+            Some((weight(parameters.trim())?, coding))
+        });
+    let best = codings.filter(|(weight, _)| *weight > 0).max();
+    best.map_or(Coding::Identity, |(_, coding)| coding)
+}
+
 /// What a client takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
@@ -39,6 +81,21 @@ pub(super) struct Accepted {
 }
 
 pub(super) fn accepted(headers: &HeaderMap) -> Accepted {
+    // What nearly all clients send, as they send it.
+    let mut values = headers.get_all(ACCEPT).iter();
+    if let (Some(value), None) = (values.next(), values.next()) {
+        let answer = match value.as_bytes() {
+            b"*/*" | b"application/json" => Some(MediaType::Json),
+            b"application/graphql-response+json" => Some(MediaType::GraphqlResponse),
+            _ => None,
+        };
+        if answer.is_some() {
+            return Accepted {
+                answer,
+                events: false,
+            };
+        }
+    }
     let mut ranges = Vec::new();
     let mut is_open = true;
     for value in headers.get_all(ACCEPT) {
@@ -93,8 +150,8 @@ impl Range {
         let mut range = parts.next()?.to_owned();
         let mut weight = 1000;
         for part in parts.filter(|part| !part.is_empty()) {
-            if let Some(q) = part.strip_prefix("q=").or(part.strip_prefix("Q=")) {
-                weight = thousandths(q)?;
+            if part.starts_with("q=") || part.starts_with("Q=") {
+                weight = self::weight(part)?;
                 // What follows the weight is no parameter of the type.
                 break;
             }
@@ -127,8 +184,11 @@ fn quality(ranges: &[Range], offered: MediaType) -> Option<(u16, Specificity)> {
     (weight > 0).then_some((weight, specificity))
 }
 
-/// A weight of 0 to 1 with at most three digits after the point.
-fn thousandths(text: &str) -> Option<u16> {
+/// A weight in thousandths: `q=` and 0 to 1 with at most three digits after the point.
+fn weight(parameter: &str) -> Option<u16> {
+    let text = parameter
+        .strip_prefix("q=")
+        .or(parameter.strip_prefix("Q="))?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
     let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
@@ -150,6 +210,12 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use axum::{body::Body, extract::Request, http::header::CONTENT_ENCODING, response::Response};
+    use tower::{ServiceExt, service_fn};
+    use tower_http::compression::Compression;
+
     use super::*;
 
     const JSON: Option<MediaType> = Some(MediaType::Json);
@@ -279,6 +345,51 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
             assert_eq!(accepted(&headers).events, expected, "{accept}");
+        }
+    }
+
+    /// The library that encodes what is not kept chooses alike.
+    #[tokio::test]
+    async fn chooses_the_coding_that_is_liked_best() {
+        for (accepted, expected) in [
+            (&[][..], Coding::Identity),
+            (&[""], Coding::Identity),
+            (&["gzip"], Coding::Gzip),
+            (&["X-GZip"], Coding::Gzip),
+            (&["br"], Coding::Brotli),
+            (&["gzip, deflate, br, zstd"], Coding::Brotli),
+            (&["gzip", "br"], Coding::Brotli),
+            (&["gzip;q=0.9, br;q=0.899"], Coding::Gzip),
+            (&["gzip; Q=1.000 ,br;q=1"], Coding::Brotli),
+            (&["identity, gzip;q=0.5"], Coding::Identity),
+            (&["identity;q=0.5, gzip;q=0.5"], Coding::Gzip),
+            (&["identity;q=0, gzip;q=0"], Coding::Identity),
+            (&["br;q=0, gzip;q=0.001"], Coding::Gzip),
+            (&["deflate, zstd, *"], Coding::Identity),
+            (&["br;q=2, gzip;q=x"], Coding::Identity),
+            (&["br;q, gzip;x=1"], Coding::Identity),
+            (&["br;q=0.1234, gzip"], Coding::Gzip),
+            (&["gzip;q=0.5;x=1"], Coding::Identity),
+            (&["brotli, gzipped"], Coding::Identity),
+        ] {
+            let headers = accepted
+                .iter()
+                .map(|text| (ACCEPT_ENCODING, HeaderValue::from_static(text)));
+            let headers: HeaderMap = headers.collect();
+            assert_eq!(coding(&headers), expected, "{accepted:?}");
+            let long = service_fn(async |_| {
+                Ok::<_, Infallible>(Response::new(Body::from("x".repeat(10_000))))
+            });
+            let mut request = Request::new(Body::empty());
+            *request.headers_mut() = headers;
+            let response = Compression::new(long).oneshot(request).await.unwrap();
+            let identity = Coding::Identity.name();
+            let chosen = response.headers().get(CONTENT_ENCODING);
+            assert_eq!(
+                *chosen.unwrap_or(&identity),
+                expected.name(),
+                "{accepted:?}"
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ use async_graphql::{Response, parser::types::OperationType};
 
 use crate::{
     error::{Code, Error},
+    graphql,
     store::{Wanted, work_while_kept},
 };
 
@@ -124,6 +125,5 @@ async fn run(
 }
 
 fn next(answer: &Response) -> Message {
-    // What is of JSON's types is written without fail.
-    Message::Next(serde_json::to_string(answer).unwrap_or_default())
+    Message::Next(String::from_utf8(graphql::encode(answer)).unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 //! Invariant: variables arrive as they were sent, keys in their order and numbers with all their digits; what is said twice is
 //! refused, since whoever looked at the request before may have read the other one.
 
-use std::{collections::HashMap, fmt};
+use std::{borrow::Cow, fmt};
 
 use async_graphql::{Name, Value, Variables, indexmap::IndexMap};
 use percent_encoding::percent_decode;
@@ -20,6 +20,33 @@ use crate::{
 
 /// How deeply variables may nest. Metadata may by 16 levels, a filter by far fewer.
 const LEVELS: usize = 64;
+
+/// What a client sent, with its variables as text.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) document: Given,
+    pub(super) operation_name: Option<String>,
+    /// JSON, or what should be.
+    pub(super) variables: String,
+}
+
+impl Sent {
+    /// `BAD_REQUEST` says what is wrong with the variables.
+    pub(super) fn read(self) -> Result<Parameters> {
+        let variables = match object("variables", &self.variables)? {
+            None => Variables::default(),
+            Some(json) => {
+                let value = value(json, LEVELS).map_err(|what| bad(format!("variables {what}")))?;
+                Variables::from_value(value)
+            }
+        };
+        Ok(Parameters {
+            document: self.document,
+            operation_name: self.operation_name,
+            variables,
+        })
+    }
+}
 
 /// What a client wants executed.
 #[derive(Debug)]
@@ -58,7 +85,7 @@ struct Body<'a> {
 }
 
 /// `BAD_REQUEST` names the key of the body that is not what was expected.
-pub(super) fn from_body(bytes: &[u8]) -> Result<Parameters> {
+pub(super) fn from_body(bytes: &[u8]) -> Result<Sent> {
     let text = std::str::from_utf8(bytes).map_err(|_| bad("the body must be UTF-8"))?;
     if text.trim_start().starts_with('[') {
         return Err(bad("the body must be one request: batches are not taken"));
@@ -78,37 +105,41 @@ pub(super) fn from_body(bytes: &[u8]) -> Result<Parameters> {
     let document_id = string("documentId", body.document_id)?;
     let operation_name = string("operationName", body.operation_name)?;
     let json = |json: Option<&'_ RawValue>| json.map_or("null", RawValue::get).to_owned();
-    parameters(
+    sent(
         query,
         document_id,
         operation_name,
-        &json(body.variables),
+        json(body.variables),
         &json(body.extensions),
     )
 }
 
 /// The same of a URL's query, with variables and extensions as JSON text.
-pub(super) fn from_url(query: &str) -> Result<Parameters> {
-    let mut given = HashMap::new();
+pub(super) fn from_url(query: &str) -> Result<Sent> {
+    const KEYS: [&str; 5] = [
+        "query",
+        "documentId",
+        "operationName",
+        "variables",
+        "extensions",
+    ];
+    let mut given = [const { None }; KEYS.len()];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decode(key)?, decode(value)?);
-        if matches!(
-            key.as_str(),
-            "query" | "documentId" | "operationName" | "variables" | "extensions"
-        ) && given.contains_key(&key)
-        {
+        let known = KEYS.iter().position(|known| *known == key);
+        if known.is_some_and(|at| given[at].replace(value).is_some()) {
             return Err(bad(format!("{key} must be given once")));
         }
-        given.insert(key, value);
     }
-    let json = |key| given.get(key).map_or("null", String::as_str);
-    parameters(
-        given.get("query").cloned(),
-        given.get("documentId").cloned(),
-        given.get("operationName").cloned(),
-        json("variables"),
-        json("extensions"),
+    let [query, document_id, operation_name, variables, extensions] = given;
+    let json = |text: Option<String>| text.unwrap_or_else(|| "null".to_owned());
+    sent(
+        query,
+        document_id,
+        operation_name,
+        json(variables),
+        &json(extensions),
     )
 }
 
@@ -117,18 +148,18 @@ fn decode(text: &str) -> Result<String> {
     let text = text.replace('+', " ");
     percent_decode(text.as_bytes())
         .decode_utf8()
-        .map(Into::into)
+        .map(Cow::into_owned)
         .map_err(|_| bad("the URL must be UTF-8, percent-encoded"))
 }
 
 /// `variables` and `extensions` are JSON text, or what should be.
-fn parameters(
+fn sent(
     query: Option<String>,
     document_id: Option<String>,
     operation_name: Option<String>,
-    variables: &str,
+    variables: String,
     extensions: &str,
-) -> Result<Parameters> {
+) -> Result<Sent> {
     let sha256 = persisted_query(extensions)?;
     // No document; clients that cannot leave it out, as over a socket, send it beside what they mean.
     let named = document_id.is_some() || sha256.is_some();
@@ -143,14 +174,7 @@ fn parameters(
             ));
         }
     };
-    let variables = match object("variables", variables)? {
-        None => Variables::default(),
-        Some(json) => {
-            let value = value(json, LEVELS).map_err(|what| bad(format!("variables {what}")))?;
-            Variables::from_value(value)
-        }
-    };
-    Ok(Parameters {
+    Ok(Sent {
         document,
         // No operation has an empty name: to give none so is the same (GraphQL over HTTP, section 5.2).
         operation_name: operation_name.filter(|name| !name.is_empty()),
@@ -297,6 +321,7 @@ mod tests {
             from_body(body.as_bytes()).unwrap(),
             from_url(&format!("query={{a}}&variables={encoded}")).unwrap(),
         ] {
+            let parameters = parameters.read().unwrap();
             assert_eq!(parameters.document, text("{a}"));
             assert_eq!(
                 serde_json::to_string(&parameters.variables).unwrap(),
@@ -379,14 +404,15 @@ mod tests {
                 "levels",
             ),
         ] {
-            let error = from_body(body.as_bytes()).unwrap_err();
+            let read = from_body(body.as_bytes()).and_then(Sent::read);
+            let error = read.unwrap_err();
             assert!(error.message.contains(expected), "{body}: {error}");
         }
         assert!(from_body(b"\xff").unwrap_err().message.contains("UTF-8"));
         // What is not looked at may be anything.
         let unknown =
             format!(r#"{{"query":"{{a}}","x":{deep},"x":1,"extensions":{{"a":{deep}}}}}"#);
-        from_body(unknown.as_bytes()).unwrap();
+        from_body(unknown.as_bytes()).unwrap().read().unwrap();
     }
 
     #[test]
@@ -428,7 +454,10 @@ mod tests {
 
     #[test]
     fn reads_a_url_as_forms_are_written() {
-        let read = |url: &str| from_url(url).map(|read| (read.document, read.operation_name));
+        let read = |url: &str| {
+            let read = from_url(url).and_then(Sent::read)?;
+            Ok::<_, Error>((read.document, read.operation_name))
+        };
         let name = |name: &str| Some(name.to_owned());
         for (url, query, operation) in [
             ("query=%7Ba%7D", "{a}", None),

@@ -362,6 +362,7 @@ impl Operations<'_> {
             return Err(close(code::SUBSCRIBER_EXISTS, &reason));
         }
         let parameters = parameters::from_body(payload.get().as_bytes())
+            .and_then(parameters::Sent::read)
             .map_err(|error| bad_request(&error.message))?;
         let routes = &self.session.routes;
         let refuse = |code: Code, message: &str| {

@@ -3,6 +3,8 @@
 //! Invariant: of what a caller sends, a span has a known method, the trace context, the request id and an operation's name,
 //! and nothing else.
 
+use std::sync::Arc;
+
 use axum::{
     extract::Request,
     http::{HeaderMap, Method},
@@ -16,7 +18,10 @@ use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::Span};
 
 use crate::{error::Code, telemetry::Tracer};
 
-use super::{ROUTE, account::Told};
+use super::{
+    ROUTE,
+    account::{Operation, Told},
+};
 
 /// A request's span, which begins with it.
 pub(super) struct RequestSpan(Span);
@@ -54,10 +59,10 @@ impl RequestSpan {
                 i64::from(status),
             ));
         }
-        if let Some((kind, name)) = &told.operation {
+        if let Some(Operation { kind, name }) = &told.operation {
             span.set_attribute(KeyValue::new("graphql.operation.type", *kind));
             if !name.is_empty() {
-                span.set_attribute(KeyValue::new("graphql.operation.name", name.clone()));
+                span.set_attribute(KeyValue::new("graphql.operation.name", Arc::clone(name)));
             }
         }
         if let Some(code) = told.code {

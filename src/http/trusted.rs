@@ -7,10 +7,7 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use async_graphql::{Request, Variables};
 
-use crate::{
-    error::Code,
-    graphql::{self, Schema},
-};
+use crate::{error::Code, graphql::Schema};
 
 use super::{
     documents::{Document, Hash, sha256, without_prefix},
@@ -77,9 +74,7 @@ async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Docum
     // How many items a list may have, variables may say.
     cost.complexity = 0;
     cost.within(limits)?;
-    graphql::conflicts(parsed).map_err(invalid)?;
-    graphql::coerce::document(parsed).map_err(invalid)?;
-    graphql::positions(parsed).map_err(invalid)?;
+    document.checked().map_err(invalid)?;
     let mut request = Request::new(String::new());
     request.set_parsed_query(parsed.clone());
     let validated = validator.execute(request).await;

@@ -9,10 +9,9 @@ use entity::{
     personal_connector::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseExecutor, DatabaseTransaction, EntityTrait,
-    ExprTrait, FromQueryResult, IntoSimpleExpr, QueryFilter, QueryOrder, QueryResult, QuerySelect,
-    QueryTrait, Select, Value,
-    sea_query::{Expr, Order as SqlOrder, SimpleExpr},
+    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, Iterable, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, Value,
+    sea_query::{Expr, Order as SqlOrder, SelectStatement, SimpleExpr},
 };
 use tokio::sync::OnceCell;
 
@@ -23,14 +22,18 @@ use crate::{
         listing::{Direction, End, Filter, Listing, OrderField, Page, Search},
         viewer::Sight,
     },
-    error::Result,
+    error::{Error, Result},
 };
 
 use super::{
     connect::Database,
-    errors::failed,
+    counts::Counts,
+    fields::{Field, Fields},
     filter::{self, Lead},
-    search, wanted,
+    reader::Snapshot,
+    rows::{self, Row},
+    search,
+    sqlite::Pace,
 };
 
 /// Reads what one viewer sees, for one answer.
@@ -38,13 +41,13 @@ use super::{
 pub struct Catalog {
     database: Database,
     sight: Sight,
-    snapshot: Option<OnceCell<DatabaseTransaction>>,
+    snapshot: Option<OnceCell<Snapshot>>,
 }
 
-/// A row of a list, and where it stands there.
+/// A row of a list, as it was read, and where it stands there.
 #[derive(Clone, Debug)]
-pub struct Hit {
-    pub connector: Model,
+pub struct Hit<T = Model> {
+    pub connector: T,
     pub position: Position,
 }
 
@@ -76,20 +79,60 @@ impl Catalog {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let connectors = by_id(&self.sight, ids)
-            .all(&self.connection().await?)
-            .await
-            .map_err(failed)?;
+        let select = by_id(&self.sight, ids).into_query();
+        let connectors = self
+            .rows(&select, Pace::Brief, |row| rows::connector(row, 0))
+            .await?;
         Ok(connectors
             .into_iter()
             .map(|connector| (connector.id.clone(), connector))
             .collect())
     }
 
+    /// Of the connector of an id, where it is in sight, some fields as `read` has them.
+    pub async fn get_fields<T: Send + 'static>(
+        &self,
+        id: String,
+        fields: Vec<Field>,
+        read: impl Fn(Fields<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let select = by_id(&self.sight, &[id])
+            .select_only()
+            // Fields may be none.
+            .column(Column::Id)
+            .columns(fields.iter().map(|field| field.column()))
+            .into_query();
+        let rows = self.rows(&select, Pace::Brief, move |row| {
+            read(Fields::new(row, &fields, 1))
+        });
+        Ok(rows.await?.pop())
+    }
+
     /// A page of a list, in the list's order, and whether the list goes on beyond it.
     pub async fn page(&self, listing: &Listing) -> Result<(Vec<Hit>, bool)> {
-        let connection = self.connection().await?;
-        let backend = connection.get_database_backend();
+        self.walk(listing, Column::iter(), rows::connector).await
+    }
+
+    /// A page of a list, of each connector some fields as `read` has them.
+    pub async fn page_fields<T: Send + 'static>(
+        &self,
+        listing: &Listing,
+        fields: Vec<Field>,
+        read: impl Fn(Fields<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<(Vec<Hit<T>>, bool)> {
+        let columns: Vec<_> = fields.iter().map(|field| field.column()).collect();
+        let read = move |row: Row<'_>, from| read(Fields::new(row, &fields, from));
+        self.walk(listing, columns, read).await
+    }
+
+    /// A page of a list, of each row what `read` makes of the columns, the first of which stands at the place that it is given.
+    async fn walk<T: Send + 'static>(
+        &self,
+        listing: &Listing,
+        columns: impl IntoIterator<Item = Column>,
+        read: impl Fn(Row<'_>, usize) -> Result<T> + Send + 'static,
+    ) -> Result<(Vec<Hit<T>>, bool)> {
+        let backend = self.database.reader.backend();
         let order = listing.order;
         let key = match (order.field, &listing.search) {
             (OrderField::CreatedAt, _) => Column::CreatedAt.into_simple_expr(),
@@ -116,15 +159,16 @@ impl Catalog {
             after,
             before,
         } = &listing.page;
-        let mut select = self.list(
-            &listing.filter,
-            listing.search.as_ref(),
-            &connection,
-            Lead::to_page(&listing.filter, backend),
-        );
-        if order.field == OrderField::Relevance {
-            select = select.expr_as(keys[0].0.clone(), "tier");
+        let lead = Lead::to_page(&listing.filter, backend);
+        let mut select = self
+            .list(&listing.filter, listing.search.as_ref(), lead)
+            .select_only();
+        // First the position, from its last key to its first.
+        for (key, _) in keys.iter().rev() {
+            select = select.expr(key.clone());
         }
+        let select_from = keys.len();
+        let mut select = select.columns(columns);
         if let Some(after) = after {
             select = select.filter(beyond(&keys, &after.position, false));
         }
@@ -142,32 +186,27 @@ impl Catalog {
                 },
             );
         }
-        let rows = connection
-            .query_all(select.limit(limit + 1).as_query())
-            .await
-            .map_err(failed)?;
-        let mut hits = Vec::with_capacity(rows.len());
-        for row in rows {
-            let connector = Model::from_query_result(&row, "").map_err(failed)?;
-            let name = connector.name_key.clone();
-            let key = match order.field {
-                OrderField::Name => SortKey::Name(name),
-                OrderField::CreatedAt => SortKey::Time(connector.created_at.0),
-                OrderField::UpdatedAt => SortKey::Time(connector.updated_at.0),
-                OrderField::Relevance => SortKey::Relevance {
-                    tier: row.try_get("", "tier").map_err(failed)?,
-                    name,
-                },
+        let field = order.field;
+        let read = move |row: Row<'_>| {
+            let mut cells = row.cells(0);
+            let id = cells.next()?;
+            let key = match field {
+                OrderField::Name => SortKey::Name(cells.next()?),
+                OrderField::CreatedAt | OrderField::UpdatedAt => SortKey::Time(cells.next()?),
+                OrderField::Relevance => {
+                    let name = cells.next()?;
+                    let tier: i64 = cells.next()?;
+                    let tier = i32::try_from(tier).map_err(Error::internal)?;
+                    SortKey::Relevance { tier, name }
+                }
             };
-            let position = Position {
-                key,
-                id: connector.id.clone(),
-            };
-            hits.push(Hit {
-                connector,
-                position,
-            });
-        }
+            Ok(Hit {
+                connector: read(row, select_from)?,
+                position: Position { key, id },
+            })
+        };
+        let select = select.limit(limit + 1).into_query();
+        let mut hits = self.rows(&select, pace(listing), read).await?;
         let more = hits.len() as u64 > *limit;
         if more {
             hits.pop();
@@ -180,84 +219,101 @@ impl Catalog {
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
-        let connection = self.connection().await?;
         let count = self
-            .list(
-                &listing.filter,
-                listing.search.as_ref(),
-                &connection,
-                Lead::Any,
-            )
+            .list(&listing.filter, listing.search.as_ref(), Lead::Any)
             .select_only()
-            .column_as(Expr::cust("COUNT(*)"), "count");
-        let row = connection
-            .query_one(count.as_query())
+            .expr(Expr::cust("COUNT(*)"))
+            .into_query();
+        let count = async {
+            let rows = self.rows(&count, Pace::Long, |row| row.cells(0).next());
+            let count: i64 = rows.await?.pop().unwrap_or(0);
+            Ok(count.unsigned_abs())
+        };
+        self.counted(&self.database.totals, &listing.filter, listing, count)
             .await
-            .map_err(failed)?;
-        row.map_or(Ok(0), |row| read_count(&row))
     }
 
     /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
     /// made.
     pub async fn groups(&self, listing: &Listing) -> Result<Vec<Group>> {
-        let connection = self.connection().await?;
         let dimensions = [
             Column::Category,
             Column::Status,
             Column::Type,
             Column::ServerType,
         ];
+        let filter = listing.filter.without_facets();
         let groups = self
-            .list(
-                &listing.filter.without_facets(),
-                listing.search.as_ref(),
-                &connection,
-                Lead::Any,
-            )
+            .list(&filter, listing.search.as_ref(), Lead::Any)
             .select_only()
             .columns(dimensions)
-            .column_as(Expr::cust("COUNT(*)"), "count");
+            .expr(Expr::cust("COUNT(*)"));
         let groups = dimensions.into_iter().fold(groups, QuerySelect::group_by);
-        let rows = connection
-            .query_all(groups.as_query())
-            .await
-            .map_err(failed)?;
-        let read = |row: &QueryResult| {
+        let groups = groups.into_query();
+        let read = |row: Row<'_>| {
+            let mut cells = row.cells(0);
             Ok(Group {
-                category: row.try_get("", "category").map_err(failed)?,
-                status: row.try_get("", "status").map_err(failed)?,
-                r#type: row.try_get("", "type").map_err(failed)?,
-                server_type: row.try_get("", "server_type").map_err(failed)?,
-                count: read_count(row)?,
+                category: cells.next()?,
+                status: cells.next()?,
+                r#type: cells.next()?,
+                server_type: cells.next()?,
+                count: cells.next::<i64>()?.unsigned_abs(),
             })
         };
-        rows.iter().map(read).collect()
+        let count = self.rows(&groups, Pace::Long, read);
+        self.counted(&self.database.groups, &filter, listing, count)
+            .await
     }
 
-    fn list(
+    /// What `count` gives, where it was not counted in this state before.
+    async fn counted<T: Clone>(
         &self,
+        counts: &Counts<T>,
         filter: &Filter,
-        search: Option<&Search>,
-        connection: &DatabaseExecutor<'_>,
-        lead: Lead,
-    ) -> Select<Entity> {
+        listing: &Listing,
+        count: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        // Without a snapshot nobody knows which state it is that is counted.
+        if self.snapshot.is_none() {
+            return count.await;
+        }
+        let state = self.log().await?.state;
+        let search = listing.search.as_ref();
+        counts.get(state, &self.sight, filter, search, count).await
+    }
+
+    fn list(&self, filter: &Filter, search: Option<&Search>, lead: Lead) -> Select<Entity> {
         let mut select = visible(&self.sight).filter(filter::condition(filter, &self.sight, lead));
         if let Some(search) = search {
-            select = select.filter(search::condition(search, connection.get_database_backend()));
+            select = select.filter(search::condition(search, self.database.reader.backend()));
         }
         select
     }
 
-    pub(super) async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
-        wanted::check()?;
-        Ok(match &self.snapshot {
-            None => (&self.database.reader).into(),
-            Some(snapshot) => snapshot
-                .get_or_try_init(|| self.database.begin_snapshot())
-                .await
-                .map_err(failed)?
-                .into(),
-        })
+    /// The rows of a statement, each as `read` has it.
+    pub(super) async fn rows<T: Send + 'static>(
+        &self,
+        select: &SelectStatement,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Vec<T>> {
+        let reader = &self.database.reader;
+        match &self.snapshot {
+            None => reader.rows(select, pace, read).await,
+            Some(snapshot) => {
+                let snapshot = snapshot.get_or_try_init(|| reader.snapshot()).await?;
+                snapshot.rows(select, pace, read).await
+            }
+        }
+    }
+}
+
+/// A search visits all that it finds, to put the best first.
+fn pace(listing: &Listing) -> Pace {
+    if listing.search.is_some() {
+        Pace::Long
+    } else {
+        Pace::Brief
     }
 }
 
@@ -334,9 +390,4 @@ fn beyond(keys: &[(SimpleExpr, Direction)], position: &Position, before: bool) -
     conditions.fold(last, |beyond, (strictly, at_least)| {
         at_least.and(strictly.or(beyond))
     })
-}
-
-fn read_count(row: &QueryResult) -> Result<u64> {
-    let count: i64 = row.try_get("", "count").map_err(failed)?;
-    Ok(count.unsigned_abs())
 }

@@ -12,23 +12,33 @@ use std::{
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    IsolationLevel, SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Executor,
+    AssertSqlSafe, ConnectOptions, Connection, Executor,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Notify;
 
-use crate::error::{Error, Result};
+use crate::{
+    domain::facets::Group,
+    error::{Error, Result},
+};
 
-use super::{errors::is_locked, wanted::work_for_taker};
+use super::{
+    counts::Counts,
+    errors::is_locked,
+    reader::{Reader, postgres_snapshot},
+    sqlite::Readers,
+    state::Known,
+};
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
 const MIGRATION_LOCK: i64 = 0x7063_6f6e;
+
+/// How long a connection to PostgreSQL may have been idle to be used without a question whether it is still there.
+const UNTESTED: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -56,13 +66,15 @@ impl Settings {
 /// A database, open.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pub(super) reader: DatabaseConnection,
+    pub(super) reader: Reader,
     pub(super) writer: DatabaseConnection,
     /// What PostgreSQL is told at the beginning of a transaction. A pooler may give each another session, so that what a
     /// session was told does not count there.
     limits: Limits,
-    /// Told of each change that this process commits.
-    pub(super) changed: Arc<Notify>,
+    /// The number of the last change, as far as it is known.
+    pub(super) known: Arc<Known>,
+    pub(super) totals: Arc<Counts<u64>>,
+    pub(super) groups: Arc<Counts<Vec<Group>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,21 +144,14 @@ impl Database {
                 writer => break writer?,
             }
         };
-        let reader = SqlitePoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(settings.wait)
-            // A file does not go away as a server does, and telling the connection whom it works for is a test too.
-            .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(work_for_taker(connection)))
-            .before_acquire(|connection, _| {
-                Box::pin(async { work_for_taker(connection).await.map(|()| true) })
-            })
-            .connect_with(options.read_only(true))
-            .await?;
+        let file = options.get_filename().to_owned();
+        let readers = Readers::new(file, settings.connections as usize, settings.wait);
         Ok(Self {
             limits: Limits::new(settings),
-            changed: Arc::default(),
-            reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
+            known: Arc::default(),
+            totals: Arc::default(),
+            groups: Arc::default(),
+            reader: Reader::Sqlite(Arc::new(readers)),
             writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         })
     }
@@ -159,6 +164,13 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
             .acquire_timeout(settings.wait)
+            // One that was in use a moment ago is still there; one that was not may have lost its server meanwhile.
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(
+                    async move { Ok(used.idle_for < UNTESTED || connection.ping().await.is_ok()) },
+                )
+            })
             .after_connect(move |connection, _| {
                 // Not in the connection's options: poolers refuse those.
                 let set = format!("SET {}", limits.of_reads());
@@ -169,19 +181,23 @@ impl Database {
         let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         Ok(Self {
             limits,
-            changed: Arc::default(),
-            reader: pool.clone(),
+            known: Arc::default(),
+            totals: Arc::default(),
+            groups: Arc::default(),
+            reader: Reader::Postgres {
+                pool: pool.clone(),
+                limits: limits.of_reads().into(),
+            },
             writer: pool,
         })
     }
 
     /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
     pub async fn close(self) -> Result<()> {
-        let close = async {
-            self.reader.close().await?;
-            self.writer.close().await
-        };
-        close.await.map_err(super::errors::failed)
+        if let Reader::Sqlite(readers) = &self.reader {
+            readers.close();
+        }
+        self.writer.close().await.map_err(super::errors::failed)
     }
 
     /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
@@ -208,8 +224,12 @@ impl Database {
 
     /// Calls `observe` with every statement of connectors' reads from now on.
     pub fn observe_reads(&mut self, observe: impl Fn(&str) + Send + Sync + 'static) {
-        self.reader
-            .set_metric_callback(move |info| observe(&info.statement.to_string()));
+        match &mut self.reader {
+            Reader::Sqlite(readers) => readers.observe(observe),
+            Reader::Postgres { pool, .. } => {
+                pool.set_metric_callback(move |info| observe(&info.statement.to_string()));
+            }
+        }
     }
 
     pub(super) async fn begin_write(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
@@ -226,20 +246,12 @@ impl Database {
         Ok(tx)
     }
 
-    /// Begins a transaction in which every statement sees the same state.
-    pub(super) async fn begin_snapshot(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
-        match self.reader.get_database_backend() {
-            DbBackend::Postgres => {
-                let level = Some(IsolationLevel::RepeatableRead);
-                let tx = self
-                    .reader
-                    .begin_with_config(level, Some(AccessMode::ReadOnly))
-                    .await?;
-                tx.execute_unprepared(&format!("SET LOCAL {}", self.limits.of_reads()))
-                    .await?;
-                Ok(tx)
-            }
-            _ => self.reader.begin().await,
+    /// Begins a transaction of the writer's that is not to write: every statement sees the same state, and nobody waits for
+    /// it.
+    pub(super) async fn begin_rehearsal(&self) -> Result<DatabaseTransaction, sea_orm::DbErr> {
+        match &self.reader {
+            Reader::Sqlite(_) => self.writer.begin().await,
+            Reader::Postgres { pool, limits } => postgres_snapshot(pool, limits).await,
         }
     }
 }

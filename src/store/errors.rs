@@ -11,14 +11,31 @@ use crate::error::{Code, Error, UserError, UserErrorCode};
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
 pub(super) fn failed(error: DbErr) -> Error {
     if has_no_connection(&error) {
-        let message = "there is no connection to the database: try again in a while";
-        return Error::new(Code::Unavailable, message).caused_by(error);
+        return no_connection(error);
     }
     if waited_too_long(&error) {
-        let message = "the database took too long to answer: try again in a while";
-        return Error::new(Code::Timeout, message).caused_by(error);
+        return too_long(error);
     }
     Error::internal(error)
+}
+
+/// The same of the room that reads SQLite.
+pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if code.is_some_and(is_sqlite_wait) {
+        return too_long(error);
+    }
+    Error::internal(error)
+}
+
+pub(super) fn no_connection(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let message = "there is no connection to the database: try again in a while";
+    Error::new(Code::Unavailable, message).caused_by(cause)
+}
+
+fn too_long(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let message = "the database took too long to answer: try again in a while";
+    Error::new(Code::Timeout, message).caused_by(cause)
 }
 
 /// None was free in time, none could be made, or it broke.
@@ -61,16 +78,19 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
 }
 
 fn is_wait(code: &str) -> bool {
-    /// <https://www.sqlite.org/rescode.html>: an extended code's lowest byte is its primary code.
-    const BUSY: u32 = 5;
-    const INTERRUPT: u32 = 9;
     /// PostgreSQL, appendix A: `query_canceled` and `lock_not_available`. Their five characters are no SQLite code.
     const STATES: [&str; 2] = ["57014", "55P03"];
     if code.len() == 5 {
         return STATES.contains(&code);
     }
-    code.parse::<u32>()
-        .is_ok_and(|code| matches!(code & 0xff, BUSY | INTERRUPT))
+    code.parse().is_ok_and(is_sqlite_wait)
+}
+
+/// <https://www.sqlite.org/rescode.html>: an extended code's lowest byte is its primary code.
+fn is_sqlite_wait(code: i32) -> bool {
+    const BUSY: i32 = 5;
+    const INTERRUPT: i32 = 9;
+    matches!(code & 0xff, BUSY | INTERRUPT)
 }
 
 /// The unique constraints of `personal_connector` and the fields that they are about.

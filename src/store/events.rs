@@ -8,8 +8,8 @@ use entity::{
     connector_event::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
     sea_query::{Func, SimpleExpr},
 };
 
@@ -23,8 +23,9 @@ use crate::{
 
 use super::{
     catalog::{Catalog, in_sight},
-    errors::failed,
     filter::{any_of, stored},
+    rows,
+    sqlite::Pace,
 };
 
 impl Catalog {
@@ -38,15 +39,22 @@ impl Catalog {
 
     /// What the log keeps.
     pub async fn log(&self) -> Result<Log> {
-        let state = catalog_state::Entity::find_by_id(1)
-            .one(&self.connection().await?)
-            .await
-            .and_then(|row| row.ok_or(DbErr::RecordNotFound("catalog_state".to_owned())))
-            .map_err(failed)?;
-        Ok(Log {
-            forgotten: state.forgotten,
-            state: state.state,
-        })
+        let select = catalog_state::Entity::find_by_id(1)
+            .select_only()
+            .columns([
+                catalog_state::Column::Forgotten,
+                catalog_state::Column::State,
+            ])
+            .into_query();
+        let rows = self.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            Ok(Log {
+                forgotten: cells.next()?,
+                state: cells.next()?,
+            })
+        });
+        let log = rows.await?.pop();
+        log.ok_or_else(|| Error::internal("there is no state"))
     }
 
     /// The events of a span that somebody of this sight is told of, in order, and no more than `limit` of them.
@@ -79,13 +87,12 @@ impl Catalog {
         if let Some(ids) = &filter.personal_connector_id {
             select = select.filter(any_of(Column::PersonalConnectorId, ids));
         }
-        let events = select
+        let select = select
             .order_by_asc(Column::Number)
             .limit(limit)
-            .all(&self.connection().await?)
+            .into_query();
+        self.rows(&select, Pace::Brief, |row| event(rows::event(row)?))
             .await
-            .map_err(failed)?;
-        events.into_iter().map(event).collect()
     }
 }
 

@@ -2,15 +2,20 @@
 //!
 //! Invariant: connectors are read through [`Catalog`], whose `visible()` begins every query of them, and written through
 //! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `connect`,
-//! `search` and `errors`, and in what [`filter::Lead`] says.
+//! `reader` (with `sqlite` and `rows`), `search` and `errors`, and in what [`filter::Lead`] says.
 
 mod catalog;
 mod connect;
+mod counts;
 mod errors;
 mod events;
+mod fields;
 mod filter;
+mod reader;
 mod retention;
+mod rows;
 mod search;
+mod sqlite;
 mod state;
 mod tail;
 mod wanted;
@@ -19,8 +24,9 @@ mod write;
 pub use catalog::{Catalog, Hit};
 pub use connect::{Database, Settings};
 pub use errors::taken;
+pub use fields::{Field, Fields};
 pub use retention::Retention;
-pub use state::{Pool, State};
+pub use state::{Pool, State, Version};
 pub use tail::{Follower, Tail};
 pub use wanted::{Wanted, while_wanted, work_while_kept};
 pub use write::{Actor, Tx, UpdatedAt};

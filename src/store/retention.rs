@@ -10,13 +10,14 @@ use entity::{
     connector_event::{Column, Entity},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Set,
 };
 use tokio::{sync::watch, time};
 
 use crate::error::Result;
 
-use super::{connect::Database, errors::failed};
+use super::{connect::Database, errors::failed, sqlite::Pace};
 
 /// Events that are forgotten at a time: writers wait for it.
 const BATCH: i64 = 1000;
@@ -77,18 +78,21 @@ impl Database {
     /// Forgets the oldest events, up to the first that did not happen before `until`, and no more than a batch of them. Gives
     /// how many were forgotten.
     pub async fn forget_events(&self, until: Timestamp) -> Result<i64> {
+        // Mostly there is nothing to be done, for which no writer should wait.
+        let oldest = Entity::find()
+            .select_only()
+            .column(Column::OccurredAt)
+            .order_by_asc(Column::Number)
+            .limit(1)
+            .into_query();
+        let oldest = self
+            .reader
+            .rows(&oldest, Pace::Brief, |row| row.cells(0).next());
+        let oldest: Option<Timestamp> = oldest.await?.pop();
+        if oldest.is_none_or(|oldest| oldest >= until) {
+            return Ok(0);
+        }
         let forget = async {
-            // Mostly there is nothing to be done, for which no writer should wait.
-            let oldest: Option<Timestamp> = Entity::find()
-                .select_only()
-                .column(Column::OccurredAt)
-                .order_by_asc(Column::Number)
-                .into_tuple()
-                .one(&self.reader)
-                .await?;
-            if oldest.is_none_or(|oldest| oldest >= until) {
-                return Ok(0);
-            }
             let tx = self.begin_write().await?;
             let state = catalog_state::Entity::find_by_id(1)
                 .lock_exclusive()

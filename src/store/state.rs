@@ -1,56 +1,164 @@
 //! The number of the last change, as this process knows it.
 //!
-//! Invariant: the number comes from the database, and how old the knowledge is is known too.
+//! Invariant: what is known comes from the database, or from a commit of this process, which no poll that was begun before it
+//! takes back; how old the knowledge is is known too. A [`Version`] never comes again.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
 use entity::catalog_state;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Statement};
-use tokio::{sync::watch, task::AbortHandle, time};
+use sea_orm::{DbBackend, EntityTrait, QuerySelect, QueryTrait, sea_query::Query};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time,
+};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-use super::{connect::Database, errors::failed, wanted::while_wanted};
+use super::{connect::Database, sqlite::Pace, wanted::while_wanted};
+
+/// How old the knowledge may be that answers are kept by.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Stands for the catalogue as this process knows it: as long as it is the same one, nothing has changed that the process
+/// knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(u64);
+
+/// What is known of the last change, by whoever commits and whoever asks.
+#[derive(Debug)]
+pub(super) struct Known {
+    number: watch::Sender<Option<i64>>,
+    now: RwLock<Knowledge>,
+    /// Told of each change that this process commits.
+    committed: Notify,
+}
+
+#[derive(Debug)]
+struct Knowledge {
+    version: Version,
+    /// Commits of this process.
+    commits: u64,
+    /// When the database was asked for the number.
+    asked_at: Option<Instant>,
+}
+
+/// A question for the number that is on its way.
+struct Question {
+    at: Instant,
+    commits: u64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            number: watch::Sender::new(None),
+            now: RwLock::new(Knowledge {
+                version: Version(0),
+                commits: 0,
+                asked_at: None,
+            }),
+            committed: Notify::new(),
+        }
+    }
+}
+
+impl Known {
+    /// This process has committed a change of this number. To be called before anybody is told of it.
+    pub(super) fn commit(&self, number: i64) {
+        let mut now = self.write();
+        now.commits += 1;
+        // Another one also where a later commit came first, or another database is there, whose numbers are lower.
+        now.version.0 += 1;
+        self.number.send_if_modified(|known| {
+            let is_later = known.is_none_or(|known| known < number);
+            if is_later {
+                *known = Some(number);
+            }
+            is_later
+        });
+        drop(now);
+        self.committed.notify_one();
+    }
+
+    fn ask(&self) -> Question {
+        Question {
+            at: Instant::now(),
+            commits: self.read().commits,
+        }
+    }
+
+    fn answer(&self, question: &Question, number: i64) {
+        let mut now = self.write();
+        let known = *self.number.borrow();
+        // A commit that came after the question may be missing in the answer. Else what is lower is true: a backup was
+        // restored.
+        let number = match known {
+            Some(known) if now.commits != question.commits => known.max(number),
+            _ => number,
+        };
+        // Of a while in which nothing was known, nobody knows that the same number means the same catalogue.
+        let gap = now
+            .asked_at
+            .is_none_or(|before| question.at.duration_since(before) >= FRESH);
+        if gap || known != Some(number) {
+            now.version.0 += 1;
+        }
+        now.asked_at = Some(question.at);
+        self.number.send_replace(Some(number));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Knowledge> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Knowledge> {
+        self.now.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Asks the database for the number again and again, as long as it is kept.
 #[derive(Debug)]
 pub struct State {
-    number: watch::Receiver<Option<i64>>,
-    last: Arc<RwLock<Option<Instant>>>,
+    known: Arc<Known>,
     polling: AbortHandle,
 }
 
 impl State {
     /// Every so often, and at once after each change of this process.
     pub fn poll(database: Database, every: Duration) -> Self {
-        let last = Arc::default();
-        let (sender, number) = watch::channel(None);
-        let poll = poll(database, every, Arc::clone(&last), sender);
-        let polling = tokio::spawn(poll).abort_handle();
-        Self {
-            number,
-            last,
-            polling,
-        }
+        let known = Arc::clone(&database.known);
+        let polling = tokio::spawn(poll(database, every)).abort_handle();
+        Self { known, polling }
     }
 
     pub fn number(&self) -> Option<i64> {
-        *self.number.borrow()
+        *self.known.number.borrow()
     }
 
     /// How long ago the number was read.
     pub fn age(&self) -> Option<Duration> {
-        let last = self.last.read().unwrap_or_else(PoisonError::into_inner);
-        last.map(|at| at.elapsed())
+        self.known.read().asked_at.map(|at| at.elapsed())
+    }
+
+    /// What stands for the catalogue as it was a second ago at most, with all that this process has committed; none where that
+    /// is not known.
+    pub fn version(&self) -> Option<Version> {
+        let now = self.known.read();
+        let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);
+        is_fresh.then_some(now.version)
     }
 
     /// The number whenever it was read.
     pub fn watch(&self) -> watch::Receiver<Option<i64>> {
-        self.number.clone()
+        let mut number = self.known.number.subscribe();
+        // Perhaps it was read already.
+        number.mark_changed();
+        number
     }
 }
 
@@ -60,27 +168,21 @@ impl Drop for State {
     }
 }
 
-async fn poll(
-    database: Database,
-    every: Duration,
-    last: Arc<RwLock<Option<Instant>>>,
-    number: watch::Sender<Option<i64>>,
-) {
-    let changed = Arc::clone(&database.changed);
+async fn poll(database: Database, every: Duration) {
+    let known = Arc::clone(&database.known);
     let mut failing = false;
     let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = changed.notified() => {}
+            () = known.committed.notified() => {}
         }
-        let asked = Instant::now();
+        let question = known.ask();
         let database = database.clone();
         match while_wanted(async move { database.state().await }).await {
-            Ok(state) => {
-                *last.write().unwrap_or_else(PoisonError::into_inner) = Some(asked);
-                number.send_replace(Some(state));
+            Ok(number) => {
+                known.answer(&question, number);
                 if std::mem::take(&mut failing) {
                     tracing::info!("the database answers again");
                 }
@@ -97,26 +199,27 @@ async fn poll(
 
 impl Database {
     async fn state(&self) -> Result<i64> {
-        let read = async {
-            let row = catalog_state::Entity::find_by_id(1)
-                .one(&self.reader)
-                .await?;
-            row.map(|row| row.state)
-                .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))
-        };
-        read.await.map_err(failed)
+        let select = catalog_state::Entity::find_by_id(1)
+            .select_only()
+            .column(catalog_state::Column::State)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        let state = rows.await?.pop();
+        state.ok_or_else(|| Error::internal("there is no state"))
     }
 
     /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool> {
-        let backend = self.reader.get_database_backend();
-        let applied = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
-        let rows = self.reader.query_all_raw(applied).await.map_err(failed)?;
-        let versions: Vec<String> = rows
-            .iter()
-            .map(|row| row.try_get("", "version"))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(failed)?;
+        let select = Query::select()
+            .column("version")
+            .from("seaql_migrations")
+            .to_owned();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        let versions: Vec<String> = rows.await?;
         let known = Migrator::migrations();
         Ok(known
             .iter()
@@ -125,14 +228,12 @@ impl Database {
 
     /// The pools of connections, by name.
     pub fn pools(&self) -> Vec<(&'static str, Pool)> {
-        if self.reader.get_database_backend() == sea_orm::DbBackend::Postgres {
-            let pool = self.reader.get_postgres_connection_pool();
-            return vec![("all", Pool::new(pool.size(), pool.num_idle()))];
+        let reader = self.reader.pool();
+        if self.reader.backend() == DbBackend::Postgres {
+            return vec![("all", reader)];
         }
-        let [reader, writer] = [&self.reader, &self.writer].map(|connection| {
-            let pool = connection.get_sqlite_connection_pool();
-            Pool::new(pool.size(), pool.num_idle())
-        });
+        let writer = self.writer.get_sqlite_connection_pool();
+        let writer = Pool::new(writer.size(), writer.num_idle());
         vec![("reader", reader), ("writer", writer)]
     }
 }
@@ -145,11 +246,77 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn new(open: u32, idle: usize) -> Self {
+    pub(super) fn new(open: u32, idle: usize) -> Self {
         let idle = i64::try_from(idle).unwrap_or(i64::MAX);
         Self {
             open: open.into(),
             idle,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(known: &Known) -> Option<i64> {
+        *known.number.borrow()
+    }
+
+    /// What the version is from now on, which must be another than all before.
+    fn another(known: &Known, before: &mut Vec<Version>) {
+        let version = known.read().version;
+        assert!(!before.contains(&version), "{version:?} came again");
+        before.push(version);
+    }
+
+    #[test]
+    fn an_old_answer_takes_no_commit_back() {
+        let (known, mut versions) = (Known::default(), Vec::new());
+        another(&known, &mut versions);
+        known.answer(&known.ask(), 5);
+        another(&known, &mut versions);
+        let question = known.ask();
+        known.commit(6);
+        another(&known, &mut versions);
+        known.answer(&question, 5);
+        assert_eq!(number(&known), Some(6));
+        assert_eq!(known.read().version, versions[2], "the same is known");
+        // Nor does a commit that is told of late.
+        known.commit(8);
+        another(&known, &mut versions);
+        known.commit(7);
+        another(&known, &mut versions);
+        assert_eq!(number(&known), Some(8));
+        // What others have committed is there too.
+        let question = known.ask();
+        known.commit(9);
+        another(&known, &mut versions);
+        known.answer(&question, 12);
+        another(&known, &mut versions);
+        assert_eq!(number(&known), Some(12));
+    }
+
+    #[test]
+    fn a_restored_backup_is_believed_and_is_no_catalogue_of_before() {
+        let (known, mut versions) = (Known::default(), Vec::new());
+        known.answer(&known.ask(), 5);
+        another(&known, &mut versions);
+        known.answer(&known.ask(), 3);
+        another(&known, &mut versions);
+        assert_eq!(number(&known), Some(3));
+        known.answer(&known.ask(), 5);
+        another(&known, &mut versions);
+        // The same number means the same only to who was there all the time.
+        known.answer(&known.ask(), 5);
+        assert_eq!(known.read().version, versions[2]);
+        let later = |known: &Known, after: Duration| Question {
+            at: known.read().asked_at.unwrap() + after,
+            commits: 0,
+        };
+        known.answer(&later(&known, FRESH / 2), 5);
+        assert_eq!(known.read().version, versions[2]);
+        known.answer(&later(&known, FRESH), 5);
+        another(&known, &mut versions);
     }
 }

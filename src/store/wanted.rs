@@ -9,13 +9,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use sqlx::SqliteConnection;
 use tracing::Instrument;
 
 use crate::error::{Code, Error, Result};
-
-/// Instructions of SQLite's machine between two looks: some microseconds of work.
-const INSTRUCTIONS: i32 = 1000;
 
 tokio::task_local! {
     static WANTED: Weak<()>;
@@ -55,13 +51,7 @@ pub(super) fn check() -> Result<()> {
     }
 }
 
-/// Has a connection work for whoever takes it now.
-pub(super) async fn work_for_taker(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let taker = WANTED.try_with(Weak::clone);
-    let mut handle = connection.lock_handle().await?;
-    match taker {
-        Ok(wanted) => handle.set_progress_handler(INSTRUCTIONS, move || wanted.strong_count() > 0),
-        Err(_) => handle.remove_progress_handler(),
-    }
-    Ok(())
+/// What says whether somebody waits, for those that look while a statement runs; none where nobody could hang up.
+pub(super) fn current() -> Option<Weak<()>> {
+    WANTED.try_with(Weak::clone).ok()
 }

@@ -6,6 +6,13 @@
 
 use std::sync::Arc;
 
+use crate::{
+    domain::{
+        connector::{Availability, NameClaim},
+        viewer::Sight,
+    },
+    error::{Error, Result, UserError},
+};
 use entity::{
     EventKind, Timestamp, catalog_state, connector_event, idempotency_key,
     personal_connector::{self, Column, Model},
@@ -14,21 +21,13 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
-use tokio::sync::Notify;
-
-use crate::{
-    domain::{
-        connector::{Availability, NameClaim},
-        viewer::Sight,
-    },
-    error::{Error, Result, UserError},
-};
 
 use super::{
     catalog::{by_id, visible},
     connect::Database,
     errors::{failed, violation},
     search,
+    state::Known,
 };
 
 /// Rows a statement inserts at most: both databases bound a statement's parameters.
@@ -60,8 +59,8 @@ pub struct Tx {
     events: Vec<connector_event::ActiveModel>,
     /// Nothing is written: what would be is only told.
     rehearsal: bool,
-    /// Told when it is committed.
-    changed: Arc<Notify>,
+    /// Told of the number when it is committed.
+    known: Arc<Known>,
 }
 
 impl Tx {
@@ -85,7 +84,7 @@ impl Tx {
             state,
             events: Vec::new(),
             rehearsal: false,
-            changed: Arc::clone(&database.changed),
+            known: Arc::clone(&database.known),
         })
     }
 
@@ -93,13 +92,13 @@ impl Tx {
     /// back.
     pub async fn rehearse(database: &Database, now: Timestamp) -> Result<Self> {
         Ok(Self {
-            tx: database.begin_snapshot().await.map_err(failed)?,
+            tx: database.begin_rehearsal().await.map_err(failed)?,
             actor: Actor::default(),
             now,
             state: 0,
             events: Vec::new(),
             rehearsal: true,
-            changed: Arc::clone(&database.changed),
+            known: Arc::clone(&database.known),
         })
     }
 
@@ -303,8 +302,9 @@ impl Tx {
 
     /// Makes it all last; gives the catalogue's state number.
     pub async fn commit(self) -> Result<i64> {
+        let changes = !self.events.is_empty();
         let commit = async {
-            if !self.events.is_empty() {
+            if changes {
                 for events in self.events.chunks(ROWS_A_STATEMENT) {
                     connector_event::Entity::insert_many(events.to_vec())
                         .exec_without_returning(&self.tx)
@@ -321,7 +321,9 @@ impl Tx {
             self.tx.commit().await
         };
         commit.await.map_err(failed)?;
-        self.changed.notify_one();
+        if changes {
+            self.known.commit(self.state);
+        }
         Ok(self.state)
     }
 

@@ -75,6 +75,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),
         ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
         ("--max-tokens", "many", "invalid digit"),
+        ("--answer-cache-mb", "1000001", "1000001 is not in 0..=1000000"),
         ("--log", "a=b=c", "expected a level or module=level"),
     ];
     let folder = TempDir::new().unwrap();

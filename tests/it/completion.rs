@@ -19,6 +19,19 @@ on_both! {
         insta::assert_json_snapshot!("order", answer);
     }
 
+    async fn what_is_skipped_gives_no_place(server: Server) {
+        let query = "query($no: Boolean = false) {
+            viewer { scopes userId }
+            viewer { __typename @skip(if: true) userId @include(if: $no) ... @include(if: $no) { scopes } }
+            __typename @include(if: $no)
+            none: node(id: \"x\") { id }
+            __typename
+        }";
+        let (_, answer) = server.wire("", json!({ "query": query }).to_string()).await;
+        let data = r#"{"viewer":{"scopes":[],"userId":null},"none":null,"__typename":"Query"}"#;
+        assert_eq!(answer, format!(r#"{{"data":{data}}}"#));
+    }
+
     async fn null_goes_up_from_what_must_not_be_null(server: Server) {
         let query = "{ viewer { userId } personalConnectors(first: 1000) { totalCount } }";
         let answer = server.execute("", query, json!({})).await;

@@ -9,11 +9,12 @@ use std::{
 };
 
 /// What may be named only in these files and folders.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 24] = [
     // All SQL is in the store, and tables are the migration's and the entities' alone.
     ("sea_orm", &["src/store", "entity", "migration"]),
     ("sea_orm_migration", &["migration"]),
     ("sqlx", &["src/store"]),
+    ("rusqlite", &["src/store"]),
     ("migration::", &["src/store", "migration"]),
     ("Entity::", &["src/store"]),
     ("ActiveModel", &["src/store", "entity"]),

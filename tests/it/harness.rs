@@ -247,6 +247,24 @@ impl Server {
         answer["data"].take()
     }
 
+    /// The `data` of an operation that has no errors, made for this request.
+    pub async fn fresh(&self, token: &str, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let mut request = client()
+            .post(format!("{}/graphql", self.url))
+            .header("content-type", "application/json")
+            .header("cache-control", "no-cache")
+            .body(body.to_string());
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.unwrap();
+        let text = response.text().await.unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
     /// The code of an operation's one top-level error.
     pub async fn error_code(&self, token: &str, query: &str, variables: Value) -> String {
         let answer = self.execute(token, query, variables).await;

@@ -18,7 +18,7 @@ use crate::{
 const NEVER: &str = "pcon_00000000000000000000never";
 
 /// Everyone, and the scopes of their tokens.
-const VIEWERS: &[(&str, &[&str])] = &[
+pub(crate) const VIEWERS: &[(&str, &[&str])] = &[
     ("", &[]),
     ("cid@other", &["connectors:write"]),
     ("boss@other", &["connectors:admin"]),
@@ -51,7 +51,7 @@ struct Keys {
 }
 
 /// The connectors that are there all the time: one of each viewer, and a PUBLIC one that the secret replaces.
-async fn furnish(server: &Server) -> Model {
+pub(crate) async fn furnish(server: &Server) -> Model {
     let own = VIEWERS
         .iter()
         .filter(|(who, _)| !who.is_empty())
@@ -75,7 +75,7 @@ async fn furnish(server: &Server) -> Model {
 }
 
 /// Puts the secret there, as the replacement of the one that is given.
-async fn hide(server: &Server, old: &Model, visibility: ConnectorVisibility) -> Model {
+pub(crate) async fn hide(server: &Server, old: &Model, visibility: ConnectorVisibility) -> Model {
     let secret = Model {
         description: Some("Launch in spring".to_owned()),
         category: Some(ConnectorCategory::Design),

@@ -6,6 +6,7 @@
 )]
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
+mod answers;
 mod bulk;
 mod caching;
 mod catalogue_file;
@@ -14,6 +15,7 @@ mod cli;
 mod completion;
 mod concurrency;
 mod connections;
+mod counts;
 mod crash;
 mod create;
 mod crowd;
@@ -60,3 +62,4 @@ mod traces;
 mod update;
 mod variables;
 mod world;
+mod written;

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,9 +30,14 @@ use crate::{
     process::{Serving, program_on, run, token},
 };
 
-const QUERY: &str = "{ personalConnectors(first: 20, orderBy: {field: CREATED_AT}) { totalCount
+/// Of all, and each time of another list: what is asked twice is counted once.
+const QUERY: &str = "query($from: DateTime!) {
+    personalConnectors(first: 20, filter: {createdAt: {gte: $from}}, orderBy: {field: CREATED_AT}) { totalCount
     nodes { id name description category status statusMessage replacedBy { id name } iconUrl }
     pageInfo { hasNextPage endCursor } facets { category { value count } status { value count } type { value count } } } }";
+
+/// Stands for as many digits.
+const COUNTER: &str = "NNNNNN";
 
 /// An answer as it came.
 struct Answer {
@@ -41,7 +49,9 @@ struct Answer {
 /// A request that is sent again and again, by connections that are kept.
 struct Load {
     address: String,
+    /// With [`COUNTER`] somewhere.
     request: String,
+    asked: AtomicU64,
     idle: Mutex<Vec<BufReader<TcpStream>>>,
     /// As many as a client's system gladly opens.
     connections: Semaphore,
@@ -51,7 +61,8 @@ impl Load {
     fn on(server: &Serving, token: &str) -> Arc<Self> {
         let address = server.url.strip_prefix("http://").unwrap();
         let address = address.strip_suffix("/graphql").unwrap().to_owned();
-        let body = json!({ "query": QUERY }).to_string();
+        let from = format!("1970-01-01T00:00:00.{COUNTER}Z");
+        let body = json!({ "query": QUERY, "variables": { "from": from } }).to_string();
         let request = format!(
             "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
              authorization: Bearer {token}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -60,6 +71,7 @@ impl Load {
         Arc::new(Self {
             address,
             request,
+            asked: AtomicU64::new(0),
             idle: Mutex::default(),
             connections: Semaphore::new(2000),
         })
@@ -83,7 +95,9 @@ impl Load {
     }
 
     async fn ask_by(&self, stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
-        stream.write_all(self.request.as_bytes()).await?;
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) % 1_000_000;
+        let request = self.request.replace(COUNTER, &format!("{asked:06}"));
+        stream.write_all(request.as_bytes()).await?;
         let (mut status, mut length, mut retry_after) = (0, 0, false);
         loop {
             let mut line = String::new();
@@ -185,7 +199,7 @@ fn server(storage: &TestDatabase, count: usize, flags: &[&str]) -> Serving {
 
 on_both_databases! {
     async fn what_is_too_much_is_turned_away(storage: TestDatabase) {
-        let server = server(&storage, 500, &["--max-concurrency", "2"]);
+        let server = server(&storage, 500, &["--max-concurrency", "2", "--answer-cache-mb", "0"]);
         let load = Load::on(&server, &token("ann@acme", "connectors:write"));
         let mut outcome = Outcome::default();
         for _ in 0..20 {
@@ -252,7 +266,7 @@ async fn ten_times_too_much_postgres() {
 async fn ten_times_too_much(name: &str, storage: TestDatabase) {
     const SERVED: Duration = Duration::from_secs(10);
     const STORM: Duration = Duration::from_mins(1);
-    let server = server(&storage, 2000, &[]);
+    let server = server(&storage, 2000, &["--answer-cache-mb", "0"]);
     let load = Load::on(&server, &token("ann@acme", "connectors:write"));
     let for_ten_seconds = |_: &Outcome, began: Instant| began.elapsed() < SERVED;
     // Warm, and then as it serves one after the other, and as much as it can.

@@ -16,13 +16,13 @@ const LIST: &str = "{ personalConnectors { nodes { id } } }";
 const COUNTED: &str = "{ personalConnectors { totalCount nodes { id } } }";
 
 /// A connection of somebody else's.
-enum Other {
+pub(crate) enum Other {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
 }
 
 impl Other {
-    async fn connect(server: &Server) -> Self {
+    pub(crate) async fn connect(server: &Server) -> Self {
         let url = &server.storage.url;
         if url.starts_with("sqlite") {
             Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
@@ -31,7 +31,7 @@ impl Other {
         }
     }
 
-    async fn run(&mut self, sqlite: &str, postgres: &str) {
+    pub(crate) async fn run(&mut self, sqlite: &str, postgres: &str) {
         match self {
             Self::Sqlite(connection) => drop(
                 connection
@@ -49,21 +49,31 @@ impl Other {
     }
 
     /// Makes every read of connectors endless.
-    async fn hold_up_reads(&mut self) {
-        let view = |endless: &str| {
+    pub(crate) async fn hold_up_reads(&mut self) {
+        self.put_before_reads("SELECT i + 1 FROM n", 3600.0).await;
+    }
+
+    /// Makes every read of connectors take a good part of a second.
+    pub(crate) async fn slow_down_reads(&mut self) {
+        self.put_before_reads("SELECT i + 1 FROM n LIMIT 2000000", 0.5)
+            .await;
+    }
+
+    async fn put_before_reads(&mut self, step: &str, seconds: f64) {
+        let view = |condition: &str| {
             format!(
                 "ALTER TABLE personal_connector RENAME TO connectors;
-                 CREATE VIEW personal_connector AS SELECT * FROM connectors WHERE ({endless})"
+                 CREATE VIEW personal_connector AS SELECT * FROM connectors WHERE ({condition})"
             )
         };
-        let counting = view(
-            "SELECT COUNT(*) > 0 FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)",
-        );
-        let sleeping = view("SELECT pg_sleep(3600) IS NOT NULL");
+        let counting = view(&format!(
+            "SELECT COUNT(*) > 0 FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL {step}) SELECT i FROM n)"
+        ));
+        let sleeping = view(&format!("SELECT pg_sleep({seconds}) IS NOT NULL"));
         self.run(&counting, &sleeping).await;
     }
 
-    async fn let_reads_go(&mut self) {
+    pub(crate) async fn let_reads_go(&mut self) {
         let back =
             "DROP VIEW personal_connector; ALTER TABLE connectors RENAME TO personal_connector";
         self.run(back, back).await;
@@ -153,14 +163,15 @@ on_both! {
         let server = restarted(&server, &flags).await;
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
+        // Three that do not wait for each other.
         let busy = async {
-            let both = futures_util::future::join_all([LIST, LIST].map(|query| server.execute("", query, json!({}))));
+            let both = futures_util::future::join_all([LIST, COUNTED].map(|query| server.execute("", query, json!({}))));
             let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
         };
         let third = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let began = Instant::now();
-            let answer = server.execute("", LIST, json!({})).await;
+            let answer = server.execute("", "{ personalConnectors { nodes { name } } }", json!({})).await;
             assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
             assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
         };

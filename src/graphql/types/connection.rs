@@ -5,11 +5,11 @@ use tokio::sync::OnceCell;
 
 use crate::{
     domain::{
-        cursor::{self, Cursor},
+        cursor::{self, Cursor, Position},
         facets::{self, Facets, Group},
         listing::{End, Listing},
     },
-    error::Result,
+    error::{Error, Result},
     graphql::Request,
     store::Hit,
 };
@@ -17,37 +17,79 @@ use crate::{
 use super::{
     connector::PersonalConnector,
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType},
+    written::{Answer, PagePlan, Written},
 };
 
 pub(in crate::graphql) struct PersonalConnectorConnection {
     listing: Listing,
-    nodes: Vec<PersonalConnector>,
-    cursors: Vec<String>,
+    rows: Rows,
+    positions: Vec<Position>,
     more: bool,
     /// Whether facets are selected: then the size is made of their counts, in one statement for both.
     faceted: bool,
     groups: OnceCell<Vec<Group>>,
 }
 
+/// The page's connectors.
+enum Rows {
+    Resolved(Vec<PersonalConnector>),
+    /// As the plan has them that was made of their selection.
+    Written(Vec<Written>, PagePlan),
+}
+
 impl PersonalConnectorConnection {
-    pub(in crate::graphql) fn new(
-        listing: Listing,
-        hits: Vec<Hit>,
-        more: bool,
-        faceted: bool,
-    ) -> Self {
-        let (models, cursors) = hits
-            .into_iter()
-            .map(|hit| (hit.connector, listing.cursor(hit.position)))
-            .unzip();
-        Self {
+    /// The page of a listing that this field selects.
+    pub(in crate::graphql) async fn read(context: &Context<'_>, listing: Listing) -> Result<Self> {
+        fn apart<T>(hits: Vec<Hit<T>>) -> (Vec<T>, Vec<Position>) {
+            let hits = hits.into_iter();
+            hits.map(|hit| (hit.connector, hit.position)).unzip()
+        }
+        let faceted = context.look_ahead().field("facets").exists();
+        let request = Request::of(context);
+        let plan = if request.merges {
+            None
+        } else {
+            PagePlan::of(context.field())
+        };
+        let (rows, positions, more) = if let Some(plan) = plan {
+            let node = plan.node().clone();
+            let fields = node.fields();
+            let write = node.writer(request.viewer.clone());
+            let page = request.catalog.page_fields(&listing, fields, write);
+            let (hits, more) = page.await?;
+            let (nodes, positions) = apart(hits);
+            (Rows::Written(nodes, plan), positions, more)
+        } else {
+            let (hits, more) = request.catalog.page(&listing).await?;
+            let (models, positions) = apart(hits);
+            let nodes = PersonalConnector::list(models);
+            (Rows::Resolved(nodes), positions, more)
+        };
+        Ok(Self {
             listing,
-            nodes: PersonalConnector::list(models),
-            cursors,
+            rows,
+            positions,
             more,
             faceted,
             groups: OnceCell::new(),
+        })
+    }
+
+    fn cursor(&self, place: usize) -> Option<String> {
+        let position = self.positions.get(place)?;
+        Some(self.listing.cursor(position.clone()))
+    }
+
+    /// The rows as they were selected, where they are written.
+    fn written(&self, as_edges: bool) -> Result<Option<Written>> {
+        let Rows::Written(nodes, plan) = &self.rows else {
+            return Ok(None);
+        };
+        if as_edges != matches!(plan, PagePlan::Edges(..)) {
+            return Err(Error::internal("the rows were written for another field"));
         }
+        let cursor = |place| self.cursor(place).unwrap_or_default();
+        Ok(Some(plan.list(nodes, cursor)))
     }
 
     async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
@@ -62,17 +104,27 @@ impl PersonalConnectorConnection {
 #[Object]
 impl PersonalConnectorConnection {
     /// The page's connectors, each with its cursor.
-    async fn edges(&self) -> Vec<PersonalConnectorEdge<'_>> {
-        self.nodes
-            .iter()
-            .zip(&self.cursors)
-            .map(|(node, cursor)| PersonalConnectorEdge { node, cursor })
-            .collect()
+    #[expect(clippy::unused_async, reason = "resolvers are")]
+    async fn edges(&self) -> Result<Answer<Vec<PersonalConnectorEdge<'_>>>> {
+        Ok(match (&self.rows, self.written(true)?) {
+            (Rows::Resolved(nodes), _) => {
+                let edge = |(place, node)| {
+                    let cursor = self.cursor(place).unwrap_or_default();
+                    PersonalConnectorEdge { node, cursor }
+                };
+                Answer::Resolved(nodes.iter().enumerate().map(edge).collect())
+            }
+            (_, written) => Answer::Written(written.unwrap_or_default()),
+        })
     }
 
     /// The page's connectors.
-    async fn nodes(&self) -> &[PersonalConnector] {
-        &self.nodes
+    #[expect(clippy::unused_async, reason = "resolvers are")]
+    async fn nodes(&self) -> Result<Answer<&[PersonalConnector]>> {
+        Ok(match (&self.rows, self.written(false)?) {
+            (Rows::Resolved(nodes), _) => Answer::Resolved(nodes.as_slice()),
+            (_, written) => Answer::Written(written.unwrap_or_default()),
+        })
     }
 
     /// Where the page stands in the list. Forwards, `hasPreviousPage` is whether `after` was given, and backwards
@@ -87,8 +139,12 @@ impl PersonalConnectorConnection {
         PageInfo {
             has_previous_page: previous,
             has_next_page: next,
-            start_cursor: self.cursors.first().cloned().or_else(|| text(&page.before)),
-            end_cursor: self.cursors.last().cloned().or_else(|| text(&page.after)),
+            start_cursor: self.cursor(0).or_else(|| text(&page.before)),
+            end_cursor: self
+                .positions
+                .len()
+                .checked_sub(1)
+                .map_or_else(|| text(&page.after), |last| self.cursor(last)),
         }
     }
 
@@ -122,7 +178,7 @@ pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
     /// The connector.
     node: &'a PersonalConnector,
     /// Where it stands in the list: opaque, and good only with the same search, filter and order.
-    cursor: &'a str,
+    cursor: String,
 }
 
 /// Counts of a list's connectors by four of their fields: every value in the published order, zeros included, and null for

@@ -8,6 +8,7 @@ mod inputs;
 mod payloads;
 mod scalars;
 mod viewer;
+mod written;
 
 pub(super) use changes::{
     PersonalConnectorChange, PersonalConnectorChangeConnection, PersonalConnectorChangeFilter,
@@ -24,3 +25,4 @@ pub(super) use payloads::{
 };
 pub(super) use scalars::DateTime;
 pub(super) use viewer::ViewerObject;
+pub(super) use written::{Answer, Plan};

@@ -1,0 +1,180 @@
+//! Rows as they are read, whichever driver has them.
+//!
+//! Invariant: a column is read by its place in the statement, and its text is borrowed from the driver: what goes on into an
+//! answer is copied once.
+
+use entity::{
+    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
+    EventKind, ServerType, Timestamp, connector_event, personal_connector,
+};
+use sea_orm::ActiveEnum;
+use sqlx::postgres::PgRow;
+
+use crate::error::{Error, Result};
+
+use super::errors::{failed, of_sqlite};
+
+/// A row under the eyes of its reader.
+#[derive(Clone, Copy)]
+pub(super) enum Row<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a PgRow),
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn text(self, place: usize) -> Result<Option<&'a str>> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(place)
+                .and_then(|value| value.as_str_or_null().map_err(Into::into))
+                .map_err(of_sqlite),
+            Self::Postgres(row) => sqlx::Row::try_get(row, place).map_err(Error::internal),
+        }
+    }
+
+    pub(super) fn integer(self, place: usize) -> Result<Option<i64>> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(place)
+                .and_then(|value| value.as_i64_or_null().map_err(Into::into))
+                .map_err(of_sqlite),
+            // A number that stands in the statement itself has but 32 bits.
+            Self::Postgres(row) => sqlx::Row::try_get(row, place)
+                .or_else(|_| {
+                    sqlx::Row::try_get(row, place).map(|small: Option<i32>| small.map(Into::into))
+                })
+                .map_err(Error::internal),
+        }
+    }
+
+    /// The columns from a place on, one after the other.
+    pub(super) fn cells(self, from: usize) -> Cells<'a> {
+        Cells {
+            row: self,
+            place: from,
+        }
+    }
+}
+
+/// Reads the columns of a row in their order.
+pub(super) struct Cells<'a> {
+    row: Row<'a>,
+    place: usize,
+}
+
+impl Cells<'_> {
+    pub(super) fn next<T: Cell>(&mut self) -> Result<T> {
+        let cell = T::read(self.row, self.place)?;
+        self.place += 1;
+        cell.ok_or_else(|| Error::internal(format!("null in column {}", self.place)))
+    }
+}
+
+/// What a column holds.
+pub(super) trait Cell: Sized {
+    /// None where null is no value of the type.
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>>;
+}
+
+impl<T: Cell> Cell for Option<T> {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        T::read(row, place).map(Some)
+    }
+}
+
+impl Cell for String {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        Ok(row.text(place)?.map(ToOwned::to_owned))
+    }
+}
+
+impl Cell for i64 {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        row.integer(place)
+    }
+}
+
+impl Cell for Timestamp {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        Ok(row.integer(place)?.map(Self))
+    }
+}
+
+macro_rules! enums {
+    ($($name:ty),*) => {$(
+        impl Cell for $name {
+            fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+                let text = row.text(place)?.map(ToOwned::to_owned);
+                text.map(|text| Self::try_from_value(&text).map_err(failed)).transpose()
+            }
+        }
+    )*};
+}
+
+enums!(
+    ConnectorCategory,
+    ConnectorSource,
+    ConnectorStatus,
+    ConnectorType,
+    ConnectorVisibility,
+    EventKind,
+    ServerType
+);
+
+/// A whole connector, its columns in the entity's order.
+pub(super) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector::Model> {
+    let mut cells = row.cells(from);
+    Ok(personal_connector::Model {
+        seq: cells.next()?,
+        id: cells.next()?,
+        name: cells.next()?,
+        name_key: cells.next()?,
+        r#type: cells.next()?,
+        connector_id: cells.next()?,
+        description: cells.next()?,
+        icon_url: cells.next()?,
+        category: cells.next()?,
+        version: cells.next()?,
+        status: cells.next()?,
+        status_message: cells.next()?,
+        replaced_by_id: cells.next()?,
+        server_url: cells.next()?,
+        server_type: cells.next()?,
+        metadata: cells.next()?,
+        visibility: cells.next()?,
+        organization_id: cells.next()?,
+        created_by: cells.next()?,
+        created_at: cells.next()?,
+        updated_at: cells.next()?,
+        revision: cells.next()?,
+        source: cells.next()?,
+        source_hash: cells.next()?,
+        source_status: cells.next()?,
+    })
+}
+
+/// A whole event, its columns in the entity's order.
+pub(super) fn event(row: Row<'_>) -> Result<connector_event::Model> {
+    let mut cells = row.cells(0);
+    Ok(connector_event::Model {
+        number: cells.next()?,
+        kind: cells.next()?,
+        personal_connector_id: cells.next()?,
+        r#type: cells.next()?,
+        type_before: cells.next()?,
+        organization_id: cells.next()?,
+        changed_fields: cells.next()?,
+        revision: cells.next()?,
+        actor_id: cells.next()?,
+        actor_organization_id: cells.next()?,
+        occurred_at: cells.next()?,
+        visibility_before: cells.next()?,
+        visibility_after: cells.next()?,
+        created_by_before: cells.next()?,
+        created_by_after: cells.next()?,
+        category_before: cells.next()?,
+        category_after: cells.next()?,
+        status_before: cells.next()?,
+        status_after: cells.next()?,
+    })
+}
