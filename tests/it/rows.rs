@@ -92,6 +92,14 @@ impl Server {
             self.rows("TRUNCATE connector_search, personal_connector")
                 .await;
         }
+        // Another state, of which no log tells.
+        self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")
+            .await;
+        // What is done behind the service's back it learns within a second; of its own changes it knows at once.
+        let mut tx = self.begin().await;
+        let gone = tx.insert(vec![official("gone", "Gone")]).await.unwrap();
+        tx.delete(&gone.unwrap()[0]).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
 
