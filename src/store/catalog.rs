@@ -2,7 +2,7 @@
 //!
 //! Invariant: `visible()` begins every query of connectors here; there is no other way to read one.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use entity::{
     ConnectorVisibility,
@@ -32,7 +32,7 @@ use super::{
     filter::{self, Lead},
     reader::Snapshot,
     rows::{self, Row},
-    search,
+    search::{self, Tier},
     sqlite::Pace,
 };
 
@@ -118,7 +118,7 @@ impl Catalog {
         &self,
         listing: &Listing,
         fields: Vec<Field>,
-        read: impl Fn(Fields<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(Fields<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<(Vec<Hit<T>>, bool)> {
         let columns: Vec<_> = fields.iter().map(|field| field.column()).collect();
         let read = move |row: Row<'_>, from| read(Fields::new(row, &fields, from));
@@ -129,21 +129,93 @@ impl Catalog {
     async fn walk<T: Send + 'static>(
         &self,
         listing: &Listing,
-        columns: impl IntoIterator<Item = Column>,
-        read: impl Fn(Row<'_>, usize) -> Result<T> + Send + 'static,
+        columns: impl IntoIterator<Item = Column> + Clone,
+        read: impl Fn(Row<'_>, usize) -> Result<T> + Send + Sync + 'static,
     ) -> Result<(Vec<Hit<T>>, bool)> {
-        let backend = self.database.reader.backend();
-        let order = listing.order;
-        let key = match (order.field, &listing.search) {
-            (OrderField::CreatedAt, _) => Column::CreatedAt.into_simple_expr(),
-            (OrderField::UpdatedAt, _) => Column::UpdatedAt.into_simple_expr(),
-            (OrderField::Relevance, Some(search)) => search::tier(search, backend),
-            _ => Column::NameKey.into_simple_expr(),
-        };
-        let mut keys = vec![(key, order.direction)];
-        if order.field == OrderField::Relevance {
-            keys.push((Column::NameKey.into_simple_expr(), order.direction));
+        let Page { end, limit, .. } = listing.page;
+        let field = listing.order.field;
+        let read = Arc::new(move |row: Row<'_>| {
+            let (position, width) = position(row, field)?;
+            let connector = read(row, width)?;
+            Ok(Hit {
+                connector,
+                position,
+            })
+        });
+        let mut stretches = self.stretches(listing);
+        if is_ascending(listing.order.direction, end) {
+            stretches.reverse();
         }
+        let own;
+        let catalog = if stretches.len() > 1 && self.snapshot.is_none() {
+            own = Self::snapshot(self.database.clone(), self.sight.clone());
+            &own
+        } else {
+            self
+        };
+        let mut hits = Vec::new();
+        while let Some(stretch) = stretches.pop()
+            && hits.len() as u64 <= limit
+        {
+            let most = limit + 1 - hits.len() as u64;
+            let select = self.stretch(listing, stretch, columns.clone(), most);
+            let read = Arc::clone(&read);
+            let rows = catalog.rows(&select, pace(listing), move |row| read(row));
+            hits.append(&mut rows.await?);
+        }
+        let more = hits.len() as u64 > limit;
+        if more {
+            hits.pop();
+        }
+        if end == End::Last {
+            hits.reverse();
+        }
+        Ok((hits, more))
+    }
+
+    /// What a list is read in, each part as a whole before the next one, in the order's ascending direction: by RELEVANCE its
+    /// tiers, else all of it.
+    fn stretches(&self, listing: &Listing) -> Vec<Stretch> {
+        let backend = self.database.reader.backend();
+        let name = || Column::NameKey.into_simple_expr();
+        let (found, keys) = match (listing.order.field, &listing.search) {
+            (OrderField::Relevance, Some(search)) => {
+                let tiers = search::tiers(search, backend).into_iter();
+                let stretch = |tier: Tier| Stretch {
+                    found: tier.found,
+                    keys: vec![tier.rank, search::sorted(name(), backend)],
+                };
+                return tiers.map(stretch).collect();
+            }
+            (field, search) => {
+                let found = search
+                    .as_ref()
+                    .map(|search| search::condition(search, backend));
+                let key = match field {
+                    OrderField::CreatedAt => Column::CreatedAt.into_simple_expr(),
+                    OrderField::UpdatedAt => Column::UpdatedAt.into_simple_expr(),
+                    OrderField::Name | OrderField::Relevance => name(),
+                };
+                (found.unwrap_or_else(Condition::all), vec![key])
+            }
+        };
+        vec![Stretch { found, keys }]
+    }
+
+    /// The first rows of a stretch on the page: the position, from its last key to its first, then the columns.
+    fn stretch(
+        &self,
+        listing: &Listing,
+        stretch: Stretch,
+        columns: impl IntoIterator<Item = Column>,
+        most: u64,
+    ) -> SelectStatement {
+        let Listing { order, page, .. } = listing;
+        let mut keys: Vec<_> = stretch
+            .keys
+            .into_iter()
+            .map(|key| (key, order.direction))
+            .collect();
         // Ties go up by id in the field's natural direction; the other direction is the exact reverse, so that one index
         // serves both.
         let ids = if order.direction == order.field.natural() {
@@ -153,74 +225,36 @@ impl Catalog {
         };
         keys.push((Column::Id.into_simple_expr(), ids));
 
-        let Page {
-            end,
-            limit,
-            after,
-            before,
-        } = &listing.page;
-        let lead = Lead::to_page(&listing.filter, backend);
+        let lead = Lead::to_page(&listing.filter, self.database.reader.backend());
         let mut select = self
-            .list(&listing.filter, listing.search.as_ref(), lead)
+            .list(&listing.filter, lead)
+            .filter(stretch.found)
             .select_only();
-        // First the position, from its last key to its first.
         for (key, _) in keys.iter().rev() {
             select = select.expr(key.clone());
         }
-        let select_from = keys.len();
-        let mut select = select.columns(columns);
-        if let Some(after) = after {
+        select = select.columns(columns);
+        if let Some(after) = &page.after {
             select = select.filter(beyond(&keys, &after.position, false));
         }
-        if let Some(before) = before {
+        if let Some(before) = &page.before {
             select = select.filter(beyond(&keys, &before.position, true));
         }
         for (key, direction) in keys {
-            let ascending = (direction == Direction::Asc) == (*end == End::First);
-            select = select.order_by(
-                key,
-                if ascending {
-                    SqlOrder::Asc
-                } else {
-                    SqlOrder::Desc
-                },
-            );
-        }
-        let field = order.field;
-        let read = move |row: Row<'_>| {
-            let mut cells = row.cells(0);
-            let id = cells.next()?;
-            let key = match field {
-                OrderField::Name => SortKey::Name(cells.next()?),
-                OrderField::CreatedAt | OrderField::UpdatedAt => SortKey::Time(cells.next()?),
-                OrderField::Relevance => {
-                    let name = cells.next()?;
-                    let tier: i64 = cells.next()?;
-                    let tier = i32::try_from(tier).map_err(Error::internal)?;
-                    SortKey::Relevance { tier, name }
-                }
+            let order = if is_ascending(direction, page.end) {
+                SqlOrder::Asc
+            } else {
+                SqlOrder::Desc
             };
-            Ok(Hit {
-                connector: read(row, select_from)?,
-                position: Position { key, id },
-            })
-        };
-        let select = select.limit(limit + 1).into_query();
-        let mut hits = self.rows(&select, pace(listing), read).await?;
-        let more = hits.len() as u64 > *limit;
-        if more {
-            hits.pop();
+            select = select.order_by(key, order);
         }
-        if *end == End::Last {
-            hits.reverse();
-        }
-        Ok((hits, more))
+        select.limit(most).into_query()
     }
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
         let count = self
-            .list(&listing.filter, listing.search.as_ref(), Lead::Any)
+            .found(&listing.filter, listing.search.as_ref())
             .select_only()
             .expr(Expr::cust("COUNT(*)"))
             .into_query();
@@ -244,7 +278,7 @@ impl Catalog {
         ];
         let filter = listing.filter.without_facets();
         let groups = self
-            .list(&filter, listing.search.as_ref(), Lead::Any)
+            .found(&filter, listing.search.as_ref())
             .select_only()
             .columns(dimensions)
             .expr(Expr::cust("COUNT(*)"));
@@ -282,12 +316,17 @@ impl Catalog {
         counts.get(state, &self.sight, filter, search, count).await
     }
 
-    fn list(&self, filter: &Filter, search: Option<&Search>, lead: Lead) -> Select<Entity> {
-        let mut select = visible(&self.sight).filter(filter::condition(filter, &self.sight, lead));
-        if let Some(search) = search {
-            select = select.filter(search::condition(search, self.database.reader.backend()));
+    fn list(&self, filter: &Filter, lead: Lead) -> Select<Entity> {
+        visible(&self.sight).filter(filter::condition(filter, &self.sight, lead))
+    }
+
+    /// All of a list, to be counted.
+    fn found(&self, filter: &Filter, search: Option<&Search>) -> Select<Entity> {
+        let list = self.list(filter, Lead::Any);
+        match search {
+            None => list,
+            Some(search) => list.filter(search::condition(search, self.database.reader.backend())),
         }
-        select
     }
 
     /// The rows of a statement, each as `read` has it.
@@ -306,6 +345,35 @@ impl Catalog {
             }
         }
     }
+}
+
+/// A part of a list.
+struct Stretch {
+    found: Condition,
+    /// What its order is by, before ties.
+    keys: Vec<SimpleExpr>,
+}
+
+/// Whether rows come up in a direction when they are read from an end of the list.
+fn is_ascending(direction: Direction, end: End) -> bool {
+    (direction == Direction::Asc) == (end == End::First)
+}
+
+/// The position that a row begins with, and how many columns it has.
+fn position(row: Row<'_>, field: OrderField) -> Result<(Position, usize)> {
+    let mut cells = row.cells(0);
+    let id = cells.next()?;
+    let (key, width) = match field {
+        OrderField::Name => (SortKey::Name(cells.next()?), 2),
+        OrderField::CreatedAt | OrderField::UpdatedAt => (SortKey::Time(cells.next()?), 2),
+        OrderField::Relevance => {
+            let name = cells.next()?;
+            let tier: i64 = cells.next()?;
+            let tier = i32::try_from(tier).map_err(Error::internal)?;
+            (SortKey::Relevance { tier, name }, 3)
+        }
+    };
+    Ok((Position { key, id }, width))
 }
 
 /// A search visits all that it finds, to put the best first.

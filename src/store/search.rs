@@ -7,7 +7,7 @@ use entity::personal_connector::{Column, Model};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, ExprTrait, IntoSimpleExpr,
     Statement,
-    sea_query::{CaseStatement, Expr, SimpleExpr},
+    sea_query::{BinOper, CaseStatement, Expr, SimpleExpr},
 };
 
 use crate::domain::{listing::Search, text};
@@ -30,17 +30,60 @@ pub(super) fn condition(search: &Search, backend: DbBackend) -> Condition {
     Condition::all().add(found)
 }
 
-/// The row's tier: the first of the fields, taken together in their order, that have every word.
-pub(super) fn tier(search: &Search, backend: DbBackend) -> SimpleExpr {
-    let tiers = CaseStatement::new().case(Column::NameKey.eq(&search.key), EXACT_NAME);
+/// Rows that a statement finds, best first where there are several statements, and how it ranks them.
+pub(super) struct Tier {
+    pub(super) found: Condition,
+    /// The row's tier: the first of the fields, taken together in their order, that have every word.
+    pub(super) rank: SimpleExpr,
+}
+
+/// What the rows of [`condition`] are asked for by RELEVANCE.
+///
+/// PostgreSQL ranks what it finds; its index does not know the fields, so that a tier alone costs as much. FTS5's does: a tier
+/// for itself is found without a look at the others, and few searches come to the last, where most of the words are.
+pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
+    let exact = Column::NameKey.eq(&search.key);
     if search.words.is_empty() {
-        return tiers.finally(DESCRIPTION).into();
+        return vec![Tier {
+            found: condition(search, backend),
+            rank: Expr::val(EXACT_NAME),
+        }];
     }
-    tiers
-        .case(matches(search, backend, NAME), NAME)
-        .case(matches(search, backend, CONNECTOR_ID), CONNECTOR_ID)
-        .finally(DESCRIPTION)
-        .into()
+    let matches = |tier| matches(search, backend, tier);
+    if backend == DbBackend::Postgres {
+        let rank = CaseStatement::new()
+            .case(exact, EXACT_NAME)
+            .case(matches(NAME), NAME)
+            .case(matches(CONNECTOR_ID), CONNECTOR_ID)
+            .finally(DESCRIPTION);
+        return vec![Tier {
+            found: condition(search, backend),
+            rank: rank.into(),
+        }];
+    }
+    let up_to = |tier| Condition::all().add(matches(tier));
+    [
+        (EXACT_NAME, up_to(NAME).add(exact.clone())),
+        (NAME, up_to(NAME).add(exact.not())),
+        (CONNECTOR_ID, up_to(CONNECTOR_ID).add(matches(NAME).not())),
+        (
+            DESCRIPTION,
+            up_to(DESCRIPTION).add(matches(CONNECTOR_ID).not()),
+        ),
+    ]
+    .map(|(rank, found)| Tier {
+        found,
+        rank: Expr::val(rank),
+    })
+    .into()
+}
+
+/// A key that what was found is sorted by. SQLite would rather walk an index in its order, past all that was not found.
+pub(super) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
+    match backend {
+        DbBackend::Postgres => key,
+        _ => Expr::cust_with_expr("+?", key),
+    }
 }
 
 /// The rows whose fields up to `tier` have every word. Words are letters and digits, so that quoting them is enough.
@@ -74,9 +117,7 @@ fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
             [format!("{{{columns}}} : ({})", terms.join(" AND "))],
         )
     };
-    Column::Seq
-        .into_simple_expr()
-        .binary(sea_orm::sea_query::BinOper::In, query)
+    Column::Seq.into_simple_expr().binary(BinOper::In, query)
 }
 
 /// Indexes new rows.

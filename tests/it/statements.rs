@@ -3,7 +3,10 @@
 use entity::{ConnectorStatus, personal_connector::Model};
 use serde_json::json;
 
-use crate::{on_both, rows::official};
+use crate::{
+    on_both,
+    rows::{ids, official},
+};
 
 /// Operations, and how many statements they read with.
 const COUNTS: &[(&str, usize)] = &[
@@ -14,7 +17,7 @@ const COUNTS: &[(&str, usize)] = &[
         1,
     ),
     (
-        "{ personalConnectors(search: \"a\", filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
+        "{ personalConnectors(search: \"a\", orderBy: {field: NAME}, filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
         1,
     ),
     ("{ personalConnectors { totalCount } }", 2),
@@ -133,6 +136,30 @@ on_both! {
             server.data("", query, json!({})).await;
             let reads = server.reads.lock().unwrap().clone();
             assert_eq!(reads.len(), *count, "{query}\n{}", reads.join("\n"));
+        }
+    }
+
+    /// SQLite's index finds a tier for itself, PostgreSQL's all of them.
+    async fn a_search_is_read_as_far_as_the_page_goes(server: Server) {
+        server.clear().await;
+        let says = |id: &str| Model { description: Some("calls".to_owned()), ..official(id, id) };
+        let calls = |id: &str| official(id, "Calls for two");
+        server.insert(vec![official("a", "Calls"), calls("b"), calls("c"), says("d"), says("e")]).await;
+        let is_sqlite = server.storage.url.starts_with("sqlite");
+        for (page, found, tiers) in [
+            ("first: 1", &["a"][..], 2),
+            ("first: 2", &["a", "b"], 2),
+            ("first: 3", &["a", "b", "c"], 4),
+            ("first: 9", &["a", "b", "c", "d", "e"], 4),
+            ("last: 1", &["e"], 1),
+            ("last: 2", &["d", "e"], 3),
+        ] {
+            server.forget_reads();
+            let query = format!("{{ personalConnectors(search: \"calls\", {page}) {{ nodes {{ id }} }} }}");
+            let data = server.data("", &query, json!({})).await;
+            assert_eq!(ids(&data["personalConnectors"]), found, "{page}");
+            let reads = server.reads.lock().unwrap().len();
+            assert_eq!(reads, if is_sqlite { tiers } else { 1 }, "{page}");
         }
     }
 

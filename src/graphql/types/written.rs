@@ -156,7 +156,7 @@ impl Plan {
     pub(in crate::graphql) fn writer(
         self,
         viewer: Arc<Viewer>,
-    ) -> impl Fn(Fields<'_>) -> Result<Written> + Send + 'static {
+    ) -> impl Fn(Fields<'_>) -> Result<Written> + Send + Sync + 'static {
         move |row| {
             let mut out = Vec::with_capacity(TYPICAL);
             out.push(b'{');
