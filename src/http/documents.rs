@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_graphql::{
-    Positioned, ServerError,
+    Positioned, Request, ServerError,
     parser::{
         parse_query,
         types::{ExecutableDocument, Selection, SelectionSet},
@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Code, Error},
-    graphql,
+    graphql::{self, Schema},
 };
 
 use super::{gate::Refused, limits::Limits, parameters::Given, scan::scan, trusted::Trusted};
@@ -51,6 +51,8 @@ pub(super) struct Document {
     pub(super) tokens: u64,
     text_bytes: usize,
     checked: OnceLock<Result<Traits, ServerError>>,
+    /// That it fits the schema was found out.
+    fits: OnceLock<()>,
 }
 
 /// What is true of a document whatever its variables are.
@@ -74,6 +76,7 @@ impl Document {
             tokens,
             text_bytes: text.len(),
             checked: OnceLock::new(),
+            fits: OnceLock::new(),
         })
     }
 
@@ -90,6 +93,24 @@ impl Document {
             })
         };
         self.checked.get_or_init(check).clone()
+    }
+
+    /// Refuses a document that does not fit the schema, as it was sent; one that does is not looked at again.
+    ///
+    /// The library looks at variables' values too, which `graphql::coerce` has checked: without them what it says is true of
+    /// the document whatever comes with it.
+    pub(super) async fn validated(&self, validator: &Schema) -> Result<(), Vec<ServerError>> {
+        if self.fits.get().is_some() {
+            return Ok(());
+        }
+        let mut request = Request::new(String::new());
+        request.set_parsed_query(self.parsed.clone());
+        let errors = validator.execute(request).await.errors;
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let _ = self.fits.set(());
+        Ok(())
     }
 }
 

@@ -166,9 +166,7 @@ pub(super) async fn execute(
     deadline: Instant,
 ) -> Result<Response, Refused> {
     let cost = prepared.cost;
-    if prepared.mended.is_some() {
-        validate(routes, &caller, &prepared).await?;
-    }
+    validate(routes, &caller, &prepared).await?;
     let document = prepared.executed();
     let one_read = prepared.traits.one_read;
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
@@ -199,7 +197,7 @@ pub(super) async fn execute(
     if began {
         Ok(response)
     } else {
-        Err(invalid(&response, cost))
+        Err(invalid(&response.errors, cost))
     }
 }
 
@@ -241,16 +239,13 @@ pub(super) async fn subscribe(
 
 /// Refuses a document that does not fit the schema as it was sent.
 async fn validate(routes: &Routes, caller: &Caller, prepared: &Prepared) -> Result<(), Refused> {
-    let request = prepared.request(&prepared.document.parsed);
-    let mut validated = routes.validator.execute(request).await;
-    for error in &mut validated.errors {
-        fill_code(error, &caller.request_id);
-    }
-    if validated.errors.is_empty() {
-        Ok(())
-    } else {
-        Err(invalid(&validated, prepared.cost))
-    }
+    let validated = prepared.document.validated(&routes.validator).await;
+    validated.map_err(|mut errors| {
+        for error in &mut errors {
+            fill_code(error, &caller.request_id);
+        }
+        invalid(&errors, prepared.cost)
+    })
 }
 
 /// What resolvers are given.
@@ -272,10 +267,10 @@ fn data(routes: &Routes, caller: &Caller, traits: Traits, in_snapshot: bool) -> 
 }
 
 /// Validation found these errors.
-fn invalid(response: &Response, cost: Cost) -> Refused {
+fn invalid(errors: &[ServerError], cost: Cost) -> Refused {
     Refused {
         code: Code::GraphqlValidationFailed,
-        errors: response.errors.iter().map(|error| json!(error)).collect(),
+        errors: errors.iter().map(|error| json!(error)).collect(),
         cost: Some(cost),
     }
 }

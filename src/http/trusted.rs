@@ -5,7 +5,7 @@
 use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
-use async_graphql::{Request, Variables};
+use async_graphql::Variables;
 
 use crate::{error::Code, graphql::Schema};
 
@@ -75,12 +75,8 @@ async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Docum
     cost.complexity = 0;
     cost.within(limits)?;
     document.checked().map_err(invalid)?;
-    let mut request = Request::new(String::new());
-    request.set_parsed_query(parsed.clone());
-    let validated = validator.execute(request).await;
-    validated
-        .errors
-        .into_iter()
-        .next()
-        .map_or(Ok(document), |error| Err(invalid(error)))
+    match document.validated(validator).await {
+        Ok(()) => Ok(document),
+        Err(mut errors) => Err(invalid(errors.swap_remove(0))),
+    }
 }
