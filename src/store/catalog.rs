@@ -311,7 +311,7 @@ impl Catalog {
         if self.snapshot.is_none() {
             return count.await;
         }
-        let state = self.log().await?.state;
+        let state = (self.database.known.history(), self.log().await?.state);
         let search = listing.search.as_ref();
         counts.get(state, &self.sight, filter, search, count).await
     }

@@ -1,7 +1,8 @@
 //! Sizes and groups of lists, counted once a state.
 //!
 //! Invariant: what is kept belongs to the state that the asking snapshot shows, so that it is the number which counting would
-//! give there; a change of the catalogue makes another state, for which nothing is kept yet.
+//! give there; a change of the catalogue makes another state, for which nothing is kept yet. Where a backup was restored, a
+//! number stands for another state than before.
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ const LISTS: usize = 1000;
 /// Which list of which state.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
+    history: u64,
     state: i64,
     sight: Sight,
     /// The SHA-256 of what restricts it, which may be long.
@@ -38,10 +40,10 @@ impl<T: Clone> Default for Counts<T> {
 }
 
 impl<T: Clone> Counts<T> {
-    /// Of the list that these restrict in a state: counted by the first who asks, while others wait.
+    /// Of the list that these restrict in a state of a history: counted by the first who asks, while others wait.
     pub(super) async fn get(
         &self,
-        state: i64,
+        (history, state): (u64, i64),
         sight: &Sight,
         filter: &Filter,
         search: Option<&Search>,
@@ -49,6 +51,7 @@ impl<T: Clone> Counts<T> {
     ) -> Result<T> {
         let asked = serde_json::to_vec(&(filter, search)).map_err(Error::internal)?;
         let key = Key {
+            history,
             state,
             sight: sight.clone(),
             asked: Sha256::digest(asked).into(),

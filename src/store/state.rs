@@ -45,6 +45,8 @@ struct Knowledge {
     commits: u64,
     /// When the database was asked for the number.
     asked_at: Option<Instant>,
+    /// How often a backup was restored meanwhile.
+    restored: u64,
 }
 
 /// A question for the number that is on its way.
@@ -61,6 +63,7 @@ impl Default for Known {
                 version: Version(0),
                 commits: 0,
                 asked_at: None,
+                restored: 0,
             }),
             committed: Notify::new(),
         }
@@ -108,8 +111,16 @@ impl Known {
         if gap || known != Some(number) {
             now.version.0 += 1;
         }
+        if known.is_some_and(|known| number < known) {
+            now.restored += 1;
+        }
         now.asked_at = Some(question.at);
         self.number.send_replace(Some(number));
+    }
+
+    /// Another one since a backup was restored: a number stood for another catalogue before.
+    pub(super) fn history(&self) -> u64 {
+        self.read().restored
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Knowledge> {
@@ -304,7 +315,7 @@ mod tests {
         another(&known, &mut versions);
         known.answer(&known.ask(), 3);
         another(&known, &mut versions);
-        assert_eq!(number(&known), Some(3));
+        assert_eq!((number(&known), known.history()), (Some(3), 1));
         known.answer(&known.ask(), 5);
         another(&known, &mut versions);
         // The same number means the same only to who was there all the time.

@@ -1,10 +1,12 @@
 //! Lists are counted once a state, and never wrongly.
 
+use std::time::Duration;
+
 use entity::ConnectorVisibility::Private;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::Server,
+    harness::{Server, client},
     on_both,
     rows::{custom, official},
 };
@@ -66,6 +68,26 @@ on_both! {
                 }
             }
         }
+    }
+
+    async fn a_number_of_before_a_backup_was_restored_is_counted_again(server: Server) {
+        let before = server.state().await;
+        server.insert(vec![official("a", "A")]).await;
+        let (total, _) = count(&server, "", COUNTED, json!({})).await;
+        // As the backup was, before A.
+        server.rows(&format!("DELETE FROM connector_event WHERE number > {before}")).await;
+        let words = if server.storage.url.starts_with("sqlite") { "rowid" } else { "seq" };
+        let seq = before + 1;
+        server.rows(&format!("DELETE FROM connector_search WHERE {words} = {seq}")).await;
+        server.rows(&format!("DELETE FROM personal_connector WHERE seq = {seq}")).await;
+        server.rows(&format!("UPDATE catalog_state SET state = {before}")).await;
+        let seen = format!("catalogue_state {before}");
+        let metrics = async || client().get(format!("{}/metrics", server.url)).send().await.unwrap().text().await.unwrap();
+        while !metrics().await.lines().any(|line| line.ends_with(&seen)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.insert(vec![custom("p", "P", "ann@acme", Private)]).await;
+        assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 1));
     }
 
     async fn a_change_of_another_process_is_counted(server: Server) {
