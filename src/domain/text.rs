@@ -35,15 +35,19 @@ pub fn name_key(name: &str) -> String {
     key
 }
 
-/// The words of a text, folded, in order of first appearance and each once.
+/// The words of a text, folded, each once, in order of their last appearance: the last word of a search is a beginning.
 ///
 /// Splits at everything but letters and digits, and where Unicode sees a word's end (UAX #29): a Han character is a word.
 pub fn words(text: &str) -> IndexSet<String> {
-    fold(text)
+    let mut words = IndexSet::new();
+    for word in fold(text)
         .split(|c: char| !c.is_alphanumeric())
         .flat_map(UnicodeSegmentation::unicode_words)
-        .map(|word| word.chars().take(WORD_CHARS).collect())
-        .collect()
+    {
+        let (place, _) = words.insert_full(word.chars().take(WORD_CHARS).collect());
+        words.move_index(place, words.len() - 1);
+    }
+    words
 }
 
 #[cfg(test)]
@@ -75,6 +79,7 @@ mod tests {
                 &["io", "github", "acme", "pull", "requests", "2"][..],
             ),
             ("日本 go go", &["日", "本", "go"]),
+            ("mail team mail", &["team", "mail"]),
             (" +!? ", &[]),
         ] {
             assert_eq!(Vec::from_iter(words(text)), expected);

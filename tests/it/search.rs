@@ -103,6 +103,11 @@ const TABLE: &[(&str, &[&str])] = &[
     // What means something to FTS5, to tsquery or to LIKE is text between words, or a word.
     ("\"pull request\"", PULL_REQUEST_INEXACT),
     ("pull* request", PULL_REQUEST_INEXACT),
+    // Of a word that comes twice the last counts, which is a beginning.
+    (
+        "pu request pu",
+        &["another", "twin", "exact", "both", "all", "text"],
+    ),
     ("pull & request", PULL_REQUEST_INEXACT),
     ("pull:* & request:*", PULL_REQUEST_INEXACT),
     ("!pull <-> request", PULL_REQUEST_INEXACT),
