@@ -752,10 +752,11 @@ impl Service {
         Ok(sender)
     }
 
-    /// Resident, in MiB; none where the system does not tell.
+    /// Resident and its own, in MiB; none where the system does not tell. The pages of the database that it reads as memory are the
+    /// system's, and grow with the database.
     fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let kib = status.split_once("VmRSS:")?.1.split_whitespace().next()?;
+        let kib = status.split_once("RssAnon:")?.1.split_whitespace().next()?;
         Some(kib.parse::<u64>().ok()? / 1024)
     }
 }
