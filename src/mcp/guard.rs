@@ -1,0 +1,409 @@
+//! Which addresses the service may call.
+//!
+//! Invariant: what is judged is what is connected to. A name is resolved by the guard for the connection itself, so no second
+//! answer of a name server comes between; an address that is written into the URL is judged before anything is sent.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    str::FromStr,
+    sync::{Arc, LazyLock},
+};
+
+use futures_util::future::BoxFuture;
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+use url::{Host, Url};
+
+/// Addresses of one name that are tried.
+const ADDRESSES: usize = 16;
+/// Names that are asked for at once. The system's resolver goes on asking when nobody waits any more.
+const LOOKUPS: usize = 32;
+
+/// Where an MCP server may be, besides on the public internet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    place: Place,
+    /// None is any port.
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// In lower case, without a dot at the end.
+    Host(String),
+    Network(IpNet),
+}
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    /// `HOST`, `HOST:PORT`, an address with or without a port (`[::1]:8000`), or a network (`10.0.0.0/8`).
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = |net: IpNet, port| Self {
+            place: Place::Network(net),
+            port,
+        };
+        if let Ok(net) = text.parse::<IpNet>() {
+            return Ok(network(net, None));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(network(address.into(), None));
+        }
+        if let Ok(socket) = text.parse::<SocketAddr>() {
+            return Ok(network(socket.ip().into(), Some(socket.port())));
+        }
+        let expected = || {
+            "expected a host, a host and its port or a network, such as mcp:8000 or 10.0.0.0/8"
+                .to_owned()
+        };
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| expected())?)),
+            None => (text, None),
+        };
+        match Host::parse(host).map_err(|_| expected())? {
+            Host::Domain(host) => Ok(Self {
+                place: Place::Host(name(&host).to_owned()),
+                port,
+            }),
+            Host::Ipv4(address) => Ok(network(IpAddr::V4(address).into(), port)),
+            Host::Ipv6(address) => Ok(network(IpAddr::V6(address).into(), port)),
+        }
+    }
+}
+
+/// A scheme of MCP servers' URLs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+    Ws,
+    Wss,
+}
+
+impl FromStr for Scheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            "ws" => Ok(Self::Ws),
+            "wss" => Ok(Self::Wss),
+            _ => Err("expected http, https, ws or wss".to_owned()),
+        }
+    }
+}
+
+/// What the operator lets the service call. The default is any port of public addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Places that may be called besides.
+    pub allow: Vec<Allowed>,
+    /// The only ports that may be called; none are all. A place that is allowed with its port needs no other leave.
+    pub ports: Vec<u16>,
+    /// The only schemes; none are all four.
+    pub schemes: Vec<Scheme>,
+}
+
+/// Why an address is not called. Its text is for whoever gave the address: it tells nothing of what names resolve to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("it is not an http, https, ws or wss URL with a host")]
+    NotAUrl,
+    #[error("this service does not call {0} addresses")]
+    Scheme(String),
+    #[error("it has a user name or password in it")]
+    Credentials,
+    #[error("this service does not call port {0}")]
+    Port(u16),
+    #[error("the address {0} is not public: {1}")]
+    Address(IpAddr, &'static str),
+    #[error("its host is not at a public address")]
+    Host,
+    #[error("it redirects from https to http")]
+    Downgrade,
+}
+
+/// Why there is no address to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("its host's name is not known")]
+    Unknown,
+}
+
+/// Asks for the addresses of a name.
+pub trait Lookup: fmt::Debug + Send + Sync {
+    fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver: its hosts file and name servers.
+#[derive(Debug)]
+struct System(Arc<Semaphore>);
+
+impl Lookup for System {
+    fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let places = self.0.clone();
+        Box::pin(async move {
+            let place = places.acquire_owned().await.map_err(io::Error::other)?;
+            // The thread keeps the place until the system has answered, however long nobody waits for it any more.
+            let ask = move || {
+                let _place = place;
+                let found = (host.as_str(), 0).to_socket_addrs()?;
+                Ok(found.map(|found| found.ip()).collect())
+            };
+            tokio::task::spawn_blocking(ask).await?
+        })
+    }
+}
+
+/// Judges what may be called.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    rules: Arc<Rules>,
+    lookup: Arc<dyn Lookup>,
+}
+
+impl Guard {
+    pub fn new(rules: Rules) -> Self {
+        Self::with_lookup(rules, Arc::new(System(Arc::new(Semaphore::new(LOOKUPS)))))
+    }
+
+    /// One that asks somebody else for the addresses of names.
+    pub fn with_lookup(rules: Rules, lookup: Arc<dyn Lookup>) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            lookup,
+        }
+    }
+
+    /// The URL that a text means, as far as it may be called without knowing where its host's name leads.
+    pub fn target(&self, text: &str) -> Result<Url, Refusal> {
+        // One parser for all spellings of an address: 0x7f.1, 2130706433 and full-width digits become what they mean.
+        let url = Url::parse(text).map_err(|_| Refusal::NotAUrl)?;
+        self.judge(&url)?;
+        Ok(url)
+    }
+
+    /// Where a redirect leads, if one may follow it.
+    pub fn redirect(&self, from: &Url, location: &str) -> Result<Url, Refusal> {
+        let mut to = from.join(location).map_err(|_| Refusal::NotAUrl)?;
+        to.set_fragment(None);
+        self.judge(&to)?;
+        if from.scheme() == "https" && to.scheme() != "https" {
+            return Err(Refusal::Downgrade);
+        }
+        Ok(to)
+    }
+
+    /// Whether a URL may be called, as far as it says itself where it leads.
+    pub fn judge(&self, url: &Url) -> Result<(), Refusal> {
+        let scheme = url
+            .scheme()
+            .parse::<Scheme>()
+            .map_err(|_| Refusal::NotAUrl)?;
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Refusal::NotAUrl);
+        };
+        if !self.rules.schemes.is_empty() && !self.rules.schemes.contains(&scheme) {
+            return Err(Refusal::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refusal::Credentials);
+        }
+        let (host, address) = match host {
+            Host::Domain(host) => (name(host), None),
+            Host::Ipv4(address) => ("", Some(IpAddr::V4(address))),
+            Host::Ipv6(address) => ("", Some(IpAddr::V6(address))),
+        };
+        let named = self.rules.allow.iter().any(|allowed| {
+            allowed.port == Some(port)
+                && match &allowed.place {
+                    Place::Host(place) => place == host,
+                    Place::Network(net) => address.is_none_or(|address| within(net, address)),
+                }
+        });
+        if !self.rules.ports.is_empty() && !self.rules.ports.contains(&port) && !named {
+            return Err(Refusal::Port(port));
+        }
+        match address {
+            Some(address) => self.permit(host, port, address),
+            // Whatever a name server says of it: RFC 6761 §6.3.
+            None if host == "localhost" || host.ends_with(".localhost") => {
+                let allowed = self.rules.allow.iter().any(|allowed| match &allowed.place {
+                    Place::Host(place) => place == host && allowed.at(port),
+                    Place::Network(net) => {
+                        [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+                            .iter()
+                            .any(|address| within(net, *address))
+                            && allowed.at(port)
+                    }
+                });
+                if allowed { Ok(()) } else { Err(Refusal::Host) }
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a host's address may be connected to. The host is empty where the URL has the address itself.
+    fn permit(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Refusal> {
+        let allowed = self.rules.allow.iter().any(|allowed| {
+            allowed.at(port)
+                && match &allowed.place {
+                    Place::Host(place) => !host.is_empty() && place == host,
+                    Place::Network(net) => within(net, address),
+                }
+        });
+        match special(address) {
+            Some(_) if allowed => Ok(()),
+            Some(kind) if host.is_empty() => Err(Refusal::Address(address, kind)),
+            Some(_) => Err(Refusal::Host),
+            None => Ok(()),
+        }
+    }
+
+    /// The addresses of a host that may be connected to at a port, and there is one at least. The host is a name.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
+        let found = self.lookup.addresses(host.to_owned()).await;
+        let found = found.map_err(|_| Unresolved::Unknown)?;
+        if found.is_empty() {
+            return Err(Unresolved::Unknown);
+        }
+        let mut refused = Refusal::Host;
+        let mut permitted = Vec::new();
+        for address in found {
+            match self.permit(name(host), port, address) {
+                Ok(()) => permitted.push(SocketAddr::new(address, port)),
+                Err(refusal) => refused = refusal,
+            }
+        }
+        if permitted.is_empty() {
+            return Err(refused.into());
+        }
+        permitted.truncate(ADDRESSES);
+        Ok(permitted)
+    }
+
+    /// A resolver for connections to a port. HTTP clients do not ask it for an address that the URL has itself.
+    pub fn resolver(&self, port: u16) -> Resolver {
+        Resolver {
+            guard: self.clone(),
+            port,
+        }
+    }
+}
+
+/// Gives an HTTP client nothing but permitted addresses.
+#[derive(Debug)]
+pub struct Resolver {
+    guard: Guard,
+    port: u16,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (guard, port) = (self.guard.clone(), self.port);
+        Box::pin(async move {
+            let addresses = guard.resolve(name.as_str(), port).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl Allowed {
+    fn at(&self, port: u16) -> bool {
+        self.port.is_none_or(|own| own == port)
+    }
+}
+
+/// A host's name without the dot that says that it is whole.
+fn name(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn within(net: &IpNet, address: IpAddr) -> bool {
+    net.contains(&address)
+        || net.contains(&IpAddr::V4(match embedded(address) {
+            Some(address) => address,
+            None => return false,
+        }))
+}
+
+/// The IPv4 address that packets to an address go to.
+fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(address) => match address.octets() {
+            // Mapped (RFC 4291 §2.5.5.2), and NAT64's well-known prefix (RFC 6052 §2.1), by which hosts without IPv4 reach it.
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+            | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => {
+                Some(Ipv4Addr::new(a, b, c, d))
+            }
+            _ => None,
+        },
+    }
+}
+
+/// What an address is for, unless it is for anybody on the internet: the registries of special-purpose addresses (RFC 6890),
+/// and where clouds keep what they tell a machine of itself.
+fn special(address: IpAddr) -> Option<&'static str> {
+    match (embedded(address), address) {
+        (Some(address), _) => of(address.into()),
+        (None, address) => {
+            of(address).or_else(|| (!GLOBAL.contains(&address)).then_some("it is reserved"))
+        }
+    }
+}
+
+fn of(address: IpAddr) -> Option<&'static str> {
+    let found = SPECIAL.iter().find(|(net, _)| net.contains(&address));
+    found.map(|(_, kind)| *kind)
+}
+
+/// Of IPv6, all that is given out as global unicast (RFC 4291 §2.4).
+static GLOBAL: LazyLock<IpNet> = LazyLock::new(|| net("2000::/3"));
+
+static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {
+    [
+        ("0.0.0.0/8", "it means no host"),
+        ("10.0.0.0/8", "it is private"),
+        ("100.64.0.0/10", "it is a carrier's own"),
+        ("127.0.0.0/8", "it is the machine itself"),
+        // Azure's, in the middle of public addresses.
+        ("168.63.129.16/32", "it is a cloud's metadata"),
+        ("169.254.0.0/16", "it is link-local"),
+        ("172.16.0.0/12", "it is private"),
+        ("192.0.0.0/24", "it is reserved"),
+        ("192.0.2.0/24", "it is for documentation"),
+        ("192.88.99.0/24", "it is reserved"),
+        ("192.168.0.0/16", "it is private"),
+        ("198.18.0.0/15", "it is for benchmarks"),
+        ("198.51.100.0/24", "it is for documentation"),
+        ("203.0.113.0/24", "it is for documentation"),
+        ("224.0.0.0/4", "it is multicast"),
+        ("240.0.0.0/4", "it is reserved"),
+        ("::/128", "it means no host"),
+        ("::1/128", "it is the machine itself"),
+        // Teredo, benchmarks and ORCHIDs are in it.
+        ("2001::/23", "it is reserved"),
+        ("2001:db8::/32", "it is for documentation"),
+        ("2002::/16", "it is a tunnel to IPv4"),
+        ("3fff::/20", "it is for documentation"),
+        ("fc00::/7", "it is private"),
+        ("fe80::/10", "it is link-local"),
+        ("fec0::/10", "it is private"),
+        ("ff00::/8", "it is multicast"),
+    ]
+    .map(|(text, kind)| (net(text), kind))
+    .to_vec()
+});
+
+fn net(text: &str) -> IpNet {
+    text.parse().expect("a network")
+}
+
+#[cfg(test)]
+mod tests;
