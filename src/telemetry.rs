@@ -29,7 +29,8 @@ pub fn log(filter: &str, format: LogFormat) {
     // In the log's format, and in the span of the request that it happened in.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        // The library of MCP writes what servers send, which anybody may have made up.
+        .with_env_filter(format!("{filter},rmcp=off"))
         .with_writer(io::stderr);
     match format {
         LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).init(),

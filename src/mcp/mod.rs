@@ -1,5 +1,9 @@
 //! Talking to MCP servers: which may be called, how it begins, and what is learned.
 //!
-//! Invariant: nothing is sent but by [`guard`], and what a server can cost is bounded by [`handshake::Limits`].
+//! Invariant: nothing is sent but by leave of the [`guard`], and what a server can cost is bounded by [`handshake::Limits`].
 
+mod authorization;
 pub mod guard;
+pub mod handshake;
+mod transport;
+mod wire;

@@ -26,7 +26,8 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("axum", &["src/http", "src/app.rs"]),
     ("reqwest", &["src/http", "src/telemetry.rs", "src/mcp"]),
     // Whatever is called because somebody gave its address is called by the guard's leave.
-    ("rmcp", &["src/mcp"]),
+    // The log leaves out what its library writes.
+    ("rmcp", &["src/mcp", "src/telemetry.rs"]),
     ("tokio_tungstenite", &["src/mcp"]),
     ("jsonwebtoken", &["src/http/auth"]),
     ("opentelemetry", &["src/telemetry.rs", "src/http/span.rs"]),

@@ -35,6 +35,7 @@ mod leaks;
 mod limits;
 mod listing;
 mod live;
+mod mcp;
 mod model;
 mod negotiation;
 mod operations;

@@ -1,0 +1,152 @@
+//! Who gives the tokens that a server takes: OAuth 2.0 Protected Resource Metadata (RFC 9728).
+
+use reqwest::{
+    Method,
+    header::{ACCEPT, HeaderMap},
+};
+use serde::Deserialize;
+use url::Url;
+
+use super::wire::{JSON, Wire, fits, refused};
+
+const METADATA_BYTES: usize = 64 * 1024;
+const SERVERS: usize = 10;
+const URL_BYTES: usize = 2048;
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    authorization_servers: Vec<String>,
+}
+
+/// The issuers that a resource names: where its challenge says, else where its metadata is by convention (RFC 9728 §3.1, §5.1).
+/// Empty where none can be had.
+pub(super) async fn servers(wire: &Wire, resource: &Url, challenge: Option<&str>) -> Vec<String> {
+    let said = challenge.and_then(|challenge| parameter(challenge, "resource_metadata"));
+    let said = said.and_then(|url| Url::parse(&url).ok());
+    let mut asked: Vec<Url> = Vec::new();
+    for url in said.into_iter().chain(well_known(resource)) {
+        if asked.contains(&url) {
+            continue;
+        }
+        if let Some(servers) = metadata(wire, &url).await {
+            return servers;
+        }
+        asked.push(url);
+    }
+    Vec::new()
+}
+
+/// With the resource's path, then without.
+fn well_known(resource: &Url) -> impl Iterator<Item = Url> {
+    let mut base = resource.clone();
+    base.set_query(None);
+    base.set_fragment(None);
+    let _ = match base.scheme() {
+        "wss" => base.set_scheme("https"),
+        "ws" => base.set_scheme("http"),
+        _ => Ok(()),
+    };
+    let path = base.path().trim_end_matches('/').to_owned();
+    [path, String::new()].into_iter().map(move |path| {
+        let mut url = base.clone();
+        url.set_path(&format!("/.well-known/oauth-protected-resource{path}"));
+        url
+    })
+}
+
+async fn metadata(wire: &Wire, url: &Url) -> Option<Vec<String>> {
+    let accept = HeaderMap::from_iter([(ACCEPT, JSON)]);
+    let (url, response) = wire.send(Method::GET, url, accept, None).await.ok()?;
+    if refused(&url, &response).is_some() {
+        return None;
+    }
+    let body = wire.collect(response, METADATA_BYTES).await.ok()?;
+    let limits = wire.limits();
+    if !fits(&body, limits.depth, limits.values) {
+        return None;
+    }
+    let metadata: Metadata = serde_json::from_slice(&body).ok()?;
+    let servers = metadata.authorization_servers.into_iter();
+    let is_issuer = |text: &String| {
+        let url = Url::parse(text).ok();
+        text.len() <= URL_BYTES
+            && url.is_some_and(|url| {
+                matches!(url.scheme(), "https" | "http")
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            })
+    };
+    let servers: Vec<_> = servers.filter(is_issuer).take(SERVERS).collect();
+    (!servers.is_empty()).then_some(servers)
+}
+
+/// A parameter of `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not.
+fn parameter(challenge: &str, name: &str) -> Option<String> {
+    let mut rest = challenge;
+    loop {
+        let at = rest.to_ascii_lowercase().find(name)?;
+        let starts = at == 0 || rest[..at].ends_with([' ', ',', '\t']);
+        let after = rest[at + name.len()..].trim_start();
+        rest = &rest[at + name.len()..];
+        let Some(value) = after.strip_prefix('=').filter(|_| starts) else {
+            continue;
+        };
+        let value = value.trim_start();
+        return Some(match value.strip_prefix('"') {
+            Some(quoted) => {
+                let mut escaped = false;
+                let end = quoted.find(|c| {
+                    let ends = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    ends
+                })?;
+                quoted[..end].replace('\\', "")
+            }
+            None => value.split([',', ' ']).next()?.to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_says_where_the_metadata_is() {
+        let url = |challenge| parameter(challenge, "resource_metadata");
+        let expected = Some("https://a.example/m".to_owned());
+        for challenge in [
+            "Bearer resource_metadata=\"https://a.example/m\"",
+            "Bearer realm=\"x\", Resource_Metadata = \"https://a.example/m\", scope=\"a b\"",
+            "Basic realm=x, Bearer error=\"e\",resource_metadata=https://a.example/m",
+            "Bearer x_resource_metadata=\"no\", resource_metadata=\"https:\\//a.example/m\"",
+        ] {
+            assert_eq!(url(challenge), expected, "{challenge}");
+        }
+        for challenge in [
+            "",
+            "Bearer",
+            "Bearer resource_metadata",
+            "Bearer resource_metadata=\"x",
+        ] {
+            assert_eq!(url(challenge), None, "{challenge}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_beside_the_resource_or_at_the_root() {
+        let at = |url| {
+            well_known(&Url::parse(url).unwrap())
+                .map(String::from)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            at("wss://a.example:8/x/mcp/?q=1"),
+            [
+                "https://a.example:8/.well-known/oauth-protected-resource/x/mcp",
+                "https://a.example:8/.well-known/oauth-protected-resource"
+            ]
+        );
+    }
+}

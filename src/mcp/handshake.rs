@@ -1,0 +1,684 @@
+//! Whether a server speaks MCP, and what it says of itself.
+//!
+//! Invariant: an inspection ends by its time, costs no more than its [`Limits`], and leaves no session behind that could be ended.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use entity::{ServerType, Timestamp};
+use reqwest::StatusCode;
+use rmcp::{
+    RoleClient,
+    model::{
+        ClientCapabilities, ClientConfig, Cursor, Icon, Implementation, PaginatedRequestParams,
+        ProtocolVersion, ServerPeerInfo,
+    },
+    service::{
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt, Peer, RunningService,
+        ServiceError,
+    },
+    transport::Transport as Transporting,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use crate::clock::Clock;
+
+use super::{
+    authorization,
+    guard::Guard,
+    transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
+    wire::{Failure, Wire},
+};
+
+/// What an inspection came to. Stable: later outcomes are compared with earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It speaks MCP, to anybody.
+    Open,
+    /// It is there, and wants a sign-in first.
+    AuthRequired,
+    /// It speaks MCP, but by another transport than it is said to.
+    WrongTransport,
+    /// Something answers that does not speak MCP.
+    NotMcp,
+    /// Nothing answers, or what answers says that it cannot serve.
+    Unreachable,
+    /// It did not answer in time.
+    Timeout,
+    /// The service may not call it.
+    Blocked,
+    /// There is nothing to call: a program that is run where it is used, or no address.
+    NotCheckable,
+}
+
+/// How a server was spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Streamable HTTP (MCP 2025-03-26 and later).
+    StreamableHttp,
+    /// HTTP with server-sent events (MCP 2024-11-05).
+    Sse,
+    WebSocket,
+}
+
+/// How much an inspection may take. A message is parsed into no more than `values`, some 150 bytes each and twice that while it
+/// is taken apart; so one inspection needs `bytes` for what it keeps, and `message_bytes` and 300 bytes for each of `values` for
+/// what it reads: with the defaults 4 MiB + 1 MiB + 15 MiB, 20 MiB.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The whole time.
+    pub time: Duration,
+    /// The time for `server/discover`, and for the beginning of a stream, before something else is tried.
+    pub beginning: Duration,
+    /// The time to end the session in, after the rest.
+    pub close: Duration,
+    /// Bytes of bodies and messages received in all.
+    pub bytes: usize,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+    /// Requests and connections in all.
+    pub requests: usize,
+    /// Levels of a message's JSON.
+    pub depth: usize,
+    /// Values of a message's JSON.
+    pub values: usize,
+    /// Tools kept; prompts and resources are counted up to so many.
+    pub items: usize,
+    /// Bytes of a tool's input or output schema that is kept.
+    pub schema_bytes: usize,
+    /// Characters of a text that are kept.
+    pub characters: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(8),
+            beginning: Duration::from_secs(2),
+            close: Duration::from_millis(500),
+            bytes: 4 * 1024 * 1024,
+            message_bytes: 1024 * 1024,
+            requests: 100,
+            depth: 64,
+            values: 50_000,
+            items: 1000,
+            schema_bytes: 64 * 1024,
+            characters: 8000,
+        }
+    }
+}
+
+impl Limits {
+    /// The defaults, in another whole time.
+    pub fn within(time: Duration) -> Self {
+        let limits = Self::default();
+        Self {
+            time,
+            beginning: limits.beginning.min(time / 4),
+            close: limits.close.min(time / 8),
+            ..limits
+        }
+    }
+}
+
+/// A tool that a server offers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    pub name: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    /// JSON; none if it is larger than the limit.
+    pub input_schema: Option<String>,
+    /// JSON; none if there is none, or if it is larger than the limit.
+    pub output_schema: Option<String>,
+    /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
+    pub annotations: Option<String>,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerInfo {
+    pub name: String,
+    pub title: Option<String>,
+    pub version: String,
+    pub description: Option<String>,
+    pub website_url: Option<String>,
+    /// URLs, as they were sent: https ones, and images in `data:` URLs.
+    pub icons: Vec<String>,
+}
+
+/// What was found where a server is said to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    pub outcome: Outcome,
+    /// The outcome in words, for people; nothing of it is the server's own.
+    pub message: String,
+    pub checked_at: Timestamp,
+    /// Milliseconds until the server had answered `server/discover` or `initialize`, by the transport that worked.
+    pub latency_ms: Option<u64>,
+    /// How it was spoken to.
+    pub transport: Option<Transport>,
+    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    pub protocol_version: Option<String>,
+    /// None also where a server does not name itself.
+    pub server_info: Option<ServerInfo>,
+    /// How to use it, for models.
+    pub instructions: Option<String>,
+    /// The names of what it declares: `tools`, `resources`, `prompts`, … and of extensions.
+    pub capabilities: Vec<String>,
+    pub tools: Vec<Tool>,
+    /// How many there are, as far as they were counted; none where they are not offered.
+    pub resource_count: Option<usize>,
+    pub prompt_count: Option<usize>,
+    /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
+    pub authorization_servers: Vec<String>,
+}
+
+/// Inspects servers.
+#[derive(Clone)]
+pub struct Inspector {
+    guard: Guard,
+    limits: Limits,
+    clock: Clock,
+    tls: rustls::ClientConfig,
+}
+
+impl std::fmt::Debug for Inspector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inspector")
+            .field("guard", &self.guard)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where an inspection has got to.
+struct Progress {
+    started: Instant,
+    inspection: Inspection,
+}
+
+/// What begins a session.
+type Session = RunningService<RoleClient, ClientConfig>;
+
+impl Inspector {
+    /// Certificates are checked against Mozilla's list, wherever the service runs.
+    pub fn new(guard: Guard, limits: Limits, clock: Clock) -> Result<Self, rustls::Error> {
+        let roots = webpki_roots::TLS_SERVER_ROOTS
+            .iter()
+            .cloned()
+            .collect::<rustls::RootCertStore>();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            guard,
+            limits,
+            clock,
+            tls,
+        })
+    }
+
+    /// The longest that an inspection takes.
+    pub fn longest(&self) -> Duration {
+        self.limits.time
+    }
+
+    /// Looks at the server of a URL, which is said to be of a type.
+    pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+        let mut progress = Progress {
+            started: Instant::now(),
+            inspection: Inspection {
+                outcome: Outcome::NotCheckable,
+                message: String::new(),
+                checked_at: self.clock.now(),
+                latency_ms: None,
+                transport: None,
+                protocol_version: None,
+                server_info: None,
+                instructions: None,
+                capabilities: Vec::new(),
+                tools: Vec::new(),
+                resource_count: None,
+                prompt_count: None,
+                authorization_servers: Vec::new(),
+            },
+        };
+        let Some(url) = url.filter(|_| claimed != Some(ServerType::Stdio)) else {
+            progress.say(
+                Outcome::NotCheckable,
+                match claimed {
+                    Some(ServerType::Stdio) => {
+                        "The server is a program that is run where it is used, and not by this service."
+                    }
+                    _ => "There is no address to call.",
+                },
+            );
+            return progress.inspection;
+        };
+        match self.guard.target(url) {
+            Ok(url) => self.look(&url, claimed, &mut progress).await,
+            Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
+        }
+        progress.inspection
+    }
+
+    async fn look(&self, url: &Url, claimed: Option<ServerType>, progress: &mut Progress) {
+        let end = progress.started + self.limits.time;
+        let wire = Wire::new(self.guard.clone(), self.tls.clone(), self.limits.clone());
+        let talk_end = end - self.limits.close;
+        let Ok(ended) = timeout_at(talk_end, talk(&wire, url, claimed, progress)).await else {
+            // Whoever said enough before is not late.
+            if progress.inspection.transport.is_some() {
+                progress.note("It did not list all that it offers in time.");
+            } else {
+                progress.say(Outcome::Timeout, "The server did not answer in time.");
+            }
+            return;
+        };
+        let Err(failure) = ended else { return };
+        let (outcome, challenge, at) = match &failure {
+            Failure::Blocked(_) => (Outcome::Blocked, None, None),
+            Failure::Unreachable(_) | Failure::Broken => (Outcome::Unreachable, None, None),
+            Failure::AuthRequired(challenge, at) => {
+                (Outcome::AuthRequired, challenge.as_deref(), Some(&**at))
+            }
+            Failure::Status(status) if is_out_of_order(*status) => {
+                (Outcome::Unreachable, None, None)
+            }
+            // Some ask for a sign-in by forbidding.
+            Failure::Status(StatusCode::FORBIDDEN) => (Outcome::NotMcp, None, Some(url)),
+            Failure::Status(_) | Failure::NotMcp(_) => (Outcome::NotMcp, None, None),
+        };
+        progress.end(outcome, &failure);
+        let Some(at) = at else { return };
+        let wire = wire.fresh();
+        let servers = authorization::servers(&wire, at, challenge);
+        let servers = timeout_at(end, servers).await.unwrap_or_default();
+        if outcome == Outcome::AuthRequired || !servers.is_empty() {
+            let at = Failure::AuthRequired(None, Box::new(at.clone()));
+            progress.end(Outcome::AuthRequired, &at);
+        }
+        progress.inspection.authorization_servers = servers;
+    }
+}
+
+/// Such a status tells of a server that is out of order, or too busy, and nothing of what it speaks.
+fn is_out_of_order(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+        || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Begins by the transport that is claimed, and by the other one where that finds nothing.
+async fn talk(
+    wire: &Wire,
+    url: &Url,
+    claimed: Option<ServerType>,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let websocket_first = claimed == Some(ServerType::Websocket)
+        || (claimed.is_none() && matches!(url.scheme(), "ws" | "wss"));
+    let first = if websocket_first {
+        by_websocket(wire, url, progress).await
+    } else {
+        by_http(wire, url, progress).await
+    };
+    let Err(failure) = first else { return Ok(()) };
+    if !may_be_another(&failure) || progress.inspection.transport.is_some() {
+        return Err(failure);
+    }
+    let second = if websocket_first {
+        by_http(wire, url, progress).await
+    } else {
+        by_websocket(wire, url, progress).await
+    };
+    match second {
+        Ok(()) | Err(Failure::AuthRequired(..)) => {}
+        // The transport that is claimed is what counts.
+        Err(_) if progress.inspection.transport.is_none() => return Err(failure),
+        Err(_) => {}
+    }
+    if let Err(sign_in) = second
+        && progress.inspection.transport.is_none()
+    {
+        return Err(sign_in);
+    }
+    if claimed.is_some() {
+        let message = if websocket_first {
+            "The server speaks MCP over HTTP, and not over WebSocket."
+        } else {
+            "The server speaks MCP over WebSocket, and not over HTTP."
+        };
+        progress.say(Outcome::WrongTransport, message);
+    }
+    Ok(())
+}
+
+/// Whether another transport may find what this one did not.
+fn may_be_another(failure: &Failure) -> bool {
+    match failure {
+        Failure::NotMcp(_) | Failure::Broken => true,
+        Failure::Status(status) => !is_out_of_order(*status) && *status != StatusCode::FORBIDDEN,
+        _ => false,
+    }
+}
+
+async fn by_http(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), Failure> {
+    let mut url = url.clone();
+    let scheme = match url.scheme() {
+        "wss" | "https" => "https",
+        _ => "http",
+    };
+    url.set_scheme(scheme)
+        .map_err(|()| super::guard::Refusal::NotAUrl)?;
+    let streamable = |attempt: &Wire| {
+        let transport = streamable_http(attempt.clone(), &url);
+        std::future::ready(Ok(transport))
+    };
+    let begun = begin(wire, Transport::StreamableHttp, progress, streamable).await;
+    let Err(failure) = begun else { return Ok(()) };
+    if !may_be_another(&failure) || progress.inspection.transport.is_some() {
+        return Err(failure);
+    }
+    let attempt = wire.fresh();
+    let opening = timeout(
+        wire.limits().beginning,
+        SseTransport::open(attempt.clone(), &url),
+    );
+    match opening.await {
+        Ok(Ok(transport)) => {
+            let initialize = ClientLifecycleMode::Initialize;
+            converse(&attempt, transport, initialize, Transport::Sse, progress).await
+        }
+        Ok(Err(sign_in @ Failure::AuthRequired(..))) => Err(sign_in),
+        _ => Err(failure),
+    }
+}
+
+async fn by_websocket(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), Failure> {
+    let open = |attempt: &Wire| WebSocketTransport::open(attempt.clone(), url);
+    begin(wire, Transport::WebSocket, progress, open).await
+}
+
+/// Asks a server of the 2026 revision what it is, and one of an earlier revision, on a new transport, to begin a session: what an
+/// earlier one makes of an unknown first request, some do not survive.
+async fn begin<T, F>(
+    wire: &Wire,
+    kind: Transport,
+    progress: &mut Progress,
+    open: impl Fn(&Wire) -> F,
+) -> Result<(), Failure>
+where
+    T: Transporting<RoleClient> + 'static,
+    F: Future<Output = Result<T, Failure>>,
+{
+    let attempt = wire.fresh();
+    let discover = ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    };
+    let discovering = async {
+        let transport = open(&attempt).await?;
+        start(&attempt, transport, discover).await
+    };
+    match timeout(wire.limits().beginning, discovering).await {
+        Ok(Ok(session)) => return list(&attempt, session, kind, progress).await,
+        Ok(Err(
+            failure @ (Failure::Blocked(_) | Failure::Unreachable(_) | Failure::AuthRequired(..)),
+        )) => return Err(failure),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    let attempt = wire.fresh();
+    let transport = open(&attempt).await?;
+    converse(
+        &attempt,
+        transport,
+        ClientLifecycleMode::Initialize,
+        kind,
+        progress,
+    )
+    .await
+}
+
+async fn converse<T>(
+    wire: &Wire,
+    transport: T,
+    lifecycle: ClientLifecycleMode,
+    kind: Transport,
+    progress: &mut Progress,
+) -> Result<(), Failure>
+where
+    T: Transporting<RoleClient> + 'static,
+{
+    let session = start(wire, transport, lifecycle).await?;
+    list(wire, session, kind, progress).await
+}
+
+async fn start<T>(
+    wire: &Wire,
+    transport: T,
+    lifecycle: ClientLifecycleMode,
+) -> Result<Session, Failure>
+where
+    T: Transporting<RoleClient> + 'static,
+{
+    let service = ClientImplementation::describe();
+    let begun = tokio::select! {
+        begun = service.serve_with_lifecycle(transport, lifecycle) => begun,
+        failure = wire.failed() => return Err(failure),
+    };
+    begun.map_err(|error| wire.failure().unwrap_or_else(|| unbegun(&error)))
+}
+
+/// Who the service says it is.
+struct ClientImplementation;
+
+impl ClientImplementation {
+    fn describe() -> ClientConfig {
+        let name = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(ClientCapabilities::default(), name)
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
+    }
+}
+
+fn unbegun(error: &ClientInitializeError) -> Failure {
+    Failure::NotMcp(match error {
+        ClientInitializeError::JsonRpcError(_) => "refuses to begin a session",
+        ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+            "speaks no revision of MCP that this service knows"
+        }
+        ClientInitializeError::ConnectionClosed(_) => "ends the connection without an answer",
+        _ => "does not answer as MCP has it",
+    })
+}
+
+/// Keeps what the server says of itself, and asks for what it offers.
+async fn list(
+    wire: &Wire,
+    mut session: Session,
+    kind: Transport,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let limits = wire.limits();
+    let peer = session.peer().clone();
+    let info = peer.peer_info();
+    let info = info.ok_or(Failure::NotMcp("does not say what it is"))?;
+    progress.begun(&info, kind, limits);
+    let listed = tokio::select! {
+        () = offers(&peer, &info, limits, progress) => Ok(()),
+        failure = wire.failed() => Err(failure),
+    };
+    // It ends the session; a server that takes its time with it is left.
+    let _ = session.close_with_timeout(limits.close).await;
+    match listed {
+        Err(failure @ Failure::AuthRequired(..)) => Err(failure),
+        Err(_) => {
+            progress.note("It did not list all that it offers.");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One page of a list: how many items it had, and where the next one begins.
+struct Page {
+    items: usize,
+    next: Option<Cursor>,
+}
+
+async fn offers(
+    peer: &Peer<RoleClient>,
+    info: &ServerPeerInfo,
+    limits: &Limits,
+    progress: &mut Progress,
+) {
+    if info.capabilities.tools.is_some() {
+        let tools = std::sync::Mutex::new(Vec::new());
+        let walked = walk(limits.items, async |params| {
+            let page = peer.list_tools(params).await?;
+            let items = page.tools.len();
+            let mut kept = tools
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let left = limits.items.saturating_sub(kept.len());
+            kept.extend(
+                page.tools
+                    .into_iter()
+                    .take(left)
+                    .map(|tool| kept_tool(tool, limits)),
+            );
+            Ok(Page {
+                items,
+                next: page.next_cursor,
+            })
+        })
+        .await;
+        progress.inspection.tools = tools
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        match walked {
+            Ok((_, true)) => {}
+            Ok((_, false)) => progress.note("It has more tools than are kept here."),
+            Err(_) => progress.note("It does not list its tools as MCP has it."),
+        }
+    }
+    if info.capabilities.prompts.is_some() {
+        let walked = walk(limits.items, async |params| {
+            let page = peer.list_prompts(params).await?;
+            Ok(Page {
+                items: page.prompts.len(),
+                next: page.next_cursor,
+            })
+        });
+        progress.inspection.prompt_count = walked.await.ok().map(|(count, _)| count);
+    }
+    if info.capabilities.resources.is_some() {
+        let walked = walk(limits.items, async |params| {
+            let page = peer.list_resources(params).await?;
+            Ok(Page {
+                items: page.resources.len(),
+                next: page.next_cursor,
+            })
+        });
+        progress.inspection.resource_count = walked.await.ok().map(|(count, _)| count);
+    }
+}
+
+/// How many items the pages of a list have, at most so many, and whether those are all.
+async fn walk(
+    most: usize,
+    page: impl AsyncFn(Option<PaginatedRequestParams>) -> Result<Page, ServiceError>,
+) -> Result<(usize, bool), ServiceError> {
+    let mut count = 0;
+    let mut cursors = HashSet::new();
+    let mut params = None;
+    loop {
+        let Page { items, next } = page(params).await?;
+        count += items;
+        let Some(next) = next else {
+            return Ok((count.min(most), count <= most));
+        };
+        // A cursor that comes again leads round in circles.
+        if count >= most || !cursors.insert(next.clone()) {
+            return Ok((count.min(most), false));
+        }
+        params = Some(PaginatedRequestParams::default().with_cursor(Some(next)));
+    }
+}
+
+fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
+    let json = |schema: &rmcp::model::JsonObject| {
+        let text = serde_json::to_string(schema).ok()?;
+        (text.len() <= limits.schema_bytes).then_some(text)
+    };
+    let annotations = tool.annotations.as_ref();
+    Tool {
+        name: clip(&tool.name, limits),
+        title: tool.title.as_deref().map(|text| clip(text, limits)),
+        description: tool.description.map(|text| clip(&text, limits)),
+        input_schema: json(&tool.input_schema),
+        output_schema: tool.output_schema.as_deref().and_then(json),
+        annotations: annotations.and_then(|annotations| serde_json::to_string(annotations).ok()),
+    }
+}
+
+fn clip(text: &str, limits: &Limits) -> String {
+    text.chars().take(limits.characters).collect()
+}
+
+fn kept_info(server: &Implementation, limits: &Limits) -> ServerInfo {
+    let optional = |text: &Option<String>| text.as_deref().map(|text| clip(text, limits));
+    let icons = server.icons.iter().flatten();
+    let shown =
+        |icon: &&Icon| icon.src.starts_with("https://") || icon.src.starts_with("data:image/");
+    ServerInfo {
+        name: clip(&server.name, limits),
+        title: optional(&server.title),
+        version: clip(&server.version, limits),
+        description: optional(&server.description),
+        website_url: optional(&server.website_url),
+        icons: icons
+            .filter(shown)
+            .filter(|icon| icon.src.len() <= limits.schema_bytes)
+            .take(10)
+            .map(|icon| icon.src.clone())
+            .collect(),
+    }
+}
+
+impl Progress {
+    /// The server speaks MCP.
+    fn begun(&mut self, info: &ServerPeerInfo, kind: Transport, limits: &Limits) {
+        self.say(Outcome::Open, "The server speaks MCP.");
+        let latency = self.started.elapsed().as_millis();
+        let found = &mut self.inspection;
+        found.latency_ms = u64::try_from(latency).ok();
+        found.transport = Some(kind);
+        found.protocol_version = Some(clip(info.protocol_version.as_str(), limits));
+        let server = info.server_info.as_ref();
+        found.server_info = server.map(|server| kept_info(server, limits));
+        let instructions = info.instructions.as_deref();
+        found.instructions = instructions.map(|text| clip(text, limits));
+        let declared = serde_json::to_value(&info.capabilities).unwrap_or_default();
+        let names = declared.as_object().into_iter().flatten();
+        found.capabilities = names
+            .map(|(name, _)| clip(name, limits))
+            .take(limits.items)
+            .collect();
+    }
+
+    fn note(&mut self, note: &str) {
+        let message = &mut self.inspection.message;
+        *message = format!("{message} {note}");
+    }
+
+    fn say(&mut self, outcome: Outcome, message: &str) {
+        self.inspection.outcome = outcome;
+        message.clone_into(&mut self.inspection.message);
+    }
+
+    fn end(&mut self, outcome: Outcome, failure: &Failure) {
+        self.say(outcome, &format!("The server {failure}."));
+    }
+}

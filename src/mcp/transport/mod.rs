@@ -1,0 +1,7 @@
+//! Ways to send messages to an MCP server and to receive its own.
+
+pub(super) mod sse;
+mod streamable_http;
+pub(super) mod websocket;
+
+pub(super) use streamable_http::streamable_http;

@@ -1,0 +1,219 @@
+//! Servers that others wrote: the MCP project's reference server, and ones of its SDKs for Python and Rust.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use entity::ServerType;
+use personal_connectors::mcp::{
+    guard::{Guard, Rules},
+    handshake::{Inspection, Limits, Outcome, Transport},
+};
+use rmcp::{
+    ServerHandler,
+    model::{
+        Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    },
+    service::{RequestContext, RoleServer},
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{allowing, inspector};
+
+/// A program that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What `script/test` installs, or nothing, and a line that says so.
+fn installed(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/mcp")
+        .join(path);
+    if !path.exists() {
+        eprintln!("SKIPPED: a real MCP server: there is no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Starts a server, and waits until it listens.
+async fn start(mut command: Command, port: u16) -> Running {
+    let command = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert_eq!(running.0.try_wait().unwrap(), None, "the server ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running
+}
+
+/// Looks by its name, for real servers check the one they are called by. They take their time.
+async fn look(port: u16, path: &str, claimed: ServerType) -> Inspection {
+    let url = format!("http://localhost:{port}{path}");
+    let guard = Guard::new(allowing(&[&format!("localhost:{port}")]));
+    let patient = Limits::within(Duration::from_mins(1));
+    let found = inspector(guard, patient.clone())
+        .inspect(Some(&url), Some(claimed))
+        .await;
+    // And not without the operator's leave.
+    let strict = inspector(Guard::new(Rules::default()), patient);
+    let blocked = strict.inspect(Some(&url), Some(claimed)).await;
+    assert_eq!(blocked.outcome, Outcome::Blocked, "{}", blocked.message);
+    found
+}
+
+async fn everything(transport: &str, path: &str) -> Option<Inspection> {
+    let script = installed("node_modules/@modelcontextprotocol/server-everything/dist/index.js")?;
+    let port = free_port().await;
+    let mut command = Command::new("node");
+    command
+        .arg(script)
+        .arg(transport)
+        .env("PORT", port.to_string());
+    let _server = start(command, port).await;
+    Some(look(port, path, ServerType::Http).await)
+}
+
+fn is_everything(found: &Inspection, transport: Transport) {
+    assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
+    assert_eq!(found.message, "The server speaks MCP.");
+    assert_eq!(found.transport, Some(transport));
+    let server = found.server_info.as_ref().unwrap();
+    assert!(server.name.contains("everything"), "{server:?}");
+    let echo = found.tools.iter().find(|tool| tool.name == "echo").unwrap();
+    assert!(echo.input_schema.as_ref().unwrap().contains("\"message\""));
+    assert!(echo.description.is_some());
+    assert!(found.tools.len() > 5, "{}", found.tools.len());
+    assert!(found.prompt_count.unwrap() > 0 && found.resource_count.is_some());
+    assert!(found.capabilities.iter().any(|name| name == "tools"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reference_server_over_streamable_http() {
+    if let Some(found) = everything("streamableHttp", "/mcp").await {
+        is_everything(&found, Transport::StreamableHttp);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reference_server_over_sse() {
+    if let Some(found) = everything("sse", "/sse").await {
+        is_everything(&found, Transport::Sse);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_in_python() {
+    let Some(python) = installed(".venv/bin/python") else {
+        return;
+    };
+    let script = installed("server.py").unwrap();
+    for (transport, path, by) in [
+        ("streamable-http", "/mcp", Transport::StreamableHttp),
+        ("sse", "/sse", Transport::Sse),
+    ] {
+        let port = free_port().await;
+        let mut command = Command::new(&python);
+        command.arg(&script).arg(transport).arg(port.to_string());
+        let _server = start(command, port).await;
+        for claimed in [ServerType::Http, ServerType::Websocket] {
+            let found = look(port, path, claimed).await;
+            let outcome = match claimed {
+                ServerType::Http => Outcome::Open,
+                _ => Outcome::WrongTransport,
+            };
+            assert_eq!(
+                (found.outcome, found.transport),
+                (outcome, Some(by)),
+                "{}",
+                found.message
+            );
+            let server = found.server_info.unwrap();
+            assert_eq!(
+                (server.name.as_str(), server.version.as_str()),
+                ("python", "1.0.0")
+            );
+            assert_eq!(found.instructions.as_deref(), Some("Adds numbers."));
+            assert_eq!(found.tools.len(), 1);
+            assert_eq!(
+                found.tools[0].description.as_deref(),
+                Some("Adds two numbers.")
+            );
+            assert!(
+                found.tools[0]
+                    .input_schema
+                    .as_ref()
+                    .unwrap()
+                    .contains("integer")
+            );
+            assert!(found.tools[0].output_schema.is_some());
+            assert_eq!(
+                (found.prompt_count, found.resource_count),
+                (Some(1), Some(1))
+            );
+        }
+    }
+}
+
+/// A server of the SDK for Rust, in two pages.
+#[derive(Clone)]
+struct Rusty;
+
+impl ServerHandler for Rusty {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("rusty", "3.0.0"))
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, rmcp::ErrorData> {
+        let second = request.is_some_and(|request| request.cursor.as_deref() == Some("2"));
+        let name = if second { "two" } else { "one" };
+        let tool = serde_json::json!({ "name": name, "inputSchema": { "type": "object" } });
+        let mut page = ListToolsResult::with_all_items(vec![serde_json::from_value(tool).unwrap()]);
+        page.next_cursor = (!second).then(|| "2".to_owned());
+        Ok(page)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_in_rust() {
+    let service = StreamableHttpService::new(
+        || Ok(Rusty),
+        std::sync::Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default(),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = axum::Router::new().nest_service("/mcp", service);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let found = look(port, "/mcp", ServerType::Http).await;
+    assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
+    // It is of the 2026 revision, and is only discovered.
+    assert_eq!(found.protocol_version.as_deref(), Some("2026-07-28"));
+    assert_eq!(found.server_info.unwrap().name, "rusty");
+    let names: Vec<_> = found.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["one", "two"]);
+}
