@@ -87,6 +87,7 @@ impl Service {
                 database: database.clone(),
                 clock,
                 quota: 1,
+                inspections: Arc::new(app::inspections(&config, &Clock::system())?),
             },
             tail: Arc::new(Tail::start(database.clone(), &state)),
             database,
@@ -106,6 +107,7 @@ impl Service {
             commands: self.commands.clone(),
             tail: self.tail.clone(),
             unsubscribed: CancellationToken::new(),
+            place: Arc::default(),
         });
         self.schema.execute(request).await
     }

@@ -23,6 +23,7 @@ use crate::{
         trusted::Trusted,
     },
     interchange,
+    mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     store::{Database, Retention, Settings, State, Tail},
     telemetry::{Tracer, Traces},
 };
@@ -51,6 +52,7 @@ impl App {
     pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
         // First what costs nothing to refuse.
         let rules = config.token_rules()?;
+        config.mcp.limits(config.limits.request_timeout)?;
         let collector = match config.otlp_endpoint()? {
             Some(url) => Some(Traces::to(&url).await?),
             None => None,
@@ -123,6 +125,7 @@ pub async fn routers(
             database,
             clock: clock.clone(),
             quota: config.limits.max_per_user,
+            inspections: Arc::new(inspections(config, &clock)?),
         },
         rate: RateLimit::new(
             config.limits.rate_limit,
@@ -159,6 +162,19 @@ pub async fn routers(
             stopping,
         },
     })
+}
+
+/// What looks at MCP servers for callers.
+pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections> {
+    let (limits, wait) = config.mcp.limits(config.limits.request_timeout)?;
+    let guard = Guard::new(config.mcp.rules());
+    Ok(Inspections::new(
+        Inspector::new(guard, limits, clock.clone())?,
+        config.mcp.max_inspections.into(),
+        wait,
+        config.mcp.inspection_rate,
+        clock.clone(),
+    ))
 }
 
 /// Opens the database and brings its schema up to date.

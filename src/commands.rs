@@ -2,10 +2,10 @@
 //!
 //! Invariant: one function a mutation; it is given what a client sent, and either all of its change is committed or none.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use entity::{
-    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp,
+    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp,
     idempotency_key, personal_connector::Model,
 };
 
@@ -20,6 +20,10 @@ use crate::{
         viewer::{Action, Denial, Ownership, Sight, User, Viewer},
     },
     error::{Code, Error, Result, UserError, UserErrorCode},
+    mcp::{
+        handshake::{self, Inspection},
+        inspections::{Inspections, Slot},
+    },
     store::{Actor, Database, Tx, UpdatedAt, ownership, taken},
 };
 
@@ -33,6 +37,7 @@ pub struct Context {
     pub clock: Clock,
     /// Custom connectors that one user may have.
     pub quota: u64,
+    pub inspections: Arc<Inspections>,
 }
 
 /// What a command came to: the connector as it now is, or what is wrong with the input; both on a conflict.
@@ -40,6 +45,8 @@ pub struct Context {
 pub struct Outcome {
     pub connector: Option<Model>,
     pub errors: Vec<UserError>,
+    /// Of the server, where it was asked for.
+    pub inspection: Option<Box<Inspection>>,
 }
 
 /// The input of a create.
@@ -49,6 +56,22 @@ pub struct Create {
     pub visibility: ConnectorVisibility,
     pub validate_only: bool,
     pub idempotency: Option<Idempotency>,
+}
+
+/// A server to look at.
+#[derive(Clone, Debug)]
+pub struct Inspect {
+    pub server_url: String,
+    pub server_type: ServerType,
+}
+
+/// What a connector to a server could be made of, each value as the rules take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suggestion {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub version: Option<String>,
+    pub icon_url: Option<String>,
 }
 
 /// A key under which a create is done once.
@@ -80,7 +103,97 @@ pub struct SetStatus {
     pub expected_revision: Option<i64>,
 }
 
+/// A place to inspect a server from, for whoever may create connectors.
+pub async fn inspection(context: &Context, viewer: &Viewer) -> Result<Slot> {
+    let user = allowed(viewer, Action::Create)?;
+    let organization = user.organization.as_deref();
+    context.inspections.enter(organization, &user.id).await
+}
+
+/// Looks at a server, and suggests a connector to it. Only the form of the input makes errors: what is wrong with the server is
+/// what the inspection came to.
+pub async fn inspect(
+    slot: &Slot,
+    input: Inspect,
+) -> Result<(Inspection, Suggestion), Vec<UserError>> {
+    let url = match input.server_type {
+        ServerType::Stdio => None,
+        other => {
+            Some(fields::server_url(&input.server_url, Some(other)).map_err(|error| vec![error])?)
+        }
+    };
+    let found = slot.inspect(url.as_deref(), Some(input.server_type)).await;
+    let suggestion = suggestion(&found);
+    Ok((found, suggestion))
+}
+
+/// What of a server's own words the rules let into a connector.
+fn suggestion(found: &Inspection) -> Suggestion {
+    let Some(server) = &found.server_info else {
+        return Suggestion::default();
+    };
+    let names = server.title.iter().chain([&server.name]);
+    let prose = server.description.iter().chain(&found.instructions);
+    Suggestion {
+        name: names
+            .flat_map(|name| fields::name(name))
+            .map(|name| name.text)
+            .next(),
+        description: prose.flat_map(|text| fields::description(text)).next(),
+        version: fields::version(&server.version).ok(),
+        icon_url: server
+            .icons
+            .iter()
+            .flat_map(|url| fields::icon_url(url))
+            .next(),
+    }
+}
+
+/// Creates a connector to a server that is there, and tells what was found. Everything is checked before the server is looked at,
+/// and again with the write: no transaction waits for a server.
+pub async fn create_verified(
+    context: &Context,
+    viewer: &Viewer,
+    input: Create,
+    slot: Slot,
+) -> Result<Outcome> {
+    let (url, claimed) = (input.draft.server_url.clone(), input.draft.server_type);
+    let checked = attempt(context, viewer, input.clone(), false).await?;
+    // A key that was used before stands for what was found then.
+    if !checked.errors.is_empty() || checked.connector.is_some() {
+        return Ok(checked);
+    }
+    let found = slot.inspect(url.as_deref(), claimed).await;
+    let is_there = matches!(
+        found.outcome,
+        handshake::Outcome::Open | handshake::Outcome::AuthRequired
+    );
+    let mut outcome = if is_there {
+        attempt(context, viewer, input, true).await?
+    } else {
+        let message = format!("was not verified: {}", found.message);
+        let error = UserError::new(
+            UserErrorCode::Invalid,
+            "serverUrl",
+            format!("serverUrl {message}"),
+        );
+        refusal(Errors(vec![error]))
+    };
+    outcome.inspection = Some(Box::new(found));
+    Ok(outcome)
+}
+
 pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result<Outcome> {
+    attempt(context, viewer, input, true).await
+}
+
+/// Checks all of a create, and does it unless it is only to be checked.
+async fn attempt(
+    context: &Context,
+    viewer: &Viewer,
+    input: Create,
+    write: bool,
+) -> Result<Outcome> {
     let user = allowed(viewer, Action::Create)?;
     let organization = user.organization.as_deref();
     let mut errors = Errors::default();
@@ -119,7 +232,7 @@ pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result
     let (Some(details), true) = (details, errors.0.is_empty()) else {
         return Ok(refusal(errors));
     };
-    if input.validate_only {
+    if input.validate_only || !write {
         return Ok(Outcome::default());
     }
     let now = tx.now();
@@ -168,7 +281,7 @@ pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result
     tx.commit().await?;
     Ok(Outcome {
         connector,
-        errors: Vec::new(),
+        ..Outcome::default()
     })
 }
 
@@ -198,7 +311,11 @@ async fn replay(tx: &Tx, used: &idempotency_key::Model, again: &Idempotency) -> 
             "the connector that idempotencyKey made was deleted",
         )],
     };
-    Ok(Outcome { connector, errors })
+    Ok(Outcome {
+        connector,
+        errors,
+        inspection: None,
+    })
 }
 
 pub async fn update(context: &Context, viewer: &Viewer, input: Update) -> Result<Outcome> {
@@ -283,7 +400,7 @@ pub async fn delete(context: &Context, viewer: &Viewer, input: Delete) -> Result
     tx.commit().await?;
     Ok(Outcome {
         connector: Some(connector),
-        errors: Vec::new(),
+        ..Outcome::default()
     })
 }
 
@@ -371,6 +488,7 @@ async fn find(
         return Ok(Err(Outcome {
             connector: Some(connector),
             errors: vec![error],
+            inspection: None,
         }));
     }
     Ok(Ok(connector))
@@ -388,6 +506,7 @@ async fn save(mut tx: Tx, before: &Model, mut after: Model) -> Result<Outcome> {
             Ok(Outcome {
                 connector: Some(connector),
                 errors: Vec::new(),
+                inspection: None,
             })
         }
         Err(error) => Ok(refusal(Errors(vec![error]))),
@@ -488,6 +607,7 @@ fn refusal(errors: Errors) -> Outcome {
     Outcome {
         connector: None,
         errors: errors.0,
+        inspection: None,
     }
 }
 

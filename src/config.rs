@@ -24,10 +24,12 @@ use crate::{
 };
 
 mod limits;
+mod mcp;
 mod secret;
 mod values;
 
 pub use limits::Limits;
+pub use mcp::Mcp;
 use values::{address, claim, duration, lifetime, log_filter, principal, visibility};
 
 /// A catalogue of MCP personal connectors behind GraphQL.
@@ -195,6 +197,9 @@ pub struct Serve {
         value_parser = duration
     )]
     pub shutdown_timeout: Duration,
+
+    #[command(flatten)]
+    pub mcp: Mcp,
 
     #[command(flatten)]
     pub limits: Limits,

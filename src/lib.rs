@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map of these rooms and the doors between them.
 
 pub mod app;
+pub mod buckets;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -1,6 +1,10 @@
 //! What resolvers are given with each request.
 
-use std::sync::Arc;
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_graphql::Context;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +26,29 @@ pub struct Request {
     pub tail: Arc<Tail>,
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
+    pub place: Arc<HeldPlace>,
+}
+
+/// What a request holds while it is worked on, and gives up to wait for somebody else.
+#[derive(Default)]
+pub struct HeldPlace(Mutex<Option<Box<dyn Any + Send>>>);
+
+impl HeldPlace {
+    pub fn new(place: impl Any + Send) -> Self {
+        Self(Mutex::new(Some(Box::new(place))))
+    }
+
+    /// It is not taken again: whoever gives it up has another bound.
+    pub fn give_up(&self) {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = None;
+    }
+}
+
+impl fmt::Debug for HeldPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldPlace").finish_non_exhaustive()
+    }
 }
 
 impl Request {

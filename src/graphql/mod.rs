@@ -17,7 +17,7 @@ mod types;
 
 pub use complete::complete;
 pub use conflicts::conflicts;
-pub use context::Request;
+pub use context::{HeldPlace, Request};
 pub use encode::encode;
 pub use positions::positions;
 pub use schema::{Schema, schema, sdl, validator};

@@ -7,14 +7,16 @@ use crate::{
     commands::{self, Outcome},
     domain::viewer::Viewer,
     error::{Error, Result},
+    mcp::inspections::Slot,
 };
 
 use super::{
     Request,
     types::{
         CreateCustomConnectorInput, CreateCustomConnectorPayload, DeleteCustomConnectorInput,
-        DeleteCustomConnectorPayload, SetConnectorStatusInput, SetConnectorStatusPayload,
-        UpdateCustomConnectorInput, UpdateCustomConnectorPayload,
+        DeleteCustomConnectorPayload, InspectServerInput, InspectServerPayload,
+        SetConnectorStatusInput, SetConnectorStatusPayload, UpdateCustomConnectorInput,
+        UpdateCustomConnectorPayload,
     },
 };
 
@@ -30,10 +32,29 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The new connector.")] input: CreateCustomConnectorInput,
     ) -> Result<Option<CreateCustomConnectorPayload>> {
+        let slot = if input.verify {
+            Some(enter(context).await?)
+        } else {
+            None
+        };
         run(context, input.into(), |context, viewer, input| async move {
-            commands::create(&context, &viewer, input).await
+            match slot {
+                Some(slot) => commands::create_verified(&context, &viewer, input, slot).await,
+                None => commands::create(&context, &viewer, input).await,
+            }
         })
         .await
+    }
+
+    /// Looks at an MCP server before it is added: whether it is there and speaks MCP, what it says of itself, and its tools. Needs
+    /// the scope `connectors:write` or `connectors:admin`. Nothing is kept of it.
+    async fn inspect_server(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The server.")] input: InspectServerInput,
+    ) -> Result<Option<InspectServerPayload>> {
+        let slot = enter(context).await?;
+        Ok(Some(commands::inspect(&slot, input.into()).await.into()))
     }
 
     /// Changes a custom connector: your own with the scope `connectors:write`, any of the organization with
@@ -74,6 +95,15 @@ impl Mutation {
         })
         .await
     }
+}
+
+/// A place to inspect a server from, in exchange for the request's own: what waits for a server does not keep it from those that
+/// work, and is bounded by the places to inspect from.
+async fn enter(context: &Context<'_>) -> Result<Slot> {
+    let request = Request::of(context);
+    let slot = commands::inspection(&request.commands, &request.viewer).await?;
+    request.place.give_up();
+    Ok(slot)
 }
 
 /// Runs a command in a task of its own, which neither a timeout nor a client that hangs up cancels half-way.

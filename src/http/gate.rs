@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::viewer::Viewer,
     error::{Code, Error},
-    graphql::{self, Request},
+    graphql::{self, HeldPlace, Request},
     store::{Catalog, while_wanted},
 };
 
@@ -171,14 +171,16 @@ pub(super) async fn execute(
     let one_read = prepared.traits.one_read;
     // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
     let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
-    let request =
-        prepared
-            .request(document)
-            .data(data(routes, &caller, prepared.traits, in_snapshot));
+    let place = Arc::new(HeldPlace::new(place));
+    let request = prepared.request(document).data(Request {
+        place: place.clone(),
+        ..data(routes, &caller, prepared.traits, in_snapshot)
+    });
     let schema = routes.schema.clone();
     let answer = while_wanted(async move {
-        let _place = place;
-        schema.execute(request).await
+        let answer = schema.execute(request).await;
+        drop(place);
+        answer
     });
     let answer = timeout_at(deadline, answer).await;
     let mut response = answer.map_err(|_| took_too_long().at(cost))?;
@@ -263,6 +265,7 @@ fn data(routes: &Routes, caller: &Caller, traits: Traits, in_snapshot: bool) -> 
         commands: routes.commands.clone(),
         tail: routes.tail.clone(),
         unsubscribed: CancellationToken::new(),
+        place: Arc::default(),
     }
 }
 

@@ -1,23 +1,18 @@
 //! How often a caller may ask.
-//!
-//! Invariant: what is remembered of callers is bounded, and a caller who is forgotten has not less than before.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
 };
 
 use axum::http::HeaderMap;
-use entity::Timestamp;
 use ipnet::IpNet;
 
-use crate::clock::Clock;
+use crate::{buckets::Buckets, clock::Clock};
 
 use super::auth::{Authenticator, Refusal, Verified};
 
-const CALLERS: usize = 100_000;
 /// A caller may ask so many seconds' worth at once.
 const BURST: i64 = 2;
 const SECOND: i64 = 1_000_000;
@@ -55,30 +50,20 @@ impl fmt::Display for TooMany {
 
 #[derive(Debug)]
 pub struct RateLimit {
-    /// Microseconds that a request costs; none costs nothing.
-    cost: Option<i64>,
+    /// None is no limit.
+    buckets: Option<Mutex<Buckets<Caller>>>,
     trusted: Vec<IpNet>,
     clock: Clock,
-    buckets: Mutex<Buckets>,
-}
-
-/// When each caller's bucket will be full again. What is full is as good as unknown.
-#[derive(Debug, Default)]
-struct Buckets {
-    full_at: HashMap<Caller, (i64, u64)>,
-    /// In the order of their last request.
-    order: BTreeMap<u64, Caller>,
-    next: u64,
 }
 
 impl RateLimit {
     /// So many requests a second for each caller; zero is no limit.
     pub fn new(a_second: u32, trusted: Vec<IpNet>, clock: Clock) -> Self {
+        let cost = (a_second > 0).then(|| SECOND / i64::from(a_second));
         Self {
-            cost: (a_second > 0).then(|| SECOND / i64::from(a_second)),
+            buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST * SECOND))),
             trusted,
             clock,
-            buckets: Mutex::default(),
         }
     }
 
@@ -123,51 +108,28 @@ impl RateLimit {
     }
 
     pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
-        let Some(cost) = self.cost else { return Ok(()) };
-        let now = self.clock.now();
-        self.lock().charge(caller, cost, now)
+        let Some(mut buckets) = self.lock() else {
+            return Ok(());
+        };
+        let charged = buckets.charge(caller, self.clock.now());
+        charged.map_err(|retry_after| TooMany { retry_after })
     }
 
     fn refund(&self, caller: &Caller) {
-        if let Some(cost) = self.cost
-            && let Some((full_at, _)) = self.lock().full_at.get_mut(caller)
-        {
-            *full_at -= cost;
+        if let Some(mut buckets) = self.lock() {
+            buckets.refund(caller);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Buckets> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<std::sync::MutexGuard<'_, Buckets<Caller>>> {
+        let buckets = self.buckets.as_ref()?.lock();
+        Some(buckets.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 fn user(verified: &Verified) -> Option<Caller> {
     let user = verified.viewer.user()?;
     Some(Caller::User(user.organization.clone(), user.id.clone()))
-}
-
-impl Buckets {
-    fn charge(&mut self, caller: &Caller, cost: i64, now: Timestamp) -> Result<(), TooMany> {
-        let known = self.full_at.get(caller).copied();
-        let full_at = known.map_or(now.0, |(full_at, _)| full_at.max(now.0)) + cost;
-        // A limit of less than one a burst still lets one through.
-        let over = full_at - now.0 - (BURST * SECOND).max(cost);
-        if over > 0 {
-            let retry_after = over.div_euclid(SECOND) + 1;
-            return Err(TooMany { retry_after });
-        }
-        if let Some((_, turn)) = known {
-            self.order.remove(&turn);
-        } else if self.full_at.len() >= CALLERS
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.full_at.remove(&oldest);
-        }
-        self.full_at.insert(caller.clone(), (full_at, self.next));
-        self.order.insert(self.next, caller.clone());
-        self.next += 1;
-        Ok(())
-    }
 }
 
 /// The address of whoever asks: behind trusted proxies the rightmost that is none of theirs.
@@ -222,6 +184,8 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use entity::Timestamp;
+
     use super::*;
 
     fn at(address: &str) -> Caller {
@@ -256,21 +220,6 @@ mod tests {
         assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
         let never = RateLimit::new(0, Vec::new(), clock);
         assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
-    }
-
-    #[test]
-    fn the_oldest_are_forgotten() {
-        let mut buckets = Buckets::default();
-        for n in 0..=u32::try_from(CALLERS).unwrap() {
-            let caller = Caller::at(IpAddr::V4(n.into()));
-            buckets.charge(&caller, SECOND, Timestamp(0)).unwrap();
-        }
-        assert_eq!(
-            (buckets.full_at.len(), buckets.order.len()),
-            (CALLERS, CALLERS)
-        );
-        assert!(!buckets.full_at.contains_key(&at("0.0.0.0")));
-        assert!(buckets.full_at.contains_key(&at("0.0.0.1")));
     }
 
     #[test]

@@ -2,7 +2,11 @@
 //!
 //! Invariant: an inspection ends by its time, costs no more than its [`Limits`], and leaves no session behind that could be ended.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use entity::{ServerType, Timestamp};
 use reqwest::StatusCode;
@@ -534,13 +538,12 @@ async fn offers(
     progress: &mut Progress,
 ) {
     if info.capabilities.tools.is_some() {
-        let tools = std::sync::Mutex::new(Vec::new());
-        let walked = walk(limits.items, async |params| {
+        let tools = Mutex::new(Vec::new());
+        let kept = &tools;
+        let walked = walk(limits.items, move |params| async move {
             let page = peer.list_tools(params).await?;
             let items = page.tools.len();
-            let mut kept = tools
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             let left = limits.items.saturating_sub(kept.len());
             kept.extend(
                 page.tools
@@ -554,9 +557,7 @@ async fn offers(
             })
         })
         .await;
-        progress.inspection.tools = tools
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        progress.inspection.tools = tools.into_inner().unwrap_or_else(PoisonError::into_inner);
         match walked {
             Ok((_, true)) => {}
             Ok((_, false)) => progress.note("It has more tools than are kept here."),
@@ -564,7 +565,7 @@ async fn offers(
         }
     }
     if info.capabilities.prompts.is_some() {
-        let walked = walk(limits.items, async |params| {
+        let walked = walk(limits.items, move |params| async move {
             let page = peer.list_prompts(params).await?;
             Ok(Page {
                 items: page.prompts.len(),
@@ -574,7 +575,7 @@ async fn offers(
         progress.inspection.prompt_count = walked.await.ok().map(|(count, _)| count);
     }
     if info.capabilities.resources.is_some() {
-        let walked = walk(limits.items, async |params| {
+        let walked = walk(limits.items, move |params| async move {
             let page = peer.list_resources(params).await?;
             Ok(Page {
                 items: page.resources.len(),
@@ -586,10 +587,13 @@ async fn offers(
 }
 
 /// How many items the pages of a list have, at most so many, and whether those are all.
-async fn walk(
+async fn walk<F>(
     most: usize,
-    page: impl AsyncFn(Option<PaginatedRequestParams>) -> Result<Page, ServiceError>,
-) -> Result<(usize, bool), ServiceError> {
+    page: impl Fn(Option<PaginatedRequestParams>) -> F,
+) -> Result<(usize, bool), ServiceError>
+where
+    F: Future<Output = Result<Page, ServiceError>>,
+{
     let mut count = 0;
     let mut cursors = HashSet::new();
     let mut params = None;

@@ -5,5 +5,6 @@
 mod authorization;
 pub mod guard;
 pub mod handshake;
+pub mod inspections;
 mod transport;
 mod wire;

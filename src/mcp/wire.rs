@@ -151,9 +151,11 @@ impl Wire {
     /// Why the attempt fails, as soon as it does.
     pub(super) async fn failed(&self) -> Failure {
         let mut failure = self.failure.subscribe();
-        match failure.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(failure)) => failure.clone(),
-            _ => std::future::pending().await,
+        let failed = failure.wait_for(Option::is_some).await;
+        let failed = failed.ok().and_then(|failure| failure.clone());
+        match failed {
+            Some(failure) => failure,
+            None => std::future::pending().await,
         }
     }
 

@@ -47,14 +47,15 @@ const DOORS: [(&str, &[&str]); 26] = [
 ];
 
 /// The rooms that each room may enter, besides itself and `error`.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("error", &[]),
     ("clock", &[]),
     ("domain", &[]),
-    ("mcp", &["clock"]),
+    ("buckets", &[]),
+    ("mcp", &["buckets", "clock"]),
     ("store", &["domain"]),
-    ("commands", &["clock", "domain", "store"]),
-    ("graphql", &["commands", "clock", "domain", "store"]),
+    ("commands", &["clock", "domain", "mcp", "store"]),
+    ("graphql", &["commands", "clock", "domain", "mcp", "store"]),
     ("interchange", &["clock", "domain", "store"]),
 ];
 

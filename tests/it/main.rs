@@ -30,6 +30,7 @@ mod hostile;
 mod http;
 mod idempotency;
 mod import;
+mod inspect;
 mod jwks;
 mod leaks;
 mod limits;

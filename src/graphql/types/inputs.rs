@@ -102,6 +102,20 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     /// Only check the input: nothing is written and no key is used. Success is no connector and no errors.
     #[graphql(default = false)]
     validate_only: bool,
+    /// Look at its MCP server first, and create it only when that is OPEN or `AUTH_REQUIRED`; otherwise
+    /// INVALID on `serverUrl`. Counts as an inspection.
+    #[graphql(default = false)]
+    pub(in crate::graphql) verify: bool,
+}
+
+/// An MCP server to look at.
+#[derive(InputObject)]
+pub(in crate::graphql) struct InspectServerInput {
+    /// Its address, as on create.
+    server_url: String,
+    /// How it is said to be spoken to.
+    #[graphql(default_with = "ServerType::Http")]
+    server_type: ServerType,
 }
 
 /// A change of a custom connector. A field that is left out stays as it is; null clears one that may be empty.
@@ -221,6 +235,15 @@ impl From<CreateCustomConnectorInput> for commands::Create {
             visibility,
             validate_only: input.validate_only,
             idempotency,
+        }
+    }
+}
+
+impl From<InspectServerInput> for commands::Inspect {
+    fn from(input: InspectServerInput) -> Self {
+        Self {
+            server_url: input.server_url,
+            server_type: input.server_type.into(),
         }
     }
 }

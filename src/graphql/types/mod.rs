@@ -5,6 +5,7 @@ mod connection;
 mod connector;
 mod enums;
 mod inputs;
+mod inspection;
 mod payloads;
 mod scalars;
 mod viewer;
@@ -16,12 +17,13 @@ pub(super) use changes::{
 pub(super) use connection::PersonalConnectorConnection;
 pub(super) use connector::{Node, PersonalConnector};
 pub(super) use inputs::{
-    CreateCustomConnectorInput, DeleteCustomConnectorInput, PersonalConnectorFilter,
-    PersonalConnectorOrder, SetConnectorStatusInput, UpdateCustomConnectorInput,
+    CreateCustomConnectorInput, DeleteCustomConnectorInput, InspectServerInput,
+    PersonalConnectorFilter, PersonalConnectorOrder, SetConnectorStatusInput,
+    UpdateCustomConnectorInput,
 };
 pub(super) use payloads::{
-    CreateCustomConnectorPayload, DeleteCustomConnectorPayload, SetConnectorStatusPayload,
-    UpdateCustomConnectorPayload,
+    CreateCustomConnectorPayload, DeleteCustomConnectorPayload, InspectServerPayload,
+    SetConnectorStatusPayload, UpdateCustomConnectorPayload,
 };
 pub(super) use scalars::DateTime;
 pub(super) use viewer::ViewerObject;

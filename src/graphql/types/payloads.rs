@@ -2,9 +2,17 @@
 
 use async_graphql::{ID, SimpleObject};
 
-use crate::{commands::Outcome, error};
+use crate::{
+    commands::{Outcome, Suggestion},
+    error,
+    mcp::handshake,
+};
 
-use super::{connector::PersonalConnector, enums::UserErrorCode};
+use super::{
+    connector::PersonalConnector,
+    enums::UserErrorCode,
+    inspection::{ConnectorDraft, Inspection},
+};
 
 /// Something wrong with a mutation's input.
 #[derive(SimpleObject)]
@@ -22,7 +30,20 @@ struct UserError {
 pub(in crate::graphql) struct CreateCustomConnectorPayload {
     /// The new connector; null when there are errors or the input was only checked.
     personal_connector: Option<PersonalConnector>,
+    /// What was found of its MCP server, where it was to be verified; null when that was not looked at.
+    inspection: Option<Inspection>,
     /// All that is wrong with the input; empty on success.
+    user_errors: Vec<UserError>,
+}
+
+/// What `inspectServer` found.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct InspectServerPayload {
+    /// What was found; null when there are errors.
+    inspection: Option<Inspection>,
+    /// What a connector to the server could be made of; null where nothing is known of it.
+    draft: Option<ConnectorDraft>,
+    /// All that is wrong with the input; empty on success, whatever was found.
     user_errors: Vec<UserError>,
 }
 
@@ -72,11 +93,32 @@ fn parts(outcome: Outcome) -> (Option<PersonalConnector>, Vec<UserError>) {
     )
 }
 
+impl From<Result<(handshake::Inspection, Suggestion), Vec<error::UserError>>>
+    for InspectServerPayload
+{
+    fn from(inspected: Result<(handshake::Inspection, Suggestion), Vec<error::UserError>>) -> Self {
+        match inspected {
+            Ok((found, suggestion)) => Self {
+                draft: found.server_info.as_ref().map(|_| suggestion.into()),
+                inspection: Some(found.into()),
+                user_errors: Vec::new(),
+            },
+            Err(errors) => Self {
+                inspection: None,
+                draft: None,
+                user_errors: errors.into_iter().map(Into::into).collect(),
+            },
+        }
+    }
+}
+
 impl From<Outcome> for CreateCustomConnectorPayload {
-    fn from(outcome: Outcome) -> Self {
+    fn from(mut outcome: Outcome) -> Self {
+        let inspection = outcome.inspection.take().map(|found| (*found).into());
         let (personal_connector, user_errors) = parts(outcome);
         Self {
             personal_connector,
+            inspection,
             user_errors,
         }
     }

@@ -1,0 +1,219 @@
+//! What is found where an MCP server is said to be.
+
+use async_graphql::{Enum, Object, SimpleObject};
+
+use crate::{commands, mcp::handshake};
+
+use super::scalars::{DateTime, Json, Url};
+
+/// What an inspection of an MCP server came to. Open to additions.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "crate::mcp::handshake::Outcome")]
+pub(in crate::graphql) enum InspectionOutcome {
+    /// It speaks MCP, to anybody.
+    Open,
+    /// It is there, and wants a sign-in first.
+    AuthRequired,
+    /// It speaks MCP, but by another transport than its server type says.
+    WrongTransport,
+    /// Something answers that does not speak MCP.
+    NotMcp,
+    /// Nothing answers, or what answers says that it cannot serve.
+    Unreachable,
+    /// It did not answer in time.
+    Timeout,
+    /// The service does not call such addresses: they are not public, or its operator does not let it.
+    Blocked,
+    /// There is nothing to call: a STDIO server is run where it is used, and never by the service.
+    NotCheckable,
+}
+
+/// How an MCP server is spoken to. Open to additions.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "crate::mcp::handshake::Transport")]
+pub(in crate::graphql) enum McpTransport {
+    /// Streamable HTTP, of MCP 2025-03-26 and later.
+    StreamableHttp,
+    /// HTTP with server-sent events, of MCP 2024-11-05.
+    Sse,
+    /// A WebSocket, which MCP does not define.
+    WebSocket,
+}
+
+/// What was found where an MCP server is said to be. What the server says of itself is cut to bounds, and nobody vouches for it.
+pub(in crate::graphql) struct Inspection(handshake::Inspection);
+
+#[Object]
+impl Inspection {
+    /// What it came to, for programs.
+    async fn outcome(&self) -> InspectionOutcome {
+        self.0.outcome.into()
+    }
+
+    /// What it came to, for people.
+    async fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// When it was made.
+    async fn checked_at(&self) -> DateTime {
+        DateTime(self.0.checked_at)
+    }
+
+    /// Milliseconds until the server had said what it is; null where it did not.
+    async fn latency_ms(&self) -> Option<u64> {
+        self.0.latency_ms
+    }
+
+    /// How the server was spoken to; null where it was not.
+    async fn transport(&self) -> Option<McpTransport> {
+        self.0.transport.map(Into::into)
+    }
+
+    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    async fn protocol_version(&self) -> Option<&str> {
+        self.0.protocol_version.as_deref()
+    }
+
+    /// What the server says it is.
+    async fn server_info(&self) -> Option<McpServerInfo<'_>> {
+        self.0.server_info.as_ref().map(McpServerInfo)
+    }
+
+    /// How to use the server, as it tells models.
+    async fn instructions(&self) -> Option<&str> {
+        self.0.instructions.as_deref()
+    }
+
+    /// The names of what the server declares, such as `tools` and `resources`.
+    async fn capabilities(&self) -> &[String] {
+        &self.0.capabilities
+    }
+
+    /// The tools that the server offers, up to 1,000.
+    async fn tools(&self) -> Vec<McpTool<'_>> {
+        self.0.tools.iter().map(McpTool).collect()
+    }
+
+    /// How many resources the server offers, counted up to 1,000; null where it offers none at all.
+    async fn resource_count(&self) -> Option<usize> {
+        self.0.resource_count
+    }
+
+    /// How many prompts the server offers, counted up to 1,000; null where it offers none at all.
+    async fn prompt_count(&self) -> Option<usize> {
+        self.0.prompt_count
+    }
+
+    /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
+    async fn authorization_servers(&self) -> Vec<Url> {
+        self.0
+            .authorization_servers
+            .iter()
+            .cloned()
+            .map(Url)
+            .collect()
+    }
+}
+
+/// What an MCP server says it is.
+struct McpServerInfo<'a>(&'a handshake::ServerInfo);
+
+#[Object]
+impl McpServerInfo<'_> {
+    /// Its name, for programs.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its name, for people.
+    async fn title(&self) -> Option<&str> {
+        self.0.title.as_deref()
+    }
+
+    /// Its version, of whatever form.
+    async fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// What it does.
+    async fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// Where people read of it, as it says.
+    async fn website_url(&self) -> Option<&str> {
+        self.0.website_url.as_deref()
+    }
+
+    /// Its icons: `https` URLs, and images in `data` URLs.
+    async fn icon_urls(&self) -> Vec<Url> {
+        self.0.icons.iter().cloned().map(Url).collect()
+    }
+}
+
+/// A tool of an MCP server.
+struct McpTool<'a>(&'a handshake::Tool);
+
+#[Object]
+impl McpTool<'_> {
+    /// Its name, for programs.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its name, for people.
+    async fn title(&self) -> Option<&str> {
+        self.0.title.as_deref()
+    }
+
+    /// What it does.
+    async fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// The JSON Schema of its arguments; null where that is larger than 64 KiB.
+    async fn input_schema(&self) -> Option<Json> {
+        self.0.input_schema.clone().map(Json)
+    }
+
+    /// The JSON Schema of its results; null where it has none, or where that is larger than 64 KiB.
+    async fn output_schema(&self) -> Option<Json> {
+        self.0.output_schema.clone().map(Json)
+    }
+
+    /// What the server says of the tool's effects, such as `readOnlyHint`.
+    async fn annotations(&self) -> Option<Json> {
+        self.0.annotations.clone().map(Json)
+    }
+}
+
+/// What a connector to an inspected server could be made of. Each value is one that `createCustomConnector` takes, or null.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct ConnectorDraft {
+    /// The server's title, or its name.
+    name: Option<String>,
+    /// What the server says it does, or how it is used.
+    description: Option<String>,
+    /// The server's version, where that is a semantic one.
+    version: Option<String>,
+    /// The server's first icon that is at an `https` address.
+    icon_url: Option<Url>,
+}
+
+impl From<handshake::Inspection> for Inspection {
+    fn from(inspection: handshake::Inspection) -> Self {
+        Self(inspection)
+    }
+}
+
+impl From<commands::Suggestion> for ConnectorDraft {
+    fn from(suggestion: commands::Suggestion) -> Self {
+        Self {
+            name: suggestion.name,
+            description: suggestion.description,
+            version: suggestion.version,
+            icon_url: suggestion.icon_url.map(Url),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Inspections that callers ask for: how often, and how many at once.
+//!
+//! Invariant: at most so many are under way as the setting says, whatever their callers do. They multiply what one may cost
+//! ([`Limits`](super::handshake::Limits)): with the defaults, 4 at once take 80 MiB and have 4 connections or 8 open.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use entity::ServerType;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    buckets::Buckets,
+    clock::Clock,
+    error::{Code, Error, Result},
+};
+
+use super::handshake::{Inspection, Inspector};
+
+const MINUTE: i64 = 60 * 1_000_000;
+
+/// A user of an organization.
+type Caller = (Option<String>, String);
+
+#[derive(Debug)]
+pub struct Inspections {
+    inspector: Inspector,
+    places: Arc<Semaphore>,
+    wait: Duration,
+    rate: Option<Mutex<Buckets<Caller>>>,
+    clock: Clock,
+}
+
+/// A place to inspect from. Dropped, it is the next one's.
+#[derive(Debug)]
+pub struct Slot {
+    inspector: Inspector,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Inspections {
+    /// So many at once, for which others wait so long, and so many a minute by one user, of whom 0 is no limit.
+    pub fn new(
+        inspector: Inspector,
+        at_once: usize,
+        wait: Duration,
+        a_minute: u32,
+        clock: Clock,
+    ) -> Self {
+        let cost = (a_minute > 0).then(|| MINUTE / i64::from(a_minute));
+        Self {
+            inspector,
+            places: Arc::new(Semaphore::new(at_once)),
+            wait,
+            rate: cost.map(|cost| Mutex::new(Buckets::new(cost, MINUTE))),
+            clock,
+        }
+    }
+
+    /// A place for a user, charged for it.
+    pub async fn enter(&self, organization: Option<&str>, user: &str) -> Result<Slot> {
+        if let Some(rate) = &self.rate {
+            let caller = (organization.map(str::to_owned), user.to_owned());
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.charge(&caller, self.clock.now()).map_err(|seconds| {
+                let message = format!("too many inspections: wait {seconds} s");
+                Error::new(Code::RateLimited, message)
+            })?;
+        }
+        match timeout(self.wait, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Slot {
+                inspector: self.inspector.clone(),
+                _place: place,
+            }),
+            _ => Err(Error::new(
+                Code::Unavailable,
+                "too many servers are inspected at once: try again in a while",
+            )),
+        }
+    }
+}
+
+impl Slot {
+    /// Looks at a server.
+    pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+        self.inspector.inspect(url, claimed).await
+    }
+}
