@@ -74,7 +74,7 @@ pub struct Limits {
     pub time: Duration,
     /// The time for `server/discover`, and for the beginning of a stream, before something else is tried.
     pub beginning: Duration,
-    /// The time to end the session in, after the rest.
+    /// The time to end the session in, after the rest. A server that takes longer over it is waited for by nobody, for 5 s.
     pub close: Duration,
     /// Bytes of bodies and messages received in all.
     pub bytes: usize,
