@@ -54,7 +54,7 @@ pub struct Mcp {
     )]
     inspection_timeout: Option<Duration>,
 
-    /// MCP servers inspected at once; each may take 20 MiB
+    /// MCP servers inspected at once; each may take 40 MiB
     #[arg(
         long,
         env = "CONNECTORS_MAX_INSPECTIONS",

@@ -65,9 +65,9 @@ pub enum Transport {
     WebSocket,
 }
 
-/// How much an inspection may take. A message is parsed into no more than `values`, some 150 bytes each and twice that while it
-/// is taken apart; so one inspection needs `bytes` for what it keeps, and `message_bytes` and 300 bytes for each of `values` for
-/// what it reads: with the defaults 4 MiB + 1 MiB + 15 MiB, 20 MiB.
+/// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
+/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
+/// 4 MiB + 1 MiB + 30 MiB, so an inspection needs less than 40 MiB.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The whole time.
@@ -104,7 +104,7 @@ impl Default for Limits {
             message_bytes: 1024 * 1024,
             requests: 100,
             depth: 64,
-            values: 50_000,
+            values: 25_000,
             items: 1000,
             schema_bytes: 64 * 1024,
             characters: 8000,
@@ -200,6 +200,8 @@ impl std::fmt::Debug for Inspector {
 struct Progress {
     started: Instant,
     inspection: Inspection,
+    /// Those of the pages that came, whatever becomes of the next one.
+    tools: Mutex<Vec<Tool>>,
 }
 
 /// What begins a session.
@@ -234,6 +236,7 @@ impl Inspector {
     pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
         let mut progress = Progress {
             started: Instant::now(),
+            tools: Mutex::default(),
             inspection: Inspection {
                 outcome: Outcome::NotCheckable,
                 message: String::new(),
@@ -266,6 +269,8 @@ impl Inspector {
             Ok(url) => self.look(&url, claimed, &mut progress).await,
             Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
         }
+        let tools = progress.tools.into_inner();
+        progress.inspection.tools = tools.unwrap_or_else(PoisonError::into_inner);
         progress.inspection
     }
 
@@ -538,8 +543,7 @@ async fn offers(
     progress: &mut Progress,
 ) {
     if info.capabilities.tools.is_some() {
-        let tools = Mutex::new(Vec::new());
-        let kept = &tools;
+        let kept = &progress.tools;
         let walked = walk(limits.items, move |params| async move {
             let page = peer.list_tools(params).await?;
             let items = page.tools.len();
@@ -557,7 +561,6 @@ async fn offers(
             })
         })
         .await;
-        progress.inspection.tools = tools.into_inner().unwrap_or_else(PoisonError::into_inner);
         match walked {
             Ok((_, true)) => {}
             Ok((_, false)) => progress.note("It has more tools than are kept here."),

@@ -276,6 +276,25 @@ async fn tools_of_another_make() {
         assert!(found.tools.is_empty());
         assert!(found.message.contains("list"), "{}", found.message);
     }
+    // What came before the end is kept.
+    for reaction in [Reaction::Hang, Reaction::Close] {
+        let (found, _) = look(move |request| match request.asks() {
+            "tools/list" if request.body["params"]["cursor"] == "2" => reaction.clone(),
+            "tools/list" => {
+                let page = json!({ "tools": [tool(1)], "nextCursor": "2" });
+                json_answer(&response(request, &page))
+            }
+            _ => well_behaved(request),
+        })
+        .await;
+        assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
+        assert_eq!(found.tools.len(), 1, "{}", found.message);
+        assert!(
+            found.message.contains("did not list all"),
+            "{}",
+            found.message
+        );
+    }
     // One that falls silent, or stops being one.
     for reaction in [
         Reaction::Hang,
