@@ -219,14 +219,15 @@ impl Guard {
             Host::Ipv4(address) => ("", Some(IpAddr::V4(address))),
             Host::Ipv6(address) => ("", Some(IpAddr::V6(address))),
         };
-        let named = self.rules.allow.iter().any(|allowed| {
+        // Of a name only its addresses tell whether it is in a network that is allowed.
+        let may_be_named = self.rules.allow.iter().any(|allowed| {
             allowed.port == Some(port)
                 && match &allowed.place {
                     Place::Host(place) => place == host,
                     Place::Network(net) => address.is_none_or(|address| within(net, address)),
                 }
         });
-        if !self.rules.ports.is_empty() && !self.rules.ports.contains(&port) && !named {
+        if !self.is_open(port) && !may_be_named {
             return Err(Refusal::Port(port));
         }
         match address {
@@ -248,17 +249,26 @@ impl Guard {
         }
     }
 
+    /// Whether a port may be called wherever it is.
+    fn is_open(&self, port: u16) -> bool {
+        self.rules.ports.is_empty() || self.rules.ports.contains(&port)
+    }
+
     /// Whether a host's address may be connected to. The host is empty where the URL has the address itself.
     fn permit(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Refusal> {
-        let allowed = self.rules.allow.iter().any(|allowed| {
+        let mut allowed = self.rules.allow.iter().filter(|allowed| {
             allowed.at(port)
                 && match &allowed.place {
                     Place::Host(place) => !host.is_empty() && place == host,
                     Place::Network(net) => within(net, address),
                 }
         });
+        let is_allowed = allowed.clone().next().is_some();
+        if !self.is_open(port) && !allowed.any(|allowed| allowed.port.is_some()) {
+            return Err(Refusal::Port(port));
+        }
         match special(address) {
-            Some(_) if allowed => Ok(()),
+            Some(_) if is_allowed => Ok(()),
             Some(kind) if host.is_empty() => Err(Refusal::Address(address, kind)),
             Some(_) => Err(Refusal::Host),
             None => Ok(()),

@@ -280,6 +280,25 @@ async fn ports_and_schemes_are_restricted() {
     }
 }
 
+#[tokio::test]
+async fn a_port_that_is_allowed_of_a_network_is_open_there_alone() {
+    let rules = Rules {
+        ports: vec![443],
+        ..allowing(&["10.0.0.0/8", "10.1.2.3:9000"])
+    };
+    for (address, expected) in [
+        ("10.1.2.3", Ok(())),
+        ("10.1.2.4", Err(Refusal::Port(9000))),
+        ("8.8.8.8", Err(Refusal::Port(9000))),
+    ] {
+        let guard = answering(rules.clone(), &[&[address]]);
+        let said = verdict(&guard, "http://mcp.example.com:9000").await;
+        assert_eq!(said, expected.clone().map_err(Into::into), "{address}");
+        let said = verdict(&guard, &format!("http://{address}:9000")).await;
+        assert_eq!(said, expected.map_err(Into::into), "{address}");
+    }
+}
+
 #[test]
 fn redirects_are_judged() {
     let guard = answering(Rules::default(), &[&["8.8.8.8"]]);
