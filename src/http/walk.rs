@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     domain::listing::PAGE_DEFAULT,
     error::{Code, Error, Result},
+    mcp::handshake::ITEMS,
 };
 
 use super::limits::{Limits, exceeded};
@@ -183,7 +184,7 @@ impl<'a> Walk<'a> {
         Ok(own.beside(below).beside(directives(&field.directives)))
     }
 
-    /// How many items a field's list may have: the page's size, or the number of ids.
+    /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
     fn items(&self, field: &Field) -> u64 {
         let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
         match field.name.node.as_str() {
@@ -193,6 +194,7 @@ impl<'a> Walk<'a> {
                 .find_map(|size| self.number(size))
                 .unwrap_or(PAGE_DEFAULT),
             "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
+            "tools" => ITEMS as u64,
             _ => 1,
         }
     }
@@ -313,6 +315,10 @@ mod tests {
                 1 + 3 * 2,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
+            (
+                "mutation { inspectServer { inspection { tools { name title } } } }",
+                1 + 1 + 1 + 1000 * 2,
+            ),
             (
                 "query($ids: [ID!]!) { nodes(ids: $ids) { id ...F } } fragment F on Node { a: id }",
                 1 + 3 * 2,

@@ -65,6 +65,9 @@ pub enum Transport {
     WebSocket,
 }
 
+/// Tools that an inspection keeps at most.
+pub const ITEMS: usize = 1000;
+
 /// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
 /// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
 /// 4 MiB + 1 MiB + 30 MiB, so an inspection needs less than 40 MiB.
@@ -105,7 +108,7 @@ impl Default for Limits {
             requests: 100,
             depth: 64,
             values: 25_000,
-            items: 1000,
+            items: ITEMS,
             schema_bytes: 64 * 1024,
             characters: 8000,
         }
