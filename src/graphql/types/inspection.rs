@@ -40,9 +40,9 @@ pub(in crate::graphql) enum McpTransport {
     WebSocket,
 }
 
-/// What was found where an MCP server is said to be. What the server says of itself is cut to bounds, and nobody vouches for it.
 pub(in crate::graphql) struct Inspection(handshake::Inspection);
 
+/// What was found where an MCP server is said to be. What the server says of itself is cut to bounds, and nobody vouches for it.
 #[Object]
 impl Inspection {
     /// What it came to, for programs.
@@ -116,9 +116,9 @@ impl Inspection {
     }
 }
 
-/// What an MCP server says it is.
 struct McpServerInfo<'a>(&'a handshake::ServerInfo);
 
+/// What an MCP server says it is.
 #[Object]
 impl McpServerInfo<'_> {
     /// Its name, for programs.
@@ -152,9 +152,9 @@ impl McpServerInfo<'_> {
     }
 }
 
-/// A tool of an MCP server.
 struct McpTool<'a>(&'a handshake::Tool);
 
+/// A tool of an MCP server.
 #[Object]
 impl McpTool<'_> {
     /// Its name, for programs.
