@@ -142,6 +142,7 @@ impl Catalog {
                 position,
             })
         });
+        // A stack: the one to begin with is taken from its end.
         let mut stretches = self.stretches(listing);
         if is_ascending(listing.order.direction, end) {
             stretches.reverse();
