@@ -17,13 +17,11 @@ use crate::{
             check_visibility,
         },
         fields,
+        inspection::{Inspection, is_alive},
         viewer::{Action, Denial, Ownership, Sight, User, Viewer},
     },
     error::{Code, Error, Result, UserError, UserErrorCode},
-    mcp::{
-        handshake::{self, Inspection},
-        inspections::{Inspections, Slot},
-    },
+    mcp::inspections::{Inspections, Slot},
     store::{Actor, Database, Tx, UpdatedAt, ownership, taken},
 };
 
@@ -164,11 +162,7 @@ pub async fn create_verified(
         return Ok(checked);
     }
     let found = slot.inspect(url.as_deref(), claimed).await;
-    let is_there = matches!(
-        found.outcome,
-        handshake::Outcome::Open | handshake::Outcome::AuthRequired
-    );
-    let mut outcome = if is_there {
+    let mut outcome = if is_alive(found.outcome) {
         attempt(context, viewer, input, true).await?
     } else {
         let message = format!("was not verified: {}", found.message);

@@ -3,12 +3,17 @@
 //! Invariant: this crate knows SeaORM and nothing of GraphQL, so that a migration never changes the API by accident.
 
 pub mod catalog_state;
+pub mod check_lease;
+pub mod connector_check;
 pub mod connector_event;
+pub mod connector_health;
+pub mod connector_tool;
 pub mod idempotency_key;
 pub mod personal_connector;
 mod timestamp;
 
 pub use connector_event::EventKind;
+pub use connector_health::{Outcome, Transport};
 pub use personal_connector::{
     ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
     ServerType,

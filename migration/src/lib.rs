@@ -4,6 +4,7 @@
 
 mod m20261122_000001_catalogue;
 mod m20261122_000002_feed;
+mod m20261122_000003_health;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_catalogue::Migration),
             Box::new(m20261122_000002_feed::Migration),
+            Box::new(m20261122_000003_health::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ pub mod connector;
 pub mod cursor;
 pub mod facets;
 pub mod fields;
+pub mod inspection;
 pub mod listing;
 pub mod text;
 pub mod viewer;

@@ -14,9 +14,8 @@ use async_graphql_value::{ConstValue, Value};
 use serde_json::json;
 
 use crate::{
-    domain::listing::PAGE_DEFAULT,
+    domain::{inspection::TOOLS, listing::PAGE_DEFAULT},
     error::{Code, Error, Result},
-    mcp::handshake::ITEMS,
 };
 
 use super::limits::{Limits, exceeded};
@@ -194,7 +193,7 @@ impl<'a> Walk<'a> {
                 .find_map(|size| self.number(size))
                 .unwrap_or(PAGE_DEFAULT),
             "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
-            "tools" => ITEMS as u64,
+            "tools" => TOOLS as u64,
             _ => 1,
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use entity::{ServerType, Timestamp};
+use entity::ServerType;
 use reqwest::StatusCode;
 use rmcp::{
     RoleClient,
@@ -25,7 +25,10 @@ use rmcp::{
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    domain::inspection::{Inspection, Outcome, ServerInfo, TOOLS, Tool, Transport},
+};
 
 use super::{
     authorization,
@@ -33,40 +36,6 @@ use super::{
     transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
     wire::{Failure, Wire},
 };
-
-/// What an inspection came to. Stable: later outcomes are compared with earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It speaks MCP, to anybody.
-    Open,
-    /// It is there, and wants a sign-in first.
-    AuthRequired,
-    /// It speaks MCP, but by another transport than it is said to.
-    WrongTransport,
-    /// Something answers that does not speak MCP.
-    NotMcp,
-    /// Nothing answers, or what answers says that it cannot serve.
-    Unreachable,
-    /// It did not answer in time.
-    Timeout,
-    /// The service may not call it.
-    Blocked,
-    /// There is nothing to call: a program that is run where it is used, or no address.
-    NotCheckable,
-}
-
-/// How a server was spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Streamable HTTP (MCP 2025-03-26 and later).
-    StreamableHttp,
-    /// HTTP with server-sent events (MCP 2024-11-05).
-    Sse,
-    WebSocket,
-}
-
-/// Tools that an inspection keeps at most.
-pub const ITEMS: usize = 1000;
 
 /// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
 /// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
@@ -108,7 +77,7 @@ impl Default for Limits {
             requests: 100,
             depth: 64,
             values: 25_000,
-            items: ITEMS,
+            items: TOOLS,
             schema_bytes: 64 * 1024,
             characters: 8000,
         }
@@ -128,58 +97,8 @@ impl Limits {
     }
 }
 
-/// A tool that a server offers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tool {
-    pub name: String,
-    pub title: Option<String>,
-    pub description: Option<String>,
-    /// JSON; none if it is larger than the limit.
-    pub input_schema: Option<String>,
-    /// JSON; none if there is none, or if it is larger than the limit.
-    pub output_schema: Option<String>,
-    /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
-    pub annotations: Option<String>,
-}
-
-/// What a server says of itself.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServerInfo {
-    pub name: String,
-    pub title: Option<String>,
-    pub version: String,
-    pub description: Option<String>,
-    pub website_url: Option<String>,
-    /// URLs, as they were sent: https ones, and images in `data:` URLs.
-    pub icons: Vec<String>,
-}
-
-/// What was found where a server is said to be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inspection {
-    pub outcome: Outcome,
-    /// The outcome in words, for people; nothing of it is the server's own.
-    pub message: String,
-    pub checked_at: Timestamp,
-    /// Milliseconds until the server had answered `server/discover` or `initialize`, by the transport that worked.
-    pub latency_ms: Option<u64>,
-    /// How it was spoken to.
-    pub transport: Option<Transport>,
-    /// The revision of MCP that is spoken, such as `2025-11-25`.
-    pub protocol_version: Option<String>,
-    /// None also where a server does not name itself.
-    pub server_info: Option<ServerInfo>,
-    /// How to use it, for models.
-    pub instructions: Option<String>,
-    /// The names of what it declares: `tools`, `resources`, `prompts`, … and of extensions.
-    pub capabilities: Vec<String>,
-    pub tools: Vec<Tool>,
-    /// How many there are, as far as they were counted; none where they are not offered.
-    pub resource_count: Option<usize>,
-    pub prompt_count: Option<usize>,
-    /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
-    pub authorization_servers: Vec<String>,
-}
+/// Characters of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
+const NAME: usize = 256;
 
 /// Inspects servers.
 #[derive(Clone)]
@@ -251,6 +170,7 @@ impl Inspector {
                 instructions: None,
                 capabilities: Vec::new(),
                 tools: Vec::new(),
+                tools_listed: false,
                 resource_count: None,
                 prompt_count: None,
                 authorization_servers: Vec::new(),
@@ -272,8 +192,13 @@ impl Inspector {
             Ok(url) => self.look(&url, claimed, &mut progress).await,
             Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
         }
-        let tools = progress.tools.into_inner();
-        progress.inspection.tools = tools.unwrap_or_else(PoisonError::into_inner);
+        let mut tools = progress
+            .tools
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut names = HashSet::new();
+        tools.retain(|tool| names.insert(tool.name.clone()));
+        progress.inspection.tools = tools;
         progress.inspection
     }
 
@@ -545,7 +470,9 @@ async fn offers(
     limits: &Limits,
     progress: &mut Progress,
 ) {
-    if info.capabilities.tools.is_some() {
+    if info.capabilities.tools.is_none() {
+        progress.inspection.tools_listed = true;
+    } else {
         let kept = &progress.tools;
         let walked = walk(limits.items, move |params| async move {
             let page = peer.list_tools(params).await?;
@@ -564,6 +491,7 @@ async fn offers(
             })
         })
         .await;
+        progress.inspection.tools_listed = walked.is_ok();
         match walked {
             Ok((_, true)) => {}
             Ok((_, false)) => progress.note("It has more tools than are kept here."),
@@ -624,7 +552,7 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
     };
     let annotations = tool.annotations.as_ref();
     Tool {
-        name: clip(&tool.name, limits),
+        name: clipped(&tool.name, NAME),
         title: tool.title.as_deref().map(|text| clip(text, limits)),
         description: tool.description.map(|text| clip(&text, limits)),
         input_schema: json(&tool.input_schema),
@@ -634,7 +562,13 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
 }
 
 fn clip(text: &str, limits: &Limits) -> String {
-    text.chars().take(limits.characters).collect()
+    clipped(text, limits.characters)
+}
+
+/// The beginning of a text, without NUL, which PostgreSQL does not keep.
+fn clipped(text: &str, characters: usize) -> String {
+    let shown = |c| if c == '\0' { '\u{fffd}' } else { c };
+    text.chars().map(shown).take(characters).collect()
 }
 
 fn kept_info(server: &Implementation, limits: &Limits) -> ServerInfo {

@@ -17,10 +17,11 @@ use tokio::{
 use crate::{
     buckets::Buckets,
     clock::Clock,
+    domain::inspection::Inspection,
     error::{Code, Error, Result},
 };
 
-use super::handshake::{Inspection, Inspector};
+use super::handshake::Inspector;
 
 const MINUTE: i64 = 60 * 1_000_000;
 

@@ -3,7 +3,11 @@
 //! Invariant: both databases hold the same words and are asked for them alike; what differs is how an index is written and
 //! matched.
 
-use entity::personal_connector::{Column, Model};
+use entity::{
+    connector_tool,
+    personal_connector::{Column, Model},
+};
+use indexmap::IndexSet;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, ExprTrait, IntoSimpleExpr,
     Statement,
@@ -17,6 +21,9 @@ const EXACT_NAME: i32 = 0;
 const NAME: i32 = 1;
 const CONNECTOR_ID: i32 = 2;
 const DESCRIPTION: i32 = 3;
+
+/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
+const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
 /// The rows that have every word of the search, the last one as a beginning, in name, connectorId or description. A search
 /// of no words (`"+"`) finds only what is called just that.
@@ -169,12 +176,49 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) ->
         .map(drop)
 }
 
+/// Indexes a row by its own words and its tools', and forgets those of the tools that it had.
+pub(super) async fn index_tools(
+    connection: &impl ConnectionTrait,
+    row: &Model,
+    tools: &[connector_tool::Model],
+) -> Result<(), DbErr> {
+    delete_from("connector_tool_search", connection, row.seq).await?;
+    if tools.is_empty() {
+        return Ok(());
+    }
+    let backend = connection.get_database_backend();
+    let (sql, words) = match backend {
+        DbBackend::Postgres => (
+            "INSERT INTO connector_tool_search (seq, words) VALUES ($1, CAST($2 AS tsvector))",
+            tool_words(row, tools, |word| format!("'{word}'")),
+        ),
+        _ => (
+            "INSERT INTO connector_tool_search (rowid, words) VALUES (?, ?)",
+            tool_words(row, tools, ToOwned::to_owned),
+        ),
+    };
+    let values = [row.seq.into(), words.into()];
+    connection
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .map(drop)
+}
+
 /// Forgets a row.
 pub(super) async fn delete(connection: &impl ConnectionTrait, seq: i64) -> Result<(), DbErr> {
+    delete_from("connector_search", connection, seq).await?;
+    delete_from("connector_tool_search", connection, seq).await
+}
+
+async fn delete_from(
+    table: &str,
+    connection: &impl ConnectionTrait,
+    seq: i64,
+) -> Result<(), DbErr> {
     let backend = connection.get_database_backend();
     let sql = match backend {
-        DbBackend::Postgres => "DELETE FROM connector_search WHERE seq = $1",
-        _ => "DELETE FROM connector_search WHERE rowid = ?",
+        DbBackend::Postgres => format!("DELETE FROM {table} WHERE seq = $1"),
+        _ => format!("DELETE FROM {table} WHERE rowid = ?"),
     };
     connection
         .execute_raw(Statement::from_sql_and_values(backend, sql, [seq.into()]))
@@ -195,6 +239,29 @@ fn fields(row: &Model) -> [Vec<String>; 3] {
         row.description.as_deref().unwrap_or_default(),
     ]
     .map(|field| text::words(field).into_iter().collect())
+}
+
+/// A row's own words and its tools', as many as are indexed, each as `write` has it.
+fn tool_words(
+    row: &Model,
+    tools: &[connector_tool::Model],
+    write: impl Fn(&str) -> String,
+) -> String {
+    let mut words: IndexSet<_> = fields(row).into_iter().flatten().collect();
+    let titles = tools.iter().filter_map(|tool| tool.title.as_ref());
+    let names = tools.iter().map(|tool| &tool.name).chain(titles);
+    let descriptions = tools.iter().filter_map(|tool| tool.description.as_ref());
+    let mut bytes = 0;
+    for text in names.chain(descriptions) {
+        if bytes >= TOOL_WORDS_BYTES {
+            break;
+        }
+        let own = text::words(text);
+        bytes += own.iter().map(String::len).sum::<usize>();
+        words.extend(own);
+    }
+    let words: Vec<_> = words.iter().map(|word| write(word)).collect();
+    words.join(" ")
 }
 
 /// The words as a `tsvector`'s text; a weight needs a position, and any will do.

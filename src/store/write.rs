@@ -26,7 +26,7 @@ use super::{
     catalog::{by_id, visible},
     connect::Database,
     errors::{failed, violation},
-    search,
+    health, search,
     state::Known,
 };
 
@@ -102,6 +102,10 @@ impl Tx {
         })
     }
 
+    pub(super) fn connection(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -131,6 +135,7 @@ impl Tx {
                 return refused(error);
             }
             search::insert(&self.tx, rows).await.map_err(failed)?;
+            health::insert(&self.tx, rows).await.map_err(failed)?;
         }
         Ok(Ok(rows))
     }
@@ -164,14 +169,23 @@ impl Tx {
         if let Err(error) = updated {
             return refused(error);
         }
+        if health::changed(before, &after) {
+            let forgotten = health::forget(&self.tx, &after, self.now);
+            fields.extend(forgotten.await.map_err(failed)?);
+        }
         if search::changed(before, &after) {
-            search::delete(&self.tx, after.seq).await.map_err(failed)?;
-            search::insert(&self.tx, std::slice::from_ref(&after))
-                .await
-                .map_err(failed)?;
+            self.index(&after).await.map_err(failed)?;
         }
         self.emit(EventKind::Updated, Some(before), &after, &fields);
         Ok(Ok(after))
+    }
+
+    /// Indexes a row's words anew.
+    async fn index(&self, row: &Model) -> Result<(), DbErr> {
+        search::delete(&self.tx, row.seq).await?;
+        search::insert(&self.tx, std::slice::from_ref(row)).await?;
+        let tools = health::tools(&self.tx, row.seq).await?;
+        search::index_tools(&self.tx, row, &tools).await
     }
 
     /// Writes what a row's file last brought, which is no change of the connector.
@@ -333,7 +347,7 @@ impl Tx {
     }
 
     /// Records a change under the next state number, and gives that.
-    fn emit(
+    pub(super) fn emit(
         &mut self,
         kind: EventKind,
         before: Option<&Model>,

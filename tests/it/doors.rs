@@ -52,7 +52,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("clock", &[]),
     ("domain", &[]),
     ("buckets", &[]),
-    ("mcp", &["buckets", "clock"]),
+    ("mcp", &["buckets", "clock", "domain"]),
     ("store", &["domain"]),
     ("commands", &["clock", "domain", "mcp", "store"]),
     ("graphql", &["commands", "clock", "domain", "mcp", "store"]),

@@ -2,13 +2,13 @@
 
 use async_graphql::{Enum, Object, SimpleObject};
 
-use crate::{commands, mcp::handshake};
+use crate::{commands, domain::inspection};
 
 use super::scalars::{DateTime, Json, Url};
 
 /// What an inspection of an MCP server came to. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "crate::mcp::handshake::Outcome")]
+#[graphql(remote = "entity::Outcome")]
 pub(in crate::graphql) enum InspectionOutcome {
     /// It speaks MCP, to anybody.
     Open,
@@ -30,7 +30,7 @@ pub(in crate::graphql) enum InspectionOutcome {
 
 /// How an MCP server is spoken to. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "crate::mcp::handshake::Transport")]
+#[graphql(remote = "entity::Transport")]
 pub(in crate::graphql) enum McpTransport {
     /// Streamable HTTP, of MCP 2025-03-26 and later.
     StreamableHttp,
@@ -40,7 +40,7 @@ pub(in crate::graphql) enum McpTransport {
     WebSocket,
 }
 
-pub(in crate::graphql) struct Inspection(handshake::Inspection);
+pub(in crate::graphql) struct Inspection(inspection::Inspection);
 
 /// What was found where an MCP server is said to be. What the server says of itself is cut to bounds, and nobody vouches for it.
 #[Object]
@@ -116,7 +116,7 @@ impl Inspection {
     }
 }
 
-struct McpServerInfo<'a>(&'a handshake::ServerInfo);
+struct McpServerInfo<'a>(&'a inspection::ServerInfo);
 
 /// What an MCP server says it is.
 #[Object]
@@ -152,7 +152,7 @@ impl McpServerInfo<'_> {
     }
 }
 
-struct McpTool<'a>(&'a handshake::Tool);
+struct McpTool<'a>(&'a inspection::Tool);
 
 /// A tool of an MCP server.
 #[Object]
@@ -201,8 +201,8 @@ pub(in crate::graphql) struct ConnectorDraft {
     icon_url: Option<Url>,
 }
 
-impl From<handshake::Inspection> for Inspection {
-    fn from(inspection: handshake::Inspection) -> Self {
+impl From<inspection::Inspection> for Inspection {
+    fn from(inspection: inspection::Inspection) -> Self {
         Self(inspection)
     }
 }

@@ -4,8 +4,8 @@ use async_graphql::{ID, SimpleObject};
 
 use crate::{
     commands::{Outcome, Suggestion},
+    domain::inspection,
     error,
-    mcp::handshake,
 };
 
 use super::{
@@ -93,10 +93,12 @@ fn parts(outcome: Outcome) -> (Option<PersonalConnector>, Vec<UserError>) {
     )
 }
 
-impl From<Result<(handshake::Inspection, Suggestion), Vec<error::UserError>>>
+impl From<Result<(inspection::Inspection, Suggestion), Vec<error::UserError>>>
     for InspectServerPayload
 {
-    fn from(inspected: Result<(handshake::Inspection, Suggestion), Vec<error::UserError>>) -> Self {
+    fn from(
+        inspected: Result<(inspection::Inspection, Suggestion), Vec<error::UserError>>,
+    ) -> Self {
         match inspected {
             Ok((found, suggestion)) => Self {
                 draft: found.server_info.as_ref().map(|_| suggestion.into()),

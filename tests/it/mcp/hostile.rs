@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use entity::ServerType;
-use personal_connectors::mcp::handshake::{Inspection, Outcome};
+use personal_connectors::domain::inspection::{Inspection, Outcome};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 

@@ -12,9 +12,12 @@ use std::{
 };
 
 use entity::ServerType;
-use personal_connectors::mcp::{
-    guard::{Guard, Rules},
-    handshake::{Inspection, Inspector, Limits},
+use personal_connectors::{
+    domain::inspection::Inspection,
+    mcp::{
+        guard::{Guard, Rules},
+        handshake::{Inspector, Limits},
+    },
 };
 use serde_json::{Value, json};
 use tokio::{

@@ -10,9 +10,9 @@ use std::{
 
 use entity::ServerType;
 use futures_util::future::BoxFuture;
-use personal_connectors::mcp::{
-    guard::{Guard, Lookup, Rules},
-    handshake::Outcome,
+use personal_connectors::{
+    domain::inspection::Outcome,
+    mcp::guard::{Guard, Lookup, Rules},
 };
 
 use super::{

@@ -7,9 +7,12 @@ use std::{
 };
 
 use entity::ServerType;
-use personal_connectors::mcp::{
-    guard::{Guard, Rules},
-    handshake::{Inspection, Limits, Outcome, Transport},
+use personal_connectors::{
+    domain::inspection::{Inspection, Outcome, Transport},
+    mcp::{
+        guard::{Guard, Rules},
+        handshake::Limits,
+    },
 };
 use rmcp::{
     ServerHandler,

@@ -2,9 +2,9 @@
 
 use entity::ServerType;
 use futures_util::{SinkExt, StreamExt};
-use personal_connectors::mcp::{
-    guard::Guard,
-    handshake::{Inspection, Outcome, Transport},
+use personal_connectors::{
+    domain::inspection::{Inspection, Outcome, Transport},
+    mcp::guard::Guard,
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpListener, sync::broadcast};

@@ -1,0 +1,148 @@
+//! What is found where an MCP server is said to be, and when it is looked at again.
+//!
+//! Invariant: what a server says of itself is bounded before it gets here, and nobody vouches for it.
+
+use std::time::Duration;
+
+pub use entity::{Outcome, Transport};
+use entity::{ServerType, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Tools that are kept of a server at most.
+pub const TOOLS: usize = 1000;
+
+/// Doublings of the interval after failures, at most.
+const BACKOFFS: u32 = 4;
+
+/// A tool that a server offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tool {
+    /// Unlike the others' of the server.
+    pub name: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    /// JSON; none if it is larger than the limit.
+    pub input_schema: Option<String>,
+    /// JSON; none if there is none, or if it is larger than the limit.
+    pub output_schema: Option<String>,
+    /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
+    pub annotations: Option<String>,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    pub name: String,
+    pub title: Option<String>,
+    pub version: String,
+    pub description: Option<String>,
+    pub website_url: Option<String>,
+    /// URLs, as they were sent: https ones, and images in `data:` URLs.
+    pub icons: Vec<String>,
+}
+
+/// What was found where a server is said to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    pub outcome: Outcome,
+    /// The outcome in words, for people; nothing of it is the server's own.
+    pub message: String,
+    pub checked_at: Timestamp,
+    /// Milliseconds until the server had answered `server/discover` or `initialize`, by the transport that worked.
+    pub latency_ms: Option<u64>,
+    /// How it was spoken to.
+    pub transport: Option<Transport>,
+    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    pub protocol_version: Option<String>,
+    /// None also where a server does not name itself.
+    pub server_info: Option<ServerInfo>,
+    /// How to use it, for models.
+    pub instructions: Option<String>,
+    /// The names of what it declares: `tools`, `resources`, `prompts`, … and of extensions.
+    pub capabilities: Vec<String>,
+    pub tools: Vec<Tool>,
+    /// Whether those are its tools, as far as any are kept: not where it could not be asked, or broke off.
+    pub tools_listed: bool,
+    /// How many there are, as far as they were counted; none where they are not offered.
+    pub resource_count: Option<usize>,
+    pub prompt_count: Option<usize>,
+    /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
+    pub authorization_servers: Vec<String>,
+}
+
+/// Whether there is a server, and it works for whoever may use it.
+pub fn is_alive(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Open | Outcome::AuthRequired)
+}
+
+/// Whether there is anything to call.
+pub fn is_checkable(server_url: Option<&str>, server_type: Option<ServerType>) -> bool {
+    server_url.is_some() && server_type != Some(ServerType::Stdio)
+}
+
+/// When connectors are checked, and how much of that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From one check of a connector to the next.
+    pub interval: Duration,
+    /// Checks of a connector that are kept.
+    pub history: u32,
+}
+
+impl Schedule {
+    /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. A tenth of
+    /// it more or less, which differs from one connector to the next, spreads those that were checked together.
+    pub fn next(self, seq: i64, checked_at: Timestamp, failures: i64) -> Timestamp {
+        let doublings = u32::try_from(failures).unwrap_or(0).min(BACKOFFS);
+        let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
+        let interval = interval.saturating_mul(1 << doublings);
+        // Splits the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
+        let mixed = (seq ^ checked_at.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
+        let thousandths = mixed.rem_euclid(201) - 100;
+        let jitter = interval / 1000 * thousandths;
+        Timestamp(checked_at.0.saturating_add(interval).saturating_add(jitter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+
+    #[test]
+    fn what_fails_is_checked_less_and_less() {
+        let schedule = Schedule {
+            interval: Duration::from_mins(1),
+            history: 10,
+        };
+        for (failures, intervals) in [(0, 1), (1, 2), (2, 4), (4, 16), (5, 16), (i64::MAX, 16)] {
+            for seq in 0..1000 {
+                let next = schedule.next(seq, Timestamp(7), failures).0 - 7;
+                let off = next - intervals * MINUTE;
+                assert!(
+                    off.abs() <= intervals * MINUTE / 10,
+                    "{failures} {seq}: {off}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn those_that_were_checked_together_are_not_due_together() {
+        let schedule = Schedule {
+            interval: Duration::from_mins(1),
+            history: 10,
+        };
+        let mut tenths = [0; 10];
+        for seq in 0..1000 {
+            let next = schedule.next(seq, Timestamp(0), 0).0;
+            let place = (next - MINUTE * 9 / 10) * 10 / (MINUTE / 5 + 1);
+            tenths[usize::try_from(place).unwrap()] += 1;
+        }
+        assert!(
+            tenths.iter().all(|count| (60..=140).contains(count)),
+            "{tenths:?}"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! What checks of connectors' servers found, and when the next ones are due.
+//!
+//! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It changes
+//! neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of the catalogue.
+
+use std::collections::HashMap;
+
+use entity::{
+    EventKind, ServerType, Timestamp, connector_check, connector_health, connector_tool,
+    personal_connector::{Column, Model},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    Iterable, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+};
+use sha2::{Digest, Sha256};
+
+use super::{catalog::visible, errors::failed, search, write::Tx};
+use crate::{
+    domain::{
+        inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
+        viewer::Sight,
+    },
+    error::{Error, Result},
+};
+
+/// Tools that a statement inserts at most: their schemas may be long.
+const TOOLS_A_STATEMENT: usize = 100;
+
+/// A server to check: a connector's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub personal_connector_id: String,
+    pub server_url: Option<String>,
+    pub server_type: Option<ServerType>,
+}
+
+impl Target {
+    pub fn of(connector: &Model) -> Self {
+        Self {
+            personal_connector_id: connector.id.clone(),
+            server_url: connector.server_url.clone(),
+            server_type: connector.server_type,
+        }
+    }
+}
+
+/// What was found of a target.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub target: Target,
+    pub found: Inspection,
+}
+
+impl Tx {
+    /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many were kept.
+    pub async fn record(&mut self, checks: &[Check], schedule: Schedule) -> Result<usize> {
+        let ids = checks
+            .iter()
+            .map(|check| &check.target.personal_connector_id);
+        let rows = visible(&Sight::Everything)
+            .filter(Column::Id.is_in(ids))
+            .all(self.connection())
+            .await
+            .map_err(failed)?;
+        let seqs = rows.iter().map(|row| row.seq);
+        let known = connector_health::Entity::find()
+            .filter(connector_health::Column::Seq.is_in(seqs))
+            .all(self.connection())
+            .await
+            .map_err(failed)?;
+        let mut known: HashMap<_, _> = known.into_iter().map(|row| (row.seq, row)).collect();
+        let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut kept = 0;
+        for Check { target, found } in checks {
+            let row = rows.get(&target.personal_connector_id);
+            let Some(row) = row.filter(|row| Target::of(row) == *target) else {
+                continue;
+            };
+            let before = known.remove(&row.seq);
+            let before = before.unwrap_or_else(|| unchecked(row.seq, None));
+            if before.checked_at.is_some_and(|at| at >= found.checked_at) {
+                continue;
+            }
+            let after = self.keep(row, &before, found, schedule).await?;
+            known.insert(row.seq, after);
+            kept += 1;
+        }
+        Ok(kept)
+    }
+
+    /// Keeps what was found of a connector's server.
+    async fn keep(
+        &mut self,
+        row: &Model,
+        before: &connector_health::Model,
+        found: &Inspection,
+        schedule: Schedule,
+    ) -> Result<connector_health::Model> {
+        let after = health(row, before, found, schedule)?;
+        let mut fields = Vec::new();
+        if before.outcome != after.outcome {
+            fields.push("health");
+        }
+        let tools_differ = before.tools_digest != after.tools_digest;
+        // That there are none is nothing new where none were known.
+        if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
+            fields.push("tools");
+        }
+        let write = async {
+            upsert(self.connection(), after.clone()).await?;
+            remember(self.connection(), row.seq, found, schedule.history).await?;
+            if tools_differ {
+                replace_tools(self.connection(), row, &found.tools).await?;
+            }
+            Ok(())
+        };
+        write.await.map_err(failed)?;
+        if !fields.is_empty() {
+            self.emit(EventKind::Updated, Some(row), row, &fields);
+        }
+        Ok(after)
+    }
+}
+
+/// Has new connectors' servers checked.
+pub(super) async fn insert(tx: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
+    let due: Vec<_> = rows
+        .iter()
+        .filter(|row| is_checkable(row.server_url.as_deref(), row.server_type))
+        .map(|row| unchecked(row.seq, Some(row.created_at)))
+        .map(|row| row.into_active_model().reset_all())
+        .collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    connector_health::Entity::insert_many(due)
+        .exec_without_returning(tx)
+        .await
+        .map(drop)
+}
+
+/// Forgets what was found of the server that a connector had, and has the new one checked. Gives the GraphQL names of the fields
+/// that are others by that.
+pub(super) async fn forget(
+    tx: &DatabaseTransaction,
+    row: &Model,
+    now: Timestamp,
+) -> Result<Vec<&'static str>, DbErr> {
+    let before = connector_health::Entity::find_by_id(row.seq)
+        .one(tx)
+        .await?;
+    let is_checkable = is_checkable(row.server_url.as_deref(), row.server_type);
+    upsert(tx, unchecked(row.seq, is_checkable.then_some(now))).await?;
+    connector_check::Entity::delete_many()
+        .filter(connector_check::Column::Seq.eq(row.seq))
+        .exec(tx)
+        .await?;
+    let tools = replace_tools(tx, row, &[]).await?;
+    let had_outcome = before.is_some_and(|before| before.outcome.is_some());
+    let fields = [("health", had_outcome), ("tools", tools > 0)].into_iter();
+    Ok(fields
+        .filter_map(|(field, had)| had.then_some(field))
+        .collect())
+}
+
+/// Whether a change of the row makes it another server's.
+pub(super) fn changed(before: &Model, after: &Model) -> bool {
+    (&before.server_url, before.server_type) != (&after.server_url, after.server_type)
+}
+
+/// The tools that are kept of a connector.
+pub(super) async fn tools(
+    tx: &DatabaseTransaction,
+    seq: i64,
+) -> Result<Vec<connector_tool::Model>, DbErr> {
+    connector_tool::Entity::find()
+        .filter(connector_tool::Column::Seq.eq(seq))
+        .order_by_asc(connector_tool::Column::Name)
+        .all(tx)
+        .await
+}
+
+fn unchecked(seq: i64, next_check_at: Option<Timestamp>) -> connector_health::Model {
+    connector_health::Model {
+        seq,
+        outcome: None,
+        message: None,
+        checked_at: None,
+        latency_ms: None,
+        transport: None,
+        protocol_version: None,
+        server_info: None,
+        authorization_servers: None,
+        tools_digest: None,
+        failures: 0,
+        next_check_at,
+    }
+}
+
+/// A connector's health after a check. What could not be listed this time is as it was.
+fn health(
+    row: &Model,
+    before: &connector_health::Model,
+    found: &Inspection,
+    schedule: Schedule,
+) -> Result<connector_health::Model> {
+    let failures = if is_alive(found.outcome) {
+        0
+    } else {
+        before.failures.saturating_add(1)
+    };
+    let info = |server: &ServerInfo| serde_json::to_string(server).map_err(Error::internal);
+    let issuers = serde_json::to_string(&found.authorization_servers).map_err(Error::internal)?;
+    let digest = if found.tools_listed {
+        Some(digest(&found.tools)?)
+    } else {
+        before.tools_digest.clone()
+    };
+    Ok(connector_health::Model {
+        seq: row.seq,
+        outcome: Some(found.outcome),
+        message: Some(found.message.clone()),
+        checked_at: Some(found.checked_at),
+        latency_ms: found.latency_ms.and_then(|millis| millis.try_into().ok()),
+        transport: found.transport,
+        protocol_version: found.protocol_version.clone(),
+        server_info: found.server_info.as_ref().map(info).transpose()?,
+        authorization_servers: Some(issuers),
+        tools_digest: digest,
+        failures,
+        next_check_at: is_checkable(row.server_url.as_deref(), row.server_type)
+            .then(|| schedule.next(row.seq, found.checked_at, failures)),
+    })
+}
+
+/// Stands for tools, in whatever order they were listed.
+fn digest(tools: &[Tool]) -> Result<String> {
+    let mut tools: Vec<_> = tools.iter().collect();
+    tools.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let tools = serde_json::to_vec(&tools).map_err(Error::internal)?;
+    Ok(format!("{:x}", Sha256::digest(tools)))
+}
+
+async fn upsert(tx: &DatabaseTransaction, row: connector_health::Model) -> Result<(), DbErr> {
+    use connector_health::Column;
+
+    let others = Column::iter().filter(|column| !matches!(column, Column::Seq));
+    connector_health::Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(
+            OnConflict::column(Column::Seq)
+                .update_columns(others)
+                .to_owned(),
+        )
+        .exec_without_returning(tx)
+        .await
+        .map(drop)
+}
+
+/// Adds to a connector's history, and forgets what is too old for it.
+async fn remember(
+    tx: &DatabaseTransaction,
+    seq: i64,
+    found: &Inspection,
+    history: u32,
+) -> Result<(), DbErr> {
+    use connector_check::{Column, Entity};
+
+    let check = connector_check::Model {
+        seq,
+        checked_at: found.checked_at,
+        outcome: found.outcome,
+        message: found.message.clone(),
+        latency_ms: found.latency_ms.and_then(|millis| millis.try_into().ok()),
+    };
+    Entity::insert(check.into_active_model().reset_all())
+        .exec_without_returning(tx)
+        .await?;
+    let of_connector = Column::Seq.eq(seq);
+    let oldest: Option<Timestamp> = Entity::find()
+        .select_only()
+        .column(Column::CheckedAt)
+        .filter(of_connector.clone())
+        .order_by_desc(Column::CheckedAt)
+        .offset(u64::from(history))
+        .limit(1)
+        .into_tuple()
+        .one(tx)
+        .await?;
+    if let Some(oldest) = oldest {
+        Entity::delete_many()
+            .filter(of_connector)
+            .filter(Column::CheckedAt.lte(oldest))
+            .exec(tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Puts tools in the place of those that are kept, and gives how many these were.
+async fn replace_tools(
+    tx: &DatabaseTransaction,
+    row: &Model,
+    tools: &[Tool],
+) -> Result<u64, DbErr> {
+    let deleted = connector_tool::Entity::delete_many()
+        .filter(connector_tool::Column::Seq.eq(row.seq))
+        .exec(tx)
+        .await?
+        .rows_affected;
+    let kept: Vec<_> = tools
+        .iter()
+        .cloned()
+        .map(|tool| connector_tool::Model {
+            seq: row.seq,
+            name: tool.name,
+            title: tool.title,
+            description: tool.description,
+            input_schema: tool.input_schema,
+            output_schema: tool.output_schema,
+            annotations: tool.annotations,
+        })
+        .collect();
+    for tools in kept.chunks(TOOLS_A_STATEMENT) {
+        let models = tools
+            .iter()
+            .cloned()
+            .map(|tool| tool.into_active_model().reset_all());
+        connector_tool::Entity::insert_many(models)
+            .exec_without_returning(tx)
+            .await?;
+    }
+    search::index_tools(tx, row, &kept).await?;
+    Ok(deleted)
+}
