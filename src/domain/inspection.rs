@@ -93,7 +93,7 @@ impl Schedule {
     /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. A tenth of
     /// it more or less, which differs from one connector to the next, spreads those that were checked together.
     pub fn next(self, seq: i64, checked_at: Timestamp, failures: i64) -> Timestamp {
-        let doublings = u32::try_from(failures).unwrap_or(0).min(BACKOFFS);
+        let doublings = u32::try_from(failures).map_or(BACKOFFS, |failures| failures.min(BACKOFFS));
         let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
         let interval = interval.saturating_mul(1 << doublings);
         // Splits the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
