@@ -29,7 +29,7 @@ use super::{
     connect::Database,
     counts::Counts,
     fields::{Field, Fields},
-    filter::{self, Lead},
+    filter::{self, Lead, any_of, stored},
     reader::Snapshot,
     rows::{self, Row},
     search::{self, Tier},
@@ -401,7 +401,8 @@ pub(super) fn in_sight<C: ColumnTrait>(
     sight: &Sight,
     [visibility, organization_id, created_by]: [C; 3],
 ) -> Condition {
-    let public = Condition::any().add(visibility.eq(ConnectorVisibility::Public));
+    let is = |value| any_of(visibility, &stored(&[value]));
+    let public = Condition::any().add(is(ConnectorVisibility::Public));
     match sight {
         Sight::Everything => Condition::all(),
         Sight::Public => public,
@@ -418,7 +419,7 @@ pub(super) fn in_sight<C: ColumnTrait>(
                 Condition::all()
             } else {
                 Condition::any()
-                    .add(visibility.eq(ConnectorVisibility::Organization))
+                    .add(is(ConnectorVisibility::Organization))
                     .add(created_by.eq(user))
             };
             public.add(Condition::all().add(organization).add(meant_for))

@@ -13,7 +13,7 @@ use std::{
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor,
@@ -91,16 +91,19 @@ impl Limits {
         }
     }
 
-    fn of_reads(self) -> String {
+    /// For a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all parameters.
+    fn of_reads(self, set: &str) -> String {
         // Zero is without end.
         let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
-        format!("statement_timeout = {millis}")
+        format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
     }
 
-    /// A write waits so long for another's; what it does once it may is not cut.
+    /// A write waits so long for another's; what it does once it may is not cut, and planned as PostgreSQL likes.
     fn of_writes(self) -> String {
         let millis = self.wait.as_millis().max(1);
-        format!("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}")
+        format!(
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}; SET LOCAL plan_cache_mode = DEFAULT"
+        )
     }
 }
 
@@ -173,7 +176,7 @@ impl Database {
             })
             .after_connect(move |connection, _| {
                 // Not in the connection's options: poolers refuse those.
-                let set = format!("SET {}", limits.of_reads());
+                let set = limits.of_reads("SET");
                 Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
             })
             .connect_with(options)
@@ -186,7 +189,7 @@ impl Database {
             groups: Arc::default(),
             reader: Reader::Postgres {
                 pool: pool.clone(),
-                limits: limits.of_reads().into(),
+                limits: limits.of_reads("SET LOCAL").into(),
             },
             writer: pool,
         })
@@ -223,11 +226,11 @@ impl Database {
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
-    pub fn observe_reads(&mut self, observe: impl Fn(&str) + Send + Sync + 'static) {
+    pub fn observe_reads(&mut self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
         match &mut self.reader {
             Reader::Sqlite(readers) => readers.observe(observe),
             Reader::Postgres { pool, .. } => {
-                pool.set_metric_callback(move |info| observe(&info.statement.to_string()));
+                pool.set_metric_callback(move |info| observe(info.statement));
             }
         }
     }

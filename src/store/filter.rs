@@ -4,7 +4,7 @@
 
 use entity::{ConnectorType, personal_connector::Column};
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr,
+    ActiveEnum, ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr, Value,
     sea_query::{Expr, Func, SimpleExpr},
 };
 
@@ -118,16 +118,29 @@ pub(super) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition
     all
 }
 
-pub(super) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<String> {
-    values.iter().map(ActiveEnum::to_value).collect()
+/// [`written`] values of an enum.
+pub(super) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<SimpleExpr> {
+    values
+        .iter()
+        .map(|value| written(value.to_value()))
+        .collect()
+}
+
+/// A value in the statement's text. PostgreSQL plans a statement without its parameters, as if each value of a column were as
+/// frequent as the next, and a range always narrow: so what may stand for most rows or for hardly any is no parameter.
+pub(super) fn written(value: impl Into<Value>) -> SimpleExpr {
+    SimpleExpr::Constant(value.into())
 }
 
 /// An equality for one value, so that an index on the column also gives the order of the columns behind it.
-pub(super) fn any_of(column: impl IntoSimpleExpr, values: &[String]) -> SimpleExpr {
+pub(super) fn any_of<V>(column: impl IntoSimpleExpr, values: &[V]) -> SimpleExpr
+where
+    V: Clone + Into<SimpleExpr>,
+{
     match values {
         [] => Expr::cust("FALSE"),
-        [value] => column.into_simple_expr().eq(value),
-        values => column.into_simple_expr().is_in(values),
+        [value] => column.into_simple_expr().eq(value.clone()),
+        values => column.into_simple_expr().is_in(values.iter().cloned()),
     }
 }
 
@@ -141,13 +154,14 @@ fn connector_id_of(ids: &[String]) -> SimpleExpr {
     if custom.is_empty() {
         own
     } else {
-        Column::Type.eq(ConnectorType::Custom).or(own)
+        any_of(Column::Type, &stored(&[ConnectorType::Custom])).or(own)
     }
 }
 
 fn within(column: Column, range: TimeRange) -> SimpleExpr {
-    let from = range.gte.map(|time| column.gte(time));
-    let to = range.lt.map(|time| column.lt(time));
+    let column = column.into_simple_expr();
+    let from = range.gte.map(|time| column.clone().gte(written(time)));
+    let to = range.lt.map(|time| column.clone().lt(written(time)));
     [from, to]
         .into_iter()
         .flatten()

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    IsolationLevel, TransactionTrait, sea_query::SelectStatement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
+    TransactionTrait, Value, sea_query::SelectStatement,
 };
 use tokio::sync::Mutex;
 
@@ -19,6 +19,10 @@ use super::{
     state::Pool,
     wanted,
 };
+
+/// What a transaction on PostgreSQL is told before a statement that takes long: to find the best plan for its values is worth
+/// the time, and another message.
+const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = DEFAULT";
 
 /// What reads go through, each statement for itself.
 #[derive(Clone, Debug)]
@@ -58,6 +62,11 @@ impl Reader {
             Self::Sqlite(readers) => {
                 let lease = Box::new(readers.lease().await?);
                 sqlite::rows(lease, select, pace, read).await
+            }
+            Self::Postgres { pool, limits } if pace == Pace::Long => {
+                let limits = format!("{limits}; {PLANNED_FOR_VALUES}");
+                let tx = postgres_snapshot(pool, &limits).await.map_err(failed)?;
+                postgres_rows(&tx, select, read).await
             }
             Self::Postgres { pool, .. } => postgres_rows(pool, select, read).await,
         }
@@ -103,7 +112,13 @@ impl Snapshot {
                 let lease = lease.clone().lock_owned().await;
                 sqlite::rows(lease, select, pace, read).await
             }
-            Self::Postgres(tx) => postgres_rows(tx, select, read).await,
+            Self::Postgres(tx) => {
+                if pace == Pace::Long {
+                    let planned = tx.execute_unprepared(PLANNED_FOR_VALUES).await;
+                    planned.map_err(failed)?;
+                }
+                postgres_rows(tx, select, read).await
+            }
         }
     }
 }
@@ -112,12 +127,12 @@ pub(super) async fn postgres_snapshot(
     pool: &DatabaseConnection,
     limits: &str,
 ) -> Result<DatabaseTransaction, sea_orm::DbErr> {
-    let level = Some(IsolationLevel::RepeatableRead);
-    let tx = pool
-        .begin_with_config(level, Some(AccessMode::ReadOnly))
-        .await?;
-    tx.execute_unprepared(&format!("SET LOCAL {limits}"))
-        .await?;
+    let tx = pool.begin().await?;
+    // All at once: each message is waited for.
+    tx.execute_unprepared(&format!(
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {limits}"
+    ))
+    .await?;
     Ok(tx)
 }
 
@@ -126,7 +141,8 @@ async fn postgres_rows<T>(
     select: &SelectStatement,
     read: impl Fn(Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let rows = connection.query_all(select).await.map_err(failed)?;
+    let rows = connection.query_all_raw(postgres_statement(select)).await;
+    let rows = rows.map_err(failed)?;
     let read = |row: &sea_orm::QueryResult| {
         let row = row.try_as_pg_row();
         read(Row::Postgres(
@@ -134,4 +150,17 @@ async fn postgres_rows<T>(
         ))
     };
     rows.iter().map(read).collect()
+}
+
+/// A statement with its LIMIT, which is the last of it, in the text: for one that is a parameter, PostgreSQL plans as if a tenth
+/// of all rows were wanted.
+fn postgres_statement(select: &SelectStatement) -> Statement {
+    let mut statement = DbBackend::Postgres.build(select);
+    if let Some((text, _)) = statement.sql.rsplit_once(" LIMIT $")
+        && let Some(Value::BigUnsigned(Some(limit))) =
+            statement.values.as_mut().and_then(|values| values.0.pop())
+    {
+        statement.sql = format!("{text} LIMIT {limit}");
+    }
+    statement
 }

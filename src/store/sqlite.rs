@@ -22,7 +22,7 @@ use rusqlite::{
     types::{ToSqlOutput, Value as SqliteValue, ValueRef},
 };
 use sea_orm::{
-    Value,
+    DbBackend, Statement, Value,
     sea_query::{SelectStatement, SqliteQueryBuilder},
 };
 use tokio::{
@@ -52,7 +52,7 @@ const STATEMENTS: usize = 64;
 /// The part of the file that is read as memory, without copying pages first.
 const MAPPED_BYTES: i64 = 1 << 30;
 
-type Observer = Box<dyn Fn(&str) + Send + Sync>;
+type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
 /// What is known of how long a statement takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Readers {
     }
 
     /// Calls `observe` with every statement from now on.
-    pub(super) fn observe(&self, observe: impl Fn(&str) + Send + Sync + 'static) {
+    pub(super) fn observe(&self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
         let _ = self.observer.set(Box::new(observe));
     }
 
@@ -260,7 +260,7 @@ where
     L: DerefMut<Target = Lease> + Send + 'static,
 {
     if let Some(observe) = lease.readers.observer.get() {
-        observe(&select.to_string(SqliteQueryBuilder));
+        observe(&DbBackend::Sqlite.build(select));
     }
     let (sql, values) = select.build(SqliteQueryBuilder);
     let values = values

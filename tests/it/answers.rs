@@ -67,7 +67,7 @@ async fn kept(server: &Server, request: &RequestBuilder) -> (u16, HeaderMap, Vec
         server.forget_reads();
         let answer = send(request.try_clone().unwrap()).await;
         if number(server, "graphql_answers_found_total").await > found {
-            assert_eq!(*server.reads.lock().unwrap(), Vec::<String>::new());
+            assert_eq!(*server.reads.lock().unwrap(), []);
             return answer;
         }
         assert!(began.elapsed() < LONG, "it is never kept");

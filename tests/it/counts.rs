@@ -27,7 +27,7 @@ async fn count(server: &Server, token: &str, query: &str, filter: Value) -> (u64
         .await;
     let total = data["personalConnectors"]["totalCount"].as_u64().unwrap();
     let reads = server.reads.lock().unwrap();
-    let counting = reads.iter().filter(|sql| sql.contains("COUNT(*)"));
+    let counting = reads.iter().filter(|read| read.sql.contains("COUNT(*)"));
     (total, counting.count())
 }
 

@@ -19,6 +19,7 @@ use personal_connectors::{
     },
     store::Database,
 };
+use sea_orm::Statement;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -149,7 +150,7 @@ pub struct Server {
     pub clock: Clock,
     pub database: Database,
     /// Every statement that read connectors for queries, since [`Server::forget_reads`].
-    pub reads: Arc<Mutex<Vec<String>>>,
+    pub reads: Arc<Mutex<Vec<Statement>>>,
     config: Serve,
     /// The last to be dropped.
     pub storage: Arc<TestDatabase>,
@@ -185,10 +186,10 @@ impl Server {
         let mut database = app::open(&config.database().unwrap()).await.unwrap();
         let reads = Arc::new(Mutex::new(Vec::new()));
         let observed = reads.clone();
-        database.observe_reads(move |sql| {
+        database.observe_reads(move |statement| {
             // The state is asked for all the time.
-            if sql.contains("personal_connector") {
-                observed.lock().unwrap().push(sql.to_owned());
+            if statement.sql.contains("personal_connector") {
+                observed.lock().unwrap().push(statement.clone());
             }
         });
         let rules = config.token_rules().unwrap();

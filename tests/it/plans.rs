@@ -14,12 +14,16 @@ use personal_connectors::domain::{
     cursor::{Position, SortKey},
     listing::{Arguments, Direction, Filter, Listing, OrderField},
 };
+use sea_orm::{
+    Statement,
+    sea_query::{PostgresQueryBuilder, QueryBuilder},
+};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 
-use crate::{harness::Server, on_both};
+use crate::{change::WRITE, harness::Server, on_both, timeouts::Other};
 
-/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times. `a` and `b` are as good as
+/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category. `a` and `b` are as good as
 /// random, and three rows in a row share `c`; neighbours differ in organization, which keeps custom names unique.
 const FILL: &str = "
     INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status,
@@ -44,7 +48,7 @@ const FILL: &str = "
         'Reads and writes ' || name,
         CASE WHEN b / 10 % 20 < 6 THEN 'productivity' WHEN b / 10 % 20 < 12 THEN 'development'
             WHEN b / 10 % 20 < 15 THEN 'communication' WHEN b / 10 % 20 < 17 THEN 'design'
-            WHEN b / 10 % 20 < 19 THEN 'custom' END,
+            WHEN b / 10 % 1000 = 999 THEN 'custom' END,
         CASE WHEN a / 100 % 100 < 90 THEN 'active' WHEN a / 100 % 100 < 96 THEN 'maintenance' ELSE 'deprecated' END,
         'https://' || n || '.example.com/mcp',
         CASE WHEN b / 200 % 20 < 16 THEN 'http' WHEN b / 200 % 20 < 17 THEN 'websocket'
@@ -122,7 +126,10 @@ impl Explainer {
         if url.starts_with("sqlite") {
             Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
         } else {
-            Self::Postgres(PgConnection::connect(url).await.unwrap())
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            let set = "SET plan_cache_mode = force_generic_plan";
+            connection.execute(set).await.unwrap();
+            Self::Postgres(connection)
         }
     }
 
@@ -134,10 +141,10 @@ impl Explainer {
         .unwrap();
     }
 
-    async fn explain(&mut self, sql: &str) -> Plan {
+    async fn explain(&mut self, statement: &Statement) -> Plan {
         match self {
-            Self::Sqlite(connection) => explain_sqlite(connection, sql).await,
-            Self::Postgres(connection) => explain_postgres(connection, sql).await,
+            Self::Sqlite(connection) => explain_sqlite(connection, &statement.to_string()).await,
+            Self::Postgres(connection) => explain_postgres(connection, statement).await,
         }
     }
 }
@@ -170,7 +177,8 @@ async fn explain_sqlite(connection: &mut SqliteConnection, sql: &str) -> Plan {
     }
 }
 
-async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
+/// As the service has it planned: without the values of its parameters.
+async fn explain_postgres(connection: &mut PgConnection, statement: &Statement) -> Plan {
     /// Rows that came out of a table or an index, and those thrown away there.
     #[expect(
         clippy::cast_possible_truncation,
@@ -196,8 +204,18 @@ async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
             + count("Rows Removed by Index Recheck");
         (rows * count("Actual Loops")) as u64
     }
-    let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
-    let row = sqlx::query(explain).fetch_one(connection).await.unwrap();
+    let values = statement.values.iter().flat_map(|values| &values.0);
+    let values: Vec<_> = values
+        .map(|value| PostgresQueryBuilder.value_to_string(value))
+        .collect();
+    let values = match values.as_slice() {
+        [] => String::new(),
+        values => format!("({})", values.join(", ")),
+    };
+    let prepare = format!("DEALLOCATE ALL; PREPARE page AS {}", statement.sql);
+    connection.execute(AssertSqlSafe(prepare)).await.unwrap();
+    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page{values}");
+    let row = connection.fetch_one(AssertSqlSafe(explain)).await.unwrap();
     let plan: Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
     let mut text = String::new();
     let visited = visited(&plan[0]["Plan"], &mut text);
@@ -205,7 +223,7 @@ async fn explain_postgres(connection: &mut PgConnection, sql: &str) -> Plan {
 }
 
 /// A page's statement, as the server sends it.
-async fn statement(server: &Server, token: &str, arguments: &str) -> String {
+async fn statement(server: &Server, token: &str, arguments: &str) -> Statement {
     server.forget_reads();
     // With a column that no index has.
     let nodes = "nodes { id description }";
@@ -315,6 +333,23 @@ async fn check_walks(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Where a filter leaves few rows an index of its own leads there, and where it leaves many the order's is walked.
+async fn check_values(server: &Server, explainer: &mut Explainer) {
+    for filter in [
+        "category: CUSTOM",
+        "createdAt: {gte: \"2023-11-15T00:00:00Z\", lt: \"2023-11-15T01:00:00Z\"}",
+        "createdAt: {gte: \"2020-01-01T00:00:00Z\", lt: \"2030-01-01T00:00:00Z\"}",
+        "updatedAt: {gte: \"2020-01-01T00:00:00Z\"}",
+    ] {
+        for (_, order, _) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let statement = statement(server, "", &arguments).await;
+            let plan = explainer.explain(&statement).await;
+            assert!(plan.visited <= ROWS_VISITED, "{arguments}\n{plan:?}");
+        }
+    }
+}
+
 /// Every page of a log in which nothing is in sight looks at as much as the first.
 async fn check_feed(server: &Server, explainer: &mut Explainer) {
     let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
@@ -387,5 +422,48 @@ on_both! {
         explainer.execute("ANALYZE").await;
         check_indexed_pages(&server, &mut explainer).await;
         check_walks(&server, &mut explainer).await;
+        if matches!(explainer, Explainer::Postgres(_)) {
+            check_values(&server, &mut explainer).await;
+        }
+    }
+}
+
+/// What a statement is planned under is seen by itself: a list shows the connector of that name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_plans_pages_once_and_the_rest_for_its_values() {
+    let Some(server) = Server::on_postgres(&[]).await else {
+        return;
+    };
+    let mut other = Other::connect(&server).await;
+    let note = "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN NEW.description := current_setting(''plan_cache_mode''); RETURN NEW; END';
+         CREATE TRIGGER note BEFORE INSERT ON personal_connector FOR EACH ROW EXECUTE FUNCTION note()";
+    other.run("", note).await;
+    let (once, each) = ("force_generic_plan", "auto");
+    let ann = server.token("ann@acme", WRITE);
+    server.create(&ann, once, "PRIVATE").await;
+    server.create(&ann, each, "PRIVATE").await;
+    let show = "ALTER TABLE personal_connector RENAME TO connectors;
+         CREATE VIEW personal_connector AS SELECT * FROM connectors WHERE name = current_setting('plan_cache_mode')";
+    other.run("", show).await;
+    for (arguments, mode) in [
+        ("filter: {visibility: PRIVATE}", once),
+        ("search: \"auto\"", each),
+    ] {
+        let list = format!("personalConnectors({arguments}) {{ nodes {{ name description }} }}");
+        // A statement for itself, and several that share a transaction.
+        for query in [
+            format!("{{ a: {list} }}"),
+            format!("{{ a: {list} b: {list} }}"),
+        ] {
+            let data = server.data(&ann, &query, json!({})).await;
+            for list in data.as_object().unwrap().values() {
+                assert_eq!(
+                    list["nodes"],
+                    json!([{ "name": mode, "description": each }]),
+                    "{query}"
+                );
+            }
+        }
     }
 }

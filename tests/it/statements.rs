@@ -135,7 +135,7 @@ on_both! {
             server.forget_reads();
             server.data("", query, json!({})).await;
             let reads = server.reads.lock().unwrap().clone();
-            assert_eq!(reads.len(), *count, "{query}\n{}", reads.join("\n"));
+            assert_eq!(reads.len(), *count, "{query}\n{reads:#?}");
         }
     }
 

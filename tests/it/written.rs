@@ -181,7 +181,7 @@ on_both! {
                     prop_assert_eq!(status, 200, "{}\n{}", answer, query);
                     prop_assert!(!answer.contains("\"errors\""), "{}\n{}", answer, query);
                     let statement = server.reads.lock().unwrap()[0].clone();
-                    prop_assert_eq!(statement.contains("source_hash"), is_whole, "{}", query);
+                    prop_assert_eq!(statement.sql.contains("source_hash"), is_whole, "{}", query);
                     answers.push(answer);
                 }
                 prop_assert_eq!(&answers[0], &answers[1], "{:#?}", question);
