@@ -22,7 +22,7 @@ use super::{
 
 /// What a transaction on PostgreSQL is told before a statement that takes long: to find the best plan for its values is worth
 /// the time, and another message.
-const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = DEFAULT";
+const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
 /// What reads go through, each statement for itself.
 #[derive(Clone, Debug)]
