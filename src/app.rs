@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     commands,
     config::Serve,
+    domain::inspection::Schedule,
     graphql,
     http::{
         self, Routes,
@@ -126,6 +127,7 @@ pub async fn routers(
             clock: clock.clone(),
             quota: config.limits.max_per_user,
             inspections: Arc::new(inspections(config, &clock)?),
+            schedule: schedule(),
         },
         rate: RateLimit::new(
             config.limits.rate_limit,
@@ -162,6 +164,14 @@ pub async fn routers(
             stopping,
         },
     })
+}
+
+/// When connectors are checked, and how much of that is kept.
+fn schedule() -> Schedule {
+    Schedule {
+        interval: Duration::from_hours(1),
+        history: 100,
+    }
 }
 
 /// What looks at MCP servers for callers.

@@ -17,12 +17,12 @@ use crate::{
             check_visibility,
         },
         fields,
-        inspection::{Inspection, is_alive},
+        inspection::{Inspection, Schedule, is_alive},
         viewer::{Action, Denial, Ownership, Sight, User, Viewer},
     },
     error::{Code, Error, Result, UserError, UserErrorCode},
     mcp::inspections::{Inspections, Slot},
-    store::{Actor, Database, Tx, UpdatedAt, ownership, taken},
+    store::{Actor, Catalog, Check, Database, Target, Tx, UpdatedAt, ownership, taken},
 };
 
 /// How long a create's key is kept, in microseconds: 24 hours.
@@ -36,6 +36,7 @@ pub struct Context {
     /// Custom connectors that one user may have.
     pub quota: u64,
     pub inspections: Arc<Inspections>,
+    pub schedule: Schedule,
 }
 
 /// What a command came to: the connector as it now is, or what is wrong with the input; both on a conflict.
@@ -147,6 +148,54 @@ fn suggestion(found: &Inspection) -> Suggestion {
     }
 }
 
+/// Looks at the server of a connector that is in sight, and keeps what was found: no transaction waits for the server.
+pub async fn check(context: &Context, viewer: &Viewer, id: String, slot: Slot) -> Result<Outcome> {
+    let user = allowed(viewer, Action::Create)?;
+    let missing = || -> Result<Outcome> { Ok(refusal(Errors(vec![hidden()?]))) };
+    if !fields::is_id(&id) {
+        return missing();
+    }
+    let catalog = Catalog::new(context.database.clone(), viewer.sight());
+    let Some(before) = catalog.get(std::slice::from_ref(&id)).await?.remove(&id) else {
+        return missing();
+    };
+    let found = slot
+        .inspect(before.server_url.as_deref(), before.server_type)
+        .await;
+    let check = Check {
+        target: Target::of(&before),
+        found,
+    };
+    let mut tx = begin(context, user).await?;
+    let outcome = match look_up(&tx, viewer, &id).await? {
+        None => missing()?,
+        Some(connector) if Target::of(&connector) != check.target => {
+            let error = UserError::new(
+                UserErrorCode::Conflict,
+                "id",
+                "the connector was given another server while it was checked",
+            );
+            Outcome {
+                connector: Some(connector),
+                ..refusal(Errors(vec![error]))
+            }
+        }
+        Some(connector) => {
+            tx.record(std::slice::from_ref(&check), context.schedule)
+                .await?;
+            tx.commit().await?;
+            Outcome {
+                connector: Some(connector),
+                ..Outcome::default()
+            }
+        }
+    };
+    Ok(Outcome {
+        inspection: Some(Box::new(check.found)),
+        ..outcome
+    })
+}
+
 /// Creates a connector to a server that is there, and tells what was found. Everything is checked before the server is looked at,
 /// and again with the write: no transaction waits for a server.
 pub async fn create_verified(
@@ -156,14 +205,14 @@ pub async fn create_verified(
     slot: Slot,
 ) -> Result<Outcome> {
     let (url, claimed) = (input.draft.server_url.clone(), input.draft.server_type);
-    let checked = attempt(context, viewer, input.clone(), false).await?;
+    let checked = attempt(context, viewer, input.clone(), Aim::Check).await?;
     // A key that was used before stands for what was found then.
     if !checked.errors.is_empty() || checked.connector.is_some() {
         return Ok(checked);
     }
     let found = slot.inspect(url.as_deref(), claimed).await;
     let mut outcome = if is_alive(found.outcome) {
-        attempt(context, viewer, input, true).await?
+        attempt(context, viewer, input, Aim::Write(Some(&found))).await?
     } else {
         let message = format!("was not verified: {}", found.message);
         let error = UserError::new(
@@ -178,15 +227,23 @@ pub async fn create_verified(
 }
 
 pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result<Outcome> {
-    attempt(context, viewer, input, true).await
+    attempt(context, viewer, input, Aim::Write(None)).await
 }
 
-/// Checks all of a create, and does it unless it is only to be checked.
+/// How far a create is to go.
+#[derive(Clone, Copy)]
+enum Aim<'a> {
+    Check,
+    /// With what was found of the server.
+    Write(Option<&'a Inspection>),
+}
+
+/// Checks all of a create, and does it where that is the aim.
 async fn attempt(
     context: &Context,
     viewer: &Viewer,
     input: Create,
-    write: bool,
+    aim: Aim<'_>,
 ) -> Result<Outcome> {
     let user = allowed(viewer, Action::Create)?;
     let organization = user.organization.as_deref();
@@ -226,7 +283,10 @@ async fn attempt(
     let (Some(details), true) = (details, errors.0.is_empty()) else {
         return Ok(refusal(errors));
     };
-    if input.validate_only || !write {
+    let Aim::Write(found) = aim else {
+        return Ok(Outcome::default());
+    };
+    if input.validate_only {
         return Ok(Outcome::default());
     }
     let now = tx.now();
@@ -261,6 +321,13 @@ async fn attempt(
         Ok(mut rows) => rows.pop(),
         Err(error) => return Ok(refusal(Errors(vec![error]))),
     };
+    if let (Some(found), Some(connector)) = (found, &connector) {
+        let check = Check {
+            target: Target::of(connector),
+            found: found.clone(),
+        };
+        tx.record(&[check], context.schedule).await?;
+    }
     if let (Some(idempotency), Some(connector)) = (idempotency, &connector) {
         let kept = idempotency_key::Model {
             organization_id: key.0.to_owned(),
@@ -463,8 +530,7 @@ async fn find(
 ) -> Result<Result<Model, Outcome>> {
     let found = look_up(tx, viewer, id).await?;
     let Some(connector) = found else {
-        let error = denied(Denial::Hidden, "id", "")?;
-        return Ok(Err(refusal(Errors(vec![error]))));
+        return Ok(Err(refusal(Errors(vec![hidden()?]))));
     };
     if let Err(denial) = decide(ownership(&connector)) {
         let error = denied(denial, "id", "the connector is not yours to change")?;
@@ -565,6 +631,11 @@ async fn check_replacement(
         };
     }
     Ok(())
+}
+
+/// The user error where there is no connector of an id, or none in sight.
+fn hidden() -> Result<UserError> {
+    denied(Denial::Hidden, "id", "")
 }
 
 /// The user error for a denial about a connector; what concerns the token alone is a top-level error.

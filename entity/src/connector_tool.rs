@@ -19,6 +19,8 @@ pub struct Model {
     pub output_schema: Option<String>,
     /// JSON.
     pub annotations: Option<String>,
+    /// The words of name, title and description, folded, each once, with a space before and behind each.
+    pub words: String,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

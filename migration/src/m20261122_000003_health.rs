@@ -87,6 +87,7 @@ const STATEMENTS: &[&str] = &[
         input_schema TEXT,
         output_schema TEXT,
         annotations TEXT,
+        words TEXT NOT NULL,
         CONSTRAINT connector_tool_pkey PRIMARY KEY (seq, name)
     )",
     "CREATE INDEX connector_tool_by_name ON connector_tool (name, seq)",

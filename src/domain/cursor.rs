@@ -2,8 +2,8 @@
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
 //! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
-//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8). Texts are a length of two
-//! bytes, big-endian, and UTF-8. At most 1 KB.
+//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8). Of tools: digest of the search
+//! (8), name. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
@@ -15,10 +15,11 @@ use super::listing::OrderField;
 
 const LIST: u8 = 1;
 const CHANGES: u8 = 2;
+const TOOLS: u8 = 3;
 const MAX_CHARS: usize = 1024;
 
 /// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 8]);
 
 /// A row's place: its sort key, and its id for ties.
@@ -116,6 +117,26 @@ pub fn parse_of_changes(argument: &str, text: &str) -> Result<i64> {
         .ok_or_else(|| broken(argument))
 }
 
+/// The cursor of a tool in a list of this digest.
+pub fn of_tool(name: &str, digest: &Digest) -> String {
+    let mut bytes = digest.0.to_vec();
+    put_text(&mut bytes, name);
+    seal(TOOLS, &bytes)
+}
+
+/// The name that a cursor of tools stands for. `BAD_USER_INPUT` names the argument.
+pub fn parse_of_tool(argument: &str, text: &str, digest: &Digest) -> Result<String> {
+    let bytes = open(TOOLS, argument, text)?;
+    let mut rest = bytes.as_slice();
+    if take(&mut rest).map(Digest) != Some(*digest) {
+        return Err(Error::bad_user_input(format!(
+            "{argument} is a cursor of another search: use it with the one it came from"
+        )));
+    }
+    let name = take_text(&mut rest).filter(|_| rest.is_empty());
+    name.ok_or_else(|| broken(argument))
+}
+
 fn seal(kind: u8, content: &[u8]) -> String {
     let mut bytes = vec![kind];
     bytes.extend(content);
@@ -143,10 +164,12 @@ fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
     };
     match body.split_first() {
         Some((given, content)) if *given == kind => Ok(content.to_vec()),
-        Some((&LIST, _)) => {
+        Some((&LIST, _)) if kind == CHANGES => {
             refuse("of a list of connectors: changes are followed from its changesCursor")
         }
+        Some((&LIST, _)) => refuse("of a list of connectors: use it with those"),
         Some((&CHANGES, _)) => refuse("of changes: use it with those, not with a list"),
+        Some((&TOOLS, _)) => refuse("of a connector's tools: use it with those"),
         _ => refuse("of another version of this service: begin again"),
     }
 }
@@ -246,6 +269,13 @@ mod tests {
         let of_list = Cursor::new(position(1, "GitHub"), &Digest::of(&())).text;
         assert!(changes(&of_list).contains("changesCursor"));
         assert!(list(of_changes(7)).contains("cursor of changes"));
+        let of_tool = of_tool("add", &Digest::of(&()));
+        assert!(list(of_tool.clone()).contains("connector's tools"));
+        assert!(changes(&of_tool).contains("connector's tools"));
+        let tool = |text: &str| refusal(parse_of_tool("after", text, &Digest::of(&())).map(drop));
+        assert!(tool(&of_list).contains("list of connectors"));
+        assert!(tool(&of_changes(7)).contains("cursor of changes"));
+        assert!(tool(&of_tool[1..]).contains("whole and unchanged"));
         assert!(list(seal(9, &[])).contains("another version"));
         assert!(changes(&seal(9, &[0; 8])).contains("another version"));
         for broken in [
@@ -282,10 +312,21 @@ mod tests {
         }
 
         #[test]
+        fn tools_come_back(name in "\\PC{0,85}") {
+            let digest = Digest::of(&"words");
+            let text = of_tool(&name, &digest);
+            prop_assert!(text.len() <= MAX_CHARS);
+            prop_assert_eq!(parse_of_tool("after", &text, &digest).unwrap(), name);
+            let refused = parse_of_tool("after", &text, &Digest::of(&"others")).unwrap_err();
+            prop_assert!(refused.message.contains("another search"));
+        }
+
+        #[test]
         fn never_panics(text: String, bytes: Vec<u8>) {
             let digest = Digest::of(&());
             for text in [text, URL_SAFE_NO_PAD.encode(bytes)] {
                 let _ = parse_of_changes("after", &text);
+                let _ = parse_of_tool("after", &text, &digest);
                 let _ = Cursor::parse("after", text, &digest, OrderField::Name);
             }
         }

@@ -8,8 +8,18 @@ pub use entity::{Outcome, Transport};
 use entity::{ServerType, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// Tools that are kept of a server at most.
 pub const TOOLS: usize = 1000;
+
+/// Outcomes of servers that are there, and work for whoever may use them.
+pub const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
+
+/// The longest window that an uptime is of: a year.
+const WINDOW_HOURS: i32 = 8760;
+
+const HOUR: i64 = 60 * 60 * 1_000_000;
 
 /// Doublings of the interval after failures, at most.
 const BACKOFFS: u32 = 4;
@@ -70,9 +80,41 @@ pub struct Inspection {
     pub authorization_servers: Vec<String>,
 }
 
+/// What is kept of the last check of a connector's server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub outcome: Outcome,
+    pub message: String,
+    pub checked_at: Timestamp,
+    pub latency_ms: Option<i64>,
+    pub transport: Option<Transport>,
+    pub protocol_version: Option<String>,
+    pub server_info: Option<ServerInfo>,
+    pub authorization_servers: Vec<String>,
+}
+
+/// What is kept of each check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastCheck {
+    pub checked_at: Timestamp,
+    pub outcome: Outcome,
+    pub message: String,
+    pub latency_ms: Option<i64>,
+}
+
+/// When a window of so many hours began that ends now. `BAD_USER_INPUT` names the argument.
+pub fn window(hours: i32, now: Timestamp) -> Result<Timestamp> {
+    if !(1..=WINDOW_HOURS).contains(&hours) {
+        return Err(Error::bad_user_input(format!(
+            "hours must be from 1 to {WINDOW_HOURS}"
+        )));
+    }
+    Ok(Timestamp(now.0 - i64::from(hours) * HOUR))
+}
+
 /// Whether there is a server, and it works for whoever may use it.
 pub fn is_alive(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Open | Outcome::AuthRequired)
+    ALIVE.contains(&outcome)
 }
 
 /// Whether there is anything to call.

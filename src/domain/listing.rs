@@ -191,7 +191,7 @@ impl Listing {
 }
 
 /// A page's size; `0` is a page of nothing.
-pub(super) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
+pub fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
     let Some(given) = given else {
         return Ok(PAGE_DEFAULT);
     };
@@ -202,7 +202,7 @@ pub(super) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
 }
 
 impl Search {
-    fn parse(search: &str) -> Result<Option<Self>> {
+    pub(super) fn parse(search: &str) -> Result<Option<Self>> {
         if search.chars().nth(SEARCH_CHARS).is_some() {
             return Err(Error::bad_user_input(format!(
                 "search must be at most {SEARCH_CHARS} characters"

@@ -11,4 +11,5 @@ pub mod fields;
 pub mod inspection;
 pub mod listing;
 pub mod text;
+pub mod tools;
 pub mod viewer;

@@ -13,10 +13,10 @@ use crate::{
 use super::{
     Request,
     types::{
-        CreateCustomConnectorInput, CreateCustomConnectorPayload, DeleteCustomConnectorInput,
-        DeleteCustomConnectorPayload, InspectServerInput, InspectServerPayload,
-        SetConnectorStatusInput, SetConnectorStatusPayload, UpdateCustomConnectorInput,
-        UpdateCustomConnectorPayload,
+        CheckConnectorInput, CheckConnectorPayload, CreateCustomConnectorInput,
+        CreateCustomConnectorPayload, DeleteCustomConnectorInput, DeleteCustomConnectorPayload,
+        InspectServerInput, InspectServerPayload, SetConnectorStatusInput,
+        SetConnectorStatusPayload, UpdateCustomConnectorInput, UpdateCustomConnectorPayload,
     },
 };
 
@@ -55,6 +55,20 @@ impl Mutation {
     ) -> Result<Option<InspectServerPayload>> {
         let slot = enter(context).await?;
         Ok(Some(commands::inspect(&slot, input.into()).await.into()))
+    }
+
+    /// Looks at the MCP server of a connector that you see, and keeps what was found: everybody who sees the connector sees it
+    /// too. Needs the scope `connectors:write` or `connectors:admin`. Counts as an inspection.
+    async fn check_connector(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The connector.")] input: CheckConnectorInput,
+    ) -> Result<Option<CheckConnectorPayload>> {
+        let slot = enter(context).await?;
+        run(context, input.id.0, |context, viewer, id| async move {
+            commands::check(&context, &viewer, id, slot).await
+        })
+        .await
     }
 
     /// Changes a custom connector: your own with the scope `connectors:write`, any of the organization with

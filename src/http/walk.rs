@@ -105,8 +105,11 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
     let mut dearest = Cost::default();
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
-        let own = directives(&operation.directives)
-            .beside(walk.selections(&operation.selection_set.node, 1)?);
+        let own = directives(&operation.directives).beside(walk.selections(
+            &operation.selection_set.node,
+            None,
+            1,
+        )?);
         let most = |a: u64, b: u64| a.max(b);
         dearest = Cost {
             depth: most(dearest.depth, own.depth),
@@ -140,15 +143,26 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// `level` is how many selection sets this one is in, with itself.
-    fn selections(&mut self, set: &'a SelectionSet, level: u64) -> Result<Cost> {
+    /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this one is in,
+    /// with itself.
+    fn selections(
+        &mut self,
+        set: &'a SelectionSet,
+        of: Option<&'a str>,
+        level: u64,
+    ) -> Result<Cost> {
         nests(level)?;
         let mut cost = Cost::default();
         for selection in &set.items {
             let one = match &selection.node {
-                Selection::Field(field) => self.field(&field.node, level)?,
-                Selection::InlineFragment(fragment) => directives(&fragment.node.directives)
-                    .beside(self.selections(&fragment.node.selection_set.node, level + 1)?),
+                Selection::Field(field) => self.field(&field.node, of, level)?,
+                Selection::InlineFragment(fragment) => {
+                    let fragment = &fragment.node;
+                    let on = fragment.type_condition.as_ref();
+                    let of = on.map_or(of, |on| Some(&on.node.on.node));
+                    let selected = self.selections(&fragment.selection_set.node, of, level + 1)?;
+                    directives(&fragment.directives).beside(selected)
+                }
                 Selection::FragmentSpread(spread) => directives(&spread.node.directives)
                     .beside(self.fragment(&spread.node.fragment_name.node, level + 1)?),
             };
@@ -162,14 +176,15 @@ impl<'a> Walk<'a> {
         Ok(cost)
     }
 
-    fn field(&mut self, field: &'a Field, level: u64) -> Result<Cost> {
-        let selected = self.selections(&field.selection_set.node, level + 1)?;
+    fn field(&mut self, field: &'a Field, of: Option<&str>, level: u64) -> Result<Cost> {
+        let name = Some(field.name.node.as_str());
+        let selected = self.selections(&field.selection_set.node, name, level + 1)?;
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
             complexity: selected
                 .complexity
-                .saturating_mul(self.items(field))
+                .saturating_mul(self.items(field, of))
                 .saturating_add(1),
             aliases: u64::from(field.alias.is_some()),
             directives: 0,
@@ -184,16 +199,19 @@ impl<'a> Walk<'a> {
     }
 
     /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
-    fn items(&self, field: &Field) -> u64 {
+    fn items(&self, field: &Field, of: Option<&str>) -> u64 {
         let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
         match field.name.node.as_str() {
-            "personalConnectors" | "personalConnectorChanges" => ["first", "last"]
-                .into_iter()
-                .filter_map(argument)
-                .find_map(|size| self.number(size))
-                .unwrap_or(PAGE_DEFAULT),
+            // By its field or by its type: no other field is of an inspection.
+            "tools" if matches!(of, Some("inspection" | "Inspection")) => TOOLS as u64,
+            "personalConnectors" | "personalConnectorChanges" | "tools" | "history" => {
+                ["first", "last"]
+                    .into_iter()
+                    .filter_map(argument)
+                    .find_map(|size| self.number(size))
+                    .unwrap_or(PAGE_DEFAULT)
+            }
             "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
-            "tools" => TOOLS as u64,
             _ => 1,
         }
     }
@@ -237,8 +255,12 @@ impl<'a> Walk<'a> {
         };
         self.fragments.insert(name, None);
         let fragment = &fragment.node;
-        let cost = directives(&fragment.directives)
-            .beside(self.selections(&fragment.selection_set.node, level)?);
+        let on = &fragment.type_condition.node.on.node;
+        let cost = directives(&fragment.directives).beside(self.selections(
+            &fragment.selection_set.node,
+            Some(on),
+            level,
+        )?);
         self.fragments.insert(name, Some(cost));
         Ok(cost)
     }
@@ -317,6 +339,20 @@ mod tests {
             (
                 "mutation { inspectServer { inspection { tools { name title } } } }",
                 1 + 1 + 1 + 1000 * 2,
+            ),
+            (
+                "mutation { checkConnector { inspection { ... { ... on Inspection { tools { name } } } ...I } } }
+                 fragment I on Inspection { ... @skip(if: false) { again: tools { name } } }",
+                1 + 1 + 2 * (1 + 1000),
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { tools(first: 7) { nodes { name } } } } }",
+                1 + 3 * (1 + 1 + 7 * 2),
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { ...C } } }
+                 fragment C on PersonalConnector { tools { nodes { name } } health { history(first: 5) { outcome } } }",
+                1 + 3 * (1 + (1 + 20 * 2) + (1 + 1 + 5)),
             ),
             (
                 "query($ids: [ID!]!) { nodes(ids: $ids) { id ...F } } fragment F on Node { a: id }",

@@ -97,7 +97,7 @@ impl Limits {
     }
 }
 
-/// Characters of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
+/// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
 const NAME: usize = 256;
 
 /// Inspects servers.
@@ -551,8 +551,10 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
         (text.len() <= limits.schema_bytes).then_some(text)
     };
     let annotations = tool.annotations.as_ref();
+    let mut name = clipped(&tool.name, NAME);
+    name.truncate(name.floor_char_boundary(NAME));
     Tool {
-        name: clipped(&tool.name, NAME),
+        name,
         title: tool.title.as_deref().map(|text| clip(text, limits)),
         description: tool.description.map(|text| clip(&text, limits)),
         input_schema: json(&tool.input_schema),

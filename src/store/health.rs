@@ -124,11 +124,15 @@ impl Tx {
 }
 
 /// Has new connectors' servers checked.
-pub(super) async fn insert(tx: &DatabaseTransaction, rows: &[Model]) -> Result<(), DbErr> {
+pub(super) async fn insert(
+    tx: &DatabaseTransaction,
+    rows: &[Model],
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let due: Vec<_> = rows
         .iter()
         .filter(|row| is_checkable(row.server_url.as_deref(), row.server_type))
-        .map(|row| unchecked(row.seq, Some(row.created_at)))
+        .map(|row| unchecked(row.seq, Some(now)))
         .map(|row| row.into_active_model().reset_all())
         .collect();
     if due.is_empty() {
@@ -312,6 +316,7 @@ async fn replace_tools(
         .iter()
         .cloned()
         .map(|tool| connector_tool::Model {
+            words: search::line(&tool),
             seq: row.seq,
             name: tool.name,
             title: tool.title,

@@ -5,6 +5,7 @@
 //! `reader` (with `sqlite` and `rows`), `search` and `errors`, and in what [`filter::Lead`] says.
 
 mod catalog;
+mod checks;
 mod connect;
 mod counts;
 mod errors;

@@ -5,7 +5,7 @@
 
 use entity::{
     ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
-    EventKind, ServerType, Timestamp, connector_event, personal_connector,
+    EventKind, Outcome, ServerType, Timestamp, Transport, connector_event, personal_connector,
 };
 use sea_orm::ActiveEnum;
 use sqlx::postgres::PgRow;
@@ -118,7 +118,9 @@ enums!(
     ConnectorType,
     ConnectorVisibility,
     EventKind,
-    ServerType
+    Outcome,
+    ServerType,
+    Transport
 );
 
 /// A whole connector, its columns in the entity's order.

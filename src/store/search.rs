@@ -14,7 +14,7 @@ use sea_orm::{
     sea_query::{BinOper, CaseStatement, Expr, SimpleExpr},
 };
 
-use crate::domain::{listing::Search, text};
+use crate::domain::{inspection::Tool, listing::Search, text};
 
 /// How well a row matches, best first: the tiers of RELEVANCE.
 const EXACT_NAME: i32 = 0;
@@ -174,6 +174,22 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) ->
         .execute_raw(Statement::from_sql_and_values(backend, sql, values))
         .await
         .map(drop)
+}
+
+/// A tool's words, with a space before and behind each.
+pub(super) fn line(tool: &Tool) -> String {
+    let texts = [
+        Some(&tool.name),
+        tool.title.as_ref(),
+        tool.description.as_ref(),
+    ];
+    let words: IndexSet<_> = texts
+        .into_iter()
+        .flatten()
+        .flat_map(|text| text::words(text))
+        .collect();
+    let words: String = words.iter().map(|word| format!(" {word}")).collect();
+    words + " "
 }
 
 /// Indexes a row by its own words and its tools', and forgets those of the tools that it had.

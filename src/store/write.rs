@@ -135,7 +135,9 @@ impl Tx {
                 return refused(error);
             }
             search::insert(&self.tx, rows).await.map_err(failed)?;
-            health::insert(&self.tx, rows).await.map_err(failed)?;
+            health::insert(&self.tx, rows, self.now)
+                .await
+                .map_err(failed)?;
         }
         Ok(Ok(rows))
     }

@@ -149,7 +149,7 @@ pub struct Server {
     pub url: String,
     pub clock: Clock,
     pub database: Database,
-    /// Every statement that read connectors for queries, since [`Server::forget_reads`].
+    /// Every statement that read connectors and what belongs to them for queries, since [`Server::forget_reads`].
     pub reads: Arc<Mutex<Vec<Statement>>>,
     config: Serve,
     /// The last to be dropped.
@@ -188,7 +188,7 @@ impl Server {
         let observed = reads.clone();
         database.observe_reads(move |statement| {
             // The state is asked for all the time.
-            if statement.sql.contains("personal_connector") {
+            if statement.sql.contains("connector") {
                 observed.lock().unwrap().push(statement.clone());
             }
         });

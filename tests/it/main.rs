@@ -26,6 +26,7 @@ mod feed;
 mod filters;
 mod graphiql;
 mod harness;
+mod health;
 mod hostile;
 mod http;
 mod idempotency;

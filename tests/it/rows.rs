@@ -85,12 +85,15 @@ impl Server {
     /// Forgets every connector, the built-in ones included.
     pub(crate) async fn clear(&self) {
         if self.storage.url.starts_with("sqlite") {
-            self.rows("INSERT INTO connector_search (connector_search) VALUES ('delete-all')")
+            for words in ["connector_search", "connector_tool_search"] {
+                self.rows(&format!(
+                    "INSERT INTO {words} ({words}) VALUES ('delete-all')"
+                ))
                 .await;
+            }
             self.rows("DELETE FROM personal_connector").await;
         } else {
-            self.rows("TRUNCATE connector_search, personal_connector")
-                .await;
+            self.rows("TRUNCATE personal_connector CASCADE").await;
         }
         // Another state, of which no log tells.
         self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")

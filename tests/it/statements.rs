@@ -4,6 +4,7 @@ use entity::{ConnectorStatus, personal_connector::Model};
 use serde_json::json;
 
 use crate::{
+    health::offering,
     on_both,
     rows::{ids, official},
 };
@@ -71,6 +72,33 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
         1,
     ),
+    // What was found of the servers comes in one, and so does each page of tools, each history and each window.
+    (
+        "{ personalConnectors { nodes { health { outcome message serverInfo { name } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { nodes { a: health { outcome } b: health { uptime again: uptime(hours: 24) } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { outcome } a: history(first: 20) { message } \
+         b: history(first: 1) { message } } } } }",
+        6,
+    ),
+    (
+        "{ personalConnectors { nodes { tools { nodes { name } } a: tools(first: 20) { edges { cursor } } b: tools(search: \"x\") { nodes { \
+         name } totalCount } c: tools { totalCount } } } }",
+        5,
+    ),
+    (
+        "{ personalConnectors { nodes { replacedBy { health { outcome } } health { outcome } } } }",
+        4,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\"]) { ... on PersonalConnector { health { outcome } tools { nodes { name } } } } }",
+        3,
+    ),
     // The state that a cursor stands for is not counted.
     ("{ personalConnectors { nodes { id } changesCursor } }", 1),
     (
@@ -128,7 +156,9 @@ on_both! {
             rows.push(official(&format!("{chain}4"), chain));
             rows.extend((1..4).map(|i| by(&format!("{chain}{i}"), &format!("{chain}{}", i + 1))));
         }
-        server.insert(rows).await;
+        let rows = server.insert(rows).await;
+        let checks = rows.into_iter().map(|row| (row.id, offering(&[("add", "Adds.")])));
+        server.record(checks.collect()).await;
         for (n, (query, count)) in COUNTS.iter().enumerate() {
             // Another state, in which nothing was counted yet.
             server.insert(vec![official(&format!("z{n}"), "z")]).await;

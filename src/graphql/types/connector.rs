@@ -1,16 +1,22 @@
 //! `PersonalConnector`, the published object.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, Object};
 use entity::personal_connector::Model;
-use tokio::sync::OnceCell;
 
-use crate::{domain::viewer::Action, error::Result, graphql::Request, store::ownership};
+use crate::{
+    domain::{tools, viewer::Action},
+    error::Result,
+    graphql::Request,
+    store::ownership,
+};
 
 use super::{
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType},
+    health::{ConnectorHealth, McpToolConnection},
     scalars::{DateTime, Json, Url},
+    siblings::Siblings,
 };
 
 /// Something with an id by which `node` finds it again.
@@ -27,28 +33,6 @@ pub(in crate::graphql) enum Node {
 pub(in crate::graphql) struct PersonalConnector {
     model: Model,
     siblings: Arc<Siblings>,
-}
-
-/// The connectors of one list, who look up what replaces them together: the first that is asked asks for all.
-#[derive(Default)]
-struct Siblings {
-    replacement_ids: Vec<String>,
-    replacements: OnceCell<(HashMap<String, Model>, Arc<Siblings>)>,
-}
-
-impl Siblings {
-    fn of<'a>(models: impl IntoIterator<Item = &'a Model>) -> Arc<Self> {
-        let mut replacement_ids: Vec<_> = models
-            .into_iter()
-            .filter_map(|model| model.replaced_by_id.clone())
-            .collect();
-        replacement_ids.sort_unstable();
-        replacement_ids.dedup();
-        Arc::new(Self {
-            replacement_ids,
-            replacements: OnceCell::new(),
-        })
-    }
 }
 
 impl PersonalConnector {
@@ -141,17 +125,9 @@ impl PersonalConnector {
         let Some(id) = &self.model.replaced_by_id else {
             return Ok(None);
         };
-        let load = || async {
-            let catalog = &Request::of(context).catalog;
-            let models = catalog.get(&self.siblings.replacement_ids).await?;
-            let siblings = Siblings::of(models.values());
-            Ok((models, siblings))
-        };
-        let (models, siblings) = self.siblings.replacements.get_or_try_init(load).await?;
-        Ok(models.get(id).map(|model| Self {
-            model: model.clone(),
-            siblings: siblings.clone(),
-        }))
+        let catalog = &Request::of(context).catalog;
+        let replacement = self.siblings.replacement(catalog, id).await?;
+        Ok(replacement.map(|(model, siblings)| Self { model, siblings }))
     }
 
     /// The address of its MCP server; null for one that runs on the user's own machine.
@@ -162,6 +138,33 @@ impl PersonalConnector {
     /// How its MCP server is spoken to.
     async fn server_type(&self) -> Option<ServerType> {
         self.model.server_type.map(Into::into)
+    }
+
+    /// What the last check of its MCP server found; null until there was one, and from when it is given another server.
+    async fn health(&self, context: &Context<'_>) -> Result<Option<ConnectorHealth>> {
+        let catalog = &Request::of(context).catalog;
+        let health = self.siblings.health(catalog, self.model.seq).await?;
+        Ok(health.map(|health| ConnectorHealth {
+            seq: self.model.seq,
+            siblings: self.siblings.clone(),
+            health,
+        }))
+    }
+
+    /// The tools that its MCP server last listed, up to 1,000, by their names: as anybody sees them, without a sign-in.
+    async fn tools(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many to give at most: 0 to 100, by default 20.")] first: Option<i32>,
+        #[graphql(desc = "Give tools after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Words to find in name, title and description, without regard to case and accents: all of them, the \
+                          last one as the beginning of a word. Up to 256 characters; blank finds everything."
+        )]
+        search: Option<String>,
+    ) -> Result<McpToolConnection> {
+        let listing = tools::Listing::parse(first, after.as_deref(), search.as_deref())?;
+        McpToolConnection::read(context, self.model.seq, self.siblings.clone(), listing).await
     }
 
     /// More about it: a JSON object of any keys and values, up to 16 KiB.

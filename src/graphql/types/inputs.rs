@@ -118,6 +118,13 @@ pub(in crate::graphql) struct InspectServerInput {
     server_type: ServerType,
 }
 
+/// A connector whose MCP server to look at.
+#[derive(InputObject)]
+pub(in crate::graphql) struct CheckConnectorInput {
+    /// The connector.
+    pub(in crate::graphql) id: ID,
+}
+
 /// A change of a custom connector. A field that is left out stays as it is; null clears one that may be empty.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateCustomConnectorInput {

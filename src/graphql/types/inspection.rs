@@ -116,7 +116,7 @@ impl Inspection {
     }
 }
 
-struct McpServerInfo<'a>(&'a inspection::ServerInfo);
+pub(super) struct McpServerInfo<'a>(pub(super) &'a inspection::ServerInfo);
 
 /// What an MCP server says it is.
 #[Object]
@@ -152,7 +152,7 @@ impl McpServerInfo<'_> {
     }
 }
 
-struct McpTool<'a>(&'a inspection::Tool);
+pub(super) struct McpTool<'a>(pub(super) &'a inspection::Tool);
 
 /// A tool of an MCP server.
 #[Object]

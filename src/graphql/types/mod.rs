@@ -4,10 +4,12 @@ mod changes;
 mod connection;
 mod connector;
 mod enums;
+mod health;
 mod inputs;
 mod inspection;
 mod payloads;
 mod scalars;
+mod siblings;
 mod viewer;
 mod written;
 
@@ -17,13 +19,13 @@ pub(super) use changes::{
 pub(super) use connection::PersonalConnectorConnection;
 pub(super) use connector::{Node, PersonalConnector};
 pub(super) use inputs::{
-    CreateCustomConnectorInput, DeleteCustomConnectorInput, InspectServerInput,
-    PersonalConnectorFilter, PersonalConnectorOrder, SetConnectorStatusInput,
+    CheckConnectorInput, CreateCustomConnectorInput, DeleteCustomConnectorInput,
+    InspectServerInput, PersonalConnectorFilter, PersonalConnectorOrder, SetConnectorStatusInput,
     UpdateCustomConnectorInput,
 };
 pub(super) use payloads::{
-    CreateCustomConnectorPayload, DeleteCustomConnectorPayload, InspectServerPayload,
-    SetConnectorStatusPayload, UpdateCustomConnectorPayload,
+    CheckConnectorPayload, CreateCustomConnectorPayload, DeleteCustomConnectorPayload,
+    InspectServerPayload, SetConnectorStatusPayload, UpdateCustomConnectorPayload,
 };
 pub(super) use scalars::DateTime;
 pub(super) use viewer::ViewerObject;

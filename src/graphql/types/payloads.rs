@@ -47,6 +47,18 @@ pub(in crate::graphql) struct InspectServerPayload {
     user_errors: Vec<UserError>,
 }
 
+/// What `checkConnector` found.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct CheckConnectorPayload {
+    /// The connector, with what was found as its `health` and `tools`; on CONFLICT as it now is, without that; null on other
+    /// errors.
+    personal_connector: Option<PersonalConnector>,
+    /// What was found of its MCP server; null when that was not looked at.
+    inspection: Option<Inspection>,
+    /// Why nothing was kept; empty on success, whatever was found.
+    user_errors: Vec<UserError>,
+}
+
 /// What `updateCustomConnector` did.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct UpdateCustomConnectorPayload {
@@ -114,17 +126,24 @@ impl From<Result<(inspection::Inspection, Suggestion), Vec<error::UserError>>>
     }
 }
 
-impl From<Outcome> for CreateCustomConnectorPayload {
-    fn from(mut outcome: Outcome) -> Self {
-        let inspection = outcome.inspection.take().map(|found| (*found).into());
-        let (personal_connector, user_errors) = parts(outcome);
-        Self {
-            personal_connector,
-            inspection,
-            user_errors,
+/// Makes the payload of a mutation that looks at a server.
+macro_rules! with_inspection {
+    ($($payload:ident),*) => {$(
+        impl From<Outcome> for $payload {
+            fn from(mut outcome: Outcome) -> Self {
+                let inspection = outcome.inspection.take().map(|found| (*found).into());
+                let (personal_connector, user_errors) = parts(outcome);
+                Self {
+                    personal_connector,
+                    inspection,
+                    user_errors,
+                }
+            }
         }
-    }
+    )*};
 }
+
+with_inspection!(CreateCustomConnectorPayload, CheckConnectorPayload);
 
 impl From<Outcome> for UpdateCustomConnectorPayload {
     fn from(outcome: Outcome) -> Self {
