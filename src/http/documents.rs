@@ -62,8 +62,9 @@ pub(super) struct Traits {
     pub(super) one_read: bool,
     /// Selections of fields of one key are merged.
     pub(super) merges: bool,
-    /// It asks for the log of changes.
-    pub(super) reads_log: bool,
+    /// It asks for what is another without a change of the catalogue: the log, from which old events go, and more of a connector's
+    /// health than the outcome.
+    pub(super) reads_what_passes: bool,
 }
 
 impl Document {
@@ -89,7 +90,8 @@ impl Document {
             Ok(Traits {
                 one_read: reads_once(&self.parsed),
                 merges,
-                reads_log: selects(&self.parsed, |name| name == CHANGES),
+                reads_what_passes: selects(&self.parsed, |name| name == CHANGES)
+                    || selects_passing_health(&self.parsed),
             })
         };
         self.checked.get_or_init(check).clone()
@@ -212,7 +214,7 @@ fn reads_once(document: &ExecutableDocument) -> bool {
     let counts_or_follows = |name: &str| {
         matches!(
             name,
-            "totalCount" | "facets" | "replacedBy" | "changesCursor" | CHANGES
+            "totalCount" | "facets" | "replacedBy" | "health" | "tools" | "changesCursor" | CHANGES
         )
     };
     let mut operations = document.operations.iter();
@@ -224,6 +226,34 @@ fn reads_once(document: &ExecutableDocument) -> bool {
 
 /// The root field that reads the log.
 const CHANGES: &str = "personalConnectorChanges";
+
+/// Whether a document asks for anything of a connector's health but the outcome, a change of which is one of the catalogue.
+fn selects_passing_health(document: &ExecutableDocument) -> bool {
+    /// `of_health` is whether the fields are those of health.
+    fn within(set: &SelectionSet, of_health: bool) -> bool {
+        set.items.iter().any(|item| match &item.node {
+            Selection::Field(field) => {
+                let name = field.node.name.node.as_str();
+                let passes = of_health && !matches!(name, "outcome" | "__typename");
+                passes || within(&field.node.selection_set.node, name == "health")
+            }
+            Selection::InlineFragment(fragment) => {
+                within(&fragment.node.selection_set.node, of_health)
+            }
+            Selection::FragmentSpread(_) => false,
+        })
+    }
+    let fragments = document.fragments.values().map(|fragment| {
+        let fragment = &fragment.node;
+        let of_health = fragment.type_condition.node.on.node == "ConnectorHealth";
+        (&fragment.selection_set.node, of_health)
+    });
+    let operations = document.operations.iter();
+    let operations = operations.map(|(_, operation)| (&operation.node.selection_set.node, false));
+    operations
+        .chain(fragments)
+        .any(|(set, of_health)| within(set, of_health))
+}
 
 /// Whether one of these fields is anywhere in a document.
 fn selects(document: &ExecutableDocument, fields: impl Fn(&str) -> bool + Copy) -> bool {

@@ -51,10 +51,9 @@ impl Prepared {
         self.mended.as_ref().unwrap_or(&self.document.parsed)
     }
 
-    /// Whether the same viewer gets the same answer as long as nothing changes: a query of anything but the feed, which old
-    /// events leave with time.
+    /// Whether the same viewer gets the same answer as long as nothing changes.
     pub(super) fn depends_on_state_alone(&self) -> bool {
-        self.operation_type == OperationType::Query && !self.traits.reads_log
+        self.operation_type == OperationType::Query && !self.traits.reads_what_passes
     }
 
     fn request(&self, document: &ExecutableDocument) -> async_graphql::Request {

@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use entity::Outcome;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use personal_connectors::domain::inspection::Inspection;
 use reqwest::{RequestBuilder, Response, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -11,8 +13,10 @@ use crate::{
     change::{CREATE, DELETE, STATUS, UPDATE, WRITE, draft, mutation},
     crash::random,
     harness::{Server, client},
+    health::{after, found},
     leaks::{VIEWERS, furnish, hide},
     on_both,
+    rows::official,
     timeouts::Other,
 };
 
@@ -246,6 +250,55 @@ on_both! {
         }
         let token = send(post(&server, "x", &query(LIST))).await;
         assert_eq!(token.0, 401);
+    }
+
+    /// Outcomes and tools are the catalogue's; when a server was looked at, and how it was, passes without a change of it.
+    async fn an_outcome_is_kept_and_never_stale(server: Server) {
+        let server = keeping(&server, &[]).await;
+        let row = official("a", "A");
+        server.insert(vec![row.clone()]).await;
+        let about = |selected: &str| query(&format!("{{ personalConnector(id: \"pcon_a\") {{ {selected} }} }}"));
+        let spread = |fragment: &str| query(&format!("{{ personalConnector(id: \"pcon_a\") {{ ...C }} }} {fragment}"));
+        let lasting = [
+            about("health { outcome }"),
+            about("health { __typename ... { o: outcome } ... on ConnectorHealth { outcome } } tools { nodes { name } }"),
+            spread("fragment C on PersonalConnector { health { ...H } } fragment H on ConnectorHealth { ... @skip(if: false) { outcome } }"),
+        ];
+        let passing = [
+            about("health { checkedAt }"), about("health { outcome message }"), about("health { uptime }"), about("health { latencyMs }"),
+            about("health { history { outcome } }"), about("h: health { outcome ... { at: checkedAt } }"),
+            spread("fragment C on PersonalConnector { health { outcome ...H } } fragment H on ConnectorHealth { authorizationServers }"),
+            spread("fragment C on PersonalConnector { health { ... on ConnectorHealth { serverInfo { name } } } }"),
+        ];
+        let mut told = HashSet::new();
+        let steps = [Outcome::Open, Outcome::Open, Outcome::Timeout, Outcome::Open];
+        for (step, outcome) in (1..).zip(steps) {
+            let checked_at = after(step);
+            let message = format!("Step {step}.");
+            let found = Inspection { checked_at, message, latency_ms: Some(u64::try_from(step).unwrap()), ..found(outcome) };
+            assert_eq!(server.record(vec![(row.id.clone(), found)]).await, 1);
+            for body in &lasting {
+                let answer: Value = serde_json::from_slice(&send(post(&server, "", body)).await.2).unwrap();
+                let told = &answer["data"]["personalConnector"]["health"];
+                let told = told.get("outcome").or(told.get("o")).unwrap().as_str().unwrap();
+                assert_eq!(told, format!("{outcome:?}").to_uppercase(), "{body}");
+                kept(&server, &post(&server, "", body)).await;
+            }
+            let made = number(&server, "graphql_answers_made_total").await;
+            for body in &passing[..3] {
+                for _ in 0..2 {
+                    told.insert(send(post(&server, "", body)).await.2);
+                }
+            }
+            for body in &passing {
+                server.forget_reads();
+                send(post(&server, "", body)).await;
+                assert!(!server.reads.lock().unwrap().is_empty(), "{body}");
+            }
+            assert_eq!(number(&server, "graphql_answers_made_total").await, made);
+        }
+        // Four times, four messages, and the parts of 1, 2 of 2, 2 of 3, 3 of 4.
+        assert_eq!(told.len(), 4 + 4 + 3);
     }
 
     async fn what_was_an_error_may_be_none_the_next_time(server: Server) {
