@@ -1,20 +1,22 @@
-//! Counting a list by category, status, type and server type.
+//! Counting a list by category, status, type, server type and outcome.
 //!
 //! Invariant: a dimension's counts leave out the filter's own top-level restriction of it and honour all the rest, so that a
 //! dashboard shows what choosing another value would give.
 
-use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType};
+use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, Outcome, ServerType};
 
 use super::listing::Filter;
 
-/// How many connectors there are of one category, status, type and server type, in a list whose filter leaves out its own
-/// restrictions of the four.
+/// How many connectors there are of one category, status, type, server type and outcome, in a list whose filter leaves out its own
+/// restrictions of the five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
     pub category: Option<ConnectorCategory>,
     pub status: ConnectorStatus,
     pub r#type: ConnectorType,
     pub server_type: Option<ServerType>,
+    /// None also where nobody asks for it.
+    pub outcome: Option<Outcome>,
     pub count: u64,
 }
 
@@ -25,10 +27,11 @@ pub struct Facets {
     pub status: Vec<(ConnectorStatus, u64)>,
     pub r#type: Vec<(ConnectorType, u64)>,
     pub server_type: Vec<(Option<ServerType>, u64)>,
+    pub outcome: Vec<(Option<Outcome>, u64)>,
 }
 
-/// Which of the four restrictions a group meets, in the order category, status, type, server type.
-fn meets(filter: &Filter, group: &Group) -> [bool; 4] {
+/// Which of the five restrictions a group meets, in the order category, status, type, server type, outcome.
+fn meets(filter: &Filter, group: &Group) -> [bool; 5] {
     fn allows<T: PartialEq>(list: Option<&Vec<T>>, value: Option<T>) -> bool {
         list.is_none_or(|list| value.is_some_and(|value| list.contains(&value)))
     }
@@ -37,6 +40,7 @@ fn meets(filter: &Filter, group: &Group) -> [bool; 4] {
         allows(filter.status.as_ref(), Some(group.status)),
         allows(filter.r#type.as_ref(), Some(group.r#type)),
         allows(filter.server_type.as_ref(), group.server_type),
+        allows(filter.outcome.as_ref(), group.outcome),
     ]
 }
 
@@ -44,7 +48,7 @@ fn meets(filter: &Filter, group: &Group) -> [bool; 4] {
 pub fn total(groups: &[Group], filter: &Filter) -> u64 {
     groups
         .iter()
-        .filter(|group| meets(filter, group) == [true; 4])
+        .filter(|group| meets(filter, group) == [true; 5])
         .map(|group| group.count)
         .sum()
 }
@@ -58,7 +62,7 @@ impl Facets {
                 .filter(|group| {
                     let mut met = meets(filter, group);
                     met[own] = true;
-                    met == [true; 4] && is(group)
+                    met == [true; 5] && is(group)
                 })
                 .map(|group| group.count)
                 .sum()
@@ -81,6 +85,12 @@ impl Facets {
                 .into_iter()
                 .chain([None])
                 .map(|value| (value, sum(3, &|group| group.server_type == value)))
+                .collect(),
+            outcome: OUTCOMES
+                .map(Some)
+                .into_iter()
+                .chain([None])
+                .map(|value| (value, sum(4, &|group| group.outcome == value)))
                 .collect(),
         }
     }
@@ -105,3 +115,13 @@ const TYPES: [ConnectorType; 3] = [
     ConnectorType::Custom,
 ];
 const SERVER_TYPES: [ServerType; 3] = [ServerType::Http, ServerType::Websocket, ServerType::Stdio];
+const OUTCOMES: [Outcome; 8] = [
+    Outcome::Open,
+    Outcome::AuthRequired,
+    Outcome::WrongTransport,
+    Outcome::NotMcp,
+    Outcome::Unreachable,
+    Outcome::Timeout,
+    Outcome::Blocked,
+    Outcome::NotCheckable,
+];

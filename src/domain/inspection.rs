@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 /// Tools that are kept of a server at most.
 pub const TOOLS: usize = 1000;
 
+/// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
+pub const TOOL_NAME_BYTES: usize = 256;
+
 /// Outcomes of servers that are there, and work for whoever may use them.
 pub const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
 

@@ -5,7 +5,8 @@
 use std::ops::Range;
 
 use entity::{
-    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp,
+    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
+    Timestamp,
 };
 use indexmap::IndexSet;
 use serde::Serialize;
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 
 use super::{
     cursor::{Cursor, Digest, Position},
-    fields, text,
+    fields,
+    inspection::TOOL_NAME_BYTES,
+    text,
 };
 
 pub const PAGE_DEFAULT: u64 = 20;
@@ -53,6 +56,9 @@ pub struct Filter {
     pub visibility: Option<Vec<ConnectorVisibility>>,
     pub connector_id: Option<Vec<String>>,
     pub created_by: Option<Vec<String>>,
+    /// What the last check of its server came to.
+    pub outcome: Option<Vec<Outcome>>,
+    pub tool_name: Option<Vec<String>>,
     pub created_at: Option<TimeRange>,
     pub updated_at: Option<TimeRange>,
     pub and: Option<Vec<Filter>>,
@@ -262,6 +268,7 @@ impl Filter {
             status: None,
             r#type: None,
             server_type: None,
+            outcome: None,
             ..self.clone()
         }
     }
@@ -287,13 +294,15 @@ impl Filter {
                 filter.visibility.as_ref().map(Vec::len),
                 filter.connector_id.as_ref().map(Vec::len),
                 filter.created_by.as_ref().map(Vec::len),
+                filter.outcome.as_ref().map(Vec::len),
+                filter.tool_name.as_ref().map(Vec::len),
                 filter.and.as_ref().map(Vec::len),
                 filter.or.as_ref().map(Vec::len),
             ];
             if lists.into_iter().flatten().any(|len| len > FILTER_VALUES) {
                 return too("values in a list", FILTER_VALUES);
             }
-            conditions += lists[..8].iter().flatten().count()
+            conditions += lists[..10].iter().flatten().count()
                 + usize::from(filter.created_at.is_some())
                 + usize::from(filter.updated_at.is_some());
             if conditions > FILTER_CONDITIONS {
@@ -335,6 +344,8 @@ impl Filter {
         sort(&mut self.visibility);
         sort_text(&mut self.connector_id, 1..fields::CONNECTOR_ID_CHARS + 1);
         sort_text(&mut self.created_by, 1..4 * fields::PRINCIPAL_CHARS + 1);
+        sort(&mut self.outcome);
+        sort_text(&mut self.tool_name, 1..TOOL_NAME_BYTES + 1);
         for child in [&mut self.and, &mut self.or]
             .into_iter()
             .flatten()

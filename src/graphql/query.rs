@@ -105,8 +105,9 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Words to find in name, connectorId and description, without regard to case and accents: all of \
-                          them, the last one as the beginning of a word. Up to 256 characters; blank finds everything."
+            desc = "Words to find in name, connectorId, description, and the names, titles and descriptions of its tools, \
+                          without regard to case and accents: all of them, the last one as the beginning of a word. Up to \
+                          256 characters; blank finds everything."
         )]
         search: Option<String>,
         #[graphql(desc = "What must hold for a connector to be in the list.")] filter: Option<

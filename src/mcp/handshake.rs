@@ -27,7 +27,9 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    domain::inspection::{Inspection, Outcome, ServerInfo, TOOLS, Tool, Transport},
+    domain::inspection::{
+        Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, TOOLS, Tool, Transport,
+    },
 };
 
 use super::{
@@ -96,9 +98,6 @@ impl Limits {
         }
     }
 }
-
-/// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
-const NAME: usize = 256;
 
 /// Inspects servers.
 #[derive(Clone)]
@@ -551,8 +550,8 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
         (text.len() <= limits.schema_bytes).then_some(text)
     };
     let annotations = tool.annotations.as_ref();
-    let mut name = clipped(&tool.name, NAME);
-    name.truncate(name.floor_char_boundary(NAME));
+    let mut name = clipped(&tool.name, TOOL_NAME_BYTES);
+    name.truncate(name.floor_char_boundary(TOOL_NAME_BYTES));
     Tool {
         name,
         title: tool.title.as_deref().map(|text| clip(text, limits)),

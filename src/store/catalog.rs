@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use entity::{
-    ConnectorVisibility,
+    ConnectorVisibility, connector_health,
     personal_connector::{Column, Entity, Model},
 };
 use sea_orm::{
@@ -13,6 +13,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, QueryTrait, Select, Value,
     sea_query::{Expr, Order as SqlOrder, SelectStatement, SimpleExpr},
 };
+use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -264,13 +265,14 @@ impl Catalog {
             let count: i64 = rows.await?.pop().unwrap_or(0);
             Ok(count.unsigned_abs())
         };
-        self.counted(&self.database.totals, &listing.filter, listing, count)
-            .await
+        let asked = (&listing.filter, &listing.search);
+        self.counted(&self.database.totals, &asked, count).await
     }
 
     /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
-    /// made.
-    pub async fn groups(&self, listing: &Listing) -> Result<Vec<Group>> {
+    /// made. By outcome too only where that is asked for, or restricted.
+    pub async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Vec<Group>> {
+        let by_outcome = by_outcome || listing.filter.outcome.is_some();
         let dimensions = [
             Column::Category,
             Column::Status,
@@ -281,31 +283,39 @@ impl Catalog {
         let groups = self
             .found(&filter, listing.search.as_ref())
             .select_only()
-            .columns(dimensions)
-            .expr(Expr::cust("COUNT(*)"));
+            .expr(Expr::cust("COUNT(*)"))
+            .columns(dimensions);
         let groups = dimensions.into_iter().fold(groups, QuerySelect::group_by);
-        let groups = groups.into_query();
-        let read = |row: Row<'_>| {
+        let mut groups = groups.into_query();
+        if by_outcome {
+            let seq = connector_health::Column::Seq.into_expr();
+            let outcome = connector_health::Column::Outcome.into_simple_expr();
+            groups
+                .left_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()))
+                .expr(outcome.clone())
+                .add_group_by([outcome]);
+        }
+        let read = move |row: Row<'_>| {
             let mut cells = row.cells(0);
             Ok(Group {
+                count: cells.next::<i64>()?.unsigned_abs(),
                 category: cells.next()?,
                 status: cells.next()?,
                 r#type: cells.next()?,
                 server_type: cells.next()?,
-                count: cells.next::<i64>()?.unsigned_abs(),
+                outcome: if by_outcome { cells.next()? } else { None },
             })
         };
         let count = self.rows(&groups, Pace::Long, read);
-        self.counted(&self.database.groups, &filter, listing, count)
-            .await
+        let asked = (&filter, &listing.search, by_outcome);
+        self.counted(&self.database.groups, &asked, count).await
     }
 
     /// What `count` gives, where it was not counted in this state before.
     async fn counted<T: Clone>(
         &self,
         counts: &Counts<T>,
-        filter: &Filter,
-        listing: &Listing,
+        asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         // Without a snapshot nobody knows which state it is that is counted.
@@ -313,8 +323,7 @@ impl Catalog {
             return count.await;
         }
         let state = (self.database.known.history(), self.log().await?.state);
-        let search = listing.search.as_ref();
-        counts.get(state, &self.sight, filter, search, count).await
+        counts.get(state, &self.sight, asked, count).await
     }
 
     fn list(&self, filter: &Filter, lead: Lead) -> Select<Entity> {

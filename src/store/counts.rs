@@ -7,13 +7,11 @@
 use std::fmt;
 
 use quick_cache::sync::Cache;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    domain::{
-        listing::{Filter, Search},
-        viewer::Sight,
-    },
+    domain::viewer::Sight,
     error::{Error, Result},
 };
 
@@ -26,7 +24,7 @@ struct Key {
     history: u64,
     state: i64,
     sight: Sight,
-    /// The SHA-256 of what restricts it, which may be long.
+    /// The SHA-256 of what restricts it and of what is counted, which may be long.
     asked: [u8; 32],
 }
 
@@ -40,16 +38,15 @@ impl<T: Clone> Default for Counts<T> {
 }
 
 impl<T: Clone> Counts<T> {
-    /// Of the list that these restrict in a state of a history: counted by the first who asks, while others wait.
+    /// Of what is asked for in a state of a history: counted by the first who asks, while others wait.
     pub(super) async fn get(
         &self,
         (history, state): (u64, i64),
         sight: &Sight,
-        filter: &Filter,
-        search: Option<&Search>,
+        asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let asked = serde_json::to_vec(&(filter, search)).map_err(Error::internal)?;
+        let asked = serde_json::to_vec(asked).map_err(Error::internal)?;
         let key = Key {
             history,
             state,

@@ -2,10 +2,10 @@
 //!
 //! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its complement.
 
-use entity::{ConnectorType, personal_connector::Column};
+use entity::{ConnectorType, connector_health, connector_tool, personal_connector::Column};
 use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr, Value,
-    sea_query::{Expr, Func, SimpleExpr},
+    sea_query::{Expr, Func, Query, SimpleExpr},
 };
 
 use crate::domain::{
@@ -82,6 +82,11 @@ pub(super) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition
                 .into()
         }),
         filter
+            .outcome
+            .as_ref()
+            .map(|values| came_to(&stored(values))),
+        filter.tool_name.as_ref().map(|names| offers(names)),
+        filter
             .created_at
             .map(|range| within(Column::CreatedAt, range)),
         filter
@@ -156,6 +161,31 @@ fn connector_id_of(ids: &[String]) -> SimpleExpr {
     } else {
         any_of(Column::Type, &stored(&[ConnectorType::Custom])).or(own)
     }
+}
+
+/// Whether the last check of its server came to one of these, which is looked up row by row: most lists are walked in their order.
+fn came_to(outcomes: &[SimpleExpr]) -> SimpleExpr {
+    use connector_health::{Column as Health, Entity};
+
+    let health = Query::select()
+        .expr(Expr::cust("1"))
+        .from(Entity)
+        .and_where(Health::Seq.into_expr().eq(Column::Seq.into_expr()))
+        .and_where(any_of(Health::Outcome, outcomes))
+        .take();
+    Expr::exists(health)
+}
+
+/// Whether its server offers a tool of one of these names, of which most are rare: their index leads to the rows.
+fn offers(names: &[String]) -> SimpleExpr {
+    use connector_tool::{Column as Tool, Entity};
+
+    let tools = Query::select()
+        .column(Tool::Seq)
+        .from(Entity)
+        .and_where(any_of(Tool::Name, names))
+        .take();
+    Column::Seq.in_subquery(tools)
 }
 
 fn within(column: Column, range: TimeRange) -> SimpleExpr {

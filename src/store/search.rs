@@ -1,4 +1,4 @@
-//! Search: the words of connectors, and which rows have them.
+//! Search: the words of connectors and of their tools, and which rows have them.
 //!
 //! Invariant: both databases hold the same words and are asked for them alike; what differs is how an index is written and
 //! matched.
@@ -21,18 +21,20 @@ const EXACT_NAME: i32 = 0;
 const NAME: i32 = 1;
 const CONNECTOR_ID: i32 = 2;
 const DESCRIPTION: i32 = 3;
+const TOOLS: i32 = 4;
 
 /// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// The rows that have every word of the search, the last one as a beginning, in name, connectorId or description. A search
-/// of no words (`"+"`) finds only what is called just that.
+/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools. A
+/// search of no words (`"+"`) finds only what is called just that.
 pub(super) fn condition(search: &Search, backend: DbBackend) -> Condition {
     let exact = Column::NameKey.eq(&search.key);
     let found = if search.words.is_empty() {
         exact
     } else {
-        matches(search, backend, DESCRIPTION)
+        // One list for both: of two alternatives no index would lead to the rows.
+        matches(search, backend, &[DESCRIPTION, TOOLS])
     };
     Condition::all().add(found)
 }
@@ -47,7 +49,7 @@ pub(super) struct Tier {
 /// What the rows of [`condition`] are asked for by RELEVANCE.
 ///
 /// PostgreSQL ranks what it finds; its index does not know the fields, so that a tier alone costs as much. FTS5's does: a tier
-/// for itself is found without a look at the others, and few searches come to the last, where most of the words are.
+/// for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
 pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
     let exact = Column::NameKey.eq(&search.key);
     if search.words.is_empty() {
@@ -56,12 +58,15 @@ pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
             rank: Expr::val(EXACT_NAME),
         }];
     }
-    let matches = |tier| matches(search, backend, tier);
+    let matches = |tier| matches(search, backend, &[tier]);
     if backend == DbBackend::Postgres {
+        // Where no tools are found, nobody looks whether the description alone has the words.
+        let only_tools = matches(TOOLS).and(matches(DESCRIPTION).not());
         let rank = CaseStatement::new()
             .case(exact, EXACT_NAME)
             .case(matches(NAME), NAME)
             .case(matches(CONNECTOR_ID), CONNECTOR_ID)
+            .case(only_tools, TOOLS)
             .finally(DESCRIPTION);
         return vec![Tier {
             found: condition(search, backend),
@@ -77,6 +82,7 @@ pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
             DESCRIPTION,
             up_to(DESCRIPTION).add(matches(CONNECTOR_ID).not()),
         ),
+        (TOOLS, up_to(TOOLS).add(matches(DESCRIPTION).not())),
     ]
     .map(|(rank, found)| Tier {
         found,
@@ -93,38 +99,50 @@ pub(super) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     }
 }
 
-/// The rows whose fields up to `tier` have every word. Words are letters and digits, so that quoting them is enough.
-fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
+/// The rows that one of these tiers' statements finds.
+fn matches(search: &Search, backend: DbBackend, tiers: &[i32]) -> SimpleExpr {
+    let statements = (1..)
+        .zip(tiers)
+        .map(|(parameter, tier)| numbers(search, backend, *tier, parameter));
+    let (statements, words): (Vec<_>, Vec<_>) = statements.unzip();
+    let numbers = Expr::cust_with_values(statements.join(" UNION ALL "), words);
+    Column::Seq.into_simple_expr().binary(BinOper::In, numbers)
+}
+
+/// A statement of the rows whose fields up to `tier` have every word, and its parameter of this number; [`TOOLS`] has the fields'
+/// words too, of the rows that have tools. Words are letters and digits, so that quoting them is enough.
+fn numbers(search: &Search, backend: DbBackend, tier: i32, parameter: usize) -> (String, String) {
     let last = search.words.len().saturating_sub(1);
     let words = search.words.iter().enumerate();
-    let query = if backend == DbBackend::Postgres {
-        let weights = match tier {
-            NAME => "A",
-            CONNECTOR_ID => "AB",
-            _ => "ABC",
+    if backend == DbBackend::Postgres {
+        let (table, weights) = match tier {
+            NAME => ("connector_search", "A"),
+            CONNECTOR_ID => ("connector_search", "AB"),
+            DESCRIPTION => ("connector_search", "ABC"),
+            _ => ("connector_tool_search", ""),
         };
         let terms: Vec<_> = words
-            .map(|(i, word)| format!("'{word}':{}{weights}", if i == last { "*" } else { "" }))
+            .map(|(i, word)| match (i == last, weights) {
+                (true, weights) => format!("'{word}':*{weights}"),
+                (false, "") => format!("'{word}'"),
+                (false, weights) => format!("'{word}':{weights}"),
+            })
             .collect();
-        Expr::cust_with_values(
-            "SELECT seq FROM connector_search WHERE words @@ CAST($1 AS tsquery)",
-            [terms.join(" & ")],
-        )
+        let sql = format!("SELECT seq FROM {table} WHERE words @@ CAST(${parameter} AS tsquery)");
+        (sql, terms.join(" & "))
     } else {
-        let columns = match tier {
-            NAME => "name",
-            CONNECTOR_ID => "name connector_id",
-            _ => "name connector_id description",
+        let (table, columns) = match tier {
+            NAME => ("connector_search", "name"),
+            CONNECTOR_ID => ("connector_search", "name connector_id"),
+            DESCRIPTION => ("connector_search", "name connector_id description"),
+            _ => ("connector_tool_search", "words"),
         };
         let terms: Vec<_> = words
             .map(|(i, word)| format!("\"{word}\"{}", if i == last { " *" } else { "" }))
             .collect();
-        Expr::cust_with_values(
-            "SELECT rowid FROM connector_search WHERE connector_search MATCH ?",
-            [format!("{{{columns}}} : ({})", terms.join(" AND "))],
-        )
-    };
-    Column::Seq.into_simple_expr().binary(BinOper::In, query)
+        let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH ?");
+        (sql, format!("{{{columns}}} : ({})", terms.join(" AND ")))
+    }
 }
 
 /// Indexes new rows.

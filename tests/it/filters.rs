@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Fields that take a list, and values of theirs, some of which no row has.
-const LISTS: [(&str, &[&str]); 8] = [
+const LISTS: [(&str, &[&str]); 10] = [
     (
         "id",
         &[
@@ -36,6 +36,11 @@ const LISTS: [(&str, &[&str]); 8] = [
         &["github", "git/hub", "custom_mcp", "GitHub", "\0"],
     ),
     ("createdBy", &["ann", "bob", "cid", "dan", "nobody", "\0"]),
+    ("outcome", &["OPEN", "AUTH_REQUIRED", "TIMEOUT", "BLOCKED"]),
+    (
+        "toolName",
+        &["git_wiki", "Git_wiki", "pro", "none", "\0", ""],
+    ),
 ];
 
 /// Around the times that rows have, in several spellings.
@@ -48,7 +53,7 @@ const TIMES: [&str; 6] = [
     "2030-01-01T00:00:00-05:30",
 ];
 
-const FACETS: [(&str, &[Option<&str>]); 4] = [
+const FACETS: [(&str, &[Option<&str>]); 5] = [
     (
         "category",
         &[
@@ -71,6 +76,20 @@ const FACETS: [(&str, &[Option<&str>]); 4] = [
     (
         "serverType",
         &[Some("HTTP"), Some("WEBSOCKET"), Some("STDIO"), None],
+    ),
+    (
+        "outcome",
+        &[
+            Some("OPEN"),
+            Some("AUTH_REQUIRED"),
+            Some("WRONG_TRANSPORT"),
+            Some("NOT_MCP"),
+            Some("UNREACHABLE"),
+            Some("TIMEOUT"),
+            Some("BLOCKED"),
+            Some("NOT_CHECKABLE"),
+            None,
+        ],
     ),
 ];
 
@@ -149,6 +168,8 @@ fn seen(row: &Model, viewer: Viewer) -> Value {
         "serverType": name(row.server_type),
         "visibility": name(row.visibility),
         "connectorId": row.connector_id,
+        "outcome": model::outcome(row).map(|(_, name)| name),
+        "toolName": model::tools(row).iter().map(|tool| tool.0).collect::<Vec<_>>(),
         "createdBy": row.created_by.as_ref().filter(|_| viewer.sees_owner(row)),
         "createdAt": row.created_at.0,
         "updatedAt": row.updated_at.0,
@@ -179,6 +200,10 @@ fn holds(filter: &Value, row: &Value) -> bool {
                     let time = row[field].as_i64().unwrap();
                     micros("gte").is_none_or(|gte| time >= gte)
                         && micros("lt").is_none_or(|lt| time < lt)
+                }
+                "toolName" => {
+                    let offered = row[field].as_array().unwrap();
+                    all(wanted).iter().any(|name| offered.contains(name))
                 }
                 _ => all(wanted).contains(&row[field]),
             }
@@ -285,6 +310,7 @@ const QUERY: &str = "
             totalCount
             facets {
                 category { value count } status { value count } type { value count } serverType { value count }
+                outcome { value count }
             }
         }
         backwards: personalConnectors(search: $search, filter: $filter, orderBy: $order, last: 100) {
@@ -299,6 +325,7 @@ on_both! {
         model::check(24, (model::catalogue(60), vec(question(), 8)), |(rows, questions)| async move {
             server.clear().await;
             server.insert(rows.clone()).await;
+            server.record(model::checks(&rows)).await;
             for question in questions {
                 let token = question.viewer.token(server);
                 let data = server.data(&token, QUERY, question.variables()).await;

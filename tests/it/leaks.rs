@@ -5,12 +5,18 @@
 //! may see it differs, or the door would show nothing.
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility, personal_connector::Model};
-use personal_connectors::{domain::viewer::Sight, store::UpdatedAt};
+use std::time::Duration;
+
+use personal_connectors::{
+    domain::{inspection::Schedule, viewer::Sight},
+    store::{Check, Target, UpdatedAt},
+};
 use serde_json::{Value, json};
 
 use crate::{
     change::{CREATE, WRITE, draft, text},
     harness::Server,
+    health::offering,
     on_both,
     world::connector,
 };
@@ -96,6 +102,19 @@ pub(crate) async fn hide(server: &Server, old: &Model, visibility: ConnectorVisi
         .unwrap()
         .pop()
         .unwrap();
+    let check = Check {
+        target: Target::of(&secret),
+        found: offering(&[("launch_rocket", "Counts down")]),
+    };
+    tx.record(
+        &[check],
+        Schedule {
+            interval: Duration::from_hours(1),
+            history: 1,
+        },
+    )
+    .await
+    .unwrap();
     let old = tx
         .get(&Sight::Everything, std::slice::from_ref(&old.id))
         .await
@@ -200,7 +219,7 @@ async fn try_door(server: &Server, query: &str, variables: fn(&Keys) -> Value, b
     }
 }
 
-const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name } createdBy organizationId viewerCanUpdate viewerCanDelete }";
+const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime history { message } } tools { nodes { name } totalCount } } createdBy organizationId viewerCanUpdate viewerCanDelete }";
 
 on_both! {
     async fn node(server: Server) {
@@ -242,6 +261,9 @@ on_both! {
             kind: personalConnectors(filter: {connectorId: \"custom_mcp\"}) { totalCount nodes { id } }
             design: personalConnectors(filter: {category: DESIGN, status: MAINTENANCE, serverType: HTTP}) { totalCount nodes { id } }
             since: personalConnectors(filter: {createdAt: {gte: $at}, updatedAt: {gte: $at}}) { totalCount nodes { id } }
+            offers: personalConnectors(filter: {toolName: \"launch_rocket\"}) { totalCount nodes { id } }
+            open: personalConnectors(filter: {outcome: OPEN}) { totalCount nodes { id } }
+            unchecked: personalConnectors(filter: {not: {outcome: OPEN}}) { totalCount nodes { id } }
             any: personalConnectors(filter: {or: $filters}) { totalCount nodes { id } }
             none: personalConnectors(filter: {not: {or: $filters}}) { totalCount nodes { id } }
         }";
@@ -262,11 +284,12 @@ on_both! {
     }
 
     async fn the_facets(server: Server) {
-        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } }";
+        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } outcome { value count } }";
         let query = format!("{{
             all: personalConnectors {{ {facets} }}
             some: personalConnectors(filter: {{category: PRODUCTIVITY, type: CUSTOM}}) {{ {facets} }}
             found: personalConnectors(search: \"secret\") {{ {facets} }}
+            offered: personalConnectors(search: \"rocket\") {{ {facets} }}
         }}");
         try_door(&server, &query, |_| json!({}), &[]).await;
     }

@@ -212,6 +212,8 @@ on_both! {
                 "filter: {status: [DEPRECATED, ACTIVE], category: null}",
                 "filter: {status: [ACTIVE, DEPRECATED, ACTIVE]}",
             ),
+            ("filter: {not: {outcome: [TIMEOUT, OPEN]}}", "filter: {not: {outcome: [OPEN, TIMEOUT, OPEN]}}"),
+            ("filter: {not: {toolName: [\"b\", \"a\"]}}", "filter: {not: {toolName: [\"a\", \"\", \"b\", \"a\"]}}"),
             ("filter: {connectorId: [\"z\", \"a\", \"9\"]}", "filter: {connectorId: [\"9\", \"a\", \"z\", \"z\"]}"),
             ("filter: {not: {id: [\"pcon_u\", \"pcon_z\"]}}", "filter: {not: {id: [\"pcon_z\", \"pcon_u\", \"x\"]}}"),
             (

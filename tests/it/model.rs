@@ -5,9 +5,10 @@
 use std::{collections::HashSet, fmt::Debug, future::Future};
 
 use entity::{
-    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp,
-    personal_connector::Model,
+    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
+    Timestamp, personal_connector::Model,
 };
+use personal_connectors::domain::inspection::Inspection;
 use proptest::{
     option,
     prelude::*,
@@ -15,7 +16,7 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
-use crate::{harness::Server, rows};
+use crate::{harness::Server, health::offering, rows};
 
 /// Names, what they fold to, and the words they have.
 const NAMES: [(&str, &str, &[&str]); 14] = [
@@ -51,6 +52,35 @@ const DESCRIPTIONS: [(&str, &[&str]); 4] = [
     ("L'éclair: 日 wiki!", &["l", "eclair", "日", "wiki"]),
     ("", &[]),
     ("Pro pro PRO", &["pro"]),
+];
+
+/// What the last check of a server came to, and its GraphQL name.
+pub(crate) const OUTCOMES: [(Outcome, &str); 8] = [
+    (Outcome::Open, "OPEN"),
+    (Outcome::AuthRequired, "AUTH_REQUIRED"),
+    (Outcome::WrongTransport, "WRONG_TRANSPORT"),
+    (Outcome::NotMcp, "NOT_MCP"),
+    (Outcome::Unreachable, "UNREACHABLE"),
+    (Outcome::Timeout, "TIMEOUT"),
+    (Outcome::Blocked, "BLOCKED"),
+    (Outcome::NotCheckable, "NOT_CHECKABLE"),
+];
+
+/// A tool's name and description, and the words of both.
+type Tool = (&'static str, &'static str, &'static [&'static str]);
+
+/// What servers offer.
+const TOOLS: [&[Tool]; 4] = [
+    &[],
+    &[("git_wiki", "For teams", &["git", "wiki", "for", "teams"])],
+    &[
+        ("Git_wiki", "", &["git", "wiki"]),
+        ("bake", "Éclair", &["bake", "eclair"]),
+    ],
+    &[
+        ("pro", "Of 日", &["pro", "of", "日"]),
+        ("git_wiki", "", &["git", "wiki"]),
+    ],
 ];
 
 /// Searches, what they fold to, and their words.
@@ -233,6 +263,35 @@ fn known(
     *names.iter().find(|known| known.0 == name).unwrap()
 }
 
+/// What the last check of a row's server came to, and its GraphQL name; none where there was no check. The id tells.
+pub(crate) fn outcome(row: &Model) -> Option<(Outcome, &'static str)> {
+    OUTCOMES.get(sum(row) % 9).copied()
+}
+
+/// What a row's server offers.
+pub(crate) fn tools(row: &Model) -> &'static [Tool] {
+    let offered = TOOLS[sum(row) % 4];
+    outcome(row).map_or(&[], |_| offered)
+}
+
+fn sum(row: &Model) -> usize {
+    row.id.bytes().map(usize::from).sum()
+}
+
+/// What was found of rows' servers, to be recorded.
+pub(crate) fn checks(rows: &[Model]) -> Vec<(String, Inspection)> {
+    let check = |row: &Model| {
+        let (outcome, _) = outcome(row)?;
+        let tools: Vec<_> = tools(row).iter().map(|tool| (tool.0, tool.1)).collect();
+        let found = Inspection {
+            outcome,
+            ..offering(&tools)
+        };
+        Some((row.id.clone(), found))
+    };
+    rows.iter().filter_map(check).collect()
+}
+
 /// How well a search finds a row, 0 for its very name; none where it does not.
 pub(crate) fn tier(row: &Model, search: usize) -> Option<u8> {
     let (_, key, words) = SEARCHES[search];
@@ -250,7 +309,8 @@ pub(crate) fn tier(row: &Model, search: usize) -> Option<u8> {
         .find(|(text, _)| Some(*text) == row.description.as_deref())
         .map_or(&[][..], |(_, words)| words);
     let mut fields = Vec::new();
-    for (tier, field) in (1..).zip([name, connector_id, description]) {
+    let tools: Vec<_> = tools(row).iter().flat_map(|tool| tool.2).copied().collect();
+    for (tier, field) in (1..).zip([name, connector_id, description, &tools]) {
         fields.extend(field);
         let found = whole.iter().all(|word| fields.contains(&word))
             && fields.iter().any(|word| word.starts_with(last));

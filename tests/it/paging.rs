@@ -198,6 +198,7 @@ on_both! {
         model::check(24, (model::catalogue(40), walk()), |(rows, walk)| async move {
             server.clear().await;
             let rows = server.insert(rows).await;
+            server.record(model::checks(&rows)).await;
             let expected = walk.list(&rows);
             let mut catalogue = Catalogue { server, made: rows.len(), rows, touched: HashSet::new() };
             let mut met: Vec<String> = Vec::new();

@@ -59,6 +59,17 @@ const FILL: &str = "
         1700000000000000 + (n / 7) * 60000000, 1750000000000000 + (b / 4000 % 30000) * 60000000, 1, 'import'
     FROM named";
 
+/// Health of two thirds of them, mostly good, and tools: one that most have, one that some have, and one that few have.
+const FILL_HEALTH: [&str; 3] = [
+    "INSERT INTO connector_health (seq, outcome, failures)
+        SELECT seq, CASE WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' ELSE 'timeout' END, 0
+        FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
+    "INSERT INTO connector_tool (seq, name, words)
+        SELECT seq, 'search', ' search ' FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
+    "INSERT INTO connector_tool (seq, name, words)
+        SELECT seq, CASE WHEN seq % 4000 < 3 THEN 'rare' ELSE 'some' END, ' x ' FROM personal_connector WHERE seq > 1000000 AND seq % 50 < 3",
+];
+
 /// A long log of others' PRIVATE connectors, each changed a thousand times, after what is there.
 const FILL_LOG: &str = "
     INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, revision,
@@ -350,6 +361,31 @@ async fn check_values(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Filters by what checks found, which is in tables of its own.
+async fn check_found(server: &Server, explainer: &mut Explainer) {
+    // How many times what a page may visit otherwise, on SQLite and on PostgreSQL.
+    for (filter, sqlite, postgres) in [
+        ("outcome: OPEN", 1, 1),
+        ("outcome: [TIMEOUT, AUTH_REQUIRED]", 1, 1),
+        // PostgreSQL reads all that is kept of checks first.
+        ("not: {outcome: OPEN}", 1, 200),
+        // What has the tool is found first, and sorted.
+        ("toolName: \"rare\"", 1, 1),
+        ("toolName: \"some\"", 20, 20),
+    ] {
+        for (_, order, _) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let statement = statement(server, "", &arguments).await;
+            let plan = explainer.explain(&statement).await;
+            let most = match explainer {
+                Explainer::Sqlite(_) => sqlite * STEPS,
+                Explainer::Postgres(_) => postgres * ROWS_VISITED,
+            };
+            assert!(plan.visited <= most, "{arguments}\n{plan:?}");
+        }
+    }
+}
+
 /// Every page of a log in which nothing is in sight looks at as much as the first.
 async fn check_feed(server: &Server, explainer: &mut Explainer) {
     let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
@@ -414,14 +450,19 @@ on_both! {
         let server = Server::start(server.storage.clone(), &["--answer-cache-mb", "0"], server.clock.clone()).await;
         let mut explainer = Explainer::connect(&server).await;
         explainer.execute(FILL).await;
+        for sql in FILL_HEALTH {
+            explainer.execute(sql).await;
+        }
         if matches!(explainer, Explainer::Sqlite(_)) {
             // As the service leaves an SQLite file, which nothing analyzes of itself.
             check_indexed_pages(&server, &mut explainer).await;
             check_walks(&server, &mut explainer).await;
+            check_found(&server, &mut explainer).await;
         }
         explainer.execute("ANALYZE").await;
         check_indexed_pages(&server, &mut explainer).await;
         check_walks(&server, &mut explainer).await;
+        check_found(&server, &mut explainer).await;
         if matches!(explainer, Explainer::Postgres(_)) {
             check_values(&server, &mut explainer).await;
         }

@@ -1,10 +1,11 @@
 //! What a search finds, and in which order: the same on both databases.
 
 use entity::personal_connector::Model;
-use personal_connectors::store::UpdatedAt;
+use personal_connectors::{domain::inspection::Inspection, store::UpdatedAt};
 use serde_json::json;
 
 use crate::{
+    health::offering,
     on_both,
     rows::{ids, official},
 };
@@ -161,6 +162,79 @@ on_both! {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
         }
+    }
+
+    /// Every word is in some field, or in one of the tools; whoever has them without the tools comes before.
+    async fn tools_are_the_last_tier(server: Server) {
+        server.clear().await;
+        let row = |id: &str, name: &str, description: &str| Model { description: Some(description.to_owned()), ..official(id, name) };
+        server.insert(vec![
+            row("tool", "Alpha", ""), row("text", "Zeta", "Renders maps"), row("both", "Maps", "For all"), row("none", "Beta", "For all"),
+        ]).await;
+        let offered = [
+            ("tool", offering(&[("render_map", "Draws Maps, and renders them"), ("other", "")])),
+            ("text", offering(&[("renders", "maps")])),
+            ("both", offering(&[("renders", "")])),
+        ];
+        server.record(offered.map(|(id, found)| (format!("pcon_{id}"), found)).into()).await;
+        let search = async |arguments: &str| {
+            let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} totalCount pageInfo {{ endCursor startCursor }} }} }}");
+            server.data("", &query, json!({})).await["personalConnectors"].take()
+        };
+        for (words, found) in [
+            ("renders map", &["text", "tool", "both"][..]), ("maps", &["both", "text", "tool"]), ("OTHER", &["tool"]),
+            ("render map", &["tool"]), ("alpha draws", &["tool"]), ("renders for", &["both"]), ("beta renders", &[]), ("alpha", &["tool"]),
+        ] {
+            let all = search(&format!("search: \"{words}\"")).await;
+            assert_eq!(ids(&all), found, "{words}");
+            assert_eq!(all["totalCount"], found.len(), "{words}");
+            let mut by_name = found.to_vec();
+            by_name.sort_by_key(|id| ["tool", "none", "both", "text"].iter().position(|other| other == id));
+            assert_eq!(ids(&search(&format!("search: \"{words}\", orderBy: {{field: NAME}}")).await), by_name, "{words}");
+        }
+        // Page by page, forwards and backwards.
+        let mut after = String::new();
+        for id in ["text", "tool", "both"] {
+            let page = search(&format!("search: \"renders map\", first: 1{after}")).await;
+            assert_eq!(ids(&page), [id]);
+            after = format!(", after: {}", page["pageInfo"]["endCursor"]);
+        }
+        let mut before = String::new();
+        for id in ["both", "tool", "text"] {
+            let page = search(&format!("search: \"renders map\", last: 1{before}")).await;
+            assert_eq!(ids(&page), [id]);
+            before = format!(", before: {}", page["pageInfo"]["startCursor"]);
+        }
+    }
+
+    async fn tools_words_follow_the_row_and_its_tools(server: Server) {
+        server.clear().await;
+        let before = server.insert(vec![official("a", "Old")]).await.remove(0);
+        server.record(vec![(before.id.clone(), offering(&[("add", "Adds.")]))]).await;
+        let search = async |search| {
+            let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+            let data = server.fresh("", query, json!({ "search": search })).await;
+            ids(&data["personalConnectors"]).len()
+        };
+        assert_eq!((search("old add").await, search("add").await), (1, 1));
+        let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
+        let mut tx = server.begin().await;
+        let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((search("old add").await, search("new add").await), (0, 1));
+        let later = Inspection { checked_at: crate::health::after(1), ..offering(&[("subtract", "")]) };
+        server.record(vec![(after.id.clone(), later)]).await;
+        assert_eq!((search("new add").await, search("new subtract").await), (0, 1));
+        let mut tx = server.begin().await;
+        tx.delete(&after).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(search("subtract").await, 0);
+        // The most that is indexed, and more: names before descriptions.
+        let row = server.insert(vec![official("b", "Many")]).await.remove(0);
+        let texts: Vec<_> = (0..1000).map(|n| (format!("name{n}"), format!("{} last{n}", "word ".repeat(900)) + &letters(800))).collect();
+        let tools: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        server.record(vec![(row.id.clone(), offering(&tools))]).await;
+        assert_eq!((search("name999").await, search("last0").await, search("last999").await), (1, 1, 0));
     }
 
     async fn a_blank_search_is_none(server: Server) {

@@ -180,9 +180,9 @@ on_both! {
             ("first: 1", &["a"][..], 2),
             ("first: 2", &["a", "b"], 2),
             ("first: 3", &["a", "b", "c"], 4),
-            ("first: 9", &["a", "b", "c", "d", "e"], 4),
-            ("last: 1", &["e"], 1),
-            ("last: 2", &["d", "e"], 3),
+            ("first: 9", &["a", "b", "c", "d", "e"], 5),
+            ("last: 1", &["e"], 2),
+            ("last: 2", &["d", "e"], 4),
         ] {
             server.forget_reads();
             let query = format!("{{ personalConnectors(search: \"calls\", {page}) {{ nodes {{ id }} }} }}");
@@ -190,6 +190,28 @@ on_both! {
             assert_eq!(ids(&data["personalConnectors"]), found, "{page}");
             let reads = server.reads.lock().unwrap().len();
             assert_eq!(reads, if is_sqlite { tiers } else { 1 }, "{page}");
+        }
+    }
+
+    /// It is in another table, which lists of nothing of the kind leave alone.
+    async fn outcomes_are_looked_up_where_they_are_asked_for(server: Server) {
+        let asked = [
+            ("{ personalConnectors { totalCount facets { type { count } } } }", false),
+            ("{ personalConnectors(filter: {toolName: \"add\"}) { totalCount facets { type { count } } } }", false),
+            ("{ personalConnectors { totalCount facets { outcome { count } } } }", true),
+            ("{ personalConnectors { facets { ... @skip(if: false) { o: outcome { count } } } } }", true),
+            ("{ personalConnectors { ...F } } fragment F on PersonalConnectorConnection { facets { outcome { value } } }", true),
+            ("{ personalConnectors(filter: {outcome: OPEN}) { totalCount facets { type { count } } } }", true),
+            ("{ personalConnectors(filter: {outcome: OPEN}, first: 0) { totalCount } }", true),
+        ];
+        for (n, (query, expected)) in asked.into_iter().enumerate() {
+            // Another state, in which nothing was counted yet.
+            server.insert(vec![official(&format!("z{n}"), "z")]).await;
+            server.forget_reads();
+            server.data("", query, json!({})).await;
+            let reads = server.reads.lock().unwrap().clone();
+            let counting = reads.iter().find(|sql| sql.contains("COUNT(*)")).unwrap();
+            assert_eq!(counting.contains("connector_health"), expected, "{query}\n{counting}");
         }
     }
 

@@ -135,7 +135,7 @@ impl PersonalConnectorChange {
     }
 
     /// The names of the fields that the change was of, as far as you see them. `revision` is not named, since each change raises
-    /// it, nor is `updatedAt` unless a file set it. Empty unless the change is UPDATED.
+    /// it but those of `health` and `tools` alone, nor is `updatedAt` unless a file set it. Empty unless the change is UPDATED.
     async fn changed_fields(&self) -> &[String] {
         &self.change.fields
     }
@@ -146,7 +146,7 @@ impl PersonalConnectorChange {
     }
 
     /// The id of the user who made the change. Null outside the user's organization, where the change is DELETED, and where a
-    /// file made it.
+    /// file or the service itself made it.
     async fn actor(&self) -> Option<ID> {
         self.change.actor.clone().map(Into::into)
     }

@@ -17,6 +17,7 @@ use crate::{
 use super::{
     connector::PersonalConnector,
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType},
+    inspection::InspectionOutcome,
     written::{Answer, PagePlan, Written},
 };
 
@@ -27,6 +28,8 @@ pub(in crate::graphql) struct PersonalConnectorConnection {
     more: bool,
     /// Whether facets are selected: then the size is made of their counts, in one statement for both.
     faceted: bool,
+    /// Whether they are selected by outcome, which is in another table.
+    by_outcome: bool,
     groups: OnceCell<Vec<Group>>,
 }
 
@@ -44,7 +47,8 @@ impl PersonalConnectorConnection {
             let hits = hits.into_iter();
             hits.map(|hit| (hit.connector, hit.position)).unzip()
         }
-        let faceted = context.look_ahead().field("facets").exists();
+        let facets = context.look_ahead().field("facets");
+        let (faceted, by_outcome) = (facets.exists(), facets.field("outcome").exists());
         let request = Request::of(context);
         let plan = if request.merges {
             None
@@ -71,6 +75,7 @@ impl PersonalConnectorConnection {
             positions,
             more,
             faceted,
+            by_outcome,
             groups: OnceCell::new(),
         })
     }
@@ -95,7 +100,7 @@ impl PersonalConnectorConnection {
     async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
         let catalog = &Request::of(context).catalog;
         self.groups
-            .get_or_try_init(|| catalog.groups(&self.listing))
+            .get_or_try_init(|| catalog.groups(&self.listing, self.by_outcome))
             .await
     }
 }
@@ -165,7 +170,7 @@ impl PersonalConnectorConnection {
         Ok(cursor::of_changes(log.state))
     }
 
-    /// How many connectors of the list there are of each category, status, type and server type. Counted only when selected.
+    /// How many connectors of the list there are of each category, status, type, server type and outcome. Counted only when selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
         let groups = self.groups(context).await?;
         Ok(Facets::of(groups, &self.listing.filter).into())
@@ -181,7 +186,7 @@ pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
     cursor: String,
 }
 
-/// Counts of a list's connectors by four of their fields: every value in the published order, zeros included, and null for
+/// Counts of a list's connectors by five of their fields: every value in the published order, zeros included, and null for
 /// connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all the rest,
 /// so that they tell what choosing another value would give.
 #[derive(SimpleObject)]
@@ -194,6 +199,8 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     r#type: Vec<ConnectorTypeFacet>,
     /// Counts by server type.
     server_type: Vec<ServerTypeFacet>,
+    /// Counts by what the last check of the MCP server came to.
+    outcome: Vec<OutcomeFacet>,
 }
 
 /// How many connectors of a list have a category.
@@ -232,6 +239,15 @@ struct ServerTypeFacet {
     count: u64,
 }
 
+/// How many connectors of a list have a server that was found so.
+#[derive(SimpleObject)]
+struct OutcomeFacet {
+    /// What the last check came to, or null for connectors that were not checked.
+    value: Option<InspectionOutcome>,
+    /// How many there are.
+    count: u64,
+}
+
 impl From<Facets> for PersonalConnectorFacets {
     fn from(facets: Facets) -> Self {
         Self {
@@ -263,6 +279,14 @@ impl From<Facets> for PersonalConnectorFacets {
                 .server_type
                 .into_iter()
                 .map(|(value, count)| ServerTypeFacet {
+                    value: value.map(Into::into),
+                    count,
+                })
+                .collect(),
+            outcome: facets
+                .outcome
+                .into_iter()
+                .map(|(value, count)| OutcomeFacet {
                     value: value.map(Into::into),
                     count,
                 })

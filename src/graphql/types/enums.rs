@@ -76,8 +76,8 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
     CreatedAt,
     /// By time of the last change. Descending unless a direction is given.
     UpdatedAt,
-    /// By how well the search matches: the exact name, words of the name, the connectorId, the description; then by name.
-    /// Best first, takes no direction, and needs a `search`.
+    /// By how well the search matches: the exact name, words of the name, the connectorId, the description, the tools; then
+    /// by name. Best first, takes no direction, and needs a `search`.
     Relevance,
 }
 

@@ -16,6 +16,7 @@ use super::{
         ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, OrderDirection,
         PersonalConnectorOrderField, ServerType,
     },
+    inspection::InspectionOutcome,
     scalars::{DateTime, Json},
 };
 
@@ -40,6 +41,10 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     connector_id: Option<Vec<String>>,
     /// Its creator is one of these, as far as you see creators.
     created_by: Option<Vec<ID>>,
+    /// The last check of its MCP server came to one of these. One that was not checked has come to nothing.
+    outcome: Option<Vec<InspectionOutcome>>,
+    /// Its MCP server offers a tool of one of these names.
+    tool_name: Option<Vec<String>>,
     /// It was created in this range.
     created_at: Option<DateTimeRange>,
     /// It last changed in this range.
@@ -196,6 +201,8 @@ impl From<PersonalConnectorFilter> for Filter {
             visibility: list(filter.visibility),
             connector_id: filter.connector_id,
             created_by: ids(filter.created_by),
+            outcome: list(filter.outcome),
+            tool_name: filter.tool_name,
             created_at: filter.created_at.map(Into::into),
             updated_at: filter.updated_at.map(Into::into),
             and: list(filter.and),
