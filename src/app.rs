@@ -167,7 +167,7 @@ pub async fn routers(
 }
 
 /// When connectors are checked, and how much of that is kept.
-fn schedule() -> Schedule {
+pub fn schedule() -> Schedule {
     Schedule {
         interval: Duration::from_hours(1),
         history: 100,

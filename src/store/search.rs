@@ -201,13 +201,10 @@ pub(super) fn line(tool: &Tool) -> String {
         tool.title.as_ref(),
         tool.description.as_ref(),
     ];
-    let words: IndexSet<_> = texts
-        .into_iter()
-        .flatten()
-        .flat_map(|text| text::words(text))
-        .collect();
-    let words: String = words.iter().map(|word| format!(" {word}")).collect();
-    words + " "
+    let texts = texts.into_iter().flatten();
+    let words: IndexSet<_> = texts.flat_map(|text| text::words(text)).collect();
+    let spaced = words.into_iter();
+    spaced.fold(" ".to_owned(), |line, word| line + &word + " ")
 }
 
 /// Indexes a row by its own words and its tools', and forgets those of the tools that it had.

@@ -496,18 +496,18 @@ on_both! {
             let mut data = server.data("", ask, variables).await;
             data["personalConnector"]["tools"].take()
         };
-        let named = |page: &Value| -> Vec<String> {
+        let shown = |page: &Value| -> Vec<String> {
             let nodes = page["nodes"].as_array().unwrap().iter();
             nodes.map(|node| node["name"].as_str().unwrap().to_owned()).collect()
         };
-        assert_eq!(named(&page(json!({})).await), sorted[..20]);
+        assert_eq!(shown(&page(json!({})).await), sorted[..20]);
         let (mut walked, mut after) = (Vec::new(), Value::Null);
         loop {
             let page = page(json!({ "first": 100, "after": after })).await;
             assert_eq!(page["totalCount"], 253);
             assert_eq!(page["pageInfo"]["hasPreviousPage"], !after.is_null());
             assert_eq!(page["edges"][0]["cursor"], page["pageInfo"]["startCursor"]);
-            walked.extend(named(&page));
+            walked.extend(shown(&page));
             after = page["pageInfo"]["endCursor"].clone();
             if page["pageInfo"]["hasNextPage"] == false {
                 break;
@@ -525,11 +525,11 @@ on_both! {
             if search.trim().is_empty() {
                 assert_eq!(found["totalCount"], 253);
             } else {
-                assert_eq!((named(&found), &found["totalCount"]), (expected.iter().map(ToString::to_string).collect(), &json!(expected.len())), "{search}");
+                assert_eq!((shown(&found), &found["totalCount"]), (expected.iter().map(ToString::to_string).collect(), &json!(expected.len())), "{search}");
             }
         }
         let of_search = page(json!({ "search": "counts", "first": 1 })).await["pageInfo"]["endCursor"].take();
-        assert_eq!(named(&page(json!({ "search": "counts", "first": 1, "after": of_search })).await), ["tool_001"]);
+        assert_eq!(shown(&page(json!({ "search": "counts", "first": 1, "after": of_search })).await), ["tool_001"]);
         let list = server.data("", "{ personalConnectors { pageInfo { endCursor } } }", json!({})).await;
         for (variables, message) in [
             (json!({ "after": of_search }), "after is a cursor of another search"),

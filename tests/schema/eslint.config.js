@@ -22,7 +22,7 @@ export default defineConfig({
         acceptedIdNames: ['id'],
         acceptedIdTypes: ['ID'],
         exceptions: {
-          types: ['ConnectorDraft', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'UserError', 'Viewer'],
+          types: ['ConnectorCheck', 'ConnectorDraft', 'ConnectorHealth', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'UserError', 'Viewer'],
           suffixes: ['Connection', 'Edge', 'Payload', 'Facet', 'Facets'],
         },
       },
