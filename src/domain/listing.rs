@@ -319,6 +319,13 @@ impl Filter {
     }
 
     /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
+    /// Whether it restricts tools' names, of which some are frequent and most are rare.
+    pub fn names_tools(&self) -> bool {
+        let lists = [&self.and, &self.or].into_iter().flatten().flatten();
+        let mut nested = lists.chain(self.not.as_deref());
+        self.tool_name.is_some() || nested.any(Self::names_tools)
+    }
+
     fn normalise(&mut self) {
         fn sort<T: Ord>(list: &mut Option<Vec<T>>) {
             if let Some(list) = list {

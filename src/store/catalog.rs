@@ -386,9 +386,9 @@ fn position(row: Row<'_>, field: OrderField) -> Result<(Position, usize)> {
     Ok((Position { key, id }, width))
 }
 
-/// A search visits all that it finds, to put the best first.
+/// A search visits all that it finds, to put the best first, and a tool's name leads to as many rows as have the tool.
 fn pace(listing: &Listing) -> Pace {
-    if listing.search.is_some() {
+    if listing.search.is_some() || listing.filter.names_tools() {
         Pace::Long
     } else {
         Pace::Brief

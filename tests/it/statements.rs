@@ -210,8 +210,8 @@ on_both! {
             server.forget_reads();
             server.data("", query, json!({})).await;
             let reads = server.reads.lock().unwrap().clone();
-            let counting = reads.iter().find(|sql| sql.contains("COUNT(*)")).unwrap();
-            assert_eq!(counting.contains("connector_health"), expected, "{query}\n{counting}");
+            let counting = reads.iter().find(|read| read.sql.contains("COUNT(*)")).unwrap();
+            assert_eq!(counting.sql.contains("connector_health"), expected, "{query}\n{counting}");
         }
     }
 
