@@ -29,7 +29,7 @@ pub struct Position {
     pub id: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
     Name(String),
     /// Microseconds, for the orders by time.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
@@ -224,6 +224,29 @@ impl Search {
 }
 
 impl Order {
+    /// Ties go up by id in the field's natural direction; the other direction is the exact reverse, so that one index serves both.
+    pub fn ties(self) -> Direction {
+        if self.direction == self.field.natural() {
+            Direction::Asc
+        } else {
+            Direction::Desc
+        }
+    }
+
+    /// Which of two rows comes first when they are read from an end of the list.
+    pub fn compare(self, a: &Position, b: &Position, end: End) -> Ordering {
+        let keys = (a.key.cmp(&b.key), self.direction);
+        let ids = (a.id.cmp(&b.id), self.ties());
+        let [keys, ids] = [keys, ids].map(|(ordering, direction)| {
+            if is_ascending(direction, end) {
+                ordering
+            } else {
+                ordering.reverse()
+            }
+        });
+        keys.then(ids)
+    }
+
     fn parse(given: Option<(OrderField, Option<Direction>)>, searched: bool) -> Result<Self> {
         let (field, direction) = given.unwrap_or(if searched {
             (OrderField::Relevance, None)
@@ -247,6 +270,11 @@ impl Order {
             direction: direction.unwrap_or(field.natural()),
         })
     }
+}
+
+/// Whether rows come up in a direction when they are read from an end of the list.
+pub fn is_ascending(direction: Direction, end: End) -> bool {
+    (direction == Direction::Asc) == (end == End::First)
 }
 
 impl OrderField {

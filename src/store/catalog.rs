@@ -20,7 +20,7 @@ use crate::{
     domain::{
         cursor::{Position, SortKey},
         facets::Group,
-        listing::{Direction, End, Filter, Listing, OrderField, Page, Search},
+        listing::{Direction, End, Filter, Listing, OrderField, Page, is_ascending},
         viewer::Sight,
     },
     error::{Error, Result},
@@ -145,6 +145,7 @@ impl Catalog {
         });
         // A stack: the one to begin with is taken from its end.
         let mut stretches = self.stretches(listing);
+        let in_turn = field == OrderField::Relevance;
         if is_ascending(listing.order.direction, end) {
             stretches.reverse();
         }
@@ -157,26 +158,28 @@ impl Catalog {
         };
         let mut hits = Vec::new();
         while let Some(stretch) = stretches.pop()
-            && hits.len() as u64 <= limit
+            && (!in_turn || hits.len() as u64 <= limit)
         {
-            let most = limit + 1 - hits.len() as u64;
+            let met = if in_turn { hits.len() as u64 } else { 0 };
+            let most = limit + 1 - met;
             let select = self.stretch(listing, stretch, columns.clone(), most);
             let read = Arc::clone(&read);
             let rows = catalog.rows(&select, pace(listing), move |row| read(row));
             hits.append(&mut rows.await?);
         }
-        let more = hits.len() as u64 > limit;
-        if more {
-            hits.pop();
+        if !in_turn {
+            hits.sort_by(|a, b| listing.order.compare(&a.position, &b.position, end));
         }
+        let more = hits.len() as u64 > limit;
+        hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
         if end == End::Last {
             hits.reverse();
         }
         Ok((hits, more))
     }
 
-    /// What a list is read in, each part as a whole before the next one, in the order's ascending direction: by RELEVANCE its
-    /// tiers, else all of it.
+    /// What a list is read in. By RELEVANCE its tiers, each as a whole before the next one, in the order's ascending direction; else
+    /// what is found in one way and in another, which are merged.
     fn stretches(&self, listing: &Listing) -> Vec<Stretch> {
         let backend = self.database.reader.backend();
         let name = || Column::NameKey.into_simple_expr();
@@ -189,19 +192,20 @@ impl Catalog {
                 };
                 return tiers.map(stretch).collect();
             }
-            (field, search) => {
-                let found = search
-                    .as_ref()
-                    .map(|search| search::condition(search, backend));
+            (field, _) => {
                 let key = match field {
                     OrderField::CreatedAt => Column::CreatedAt.into_simple_expr(),
                     OrderField::UpdatedAt => Column::UpdatedAt.into_simple_expr(),
                     OrderField::Name | OrderField::Relevance => name(),
                 };
-                (found.unwrap_or_else(Condition::all), vec![key])
+                (self.conditions(listing), vec![key])
             }
         };
-        vec![Stretch { found, keys }]
+        let stretch = |found| Stretch {
+            found,
+            keys: keys.clone(),
+        };
+        found.into_iter().map(stretch).collect()
     }
 
     /// The first rows of a stretch on the page: the position, from its last key to its first, then the columns.
@@ -218,14 +222,7 @@ impl Catalog {
             .into_iter()
             .map(|key| (key, order.direction))
             .collect();
-        // Ties go up by id in the field's natural direction; the other direction is the exact reverse, so that one index
-        // serves both.
-        let ids = if order.direction == order.field.natural() {
-            Direction::Asc
-        } else {
-            Direction::Desc
-        };
-        keys.push((Column::Id.into_simple_expr(), ids));
+        keys.push((Column::Id.into_simple_expr(), order.ties()));
 
         let lead = Lead::to_page(&listing.filter, self.database.reader.backend());
         let mut select = self
@@ -255,15 +252,19 @@ impl Catalog {
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
-        let count = self
-            .found(&listing.filter, listing.search.as_ref())
-            .select_only()
-            .expr(Expr::cust("COUNT(*)"))
-            .into_query();
         let count = async {
-            let rows = self.rows(&count, Pace::Long, |row| row.cells(0).next());
-            let count: i64 = rows.await?.pop().unwrap_or(0);
-            Ok(count.unsigned_abs())
+            let mut total = 0;
+            for found in self.conditions(listing) {
+                let count = self
+                    .list(&listing.filter, Lead::Any)
+                    .filter(found)
+                    .select_only()
+                    .expr(Expr::cust("COUNT(*)"))
+                    .into_query();
+                let rows = self.rows(&count, Pace::Long, |row| row.cells(0).next());
+                total += rows.await?.iter().sum::<i64>().unsigned_abs();
+            }
+            Ok(total)
         };
         let asked = (&listing.filter, &listing.search);
         self.counted(&self.database.totals, &asked, count).await
@@ -273,15 +274,27 @@ impl Catalog {
     /// made. By outcome too only where that is asked for, or restricted.
     pub async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Vec<Group>> {
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
+        let filter = listing.filter.without_facets();
+        let count = async {
+            let mut groups = Vec::new();
+            for found in self.conditions(listing) {
+                let list = self.list(&filter, Lead::Any).filter(found);
+                groups.append(&mut self.group(list, by_outcome).await?);
+            }
+            Ok(groups)
+        };
+        let asked = (&filter, &listing.search, by_outcome);
+        self.counted(&self.database.groups, &asked, count).await
+    }
+
+    async fn group(&self, list: Select<Entity>, by_outcome: bool) -> Result<Vec<Group>> {
         let dimensions = [
             Column::Category,
             Column::Status,
             Column::Type,
             Column::ServerType,
         ];
-        let filter = listing.filter.without_facets();
-        let groups = self
-            .found(&filter, listing.search.as_ref())
+        let groups = list
             .select_only()
             .expr(Expr::cust("COUNT(*)"))
             .columns(dimensions);
@@ -306,9 +319,7 @@ impl Catalog {
                 outcome: if by_outcome { cells.next()? } else { None },
             })
         };
-        let count = self.rows(&groups, Pace::Long, read);
-        let asked = (&filter, &listing.search, by_outcome);
-        self.counted(&self.database.groups, &asked, count).await
+        self.rows(&groups, Pace::Long, read).await
     }
 
     /// What `count` gives, where it was not counted in this state before.
@@ -330,12 +341,12 @@ impl Catalog {
         visible(&self.sight).filter(filter::condition(filter, &self.sight, lead))
     }
 
-    /// All of a list, to be counted.
-    fn found(&self, filter: &Filter, search: Option<&Search>) -> Select<Entity> {
-        let list = self.list(filter, Lead::Any);
-        match search {
-            None => list,
-            Some(search) => list.filter(search::condition(search, self.database.reader.backend())),
+    /// What a list's search finds, by conditions that share no row; without a search all.
+    fn conditions(&self, listing: &Listing) -> Vec<Condition> {
+        let backend = self.database.reader.backend();
+        match &listing.search {
+            None => vec![Condition::all()],
+            Some(search) => search::conditions(search, backend),
         }
     }
 
@@ -362,11 +373,6 @@ struct Stretch {
     found: Condition,
     /// What its order is by, before ties.
     keys: Vec<SimpleExpr>,
-}
-
-/// Whether rows come up in a direction when they are read from an end of the list.
-fn is_ascending(direction: Direction, end: End) -> bool {
-    (direction == Direction::Asc) == (end == End::First)
 }
 
 /// The position that a row begins with, and how many columns it has.

@@ -26,17 +26,25 @@ const TOOLS: i32 = 4;
 /// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools. A
-/// search of no words (`"+"`) finds only what is called just that.
-pub(super) fn condition(search: &Search, backend: DbBackend) -> Condition {
-    let exact = Column::NameKey.eq(&search.key);
-    let found = if search.words.is_empty() {
-        exact
-    } else {
-        // One list for both: of two alternatives no index would lead to the rows.
-        matches(search, backend, &[DESCRIPTION, TOOLS])
-    };
-    Condition::all().add(found)
+/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools: by
+/// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
+///
+/// Each is one list of numbers, from which a database begins where it is short. It would not with both in one condition.
+pub(super) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
+    if search.words.is_empty() {
+        let exact = Column::NameKey.eq(&search.key);
+        return vec![Condition::all().add(exact)];
+    }
+    let own = Condition::all().add(matches(search, backend, DESCRIPTION));
+    vec![own, only_tools(search, backend)]
+}
+
+/// The rows that are found by their tools alone.
+fn only_tools(search: &Search, backend: DbBackend) -> Condition {
+    let matches = |tier| matches(search, backend, tier);
+    Condition::all()
+        .add(matches(TOOLS))
+        .add(matches(DESCRIPTION).not())
 }
 
 /// Rows that a statement finds, best first where there are several statements, and how it ranks them.
@@ -46,49 +54,44 @@ pub(super) struct Tier {
     pub(super) rank: SimpleExpr,
 }
 
-/// What the rows of [`condition`] are asked for by RELEVANCE.
+/// What the rows of [`conditions`] are asked for by RELEVANCE.
 ///
-/// PostgreSQL ranks what it finds; its index does not know the fields, so that a tier alone costs as much. FTS5's does: a tier
-/// for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
+/// PostgreSQL ranks what it finds in the fields; its index does not know them, so that a tier alone costs as much. FTS5's does: a
+/// tier for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
 pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
     let exact = Column::NameKey.eq(&search.key);
+    let tier = |rank: i32, found| Tier {
+        found,
+        rank: Expr::val(rank),
+    };
     if search.words.is_empty() {
-        return vec![Tier {
-            found: condition(search, backend),
-            rank: Expr::val(EXACT_NAME),
-        }];
+        return vec![tier(EXACT_NAME, Condition::all().add(exact))];
     }
-    let matches = |tier| matches(search, backend, &[tier]);
+    let matches = |tier| matches(search, backend, tier);
+    let up_to = |tier| Condition::all().add(matches(tier));
+    let tools = tier(TOOLS, only_tools(search, backend));
     if backend == DbBackend::Postgres {
-        // Where no tools are found, nobody looks whether the description alone has the words.
-        let only_tools = matches(TOOLS).and(matches(DESCRIPTION).not());
         let rank = CaseStatement::new()
             .case(exact, EXACT_NAME)
             .case(matches(NAME), NAME)
             .case(matches(CONNECTOR_ID), CONNECTOR_ID)
-            .case(only_tools, TOOLS)
             .finally(DESCRIPTION);
-        return vec![Tier {
-            found: condition(search, backend),
+        let own = Tier {
+            found: up_to(DESCRIPTION),
             rank: rank.into(),
-        }];
+        };
+        return vec![own, tools];
     }
-    let up_to = |tier| Condition::all().add(matches(tier));
-    [
-        (EXACT_NAME, up_to(NAME).add(exact.clone())),
-        (NAME, up_to(NAME).add(exact.not())),
-        (CONNECTOR_ID, up_to(CONNECTOR_ID).add(matches(NAME).not())),
-        (
+    vec![
+        tier(EXACT_NAME, up_to(NAME).add(exact.clone())),
+        tier(NAME, up_to(NAME).add(exact.not())),
+        tier(CONNECTOR_ID, up_to(CONNECTOR_ID).add(matches(NAME).not())),
+        tier(
             DESCRIPTION,
             up_to(DESCRIPTION).add(matches(CONNECTOR_ID).not()),
         ),
-        (TOOLS, up_to(TOOLS).add(matches(DESCRIPTION).not())),
+        tools,
     ]
-    .map(|(rank, found)| Tier {
-        found,
-        rank: Expr::val(rank),
-    })
-    .into()
 }
 
 /// A key that what was found is sorted by. SQLite would rather walk an index in its order, past all that was not found.
@@ -99,22 +102,12 @@ pub(super) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     }
 }
 
-/// The rows that one of these tiers' statements finds.
-fn matches(search: &Search, backend: DbBackend, tiers: &[i32]) -> SimpleExpr {
-    let statements = (1..)
-        .zip(tiers)
-        .map(|(parameter, tier)| numbers(search, backend, *tier, parameter));
-    let (statements, words): (Vec<_>, Vec<_>) = statements.unzip();
-    let numbers = Expr::cust_with_values(statements.join(" UNION ALL "), words);
-    Column::Seq.into_simple_expr().binary(BinOper::In, numbers)
-}
-
-/// A statement of the rows whose fields up to `tier` have every word, and its parameter of this number; [`TOOLS`] has the fields'
-/// words too, of the rows that have tools. Words are letters and digits, so that quoting them is enough.
-fn numbers(search: &Search, backend: DbBackend, tier: i32, parameter: usize) -> (String, String) {
+/// The rows whose fields up to `tier` have every word; [`TOOLS`] has the fields' words too, of the rows that have tools. Words are
+/// letters and digits, so that quoting them is enough.
+fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
     let last = search.words.len().saturating_sub(1);
     let words = search.words.iter().enumerate();
-    if backend == DbBackend::Postgres {
+    let query = if backend == DbBackend::Postgres {
         let (table, weights) = match tier {
             NAME => ("connector_search", "A"),
             CONNECTOR_ID => ("connector_search", "AB"),
@@ -128,8 +121,10 @@ fn numbers(search: &Search, backend: DbBackend, tier: i32, parameter: usize) -> 
                 (false, weights) => format!("'{word}':{weights}"),
             })
             .collect();
-        let sql = format!("SELECT seq FROM {table} WHERE words @@ CAST(${parameter} AS tsquery)");
-        (sql, terms.join(" & "))
+        Expr::cust_with_values(
+            format!("SELECT seq FROM {table} WHERE words @@ CAST($1 AS tsquery)"),
+            [terms.join(" & ")],
+        )
     } else {
         let (table, columns) = match tier {
             NAME => ("connector_search", "name"),
@@ -140,9 +135,12 @@ fn numbers(search: &Search, backend: DbBackend, tier: i32, parameter: usize) -> 
         let terms: Vec<_> = words
             .map(|(i, word)| format!("\"{word}\"{}", if i == last { " *" } else { "" }))
             .collect();
-        let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH ?");
-        (sql, format!("{{{columns}}} : ({})", terms.join(" AND ")))
-    }
+        Expr::cust_with_values(
+            format!("SELECT rowid FROM {table} WHERE {table} MATCH ?"),
+            [format!("{{{columns}}} : ({})", terms.join(" AND "))],
+        )
+    };
+    Column::Seq.into_simple_expr().binary(BinOper::In, query)
 }
 
 /// Indexes new rows.
