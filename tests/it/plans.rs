@@ -472,10 +472,10 @@ on_both! {
         explainer.execute("ANALYZE").await;
         check_indexed_pages(&server, &mut explainer).await;
         check_walks(&server, &mut explainer).await;
-        check_found(&server, &mut explainer).await;
         if matches!(explainer, Explainer::Postgres(_)) {
             check_values(&server, &mut explainer).await;
         }
+        check_found(&server, &mut explainer).await;
     }
 }
 
