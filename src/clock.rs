@@ -19,6 +19,7 @@ struct Fixed {
     micros: AtomicI64,
     connector_ids: AtomicU64,
     request_ids: AtomicU64,
+    holder_ids: AtomicU64,
 }
 
 impl Clock {
@@ -32,6 +33,7 @@ impl Clock {
             micros: AtomicI64::new(at.0),
             connector_ids: AtomicU64::new(0),
             request_ids: AtomicU64::new(0),
+            holder_ids: AtomicU64::new(0),
         })))
     }
 
@@ -59,6 +61,11 @@ impl Clock {
     /// An id for a request that brought none.
     pub fn new_request_id(&self) -> String {
         self.new_ulid(|fixed| &fixed.request_ids).to_string()
+    }
+
+    /// An id for who holds a lease, unlike all other processes'.
+    pub fn new_holder_id(&self) -> String {
+        self.new_ulid(|fixed| &fixed.holder_ids).to_string()
     }
 
     fn new_ulid(&self, counter: impl Fn(&Fixed) -> &AtomicU64) -> Ulid {

@@ -29,7 +29,7 @@ mod secret;
 mod values;
 
 pub use limits::Limits;
-pub use mcp::Mcp;
+pub use mcp::{Checks, Mcp, Servers};
 use values::{address, claim, duration, lifetime, log_filter, principal, visibility};
 
 /// A catalogue of MCP personal connectors behind GraphQL.
@@ -58,6 +58,8 @@ pub enum Command {
     Import(Import),
     /// Write connectors as published JSON objects, a line each
     Export(Export),
+    /// Check connectors' servers once, and write what was found as a table; it is kept
+    Check(Check),
     /// Make a bearer token with the secret, and write it to standard output
     Token(Token),
     /// Write the GraphQL schema to standard output
@@ -338,6 +340,22 @@ pub struct Export {
         value_parser = visibility
     )]
     pub visibility: Vec<ConnectorVisibility>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Ids of the connectors to check; by default all that have a server which can be called
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+
+    #[command(flatten)]
+    pub servers: Servers,
+
+    #[command(flatten)]
+    pub checks: Checks,
 }
 
 #[derive(Debug, Args)]

@@ -13,5 +13,7 @@ pub mod graphql;
 pub mod http;
 pub mod interchange;
 pub mod mcp;
+pub mod monitor;
+pub mod progress;
 pub mod store;
 pub mod telemetry;

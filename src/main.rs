@@ -9,7 +9,7 @@ use mimalloc::MiMalloc;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
-    config::{Cli, Command, Database, Export, Import, LogFormat, Serve, Token},
+    config::{Check, Cli, Command, Database, Export, Import, LogFormat, Serve, Token},
     domain::viewer::User,
     graphql,
     http::{
@@ -21,6 +21,7 @@ use personal_connectors::{
         import::{self, import},
         published::Assumed,
     },
+    monitor::round::round,
     telemetry::log,
 };
 use tokio::net::TcpListener;
@@ -29,8 +30,8 @@ use tokio::net::TcpListener;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Some entries of an import were rejected; the others landed.
-const REJECTED: u8 = 3;
+/// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
+const PARTLY: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -41,6 +42,7 @@ async fn main() -> ExitCode {
         Some(Command::Migrate(database)) => run_migrate(&database).await,
         Some(Command::Import(import)) => run_import(import).await,
         Some(Command::Export(export)) => run_export(export).await,
+        Some(Command::Check(check)) => run_check(&check).await,
         Some(Command::Token(token)) => run_token(&token),
         Some(Command::Schema) => {
             print!("{}", graphql::sdl());
@@ -127,7 +129,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     Ok(if report.is_complete() {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(REJECTED)
+        ExitCode::from(PARTLY)
     })
 }
 
@@ -152,6 +154,22 @@ async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
     .await?;
     database.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
+    log("warn", LogFormat::Human);
+    let clock = Clock::system();
+    let inspector = app::checker(&config.servers, &config.checks, &clock)?;
+    let database = app::open(&config.database.settings()?).await?;
+    let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
+    let report = round(&database, inspector, bounds, schedule, &clock, &config.ids).await?;
+    database.close().await?;
+    println!("{report}");
+    Ok(if report.is_all_alive() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PARTLY)
+    })
 }
 
 fn run_token(config: &Token) -> anyhow::Result<ExitCode> {

@@ -5,15 +5,20 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use crate::mcp::{
-    guard::{Allowed, Rules, Scheme},
-    handshake::Limits,
+use crate::{
+    domain::inspection::Schedule,
+    mcp::{
+        guard::{Allowed, Rules, Scheme},
+        handshake::Limits,
+    },
+    monitor::Bounds,
 };
 
-use super::values::duration;
+use super::values::{duration, lifetime};
 
+/// Which servers may be called.
 #[derive(Debug, Args)]
-pub struct Mcp {
+pub struct Servers {
     /// Where MCP servers may be besides at public addresses: a host, a host and its port (mcp:8000) or a network
     /// (10.0.0.0/8); can be given several times
     #[arg(
@@ -44,6 +49,66 @@ pub struct Mcp {
         value_parser = str::parse::<Scheme>
     )]
     mcp_schemes: Vec<Scheme>,
+}
+
+/// How connectors' servers are checked.
+#[derive(Debug, Args)]
+pub struct Checks {
+    /// From one check of a connector to the next; up to sixteen times as long where it fails
+    #[arg(
+        long,
+        env = "CONNECTORS_CHECK_INTERVAL",
+        value_name = "TIME",
+        default_value = "1h",
+        value_parser = lifetime
+    )]
+    check_interval: Duration,
+
+    /// Longest time to check a connector
+    #[arg(
+        long,
+        env = "CONNECTORS_CHECK_TIMEOUT",
+        value_name = "TIME",
+        default_value = "8s",
+        value_parser = duration
+    )]
+    check_timeout: Duration,
+
+    /// Connectors checked at once; each may take 40 MiB
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_CHECKS",
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    max_checks: u16,
+
+    /// Connectors of one host checked at once
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_CHECKS_PER_HOST",
+        value_name = "N",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u16).range(1..=1000)
+    )]
+    max_checks_per_host: u16,
+
+    /// Checks of each connector that are kept
+    #[arg(
+        long,
+        env = "CONNECTORS_CHECK_HISTORY",
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    check_history: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Mcp {
+    #[command(flatten)]
+    pub servers: Servers,
 
     /// Longest time to inspect an MCP server, shorter than a request's. By default four fifths of that
     #[arg(
@@ -73,9 +138,22 @@ pub struct Mcp {
         value_parser = clap::value_parser!(u32).range(0..=1_000_000)
     )]
     pub inspection_rate: u32,
+
+    /// Whether connectors are checked again and again; of several processes on a database one at a time does so
+    #[arg(
+        long,
+        env = "CONNECTORS_MONITOR",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub monitor: bool,
+
+    #[command(flatten)]
+    pub checks: Checks,
 }
 
-impl Mcp {
+impl Servers {
     pub fn rules(&self) -> Rules {
         Rules {
             allow: self.mcp_allow.clone(),
@@ -83,7 +161,30 @@ impl Mcp {
             schemes: self.mcp_schemes.clone(),
         }
     }
+}
 
+impl Checks {
+    /// The bounds of one check.
+    pub fn limits(&self) -> Limits {
+        Limits::within(self.check_timeout)
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            at_once: self.max_checks.into(),
+            by_host: self.max_checks_per_host.into(),
+        }
+    }
+
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            interval: self.check_interval,
+            history: self.check_history,
+        }
+    }
+}
+
+impl Mcp {
     /// The bounds of an inspection in a request that may take so long, and how long it may wait for its turn: half of what it
     /// leaves of that.
     pub fn limits(&self, request: Duration) -> anyhow::Result<(Limits, Duration)> {

@@ -120,6 +120,20 @@ pub fn is_alive(outcome: Outcome) -> bool {
     ALIVE.contains(&outcome)
 }
 
+/// An outcome as clients know it.
+pub fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Open => "OPEN",
+        Outcome::AuthRequired => "AUTH_REQUIRED",
+        Outcome::WrongTransport => "WRONG_TRANSPORT",
+        Outcome::NotMcp => "NOT_MCP",
+        Outcome::Unreachable => "UNREACHABLE",
+        Outcome::Timeout => "TIMEOUT",
+        Outcome::Blocked => "BLOCKED",
+        Outcome::NotCheckable => "NOT_CHECKABLE",
+    }
+}
+
 /// Whether there is anything to call.
 pub fn is_checkable(server_url: Option<&str>, server_type: Option<ServerType>) -> bool {
     server_url.is_some() && server_type != Some(ServerType::Stdio)

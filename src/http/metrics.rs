@@ -6,7 +6,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicI64, AtomicU64},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,7 +22,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::store::{Database, Pool};
+use crate::{
+    domain::inspection,
+    store::{Database, Pool},
+};
 
 use super::{answers, documents};
 
@@ -51,6 +54,11 @@ struct PoolName {
     pool: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Came {
+    outcome: &'static str,
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -61,6 +69,9 @@ pub struct Metrics {
     connections: Family<PoolName, Gauge>,
     idle: Family<PoolName, Gauge>,
     state: Gauge<i64, AtomicI64>,
+    checks: Family<Came, Counter>,
+    checks_under_way: Gauge<i64, AtomicI64>,
+    check_lease: Gauge<i64, AtomicI64>,
 }
 
 impl Metrics {
@@ -81,6 +92,9 @@ impl Metrics {
             connections: Family::default(),
             idle: Family::default(),
             state: Gauge::default(),
+            checks: Family::default(),
+            checks_under_way: Gauge::default(),
+            check_lease: Gauge::default(),
         };
         let started: Gauge<f64, AtomicU64> = Gauge::default();
         started.set(started_at);
@@ -115,6 +129,21 @@ impl Metrics {
             "catalogue_state",
             "Number of the last change that this process knows of",
             metrics.state.clone(),
+        );
+        r.register(
+            "connector_checks",
+            "Checks of connectors by this process, by what they came to",
+            metrics.checks.clone(),
+        );
+        r.register(
+            "connector_checks_under_way",
+            "Checks that are under way",
+            metrics.checks_under_way.clone(),
+        );
+        r.register(
+            "connector_check_lease",
+            "Whether this is the process that checks: 1 or 0",
+            metrics.check_lease.clone(),
         );
         r.register(
             "graphql_documents_found",
@@ -207,6 +236,15 @@ impl Metrics {
         if let Some(state) = state {
             self.state.set(state);
         }
+        let tally = database.tally();
+        for (outcome, count) in tally.checks() {
+            let outcome = inspection::name(outcome);
+            let checks = self.checks.get_or_create(&Came { outcome });
+            checks.inner().store(count, Ordering::Relaxed);
+        }
+        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
+        self.checks_under_way.set(under_way);
+        self.check_lease.set(tally.holds_lease().into());
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);

@@ -8,19 +8,20 @@ use std::{
     collections::HashMap,
     fmt,
     fs::File,
-    io::{self, BufReader, IsTerminal, Seek},
+    io::{self, BufReader, Seek},
     path::PathBuf,
 };
 
 use anyhow::Context;
 use entity::ConnectorSource;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
     domain::connector::Entry,
     error::Result,
+    progress,
     store::{Actor, Database, Tx},
 };
 
@@ -142,7 +143,7 @@ pub async fn import(
         read(&sources, &survey, &assumed, &sender)
     });
     let progress = match count.await {
-        Ok(objects) => bar(objects),
+        Ok(objects) => progress::bar(objects),
         // The reading ended with an error, told below.
         Err(_) => ProgressBar::hidden(),
     };
@@ -434,14 +435,4 @@ fn told(what: &str, number: u64, label: &str, rejection: &Rejection) -> String {
         format!(" ({label})")
     };
     format!("{what}: entry {number}{name}: {rejection}")
-}
-
-/// A progress bar on a terminal, and nothing elsewhere.
-fn bar(objects: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(objects).with_style(style)
 }

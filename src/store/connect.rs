@@ -32,6 +32,7 @@ use super::{
     reader::{Reader, postgres_snapshot},
     sqlite::Readers,
     state::Known,
+    tally::Tally,
 };
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
@@ -75,6 +76,7 @@ pub struct Database {
     pub(super) known: Arc<Known>,
     pub(super) totals: Arc<Counts<u64>>,
     pub(super) groups: Arc<Counts<Vec<Group>>>,
+    pub(super) tally: Arc<Tally>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +156,7 @@ impl Database {
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
+            tally: Arc::default(),
             reader: Reader::Sqlite(Arc::new(readers)),
             writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         })
@@ -187,6 +190,7 @@ impl Database {
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
+            tally: Arc::default(),
             reader: Reader::Postgres {
                 pool: pool.clone(),
                 limits: limits.of_reads("SET LOCAL").into(),

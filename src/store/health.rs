@@ -10,12 +10,13 @@ use entity::{
     personal_connector::{Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    Iterable, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
+    IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict, Order},
 };
 use sha2::{Digest, Sha256};
 
-use super::{catalog::visible, errors::failed, search, write::Tx};
+use super::{catalog::visible, connect::Database, errors::failed, search, sqlite::Pace, write::Tx};
 use crate::{
     domain::{
         inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
@@ -50,6 +51,68 @@ impl Target {
 pub struct Check {
     pub target: Target,
     pub found: Inspection,
+}
+
+/// Where a target stands among those that are due: since when it is, and its connector's number.
+pub type Place = (Timestamp, i64);
+
+impl Database {
+    /// The first targets after a place that are due, those that have waited longest before the others.
+    pub async fn due(
+        &self,
+        now: Timestamp,
+        after: Option<Place>,
+        limit: u64,
+    ) -> Result<Vec<(Place, Target)>> {
+        use connector_health::{Column::NextCheckAt, Entity};
+
+        let number = || Expr::col((Entity, connector_health::Column::Seq));
+        let mut beyond = Condition::all().add(NextCheckAt.lte(now));
+        if let Some((since, seq)) = after {
+            beyond = beyond
+                .add(NextCheckAt.gte(since))
+                .add(NextCheckAt.gt(since).or(number().gt(seq)));
+        }
+        let select = visible(&Sight::Everything)
+            .select_only()
+            .columns([Column::Id, Column::ServerUrl, Column::ServerType])
+            .filter(beyond)
+            .limit(limit)
+            .into_query()
+            .expr(NextCheckAt.into_expr())
+            .expr(number())
+            .inner_join(Entity, number().eq(Column::Seq.into_expr()))
+            .order_by_expr(NextCheckAt.into_expr(), Order::Asc)
+            .order_by_expr(number(), Order::Asc)
+            .take();
+        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            let target = Target {
+                personal_connector_id: cells.next()?,
+                server_url: cells.next()?,
+                server_type: cells.next()?,
+            };
+            Ok(((cells.next()?, cells.next()?), target))
+        });
+        rows.await
+    }
+
+    /// When the first target is due that is not yet.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        use connector_health::{Column::NextCheckAt, Entity};
+
+        let select = Entity::find()
+            .select_only()
+            .column(NextCheckAt)
+            .filter(NextCheckAt.gt(now))
+            .order_by_asc(NextCheckAt)
+            .limit(1)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        Ok(rows.await?.pop())
+    }
 }
 
 impl Tx {

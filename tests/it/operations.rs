@@ -28,6 +28,7 @@ impl Process {
     fn start(database: &TestDatabase, flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_personal-connectors"))
             .env_clear()
+            .env("CONNECTORS_MONITOR", "false")
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(["--database-url", &database.url, "--log-format", "json"])
             .args([

@@ -44,10 +44,11 @@ macro_rules! on_both_databases {
 /// Size of the answer cache that the tests are run with, where it is not the default.
 const ANSWERS: &str = "CONNECTORS_ANSWER_CACHE_MB";
 
-/// The program with a command line, and nothing in its environment but what all tests are run with.
+/// The program with a command line, and nothing in its environment but what all tests are run with. It calls nobody of itself.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_personal-connectors"));
     command.env_clear().args(arguments);
+    command.env("CONNECTORS_MONITOR", "false");
     #[expect(
         clippy::disallowed_methods,
         reason = "the tests have no other configuration"

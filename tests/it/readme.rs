@@ -50,6 +50,8 @@ fn shell(script: &str, folder: &Path) -> Command {
         .args(["-euo", "pipefail", "-c", script])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        // Nobody is called: no MCP server is at such a port.
+        .env("CONNECTORS_MCP_PORTS", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());

@@ -1,0 +1,200 @@
+//! Checks connectors' servers again and again, and once when asked to.
+//!
+//! Invariant: of all processes on a database one at a time does so, under a lease, and what was found under a lease that is over is
+//! not kept. There is nothing in it that a query waits for.
+
+mod checks;
+mod queue;
+pub mod round;
+
+use std::time::Duration;
+
+use entity::Timestamp;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{self, Instant},
+};
+
+use crate::{
+    clock::Clock,
+    domain::inspection::Schedule,
+    error::Result,
+    mcp::handshake::Inspector,
+    store::{Database, Lease, Place},
+};
+
+pub use self::checks::Bounds;
+use self::checks::{Checks, keep};
+
+/// How long a lease is good for. Who holds it renews it, and the others ask for it, three times as often.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// Targets that are read at a time, that wait for their turn, and that wait for one host. Those of a host that has more stay where
+/// they are, so that the others' are reached.
+const PAGE: u64 = 250;
+const WAITING: u64 = 1000;
+const LINE: usize = 100;
+
+/// The longest time until what is due is looked for again: connectors are added meanwhile.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The shortest: clocks and timers are not as exact as what is due.
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub bounds: Bounds,
+    pub schedule: Schedule,
+    /// How long a lease is good for.
+    pub lease: Duration,
+}
+
+/// Checks what is due, as long as it is kept.
+#[derive(Debug)]
+pub struct Monitor {
+    running: watch::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Monitor {
+    pub fn start(
+        database: Database,
+        inspector: Inspector,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        let (running, runs) = watch::channel(());
+        let worker = Worker {
+            database,
+            inspector,
+            settings,
+            holder: clock.new_holder_id(),
+            clock,
+            failing: false,
+        };
+        Self {
+            running,
+            task: tokio::spawn(worker.run(runs)),
+        }
+    }
+
+    /// Drops what is under way, and waits until another process may go on.
+    pub async fn stop(self) {
+        drop(self.running);
+        let _ = self.task.await;
+    }
+}
+
+struct Worker {
+    database: Database,
+    inspector: Inspector,
+    settings: Settings,
+    holder: String,
+    clock: Clock,
+    failing: bool,
+}
+
+/// Where the walk through what is due has got to.
+struct Walk {
+    /// None at its beginning.
+    after: Option<Place>,
+    /// Whether somebody was left standing, whose host's line was full.
+    passed_by: bool,
+    /// When it goes on, or the next one begins, at the latest.
+    wake: Instant,
+}
+
+impl Worker {
+    async fn run(mut self, mut runs: watch::Receiver<()>) {
+        loop {
+            let tried = self.work(&mut runs).await;
+            self.database.tally().work(0);
+            if let Err(error) = tried {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(cause, "connectors cannot be checked: {error}");
+                }
+            }
+            tokio::select! {
+                _ = runs.changed() => return,
+                () = time::sleep(self.settings.lease / 3) => {}
+            }
+        }
+    }
+
+    /// Checks what is due as long as the lease can be had. What is not kept at the end is due still.
+    async fn work(&mut self, runs: &mut watch::Receiver<()>) -> Result<()> {
+        let Some(lease) = self.take_lease().await? else {
+            return Ok(());
+        };
+        let every = self.settings.lease / 3;
+        let mut renewals = time::interval_at(Instant::now() + every, every);
+        renewals.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut checks = Checks::new(self.inspector.clone(), self.settings.bounds);
+        let mut walk = Walk {
+            after: None,
+            passed_by: false,
+            wake: Instant::now(),
+        };
+        loop {
+            self.database.tally().work(checks.under_way());
+            tokio::select! {
+                _ = runs.changed() => return self.database.give_up_lease(&lease).await,
+                _ = renewals.tick() => if self.take_lease().await?.as_ref() != Some(&lease) {
+                    return Ok(());
+                },
+                found = checks.batch(), if !checks.is_idle() => {
+                    let schedule = self.settings.schedule;
+                    let now = self.clock.now();
+                    if !keep(&self.database, Some(&lease), &found, schedule, now).await? {
+                        return Ok(());
+                    }
+                    if walk.after.is_some() || walk.passed_by {
+                        self.fill(&mut checks, &mut walk).await?;
+                    }
+                }
+                () = time::sleep_until(walk.wake) => self.fill(&mut checks, &mut walk).await?,
+            }
+        }
+    }
+
+    async fn take_lease(&mut self) -> Result<Option<Lease>> {
+        let lease = self.database.take_lease(&self.holder, self.settings.lease);
+        let lease = lease.await?;
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("connectors can be checked again");
+        }
+        Ok(lease)
+    }
+
+    /// Goes on with the walk, as far as there is room.
+    async fn fill(&self, checks: &mut Checks, walk: &mut Walk) -> Result<()> {
+        let now = self.clock.now();
+        walk.wake = Instant::now() + LOOK;
+        if walk.after.is_none() {
+            walk.passed_by = false;
+        }
+        while checks.waiting() as u64 + PAGE <= WAITING {
+            let due = self.database.due(now, walk.after, PAGE).await?;
+            let is_last = (due.len() as u64) < PAGE;
+            for (place, target) in due {
+                walk.after = Some(place);
+                walk.passed_by |= !checks.offer(target, LINE);
+            }
+            if is_last {
+                walk.after = None;
+                if let Some(next) = self.database.next_due(now).await? {
+                    walk.wake = Instant::now() + until(now, next).clamp(PAUSE, LOOK);
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn until(now: Timestamp, next: Timestamp) -> Duration {
+    let micros = next.0.saturating_sub(now.0);
+    Duration::from_micros(micros.try_into().unwrap_or(0))
+}
