@@ -47,16 +47,18 @@ const DOORS: [(&str, &[&str]); 26] = [
 ];
 
 /// The rooms that each room may enter, besides itself and `error`.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("error", &[]),
     ("clock", &[]),
     ("domain", &[]),
     ("buckets", &[]),
+    ("progress", &[]),
     ("mcp", &["buckets", "clock", "domain"]),
     ("store", &["domain"]),
     ("commands", &["clock", "domain", "mcp", "store"]),
     ("graphql", &["commands", "clock", "domain", "mcp", "store"]),
-    ("interchange", &["clock", "domain", "store"]),
+    ("monitor", &["clock", "domain", "mcp", "progress", "store"]),
+    ("interchange", &["clock", "domain", "progress", "store"]),
 ];
 
 /// A line of a source that is neither comment nor test, with where it is.

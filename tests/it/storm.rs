@@ -47,7 +47,7 @@ struct Answer {
 }
 
 /// A request that is sent again and again, by connections that are kept.
-struct Load {
+pub struct Load {
     address: String,
     /// With [`COUNTER`] somewhere.
     request: String,
@@ -58,7 +58,7 @@ struct Load {
 }
 
 impl Load {
-    fn on(server: &Serving, token: &str) -> Arc<Self> {
+    pub fn on(server: &Serving, token: &str) -> Arc<Self> {
         let address = server.url.strip_prefix("http://").unwrap();
         let address = address.strip_suffix("/graphql").unwrap().to_owned();
         let from = format!("1970-01-01T00:00:00.{COUNTER}Z");
@@ -124,7 +124,7 @@ impl Load {
 
 /// What became of requests: how many had each status, and how long those took.
 #[derive(Default)]
-struct Outcome(BTreeMap<u16, Vec<Duration>>);
+pub struct Outcome(BTreeMap<u16, Vec<Duration>>);
 
 impl Outcome {
     /// Counts an answer, which must be whole, or a refusal in the form that is promised.
@@ -141,18 +141,22 @@ impl Outcome {
         self.0.entry(answer.status).or_default().push(took);
     }
 
-    fn count(&self, status: u16) -> usize {
+    pub fn count(&self, status: u16) -> usize {
         self.0.get(&status).map_or(0, Vec::len)
     }
 
-    fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self) {
         for (status, mut took) in other.0 {
             self.0.entry(status).or_default().append(&mut took);
         }
     }
 
     /// Times that so many per cent of a status's requests took at most.
-    fn percentiles<const N: usize>(&mut self, status: u16, percents: [usize; N]) -> [Duration; N] {
+    pub fn percentiles<const N: usize>(
+        &mut self,
+        status: u16,
+        percents: [usize; N],
+    ) -> [Duration; N] {
         let took = self.0.entry(status).or_default();
         took.sort_unstable();
         percents.map(|percent| {
@@ -163,7 +167,11 @@ impl Outcome {
 }
 
 /// As many clients, each of which asks again as soon as it is answered, while this holds of what they were answered.
-async fn closed(load: &Arc<Load>, clients: usize, go_on: fn(&Outcome, Instant) -> bool) -> Outcome {
+pub async fn closed(
+    load: &Arc<Load>,
+    clients: usize,
+    go_on: fn(&Outcome, Instant) -> bool,
+) -> Outcome {
     let began = Instant::now();
     let all = Arc::new(Mutex::new(Outcome::default()));
     let mut running = JoinSet::new();
@@ -181,7 +189,7 @@ async fn closed(load: &Arc<Load>, clients: usize, go_on: fn(&Outcome, Instant) -
     Arc::into_inner(all).unwrap().into_inner().unwrap()
 }
 
-async fn get(server: &Serving, path: &str) -> (u16, String) {
+pub async fn get(server: &Serving, path: &str) -> (u16, String) {
     let url = server.url.replace("/graphql", path);
     let response = client().get(url).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
