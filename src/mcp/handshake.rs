@@ -204,6 +204,7 @@ impl Inspector {
     async fn look(&self, url: &Url, claimed: Option<ServerType>, progress: &mut Progress) {
         let end = progress.started + self.limits.time;
         let wire = Wire::new(self.guard.clone(), self.tls.clone(), self.limits.clone());
+        let _inspection = wire.inspection();
         let talk_end = end - self.limits.close;
         let Ok(ended) = timeout_at(talk_end, talk(&wire, url, claimed, progress)).await else {
             // Whoever said enough before is not late.

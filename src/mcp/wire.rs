@@ -1,7 +1,7 @@
 //! What one inspection sends and receives: by the guard's leave, and within bounds.
 //!
-//! Invariant: nothing is read that is not counted, no header is sent but those named here and in the transports, and a redirect
-//! is followed only to where the guard lets it.
+//! Invariant: nothing is read that is not counted, no header is sent but those named here and in the transports, a redirect is
+//! followed only to where the guard lets it, and no answer is waited for when the inspection is over.
 
 use std::{
     collections::HashMap,
@@ -24,6 +24,7 @@ use reqwest::{
 };
 use rmcp::model::ServerJsonRpcMessage;
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{
@@ -95,6 +96,8 @@ struct Calls {
     bytes_left: AtomicUsize,
     requests_left: AtomicUsize,
     limits: Limits,
+    /// Cancelled when the inspection is over.
+    over: CancellationToken,
 }
 
 impl fmt::Debug for Wire {
@@ -113,9 +116,15 @@ impl Wire {
                 bytes_left: AtomicUsize::new(limits.bytes),
                 requests_left: AtomicUsize::new(limits.requests),
                 limits,
+                over: CancellationToken::new(),
             }),
             failure: Arc::new(watch::Sender::new(None)),
         }
+    }
+
+    /// What stands for the inspection: dropped, it is over. The library's tasks would wait on for answers that nobody wants.
+    pub(super) fn inspection(&self) -> DropGuard {
+        self.calls.over.clone().drop_guard()
     }
 
     /// Another attempt, on what is left of the bounds.
@@ -182,7 +191,11 @@ impl Wire {
             if let Some(body) = &body {
                 request = request.body(Body::from(body.clone()));
             }
-            let response = request.send().await.map_err(|error| reason(&error))?;
+            let response = tokio::select! {
+                response = request.send() => response.map_err(|error| reason(&error))?,
+                // What ends a session may still be sent then; the library waits 5 s for it.
+                () = self.calls.over.cancelled(), if method != Method::DELETE => return Err(Failure::Broken),
+            };
             let status = response.status();
             let location = response.headers().get(LOCATION);
             let Some(location) = location.filter(|_| status.is_redirection()) else {
@@ -250,7 +263,8 @@ impl Wire {
     ) -> impl Stream<Item = Result<Vec<u8>, Failure>> + Send + use<> {
         let wire = self.clone();
         let coded = response.headers().contains_key(CONTENT_ENCODING);
-        let chunks = response.bytes_stream();
+        let over = self.calls.over.clone().cancelled_owned();
+        let chunks = response.bytes_stream().take_until(over);
         let first = coded.then_some(Err(Failure::NotMcp(
             "compresses its answers without being asked to",
         )));

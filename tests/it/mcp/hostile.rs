@@ -1,11 +1,22 @@
 //! Servers that misbehave, each in its way: what each comes to, and that it costs little.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use entity::ServerType;
 use personal_connectors::domain::inspection::{Inspection, Outcome};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
 
 use super::{
     Plain, Reaction, Request, answer, head, inspect, json_answer, response, result, well_behaved,
@@ -136,6 +147,46 @@ async fn what_takes_for_ever_is_left() {
             "in time"
         ),
     );
+}
+
+/// Whatever they were waited for with is closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_open_to_what_was_left() {
+    for reaction in [
+        Reaction::Hang,
+        Reaction::Drip(head(200, JSON)),
+        Reaction::Drip(head(200, EVENTS)),
+    ] {
+        let open = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (counted, reacting) = (open.clone(), reaction.clone());
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let (open, reaction) = (counted.clone(), reacting.clone());
+                open.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    while socket.read(&mut bytes).await.is_ok_and(|read| read > 0) {
+                        if let Reaction::Drip(beginning) = &reaction {
+                            let _ = socket.write_all(beginning).await;
+                        }
+                    }
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        let found = inspect(&url, ServerType::Http).await;
+        assert_eq!(found.outcome, Outcome::Timeout, "{}", found.message);
+        let ended = Instant::now();
+        while open.load(Ordering::SeqCst) > 0 {
+            assert!(
+                ended.elapsed() < Duration::from_secs(2),
+                "{reaction:?}: {open:?} are open"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
