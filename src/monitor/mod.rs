@@ -27,12 +27,12 @@ use crate::{
 pub use self::checks::Bounds;
 use self::checks::{Checks, keep};
 
-/// How long a lease is good for. Who holds it renews it, and the others ask for it, three times as often.
+/// How long a lease is good for. Who holds it renews it, and the others ask for it, three times in that time.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// Targets that are read at a time, that wait for their turn, and that wait for one host. Those of a host that has more stay where
 /// they are, so that the others' are reached.
-const PAGE: u64 = 250;
+const PAGE: u64 = 100;
 const WAITING: u64 = 1000;
 const LINE: usize = 100;
 

@@ -51,12 +51,15 @@ impl Database {
             tx.commit().await?;
             Ok(taken)
         };
-        let lease = take.await.map_err(failed)?.pop().map(|row: Model| Lease {
-            holder: holder.to_owned(),
-            epoch: row.epoch,
+        let lease = take.await.map(|taken: Vec<Model>| {
+            let row = taken.into_iter().next()?;
+            Some(Lease {
+                holder: holder.to_owned(),
+                epoch: row.epoch,
+            })
         });
-        self.tally.hold(lease.is_some());
-        Ok(lease)
+        self.tally.hold(matches!(lease, Ok(Some(_))));
+        lease.map_err(failed)
     }
 
     /// Lets the next one have a lease at once, unless they have it already.
