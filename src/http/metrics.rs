@@ -24,7 +24,7 @@ use prometheus_client::{
 
 use crate::{
     domain::inspection,
-    store::{Database, Pool},
+    store::{Database, Pool, Tally},
 };
 
 use super::{answers, documents};
@@ -69,9 +69,46 @@ pub struct Metrics {
     connections: Family<PoolName, Gauge>,
     idle: Family<PoolName, Gauge>,
     state: Gauge<i64, AtomicI64>,
-    checks: Family<Came, Counter>,
-    checks_under_way: Gauge<i64, AtomicI64>,
-    check_lease: Gauge<i64, AtomicI64>,
+    checks: Checks,
+}
+
+/// What the monitor does.
+#[derive(Debug, Default)]
+struct Checks {
+    made: Family<Came, Counter>,
+    under_way: Gauge<i64, AtomicI64>,
+    lease: Gauge<i64, AtomicI64>,
+}
+
+impl Checks {
+    fn register(&self, r: &mut Registry) {
+        r.register(
+            "connector_checks",
+            "Checks of connectors by this process, by what they came to",
+            self.made.clone(),
+        );
+        r.register(
+            "connector_checks_under_way",
+            "Checks that are under way",
+            self.under_way.clone(),
+        );
+        r.register(
+            "connector_check_lease",
+            "Whether this is the process that checks: 1 or 0",
+            self.lease.clone(),
+        );
+    }
+
+    fn tell(&self, tally: &Tally) {
+        for (outcome, count) in tally.checks() {
+            let outcome = inspection::name(outcome);
+            let made = self.made.get_or_create(&Came { outcome });
+            made.inner().store(count, Ordering::Relaxed);
+        }
+        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
+        self.under_way.set(under_way);
+        self.lease.set(tally.holds_lease().into());
+    }
 }
 
 impl Metrics {
@@ -92,9 +129,7 @@ impl Metrics {
             connections: Family::default(),
             idle: Family::default(),
             state: Gauge::default(),
-            checks: Family::default(),
-            checks_under_way: Gauge::default(),
-            check_lease: Gauge::default(),
+            checks: Checks::default(),
         };
         let started: Gauge<f64, AtomicU64> = Gauge::default();
         started.set(started_at);
@@ -130,21 +165,7 @@ impl Metrics {
             "Number of the last change that this process knows of",
             metrics.state.clone(),
         );
-        r.register(
-            "connector_checks",
-            "Checks of connectors by this process, by what they came to",
-            metrics.checks.clone(),
-        );
-        r.register(
-            "connector_checks_under_way",
-            "Checks that are under way",
-            metrics.checks_under_way.clone(),
-        );
-        r.register(
-            "connector_check_lease",
-            "Whether this is the process that checks: 1 or 0",
-            metrics.check_lease.clone(),
-        );
+        metrics.checks.register(r);
         r.register(
             "graphql_documents_found",
             "Documents sent that were kept as parsed",
@@ -236,15 +257,7 @@ impl Metrics {
         if let Some(state) = state {
             self.state.set(state);
         }
-        let tally = database.tally();
-        for (outcome, count) in tally.checks() {
-            let outcome = inspection::name(outcome);
-            let checks = self.checks.get_or_create(&Came { outcome });
-            checks.inner().store(count, Ordering::Relaxed);
-        }
-        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
-        self.checks_under_way.set(under_way);
-        self.check_lease.set(tally.holds_lease().into());
+        self.checks.tell(database.tally());
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);

@@ -3,17 +3,17 @@
 //! Invariant: no more are under way than their bounds say, overall and by host, no connector is checked twice at once, and what
 //! was found and is not kept yet has a bound.
 
-use std::{collections::HashSet, panic::resume_unwind, time::Duration};
+use std::{collections::HashSet, panic::resume_unwind, pin::pin, time::Duration};
 
 use entity::Timestamp;
 use tokio::{
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
 use crate::{
     domain::inspection::{Schedule, Tool},
-    error::Result,
+    error,
     mcp::handshake::Inspector,
     store::{Actor, Check, Database, Lease, Target, Tx},
 };
@@ -106,12 +106,10 @@ impl Checks {
 
     /// What was found next, as much as is kept together; nothing where nothing is under way. Nothing is lost where this is dropped.
     pub(super) async fn batch(&mut self) -> Vec<Check> {
-        while self.found.len() < BATCH && self.bytes < BATCH_BYTES {
+        while !self.is_full() {
             tokio::select! {
                 done = self.under_way.join_next() => match done {
-                    Some(Ok((host, check))) => self.finish(host, check),
-                    // Nobody cancels it, so that it panicked.
-                    Some(Err(error)) => resume_unwind(error.into_panic()),
+                    Some(done) => self.finish(done),
                     None => break,
                 },
                 () = sleep_until(self.until), if !self.found.is_empty() => break,
@@ -124,7 +122,27 @@ impl Checks {
         std::mem::take(&mut self.found)
     }
 
-    fn finish(&mut self, host: String, check: Check) {
+    /// Goes on with what waits and is under way until something else is done, or a batch is full.
+    pub(super) async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                Some(done) = self.under_way.join_next(), if !self.is_full() => self.finish(done),
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    fn finish(&mut self, done: Result<(String, Check), JoinError>) {
+        let (host, check) = match done {
+            Ok(done) => done,
+            // Nobody cancels it, so that it panicked.
+            Err(error) => resume_unwind(error.into_panic()),
+        };
         self.queue.done(host);
         self.start();
         if self.found.is_empty() {
@@ -155,7 +173,7 @@ pub(super) async fn keep(
     found: &[Check],
     schedule: Schedule,
     now: Timestamp,
-) -> Result<bool> {
+) -> error::Result<bool> {
     let mut tx = Tx::begin(database, Actor::default(), now).await?;
     if let Some(lease) = lease
         && !tx.holds(lease).await?

@@ -147,7 +147,8 @@ impl Worker {
                 found = checks.batch(), if !checks.is_idle() => {
                     let schedule = self.settings.schedule;
                     let now = self.clock.now();
-                    if !keep(&self.database, Some(&lease), &found, schedule, now).await? {
+                    let kept = keep(&self.database, Some(&lease), &found, schedule, now);
+                    if !checks.meanwhile(kept).await? {
                         return Ok(());
                     }
                     if walk.after.is_some() || walk.passed_by {

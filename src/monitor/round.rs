@@ -61,7 +61,8 @@ pub async fn round(
     let mut rows = Vec::with_capacity(names.len());
     while !checks.is_idle() {
         let found = checks.batch().await;
-        keep(database, None, &found, schedule, clock.now()).await?;
+        let kept = keep(database, None, &found, schedule, clock.now());
+        checks.meanwhile(kept).await?;
         progress.inc(found.len() as u64);
         for check in found {
             let id = check.target.personal_connector_id;

@@ -207,10 +207,14 @@ async fn slow(address: &str, crowds: [Arc<Crowd>; 2]) -> String {
         while let Ok((mut socket, _)) = listener.accept().await {
             let crowds = crowds.clone();
             tokio::spawn(async move {
-                crowds.iter().for_each(|crowd| crowd.enter());
+                for crowd in &crowds {
+                    crowd.enter();
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 // Counted before the other side can know that it may go on.
-                crowds.iter().for_each(|crowd| crowd.leave());
+                for crowd in &crowds {
+                    crowd.leave();
+                }
                 let _ = socket.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await;
             });
         }
@@ -517,7 +521,9 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
     );
     println!("TIMEOUT, UNREACHABLE, OPEN: {outcomes:?}");
     println!("VmRSS before {memory} KiB, at most {most} KiB, after {after} KiB");
-    let rate = |outcome: &Outcome, time: Duration| outcome.count(200) as f64 / time.as_secs_f64();
+    let rate = |outcome: &Outcome, time: Duration| {
+        f64::from(u32::try_from(outcome.count(200)).unwrap()) / time.as_secs_f64()
+    };
     let rates = [rate(&quiet, 15 * SECOND), rate(&busy, took)];
     let [before, during] =
         [&mut quiet, &mut busy].map(|outcome| outcome.percentiles(200, [50, 99]));
