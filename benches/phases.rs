@@ -88,7 +88,7 @@ impl Service {
                 clock,
                 quota: 1,
                 inspections: Arc::new(app::inspections(&config, &Clock::system())?),
-                schedule: app::schedule(),
+                schedule: config.mcp.checks.schedule(),
             },
             tail: Arc::new(Tail::start(database.clone(), &state)),
             database,
