@@ -411,16 +411,24 @@ on_both! {
         let now = timestamp(NOW);
         let built_in = database.due(now, None, 100).await.unwrap();
         let later = |micros| Timestamp(now.0 + micros);
-        let made = |n: i64| Model { created_at: later(n / 2), ..at(&format!("x{n}"), "https://mcp.example.com") };
+        let made = |n: i64| at(&format!("x{n}"), "https://mcp.example.com");
         let program = Model { server_type: Some(ServerType::Stdio), ..made(10) };
         let put = server.put((0..10).map(made).chain([program]).collect()).await;
+        // Two at each time.
+        let first = put[0].seq;
+        server
+            .rows(&format!(
+                "UPDATE connector_health SET next_check_at = {} + (seq - {first}) / 2 WHERE seq >= {first}",
+                now.0
+            ))
+            .await;
         let all = database.due(later(100), None, 100).await.unwrap();
         assert_eq!(all.len(), built_in.len() + 10);
         assert_eq!(all[..built_in.len()], built_in);
         for (due, row) in all[built_in.len()..].iter().zip(&put) {
-            assert_eq!(*due, ((row.created_at, row.seq), Target::of(row)));
+            assert_eq!(*due, ((later((row.seq - first) / 2), row.seq), Target::of(row)));
         }
-        // Two at each time: a page may end between them.
+        // A page may end between them.
         let (mut paged, mut after) = (Vec::new(), None);
         loop {
             let page = database.due(later(100), after, 3).await.unwrap();

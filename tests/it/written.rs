@@ -199,6 +199,6 @@ on_both! {
         };
         let (objects, mut leaves): (Vec<_>, Vec<_>) = fields.partition(is_object);
         leaves.retain(|leaf| !LEAVES.contains(&leaf["name"].as_str().unwrap()));
-        assert_eq!((objects.len(), leaves), (1, vec![]));
+        assert_eq!((objects.len(), leaves), (3, vec![]));
     }
 }
