@@ -4,11 +4,13 @@
 
 use std::{
     collections::HashSet,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use entity::ServerType;
+use futures_util::FutureExt;
 use reqwest::StatusCode;
 use rmcp::{
     RoleClient,
@@ -188,7 +190,14 @@ impl Inspector {
             return progress.inspection;
         };
         match self.guard.target(url) {
-            Ok(url) => self.look(&url, claimed, &mut progress).await,
+            Ok(url) => {
+                // What a server sends goes through much that others wrote, and none of it may end who checks the next one.
+                let looking = AssertUnwindSafe(self.look(&url, claimed, &mut progress));
+                if looking.catch_unwind().await.is_err() {
+                    let message = "The server answers with what this service cannot read.";
+                    progress.say(Outcome::NotMcp, message);
+                }
+            }
             Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
         }
         let mut tools = progress

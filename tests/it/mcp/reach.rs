@@ -184,6 +184,26 @@ async fn a_name_that_leads_elsewhere_the_second_time_is_not_followed() {
     assert!(forbidden.requests.lock().unwrap().is_empty());
 }
 
+/// Panics like a library that was given what it did not expect.
+#[derive(Debug)]
+struct Panicking;
+
+impl Lookup for Panicking {
+    fn addresses(&self, host: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        panic!("{host}")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_is_an_outcome() {
+    let guard = Guard::with_lookup(allowing(&[]), Arc::new(Panicking));
+    let inspector = inspector(guard, limits());
+    let url = Some("http://panic.example/mcp");
+    let found = inspector.inspect(url, Some(ServerType::Http)).await;
+    assert_eq!(found.outcome, Outcome::NotMcp);
+    assert!(found.message.contains("cannot read"), "{}", found.message);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_is_allowed_with_its_port_alone() {
     let server = Plain::new(well_behaved).await;
