@@ -154,8 +154,9 @@ impl Explainer {
 
     /// As the service has PostgreSQL plan what takes long.
     async fn plan_for_values(&mut self) {
-        if let Self::Postgres(_) = self {
-            self.execute("SET plan_cache_mode = auto").await;
+        if let Self::Postgres(connection) = self {
+            let set = "SET plan_cache_mode = auto";
+            connection.execute(set).await.unwrap();
         }
     }
 
