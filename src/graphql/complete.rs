@@ -113,7 +113,7 @@ impl<'a> Completion<'a> {
             let present = values.swap_remove(name);
             let failed = present.is_none() && self.failures.contains(&path.as_slice());
             // What is neither there nor failed was skipped.
-            if present.is_some() || failed {
+            let value = (present.is_some() || failed).then(|| {
                 let r#type = FIELDS
                     .get(key.parent)
                     .and_then(|fields| fields.get(&key.field.name.node));
@@ -122,13 +122,15 @@ impl<'a> Completion<'a> {
                     // `__typename` and introspection.
                     (present, _) => present,
                 };
-                let value = match value {
-                    None if r#type.is_some_and(|r#type| !r#type.nullable) => None?,
-                    value => value.unwrap_or_default(),
-                };
-                completed.insert(name.clone(), value);
-            }
+                match value {
+                    None if r#type.is_some_and(|r#type| !r#type.nullable) => None,
+                    value => Some(value.unwrap_or_default()),
+                }
+            });
             path.pop();
+            if let Some(value) = value {
+                completed.insert(name.clone(), value?);
+            }
         }
         Some(Value::Object(completed))
     }

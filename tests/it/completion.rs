@@ -38,6 +38,15 @@ on_both! {
         insta::assert_json_snapshot!("null_goes_up", answer);
     }
 
+    async fn null_goes_up_to_each_item_of_a_list_for_itself(server: Server) {
+        let query = "{ nodes(ids: [\"pcon_github\", \"pcon_jira\", \"pcon_none\"]) {
+            id ... on PersonalConnector { tools(after: \"none\") { totalCount } name }
+        } }";
+        let answer = server.execute("", query, json!({})).await;
+        assert_eq!(answer["data"], json!({ "nodes": [null, null, null] }));
+        assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
+    }
+
     async fn one_mutations_error_does_not_hide_anothers_write(server: Server) {
         let token = server.token("ann@acme", &["catalog:admin"]);
         let mutation = "mutation {
