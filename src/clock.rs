@@ -71,7 +71,7 @@ impl Clock {
     fn new_ulid(&self, counter: impl Fn(&Fixed) -> &AtomicU64) -> Ulid {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
-            None => Ulid::new(),
+            None => Ulid::generate(),
             Some(fixed) => {
                 let count = counter(fixed).fetch_add(1, Ordering::Relaxed);
                 let millis = u64::try_from(self.now().0 / 1000).unwrap_or(0);

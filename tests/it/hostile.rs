@@ -184,7 +184,7 @@ fn tokens() -> Vec<Line> {
         crate::change::with(claims, more)
     };
     let sign = |algorithm, claims: &Value, secret: &str| {
-        let key = EncodingKey::from_secret(secret.as_bytes());
+        let key = EncodingKey::from_secret(secret.as_bytes()).unwrap();
         jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
     };
     let ours = |more| sign(Algorithm::HS256, &claims(more), SECRET);

@@ -85,7 +85,7 @@ async fn tokens_of_a_jwks_file() {
     );
     // The public key's own text must not do as a secret.
     let hs256 = Header::new(Algorithm::HS256);
-    let confused = EncodingKey::from_secret(public.as_bytes());
+    let confused = EncodingKey::from_secret(public.as_bytes()).unwrap();
     let bad = [
         ("HS256", sign(&hs256, &json!({}), &confused)),
         ("another key", sign(&header, &json!({}), &key(OTHER))),

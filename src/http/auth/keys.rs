@@ -110,15 +110,16 @@ struct Key {
 
 impl KeySet {
     fn secret(secret: &Secret) -> Self {
-        let key = Key {
+        // The library refuses an empty secret alone, and a `Secret` is none.
+        let key = DecodingKey::from_secret(secret.bytes()).map(|decoding| Key {
             kid: None,
             algorithm: Algorithm::HS256,
-            decoding: DecodingKey::from_secret(secret.bytes()),
-        };
+            decoding,
+        });
         Self {
             algorithms: &[Algorithm::HS256],
             jwks: Vec::new(),
-            keys: vec![key],
+            keys: key.into_iter().collect(),
             remembered: Remembered::default(),
         }
     }

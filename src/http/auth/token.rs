@@ -139,7 +139,7 @@ pub fn mint(
         }
     }
     let header = jsonwebtoken::Header::new(Algorithm::HS256);
-    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.bytes()))
+    jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.bytes())?)
 }
 
 /// A part's JSON object. Of members of the same name the last one counts (RFC 7515 §4, RFC 7519 §4).

@@ -29,7 +29,7 @@ async fn an_algorithm_is_bound_to_its_key() {
     for public in [rsa.to_string().into_bytes(), modulus] {
         let forger = Signer {
             algorithm: Algorithm::HS256,
-            key: EncodingKey::from_secret(&public),
+            key: EncodingKey::from_secret(&public).unwrap(),
             kid: "rsa",
         };
         assert_eq!(

@@ -99,7 +99,7 @@ impl Signer {
     fn hs256() -> Self {
         Self {
             algorithm: Algorithm::HS256,
-            key: EncodingKey::from_secret(SECRET),
+            key: EncodingKey::from_secret(SECRET).unwrap(),
             kid: "hs",
         }
     }

@@ -232,7 +232,7 @@ async fn a_signature_is_of_the_key_and_over_everything() {
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (other_message, _) = other.rsplit_once('.').unwrap();
     let stranger = Signer {
-        key: EncodingKey::from_secret(b"another secret of 32 bytes......"),
+        key: EncodingKey::from_secret(b"another secret of 32 bytes......").unwrap(),
         ..Signer::hs256()
     };
     for forged in [
