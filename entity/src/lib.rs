@@ -11,6 +11,7 @@ pub mod connector_tool;
 pub mod idempotency_key;
 pub mod personal_connector;
 mod timestamp;
+pub mod write_probe;
 
 pub use connector_event::EventKind;
 pub use connector_health::{Outcome, Transport};

@@ -5,6 +5,7 @@
 mod m20261122_000001_catalogue;
 mod m20261122_000002_feed;
 mod m20261122_000003_health;
+mod m20261128_000004_write_probe;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_catalogue::Migration),
             Box::new(m20261122_000002_feed::Migration),
             Box::new(m20261122_000003_health::Migration),
+            Box::new(m20261128_000004_write_probe::Migration),
         ]
     }
 }

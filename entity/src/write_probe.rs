@@ -1,0 +1,16 @@
+//! `write_probe`: at most one row, rewritten to find out whether the database can be written.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "write_probe")]
+pub struct Model {
+    /// Always 1.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    /// Random bytes, as many as a large connector takes.
+    pub filler: Vec<u8>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
