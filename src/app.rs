@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use axum::Router;
-use tokio_util::sync::CancellationToken;
+use tokio::time;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     clock::Clock,
@@ -12,7 +13,7 @@ use crate::{
     config::{Checks, Serve, Servers},
     graphql,
     http::{
-        self, Routes,
+        self, Background, Routes,
         answers::Answers,
         auth::{Authenticator, TokenRules},
         documents::Documents,
@@ -22,19 +23,22 @@ use crate::{
         rate::RateLimit,
         trusted::Trusted,
     },
-    interchange,
+    interchange::catalog::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{Database, Retention, Settings, State, Tail},
+    store::{Database, Retention, Settings, State, Tail, WriteWatch},
     telemetry::{Tracer, Traces},
 };
+
+/// How soon the catalogue file is loaded again where the database cannot be written.
+const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// What serves, and what that needs as long as it does.
 #[derive(Debug)]
 pub struct App {
     pub routers: Routers,
     database: Database,
-    retention: Retention,
+    retention: Option<Retention>,
     monitor: Option<Monitor>,
     collector: Option<Traces>,
 }
@@ -62,13 +66,15 @@ impl App {
         let tracer = collector.as_ref().map(Traces::tracer);
         let database = open(&config.database()?).await?;
         let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
-        let monitor = if config.mcp.monitor {
+        let monitor = if config.mcp.monitor && !config.read_only {
             Some(monitor(config, database.clone(), clock.clone())?)
         } else {
             None
         };
-        let retention = Retention::start(database.clone(), config.event_retention, move || {
-            clock.now()
+        let retention = (!config.read_only).then(|| {
+            Retention::start(database.clone(), config.event_retention, move || {
+                clock.now()
+            })
         });
         Ok(Self {
             routers,
@@ -127,7 +133,10 @@ pub async fn routers(
         None => None,
     };
     let authenticator = Authenticator::new(rules, clock.clone()).await?;
-    interchange::catalog::load(&database, &clock, config.catalog.as_deref()).await?;
+    let background = Background {
+        write_watch: (!config.read_only).then(|| WriteWatch::start(database.clone())),
+        loading: load(config, &database, &clock).await?,
+    };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let tail = Tail::start(database.clone(), &state);
     let stopping = CancellationToken::new();
@@ -163,6 +172,7 @@ pub async fn routers(
         request_timeout: config.limits.request_timeout,
         cors_origins: config.cors_origin.clone(),
         tracer,
+        background,
     });
     Ok(match config.metrics_listen {
         Some(_) => Routers {
@@ -177,6 +187,42 @@ pub async fn routers(
             stopping,
         },
     })
+}
+
+/// Loads the catalogue file. Where the database cannot be written, a task goes on trying.
+async fn load(
+    config: &Serve,
+    database: &Database,
+    clock: &Clock,
+) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
+    let file = CatalogFile::read(config.catalog.as_deref())?;
+    if config.read_only {
+        return Ok(None);
+    }
+    let Err(error) = catalog::load(database, clock, &file).await else {
+        return Ok(None);
+    };
+    if database.unwritable().is_none() {
+        return Err(error);
+    }
+    let (database, clock) = (database.clone(), clock.clone());
+    let loading = tokio::spawn(async move {
+        let mut told = String::new();
+        loop {
+            time::sleep(LOAD_AGAIN).await;
+            match catalog::load(&database, &clock, &file).await {
+                Ok(()) => break,
+                Err(error) => {
+                    let cause = format!("{error:#}");
+                    if cause != told {
+                        tracing::warn!(cause, "the catalogue file is not loaded yet");
+                        told = cause;
+                    }
+                }
+            }
+        }
+    });
+    Ok(Some(AbortOnDropHandle::new(loading)))
 }
 
 /// What looks at MCP servers for callers.
@@ -209,11 +255,22 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
     Ok(Monitor::start(database, inspector, settings, clock))
 }
 
-/// Opens the database and brings its schema up to date.
+/// Opens the database and brings its schema up to date, unless it is only to be read.
 pub async fn open(settings: &Settings) -> anyhow::Result<Database> {
     let database = Database::open(settings)
         .await
         .context("the database cannot be opened")?;
+    if settings.read_only {
+        let migrated = database
+            .is_migrated()
+            .await
+            .context("the database cannot be read")?;
+        ensure!(
+            migrated,
+            "the database's schema is not up to date: run migrate where it can be written"
+        );
+        return Ok(database);
+    }
     let applied = database
         .migrate()
         .await

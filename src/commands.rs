@@ -151,6 +151,7 @@ fn suggestion(found: &Inspection) -> Suggestion {
 /// Looks at the server of a connector that is in sight, and keeps what was found: no transaction waits for the server.
 pub async fn check(context: &Context, viewer: &Viewer, id: String, slot: Slot) -> Result<Outcome> {
     let user = allowed(viewer, Action::Create)?;
+    context.database.check_writes_allowed()?;
     let missing = || -> Result<Outcome> { Ok(refusal(Errors(vec![hidden()?]))) };
     if !fields::is_id(&id) {
         return missing();

@@ -113,6 +113,10 @@ pub struct Serve {
     #[command(flatten)]
     pub database: Database,
 
+    /// Serve reads alone: nothing is written, migrated or checked. For a standby of PostgreSQL, or a file that is read-only
+    #[arg(long, env = "CONNECTORS_READ_ONLY")]
+    pub read_only: bool,
+
     /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
     #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
     pub catalog: Option<PathBuf>,
@@ -410,6 +414,7 @@ impl Database {
             connections: self.database_connections,
             wait: self.database_wait,
             read_timeout: None,
+            read_only: false,
         })
     }
 }
@@ -464,6 +469,7 @@ impl Serve {
     pub fn database(&self) -> anyhow::Result<store::Settings> {
         Ok(store::Settings {
             read_timeout: Some(self.limits.request_timeout),
+            read_only: self.read_only,
             ..self.database.settings()?
         })
     }

@@ -62,8 +62,8 @@ pub(super) struct Traits {
     pub(super) one_read: bool,
     /// Selections of fields of one key are merged.
     pub(super) merges: bool,
-    /// It asks for what is another without a change of the catalogue: the log, from which old events go, and more of a connector's
-    /// health than the outcome.
+    /// It asks for what is another without a change of the catalogue: the log, from which old events go, more of a connector's
+    /// health than the outcome, and whether the database takes writes.
     pub(super) reads_what_passes: bool,
 }
 
@@ -90,8 +90,9 @@ impl Document {
             Ok(Traits {
                 one_read: reads_once(&self.parsed),
                 merges,
-                reads_what_passes: selects(&self.parsed, |name| name == CHANGES)
-                    || selects_passing_health(&self.parsed),
+                reads_what_passes: selects(&self.parsed, |name| {
+                    matches!(name, CHANGES | READ_ONLY)
+                }) || selects_passing_health(&self.parsed),
             })
         };
         self.checked.get_or_init(check).clone()
@@ -226,6 +227,9 @@ fn reads_once(document: &ExecutableDocument) -> bool {
 
 /// The root field that reads the log.
 const CHANGES: &str = "personalConnectorChanges";
+
+/// The viewer's field that follows the database.
+const READ_ONLY: &str = "readOnly";
 
 /// Whether a document asks for anything of a connector's health but the outcome, a change of which is one of the catalogue.
 fn selects_passing_health(document: &ExecutableDocument) -> bool {

@@ -13,9 +13,9 @@ use axum::{
 use serde_json::json;
 use tokio::time;
 
-use crate::store::{self, Database, while_wanted};
+use crate::store::{Unwritable, while_wanted};
 
-use super::metrics::Metrics;
+use super::{Routes, metrics::Metrics};
 
 /// How long the database may take to say that it is there.
 const REACHED_IN: Duration = Duration::from_secs(1);
@@ -23,46 +23,61 @@ const REACHED_IN: Duration = Duration::from_secs(1);
 const STATE_AGE: Duration = Duration::from_secs(3);
 
 /// What is looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Vitals {
-    pub(super) database: Database,
-    pub(super) state: Arc<store::State>,
+    pub(super) routes: Arc<Routes>,
     pub(super) metrics: Arc<Metrics>,
-    /// How often the state is asked for.
-    pub(super) poll: Duration,
 }
 
 pub(super) async fn live() -> Response {
     Json(json!({ "live": true })).into_response()
 }
 
-/// 503 is to have a load balancer send requests elsewhere.
-pub(super) async fn ready(State(vitals): State<Vitals>) -> Response {
-    let database = vitals.database.clone();
+/// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
+pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Response {
+    let database = routes.commands.database.clone();
     let asked = while_wanted(async move { database.is_migrated().await });
     let asked = time::timeout(REACHED_IN, asked)
         .await
         .ok()
         .and_then(Result::ok);
-    let oldest = STATE_AGE.max(vitals.poll * 4);
-    let polled = vitals.state.age().is_some_and(|age| age < oldest);
-    let ready = asked == Some(true) && polled;
-    let status = if ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
+    let oldest = STATE_AGE.max(routes.state_poll * 4);
+    let polled = routes.state.age().is_some_and(|age| age < oldest);
+    let unwritable = routes.commands.database.unwritable();
+    // Who asks for a service that does not write has it ready.
+    let obstacle = unwritable.filter(|reason| *reason != Unwritable::Configured);
+    let keys = routes.authenticator.has_keys();
+    let loaded = routes.background.is_loaded();
+    let reason = match (asked, obstacle) {
+        (None, _) => Some("the database does not answer".to_owned()),
+        (Some(false), _) => Some("the database's schema is not up to date".to_owned()),
+        _ if !polled => Some("the catalogue's state was not read for seconds".to_owned()),
+        (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
+        _ if !keys => Some("there are no keys to verify tokens with".to_owned()),
+        _ if !loaded => Some("the catalogue file is not loaded".to_owned()),
+        _ => None,
     };
-    let told = json!({
-        "ready": ready,
+    let status = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut told = json!({
+        "ready": reason.is_none(),
         "database": asked.is_some(),
         "migrated": asked == Some(true),
         "state": polled,
+        "writable": unwritable.is_none(),
+        "keys": keys,
+        "catalogue": loaded,
     });
+    if let Some(reason) = reason {
+        told["reason"] = reason.into();
+    }
     (status, Json(told)).into_response()
 }
 
-pub(super) async fn metrics(State(vitals): State<Vitals>) -> Response {
-    let text = vitals.metrics.text(&vitals.database, vitals.state.number());
+pub(super) async fn metrics(State(Vitals { routes, metrics }): State<Vitals>) -> Response {
+    let text = metrics.text(&routes.commands.database, routes.state.number());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

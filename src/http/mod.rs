@@ -43,6 +43,7 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
@@ -76,6 +77,23 @@ pub struct Routes {
     /// How often the state is asked for.
     pub state_poll: Duration,
     pub tracer: Option<Tracer>,
+    pub background: Background,
+}
+
+/// What goes on beside the requests as long as the routes are there.
+#[derive(Debug)]
+pub struct Background {
+    pub write_watch: Option<store::WriteWatch>,
+    /// Loads the catalogue file where that could not be done at the start.
+    pub loading: Option<AbortOnDropHandle<()>>,
+}
+
+impl Background {
+    fn is_loaded(&self) -> bool {
+        self.loading
+            .as_ref()
+            .is_none_or(AbortOnDropHandle::is_finished)
+    }
 }
 
 const ROUTE: &str = "/graphql";
@@ -93,11 +111,10 @@ pub fn routers(routes: Routes) -> (Router, Router) {
         &routes.documents.usage,
         &routes.answers.usage,
     ));
+    let routes = Arc::new(routes);
     let vitals = Vitals {
-        database: routes.commands.database.clone(),
-        state: routes.state.clone(),
+        routes: Arc::clone(&routes),
         metrics: metrics.clone(),
-        poll: routes.state_poll,
     };
     let cors = cors::layer(routes.cors_origins.clone());
     let books = Books {
@@ -107,7 +124,7 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     };
     // As few layers as can be: each costs a kept answer as much as finding it does.
     let entrance = Entrance {
-        routes: Arc::new(routes),
+        routes,
         metrics: metrics.clone(),
     };
     let mut graphql = Router::new().route(ROUTE, any(enter)).with_state(entrance);

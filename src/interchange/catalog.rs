@@ -23,16 +23,30 @@ use super::{
 /// The built-in catalogue, in the published form.
 const BUILT_IN: &str = include_str!("catalog.json");
 
-/// Loads the catalogue file, or the built-in one, in one transaction.
-pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> anyhow::Result<()> {
-    let text = match file {
-        None => BUILT_IN.to_owned(),
-        Some(file) => std::fs::read_to_string(file)
-            .with_context(|| format!("the catalogue {} cannot be read", file.display()))?,
-    };
-    let entries =
-        parse(&text).context("the catalogue is not right, and nothing of it was loaded")?;
+/// The entries of a catalogue file, or of the built-in one.
+#[derive(Clone, Debug)]
+pub struct CatalogFile(Vec<Entry>);
 
+impl CatalogFile {
+    /// Fails where the file cannot be read, or an entry of it is not right.
+    pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+        let text = match file {
+            None => BUILT_IN.to_owned(),
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| format!("the catalogue {} cannot be read", file.display()))?,
+        };
+        parse(&text)
+            .map(Self)
+            .context("the catalogue is not right, and nothing of it was loaded")
+    }
+}
+
+/// Loads a catalogue in one transaction.
+pub async fn load(
+    database: &Database,
+    clock: &Clock,
+    CatalogFile(entries): &CatalogFile,
+) -> anyhow::Result<()> {
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
     for gone in tx.from_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {
@@ -42,7 +56,7 @@ pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> an
     }
     let mut rejected = Vec::new();
     let mut run = Loader::new(ConnectorSource::Catalog);
-    let loaded = run.load(&mut tx, &entries).await?;
+    let loaded = run.load(&mut tx, entries).await?;
     for (entry, loaded) in entries.iter().zip(loaded) {
         let linked = match &loaded {
             Ok(loaded) if loaded.unlinked => run.link(&mut tx, entry).await?,

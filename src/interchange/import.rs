@@ -275,7 +275,8 @@ impl Run<'_> {
 
     async fn end(&mut self, tx: Tx) -> Result<()> {
         if self.dry_run {
-            return tx.rollback().await;
+            tx.rollback().await;
+            return Ok(());
         }
         tx.commit().await?;
         self.loader.committed();

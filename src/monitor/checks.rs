@@ -178,7 +178,7 @@ pub(super) async fn keep(
     if let Some(lease) = lease
         && !tx.holds(lease).await?
     {
-        tx.rollback().await?;
+        tx.rollback().await;
         return Ok(false);
     }
     tx.record(found, schedule).await?;

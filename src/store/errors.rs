@@ -8,8 +8,13 @@ use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::error::{Code, Error, UserError, UserErrorCode};
 
+use super::writable::Unwritable;
+
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
 pub(super) fn failed(error: DbErr) -> Error {
+    if let Some(reason) = of_statement(&error).and_then(unwritable) {
+        return unavailable(reason).caused_by(error);
+    }
     if has_no_connection(&error) {
         return no_connection(error);
     }
@@ -22,10 +27,61 @@ pub(super) fn failed(error: DbErr) -> Error {
 /// The same of the room that reads SQLite.
 pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
-    if code.is_some_and(is_sqlite_wait) {
-        return too_long(error);
+    match code {
+        Some(code) if is_sqlite_wait(code) => too_long(error),
+        Some(code) => match unwritable_sqlite(code) {
+            Some(reason) => unavailable(reason).caused_by(error),
+            None => Error::internal(error),
+        },
+        None => Error::internal(error),
     }
-    Error::internal(error)
+}
+
+/// The error of a write where writes cannot succeed.
+pub(super) fn unavailable(reason: Unwritable) -> Error {
+    let message = match reason {
+        Unwritable::Configured => format!("{reason}: it takes no changes"),
+        _ => format!("{reason}: try again in a while"),
+    };
+    Error::new(Code::Unavailable, message)
+}
+
+/// The same where SeaORM's error is asked for. [`failed`] makes the first of it again.
+pub(super) fn refused(reason: Unwritable) -> DbErr {
+    let error = sqlx::Error::AnyDriverError(Box::new(reason));
+    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+}
+
+/// Why writes cannot succeed, where an error says so.
+pub(super) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
+    if let sqlx::Error::AnyDriverError(error) = error {
+        return error.downcast_ref().copied();
+    }
+    let code = code(error)?;
+    if code.len() != 5 {
+        return unwritable_sqlite(code.parse().ok()?);
+    }
+    // PostgreSQL, appendix A: `read_only_sql_transaction`, `disk_full`, `io_error`.
+    match &*code {
+        "25006" => Some(Unwritable::ReadOnly),
+        "53100" => Some(Unwritable::DiskFull),
+        "58030" => Some(Unwritable::Disk),
+        _ => None,
+    }
+}
+
+/// <https://www.sqlite.org/rescode.html>: an extended code's lowest byte is its primary code.
+fn unwritable_sqlite(code: i32) -> Option<Unwritable> {
+    const READONLY: i32 = 8;
+    const IOERR: i32 = 10;
+    const FULL: i32 = 13;
+    const CANTOPEN: i32 = 14;
+    match code & 0xff {
+        READONLY => Some(Unwritable::ReadOnly),
+        FULL => Some(Unwritable::DiskFull),
+        IOERR | CANTOPEN => Some(Unwritable::Disk),
+        _ => None,
+    }
 }
 
 pub(super) fn no_connection(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -56,9 +112,9 @@ fn waited_too_long(error: &DbErr) -> bool {
 
 fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            Some(error)
-        }
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
 }

@@ -10,13 +10,16 @@ use entity::{
     personal_connector::{Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
-    IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
+    Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict, Order},
 };
 use sha2::{Digest, Sha256};
 
-use super::{catalog::visible, connect::Database, errors::failed, search, sqlite::Pace, write::Tx};
+use super::{
+    catalog::visible, connect::Database, errors::failed, search, sqlite::Pace,
+    transaction::Transaction, write::Tx,
+};
 use crate::{
     domain::{
         inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
@@ -187,11 +190,7 @@ impl Tx {
 }
 
 /// Has new connectors' servers checked.
-pub(super) async fn insert(
-    tx: &DatabaseTransaction,
-    rows: &[Model],
-    now: Timestamp,
-) -> Result<(), DbErr> {
+pub(super) async fn insert(tx: &Transaction, rows: &[Model], now: Timestamp) -> Result<(), DbErr> {
     let due: Vec<_> = rows
         .iter()
         .filter(|row| is_checkable(row.server_url.as_deref(), row.server_type))
@@ -210,7 +209,7 @@ pub(super) async fn insert(
 /// Forgets what was found of the server that a connector had, and has the new one checked. Gives the GraphQL names of the fields
 /// that are others by that.
 pub(super) async fn forget(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     row: &Model,
     now: Timestamp,
 ) -> Result<Vec<&'static str>, DbErr> {
@@ -237,10 +236,7 @@ pub(super) fn changed(before: &Model, after: &Model) -> bool {
 }
 
 /// The tools that are kept of a connector.
-pub(super) async fn tools(
-    tx: &DatabaseTransaction,
-    seq: i64,
-) -> Result<Vec<connector_tool::Model>, DbErr> {
+pub(super) async fn tools(tx: &Transaction, seq: i64) -> Result<Vec<connector_tool::Model>, DbErr> {
     connector_tool::Entity::find()
         .filter(connector_tool::Column::Seq.eq(seq))
         .order_by_asc(connector_tool::Column::Name)
@@ -309,7 +305,7 @@ fn digest(tools: &[Tool]) -> Result<String> {
     Ok(format!("{:x}", Sha256::digest(tools)))
 }
 
-async fn upsert(tx: &DatabaseTransaction, row: connector_health::Model) -> Result<(), DbErr> {
+async fn upsert(tx: &Transaction, row: connector_health::Model) -> Result<(), DbErr> {
     use connector_health::Column;
 
     let others = Column::iter().filter(|column| !matches!(column, Column::Seq));
@@ -326,7 +322,7 @@ async fn upsert(tx: &DatabaseTransaction, row: connector_health::Model) -> Resul
 
 /// Adds to a connector's history, and forgets what is too old for it.
 async fn remember(
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     seq: i64,
     found: &Inspection,
     history: u32,
@@ -365,11 +361,7 @@ async fn remember(
 }
 
 /// Puts tools in the place of those that are kept, and gives how many these were.
-async fn replace_tools(
-    tx: &DatabaseTransaction,
-    row: &Model,
-    tools: &[Tool],
-) -> Result<u64, DbErr> {
+async fn replace_tools(tx: &Transaction, row: &Model, tools: &[Tool]) -> Result<u64, DbErr> {
     let deleted = connector_tool::Entity::delete_many()
         .filter(connector_tool::Column::Seq.eq(row.seq))
         .exec(tx)

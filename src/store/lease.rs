@@ -48,7 +48,7 @@ impl Database {
                 )
                 .exec_with_returning(&tx)
                 .await?;
-            tx.commit().await?;
+            tx.commit(None).await?;
             Ok(taken)
         };
         let lease = take.await.map(|taken: Vec<Model>| {
@@ -72,7 +72,7 @@ impl Database {
                 .filter(is_of(lease))
                 .exec(&tx)
                 .await?;
-            tx.commit().await
+            tx.commit(None).await
         };
         self.tally.hold(false);
         give_up.await.map_err(failed)

@@ -19,10 +19,13 @@ mod retention;
 mod rows;
 mod search;
 mod sqlite;
+mod sqlite_file;
 mod state;
 mod tail;
 mod tally;
+mod transaction;
 mod wanted;
+mod writable;
 mod write;
 
 pub use catalog::{Catalog, Hit};
@@ -36,6 +39,7 @@ pub use state::{Pool, State, Version};
 pub use tail::{Follower, Tail};
 pub use tally::Tally;
 pub use wanted::{Wanted, while_wanted, work_while_kept};
+pub use writable::{Unwritable, WriteWatch};
 pub use write::{Actor, Tx, UpdatedAt};
 
 use entity::personal_connector::Model;

@@ -24,6 +24,9 @@ use super::{
 /// the time, and another message.
 const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
+/// Has all statements of a PostgreSQL transaction see what the first of them sees.
+pub(super) const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
 /// What reads go through, each statement for itself.
 #[derive(Clone, Debug)]
 pub(super) enum Reader {
@@ -123,16 +126,14 @@ impl Snapshot {
     }
 }
 
-pub(super) async fn postgres_snapshot(
+async fn postgres_snapshot(
     pool: &DatabaseConnection,
     limits: &str,
 ) -> Result<DatabaseTransaction, sea_orm::DbErr> {
     let tx = pool.begin().await?;
     // All at once: each message is waited for.
-    tx.execute_unprepared(&format!(
-        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {limits}"
-    ))
-    .await?;
+    tx.execute_unprepared(&format!("{SNAPSHOT}; {limits}"))
+        .await?;
     Ok(tx)
 }
 

@@ -125,7 +125,7 @@ impl Database {
                 .update(&tx)
                 .await?;
             }
-            tx.commit().await?;
+            tx.commit(None).await?;
             Ok(forgotten - state.forgotten)
         };
         forget.await.map_err(failed)

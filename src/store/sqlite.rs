@@ -8,7 +8,7 @@
 //! the reading itself. Writes and migrations stay with it: their cost is the disk's.
 
 use std::{
-    fmt,
+    fmt, fs,
     ops::DerefMut,
     panic::resume_unwind,
     path::PathBuf,
@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, StatementStatus,
     config::DbConfig,
@@ -113,30 +114,70 @@ impl Readers {
             },
         };
         let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
+        let (connection, is_immutable) = match idle {
+            Some(connection) => (connection, false),
             None => self.open().map_err(no_connection)?,
         };
         Ok(Lease {
             connection: Some(connection),
+            is_immutable,
             readers: Arc::clone(self),
             _place: place,
         })
     }
 
-    fn open(&self) -> rusqlite::Result<Connection> {
+    /// A new connection, and whether it is to an immutable file.
+    pub(super) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.file, flags)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Else a statement is planned anew for each new value that it is given.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
-        Ok(connection)
+        match Connection::open_with_flags(&self.file, flags).and_then(prepared) {
+            Ok(connection) => Ok((connection, false)),
+            // On a read-only or full disk there can be no shared memory, which a WAL needs. A file without a WAL has all of
+            // the database.
+            Err(error) if cannot_open(&error) && self.file.exists() && !self.has_wal() => {
+                let path = self.file.as_os_str().as_encoded_bytes();
+                let uri = format!(
+                    "file:{}?immutable=1",
+                    percent_encode(path, NON_ALPHANUMERIC)
+                );
+                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+                let connection = Connection::open_with_flags(uri, flags)?;
+                Ok((prepared(connection)?, true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn has_wal(&self) -> bool {
+        let mut wal = self.file.clone().into_os_string();
+        wal.push("-wal");
+        fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection as statements need it, after a first look at the file.
+fn prepared(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement is planned anew for each new value that it is given.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    let codes = [
+        ErrorCode::CannotOpen,
+        ErrorCode::ReadOnly,
+        ErrorCode::DiskFull,
+        ErrorCode::SystemIoFailure,
+    ];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 impl fmt::Debug for Readers {
@@ -153,6 +194,8 @@ impl fmt::Debug for Readers {
 pub(super) struct Lease {
     /// None only while it is dropped.
     connection: Option<Connection>,
+    /// It reads the file without regard to writers, so that the next one opens its own.
+    is_immutable: bool,
     readers: Arc<Readers>,
     _place: OwnedSemaphorePermit,
 }
@@ -163,7 +206,7 @@ impl Drop for Lease {
             return;
         };
         let is_free = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-        if is_free && !self.readers.places.is_closed() {
+        if is_free && !self.is_immutable && !self.readers.places.is_closed() {
             self.readers.idle().push(connection);
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use entity::catalog_state;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{DbBackend, EntityTrait, QuerySelect, QueryTrait, sea_query::Query};
+use sea_orm::{EntityTrait, QuerySelect, QueryTrait, sea_query::Query};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::error::{Error, Result};
 
-use super::{connect::Database, sqlite::Pace, wanted::while_wanted};
+use super::{connect::Database, sqlite::Pace, transaction::Writer, wanted::while_wanted};
 
 /// How old the knowledge may be that answers are kept by.
 const FRESH: Duration = Duration::from_secs(1);
@@ -240,12 +240,13 @@ impl Database {
     /// The pools of connections, by name.
     pub fn pools(&self) -> Vec<(&'static str, Pool)> {
         let reader = self.reader.pool();
-        if self.reader.backend() == DbBackend::Postgres {
-            return vec![("all", reader)];
+        match &self.writer {
+            Writer::Postgres { .. } => vec![("all", reader)],
+            Writer::Sqlite { pool, .. } => {
+                let writer = Pool::new(pool.size(), pool.num_idle());
+                vec![("reader", reader), ("writer", writer)]
+            }
         }
-        let writer = self.writer.get_sqlite_connection_pool();
-        let writer = Pool::new(writer.size(), writer.num_idle());
-        vec![("reader", reader), ("writer", writer)]
     }
 }
 

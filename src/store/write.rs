@@ -18,8 +18,8 @@ use entity::{
     personal_connector::{self, Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
     errors::{failed, violation},
     health, search,
     state::Known,
+    transaction::Transaction,
 };
 
 /// Rows a statement inserts at most: both databases bound a statement's parameters.
@@ -52,7 +53,7 @@ pub enum UpdatedAt {
 /// A transaction that changes the catalogue. Dropped without a commit it leaves nothing behind.
 #[derive(Debug)]
 pub struct Tx {
-    tx: DatabaseTransaction,
+    tx: Transaction,
     actor: Actor,
     now: Timestamp,
     state: i64,
@@ -102,7 +103,7 @@ impl Tx {
         })
     }
 
-    pub(super) fn connection(&self) -> &DatabaseTransaction {
+    pub(super) fn connection(&self) -> &Transaction {
         &self.tx
     }
 
@@ -334,7 +335,7 @@ impl Tx {
                 .update(&self.tx)
                 .await?;
             }
-            self.tx.commit().await
+            self.tx.commit(changes.then_some(self.state)).await
         };
         commit.await.map_err(failed)?;
         if changes {
@@ -344,8 +345,8 @@ impl Tx {
     }
 
     /// Leaves nothing behind, and waits until that is so.
-    pub async fn rollback(self) -> Result<()> {
-        self.tx.rollback().await.map_err(failed)
+    pub async fn rollback(self) {
+        self.tx.rollback().await;
     }
 
     /// Records a change under the next state number, and gives that.

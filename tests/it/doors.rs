@@ -41,7 +41,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("env::var", &["src/config.rs"]),
     ("Utc::now", &["src/clock.rs"]),
     ("SystemTime", &["src/clock.rs"]),
-    ("Ulid::new", &["src/clock.rs"]),
+    ("Ulid::generate", &["src/clock.rs"]),
     ("getrandom", &["src/config/secret.rs"]),
     ("clap::", &["src/config", "src/main.rs"]),
 ];

@@ -50,6 +50,7 @@ mod plans;
 mod policy;
 mod process;
 mod rate;
+mod read_only;
 mod readme;
 mod replicas;
 mod rows;

@@ -145,11 +145,22 @@ async fn run(server: &Server, sql: &'static str) {
 
 on_both! {
     async fn ready_is_who_can_answer(server: Server) {
-        eventually(&server, (200, json!({ "ready": true, "database": true, "migrated": true, "state": true }))).await;
+        let told = |differs: Value| {
+            let mut told = json!({
+                "ready": true, "database": true, "migrated": true, "state": true, "writable": true, "keys": true,
+                "catalogue": true,
+            });
+            told.as_object_mut().unwrap().extend(differs.as_object().unwrap().clone());
+            told
+        };
+        eventually(&server, (200, told(json!({})))).await;
         run(&server, "DELETE FROM seaql_migrations").await;
-        eventually(&server, (503, json!({ "ready": false, "database": true, "migrated": false, "state": true }))).await;
+        let reason = "the database's schema is not up to date";
+        eventually(&server, (503, told(json!({ "ready": false, "migrated": false, "reason": reason })))).await;
         run(&server, "ALTER TABLE catalog_state RENAME TO gone; ALTER TABLE seaql_migrations RENAME TO gone_too").await;
-        eventually(&server, (503, json!({ "ready": false, "database": false, "migrated": false, "state": false }))).await;
+        let reason = "the database does not answer";
+        let differs = json!({ "ready": false, "database": false, "migrated": false, "state": false, "reason": reason });
+        eventually(&server, (503, told(differs))).await;
         assert_eq!(get(&format!("{}/health/live", server.url)).await.0, 200, "it lives all the same");
     }
 
@@ -312,7 +323,7 @@ async fn held_up(
         ]
         .concat(),
     );
-    let other = lock(&database).await;
+    let other = Box::pin(lock(&database)).await;
     let asked = tokio::spawn(send_create(process.url.clone(), token));
     tokio::time::sleep(Duration::from_millis(500)).await;
     (database, process, other, asked)

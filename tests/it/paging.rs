@@ -184,7 +184,7 @@ impl Catalogue<'_> {
                         self.touched.insert(after.id.clone());
                         *row = after;
                     }
-                    Err(_) => tx.rollback().await.unwrap(),
+                    Err(_) => tx.rollback().await,
                 }
             }
             Write::Delete(_) | Write::Update(..) => {}

@@ -77,7 +77,7 @@ impl Server {
         let inserted = tx.insert(rows).await.unwrap();
         match inserted {
             Ok(_) => drop(tx.commit().await.unwrap()),
-            Err(_) => tx.rollback().await.unwrap(),
+            Err(_) => tx.rollback().await,
         }
         inserted
     }

@@ -1,8 +1,11 @@
 //! Who asks.
 
-use async_graphql::{ID, Object};
+use async_graphql::{Context, ID, Object};
 
-use crate::domain::viewer::{Action, User, Viewer};
+use crate::{
+    domain::viewer::{Action, User, Viewer},
+    graphql::context::Request,
+};
 
 pub(in crate::graphql) struct ViewerObject<'a>(pub(in crate::graphql) &'a Viewer);
 
@@ -35,5 +38,12 @@ impl ViewerObject<'_> {
     /// Whether you may create custom connectors, as long as you have fewer than the most there may be.
     async fn can_create_custom_connector(&self) -> bool {
         self.0.decide(Action::Create).is_ok()
+    }
+
+    /// Whether every mutation that writes is refused with `UNAVAILABLE` now: the service was started read-only, or its
+    /// database cannot be written.
+    async fn read_only(&self, context: &Context<'_>) -> bool {
+        let database = &Request::of(context).commands.database;
+        database.unwritable().is_some()
     }
 }

@@ -41,6 +41,8 @@ const JWKS_REDIRECTS: usize = 3;
 const RETRY: i64 = 60 * 1_000_000;
 /// Keys are read again after so long even if they suffice: a key that was withdrawn shows by nothing else.
 const OLD: i64 = 10 * RETRY;
+/// Where there are none at all, they are asked for as often as somebody looks, but not more often than this.
+const MISSING: i64 = 1_000_000;
 
 /// Where the keys come from.
 #[derive(Clone, Debug)]
@@ -266,6 +268,15 @@ impl Keys {
             drop(self.ask_after(OLD, asked_at));
         }
         self.known()
+    }
+
+    /// Whether there are any. Where there are none, they are read again behind the caller's back, once a second.
+    pub(super) fn are_there(self: &Arc<Self>) -> bool {
+        let are_there = !self.known().keys.is_empty();
+        if !are_there && let Ok(asked_at) = Arc::clone(&self.asked_at).try_lock_owned() {
+            drop(self.ask_after(MISSING, asked_at));
+        }
+        are_there
     }
 
     /// The keys, read again unless that was tried a moment ago. Callers at the same time share one reading.

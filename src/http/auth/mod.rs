@@ -140,6 +140,11 @@ impl Authenticator {
         Ok(Self { rules, keys, clock })
     }
 
+    /// Whether there is a key to verify a token with. Where there is none, it is asked for.
+    pub fn has_keys(&self) -> bool {
+        self.keys.are_there()
+    }
+
     /// Who sent a request with these headers, where its token was verified before.
     pub fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;

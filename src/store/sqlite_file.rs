@@ -1,0 +1,136 @@
+//! The SQLite file at the configured path, as another process would find it.
+//!
+//! Invariant: a commit is acknowledged only where the path still leads to the file that is written, with its WAL and its
+//! shared memory, and a connection that only reads sees the commit.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+
+use super::writable::{Look, Unwritable};
+
+/// Free bytes of a disk below which a write may fail.
+const LITTLE_SPACE: u64 = 4 << 20;
+
+/// Device and inode of the database, its WAL and its shared memory.
+type Identity = [Option<(u64, u64)>; 3];
+
+#[derive(Debug)]
+pub(super) struct SqliteFile {
+    path: PathBuf,
+    wait: Duration,
+    /// None until a connection could write.
+    identity: OnceLock<Identity>,
+    /// Keeps the WAL from being deleted, too: SQLite deletes it with the last connection.
+    reader: Mutex<Option<Connection>>,
+}
+
+impl SqliteFile {
+    pub(super) fn new(path: PathBuf, wait: Duration) -> Self {
+        Self {
+            path,
+            wait,
+            identity: OnceLock::new(),
+            reader: Mutex::new(None),
+        }
+    }
+
+    /// Fails where the path leads to another file than the one that was opened, or to none.
+    pub(super) fn check_identity(&self) -> Result<(), Unwritable> {
+        match self.identity.get() {
+            Some(identity) if *identity != identify(&self.path) => Err(Unwritable::Moved),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers the file that a connection was opened to.
+    pub(super) fn opened(&self) -> rusqlite::Result<()> {
+        let mut reader = self.reader();
+        if reader.is_none() {
+            *reader = Some(self.open()?);
+        }
+        self.identity.get_or_init(|| identify(&self.path));
+        Ok(())
+    }
+
+    /// Fails where a commit is not in the file at the path, or the catalogue there is before `state`.
+    pub(super) fn check_commit(&self, state: Option<i64>) -> Result<(), Unwritable> {
+        let seen = self.opened().and_then(|()| match state {
+            Some(_) => self.read_state().map(Some),
+            None => Ok(None),
+        });
+        match seen {
+            Ok(seen) if seen >= state => self.check_identity(),
+            Ok(seen) => {
+                tracing::error!(state, seen, "a commit is not in the database");
+                Err(Unwritable::Lost)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit cannot be read back from the database");
+                self.close();
+                Err(Unwritable::Lost)
+            }
+        }
+    }
+
+    fn read_state(&self) -> rusqlite::Result<i64> {
+        let reader = self.reader();
+        let connection = reader.as_ref().ok_or(rusqlite::Error::InvalidQuery)?;
+        let mut statement = connection.prepare_cached("SELECT state FROM catalog_state")?;
+        statement.query_row([], |row| row.get(0))
+    }
+
+    /// What keeps the file from being written, as far as the file system says.
+    pub(super) fn look(&self) -> Result<Look, Unwritable> {
+        self.check_identity()?;
+        if accessat(CWD, &self.path, Access::WRITE_OK, AtFlags::EACCESS).is_err() {
+            return Err(match fs::metadata(&self.path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Unwritable::Moved,
+                _ => Unwritable::ReadOnly,
+            });
+        }
+        match statvfs(&self.path) {
+            Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {
+                Err(Unwritable::ReadOnly)
+            }
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_SPACE => {
+                Ok(Look::Doubtful)
+            }
+            _ => Ok(Look::Fine),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        *self.reader() = None;
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.wait)?;
+        // Reading opens the WAL.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
+        Ok(connection)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn identify(path: &Path) -> Identity {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        let file = fs::metadata(path).ok()?;
+        Some((file.dev(), file.ino()))
+    })
+}

@@ -1,0 +1,286 @@
+//! Whether the database takes writes.
+//!
+//! Invariant: what is known comes from the last write, or from a look that is never older than a few seconds. A full or
+//! failing disk is found again writable by a probe, which writes as much as a large connector.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use entity::write_probe;
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, EntityTrait,
+    sea_query::{Expr, OnConflict, Query},
+};
+use tokio::{sync::watch, task::AbortHandle, time};
+
+use crate::error::Error;
+
+use super::{
+    connect::Database,
+    errors,
+    sqlite::Pace,
+    transaction::{Purpose, Writer},
+    wanted::while_wanted,
+};
+
+/// How often the database is looked at, and probed where a write may fail.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Bytes that a probe writes: more than a connector with its metadata and its words takes.
+const PROBE_BYTES: usize = 64 * 1024;
+
+/// Why writes cannot succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritable {
+    /// The service was started with `--read-only`.
+    Configured,
+    /// The file, its file system or the session is read-only.
+    ReadOnly,
+    DiskFull,
+    /// Reading or writing the disk failed.
+    Disk,
+    /// The SQLite file at the configured path is another than the one that was opened, or there is none.
+    Moved,
+    /// A commit could not be read back.
+    Lost,
+}
+
+impl Unwritable {
+    /// The reason, for clients.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configured => "the service is read-only",
+            Self::ReadOnly => "the database is read-only",
+            Self::DiskFull => "the database's disk is full",
+            Self::Disk => "the database's disk fails or is full",
+            Self::Moved => "the database's file was deleted, moved or replaced",
+            Self::Lost => "a commit could not be read back from the database",
+        }
+    }
+
+    /// What the operator does about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Configured => "start it without --read-only to have it take changes",
+            Self::ReadOnly => {
+                "make it writable, or start the service with --read-only to have it ready"
+            }
+            Self::DiskFull | Self::Disk => "free some space; the service goes on by itself",
+            Self::Moved => "put the file back, or restart the service to open the new one",
+            Self::Lost => "restart the service, and run check-database",
+        }
+    }
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+/// What a look at the database says of writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Fine,
+    /// Only a write tells whether one succeeds.
+    Doubtful,
+}
+
+/// What is known of writing.
+#[derive(Debug)]
+pub(super) struct Writes {
+    reason: watch::Sender<Option<Unwritable>>,
+    /// When a session of PostgreSQL was last found to be read-only. Older ones may be so too.
+    read_only_at: Mutex<Option<Instant>>,
+}
+
+impl Writes {
+    pub(super) fn new(read_only: bool) -> Self {
+        let reason = read_only.then_some(Unwritable::Configured);
+        Self {
+            reason: watch::Sender::new(reason),
+            read_only_at: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<Unwritable> {
+        *self.reason.borrow()
+    }
+
+    /// Whether a session that was opened so long ago may be read-only where a new one is not.
+    pub(super) fn is_suspect(&self, age: Duration) -> bool {
+        let at = *self
+            .read_only_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// Fails where the service does not write at all. Whatever else stood in the way may be over: a write tries.
+    pub(super) fn check_allowed(&self) -> Result<(), Unwritable> {
+        match self.reason() {
+            Some(Unwritable::Configured) => Err(Unwritable::Configured),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.know(None);
+    }
+
+    pub(super) fn failed(&self, reason: Unwritable) {
+        self.know(Some(reason));
+    }
+
+    /// Notes why a write was refused, and gives the error for it.
+    pub(super) fn refused(&self, reason: Unwritable) -> DbErr {
+        self.failed(reason);
+        errors::refused(reason)
+    }
+
+    /// Notes what an error says of writing, and gives it.
+    pub(super) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
+        let reason = errors::unwritable(error)?;
+        if reason == Unwritable::ReadOnly {
+            let mut at = self
+                .read_only_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *at = Some(Instant::now());
+        }
+        self.failed(reason);
+        Some(reason)
+    }
+
+    fn know(&self, reason: Option<Unwritable>) {
+        let changed = self.reason.send_if_modified(|known| {
+            let changes = *known != reason && *known != Some(Unwritable::Configured);
+            if changes {
+                *known = reason;
+            }
+            changes
+        });
+        match reason {
+            Some(reason) if changed => {
+                tracing::error!(%reason, advice = reason.advice(), "changes are refused");
+            }
+            None if changed => tracing::info!("changes are taken again"),
+            _ => {}
+        }
+    }
+}
+
+/// Looks again and again whether the database takes writes. Dropped, it ends.
+#[derive(Debug)]
+pub struct WriteWatch(AbortHandle);
+
+impl WriteWatch {
+    pub fn start(database: Database) -> Self {
+        Self(tokio::spawn(watch(database)).abort_handle())
+    }
+}
+
+impl Drop for WriteWatch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn watch(database: Database) {
+    let mut ticks = time::interval(LOOK);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let database = database.clone();
+        while_wanted(async move { database.look_at_writes().await }).await;
+    }
+}
+
+impl Database {
+    /// Fails with `UNAVAILABLE` where the service does not write at all.
+    pub fn check_writes_allowed(&self) -> Result<(), Error> {
+        let allowed = self.writes.check_allowed();
+        allowed.map_err(errors::unavailable)
+    }
+
+    /// Why writes cannot succeed; none where they can, as far as is known.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        if let Writer::Sqlite { file, .. } = &self.writer
+            && self.writes.check_allowed().is_ok()
+            && let Err(reason) = file.check_identity()
+        {
+            self.writes.failed(reason);
+        }
+        self.writes.reason()
+    }
+
+    async fn look_at_writes(&self) {
+        if self.writes.check_allowed().is_err() {
+            return;
+        }
+        let found = match &self.writer {
+            Writer::Sqlite { file, .. } => file.look(),
+            Writer::Postgres { .. } => self.look_at_session().await,
+        };
+        match found {
+            Err(reason) => self.writes.failed(reason),
+            Ok(Look::Fine) if self.writes.reason().is_none() => {}
+            // What it finds out is known by then.
+            Ok(_) => drop(self.probe().await),
+        }
+    }
+
+    /// Looks whether PostgreSQL is a standby, or its session read-only.
+    async fn look_at_session(&self) -> Result<Look, Unwritable> {
+        let select = Query::select()
+            .expr(Expr::cust("pg_is_in_recovery()::integer::bigint"))
+            .expr(Expr::cust(
+                "current_setting('transaction_read_only')::boolean::integer::bigint",
+            ))
+            .to_owned();
+        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            Ok((cells.next::<i64>()?, cells.next::<i64>()?))
+        });
+        match rows.await.unwrap_or_default().first() {
+            Some((1, _)) => Err(Unwritable::ReadOnly),
+            // Another session may not be.
+            Some((_, 1)) => Ok(Look::Doubtful),
+            // The poll of the state notices a database that does not answer.
+            _ => Ok(Look::Fine),
+        }
+    }
+
+    /// Writes, to find out whether that succeeds.
+    async fn probe(&self) -> Result<(), DbErr> {
+        let tx = self.writer.begin(Purpose::Write, &self.writes).await?;
+        let row = write_probe::ActiveModel {
+            id: Set(1),
+            filler: Set(noise(PROBE_BYTES)),
+        };
+        write_probe::Entity::insert(row)
+            .on_conflict(
+                OnConflict::column(write_probe::Column::Id)
+                    .update_column(write_probe::Column::Filler)
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx)
+            .await?;
+        tx.commit(None).await
+    }
+}
+
+/// Bytes that no database compresses: a linear congruential generator's (Numerical Recipes, section 7.1).
+fn noise(bytes: usize) -> Vec<u8> {
+    let next = |state: &mut u32, _| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some(state.to_be_bytes()[0])
+    };
+    (0..bytes).scan(1, next).collect()
+}
