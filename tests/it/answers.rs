@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use crate::{
     change::{CREATE, DELETE, STATUS, UPDATE, WRITE, draft, mutation},
-    crash::random,
     harness::{Server, client},
     health::{after, found},
     leaks::{VIEWERS, furnish, hide},
     on_both,
     rows::official,
     timeouts::Other,
+    torture::random,
 };
 
 /// However busy the machine is, what happens within a second or so has happened by then.

@@ -5,9 +5,9 @@ use std::{fmt::Write, fs, process::Stdio, time::Duration};
 use tempfile::TempDir;
 
 use crate::{
-    crash::objects,
     harness::TestDatabase,
     process::{program_on, run},
+    torture::objects,
 };
 
 /// The peaks of a dry run of an import, and of an export of what it would bring, in KiB; none where the system does not

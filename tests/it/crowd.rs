@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     change::{ADMIN, CREATE, draft, text},
-    crash::objects,
     harness::{Server, TestDatabase, rows},
     process::{Serving, program_on, run},
     subscriber::{CHANGED, LONG, Socket, now, told},
+    torture::objects,
 };
 
 #[tokio::test(flavor = "multi_thread")]

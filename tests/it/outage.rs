@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    crash::assert_whole,
     harness::{TestDatabase, client, rows},
     process::{Serving, program_on, token},
     subscriber::Socket,
+    torture::assert_whole,
 };
 
 /// Much longer than anything here takes.
@@ -53,7 +53,7 @@ const CLEAR: [(&str, &str); 4] = [
 ];
 
 /// A PostgreSQL of the test's own, on a port of its own.
-struct Cluster {
+pub struct Cluster {
     programs: PathBuf,
     data: TempDir,
     port: u16,
@@ -61,7 +61,7 @@ struct Cluster {
 
 impl Cluster {
     /// None, and a line that says so, where its programs are not installed.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let mut versions: Vec<_> = ["/usr/lib/postgresql", "/opt/homebrew/opt"]
             .iter()
             .filter_map(|folder| std::fs::read_dir(folder).ok())
@@ -130,7 +130,7 @@ impl Cluster {
         run(self.program("pg_ctl").args(["-w", "-m", mode, "stop"]));
     }
 
-    fn database(&self) -> TestDatabase {
+    pub fn database(&self) -> TestDatabase {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         TestDatabase::at(url)
     }
@@ -145,13 +145,13 @@ impl Drop for Cluster {
 }
 
 /// Its output goes nowhere: a server that it starts would keep a pipe open.
-fn run(command: &mut Command) {
+pub fn run(command: &mut Command) {
     let null = std::process::Stdio::null;
     let status = command.stdout(null()).stderr(null()).status().unwrap();
     assert!(status.success(), "{command:?}: {status}");
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout == b"0\n"
 }

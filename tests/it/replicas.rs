@@ -6,10 +6,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    crash::{Writer, assert_whole, objects},
     harness::rows,
     on_both_databases,
     process::{Process, Serving, program_on, run, token},
+    torture::{Writer, assert_whole, objects},
 };
 
 const STATE: &str = "SELECT state FROM catalog_state";

@@ -24,10 +24,10 @@ use tokio::{
 };
 
 use crate::{
-    crash::objects,
     harness::{TestDatabase, client},
     on_both_databases,
     process::{Serving, program_on, run, token},
+    torture::objects,
 };
 
 /// Of all, and each time of another list: what is asked twice is counted once.

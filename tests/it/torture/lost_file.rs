@@ -1,0 +1,158 @@
+//! The SQLite file deleted, renamed or replaced under the service: what does not reach the file at the path is not acknowledged.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Sent, Writer, assert_whole, is_ready, within};
+use crate::{
+    harness::{TestDatabase, rows},
+    process::{Serving, program_on},
+};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// A service that has written to a file.
+struct Scene {
+    storage: TestDatabase,
+    file: PathBuf,
+    server: Serving,
+    writer: Writer,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let storage = TestDatabase::sqlite();
+        let server = Serving::start(program_on(&storage, &["--answer-cache-mb", "0"]));
+        let mut scene = Self {
+            file: storage.url.strip_prefix("sqlite://").unwrap().into(),
+            writer: Writer::new("ann"),
+            server,
+            storage,
+        };
+        for _ in 0..5 {
+            assert_eq!(
+                scene.writer.write_one(&scene.server).await,
+                Sent::Acknowledged
+            );
+        }
+        assert!(is_ready(&scene.server).await);
+        scene
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.file.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+
+    /// A backup, made by SQLite.
+    async fn backup(&self) -> PathBuf {
+        let backup = self.beside(".backup");
+        let sql = format!("VACUUM INTO '{}'", backup.display());
+        rows(&self.storage.url, &sql).await;
+        backup
+    }
+
+    /// From now on, every write is refused, and the service is not ready.
+    async fn assert_refuses(&mut self) {
+        for _ in 0..20 {
+            let sent = self.writer.write_one(&self.server).await;
+            assert_eq!(
+                sent,
+                Sent::Refused,
+                "acknowledged, and not in the file at the path"
+            );
+        }
+        within(SOON, "it is not ready", async || {
+            !is_ready(&self.server).await
+        })
+        .await;
+        assert_eq!(self.writer.write_one(&self.server).await, Sent::Refused);
+    }
+
+    /// The file is there again. The service may go on by itself or not: what it acknowledges is in the file.
+    async fn assert_true(&mut self) {
+        for _ in 0..50 {
+            self.writer.write_one(&self.server).await;
+            self.writer.settle(&self.storage).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn restart(mut self) {
+        self.server.stop().ok();
+        self.writer.settle(&self.storage).await;
+        self.server = Serving::on(&self.storage);
+        self.writer.settle(&self.storage).await;
+        within(SOON, "it is ready", async || is_ready(&self.server).await).await;
+        assert_eq!(
+            self.writer.write_one(&self.server).await,
+            Sent::Acknowledged
+        );
+        self.writer.settle(&self.storage).await;
+        assert_whole(&self.storage).await;
+    }
+}
+
+/// With what SQLite keeps beside it.
+fn move_all(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let [from, to] = [from, to].map(|path| format!("{}{suffix}", path.display()));
+        fs::rename(from, to).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted() {
+    let mut scene = Scene::set().await;
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(scene.beside(suffix)).unwrap();
+    }
+    scene.assert_refuses().await;
+    // The service makes no other file in its place.
+    assert!(!scene.file.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_without_its_log() {
+    let mut scene = Scene::set().await;
+    fs::remove_file(&scene.file).unwrap();
+    scene.assert_refuses().await;
+    assert!(!scene.file.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renamed_away_and_back() {
+    let mut scene = Scene::set().await;
+    let away = scene.beside(".away");
+    move_all(&scene.file, &away);
+    scene.assert_refuses().await;
+    move_all(&away, &scene.file);
+    scene.assert_true().await;
+    scene.restart().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replaced_by_a_backup() {
+    let mut scene = Scene::set().await;
+    let backup = scene.backup().await;
+    let restored = scene.writer.live.clone();
+    for _ in 0..5 {
+        assert_eq!(
+            scene.writer.write_one(&scene.server).await,
+            Sent::Acknowledged
+        );
+    }
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(scene.beside(suffix)).unwrap();
+    }
+    fs::rename(backup, &scene.file).unwrap();
+    scene.assert_refuses().await;
+    // What came after the backup went with the file that was replaced.
+    (scene.writer.live, scene.writer.pending) = (restored, None);
+    scene.assert_true().await;
+    scene.restart().await;
+}

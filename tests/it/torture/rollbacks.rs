@@ -1,0 +1,240 @@
+//! Statements and commits that fail: what the database rolls back by itself leaves the next write whole.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    CHECK, CREATE, Crew, DELETE, SET_STATUS, Sent, UPDATE, assert_whole, changing_tools, checking,
+    objects, send_taken,
+};
+use crate::{
+    harness::{TestDatabase, rows},
+    process::{Serving, program_on, run, run_with},
+};
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// SQLite: `RAISE` with its way to go on: the transaction is over, or only the statement, or not even all of it.
+    Raise(&'static str),
+    /// PostgreSQL: the statement fails, and with it all that follows in the transaction.
+    Exception,
+    /// Only COMMIT fails. On SQLite the transaction is still open then.
+    Commit,
+}
+
+/// Writes, and where they fail: each is a trigger's event and table.
+const WRITES: [(&str, &str); 11] = [
+    (CREATE, "INSERT ON personal_connector"),
+    (CREATE, "INSERT ON idempotency_key"),
+    (CREATE, "INSERT ON connector_event"),
+    (CREATE, "UPDATE ON catalog_state"),
+    (UPDATE, "UPDATE ON personal_connector"),
+    (UPDATE, "UPDATE ON catalog_state"),
+    (SET_STATUS, "UPDATE ON personal_connector"),
+    (DELETE, "DELETE ON personal_connector"),
+    (DELETE, "INSERT ON connector_event"),
+    (CHECK, "INSERT ON connector_check"),
+    (CHECK, "INSERT ON connector_tool"),
+];
+
+/// A trigger that has a write fail.
+struct Trigger<'a> {
+    storage: &'a TestDatabase,
+    failure: Failure,
+}
+
+impl Trigger<'_> {
+    fn is_sqlite(&self) -> bool {
+        self.storage.url.starts_with("sqlite")
+    }
+
+    async fn set(&self, on: &str, when: &str) {
+        const FUNCTION: &str =
+            "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'a failure of the test'; END $$";
+        let sql = match self.failure {
+            Failure::Raise(way) => format!(
+                "CREATE TRIGGER failure BEFORE {on} {when} BEGIN SELECT RAISE({way}, 'a failure of the test'); END"
+            ),
+            // A replacement that does not exist is found out by COMMIT.
+            Failure::Commit if self.is_sqlite() => format!(
+                "CREATE TRIGGER failure BEFORE {on} {when} BEGIN UPDATE personal_connector
+                    SET status = 'deprecated', replaced_by_id = 'pcon_none'
+                    WHERE seq = (SELECT MIN(seq) FROM personal_connector WHERE source = 'import'); END"
+            ),
+            Failure::Exception => format!(
+                "CREATE TRIGGER failure BEFORE {on} FOR EACH ROW {when} EXECUTE FUNCTION fail()"
+            ),
+            Failure::Commit => format!(
+                "CREATE CONSTRAINT TRIGGER failure AFTER {on} DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW {when} EXECUTE FUNCTION fail()"
+            ),
+        };
+        if !self.is_sqlite() {
+            rows(&self.storage.url, FUNCTION).await;
+        }
+        rows(&self.storage.url, &sql).await;
+    }
+
+    async fn drop(&self, on: &str) {
+        let (_, table) = on.split_once(' ').unwrap();
+        let of = if self.is_sqlite() { "" } else { table };
+        rows(&self.storage.url, &format!("DROP TRIGGER failure {of}")).await;
+    }
+}
+
+async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
+    let mcp = changing_tools().await;
+    let mut crew = Crew::new(&storage, &mcp);
+    let trigger = Trigger {
+        storage: &storage,
+        failure,
+    };
+    let start = || {
+        let mut command = checking(&storage);
+        command.args(["--event-retention", "1s"]);
+        Serving::start(command)
+    };
+    let server = start();
+    for (write, on) in WRITES {
+        let mut id = String::new();
+        let writer = &mut crew.writers[0];
+        if write != CHECK {
+            writer.pending = Some(writer.write_of(CREATE, ""));
+            assert_eq!(writer.send(&server).await, Sent::Acknowledged);
+            id = writer.live.keys().next().unwrap().clone();
+        }
+        trigger.set(on, "").await;
+        let (token, variables) = if write == CHECK {
+            (&crew.checker.token, json!({ "id": crew.checker.id }))
+        } else {
+            let pending = writer.write_of(write, &id);
+            let variables = json!({ "input": pending.1 });
+            (writer.pending, writer.retried) = (Some(pending), true);
+            (&writer.token, variables)
+        };
+        let answer = server.ask(token, write, variables).await.unwrap();
+        assert!(answer["errors"].is_array(), "{failure:?} at {on}: {answer}");
+        trigger.drop(on).await;
+        assert_eq!(
+            send_taken(&server, &crew.checker.token).await,
+            Sent::Acknowledged
+        );
+        let again = if write == CHECK {
+            crew.checker.check(&server).await
+        } else {
+            writer.send(&server).await
+        };
+        assert_eq!(again, Sent::Acknowledged);
+        assert_kept(&storage, &mut crew, &format!("{failure:?} at {on}")).await;
+    }
+
+    drop(server);
+
+    // What a service writes by itself: its lease, its checks, and the old events that it forgets.
+    for (on, within) in [
+        ("UPDATE ON check_lease", 300),
+        ("INSERT ON connector_check", 1500),
+        ("DELETE ON connector_event", 1500),
+    ] {
+        // The killed holder's lease ends in 30 s: the monitor need not wait for that.
+        rows(
+            &storage.url,
+            "UPDATE check_lease SET holder = NULL, expires_at = 0",
+        )
+        .await;
+        trigger.set(on, "").await;
+        let server = start();
+        tokio::time::sleep(Duration::from_millis(within)).await;
+        trigger.drop(on).await;
+        send_taken(&server, &crew.checker.token).await;
+        assert_eq!(crew.writers[1].write_one(&server).await, Sent::Acknowledged);
+        assert_kept(&storage, &mut crew, &format!("{failure:?} at {on}")).await;
+    }
+
+    let file = objects(20);
+    let import = || {
+        run_with(
+            program_on(&storage, &["import", "--organization", "acme"]),
+            &file,
+        )
+    };
+    trigger.set("INSERT ON connector_event", "").await;
+    import().failed(1);
+    trigger.drop("INSERT ON connector_event").await;
+    crew.settle(&storage).await;
+    assert!(import().ok().starts_with("20 objects: 20 created"));
+
+    crew.settle(&storage).await;
+    let server = start();
+    crew.writers[2].write_one(&server).await;
+    assert_kept(&storage, &mut crew, "after a restart").await;
+}
+
+/// What was acknowledged is there for others, and nothing is in their way.
+async fn assert_kept(storage: &TestDatabase, crew: &mut Crew, after: &str) {
+    println!("{after}");
+    crew.settle(storage).await;
+    rows(&storage.url, "UPDATE catalog_state SET state = state").await;
+}
+
+async fn a_migration_fails(storage: TestDatabase, failure: Failure) {
+    let trigger = Trigger {
+        storage: &storage,
+        failure,
+    };
+    let (on, third) = (
+        "INSERT ON seaql_migrations",
+        "WHEN (NEW.version LIKE '%000003%')",
+    );
+    let file = storage.url.strip_prefix("sqlite://");
+    if let Some(file) = file {
+        std::fs::write(file, "").unwrap();
+    }
+    let table = "CREATE TABLE seaql_migrations (version VARCHAR PRIMARY KEY NOT NULL, applied_at BIGINT NOT NULL)";
+    rows(&storage.url, table).await;
+    trigger.set(on, third).await;
+    run(program_on(&storage, &["migrate"])).failed(1);
+    let migrated = "SELECT version FROM seaql_migrations";
+    assert_eq!(rows(&storage.url, migrated).await, "");
+    trigger.drop(on).await;
+    run(program_on(&storage, &["migrate"])).ok();
+    assert_whole(&storage).await;
+}
+
+/// On a database: each kind of failure is a test.
+macro_rules! failures {
+    ($($name:ident: $storage:expr, $failure:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn each_write() {
+                if let Some(storage) = $storage {
+                    each_write_fails_once(storage, $failure).await;
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_migration() {
+                // On SQLite there is no connector yet that COMMIT could fail for.
+                if let Some(storage) = $storage
+                    && ($failure != Failure::Commit || !storage.url.starts_with("sqlite"))
+                {
+                    a_migration_fails(storage, $failure).await;
+                }
+            }
+        }
+    )*};
+}
+
+failures! {
+    sqlite_rollback: Some(TestDatabase::sqlite()), Failure::Raise("ROLLBACK");
+    sqlite_abort: Some(TestDatabase::sqlite()), Failure::Raise("ABORT");
+    sqlite_fail: Some(TestDatabase::sqlite()), Failure::Raise("FAIL");
+    sqlite_commit: Some(TestDatabase::sqlite()), Failure::Commit;
+    postgres_exception: TestDatabase::postgres().await, Failure::Exception;
+    postgres_commit: TestDatabase::postgres().await, Failure::Commit;
+}
