@@ -31,6 +31,8 @@ pub fn log(filter: &str, format: LogFormat) {
     let log = tracing_subscriber::fmt()
         // The library of MCP writes what servers send, which anybody may have made up.
         .with_env_filter(format!("{filter},rmcp=off"))
+        // Where the log cannot be written, saying so to the same file would panic.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     match format {
         LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).init(),

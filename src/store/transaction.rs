@@ -170,7 +170,6 @@ impl Transaction {
         }
         // Outside the transaction, and proved to be: the next one may have it.
         session.connection = None;
-        session.writes.succeeded();
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! Whether the database takes writes.
 //!
-//! Invariant: what is known comes from the last write, or from a look that is never older than a few seconds. A full or
-//! failing disk is found again writable by a probe, which writes as much as a large connector.
+//! Invariant: a write that fails says so at once. Only a probe that began later says that writes succeed again; it writes as
+//! much as a large connector takes.
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use sea_orm::{
     DbErr, EntityTrait,
     sea_query::{Expr, OnConflict, Query},
 };
-use tokio::{sync::watch, task::AbortHandle, time};
+use tokio::{task::AbortHandle, time};
 
 use crate::error::Error;
 
@@ -29,6 +30,9 @@ use super::{
 
 /// How often the database is looked at, and probed where a write may fail.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long writes are doubted after one failed: a small one may succeed where a large one does not.
+const DOUBT: Duration = Duration::from_secs(10);
 
 /// Bytes that a probe writes: more than a connector with its metadata and its words takes.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -94,32 +98,26 @@ pub(super) enum Look {
 
 /// What is known of writing.
 #[derive(Debug)]
-pub(super) struct Writes {
-    reason: watch::Sender<Option<Unwritable>>,
+pub(super) struct Writes(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    reason: Option<Unwritable>,
+    failed_at: Option<Instant>,
     /// When a session of PostgreSQL was last found to be read-only. Older ones may be so too.
-    read_only_at: Mutex<Option<Instant>>,
+    read_only_at: Option<Instant>,
 }
 
 impl Writes {
     pub(super) fn new(read_only: bool) -> Self {
-        let reason = read_only.then_some(Unwritable::Configured);
-        Self {
-            reason: watch::Sender::new(reason),
-            read_only_at: Mutex::new(None),
-        }
+        Self(Mutex::new(Known {
+            reason: read_only.then_some(Unwritable::Configured),
+            ..Known::default()
+        }))
     }
 
     pub(super) fn reason(&self) -> Option<Unwritable> {
-        *self.reason.borrow()
-    }
-
-    /// Whether a session that was opened so long ago may be read-only where a new one is not.
-    pub(super) fn is_suspect(&self, age: Duration) -> bool {
-        let at = *self
-            .read_only_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        at.is_some_and(|at| at.elapsed() < age)
+        self.known().reason
     }
 
     /// Fails where the service does not write at all. Whatever else stood in the way may be over: a write tries.
@@ -130,12 +128,19 @@ impl Writes {
         }
     }
 
-    pub(super) fn succeeded(&self) {
-        self.know(None);
+    /// Whether a session that was opened so long ago may be read-only where a new one is not.
+    pub(super) fn is_suspect(&self, age: Duration) -> bool {
+        let at = self.known().read_only_at;
+        at.is_some_and(|at| at.elapsed() < age)
     }
 
     pub(super) fn failed(&self, reason: Unwritable) {
-        self.know(Some(reason));
+        let mut known = self.known();
+        known.failed_at = Some(Instant::now());
+        if known.reason != Some(reason) && known.reason != Some(Unwritable::Configured) {
+            tracing::error!(%reason, advice = reason.advice(), "changes are refused");
+            known.reason = Some(reason);
+        }
     }
 
     /// Notes why a write was refused, and gives the error for it.
@@ -148,31 +153,28 @@ impl Writes {
     pub(super) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
         let reason = errors::unwritable(error)?;
         if reason == Unwritable::ReadOnly {
-            let mut at = self
-                .read_only_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *at = Some(Instant::now());
+            self.known().read_only_at = Some(Instant::now());
         }
         self.failed(reason);
         Some(reason)
     }
 
-    fn know(&self, reason: Option<Unwritable>) {
-        let changed = self.reason.send_if_modified(|known| {
-            let changes = *known != reason && *known != Some(Unwritable::Configured);
-            if changes {
-                *known = reason;
-            }
-            changes
-        });
-        match reason {
-            Some(reason) if changed => {
-                tracing::error!(%reason, advice = reason.advice(), "changes are refused");
-            }
-            None if changed => tracing::info!("changes are taken again"),
-            _ => {}
+    /// A probe that began at this time has succeeded.
+    fn probed(&self, began: Instant) {
+        let mut known = self.known();
+        if known.failed_at.is_none_or(|at| at < began) && known.reason.take().is_some() {
+            tracing::info!("changes are taken again");
         }
+    }
+
+    /// Whether a write failed lately.
+    fn is_doubtful(&self) -> bool {
+        let known = self.known();
+        known.reason.is_some() || known.failed_at.is_some_and(|at| at.elapsed() < DOUBT)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,7 +232,7 @@ impl Database {
         };
         match found {
             Err(reason) => self.writes.failed(reason),
-            Ok(Look::Fine) if self.writes.reason().is_none() => {}
+            Ok(Look::Fine) if !self.writes.is_doubtful() => {}
             // What it finds out is known by then.
             Ok(_) => drop(self.probe().await),
         }
@@ -259,6 +261,7 @@ impl Database {
 
     /// Writes, to find out whether that succeeds.
     async fn probe(&self) -> Result<(), DbErr> {
+        let began = Instant::now();
         let tx = self.writer.begin(Purpose::Write, &self.writes).await?;
         let row = write_probe::ActiveModel {
             id: Set(1),
@@ -272,15 +275,22 @@ impl Database {
             )
             .exec_without_returning(&tx)
             .await?;
-        tx.commit(None).await
+        tx.commit(None).await?;
+        self.writes.probed(began);
+        Ok(())
     }
 }
 
-/// Bytes that no database compresses: a linear congruential generator's (Numerical Recipes, section 7.1).
+/// Bytes that no database compresses, others each time: SQLite does not write what is the same.
+///
+/// They are a linear congruential generator's (Numerical Recipes, section 7.1).
 fn noise(bytes: usize) -> Vec<u8> {
-    let next = |state: &mut u32, _| {
-        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    let next = |state: &mut u64, _| {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         Some(state.to_be_bytes()[0])
     };
-    (0..bytes).scan(1, next).collect()
+    let seed = RandomState::new().build_hasher().finish();
+    (0..bytes).scan(seed, next).collect()
 }

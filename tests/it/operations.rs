@@ -310,11 +310,7 @@ async fn held_up(
     tokio::task::JoinHandle<Result<u16, reqwest::Error>>,
 ) {
     let database = TestDatabase::sqlite();
-    let token = Server::on_sqlite(&[]).await;
-    let token = {
-        token.clock.set(chrono_now());
-        token.token("ann@acme", WRITE)
-    };
+    let token = crate::process::token("ann@acme", "connectors:write");
     let process = Process::start(
         &database,
         &[
@@ -327,11 +323,6 @@ async fn held_up(
     let asked = tokio::spawn(send_create(process.url.clone(), token));
     tokio::time::sleep(Duration::from_millis(500)).await;
     (database, process, other, asked)
-}
-
-/// The process's clock is the system's.
-fn chrono_now() -> entity::Timestamp {
-    personal_connectors::clock::Clock::system().now()
 }
 
 #[tokio::test(flavor = "multi_thread")]
