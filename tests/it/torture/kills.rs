@@ -67,7 +67,7 @@ on_both_databases! {
         let (mut kills, mut landed, mut complete) = (0, 0, 0);
         while kills < rounds(4) {
             let mut import = Process::spawn(&mut program_on(&storage, &arguments));
-            tokio::time::sleep(Duration::from_millis(50 + random(500))).await;
+            tokio::time::sleep(Duration::from_millis(50 + random(1500))).await;
             import.kill();
             kills += 1;
             await_end(&storage).await;

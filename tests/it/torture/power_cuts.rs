@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Crew, assert_whole, changing_tools, checking, objects, random, rounds};
+use super::{Crew, assert_whole, changing_tools, checking, is_ready, objects, random, rounds};
 use crate::{
     harness::{TestDatabase, rows},
     outage,
@@ -377,9 +377,10 @@ async fn while_the_schema_is_made() {
         return;
     };
     let storage = TestDatabase::sqlite();
-    Serving::start(recorder.on(program_on(&storage, &[])))
-        .stop()
-        .ok();
+    let server = Serving::start(recorder.on(program_on(&storage, &[])));
+    // It serves: from now on SIGTERM is a stop, and no end.
+    assert!(is_ready(&server).await);
+    server.stop().ok();
     let recording = Recording::read(&recorder.recording(), Image::default());
     let end = recording.records.last().unwrap().0;
     let count = rounds(20);
