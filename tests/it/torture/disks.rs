@@ -1,4 +1,4 @@
-//! Disks that a test fills and empties: a limit of the size of files, and small file systems.
+//! Disks that a test fills and empties: a limit on the size of files, and small file systems.
 
 use std::{
     fs,
@@ -15,17 +15,17 @@ use crate::{
     process::Serving,
 };
 
-/// A disk that the files of a database are on.
+/// The disk of a database's files.
 #[derive(Debug)]
 pub(super) enum Disk {
-    /// No file of the process grows beyond a size. Needs no root.
+    /// A limit on the size of the process's files. It needs no root.
     Limit { wal: PathBuf },
     /// A file system of some MiB.
     Small(Small),
 }
 
 impl Disk {
-    /// Leaves a bit of room, or none at all.
+    /// Leaves a random bit of room, or none.
     pub(super) fn fill(&self, server: &Serving, to_the_brim: bool) {
         match self {
             Self::Limit { wal } => {
@@ -48,7 +48,7 @@ impl Disk {
         }
     }
 
-    /// Whether no write at all succeeds on it when it is full to the brim. In a file system a log may have room of its own.
+    /// Whether every write fails when there is no room. On a file system, SQLite's log may have unused blocks.
     pub(super) fn refuses_all(&self) -> bool {
         matches!(self, Self::Limit { .. })
     }
@@ -60,7 +60,7 @@ fn limit_files(server: &Serving, size: &str) {
     run(prlimit.arg(format!("--fsize={size}:")));
 }
 
-/// The same command, which gets an error rather than a signal where a file has grown to its limit.
+/// The same command with SIGXFSZ ignored: a write beyond the limit is an error, and not the end.
 pub(super) fn without_signal(command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell
@@ -79,7 +79,7 @@ pub(super) struct Small {
 }
 
 impl Small {
-    /// None, and a line that says so, where nothing may be mounted.
+    /// None, with a line on standard error, where it cannot be mounted.
     pub(super) fn mount(mebibytes: u32, owner: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let options = format!("size={mebibytes}m,mode=0700,uid={owner}");
@@ -105,7 +105,7 @@ impl Small {
         self.path().join("filler")
     }
 
-    /// Takes all of its room, but so many bytes.
+    /// Fills it, except for so many bytes.
     pub(super) fn fill(&self, but: u64) {
         let mut file = fs::OpenOptions::new()
             .append(true)
@@ -130,7 +130,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // Lazily: a process of a test that failed may still be there.
+        // Lazily: the process of a failed test may still use it.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

@@ -1,4 +1,4 @@
-//! SIGKILL at any moment: what was acknowledged is there, and whatever is there is whole.
+//! SIGKILL at random moments: acknowledged writes are kept, and every change is complete.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use crate::{
     process::{Process, Serving, program_on, run},
 };
 
-/// Waits until PostgreSQL has noticed that its client is gone: until then it may still commit.
+/// Waits until PostgreSQL has closed the client's sessions: until then it may still commit.
 async fn await_end(storage: &TestDatabase) {
     let others = "SELECT COUNT(*) AS n FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
@@ -25,20 +25,20 @@ async fn await_end(storage: &TestDatabase) {
 
 on_both_databases! {
     async fn a_server_in_the_middle_of_writes_and_checks(storage: TestDatabase) {
-        /// Within it, the service is there again.
+        /// The service answers again within this time.
         const BACK: Duration = Duration::from_secs(30);
         let mcp = changing_tools().await;
         let mut crew = Crew::new(&storage, &mcp);
         let (mut kills, mut slowest) = (0, Duration::ZERO);
-        // Too few changes show nothing, and a slow machine needs more rounds for enough.
+        // A slow machine needs more rounds for enough writes.
         while kills < rounds(4) || crew.acknowledged() < 20 {
-            // The killed holder's lease ends in 30 s: the monitor need not wait for that.
+            // The lease of the killed process lasts 30 s. Without it the monitor starts at once.
             rows(&storage.url, "UPDATE check_lease SET holder = NULL, expires_at = 0").await;
             let began = Instant::now();
             let server = Serving::start(checking(&storage));
             slowest = slowest.max(began.elapsed());
             assert!(slowest < BACK, "it serves after {slowest:?}");
-            // The monitor keeps what it found after a second.
+            // The monitor stores its results after a second.
             let long = if kills % 4 == 3 { 1000 } else { 100 };
             let kill = async {
                 tokio::time::sleep(Duration::from_millis(long + random(300))).await;
@@ -67,7 +67,7 @@ on_both_databases! {
         let (mut kills, mut landed, mut complete) = (0, 0, 0);
         while kills < rounds(4) {
             let mut import = Process::spawn(&mut program_on(&storage, &arguments));
-            tokio::time::sleep(Duration::from_millis(50 + random(500))).await;
+            tokio::time::sleep(Duration::from_millis(50 + random(1500))).await;
             import.kill();
             kills += 1;
             await_end(&storage).await;
@@ -77,7 +77,7 @@ on_both_databases! {
             assert!(now.is_multiple_of(500) && now >= landed, "{now} are no whole batches, after {landed}");
             landed = now;
             if landed == OBJECTS {
-                // Another import has other things to do.
+                // The next import has other objects.
                 complete += 1;
                 let other = objects(OBJECTS * (complete + 1));
                 let next: Vec<_> = other.lines().skip(OBJECTS * complete).collect();

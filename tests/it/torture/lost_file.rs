@@ -1,4 +1,4 @@
-//! The SQLite file deleted, renamed or replaced under the service: what does not reach the file at the path is not acknowledged.
+//! The SQLite file deleted, renamed or replaced under the service: a write that is not in the file at the path is refused.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// A service that has written to a file.
+/// A service that has written to its file.
 struct Scene {
     storage: TestDatabase,
     file: PathBuf,
@@ -56,7 +56,7 @@ impl Scene {
         backup
     }
 
-    /// From now on, every write is refused, and the service is not ready.
+    /// Every write is refused, and the service is not ready.
     async fn assert_refuses(&mut self) {
         for _ in 0..20 {
             let sent = self.writer.write_one(&self.server).await;
@@ -73,7 +73,7 @@ impl Scene {
         assert_eq!(self.writer.write_one(&self.server).await, Sent::Refused);
     }
 
-    /// The file is there again. The service may go on by itself or not: what it acknowledges is in the file.
+    /// The file is back. Whether the service recovers by itself or not, what it acknowledges is in the file.
     async fn assert_true(&mut self) {
         for _ in 0..50 {
             self.writer.write_one(&self.server).await;
@@ -97,7 +97,7 @@ impl Scene {
     }
 }
 
-/// With what SQLite keeps beside it.
+/// Moves the database with its log and shared memory.
 fn move_all(from: &Path, to: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let [from, to] = [from, to].map(|path| format!("{}{suffix}", path.display()));
@@ -112,7 +112,7 @@ async fn deleted() {
         fs::remove_file(scene.beside(suffix)).unwrap();
     }
     scene.assert_refuses().await;
-    // The service makes no other file in its place.
+    // The service creates no new file at the path.
     assert!(!scene.file.exists());
 }
 
@@ -151,7 +151,7 @@ async fn replaced_by_a_backup() {
     }
     fs::rename(backup, &scene.file).unwrap();
     scene.assert_refuses().await;
-    // What came after the backup went with the file that was replaced.
+    // The writes after the backup are gone with the replaced file.
     (scene.writer.live, scene.writer.pending) = (restored, None);
     scene.assert_true().await;
     scene.restart().await;

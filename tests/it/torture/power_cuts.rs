@@ -1,6 +1,6 @@
-//! Power cuts: the database as one leaves it at any moment. What was synced is there, of the rest a random part.
+//! Power cuts at random moments: synced bytes are kept, and a random part of the others.
 //!
-//! A library that is loaded before the program (`recorder.c`) records what it does to the files. A cut is a prefix of that record.
+//! A preloaded library (`recorder.c`) records the program's writes and syncs. A cut is a prefix of the recording.
 
 use std::{
     collections::HashMap,
@@ -12,21 +12,21 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Crew, assert_whole, changing_tools, checking, objects, random, rounds};
+use super::{Crew, assert_whole, changing_tools, checking, is_ready, objects, random, rounds};
 use crate::{
     harness::{TestDatabase, rows},
     outage,
     process::{Process, Serving, program_on, run},
 };
 
-/// The files, as `recorder.c` counts them.
+/// The files, in the order of `recorder.c`.
 const FILES: [&str; 3] = [
     "connectors.db",
     "connectors.db-wal",
     "connectors.db-journal",
 ];
 
-/// What a disk writes whole.
+/// Bytes that a disk writes completely or not at all.
 const SECTOR: usize = 512;
 
 /// Cuts of one recording.
@@ -41,7 +41,7 @@ enum Change {
 }
 
 impl Change {
-    /// Whether it is of the folder. File systems keep the order of these, and write them with any sync.
+    /// Whether it changes the folder. File systems write these in order, with any sync.
     fn is_of_folder(&self) -> bool {
         matches!(self, Self::Create | Self::Unlink)
     }
@@ -79,10 +79,10 @@ fn put(bytes: &mut Vec<u8>, at: u64, new: &[u8]) {
     bytes[at..at + new.len()].copy_from_slice(new);
 }
 
-/// What a program did to the files, and what was there before.
+/// The files before, and what the program did to them.
 struct Recording {
     before: Image,
-    /// Each with where it ends in the recording.
+    /// Each with the offset of its end in the recording.
     records: Vec<(u64, Record)>,
 }
 
@@ -115,7 +115,7 @@ impl Recording {
         self.records.iter().filter(|(_, record)| is(record)).count()
     }
 
-    /// The files after power cuts at these places of the recording, one after the other.
+    /// Calls `cut` with the files after a power cut at each of these offsets.
     fn cuts(&self, mut places: Vec<u64>, mut cut: impl FnMut(u64, Image)) {
         places.sort_unstable();
         let mut places = places.into_iter().peekable();
@@ -137,7 +137,7 @@ impl Recording {
 /// A disk with a cache.
 struct Disk {
     synced: Image,
-    /// Changes that no sync has made last, by their numbers.
+    /// Changes that are not synced: number, file, change.
     waiting: Vec<(usize, usize, Change)>,
     /// The number of the record at which each sync began.
     syncs: HashMap<u64, usize>,
@@ -154,7 +154,7 @@ impl Disk {
 
     fn sync(&mut self, synced: usize, began: usize) {
         let waiting = std::mem::take(&mut self.waiting);
-        // What a file had before its end is of no account.
+        // Earlier changes of a file that is unlinked do not count.
         let unlinked: Vec<_> = (0..FILES.len())
             .map(|file| {
                 let last = waiting.iter().rev().find(|(number, of, change)| {
@@ -173,7 +173,7 @@ impl Disk {
         }
     }
 
-    /// What is left of it.
+    /// The files after a power cut.
     fn cut(&self) -> Image {
         let mut image = self.synced.clone();
         let how = random(4);
@@ -196,7 +196,7 @@ impl Disk {
     }
 }
 
-/// A write by the sectors of the disk that it is in.
+/// Splits a write at the sectors of the disk.
 fn sectors(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
     let before = (SECTOR - usize::try_from(at).unwrap() % SECTOR) % SECTOR;
     let (first, rest) = bytes.split_at(before.min(bytes.len()));
@@ -212,13 +212,13 @@ fn sectors(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
         .collect()
 }
 
-/// The library, and where it records.
+/// The library, and its recording.
 struct Recorder {
     folder: TempDir,
 }
 
 impl Recorder {
-    /// None, and a line that says so, where it cannot be built.
+    /// None, with a line on standard error, where it cannot be built.
     fn build() -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/torture/recorder.c");
@@ -238,7 +238,7 @@ impl Recorder {
         self.folder.path().join("recording")
     }
 
-    /// Has a program be recorded.
+    /// Records a program.
     fn on(&self, mut command: Command) -> Command {
         command
             .env("LD_PRELOAD", self.folder.path().join("recorder.so"))
@@ -253,7 +253,7 @@ fn image(storage: &TestDatabase) -> Image {
     FILES.map(|name| fs::read(folder.join(name)).ok())
 }
 
-/// A database of these files, which the program opens.
+/// A database of these files, recovered by the program.
 fn database(image: &Image) -> TestDatabase {
     let storage = TestDatabase::sqlite();
     let file = storage.url.strip_prefix("sqlite://").unwrap();
@@ -307,7 +307,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
     };
     let imported = crew.work(&server, importing).await;
     drop(server);
-    // It begins with what the killed one left, and ends with one file.
+    // The second process recovers what the killed one left, and closes the database.
     let server = start();
     crew.work(&server, tokio::time::sleep(Duration::from_millis(500)))
         .await;
@@ -322,7 +322,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         .chain(crew.checker.history.iter().map(|(at, _)| *at))
         .collect();
     let place = |n| match n % 2 {
-        // Right after somebody was answered, where most is to be lost.
+        // Right after an acknowledgement, where a lost write shows.
         0 => acknowledged[usize::try_from(random(acknowledged.len() as u64)).unwrap()],
         _ => random(end + 1),
     };
@@ -336,7 +336,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         for writer in &crew.writers {
             let stored = writer.stored(&cut).await;
             let told = writer.history.partition_point(|(at, _)| *at <= place);
-            // What was under way may be there or not.
+            // The write under way may be there or not.
             let before = told.checked_sub(1).map(|last| &writer.history[last].1);
             let is_before = before.map_or(stored.is_empty(), |before| *before == stored);
             let is_next = writer
@@ -377,9 +377,10 @@ async fn while_the_schema_is_made() {
         return;
     };
     let storage = TestDatabase::sqlite();
-    Serving::start(recorder.on(program_on(&storage, &[])))
-        .stop()
-        .ok();
+    let server = Serving::start(recorder.on(program_on(&storage, &[])));
+    // It answers, so that it handles SIGTERM.
+    assert!(is_ready(&server).await);
+    server.stop().ok();
     let recording = Recording::read(&recorder.recording(), Image::default());
     let end = recording.records.last().unwrap().0;
     let count = rounds(20);

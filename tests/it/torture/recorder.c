@@ -1,7 +1,7 @@
-/* Preloaded into the program, writes what it does to the files of an SQLite database to the file that RECORDING names.
+/* Records the program's changes of an SQLite database's files, and its syncs, in the file that RECORDING names. For LD_PRELOAD.
  *
- * A record is appended after the call and before it returns, so that whoever was answered finds the records of all that came
- * before. `struct record` is its beginning; the bytes of a write follow. */
+ * Each call appends its record before it returns. So when a client has its answer, the records of all earlier calls are there.
+ * A record is `struct record`, followed by the bytes of a write. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ struct record {
 static const char *const SUFFIXES[] = {"connectors.db", "connectors.db-wal", "connectors.db-journal"};
 static int recording = -1;
 static uint64_t syncs;
-/* One more than the index of the file that a descriptor is of. */
+/* By descriptor: the index of its file plus one, or zero. */
 static volatile uint8_t files[FILES];
 
 __attribute__((constructor)) static void begin(void) {
@@ -117,7 +117,7 @@ int ftruncate64(int fd, off64_t size) {
 
 int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 
-/* Only what was written before it began is safe at its end. */
+/* A sync covers the writes from before it began. */
 static int synced(int fd, long call) {
     int file = file_of(fd);
     if (file < 0)

@@ -1,4 +1,4 @@
-//! Statements and commits that fail: what the database rolls back by itself leaves the next write whole.
+//! Statements and commits that fail: the next write is kept, also after the database has rolled back by itself.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::{
 /// How a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// SQLite: `RAISE` with its way to go on: the transaction is over, or only the statement, or not even all of it.
+    /// SQLite: `RAISE` with ROLLBACK ends the transaction, ABORT undoes the statement, FAIL keeps its first rows.
     Raise(&'static str),
-    /// PostgreSQL: the statement fails, and with it all that follows in the transaction.
+    /// PostgreSQL: the statement fails, and so does each one after it in the transaction.
     Exception,
-    /// Only COMMIT fails. On SQLite the transaction is still open then.
+    /// Only COMMIT fails. On SQLite the transaction is then still open.
     Commit,
 }
 
-/// Writes, and where they fail: each is a trigger's event and table.
+/// Writes, and the event and table of the trigger that has them fail.
 const WRITES: [(&str, &str); 11] = [
     (CREATE, "INSERT ON personal_connector"),
     (CREATE, "INSERT ON idempotency_key"),
@@ -58,7 +58,7 @@ impl Trigger<'_> {
             Failure::Raise(way) => format!(
                 "CREATE TRIGGER failure BEFORE {on} {when} BEGIN SELECT RAISE({way}, 'a failure of the test'); END"
             ),
-            // A replacement that does not exist is found out by COMMIT.
+            // COMMIT refuses a replacement that does not exist.
             Failure::Commit if self.is_sqlite() => format!(
                 "CREATE TRIGGER failure BEFORE {on} {when} BEGIN UPDATE personal_connector
                     SET status = 'deprecated', replaced_by_id = 'pcon_none'
@@ -133,13 +133,13 @@ async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
 
     drop(server);
 
-    // What a service writes by itself: its lease, its checks, and the old events that it forgets.
+    // The service's own writes: its lease, checks, and the deletion of old events.
     for (on, within) in [
         ("UPDATE ON check_lease", 300),
         ("INSERT ON connector_check", 1500),
         ("DELETE ON connector_event", 1500),
     ] {
-        // The killed holder's lease ends in 30 s: the monitor need not wait for that.
+        // The lease of the killed process lasts 30 s. Without it the monitor starts at once.
         rows(
             &storage.url,
             "UPDATE check_lease SET holder = NULL, expires_at = 0",
@@ -173,7 +173,7 @@ async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
     assert_kept(&storage, &mut crew, "after a restart").await;
 }
 
-/// What was acknowledged is there for others, and nothing is in their way.
+/// Another connection finds what was acknowledged, and can write.
 async fn assert_kept(storage: &TestDatabase, crew: &mut Crew, after: &str) {
     println!("{after}");
     crew.settle(storage).await;
@@ -204,7 +204,7 @@ async fn a_migration_fails(storage: TestDatabase, failure: Failure) {
     assert_whole(&storage).await;
 }
 
-/// On a database: each kind of failure is a test.
+/// Makes the tests of each kind of failure.
 macro_rules! failures {
     ($($name:ident: $storage:expr, $failure:expr;)*) => {$(
         mod $name {
@@ -219,7 +219,7 @@ macro_rules! failures {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_migration() {
-                // On SQLite there is no connector yet that COMMIT could fail for.
+                // During SQLite's migrations there is no connector that COMMIT could fail for.
                 if let Some(storage) = $storage
                     && ($failure != Failure::Commit || !storage.url.starts_with("sqlite"))
                 {
