@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ use crate::{
     interchange,
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{Database, Retention, Settings, State, Tail},
+    store::{Database, OpenError, Retention, Settings, State, Tail},
     telemetry::{Tracer, Traces},
 };
 
@@ -210,14 +209,9 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
 }
 
 /// Opens the database and brings its schema up to date.
-pub async fn open(settings: &Settings) -> anyhow::Result<Database> {
-    let database = Database::open(settings)
-        .await
-        .context("the database cannot be opened")?;
-    let applied = database
-        .migrate()
-        .await
-        .context("the database cannot be migrated")?;
+pub async fn open(settings: &Settings) -> Result<Database, OpenError> {
+    let database = Database::open(settings).await?;
+    let applied = database.migrate().await?;
     if applied > 0 {
         tracing::info!(applied, "migrated the database");
     }

@@ -27,12 +27,25 @@ const BUILT_IN: &str = include_str!("catalog.json");
 pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> anyhow::Result<()> {
     let text = match file {
         None => BUILT_IN.to_owned(),
-        Some(file) => std::fs::read_to_string(file)
-            .with_context(|| format!("the catalogue {} cannot be read", file.display()))?,
+        Some(file) => std::fs::read_to_string(file).with_context(|| {
+            format!(
+                "the catalogue {} cannot be read (--catalog)",
+                file.display()
+            )
+        })?,
     };
-    let entries =
-        parse(&text).context("the catalogue is not right, and nothing of it was loaded")?;
+    let entries = parse(&text).with_context(|| {
+        let file = file.map_or("built into the program".to_owned(), |file| {
+            file.display().to_string()
+        });
+        format!("the catalogue {file} is not right, and nothing of it was loaded")
+    })?;
+    let written = write(database, clock, &entries).await;
+    written.map_err(|error| database.explain(error))
+}
 
+/// Writes the entries in one transaction.
+async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<()> {
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
     for gone in tx.from_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {
@@ -42,7 +55,7 @@ pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> an
     }
     let mut rejected = Vec::new();
     let mut run = Loader::new(ConnectorSource::Catalog);
-    let loaded = run.load(&mut tx, &entries).await?;
+    let loaded = run.load(&mut tx, entries).await?;
     for (entry, loaded) in entries.iter().zip(loaded) {
         let linked = match &loaded {
             Ok(loaded) if loaded.unlinked => run.link(&mut tx, entry).await?,

@@ -111,7 +111,7 @@ impl Worker {
             let tried = self.work(&mut runs).await;
             self.database.tally().work(0);
             if let Err(error) = tried {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = error.cause();
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(cause, "connectors cannot be checked: {error}");
                 }

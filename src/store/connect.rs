@@ -4,7 +4,7 @@
 //! power cut.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,11 +12,12 @@ use std::{
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -29,6 +30,7 @@ use crate::{
 use super::{
     counts::Counts,
     errors::is_locked,
+    opening::{Location, OpenError, folder, migrations, refuse_newer},
     reader::{Reader, postgres_snapshot},
     sqlite::Readers,
     state::Known,
@@ -53,14 +55,20 @@ pub struct Settings {
     pub read_timeout: Option<Duration>,
 }
 
+/// The time between two attempts to connect to PostgreSQL.
+const RETRY: Duration = Duration::from_millis(100);
+
 impl Settings {
+    pub fn location(&self) -> Result<Location, OpenError> {
+        Location::of(&self.url)
+    }
+
     /// The file of an SQLite database.
-    pub fn file(&self) -> Result<Option<PathBuf>> {
-        if !self.url.starts_with("sqlite:") {
-            return Ok(None);
-        }
-        let options = SqliteConnectOptions::from_str(&self.url).map_err(Error::internal)?;
-        Ok(Some(options.get_filename().to_owned()))
+    pub fn file(&self) -> Result<Option<PathBuf>, OpenError> {
+        Ok(match self.location()? {
+            Location::File(file) => Some(file),
+            Location::Server(_) => None,
+        })
     }
 }
 
@@ -72,6 +80,7 @@ pub struct Database {
     /// What PostgreSQL is told at the beginning of a transaction. A pooler may give each another session, so that what a
     /// session was told does not count there.
     limits: Limits,
+    location: Location,
     /// The number of the last change, as far as it is known.
     pub(super) known: Arc<Known>,
     pub(super) totals: Arc<Counts<u64>>,
@@ -111,16 +120,16 @@ impl Limits {
 
 impl Database {
     /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
-    pub async fn open(settings: &Settings) -> Result<Self> {
-        if settings.url.starts_with("sqlite:") {
-            Self::open_sqlite(settings).await
-        } else {
-            Self::open_postgres(settings).await
-        }
-        .map_err(Error::internal)
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let location = settings.location()?;
+        let opened = match &location {
+            Location::File(_) => Self::open_sqlite(settings, &location).await,
+            Location::Server(_) => Self::open_postgres(settings, &location).await,
+        };
+        opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))
     }
 
-    async fn open_sqlite(settings: &Settings) -> Result<Self, sqlx::Error> {
+    async fn open_sqlite(settings: &Settings, location: &Location) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::from_str(&settings.url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -128,13 +137,7 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(settings.wait)
             .disable_statement_logging();
-        if let Some(folder) = options
-            .get_filename()
-            .parent()
-            .filter(|path| *path != Path::new(""))
-        {
-            std::fs::create_dir_all(folder)?;
-        }
+        std::fs::create_dir_all(folder(options.get_filename()))?;
         let until = Instant::now() + settings.wait;
         let writer = loop {
             let writer = SqlitePoolOptions::new()
@@ -153,6 +156,7 @@ impl Database {
         let readers = Readers::new(file, settings.connections as usize, settings.wait);
         Ok(Self {
             limits: Limits::new(settings),
+            location: location.clone(),
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
@@ -162,10 +166,11 @@ impl Database {
         })
     }
 
-    async fn open_postgres(settings: &Settings) -> Result<Self, sqlx::Error> {
+    async fn open_postgres(settings: &Settings, location: &Location) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(&settings.url)?
             .application_name(env!("CARGO_PKG_NAME"))
             .disable_statement_logging();
+        reach(&options, settings.wait).await?;
         let limits = Limits::new(settings);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
@@ -187,6 +192,7 @@ impl Database {
         let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         Ok(Self {
             limits,
+            location: location.clone(),
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
@@ -207,26 +213,71 @@ impl Database {
         self.writer.close().await.map_err(super::errors::failed)
     }
 
-    /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
-    /// that were applied.
-    pub async fn migrate(&self) -> Result<usize> {
+    /// Where the database is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Tells the operator where and why a command failed on this database, and what to do; any other error stays as it is.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<Error>() {
+            Ok(error) => OpenError::new("use", &self.location, self.limits.wait, &error).into(),
+            Err(other) => other,
+        }
+    }
+
+    /// Brings the schema up to date; gives the number of migrations that were applied.
+    pub async fn migrate(&self) -> Result<u32, OpenError> {
+        let (applied, _) = self.migrate_to(None).await?;
+        Ok(applied)
+    }
+
+    /// Brings the schema up or down to the migration of this name, by default to the last one, in one transaction that other
+    /// processes wait for. Gives the numbers of migrations that were applied and reverted. Writes nothing where there is
+    /// nothing to do.
+    pub async fn migrate_to(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let failed =
+            |error: DbErr| OpenError::new("migrate", &self.location, self.limits.wait, &error);
+        let before = applied(&self.writer).await.map_err(failed)?;
+        let steps = self.steps(&before, version)?;
+        if steps == (0, 0) {
+            return Ok(steps);
+        }
+        let tx = self.begin_write().await.map_err(failed)?;
+        if tx.get_database_backend() == DbBackend::Postgres {
+            // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
+            // up all that come after it.
+            let lock = format!(
+                "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
+                self.limits.of_writes()
+            );
+            tx.execute_unprepared(&lock).await.map_err(failed)?;
+        }
+        // Another process may have migrated meanwhile.
+        let before = applied(&tx).await.map_err(failed)?;
+        let (up, down) = self.steps(&before, version)?;
         let migrate = async {
-            let tx = self.begin_write().await?;
-            if tx.get_database_backend() == DbBackend::Postgres {
-                // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
-                // up all that come after it.
-                tx.execute_unprepared(&format!(
-                    "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
-                    self.limits.of_writes()
-                ))
-                .await?;
-            }
-            let pending = Migrator::get_pending_migrations(&tx).await?.len();
-            Migrator::up(&tx, None).await?;
-            tx.commit().await?;
-            Ok(pending)
+            Migrator::down(&tx, Some(down)).await?;
+            Migrator::up(&tx, Some(up)).await?;
+            tx.commit().await
         };
-        migrate.await.map_err(super::errors::failed)
+        migrate.await.map_err(failed)?;
+        Ok((up, down))
+    }
+
+    /// How many migrations are to be applied and reverted to come from these to a version.
+    fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let known = migrations();
+        refuse_newer(&self.location, applied)?;
+        let to = version.map_or(known.len(), |version| {
+            known.iter().take_while(|name| **name != version).count() + 1
+        });
+        let is_applied = |name: &&String| applied.contains(name);
+        let (through, beyond) = known.split_at(to.min(known.len()));
+        let count = |names: usize| u32::try_from(names).unwrap_or(u32::MAX);
+        let up = through.iter().filter(|name| !is_applied(name)).count();
+        let down = beyond.iter().filter(is_applied).count();
+        Ok((count(up), count(down)))
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
@@ -261,4 +312,50 @@ impl Database {
             Reader::Postgres { pool, limits } => postgres_snapshot(pool, limits).await,
         }
     }
+}
+
+/// Connects once, and tries again for a while where the cause may pass: a pool would only say that it waited.
+async fn reach(options: &PgConnectOptions, wait: Duration) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + wait;
+    let mut last = sqlx::Error::PoolTimedOut;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let connect = PgConnection::connect_with(options);
+        match tokio::time::timeout(left, connect).await {
+            Ok(Ok(connection)) => return connection.close().await,
+            Ok(Err(error)) if may_pass(&error) => last = error,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(last),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Whether a server that refuses a connection now may soon take one: it starts, or others leave.
+fn may_pass(error: &sqlx::Error) -> bool {
+    /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
+    const STATES: [&str; 2] = ["53300", "57P03"];
+    match error {
+        sqlx::Error::Io(_) => true,
+        error => (error.as_database_error().and_then(|error| error.code()))
+            .is_some_and(|code| STATES.contains(&&*code)),
+    }
+}
+
+/// The names of the migrations that were applied, without making the table of their names.
+async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let installed = match connection.get_database_backend() {
+        DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
+        _ => {
+            "SELECT 1 AS one FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'"
+        }
+    };
+    let select = |sql: &str| Statement::from_string(connection.get_database_backend(), sql);
+    if connection.query_one_raw(select(installed)).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = connection
+        .query_all_raw(select("SELECT version FROM seaql_migrations"))
+        .await?;
+    rows.iter().map(|row| row.try_get("", "version")).collect()
 }

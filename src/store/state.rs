@@ -199,7 +199,7 @@ async fn poll(database: Database, every: Duration) {
                 }
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = error.cause();
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(cause, "the catalogue's state cannot be read");
                 }
