@@ -24,7 +24,7 @@ use crate::{
     interchange,
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{Database, OpenError, Retention, Settings, State, Tail},
+    store::{DamageCheck, Database, OpenError, Retention, Settings, State, Tail},
     telemetry::{Tracer, Traces},
 };
 
@@ -34,6 +34,7 @@ pub struct App {
     pub routers: Routers,
     database: Database,
     retention: Retention,
+    damage_check: DamageCheck,
     monitor: Option<Monitor>,
     collector: Option<Traces>,
 }
@@ -71,6 +72,7 @@ impl App {
         });
         Ok(Self {
             routers,
+            damage_check: DamageCheck::start(&database),
             database,
             retention,
             monitor,
@@ -86,6 +88,7 @@ impl App {
             if let Some(monitor) = self.monitor {
                 monitor.stop().await;
             }
+            self.damage_check.stop().await;
             self.database.close().await
         };
         let close = tokio::time::timeout(within, close);

@@ -54,6 +54,10 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Bring the database's schema up to date, or to a given version
     Migrate(Migrate),
+    /// Copy the SQLite database to a new file, while it is served and written
+    Backup(Backup),
+    /// Say whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes nothing
+    CheckDatabase(Database),
     /// Load connectors from files: published objects or MCP registry servers
     Import(Import),
     /// Write connectors as published JSON objects, a line each
@@ -307,6 +311,16 @@ pub struct Migrate {
         value_parser = migration
     )]
     pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// File to make. One that exists is not overwritten
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::{
-    fmt::Display,
+    fmt::{Display, Write as _},
     future,
     io::{self, ErrorKind, Write},
     net::SocketAddr,
@@ -15,7 +15,9 @@ use mimalloc::MiMalloc;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
-    config::{Check, Cli, Command, Export, Import, LogFormat, Migrate, Serve, Token},
+    config::{
+        Backup, Check, Cli, Command, Database, Export, Import, LogFormat, Migrate, Serve, Token,
+    },
     domain::viewer::User,
     error::chain,
     graphql,
@@ -29,7 +31,7 @@ use personal_connectors::{
         published::Assumed,
     },
     monitor::round::round,
-    store::Database,
+    store::{self, Made},
     telemetry::log,
 };
 use tokio::net::TcpListener;
@@ -48,6 +50,8 @@ async fn main() -> ExitCode {
         None => run_serve(cli.serve).await,
         Some(Command::Serve(serve)) => run_serve(*serve).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
+        Some(Command::Backup(backup)) => run_backup(&backup),
+        Some(Command::CheckDatabase(database)) => run_check_database(&database).await,
         Some(Command::Import(import)) => run_import(import).await,
         Some(Command::Export(export)) => run_export(export).await,
         Some(Command::Check(check)) => run_check(&check).await,
@@ -83,7 +87,7 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
             ErrorKind::PermissionDenied => {
                 "Choose a port of 1024 or higher, or grant CAP_NET_BIND_SERVICE"
             }
-            ErrorKind::AddrNotAvailable => "Choose an address of this machine, or 0.0.0.0 for all",
+            ErrorKind::AddrNotAvailable => "Choose an address of this machine",
             _ => "Choose another address",
         };
         anyhow!("cannot listen on {address}: {error}. {advice} with {flag}")
@@ -133,13 +137,55 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
 
 async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     log("info", LogFormat::Human);
-    let database = Database::open(&config.database.settings()?).await?;
+    let database = store::Database::open(&config.database.settings()?).await?;
     let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
     if applied + reverted > 0 {
         tracing::info!(applied, reverted, "migrated the database");
     }
     database.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
+    let settings = config.database.settings()?;
+    let Made {
+        bytes,
+        connectors,
+        state,
+    } = store::backup(&settings, &config.file)?;
+    let (location, file) = (settings.location()?, config.file.display());
+    write_out(format_args!(
+        "backed up {location} to {file}: {connectors} connectors at change {state}, {bytes} bytes\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
+    let settings = config.settings()?;
+    let sound = store::check(&settings).await?;
+    let mut report = String::new();
+    for finding in &sound.findings {
+        writeln!(report, "{finding}. Restore a backup")?;
+    }
+    for what in &sound.unchecked {
+        writeln!(report, "not checked: {what}")?;
+    }
+    let location = settings.location()?;
+    if sound.is_sound() {
+        writeln!(report, "the database {location} is sound")?;
+    } else {
+        let findings = sound.findings.len();
+        writeln!(
+            report,
+            "the database {location} is not sound: {findings} findings"
+        )?;
+    }
+    write_out(report)?;
+    Ok(if sound.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{http::auth::Secret, store};
@@ -40,9 +40,9 @@ pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
         "the token secret {0} can be read by others than its owner. Run chmod 600 {0}",
         path.display()
     );
-    Secret::new(text.trim().as_bytes().to_vec()).with_context(|| {
-        format!(
-            "the token secret {} is of no use: remove it to have a new one made, which makes old tokens invalid",
+    Secret::new(text.trim().as_bytes().to_vec()).map_err(|error| {
+        anyhow!(
+            "the token secret {} is of no use: {error}. Remove it to have another made; tokens signed with it end",
             path.display()
         )
     })

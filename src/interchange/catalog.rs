@@ -25,21 +25,13 @@ const BUILT_IN: &str = include_str!("catalog.json");
 
 /// Loads the catalogue file, or the built-in one, in one transaction.
 pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> anyhow::Result<()> {
-    let text = match file {
-        None => BUILT_IN.to_owned(),
-        Some(file) => std::fs::read_to_string(file).with_context(|| {
-            format!(
-                "the catalogue {} cannot be read (--catalog)",
-                file.display()
-            )
-        })?,
-    };
-    let entries = parse(&text).with_context(|| {
-        let file = file.map_or("built into the program".to_owned(), |file| {
-            file.display().to_string()
-        });
-        format!("the catalogue {file} is not right, and nothing of it was loaded")
-    })?;
+    let entries = match file {
+        None => parse(BUILT_IN),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| parse(&text).context("nothing of the catalogue was loaded"))
+            .with_context(|| format!("--catalog {}", file.display())),
+    }?;
     let written = write(database, clock, &entries).await;
     written.map_err(|error| database.explain(error))
 }

@@ -6,7 +6,7 @@
 use std::{
     path::PathBuf,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -29,7 +29,7 @@ use crate::{
 
 use super::{
     counts::Counts,
-    errors::is_locked,
+    errors::{self, is_locked},
     opening::{Location, OpenError, folder, migrations, refuse_newer},
     reader::{Reader, postgres_snapshot},
     sqlite::Readers,
@@ -81,6 +81,7 @@ pub struct Database {
     /// session was told does not count there.
     limits: Limits,
     location: Location,
+    damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
     pub(super) known: Arc<Known>,
     pub(super) totals: Arc<Counts<u64>>,
@@ -157,6 +158,7 @@ impl Database {
         Ok(Self {
             limits: Limits::new(settings),
             location: location.clone(),
+            damage: Arc::default(),
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
@@ -170,7 +172,7 @@ impl Database {
         let options = PgConnectOptions::from_str(&settings.url)?
             .application_name(env!("CARGO_PKG_NAME"))
             .disable_statement_logging();
-        reach(&options, settings.wait).await?;
+        reach(&options, settings.wait).await?.close().await?;
         let limits = Limits::new(settings);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections)
@@ -193,6 +195,7 @@ impl Database {
         Ok(Self {
             limits,
             location: location.clone(),
+            damage: Arc::default(),
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
@@ -210,12 +213,21 @@ impl Database {
         if let Reader::Sqlite(readers) = &self.reader {
             readers.close();
         }
-        self.writer.close().await.map_err(super::errors::failed)
+        self.writer.close().await.map_err(errors::failed)
     }
 
     /// Where the database is.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// What is damaged, as far as a check or a statement came upon it; it stays so until the process ends.
+    pub fn damage(&self) -> Option<String> {
+        self.damage.get().cloned().or_else(errors::damage)
+    }
+
+    pub(super) fn report_damage(&self, finding: String) {
+        let _ = self.damage.set(finding);
     }
 
     /// Tells the operator where and why a command failed on this database, and what to do; any other error stays as it is.
@@ -315,15 +327,18 @@ impl Database {
 }
 
 /// Connects once, and tries again for a while where the cause may pass: a pool would only say that it waited.
-async fn reach(options: &PgConnectOptions, wait: Duration) -> Result<(), sqlx::Error> {
+pub(super) async fn reach(
+    options: &PgConnectOptions,
+    wait: Duration,
+) -> Result<PgConnection, sqlx::Error> {
     let until = Instant::now() + wait;
     let mut last = sqlx::Error::PoolTimedOut;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let connect = PgConnection::connect_with(options);
         match tokio::time::timeout(left, connect).await {
-            Ok(Ok(connection)) => return connection.close().await,
-            Ok(Err(error)) if may_pass(&error) => last = error,
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) if may_pass(&error) && left > RETRY => last = error,
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(last),
         }

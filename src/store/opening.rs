@@ -32,6 +32,10 @@ pub enum OpenError {
         advice: &'static str,
     },
     #[error(
+        "the database {0} has no catalogue: correct --database-url, or make one with the command migrate"
+    )]
+    NoCatalogue(Location),
+    #[error(
         "the database {location} has the migration {unknown}, which {} {} does not know: run the newer version, \
          or go back with the newer version's command: migrate --to {last_known}",
         env!("CARGO_PKG_NAME"),
@@ -46,9 +50,13 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn url(error: &sqlx::Error) -> Self {
-        // The word before the cause is sqlx's.
-        let text = error.source().map_or_else(|| chain(error), chain);
-        Self::Url(text)
+        // The words before the last cause are sqlx's.
+        Self::Url(
+            causes(error)
+                .last()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        )
     }
 
     /// The failure of a task, explained by the error's innermost cause.
@@ -136,6 +144,8 @@ fn of_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
 
 fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
     const SERVER: &str = "Check that PostgreSQL runs there, and --database-url";
+    const TLS: &str =
+        "Correct sslmode and sslrootcert in --database-url, or the server's certificate";
     let Some(error) = of_sqlx(error) else {
         return (chain(error), SERVER);
     };
@@ -149,6 +159,8 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
             let text = error.to_string();
             let advice = if is_unknown_host(error) {
                 "Correct the host in --database-url, or mend the name service"
+            } else if error.kind() == io::ErrorKind::InvalidData {
+                TLS
             } else if error.kind() == io::ErrorKind::NotFound {
                 "Correct the file or folder in --database-url (host, sslrootcert, sslcert, sslkey)"
             } else {
@@ -156,10 +168,7 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
             };
             (text, advice)
         }
-        sqlx::Error::Tls(cause) => (
-            format!("TLS failed: {}", chain(&**cause)),
-            "Correct sslmode and sslrootcert in --database-url, or the server's certificate",
-        ),
+        sqlx::Error::Tls(cause) => (format!("TLS failed: {}", chain(&**cause)), TLS),
         sqlx::Error::Database(error) => {
             let advice = match error.code().as_deref() {
                 Some("28000" | "28P01") => {
