@@ -170,15 +170,16 @@ pub(super) fn open(file: &Path, wait: Duration) -> Result<Connection, Failure> {
     let beside = |suffix: &str| {
         let mut path = file.as_os_str().to_owned();
         path.push(suffix);
-        fs::metadata(path).is_ok_and(|found| found.len() > 0)
+        Path::new(&path).exists()
+    };
+    let is_in_use = ["-wal", "-shm", "-journal"].into_iter().any(beside);
+    let is_refused = |error: &rusqlite::Error| {
+        use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+        matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
     };
     match opened {
-        // The log cannot be opened where nobody may make a file, and there is nothing in one.
-        Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
-                && !beside("-wal")
-                && !beside("-journal") =>
-        {
+        // SQLite would make the files of the log, and may not. Without them, nobody has the file open.
+        Err(error) if !is_in_use && is_refused(&error) => {
             let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
             let uri = format!("file:{path}?immutable=1");
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;

@@ -7,11 +7,11 @@ use std::{
     fs, io, iter,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
     time::Duration,
 };
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::RuntimeErr;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::error::chain;
@@ -132,9 +132,10 @@ fn causes<'a>(
 }
 
 fn of_sqlx<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a sqlx::Error> {
-    causes(error).find_map(|error| {
-        let shared = error.downcast_ref::<Arc<sqlx::Error>>();
-        error.downcast_ref().or(shared.map(|error| &**error))
+    causes(error).find_map(|error| match error.downcast_ref() {
+        // SeaORM does not give it as a source.
+        Some(RuntimeErr::SqlxError(error)) => Some(&**error),
+        _ => error.downcast_ref(),
     })
 }
 

@@ -11,59 +11,11 @@ use crate::{
     process::{Process, Serving, program_on, run, token},
 };
 
-/// Each of these finds nothing in a database in which every change is wholly there, with its event and its number.
-const FLAWS: [(&str, &str); 7] = [
-    (
-        "the state is not the number of the last event, or there are gaps before it",
-        "SELECT state FROM catalog_state WHERE state <> (SELECT COUNT(*) FROM connector_event)
-            OR state <> (SELECT COALESCE(MAX(number), 0) FROM connector_event)",
-    ),
-    (
-        "a connector is not at the revision of its last event",
-        "SELECT id, revision FROM personal_connector AS c WHERE revision <> (SELECT revision FROM connector_event
-            WHERE personal_connector_id = c.id ORDER BY number DESC LIMIT 1)",
-    ),
-    (
-        "a connector has not an event for each revision since the one that created it",
-        "SELECT id FROM personal_connector AS c WHERE revision <> (SELECT COUNT(*) FROM connector_event AS e
-            WHERE e.personal_connector_id = c.id AND e.number >= c.seq)
-            OR NOT EXISTS (SELECT 1 FROM connector_event AS e WHERE e.number = c.seq AND e.kind = 'created'
-                AND e.personal_connector_id = c.id)",
-    ),
-    (
-        "the events tell of a connector that is not there, or of one's end that is",
-        "SELECT e.number FROM connector_event AS e LEFT JOIN personal_connector AS c ON c.id = e.personal_connector_id
-            WHERE NOT EXISTS (SELECT 1 FROM connector_event AS later
-                WHERE later.personal_connector_id = e.personal_connector_id AND later.number > e.number)
-            AND (e.kind = 'deleted') <> (c.id IS NULL)",
-    ),
-    (
-        "a connector is not in the search index",
-        "SELECT id FROM personal_connector WHERE seq NOT IN (SELECT SEQ_OF_SEARCH FROM connector_search)",
-    ),
-    (
-        "the search index has what is no connector",
-        "SELECT SEQ_OF_SEARCH AS seq FROM connector_search WHERE SEQ_OF_SEARCH NOT IN (SELECT seq FROM personal_connector)",
-    ),
-    (
-        "a replacement is not there",
-        "SELECT id FROM personal_connector WHERE replaced_by_id NOT IN (SELECT id FROM personal_connector)",
-    ),
-];
-
 pub async fn assert_whole(storage: &TestDatabase) {
-    let sqlite = storage.url.starts_with("sqlite");
-    let seq = if sqlite { "rowid" } else { "seq" };
-    for (flaw, sql) in FLAWS {
-        let found = rows(&storage.url, &sql.replace("SEQ_OF_SEARCH", seq)).await;
-        assert_eq!(found, "", "{flaw}");
-    }
-    if sqlite {
-        assert_eq!(rows(&storage.url, "PRAGMA integrity_check").await, "ok\n");
-        assert_eq!(rows(&storage.url, "PRAGMA foreign_key_check").await, "");
-        let index = "INSERT INTO connector_search (connector_search) VALUES ('integrity-check')";
-        assert_eq!(rows(&storage.url, index).await, "");
-    }
+    let check = program_on(storage, &["check-database"]);
+    tokio::task::spawn_blocking(|| run(check).ok())
+        .await
+        .unwrap();
 }
 
 /// Waits until PostgreSQL has noticed that its client is gone: until then it may still commit.
