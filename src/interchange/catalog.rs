@@ -32,7 +32,7 @@ pub async fn load(database: &Database, clock: &Clock, file: Option<&Path>) -> an
             .and_then(|text| parse(&text).context("nothing of the catalogue was loaded"))
             .with_context(|| format!("--catalog {}", file.display())),
     }?;
-    let written = write(database, clock, &entries).await;
+    let written = Box::pin(write(database, clock, &entries)).await;
     written.map_err(|error| database.explain(error))
 }
 

@@ -273,7 +273,7 @@ impl Database {
             Migrator::up(&tx, Some(up)).await?;
             tx.commit().await
         };
-        migrate.await.map_err(failed)?;
+        Box::pin(migrate).await.map_err(failed)?;
         Ok((up, down))
     }
 
@@ -352,7 +352,9 @@ fn may_pass(error: &sqlx::Error) -> bool {
     const STATES: [&str; 2] = ["53300", "57P03"];
     match error {
         sqlx::Error::Io(_) => true,
-        error => (error.as_database_error().and_then(|error| error.code()))
+        error => error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
             .is_some_and(|code| STATES.contains(&&*code)),
     }
 }

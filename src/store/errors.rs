@@ -1,6 +1,7 @@
 //! What a database says when something goes wrong, in our words.
 //!
-//! Invariant: the text of a database's error is read here and nowhere else, and leaves this room only as a cause for the log.
+//! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
+//! operator of a command.
 
 use std::{borrow::Cow, sync::OnceLock};
 

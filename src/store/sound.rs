@@ -233,7 +233,7 @@ fn check_file(settings: &Settings, location: &Location) -> Result<Soundness, Ope
     for invariant in invariants {
         let sql = limited(&invariant.sql.replace("{seq}", "rowid"));
         match file::texts(&connection, &sql) {
-            Ok(rows) => sound.found(invariant, rows),
+            Ok(rows) => sound.found(invariant, &rows),
             Err(error) => sound.unread(invariant.table, &error.to_string()),
         }
     }
@@ -264,7 +264,7 @@ async fn check_server(
     for invariant in invariants {
         let sql = limited(&invariant.sql.replace("{seq}", "seq"));
         match texts(&mut connection, &sql).await {
-            Ok(rows) => sound.found(invariant, rows),
+            Ok(rows) => sound.found(invariant, &rows),
             Err(sqlx::Error::Database(error)) => sound.unread(invariant.table, error.message()),
             Err(error) => return Err(failed(error)),
         }
@@ -372,7 +372,7 @@ impl Soundness {
         Ok(invariants.filter(move |invariant| invariant.schema <= schema))
     }
 
-    fn found(&mut self, invariant: &Invariant, rows: Vec<String>) {
+    fn found(&mut self, invariant: &Invariant, rows: &[String]) {
         let Invariant { table, flaw, .. } = invariant;
         for (i, row) in rows.iter().enumerate() {
             let more = if i == FINDINGS { " and others" } else { "" };

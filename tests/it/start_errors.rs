@@ -209,7 +209,7 @@ fn disks() {
     full.unwrap();
     assert!(mount("ro"));
     let read_only = std::panic::catch_unwind(|| {
-        refused(migrate(), 1, &["x.db", "Read-only file system", "Mount"])
+        refused(migrate(), 1, &["x.db", "Read-only file system", "Mount"]);
     });
     umount();
     read_only.unwrap();
