@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
 use axum::Router;
 use tokio::time;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -26,7 +25,7 @@ use crate::{
     interchange::catalog::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{Database, Retention, Settings, State, Tail, WriteWatch},
+    store::{DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch},
     telemetry::{Tracer, Traces},
 };
 
@@ -39,6 +38,7 @@ pub struct App {
     pub routers: Routers,
     database: Database,
     retention: Option<Retention>,
+    damage_check: DamageCheck,
     monitor: Option<Monitor>,
     collector: Option<Traces>,
 }
@@ -78,6 +78,7 @@ impl App {
         });
         Ok(Self {
             routers,
+            damage_check: DamageCheck::start(&database),
             database,
             retention,
             monitor,
@@ -93,6 +94,7 @@ impl App {
             if let Some(monitor) = self.monitor {
                 monitor.stop().await;
             }
+            self.damage_check.stop().await;
             self.database.close().await
         };
         let close = tokio::time::timeout(within, close);
@@ -256,25 +258,13 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
 }
 
 /// Opens the database and brings its schema up to date, unless it is only to be read.
-pub async fn open(settings: &Settings) -> anyhow::Result<Database> {
-    let database = Database::open(settings)
-        .await
-        .context("the database cannot be opened")?;
+pub async fn open(settings: &Settings) -> Result<Database, OpenError> {
+    let database = Database::open(settings).await?;
     if settings.read_only {
-        let migrated = database
-            .is_migrated()
-            .await
-            .context("the database cannot be read")?;
-        ensure!(
-            migrated,
-            "the database's schema is not up to date: run migrate where it can be written"
-        );
+        database.check_migrated().await?;
         return Ok(database);
     }
-    let applied = database
-        .migrate()
-        .await
-        .context("the database cannot be migrated")?;
+    let applied = database.migrate().await?;
     if applied > 0 {
         tracing::info!(applied, "migrated the database");
     }

@@ -30,7 +30,7 @@ mod values;
 
 pub use limits::Limits;
 pub use mcp::{Checks, Mcp, Servers};
-use values::{address, claim, duration, lifetime, log_filter, principal, visibility};
+use values::{address, claim, duration, lifetime, log_filter, migration, principal, visibility};
 
 /// A catalogue of MCP personal connectors behind GraphQL.
 ///
@@ -52,8 +52,12 @@ pub struct Cli {
 pub enum Command {
     /// Serve the catalogue over HTTP; brings the database's schema up to date first
     Serve(Box<Serve>),
-    /// Bring the database's schema up to date, and end
-    Migrate(Database),
+    /// Bring the database's schema up to date, or to a given version
+    Migrate(Migrate),
+    /// Copy the SQLite database to a new file, while it is served and written
+    Backup(Backup),
+    /// Say whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes nothing
+    CheckDatabase(Database),
     /// Load connectors from files: published objects or MCP registry servers
     Import(Import),
     /// Write connectors as published JSON objects, a line each
@@ -294,6 +298,33 @@ pub struct Log {
         value_enum
     )]
     pub log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
+    /// what later migrations added: below 000003 all health, tools, check history and the checking lease; below 000002
+    /// which events were forgotten and which type a connector had before
+    #[arg(
+        long,
+        env = "CONNECTORS_TO",
+        value_name = "VERSION",
+        value_parser = migration
+    )]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// File to make. One that exists is not overwritten
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: codes are made here and nowhere else, and a message never holds a database's or a library's text.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, iter};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -91,6 +91,11 @@ impl Error {
         Self::new(Code::BadUserInput, message)
     }
 
+    /// The causes in one line, for the log.
+    pub fn cause(&self) -> Option<String> {
+        self.source().map(chain)
+    }
+
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             code: Code::Internal,
@@ -98,6 +103,26 @@ impl Error {
             cause: Some(cause.into()),
         }
     }
+}
+
+/// An error and its causes in one line, for a terminal or the log. Leaves out a cause that an outer error contains, and the
+/// message of an internal error, which says less than its cause.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = String::new();
+    for error in iter::successors(Some(error), |&error| error.source()) {
+        let says_nothing = error
+            .downcast_ref::<Error>()
+            .is_some_and(|error| error.code == Code::Internal && error.cause.is_some());
+        let text = error.to_string();
+        if says_nothing || line.contains(&text) {
+            continue;
+        }
+        if !line.is_empty() {
+            line += ": ";
+        }
+        line += &text;
+    }
+    line
 }
 
 impl fmt::Display for Error {
@@ -147,5 +172,37 @@ impl UserError {
             field: field.into(),
             message: message.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    fn link(text: &'static str, source: Option<Link>) -> Link {
+        let source = source.map(Box::new);
+        Link { text, source }
+    }
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        let inner = link("refused", None);
+        let repeated = link("cannot connect: refused", Some(inner));
+        let outer = link("cannot start", Some(repeated));
+        assert_eq!(chain(&outer), "cannot start: cannot connect: refused");
+        assert_eq!(
+            chain(&Error::internal(outer)),
+            "cannot start: cannot connect: refused"
+        );
+        assert_eq!(chain(&Error::internal("disk full")), "disk full");
+        let unavailable = Error::new(Code::Unavailable, "try again").caused_by("refused");
+        assert_eq!(chain(&unavailable), "try again: refused");
     }
 }

@@ -1,16 +1,25 @@
 //! The command line.
 
-use std::{future, io, process::ExitCode};
+use std::{
+    fmt::{Display, Write as _},
+    future,
+    io::{self, ErrorKind, Write},
+    net::SocketAddr,
+    process::ExitCode,
+};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use entity::ConnectorVisibility;
 use mimalloc::MiMalloc;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
-    config::{Check, Cli, Command, Database, Export, Import, LogFormat, Serve, Token},
+    config::{
+        Backup, Check, Cli, Command, Database, Export, Import, LogFormat, Migrate, Serve, Token,
+    },
     domain::viewer::User,
+    error::chain,
     graphql,
     http::{
         auth::{KeySource, mint},
@@ -22,6 +31,7 @@ use personal_connectors::{
         published::Assumed,
     },
     monitor::round::round,
+    store::{self, Made},
     telemetry::log,
 };
 use tokio::net::TcpListener;
@@ -40,39 +50,68 @@ async fn main() -> ExitCode {
         None => run_serve(cli.serve).await,
         Some(Command::Serve(serve)) => run_serve(*serve).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
+        Some(Command::Backup(backup)) => run_backup(&backup),
+        Some(Command::CheckDatabase(database)) => run_check_database(&database).await,
         Some(Command::Import(import)) => run_import(import).await,
         Some(Command::Export(export)) => run_export(export).await,
         Some(Command::Check(check)) => run_check(&check).await,
         Some(Command::Token(token)) => run_token(&token),
-        Some(Command::Schema) => {
-            print!("{}", graphql::sdl());
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(Command::Schema) => write_out(graphql::sdl()).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        let line = chain(error.as_ref());
+        // There is nowhere to tell that this cannot be told.
+        let _ = writeln!(io::stderr(), "error: {line}");
         ExitCode::FAILURE
+    })
+}
+
+/// Writes what was asked for. Unlike `print!`, it does not panic where nobody reads.
+fn write_out(text: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = write!(out, "{text}").and_then(|()| out.flush());
+    written.context("cannot write to standard output")
+}
+
+/// Says where something is served. The service goes on where nobody reads.
+fn announce(text: &str) {
+    if let Err(error) = write_out(format_args!("{text}\n")) {
+        tracing::warn!(cause = chain(error.as_ref()), text, "nobody was told");
+    }
+}
+
+async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "Stop what listens there, or choose another port",
+            ErrorKind::PermissionDenied => {
+                "Choose a port of 1024 or higher, or grant CAP_NET_BIND_SERVICE"
+            }
+            ErrorKind::AddrNotAvailable => "Choose an address of this machine",
+            _ => "Choose another address",
+        };
+        anyhow!("cannot listen on {address}: {error}. {advice} with {flag}")
     })
 }
 
 async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     log(&config.log.log, config.log.log_format);
     let app = App::start(&config, Clock::system()).await?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    println!("GraphQL at http://{}/graphql", listener.local_addr()?);
-    println!("GraphiQL at http://{}/graphiql", listener.local_addr()?);
+    let listener = listen("--listen", config.listen).await?;
+    // Before anybody is told that it serves: a signal would end the process at once.
+    let told = told_to_stop()?;
+    let address = listener.local_addr()?;
+    announce(&format!("GraphQL at http://{address}/graphql"));
+    announce(&format!("GraphiQL at http://{address}/graphiql"));
     if let Some(command) = config.token_command() {
-        println!("For a token: {command}");
+        announce(&format!("For a token: {command}"));
     }
     let bounds = Bounds::new(config.shutdown_timeout);
     let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
         (Some(address), Some(router)) => {
-            let listener = TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}"))?;
-            println!("Metrics at http://{}/metrics", listener.local_addr()?);
+            let listener = listen("--metrics-listen", address).await?;
+            let address = listener.local_addr()?;
+            announce(&format!("Metrics at http://{address}/metrics"));
             // To the end: how a service stops is of interest too.
             Some(tokio::spawn(serve(
                 listener,
@@ -84,7 +123,6 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     let stopping = app.routers.stopping.clone();
-    let told = told_to_stop()?;
     let stop = async move {
         told.await;
         stopping.cancel();
@@ -98,10 +136,57 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_migrate(config: &Database) -> anyhow::Result<ExitCode> {
+async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     log("info", LogFormat::Human);
-    app::open(&config.settings()?).await?.close().await?;
+    let database = store::Database::open(&config.database.settings()?).await?;
+    let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
+    if applied + reverted > 0 {
+        tracing::info!(applied, reverted, "migrated the database");
+    }
+    database.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
+    let settings = config.database.settings()?;
+    let Made {
+        bytes,
+        connectors,
+        state,
+    } = store::backup(&settings, &config.file)?;
+    let (location, file) = (settings.location()?, config.file.display());
+    write_out(format_args!(
+        "backed up {location} to {file}: {connectors} connectors at change {state}, {bytes} bytes\n"
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
+    let settings = config.settings()?;
+    let sound = store::check(&settings).await?;
+    let mut report = String::new();
+    for finding in &sound.findings {
+        writeln!(report, "{finding}. Restore a backup")?;
+    }
+    for what in &sound.unchecked {
+        writeln!(report, "not checked: {what}")?;
+    }
+    let location = settings.location()?;
+    if sound.is_sound() {
+        writeln!(report, "the database {location} is sound")?;
+    } else {
+        let findings = sound.findings.len();
+        writeln!(
+            report,
+            "the database {location} is not sound: {findings} findings"
+        )?;
+    }
+    write_out(report)?;
+    Ok(if sound.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
@@ -116,16 +201,15 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
         },
         dry_run,
     };
-    let report = import(&database, &Clock::system(), asked, io::stderr()).await?;
+    let imported = import(&database, &Clock::system(), asked, io::stderr()).await;
+    let report = imported.map_err(|error| database.explain(error))?;
     database.close().await?;
-    println!(
-        "{report}{}",
-        if dry_run {
-            " (dry run: nothing was written)"
-        } else {
-            ""
-        }
-    );
+    let note = if dry_run {
+        " (dry run: nothing was written)"
+    } else {
+        ""
+    };
+    write_out(format_args!("{report}{note}\n"))?;
     Ok(if report.is_complete() {
         ExitCode::SUCCESS
     } else {
@@ -145,13 +229,9 @@ async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
         config.visibility
     };
     let out = io::BufWriter::new(io::stdout().lock());
-    export(
-        &database,
-        config.organization.as_deref(),
-        &visibilities,
-        out,
-    )
-    .await?;
+    let organization = config.organization.as_deref();
+    let exported = export(&database, organization, &visibilities, out).await;
+    exported.map_err(|error| database.explain(error))?;
     database.close().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -162,9 +242,10 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     let inspector = app::checker(&config.servers, &config.checks, &clock)?;
     let database = app::open(&config.database.settings()?).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
-    let report = round(&database, inspector, bounds, schedule, &clock, &config.ids).await?;
+    let report = round(&database, inspector, bounds, schedule, &clock, &config.ids).await;
+    let report = report.map_err(|error| database.explain(error))?;
     database.close().await?;
-    println!("{report}");
+    write_out(format_args!("{report}\n"))?;
     Ok(if report.is_all_alive() {
         ExitCode::SUCCESS
     } else {
@@ -187,6 +268,6 @@ fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
         scopes: scopes.map(ToOwned::to_owned).collect(),
     };
     let token = mint(secret, &rules, &user, config.expires_in, &Clock::system())?;
-    println!("{token}");
+    write_out(format_args!("{token}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,7 @@ use opentelemetry_sdk::{
 };
 use url::Url;
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, error::chain};
 
 /// How long a collector may take for a batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,9 +31,9 @@ pub fn log(filter: &str, format: LogFormat) {
     let log = tracing_subscriber::fmt()
         // The library of MCP writes what servers send, which anybody may have made up.
         .with_env_filter(format!("{filter},rmcp=off"))
-        // Where the log cannot be written, saying so to the same file would panic.
-        .log_internal_errors(false)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // Else a line that cannot be written is reported to where it cannot be written, which panics.
+        .log_internal_errors(false);
     match format {
         LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -116,7 +116,11 @@ impl opentelemetry_sdk::trace::SpanExporter for Reported {
         let failed = self.failing.swap(exported.is_err(), Ordering::Relaxed);
         match &exported {
             Err(error) if !failed => {
-                tracing::warn!(%error, "spans cannot be exported, and are dropped until they can");
+                let cause = chain(error);
+                tracing::warn!(
+                    cause,
+                    "spans cannot be exported, and are dropped until they can"
+                );
             }
             Ok(()) if failed => tracing::info!("spans are exported again"),
             _ => {}

@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{http::auth::Secret, store};
@@ -26,16 +26,33 @@ pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)?,
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) => {
+            return Err(failed("read", &path, &error));
+        }
     };
     // Nothing for the group and for others.
-    let mode = fs::metadata(&path)?.permissions().mode();
+    let mode = fs::metadata(&path)
+        .map_err(|error| failed("read", &path, &error))?
+        .permissions()
+        .mode();
     ensure!(
         mode.trailing_zeros() >= 6,
-        "{} must be its owner's alone (chmod 600): it is the secret of tokens",
+        "the token secret {0} can be read by others than its owner. Run chmod 600 {0}",
         path.display()
     );
-    Secret::new(text.trim().as_bytes().to_vec()).with_context(|| path.display().to_string())
+    Secret::new(text.trim().as_bytes().to_vec()).map_err(|error| {
+        anyhow!(
+            "the token secret {} is of no use: {error}. Remove it to have another made; tokens signed with it end",
+            path.display()
+        )
+    })
+}
+
+fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!(
+        "cannot {task} the token secret {}: {error}. Run as the user who owns it and its folder, or give --jwt-secret",
+        path.display()
+    )
 }
 
 /// Makes the file whole and readable by its owner only; of two processes that do so at once, both read the first's.
@@ -44,16 +61,17 @@ fn make(path: &Path) -> anyhow::Result<String> {
         .parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("the system has no randomness")?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => {
-            Err(error.error).with_context(|| format!("cannot write {}", path.display()))
+    let made = || {
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+            _ => fs::read_to_string(path),
         }
-        _ => Ok(fs::read_to_string(path)?),
-    }
+    };
+    made().map_err(|error| failed("make", path, &error))
 }

@@ -9,7 +9,7 @@ use entity::ConnectorVisibility;
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 
-use crate::domain::fields;
+use crate::{domain::fields, store};
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
@@ -53,6 +53,14 @@ pub(super) fn principal(text: &str) -> Result<String, String> {
 pub(super) fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
     serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
         .map_err(|_| "expected private, organization or public".to_owned())
+}
+
+pub(super) fn migration(text: &str) -> Result<String, String> {
+    let known = store::migrations();
+    if known.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("expected one of {}", known.join(", ")))
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

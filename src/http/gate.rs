@@ -331,7 +331,7 @@ fn fill_code(error: &mut ServerError, request_id: &RequestId) {
     };
     let code = ours.code;
     if code == Code::Internal {
-        let cause = std::error::Error::source(ours).map(ToString::to_string);
+        let cause = ours.cause();
         // In the request's span, which has its id.
         tracing::error!(cause, "internal error");
         error

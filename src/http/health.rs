@@ -46,6 +46,7 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
     let unwritable = routes.commands.database.unwritable();
     // Who asks for a service that does not write has it ready.
     let obstacle = unwritable.filter(|reason| *reason != Unwritable::Configured);
+    let damage = routes.commands.database.damage();
     let keys = routes.authenticator.has_keys();
     let loaded = routes.background.is_loaded();
     let reason = match (asked, obstacle) {
@@ -53,6 +54,9 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
         (Some(false), _) => Some("the database's schema is not up to date".to_owned()),
         _ if !polled => Some("the catalogue's state was not read for seconds".to_owned()),
         (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
+        _ if damage.is_some() => {
+            Some("the database is damaged: run check-database, and restore a backup".to_owned())
+        }
         _ if !keys => Some("there are no keys to verify tokens with".to_owned()),
         _ if !loaded => Some("the catalogue file is not loaded".to_owned()),
         _ => None,
@@ -67,6 +71,7 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
         "migrated": asked == Some(true),
         "state": polled,
         "writable": unwritable.is_none(),
+        "sound": damage.is_none(),
         "keys": keys,
         "catalogue": loaded,
     });

@@ -30,23 +30,25 @@ pub struct CatalogFile(Vec<Entry>);
 impl CatalogFile {
     /// Fails where the file cannot be read, or an entry of it is not right.
     pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
-        let text = match file {
-            None => BUILT_IN.to_owned(),
+        let entries = match file {
+            None => parse(BUILT_IN),
             Some(file) => std::fs::read_to_string(file)
-                .with_context(|| format!("the catalogue {} cannot be read", file.display()))?,
+                .map_err(anyhow::Error::from)
+                .and_then(|text| parse(&text).context("nothing of the catalogue was loaded"))
+                .with_context(|| format!("--catalog {}", file.display())),
         };
-        parse(&text)
-            .map(Self)
-            .context("the catalogue is not right, and nothing of it was loaded")
+        entries.map(Self)
     }
 }
 
 /// Loads a catalogue in one transaction.
-pub async fn load(
-    database: &Database,
-    clock: &Clock,
-    CatalogFile(entries): &CatalogFile,
-) -> anyhow::Result<()> {
+pub async fn load(database: &Database, clock: &Clock, file: &CatalogFile) -> anyhow::Result<()> {
+    let written = Box::pin(write(database, clock, &file.0)).await;
+    written.map_err(|error| database.explain(error))
+}
+
+/// Writes the entries in one transaction.
+async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<()> {
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
     for gone in tx.from_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use entity::{ConnectorType, ConnectorVisibility};
 
 use crate::{
@@ -13,6 +14,8 @@ use crate::{
 };
 
 use super::published::{self, Assumed};
+
+const UNWRITTEN: &str = "cannot write to standard output";
 
 const ROWS_A_STATEMENT: u64 = 500;
 
@@ -54,7 +57,7 @@ pub async fn export(
             if row.r#type == ConnectorType::Custom && elsewhere {
                 continue;
             }
-            writeln!(out, "{}", published::write(&row, &assumed))?;
+            writeln!(out, "{}", published::write(&row, &assumed)).context(UNWRITTEN)?;
             written += 1;
         }
         match last {
@@ -62,6 +65,6 @@ pub async fn export(
             _ => break,
         }
     }
-    out.flush()?;
+    out.flush().context(UNWRITTEN)?;
     Ok(written)
 }

@@ -39,6 +39,9 @@ const LINE: usize = 100;
 /// The longest time until what is due is looked for again: connectors are added meanwhile.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How soon it is tried again after a failure, such as of a full disk.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// The shortest: clocks and timers are not as exact as what is due.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -110,15 +113,17 @@ impl Worker {
         loop {
             let tried = self.work(&mut runs).await;
             self.database.tally().work(0);
+            let mut pause = self.settings.lease / 3;
             if let Err(error) = tried {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                pause = pause.min(RETRY);
+                let cause = error.cause();
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(cause, "connectors cannot be checked: {error}");
                 }
             }
             tokio::select! {
                 _ = runs.changed() => return,
-                () = time::sleep(self.settings.lease / 3) => {}
+                () = time::sleep(pause) => {}
             }
         }
     }

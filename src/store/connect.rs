@@ -4,19 +4,19 @@
 //! power cut. A database that is there and cannot be written is opened all the same, and read.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, SqlxPostgresConnector,
-    SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -28,7 +28,8 @@ use crate::{
 
 use super::{
     counts::Counts,
-    errors::{is_locked, unwritable},
+    errors::{self, is_locked},
+    opening::{Location, OpenError, folder, migrations, refuse_newer},
     reader::Reader,
     sqlite::Readers,
     sqlite_file::SqliteFile,
@@ -58,14 +59,20 @@ pub struct Settings {
     pub read_only: bool,
 }
 
+/// The time between two attempts to connect to PostgreSQL.
+const RETRY: Duration = Duration::from_millis(100);
+
 impl Settings {
+    pub fn location(&self) -> Result<Location, OpenError> {
+        Location::of(&self.url)
+    }
+
     /// The file of an SQLite database.
-    pub fn file(&self) -> Result<Option<PathBuf>> {
-        if !self.url.starts_with("sqlite:") {
-            return Ok(None);
-        }
-        let options = SqliteConnectOptions::from_str(&self.url).map_err(Error::internal)?;
-        Ok(Some(options.get_filename().to_owned()))
+    pub fn file(&self) -> Result<Option<PathBuf>, OpenError> {
+        Ok(match self.location()? {
+            Location::File(file) => Some(file),
+            Location::Server(_) => None,
+        })
     }
 }
 
@@ -75,6 +82,9 @@ pub struct Database {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) writes: Arc<Writes>,
+    location: Location,
+    wait: Duration,
+    damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
     pub(super) known: Arc<Known>,
     pub(super) totals: Arc<Counts<u64>>,
@@ -115,93 +125,27 @@ impl Limits {
 
 impl Database {
     /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
-    pub async fn open(settings: &Settings) -> Result<Self> {
-        if settings.url.starts_with("sqlite:") {
-            Self::open_sqlite(settings).await
-        } else {
-            Self::open_postgres(settings).await
-        }
-        .map_err(Error::internal)
-    }
-
-    async fn open_sqlite(settings: &Settings) -> Result<Self, sqlx::Error> {
-        let options = sqlite_options(settings)?;
-        let path = options.get_filename().to_owned();
-        let readers = Readers::new(path.clone(), settings.connections as usize, settings.wait);
-        let file = SqliteFile::new(path, settings.wait);
-        let writes = Writes::new(settings.read_only);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(settings.wait);
-        let pool = if settings.read_only {
-            readers.open().map_err(of_rusqlite)?;
-            pool.connect_lazy_with(options)
-        } else {
-            match connect_sqlite(pool.clone(), &options, settings.wait).await {
-                Ok(pool) => {
-                    file.opened().map_err(of_rusqlite)?;
-                    pool
-                }
-                // A write opens it again, until it can.
-                Err(error) if readers.open().is_ok() && unwritable(&error).is_some() => {
-                    writes.observe(&error);
-                    pool.connect_lazy_with(options)
-                }
-                Err(error) => return Err(error),
-            }
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let location = settings.location()?;
+        let known = Arc::new(Writes::new(settings.read_only));
+        let opened = match &location {
+            Location::File(_) => open_sqlite(settings, &known).await,
+            Location::Server(_) => open_postgres(settings, &known).await,
         };
-        let file = Arc::new(file);
-        let reader = Reader::Sqlite(Arc::new(readers));
-        Ok(Self::new(
-            reader,
-            Writer::Sqlite { pool, file },
-            Arc::new(writes),
-        ))
-    }
-
-    async fn open_postgres(settings: &Settings) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::from_str(&settings.url)?
-            .application_name(env!("CARGO_PKG_NAME"))
-            .disable_statement_logging();
-        let limits = Limits::new(settings);
-        let writes = Arc::new(Writes::new(settings.read_only));
-        let suspects = Arc::clone(&writes);
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.connections)
-            .acquire_timeout(settings.wait)
-            // One that was in use a moment ago is still there; one that was not may have lost its server meanwhile.
-            .test_before_acquire(false)
-            .before_acquire(move |connection, used| {
-                let is_suspect = suspects.is_suspect(used.age);
-                Box::pin(async move {
-                    let is_there = used.idle_for < UNTESTED || connection.ping().await.is_ok();
-                    Ok(is_there && !is_suspect)
-                })
-            })
-            .after_connect(move |connection, _| {
-                // Not in the connection's options: poolers refuse those.
-                let set = limits.of_reads("SET");
-                Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
-            })
-            .connect_with(options)
-            .await?;
-        let reader = Reader::Postgres {
-            pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
-            limits: limits.of_reads("SET LOCAL").into(),
-        };
-        Ok(Self::new(reader, Writer::Postgres { pool, limits }, writes))
-    }
-
-    fn new(reader: Reader, writer: Writer, writable: Arc<Writes>) -> Self {
-        Self {
+        let (reader, writer) =
+            opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))?;
+        Ok(Self {
             reader,
             writer,
-            writes: writable,
+            writes: known,
+            location,
+            wait: settings.wait,
+            damage: Arc::default(),
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
             tally: Arc::default(),
-        }
+        })
     }
 
     /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
@@ -213,20 +157,104 @@ impl Database {
         Ok(())
     }
 
-    /// Brings the schema up to date, in one transaction that other processes wait for; gives the number of migrations
-    /// that were applied. A schema that is up to date is not written.
-    pub async fn migrate(&self) -> Result<usize> {
-        if self.is_migrated().await.unwrap_or(false) {
-            return Ok(0);
+    /// Where the database is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// What is damaged, as far as a check or a statement came upon it; it stays so until the process ends.
+    pub fn damage(&self) -> Option<String> {
+        self.damage.get().cloned().or_else(errors::damage)
+    }
+
+    pub(super) fn report_damage(&self, finding: String) {
+        let _ = self.damage.set(finding);
+    }
+
+    /// Tells the operator where and why a command failed on this database, and what to do; any other error stays as it is.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<Error>() {
+            Ok(error) => self.failed("use", &error).into(),
+            Err(other) => other,
         }
+    }
+
+    fn failed(&self, task: &'static str, error: &(dyn std::error::Error + 'static)) -> OpenError {
+        OpenError::new(task, &self.location, self.wait, error)
+    }
+
+    /// Fails where the schema is not this program's, for who may not migrate it.
+    pub async fn check_migrated(&self) -> Result<(), OpenError> {
+        let applied = self.applied().await;
+        let applied = applied.map_err(|error| self.failed("read", &error))?;
+        match self.steps(&applied, None)? {
+            (0, 0) => Ok(()),
+            _ => Err(OpenError::Outdated(self.location.clone())),
+        }
+    }
+
+    /// Brings the schema up to date; gives the number of migrations that were applied.
+    pub async fn migrate(&self) -> Result<u32, OpenError> {
+        let (applied, _) = self.migrate_to(None).await?;
+        Ok(applied)
+    }
+
+    /// Brings the schema up or down to the migration of this name, by default to the last one, in one transaction that other
+    /// processes wait for. Gives the numbers of migrations that were applied and reverted. Writes nothing where there is
+    /// nothing to do.
+    pub async fn migrate_to(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let before = self.applied().await;
+        let before = before.map_err(|error| self.failed("migrate", &error))?;
+        let steps = self.steps(&before, version)?;
+        if steps == (0, 0) {
+            return Ok(steps);
+        }
+        let failed = |error: DbErr| self.failed("migrate", &error);
+        // A connection of its own: SeaORM's transactions are for migrations alone.
+        let connection = self.writer.migrator().await.map_err(failed)?;
+        let tx = connection
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+            .map_err(failed)?;
+        if let Writer::Postgres { limits, .. } = &self.writer {
+            // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
+            // up all that come after it.
+            let lock = format!(
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
+                SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
+                limits.of_writes()
+            );
+            tx.execute_unprepared(&lock).await.map_err(failed)?;
+        }
+        // Another process may have migrated meanwhile.
+        let before = applied(&tx).await.map_err(failed)?;
+        let (up, down) = self.steps(&before, version)?;
         let migrate = async {
-            // Of its own: SeaORM's transactions are for migrations alone.
-            let connection = self.writer.migrator().await?;
-            let migrated = migrate(&connection, &self.writer).await;
-            connection.close().await?;
-            migrated
+            Migrator::down(&tx, Some(down)).await?;
+            Migrator::up(&tx, Some(up)).await?;
+            tx.commit().await?;
+            connection.close().await
         };
-        migrate.await.map_err(super::errors::failed)
+        Box::pin(migrate).await.map_err(failed)?;
+        Ok((up, down))
+    }
+
+    /// How many migrations are to be applied and reverted to come from these to a version.
+    fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let known = migrations();
+        refuse_newer(&self.location, applied)?;
+        let to = version.map_or(known.len(), |version| {
+            known.iter().take_while(|name| **name != version).count() + 1
+        });
+        let is_applied = |name: &&String| applied.contains(name);
+        let (through, beyond) = known.split_at(to.min(known.len()));
+        let count = |names: usize| u32::try_from(names).unwrap_or(u32::MAX);
+        let up = through.iter().filter(|name| !is_applied(name)).count();
+        let down = beyond.iter().filter(is_applied).count();
+        Ok((count(up), count(down)))
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
@@ -250,14 +278,44 @@ impl Database {
     }
 }
 
-fn sqlite_options(settings: &Settings) -> Result<SqliteConnectOptions, sqlx::Error> {
-    Ok(SqliteConnectOptions::from_str(&settings.url)?
+/// Opens an SQLite file. One that cannot be written is read all the same, if it is there.
+async fn open_sqlite(
+    settings: &Settings,
+    writes: &Writes,
+) -> Result<(Reader, Writer), sqlx::Error> {
+    let options = SqliteConnectOptions::from_str(&settings.url)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(settings.wait)
-        .disable_statement_logging())
+        .disable_statement_logging();
+    let path = options.get_filename().to_owned();
+    let readers = Readers::new(path.clone(), settings.connections as usize, settings.wait);
+    let file = SqliteFile::new(path, settings.wait);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(settings.wait);
+    let of_rusqlite = |error| sqlx::Error::AnyDriverError(Box::new(error));
+    let pool = if settings.read_only {
+        readers.open().map_err(of_rusqlite)?;
+        pool.connect_lazy_with(options)
+    } else {
+        match connect_sqlite(pool.clone(), &options, settings.wait).await {
+            Ok(pool) => {
+                file.opened().map_err(of_rusqlite)?;
+                pool
+            }
+            // A write opens it again, until it can.
+            Err(error) if readers.open().is_ok() && writes.observe(&error).is_some() => {
+                pool.connect_lazy_with(options)
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let file = Arc::new(file);
+    let reader = Reader::Sqlite(Arc::new(readers));
+    Ok((reader, Writer::Sqlite { pool, file }))
 }
 
 /// Opens the writer; the file and its folder are made where they are missing.
@@ -266,10 +324,7 @@ async fn connect_sqlite(
     options: &SqliteConnectOptions,
     wait: Duration,
 ) -> Result<SqlitePool, sqlx::Error> {
-    let folder = options.get_filename().parent();
-    if let Some(folder) = folder.filter(|path| *path != Path::new("")) {
-        std::fs::create_dir_all(folder)?;
-    }
+    std::fs::create_dir_all(folder(options.get_filename()))?;
     let until = Instant::now() + wait;
     loop {
         match pool.clone().connect_with(options.clone()).await {
@@ -282,31 +337,91 @@ async fn connect_sqlite(
     }
 }
 
-fn of_rusqlite(error: rusqlite::Error) -> sqlx::Error {
-    sqlx::Error::AnyDriverError(Box::new(error))
+async fn open_postgres(
+    settings: &Settings,
+    writes: &Arc<Writes>,
+) -> Result<(Reader, Writer), sqlx::Error> {
+    let options = PgConnectOptions::from_str(&settings.url)?
+        .application_name(env!("CARGO_PKG_NAME"))
+        .disable_statement_logging();
+    reach(&options, settings.wait).await?.close().await?;
+    let limits = Limits::new(settings);
+    let writes = Arc::clone(writes);
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.connections)
+        .acquire_timeout(settings.wait)
+        // One that was in use a moment ago is still there; one that was not may have lost its server meanwhile.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, used| {
+            let is_suspect = writes.is_suspect(used.age);
+            Box::pin(async move {
+                let is_there = used.idle_for < UNTESTED || connection.ping().await.is_ok();
+                Ok(is_there && !is_suspect)
+            })
+        })
+        .after_connect(move |connection, _| {
+            // Not in the connection's options: poolers refuse those.
+            let set = limits.of_reads("SET");
+            Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
+        })
+        .connect_with(options)
+        .await?;
+    let reader = Reader::Postgres {
+        pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
+        limits: limits.of_reads("SET LOCAL").into(),
+    };
+    Ok((reader, Writer::Postgres { pool, limits }))
 }
 
-async fn migrate(connection: &DatabaseConnection, writer: &Writer) -> Result<usize, DbErr> {
-    let tx = connection
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        })
-        .await?;
-    if let Writer::Postgres { limits, .. } = writer {
-        // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
-        // up all that come after it.
-        tx.execute_unprepared(&format!(
-            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
-            SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
-            limits.of_writes()
-        ))
-        .await?;
+/// Connects once, and tries again for a while where the cause may pass: a pool would only say that it waited.
+pub(super) async fn reach(
+    options: &PgConnectOptions,
+    wait: Duration,
+) -> Result<PgConnection, sqlx::Error> {
+    let until = Instant::now() + wait;
+    let mut last = sqlx::Error::PoolTimedOut;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let connect = PgConnection::connect_with(options);
+        match tokio::time::timeout(left, connect).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) if may_pass(&error) && left > RETRY => last = error,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(last),
+        }
+        tokio::time::sleep(RETRY).await;
     }
-    let pending = Migrator::get_pending_migrations(&tx).await?.len();
-    Migrator::up(&tx, None).await?;
-    tx.commit().await?;
-    Ok(pending)
+}
+
+/// Whether a server that refuses a connection now may soon take one: it starts, or others leave.
+fn may_pass(error: &sqlx::Error) -> bool {
+    /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
+    const STATES: [&str; 2] = ["53300", "57P03"];
+    match error {
+        sqlx::Error::Io(_) => true,
+        error => error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| STATES.contains(&&*code)),
+    }
+}
+
+/// The names of the migrations that were applied, without making the table of their names.
+async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let installed = match connection.get_database_backend() {
+        DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
+        _ => {
+            "SELECT 1 AS one FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'"
+        }
+    };
+    let select = |sql: &str| Statement::from_string(connection.get_database_backend(), sql);
+    if connection.query_one_raw(select(installed)).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = connection
+        .query_all_raw(select("SELECT version FROM seaql_migrations"))
+        .await?;
+    rows.iter().map(|row| row.try_get("", "version")).collect()
 }
 
 impl Writer {

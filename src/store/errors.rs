@@ -1,19 +1,25 @@
 //! What a database says when something goes wrong, in our words.
 //!
-//! Invariant: the text of a database's error is read here and nowhere else, and leaves this room only as a cause for the log.
+//! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
+//! operator of a command.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-use crate::error::{Code, Error, UserError, UserErrorCode};
+use crate::error::{Code, Error, UserError, UserErrorCode, chain};
 
 use super::writable::Unwritable;
 
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
 pub(super) fn failed(error: DbErr) -> Error {
-    if let Some(reason) = of_statement(&error).and_then(unwritable) {
-        return unavailable(reason).caused_by(error);
+    if let Some(cause) = of_statement(&error) {
+        if code(cause).is_some_and(|code| is_damage(&code)) {
+            found_damaged(cause);
+        }
+        if let Some(reason) = unwritable(cause) {
+            return unavailable(reason).caused_by(error);
+        }
     }
     if has_no_connection(&error) {
         return no_connection(error);
@@ -27,6 +33,9 @@ pub(super) fn failed(error: DbErr) -> Error {
 /// The same of the room that reads SQLite.
 pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
+    if code.is_some_and(is_sqlite_damage) {
+        found_damaged(&error);
+    }
     match code {
         Some(code) if is_sqlite_wait(code) => too_long(error),
         Some(code) => match unwritable_sqlite(code) {
@@ -149,6 +158,37 @@ fn is_sqlite_wait(code: i32) -> bool {
     matches!(code & 0xff, BUSY | INTERRUPT)
 }
 
+/// What the first statement said that came upon damage. One for the process, which serves one database: statements fail in too
+/// many places to have each know which it was.
+static DAMAGE: OnceLock<String> = OnceLock::new();
+
+pub(super) fn damage() -> Option<String> {
+    DAMAGE.get().cloned()
+}
+
+fn found_damaged(cause: &(dyn std::error::Error + 'static)) {
+    let cause = chain(cause);
+    if DAMAGE.set(cause.clone()).is_ok() {
+        tracing::error!(
+            cause,
+            "the database is damaged: run check-database, and restore a backup"
+        );
+    }
+}
+
+fn is_damage(code: &str) -> bool {
+    /// PostgreSQL, appendix A: `data_corrupted` and `index_corrupted`.
+    const STATES: [&str; 2] = ["XX001", "XX002"];
+    STATES.contains(&code) || code.parse().is_ok_and(is_sqlite_damage)
+}
+
+/// <https://www.sqlite.org/rescode.html>: CORRUPT and NOTADB, of which an index that is damaged is one too.
+fn is_sqlite_damage(code: i32) -> bool {
+    const CORRUPT: i32 = 11;
+    const NOT_A_DATABASE: i32 = 26;
+    matches!(code & 0xff, CORRUPT | NOT_A_DATABASE)
+}
+
 /// The unique constraints of `personal_connector` and the fields that they are about.
 const UNIQUE: [(&str, &str); 4] = [
     ("personal_connector_organization_name_key", "name"),
@@ -189,6 +229,17 @@ mod tests {
         // query_canceled, database_dropped; PROTOCOL
         for code in ["57014", "57P04", "08", "8", ""] {
             assert!(!ends_connection(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_of_damage() {
+        for code in ["XX001", "XX002", "11", "267", "779", "26"] {
+            assert!(is_damage(code), "{code}");
+        }
+        // internal_error, PROTOCOL_VIOLATION; BUSY, FULL, IOERR_READ
+        for code in ["XX000", "08P01", "5", "13", "266", ""] {
+            assert!(!is_damage(code), "{code}");
         }
     }
 

@@ -65,7 +65,7 @@ async fn run(
                 Ok(0) => break,
                 Ok(events) => tracing::debug!(events, "forgot old events"),
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    let cause = error.cause();
                     tracing::warn!(cause, "old events cannot be forgotten");
                     break;
                 }

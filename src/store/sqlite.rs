@@ -11,7 +11,7 @@ use std::{
     fmt, fs,
     ops::DerefMut,
     panic::resume_unwind,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
@@ -128,29 +128,12 @@ impl Readers {
 
     /// A new connection, and whether it is to an immutable file.
     pub(super) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        match Connection::open_with_flags(&self.file, flags).and_then(prepared) {
-            Ok(connection) => Ok((connection, false)),
-            // On a read-only or full disk there can be no shared memory, which a WAL needs. A file without a WAL has all of
-            // the database.
-            Err(error) if cannot_open(&error) && self.file.exists() && !self.has_wal() => {
-                let path = self.file.as_os_str().as_encoded_bytes();
-                let uri = format!(
-                    "file:{}?immutable=1",
-                    percent_encode(path, NON_ALPHANUMERIC)
-                );
-                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-                let connection = Connection::open_with_flags(uri, flags)?;
-                Ok((prepared(connection)?, true))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn has_wal(&self) -> bool {
-        let mut wal = self.file.clone().into_os_string();
-        wal.push("-wal");
-        fs::metadata(wal).is_ok_and(|wal| wal.len() > 0)
+        let (connection, is_immutable) = open(&self.file, self.wait)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Else a statement is planned anew for each new value that it is given.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+        Ok((connection, is_immutable))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -158,14 +141,33 @@ impl Readers {
     }
 }
 
-/// A connection as statements need it, after a first look at the file.
-fn prepared(connection: Connection) -> rusqlite::Result<Connection> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Else a statement is planned anew for each new value that it is given.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
-    connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
-    Ok(connection)
+/// Opens a file that is there to read it, and says whether it is taken to be immutable.
+///
+/// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
+/// database, and nobody writes it.
+pub(super) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connect = |path: &Path, flags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(wait)?;
+        // Reads the first page, and with it the log.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
+        let mut log = file.as_os_str().to_owned();
+        log.push(suffix);
+        fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    });
+    match connect(file, flags) {
+        Err(error) if cannot_open(&error) && !has_log && file.is_file() => {
+            let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+            let uri = format!("file:{path}?immutable=1");
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Ok((connect(Path::new(&uri), flags)?, true))
+        }
+        opened => Ok((opened?, false)),
+    }
 }
 
 fn cannot_open(error: &rusqlite::Error) -> bool {

@@ -12,10 +12,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
-use super::writable::{Look, Unwritable};
+use super::{
+    sqlite,
+    writable::{Look, Unwritable},
+};
 
 /// Free bytes of a disk below which a write may fail.
 const LITTLE_SPACE: u64 = 4 << 20;
@@ -55,7 +58,8 @@ impl SqliteFile {
     pub(super) fn opened(&self) -> rusqlite::Result<()> {
         let mut reader = self.reader();
         if reader.is_none() {
-            *reader = Some(self.open()?);
+            let (connection, _) = sqlite::open(&self.path, self.wait)?;
+            *reader = Some(connection);
         }
         self.identity.get_or_init(|| identify(&self.path));
         Ok(())
@@ -110,15 +114,6 @@ impl SqliteFile {
 
     pub(super) fn close(&self) {
         *self.reader() = None;
-    }
-
-    fn open(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(self.wait)?;
-        // Reading opens the WAL.
-        connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
-        Ok(connection)
     }
 
     fn reader(&self) -> MutexGuard<'_, Option<Connection>> {

@@ -9,8 +9,10 @@ use std::{
 };
 
 use entity::catalog_state;
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{EntityTrait, QuerySelect, QueryTrait, sea_query::Query};
+use sea_orm::{
+    DbBackend, EntityTrait, QuerySelect, QueryTrait,
+    sea_query::{Expr, Query},
+};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -19,7 +21,9 @@ use tokio::{
 
 use crate::error::{Error, Result};
 
-use super::{connect::Database, sqlite::Pace, transaction::Writer, wanted::while_wanted};
+use super::{
+    connect::Database, opening::migrations, sqlite::Pace, transaction::Writer, wanted::while_wanted,
+};
 
 /// How old the knowledge may be that answers are kept by.
 const FRESH: Duration = Duration::from_secs(1);
@@ -199,7 +203,7 @@ async fn poll(database: Database, every: Duration) {
                 }
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = error.cause();
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(cause, "the catalogue's state cannot be read");
                 }
@@ -223,6 +227,29 @@ impl Database {
 
     /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool> {
+        let applied = self.versions().await?;
+        Ok(migrations().iter().all(|known| applied.contains(known)))
+    }
+
+    /// The migrations that were applied, also where there is no table of them yet.
+    pub(super) async fn applied(&self) -> Result<Vec<String>> {
+        let is_there = match self.reader.backend() {
+            DbBackend::Postgres => {
+                "SIGN(COALESCE(to_regclass('seaql_migrations')::oid::bigint, 0))::bigint"
+            }
+            _ => "(SELECT COUNT(*) FROM sqlite_schema WHERE name = 'seaql_migrations')",
+        };
+        let select = Query::select().expr(Expr::cust(is_there)).to_owned();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next::<i64>());
+        match rows.await?.first() {
+            Some(1) => self.versions().await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn versions(&self) -> Result<Vec<String>> {
         let select = Query::select()
             .column("version")
             .from("seaql_migrations")
@@ -230,11 +257,7 @@ impl Database {
         let rows = self
             .reader
             .rows(&select, Pace::Brief, |row| row.cells(0).next());
-        let versions: Vec<String> = rows.await?;
-        let known = Migrator::migrations();
-        Ok(known
-            .iter()
-            .all(|migration| versions.iter().any(|version| version == migration.name())))
+        rows.await
     }
 
     /// The pools of connections, by name.

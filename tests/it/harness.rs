@@ -17,7 +17,7 @@ use personal_connectors::{
         auth::{KeySource, mint},
         serve::{Bounds, serve},
     },
-    store::Database,
+    store::{self, Database},
 };
 use sea_orm::Statement;
 use serde_json::{Value, json};
@@ -74,6 +74,17 @@ impl TestDatabase {
             url: format!("sqlite://{}/connectors.db", folder.path().display()),
             _folder: Some(folder),
             admin: None,
+        }
+    }
+
+    /// What another process opens it with.
+    pub fn settings(&self) -> store::Settings {
+        store::Settings {
+            url: self.url.clone(),
+            connections: 4,
+            wait: Duration::from_secs(5),
+            read_timeout: None,
+            read_only: false,
         }
     }
 

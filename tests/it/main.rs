@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
 mod answers;
+mod backup;
 mod bulk;
 mod caching;
 mod catalogue_file;
@@ -58,6 +59,7 @@ mod search;
 mod secrets;
 mod smoke;
 mod sockets;
+mod start_errors;
 mod statements;
 mod status;
 mod storm;

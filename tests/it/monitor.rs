@@ -18,7 +18,7 @@ use personal_connectors::{
         handshake::{Inspector, Limits},
     },
     monitor::{Bounds, Monitor, Settings},
-    store::{self, Actor, Check, Database, Target, Tx},
+    store::{Actor, Check, Database, Target, Tx},
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
@@ -72,14 +72,7 @@ fn at(id: &str, url: &str) -> Model {
 
 /// Another process on a database.
 async fn another(storage: &TestDatabase) -> Database {
-    let settings = store::Settings {
-        url: storage.url.clone(),
-        connections: 4,
-        wait: Duration::from_secs(5),
-        read_timeout: None,
-        read_only: false,
-    };
-    Database::open(&settings).await.unwrap()
+    Database::open(&storage.settings()).await.unwrap()
 }
 
 impl Server {

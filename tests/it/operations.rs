@@ -147,7 +147,7 @@ on_both! {
     async fn ready_is_who_can_answer(server: Server) {
         let told = |differs: Value| {
             let mut told = json!({
-                "ready": true, "database": true, "migrated": true, "state": true, "writable": true, "keys": true,
+                "ready": true, "database": true, "migrated": true, "state": true, "writable": true, "sound": true, "keys": true,
                 "catalogue": true,
             });
             told.as_object_mut().unwrap().extend(differs.as_object().unwrap().clone());

@@ -12,11 +12,13 @@ use crate::harness::{Server, TestDatabase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
-/// The fenced blocks of the README, each with its language.
-fn blocks() -> Vec<(String, String)> {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let fenced = readme.split("```").skip(1).step_by(2);
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
+}
+
+/// The fenced blocks of a page, each with its language.
+pub fn blocks(page: &str) -> Vec<(String, String)> {
+    let fenced = page.split("```").skip(1).step_by(2);
     fenced
         .map(|block| {
             let (language, text) = block.split_once('\n').unwrap();
@@ -81,7 +83,7 @@ async fn commands() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().to_owned();
     let port = free_port();
-    let mut commands = blocks()
+    let mut commands = blocks(&readme())
         .into_iter()
         .filter(|(language, _)| language == "sh")
         .map(|(_, text)| text);
@@ -113,7 +115,7 @@ async fn commands() {
 async fn queries() {
     let server = Server::on_sqlite(&[]).await;
     let token = server.token("ann@acme", &["connectors:write"]);
-    let mut blocks = blocks()
+    let mut blocks = blocks(&readme())
         .into_iter()
         .filter(|(language, _)| language == "graphql" || language == "json")
         .peekable();
@@ -171,7 +173,7 @@ fn snippets() {
         .flat_map(|folder| std::fs::read_dir(clients.join(folder)).unwrap())
         .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
         .collect();
-    for (language, text) in blocks() {
+    for (language, text) in blocks(&readme()) {
         assert!(
             ["sh", "graphql", "json"].contains(&language.as_str())
                 || sources.iter().any(|source| source.contains(&text)),
@@ -183,8 +185,7 @@ fn snippets() {
 #[test]
 fn settings() {
     use clap::CommandFactory;
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme = readme() + include_str!("../../docs/operate/backup.md");
     let cli = personal_connectors::config::Cli::command();
     for command in cli.get_subcommands().chain([&cli]) {
         for flag in command.get_arguments().filter(|flag| {
@@ -196,7 +197,8 @@ fn settings() {
             let row = readme
                 .lines()
                 .find(|line| line.starts_with(&format!("| `--{long}` |")));
-            let row = row.unwrap_or_else(|| panic!("--{long} is not in the README"));
+            let row =
+                row.unwrap_or_else(|| panic!("--{long} is not in the README or a page of docs"));
             assert!(row.contains(&format!("`{env}`")), "--{long}: {env}");
             for default in flag.get_default_values() {
                 assert!(

@@ -4,7 +4,6 @@
 //! that verified it.
 
 use std::{
-    error::Error as StdError,
     fmt, io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
@@ -25,7 +24,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, error::chain};
 
 use super::{Refusal, StartError, remembered::Remembered, token::Jws};
 
@@ -285,7 +284,7 @@ impl Keys {
         if let Some(asking) = self.ask_after(RETRY, asked_at)
             && let Err(panic) = asking.await
         {
-            tracing::error!(error = &panic as &dyn StdError, "reading the JWKS failed");
+            tracing::error!(cause = chain(&panic), "reading the JWKS failed");
         }
         self.known()
     }
@@ -338,7 +337,7 @@ impl Keys {
 
 fn warn(unread: &Unread) {
     tracing::warn!(
-        error = unread as &dyn StdError,
+        cause = chain(unread),
         "no new JWKS: the keys known so far stay"
     );
 }

@@ -66,17 +66,19 @@ pub enum StartError {
     IssuerAndAudience,
     #[error("the default organization must be 1 to 255 characters without control characters")]
     DefaultOrganization,
-    #[error("the JWKS URL must begin with https:// or http:// and hold no user name or password")]
+    #[error(
+        "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
+    )]
     JwksUrl,
     #[error("the HTTP client for the JWKS URL cannot be built")]
     HttpClient(#[source] reqwest::Error),
-    #[error("the JWKS file {} is of no use", path.display())]
+    #[error("--jwks {}", path.display())]
     JwksFile {
         path: PathBuf,
         #[source]
         cause: Unread,
     },
-    #[error("the JWKS file {} has no key that verifies RS256, ES256 or EdDSA", .0.display())]
+    #[error("--jwks {}: the file has no key that verifies RS256, ES256 or EdDSA", .0.display())]
     NoKey(PathBuf),
 }
 
