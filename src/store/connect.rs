@@ -233,8 +233,13 @@ impl Database {
         let before = applied(&tx).await.map_err(failed)?;
         let (up, down) = self.steps(&before, version)?;
         let migrate = async {
-            Migrator::down(&tx, Some(down)).await?;
-            Migrator::up(&tx, Some(up)).await?;
+            // SeaORM logs that it has nothing to do.
+            if down > 0 {
+                Migrator::down(&tx, Some(down)).await?;
+            }
+            if up > 0 {
+                Migrator::up(&tx, Some(up)).await?;
+            }
             tx.commit().await?;
             connection.close().await
         };

@@ -247,7 +247,7 @@ async fn what_postgres_refuses() {
         ),
         migrate(
             format!("{}?sslmode=verify-full", storage.url),
-            &[&at, "TLS", "sslrootcert"],
+            &[&at, "certificate", "sslrootcert"],
         ),
         // It may not make tables.
         migrate(
