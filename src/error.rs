@@ -23,7 +23,7 @@ pub enum Code {
     Timeout,
     /// A cursor of changes that are no longer kept, or never were here.
     CursorExpired,
-    /// Too much is asked of the service at once, or no connection to the database is to be had.
+    /// Too much is asked of the service at once, there is no connection to the database, or it cannot be written.
     Unavailable,
     /// The request is no well-formed GraphQL request.
     BadRequest,

@@ -1,4 +1,4 @@
-//! The README's commands and queries, run as they stand there.
+//! The commands and queries of README and `docs/`, run as they stand there.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +12,31 @@ use crate::harness::{Server, TestDatabase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
+/// README, and the pages of `docs/` that are not run by a test of their own, by name.
+fn pages() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = markdown(&root.join("docs"));
+    pages.retain(|page| !page.ends_with("operate/backup.md"));
+    pages.insert(0, root.join("README.md"));
+    let texts = pages
+        .iter()
+        .map(|page| std::fs::read_to_string(page).unwrap());
+    texts.collect()
+}
+
+/// The Markdown files of a folder and its folders, by name.
+fn markdown(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let within = |path: PathBuf| {
+        if path.is_dir() {
+            markdown(&path)
+        } else {
+            vec![path]
+        }
+    };
+    paths.into_iter().flat_map(within).collect()
 }
 
 /// The fenced blocks of a page, each with its language.
@@ -37,7 +60,7 @@ impl Drop for Running {
     }
 }
 
-/// What a shell runs for a command of the README: this build instead of cargo's.
+/// What a shell runs for a command of a page: this build instead of cargo's.
 fn localised(command: &str, port: u16) -> String {
     command
         .replace("cargo run -q --", BINARY)
@@ -83,7 +106,7 @@ async fn commands() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().to_owned();
     let port = free_port();
-    let mut commands = blocks(&readme())
+    let mut commands = blocks(&pages())
         .into_iter()
         .filter(|(language, _)| language == "sh")
         .map(|(_, text)| text);
@@ -98,13 +121,16 @@ async fn commands() {
                     command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
                 drop(start(&command, free_port(), &path));
             }
+        } else if command.contains(" serve ") {
+            drop(start(&command, free_port(), &path));
         } else {
             let output = shell(&localised(&command, port), &path).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(output.status.success(), "{command}{text}");
             for line in text.lines().filter(|line| line.starts_with('{')) {
                 let answer: Value = serde_json::from_str(line).unwrap();
-                assert!(answer["data"].is_object(), "{command}{answer}");
+                let is_ready = answer["ready"] == true;
+                assert!(answer["data"].is_object() || is_ready, "{command}{answer}");
             }
         }
     }
@@ -115,7 +141,7 @@ async fn commands() {
 async fn queries() {
     let server = Server::on_sqlite(&[]).await;
     let token = server.token("ann@acme", &["connectors:write"]);
-    let mut blocks = blocks(&readme())
+    let mut blocks = blocks(&pages())
         .into_iter()
         .filter(|(language, _)| language == "graphql" || language == "json")
         .peekable();
@@ -173,7 +199,7 @@ fn snippets() {
         .flat_map(|folder| std::fs::read_dir(clients.join(folder)).unwrap())
         .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
         .collect();
-    for (language, text) in blocks(&readme()) {
+    for (language, text) in blocks(&pages()) {
         assert!(
             ["sh", "graphql", "json"].contains(&language.as_str())
                 || sources.iter().any(|source| source.contains(&text)),
@@ -185,7 +211,7 @@ fn snippets() {
 #[test]
 fn settings() {
     use clap::CommandFactory;
-    let readme = readme() + include_str!("../../docs/operate/backup.md");
+    let pages = pages() + include_str!("../../docs/operate/backup.md");
     let cli = personal_connectors::config::Cli::command();
     for command in cli.get_subcommands().chain([&cli]) {
         for flag in command.get_arguments().filter(|flag| {
@@ -194,7 +220,7 @@ fn settings() {
         }) {
             let long = flag.get_long().unwrap();
             let env = flag.get_env().unwrap().to_str().unwrap();
-            let row = readme
+            let row = pages
                 .lines()
                 .find(|line| line.starts_with(&format!("| `--{long}` |")));
             let row =
