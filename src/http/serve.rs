@@ -3,9 +3,11 @@
 //! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
 //! answer under way is cut before the deadline.
 
-use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
-use axum::{Router, extract::Request};
+use axum::{Router, extract::Request, http::header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -16,6 +18,9 @@ use tokio::{
     time,
 };
 use tower::ServiceExt;
+
+use super::date;
+use crate::clock::Clock;
 
 const HEADERS: usize = 100;
 const HEAD_BYTES: usize = 64 * 1024;
@@ -105,9 +110,18 @@ pub async fn serve(
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(Peer(address));
-            router.clone().oneshot(request)
+            let answer = router.clone().oneshot(request);
+            async {
+                let mut response = answer.await?;
+                if let Some(date) = date::value(Clock::system().now()) {
+                    response.headers_mut().insert(header::DATE, date);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
+            // For what hyper answers by itself.
+            .auto_date_header(date::value(Clock::system().now()).is_some())
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head)
             .max_headers(HEADERS)
