@@ -67,9 +67,7 @@ impl App {
         } else {
             None
         };
-        let retention = Retention::start(database.clone(), config.event_retention, move || {
-            clock.now()
-        });
+        let retention = Retention::start(database.clone(), config.event_retention, clock);
         Ok(Self {
             routers,
             database,
@@ -138,6 +136,7 @@ pub async fn routers(
         commands: commands::Context {
             database,
             clock: clock.clone(),
+            key_clock: commands::Context::key_clock(clock.clone()),
             quota: config.limits.max_per_user,
             inspections: Arc::new(inspections(config, &clock)?),
             schedule: config.mcp.checks.schedule(),

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use entity::Timestamp;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor,
@@ -22,6 +24,7 @@ use sqlx::{
 };
 
 use crate::{
+    clock::Clock,
     domain::facets::Group,
     error::{Error, Result},
 };
@@ -222,6 +225,11 @@ impl Database {
                 .await?;
             }
             let pending = Migrator::get_pending_migrations(&tx).await?.len();
+            if pending > 0 && Clock::system().now() < Timestamp(0) {
+                // The library panics: it keeps when each was applied, in seconds since 1970.
+                let told = "the system's clock is before 1970: set it to migrate the database";
+                return Err(DbErr::Migration(told.to_owned()));
+            }
             Migrator::up(&tx, None).await?;
             tx.commit().await?;
             Ok(pending)

@@ -30,7 +30,7 @@ pub use connect::{Database, Settings};
 pub use errors::taken;
 pub use fields::{Field, Fields};
 pub use health::{Check, Place, Target};
-pub use lease::Lease;
+pub use lease::{Candidate, Lease};
 pub use retention::Retention;
 pub use state::{Pool, State, Version};
 pub use tail::{Follower, Tail};
