@@ -271,13 +271,9 @@ async fn attempt(
     let idempotency = input.idempotency.filter(|_| !input.validate_only);
 
     let mut tx = begin(context, user).await?;
-    let key_now = context.key_clock.now();
-    if let (Some(now), Some(_)) = (key_now, &idempotency) {
-        tx.forget_keys(now, KEY_LIFETIME).await?;
-    }
     let key = (organization.unwrap_or_default(), user.id.as_str());
     if let Some(idempotency) = idempotency.as_ref().filter(|_| errors.0.is_empty())
-        && let Some(used) = tx.find_key((key.0, key.1, &idempotency.key)).await?
+        && let Some(used) = find_key(context, &tx, (key.0, key.1, &idempotency.key)).await?
     {
         return replay(&tx, &used, idempotency).await;
     }
@@ -350,7 +346,7 @@ async fn attempt(
             key: idempotency.key,
             input_hash: idempotency.input_hash,
             personal_connector_id: connector.id.clone(),
-            created_at: key_now.unwrap_or(now),
+            created_at: context.key_clock.now().unwrap_or(now),
         };
         tx.keep_key(kept).await?;
     }
@@ -359,6 +355,18 @@ async fn attempt(
         connector,
         ..Outcome::default()
     })
+}
+
+/// What a creator's key made, where it is not too old.
+async fn find_key(
+    context: &Context,
+    tx: &Tx,
+    key: (&str, &str, &str),
+) -> Result<Option<idempotency_key::Model>> {
+    if let Some(now) = context.key_clock.now() {
+        tx.forget_keys(now, KEY_LIFETIME).await?;
+    }
+    tx.find_key(key).await
 }
 
 /// What a used key answers: what it made, as that now is.

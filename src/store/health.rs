@@ -201,7 +201,7 @@ impl Tx {
             };
             let before = known.remove(&row.seq);
             let before = before.unwrap_or_else(|| unchecked(row.seq, None));
-            let now = self.now_locked();
+            let now = self.locked();
             let checked_at = Ord::min(found.checked_at, now);
             if before
                 .checked_at

@@ -58,8 +58,8 @@ pub struct Tx {
     tx: DatabaseTransaction,
     actor: Actor,
     now: Timestamp,
-    /// How long it waited for the writer before.
-    waited: Duration,
+    /// When it became the writer: what others have committed was stamped before, if their clocks agree.
+    locked: Timestamp,
     state: i64,
     events: Vec<connector_event::ActiveModel>,
     /// Nothing is written: what would be is only told.
@@ -87,7 +87,7 @@ impl Tx {
             tx,
             actor,
             now,
-            waited: asked.elapsed(),
+            locked: now.saturating_add(asked.elapsed()),
             state,
             events: Vec::new(),
             rehearsal: false,
@@ -102,7 +102,7 @@ impl Tx {
             tx: database.begin_rehearsal().await.map_err(failed)?,
             actor: Actor::default(),
             now,
-            waited: Duration::ZERO,
+            locked: now,
             state: 0,
             events: Vec::new(),
             rehearsal: true,
@@ -118,9 +118,8 @@ impl Tx {
         self.now
     }
 
-    /// When it became the writer: what others have committed was stamped before, if their clocks agree.
-    pub(super) fn now_locked(&self) -> Timestamp {
-        self.now.saturating_add(self.waited)
+    pub(super) fn locked(&self) -> Timestamp {
+        self.locked
     }
 
     /// The connectors of these ids that are in sight.
