@@ -85,6 +85,7 @@ impl Service {
             schema: graphql::schema(true),
             commands: commands::Context {
                 database: database.clone(),
+                key_clock: commands::Context::key_clock(clock.clone()),
                 clock,
                 quota: 1,
                 inspections: Arc::new(app::inspections(&config, &Clock::system())?),

@@ -71,11 +71,8 @@ impl App {
         } else {
             None
         };
-        let retention = (!config.read_only).then(|| {
-            Retention::start(database.clone(), config.event_retention, move || {
-                clock.now()
-            })
-        });
+        let retention = (!config.read_only)
+            .then(|| Retention::start(database.clone(), config.event_retention, clock));
         Ok(Self {
             routers,
             damage_check: DamageCheck::start(&database),
@@ -149,6 +146,7 @@ pub async fn routers(
         commands: commands::Context {
             database,
             clock: clock.clone(),
+            key_clock: commands::Context::key_clock(clock.clone()),
             quota: config.limits.max_per_user,
             inspections: Arc::new(inspections(config, &clock)?),
             schedule: config.mcp.checks.schedule(),

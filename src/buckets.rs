@@ -1,32 +1,31 @@
 //! Leaky buckets: how often a caller may do something.
 //!
-//! Invariant: what is remembered of callers is bounded, and a caller who is forgotten has not less than before.
+//! Invariant: what is remembered of callers is bounded, and a caller who is forgotten has not less than before. Time is the
+//! monotonic clock's, so that setting the wall clock changes nobody's allowance.
 
 use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
+    time::{Duration, Instant},
 };
 
-use entity::Timestamp;
-
 const CALLERS: usize = 100_000;
-const SECOND: i64 = 1_000_000;
 
 /// When each caller's bucket will be full again. What is full is as good as unknown.
 #[derive(Debug)]
 pub struct Buckets<K> {
-    /// Microseconds that one costs, and that a caller may have cost at once.
-    cost: i64,
-    burst: i64,
-    full_at: HashMap<K, (i64, u64)>,
+    /// What one costs, and what a caller may have cost at once.
+    cost: Duration,
+    burst: Duration,
+    full_at: HashMap<K, (Instant, u64)>,
     /// In the order of their last time.
     order: BTreeMap<u64, K>,
     next: u64,
 }
 
 impl<K: Clone + Eq + Hash> Buckets<K> {
-    /// For what costs so many microseconds; a caller may do so many microseconds' worth at once, and one at least.
-    pub fn new(cost: i64, burst: i64) -> Self {
+    /// For what costs so much time; a caller may do `burst`'s worth at once, and one at least.
+    pub fn new(cost: Duration, burst: Duration) -> Self {
         Self {
             cost,
             burst: burst.max(cost),
@@ -36,13 +35,13 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Once more, or after how many seconds again.
-    pub fn charge(&mut self, caller: &K, now: Timestamp) -> Result<(), i64> {
+    /// Charges one. If refused, returns the seconds to wait.
+    pub fn charge(&mut self, caller: &K, now: Instant) -> Result<(), u64> {
         let known = self.full_at.get(caller).copied();
-        let full_at = known.map_or(now.0, |(full_at, _)| full_at.max(now.0)) + self.cost;
-        let over = full_at - now.0 - self.burst;
-        if over > 0 {
-            return Err(over.div_euclid(SECOND) + 1);
+        let full_at = known.map_or(now, |(full_at, _)| full_at.max(now)) + self.cost;
+        let over = (full_at - now).saturating_sub(self.burst);
+        if !over.is_zero() {
+            return Err(over.as_secs() + 1);
         }
         if let Some((_, turn)) = known {
             self.order.remove(&turn);
@@ -69,11 +68,14 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn the_oldest_are_forgotten() {
         let mut buckets = Buckets::new(SECOND, SECOND);
+        let now = Instant::now();
         for caller in 0..=CALLERS {
-            buckets.charge(&caller, Timestamp(0)).unwrap();
+            buckets.charge(&caller, now).unwrap();
         }
         assert_eq!(
             (buckets.full_at.len(), buckets.order.len()),
@@ -86,10 +88,11 @@ mod tests {
     #[test]
     fn what_costs_more_than_a_burst_is_done_once() {
         let mut buckets = Buckets::new(6 * SECOND, SECOND);
-        assert_eq!(buckets.charge(&"ann", Timestamp(0)), Ok(()));
-        assert_eq!(buckets.charge(&"ann", Timestamp(SECOND)), Err(6));
-        assert_eq!(buckets.charge(&"bob", Timestamp(SECOND)), Ok(()));
+        let now = Instant::now();
+        assert_eq!(buckets.charge(&"ann", now), Ok(()));
+        assert_eq!(buckets.charge(&"ann", now + SECOND), Err(6));
+        assert_eq!(buckets.charge(&"bob", now + SECOND), Ok(()));
         buckets.refund(&"ann");
-        assert_eq!(buckets.charge(&"ann", Timestamp(SECOND)), Ok(()));
+        assert_eq!(buckets.charge(&"ann", now + SECOND), Ok(()));
     }
 }

@@ -1,14 +1,23 @@
 //! Time and new ids.
 //!
-//! Invariant: nothing else in the project asks the system for the time or makes an id.
+//! The wall clock says when something happened. Anybody may set it to any time, so durations are measured by
+//! [`Clock::monotonic`].
+//!
+//! Invariant: nothing else in the project asks the system for the wall time or makes an id.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use entity::Timestamp;
 use ulid::Ulid;
+
+/// The least difference between wall time and monotonic time that counts as a step, in microseconds.
+const STEP: u64 = 1_000_000;
 
 /// Tells the time and makes ids: the system's, or fixed ones for tests.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +26,9 @@ pub struct Clock(Option<Arc<Fixed>>);
 #[derive(Debug)]
 struct Fixed {
     micros: AtomicI64,
+    began: Instant,
+    /// Microseconds of monotonic time.
+    elapsed: AtomicU64,
     connector_ids: AtomicU64,
     request_ids: AtomicU64,
     holder_ids: AtomicU64,
@@ -31,24 +43,51 @@ impl Clock {
     pub fn fixed(at: Timestamp) -> Self {
         Self(Some(Arc::new(Fixed {
             micros: AtomicI64::new(at.0),
+            began: Instant::now(),
+            elapsed: AtomicU64::new(0),
             connector_ids: AtomicU64::new(0),
             request_ids: AtomicU64::new(0),
             holder_ids: AtomicU64::new(0),
         })))
     }
 
-    /// Moves a fixed clock; the system's takes no orders.
+    /// Moves a fixed clock. Forwards, as much time passes; the system's clock stays as it is.
     pub fn set(&self, at: Timestamp) {
+        if let Some(fixed) = &self.0 {
+            let before = fixed.micros.swap(at.0, Ordering::Relaxed);
+            let passed = at.0.saturating_sub(before).try_into().unwrap_or(0);
+            fixed.elapsed.fetch_add(passed, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets a fixed clock's wall time while no time passes.
+    pub fn step(&self, at: Timestamp) {
         if let Some(fixed) = &self.0 {
             fixed.micros.store(at.0, Ordering::Relaxed);
         }
     }
 
+    /// The wall time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is where time is told")]
-            None => chrono::Utc::now().into(),
+            None => wall(SystemTime::now()),
             Some(fixed) => Timestamp(fixed.micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Whether the wall time is from 1970 to 9999. Outside, libraries that write it panic: HTTP's dates, TLS, migrations.
+    pub fn is_usable(&self) -> bool {
+        (Timestamp(0)..=Timestamp::LAST).contains(&self.now())
+    }
+
+    /// The time to measure durations by. It never goes back, and stands still while the machine is suspended.
+    pub fn monotonic(&self) -> Instant {
+        match &self.0 {
+            None => Instant::now(),
+            Some(fixed) => {
+                fixed.began + Duration::from_micros(fixed.elapsed.load(Ordering::Relaxed))
+            }
         }
     }
 
@@ -70,6 +109,7 @@ impl Clock {
 
     fn new_ulid(&self, counter: impl Fn(&Fixed) -> &AtomicU64) -> Ulid {
         match &self.0 {
+            // Before 1970 its time is zero, and after 10889 it begins anew.
             #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
             None => Ulid::generate(),
             Some(fixed) => {
@@ -78,5 +118,173 @@ impl Clock {
                 Ulid::from_parts(millis, u128::from(count))
             }
         }
+    }
+}
+
+fn wall(time: SystemTime) -> Timestamp {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    Timestamp(match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => -micros(before.duration()),
+    })
+}
+
+/// Notices steps of the wall clock: it was set, or went on while the machine was suspended.
+#[derive(Debug)]
+pub struct Steps {
+    clock: Clock,
+    began: Instant,
+    /// Microseconds by which wall time is ahead of the time since `began`.
+    offset: i64,
+}
+
+impl Steps {
+    pub fn new(clock: Clock) -> Self {
+        let (began, offset) = (clock.monotonic(), clock.now().0);
+        Self {
+            clock,
+            began,
+            offset,
+        }
+    }
+
+    /// Whether the wall clock has stepped, forwards or back, since the last time that this was true.
+    pub fn stepped(&mut self) -> bool {
+        let Timestamp(offset) = self.clock.now().saturating_sub(self.elapsed());
+        let stepped = offset.abs_diff(self.offset) > STEP;
+        if stepped {
+            self.offset = offset;
+        }
+        stepped
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.monotonic().saturating_duration_since(self.began)
+    }
+}
+
+/// A wall clock that follows a step only once it has lasted, so that a clock that is wrong for a while makes nothing old.
+#[derive(Debug)]
+pub struct Settled {
+    lasts: Duration,
+    state: Mutex<Settling>,
+}
+
+#[derive(Debug)]
+struct Settling {
+    steps: Steps,
+    /// When the last step was noticed.
+    since: Instant,
+    /// The offset that has lasted.
+    offset: Option<i64>,
+}
+
+impl Settled {
+    /// Follows a step that has lasted for `lasts`; what the clock says now is one.
+    pub fn new(clock: Clock, lasts: Duration) -> Self {
+        let steps = Steps::new(clock);
+        let state = Settling {
+            since: steps.began,
+            steps,
+            offset: None,
+        };
+        Self {
+            lasts,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The time; none until the clock has been seen to agree with itself for so long.
+    pub fn now(&self) -> Option<Timestamp> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = state.steps.clock.monotonic();
+        if state.steps.stepped() {
+            state.since = now;
+        }
+        if now.saturating_duration_since(state.since) >= self.lasts {
+            state.offset = Some(state.steps.offset);
+        }
+        let elapsed = state.steps.elapsed();
+        state
+            .offset
+            .map(|offset| Timestamp(offset).saturating_add(elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const YEAR: Duration = Duration::from_hours(8766);
+
+    #[test]
+    fn any_wall_time_can_be_told() {
+        let second = Duration::from_secs(1);
+        assert_eq!(wall(UNIX_EPOCH - second), Timestamp(-1_000_000));
+        assert_eq!(wall(UNIX_EPOCH + second), Timestamp(1_000_000));
+        let far = Duration::from_hours(400_000 * 366 * 24);
+        assert!(wall(UNIX_EPOCH - far) < Timestamp::FIRST);
+        assert!(wall(UNIX_EPOCH + far) > Timestamp::LAST);
+        let before = Clock::fixed(Timestamp(-1));
+        assert_eq!(before.new_request_id(), "0".repeat(26));
+    }
+
+    #[test]
+    fn monotonic_time_never_goes_back() {
+        let clock = Clock::fixed(Timestamp(0));
+        let began = clock.monotonic();
+        clock.step(Timestamp(0).saturating_add(YEAR));
+        clock.set(Timestamp(0));
+        clock.step(Timestamp(0).saturating_sub(YEAR));
+        assert_eq!(clock.monotonic(), began);
+        clock.set(clock.now().saturating_add(HOUR));
+        assert_eq!(clock.monotonic(), began + HOUR);
+    }
+
+    #[test]
+    fn a_step_is_noticed_once() {
+        let clock = Clock::fixed(Timestamp(0));
+        let mut steps = Steps::new(clock.clone());
+        clock.set(Timestamp(0).saturating_add(YEAR));
+        assert!(!steps.stepped(), "time passed");
+        for step in [YEAR, Duration::ZERO, 2 * YEAR] {
+            clock.step(Timestamp(0).saturating_add(step));
+            assert_eq!(
+                (steps.stepped(), steps.stepped()),
+                (step != YEAR, false),
+                "{step:?}"
+            );
+        }
+        // Small ones add up.
+        clock.step(clock.now().saturating_sub(Duration::from_millis(600)));
+        assert!(!steps.stepped());
+        clock.step(clock.now().saturating_sub(Duration::from_millis(600)));
+        assert!(steps.stepped());
+    }
+
+    #[test]
+    fn a_step_is_followed_when_it_has_lasted() {
+        let clock = Clock::fixed(Timestamp(0));
+        let settled = Settled::new(clock.clone(), HOUR);
+        assert_eq!(settled.now(), None);
+        let pass = |time: Duration| clock.set(clock.now().saturating_add(time));
+        pass(HOUR);
+        assert_eq!(settled.now(), Some(clock.now()));
+        // On a year, and back.
+        let before = clock.now();
+        clock.step(before.saturating_add(YEAR));
+        assert_eq!(settled.now(), Some(before));
+        pass(HOUR / 2);
+        assert_eq!(settled.now(), Some(before.saturating_add(HOUR / 2)));
+        clock.step(clock.now().saturating_sub(YEAR));
+        assert_eq!(settled.now(), Some(clock.now()));
+        pass(HOUR);
+        assert_eq!(settled.now(), Some(clock.now()));
+        // Back a year, for good.
+        clock.step(clock.now().saturating_sub(YEAR));
+        assert_eq!(settled.now(), Some(clock.now().saturating_add(YEAR)));
+        pass(HOUR);
+        assert_eq!(settled.now(), Some(clock.now()));
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! Invariant: one function a mutation; it is given what a client sent, and either all of its change is committed or none.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use entity::{
-    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp,
+    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType,
     idempotency_key, personal_connector::Model,
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Settled},
     domain::{
         connector::{
             Availability, Change, Draft, Errors, NameClaim, REPLACED_BY, REPLACEMENTS,
@@ -25,18 +25,30 @@ use crate::{
     store::{Actor, Catalog, Check, Database, Target, Tx, UpdatedAt, ownership, taken},
 };
 
-/// How long a create's key is kept, in microseconds: 24 hours.
-const KEY_LIFETIME: i64 = 24 * 60 * 60 * 1_000_000;
+/// How long a create's key is kept.
+const KEY_LIFETIME: Duration = Duration::from_hours(24);
+
+/// How long a step of the wall clock must last before keys are forgotten by it.
+const LASTS: Duration = Duration::from_hours(1);
 
 /// What commands work with.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub database: Database,
     pub clock: Clock,
+    /// Says how old idempotency keys are.
+    pub key_clock: Arc<Settled>,
     /// Custom connectors that one user may have.
     pub quota: u64,
     pub inspections: Arc<Inspections>,
     pub schedule: Schedule,
+}
+
+impl Context {
+    /// The clock that idempotency keys age by.
+    pub fn key_clock(clock: Clock) -> Arc<Settled> {
+        Arc::new(Settled::new(clock, LASTS))
+    }
 }
 
 /// What a command came to: the connector as it now is, or what is wrong with the input; both on a conflict.
@@ -260,10 +272,9 @@ async fn attempt(
     let idempotency = input.idempotency.filter(|_| !input.validate_only);
 
     let mut tx = begin(context, user).await?;
-    let since = Timestamp(tx.now().0 - KEY_LIFETIME);
     let key = (organization.unwrap_or_default(), user.id.as_str());
     if let Some(idempotency) = idempotency.as_ref().filter(|_| errors.0.is_empty())
-        && let Some(used) = tx.find_key((key.0, key.1, &idempotency.key), since).await?
+        && let Some(used) = find_key(context, &tx, (key.0, key.1, &idempotency.key)).await?
     {
         return replay(&tx, &used, idempotency).await;
     }
@@ -336,15 +347,27 @@ async fn attempt(
             key: idempotency.key,
             input_hash: idempotency.input_hash,
             personal_connector_id: connector.id.clone(),
-            created_at: now,
+            created_at: context.key_clock.now().unwrap_or(now),
         };
-        tx.keep_key(kept, since).await?;
+        tx.keep_key(kept).await?;
     }
     tx.commit().await?;
     Ok(Outcome {
         connector,
         ..Outcome::default()
     })
+}
+
+/// What a creator's key made, where it is not too old.
+async fn find_key(
+    context: &Context,
+    tx: &Tx,
+    key: (&str, &str, &str),
+) -> Result<Option<idempotency_key::Model>> {
+    if let Some(now) = context.key_clock.now() {
+        tx.forget_keys(now, KEY_LIFETIME).await?;
+    }
+    tx.find_key(key).await
 }
 
 /// What a used key answers: what it made, as that now is.

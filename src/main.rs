@@ -47,6 +47,9 @@ const PARTLY: u8 = 3;
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        _ if !Clock::system().is_usable() => Err(anyhow!(
+            "the system's clock is before 1970 or after 9999: set it, and start again"
+        )),
         None => run_serve(cli.serve).await,
         Some(Command::Serve(serve)) => run_serve(*serve).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sea_orm::entity::prelude::*;
@@ -8,6 +8,32 @@ use sea_orm::entity::prelude::*;
 /// An integer orders and compares alike on every database, which RFC 3339 text of varying precision does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The first and the last moment that RFC 3339 can write: its years have four digits.
+    pub const FIRST: Self = Self(-62_167_219_200_000_000);
+    pub const LAST: Self = Self(253_402_300_799_999_999);
+
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(duration)))
+    }
+
+    /// How long after `earlier` this is; zero where it is before.
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0);
+        Duration::from_micros(micros.try_into().unwrap_or(0))
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
 
 impl From<DateTime<Utc>> for Timestamp {
     /// Cuts what is finer than a microsecond.
@@ -27,8 +53,33 @@ impl From<Timestamp> for DateTime<Utc> {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with no fraction, or three or six digits of it: `2025-01-01T00:00:00Z`.
+    /// RFC 3339 in UTC with no fraction, or three or six digits of it: `2025-01-01T00:00:00Z`. A moment that RFC 3339 cannot
+    /// write shows as the nearest that it can.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&DateTime::<Utc>::from(*self).to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        let time = DateTime::<Utc>::from(*self.clamp(&Self::FIRST, &Self::LAST));
+        f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_as_rfc_3339_whatever_it_is() {
+        for (time, text) in [
+            (Timestamp::FIRST, "0000-01-01T00:00:00Z"),
+            (Timestamp::LAST, "9999-12-31T23:59:59.999999Z"),
+            (Timestamp(-1), "1969-12-31T23:59:59.999999Z"),
+            (Timestamp(i64::MIN), "0000-01-01T00:00:00Z"),
+            (Timestamp(i64::MAX), "9999-12-31T23:59:59.999999Z"),
+            (
+                Timestamp(Timestamp::LAST.0 + 1),
+                "9999-12-31T23:59:59.999999Z",
+            ),
+        ] {
+            assert_eq!(time.to_string(), text);
+            assert!(DateTime::parse_from_rfc3339(&time.to_string()).is_ok());
+        }
     }
 }

@@ -20,12 +20,10 @@ pub const TOOL_NAME_BYTES: usize = 256;
 pub const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
 
 /// The longest window that an uptime is of: a year.
-const WINDOW_HOURS: i32 = 8760;
-
-const HOUR: i64 = 60 * 60 * 1_000_000;
+const WINDOW_HOURS: u64 = 8760;
 
 /// Doublings of the interval after failures, at most.
-const BACKOFFS: u32 = 4;
+pub const BACKOFFS: u32 = 4;
 
 /// A tool that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,12 +105,12 @@ pub struct PastCheck {
 
 /// When a window of so many hours began that ends now. `BAD_USER_INPUT` names the argument.
 pub fn window(hours: i32, now: Timestamp) -> Result<Timestamp> {
-    if !(1..=WINDOW_HOURS).contains(&hours) {
-        return Err(Error::bad_user_input(format!(
+    match u64::try_from(hours) {
+        Ok(hours @ 1..=WINDOW_HOURS) => Ok(now.saturating_sub(Duration::from_hours(hours))),
+        _ => Err(Error::bad_user_input(format!(
             "hours must be from 1 to {WINDOW_HOURS}"
-        )));
+        ))),
     }
-    Ok(Timestamp(now.0 - i64::from(hours) * HOUR))
 }
 
 /// Whether there is a server, and it works for whoever may use it.
@@ -152,14 +150,25 @@ impl Schedule {
     /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. A tenth of
     /// it more or less, which differs from one connector to the next, spreads those that were checked together.
     pub fn next(self, seq: i64, checked_at: Timestamp, failures: i64) -> Timestamp {
-        let doublings = u32::try_from(failures).map_or(BACKOFFS, |failures| failures.min(BACKOFFS));
-        let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
-        let interval = interval.saturating_mul(1 << doublings);
+        let interval = self.backoff(failures);
         // Splits the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
         let mixed = (seq ^ checked_at.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
         let thousandths = mixed.rem_euclid(201) - 100;
         let jitter = interval / 1000 * thousandths;
         Timestamp(checked_at.0.saturating_add(interval).saturating_add(jitter))
+    }
+
+    /// The latest that [`Schedule::next`] gives for a check at `now`.
+    pub fn latest(self, now: Timestamp, failures: i64) -> Timestamp {
+        let interval = self.backoff(failures);
+        Timestamp(now.0.saturating_add(interval).saturating_add(interval / 10))
+    }
+
+    /// Microseconds.
+    fn backoff(self, failures: i64) -> i64 {
+        let doublings = u32::try_from(failures).map_or(BACKOFFS, |failures| failures.min(BACKOFFS));
+        let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
+        interval.saturating_mul(1 << doublings)
     }
 }
 
@@ -183,6 +192,8 @@ mod tests {
                     off.abs() <= intervals * MINUTE / 10,
                     "{failures} {seq}: {off}"
                 );
+                let latest = schedule.latest(Timestamp(7), failures);
+                assert!(Timestamp(next + 7) <= latest, "{failures} {seq}");
             }
         }
     }

@@ -348,7 +348,7 @@ impl Call<'_> {
                 let peer = super::peer(&parts.extensions);
                 let rated = routes.rate.caller(verified, peer, &parts.headers);
                 let open = routes.live.take(rated)?;
-                let expiry = verified.expiry(&routes.clock);
+                let expiry = routes.authenticator.expiry(verified);
                 return Ok(Answer::Events(event_stream::answer(
                     routes, caller, prepared, open, expiry,
                 )));

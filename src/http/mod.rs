@@ -7,6 +7,7 @@ pub mod answers;
 pub mod auth;
 mod caching;
 pub mod cors;
+mod date;
 pub mod documents;
 mod endpoint;
 mod event_stream;

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::http::HeaderMap;
@@ -13,9 +14,8 @@ use crate::{buckets::Buckets, clock::Clock};
 
 use super::auth::{Authenticator, Refusal, Verified};
 
-/// A caller may ask so many seconds' worth at once.
-const BURST: i64 = 2;
-const SECOND: i64 = 1_000_000;
+/// The time whose worth of requests a caller may send at once.
+const BURST: Duration = Duration::from_secs(2);
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ impl Caller {
 /// Turned away, for so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany {
-    pub(super) retry_after: i64,
+    pub(super) retry_after: u64,
 }
 
 impl fmt::Display for TooMany {
@@ -59,9 +59,9 @@ pub struct RateLimit {
 impl RateLimit {
     /// So many requests a second for each caller; zero is no limit.
     pub fn new(a_second: u32, trusted: Vec<IpNet>, clock: Clock) -> Self {
-        let cost = (a_second > 0).then(|| SECOND / i64::from(a_second));
+        let cost = (a_second > 0).then(|| Duration::from_secs(1) / a_second);
         Self {
-            buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST * SECOND))),
+            buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST))),
             trusted,
             clock,
         }
@@ -111,7 +111,7 @@ impl RateLimit {
         let Some(mut buckets) = self.lock() else {
             return Ok(());
         };
-        let charged = buckets.charge(caller, self.clock.now());
+        let charged = buckets.charge(caller, self.clock.monotonic());
         charged.map_err(|retry_after| TooMany { retry_after })
     }
 
@@ -214,9 +214,21 @@ mod tests {
         assert_eq!(allowed(&at("2001:db8::1")), 20);
         assert_eq!(allowed(&at("2001:db8::ffff:2")), 0, "the same /64");
         assert_eq!(allowed(&at("2001:db8:0:1::1")), 20);
-        clock.set(Timestamp(SECOND));
+        let pass = |seconds| {
+            let time = Duration::from_secs(seconds);
+            clock.set(clock.now().saturating_add(time));
+        };
+        pass(1);
         assert_eq!(allowed(&at("192.0.2.1")), 10);
-        clock.set(Timestamp(100 * SECOND));
+        // Setting the wall clock gives and takes nothing.
+        for at_once in [-3_600_000_000, 3_600_000_000, i64::MIN, i64::MAX, 0] {
+            clock.step(Timestamp(at_once));
+            assert_eq!(
+                limit.charge(&at("192.0.2.1")),
+                Err(TooMany { retry_after: 1 })
+            );
+        }
+        pass(99);
         assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
         let never = RateLimit::new(0, Vec::new(), clock);
         assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));

@@ -3,9 +3,17 @@
 //! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
 //! answer under way is cut before the deadline.
 
-use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use axum::{Router, extract::Request};
+use axum::{Router, extract::Request, http::header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -16,6 +24,9 @@ use tokio::{
     time,
 };
 use tower::ServiceExt;
+
+use super::date;
+use crate::clock::Clock;
 
 const HEADERS: usize = 100;
 const HEAD_BYTES: usize = 64 * 1024;
@@ -105,9 +116,18 @@ pub async fn serve(
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(Peer(address));
-            router.clone().oneshot(request)
+            let answer = router.clone().oneshot(request);
+            async {
+                let mut response = answer.await?;
+                if let Some(date) = date::value(Clock::system().now()) {
+                    response.headers_mut().insert(header::DATE, date);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
+            // For what hyper answers by itself.
+            .auto_date_header(date::value(Clock::system().now()).is_some())
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head)
             .max_headers(HEADERS)
@@ -118,13 +138,20 @@ pub async fn serve(
         tasks.spawn(async move {
             let _permit = permit;
             let mut connection = pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                _ = stopped.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            // hyper writes the wall time at each poll, and panics where it cannot: then the connection is closed.
+            let mut stop = pin!(stopped.changed());
+            let mut stops = false;
+            let ended = poll_fn(|context| {
+                if !Clock::system().is_usable() {
+                    return Poll::Ready(Ok(()));
                 }
-            };
+                if !stops && stop.as_mut().poll(context).is_ready() {
+                    stops = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(context)
+            })
+            .await;
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }

@@ -226,7 +226,7 @@ impl Session {
             out,
             next: 0,
         };
-        let mut expired = pin!(client.verified.expiry(&self.routes.clock));
+        let mut expired = pin!(self.routes.authenticator.expiry(&client.verified));
         let mut pings = interval(PING);
         let mut heard = Instant::now();
         loop {

@@ -23,7 +23,7 @@ use crate::{
 
 use super::handshake::Inspector;
 
-const MINUTE: i64 = 60 * 1_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A user of an organization.
 type Caller = (Option<String>, String);
@@ -53,7 +53,7 @@ impl Inspections {
         a_minute: u32,
         clock: Clock,
     ) -> Self {
-        let cost = (a_minute > 0).then(|| MINUTE / i64::from(a_minute));
+        let cost = (a_minute > 0).then(|| MINUTE / a_minute);
         Self {
             inspector,
             places: Arc::new(Semaphore::new(at_once)),
@@ -68,10 +68,11 @@ impl Inspections {
         if let Some(rate) = &self.rate {
             let caller = (organization.map(str::to_owned), user.to_owned());
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
-            rate.charge(&caller, self.clock.now()).map_err(|seconds| {
-                let message = format!("too many inspections: wait {seconds} s");
-                Error::new(Code::RateLimited, message)
-            })?;
+            rate.charge(&caller, self.clock.monotonic())
+                .map_err(|seconds| {
+                    let message = format!("too many inspections: wait {seconds} s");
+                    Error::new(Code::RateLimited, message)
+                })?;
         }
         match timeout(self.wait, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(Slot {

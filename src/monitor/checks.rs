@@ -138,10 +138,11 @@ impl Checks {
     }
 
     fn finish(&mut self, done: Result<(String, Check), JoinError>) {
-        let (host, check) = match done {
+        let (host, check) = match done.map_err(JoinError::try_into_panic) {
             Ok(done) => done,
-            // Nobody cancels it, so that it panicked.
-            Err(error) => resume_unwind(error.into_panic()),
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Nobody cancels it: the runtime ends.
+            Err(Err(_)) => return,
         };
         self.queue.done(host);
         self.start();

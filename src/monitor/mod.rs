@@ -1,7 +1,8 @@
 //! Checks connectors' servers again and again, and once when asked to.
 //!
 //! Invariant: of all processes on a database one at a time does so, under a lease, and what was found under a lease that is over is
-//! not kept. There is nothing in it that a query waits for.
+//! not kept. There is nothing in it that a query waits for. Whatever the wall clocks do, a connector is checked as soon as its
+//! interval allows.
 
 mod checks;
 mod queue;
@@ -9,7 +10,6 @@ pub mod round;
 
 use std::time::Duration;
 
-use entity::Timestamp;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Steps},
     domain::inspection::Schedule,
     error::Result,
     mcp::handshake::Inspector,
-    store::{Database, Lease, Place},
+    store::{Actor, Candidate, Database, Lease, Place, Tx, keep_running},
 };
 
 pub use self::checks::Bounds;
@@ -41,6 +41,12 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How soon it is tried again after a failure, such as of a full disk.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How often connectors are looked for that another process's clock has postponed.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Connectors that are made due at a time: writers wait for it.
+const MADE_DUE: u64 = 1000;
 
 /// The shortest: clocks and timers are not as exact as what is due.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -68,17 +74,21 @@ impl Monitor {
         clock: Clock,
     ) -> Self {
         let (running, runs) = watch::channel(());
-        let worker = Worker {
-            database,
-            inspector,
-            settings,
-            holder: clock.new_holder_id(),
-            clock,
-            failing: false,
+        let work = move || {
+            let worker = Worker {
+                database: database.clone(),
+                inspector: inspector.clone(),
+                settings,
+                candidate: Candidate::new(settings.lease, clock.clone()),
+                steps: Steps::new(clock.clone()),
+                clock: clock.clone(),
+                failing: false,
+            };
+            worker.run(runs.clone())
         };
         Self {
             running,
-            task: tokio::spawn(worker.run(runs)),
+            task: keep_running(work),
         }
     }
 
@@ -93,7 +103,8 @@ struct Worker {
     database: Database,
     inspector: Inspector,
     settings: Settings,
-    holder: String,
+    candidate: Candidate,
+    steps: Steps,
     clock: Clock,
     failing: bool,
 }
@@ -106,6 +117,8 @@ struct Walk {
     passed_by: bool,
     /// When it goes on, or the next one begins, at the latest.
     wake: Instant,
+    /// When postponed connectors are to be looked for.
+    sweep: Instant,
 }
 
 impl Worker {
@@ -141,6 +154,7 @@ impl Worker {
             after: None,
             passed_by: false,
             wake: Instant::now(),
+            sweep: Instant::now(),
         };
         loop {
             self.database.tally().work(checks.under_way());
@@ -166,8 +180,7 @@ impl Worker {
     }
 
     async fn take_lease(&mut self) -> Result<Option<Lease>> {
-        let lease = self.database.take_lease(&self.holder, self.settings.lease);
-        let lease = lease.await?;
+        let lease = self.database.take_lease(&mut self.candidate).await?;
         if std::mem::take(&mut self.failing) {
             tracing::info!("connectors can be checked again");
         }
@@ -175,7 +188,11 @@ impl Worker {
     }
 
     /// Goes on with the walk, as far as there is room.
-    async fn fill(&self, checks: &mut Checks, walk: &mut Walk) -> Result<()> {
+    async fn fill(&mut self, checks: &mut Checks, walk: &mut Walk) -> Result<()> {
+        if self.steps.stepped() || walk.sweep <= Instant::now() {
+            self.sweep().await?;
+            walk.sweep = Instant::now() + SWEEP;
+        }
         let now = self.clock.now();
         walk.wake = Instant::now() + LOOK;
         if walk.after.is_none() {
@@ -191,16 +208,29 @@ impl Worker {
             if is_last {
                 walk.after = None;
                 if let Some(next) = self.database.next_due(now).await? {
-                    walk.wake = Instant::now() + until(now, next).clamp(PAUSE, LOOK);
+                    walk.wake = Instant::now() + next.since(now).clamp(PAUSE, LOOK);
                 }
                 break;
             }
         }
         Ok(())
     }
-}
 
-fn until(now: Timestamp, next: Timestamp) -> Duration {
-    let micros = next.0.saturating_sub(now.0);
-    Duration::from_micros(micros.try_into().unwrap_or(0))
+    /// Makes connectors due that a clock which was set, or another process's, has postponed.
+    async fn sweep(&self) -> Result<()> {
+        loop {
+            let (now, schedule) = (self.clock.now(), self.settings.schedule);
+            let postponed = self.database.postponed(now, schedule, MADE_DUE).await?;
+            if postponed.is_empty() {
+                return Ok(());
+            }
+            let tx = Tx::begin(&self.database, Actor::default(), now).await?;
+            tx.make_due(&postponed).await?;
+            tx.commit().await?;
+            tracing::info!(
+                connectors = postponed.len(),
+                "checks are due earlier than a clock had put them"
+            );
+        }
+    }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{
-        inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
+        inspection::{BACKOFFS, Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
         viewer::Sight,
     },
     error::{Error, Result},
@@ -116,10 +116,69 @@ impl Database {
             .rows(&select, Pace::Brief, |row| row.cells(0).next());
         Ok(rows.await?.pop())
     }
+
+    /// Numbers of connectors that would be checked too late, by a clock that says `now`: they were checked in the future, or
+    /// are due later than the schedule says.
+    pub async fn postponed(
+        &self,
+        now: Timestamp,
+        schedule: Schedule,
+        limit: u64,
+    ) -> Result<Vec<i64>> {
+        use connector_health::{
+            Column::{CheckedAt, Failures, NextCheckAt, Seq},
+            Entity,
+        };
+
+        let mut postponed = Condition::any()
+            .add(CheckedAt.is_null())
+            .add(CheckedAt.gt(now));
+        for failures in 0..=i64::from(BACKOFFS) {
+            let latest = schedule.latest(now, failures);
+            let many = if failures < i64::from(BACKOFFS) {
+                Failures.eq(failures)
+            } else {
+                Failures.gte(failures)
+            };
+            postponed = postponed.add(many.and(NextCheckAt.gt(latest)));
+        }
+        let select = Entity::find()
+            .select_only()
+            .column(Seq)
+            .filter(NextCheckAt.gt(now))
+            .filter(postponed)
+            .limit(limit)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        rows.await
+    }
 }
 
 impl Tx {
+    /// Has connectors checked at once that are checked at all.
+    pub async fn make_due(&self, seqs: &[i64]) -> Result<()> {
+        use connector_health::{
+            Column::{NextCheckAt, Seq},
+            Entity,
+        };
+
+        let update = Entity::update_many()
+            .col_expr(NextCheckAt, Expr::value(self.now()))
+            .filter(Seq.is_in(seqs.iter().copied()))
+            .filter(NextCheckAt.is_not_null());
+        update
+            .exec(self.connection())
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
     /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many were kept.
+    ///
+    /// A time that is still to come is no check's: what is kept is stamped now at the latest, and takes the place of a check
+    /// that is stamped later.
     pub async fn record(&mut self, checks: &[Check], schedule: Schedule) -> Result<usize> {
         let ids = checks
             .iter()
@@ -145,10 +204,15 @@ impl Tx {
             };
             let before = known.remove(&row.seq);
             let before = before.unwrap_or_else(|| unchecked(row.seq, None));
-            if before.checked_at.is_some_and(|at| at >= found.checked_at) {
+            let now = self.locked();
+            let checked_at = Ord::min(found.checked_at, now);
+            if before
+                .checked_at
+                .is_some_and(|at| checked_at < at && at <= now)
+            {
                 continue;
             }
-            let after = self.keep(row, &before, found, schedule).await?;
+            let after = self.keep(row, &before, found, checked_at, schedule).await?;
             known.insert(row.seq, after);
             kept += 1;
         }
@@ -161,9 +225,10 @@ impl Tx {
         row: &Model,
         before: &connector_health::Model,
         found: &Inspection,
+        checked_at: Timestamp,
         schedule: Schedule,
     ) -> Result<connector_health::Model> {
-        let after = health(row, before, found, schedule)?;
+        let after = health(row, before, found, checked_at, schedule)?;
         let mut fields = Vec::new();
         if before.outcome != after.outcome {
             fields.push("health");
@@ -173,9 +238,19 @@ impl Tx {
         if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
             fields.push("tools");
         }
+        let check = connector_check::Model {
+            seq: row.seq,
+            checked_at,
+            outcome: found.outcome,
+            message: found.message.clone(),
+            latency_ms: after.latency_ms,
+        };
         let write = async {
             upsert(self.connection(), after.clone()).await?;
-            remember(self.connection(), row.seq, found, schedule.history).await?;
+            if before.checked_at >= Some(checked_at) {
+                forget_since(self.connection(), row.seq, checked_at).await?;
+            }
+            remember(self.connection(), check, schedule.history).await?;
             if tools_differ {
                 replace_tools(self.connection(), row, &found.tools).await?;
             }
@@ -266,6 +341,7 @@ fn health(
     row: &Model,
     before: &connector_health::Model,
     found: &Inspection,
+    checked_at: Timestamp,
     schedule: Schedule,
 ) -> Result<connector_health::Model> {
     let failures = if is_alive(found.outcome) {
@@ -284,7 +360,7 @@ fn health(
         seq: row.seq,
         outcome: Some(found.outcome),
         message: Some(found.message.clone()),
-        checked_at: Some(found.checked_at),
+        checked_at: Some(checked_at),
         latency_ms: found.latency_ms.and_then(|millis| millis.try_into().ok()),
         transport: found.transport,
         protocol_version: found.protocol_version.clone(),
@@ -293,7 +369,7 @@ fn health(
         tools_digest: digest,
         failures,
         next_check_at: is_checkable(row.server_url.as_deref(), row.server_type)
-            .then(|| schedule.next(row.seq, found.checked_at, failures)),
+            .then(|| schedule.next(row.seq, checked_at, failures)),
     })
 }
 
@@ -320,26 +396,30 @@ async fn upsert(tx: &Transaction, row: connector_health::Model) -> Result<(), Db
         .map(drop)
 }
 
+/// Forgets a connector's checks that are stamped later than a new one, or as late: they are from a future that did not come.
+async fn forget_since(tx: &Transaction, seq: i64, checked_at: Timestamp) -> Result<(), DbErr> {
+    use connector_check::{Column, Entity};
+
+    Entity::delete_many()
+        .filter(Column::Seq.eq(seq))
+        .filter(Column::CheckedAt.gte(checked_at))
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
 /// Adds to a connector's history, and forgets what is too old for it.
 async fn remember(
     tx: &Transaction,
-    seq: i64,
-    found: &Inspection,
+    check: connector_check::Model,
     history: u32,
 ) -> Result<(), DbErr> {
     use connector_check::{Column, Entity};
 
-    let check = connector_check::Model {
-        seq,
-        checked_at: found.checked_at,
-        outcome: found.outcome,
-        message: found.message.clone(),
-        latency_ms: found.latency_ms.and_then(|millis| millis.try_into().ok()),
-    };
+    let of_connector = Column::Seq.eq(check.seq);
     Entity::insert(check.into_active_model().reset_all())
         .exec_without_returning(tx)
         .await?;
-    let of_connector = Column::Seq.eq(seq);
     let oldest: Option<Timestamp> = Entity::find()
         .select_only()
         .column(Column::CheckedAt)

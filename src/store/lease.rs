@@ -1,9 +1,10 @@
 //! The lease of who checks connectors: one row.
 //!
-//! Invariant: whoever holds it is the only one, by the database's clock, so that processes whose clocks differ agree on when it is
-//! over. Each holder has an epoch of its own, and what is written under it waits for a takeover or is waited for by it.
+//! Invariant: each holder has an epoch of its own, and what is written under it waits for a takeover or is waited for by it. A
+//! lease is over when the database's clock says so, or when a candidate has seen it unchanged for its whole time by its own
+//! monotonic clock; so no wall clock can keep a dead holder's lease alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use entity::check_lease::{Column, Entity, Model};
 use sea_orm::{
@@ -12,7 +13,7 @@ use sea_orm::{
 };
 
 use super::{connect::Database, errors::failed, write::Tx};
-use crate::error::Result;
+use crate::{clock::Clock, error::Result};
 
 /// A lease that was taken: its holder's for as long as nobody else has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,45 +22,100 @@ pub struct Lease {
     epoch: i64,
 }
 
+/// A process that asks for the lease again and again.
+#[derive(Debug)]
+pub struct Candidate {
+    holder: String,
+    ttl: Duration,
+    clock: Clock,
+    /// How often it has asked.
+    asked: i64,
+    /// Another's lease, and since when it has been as it is.
+    seen: Option<(Model, Instant)>,
+}
+
+impl Candidate {
+    /// Asks for the lease for `ttl` each time. It is to ask three times in that time.
+    pub fn new(ttl: Duration, clock: Clock) -> Self {
+        Self {
+            holder: clock.new_holder_id(),
+            ttl,
+            clock,
+            asked: 0,
+            seen: None,
+        }
+    }
+
+    /// The lease that nobody has renewed for its whole time.
+    fn abandoned(&self) -> Option<&Model> {
+        let (row, since) = self.seen.as_ref()?;
+        let seen_for = self.clock.monotonic().saturating_duration_since(*since);
+        (seen_for >= self.ttl).then_some(row)
+    }
+
+    fn see(&mut self, row: Option<Model>) {
+        if self.seen.as_ref().map(|(row, _)| row) != row.as_ref() {
+            self.seen = row.map(|row| (row, self.clock.monotonic()));
+        }
+    }
+}
+
 impl Database {
-    /// Takes the lease for a while, or renews it; none while it is another's.
-    pub async fn take_lease(&self, holder: &str, ttl: Duration) -> Result<Option<Lease>> {
+    /// Takes the lease, or renews it; none while it is another's.
+    pub async fn take_lease(&self, candidate: &mut Candidate) -> Result<Option<Lease>> {
         let now = match self.reader.backend() {
             // Not the transaction's beginning, which may be long before it got the row.
             DbBackend::Postgres => {
                 "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
             }
-            _ => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+            // SQLite knows no time outside the years 0 to 9999: there a lease is over by the candidates' clocks alone.
+            _ => "COALESCE(CAST(unixepoch('subsec') * 1000000 AS INTEGER), 0)",
         };
-        let ttl = i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX / 4);
+        candidate.asked += 1;
+        let ttl = i64::try_from(candidate.ttl.as_micros()).unwrap_or(i64::MAX / 4);
+        // A renewal changes the row also where the clock stands still.
+        let ttl = ttl + candidate.asked % 1000;
+        let holder = candidate.holder.as_str();
         let epoch = CaseStatement::new()
             .case(Column::Holder.eq(holder), Expr::col(Column::Epoch))
             .finally(Expr::col(Column::Epoch).add(1));
+        let mut over = Condition::any()
+            .add(Column::Holder.eq(holder))
+            .add(Column::Holder.is_null())
+            .add(Expr::col(Column::ExpiresAt).lte(Expr::cust(now)));
+        if let Some(row) = candidate.abandoned() {
+            let unchanged = Condition::all()
+                .add(Column::Holder.eq(row.holder.as_deref()))
+                .add(Column::Epoch.eq(row.epoch))
+                .add(Column::ExpiresAt.eq(row.expires_at));
+            over = over.add(unchanged);
+        }
         let take = async {
             let tx = self.begin_write().await?;
             let taken = Entity::update_many()
                 .col_expr(Column::Epoch, epoch.into())
                 .col_expr(Column::Holder, Expr::value(holder))
                 .col_expr(Column::ExpiresAt, Expr::cust(now).add(ttl))
-                .filter(
-                    Condition::any()
-                        .add(Column::Holder.eq(holder))
-                        .add(Expr::col(Column::ExpiresAt).lte(Expr::cust(now))),
-                )
+                .filter(over)
                 .exec_with_returning(&tx)
-                .await?;
+                .await?
+                .into_iter()
+                .next();
+            let others = match taken {
+                Some(_) => None,
+                None => Entity::find_by_id(1).one(&tx).await?,
+            };
             tx.commit(None).await?;
-            Ok(taken)
+            Ok((taken, others))
         };
-        let lease = take.await.map(|taken: Vec<Model>| {
-            let row = taken.into_iter().next()?;
-            Some(Lease {
-                holder: holder.to_owned(),
-                epoch: row.epoch,
-            })
-        });
-        self.tally.hold(matches!(lease, Ok(Some(_))));
-        lease.map_err(failed)
+        let asked = take.await;
+        self.tally.hold(matches!(asked, Ok((Some(_), _))));
+        let (taken, others): (Option<Model>, _) = asked.map_err(failed)?;
+        candidate.see(others);
+        Ok(taken.map(|row| Lease {
+            holder: candidate.holder.clone(),
+            epoch: row.epoch,
+        }))
     }
 
     /// Lets the next one have a lease at once, unless they have it already.

@@ -37,14 +37,14 @@ pub use errors::taken;
 pub use fields::{Field, Fields};
 pub use file::{BackupError, DamageCheck, Made, backup};
 pub use health::{Check, Place, Target};
-pub use lease::Lease;
+pub use lease::{Candidate, Lease};
 pub use opening::{Location, OpenError, migrations};
 pub use retention::Retention;
 pub use sound::{Soundness, check};
 pub use state::{Pool, State, Version};
 pub use tail::{Follower, Tail};
 pub use tally::Tally;
-pub use wanted::{Wanted, while_wanted, work_while_kept};
+pub use wanted::{Wanted, keep_running, while_wanted, work_while_kept};
 pub use writable::{Unwritable, WriteWatch};
 pub use write::{Actor, Tx, UpdatedAt};
 

@@ -1,7 +1,8 @@
 //! Forgetting old events.
 //!
 //! Invariant: what is forgotten is the oldest, and the same transaction says through which number; so whoever follows the log
-//! knows whether they missed something.
+//! knows whether they missed something. A wall clock that is wrong for less than [`LASTS`] has nothing forgotten early, and an
+//! event stamped in the future keeps nothing behind it.
 
 use std::time::Duration;
 
@@ -11,13 +12,16 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Set,
+    QueryTrait, Select, Set,
 };
 use tokio::{sync::watch, time};
 
-use crate::error::Result;
+use crate::{
+    clock::{Clock, Settled},
+    error::Result,
+};
 
-use super::{connect::Database, errors::failed, sqlite::Pace};
+use super::{connect::Database, errors::failed, sqlite::Pace, wanted::keep_running};
 
 /// Events that are forgotten at a time: writers wait for it.
 const BATCH: i64 = 1000;
@@ -25,6 +29,9 @@ const BATCH: i64 = 1000;
 /// How often old events are looked for: as often as they are kept for a short while.
 const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_mins(1);
+
+/// How long a step of the wall clock must last before events count as old by it; for events kept for less, as long as that.
+const LASTS: Duration = Duration::from_hours(1);
 
 /// Forgets old events again and again. Dropped, it ends what it is about.
 #[derive(Debug)]
@@ -34,24 +41,15 @@ pub struct Retention {
 
 impl Retention {
     /// Keeps each event for a while. Several processes may do so with one database.
-    pub fn start(
-        database: Database,
-        keep: Duration,
-        now: impl Fn() -> Timestamp + Send + 'static,
-    ) -> Self {
+    pub fn start(database: Database, keep: Duration, clock: Clock) -> Self {
         let (running, runs) = watch::channel(());
-        tokio::spawn(run(database, keep, now, runs));
+        keep_running(move || run(database.clone(), keep, clock.clone(), runs.clone()));
         Self { _running: running }
     }
 }
 
-async fn run(
-    database: Database,
-    keep: Duration,
-    now: impl Fn() -> Timestamp,
-    mut runs: watch::Receiver<()>,
-) {
-    let kept = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+async fn run(database: Database, keep: Duration, clock: Clock, mut runs: watch::Receiver<()>) {
+    let settled = Settled::new(clock.clone(), keep.min(LASTS));
     let mut ticks = time::interval(keep.clamp(OFTEN, SELDOM));
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
@@ -59,9 +57,12 @@ async fn run(
             _ = ticks.tick() => {}
             _ = runs.changed() => return,
         }
-        let until = Timestamp(now().0.saturating_sub(kept));
+        let Some(by) = settled.now() else { continue };
+        let now = clock.now();
+        // Events are stamped by the wall clock: what is old is so by both.
+        let until = now.min(by).saturating_sub(keep);
         while runs.has_changed().is_ok() {
-            match database.forget_events(until).await {
+            match database.forget_events(until, now).await {
                 Ok(0) => break,
                 Ok(events) => tracing::debug!(events, "forgot old events"),
                 Err(error) => {
@@ -75,23 +76,26 @@ async fn run(
 }
 
 impl Database {
-    /// Forgets the oldest events, up to the first that did not happen before `until`, and no more than a batch of them. Gives
-    /// how many were forgotten.
-    pub async fn forget_events(&self, until: Timestamp) -> Result<i64> {
-        // Mostly there is nothing to be done, for which no writer should wait.
-        let oldest = Entity::find()
-            .select_only()
-            .column(Column::OccurredAt)
-            .order_by_asc(Column::Number)
-            .limit(1)
-            .into_query();
-        let oldest = self
-            .reader
-            .rows(&oldest, Pace::Brief, |row| row.cells(0).next());
-        let oldest: Option<Timestamp> = oldest.await?.pop();
-        if oldest.is_none_or(|oldest| oldest >= until) {
-            return Ok(0);
+    /// Forgets the oldest events, up to the last that happened before `until` and has none in front of it that happened since;
+    /// a batch of them at most. Gives how many were forgotten.
+    ///
+    /// An event stamped later than `now` is as old as the next one that is not.
+    pub async fn forget_events(&self, until: Timestamp, now: Timestamp) -> Result<i64> {
+        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found stays true.
+        let numbers = Entity::find().select_only().column(Column::Number).limit(1);
+        let first_kept = numbers
+            .clone()
+            .filter(Column::OccurredAt.between(until, now))
+            .order_by_asc(Column::Number);
+        let mut last_old = numbers
+            .filter(Column::OccurredAt.lt(until))
+            .order_by_desc(Column::Number);
+        if let Some(kept) = self.number(first_kept).await? {
+            last_old = last_old.filter(Column::Number.lt(kept));
         }
+        let Some(old) = self.number(last_old).await? else {
+            return Ok(0);
+        };
         let forget = async {
             let tx = self.begin_write().await?;
             let state = catalog_state::Entity::find_by_id(1)
@@ -99,19 +103,7 @@ impl Database {
                 .one(&tx)
                 .await?
                 .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?;
-            let to = state.state.min(state.forgotten + BATCH);
-            // Clocks of several processes differ: an event that is old may follow one that is not.
-            let kept: Option<i64> = Entity::find()
-                .select_only()
-                .column_as(Column::Number.min(), "kept")
-                .filter(Column::Number.gt(state.forgotten))
-                .filter(Column::Number.lte(to))
-                .filter(Column::OccurredAt.gte(until))
-                .into_tuple::<Option<i64>>()
-                .one(&tx)
-                .await?
-                .flatten();
-            let forgotten = kept.map_or(to, |kept| kept - 1);
+            let forgotten = old.min(state.forgotten + BATCH);
             if forgotten > state.forgotten {
                 Entity::delete_many()
                     .filter(Column::Number.lte(forgotten))
@@ -126,8 +118,16 @@ impl Database {
                 .await?;
             }
             tx.commit(None).await?;
-            Ok(forgotten - state.forgotten)
+            Ok((forgotten - state.forgotten).max(0))
         };
         forget.await.map_err(failed)
+    }
+
+    async fn number(&self, select: Select<Entity>) -> Result<Option<i64>> {
+        let select = select.into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        Ok(rows.await?.pop())
     }
 }

@@ -13,6 +13,7 @@ use super::{
     connect::{Settings, reach},
     file::{self, FINDINGS},
     opening::{Location, OpenError, migrations, refuse_newer},
+    wanted::joined,
 };
 
 /// What a check of a database found.
@@ -190,11 +191,7 @@ pub async fn check(settings: &Settings) -> Result<Soundness, OpenError> {
         Location::File(_) => {
             let settings = settings.clone();
             let checking = tokio::task::spawn_blocking(move || check_file(&settings, &location));
-            match checking.await {
-                Ok(sound) => sound,
-                // Nobody cancels it, so that it panicked.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            joined(checking).await
         }
         Location::Server(_) => {
             let failed = |error| OpenError::new("check", &location, settings.wait, &error);

@@ -10,7 +10,6 @@
 use std::{
     fmt, fs,
     ops::DerefMut,
-    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
@@ -320,11 +319,8 @@ where
     }
     let patience = Patience::While(wanted::current());
     let reading = tokio::task::spawn_blocking(move || lease.run(&statement, patience, &read));
-    match reading.await {
-        Ok(rows) => rows.map(Option::unwrap_or_default),
-        // Nobody cancels it, so that it panicked.
-        Err(error) => resume_unwind(error.into_panic()),
-    }
+    let rows = wanted::joined(reading).await;
+    rows.map(Option::unwrap_or_default)
 }
 
 fn sqlite_value(value: Value) -> Result<SqliteValue> {

@@ -22,7 +22,11 @@ use tokio::{
 use crate::error::{Error, Result};
 
 use super::{
-    connect::Database, opening::migrations, sqlite::Pace, transaction::Writer, wanted::while_wanted,
+    connect::Database,
+    opening::migrations,
+    sqlite::Pace,
+    transaction::Writer,
+    wanted::{keep_running, while_wanted},
 };
 
 /// How old the knowledge may be that answers are kept by.
@@ -147,7 +151,7 @@ impl State {
     /// Every so often, and at once after each change of this process.
     pub fn poll(database: Database, every: Duration) -> Self {
         let known = Arc::clone(&database.known);
-        let polling = tokio::spawn(poll(database, every)).abort_handle();
+        let polling = keep_running(move || poll(database.clone(), every)).abort_handle();
         Self { known, polling }
     }
 

@@ -20,7 +20,12 @@ use crate::{
     error::{Code, Result},
 };
 
-use super::{catalog::Catalog, connect::Database, state::State, wanted::while_wanted};
+use super::{
+    catalog::Catalog,
+    connect::Database,
+    state::State,
+    wanted::{keep_running, while_wanted},
+};
 
 /// Events in the ring.
 const RING: usize = 4096;
@@ -73,15 +78,21 @@ impl Ring {
 
 impl Tail {
     pub fn start(database: Database, state: &State) -> Self {
-        let ring = Arc::default();
+        let ring = Arc::<RwLock<Ring>>::default();
         let heads = watch::Sender::new(0);
-        let read = read(
-            database.clone(),
-            state.watch(),
-            Arc::clone(&ring),
-            heads.clone(),
-        );
-        let reading = tokio::spawn(read).abort_handle();
+        let states = state.watch();
+        let read = {
+            let (database, ring, heads) = (database.clone(), Arc::clone(&ring), heads.clone());
+            move || {
+                read(
+                    database.clone(),
+                    states.clone(),
+                    Arc::clone(&ring),
+                    heads.clone(),
+                )
+            }
+        };
+        let reading = keep_running(read).abort_handle();
         Self {
             database,
             ring,

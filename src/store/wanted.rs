@@ -5,13 +5,23 @@
 //! PostgreSQL at its statement timeout, and no further one begins.
 
 use std::{
+    future::pending,
     panic::resume_unwind,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
+use tokio::{
+    task::{JoinError, JoinHandle},
+    time::sleep,
+};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::{Code, Error, Result};
+
+/// How soon a task that panicked runs again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     static WANTED: Weak<()>;
@@ -24,10 +34,16 @@ where
 {
     let wanted = Arc::new(());
     let reading = WANTED.scope(Arc::downgrade(&wanted), answer);
-    match tokio::spawn(reading.in_current_span()).await {
+    joined(tokio::spawn(reading.in_current_span())).await
+}
+
+/// What a task comes to that nobody cancels. Its panic goes on here.
+pub(super) async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await.map_err(JoinError::try_into_panic) {
         Ok(output) => output,
-        // Nobody cancels the task, so that it panicked.
-        Err(error) => resume_unwind(error.into_panic()),
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The runtime ends, and with it whoever waits.
+        Err(Err(_)) => pending().await,
     }
 }
 
@@ -37,6 +53,18 @@ pub fn work_while_kept(work: impl Future<Output = ()> + Send + 'static) -> Wante
     let working = WANTED.scope(Arc::downgrade(&wanted), work);
     tokio::spawn(working.in_current_span());
     Wanted(wanted)
+}
+
+/// Runs a task of the background until it ends, and again after a panic, which is logged.
+pub fn keep_running<F>(task: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        while AbortOnDropHandle::new(tokio::spawn(task())).await.is_err() {
+            sleep(AGAIN).await;
+        }
+    })
 }
 
 /// That somebody waits. Dropped, the statement under way ends with an error, and so do all that follow.

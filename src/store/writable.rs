@@ -25,7 +25,7 @@ use super::{
     errors,
     sqlite::Pace,
     transaction::{Purpose, Writer},
-    wanted::while_wanted,
+    wanted::{keep_running, while_wanted},
 };
 
 /// How often the database is looked at, and probed where a write may fail.
@@ -184,7 +184,7 @@ pub struct WriteWatch(AbortHandle);
 
 impl WriteWatch {
     pub fn start(database: Database) -> Self {
-        Self(tokio::spawn(watch(database)).abort_handle())
+        Self(keep_running(move || watch(database.clone())).abort_handle())
     }
 }
 

@@ -4,7 +4,10 @@
 //! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
 //! commits' order, without gaps, on both databases.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     domain::{
@@ -19,7 +22,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
 };
 
 use super::{
@@ -56,6 +59,8 @@ pub struct Tx {
     tx: Transaction,
     actor: Actor,
     now: Timestamp,
+    /// When it became the writer: what others have committed was stamped before, if their clocks agree.
+    locked: Timestamp,
     state: i64,
     events: Vec<connector_event::ActiveModel>,
     /// Nothing is written: what would be is only told.
@@ -67,6 +72,7 @@ pub struct Tx {
 impl Tx {
     /// Waits for the writer before, if there is one.
     pub async fn begin(database: &Database, actor: Actor, now: Timestamp) -> Result<Self> {
+        let asked = Instant::now();
         let begin = async {
             let tx = database.begin_write().await?;
             let state = catalog_state::Entity::find_by_id(1)
@@ -82,6 +88,7 @@ impl Tx {
             tx,
             actor,
             now,
+            locked: now.saturating_add(asked.elapsed()),
             state,
             events: Vec::new(),
             rehearsal: false,
@@ -96,6 +103,7 @@ impl Tx {
             tx: database.begin_rehearsal().await.map_err(failed)?,
             actor: Actor::default(),
             now,
+            locked: now,
             state: 0,
             events: Vec::new(),
             rehearsal: true,
@@ -109,6 +117,10 @@ impl Tx {
 
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    pub(super) fn locked(&self) -> Timestamp {
+        self.locked
     }
 
     /// The connectors of these ids that are in sight.
@@ -289,27 +301,39 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// What a creator's key made, when it was used since `since`.
+    /// What a creator's key made.
     pub async fn find_key(
         &self,
         (organization, user, key): (&str, &str, &str),
-        since: Timestamp,
     ) -> Result<Option<idempotency_key::Model>> {
         let id = (organization.to_owned(), user.to_owned(), key.to_owned());
         idempotency_key::Entity::find_by_id(id)
-            .filter(idempotency_key::Column::CreatedAt.gt(since))
             .one(&self.tx)
             .await
             .map_err(failed)
     }
 
-    /// Keeps a key, and forgets all that were last used before `since`.
-    pub async fn keep_key(&self, key: idempotency_key::Model, since: Timestamp) -> Result<()> {
-        let keep = async {
-            idempotency_key::Entity::delete_many()
-                .filter(idempotency_key::Column::CreatedAt.lte(since))
+    /// Forgets keys that were made more than `lifetime` before `now`. What is stamped later than `now` counts as made now.
+    pub async fn forget_keys(&self, now: Timestamp, lifetime: Duration) -> Result<()> {
+        use idempotency_key::{Column::CreatedAt, Entity};
+
+        let forget = async {
+            Entity::delete_many()
+                .filter(CreatedAt.lte(now.saturating_sub(lifetime)))
                 .exec(&self.tx)
                 .await?;
+            Entity::update_many()
+                .col_expr(CreatedAt, Expr::value(now))
+                .filter(CreatedAt.gt(now))
+                .exec(&self.tx)
+                .await
+        };
+        forget.await.map(drop).map_err(failed)
+    }
+
+    /// Keeps a key.
+    pub async fn keep_key(&self, key: idempotency_key::Model) -> Result<()> {
+        let keep = async {
             idempotency_key::Entity::insert(key.into_active_model().reset_all())
                 .exec_without_returning(&self.tx)
                 .await

@@ -59,7 +59,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("buckets", &[]),
     ("progress", &[]),
     ("mcp", &["buckets", "clock", "domain"]),
-    ("store", &["domain"]),
+    ("store", &["clock", "domain"]),
     ("commands", &["clock", "domain", "mcp", "store"]),
     ("graphql", &["commands", "clock", "domain", "mcp", "store"]),
     ("monitor", &["clock", "domain", "mcp", "progress", "store"]),

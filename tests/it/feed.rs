@@ -197,7 +197,7 @@ on_both! {
             let nodes = page["nodes"].as_array().unwrap();
             nodes.iter().map(|node| text(&node["personalConnectorId"])[5..].to_owned()).collect::<String>()
         };
-        let forget = async |at: i64| server.database.forget_events(Timestamp(now + at)).await.unwrap();
+        let forget = async |at: i64| server.database.forget_events(Timestamp(now + at), Timestamp(now + 100)).await.unwrap();
         assert_eq!(forget(0).await, 0);
         let whole = server.changes("", json!({ "after": cursors(0) })).await;
         assert_eq!(whole["nodes"].as_array().unwrap().len(), 5 + 5);
@@ -225,9 +225,9 @@ on_both! {
         let rows: Vec<_> = (0..1100).map(|i| official(&format!("x{i}"), &format!("X{i}"))).collect();
         server.insert(rows).await;
         let later = Timestamp(timestamp(NOW).0 + 1);
-        assert_eq!(server.database.forget_events(later).await.unwrap(), 1000);
-        assert_eq!(server.database.forget_events(later).await.unwrap(), 105);
-        assert_eq!(server.database.forget_events(later).await.unwrap(), 0);
+        assert_eq!(server.database.forget_events(later, later).await.unwrap(), 1000);
+        assert_eq!(server.database.forget_events(later, later).await.unwrap(), 105);
+        assert_eq!(server.database.forget_events(later, later).await.unwrap(), 0);
     }
 
     /// What a list shows and what follows its cursor meet, while somebody writes.
@@ -739,7 +739,7 @@ on_both! {
                         Step::Follow(first, killed) => {
                             copy.read(server, &token, *first, *killed).await;
                         }
-                        Step::Forget(age) => while server.database.forget_events(Timestamp(at - age)).await.unwrap() > 0 {},
+                        Step::Forget(age) => while server.database.forget_events(Timestamp(at - age), Timestamp(at)).await.unwrap() > 0 {},
                     }
                 }
                 while !copy.read(server, &token, 7, None).await {}

@@ -169,7 +169,8 @@ pub struct Server {
 
 impl Server {
     pub async fn on_sqlite(flags: &[&str]) -> Self {
-        Self::start(Arc::new(TestDatabase::sqlite()), flags, fixed_clock()).await
+        let storage = Arc::new(TestDatabase::sqlite());
+        Box::pin(Self::start(storage, flags, fixed_clock())).await
     }
 
     pub async fn on_postgres(flags: &[&str]) -> Option<Self> {

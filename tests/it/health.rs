@@ -8,7 +8,7 @@ use personal_connectors::{
         inspection::{Inspection, Schedule, Tool},
         viewer::Sight,
     },
-    store::{Check, Target},
+    store::{Actor, Check, Target, Tx},
 };
 use serde_json::{Value, json};
 
@@ -87,7 +87,12 @@ pub(crate) fn offering(tools: &[(&str, &str)]) -> Inspection {
 impl Server {
     /// Records what was found of connectors as they are; gives how many were kept.
     pub(crate) async fn record(&self, checks: Vec<(String, Inspection)>) -> usize {
-        let mut tx = self.begin().await;
+        // Not before what is recorded was found.
+        let found = checks.iter().map(|(_, found)| found.checked_at);
+        let now = found.chain([self.clock.now()]).max().unwrap();
+        let mut tx = Tx::begin(&self.database, Actor::default(), now)
+            .await
+            .unwrap();
         let ids: Vec<_> = checks.iter().map(|(id, _)| id.clone()).collect();
         let rows = tx.get(&Sight::Everything, &ids).await.unwrap();
         let check = |(id, found): (String, Inspection)| Check {
@@ -358,10 +363,11 @@ on_both! {
 
     async fn what_is_out_of_date_is_dropped(server: Server) {
         let row = server.only("a").await;
+        server.clock.set(after(30));
         let at = |outcome, seconds| Inspection { checked_at: after(seconds), ..found(outcome) };
         assert_eq!(server.record_one(&row.id, at(Outcome::Open, 10)).await, 1);
         // Of two at once the later one counts, in whatever order they come.
-        for (seconds, kept) in [(9, 0), (10, 0), (11, 1)] {
+        for (seconds, kept) in [(9, 0), (10, 1), (11, 1)] {
             assert_eq!(server.record_one(&row.id, at(Outcome::Timeout, seconds)).await, kept, "{seconds}");
         }
         let both = [at(Outcome::Open, 21), at(Outcome::Timeout, 20)].map(|found| (row.id.clone(), found));

@@ -14,6 +14,7 @@ mod catalogue_file;
 mod change;
 mod check;
 mod cli;
+mod clocks;
 mod completion;
 mod concurrency;
 mod connections;

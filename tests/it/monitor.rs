@@ -18,7 +18,7 @@ use personal_connectors::{
         handshake::{Inspector, Limits},
     },
     monitor::{Bounds, Monitor, Settings},
-    store::{Actor, Check, Database, Target, Tx},
+    store::{Actor, Candidate, Check, Database, Target, Tx},
 };
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
@@ -61,6 +61,10 @@ fn monitor(database: &Database, settings: Settings) -> Monitor {
         settings,
         Clock::system(),
     )
+}
+
+fn candidate(ttl: Duration) -> Candidate {
+    Candidate::new(ttl, Clock::system())
 }
 
 fn at(id: &str, url: &str) -> Model {
@@ -292,26 +296,27 @@ on_both! {
     async fn a_lease_has_one_holder(server: Server) {
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
         let ttl = Duration::from_millis(500);
-        let first = ours.take_lease("we", ttl).await.unwrap().unwrap();
+        let (mut we, mut they) = (candidate(ttl), candidate(ttl));
+        let first = ours.take_lease(&mut we).await.unwrap().unwrap();
         assert!(ours.tally().holds_lease());
-        assert_eq!(theirs.take_lease("they", ttl).await.unwrap(), None);
+        assert_eq!(theirs.take_lease(&mut they).await.unwrap(), None);
         assert!(!theirs.tally().holds_lease());
         // Renewed, it is the same one.
         tokio::time::sleep(ttl * 2 / 3).await;
-        assert_eq!(ours.take_lease("we", ttl).await.unwrap().unwrap(), first);
+        assert_eq!(ours.take_lease(&mut we).await.unwrap().unwrap(), first);
         tokio::time::sleep(ttl * 2 / 3).await;
-        assert_eq!(theirs.take_lease("they", ttl).await.unwrap(), None);
+        assert_eq!(theirs.take_lease(&mut they).await.unwrap(), None);
         tokio::time::sleep(ttl).await;
-        let second = theirs.take_lease("they", ttl).await.unwrap().unwrap();
-        assert_eq!(ours.take_lease("we", ttl).await.unwrap(), None);
+        let second = theirs.take_lease(&mut they).await.unwrap().unwrap();
+        assert_eq!(ours.take_lease(&mut we).await.unwrap(), None);
         // What is given up has another epoch, also where the same one takes it.
         theirs.give_up_lease(&second).await.unwrap();
-        let third = theirs.take_lease("they", ttl).await.unwrap().unwrap();
+        let third = theirs.take_lease(&mut they).await.unwrap().unwrap();
         assert_ne!(third, second);
         // Who lost it has nothing to give up.
         ours.give_up_lease(&first).await.unwrap();
         theirs.give_up_lease(&second).await.unwrap();
-        assert_eq!(ours.take_lease("we", ttl).await.unwrap(), None);
+        assert_eq!(ours.take_lease(&mut we).await.unwrap(), None);
         assert_eq!(server.rows("SELECT epoch FROM check_lease").await, "3\n");
     }
 
@@ -321,13 +326,13 @@ on_both! {
         let mut found = inspector(SECOND).inspect(None, Some(ServerType::Stdio)).await;
         found.checked_at = timestamp(NOW);
         let check = Check { target: Target::of(&connector), found };
-        let old = ours.take_lease("we", Duration::from_millis(1)).await.unwrap().unwrap();
+        let old = ours.take_lease(&mut candidate(Duration::from_millis(1))).await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         // Over, and nobody else's: what was found is as good as it was.
         let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
         assert!(tx.holds(&old).await.unwrap());
         // Until it is kept, nobody takes over.
-        let taking = { let theirs = theirs.clone(); async move { theirs.take_lease("they", SECOND * 60).await } };
+        let taking = { let theirs = theirs.clone(); async move { theirs.take_lease(&mut candidate(SECOND * 60)).await } };
         let mut taking = tokio::spawn(taking);
         let early = tokio::time::timeout(Duration::from_millis(300), &mut taking).await;
         assert!(early.is_err(), "{early:?}");
@@ -390,11 +395,11 @@ on_both! {
         second.stop().await;
         // Who died without a word is waited for, and no longer.
         let third = another(&server.storage).await;
-        third.take_lease("dead", 2 * SECOND).await.unwrap().unwrap();
+        third.take_lease(&mut candidate(often.lease)).await.unwrap().unwrap();
         let (before, began) = (made(&theirs), Instant::now());
         let heir = monitor(&theirs, often);
         until("the heir checks", async || made(&theirs) > before).await;
-        assert!(began.elapsed() > 2 * SECOND * 9 / 10, "{:?}", began.elapsed());
+        assert!(began.elapsed() > often.lease * 9 / 10, "{:?}", began.elapsed());
         assert!(began.elapsed() < 6 * SECOND, "{:?}", began.elapsed());
         heir.stop().await;
     }
@@ -474,7 +479,10 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
     );
     // Nobody checks until this is given up.
     let other = another(&storage).await;
-    let lease = other.take_lease("other", SECOND * 600).await.unwrap();
+    let lease = other
+        .take_lease(&mut candidate(SECOND * 600))
+        .await
+        .unwrap();
     let at_once = AT_ONCE.to_string();
     let flags = [
         "--check-timeout",

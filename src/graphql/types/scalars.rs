@@ -10,8 +10,7 @@ use crate::domain::fields::RAW_JSON_MARKER;
 pub(in crate::graphql) struct DateTime(pub(in crate::graphql) Timestamp);
 
 impl DateTime {
-    pub(in crate::graphql) const EXPECTED: &str =
-        "RFC 3339 text with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
+    pub(in crate::graphql) const EXPECTED: &str = "RFC 3339 text of the UTC years 0000 to 9999 with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
 }
 
 /// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
@@ -27,7 +26,8 @@ impl ScalarType for DateTime {
         {
             let time = time.with_timezone(&Utc);
             let micros = Timestamp::from(time);
-            if ChronoDateTime::<Utc>::from(micros) == time {
+            let writable = (Timestamp::FIRST..=Timestamp::LAST).contains(&micros);
+            if writable && ChronoDateTime::<Utc>::from(micros) == time {
                 return Ok(Self(micros));
             }
         }

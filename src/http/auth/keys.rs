@@ -7,10 +7,9 @@ use std::{
     fmt, io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use entity::Timestamp;
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
@@ -36,12 +35,12 @@ const RSA_BITS: usize = 2048;
 const JWKS_BYTES: usize = 1024 * 1024;
 const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 const JWKS_REDIRECTS: usize = 3;
-/// An unknown `kid` has the JWKS read again, but not if that was tried less than so long ago. In microseconds.
-const RETRY: i64 = 60 * 1_000_000;
+/// An unknown `kid` has the JWKS read again, but not if that was tried less than so long ago.
+const RETRY: Duration = Duration::from_mins(1);
 /// Keys are read again after so long even if they suffice: a key that was withdrawn shows by nothing else.
-const OLD: i64 = 10 * RETRY;
+const OLD: Duration = Duration::from_mins(10);
 /// Where there are none at all, they are asked for as often as somebody looks, but not more often than this.
-const MISSING: i64 = 1_000_000;
+const MISSING: Duration = Duration::from_secs(1);
 
 /// Where the keys come from.
 #[derive(Clone, Debug)]
@@ -214,7 +213,7 @@ pub(super) struct Keys {
     clock: Clock,
     current: RwLock<Arc<KeySet>>,
     /// When they were last asked for. Locked for as long as that takes: whoever waits for it finds the answer there.
-    asked_at: Arc<Mutex<Option<Timestamp>>>,
+    asked_at: Arc<Mutex<Option<Instant>>>,
 }
 
 enum Source {
@@ -237,12 +236,12 @@ impl Keys {
                 if current.keys.is_empty() {
                     return Err(StartError::NoKey(path));
                 }
-                (Source::File(path), current, Some(clock.now()))
+                (Source::File(path), current, Some(clock.monotonic()))
             }
             KeySource::JwksUrl(url) => {
                 let client = client(url)?;
                 let (current, asked_at) = match fetch(&client, url).await {
-                    Ok(jwks) => (KeySet::jwks(jwks), Some(clock.now())),
+                    Ok(jwks) => (KeySet::jwks(jwks), Some(clock.monotonic())),
                     Err(unread) => {
                         warn(&unread);
                         // The first token asks again at once.
@@ -294,12 +293,11 @@ impl Keys {
     /// In a task of its own, because a caller may hang up: who sent unknown keys and hung up could else keep the new ones out.
     fn ask_after(
         self: &Arc<Self>,
-        micros: i64,
-        mut asked_at: OwnedMutexGuard<Option<Timestamp>>,
+        time: Duration,
+        mut asked_at: OwnedMutexGuard<Option<Instant>>,
     ) -> Option<JoinHandle<()>> {
-        let now = self.clock.now();
-        // A clock that was set back is no reason to wait until it has caught up.
-        let recently = |at: Timestamp| now.0.abs_diff(at.0) < micros.unsigned_abs();
+        let now = self.clock.monotonic();
+        let recently = |at: Instant| now.saturating_duration_since(at) < time;
         if matches!(self.source, Source::Secret) || asked_at.is_some_and(recently) {
             return None;
         }

@@ -9,14 +9,14 @@ mod remembered;
 mod tests;
 mod token;
 
-use std::{fmt, future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, future::pending, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use entity::Timestamp;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Steps},
     domain::{fields, viewer::Viewer},
 };
 
@@ -25,6 +25,9 @@ use token::Jws;
 
 pub use keys::{KeySource, Secret, SecretTooShort, Unread};
 pub use token::mint;
+
+/// How often the wall clock is looked at, for connections that outlive a request.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The longest token that is looked at, in bytes.
 const TOKEN_BYTES: usize = 8 * 1024;
@@ -50,6 +53,8 @@ pub struct Authenticator {
     rules: TokenRules,
     keys: Arc<Keys>,
     clock: Clock,
+    /// Changes when the wall clock steps.
+    stepped: watch::Receiver<()>,
 }
 
 /// Who calls, and until when a long-lived connection may go on believing it; without end for the anonymous.
@@ -139,7 +144,14 @@ impl Authenticator {
                 .map_err(|_| StartError::DefaultOrganization)?;
         }
         let keys = Keys::new(&rules.keys, clock.clone()).await?;
-        Ok(Self { rules, keys, clock })
+        let (steps, stepped) = watch::channel(());
+        tokio::spawn(watch(Steps::new(clock.clone()), steps));
+        Ok(Self {
+            rules,
+            keys,
+            clock,
+            stepped,
+        })
     }
 
     /// Whether there is a key to verify a token with. Where there is none, it is asked for.
@@ -196,19 +208,35 @@ impl Authenticator {
             expires_at: Some(expires_at),
         })
     }
+
+    /// Ends when the token expires: by the wall clock, or by the time that has passed, whichever comes first. Timers stand
+    /// still while the machine is suspended. Never ends where there is no token.
+    pub fn expiry(&self, verified: &Verified) -> impl Future<Output = ()> + use<> {
+        let (clock, mut stepped) = (self.clock.clone(), self.stepped.clone());
+        let expires_at = verified.expires_at;
+        async move {
+            let Some(expires_at) = expires_at else {
+                return pending().await;
+            };
+            let mut passed = pin!(sleep(expires_at.since(clock.now())));
+            while clock.now() < expires_at {
+                tokio::select! {
+                    () = &mut passed => return,
+                    changed = stepped.changed() => if changed.is_err() {
+                        return passed.await;
+                    },
+                }
+            }
+        }
+    }
 }
 
-impl Verified {
-    /// Is over when the token expires; where there is none, never.
-    pub fn expiry(&self, clock: &Clock) -> impl Future<Output = ()> + use<> {
-        let micros = self
-            .expires_at
-            .map(|at| at.0.saturating_sub(clock.now().0).max(0));
-        async move {
-            match micros {
-                Some(micros) => sleep(Duration::from_micros(micros.unsigned_abs())).await,
-                None => pending().await,
-            }
+/// Tells of steps of the wall clock as long as somebody listens.
+async fn watch(mut clock: Steps, steps: watch::Sender<()>) {
+    while !steps.is_closed() {
+        sleep(LOOK).await;
+        if clock.stepped() {
+            steps.send_replace(());
         }
     }
 }
