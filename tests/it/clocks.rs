@@ -289,12 +289,10 @@ async fn what_is_open_ends_with_its_token_across_a_suspend() {
     wall.ahead(-3600);
     let closed = timeout(2 * SECOND, socket.closed()).await;
     assert!(closed.is_err(), "it is good still: {closed:?}");
-    let began = Instant::now();
     wall.ahead(2 * 3600);
-    let (code, reason, _) = socket.closed().await;
+    let (code, reason, _) = timeout(5 * SECOND, socket.closed()).await.unwrap();
     assert_eq!((code, reason.as_str()), (4403, "the token has expired"));
-    assert!(events.bytes().await.is_ok());
-    assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
+    assert!(timeout(5 * SECOND, events.bytes()).await.unwrap().is_ok());
     server.process.signal("TERM");
     let done = server.process.wait();
     assert_calm(&done.err);
@@ -447,7 +445,13 @@ on_both! {
         let events = async || server.rows("SELECT COUNT(*) AS n FROM connector_event").await;
         let clock = server.clock.clone();
         let (all, pass) = (events().await, |time| clock.set(clock.now().saturating_add(time)));
+        server.rows(&format!("UPDATE connector_event SET occurred_at = {}", clock.now().saturating_add(2 * SECOND).0)).await;
         let retention = Retention::start(server.database.clone(), SECOND, clock.clone());
+        tokio::time::sleep(SECOND / 2).await;
+        // By then it has seen the clock go right.
+        pass(2 * SECOND);
+        tokio::time::sleep(SECOND * 3 / 2).await;
+        assert_eq!(events().await, all);
         set(&clock, Timestamp::saturating_add, YEAR);
         tokio::time::sleep(SECOND * 5 / 2).await;
         assert_eq!(events().await, all);
