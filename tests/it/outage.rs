@@ -74,6 +74,17 @@ impl Cluster {
             eprintln!("SKIPPED: a PostgreSQL that is stopped: its programs are not installed");
             return None;
         };
+        let (cluster, listener) = Self::of(programs);
+        run(cluster
+            .program("initdb")
+            .args(["--auth", "trust", "--username", "postgres"]));
+        drop(listener);
+        cluster.go_on();
+        Some(cluster)
+    }
+
+    /// A folder for its data, and a port, which is held as long as the listener.
+    fn of(programs: PathBuf) -> (Self, std::net::TcpListener) {
         let data = TempDir::new().unwrap();
         if is_root() {
             let to = ["postgres".as_ref(), data.path().as_os_str()];
@@ -86,12 +97,26 @@ impl Cluster {
             data,
             port,
         };
-        run(cluster
-            .program("initdb")
-            .args(["--auth", "trust", "--username", "postgres"]));
+        (cluster, listener)
+    }
+
+    /// A standby that streams from it.
+    pub fn standby(&self) -> Self {
+        let (standby, listener) = Self::of(self.programs.clone());
+        let from = self.database().url.clone();
+        run(standby.program("pg_basebackup").args([
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--dbname",
+            &from,
+        ]));
         drop(listener);
-        cluster.go_on();
-        Some(cluster)
+        standby.go_on();
+        standby
+    }
+
+    pub fn promote(&self) {
+        run(self.program("pg_ctl").args(["-w", "promote"]));
     }
 
     /// One of its programs, on its data. PostgreSQL does not run as root.

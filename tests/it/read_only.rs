@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     harness::{TestDatabase, client, rows},
     on_both_databases,
+    outage::Cluster,
     process::{Serving, program_on, run, token},
 };
 
@@ -213,6 +214,32 @@ async fn a_read_only_session_is_not_kept() {
     );
     execute(&storage.url, &reset).await;
     assert_writes(&server, "after").await;
+    server.stop().ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_read_and_promoted() {
+    let Some(primary) = Cluster::start() else {
+        return;
+    };
+    Serving::on(&primary.database()).stop().ok();
+    let cluster = primary.standby();
+    let storage = cluster.database();
+
+    let server = Serving::start(program_on(&storage, &["serve", "--read-only"]));
+    assert_eq!(until_ready(&server, true).await["writable"], false);
+    assert_reads_alone(&server, "one").await;
+    server.stop().ok();
+
+    let server = Serving::on(&storage);
+    let told = until_ready(&server, false).await;
+    assert!(
+        told["reason"].as_str().unwrap().contains("read-only"),
+        "{told}"
+    );
+    assert_reads_alone(&server, "two").await;
+    cluster.promote();
+    assert_writes(&server, "three").await;
     server.stop().ok();
 }
 
