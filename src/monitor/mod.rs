@@ -117,8 +117,8 @@ struct Walk {
     passed_by: bool,
     /// When it goes on, or the next one begins, at the latest.
     wake: Instant,
-    /// When postponed connectors are to be looked for.
-    sweep: Instant,
+    /// When postponed connectors were last looked for.
+    swept: Option<Instant>,
 }
 
 impl Worker {
@@ -154,7 +154,7 @@ impl Worker {
             after: None,
             passed_by: false,
             wake: Instant::now(),
-            sweep: Instant::now(),
+            swept: None,
         };
         loop {
             self.database.tally().work(checks.under_way());
@@ -189,9 +189,10 @@ impl Worker {
 
     /// Goes on with the walk, as far as there is room.
     async fn fill(&mut self, checks: &mut Checks, walk: &mut Walk) -> Result<()> {
-        if self.steps.stepped() || walk.sweep <= Instant::now() {
-            self.sweep().await?;
-            walk.sweep = Instant::now() + SWEEP;
+        let is_new = self.steps.stepped() || walk.swept.is_none();
+        if is_new || walk.swept.is_some_and(|at| at.elapsed() >= SWEEP) {
+            self.sweep(is_new).await?;
+            walk.swept = Some(Instant::now());
         }
         let now = self.clock.now();
         walk.wake = Instant::now() + LOOK;
@@ -216,11 +217,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes connectors due that a clock which was set, or another process's, has postponed.
-    async fn sweep(&self) -> Result<()> {
+    /// Makes connectors due that a clock which was set, or another process's, has postponed. Where nothing is new, that is
+    /// those that are due later than a server that works, of which there are few.
+    async fn sweep(&self, is_new: bool) -> Result<()> {
         loop {
             let (now, schedule) = (self.clock.now(), self.settings.schedule);
-            let postponed = self.database.postponed(now, schedule, MADE_DUE).await?;
+            let after = if is_new { now } else { schedule.latest(now, 0) };
+            let postponed = self.database.postponed(now, schedule, after, MADE_DUE);
+            let postponed = postponed.await?;
             if postponed.is_empty() {
                 return Ok(());
             }

@@ -118,11 +118,12 @@ impl Database {
     }
 
     /// Numbers of connectors that would be checked too late, by a clock that says `now`: they were checked in the future, or
-    /// are due later than the schedule says.
+    /// are due later than the schedule says. Of those that are due later than `after`.
     pub async fn postponed(
         &self,
         now: Timestamp,
         schedule: Schedule,
+        after: Timestamp,
         limit: u64,
     ) -> Result<Vec<i64>> {
         use connector_health::{
@@ -145,7 +146,7 @@ impl Database {
         let select = Entity::find()
             .select_only()
             .column(Seq)
-            .filter(NextCheckAt.gt(now))
+            .filter(NextCheckAt.gt(after))
             .filter(postponed)
             .limit(limit)
             .into_query();

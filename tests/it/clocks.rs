@@ -362,11 +362,12 @@ on_both! {
         monitor.stop().await;
         let far = clock.now().saturating_add(HOUR * 2);
         server.rows(&format!("UPDATE connector_health SET next_check_at = {} WHERE next_check_at IS NOT NULL", far.0)).await;
-        let postponed = server.database.postponed(clock.now(), schedule, 10).await.unwrap();
-        assert_eq!(postponed.len(), 1);
+        let postponed = async |after| server.database.postponed(clock.now(), schedule, after, 10).await.unwrap();
+        assert_eq!(postponed(clock.now()).await.len(), 1);
+        assert_eq!(postponed(schedule.latest(clock.now(), 0)).await.len(), 1);
         // It may be so late after failures.
         server.rows("UPDATE connector_health SET failures = 1 WHERE next_check_at IS NOT NULL").await;
-        assert_eq!(server.database.postponed(clock.now(), schedule, 10).await.unwrap(), Vec::<i64>::new());
+        assert_eq!(postponed(clock.now()).await, Vec::<i64>::new());
     }
 
     /// What was checked in a future that did not come gives way to what is checked now.

@@ -84,3 +84,24 @@ impl ScalarType for Json {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_could_not_be_written_is_refused() {
+        for (text, is_good) in [
+            ("0000-01-01T00:00:00Z", true),
+            ("0000-01-01T00:00:00+00:01", false),
+            ("9999-12-31T23:59:59.999999Z", true),
+            ("9999-12-31T23:59:59-00:01", false),
+        ] {
+            let parsed = DateTime::parse(Value::from(text));
+            assert_eq!(parsed.is_ok(), is_good, "{text}");
+            if let Ok(time) = parsed {
+                assert_eq!(time.to_value(), Value::from(text));
+            }
+        }
+    }
+}
