@@ -86,6 +86,8 @@ impl Cluster {
     /// A folder for its data, and a port, which is held as long as the listener.
     fn of(programs: PathBuf) -> (Self, std::net::TcpListener) {
         let data = TempDir::new().unwrap();
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(data.path(), owners).unwrap();
         if is_root() {
             let to = ["postgres".as_ref(), data.path().as_os_str()];
             run(Command::new("chown").args(to));
@@ -144,11 +146,18 @@ impl Cluster {
             self.path().display()
         );
         let log = self.path().join("log");
-        run(self
-            .program("pg_ctl")
+        let mut start = self.program("pg_ctl");
+        start
             .args(["-w", "-o", &options, "-l"])
-            .arg(log)
-            .arg("start"));
+            .arg(&log)
+            .arg("start");
+        let null = std::process::Stdio::null;
+        let status = start.stdout(null()).stderr(null()).status().unwrap();
+        assert!(
+            status.success(),
+            "{}",
+            std::fs::read_to_string(log).unwrap()
+        );
     }
 
     fn stop(&self, mode: &str) {
