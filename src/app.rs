@@ -25,7 +25,10 @@ use crate::{
     interchange::catalog::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch},
+    store::{
+        DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch,
+        keep_running,
+    },
     telemetry::{Tracer, Traces},
 };
 
@@ -86,7 +89,8 @@ impl App {
     /// To be called when the routers serve no more. A change that is still under way is cut after a while, and leaves
     /// nothing behind.
     pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        drop(self.retention);
+        // What polls the database ends with the routers.
+        drop((self.routers, self.retention));
         let close = async {
             if let Some(monitor) = self.monitor {
                 monitor.stop().await;
@@ -206,23 +210,23 @@ async fn load(
         return Err(error);
     }
     let (database, clock) = (database.clone(), clock.clone());
-    let loading = tokio::spawn(async move {
-        let mut told = String::new();
-        loop {
-            time::sleep(LOAD_AGAIN).await;
-            match catalog::load(&database, &clock, &file).await {
-                Ok(()) => break,
-                Err(error) => {
-                    let cause = format!("{error:#}");
-                    if cause != told {
-                        tracing::warn!(cause, "the catalogue file is not loaded yet");
-                        told = cause;
-                    }
-                }
-            }
-        }
-    });
+    let loading = keep_running(move || load_later(database.clone(), clock.clone(), file.clone()));
     Ok(Some(AbortOnDropHandle::new(loading)))
+}
+
+async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
+    let mut told = String::new();
+    loop {
+        time::sleep(LOAD_AGAIN).await;
+        let Err(error) = catalog::load(&database, &clock, &file).await else {
+            return;
+        };
+        let cause = format!("{error:#}");
+        if cause != told {
+            tracing::warn!(cause, "the catalogue file is not loaded yet");
+            told = cause;
+        }
+    }
 }
 
 /// What looks at MCP servers for callers.

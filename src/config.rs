@@ -11,7 +11,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use entity::ConnectorVisibility;
 use url::Url;
 
@@ -117,8 +117,8 @@ pub struct Serve {
     #[command(flatten)]
     pub database: Database,
 
-    /// Serve reads alone: nothing is written, migrated or checked. For a standby of PostgreSQL, or a file that is read-only
-    #[arg(long, env = "CONNECTORS_READ_ONLY")]
+    /// Serve queries only: the catalogue is not changed, migrated or checked. For a standby of PostgreSQL, or a read-only file
+    #[arg(long, env = "CONNECTORS_READ_ONLY", value_parser = BoolishValueParser::new())]
     pub read_only: bool,
 
     /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
@@ -306,7 +306,7 @@ pub struct Migrate {
     pub database: Database,
 
     /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
-    /// what later migrations added: below 000003 all health, tools, check history and the checking lease; below 000002
+    /// what later migrations added: below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
     /// which events were forgotten and which type a connector had before
     #[arg(
         long,
@@ -352,7 +352,7 @@ pub struct Import {
     pub visibility: ConnectorVisibility,
 
     /// Check everything and write nothing
-    #[arg(long, env = "CONNECTORS_DRY_RUN")]
+    #[arg(long, env = "CONNECTORS_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
 }
 
@@ -537,19 +537,26 @@ impl Serve {
 
 /// Not by the parser of flags, which prints what it refuses: a URL may hold a password.
 fn check_database_url(url: &str) -> anyhow::Result<()> {
-    match url
-        .strip_prefix("sqlite:")
-        .map(|path| path.trim_start_matches('/'))
-    {
-        // Writer and readers would each have a memory of their own.
-        Some(path) => ensure!(
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        // In memory, writer and readers would each have a database of their own.
+        let path = path.trim_start_matches('/');
+        ensure!(
             !path.is_empty() && !path.contains(":memory:"),
             "--database-url: expected the path of a file after sqlite://"
-        ),
-        None => ensure!(
-            url.starts_with("postgres://") || url.starts_with("postgresql://"),
-            "--database-url: expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
-        ),
+        );
+        return Ok(());
     }
+    ensure!(
+        url.starts_with("postgres://") || url.starts_with("postgresql://"),
+        "--database-url: expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+    );
+    // Else a part of the password would pass for another part of the URL, and be shown.
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
+    ensure!(
+        !behind.contains('@'),
+        "--database-url: an @ follows the first / ? or #. In user and password write these characters as %2F, %3F and %23, \
+         and an @ elsewhere as %40"
+    );
     Ok(())
 }

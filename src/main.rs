@@ -93,7 +93,7 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
             ErrorKind::AddrNotAvailable => "Choose an address of this machine",
             _ => "Choose another address",
         };
-        anyhow!("cannot listen on {address}: {error}. {advice} with {flag}")
+        anyhow!("cannot listen on {address}: {error}. {advice} ({flag})")
     })
 }
 
@@ -169,7 +169,7 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
     let sound = store::check(&settings).await?;
     let mut report = String::new();
     for finding in &sound.findings {
-        writeln!(report, "{finding}. Restore a backup")?;
+        writeln!(report, "{finding}")?;
     }
     for what in &sound.unchecked {
         writeln!(report, "not checked: {what}")?;
@@ -181,7 +181,7 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
         let findings = sound.findings.len();
         writeln!(
             report,
-            "the database {location} is not sound: {findings} findings"
+            "the database {location} is not sound: {findings} findings. Restore a backup"
         )?;
     }
     write_out(report)?;

@@ -29,8 +29,9 @@ pub fn log(filter: &str, format: LogFormat) {
     // In the log's format, and in the span of the request that it happened in.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
     let log = tracing_subscriber::fmt()
-        // The library of MCP writes what servers send, which anybody may have made up.
-        .with_env_filter(format!("{filter},rmcp=off"))
+        // The library of MCP writes what servers send, which anybody may have made up; PostgreSQL's writes what it does not
+        // know of a URL, which may be a part of the password.
+        .with_env_filter(format!("{filter},rmcp=off,sqlx_postgres::options=off"))
         .with_writer(io::stderr)
         // Else a line that cannot be written is reported to where it cannot be written, which panics.
         .log_internal_errors(false);

@@ -25,6 +25,11 @@ pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
     let path = PathBuf::from(path);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && database.read_only => bail!(
+            "there is no token secret {}, and --read-only makes none. Copy it from where the service writes, or give --jwt-secret \
+             or --jwks",
+            path.display()
+        ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)?,
         Err(error) => {
             return Err(failed("read", &path, &error));
@@ -49,8 +54,15 @@ pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
 }
 
 fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied => "Run as the user who owns it and its folder",
+        ErrorKind::IsADirectory => "Remove the folder",
+        _ => store::of_system(error),
+    };
+    // Without the temporary file, which some errors name.
+    let kind = error.kind();
     anyhow!(
-        "cannot {task} the token secret {}: {error}. Run as the user who owns it and its folder, or give --jwt-secret",
+        "cannot {task} the token secret {}: {kind}. {advice}, or give --jwt-secret",
         path.display()
     )
 }

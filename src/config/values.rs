@@ -26,9 +26,12 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "expected a time such as 500ms, 10s or 1h".to_owned())
+        .filter(|time| !time.is_zero() && *time <= LONGEST)
+        .ok_or_else(|| "expected a time such as 500ms, 10s or 1h, of 100 years at most".to_owned())
 }
+
+/// Times are added to others.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Tokens tell time in seconds.
 pub(super) fn lifetime(text: &str) -> Result<Duration, String> {

@@ -50,15 +50,16 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
     let keys = routes.authenticator.has_keys();
     let loaded = routes.background.is_loaded();
     let reason = match (asked, obstacle) {
-        (None, _) => Some("the database does not answer".to_owned()),
-        (Some(false), _) => Some("the database's schema is not up to date".to_owned()),
-        _ if !polled => Some("the catalogue's state was not read for seconds".to_owned()),
         (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
-        _ if damage.is_some() => {
-            Some("the database is damaged: run check-database, and restore a backup".to_owned())
+        (None, _) => Some("the database does not answer: see its log".to_owned()),
+        (Some(false), _) => Some("the schema is not up to date: run migrate".to_owned()),
+        _ if !polled => {
+            Some("the catalogue was not read for seconds: see the service's log".to_owned())
         }
-        _ if !keys => Some("there are no keys to verify tokens with".to_owned()),
-        _ if !loaded => Some("the catalogue file is not loaded".to_owned()),
+        _ if !keys => {
+            Some("there are no keys to verify tokens with: check the JWKS of --jwks".to_owned())
+        }
+        _ if !loaded => Some("the catalogue file is not loaded: see the service's log".to_owned()),
         _ => None,
     };
     let status = match reason {

@@ -143,6 +143,9 @@ pub async fn serve(
             let mut stops = false;
             let ended = poll_fn(|context| {
                 if !Clock::system().is_usable() {
+                    tracing::warn!(
+                        "a connection is closed: the system's clock is before 1970 or after 9999"
+                    );
                     return Poll::Ready(Ok(()));
                 }
                 if !stops && stop.as_mut().poll(context).is_ready() {

@@ -8,7 +8,7 @@ mod checks;
 mod queue;
 pub mod round;
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -39,8 +39,8 @@ const LINE: usize = 100;
 /// The longest time until what is due is looked for again: connectors are added meanwhile.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How soon it is tried again after a failure, such as of a full disk.
-const RETRY: Duration = Duration::from_secs(2);
+/// Doublings of the time until it is tried again after failures, at most.
+const DOUBLINGS: u32 = 6;
 
 /// How often connectors are looked for that another process's clock has postponed.
 const SWEEP: Duration = Duration::from_mins(1);
@@ -82,7 +82,7 @@ impl Monitor {
                 candidate: Candidate::new(settings.lease, clock.clone()),
                 steps: Steps::new(clock.clone()),
                 clock: clock.clone(),
-                failing: false,
+                failures: 0,
             };
             worker.run(runs.clone())
         };
@@ -106,7 +106,8 @@ struct Worker {
     candidate: Candidate,
     steps: Steps,
     clock: Clock,
-    failing: bool,
+    /// In a row.
+    failures: u32,
 }
 
 /// Where the walk through what is due has got to.
@@ -126,17 +127,20 @@ impl Worker {
         loop {
             let tried = self.work(&mut runs).await;
             self.database.tally().work(0);
-            let mut pause = self.settings.lease / 3;
             if let Err(error) = tried {
-                pause = pause.min(RETRY);
-                let cause = error.cause();
-                if !std::mem::replace(&mut self.failing, true) {
+                if self.failures == 0 {
+                    let cause = error.cause();
                     tracing::warn!(cause, "connectors cannot be checked: {error}");
                 }
+                self.failures += 1;
             }
+            // Servers are not asked again and again for what cannot be kept.
+            let doublings = self.failures.saturating_sub(1).min(DOUBLINGS);
+            let pause = self.settings.lease / 3 * (1 << doublings);
             tokio::select! {
                 _ = runs.changed() => return,
                 () = time::sleep(pause) => {}
+                () = self.writable_again() => {}
             }
         }
     }
@@ -170,21 +174,39 @@ impl Worker {
                     if !checks.meanwhile(kept).await? {
                         return Ok(());
                     }
+                    self.succeeded();
                     if walk.after.is_some() || walk.passed_by {
                         self.fill(&mut checks, &mut walk).await?;
                     }
                 }
-                () = time::sleep_until(walk.wake) => self.fill(&mut checks, &mut walk).await?,
+                () = time::sleep_until(walk.wake) => {
+                    self.fill(&mut checks, &mut walk).await?;
+                    if checks.is_idle() {
+                        self.succeeded();
+                    }
+                }
             }
         }
     }
 
     async fn take_lease(&mut self) -> Result<Option<Lease>> {
-        let lease = self.database.take_lease(&mut self.candidate).await?;
-        if std::mem::take(&mut self.failing) {
+        self.database.take_lease(&mut self.candidate).await
+    }
+
+    /// Waits until a database that cannot be written can be. Where it can be already, it waits for ever.
+    async fn writable_again(&self) {
+        if self.database.unwritable().is_none() {
+            return pending().await;
+        }
+        while self.database.unwritable().is_some() {
+            time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if std::mem::take(&mut self.failures) > 0 {
             tracing::info!("connectors can be checked again");
         }
-        Ok(lease)
     }
 
     /// Goes on with the walk, as far as there is room.
@@ -196,6 +218,9 @@ impl Worker {
         }
         let now = self.clock.now();
         walk.wake = Instant::now() + LOOK;
+        if !self.clock.is_usable() {
+            return Ok(());
+        }
         if walk.after.is_none() {
             walk.passed_by = false;
         }

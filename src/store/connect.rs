@@ -36,7 +36,7 @@ use super::{
     state::Known,
     tally::Tally,
     transaction::{Purpose, Transaction, Writer},
-    writable::Writes,
+    writable::{Unwritable, Writes},
 };
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
@@ -168,6 +168,7 @@ impl Database {
     }
 
     pub(super) fn report_damage(&self, finding: String) {
+        self.writes.failed(Unwritable::Damaged);
         let _ = self.damage.set(finding);
     }
 
@@ -303,7 +304,7 @@ async fn open_sqlite(
         .acquire_timeout(settings.wait);
     let of_rusqlite = |error| sqlx::Error::AnyDriverError(Box::new(error));
     let pool = if settings.read_only {
-        readers.open().map_err(of_rusqlite)?;
+        file.opened().map_err(of_rusqlite)?;
         pool.connect_lazy_with(options)
     } else {
         match connect_sqlite(pool.clone(), &options, settings.wait).await {

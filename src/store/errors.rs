@@ -16,6 +16,7 @@ pub(super) fn failed(error: DbErr) -> Error {
     if let Some(cause) = of_statement(&error) {
         if code(cause).is_some_and(|code| is_damage(&code)) {
             found_damaged(cause);
+            return unavailable(Unwritable::Damaged).caused_by(error);
         }
         if let Some(reason) = unwritable(cause) {
             return unavailable(reason).caused_by(error);
@@ -27,6 +28,10 @@ pub(super) fn failed(error: DbErr) -> Error {
     if waited_too_long(&error) {
         return too_long(error);
     }
+    if is_hindered(&error) {
+        let message = "the database cannot do that now: try again in a while";
+        return Error::new(Code::Unavailable, message).caused_by(error);
+    }
     Error::internal(error)
 }
 
@@ -35,6 +40,7 @@ pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
     if code.is_some_and(is_sqlite_damage) {
         found_damaged(&error);
+        return unavailable(Unwritable::Damaged).caused_by(error);
     }
     match code {
         Some(code) if is_sqlite_wait(code) => too_long(error),
@@ -50,7 +56,8 @@ pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
 pub(super) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
-        _ => format!("{reason}: try again in a while"),
+        Unwritable::DiskFull | Unwritable::Disk => format!("{reason}: try again in a while"),
+        _ => format!("{reason}: its operator must act"),
     };
     Error::new(Code::Unavailable, message)
 }
@@ -70,9 +77,10 @@ pub(super) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     if code.len() != 5 {
         return unwritable_sqlite(code.parse().ok()?);
     }
-    // PostgreSQL, appendix A: `read_only_sql_transaction`, `disk_full`, `io_error`.
+    // PostgreSQL, appendix A: `read_only_sql_transaction`, `insufficient_privilege`, `disk_full`, `io_error`.
     match &*code {
         "25006" => Some(Unwritable::ReadOnly),
+        "42501" => Some(Unwritable::Denied),
         "53100" => Some(Unwritable::DiskFull),
         "58030" => Some(Unwritable::Disk),
         _ => None,
@@ -114,9 +122,18 @@ fn has_no_connection(error: &DbErr) -> bool {
     }
 }
 
+/// By other transactions, or for want of the server's resources.
+fn is_hindered(error: &DbErr) -> bool {
+    /// PostgreSQL, appendix A: `serialization_failure`, `deadlock_detected`, and the class `insufficient_resources`.
+    const STATES: [&str; 3] = ["40001", "40P01", "53"];
+    let code = of_statement(error).and_then(code);
+    code.is_some_and(|code| code.len() == 5 && STATES.iter().any(|state| code.starts_with(state)))
+}
+
 /// For a lock, or a statement's end.
 fn waited_too_long(error: &DbErr) -> bool {
-    of_statement(error).is_some_and(is_locked)
+    of_statement(error)
+        .is_some_and(|error| matches!(error, sqlx::Error::PoolTimedOut) || is_locked(error))
 }
 
 fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
@@ -132,9 +149,11 @@ fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// PostgreSQL, appendix A: `connection_exception`, and `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`.
+/// PostgreSQL, appendix A: `connection_exception`, `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, and the timeouts
+/// that end a session: `idle_in_transaction_session_timeout` and `idle_session_timeout`.
 fn ends_connection(code: &str) -> bool {
-    code.len() == 5 && code.starts_with("08") || ["57P01", "57P02", "57P03"].contains(&code)
+    const STATES: [&str; 5] = ["57P01", "57P02", "57P03", "25P03", "57P05"];
+    code.len() == 5 && code.starts_with("08") || STATES.contains(&code)
 }
 
 /// Whether a database says that another holds what is asked for, or that it was told to end.
@@ -179,7 +198,10 @@ fn found_damaged(cause: &(dyn std::error::Error + 'static)) {
 fn is_damage(code: &str) -> bool {
     /// PostgreSQL, appendix A: `data_corrupted` and `index_corrupted`.
     const STATES: [&str; 2] = ["XX001", "XX002"];
-    STATES.contains(&code) || code.parse().is_ok_and(is_sqlite_damage)
+    if code.len() == 5 {
+        return STATES.contains(&code);
+    }
+    code.parse().is_ok_and(is_sqlite_damage)
 }
 
 /// <https://www.sqlite.org/rescode.html>: CORRUPT and NOTADB, of which an index that is damaged is one too.
@@ -223,7 +245,7 @@ mod tests {
 
     #[test]
     fn codes_of_lost_connections() {
-        for code in ["08006", "57P01", "57P02", "57P03"] {
+        for code in ["08006", "57P01", "57P02", "57P03", "25P03", "57P05"] {
             assert!(ends_connection(code), "{code}");
         }
         // query_canceled, database_dropped; PROTOCOL

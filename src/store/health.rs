@@ -248,7 +248,8 @@ impl Tx {
         };
         let write = async {
             upsert(self.connection(), after.clone()).await?;
-            if before.checked_at >= Some(checked_at) {
+            // A clock that is before the connector's creation says nothing of the other checks.
+            if before.checked_at >= Some(checked_at) && checked_at >= row.created_at {
                 forget_since(self.connection(), row.seq, checked_at).await?;
             }
             remember(self.connection(), check, schedule.history).await?;

@@ -38,7 +38,7 @@ pub use fields::{Field, Fields};
 pub use file::{BackupError, DamageCheck, Made, backup};
 pub use health::{Check, Place, Target};
 pub use lease::{Candidate, Lease};
-pub use opening::{Location, OpenError, migrations};
+pub use opening::{Location, OpenError, migrations, of_system};
 pub use retention::Retention;
 pub use sound::{Soundness, check};
 pub use state::{Pool, State, Version};

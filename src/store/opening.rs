@@ -11,10 +11,13 @@ use std::{
 };
 
 use migration::{Migrator, MigratorTrait};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sea_orm::RuntimeErr;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::error::chain;
+
+use super::writable::Unwritable;
 
 /// What is wrong with a database that is to be used.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +124,11 @@ impl Location {
     }
 
     fn explain(&self, error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
+        if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error)
+            && let Some(reason) = error.downcast_ref::<Unwritable>()
+        {
+            return (reason.to_string(), reason.advice());
+        }
         match self {
             Self::File(file) => of_file(file, error, wait),
             Self::Server(_) => of_server(error, wait),
@@ -218,6 +226,8 @@ fn of_file(
     const CORRUPT: i32 = 11;
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
+    /// The shared memory cannot grow.
+    const NO_ROOM: i32 = 4874;
     const NO_DATABASE: i32 = 26;
     let locked = || {
         let wait = humantime::format_duration(wait);
@@ -242,9 +252,14 @@ fn of_file(
             "Correct --database-url, or restore a backup",
         ),
         CORRUPT => (text, RESTORE),
+        _ if code == NO_ROOM => ("the disk is full".to_owned(), "Free space on the disk"),
         FULL => (text, "Free space on the disk"),
         READ_ONLY | CANNOT_OPEN => match refused_by_system(file) {
             Err(error) => (error.to_string(), of_system(&error)),
+            Ok(()) if !file.exists() => (
+                "there is no such file".to_owned(),
+                "Correct the path in --database-url",
+            ),
             Ok(()) => (text, PERMISSION),
         },
         _ => (text, "Check the disk and the system's log"),
@@ -269,10 +284,17 @@ fn sqlite_error(error: &(dyn StdError + 'static)) -> Option<(i32, String)> {
 }
 
 /// What the system says of reading and writing the file and of making others beside it. SQLite does not say.
+///
+/// It does not open the file: to close it again would let go of SQLite's locks on it (POSIX, `fcntl`).
 fn refused_by_system(file: &Path) -> io::Result<()> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(_) => drop(fs::File::options().read(true).write(true).open(file)?),
+        Ok(_) => accessat(
+            CWD,
+            file,
+            Access::READ_OK | Access::WRITE_OK,
+            AtFlags::EACCESS,
+        )?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -282,7 +304,8 @@ fn refused_by_system(file: &Path) -> io::Result<()> {
 const PERMISSION: &str =
     "Run as a user who may read and write the file and its folder, or change their owner or mode";
 
-fn of_system(error: &io::Error) -> &'static str {
+/// What to do where the system refuses to read or write the database's file, or one beside it.
+pub fn of_system(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::IsADirectory => {
             "Add the name of a file to --database-url, such as FOLDER/connectors.db"

@@ -153,8 +153,9 @@ pub(super) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection,
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     };
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
-        let mut log = file.as_os_str().to_owned();
+        let mut log = real.as_os_str().to_owned();
         log.push(suffix);
         fs::metadata(log).is_ok_and(|log| log.len() > 0)
     });

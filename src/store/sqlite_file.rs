@@ -8,7 +8,10 @@ use std::{
     io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,8 +23,8 @@ use super::{
     writable::{Look, Unwritable},
 };
 
-/// Free bytes of a disk below which a write may fail.
-const LITTLE_SPACE: u64 = 4 << 20;
+/// Free bytes of a disk below which a write may fail: twice what a probe writes.
+const LITTLE_SPACE: u64 = 128 << 10;
 
 /// Device and inode of the database, its WAL and its shared memory.
 type Identity = [Option<(u64, u64)>; 3];
@@ -32,6 +35,9 @@ pub(super) struct SqliteFile {
     wait: Duration,
     /// None until a connection could write.
     identity: OnceLock<Identity>,
+    /// The most that the file has had.
+    bytes: AtomicU64,
+    closed: AtomicBool,
     /// Keeps the WAL from being deleted, too: SQLite deletes it with the last connection.
     reader: Mutex<Option<Connection>>,
 }
@@ -42,15 +48,31 @@ impl SqliteFile {
             path,
             wait,
             identity: OnceLock::new(),
+            bytes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             reader: Mutex::new(None),
         }
     }
 
-    /// Fails where the path leads to another file than the one that was opened, or to none.
+    /// Fails where the path leads to another file than the one that was opened, or to none, or the file has become shorter,
+    /// which SQLite makes none.
     pub(super) fn check_identity(&self) -> Result<(), Unwritable> {
-        match self.identity.get() {
-            Some(identity) if *identity != identify(&self.path) => Err(Unwritable::Moved),
-            _ => Ok(()),
+        let Some(opened) = self.identity.get() else {
+            return Ok(());
+        };
+        if self.closed.load(Ordering::Relaxed) {
+            // SQLite deletes the log with its last connection.
+            return Ok(());
+        }
+        let (found, bytes) = identify(&self.path);
+        // A read-only file has no log as long as nobody writes it.
+        let mut pairs = opened.iter().zip(found);
+        let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
+        let longest = self.bytes.fetch_max(bytes, Ordering::Relaxed);
+        if is_same && bytes >= longest {
+            Ok(())
+        } else {
+            Err(Unwritable::Moved)
         }
     }
 
@@ -58,10 +80,11 @@ impl SqliteFile {
     pub(super) fn opened(&self) -> rusqlite::Result<()> {
         let mut reader = self.reader();
         if reader.is_none() {
-            let (connection, _) = sqlite::open(&self.path, self.wait)?;
-            *reader = Some(connection);
+            let (connection, is_immutable) = sqlite::open(&self.path, self.wait)?;
+            // One to an immutable file would never see a commit.
+            *reader = Some(connection).filter(|_| !is_immutable);
         }
-        self.identity.get_or_init(|| identify(&self.path));
+        self.identity.get_or_init(|| identify(&self.path).0);
         Ok(())
     }
 
@@ -79,7 +102,7 @@ impl SqliteFile {
             }
             Err(error) => {
                 tracing::error!(%error, "a commit cannot be read back from the database");
-                self.close();
+                self.forget_reader();
                 Err(Unwritable::Lost)
             }
         }
@@ -113,6 +136,11 @@ impl SqliteFile {
     }
 
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.forget_reader();
+    }
+
+    fn forget_reader(&self) {
         *self.reader() = None;
     }
 
@@ -121,11 +149,17 @@ impl SqliteFile {
     }
 }
 
-fn identify(path: &Path) -> Identity {
-    ["", "-wal", "-shm"].map(|suffix| {
+/// The identity of the file at a path, and its bytes. SQLite has WAL and shared memory beside the file that a link leads to.
+fn identify(path: &Path) -> (Identity, u64) {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let files = ["", "-wal", "-shm"].map(|suffix| {
         let mut path = path.as_os_str().to_owned();
         path.push(suffix);
-        let file = fs::metadata(path).ok()?;
-        Some((file.dev(), file.ino()))
-    })
+        fs::metadata(path).ok()
+    });
+    let bytes = files[0].as_ref().map_or(0, fs::Metadata::len);
+    (
+        files.map(|file| file.map(|file| (file.dev(), file.ino()))),
+        bytes,
+    )
 }

@@ -19,7 +19,7 @@ use tokio::{
     time,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 use super::{
     connect::Database,
@@ -31,6 +31,9 @@ use super::{
 
 /// How old the knowledge may be that answers are kept by.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// The longest time that one look at the number may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Stands for the catalogue as this process knows it: as long as it is the same one, nothing has changed that the process
 /// knows of.
@@ -199,7 +202,13 @@ async fn poll(database: Database, every: Duration) {
         }
         let question = known.ask();
         let database = database.clone();
-        match while_wanted(async move { database.state().await }).await {
+        let asked = time::timeout(
+            PATIENCE,
+            while_wanted(async move { database.state().await }),
+        );
+        // A connection that is dead and does not say so is left behind.
+        let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
+        match asked.await.unwrap_or_else(late) {
             Ok(number) => {
                 known.answer(&question, number);
                 if std::mem::take(&mut failing) {

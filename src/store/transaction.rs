@@ -74,6 +74,10 @@ impl Writer {
                 let connection = pool.acquire().await.map_err(|error| match file.look() {
                     // The file system knows better than SQLite why a file cannot be opened.
                     Err(reason) if errors::unwritable(&error).is_some() => writes.refused(reason),
+                    // Other writes have it: the one connection is waited for like a lock.
+                    _ if matches!(error, sqlx::Error::PoolTimedOut) => {
+                        DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+                    }
                     _ => acquired(error, writes),
                 })?;
                 (Connection::Sqlite(connection), Some(Arc::clone(file)))
@@ -107,6 +111,14 @@ impl Writer {
             backend: self.backend(),
             file,
         })
+    }
+
+    /// Has SQLite write its log over from the beginning, so that repeated probes do not make it grow.
+    pub(super) async fn checkpoint(&self) {
+        if let Self::Sqlite { pool, .. } = self {
+            // Where it fails, the log is left as it is.
+            let _ = pool.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
+        }
     }
 
     /// Closes the connections, after what is under way.

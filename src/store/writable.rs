@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long writes are doubted after one failed: a small one may succeed where a large one does not.
 const DOUBT: Duration = Duration::from_secs(10);
 
+/// The longest time that a look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Bytes that a probe writes: more than a connector with its metadata and its words takes.
 const PROBE_BYTES: usize = 64 * 1024;
 
@@ -47,10 +50,14 @@ pub enum Unwritable {
     DiskFull,
     /// Reading or writing the disk failed.
     Disk,
+    /// The database refuses changes to its role.
+    Denied,
     /// The SQLite file at the configured path is another than the one that was opened, or there is none.
     Moved,
     /// A commit could not be read back.
     Lost,
+    /// Pages of the database are damaged.
+    Damaged,
 }
 
 impl Unwritable {
@@ -61,8 +68,10 @@ impl Unwritable {
             Self::ReadOnly => "the database is read-only",
             Self::DiskFull => "the database's disk is full",
             Self::Disk => "the database's disk fails or is full",
+            Self::Denied => "the database's role may not write",
             Self::Moved => "the database's file was deleted, moved or replaced",
             Self::Lost => "a commit could not be read back from the database",
+            Self::Damaged => "the database is damaged",
         }
     }
 
@@ -74,8 +83,10 @@ impl Unwritable {
                 "make it writable, or start the service with --read-only to have it ready"
             }
             Self::DiskFull | Self::Disk => "free some space; the service goes on by itself",
+            Self::Denied => "grant the role the right to change the tables",
             Self::Moved => "put the file back, or restart the service to open the new one",
             Self::Lost => "restart the service, and run check-database",
+            Self::Damaged => "run check-database, and restore a backup",
         }
     }
 }
@@ -104,6 +115,7 @@ pub(super) struct Writes(Mutex<Known>);
 struct Known {
     reason: Option<Unwritable>,
     failed_at: Option<Instant>,
+    probed_at: Option<Instant>,
     /// When a session of PostgreSQL was last found to be read-only. Older ones may be so too.
     read_only_at: Option<Instant>,
 }
@@ -117,13 +129,14 @@ impl Writes {
     }
 
     pub(super) fn reason(&self) -> Option<Unwritable> {
-        self.known().reason
+        let damaged = errors::damage().map(|_| Unwritable::Damaged);
+        damaged.or(self.known().reason)
     }
 
     /// Fails where the service does not write at all. Whatever else stood in the way may be over: a write tries.
     pub(super) fn check_allowed(&self) -> Result<(), Unwritable> {
         match self.reason() {
-            Some(Unwritable::Configured) => Err(Unwritable::Configured),
+            Some(reason @ (Unwritable::Configured | Unwritable::Damaged)) => Err(reason),
             _ => Ok(()),
         }
     }
@@ -137,7 +150,12 @@ impl Writes {
     pub(super) fn failed(&self, reason: Unwritable) {
         let mut known = self.known();
         known.failed_at = Some(Instant::now());
-        if known.reason != Some(reason) && known.reason != Some(Unwritable::Configured) {
+        let stays = [
+            Some(reason),
+            Some(Unwritable::Configured),
+            Some(Unwritable::Damaged),
+        ];
+        if !stays.contains(&known.reason) {
             tracing::error!(%reason, advice = reason.advice(), "changes are refused");
             known.reason = Some(reason);
         }
@@ -162,6 +180,7 @@ impl Writes {
     /// A probe that began at this time has succeeded.
     fn probed(&self, began: Instant) {
         let mut known = self.known();
+        known.probed_at = Some(began);
         if known.failed_at.is_none_or(|at| at < began) && known.reason.take().is_some() {
             tracing::info!("changes are taken again");
         }
@@ -171,6 +190,12 @@ impl Writes {
     fn is_doubtful(&self) -> bool {
         let known = self.known();
         known.reason.is_some() || known.failed_at.is_some_and(|at| at.elapsed() < DOUBT)
+    }
+
+    /// Whether no probe has succeeded lately.
+    fn is_unprobed(&self) -> bool {
+        let at = self.known().probed_at;
+        at.is_none_or(|at| at.elapsed() >= DOUBT)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -200,7 +225,9 @@ async fn watch(database: Database) {
     loop {
         ticks.tick().await;
         let database = database.clone();
-        while_wanted(async move { database.look_at_writes().await }).await;
+        let look = while_wanted(async move { database.look_at_writes().await });
+        // A connection that is dead and does not say so is left behind.
+        let _ = time::timeout(PATIENCE, look).await;
     }
 }
 
@@ -214,10 +241,10 @@ impl Database {
     /// Why writes cannot succeed; none where they can, as far as is known.
     pub fn unwritable(&self) -> Option<Unwritable> {
         if let Writer::Sqlite { file, .. } = &self.writer
-            && self.writes.check_allowed().is_ok()
             && let Err(reason) = file.check_identity()
         {
             self.writes.failed(reason);
+            return Some(reason);
         }
         self.writes.reason()
     }
@@ -230,11 +257,18 @@ impl Database {
             Writer::Sqlite { file, .. } => file.look(),
             Writer::Postgres { .. } => self.look_at_session().await,
         };
-        match found {
-            Err(reason) => self.writes.failed(reason),
-            Ok(Look::Fine) if !self.writes.is_doubtful() => {}
+        let probes = match found {
+            Err(reason) => {
+                self.writes.failed(reason);
+                false
+            }
+            Ok(Look::Fine) => self.writes.is_doubtful(),
+            Ok(Look::Doubtful) => self.writes.is_doubtful() || self.writes.is_unprobed(),
+        };
+        if probes {
             // What it finds out is known by then.
-            Ok(_) => drop(self.probe().await),
+            let _ = self.probe().await;
+            self.writer.checkpoint().await;
         }
     }
 

@@ -67,7 +67,7 @@ async fn tokens_of_a_jwks_file() {
         fs::write(&file, bad).unwrap();
         let told = run(on(&rules)).failed(1);
         assert!(
-            told.contains("error: the JWKS file ") && told.contains("jwks.json"),
+            told.contains("error: --jwks ") && told.contains("jwks.json"),
             "{told}"
         );
     }
