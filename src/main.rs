@@ -34,11 +34,17 @@ use personal_connectors::{
     store::{self, Made},
     telemetry::log,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 /// An answer is made of many small texts, which the system's allocator takes a third of the time for.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// SIGXFSZ, on Linux and macOS: a file would grow beyond the limit of the process. By default it ends the process.
+const FILE_SIZE_LIMIT: i32 = 25;
 
 /// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
 const PARTLY: u8 = 3;
@@ -46,6 +52,8 @@ const PARTLY: u8 = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Handled, it leaves the write with an error, which is a full disk's.
+    let _handled = signal(SignalKind::from_raw(FILE_SIZE_LIMIT));
     let done = match cli.command {
         _ if !Clock::system().is_usable() => Err(anyhow!(
             "the system's clock is before 1970 or after 9999: set it, and start again"

@@ -59,10 +59,13 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
         ErrorKind::IsADirectory => "Remove the folder",
         _ => store::of_system(error),
     };
-    // Without the temporary file, which some errors name.
-    let kind = error.kind();
+    // An error with more than the system's own text names a temporary file.
+    let cause = match error.get_ref() {
+        None => error.to_string(),
+        Some(_) => error.kind().to_string(),
+    };
     anyhow!(
-        "cannot {task} the token secret {}: {kind}. {advice}, or give --jwt-secret",
+        "cannot {task} the token secret {}: {cause}. {advice}, or give --jwt-secret",
         path.display()
     )
 }

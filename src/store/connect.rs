@@ -296,9 +296,10 @@ async fn open_sqlite(
         .foreign_keys(true)
         .busy_timeout(settings.wait)
         .disable_statement_logging();
-    let path = options.get_filename().to_owned();
-    let readers = Readers::new(path.clone(), settings.connections as usize, settings.wait);
-    let file = SqliteFile::new(path, settings.wait);
+    let file = SqliteFile::new(options.get_filename().to_owned(), settings.wait);
+    let file = Arc::new(file);
+    let connections = settings.connections as usize;
+    let readers = Readers::new(Arc::clone(&file), connections, settings.wait);
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(settings.wait);
@@ -319,7 +320,6 @@ async fn open_sqlite(
             Err(error) => return Err(error),
         }
     };
-    let file = Arc::new(file);
     let reader = Reader::Sqlite(Arc::new(readers));
     Ok((reader, Writer::Sqlite { pool, file }))
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rusqlite::{
-    Connection,
+    Connection, ErrorCode,
     backup::{Backup, StepResult},
 };
 use tempfile::NamedTempFile;
@@ -41,6 +41,8 @@ pub enum BackupError {
     Postgres(Location),
     #[error("the file {} exists already. Choose another name, or remove it first", .0.display())]
     Exists(PathBuf),
+    #[error("SQLite takes {} for a part of the database. Choose another name", .0.display())]
+    Reserved(PathBuf),
     #[error(
         "the database {location} is damaged, and no backup was made: {finding}. Restore an earlier backup"
     )]
@@ -72,6 +74,12 @@ pub fn backup(settings: &Settings, file: &Path) -> Result<Made, BackupError> {
         file: file.to_owned(),
         cause: error.to_string(),
     };
+    if ["-wal", "-shm", "-journal"]
+        .iter()
+        .any(|suffix| is_beside(source, file, suffix))
+    {
+        return Err(BackupError::Reserved(file.to_owned()));
+    }
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(file.to_owned()));
     }
@@ -88,7 +96,16 @@ pub fn backup(settings: &Settings, file: &Path) -> Result<Made, BackupError> {
     // The whole file is brought to the disk at the end, before it gets its name.
     copy.pragma_update(None, "synchronous", "OFF")
         .map_err(|error| unwritten(&error))?;
-    copy_pages(&source, &mut copy, settings.wait).map_err(failed)?;
+    // A copy that fails is removed.
+    copy.pragma_update(None, "journal_mode", "OFF")
+        .map_err(|error| unwritten(&error))?;
+    copy_pages(&source, &mut copy, settings.wait).map_err(|error| {
+        match error.sqlite_error_code() {
+            // Only the copy is written.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => unwritten(&error),
+            _ => failed(error).into(),
+        }
+    })?;
     drop(source);
     // A copy of a file with a write-ahead log would ask for one too.
     copy.pragma_update(None, "journal_mode", "DELETE")
@@ -122,6 +139,21 @@ pub fn backup(settings: &Settings, file: &Path) -> Result<Made, BackupError> {
         }
         Err(error) => Err(unwritten(&error)),
     }
+}
+
+/// Whether a file is the one that SQLite has beside a database under this suffix.
+fn is_beside(database: &Path, file: &Path, suffix: &str) -> bool {
+    let real = |path: &Path| {
+        let folder = fs::canonicalize(folder(path)).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let database = fs::canonicalize(database).ok();
+    let beside = database.map(|path| {
+        let mut path = path.into_os_string();
+        path.push(suffix);
+        PathBuf::from(path)
+    });
+    beside.is_some() && beside == real(file)
 }
 
 /// A hidden file beside the one that is to be.

@@ -248,9 +248,14 @@ impl Tx {
         };
         let write = async {
             upsert(self.connection(), after.clone()).await?;
-            // A clock that is before the connector's creation says nothing of the other checks.
-            if before.checked_at >= Some(checked_at) && checked_at >= row.created_at {
-                forget_since(self.connection(), row.seq, checked_at).await?;
+            if before.checked_at >= Some(checked_at) {
+                // A clock that is before the connector's creation says nothing of the other checks.
+                let until = if checked_at >= row.created_at {
+                    Timestamp(i64::MAX)
+                } else {
+                    checked_at
+                };
+                forget_between(self.connection(), row.seq, checked_at, until).await?;
             }
             remember(self.connection(), check, schedule.history).await?;
             if tools_differ {
@@ -398,13 +403,18 @@ async fn upsert(tx: &Transaction, row: connector_health::Model) -> Result<(), Db
         .map(drop)
 }
 
-/// Forgets a connector's checks that are stamped later than a new one, or as late: they are from a future that did not come.
-async fn forget_since(tx: &Transaction, seq: i64, checked_at: Timestamp) -> Result<(), DbErr> {
+/// Deletes a connector's checks with these times, both included: they are from a future that did not come.
+async fn forget_between(
+    tx: &Transaction,
+    seq: i64,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<(), DbErr> {
     use connector_check::{Column, Entity};
 
     Entity::delete_many()
         .filter(Column::Seq.eq(seq))
-        .filter(Column::CheckedAt.gte(checked_at))
+        .filter(Column::CheckedAt.between(from, until))
         .exec(tx)
         .await
         .map(drop)

@@ -10,7 +10,7 @@
 use std::{
     fmt, fs,
     ops::DerefMut,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
@@ -33,8 +33,9 @@ use tokio::{
 use crate::error::{Error, Result};
 
 use super::{
-    errors::{no_connection, of_sqlite},
+    errors::{no_connection, of_sqlite, unavailable},
     rows::Row,
+    sqlite_file::SqliteFile,
     state::Pool,
     wanted,
 };
@@ -65,7 +66,7 @@ pub(super) enum Pace {
 
 /// The connections to one file.
 pub(super) struct Readers {
-    file: PathBuf,
+    file: Arc<SqliteFile>,
     wait: Duration,
     most: usize,
     places: Arc<Semaphore>,
@@ -75,7 +76,7 @@ pub(super) struct Readers {
 
 impl Readers {
     /// So many, each opened when it is first needed. The file has to be there.
-    pub(super) fn new(file: PathBuf, most: usize, wait: Duration) -> Self {
+    pub(super) fn new(file: Arc<SqliteFile>, most: usize, wait: Duration) -> Self {
         Self {
             file,
             wait,
@@ -113,9 +114,13 @@ impl Readers {
             },
         };
         let idle = self.idle().pop();
-        let (connection, is_immutable) = match idle {
-            Some(connection) => (connection, false),
-            None => self.open().map_err(no_connection)?,
+        let (connection, is_immutable) = if let Some(connection) = idle {
+            (connection, false)
+        } else {
+            let opened = self.open().map_err(no_connection)?;
+            // What is at the path may be another file by now.
+            self.file.check_identity().map_err(unavailable)?;
+            opened
         };
         Ok(Lease {
             connection: Some(connection),
@@ -127,7 +132,7 @@ impl Readers {
 
     /// A new connection, and whether it is to an immutable file.
     pub(super) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
-        let (connection, is_immutable) = open(&self.file, self.wait)?;
+        let (connection, is_immutable) = open(self.file.path(), self.wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Else a statement is planned anew for each new value that it is given.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -185,7 +190,7 @@ fn cannot_open(error: &rusqlite::Error) -> bool {
 impl fmt::Debug for Readers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Readers")
-            .field("file", &self.file)
+            .field("file", &self.file.path())
             .field("most", &self.most)
             .finish_non_exhaustive()
     }

@@ -54,6 +54,10 @@ impl SqliteFile {
         }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Fails where the path leads to another file than the one that was opened, or to none, or the file has become shorter,
     /// which SQLite makes none.
     pub(super) fn check_identity(&self) -> Result<(), Unwritable> {
@@ -68,8 +72,7 @@ impl SqliteFile {
         // A read-only file has no log as long as nobody writes it.
         let mut pairs = opened.iter().zip(found);
         let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
-        let longest = self.bytes.fetch_max(bytes, Ordering::Relaxed);
-        if is_same && bytes >= longest {
+        if is_same && bytes >= self.bytes.fetch_max(bytes, Ordering::Relaxed) {
             Ok(())
         } else {
             Err(Unwritable::Moved)

@@ -29,9 +29,15 @@ fn peaks(count: usize) -> Option<[u64; 2]> {
     let storage = TestDatabase::sqlite();
     let import = ["import", "--organization", "acme", file.to_str().unwrap()];
     let dry = [&import[..], &["--dry-run"]].concat();
-    let dry = peak(&storage, &dry)?;
+    let dry = least(&storage, &dry)?;
     run(program_on(&storage, &import)).ok();
-    Some([dry, peak(&storage, &["export"])?])
+    Some([dry, least(&storage, &["export"])?])
+}
+
+/// The least peak of two runs: how far the reader of a file is ahead is a matter of luck.
+fn least(storage: &TestDatabase, arguments: &[&str]) -> Option<u64> {
+    let peaks: Option<Vec<_>> = (0..2).map(|_| peak(storage, arguments)).collect();
+    peaks?.into_iter().min()
 }
 
 /// The most memory of its own that a program was seen to have in RAM until it ended; the pages of the file that SQLite reads
@@ -57,13 +63,12 @@ fn peak(storage: &TestDatabase, arguments: &[&str]) -> Option<u64> {
 
 #[test]
 fn memory_does_not_grow_with_the_input() {
-    // The second has 16 MiB more.
-    let (Some(few), Some(many)) = (peaks(600), peaks(2600)) else {
+    // Both take several batches, and the second has 16 MiB more.
+    let (Some(few), Some(many)) = (peaks(1100), peaks(3100)) else {
         eprintln!("SKIPPED: the system does not tell how much memory a process has had");
         return;
     };
     for (few, many) in few.into_iter().zip(many) {
-        eprintln!("DEBUG {few} {many}");
         assert!(many < few + 6 * 1024, "{many} KiB after {few}");
     }
 }

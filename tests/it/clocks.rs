@@ -351,13 +351,13 @@ on_both! {
         let checked = async || server.rows(sql).await == format!("{}\n", clock.now().0);
         until("the first check", checked).await;
         let asked = looks(&plain);
-        for (what, step) in [("back an hour", -1), ("on a year", 8766), ("back a year", -8766), ("before 1970", -1_000_000)] {
+        for (what, step) in [("back an hour", -1), ("on a year", 8766), ("back a year", -8766)] {
             clock.step(Timestamp(clock.now().0 + step * i64::try_from(HOUR.as_micros()).unwrap()));
             until(what, checked).await;
         }
         // Each is checked once for it, and no more than that.
         tokio::time::sleep(3 * SECOND).await;
-        assert_eq!(looks(&plain), asked + 4);
+        assert_eq!(looks(&plain), asked + 3);
         // One whose check another process has put off is found by whoever takes the lease.
         monitor.stop().await;
         let far = clock.now().saturating_add(HOUR * 2);

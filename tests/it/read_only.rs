@@ -90,6 +90,15 @@ on_both_databases! {
         let done = server.stop();
         assert!(!done.err.contains("WARN") && !done.err.contains("ERROR"), "{}", done.err);
         assert_eq!(rows(&storage.url, everything).await, before);
+        // A file that is replaced is not the one that is served.
+        if let Some(file) = storage.url.strip_prefix("sqlite://") {
+            let server = Serving::start(program_on(&storage, &["serve", "--read-only"]));
+            until_ready(&server, true).await;
+            fs::rename(file, format!("{file}.old")).unwrap();
+            fs::copy(format!("{file}.old"), file).unwrap();
+            until_ready(&server, false).await;
+            server.stop().ok();
+        }
     }
 }
 
@@ -183,6 +192,39 @@ async fn a_read_only_file_is_read() {
     assert_reads_alone(&server, "two").await;
     folder.set(true);
     assert_writes(&server, "three").await;
+    server.stop().ok();
+}
+
+/// A probe does not use up the space that it looks for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_space_stays_free() {
+    let folder = Folder::new();
+    if !folder.mounted {
+        eprintln!("SKIPPED: a small file system: only root may mount one");
+        return;
+    }
+    let url = format!("sqlite://{}/connectors.db", folder.path().display());
+    let server = Serving::on(&TestDatabase::at(url));
+    until_ready(&server, true).await;
+    let filler = folder.path().join("filler");
+    let size = |bytes: u64| 32 * 1024 * 1024 - bytes;
+    fs::write(&filler, vec![1; usize::try_from(size(3 << 20)).unwrap()]).unwrap();
+    let free = || {
+        let told = Command::new("df")
+            .args(["--output=avail", "-B1"])
+            .arg(folder.path())
+            .output();
+        let told = String::from_utf8(told.unwrap().stdout).unwrap();
+        told.lines().nth(1).unwrap().trim().parse::<i64>().unwrap()
+    };
+    let before = free();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(
+        before - free() < 150_000,
+        "{} bytes are gone",
+        before - free()
+    );
+    until_ready(&server, true).await;
     server.stop().ok();
 }
 

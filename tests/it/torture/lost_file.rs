@@ -24,7 +24,10 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let storage = TestDatabase::sqlite();
+        Self::on(TestDatabase::sqlite()).await
+    }
+
+    async fn on(storage: TestDatabase) -> Self {
         let server = Serving::start(program_on(&storage, &["--answer-cache-mb", "0"]));
         let mut scene = Self {
             file: storage.url.strip_prefix("sqlite://").unwrap().into(),
@@ -155,4 +158,57 @@ async fn replaced_by_a_backup() {
     (scene.writer.live, scene.writer.pending) = (restored, None);
     scene.assert_true().await;
     scene.restart().await;
+}
+
+/// SQLite has the log beside the file that a link leads to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_link_without_its_log() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let real = folder.path().join("real.db");
+    fs::write(&real, "").unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let storage = TestDatabase::at(format!("sqlite://{}", link.display()));
+    let mut scene = Scene::on(storage).await;
+    fs::remove_file(folder.path().join("real.db-wal")).unwrap();
+    scene.assert_refuses().await;
+}
+
+/// What a reader opens while another file is at the path is not kept for when the right one is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_while_another_file_is_there() {
+    const LIST: &str = "{ personalConnectors { totalCount } }";
+    let mut scene = Scene::set().await;
+    let backup = scene.backup().await;
+    let aside = scene.beside(".aside");
+    for _ in 0..5 {
+        scene.writer.write_one(&scene.server).await;
+    }
+    move_all(&scene.file, &aside);
+    fs::copy(&backup, &scene.file).unwrap();
+    let ask = || {
+        scene
+            .server
+            .ask(&scene.writer.token, LIST, serde_json::json!({}))
+    };
+    futures_util::future::join_all((0..100).map(|_| ask())).await;
+    move_all(&aside, &scene.file);
+    within(SOON, "it is ready", async || is_ready(&scene.server).await).await;
+    let answers = futures_util::future::join_all((0..100).map(|_| ask())).await;
+    assert!(
+        answers.windows(2).all(|pair| pair[0] == pair[1]),
+        "{answers:?}"
+    );
+    scene.restart().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_short() {
+    let mut scene = Scene::set().await;
+    // Into the file, so that there is something to cut.
+    rows(&scene.storage.url, "PRAGMA wal_checkpoint(PASSIVE)").await;
+    scene.writer.write_one(&scene.server).await;
+    let file = fs::File::options().write(true).open(&scene.file).unwrap();
+    file.set_len(8192).unwrap();
+    scene.assert_refuses().await;
 }
