@@ -90,6 +90,14 @@ impl Reader {
         }
     }
 
+    /// Whether its connections were ended, as the process stops.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Sqlite(readers) => readers.is_closed(),
+            Self::Postgres { pool, .. } => pool.get_postgres_connection_pool().is_closed(),
+        }
+    }
+
     pub(super) fn pool(&self) -> Pool {
         match self {
             Self::Sqlite(readers) => readers.pool(),

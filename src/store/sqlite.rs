@@ -104,6 +104,10 @@ impl Readers {
         self.idle().clear();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
     /// A connection, as soon as one is free.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         let place = match self.places.clone().try_acquire_owned() {

@@ -191,7 +191,7 @@ impl Drop for State {
 }
 
 async fn poll(database: Database, every: Duration) {
-    let known = Arc::clone(&database.known);
+    let (known, reader) = (Arc::clone(&database.known), database.reader.clone());
     let mut failing = false;
     let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -215,6 +215,7 @@ async fn poll(database: Database, every: Duration) {
                     tracing::info!("the database answers again");
                 }
             }
+            Err(_) if reader.is_closed() => return,
             Err(error) => {
                 let cause = error.cause();
                 if !std::mem::replace(&mut failing, true) {
