@@ -89,7 +89,7 @@ impl App {
     /// To be called when the routers serve no more. A change that is still under way is cut after a while, and leaves
     /// nothing behind.
     pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
-        // What polls the database ends with the routers.
+        // The routers hold the tasks that poll the database.
         drop((self.routers, self.retention));
         let close = async {
             if let Some(monitor) = self.monitor {

@@ -14,7 +14,7 @@ const CALLERS: usize = 100_000;
 /// When each caller's bucket will be full again. What is full is as good as unknown.
 #[derive(Debug)]
 pub struct Buckets<K> {
-    /// What one costs, and what a caller may have cost at once.
+    /// The cost of one, and the most that a caller may use at once.
     cost: Duration,
     burst: Duration,
     full_at: HashMap<K, (Instant, u64)>,
@@ -24,7 +24,7 @@ pub struct Buckets<K> {
 }
 
 impl<K: Clone + Eq + Hash> Buckets<K> {
-    /// For what costs so much time; a caller may do `burst`'s worth at once, and one at least.
+    /// Each charge costs `cost`. A caller may use `burst` at once, and always one charge.
     pub fn new(cost: Duration, burst: Duration) -> Self {
         Self {
             cost,

@@ -358,7 +358,7 @@ async fn attempt(
     })
 }
 
-/// What a creator's key made, where it is not too old.
+/// Finds the connector that a creator's key made, unless the key has expired.
 async fn find_key(
     context: &Context,
     tx: &Tx,

@@ -550,7 +550,7 @@ fn check_database_url(url: &str) -> anyhow::Result<()> {
         url.starts_with("postgres://") || url.starts_with("postgresql://"),
         "--database-url: expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
     );
-    // Else a part of the password would pass for another part of the URL, and be shown.
+    // An unescaped character splits the password, and messages would show its rest as host or database.
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
     ensure!(

@@ -44,7 +44,7 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
     let oldest = STATE_AGE.max(routes.state_poll * 4);
     let polled = routes.state.age().is_some_and(|age| age < oldest);
     let unwritable = routes.commands.database.unwritable();
-    // Who asks for a service that does not write has it ready.
+    // A service that is started read-only is ready without write access.
     let obstacle = unwritable.filter(|reason| *reason != Unwritable::Configured);
     let damage = routes.commands.database.damage();
     let keys = routes.authenticator.has_keys();

@@ -81,7 +81,7 @@ pub struct Routes {
     pub background: Background,
 }
 
-/// What goes on beside the requests as long as the routes are there.
+/// Tasks that run as long as the routes exist.
 #[derive(Debug)]
 pub struct Background {
     pub write_watch: Option<store::WriteWatch>,

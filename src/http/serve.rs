@@ -126,7 +126,7 @@ pub async fn serve(
             }
         });
         let connection = http1::Builder::new()
-            // For what hyper answers by itself.
+            // hyper's own answers, such as 400, have its header.
             .auto_date_header(date::value(Clock::system().now()).is_some())
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head)

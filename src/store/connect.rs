@@ -157,12 +157,12 @@ impl Database {
         Ok(())
     }
 
-    /// Where the database is.
+    /// The file of the database, or its host and name.
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// What is damaged, as far as a check or a statement came upon it; it stays so until the process ends.
+    /// The damage that a check or a statement found first. It stays until the process ends.
     pub fn damage(&self) -> Option<String> {
         self.damage.get().cloned().or_else(errors::damage)
     }
@@ -334,7 +334,7 @@ async fn connect_sqlite(
     let until = Instant::now() + wait;
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            // Of several processes that turn a new file to WAL at once, SQLite lets one and does not have the others wait.
+            // SQLite lets one process turn a new file to WAL, and refuses the others at once.
             Err(error) if is_locked(&error) && Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

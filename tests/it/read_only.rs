@@ -74,6 +74,25 @@ async fn assert_writes(server: &Serving, name: &str) {
     assert_eq!(listed["viewer"]["readOnly"], false);
 }
 
+/// Serves a database that cannot be written, as it is meant to be and as it is not, until it can be.
+async fn serves_until_writable(storage: &TestDatabase, make_writable: impl FnOnce()) {
+    let server = Serving::start(program_on(storage, &["serve", "--read-only"]));
+    assert_eq!(until_ready(&server, true).await["writable"], false);
+    assert_reads_alone(&server, "one").await;
+    server.stop().ok();
+
+    let server = Serving::on(storage);
+    let told = until_ready(&server, false).await;
+    let state = (&told["database"], &told["writable"]);
+    assert_eq!(state, (&json!(true), &json!(false)));
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("read-only"), "{told}");
+    assert_reads_alone(&server, "two").await;
+    make_writable();
+    assert_writes(&server, "three").await;
+    server.stop().ok();
+}
+
 on_both_databases! {
     async fn read_only_writes_nothing_and_is_ready(storage: TestDatabase) {
         let refused = run(program_on(&storage, &["serve", "--read-only"])).failed(1);
@@ -174,25 +193,7 @@ async fn a_read_only_file_is_read() {
         return;
     }
 
-    let server = Serving::start(program_on(&storage, &["serve", "--read-only"]));
-    assert_eq!(until_ready(&server, true).await["writable"], false);
-    assert_reads_alone(&server, "one").await;
-    server.stop().ok();
-
-    let server = Serving::on(&storage);
-    let told = until_ready(&server, false).await;
-    assert_eq!(
-        (&told["database"], &told["writable"]),
-        (&json!(true), &json!(false))
-    );
-    assert!(
-        told["reason"].as_str().unwrap().contains("read-only"),
-        "{told}"
-    );
-    assert_reads_alone(&server, "two").await;
-    folder.set(true);
-    assert_writes(&server, "three").await;
-    server.stop().ok();
+    serves_until_writable(&storage, || folder.set(true)).await;
 }
 
 /// A probe does not use up the space that it looks for.
@@ -280,21 +281,7 @@ async fn a_standby_is_read_and_promoted() {
     let cluster = primary.standby();
     let storage = cluster.database();
 
-    let server = Serving::start(program_on(&storage, &["serve", "--read-only"]));
-    assert_eq!(until_ready(&server, true).await["writable"], false);
-    assert_reads_alone(&server, "one").await;
-    server.stop().ok();
-
-    let server = Serving::on(&storage);
-    let told = until_ready(&server, false).await;
-    assert!(
-        told["reason"].as_str().unwrap().contains("read-only"),
-        "{told}"
-    );
-    assert_reads_alone(&server, "two").await;
-    cluster.promote();
-    assert_writes(&server, "three").await;
-    server.stop().ok();
+    serves_until_writable(&storage, || cluster.promote()).await;
 }
 
 /// Statements of one session, each in a transaction of its own.

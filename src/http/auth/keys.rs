@@ -39,7 +39,7 @@ const JWKS_REDIRECTS: usize = 3;
 const RETRY: Duration = Duration::from_mins(1);
 /// Keys are read again after so long even if they suffice: a key that was withdrawn shows by nothing else.
 const OLD: Duration = Duration::from_mins(10);
-/// Where there are none at all, they are asked for as often as somebody looks, but not more often than this.
+/// The least time between two reads of the JWKS while there is no key.
 const MISSING: Duration = Duration::from_secs(1);
 
 /// Where the keys come from.
