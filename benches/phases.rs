@@ -22,7 +22,7 @@ use personal_connectors::{
     domain::viewer::Viewer,
     graphql::{self, Schema},
     http::limits::Limits,
-    pipeline::{encode::encode, measure},
+    pipeline::{encode, measure},
     store::{Catalog, Database, State, Tail},
 };
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ impl Service {
         })
     }
 
-    /// Executes an operation as the gate does.
+    /// Executes an operation as the pipeline does.
     async fn execute(&self, request: async_graphql::Request) -> Response {
         let viewer = Viewer::Anonymous;
         let catalog = Catalog::new(self.database.clone(), viewer.sight());
@@ -110,7 +110,7 @@ impl Service {
             commands: self.commands.clone(),
             tail: self.tail.clone(),
             unsubscribed: CancellationToken::new(),
-            place: Arc::default(),
+            permit: Arc::default(),
         });
         self.schema.execute(request).await
     }

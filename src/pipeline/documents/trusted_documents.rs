@@ -11,7 +11,7 @@ use crate::{
     error::Code,
     graphql::Schema,
     http::limits::Limits,
-    pipeline::{cost, execute::Refused, parameters::Entries},
+    pipeline::{cost, parameters::Entries, refused::Refused},
 };
 
 use super::{Document, Hash, sha256, without_prefix};
