@@ -13,23 +13,20 @@ use crate::{
     graphql,
     http::{
         self, Background, Routes,
-        answers::Answers,
+        admission::{concurrency::Places, open_streams::Live, rate_limit::RateLimit},
         auth::{Authenticator, TokenRules},
-        documents::Documents,
+        graphql::response_cache::Answers,
         limits::Limits,
-        live::Live,
-        overload::Places,
-        rate::RateLimit,
-        trusted::Trusted,
     },
     interchange::catalog::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
+    observability::telemetry::{Tracer, Traces},
+    pipeline::documents::{Documents, trusted_documents::Trusted},
     store::{
         DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch,
         keep_running,
     },
-    telemetry::{Tracer, Traces},
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.
