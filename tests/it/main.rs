@@ -21,7 +21,6 @@ mod connections;
 mod counts;
 mod create;
 mod crowd;
-mod doors;
 mod events;
 mod export;
 mod feed;
