@@ -18,10 +18,10 @@ use personal_connectors::{
     app,
     clock::Clock,
     commands,
-    config::Cli,
+    config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
-    http::{self, limits::Limits},
+    http,
     store::{Catalog, Database, State, Tail},
 };
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ fn phases(criterion: &mut Criterion) {
     // A document that was not seen before is scanned, parsed and walked; what is known is not.
     for Operation { name, document, .. } in operations() {
         criterion.bench_function(&format!("gate: a new document, {name}"), |bench| {
-            bench.iter(|| http::measure(black_box(document), Limits::default()));
+            bench.iter(|| http::measure(black_box(document), OperationLimits::default()));
         });
     }
     // HTTP and the gate, around what needs no database.

@@ -9,26 +9,16 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     clock::Clock,
     commands,
-    config::{Checks, Serve, Servers},
+    config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
     graphql,
     http::{
-        self, Background, Routes,
-        answers::Answers,
-        auth::{Authenticator, TokenRules},
-        documents::Documents,
-        limits::Limits,
-        live::Live,
-        overload::Places,
-        rate::RateLimit,
-        trusted::Trusted,
+        self, Background, Routes, answers::Answers, auth::Authenticator, documents::Documents,
+        live::Live, overload::Places, rate::RateLimit, trusted::Trusted,
     },
     interchange::catalog::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{
-        DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch,
-        keep_running,
-    },
+    store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
     telemetry::{Tracer, Traces},
 };
 
@@ -121,7 +111,7 @@ pub async fn routers(
     clock: Clock,
     tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
-    let limits = Limits {
+    let limits = OperationLimits {
         max_tokens: config.limits.max_tokens,
         max_depth: config.limits.max_depth,
         max_fields: config.limits.max_fields,
@@ -260,7 +250,7 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
 }
 
 /// Opens the database and brings its schema up to date, unless it is only to be read.
-pub async fn open(settings: &Settings) -> Result<Database, OpenError> {
+pub async fn open(settings: &DatabaseSettings) -> Result<Database, OpenError> {
     let database = Database::open(settings).await?;
     if settings.read_only {
         database.check_migrated().await?;

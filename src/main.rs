@@ -16,13 +16,14 @@ use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        Backup, Check, Cli, Command, Database, Export, Import, LogFormat, Migrate, Serve, Token,
+        Backup, Check, Cli, Command, Database, Export, Import, KeySource, LogFormat, Migrate,
+        Serve, Token,
     },
     domain::viewer::User,
     error::chain,
     graphql,
     http::{
-        auth::{KeySource, mint},
+        auth::mint,
         serve::{Bounds, serve, told_to_stop},
     },
     interchange::{

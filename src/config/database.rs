@@ -6,12 +6,11 @@
     reason = "the flags' descriptions are plain text for a terminal"
 )]
 
-use std::time::Duration;
+use std::{error::Error as StdError, fmt, io, iter, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::ensure;
 use clap::Args;
-
-use crate::store;
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::values::duration;
 
@@ -50,7 +49,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub fn settings(&self) -> anyhow::Result<store::Settings> {
+    pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is where the environment is read"
@@ -63,7 +62,7 @@ impl Database {
         let url = self.database_url.clone().or_else(fallback);
         let url = url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         check_database_url(&url)?;
-        Ok(store::Settings {
+        Ok(DatabaseSettings {
             url,
             connections: self.database_connections,
             wait: self.database_wait,
@@ -97,4 +96,108 @@ fn check_database_url(url: &str) -> anyhow::Result<()> {
          and an @ elsewhere as %40"
     );
     Ok(())
+}
+
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// `sqlite://path` or `postgres://…`.
+    pub url: String,
+    /// Connections to PostgreSQL, or readers of the SQLite file.
+    pub connections: u32,
+    /// How long to wait for a connection or for another process's write.
+    pub wait: Duration,
+    /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
+    pub read_timeout: Option<Duration>,
+    /// The database is read and never written, or migrated.
+    pub read_only: bool,
+}
+
+impl DatabaseSettings {
+    pub fn location(&self) -> Result<DatabaseLocation, DatabaseUrlError> {
+        DatabaseLocation::of(&self.url)
+    }
+
+    /// The file of an SQLite database.
+    pub fn file(&self) -> Result<Option<PathBuf>, DatabaseUrlError> {
+        Ok(match self.location()? {
+            DatabaseLocation::File(file) => Some(file),
+            DatabaseLocation::Server(_) => None,
+        })
+    }
+}
+
+/// The database's URL cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("--database-url: {0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+pub struct DatabaseUrlError(String);
+
+impl DatabaseUrlError {
+    fn new(error: &sqlx::Error) -> Self {
+        let first: &(dyn StdError + 'static) = error;
+        let causes = iter::successors(Some(first), |&error| error.source());
+        // The words before the last cause are sqlx's.
+        Self(causes.last().map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+/// Where a database is: its file, or host, port and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseLocation {
+    File(PathBuf),
+    Server(String),
+}
+
+impl fmt::Display for DatabaseLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Server(server) => f.write_str(server),
+        }
+    }
+}
+
+impl DatabaseLocation {
+    fn of(url: &str) -> Result<Self, DatabaseUrlError> {
+        if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url);
+            let options = options.map_err(|error| DatabaseUrlError::new(&error))?;
+            return Ok(Self::File(options.get_filename().to_owned()));
+        }
+        let options = PgConnectOptions::from_str(url);
+        Ok(Self::server(
+            &options.map_err(|error| DatabaseUrlError::new(&error))?,
+        ))
+    }
+
+    pub(crate) fn server(options: &PgConnectOptions) -> Self {
+        let host = options.get_socket().map_or_else(
+            || options.get_host().to_owned(),
+            |folder| folder.display().to_string(),
+        );
+        // A server takes the user's name where there is no other.
+        let database = options.get_database();
+        let database = database.unwrap_or_else(|| options.get_username());
+        Self::Server(format!("{host}:{}/{database}", options.get_port()))
+    }
+}
+
+pub(crate) const PERMISSION_ADVICE: &str =
+    "Run as a user who may read and write the file and its folder, or change their owner or mode";
+
+/// What to do where the system refuses to read or write the database's file, or one beside it.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => {
+            "Add the name of a file to --database-url, such as FOLDER/connectors.db"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "Mount the file system for writing, or choose another path with --database-url"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free space on the disk",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "Choose another path with --database-url: a part of it is a file and no folder"
+        }
+        io::ErrorKind::NotFound => "Correct the path in --database-url",
+        _ => PERMISSION_ADVICE,
+    }
 }

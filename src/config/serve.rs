@@ -12,17 +12,13 @@ use anyhow::Context;
 use clap::{Args, builder::BoolishValueParser};
 use url::Url;
 
-use crate::{
-    http::{auth::TokenRules, cors::Origin},
-    store,
-};
-
 use super::{
-    database::Database,
+    database::{Database, DatabaseSettings},
     limits::Limits,
     log::Log,
     mcp::Mcp,
-    tokens::Tokens,
+    origin::Origin,
+    tokens::{TokenRules, Tokens},
     values::{address, duration},
 };
 
@@ -161,8 +157,8 @@ impl Serve {
     }
 
     /// The database, with the end of requests as the end of reads.
-    pub fn database(&self) -> anyhow::Result<store::Settings> {
-        Ok(store::Settings {
+    pub fn database(&self) -> anyhow::Result<DatabaseSettings> {
+        Ok(DatabaseSettings {
             read_timeout: Some(self.limits.request_timeout),
             read_only: self.read_only,
             ..self.database.settings()?

@@ -6,17 +6,15 @@
     reason = "the flags' descriptions are plain text for a terminal"
 )]
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use clap::Args;
 use url::Url;
 
-use crate::{
-    http::auth::{KeySource, Secret, TokenRules},
-    store,
-};
-
 use super::{
-    secret,
+    database::DatabaseSettings,
+    secret::{self, Secret},
     values::{claim, principal},
 };
 
@@ -76,7 +74,7 @@ impl Tokens {
     /// The rules that tokens are read by. Makes and keeps a secret where none is configured and the database is SQLite's.
     pub fn rules(
         &self,
-        database: &store::Settings,
+        database: &DatabaseSettings,
         anonymous_read: bool,
     ) -> anyhow::Result<TokenRules> {
         let keys = match (&self.jwt_secret, &self.jwks) {
@@ -98,4 +96,30 @@ impl Tokens {
             anonymous_read,
         })
     }
+}
+
+/// Where the keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// HS256 with this secret.
+    Secret(Secret),
+    /// RS256, ES256 and `EdDSA` with the keys of a JWK Set (RFC 7517 §5).
+    JwksFile(PathBuf),
+    JwksUrl(Url),
+}
+
+/// Which tokens are believed, and what is made of them.
+#[derive(Clone, Debug)]
+pub struct TokenRules {
+    pub keys: KeySource,
+    /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
+    pub issuer: Option<String>,
+    /// What a token's `aud` must name. Required with a JWKS, as the issuer is.
+    pub audience: Option<String>,
+    /// The claim that holds the user's organization.
+    pub organization_claim: String,
+    /// The organization of users whose token names none.
+    pub default_organization: Option<String>,
+    /// Whether a request without a token is let through, as an anonymous one.
+    pub anonymous_read: bool,
 }

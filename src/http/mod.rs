@@ -49,7 +49,7 @@ use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
 
-use crate::{clock::Clock, commands, graphql::Schema, store, telemetry::Tracer};
+use crate::{clock::Clock, commands, config::Origin, graphql::Schema, store, telemetry::Tracer};
 
 use self::{
     account::Books, answers::Answers, auth::Authenticator, documents::Documents, health::Vitals,
@@ -69,7 +69,7 @@ pub struct Routes {
     pub answers: Answers,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
-    pub cors_origins: Vec<cors::Origin>,
+    pub cors_origins: Vec<Origin>,
     pub rate: RateLimit,
     pub live: Live,
     pub places: Places,

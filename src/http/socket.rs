@@ -26,13 +26,12 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use crate::error::Code;
+use crate::{config::Origin, error::Code};
 
 use super::{
     Routes,
     account::Account,
     auth::Verified,
-    cors,
     endpoint::Rejection,
     gate::{self, Caller},
     live::{Crowded, Open},
@@ -131,7 +130,7 @@ pub(super) async fn upgrade(
 }
 
 /// Whether a handshake comes from a page that may ask: of this host, or configured; or from no page.
-fn is_ours(headers: &HeaderMap, allowed: &[cors::Origin]) -> bool {
+fn is_ours(headers: &HeaderMap, allowed: &[Origin]) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;
     };
@@ -142,8 +141,8 @@ fn is_ours(headers: &HeaderMap, allowed: &[cors::Origin]) -> bool {
         Some(authority.eq_ignore_ascii_case(host))
     };
     allowed.iter().any(|allowed| match allowed {
-        cors::Origin::Any => true,
-        cors::Origin::One(one) => one == origin,
+        Origin::Any => true,
+        Origin::One(one) => one == origin,
     }) || same_host().unwrap_or(false)
 }
 

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    config::CheckBounds,
     domain::inspection::{Schedule, Tool},
     error,
     mcp::handshake::Inspector,
@@ -25,13 +26,6 @@ use super::queue::{Queue, host};
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_secs(1);
-
-/// How many checks are made at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub at_once: usize,
-    pub by_host: usize,
-}
 
 /// Dropped, it drops what is under way.
 pub(super) struct Checks {
@@ -49,7 +43,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(inspector: Inspector, bounds: Bounds) -> Self {
+    pub(super) fn new(inspector: Inspector, bounds: CheckBounds) -> Self {
         Self {
             inspector,
             at_once: bounds.at_once,

@@ -18,13 +18,13 @@ use tokio::{
 
 use crate::{
     clock::{Clock, Steps},
+    config::CheckBounds,
     domain::inspection::Schedule,
     error::Result,
     mcp::handshake::Inspector,
     store::{Actor, Candidate, Database, Lease, Place, Tx, keep_running},
 };
 
-pub use self::checks::Bounds;
 use self::checks::{Checks, keep};
 
 /// How long a lease is good for. Who holds it renews it, and the others ask for it, three times in that time.
@@ -53,7 +53,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    pub bounds: Bounds,
+    pub bounds: CheckBounds,
     pub schedule: Schedule,
     /// How long a lease is good for.
     pub lease: Duration,

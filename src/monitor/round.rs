@@ -10,6 +10,7 @@ use entity::Iterable;
 
 use crate::{
     clock::Clock,
+    config::CheckBounds,
     domain::{
         inspection::{self, Inspection, Outcome, Schedule, is_alive, is_checkable},
         listing::{Filter, Listing},
@@ -21,7 +22,7 @@ use crate::{
     store::{Catalog, Database, Target},
 };
 
-use super::checks::{Bounds, Checks, keep};
+use super::checks::{Checks, keep};
 
 const ROWS_A_STATEMENT: usize = 500;
 
@@ -44,7 +45,7 @@ struct Row {
 pub async fn round(
     database: &Database,
     inspector: Inspector,
-    bounds: Bounds,
+    bounds: CheckBounds,
     schedule: Schedule,
     clock: &Clock,
     ids: &[String],

@@ -4,7 +4,6 @@
 //! power cut. A database that is there and cannot be written is opened all the same, and read.
 
 use std::{
-    path::PathBuf,
     str::FromStr,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -22,6 +21,7 @@ use sqlx::{
 };
 
 use crate::{
+    config::{DatabaseLocation, DatabaseSettings},
     domain::facets::Group,
     error::{Error, Result},
 };
@@ -29,7 +29,7 @@ use crate::{
 use super::{
     counts::Counts,
     errors::{self, is_locked},
-    opening::{Location, OpenError, folder, migrations, refuse_newer},
+    opening::{OpenError, folder, refuse_newer},
     reader::Reader,
     sqlite::Readers,
     sqlite_file::SqliteFile,
@@ -45,36 +45,8 @@ const MIGRATION_LOCK: i64 = 0x7063_6f6e;
 /// How long a connection to PostgreSQL may have been idle to be used without a question whether it is still there.
 const UNTESTED: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `sqlite://path` or `postgres://…`.
-    pub url: String,
-    /// Connections to PostgreSQL, or readers of the SQLite file.
-    pub connections: u32,
-    /// How long to wait for a connection or for another process's write.
-    pub wait: Duration,
-    /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
-    pub read_timeout: Option<Duration>,
-    /// The database is read and never written, or migrated.
-    pub read_only: bool,
-}
-
 /// The time between two attempts to connect to PostgreSQL.
 const RETRY: Duration = Duration::from_millis(100);
-
-impl Settings {
-    pub fn location(&self) -> Result<Location, OpenError> {
-        Location::of(&self.url)
-    }
-
-    /// The file of an SQLite database.
-    pub fn file(&self) -> Result<Option<PathBuf>, OpenError> {
-        Ok(match self.location()? {
-            Location::File(file) => Some(file),
-            Location::Server(_) => None,
-        })
-    }
-}
 
 /// A database, open.
 #[derive(Clone, Debug)]
@@ -82,7 +54,7 @@ pub struct Database {
     pub(super) reader: Reader,
     pub(super) writer: Writer,
     pub(super) writes: Arc<Writes>,
-    location: Location,
+    location: DatabaseLocation,
     wait: Duration,
     damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
@@ -100,7 +72,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &DatabaseSettings) -> Self {
         Self {
             wait: settings.wait,
             read_timeout: settings.read_timeout,
@@ -125,12 +97,12 @@ impl Limits {
 
 impl Database {
     /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
-    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let known = Arc::new(Writes::new(settings.read_only));
         let opened = match &location {
-            Location::File(_) => open_sqlite(settings, &known).await,
-            Location::Server(_) => open_postgres(settings, &known).await,
+            DatabaseLocation::File(_) => open_sqlite(settings, &known).await,
+            DatabaseLocation::Server(_) => open_postgres(settings, &known).await,
         };
         let (reader, writer) =
             opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))?;
@@ -158,7 +130,7 @@ impl Database {
     }
 
     /// The file of the database, or its host and name.
-    pub fn location(&self) -> &Location {
+    pub fn location(&self) -> &DatabaseLocation {
         &self.location
     }
 
@@ -250,7 +222,7 @@ impl Database {
 
     /// How many migrations are to be applied and reverted to come from these to a version.
     fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
-        let known = migrations();
+        let known = migration::names();
         refuse_newer(&self.location, applied)?;
         let to = version.map_or(known.len(), |version| {
             known.iter().take_while(|name| **name != version).count() + 1
@@ -286,7 +258,7 @@ impl Database {
 
 /// Opens an SQLite file. One that cannot be written is read all the same, if it is there.
 async fn open_sqlite(
-    settings: &Settings,
+    settings: &DatabaseSettings,
     writes: &Writes,
 ) -> Result<(Reader, Writer), sqlx::Error> {
     let options = SqliteConnectOptions::from_str(&settings.url)?
@@ -344,7 +316,7 @@ async fn connect_sqlite(
 }
 
 async fn open_postgres(
-    settings: &Settings,
+    settings: &DatabaseSettings,
     writes: &Arc<Writes>,
 ) -> Result<(Reader, Writer), sqlx::Error> {
     let options = PgConnectOptions::from_str(&settings.url)?

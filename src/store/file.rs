@@ -20,9 +20,11 @@ use rusqlite::{
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
+use crate::config::{DatabaseLocation, DatabaseSettings};
+
 use super::{
-    connect::{Database, Settings},
-    opening::{Location, OpenError, folder, refuse_newer},
+    connect::Database,
+    opening::{OpenError, folder, refuse_newer},
     sqlite,
 };
 
@@ -38,7 +40,7 @@ pub enum BackupError {
     #[error(
         "the database {0} is PostgreSQL's: make a backup of it with pg_dump --format=custom --file=FILE"
     )]
-    Postgres(Location),
+    Postgres(DatabaseLocation),
     #[error("the file {} exists already. Choose another name, or remove it first", .0.display())]
     Exists(PathBuf),
     #[error("SQLite takes {} for a part of the database. Choose another name", .0.display())]
@@ -46,7 +48,10 @@ pub enum BackupError {
     #[error(
         "the database {location} is damaged, and no backup was made: {finding}. Restore an earlier backup"
     )]
-    Damaged { location: Location, finding: String },
+    Damaged {
+        location: DatabaseLocation,
+        finding: String,
+    },
     #[error("cannot write the backup {}: {cause}. Choose a folder with space that you may write to", file.display())]
     Unwritten { file: PathBuf, cause: String },
     #[error(transparent)]
@@ -63,9 +68,9 @@ pub struct Made {
 }
 
 /// Copies the SQLite database to a new file, as it is at one moment after the call. Readers and writers go on meanwhile.
-pub fn backup(settings: &Settings, file: &Path) -> Result<Made, BackupError> {
-    let location = settings.location()?;
-    let Location::File(source) = &location else {
+pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<Made, BackupError> {
+    let location = settings.location().map_err(OpenError::from)?;
+    let DatabaseLocation::File(source) = &location else {
         return Err(BackupError::Postgres(location));
     };
     let failed =
@@ -233,7 +238,7 @@ impl DamageCheck {
     /// [`Database::damage`]. PostgreSQL is not checked.
     pub fn start(database: &Database) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let Location::File(file) = database.location() else {
+        let DatabaseLocation::File(file) = database.location() else {
             return Self {
                 over,
                 checking: None,

@@ -32,13 +32,13 @@ mod writable;
 mod write;
 
 pub use catalog::{Catalog, Hit};
-pub use connect::{Database, Settings};
+pub use connect::Database;
 pub use errors::taken;
 pub use fields::{Field, Fields};
 pub use file::{BackupError, DamageCheck, Made, backup};
 pub use health::{Check, Place, Target};
 pub use lease::{Candidate, Lease};
-pub use opening::{Location, OpenError, migrations, of_system};
+pub use opening::OpenError;
 pub use retention::Retention;
 pub use sound::{Soundness, check};
 pub use state::{Pool, State, Version};

@@ -2,46 +2,39 @@
 //!
 //! Invariant: a message never holds a password, nor any other part of the URL's query.
 
-use std::{
-    error::Error as StdError,
-    fs, io, iter,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{error::Error as StdError, fs, io, iter, path::Path, time::Duration};
 
-use migration::{Migrator, MigratorTrait};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sea_orm::RuntimeErr;
-use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
-use crate::error::chain;
+use crate::{
+    config::{DatabaseLocation, DatabaseUrlError, PERMISSION_ADVICE, advice},
+    error::chain,
+};
 
 use super::writable::Unwritable;
 
 /// What is wrong with a database that is to be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error(
-        "--database-url: {0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
-    )]
-    Url(String),
+    #[error(transparent)]
+    Url(#[from] DatabaseUrlError),
     #[error("cannot {task} the database {location}: {cause}. {advice}")]
     Failed {
         /// Such as "open".
         task: &'static str,
-        location: Location,
+        location: DatabaseLocation,
         cause: String,
         advice: &'static str,
     },
     #[error(
         "the database {0} has no catalogue: correct --database-url, or make one with the command migrate"
     )]
-    NoCatalogue(Location),
+    NoCatalogue(DatabaseLocation),
     #[error(
         "the schema of the database {0} is not up to date: run the command migrate where it can be written"
     )]
-    Outdated(Location),
+    Outdated(DatabaseLocation),
     #[error(
         "the database {location} has the migration {unknown}, which {} {} does not know: run the newer version, \
          or go back with the newer version's command: migrate --to {last_known}",
@@ -49,31 +42,21 @@ pub enum OpenError {
         env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        location: Location,
+        location: DatabaseLocation,
         unknown: String,
         last_known: String,
     },
 }
 
 impl OpenError {
-    pub(super) fn url(error: &sqlx::Error) -> Self {
-        // The words before the last cause are sqlx's.
-        Self::Url(
-            causes(error)
-                .last()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        )
-    }
-
     /// The failure of a task, explained by the error's innermost cause.
     pub(super) fn new(
         task: &'static str,
-        location: &Location,
+        location: &DatabaseLocation,
         wait: Duration,
         error: &(dyn StdError + 'static),
     ) -> Self {
-        let (cause, advice) = location.explain(error, wait);
+        let (cause, advice) = explain(location, error, wait);
         Self::Failed {
             task,
             location: location.clone(),
@@ -83,56 +66,19 @@ impl OpenError {
     }
 }
 
-/// Where a database is: its file, or host, port and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    File(PathBuf),
-    Server(String),
-}
-
-impl std::fmt::Display for Location {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(file) => write!(f, "{}", file.display()),
-            Self::Server(server) => f.write_str(server),
-        }
+fn explain(
+    location: &DatabaseLocation,
+    error: &(dyn StdError + 'static),
+    wait: Duration,
+) -> (String, &'static str) {
+    if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error)
+        && let Some(reason) = error.downcast_ref::<Unwritable>()
+    {
+        return (reason.to_string(), reason.advice());
     }
-}
-
-impl Location {
-    pub(super) fn of(url: &str) -> Result<Self, OpenError> {
-        if url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(url);
-            let options = options.map_err(|error| OpenError::url(&error))?;
-            return Ok(Self::File(options.get_filename().to_owned()));
-        }
-        let options = PgConnectOptions::from_str(url);
-        Ok(Self::server(
-            &options.map_err(|error| OpenError::url(&error))?,
-        ))
-    }
-
-    pub(super) fn server(options: &PgConnectOptions) -> Self {
-        let host = options.get_socket().map_or_else(
-            || options.get_host().to_owned(),
-            |folder| folder.display().to_string(),
-        );
-        // A server takes the user's name where there is no other.
-        let database = options.get_database();
-        let database = database.unwrap_or_else(|| options.get_username());
-        Self::Server(format!("{host}:{}/{database}", options.get_port()))
-    }
-
-    fn explain(&self, error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
-        if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error)
-            && let Some(reason) = error.downcast_ref::<Unwritable>()
-        {
-            return (reason.to_string(), reason.advice());
-        }
-        match self {
-            Self::File(file) => of_file(file, error, wait),
-            Self::Server(_) => of_server(error, wait),
-        }
+    match location {
+        DatabaseLocation::File(file) => of_file(file, error, wait),
+        DatabaseLocation::Server(_) => of_server(error, wait),
     }
 }
 
@@ -241,7 +187,7 @@ fn of_file(
     }
     let Some((code, text)) = sqlite_error(error) else {
         return match of_io(error) {
-            Some(error) => (error.to_string(), of_system(error)),
+            Some(error) => (error.to_string(), advice(error)),
             None => (chain(error), "Check --database-url"),
         };
     };
@@ -255,12 +201,12 @@ fn of_file(
         _ if code == NO_ROOM => ("the disk is full".to_owned(), "Free space on the disk"),
         FULL => (text, "Free space on the disk"),
         READ_ONLY | CANNOT_OPEN => match refused_by_system(file) {
-            Err(error) => (error.to_string(), of_system(&error)),
+            Err(error) => (error.to_string(), advice(&error)),
             Ok(()) if !file.exists() => (
                 "there is no such file".to_owned(),
                 "Correct the path in --database-url",
             ),
-            Ok(()) => (text, PERMISSION),
+            Ok(()) => (text, PERMISSION_ADVICE),
         },
         _ => (text, "Check the disk and the system's log"),
     }
@@ -301,27 +247,6 @@ fn refused_by_system(file: &Path) -> io::Result<()> {
     tempfile::tempfile_in(folder(file)).map(drop)
 }
 
-const PERMISSION: &str =
-    "Run as a user who may read and write the file and its folder, or change their owner or mode";
-
-/// What to do where the system refuses to read or write the database's file, or one beside it.
-pub fn of_system(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::IsADirectory => {
-            "Add the name of a file to --database-url, such as FOLDER/connectors.db"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "Mount the file system for writing, or choose another path with --database-url"
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free space on the disk",
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "Choose another path with --database-url: a part of it is a file and no folder"
-        }
-        io::ErrorKind::NotFound => "Correct the path in --database-url",
-        _ => PERMISSION,
-    }
-}
-
 /// The folder that a file is in.
 pub(super) fn folder(file: &Path) -> &Path {
     file.parent()
@@ -329,15 +254,12 @@ pub(super) fn folder(file: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// The names of the migrations that this program knows, first to last.
-pub fn migrations() -> Vec<String> {
-    let known = Migrator::migrations().into_iter();
-    known.map(|migration| migration.name().to_owned()).collect()
-}
-
 /// Refuses a database that a newer version of this program has migrated.
-pub(super) fn refuse_newer(location: &Location, applied: &[String]) -> Result<(), OpenError> {
-    let mut known = migrations();
+pub(super) fn refuse_newer(
+    location: &DatabaseLocation,
+    applied: &[String],
+) -> Result<(), OpenError> {
+    let mut known = migration::names();
     match applied.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(unknown) => Err(OpenError::Newer {

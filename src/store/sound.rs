@@ -9,10 +9,12 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
+use crate::config::{DatabaseLocation, DatabaseSettings};
+
 use super::{
-    connect::{Settings, reach},
+    connect::reach,
     file::{self, FINDINGS},
-    opening::{Location, OpenError, migrations, refuse_newer},
+    opening::{OpenError, refuse_newer},
     wanted::joined,
 };
 
@@ -185,15 +187,15 @@ const INVARIANTS: [Invariant; 18] = [
 ];
 
 /// Checks a database, which may be in use and may be only readable. An error where it cannot be opened or is a newer version's.
-pub async fn check(settings: &Settings) -> Result<Soundness, OpenError> {
+pub async fn check(settings: &DatabaseSettings) -> Result<Soundness, OpenError> {
     let location = settings.location()?;
     match &location {
-        Location::File(_) => {
+        DatabaseLocation::File(_) => {
             let settings = settings.clone();
             let checking = tokio::task::spawn_blocking(move || check_file(&settings, &location));
             joined(checking).await
         }
-        Location::Server(_) => {
+        DatabaseLocation::Server(_) => {
             let failed = |error| OpenError::new("check", &location, settings.wait, &error);
             let options = PgConnectOptions::from_str(&settings.url).map_err(failed)?;
             let options = options.disable_statement_logging();
@@ -204,8 +206,11 @@ pub async fn check(settings: &Settings) -> Result<Soundness, OpenError> {
     }
 }
 
-fn check_file(settings: &Settings, location: &Location) -> Result<Soundness, OpenError> {
-    let Location::File(file) = location else {
+fn check_file(
+    settings: &DatabaseSettings,
+    location: &DatabaseLocation,
+) -> Result<Soundness, OpenError> {
+    let DatabaseLocation::File(file) = location else {
         return Ok(Soundness::default());
     };
     let failed = |error: &(dyn std::error::Error + 'static)| {
@@ -239,8 +244,8 @@ fn check_file(settings: &Settings, location: &Location) -> Result<Soundness, Ope
 
 async fn check_server(
     mut connection: PgConnection,
-    location: &Location,
-    settings: &Settings,
+    location: &DatabaseLocation,
+    settings: &DatabaseSettings,
 ) -> Result<Soundness, OpenError> {
     let failed = |error: sqlx::Error| OpenError::new("check", location, settings.wait, &error);
     let session = "SET default_transaction_read_only = on; SET statement_timeout = 0";
@@ -347,14 +352,14 @@ impl Soundness {
     /// The invariants that a schema of these migrations must keep.
     fn applicable(
         &mut self,
-        location: &Location,
+        location: &DatabaseLocation,
         applied: &[String],
     ) -> Result<impl Iterator<Item = &'static Invariant> + use<>, OpenError> {
         if applied.is_empty() {
             return Err(OpenError::NoCatalogue(location.clone()));
         }
         refuse_newer(location, applied)?;
-        let known = migrations();
+        let known = migration::names();
         let schema = known
             .iter()
             .take_while(|name| applied.contains(name))

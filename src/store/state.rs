@@ -23,7 +23,6 @@ use crate::error::{Code, Error, Result};
 
 use super::{
     connect::Database,
-    opening::migrations,
     sqlite::Pace,
     transaction::Writer,
     wanted::{keep_running, while_wanted},
@@ -242,7 +241,9 @@ impl Database {
     /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool> {
         let applied = self.versions().await?;
-        Ok(migrations().iter().all(|known| applied.contains(known)))
+        Ok(migration::names()
+            .iter()
+            .all(|known| applied.contains(known)))
     }
 
     /// The migrations that were applied, also where there is no table of them yet.

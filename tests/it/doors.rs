@@ -13,9 +13,13 @@ const DOORS: [(&str, &[&str]); 30] = [
     // All SQL is in the store, and tables are the migration's and the entities' alone.
     ("sea_orm", &["src/store", "entity", "migration"]),
     ("sea_orm_migration", &["migration"]),
-    ("sqlx", &["src/store"]),
+    // The configuration reads a database's URL with the parser that connects.
+    ("sqlx", &["src/store", "src/config/database.rs"]),
     ("rusqlite", &["src/store"]),
-    ("migration::", &["src/store", "migration"]),
+    (
+        "migration::",
+        &["src/store", "src/config/values.rs", "migration"],
+    ),
     ("Entity::", &["src/store"]),
     ("ActiveModel", &["src/store", "entity"]),
     ("Column::", &["src/store"]),
@@ -23,7 +27,7 @@ const DOORS: [(&str, &[&str]); 30] = [
     ("connector_event", &["src/store", "entity", "migration"]),
     // GraphQL is a form of what is there, and HTTP one way to it.
     ("async_graphql", &["src/graphql", "src/http"]),
-    ("axum", &["src/http", "src/app.rs"]),
+    ("axum", &["src/http", "src/app.rs", "src/config/origin.rs"]),
     ("reqwest", &["src/http", "src/telemetry.rs", "src/mcp"]),
     // Whatever is called because somebody gave its address is called by the guard's leave.
     // The log leaves out what its library writes.
@@ -52,17 +56,21 @@ const DOORS: [(&str, &[&str]); 30] = [
 ];
 
 /// The rooms that each room may enter, besides itself and `error`.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("error", &[]),
     ("clock", &[]),
     ("domain", &[]),
+    ("config", &["domain"]),
     ("buckets", &[]),
     ("progress", &[]),
-    ("mcp", &["buckets", "clock", "domain"]),
-    ("store", &["clock", "domain"]),
+    ("mcp", &["buckets", "clock", "config", "domain"]),
+    ("store", &["clock", "config", "domain"]),
     ("commands", &["clock", "domain", "mcp", "store"]),
     ("graphql", &["commands", "clock", "domain", "mcp", "store"]),
-    ("monitor", &["clock", "domain", "mcp", "progress", "store"]),
+    (
+        "monitor",
+        &["clock", "config", "domain", "mcp", "progress", "store"],
+    ),
     ("interchange", &["clock", "domain", "progress", "store"]),
 ];
 
