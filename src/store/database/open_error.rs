@@ -12,7 +12,7 @@ use crate::{
     error::chain,
 };
 
-use super::writable::Unwritable;
+use crate::store::database::writable::Unwritable;
 
 /// What is wrong with a database that is to be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// The failure of a task, explained by the error's innermost cause.
-    pub(super) fn new(
+    pub(in crate::store) fn new(
         task: &'static str,
         location: &DatabaseLocation,
         wait: Duration,
@@ -154,7 +154,7 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
 }
 
 /// A name that no address is known of; the standard library has no kind for it.
-pub(super) fn is_unknown_host(error: &io::Error) -> bool {
+pub(in crate::store) fn is_unknown_host(error: &io::Error) -> bool {
     error
         .to_string()
         .starts_with("failed to lookup address information")
@@ -248,14 +248,14 @@ fn refused_by_system(file: &Path) -> io::Result<()> {
 }
 
 /// The folder that a file is in.
-pub(super) fn folder(file: &Path) -> &Path {
+pub(in crate::store) fn folder(file: &Path) -> &Path {
     file.parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."))
 }
 
 /// Refuses a database that a newer version of this program has migrated.
-pub(super) fn refuse_newer(
+pub(in crate::store) fn refuse_newer(
     location: &DatabaseLocation,
     applied: &[String],
 ) -> Result<(), OpenError> {

@@ -18,8 +18,8 @@ use std::{
 use rusqlite::Connection;
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
-use super::{
-    sqlite,
+use crate::store::database::{
+    sqlite_readers,
     writable::{Look, Unwritable},
 };
 
@@ -30,7 +30,7 @@ const LITTLE_SPACE: u64 = 128 << 10;
 type Identity = [Option<(u64, u64)>; 3];
 
 #[derive(Debug)]
-pub(super) struct SqliteFile {
+pub(in crate::store) struct SqliteFile {
     path: PathBuf,
     wait: Duration,
     /// None until a connection could write.
@@ -43,7 +43,7 @@ pub(super) struct SqliteFile {
 }
 
 impl SqliteFile {
-    pub(super) fn new(path: PathBuf, wait: Duration) -> Self {
+    pub(in crate::store) fn new(path: PathBuf, wait: Duration) -> Self {
         Self {
             path,
             wait,
@@ -54,13 +54,13 @@ impl SqliteFile {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::store) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Fails where the path leads to another file than the one that was opened, or to none, or the file has become shorter,
     /// which SQLite makes none.
-    pub(super) fn check_identity(&self) -> Result<(), Unwritable> {
+    pub(in crate::store) fn check_identity(&self) -> Result<(), Unwritable> {
         let Some(opened) = self.identity.get() else {
             return Ok(());
         };
@@ -80,10 +80,10 @@ impl SqliteFile {
     }
 
     /// Remembers the file that a connection was opened to.
-    pub(super) fn opened(&self) -> rusqlite::Result<()> {
+    pub(in crate::store) fn opened(&self) -> rusqlite::Result<()> {
         let mut reader = self.reader();
         if reader.is_none() {
-            let (connection, is_immutable) = sqlite::open(&self.path, self.wait)?;
+            let (connection, is_immutable) = sqlite_readers::open(&self.path, self.wait)?;
             // One to an immutable file would never see a commit.
             *reader = Some(connection).filter(|_| !is_immutable);
         }
@@ -92,7 +92,7 @@ impl SqliteFile {
     }
 
     /// Fails where a commit is not in the file at the path, or the catalogue there is before `state`.
-    pub(super) fn check_commit(&self, state: Option<i64>) -> Result<(), Unwritable> {
+    pub(in crate::store) fn check_commit(&self, state: Option<i64>) -> Result<(), Unwritable> {
         let seen = self.opened().and_then(|()| match state {
             Some(_) => self.read_state().map(Some),
             None => Ok(None),
@@ -119,7 +119,7 @@ impl SqliteFile {
     }
 
     /// What keeps the file from being written, as far as the file system says.
-    pub(super) fn look(&self) -> Result<Look, Unwritable> {
+    pub(in crate::store) fn look(&self) -> Result<Look, Unwritable> {
         self.check_identity()?;
         if accessat(CWD, &self.path, Access::WRITE_OK, AtFlags::EACCESS).is_err() {
             return Err(match fs::metadata(&self.path) {
@@ -138,7 +138,7 @@ impl SqliteFile {
         }
     }
 
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.forget_reader();
     }

@@ -29,7 +29,7 @@ struct Key {
 }
 
 /// What was counted.
-pub(super) struct Counts<T>(Cache<Key, T>);
+pub(in crate::store) struct Counts<T>(Cache<Key, T>);
 
 impl<T: Clone> Default for Counts<T> {
     fn default() -> Self {
@@ -39,7 +39,7 @@ impl<T: Clone> Default for Counts<T> {
 
 impl<T: Clone> Counts<T> {
     /// Of what is asked for in a state of a history: counted by the first who asks, while others wait.
-    pub(super) async fn get(
+    pub(in crate::store) async fn get(
         &self,
         (history, state): (u64, i64),
         sight: &Sight,

@@ -21,11 +21,9 @@ use tokio::{
 
 use crate::error::{Code, Error, Result};
 
-use super::{
-    connect::Database,
-    sqlite::Pace,
-    transaction::Writer,
-    wanted::{keep_running, while_wanted},
+use crate::store::{
+    cancellation::{keep_running, while_wanted},
+    database::{connect::Database, sqlite_readers::Pace, transaction::Writer},
 };
 
 /// How old the knowledge may be that answers are kept by.
@@ -41,7 +39,7 @@ pub struct Version(u64);
 
 /// What is known of the last change, by whoever commits and whoever asks.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(in crate::store) struct Known {
     number: watch::Sender<Option<i64>>,
     now: RwLock<Knowledge>,
     /// Told of each change that this process commits.
@@ -82,7 +80,7 @@ impl Default for Known {
 
 impl Known {
     /// This process has committed a change of this number. To be called before anybody is told of it.
-    pub(super) fn commit(&self, number: i64) {
+    pub(in crate::store) fn commit(&self, number: i64) {
         let mut now = self.write();
         now.commits += 1;
         // Another one also where a later commit came first, or another database is there, whose numbers are lower.
@@ -129,7 +127,7 @@ impl Known {
     }
 
     /// Another one since a backup was restored: a number stood for another catalogue before.
-    pub(super) fn history(&self) -> u64 {
+    pub(in crate::store) fn history(&self) -> u64 {
         self.read().restored
     }
 
@@ -247,7 +245,7 @@ impl Database {
     }
 
     /// The migrations that were applied, also where there is no table of them yet.
-    pub(super) async fn applied(&self) -> Result<Vec<String>> {
+    pub(in crate::store) async fn applied(&self) -> Result<Vec<String>> {
         let is_there = match self.reader.backend() {
             DbBackend::Postgres => {
                 "SIGN(COALESCE(to_regclass('seaql_migrations')::oid::bigint, 0))::bigint"
@@ -296,7 +294,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(open: u32, idle: usize) -> Self {
+    pub(in crate::store) fn new(open: u32, idle: usize) -> Self {
         let idle = i64::try_from(idle).unwrap_or(i64::MAX);
         Self {
             open: open.into(),

@@ -22,14 +22,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::{DatabaseLocation, DatabaseSettings};
 
-use super::{
+use crate::store::database::{
     connect::Database,
-    opening::{OpenError, folder, refuse_newer},
-    sqlite,
+    open_error::{OpenError, folder, refuse_newer},
+    sqlite_readers,
 };
 
 /// Findings of one kind that are told at most.
-pub(super) const FINDINGS: usize = 10;
+pub(in crate::store) const FINDINGS: usize = 10;
 
 /// Steps of SQLite's machine between two looks at whether a check is still wanted.
 const STEPS: i32 = 1000;
@@ -190,16 +190,16 @@ fn copy_pages(source: &Connection, copy: &mut Connection, wait: Duration) -> rus
 type Failure = Box<dyn std::error::Error>;
 
 /// Opens a file that is there to read it.
-pub(super) fn open(file: &Path, wait: Duration) -> Result<Connection, Failure> {
+pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, Failure> {
     if fs::metadata(file)?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
     }
-    let (connection, _) = sqlite::open(file, wait)?;
+    let (connection, _) = sqlite_readers::open(file, wait)?;
     Ok(connection)
 }
 
 /// The names of the migrations that were applied to a file.
-pub(super) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     if !connection.table_exists(None, "seaql_migrations")? {
         return Ok(Vec::new());
     }
@@ -207,7 +207,7 @@ pub(super) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> 
 }
 
 /// The first column of a statement's rows.
-pub(super) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+pub(in crate::store) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| row.get(0))?;
     rows.collect()
@@ -215,7 +215,7 @@ pub(super) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<
 
 /// What `integrity_check` or `quick_check` finds wrong with a file's pages, indexes and full-text indexes. Neither writes, which
 /// the command of a full-text index for itself would.
-pub(super) fn damage(connection: &Connection, check: &str) -> Vec<String> {
+pub(in crate::store) fn damage(connection: &Connection, check: &str) -> Vec<String> {
     match texts(connection, &format!("PRAGMA {check}({FINDINGS})")) {
         Ok(lines) => lines
             .into_iter()

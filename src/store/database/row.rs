@@ -12,17 +12,17 @@ use sqlx::postgres::PgRow;
 
 use crate::error::{Error, Result};
 
-use super::errors::{failed, of_sqlite};
+use crate::store::errors::{failed, of_sqlite};
 
 /// A row under the eyes of its reader.
 #[derive(Clone, Copy)]
-pub(super) enum Row<'a> {
+pub(in crate::store) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
     Postgres(&'a PgRow),
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn text(self, place: usize) -> Result<Option<&'a str>> {
+    pub(in crate::store) fn text(self, place: usize) -> Result<Option<&'a str>> {
         match self {
             Self::Sqlite(row) => row
                 .get_ref(place)
@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub(super) fn integer(self, place: usize) -> Result<Option<i64>> {
+    pub(in crate::store) fn integer(self, place: usize) -> Result<Option<i64>> {
         match self {
             Self::Sqlite(row) => row
                 .get_ref(place)
@@ -48,7 +48,7 @@ impl<'a> Row<'a> {
     }
 
     /// The columns from a place on, one after the other.
-    pub(super) fn cells(self, from: usize) -> Cells<'a> {
+    pub(in crate::store) fn cells(self, from: usize) -> Cells<'a> {
         Cells {
             row: self,
             place: from,
@@ -57,13 +57,13 @@ impl<'a> Row<'a> {
 }
 
 /// Reads the columns of a row in their order.
-pub(super) struct Cells<'a> {
+pub(in crate::store) struct Cells<'a> {
     row: Row<'a>,
     place: usize,
 }
 
 impl Cells<'_> {
-    pub(super) fn next<T: Cell>(&mut self) -> Result<T> {
+    pub(in crate::store) fn next<T: Cell>(&mut self) -> Result<T> {
         let cell = T::read(self.row, self.place)?;
         self.place += 1;
         cell.ok_or_else(|| Error::internal(format!("null in column {}", self.place)))
@@ -71,7 +71,7 @@ impl Cells<'_> {
 }
 
 /// What a column holds.
-pub(super) trait Cell: Sized {
+pub(in crate::store) trait Cell: Sized {
     /// None where null is no value of the type.
     fn read(row: Row<'_>, place: usize) -> Result<Option<Self>>;
 }
@@ -124,7 +124,7 @@ enums!(
 );
 
 /// A whole connector, its columns in the entity's order.
-pub(super) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector::Model> {
+pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector::Model> {
     let mut cells = row.cells(from);
     Ok(personal_connector::Model {
         seq: cells.next()?,
@@ -156,7 +156,7 @@ pub(super) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector:
 }
 
 /// A whole event, its columns in the entity's order.
-pub(super) fn event(row: Row<'_>) -> Result<connector_event::Model> {
+pub(in crate::store) fn event(row: Row<'_>) -> Result<connector_event::Model> {
     let mut cells = row.cells(0);
     Ok(connector_event::Model {
         number: cells.next()?,

@@ -38,7 +38,7 @@ where
 }
 
 /// What a task comes to that nobody cancels. Its panic goes on here.
-pub(super) async fn joined<T>(task: JoinHandle<T>) -> T {
+pub(in crate::store) async fn joined<T>(task: JoinHandle<T>) -> T {
     match task.await.map_err(JoinError::try_into_panic) {
         Ok(output) => output,
         Err(Ok(panic)) => resume_unwind(panic),
@@ -72,7 +72,7 @@ where
 pub struct Wanted(#[expect(dead_code, reason = "that it is there says all")] Arc<()>);
 
 /// An error for nobody, where nobody waits.
-pub(super) fn check() -> Result<()> {
+pub(in crate::store) fn check() -> Result<()> {
     match WANTED.try_with(Weak::strong_count) {
         Ok(0) => Err(Error::new(Code::Timeout, "nobody waits for the answer")),
         _ => Ok(()),
@@ -80,6 +80,6 @@ pub(super) fn check() -> Result<()> {
 }
 
 /// What says whether somebody waits, for those that look while a statement runs; none where nobody could hang up.
-pub(super) fn current() -> Option<Weak<()>> {
+pub(in crate::store) fn current() -> Option<Weak<()>> {
     WANTED.try_with(Weak::clone).ok()
 }

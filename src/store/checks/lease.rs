@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{CaseStatement, Expr},
 };
 
-use super::{connect::Database, errors::failed, write::Tx};
+use crate::store::{database::connect::Database, errors::failed, write::Tx};
 use crate::{clock::Clock, error::Result};
 
 /// A lease that was taken: its holder's for as long as nobody else has one.

@@ -20,11 +20,11 @@ use crate::{
     error::{Code, Result},
 };
 
-use super::{
+use crate::store::{
+    cancellation::{keep_running, while_wanted},
     catalog::Catalog,
-    connect::Database,
-    state::State,
-    wanted::{keep_running, while_wanted},
+    changes::catalogue_version::State,
+    database::connect::Database,
 };
 
 /// Events in the ring.

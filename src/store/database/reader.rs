@@ -12,12 +12,14 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 
-use super::{
+use crate::store::{
+    cancellation,
+    changes::catalogue_version::Pool,
+    database::{
+        row::Row,
+        sqlite_readers::{self, Lease, Pace, Readers},
+    },
     errors::failed,
-    rows::Row,
-    sqlite::{self, Lease, Pace, Readers},
-    state::Pool,
-    wanted,
 };
 
 /// What a transaction on PostgreSQL is told before a statement that takes long: to find the best plan for its values is worth
@@ -25,11 +27,12 @@ use super::{
 const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
 /// Has all statements of a PostgreSQL transaction see what the first of them sees.
-pub(super) const SNAPSHOT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+pub(in crate::store) const SNAPSHOT: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What reads go through, each statement for itself.
 #[derive(Clone, Debug)]
-pub(super) enum Reader {
+pub(in crate::store) enum Reader {
     Sqlite(Arc<Readers>),
     Postgres {
         pool: DatabaseConnection,
@@ -40,13 +43,13 @@ pub(super) enum Reader {
 
 /// A transaction in which every statement sees the same state.
 #[derive(Debug)]
-pub(super) enum Snapshot {
+pub(in crate::store) enum Snapshot {
     Sqlite(Arc<Mutex<Lease>>),
     Postgres(DatabaseTransaction),
 }
 
 impl Reader {
-    pub(super) fn backend(&self) -> DbBackend {
+    pub(in crate::store) fn backend(&self) -> DbBackend {
         match self {
             Self::Sqlite(_) => DbBackend::Sqlite,
             Self::Postgres { .. } => DbBackend::Postgres,
@@ -54,17 +57,17 @@ impl Reader {
     }
 
     /// The rows of a statement, each as `read` has it. A statement may be begun again: only the rows that are given count.
-    pub(super) async fn rows<T: Send + 'static>(
+    pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Vec<T>> {
-        wanted::check()?;
+        cancellation::check()?;
         match self {
             Self::Sqlite(readers) => {
                 let lease = Box::new(readers.lease().await?);
-                sqlite::rows(lease, select, pace, read).await
+                sqlite_readers::rows(lease, select, pace, read).await
             }
             Self::Postgres { pool, limits } if pace == Pace::Long => {
                 let limits = format!("{limits}; {PLANNED_FOR_VALUES}");
@@ -75,8 +78,8 @@ impl Reader {
         }
     }
 
-    pub(super) async fn snapshot(&self) -> Result<Snapshot> {
-        wanted::check()?;
+    pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot> {
+        cancellation::check()?;
         match self {
             Self::Sqlite(readers) => {
                 let lease = readers.lease().await?;
@@ -91,14 +94,14 @@ impl Reader {
     }
 
     /// Whether its connections were ended, as the process stops.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::store) fn is_closed(&self) -> bool {
         match self {
             Self::Sqlite(readers) => readers.is_closed(),
             Self::Postgres { pool, .. } => pool.get_postgres_connection_pool().is_closed(),
         }
     }
 
-    pub(super) fn pool(&self) -> Pool {
+    pub(in crate::store) fn pool(&self) -> Pool {
         match self {
             Self::Sqlite(readers) => readers.pool(),
             Self::Postgres { pool, .. } => {
@@ -111,17 +114,17 @@ impl Reader {
 
 impl Snapshot {
     /// [`Reader::rows`], as the state was when the first statement ran.
-    pub(super) async fn rows<T: Send + 'static>(
+    pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
     ) -> Result<Vec<T>> {
-        wanted::check()?;
+        cancellation::check()?;
         match self {
             Self::Sqlite(lease) => {
                 let lease = lease.clone().lock_owned().await;
-                sqlite::rows(lease, select, pace, read).await
+                sqlite_readers::rows(lease, select, pace, read).await
             }
             Self::Postgres(tx) => {
                 if pace == Pace::Long {

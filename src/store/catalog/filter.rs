@@ -16,7 +16,7 @@ use crate::domain::{
 
 /// What leads a database to the rows of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lead {
+pub(in crate::store) enum Lead {
     /// Any index that it finds fit.
     Any,
     /// On SQLite none that begins with category or status: it would take one for either alone, and sort the large part of the
@@ -26,7 +26,7 @@ pub(super) enum Lead {
 
 impl Lead {
     /// For a page: one category and one status together have an index for each order.
-    pub(super) fn to_page(filter: &Filter, backend: DbBackend) -> Self {
+    pub(in crate::store) fn to_page(filter: &Filter, backend: DbBackend) -> Self {
         let one_of_each = [
             filter.category.as_ref().map(Vec::len),
             filter.status.as_ref().map(Vec::len),
@@ -47,7 +47,7 @@ impl Lead {
 }
 
 /// The rows that `filter` names. `createdBy` names only rows whose creator is in sight.
-pub(super) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition {
+pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition {
     let mut all = Condition::all();
     let restrictions = [
         filter.id.as_ref().map(|ids| any_of(Column::Id, ids)),
@@ -124,7 +124,7 @@ pub(super) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition
 }
 
 /// [`written`] values of an enum.
-pub(super) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<SimpleExpr> {
+pub(in crate::store) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<SimpleExpr> {
     values
         .iter()
         .map(|value| written(value.to_value()))
@@ -133,12 +133,12 @@ pub(super) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<SimpleE
 
 /// A value in the statement's text. PostgreSQL plans a statement without its parameters, as if each value of a column were as
 /// frequent as the next, and a range always narrow: so what may stand for most rows or for hardly any is no parameter.
-pub(super) fn written(value: impl Into<Value>) -> SimpleExpr {
+pub(in crate::store) fn written(value: impl Into<Value>) -> SimpleExpr {
     SimpleExpr::Constant(value.into())
 }
 
 /// An equality for one value, so that an index on the column also gives the order of the columns behind it.
-pub(super) fn any_of<V>(column: impl IntoSimpleExpr, values: &[V]) -> SimpleExpr
+pub(in crate::store) fn any_of<V>(column: impl IntoSimpleExpr, values: &[V]) -> SimpleExpr
 where
     V: Clone + Into<SimpleExpr>,
 {

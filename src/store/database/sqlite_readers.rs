@@ -32,12 +32,11 @@ use tokio::{
 
 use crate::error::{Error, Result};
 
-use super::{
+use crate::store::{
+    cancellation,
+    changes::catalogue_version::Pool,
+    database::{row::Row, sqlite_file::SqliteFile},
     errors::{no_connection, of_sqlite, unavailable},
-    rows::Row,
-    sqlite_file::SqliteFile,
-    state::Pool,
-    wanted,
 };
 
 /// Instructions of SQLite's machine that a statement may take where it is asked for: well under a millisecond. A page of a list
@@ -57,7 +56,7 @@ type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
 /// What is known of how long a statement takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(in crate::store) enum Pace {
     /// It most likely follows an index to a few rows.
     Brief,
     /// It visits as many rows as there are.
@@ -65,7 +64,7 @@ pub(super) enum Pace {
 }
 
 /// The connections to one file.
-pub(super) struct Readers {
+pub(in crate::store) struct Readers {
     file: Arc<SqliteFile>,
     wait: Duration,
     most: usize,
@@ -76,7 +75,7 @@ pub(super) struct Readers {
 
 impl Readers {
     /// So many, each opened when it is first needed. The file has to be there.
-    pub(super) fn new(file: Arc<SqliteFile>, most: usize, wait: Duration) -> Self {
+    pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, wait: Duration) -> Self {
         Self {
             file,
             wait,
@@ -88,28 +87,28 @@ impl Readers {
     }
 
     /// Calls `observe` with every statement from now on.
-    pub(super) fn observe(&self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
+    pub(in crate::store) fn observe(&self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
         let _ = self.observer.set(Box::new(observe));
     }
 
-    pub(super) fn pool(&self) -> Pool {
+    pub(in crate::store) fn pool(&self) -> Pool {
         let idle = self.idle().len();
         let used = self.most - self.places.available_permits().min(self.most);
         Pool::new(u32::try_from(idle + used).unwrap_or(u32::MAX), idle)
     }
 
     /// Ends the connections that nobody uses, and opens no more.
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         self.places.close();
         self.idle().clear();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::store) fn is_closed(&self) -> bool {
         self.places.is_closed()
     }
 
     /// A connection, as soon as one is free.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+    pub(in crate::store) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         let place = match self.places.clone().try_acquire_owned() {
             Ok(place) => place,
             Err(_) => match timeout(self.wait, self.places.clone().acquire_owned()).await {
@@ -135,7 +134,7 @@ impl Readers {
     }
 
     /// A new connection, and whether it is to an immutable file.
-    pub(super) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
+    pub(in crate::store) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
         let (connection, is_immutable) = open(self.file.path(), self.wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Else a statement is planned anew for each new value that it is given.
@@ -153,7 +152,7 @@ impl Readers {
 ///
 /// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
 /// database, and nobody writes it.
-pub(super) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
+pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connect = |path: &Path, flags| {
         let connection = Connection::open_with_flags(path, flags)?;
@@ -202,7 +201,7 @@ impl fmt::Debug for Readers {
 
 /// A connection that is somebody's for a while. Dropped, it is the next one's, out of any transaction.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::store) struct Lease {
     /// None only while it is dropped.
     connection: Option<Connection>,
     /// It reads the file without regard to writers, so that the next one opens its own.
@@ -225,7 +224,7 @@ impl Drop for Lease {
 
 impl Lease {
     /// Begins a transaction, in which all statements see what the first of them sees.
-    pub(super) fn begin(&self) -> Result<()> {
+    pub(in crate::store) fn begin(&self) -> Result<()> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN")?.execute([]);
         self.connection()
             .and_then(|connection| begin(connection).map_err(of_sqlite))
@@ -303,7 +302,7 @@ fn is_too_long(error: &rusqlite::Error) -> bool {
 }
 
 /// The rows of a statement. One that takes long is begun again from its first row.
-pub(super) async fn rows<T, L>(
+pub(in crate::store) async fn rows<T, L>(
     lease: L,
     select: &SelectStatement,
     pace: Pace,
@@ -327,9 +326,9 @@ where
     {
         return Ok(rows);
     }
-    let patience = Patience::While(wanted::current());
+    let patience = Patience::While(cancellation::current());
     let reading = tokio::task::spawn_blocking(move || lease.run(&statement, patience, &read));
-    let rows = wanted::joined(reading).await;
+    let rows = cancellation::joined(reading).await;
     rows.map(Option::unwrap_or_default)
 }
 

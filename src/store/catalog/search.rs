@@ -30,7 +30,7 @@ const TOOL_WORDS_BYTES: usize = 128 * 1024;
 /// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
 ///
 /// Each is one list of numbers, from which a database begins where it is short. It would not with both in one condition.
-pub(super) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
+pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
     if search.words.is_empty() {
         let exact = Column::NameKey.eq(&search.key);
         return vec![Condition::all().add(exact)];
@@ -48,17 +48,17 @@ fn only_tools(search: &Search, backend: DbBackend) -> Condition {
 }
 
 /// Rows that a statement finds, best first where there are several statements, and how it ranks them.
-pub(super) struct Tier {
-    pub(super) found: Condition,
+pub(in crate::store) struct Tier {
+    pub(in crate::store) found: Condition,
     /// The row's tier: the first of the fields, taken together in their order, that have every word.
-    pub(super) rank: SimpleExpr,
+    pub(in crate::store) rank: SimpleExpr,
 }
 
 /// What the rows of [`conditions`] are asked for by RELEVANCE.
 ///
 /// PostgreSQL ranks what it finds in the fields; its index does not know them, so that a tier alone costs as much. FTS5's does: a
 /// tier for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
-pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
+pub(in crate::store) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
     let exact = Column::NameKey.eq(&search.key);
     let tier = |rank: i32, found| Tier {
         found,
@@ -95,7 +95,7 @@ pub(super) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
 }
 
 /// A key that what was found is sorted by. SQLite would rather walk an index in its order, past all that was not found.
-pub(super) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
+pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => key,
         _ => Expr::cust_with_expr("+?", key),
@@ -144,7 +144,10 @@ fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
 }
 
 /// Indexes new rows.
-pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
+pub(in crate::store) async fn insert(
+    connection: &impl ConnectionTrait,
+    rows: &[Model],
+) -> Result<(), DbErr> {
     let backend = connection.get_database_backend();
     if rows.is_empty() {
         return Ok(());
@@ -193,7 +196,7 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) ->
 }
 
 /// A tool's words, with a space before and behind each.
-pub(super) fn line(tool: &Tool) -> String {
+pub(in crate::store) fn line(tool: &Tool) -> String {
     let texts = [
         Some(&tool.name),
         tool.title.as_ref(),
@@ -206,7 +209,7 @@ pub(super) fn line(tool: &Tool) -> String {
 }
 
 /// Indexes a row by its own words and its tools', and forgets those of the tools that it had.
-pub(super) async fn index_tools(
+pub(in crate::store) async fn index_tools(
     connection: &impl ConnectionTrait,
     row: &Model,
     tools: &[connector_tool::Model],
@@ -234,7 +237,10 @@ pub(super) async fn index_tools(
 }
 
 /// Forgets a row.
-pub(super) async fn delete(connection: &impl ConnectionTrait, seq: i64) -> Result<(), DbErr> {
+pub(in crate::store) async fn delete(
+    connection: &impl ConnectionTrait,
+    seq: i64,
+) -> Result<(), DbErr> {
     delete_from("connector_search", connection, seq).await?;
     delete_from("connector_tool_search", connection, seq).await
 }
@@ -256,7 +262,7 @@ async fn delete_from(
 }
 
 /// Whether a change of the row changes its words.
-pub(super) fn changed(before: &Model, after: &Model) -> bool {
+pub(in crate::store) fn changed(before: &Model, after: &Model) -> bool {
     (&before.name, &before.connector_id, &before.description)
         != (&after.name, &after.connector_id, &after.description)
 }

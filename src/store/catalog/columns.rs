@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
 };
 
-use super::rows::{Cell, Row};
+use crate::store::database::row::{Cell, Row};
 
 /// A field of the published object that is one column of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Field {
         Self::CreatedBy,
     ];
 
-    pub(super) fn column(self) -> Column {
+    pub(in crate::store) fn column(self) -> Column {
         match self {
             Self::Id => Column::Id,
             Self::Name => Column::Name,
@@ -80,7 +80,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(row: Row<'a>, selected: &'a [Field], from: usize) -> Self {
+    pub(in crate::store) fn new(row: Row<'a>, selected: &'a [Field], from: usize) -> Self {
         Self {
             row,
             selected,

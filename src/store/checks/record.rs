@@ -16,9 +16,11 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{
-    catalog::visible, connect::Database, errors::failed, search, sqlite::Pace,
-    transaction::Transaction, write::Tx,
+use crate::store::{
+    catalog::{search, visible},
+    database::{connect::Database, sqlite_readers::Pace, transaction::Transaction},
+    errors::failed,
+    write::Tx,
 };
 use crate::{
     domain::{
@@ -272,7 +274,11 @@ impl Tx {
 }
 
 /// Has new connectors' servers checked.
-pub(super) async fn insert(tx: &Transaction, rows: &[Model], now: Timestamp) -> Result<(), DbErr> {
+pub(in crate::store) async fn insert(
+    tx: &Transaction,
+    rows: &[Model],
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let due: Vec<_> = rows
         .iter()
         .filter(|row| is_checkable(row.server_url.as_deref(), row.server_type))
@@ -290,7 +296,7 @@ pub(super) async fn insert(tx: &Transaction, rows: &[Model], now: Timestamp) -> 
 
 /// Forgets what was found of the server that a connector had, and has the new one checked. Gives the GraphQL names of the fields
 /// that are others by that.
-pub(super) async fn forget(
+pub(in crate::store) async fn forget(
     tx: &Transaction,
     row: &Model,
     now: Timestamp,
@@ -313,12 +319,15 @@ pub(super) async fn forget(
 }
 
 /// Whether a change of the row makes it another server's.
-pub(super) fn changed(before: &Model, after: &Model) -> bool {
+pub(in crate::store) fn changed(before: &Model, after: &Model) -> bool {
     (&before.server_url, before.server_type) != (&after.server_url, after.server_type)
 }
 
 /// The tools that are kept of a connector.
-pub(super) async fn tools(tx: &Transaction, seq: i64) -> Result<Vec<connector_tool::Model>, DbErr> {
+pub(in crate::store) async fn tools(
+    tx: &Transaction,
+    seq: i64,
+) -> Result<Vec<connector_tool::Model>, DbErr> {
     connector_tool::Entity::find()
         .filter(connector_tool::Column::Seq.eq(seq))
         .order_by_asc(connector_tool::Column::Name)

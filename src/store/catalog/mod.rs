@@ -2,6 +2,11 @@
 //!
 //! Invariant: `visible()` begins every query of connectors here; there is no other way to read one.
 
+pub(in crate::store) mod columns;
+pub(in crate::store) mod count_cache;
+pub(in crate::store) mod filter;
+pub(in crate::store) mod search;
+
 use std::{collections::HashMap, sync::Arc};
 
 use entity::{
@@ -26,15 +31,19 @@ use crate::{
     error::{Error, Result},
 };
 
-use super::{
-    connect::Database,
-    counts::Counts,
-    fields::{Field, Fields},
-    filter::{self, Lead, any_of, stored},
-    reader::Snapshot,
-    rows::{self, Row},
-    search::{self, Tier},
-    sqlite::Pace,
+use crate::store::{
+    catalog::{
+        columns::{Field, Fields},
+        count_cache::Counts,
+        filter::{Lead, any_of, stored},
+        search::Tier,
+    },
+    database::{
+        connect::Database,
+        reader::Snapshot,
+        row::{self, Row},
+        sqlite_readers::Pace,
+    },
 };
 
 /// Reads what one viewer sees, for one answer.
@@ -82,7 +91,7 @@ impl Catalog {
         }
         let select = by_id(&self.sight, ids).into_query();
         let connectors = self
-            .rows(&select, Pace::Brief, |row| rows::connector(row, 0))
+            .rows(&select, Pace::Brief, |row| row::connector(row, 0))
             .await?;
         Ok(connectors
             .into_iter()
@@ -111,7 +120,7 @@ impl Catalog {
 
     /// A page of a list, in the list's order, and whether the list goes on beyond it.
     pub async fn page(&self, listing: &Listing) -> Result<(Vec<Hit>, bool)> {
-        self.walk(listing, Column::iter(), rows::connector).await
+        self.walk(listing, Column::iter(), row::connector).await
     }
 
     /// A page of a list, of each connector some fields as `read` has them.
@@ -351,7 +360,7 @@ impl Catalog {
     }
 
     /// The rows of a statement, each as `read` has it.
-    pub(super) async fn rows<T: Send + 'static>(
+    pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
         pace: Pace,
@@ -402,7 +411,7 @@ fn pace(listing: &Listing) -> Pace {
 }
 
 /// Where every query of connectors begins: those in sight.
-pub(super) fn visible(sight: &Sight) -> Select<Entity> {
+pub(in crate::store) fn visible(sight: &Sight) -> Select<Entity> {
     let columns = [
         Column::Visibility,
         Column::OrganizationId,
@@ -412,7 +421,7 @@ pub(super) fn visible(sight: &Sight) -> Select<Entity> {
 }
 
 /// [`Sight::sees`] of a connector whose visibility, organization and creator are in these columns.
-pub(super) fn in_sight<C: ColumnTrait>(
+pub(in crate::store) fn in_sight<C: ColumnTrait>(
     sight: &Sight,
     [visibility, organization_id, created_by]: [C; 3],
 ) -> Condition {
@@ -442,7 +451,7 @@ pub(super) fn in_sight<C: ColumnTrait>(
     }
 }
 
-pub(super) fn by_id(sight: &Sight, ids: &[String]) -> Select<Entity> {
+pub(in crate::store) fn by_id(sight: &Sight, ids: &[String]) -> Select<Entity> {
     visible(sight).filter(Column::Id.is_in(ids))
 }
 

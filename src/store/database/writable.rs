@@ -20,12 +20,14 @@ use tokio::{task::AbortHandle, time};
 
 use crate::error::Error;
 
-use super::{
-    connect::Database,
+use crate::store::{
+    cancellation::{keep_running, while_wanted},
+    database::{
+        connect::Database,
+        sqlite_readers::Pace,
+        transaction::{Purpose, Writer},
+    },
     errors,
-    sqlite::Pace,
-    transaction::{Purpose, Writer},
-    wanted::{keep_running, while_wanted},
 };
 
 /// How often the database is looked at, and probed where a write may fail.
@@ -101,7 +103,7 @@ impl std::error::Error for Unwritable {}
 
 /// What a look at the database says of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::store) enum Look {
     Fine,
     /// Only a write tells whether one succeeds.
     Doubtful,
@@ -109,7 +111,7 @@ pub(super) enum Look {
 
 /// What is known of writing.
 #[derive(Debug)]
-pub(super) struct Writes(Mutex<Known>);
+pub(in crate::store) struct Writes(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -121,20 +123,20 @@ struct Known {
 }
 
 impl Writes {
-    pub(super) fn new(read_only: bool) -> Self {
+    pub(in crate::store) fn new(read_only: bool) -> Self {
         Self(Mutex::new(Known {
             reason: read_only.then_some(Unwritable::Configured),
             ..Known::default()
         }))
     }
 
-    pub(super) fn reason(&self) -> Option<Unwritable> {
+    pub(in crate::store) fn reason(&self) -> Option<Unwritable> {
         let damaged = errors::damage().map(|_| Unwritable::Damaged);
         damaged.or(self.known().reason)
     }
 
     /// Fails where the service does not write at all. Whatever else stood in the way may be over: a write tries.
-    pub(super) fn check_allowed(&self) -> Result<(), Unwritable> {
+    pub(in crate::store) fn check_allowed(&self) -> Result<(), Unwritable> {
         match self.reason() {
             Some(reason @ (Unwritable::Configured | Unwritable::Damaged)) => Err(reason),
             _ => Ok(()),
@@ -142,12 +144,12 @@ impl Writes {
     }
 
     /// Whether a session that was opened so long ago may be read-only where a new one is not.
-    pub(super) fn is_suspect(&self, age: Duration) -> bool {
+    pub(in crate::store) fn is_suspect(&self, age: Duration) -> bool {
         let at = self.known().read_only_at;
         at.is_some_and(|at| at.elapsed() < age)
     }
 
-    pub(super) fn failed(&self, reason: Unwritable) {
+    pub(in crate::store) fn failed(&self, reason: Unwritable) {
         let mut known = self.known();
         known.failed_at = Some(Instant::now());
         let stays = [
@@ -162,13 +164,13 @@ impl Writes {
     }
 
     /// Notes why a write was refused, and gives the error for it.
-    pub(super) fn refused(&self, reason: Unwritable) -> DbErr {
+    pub(in crate::store) fn refused(&self, reason: Unwritable) -> DbErr {
         self.failed(reason);
         errors::refused(reason)
     }
 
     /// Notes what an error says of writing, and gives it.
-    pub(super) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
+    pub(in crate::store) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
         let reason = errors::unwritable(error)?;
         if reason == Unwritable::ReadOnly {
             self.known().read_only_at = Some(Instant::now());

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use entity::{Iterable, Outcome};
 
-use super::connect::Database;
+use crate::store::database::connect::Database;
 
 /// Counts since the process began, and how it is at this moment.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Tally {
         self.under_way.store(under_way, Relaxed);
     }
 
-    pub(super) fn hold(&self, holds: bool) {
+    pub(in crate::store) fn hold(&self, holds: bool) {
         self.holds_lease.store(holds, Relaxed);
     }
 

@@ -21,11 +21,13 @@ use crate::{
     error::{Error, Result},
 };
 
-use super::{
-    catalog::{Catalog, in_sight},
-    filter::{any_of, stored},
-    rows,
-    sqlite::Pace,
+use crate::store::{
+    catalog::{
+        Catalog,
+        filter::{any_of, stored},
+        in_sight,
+    },
+    database::{row, sqlite_readers::Pace},
 };
 
 impl Catalog {
@@ -91,7 +93,7 @@ impl Catalog {
             .order_by_asc(Column::Number)
             .limit(limit)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(rows::event(row)?))
+        self.rows(&select, Pace::Brief, |row| event(row::event(row)?))
             .await
     }
 }

@@ -18,17 +18,19 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::Mutex};
 
-use super::{
-    connect::Limits,
+use crate::store::{
+    database::{
+        connect::Limits,
+        reader::SNAPSHOT,
+        sqlite_file::SqliteFile,
+        writable::{Unwritable, Writes},
+    },
     errors,
-    reader::SNAPSHOT,
-    sqlite_file::SqliteFile,
-    writable::{Unwritable, Writes},
 };
 
 /// Where transactions that write begin.
 #[derive(Clone, Debug)]
-pub(super) enum Writer {
+pub(in crate::store) enum Writer {
     /// A pool of one, so that SQLite's writers queue here and not at its lock.
     Sqlite {
         pool: SqlitePool,
@@ -42,14 +44,14 @@ pub(super) enum Writer {
 
 /// What a transaction is begun for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::store) enum Purpose {
     Write,
     /// Every statement sees the same state, and no writer waits.
     Read,
 }
 
 impl Writer {
-    pub(super) fn backend(&self) -> DbBackend {
+    pub(in crate::store) fn backend(&self) -> DbBackend {
         match self {
             Self::Sqlite { .. } => DbBackend::Sqlite,
             Self::Postgres { .. } => DbBackend::Postgres,
@@ -57,7 +59,7 @@ impl Writer {
     }
 
     /// Begins a transaction. A write waits for another process's write, up to `--database-wait`.
-    pub(super) async fn begin(
+    pub(in crate::store) async fn begin(
         &self,
         purpose: Purpose,
         writes: &Arc<Writes>,
@@ -114,7 +116,7 @@ impl Writer {
     }
 
     /// Has SQLite write its log over from the beginning, so that repeated probes do not make it grow.
-    pub(super) async fn checkpoint(&self) {
+    pub(in crate::store) async fn checkpoint(&self) {
         if let Self::Sqlite { pool, .. } = self {
             // Where it fails, the log is left as it is.
             let _ = pool.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
@@ -122,7 +124,7 @@ impl Writer {
     }
 
     /// Closes the connections, after what is under way.
-    pub(super) async fn close(&self) {
+    pub(in crate::store) async fn close(&self) {
         match self {
             Self::Sqlite { pool, file } => {
                 file.close();
@@ -146,7 +148,7 @@ fn acquired(error: sqlx::Error, writes: &Writes) -> DbErr {
 
 /// A transaction under way. Dropped without a commit it leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Transaction {
+pub(in crate::store) struct Transaction {
     session: Mutex<Session>,
     backend: DbBackend,
     /// None on PostgreSQL.
@@ -173,7 +175,7 @@ impl Transaction {
     /// Commits. On SQLite the catalogue must then be at this state at least, where one is given.
     ///
     /// After an error it may have been committed all the same.
-    pub(super) async fn commit(self, state: Option<i64>) -> Result<(), DbErr> {
+    pub(in crate::store) async fn commit(self, state: Option<i64>) -> Result<(), DbErr> {
         let mut session = self.session.into_inner();
         session.run("COMMIT").await?;
         if let Some(file) = self.file {
@@ -186,7 +188,7 @@ impl Transaction {
     }
 
     /// Rolls back, and waits until that is done.
-    pub(super) async fn rollback(self) {
+    pub(in crate::store) async fn rollback(self) {
         let mut session = self.session.into_inner();
         if let Some(connection) = session.connection.take() {
             connection.rollback().await;

@@ -21,7 +21,11 @@ use crate::{
     error::Result,
 };
 
-use super::{connect::Database, errors::failed, sqlite::Pace, wanted::keep_running};
+use crate::store::{
+    cancellation::keep_running,
+    database::{connect::Database, sqlite_readers::Pace},
+    errors::failed,
+};
 
 /// Events that are forgotten at a time: writers wait for it.
 const BATCH: i64 = 1000;

@@ -26,17 +26,19 @@ use crate::{
     error::{Error, Result},
 };
 
-use super::{
-    counts::Counts,
+use crate::store::{
+    catalog::count_cache::Counts,
+    changes::catalogue_version::Known,
+    checks::counters::Tally,
+    database::{
+        open_error::{OpenError, folder, refuse_newer},
+        reader::Reader,
+        sqlite_file::SqliteFile,
+        sqlite_readers::Readers,
+        transaction::{Purpose, Transaction, Writer},
+        writable::{Unwritable, Writes},
+    },
     errors::{self, is_locked},
-    opening::{OpenError, folder, refuse_newer},
-    reader::Reader,
-    sqlite::Readers,
-    sqlite_file::SqliteFile,
-    state::Known,
-    tally::Tally,
-    transaction::{Purpose, Transaction, Writer},
-    writable::{Unwritable, Writes},
 };
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
@@ -51,22 +53,22 @@ const RETRY: Duration = Duration::from_millis(100);
 /// A database, open.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) writes: Arc<Writes>,
+    pub(in crate::store) reader: Reader,
+    pub(in crate::store) writer: Writer,
+    pub(in crate::store) writes: Arc<Writes>,
     location: DatabaseLocation,
     wait: Duration,
     damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
-    pub(super) known: Arc<Known>,
-    pub(super) totals: Arc<Counts<u64>>,
-    pub(super) groups: Arc<Counts<Vec<Group>>>,
-    pub(super) tally: Arc<Tally>,
+    pub(in crate::store) known: Arc<Known>,
+    pub(in crate::store) totals: Arc<Counts<u64>>,
+    pub(in crate::store) groups: Arc<Counts<Vec<Group>>>,
+    pub(in crate::store) tally: Arc<Tally>,
 }
 
 /// The settings of a PostgreSQL transaction. Each begins with them: a pooler may give each another session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(in crate::store) struct Limits {
     wait: Duration,
     read_timeout: Option<Duration>,
 }
@@ -80,14 +82,14 @@ impl Limits {
     }
 
     /// For a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all parameters.
-    pub(super) fn of_reads(self, set: &str) -> String {
+    pub(in crate::store) fn of_reads(self, set: &str) -> String {
         // Zero is without end.
         let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
         format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
     }
 
     /// A write waits so long for another's; what it does once it may is not cut, and planned as PostgreSQL likes.
-    pub(super) fn of_writes(self) -> String {
+    pub(in crate::store) fn of_writes(self) -> String {
         let millis = self.wait.as_millis().max(1);
         format!(
             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}; SET LOCAL plan_cache_mode = DEFAULT"
@@ -139,7 +141,7 @@ impl Database {
         self.damage.get().cloned().or_else(errors::damage)
     }
 
-    pub(super) fn report_damage(&self, finding: String) {
+    pub(in crate::store) fn report_damage(&self, finding: String) {
         self.writes.failed(Unwritable::Damaged);
         let _ = self.damage.set(finding);
     }
@@ -245,13 +247,13 @@ impl Database {
         }
     }
 
-    pub(super) async fn begin_write(&self) -> Result<Transaction, DbErr> {
+    pub(in crate::store) async fn begin_write(&self) -> Result<Transaction, DbErr> {
         Box::pin(self.writer.begin(Purpose::Write, &self.writes)).await
     }
 
     /// Begins a transaction of the writer's that is not to write: every statement sees the same state, and nobody waits for
     /// it.
-    pub(super) async fn begin_rehearsal(&self) -> Result<Transaction, DbErr> {
+    pub(in crate::store) async fn begin_rehearsal(&self) -> Result<Transaction, DbErr> {
         Box::pin(self.writer.begin(Purpose::Read, &self.writes)).await
     }
 }
@@ -352,7 +354,7 @@ async fn open_postgres(
 }
 
 /// Connects once, and tries again for a while where the cause may pass: a pool would only say that it waited.
-pub(super) async fn reach(
+pub(in crate::store) async fn reach(
     options: &PgConnectOptions,
     wait: Duration,
 ) -> Result<PgConnection, sqlx::Error> {

@@ -12,10 +12,12 @@ use sea_orm::{
     sea_query::{Alias, CaseStatement, Expr, Query, SelectStatement, SimpleExpr},
 };
 
-use super::{
-    Catalog,
-    rows::{Cells, Row},
-    sqlite::Pace,
+use crate::store::{
+    catalog::Catalog,
+    database::{
+        row::{Cells, Row},
+        sqlite_readers::Pace,
+    },
 };
 use crate::{
     domain::{

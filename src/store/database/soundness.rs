@@ -11,11 +11,13 @@ use sqlx::{
 
 use crate::config::{DatabaseLocation, DatabaseSettings};
 
-use super::{
-    connect::reach,
-    file::{self, FINDINGS},
-    opening::{OpenError, refuse_newer},
-    wanted::joined,
+use crate::store::{
+    cancellation::joined,
+    database::{
+        backup::{self, FINDINGS},
+        connect::reach,
+        open_error::{OpenError, refuse_newer},
+    },
 };
 
 /// What a check of a database found.
@@ -216,17 +218,17 @@ fn check_file(
     let failed = |error: &(dyn std::error::Error + 'static)| {
         OpenError::new("check", location, settings.wait, error)
     };
-    let connection = file::open(file, settings.wait).map_err(|error| failed(&*error))?;
-    let applied = file::applied(&connection).map_err(|error| failed(&error))?;
+    let connection = backup::open(file, settings.wait).map_err(|error| failed(&*error))?;
+    let applied = backup::applied(&connection).map_err(|error| failed(&error))?;
     let mut sound = Soundness::default();
     let invariants = sound.applicable(location, &applied)?;
     sound
         .findings
-        .extend(file::damage(&connection, "integrity_check"));
+        .extend(backup::damage(&connection, "integrity_check"));
     let foreign_keys =
         "SELECT \"table\" || ' row ' || COALESCE(rowid, '') || ': the row that it refers to in '
         || parent || ' is missing' FROM pragma_foreign_key_check";
-    match file::texts(&connection, &limited(foreign_keys)) {
+    match backup::texts(&connection, &limited(foreign_keys)) {
         Ok(found) => sound.findings.extend(found),
         Err(error) => sound
             .findings
@@ -234,7 +236,7 @@ fn check_file(
     }
     for invariant in invariants {
         let sql = limited(&invariant.sql.replace("{seq}", "rowid"));
-        match file::texts(&connection, &sql) {
+        match backup::texts(&connection, &sql) {
             Ok(rows) => sound.found(invariant, &rows),
             Err(error) => sound.unread(invariant.table, &error.to_string()),
         }
