@@ -7,9 +7,10 @@ use std::{borrow::Cow, sync::OnceLock};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-use crate::error::{Code, Error, UserError, UserErrorCode, chain};
-
-use crate::store::database::writable::Unwritable;
+use crate::{
+    error::{Code, Error, UserError, UserErrorCode, chain},
+    store::database::unwritable::Unwritable,
+};
 
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
 pub(in crate::store) fn failed(error: DbErr) -> Error {

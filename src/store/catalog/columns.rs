@@ -7,9 +7,8 @@ use entity::personal_connector::Column;
 use crate::{
     domain::viewer::Ownership,
     error::{Error, Result},
+    store::database::row::{Cell, Row},
 };
-
-use crate::store::database::row::{Cell, Row};
 
 /// A field of the published object that is one column of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

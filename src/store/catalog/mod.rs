@@ -5,6 +5,7 @@
 pub(in crate::store) mod columns;
 pub(in crate::store) mod count_cache;
 pub(in crate::store) mod filter;
+pub(in crate::store) mod rows;
 pub(in crate::store) mod search;
 
 use std::{collections::HashMap, sync::Arc};
@@ -29,20 +30,14 @@ use crate::{
         viewer::Sight,
     },
     error::{Error, Result},
-};
-
-use crate::store::{
-    catalog::{
-        columns::{Field, Fields},
-        count_cache::Counts,
-        filter::{Lead, any_of, stored},
-        search::Tier,
-    },
-    database::{
-        connect::Database,
-        reader::Snapshot,
-        row::{self, Row},
-        sqlite_readers::Pace,
+    store::{
+        catalog::{
+            columns::{Field, Fields},
+            count_cache::Counts,
+            filter::{Lead, any_of, stored},
+            search::Tier,
+        },
+        database::{connect::Database, reader::Snapshot, row::Row, sqlite_readers::Pace},
     },
 };
 
@@ -91,7 +86,7 @@ impl Catalog {
         }
         let select = by_id(&self.sight, ids).into_query();
         let connectors = self
-            .rows(&select, Pace::Brief, |row| row::connector(row, 0))
+            .rows(&select, Pace::Brief, |row| rows::connector(row, 0))
             .await?;
         Ok(connectors
             .into_iter()
@@ -120,7 +115,7 @@ impl Catalog {
 
     /// A page of a list, in the list's order, and whether the list goes on beyond it.
     pub async fn page(&self, listing: &Listing) -> Result<(Vec<Hit>, bool)> {
-        self.walk(listing, Column::iter(), row::connector).await
+        self.walk(listing, Column::iter(), rows::connector).await
     }
 
     /// A page of a list, of each connector some fields as `read` has them.

@@ -4,33 +4,14 @@
 //! takes back; how old the knowledge is is known too. A [`Version`] never comes again.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
-use entity::catalog_state;
-use sea_orm::{
-    DbBackend, EntityTrait, QuerySelect, QueryTrait,
-    sea_query::{Expr, Query},
-};
-use tokio::{
-    sync::{Notify, watch},
-    task::AbortHandle,
-    time,
-};
-
-use crate::error::{Code, Error, Result};
-
-use crate::store::{
-    cancellation::{keep_running, while_wanted},
-    database::{connect::Database, sqlite_readers::Pace, transaction::Writer},
-};
+use tokio::sync::{Notify, watch};
 
 /// How old the knowledge may be that answers are kept by.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// The longest time that one look at the number may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// Stands for the catalogue as this process knows it: as long as it is the same one, nothing has changed that the process
 /// knows of.
@@ -40,25 +21,25 @@ pub struct Version(u64);
 /// What is known of the last change, by whoever commits and whoever asks.
 #[derive(Debug)]
 pub(in crate::store) struct Known {
-    number: watch::Sender<Option<i64>>,
+    pub(super) number: watch::Sender<Option<i64>>,
     now: RwLock<Knowledge>,
     /// Told of each change that this process commits.
-    committed: Notify,
+    pub(super) committed: Notify,
 }
 
 #[derive(Debug)]
-struct Knowledge {
-    version: Version,
+pub(super) struct Knowledge {
+    pub(super) version: Version,
     /// Commits of this process.
     commits: u64,
     /// When the database was asked for the number.
-    asked_at: Option<Instant>,
+    pub(super) asked_at: Option<Instant>,
     /// How often a backup was restored meanwhile.
     restored: u64,
 }
 
 /// A question for the number that is on its way.
-struct Question {
+pub(super) struct Question {
     at: Instant,
     commits: u64,
 }
@@ -96,14 +77,14 @@ impl Known {
         self.committed.notify_one();
     }
 
-    fn ask(&self) -> Question {
+    pub(super) fn ask(&self) -> Question {
         Question {
             at: Instant::now(),
             commits: self.read().commits,
         }
     }
 
-    fn answer(&self, question: &Question, number: i64) {
+    pub(super) fn answer(&self, question: &Question, number: i64) {
         let mut now = self.write();
         let known = *self.number.borrow();
         // A commit that came after the question may be missing in the answer. Else what is lower is true: a backup was
@@ -131,175 +112,12 @@ impl Known {
         self.read().restored
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Knowledge> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Knowledge> {
         self.now.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Knowledge> {
         self.now.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks the database for the number again and again, as long as it is kept.
-#[derive(Debug)]
-pub struct State {
-    known: Arc<Known>,
-    polling: AbortHandle,
-}
-
-impl State {
-    /// Every so often, and at once after each change of this process.
-    pub fn poll(database: Database, every: Duration) -> Self {
-        let known = Arc::clone(&database.known);
-        let polling = keep_running(move || poll(database.clone(), every)).abort_handle();
-        Self { known, polling }
-    }
-
-    pub fn number(&self) -> Option<i64> {
-        *self.known.number.borrow()
-    }
-
-    /// How long ago the number was read.
-    pub fn age(&self) -> Option<Duration> {
-        self.known.read().asked_at.map(|at| at.elapsed())
-    }
-
-    /// What stands for the catalogue as it was a second ago at most, with all that this process has committed; none where that
-    /// is not known.
-    pub fn version(&self) -> Option<Version> {
-        let now = self.known.read();
-        let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);
-        is_fresh.then_some(now.version)
-    }
-
-    /// The number whenever it was read.
-    pub fn watch(&self) -> watch::Receiver<Option<i64>> {
-        let mut number = self.known.number.subscribe();
-        // Perhaps it was read already.
-        number.mark_changed();
-        number
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        self.polling.abort();
-    }
-}
-
-async fn poll(database: Database, every: Duration) {
-    let (known, reader) = (Arc::clone(&database.known), database.reader.clone());
-    let mut failing = false;
-    let mut ticks = time::interval(every);
-    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = known.committed.notified() => {}
-        }
-        let question = known.ask();
-        let database = database.clone();
-        let asked = time::timeout(
-            PATIENCE,
-            while_wanted(async move { database.state().await }),
-        );
-        // A connection that is dead and does not say so is left behind.
-        let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
-        match asked.await.unwrap_or_else(late) {
-            Ok(number) => {
-                known.answer(&question, number);
-                if std::mem::take(&mut failing) {
-                    tracing::info!("the database answers again");
-                }
-            }
-            Err(_) if reader.is_closed() => return,
-            Err(error) => {
-                let cause = error.cause();
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(cause, "the catalogue's state cannot be read");
-                }
-            }
-        }
-    }
-}
-
-impl Database {
-    async fn state(&self) -> Result<i64> {
-        let select = catalog_state::Entity::find_by_id(1)
-            .select_only()
-            .column(catalog_state::Column::State)
-            .into_query();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next());
-        let state = rows.await?.pop();
-        state.ok_or_else(|| Error::internal("there is no state"))
-    }
-
-    /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
-    pub async fn is_migrated(&self) -> Result<bool> {
-        let applied = self.versions().await?;
-        Ok(migration::names()
-            .iter()
-            .all(|known| applied.contains(known)))
-    }
-
-    /// The migrations that were applied, also where there is no table of them yet.
-    pub(in crate::store) async fn applied(&self) -> Result<Vec<String>> {
-        let is_there = match self.reader.backend() {
-            DbBackend::Postgres => {
-                "SIGN(COALESCE(to_regclass('seaql_migrations')::oid::bigint, 0))::bigint"
-            }
-            _ => "(SELECT COUNT(*) FROM sqlite_schema WHERE name = 'seaql_migrations')",
-        };
-        let select = Query::select().expr(Expr::cust(is_there)).to_owned();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next::<i64>());
-        match rows.await?.first() {
-            Some(1) => self.versions().await,
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    async fn versions(&self) -> Result<Vec<String>> {
-        let select = Query::select()
-            .column("version")
-            .from("seaql_migrations")
-            .to_owned();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next());
-        rows.await
-    }
-
-    /// The pools of connections, by name.
-    pub fn pools(&self) -> Vec<(&'static str, Pool)> {
-        let reader = self.reader.pool();
-        match &self.writer {
-            Writer::Postgres { .. } => vec![("all", reader)],
-            Writer::Sqlite { pool, .. } => {
-                let writer = Pool::new(pool.size(), pool.num_idle());
-                vec![("reader", reader), ("writer", writer)]
-            }
-        }
-    }
-}
-
-/// How many connections there are.
-#[derive(Clone, Copy, Debug)]
-pub struct Pool {
-    pub open: i64,
-    pub idle: i64,
-}
-
-impl Pool {
-    pub(in crate::store) fn new(open: u32, idle: usize) -> Self {
-        let idle = i64::try_from(idle).unwrap_or(i64::MAX);
-        Self {
-            open: open.into(),
-            idle,
-        }
     }
 }
 

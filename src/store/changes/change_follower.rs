@@ -18,13 +18,12 @@ use crate::{
         viewer::Sight,
     },
     error::{Code, Result},
-};
-
-use crate::store::{
-    cancellation::{keep_running, while_wanted},
-    catalog::Catalog,
-    changes::catalogue_version::State,
-    database::connect::Database,
+    store::{
+        cancellation::{keep_running, while_wanted},
+        catalog::Catalog,
+        changes::state_poll::State,
+        database::connect::Database,
+    },
 };
 
 /// Events in the ring.

@@ -19,15 +19,14 @@ use crate::{
         viewer::Sight,
     },
     error::{Error, Result},
-};
-
-use crate::store::{
-    catalog::{
-        Catalog,
-        filter::{any_of, stored},
-        in_sight,
+    store::{
+        catalog::{
+            Catalog,
+            filter::{any_of, stored},
+            in_sight,
+        },
+        database::{row::Row, sqlite_readers::Pace},
     },
-    database::{row, sqlite_readers::Pace},
 };
 
 impl Catalog {
@@ -93,7 +92,7 @@ impl Catalog {
             .order_by_asc(Column::Number)
             .limit(limit)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(row::event(row)?))
+        self.rows(&select, Pace::Brief, |row| event(event_row(row)?))
             .await
     }
 }
@@ -170,5 +169,31 @@ fn event(row: Model) -> Result<Event> {
         actor: row.actor_id,
         actor_organization: row.actor_organization_id,
         occurred_at: row.occurred_at,
+    })
+}
+
+/// A whole event, its columns in the entity's order.
+fn event_row(row: Row<'_>) -> Result<Model> {
+    let mut cells = row.cells(0);
+    Ok(Model {
+        number: cells.next()?,
+        kind: cells.next()?,
+        personal_connector_id: cells.next()?,
+        r#type: cells.next()?,
+        type_before: cells.next()?,
+        organization_id: cells.next()?,
+        changed_fields: cells.next()?,
+        revision: cells.next()?,
+        actor_id: cells.next()?,
+        actor_organization_id: cells.next()?,
+        occurred_at: cells.next()?,
+        visibility_before: cells.next()?,
+        visibility_after: cells.next()?,
+        created_by_before: cells.next()?,
+        created_by_after: cells.next()?,
+        category_before: cells.next()?,
+        category_after: cells.next()?,
+        status_before: cells.next()?,
+        status_after: cells.next()?,
     })
 }

@@ -4,3 +4,4 @@ pub(in crate::store) mod catalogue_version;
 pub(in crate::store) mod change_follower;
 pub(in crate::store) mod events;
 pub(in crate::store) mod retention;
+pub(in crate::store) mod state_poll;

@@ -19,12 +19,11 @@ use tokio::{sync::watch, time};
 use crate::{
     clock::{Clock, Settled},
     error::Result,
-};
-
-use crate::store::{
-    cancellation::keep_running,
-    database::{connect::Database, sqlite_readers::Pace},
-    errors::failed,
+    store::{
+        cancellation::keep_running,
+        database::{connect::Database, sqlite_readers::Pace},
+        errors::failed,
+    },
 };
 
 /// Events that are forgotten at a time: writers wait for it.

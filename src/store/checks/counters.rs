@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use entity::{Iterable, Outcome};
 
-use crate::store::database::connect::Database;
-
 /// Counts since the process began, and how it is at this moment.
 #[derive(Debug)]
 pub struct Tally {
@@ -56,11 +54,5 @@ impl Tally {
     /// Whether the lease was this process's when it last asked.
     pub fn holds_lease(&self) -> bool {
         self.holds_lease.load(Relaxed)
-    }
-}
-
-impl Database {
-    pub fn tally(&self) -> &Tally {
-        &self.tally
     }
 }

@@ -12,8 +12,11 @@ use sea_orm::{
     sea_query::{CaseStatement, Expr},
 };
 
-use crate::store::{database::connect::Database, errors::failed, write::Tx};
-use crate::{clock::Clock, error::Result};
+use crate::{
+    clock::Clock,
+    error::Result,
+    store::{database::connect::Database, errors::failed, write::Tx},
+};
 
 /// A lease that was taken: its holder's for as long as nobody else has one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,19 +12,19 @@ use sea_orm::{
     sea_query::{Alias, CaseStatement, Expr, Query, SelectStatement, SimpleExpr},
 };
 
-use crate::store::{
-    catalog::Catalog,
-    database::{
-        row::{Cells, Row},
-        sqlite_readers::Pace,
-    },
-};
 use crate::{
     domain::{
         inspection::{ALIVE, Health, PastCheck, ServerInfo, Tool},
         tools::{Listing, Page},
     },
     error::{Error, Result},
+    store::{
+        catalog::Catalog,
+        database::{
+            row::{Cells, Row},
+            sqlite_readers::Pace,
+        },
+    },
 };
 
 impl Catalog {

@@ -20,12 +20,13 @@ use rusqlite::{
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
-use crate::config::{DatabaseLocation, DatabaseSettings};
-
-use crate::store::database::{
-    connect::Database,
-    open_error::{OpenError, folder, refuse_newer},
-    sqlite_readers,
+use crate::{
+    config::{DatabaseLocation, DatabaseSettings},
+    store::database::{
+        connect::Database,
+        open_error::{OpenError, folder, refuse_newer},
+        sqlite_file,
+    },
 };
 
 /// Findings of one kind that are told at most.
@@ -194,7 +195,7 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, 
     if fs::metadata(file)?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
     }
-    let (connection, _) = sqlite_readers::open(file, wait)?;
+    let (connection, _) = sqlite_file::open(file, wait)?;
     Ok(connection)
 }
 

@@ -9,11 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{DbErr, SqlxPostgresConnector, Statement};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -24,25 +20,23 @@ use crate::{
     config::{DatabaseLocation, DatabaseSettings},
     domain::facets::Group,
     error::{Error, Result},
-};
-
-use crate::store::{
-    catalog::count_cache::Counts,
-    changes::catalogue_version::Known,
-    checks::counters::Tally,
-    database::{
-        open_error::{OpenError, folder, refuse_newer},
-        reader::Reader,
-        sqlite_file::SqliteFile,
-        sqlite_readers::Readers,
-        transaction::{Purpose, Transaction, Writer},
-        writable::{Unwritable, Writes},
+    store::{
+        catalog::count_cache::Counts,
+        changes::catalogue_version::Known,
+        checks::counters::Tally,
+        database::{
+            open_error::{OpenError, folder},
+            pool::Pool,
+            reader::Reader,
+            sqlite_file::SqliteFile,
+            sqlite_readers::Readers,
+            transaction::{Purpose, SessionLimits, Transaction, Writer},
+            unwritable::Unwritable,
+            write_status::Writes,
+        },
+        errors::{self, is_locked},
     },
-    errors::{self, is_locked},
 };
-
-/// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
-const MIGRATION_LOCK: i64 = 0x7063_6f6e;
 
 /// How long a connection to PostgreSQL may have been idle to be used without a question whether it is still there.
 const UNTESTED: Duration = Duration::from_secs(1);
@@ -64,37 +58,6 @@ pub struct Database {
     pub(in crate::store) totals: Arc<Counts<u64>>,
     pub(in crate::store) groups: Arc<Counts<Vec<Group>>>,
     pub(in crate::store) tally: Arc<Tally>,
-}
-
-/// The settings of a PostgreSQL transaction. Each begins with them: a pooler may give each another session.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Limits {
-    wait: Duration,
-    read_timeout: Option<Duration>,
-}
-
-impl Limits {
-    fn new(settings: &DatabaseSettings) -> Self {
-        Self {
-            wait: settings.wait,
-            read_timeout: settings.read_timeout,
-        }
-    }
-
-    /// For a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all parameters.
-    pub(in crate::store) fn of_reads(self, set: &str) -> String {
-        // Zero is without end.
-        let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
-        format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
-    }
-
-    /// A write waits so long for another's; what it does once it may is not cut, and planned as PostgreSQL likes.
-    pub(in crate::store) fn of_writes(self) -> String {
-        let millis = self.wait.as_millis().max(1);
-        format!(
-            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}; SET LOCAL plan_cache_mode = DEFAULT"
-        )
-    }
 }
 
 impl Database {
@@ -154,87 +117,28 @@ impl Database {
         }
     }
 
-    fn failed(&self, task: &'static str, error: &(dyn std::error::Error + 'static)) -> OpenError {
+    pub(in crate::store) fn failed(
+        &self,
+        task: &'static str,
+        error: &(dyn std::error::Error + 'static),
+    ) -> OpenError {
         OpenError::new(task, &self.location, self.wait, error)
     }
 
-    /// Fails where the schema is not this program's, for who may not migrate it.
-    pub async fn check_migrated(&self) -> Result<(), OpenError> {
-        let applied = self.applied().await;
-        let applied = applied.map_err(|error| self.failed("read", &error))?;
-        match self.steps(&applied, None)? {
-            (0, 0) => Ok(()),
-            _ => Err(OpenError::Outdated(self.location.clone())),
-        }
-    }
-
-    /// Brings the schema up to date; gives the number of migrations that were applied.
-    pub async fn migrate(&self) -> Result<u32, OpenError> {
-        let (applied, _) = self.migrate_to(None).await?;
-        Ok(applied)
-    }
-
-    /// Brings the schema up or down to the migration of this name, by default to the last one, in one transaction that other
-    /// processes wait for. Gives the numbers of migrations that were applied and reverted. Writes nothing where there is
-    /// nothing to do.
-    pub async fn migrate_to(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
-        let before = self.applied().await;
-        let before = before.map_err(|error| self.failed("migrate", &error))?;
-        let steps = self.steps(&before, version)?;
-        if steps == (0, 0) {
-            return Ok(steps);
-        }
-        let failed = |error: DbErr| self.failed("migrate", &error);
-        // A connection of its own: SeaORM's transactions are for migrations alone.
-        let connection = self.writer.migrator().await.map_err(failed)?;
-        let tx = connection
-            .begin_with_options(TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..TransactionOptions::default()
-            })
-            .await
-            .map_err(failed)?;
-        if let Writer::Postgres { limits, .. } = &self.writer {
-            // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
-            // up all that come after it.
-            let lock = format!(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
-                SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
-                limits.of_writes()
-            );
-            tx.execute_unprepared(&lock).await.map_err(failed)?;
-        }
-        // Another process may have migrated meanwhile.
-        let before = applied(&tx).await.map_err(failed)?;
-        let (up, down) = self.steps(&before, version)?;
-        let migrate = async {
-            // SeaORM logs that it has nothing to do.
-            if down > 0 {
-                Migrator::down(&tx, Some(down)).await?;
+    /// The pools of connections, by name.
+    pub fn pools(&self) -> Vec<(&'static str, Pool)> {
+        let reader = self.reader.pool();
+        match &self.writer {
+            Writer::Postgres { .. } => vec![("all", reader)],
+            Writer::Sqlite { pool, .. } => {
+                let writer = Pool::new(pool.size(), pool.num_idle());
+                vec![("reader", reader), ("writer", writer)]
             }
-            if up > 0 {
-                Migrator::up(&tx, Some(up)).await?;
-            }
-            tx.commit().await?;
-            connection.close().await
-        };
-        Box::pin(migrate).await.map_err(failed)?;
-        Ok((up, down))
+        }
     }
 
-    /// How many migrations are to be applied and reverted to come from these to a version.
-    fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
-        let known = migration::names();
-        refuse_newer(&self.location, applied)?;
-        let to = version.map_or(known.len(), |version| {
-            known.iter().take_while(|name| **name != version).count() + 1
-        });
-        let is_applied = |name: &&String| applied.contains(name);
-        let (through, beyond) = known.split_at(to.min(known.len()));
-        let count = |names: usize| u32::try_from(names).unwrap_or(u32::MAX);
-        let up = through.iter().filter(|name| !is_applied(name)).count();
-        let down = beyond.iter().filter(is_applied).count();
-        Ok((count(up), count(down)))
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
@@ -325,7 +229,7 @@ async fn open_postgres(
         .application_name(env!("CARGO_PKG_NAME"))
         .disable_statement_logging();
     reach(&options, settings.wait).await?.close().await?;
-    let limits = Limits::new(settings);
+    let limits = SessionLimits::new(settings);
     let writes = Arc::clone(writes);
     let pool = PgPoolOptions::new()
         .max_connections(settings.connections)
@@ -341,14 +245,14 @@ async fn open_postgres(
         })
         .after_connect(move |connection, _| {
             // Not in the connection's options: poolers refuse those.
-            let set = limits.of_reads("SET");
+            let set = limits.for_reads("SET");
             Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
         })
         .connect_with(options)
         .await?;
     let reader = Reader::Postgres {
         pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
-        limits: limits.of_reads("SET LOCAL").into(),
+        limits: limits.for_reads("SET LOCAL").into(),
     };
     Ok((reader, Writer::Postgres { pool, limits }))
 }
@@ -383,44 +287,5 @@ fn may_pass(error: &sqlx::Error) -> bool {
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
             .is_some_and(|code| STATES.contains(&&*code)),
-    }
-}
-
-/// The names of the migrations that were applied, without making the table of their names.
-async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let installed = match connection.get_database_backend() {
-        DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
-        _ => {
-            "SELECT 1 AS one FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'"
-        }
-    };
-    let select = |sql: &str| Statement::from_string(connection.get_database_backend(), sql);
-    if connection.query_one_raw(select(installed)).await?.is_none() {
-        return Ok(Vec::new());
-    }
-    let rows = connection
-        .query_all_raw(select("SELECT version FROM seaql_migrations"))
-        .await?;
-    rows.iter().map(|row| row.try_get("", "version")).collect()
-}
-
-impl Writer {
-    /// A pool of one connection of its own, for SeaORM's migrations.
-    async fn migrator(&self) -> Result<DatabaseConnection, DbErr> {
-        let opened = match self {
-            Self::Sqlite { pool, .. } => {
-                let options = (*pool.connect_options()).clone();
-                let pool = SqlitePoolOptions::new().max_connections(1);
-                let pool = pool.connect_with(options).await;
-                pool.map(SqlxSqliteConnector::from_sqlx_sqlite_pool)
-            }
-            Self::Postgres { pool, .. } => {
-                let options = (*pool.connect_options()).clone();
-                let pool = PgPoolOptions::new().max_connections(1);
-                let pool = pool.connect_with(options).await;
-                pool.map(SqlxPostgresConnector::from_sqlx_postgres_pool)
-            }
-        };
-        opened.map_err(|error| DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into())))
     }
 }

@@ -10,9 +10,8 @@ use sea_orm::RuntimeErr;
 use crate::{
     config::{DatabaseLocation, DatabaseUrlError, PERMISSION_ADVICE, advice},
     error::chain,
+    store::database::unwritable::Unwritable,
 };
-
-use crate::store::database::writable::Unwritable;
 
 /// What is wrong with a database that is to be used.
 #[derive(Debug, thiserror::Error)]

@@ -10,16 +10,17 @@ use sea_orm::{
 };
 use tokio::sync::Mutex;
 
-use crate::error::{Error, Result};
-
-use crate::store::{
-    cancellation,
-    changes::catalogue_version::Pool,
-    database::{
-        row::Row,
-        sqlite_readers::{self, Lease, Pace, Readers},
+use crate::{
+    error::{Error, Result},
+    store::{
+        cancellation,
+        database::{
+            pool::Pool,
+            row::Row,
+            sqlite_readers::{self, Lease, Pace, Readers},
+        },
+        errors::failed,
     },
-    errors::failed,
 };
 
 /// What a transaction on PostgreSQL is told before a statement that takes long: to find the best plan for its values is worth

@@ -5,14 +5,15 @@
 
 use entity::{
     ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
-    EventKind, Outcome, ServerType, Timestamp, Transport, connector_event, personal_connector,
+    EventKind, Outcome, ServerType, Timestamp, Transport,
 };
 use sea_orm::ActiveEnum;
 use sqlx::postgres::PgRow;
 
-use crate::error::{Error, Result};
-
-use crate::store::errors::{failed, of_sqlite};
+use crate::{
+    error::{Error, Result},
+    store::errors::{failed, of_sqlite},
+};
 
 /// A row under the eyes of its reader.
 #[derive(Clone, Copy)]
@@ -122,61 +123,3 @@ enums!(
     ServerType,
     Transport
 );
-
-/// A whole connector, its columns in the entity's order.
-pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector::Model> {
-    let mut cells = row.cells(from);
-    Ok(personal_connector::Model {
-        seq: cells.next()?,
-        id: cells.next()?,
-        name: cells.next()?,
-        name_key: cells.next()?,
-        r#type: cells.next()?,
-        connector_id: cells.next()?,
-        description: cells.next()?,
-        icon_url: cells.next()?,
-        category: cells.next()?,
-        version: cells.next()?,
-        status: cells.next()?,
-        status_message: cells.next()?,
-        replaced_by_id: cells.next()?,
-        server_url: cells.next()?,
-        server_type: cells.next()?,
-        metadata: cells.next()?,
-        visibility: cells.next()?,
-        organization_id: cells.next()?,
-        created_by: cells.next()?,
-        created_at: cells.next()?,
-        updated_at: cells.next()?,
-        revision: cells.next()?,
-        source: cells.next()?,
-        source_hash: cells.next()?,
-        source_status: cells.next()?,
-    })
-}
-
-/// A whole event, its columns in the entity's order.
-pub(in crate::store) fn event(row: Row<'_>) -> Result<connector_event::Model> {
-    let mut cells = row.cells(0);
-    Ok(connector_event::Model {
-        number: cells.next()?,
-        kind: cells.next()?,
-        personal_connector_id: cells.next()?,
-        r#type: cells.next()?,
-        type_before: cells.next()?,
-        organization_id: cells.next()?,
-        changed_fields: cells.next()?,
-        revision: cells.next()?,
-        actor_id: cells.next()?,
-        actor_organization_id: cells.next()?,
-        occurred_at: cells.next()?,
-        visibility_before: cells.next()?,
-        visibility_after: cells.next()?,
-        created_by_before: cells.next()?,
-        created_by_after: cells.next()?,
-        category_before: cells.next()?,
-        category_after: cells.next()?,
-        status_before: cells.next()?,
-        status_after: cells.next()?,
-    })
-}

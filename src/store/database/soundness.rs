@@ -9,14 +9,15 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
-use crate::config::{DatabaseLocation, DatabaseSettings};
-
-use crate::store::{
-    cancellation::joined,
-    database::{
-        backup::{self, FINDINGS},
-        connect::reach,
-        open_error::{OpenError, refuse_newer},
+use crate::{
+    config::{DatabaseLocation, DatabaseSettings},
+    store::{
+        cancellation::joined,
+        database::{
+            backup::{self, FINDINGS},
+            connect::reach,
+            open_error::{OpenError, refuse_newer},
+        },
     },
 };
 

@@ -15,13 +15,11 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
-use crate::store::database::{
-    sqlite_readers,
-    writable::{Look, Unwritable},
-};
+use crate::store::database::{unwritable::Unwritable, write_status::Look};
 
 /// Free bytes of a disk below which a write may fail: twice what a probe writes.
 const LITTLE_SPACE: u64 = 128 << 10;
@@ -83,7 +81,7 @@ impl SqliteFile {
     pub(in crate::store) fn opened(&self) -> rusqlite::Result<()> {
         let mut reader = self.reader();
         if reader.is_none() {
-            let (connection, is_immutable) = sqlite_readers::open(&self.path, self.wait)?;
+            let (connection, is_immutable) = open(&self.path, self.wait)?;
             // One to an immutable file would never see a commit.
             *reader = Some(connection).filter(|_| !is_immutable);
         }
@@ -165,4 +163,46 @@ fn identify(path: &Path) -> (Identity, u64) {
         files.map(|file| file.map(|file| (file.dev(), file.ino()))),
         bytes,
     )
+}
+
+/// Opens a file that is there to read it, and says whether it is taken to be immutable.
+///
+/// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
+/// database, and nobody writes it.
+pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connect = |path: &Path, flags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(wait)?;
+        // Reads the first page, and with it the log.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
+        let mut log = real.as_os_str().to_owned();
+        log.push(suffix);
+        fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    });
+    match connect(file, flags) {
+        Err(error) if cannot_open(&error) && !has_log && file.is_file() => {
+            let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+            let uri = format!("file:{path}?immutable=1");
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Ok((connect(Path::new(&uri), flags)?, true))
+        }
+        opened => Ok((opened?, false)),
+    }
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    let codes = [
+        ErrorCode::CannotOpen,
+        ErrorCode::ReadOnly,
+        ErrorCode::DiskFull,
+        ErrorCode::SystemIoFailure,
+    ];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| codes.contains(&code))
 }

@@ -1,4 +1,4 @@
-//! Reading an SQLite file, by connections of this room's own.
+//! Reading an SQLite file, by connections of their own.
 //!
 //! Invariant: they only read. A statement that is done within [`BRIEF`] runs where it is asked for; one that is not is begun
 //! again on a thread that may wait, so that no worker of the runtime is held up longer than that. A statement that nobody waits
@@ -8,16 +8,14 @@
 //! the reading itself. Writes and migrations stay with it: their cost is the disk's.
 
 use std::{
-    fmt, fs,
+    fmt,
     ops::DerefMut,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, StatementStatus,
+    Connection, ErrorCode, StatementStatus,
     config::DbConfig,
     types::{ToSqlOutput, Value as SqliteValue, ValueRef},
 };
@@ -30,13 +28,17 @@ use tokio::{
     time::timeout,
 };
 
-use crate::error::{Error, Result};
-
-use crate::store::{
-    cancellation,
-    changes::catalogue_version::Pool,
-    database::{row::Row, sqlite_file::SqliteFile},
-    errors::{no_connection, of_sqlite, unavailable},
+use crate::{
+    error::{Error, Result},
+    store::{
+        cancellation,
+        database::{
+            pool::Pool,
+            row::Row,
+            sqlite_file::{self, SqliteFile},
+        },
+        errors::{no_connection, of_sqlite, unavailable},
+    },
 };
 
 /// Instructions of SQLite's machine that a statement may take where it is asked for: well under a millisecond. A page of a list
@@ -135,7 +137,7 @@ impl Readers {
 
     /// A new connection, and whether it is to an immutable file.
     pub(in crate::store) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
-        let (connection, is_immutable) = open(self.file.path(), self.wait)?;
+        let (connection, is_immutable) = sqlite_file::open(self.file.path(), self.wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Else a statement is planned anew for each new value that it is given.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -146,48 +148,6 @@ impl Readers {
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Opens a file that is there to read it, and says whether it is taken to be immutable.
-///
-/// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
-/// database, and nobody writes it.
-pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connect = |path: &Path, flags| {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(wait)?;
-        // Reads the first page, and with it the log.
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(connection)
-    };
-    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
-        let mut log = real.as_os_str().to_owned();
-        log.push(suffix);
-        fs::metadata(log).is_ok_and(|log| log.len() > 0)
-    });
-    match connect(file, flags) {
-        Err(error) if cannot_open(&error) && !has_log && file.is_file() => {
-            let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
-            let uri = format!("file:{path}?immutable=1");
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            Ok((connect(Path::new(&uri), flags)?, true))
-        }
-        opened => Ok((opened?, false)),
-    }
-}
-
-fn cannot_open(error: &rusqlite::Error) -> bool {
-    let codes = [
-        ErrorCode::CannotOpen,
-        ErrorCode::ReadOnly,
-        ErrorCode::DiskFull,
-        ErrorCode::SystemIoFailure,
-    ];
-    error
-        .sqlite_error_code()
-        .is_some_and(|code| codes.contains(&code))
 }
 
 impl fmt::Debug for Readers {

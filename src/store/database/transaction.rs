@@ -8,7 +8,7 @@
 //! transaction on, and begin a savepoint the next time, whose release commits nothing. PostgreSQL answers the COMMIT of a
 //! failed transaction with a rollback that looks like success.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
@@ -18,15 +18,46 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::Mutex};
 
-use crate::store::{
-    database::{
-        connect::Limits,
-        reader::SNAPSHOT,
-        sqlite_file::SqliteFile,
-        writable::{Unwritable, Writes},
+use crate::{
+    config::DatabaseSettings,
+    store::{
+        database::{
+            reader::SNAPSHOT, sqlite_file::SqliteFile, unwritable::Unwritable, write_status::Writes,
+        },
+        errors,
     },
-    errors,
 };
+
+/// The settings of a PostgreSQL transaction. Each begins with them: a pooler may give each another session.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct SessionLimits {
+    wait: Duration,
+    read_timeout: Option<Duration>,
+}
+
+impl SessionLimits {
+    pub(in crate::store) fn new(settings: &DatabaseSettings) -> Self {
+        Self {
+            wait: settings.wait,
+            read_timeout: settings.read_timeout,
+        }
+    }
+
+    /// For a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all parameters.
+    pub(in crate::store) fn for_reads(self, set: &str) -> String {
+        // Zero is without end.
+        let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
+        format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
+    }
+
+    /// A write waits so long for another's; what it does once it may is not cut, and planned as PostgreSQL likes.
+    pub(in crate::store) fn for_writes(self) -> String {
+        let millis = self.wait.as_millis().max(1);
+        format!(
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}; SET LOCAL plan_cache_mode = DEFAULT"
+        )
+    }
+}
 
 /// Where transactions that write begin.
 #[derive(Clone, Debug)]
@@ -38,7 +69,7 @@ pub(in crate::store) enum Writer {
     },
     Postgres {
         pool: PgPool,
-        limits: Limits,
+        limits: SessionLimits,
     },
 }
 
@@ -103,8 +134,8 @@ impl Writer {
         };
         if let Self::Postgres { limits, .. } = self {
             let set = match purpose {
-                Purpose::Write => limits.of_writes(),
-                Purpose::Read => format!("{SNAPSHOT}; {}", limits.of_reads("SET LOCAL")),
+                Purpose::Write => limits.for_writes(),
+                Purpose::Read => format!("{SNAPSHOT}; {}", limits.for_reads("SET LOCAL")),
             };
             session.run(&set).await?;
         }
