@@ -26,7 +26,8 @@ use crate::{
     domain::{
         cursor::{Position, SortKey},
         facets::Group,
-        listing::{Direction, End, Filter, Listing, OrderField, Page, is_ascending},
+        listing::{End, Filter, Listing, Page, is_ascending},
+        order::{Direction, OrderField},
         viewer::Sight,
     },
     error::{Error, Result},
