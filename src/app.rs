@@ -15,7 +15,7 @@ use crate::{
         self, Background, Routes, answers::Answers, auth::Authenticator, documents::Documents,
         live::Live, overload::Places, rate::RateLimit, trusted::Trusted,
     },
-    interchange::catalog::{self, CatalogFile},
+    interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
     store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
@@ -193,7 +193,7 @@ async fn load(
     if config.read_only {
         return Ok(None);
     }
-    let Err(error) = catalog::load(database, clock, &file).await else {
+    let Err(error) = builtin::load(database, clock, &file).await else {
         return Ok(None);
     };
     if database.unwritable().is_none() {
@@ -208,7 +208,7 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
     let mut told = String::new();
     loop {
         time::sleep(LOAD_AGAIN).await;
-        let Err(error) = catalog::load(&database, &clock, &file).await else {
+        let Err(error) = builtin::load(&database, &clock, &file).await else {
             return;
         };
         let cause = format!("{error:#}");
