@@ -31,7 +31,7 @@ use personal_connectors::{
         import::{self, import},
         published::Assumed,
     },
-    monitor::round::round,
+    monitor::check_command::check_all,
     store::{self, Made},
     telemetry::log,
 };
@@ -254,7 +254,7 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     let inspector = app::checker(&config.servers, &config.checks, &clock)?;
     let database = app::open(&config.database.settings()?).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
-    let report = round(&database, inspector, bounds, schedule, &clock, &config.ids).await;
+    let report = check_all(&database, inspector, bounds, schedule, &clock, &config.ids).await;
     let report = report.map_err(|error| database.explain(error))?;
     database.close().await?;
     write_out(format_args!("{report}\n"))?;

@@ -22,7 +22,7 @@ use crate::{
     store::{Catalog, Database, Target},
 };
 
-use super::checks::{Checks, keep};
+use super::batch::{Checks, keep};
 
 const ROWS_A_STATEMENT: usize = 500;
 
@@ -42,7 +42,7 @@ struct Row {
 }
 
 /// Checks the connectors of these ids, or all that can be checked where there are none, and keeps what was found.
-pub async fn round(
+pub async fn check_all(
     database: &Database,
     inspector: Inspector,
     bounds: CheckBounds,
