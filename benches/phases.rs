@@ -18,10 +18,9 @@ use personal_connectors::{
     app,
     clock::Clock,
     commands,
-    config::Cli,
+    config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
-    http::limits::Limits,
     pipeline::{encode, measure},
     store::{Catalog, Database, State, Tail},
 };
@@ -206,7 +205,7 @@ fn phases(criterion: &mut Criterion) {
     // A document that was not seen before is scanned, parsed and walked; what is known is not.
     for Operation { name, document, .. } in operations() {
         criterion.bench_function(&format!("gate: a new document, {name}"), |bench| {
-            bench.iter(|| measure(black_box(document), Limits::default()));
+            bench.iter(|| measure(black_box(document), OperationLimits::default()));
         });
     }
     // HTTP and the gate, around what needs no database.

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     clock::Clock,
     commands,
-    config::{Checks, Serve, Servers},
+    config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
     graphql,
     http::{
         self, Background, Probed, Services,
@@ -17,11 +17,10 @@ use crate::{
             Admission, concurrency::ConcurrencyLimit, open_streams::OpenStreams,
             rate_limit::RateLimit,
         },
-        auth::{Authenticator, TokenRules},
+        auth::Authenticator,
         graphql::response_cache::ResponseCache,
-        limits::Limits,
     },
-    interchange::catalog::{self, CatalogFile},
+    interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
@@ -29,10 +28,7 @@ use crate::{
         Pipeline,
         documents::{Documents, Trusted},
     },
-    store::{
-        DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch,
-        keep_running,
-    },
+    store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.
@@ -124,7 +120,7 @@ pub async fn routers(
     clock: Clock,
     tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
-    let limits = Limits {
+    let limits = OperationLimits {
         max_tokens: config.limits.max_tokens,
         max_depth: config.limits.max_depth,
         max_fields: config.limits.max_fields,
@@ -215,7 +211,7 @@ async fn load(
     if config.read_only {
         return Ok(None);
     }
-    let Err(error) = catalog::load(database, clock, &file).await else {
+    let Err(error) = builtin::load(database, clock, &file).await else {
         return Ok(None);
     };
     if database.unwritable().is_none() {
@@ -230,7 +226,7 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
     let mut told = String::new();
     loop {
         time::sleep(LOAD_AGAIN).await;
-        let Err(error) = catalog::load(&database, &clock, &file).await else {
+        let Err(error) = builtin::load(&database, &clock, &file).await else {
             return;
         };
         let cause = format!("{error:#}");
@@ -272,7 +268,7 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
 }
 
 /// Opens the database and brings its schema up to date, unless it is only to be read.
-pub async fn open(settings: &Settings) -> Result<Database, OpenError> {
+pub async fn open(settings: &DatabaseSettings) -> Result<Database, OpenError> {
     let database = Database::open(settings).await?;
     if settings.read_only {
         database.check_migrated().await?;

@@ -9,8 +9,8 @@ use async_graphql::{Request, parser::parse_query};
 use futures_util::FutureExt;
 use libfuzzer_sys::fuzz_target;
 use personal_connectors::{
+    config::OperationLimits,
     graphql::{self, Schema},
-    http::limits::Limits,
     pipeline::{
         measure,
         rules::{correct_values::correct_values, overlapping_fields::overlapping_fields},
@@ -20,7 +20,7 @@ use personal_connectors::{
 static VALIDATOR: LazyLock<Schema> = LazyLock::new(|| graphql::validator(true));
 
 fuzz_target!(|text: &str| {
-    let limits = Limits::default();
+    let limits = OperationLimits::default();
     let Ok(cost) = measure(text, limits) else {
         return;
     };

@@ -8,7 +8,6 @@ pub mod cors;
 mod date;
 mod graphiql;
 pub mod graphql;
-pub mod limits;
 mod probes;
 mod rejection;
 mod router;

@@ -13,6 +13,7 @@ use tower_http::compression::{
 
 use crate::{
     clock::Clock,
+    config::Origin,
     observability::{
         metrics::Metrics,
         request_id,
@@ -24,8 +25,7 @@ use crate::{
 
 use super::{
     admission::{Admission, open_streams::OpenStreams},
-    cors::{self, Origin},
-    graphiql,
+    cors, graphiql,
     graphql::{
         content_coding::COMPRESSED_FROM,
         endpoint::{self, Endpoint},

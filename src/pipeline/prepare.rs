@@ -7,7 +7,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, OperationType},
 };
 
-use crate::{error::Code, http::limits::Limits, observability::request_record::RequestRecord};
+use crate::{config::OperationLimits, error::Code, observability::request_record::RequestRecord};
 
 use super::{
     Described, Pipeline, coerce,
@@ -97,7 +97,7 @@ impl Pipeline {
 
 /// Bounds, parses and costs a document as [`Pipeline::prepare`] does. Returns the cost of its dearest operation, or why it is
 /// refused.
-pub fn measure(document: &str, limits: Limits) -> Result<Cost, Code> {
+pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
     let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
     let cost = cost::cost(&document.parsed, &Variables::default());
     let within = cost.and_then(|cost| cost.within(limits).map(|()| cost));

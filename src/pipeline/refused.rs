@@ -6,8 +6,8 @@ use async_graphql::ServerError;
 use serde_json::json;
 
 use crate::{
+    config::OperationLimits,
     error::{Code, Error},
-    http::limits::Limits,
 };
 
 use super::cost::Cost;
@@ -53,8 +53,8 @@ impl Refused {
     }
 
     /// Reports the cost against the limits, if there are any.
-    pub(super) fn reporting(self, limits: Option<Limits>) -> Self {
-        let report = |(cost, limits): (Cost, Limits)| cost.report(limits);
+    pub(super) fn reporting(self, limits: Option<OperationLimits>) -> Self {
+        let report = |(cost, limits): (Cost, OperationLimits)| cost.report(limits);
         Self {
             cost_report: self.cost.zip(limits).map(report),
             ..self

@@ -292,7 +292,7 @@ on_both_databases! {
 
     /// Down to each version is as up to it, and what stays is as it was.
     async fn schemas_go_down_as_they_came_up(storage: TestDatabase) {
-        let known = personal_connectors::store::migrations();
+        let known = migration::names();
         let mut schemas = Vec::new();
         for version in &known {
             run(program_on(&storage, &["migrate", "--to", version])).ok();

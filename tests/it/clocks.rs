@@ -6,12 +6,10 @@ use chrono::DateTime;
 use entity::{Outcome, Timestamp};
 use personal_connectors::{
     clock::Clock,
+    config::{CheckBounds, InspectionLimits},
     domain::inspection::{Inspection, Schedule},
-    mcp::{
-        guard::Guard,
-        handshake::{Inspector, Limits},
-    },
-    monitor::{Bounds, Monitor, Settings},
+    mcp::{guard::Guard, handshake::Inspector},
+    monitor::{Monitor, Settings},
     store::{Actor, Candidate, Retention, Tx},
 };
 use serde_json::{Value, json};
@@ -342,9 +340,9 @@ on_both! {
         server.insert(vec![row]).await;
         let clock = server.clock.clone();
         let guard = Guard::new(allowing(&["127.0.0.0/8"]));
-        let inspector = Inspector::new(guard, Limits::within(SECOND), clock.clone()).unwrap();
+        let inspector = Inspector::new(guard, InspectionLimits::within(SECOND), clock.clone()).unwrap();
         let schedule = Schedule { interval: HOUR, history: 100 };
-        let bounds = Bounds { at_once: 8, by_host: 8 };
+        let bounds = CheckBounds { at_once: 8, by_host: 8 };
         let settings = Settings { bounds, schedule, lease: SECOND * 3 };
         let monitor = Monitor::start(server.database.clone(), inspector, settings, clock.clone());
         let sql = "SELECT checked_at AS n FROM connector_health WHERE next_check_at IS NOT NULL";

@@ -11,13 +11,13 @@ use entity::Timestamp;
 use personal_connectors::{
     app,
     clock::Clock,
-    config::{Cli, Serve},
+    config::{Cli, DatabaseSettings, KeySource, Serve},
     domain::viewer::User,
     http::{
-        auth::{KeySource, mint},
+        auth::mint,
         serve::{Bounds, serve},
     },
-    store::{self, Database},
+    store::Database,
 };
 use sea_orm::Statement;
 use serde_json::{Value, json};
@@ -78,8 +78,8 @@ impl TestDatabase {
     }
 
     /// What another process opens it with.
-    pub fn settings(&self) -> store::Settings {
-        store::Settings {
+    pub fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings {
             url: self.url.clone(),
             connections: 4,
             wait: Duration::from_secs(5),

@@ -12,12 +12,10 @@ use std::{
 use entity::{ConnectorVisibility, ServerType, Timestamp, personal_connector::Model};
 use personal_connectors::{
     clock::Clock,
+    config::{CheckBounds, InspectionLimits},
     domain::inspection::Schedule,
-    mcp::{
-        guard::Guard,
-        handshake::{Inspector, Limits},
-    },
-    monitor::{Bounds, Monitor, Settings},
+    mcp::{guard::Guard, handshake::Inspector},
+    monitor::{Monitor, Settings},
     store::{Actor, Candidate, Check, Database, Target, Tx},
 };
 use serde_json::{Value, json};
@@ -37,12 +35,12 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Looks at servers of this machine's.
 fn inspector(time: Duration) -> Inspector {
     let guard = Guard::new(allowing(&["127.0.0.0/8"]));
-    Inspector::new(guard, Limits::within(time), Clock::system()).unwrap()
+    Inspector::new(guard, InspectionLimits::within(time), Clock::system()).unwrap()
 }
 
 fn settings() -> Settings {
     Settings {
-        bounds: Bounds {
+        bounds: CheckBounds {
             at_once: 8,
             by_host: 8,
         },
@@ -237,7 +235,7 @@ async fn no_more_at_once_than_the_bounds_say() {
     let count = connectors.len() as u64;
     server.put_alone(connectors).await;
     let settings = Settings {
-        bounds: Bounds {
+        bounds: CheckBounds {
             at_once: 5,
             by_host: 2,
         },
@@ -264,7 +262,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
     let plain = Plain::new(well_behaved).await;
     server.put(vec![at("one", &plain.url)]).await;
     let settings = Settings {
-        bounds: Bounds {
+        bounds: CheckBounds {
             at_once: 4,
             by_host: 2,
         },

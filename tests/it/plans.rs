@@ -12,7 +12,8 @@ use entity::{ConnectorCategory, ConnectorStatus};
 use personal_connectors::domain::{
     changes::SCAN,
     cursor::{Position, SortKey},
-    listing::{Arguments, Direction, Filter, Listing, OrderField},
+    listing::{Arguments, Filter, Listing},
+    order::{Direction, OrderField},
 };
 use sea_orm::{
     Statement,

@@ -18,12 +18,12 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
+    config::Origin,
     domain::viewer::Viewer,
     error::Code,
     http::{
         admission::{Admission, Admitted, open_streams::OpenStreams},
         auth::{Refusal, Verified},
-        cors::Origin,
         rejection::Rejection,
         serve::peer,
     },

@@ -27,11 +27,11 @@ use tokio::{
 };
 
 use crate::{
+    config::Origin,
     error::Code,
     http::{
         admission::{concurrency::Full, open_streams::OpenStream, rate_limit},
         auth::Verified,
-        cors::Origin,
         rejection::Rejection,
         serve::peer,
     },

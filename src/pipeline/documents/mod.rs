@@ -23,9 +23,9 @@ use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    config::OperationLimits,
     error::{Code, Error},
     graphql::Schema,
-    http::limits::Limits,
     observability::metrics::CacheUsage,
 };
 
@@ -84,7 +84,7 @@ pub(crate) struct Traits {
 }
 
 impl Document {
-    pub(crate) fn parse(text: &str, limits: Limits) -> Result<Self, Refused> {
+    pub(crate) fn parse(text: &str, limits: OperationLimits) -> Result<Self, Refused> {
         let tokens = scan(text, limits)?;
         let parsed = parse_query(text)
             .map_err(|error| Refused::new(error.into(), Code::GraphqlParseFailed))?;
@@ -130,7 +130,7 @@ impl Document {
 /// What clients send again and again.
 #[derive(Debug)]
 pub struct Documents {
-    limits: Limits,
+    limits: OperationLimits,
     trusted: Option<Trusted>,
     kept: Cache<Hash, Arc<Document>, Bytes>,
     pub(crate) usage: CacheUsage,
@@ -138,7 +138,7 @@ pub struct Documents {
 
 impl Documents {
     /// Keeps about as many bytes of documents within these limits, none if 0; or has trusted ones, and takes no others.
-    pub fn new(bytes: u64, limits: Limits, trusted: Option<Trusted>) -> Self {
+    pub fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
             limits,
@@ -148,7 +148,7 @@ impl Documents {
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> OperationLimits {
         self.limits
     }
 

@@ -13,11 +13,9 @@ use std::{
 
 use entity::ServerType;
 use personal_connectors::{
+    config::{InspectionLimits, ServerRules},
     domain::inspection::Inspection,
-    mcp::{
-        guard::{Guard, Rules},
-        handshake::{Inspector, Limits},
-    },
+    mcp::{guard::Guard, handshake::Inspector},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -27,22 +25,22 @@ use tokio::{
 
 use crate::harness::fixed_clock;
 
-pub fn allowing(places: &[&str]) -> Rules {
-    Rules {
+pub fn allowing(places: &[&str]) -> ServerRules {
+    ServerRules {
         allow: places.iter().map(|place| place.parse().unwrap()).collect(),
-        ..Rules::default()
+        ..ServerRules::default()
     }
 }
 
 /// Bounds of which some are met soon.
-pub fn limits() -> Limits {
-    Limits {
+pub fn limits() -> InspectionLimits {
+    InspectionLimits {
         beginning: Duration::from_secs(1),
-        ..Limits::within(Duration::from_secs(5))
+        ..InspectionLimits::within(Duration::from_secs(5))
     }
 }
 
-pub fn inspector(guard: Guard, limits: Limits) -> Inspector {
+pub fn inspector(guard: Guard, limits: InspectionLimits) -> Inspector {
     Inspector::new(guard, limits, fixed_clock()).unwrap()
 }
 
