@@ -15,7 +15,7 @@ use personal_connectors::{
     mcp::guard::{Guard, Lookup, Rules},
 };
 
-use super::{
+use crate::support::mcp::{
     Plain, allowing, answer, inspect, inspector, json_answer, limits, response, result,
     well_behaved,
 };

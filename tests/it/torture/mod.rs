@@ -23,10 +23,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    harness::{TestDatabase, client, rows, timestamp},
-    mcp::{Plain, json_answer, response, well_behaved},
-    monitor::{import, object},
-    process::{Serving, program_on, token},
+    monitor::schedule::{import, object},
+    support::{
+        harness::{TestDatabase, client, rows, timestamp},
+        mcp::{Plain, json_answer, response, well_behaved},
+        process::{Serving, program_on, token},
+    },
 };
 
 /// The number of rounds of a long run.
