@@ -4,43 +4,21 @@
 //! may not see it get the same answer, byte for byte, also when they ask for an id that never was; the answer of those who
 //! may see it differs, or the door would show nothing.
 
-use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility, personal_connector::Model};
-use std::time::Duration;
+use entity::{ConnectorVisibility, personal_connector::Model};
 
-use personal_connectors::{
-    domain::{inspection::Schedule, viewer::Sight},
-    store::{Check, Target, UpdatedAt},
-};
+use personal_connectors::store::UpdatedAt;
 use serde_json::{Value, json};
 
 use crate::{
-    monitor::health::offering,
     on_both,
     support::{
         harness::Server,
         mutations::{CREATE, WRITE, draft, text},
-        world::connector,
+        secret_connector::{VIEWERS, furnish, hide},
     },
 };
 
 const NEVER: &str = "pcon_00000000000000000000never";
-
-/// Everyone, and the scopes of their tokens.
-pub(crate) const VIEWERS: &[(&str, &[&str])] = &[
-    ("", &[]),
-    ("cid@other", &["connectors:write"]),
-    ("boss@other", &["connectors:admin"]),
-    ("bob@acme", &["connectors:write"]),
-    ("reader@acme", &[]),
-    // Of the same name, elsewhere.
-    ("ann@other", &["connectors:write"]),
-    ("ann", &["connectors:write"]),
-    ("boss", &["connectors:admin"]),
-    // These see it.
-    ("ann@acme", &["connectors:write"]),
-    ("boss@acme", &["connectors:admin"]),
-    ("root@other", &["connectors:write", "catalog:admin"]),
-];
 
 fn may_see(who: &str, visibility: ConnectorVisibility) -> bool {
     matches!(who, "ann@acme" | "boss@acme" | "root@other")
@@ -56,84 +34,6 @@ struct Keys {
     cursor_before: String,
     /// The id of a connector that whoever tries owns.
     own: String,
-}
-
-/// The connectors that are there all the time: one of each viewer, and a PUBLIC one that the secret replaces.
-pub(crate) async fn furnish(server: &Server) -> Model {
-    let own = VIEWERS
-        .iter()
-        .filter(|(who, _)| !who.is_empty())
-        .map(|(who, _)| {
-            let id = format!("own{}", who.replace('@', ""));
-            connector(
-                &id,
-                &format!("Own of {who}"),
-                who,
-                ConnectorVisibility::Private,
-            )
-        });
-    let mut rows: Vec<_> = own.collect();
-    rows.push(connector(
-        "old",
-        "Old",
-        "ann@acme",
-        ConnectorVisibility::Public,
-    ));
-    server.put(rows).await.pop().unwrap()
-}
-
-/// Puts the secret there, as the replacement of the one that is given.
-pub(crate) async fn hide(server: &Server, old: &Model, visibility: ConnectorVisibility) -> Model {
-    let secret = Model {
-        description: Some("Launch in spring".to_owned()),
-        category: Some(ConnectorCategory::Design),
-        status: ConnectorStatus::Maintenance,
-        version: Some("7.0.0".to_owned()),
-        ..connector(
-            "00000000000000000000secret",
-            "Sécret Plans",
-            "ann@acme",
-            visibility,
-        )
-    };
-    let mut tx = server.tx().await;
-    let secret = tx
-        .insert(vec![secret])
-        .await
-        .unwrap()
-        .unwrap()
-        .pop()
-        .unwrap();
-    let check = Check {
-        target: Target::of(&secret),
-        found: offering(&[("launch_rocket", "Counts down")]),
-    };
-    tx.record(
-        &[check],
-        Schedule {
-            interval: Duration::from_hours(1),
-            history: 1,
-        },
-    )
-    .await
-    .unwrap();
-    let old = tx
-        .get(&Sight::Everything, std::slice::from_ref(&old.id))
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    let after = Model {
-        status: ConnectorStatus::Deprecated,
-        replaced_by_id: Some(secret.id.clone()),
-        ..old.clone()
-    };
-    tx.update(&old, after, UpdatedAt::Now)
-        .await
-        .unwrap()
-        .unwrap();
-    tx.commit().await.unwrap();
-    secret
 }
 
 async fn remove(server: &Server, row: &Model) {

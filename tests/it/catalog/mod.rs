@@ -3,7 +3,7 @@
 mod counts;
 mod fast_path;
 mod filters;
-pub mod leaks;
+mod leaks;
 mod listing;
 mod paging;
 mod search;

@@ -5,9 +5,11 @@ use personal_connectors::{domain::inspection::Inspection, store::UpdatedAt};
 use serde_json::json;
 
 use crate::{
-    monitor::health::offering,
     on_both,
-    support::connectors::{ids, official},
+    support::{
+        checks::offering,
+        connectors::{ids, official},
+    },
 };
 
 /// The rows by tiers of a search for `pull request`, then those that are about letters.
@@ -222,7 +224,7 @@ on_both! {
         let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!((search("old add").await, search("new add").await), (0, 1));
-        let later = Inspection { checked_at: crate::monitor::health::after(1), ..offering(&[("subtract", "")]) };
+        let later = Inspection { checked_at: crate::support::checks::after(1), ..offering(&[("subtract", "")]) };
         server.record(vec![(after.id.clone(), later)]).await;
         assert_eq!((search("new add").await, search("new subtract").await), (0, 1));
         let mut tx = server.begin().await;

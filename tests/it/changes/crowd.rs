@@ -7,14 +7,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{
-    support::{
-        harness::{Server, TestDatabase, rows},
-        mutations::{ADMIN, CREATE, draft, text},
-        process::{Serving, program_on, run},
-        subscribers::{CHANGED, LONG, Socket, now, told},
-    },
-    torture::objects,
+use crate::support::{
+    clients::subscribers::{CHANGED, LONG, Socket, now, told},
+    harness::{Server, TestDatabase, rows},
+    mutations::{ADMIN, CREATE, draft, text},
+    objects::objects,
+    process::{Serving, program_on, run},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::support::{
+    clients::subscribers::{CHANGED, Events, PROTOCOL, Socket},
     harness::{Server, TestDatabase, client},
     mutations::WRITE,
     process::{Serving, program_on},
-    subscribers::{CHANGED, Events, PROTOCOL, Socket},
 };
 
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -8,9 +8,9 @@ use tokio::time::timeout;
 use crate::{
     on_both,
     support::{
+        clients::subscribers::{CHANGED, Events, Socket, now, told},
         harness::Server,
         mutations::{CREATE, DELETE, UPDATE, WRITE, draft, mutation, text},
-        subscribers::{CHANGED, Events, Socket, now, told},
     },
 };
 

@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    catalog::leaks::{VIEWERS, furnish, hide},
-    monitor::health::{after, found},
     on_both,
-    pipeline::timeouts::Other,
     support::{
+        checks::{after, found},
+        connection::Other,
         connectors::official,
         harness::{Server, client},
         mutations::{CREATE, DELETE, STATUS, UPDATE, WRITE, draft, mutation},
+        random::random,
+        secret_connector::{VIEWERS, furnish, hide},
     },
-    torture::random,
 };
 
 /// However busy the machine is, what happens within a second or so has happened by then.

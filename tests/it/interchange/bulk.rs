@@ -4,12 +4,10 @@ use std::{fmt::Write, fs, process::Stdio, time::Duration};
 
 use tempfile::TempDir;
 
-use crate::{
-    support::{
-        harness::TestDatabase,
-        process::{program_on, run},
-    },
-    torture::objects,
+use crate::support::{
+    harness::TestDatabase,
+    objects::objects,
+    process::{program_on, run},
 };
 
 /// The peaks of a dry run of an import, and of an export of what it would bring, in KiB; none where the system does not

@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use crate::{
-    monitor::schedule::{import, object},
     on_both_databases,
     support::{
         harness::{TestDatabase, rows},
         mcp::{Plain, answer, well_behaved},
+        objects::{import, object},
         process::{Done, program_on, run},
     },
 };

@@ -1,5 +1,5 @@
 //! Checks of connectors' servers.
 
 mod check;
-pub mod health;
-pub mod schedule;
+mod health;
+mod schedule;

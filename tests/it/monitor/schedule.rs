@@ -20,16 +20,17 @@ use personal_connectors::{
     monitor::{Bounds, Monitor, Settings},
     store::{Actor, Candidate, Check, Database, Target, Tx},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
 
 use crate::{
     on_both, on_both_databases,
-    performance::storm::{Load, Outcome, closed, get},
     support::{
+        clients::load::{Load, Outcome, closed, get},
         harness::{NOW, Server, TestDatabase, rows, timestamp},
         mcp::{Plain, Reaction, allowing, answer, well_behaved},
-        process::{Serving, program_on, run_with, token},
+        objects::{import, object},
+        process::{Serving, program_on, token},
         world,
     },
 };
@@ -102,22 +103,6 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// A published object of a custom connector.
-pub fn object(id: &str, more: &Value) -> String {
-    let mut object = json!({
-        "id": format!("pcon_{id}"), "object": "personal_connector", "name": id, "type": "custom",
-        "connectorId": "custom_mcp", "status": "active", "createdBy": "ann",
-    });
-    let more = more.as_object().unwrap().clone();
-    object.as_object_mut().unwrap().extend(more);
-    object.to_string()
-}
-
-pub fn import(storage: &TestDatabase, objects: &[String]) {
-    let import = program_on(storage, &["import", "--organization", "acme"]);
-    run_with(import, &objects.join("\n")).ok();
 }
 
 /// A service that checks, and may call this machine's servers, without a catalogue of its own.

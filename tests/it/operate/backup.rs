@@ -21,9 +21,10 @@ use crate::{
     readme::blocks,
     support::{
         harness::{TestDatabase, rows},
+        objects::objects,
         process::{Done, Serving, program, program_on, run, run_with, token},
+        random::random,
     },
-    torture::{objects, random},
 };
 
 const BEFORE: &str = "m20261122_000003_health";

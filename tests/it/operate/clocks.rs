@@ -19,18 +19,16 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    monitor::{
-        health::{after, found},
-        schedule::{import, object},
-    },
     on_both, on_both_databases,
     support::{
+        checks::{after, found},
+        clients::subscribers::{CHANGED, Socket},
         connectors::official,
         harness::{NOW, TestDatabase, client, rows, timestamp},
         mcp::{Plain, allowing, well_behaved},
         mutations::{CREATE, WRITE, draft, text, with},
+        objects::{import, object},
         process::{Serving, program_on, run, token},
-        subscribers::{CHANGED, Socket},
     },
 };
 

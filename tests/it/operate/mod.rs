@@ -5,7 +5,7 @@ mod cli;
 mod clocks;
 mod operations;
 pub mod outage;
-pub mod read_only;
+mod read_only;
 mod replicas;
 mod secrets;
 mod start_errors;

@@ -14,13 +14,11 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    support::{
-        harness::{TestDatabase, client, rows},
-        process::{Serving, program_on, token},
-        subscribers::Socket,
-    },
-    torture::assert_whole,
+use crate::support::{
+    clients::subscribers::Socket,
+    harness::{TestDatabase, client, rows},
+    invariants::assert_whole,
+    process::{Serving, program_on, token},
 };
 
 /// Much longer than anything here takes.

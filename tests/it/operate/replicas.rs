@@ -8,10 +8,12 @@ use tempfile::TempDir;
 use crate::{
     on_both_databases,
     support::{
+        clients::writer::Writer,
         harness::rows,
+        invariants::assert_whole,
+        objects::objects,
         process::{Process, Serving, program_on, run, token},
     },
-    torture::{Writer, assert_whole, objects},
 };
 
 const STATE: &str = "SELECT state FROM catalog_state";

@@ -2,4 +2,4 @@
 
 mod plans;
 mod statements;
-pub mod storm;
+mod storm;

@@ -23,8 +23,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 
 use crate::{
     on_both,
-    pipeline::timeouts::Other,
-    support::{harness::Server, mutations::WRITE},
+    support::{connection::Other, harness::Server, mutations::WRITE},
 };
 
 /// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category. `a` and `b` are as good as

@@ -4,9 +4,11 @@ use entity::{ConnectorStatus, personal_connector::Model};
 use serde_json::json;
 
 use crate::{
-    monitor::health::offering,
     on_both,
-    support::connectors::{ids, official},
+    support::{
+        checks::offering,
+        connectors::{ids, official},
+    },
 };
 
 /// Operations, and how many statements they read with.

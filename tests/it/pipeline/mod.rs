@@ -3,5 +3,5 @@
 mod completion;
 mod limits;
 mod persisted;
-pub mod timeouts;
+mod timeouts;
 mod variables;

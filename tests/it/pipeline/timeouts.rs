@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     on_both,
     support::{
+        connection::Other,
         harness::Server,
         mutations::{CREATE, WRITE, draft, mutation},
     },
@@ -16,71 +17,6 @@ use crate::{
 const LIST: &str = "{ personalConnectors { nodes { id } } }";
 /// Several statements, which share a transaction.
 const COUNTED: &str = "{ personalConnectors { totalCount nodes { id } } }";
-
-/// A connection of somebody else's.
-pub(crate) enum Other {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
-
-impl Other {
-    pub(crate) async fn connect(server: &Server) -> Self {
-        let url = &server.storage.url;
-        if url.starts_with("sqlite") {
-            Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
-        } else {
-            Self::Postgres(PgConnection::connect(url).await.unwrap())
-        }
-    }
-
-    pub(crate) async fn run(&mut self, sqlite: &str, postgres: &str) {
-        match self {
-            Self::Sqlite(connection) => drop(
-                connection
-                    .execute(AssertSqlSafe(sqlite.to_owned()))
-                    .await
-                    .unwrap(),
-            ),
-            Self::Postgres(connection) => drop(
-                connection
-                    .execute(AssertSqlSafe(postgres.to_owned()))
-                    .await
-                    .unwrap(),
-            ),
-        }
-    }
-
-    /// Makes every read of connectors endless.
-    pub(crate) async fn hold_up_reads(&mut self) {
-        self.put_before_reads("SELECT i + 1 FROM n", 3600.0).await;
-    }
-
-    /// Makes every read of connectors take a good part of a second.
-    pub(crate) async fn slow_down_reads(&mut self) {
-        self.put_before_reads("SELECT i + 1 FROM n LIMIT 2000000", 0.5)
-            .await;
-    }
-
-    async fn put_before_reads(&mut self, step: &str, seconds: f64) {
-        let view = |condition: &str| {
-            format!(
-                "ALTER TABLE personal_connector RENAME TO connectors;
-                 CREATE VIEW personal_connector AS SELECT * FROM connectors WHERE ({condition})"
-            )
-        };
-        let counting = view(&format!(
-            "SELECT COUNT(*) > 0 FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL {step}) SELECT i FROM n)"
-        ));
-        let sleeping = view(&format!("SELECT pg_sleep({seconds}) IS NOT NULL"));
-        self.run(&counting, &sleeping).await;
-    }
-
-    pub(crate) async fn let_reads_go(&mut self) {
-        let back =
-            "DROP VIEW personal_connector; ALTER TABLE connectors RENAME TO personal_connector";
-        self.run(back, back).await;
-    }
-}
 
 async fn restarted(server: &Server, flags: &[&str]) -> Server {
     Server::start(server.storage.clone(), flags, server.clock.clone()).await

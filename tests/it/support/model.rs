@@ -16,10 +16,7 @@ use proptest::{
     test_runner::{TestCaseError, TestRunner},
 };
 
-use crate::{
-    monitor::health::offering,
-    support::{connectors, harness::Server},
-};
+use crate::support::{checks::offering, connectors, harness::Server};
 
 /// Names, what they fold to, and the words they have.
 const NAMES: [(&str, &str, &[&str]); 14] = [
