@@ -37,7 +37,7 @@ struct Keys {
 }
 
 async fn remove(server: &Server, row: &Model) {
-    let mut tx = server.tx().await;
+    let mut tx = server.begin().await;
     tx.delete(row).await.unwrap();
     tx.commit().await.unwrap();
 }
@@ -337,7 +337,7 @@ on_both! {
         let mut keys = Keys { id: String::new(), cursor: String::new(), cursor_before: String::new(), own: String::new() };
         let anns = answers(&server, &mut keys, &query, variables).await;
         let after = Model { created_by: Some("zoe".to_owned()), organization_id: Some("third".to_owned()), ..old.clone() };
-        let mut tx = server.tx().await;
+        let mut tx = server.begin().await;
         old = tx.update(&old, after, UpdatedAt::Now).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!(old.organization_id.as_deref(), Some("third"));

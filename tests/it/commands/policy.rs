@@ -9,7 +9,7 @@ use personal_connectors::{
 };
 use serde_json::{Value, json};
 
-use crate::{on_both, support::world::connector};
+use crate::{on_both, support::connectors::connector};
 
 const VIEWERS: &[(&str, &[&str])] = &[
     ("", &[]),
@@ -100,8 +100,8 @@ fn answered(answer: &Value, field: &str) -> String {
 
 on_both! {
     async fn graphql_answers_as_the_policy_decides(server: Server) {
-        let mut rows = server.put(connectors()).await;
-        let catalogue = server.tx().await.by_connector_id(&["jira".to_owned(), "github".to_owned()]).await.unwrap();
+        let mut rows = server.insert(connectors()).await;
+        let catalogue = server.begin().await.by_connector_id(&["jira".to_owned(), "github".to_owned()]).await.unwrap();
         rows.extend(catalogue);
         let before = server.written().await;
         let mutations = "mutation($id: ID!) {
@@ -160,7 +160,7 @@ on_both! {
                 row.id = format!("{}{round}", row.id);
                 row.name_key = format!("{} {round}", row.name_key);
             }
-            let rows = server.put(rows).await;
+            let rows = server.insert(rows).await;
             let (token, viewer) = (if who.is_empty() { String::new() } else { server.token(who, scopes) }, viewer(who, scopes));
             let state = server.state().await;
             let mut expected = String::new();

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::{
     on_both,
     support::{
+        connectors::connector,
         harness::{NOW, timestamp},
         mutations::{
             ADMIN, CREATE, DELETE, NONE, STATUS, UPDATE, WRITE, draft, errors, text, with,
         },
-        world::connector,
     },
 };
 
@@ -88,7 +88,7 @@ on_both! {
             source_hash: Some("hash of the file's".to_owned()),
             ..connector("imported", "Imported", "ann@acme", ConnectorVisibility::Private)
         };
-        server.put(vec![imported]).await;
+        server.insert(vec![imported]).await;
         let before = server.written().await;
         server.change(&ann, UPDATE, json!({ "id": "pcon_imported", "name": "Imported" })).await;
         assert_eq!(server.written().await, before);

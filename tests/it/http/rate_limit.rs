@@ -16,13 +16,7 @@ const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
 async fn statuses(server: &Server, token: &str, forwarded: &str, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
-        let mut request = client()
-            .post(format!("{}/graphql", server.url))
-            .header("content-type", "application/json")
-            .body(QUERY);
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
+        let mut request = server.request(token, QUERY);
         if !forwarded.is_empty() {
             request = request.header("x-forwarded-for", forwarded);
         }
@@ -40,8 +34,7 @@ on_both! {
     async fn who_asks_too_often_is_told_when_to_come_back(server: Server) {
         let server = limited(&server, &[]).await;
         assert_eq!(statuses(&server, "", "", 4).await, [200; 4]);
-        let request = client().post(format!("{}/graphql", server.url)).header("content-type", "application/json").body(QUERY);
-        let response = request.send().await.unwrap();
+        let response = server.request("", QUERY).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
         let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]["code"]), (None, &json!("RATE_LIMITED")));

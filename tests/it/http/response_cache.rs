@@ -38,14 +38,7 @@ async fn with_cache(server: &Server, mebibytes: &str, flags: &[&str]) -> Server 
 }
 
 fn post(server: &Server, token: &str, body: &Value) -> RequestBuilder {
-    let request = client()
-        .post(format!("{}/graphql", server.url))
-        .header("content-type", "application/json")
-        .body(body.to_string());
-    match token {
-        "" => request,
-        token => request.bearer_auth(token),
-    }
+    server.request(token, body.to_string())
 }
 
 fn get(server: &Server, query: &str) -> RequestBuilder {

@@ -9,6 +9,7 @@ use crate::{
     on_both_databases,
     support::{
         harness::{Server, TestDatabase, fixed_clock, rows, timestamp},
+        mutations::with,
         process::{program_on, run, run_with},
     },
 };
@@ -72,13 +73,6 @@ fn entry(name: &str) -> Value {
         "id": format!("pcon_{name}"), "object": "personal_connector", "name": name, "type": "official",
         "connectorId": name, "status": "active",
     })
-}
-
-/// The entry with these keys instead of its own.
-fn with(mut entry: Value, mut keys: Value) -> Value {
-    let own = entry.as_object_mut().unwrap();
-    own.append(keys.as_object_mut().unwrap());
-    entry
 }
 
 fn replaced(name: &str, by: &str) -> Value {

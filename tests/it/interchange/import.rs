@@ -9,6 +9,7 @@ use crate::{
     on_both_databases,
     support::{
         harness::{TestDatabase, rows},
+        mutations::with,
         process::{Done, Serving, program_on, run, run_with, token},
     },
 };
@@ -37,12 +38,6 @@ fn official(name: &str) -> Value {
         custom(name),
         json!({ "type": "official", "connectorId": name, "serverUrl": null }),
     )
-}
-
-fn with(mut object: Value, mut keys: Value) -> Value {
-    let own = object.as_object_mut().unwrap();
-    own.append(keys.as_object_mut().unwrap());
-    object
 }
 
 fn replaced(object: Value, by: &str) -> Value {

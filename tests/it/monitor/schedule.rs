@@ -26,12 +26,13 @@ use tokio::{io::AsyncWriteExt, net::TcpListener, time::Instant};
 use crate::{
     on_both, on_both_databases,
     support::{
-        clients::load::{Load, Outcome, closed, get},
+        clients::load::{Load, Outcome, closed},
+        connectors,
         harness::{NOW, Server, TestDatabase, rows, timestamp},
         mcp::{Plain, Reaction, allowing, answer, well_behaved},
         objects::{import, object},
         process::{Serving, program_on, token},
-        world,
+        waiting::within,
     },
 };
 
@@ -73,7 +74,7 @@ fn candidate(ttl: Duration) -> Candidate {
 fn at(id: &str, url: &str) -> Model {
     Model {
         server_url: Some(url.to_owned()),
-        ..world::connector(id, id, "ann@acme", ConnectorVisibility::Public)
+        ..connectors::connector(id, id, "ann@acme", ConnectorVisibility::Public)
     }
 }
 
@@ -87,7 +88,7 @@ impl Server {
     async fn put_alone(&self, rows: Vec<Model>) -> Vec<Model> {
         self.rows("UPDATE connector_health SET next_check_at = NULL")
             .await;
-        self.put(rows).await
+        self.insert(rows).await
     }
 }
 
@@ -97,12 +98,8 @@ fn made(database: &Database) -> u64 {
 }
 
 /// Waits until it is so, and not for ever.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    within(Duration::from_secs(30), what, is_so).await;
 }
 
 /// A service that checks, and may call this machine's servers, without a catalogue of its own.
@@ -142,7 +139,7 @@ on_both_databases! {
         let history = rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_check GROUP BY seq ORDER BY n").await;
         assert!(history.lines().all(|count| count.parse::<usize>().unwrap() <= 3), "{history}");
         assert!(history.lines().any(|count| count == "3"), "{history}");
-        let (_, metrics) = get(&server, "/metrics").await;
+        let (_, metrics) = server.get("/metrics").await;
         assert!(metrics.contains("\nconnector_check_lease 1\n"), "{metrics}");
         let counted = |outcome| counted(&metrics, outcome);
         assert!(counted("OPEN") >= 5, "{metrics}");
@@ -249,7 +246,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
     let many = (0..2000).map(|n| at(&format!("many{n}"), &hanging.url));
     server.put_alone(many.collect()).await;
     let plain = Plain::new(well_behaved).await;
-    server.put(vec![at("one", &plain.url)]).await;
+    server.insert(vec![at("one", &plain.url)]).await;
     let settings = Settings {
         bounds: Bounds {
             at_once: 4,
@@ -270,7 +267,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
         began.elapsed()
     );
     // What is added meanwhile comes soon.
-    server.put(vec![at("two", &plain.url)]).await;
+    server.insert(vec![at("two", &plain.url)]).await;
     let outcome = outcome.replace("pcon_one", "pcon_two");
     until("a new one's turn", async || {
         server.rows(&outcome).await == "open\n"
@@ -309,7 +306,7 @@ on_both! {
 
     async fn what_an_old_holder_found_is_dropped(server: Server) {
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
-        let connector = server.put(vec![at("x", "http://127.0.0.1:9")]).await.pop().unwrap();
+        let connector = server.insert(vec![at("x", "http://127.0.0.1:9")]).await.pop().unwrap();
         let mut found = inspector(SECOND).inspect(None, Some(ServerType::Stdio)).await;
         found.checked_at = timestamp(NOW);
         let check = Check { target: Target::of(&connector), found };
@@ -399,7 +396,7 @@ on_both! {
         let later = |micros| Timestamp(now.0 + micros);
         let made = |n: i64| at(&format!("x{n}"), "https://mcp.example.com");
         let program = Model { server_type: Some(ServerType::Stdio), ..made(10) };
-        let put = server.put((0..10).map(made).chain([program]).collect()).await;
+        let put = server.insert((0..10).map(made).chain([program]).collect()).await;
         // Two at each time.
         let first = put[0].seq;
         server
@@ -490,7 +487,7 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
     let mut quiet = quiet.await;
     other.give_up_lease(&lease.unwrap()).await.unwrap();
 
-    let metrics = async || get(&server, "/metrics").await.1;
+    let metrics = async || server.get("/metrics").await.1;
     until("the round begins", async || {
         metrics().await.contains("connector_check_lease 1")
     })

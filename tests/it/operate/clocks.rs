@@ -16,7 +16,7 @@ use personal_connectors::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
     on_both, on_both_databases,
@@ -29,6 +29,7 @@ use crate::{
         mutations::{CREATE, WRITE, draft, text, with},
         objects::{import, object},
         process::{Serving, program_on, run, token},
+        waiting::within,
     },
 };
 
@@ -121,12 +122,8 @@ fn moments(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < 20 * SECOND, "never: {what}");
-        tokio::time::sleep(SECOND / 20).await;
-    }
+async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    within(20 * SECOND, what, is_so).await;
 }
 
 /// A service that checks its connectors each second, on a catalogue of one.

@@ -13,7 +13,7 @@ use sqlx::{Connection, Executor};
 use crate::{
     on_both,
     support::{
-        harness::{Server, TestDatabase, client, rows},
+        harness::{SECRET, Server, TestDatabase, client, rows},
         mutations::{CREATE, WRITE, draft},
     },
 };
@@ -33,10 +33,7 @@ impl Process {
             .env("CONNECTORS_MONITOR", "false")
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(["--database-url", &database.url, "--log-format", "json"])
-            .args([
-                "--jwt-secret",
-                "a secret of the tests, of 32 bytes at least",
-            ])
+            .args(["--jwt-secret", SECRET])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     clients::subscribers::Socket,
-    harness::{TestDatabase, client, rows},
+    harness::{TestDatabase, rows},
     invariants::assert_whole,
     process::{Serving, program_on, token},
 };
@@ -272,8 +272,7 @@ impl Load {
     }
 
     async fn check(&self, path: &str) -> u16 {
-        let url = self.server.url.replace("/graphql", path);
-        client().get(url).send().await.unwrap().status().as_u16()
+        self.server.get(path).await.0
     }
 
     async fn until_ready_is(&self, status: u16) {

@@ -15,7 +15,7 @@ use crate::{
     on_both_databases,
     operate::outage::Cluster,
     support::{
-        harness::{TestDatabase, client, rows},
+        harness::{TestDatabase, rows},
         process::{Serving, program_on, run, token},
     },
 };
@@ -28,16 +28,13 @@ const CREATE: &str = "mutation($name: String!) {
 }";
 
 /// Status and body of `/health/ready`.
-pub async fn readiness(server: &Serving) -> (u16, Value) {
-    let url = server.url.replace("/graphql", "/health/ready");
-    let response = client().get(url).send().await.unwrap();
-    let status = response.status().as_u16();
-    let text = response.text().await.unwrap();
+async fn readiness(server: &Serving) -> (u16, Value) {
+    let (status, text) = server.get("/health/ready").await;
     (status, serde_json::from_str(&text).unwrap())
 }
 
 /// Waits until the service is ready, or is not, and gives what it says then.
-pub async fn until_ready(server: &Serving, ready: bool) -> Value {
+async fn until_ready(server: &Serving, ready: bool) -> Value {
     let began = Instant::now();
     loop {
         let (status, told) = readiness(server).await;

@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     on_both_databases,
     support::{
-        clients::load::{Load, Outcome, closed, get},
+        clients::load::{Load, Outcome, closed},
         harness::TestDatabase,
         objects::objects,
         process::{Serving, program_on, run, token},
@@ -52,9 +52,9 @@ on_both_databases! {
             for _ in 0..10 {
                 // Whoever watches the service is let in.
                 for path in ["/health/live", "/metrics"] {
-                    assert_eq!(get(&server, path).await.0, 200, "{path}");
+                    assert_eq!(server.get(path).await.0, 200, "{path}");
                 }
-                ready |= get(&server, "/health/ready").await.0 == 200;
+                ready |= server.get("/health/ready").await.0 == 200;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             assert!(ready, "it is not ready because it is asked much");
@@ -71,7 +71,7 @@ on_both_databases! {
         let turned_away = outcome.count(503);
         let told = format!("graphql_errors_total{{code=\"UNAVAILABLE\"}} {turned_away}\n");
         let began = Instant::now();
-        while !get(&server, "/metrics").await.1.contains(&told) {
+        while !server.get("/metrics").await.1.contains(&told) {
             assert!(began.elapsed() < Duration::from_secs(10), "{told}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -33,10 +33,7 @@ async fn answer(response: Response) -> (u16, HeaderMap, Value) {
 /// The answers to a request by POST and by GET. What is no string is JSON in a URL.
 async fn ask(server: &Server, request: &Value, accept: &str) -> [(u16, HeaderMap, Value); 2] {
     let url = format!("{}/graphql", server.url);
-    let post = client()
-        .post(&url)
-        .header("content-type", "application/json")
-        .body(request.to_string());
+    let post = server.request("", request.to_string());
     let parameters = request.as_object().unwrap().iter().map(|(key, value)| {
         let value = value
             .as_str()

@@ -1,7 +1,8 @@
 //! Connectors straight in the tables, as the service writes them.
 
 use entity::{
-    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, personal_connector::Model,
+    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType,
+    personal_connector::Model,
 };
 use personal_connectors::{
     domain::text,
@@ -103,6 +104,20 @@ impl Server {
         let gone = tx.insert(vec![official("gone", "Gone")]).await.unwrap();
         tx.delete(&gone.unwrap()[0]).await.unwrap();
         tx.commit().await.unwrap();
+    }
+}
+
+/// A custom connector with a server.
+pub(crate) fn connector(
+    id: &str,
+    name: &str,
+    owner: &str,
+    visibility: ConnectorVisibility,
+) -> Model {
+    Model {
+        server_url: Some("https://mcp.example.com".to_owned()),
+        server_type: Some(ServerType::Http),
+        ..custom(id, name, owner, visibility)
     }
 }
 

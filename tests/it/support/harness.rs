@@ -19,6 +19,7 @@ use personal_connectors::{
     },
     store::{self, Database},
 };
+use reqwest::RequestBuilder;
 use sea_orm::Statement;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -263,14 +264,8 @@ impl Server {
     /// The `data` of an operation that has no errors, made for this request.
     pub async fn fresh(&self, token: &str, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
-        let mut request = client()
-            .post(format!("{}/graphql", self.url))
-            .header("content-type", "application/json")
-            .header("cache-control", "no-cache")
-            .body(body.to_string());
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(token, body.to_string());
+        let request = request.header("cache-control", "no-cache");
         let response = request.send().await.unwrap();
         let text = response.text().await.unwrap();
         let mut answer: Value = serde_json::from_str(&text).unwrap();
@@ -292,6 +287,11 @@ impl Server {
             .to_owned()
     }
 
+    /// A request by POST; an empty token is none.
+    pub fn request(&self, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        post(&format!("{}/graphql", self.url), token, body)
+    }
+
     /// Status and JSON body of the answer to a body as it is.
     pub async fn post(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
         let (status, text) = self.wire(token, body).await;
@@ -300,28 +300,15 @@ impl Server {
 
     /// Status and body of the answer to a JSON body, both as they are on the wire.
     pub async fn wire(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
-        let mut request = client()
-            .post(format!("{}/graphql", self.url))
-            .header("content-type", "application/json")
-            .body(body);
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await.unwrap();
+        let response = self.request(token, body).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// The answer to an operation as server-sent events, as far as it has come.
     pub async fn events(&self, token: &str, query: &str, variables: Value) -> reqwest::Response {
         let body = json!({ "query": query, "variables": variables });
-        let mut request = client()
-            .post(format!("{}/graphql", self.url))
-            .header("content-type", "application/json")
-            .header("accept", "text/event-stream")
-            .body(body.to_string());
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(token, body.to_string());
+        let request = request.header("accept", "text/event-stream");
         request.send().await.unwrap()
     }
 
@@ -407,4 +394,17 @@ pub fn client() -> &'static reqwest::Client {
             .unwrap()
     });
     &CLIENT
+}
+
+/// A request with a JSON body; an empty token is none.
+pub fn post(url: &str, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    let request = client()
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body);
+    if token.is_empty() {
+        request
+    } else {
+        request.bearer_auth(token)
+    }
 }

@@ -13,4 +13,4 @@ pub mod objects;
 pub mod process;
 pub mod random;
 pub mod secret_connector;
-pub mod world;
+pub mod waiting;

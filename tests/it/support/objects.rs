@@ -4,18 +4,17 @@ use serde_json::{Value, json};
 
 use crate::support::{
     harness::TestDatabase,
+    mutations::with,
     process::{program_on, run_with},
 };
 
 /// A published object of a custom connector.
 pub fn object(id: &str, more: &Value) -> String {
-    let mut object = json!({
+    let object = json!({
         "id": format!("pcon_{id}"), "object": "personal_connector", "name": id, "type": "custom",
         "connectorId": "custom_mcp", "status": "active", "createdBy": "ann",
     });
-    let more = more.as_object().unwrap().clone();
-    object.as_object_mut().unwrap().extend(more);
-    object.to_string()
+    with(object, more.clone()).to_string()
 }
 
 pub fn import(storage: &TestDatabase, objects: &[String]) {

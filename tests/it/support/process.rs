@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::harness::{TestDatabase, client};
+use crate::support::harness::{TestDatabase, client, post};
 
 /// No program of the tests takes so long to end.
 const TOO_LONG: Duration = Duration::from_mins(1);
@@ -245,13 +245,8 @@ impl Serving {
 
     /// The whole answer to an operation, or none when the process ended before it gave one.
     pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Option<Value> {
-        let mut request = client()
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .body(json!({ "query": query, "variables": variables }).to_string());
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
+        let body = json!({ "query": query, "variables": variables });
+        let request = post(&self.url, token, body.to_string());
         let text = request.send().await.ok()?.text().await.ok()?;
         serde_json::from_str(&text).ok()
     }
@@ -261,6 +256,13 @@ impl Serving {
         let mut answer = self.ask(token, query, variables).await.unwrap();
         assert_eq!(answer.get("errors"), None, "{query}");
         answer["data"].take()
+    }
+
+    /// Status and text of another path than `/graphql`.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let url = self.url.replace("/graphql", path);
+        let response = client().get(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     }
 
     /// SIGTERM, and what came of it.

@@ -8,7 +8,7 @@ use personal_connectors::{
     store::{Check, Target, UpdatedAt},
 };
 
-use crate::support::{checks::offering, harness::Server, world::connector};
+use crate::support::{checks::offering, connectors::connector, harness::Server};
 
 /// Everyone, and the scopes of their tokens.
 pub const VIEWERS: &[(&str, &[&str])] = &[
@@ -48,7 +48,7 @@ pub async fn furnish(server: &Server) -> Model {
         "ann@acme",
         ConnectorVisibility::Public,
     ));
-    server.put(rows).await.pop().unwrap()
+    server.insert(rows).await.pop().unwrap()
 }
 
 /// Puts the secret there, as the replacement of the one that is given.
@@ -65,7 +65,7 @@ pub async fn hide(server: &Server, old: &Model, visibility: ConnectorVisibility)
             visibility,
         )
     };
-    let mut tx = server.tx().await;
+    let mut tx = server.begin().await;
     let secret = tx
         .insert(vec![secret])
         .await

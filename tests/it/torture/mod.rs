@@ -12,7 +12,7 @@ mod rollbacks;
 use std::{
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -20,12 +20,13 @@ use serde_json::json;
 
 use crate::support::{
     clients::writer::{CREATE, DELETE, Recording, SET_STATUS, Sent, UPDATE, Writer, sent},
-    harness::{TestDatabase, client, rows, timestamp},
+    harness::{TestDatabase, rows, timestamp},
     invariants::assert_whole,
     mcp::{Plain, json_answer, response, well_behaved},
     objects::{import, object, objects},
     process::{Serving, program_on, token},
     random::{noise, random},
+    waiting::within,
 };
 
 /// The number of rounds of a long run.
@@ -222,16 +223,5 @@ fn checking(storage: &TestDatabase) -> Command {
 }
 
 async fn is_ready(server: &Serving) -> bool {
-    let url = server.url.replace("/graphql", "/health/ready");
-    client().get(url).send().await.unwrap().status() == 200
-}
-
-/// Waits until `is_so`, for `limit` at most. Returns the time.
-async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    began.elapsed()
+    server.get("/health/ready").await.0 == 200
 }

@@ -19,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::{harness::client, process::Serving};
+use crate::support::process::Serving;
 
 /// Of all, and each time of another list: what is asked twice is counted once.
 const QUERY: &str = "query($from: DateTime!) {
@@ -178,10 +178,4 @@ pub async fn closed(
     }
     running.join_all().await;
     Arc::into_inner(all).unwrap().into_inner().unwrap()
-}
-
-pub async fn get(server: &Serving, path: &str) -> (u16, String) {
-    let url = server.url.replace("/graphql", path);
-    let response = client().get(url).send().await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
 }
