@@ -96,6 +96,11 @@ impl Error {
         self.source().map(chain)
     }
 
+    /// The request has taken the request timeout.
+    pub fn took_too_long() -> Self {
+        Self::new(Code::Timeout, "the answer took too long")
+    }
+
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             code: Code::Internal,

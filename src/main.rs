@@ -31,8 +31,8 @@ use personal_connectors::{
         published::Assumed,
     },
     monitor::round::round,
+    observability::telemetry::log,
     store::{self, Made},
-    telemetry::log,
 };
 use tokio::{
     net::TcpListener,

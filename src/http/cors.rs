@@ -13,7 +13,9 @@ use axum::http::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::Url;
 
-use super::{endpoint::GRAPHQL_COST, request_id::X_REQUEST_ID};
+use crate::observability::request_id::X_REQUEST_ID;
+
+use super::graphql::endpoint::GRAPHQL_COST;
 
 /// How long a browser may remember what it was told. Two hours are the most that all of them do.
 const REMEMBERED: Duration = Duration::from_hours(1);

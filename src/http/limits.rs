@@ -40,7 +40,7 @@ impl Default for Limits {
     }
 }
 
-pub(super) fn exceeded(what: &str, most: u64, of: &str) -> Error {
+pub(crate) fn exceeded(what: &str, most: u64, of: &str) -> Error {
     Error::new(
         Code::LimitExceeded,
         format!("{what} must have at most {most} {of}"),

@@ -9,7 +9,6 @@
 mod catalog;
 mod changes;
 mod commands;
-mod doors;
 mod http;
 mod interchange;
 mod mcp;

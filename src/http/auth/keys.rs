@@ -25,7 +25,7 @@ use url::Url;
 
 use crate::{clock::Clock, error::chain};
 
-use super::{Refusal, StartError, remembered::Remembered, token::Jws};
+use super::{Refusal, StartError, token::Jws, token_cache::Remembered};
 
 /// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
 const SECRET_BYTES: usize = 32;
