@@ -29,7 +29,30 @@ use crate::{
     error::chain,
 };
 
-use super::{Refusal, StartError, token::Jws, token_cache::Remembered};
+use super::{refusal::Refusal, token::Jws, token_cache::Remembered};
+
+/// Why the service cannot start with these [`TokenRules`](crate::config::TokenRules).
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
+    IssuerAndAudience,
+    #[error("the default organization must be 1 to 255 characters without control characters")]
+    DefaultOrganization,
+    #[error(
+        "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
+    )]
+    JwksUrl,
+    #[error("the HTTP client for the JWKS URL cannot be built")]
+    HttpClient(#[source] reqwest::Error),
+    #[error("--jwks {}", path.display())]
+    JwksFile {
+        path: PathBuf,
+        #[source]
+        cause: Unread,
+    },
+    #[error("--jwks {}: the file has no key that verifies RS256, ES256 or EdDSA", .0.display())]
+    NoKey(PathBuf),
+}
 
 /// The least modulus of an RSA key (RFC 7518 §3.3).
 const RSA_BITS: usize = 2048;

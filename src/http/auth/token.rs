@@ -13,15 +13,25 @@ use serde_json::{Map, Value};
 use crate::{
     clock::Clock,
     config::{Secret, TokenRules},
-    domain::{fields, viewer::User},
+    domain::{
+        fields,
+        viewer::{User, Viewer},
+    },
 };
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// How far the issuer's clock may be ahead of ours: `nbf` and `iat` are let off so much, in microseconds. `exp` is let off
 /// nothing: a token ends when it says.
 const SKEW: i64 = 5_000_000;
 const MICROS: i64 = 1_000_000;
+
+/// Who calls, and until when a long-lived connection may go on believing it; without end for the anonymous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub viewer: Viewer,
+    pub expires_at: Option<Timestamp>,
+}
 
 /// A JWS in compact serialization (RFC 7515 §7.1), of which only the header has been read.
 pub(super) struct Jws<'a> {

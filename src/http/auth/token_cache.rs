@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::viewer::Viewer;
 
-use super::Verified;
+use super::token::Verified;
 
 /// How many tokens are remembered at once.
 const TOKENS: usize = 10_000;

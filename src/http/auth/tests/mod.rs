@@ -28,10 +28,11 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::*;
+use super::{keys::*, refusal::*, token::*, verify::*, *};
 use crate::{
-    config::{Secret, SecretTooShort},
-    domain::viewer::User,
+    clock::Clock,
+    config::{KeySource, Secret, SecretTooShort, TokenRules},
+    domain::viewer::{User, Viewer},
 };
 
 const SECRET: &[u8; 32] = b"a secret of the tests: 32 bytes.";

@@ -1,0 +1,66 @@
+//! Reasons to refuse a token, as its sender is told them (RFC 6750, section 3).
+
+use axum::http::HeaderValue;
+
+/// The longest token that is looked at, in bytes.
+pub(super) const TOKEN_BYTES: usize = 8 * 1024;
+
+/// Why a request is not let through, in words its sender may read: they hold nothing of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("a bearer token is required")]
+    Missing,
+    #[error("the Authorization header must be of the Bearer scheme")]
+    Scheme,
+    #[error("there must be one Authorization header, of the form: Bearer token")]
+    Header,
+    #[error("the token is longer than {TOKEN_BYTES} bytes")]
+    TooLong,
+    #[error("the token is not a signed JWT")]
+    Malformed,
+    #[error("the token has a crit header, and no extension is understood")]
+    Critical,
+    #[error("the token's algorithm is not supported, or not that of its key")]
+    Algorithm,
+    #[error("no key is known that the token could be signed with")]
+    UnknownKey,
+    #[error("more than one key could have signed the token")]
+    AmbiguousKey,
+    #[error("the token's signature is not valid")]
+    Signature,
+    #[error("the token's claims are not a JSON object")]
+    Claims,
+    #[error("exp is required, and exp, nbf and iat must be numbers of seconds")]
+    NumericDate,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYet,
+    #[error("the token is of another issuer")]
+    Issuer,
+    #[error("the token is for another audience")]
+    Audience,
+    #[error("sub must be a string of 1 to 255 characters without control characters")]
+    Subject,
+    #[error("the organization must be a string of 1 to 255 characters without control characters")]
+    Organization,
+    #[error("scope must be a string of scopes between spaces, or an array of strings")]
+    Scope,
+}
+
+impl Refusal {
+    /// The value of `WWW-Authenticate` (RFC 6750 §3): no error code where no bearer token was sent.
+    pub fn www_authenticate(self) -> HeaderValue {
+        let bare = HeaderValue::from_static("Bearer");
+        let error = match self {
+            Self::Missing | Self::Scheme => return bare,
+            Self::Header => "invalid_request",
+            _ => "invalid_token",
+        };
+        // The messages are all of characters that a header may hold.
+        HeaderValue::try_from(format!(
+            r#"Bearer error="{error}", error_description="{self}""#
+        ))
+        .unwrap_or(bare)
+    }
+}
