@@ -21,7 +21,7 @@ use personal_connectors::{
     config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
-    http,
+    pipeline::{encode::encode, measure},
     store::{Catalog, Database, State, Tail},
 };
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ fn phases(criterion: &mut Criterion) {
     // A document that was not seen before is scanned, parsed and walked; what is known is not.
     for Operation { name, document, .. } in operations() {
         criterion.bench_function(&format!("gate: a new document, {name}"), |bench| {
-            bench.iter(|| http::measure(black_box(document), OperationLimits::default()));
+            bench.iter(|| measure(black_box(document), OperationLimits::default()));
         });
     }
     // HTTP and the gate, around what needs no database.
@@ -229,7 +229,7 @@ fn phases(criterion: &mut Criterion) {
             );
         });
         criterion.bench_function(&format!("encode: {name}"), |bench| {
-            bench.iter(|| graphql::encode(black_box(&response)));
+            bench.iter(|| encode(black_box(&response)));
         });
         let body = operation.body();
         criterion.bench_function(&format!("all of them: {name}"), |bench| {

@@ -12,14 +12,17 @@ use crate::{
     config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
     graphql,
     http::{
-        self, Background, Routes, answers::Answers, auth::Authenticator, documents::Documents,
-        live::Live, overload::Places, rate::RateLimit, trusted::Trusted,
+        self, Background, Routes,
+        admission::{concurrency::Places, open_streams::Live, rate_limit::RateLimit},
+        auth::Authenticator,
+        graphql::response_cache::Answers,
     },
     interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
+    observability::telemetry::{Tracer, Traces},
+    pipeline::documents::{Documents, trusted_documents::Trusted},
     store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
-    telemetry::{Tracer, Traces},
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.

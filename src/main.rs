@@ -32,8 +32,8 @@ use personal_connectors::{
         published::Assumed,
     },
     monitor::check_command::check_all,
+    observability::telemetry::log,
     store::{self, Made},
-    telemetry::log,
 };
 use tokio::{
     net::TcpListener,

@@ -10,7 +10,8 @@ use futures_util::FutureExt;
 use libfuzzer_sys::fuzz_target;
 use personal_connectors::{
     graphql::{self, Schema},
-    http::{limits::Limits, measure},
+    http::limits::Limits,
+    pipeline::{coerce, measure, rules::overlapping_fields},
 };
 
 static VALIDATOR: LazyLock<Schema> = LazyLock::new(|| graphql::validator(true));
@@ -28,7 +29,7 @@ fuzz_target!(|text: &str| {
     assert!(cost.size <= limits.max_tokens, "{cost:?}");
 
     let document = parse_query(text).expect("it was parsed before");
-    if graphql::conflicts(&document).is_err() || graphql::coerce::document(&document).is_err() {
+    if overlapping_fields::conflicts(&document).is_err() || coerce::document(&document).is_err() {
         return;
     }
     let mut request = Request::new(String::new());

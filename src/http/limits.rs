@@ -4,7 +4,7 @@ pub use crate::config::OperationLimits as Limits;
 
 use crate::error::{Code, Error};
 
-pub(super) fn exceeded(what: &str, most: u64, of: &str) -> Error {
+pub(crate) fn exceeded(what: &str, most: u64, of: &str) -> Error {
     Error::new(
         Code::LimitExceeded,
         format!("{what} must have at most {most} {of}"),

@@ -2,37 +2,15 @@
 //!
 //! Invariant: headers and status codes are known here and nowhere else.
 
-mod account;
-pub mod answers;
+pub mod admission;
 pub mod auth;
-mod caching;
 pub mod cors;
 mod date;
-pub mod documents;
-mod endpoint;
-mod event_stream;
-mod gate;
 mod graphiql;
-mod health;
+pub mod graphql;
 pub mod limits;
-pub mod live;
-mod mend;
-pub mod metrics;
-mod negotiation;
-mod operation;
-pub mod overload;
-mod parameters;
-pub mod rate;
-mod request_id;
-mod scan;
+mod probes;
 pub mod serve;
-mod socket;
-mod span;
-pub mod trusted;
-mod walk;
-
-pub use gate::measure;
-pub use walk::Cost;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -49,11 +27,26 @@ use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
 
-use crate::{clock::Clock, commands, config::Origin, graphql::Schema, store, telemetry::Tracer};
+use crate::{
+    clock::Clock,
+    commands,
+    config::Origin,
+    graphql::Schema,
+    observability::{
+        metrics::Metrics,
+        request_id::{self, RequestId},
+        request_log::{self, Books},
+        telemetry::Tracer,
+    },
+    pipeline::documents::Documents,
+    store,
+};
 
 use self::{
-    account::Books, answers::Answers, auth::Authenticator, documents::Documents, health::Vitals,
-    live::Live, metrics::Metrics, overload::Places, rate::RateLimit, request_id::RequestId,
+    admission::{concurrency::Places, open_streams::Live, rate_limit::RateLimit},
+    auth::Authenticator,
+    graphql::{endpoint, response_cache::Answers},
+    probes::Vitals,
     serve::Peer,
 };
 
@@ -97,7 +90,7 @@ impl Background {
     }
 }
 
-const ROUTE: &str = "/graphql";
+pub(crate) const ROUTE: &str = "/graphql";
 
 /// Smaller answers are sent as they are: they fit into one packet anyway.
 const COMPRESSED_FROM: u16 = 1024;
@@ -132,13 +125,13 @@ pub fn routers(routes: Routes) -> (Router, Router) {
     if let Some(cors) = cors {
         graphql = graphql.layer(cors);
     }
-    let graphql = graphql.layer(from_fn_with_state(books, account::keep));
+    let graphql = graphql.layer(from_fn_with_state(books, request_log::keep));
     let health = Router::new()
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+        .route("/health/live", get(probes::live))
+        .route("/health/ready", get(probes::ready))
         .with_state(vitals.clone());
     let metrics = Router::new()
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(probes::metrics))
         .with_state(vitals);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
     let others = graphiql::routes()

@@ -26,20 +26,28 @@ const DOORS: [(&str, &[&str]); 30] = [
     ("catalog_state", &["src/store", "entity", "migration"]),
     ("connector_event", &["src/store", "entity", "migration"]),
     // GraphQL is a form of what is there, and HTTP one way to it.
-    ("async_graphql", &["src/graphql", "src/http"]),
-    ("axum", &["src/http", "src/app.rs", "src/config/origin.rs"]),
-    ("reqwest", &["src/http", "src/telemetry.rs", "src/mcp"]),
+    (
+        "async_graphql",
+        &["src/graphql", "src/http", "src/pipeline"],
+    ),
+    (
+        "axum",
+        &[
+            "src/http",
+            "src/observability",
+            "src/app.rs",
+            "src/config/origin.rs",
+        ],
+    ),
+    ("reqwest", &["src/http", "src/observability", "src/mcp"]),
     // Whatever is called because somebody gave its address is called by the guard's leave.
     // The log leaves out what its library writes.
-    ("rmcp", &["src/mcp", "src/telemetry.rs"]),
+    ("rmcp", &["src/mcp", "src/observability"]),
     ("tokio_tungstenite", &["src/mcp"]),
     ("jsonwebtoken", &["src/http/auth"]),
-    ("opentelemetry", &["src/telemetry.rs", "src/http/span.rs"]),
-    (
-        "opentelemetry_sdk",
-        &["src/telemetry.rs", "src/http/span.rs"],
-    ),
-    ("opentelemetry_otlp", &["src/telemetry.rs"]),
+    ("opentelemetry", &["src/observability"]),
+    ("opentelemetry_sdk", &["src/observability"]),
+    ("opentelemetry_otlp", &["src/observability"]),
     // One place reads the environment, one tells time and makes ids.
     ("std::env", &["src/config"]),
     ("env::var", &["src/config"]),

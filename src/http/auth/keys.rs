@@ -29,7 +29,7 @@ use crate::{
     error::chain,
 };
 
-use super::{Refusal, StartError, remembered::Remembered, token::Jws};
+use super::{Refusal, StartError, token::Jws, token_cache::Remembered};
 
 /// The least modulus of an RSA key (RFC 7518 §3.3).
 const RSA_BITS: usize = 2048;

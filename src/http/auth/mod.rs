@@ -4,10 +4,10 @@
 //! [`TokenRules`]; whatever is wrong with a header that was sent is a [`Refusal`], never an anonymous viewer.
 
 mod keys;
-mod remembered;
 #[cfg(test)]
 mod tests;
 mod token;
+mod token_cache;
 
 use std::{fmt, future::pending, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
@@ -147,7 +147,7 @@ impl Authenticator {
     /// Who sent a request with these headers, where its token was verified before.
     pub fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;
-        let digest = remembered::digest(token);
+        let digest = token_cache::digest(token);
         let keys = self.keys.current();
         keys.remembered.get(&digest, self.clock.now())
     }
@@ -168,7 +168,7 @@ impl Authenticator {
             return Err(Refusal::TooLong);
         }
         let keys = self.keys.current();
-        let digest = remembered::digest(token);
+        let digest = token_cache::digest(token);
         if let Some(verified) = keys.remembered.get(&digest, self.clock.now()) {
             return Ok(verified);
         }

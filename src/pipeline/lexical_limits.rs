@@ -6,14 +6,15 @@
 
 use std::collections::HashSet;
 
-use crate::error::{Code, Error, Result};
-
-use super::limits::{Limits, exceeded};
+use crate::{
+    error::{Code, Error, Result},
+    http::limits::{Limits, exceeded},
+};
 
 /// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
 /// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
 /// library would answer null.
-pub(super) fn scan(document: &str, limits: Limits) -> Result<u64> {
+pub(crate) fn scan(document: &str, limits: Limits) -> Result<u64> {
     let mut tokens = 0;
     let mut open = Vec::new();
     let mut name = None;

@@ -18,31 +18,30 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::viewer::Viewer,
     error::{Code, Error},
-    graphql::{self, HeldPlace, Request},
+    graphql::{HeldPlace, Request},
+    http::{Routes, admission::concurrency::Place, limits::Limits},
+    observability::{request_id::RequestId, request_log},
     store::{Catalog, while_wanted},
 };
 
 use super::{
-    Routes, account,
+    coerce, complete,
+    cost::{self, Cost},
     documents::{Document, Documents, Traits},
-    limits::Limits,
-    mend,
-    overload::Place,
     parameters::Parameters,
-    request_id::RequestId,
-    walk::{self, Cost},
+    unsent_variables,
 };
 
 /// An operation that is well-formed and within the limits, and whose values are of their types.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     document: Arc<Document>,
     /// What is executed in the document's stead, where it had to be mended.
     mended: Option<ExecutableDocument>,
     operation_name: Option<String>,
     variables: Variables,
-    pub(super) cost: Cost,
+    pub(crate) cost: Cost,
     traits: Traits,
-    pub(super) operation_type: OperationType,
+    pub(crate) operation_type: OperationType,
 }
 
 impl Prepared {
@@ -52,7 +51,7 @@ impl Prepared {
     }
 
     /// Whether the same viewer gets the same answer as long as nothing changes.
-    pub(super) fn depends_on_state_alone(&self) -> bool {
+    pub(crate) fn depends_on_state_alone(&self) -> bool {
         self.operation_type == OperationType::Query && !self.traits.reads_what_passes
     }
 
@@ -67,21 +66,21 @@ impl Prepared {
 
 /// Who wants an operation executed, in which request.
 #[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) viewer: Viewer,
-    pub(super) request_id: RequestId,
+pub(crate) struct Caller {
+    pub(crate) viewer: Viewer,
+    pub(crate) request_id: RequestId,
 }
 
 /// Nothing was executed, or nothing that the caller waits for any longer: errors, and no `data`.
-pub(super) struct Refused {
-    pub(super) code: Code,
-    pub(super) errors: Vec<serde_json::Value>,
+pub(crate) struct Refused {
+    pub(crate) code: Code,
+    pub(crate) errors: Vec<serde_json::Value>,
     /// What the operation costs, where that is known.
-    pub(super) cost: Option<Cost>,
+    pub(crate) cost: Option<Cost>,
 }
 
 impl Refused {
-    pub(super) fn new(mut error: ServerError, code: Code) -> Self {
+    pub(crate) fn new(mut error: ServerError, code: Code) -> Self {
         set_code(&mut error, code);
         Self {
             code,
@@ -117,7 +116,7 @@ impl fmt::Display for Refused {
 }
 
 /// All that is done without executing or reading anything.
-pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<Prepared, Refused> {
+pub(crate) fn prepare(documents: &Documents, parameters: Parameters) -> Result<Prepared, Refused> {
     let Parameters {
         document,
         operation_name,
@@ -130,12 +129,12 @@ pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<P
     tell(parsed, name);
     let operation = operation(parsed, name).map_err(invalid)?;
     let operation_type = operation.ty;
-    graphql::coerce::variables(operation, &mut variables).map_err(invalid)?;
-    let cost = walk::cost(parsed, &variables)?;
+    coerce::variables(operation, &mut variables).map_err(invalid)?;
+    let cost = cost::cost(parsed, &variables)?;
     cost.within(documents.limits())
         .map_err(|error| Refused::from(error).at(cost))?;
     let traits = document.checked().map_err(invalid)?;
-    let mended = mend::unsent_variables(parsed, name, &variables);
+    let mended = unsent_variables::unsent_variables(parsed, name, &variables);
     Ok(Prepared {
         document,
         mended,
@@ -151,13 +150,13 @@ pub(super) fn prepare(documents: &Documents, parameters: Parameters) -> Result<P
 /// or why it is refused.
 pub fn measure(document: &str, limits: Limits) -> Result<Cost, Code> {
     let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
-    let cost = walk::cost(&document.parsed, &Variables::default());
+    let cost = cost::cost(&document.parsed, &Variables::default());
     let within = cost.and_then(|cost| cost.within(limits).map(|()| cost));
     within.map_err(|error| error.code)
 }
 
 /// Executes a query or mutation, unless it is no valid one. Answers by the deadline.
-pub(super) async fn execute(
+pub(crate) async fn execute(
     routes: &Routes,
     caller: Caller,
     place: Place,
@@ -190,7 +189,7 @@ pub(super) async fn execute(
         && (!one_read || !response.errors.is_empty())
         && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
     {
-        graphql::complete(&mut response, document, operation, &prepared.variables);
+        complete::complete(&mut response, document, operation, &prepared.variables);
     }
     for error in &mut response.errors {
         fill_code(error, &caller.request_id);
@@ -203,14 +202,14 @@ pub(super) async fn execute(
 }
 
 /// The deadline has passed.
-pub(super) fn took_too_long() -> Refused {
+pub(crate) fn took_too_long() -> Refused {
     let error = ServerError::new("the answer took too long", None);
     Refused::new(error, Code::Timeout)
 }
 
 /// Executes a subscription, unless it is no valid one: an answer for each event until it is `unsubscribed`, or one of errors
 /// where it cannot begin or go on.
-pub(super) async fn subscribe(
+pub(crate) async fn subscribe(
     routes: &Routes,
     caller: Caller,
     mut prepared: Prepared,
@@ -218,7 +217,7 @@ pub(super) async fn subscribe(
 ) -> Result<impl Stream<Item = Response> + use<>, Refused> {
     validate(routes, &caller, &prepared).await?;
     let mut document = prepared.executed().clone();
-    mend::one_root_field(&mut document, prepared.operation_name.as_deref())
+    unsent_variables::one_root_field(&mut document, prepared.operation_name.as_deref())
         .map_err(|error| Refused::new(error, Code::GraphqlValidationFailed))?;
     let request = prepared.request(&document).data(Request {
         unsubscribed,
@@ -229,7 +228,7 @@ pub(super) async fn subscribe(
     let variables = std::mem::take(&mut prepared.variables);
     Ok(answers.map(move |mut response| {
         if let Some(operation) = chosen(&document, name.as_deref()).next() {
-            graphql::complete(&mut response, &document, operation, &variables);
+            complete::complete(&mut response, &document, operation, &variables);
         }
         for error in &mut response.errors {
             fill_code(error, &caller.request_id);
@@ -292,7 +291,7 @@ fn operation<'a>(
 }
 
 /// The operations that a name chooses: the one it names, and without a name all.
-pub(super) fn chosen<'a>(
+pub(crate) fn chosen<'a>(
     document: &'a ExecutableDocument,
     name: Option<&'a str>,
 ) -> impl Iterator<Item = &'a OperationDefinition> {
@@ -312,12 +311,12 @@ fn tell(document: &ExecutableDocument, name: Option<&str>) {
             OperationType::Mutation => "mutation",
             OperationType::Subscription => "subscription",
         };
-        account::operation(kind, own.map(Name::as_str));
+        request_log::operation(kind, own.map(Name::as_str));
     }
 }
 
 fn set_code(error: &mut ServerError, code: Code) {
-    account::error(code);
+    request_log::error(code);
     error
         .extensions
         .get_or_insert_default()

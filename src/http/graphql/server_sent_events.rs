@@ -13,11 +13,12 @@ use axum::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{
-    Routes,
-    gate::{Caller, Prepared, Refused},
-    live::Open,
-    operation::{Message, Operation},
+use crate::{
+    http::{Routes, admission::open_streams::Open},
+    pipeline::{
+        execute::{Caller, Prepared, Refused},
+        stream::{Message, Operation},
+    },
 };
 
 /// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
@@ -28,7 +29,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// The answer to a request for events. It ends when the operation does, when the service stops, and when the caller's token
 /// expires: whoever still wants it asks again.
-pub(super) fn answer(
+pub(crate) fn answer(
     routes: &Arc<Routes>,
     caller: Caller,
     prepared: Result<Prepared, Refused>,

@@ -10,25 +10,25 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::rate::Caller;
+use super::rate_limit::Caller;
 
 /// What is open, all in all: besides connections that ask something and are done.
 const PLACES: usize = 20_000;
 
 #[derive(Debug)]
 pub struct Live {
-    pub(super) stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
     /// How many a caller may have; none is as many as there are.
     a_caller: usize,
     /// Operations at once on one socket.
-    pub(super) operations: usize,
+    pub(crate) operations: usize,
     callers: Arc<Mutex<HashMap<Caller, usize>>>,
     places: Arc<Semaphore>,
 }
 
 /// Why nothing more is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Crowded {
+pub(crate) enum Crowded {
     Caller,
     Process,
 }
@@ -46,7 +46,7 @@ impl Live {
     }
 
     /// Room for one more of a caller's.
-    pub(super) fn take(&self, caller: Option<Caller>) -> Result<Open, Crowded> {
+    pub(crate) fn take(&self, caller: Option<Caller>) -> Result<Open, Crowded> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         let permit = permit.map_err(|_| Crowded::Process)?;
         if let Some(caller) = &caller {
@@ -67,7 +67,7 @@ impl Live {
 
 /// One that is open. Dropped, there is room for another.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(crate) struct Open {
     caller: Option<Caller>,
     callers: Arc<Mutex<HashMap<Caller, usize>>>,
     _permit: OwnedSemaphorePermit,

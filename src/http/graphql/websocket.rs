@@ -26,20 +26,27 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use crate::{config::Origin, error::Code};
-
-use super::{
-    Routes,
-    account::Account,
-    auth::Verified,
-    endpoint::Rejection,
-    gate::{self, Caller},
-    live::{Crowded, Open},
-    metrics::Metrics,
-    operation::{Message, Operation, PATIENCE},
-    parameters, rate,
-    request_id::RequestId,
+use crate::{
+    config::Origin,
+    error::Code,
+    http::{
+        Routes,
+        admission::{
+            open_streams::{Crowded, Open},
+            rate_limit,
+        },
+        auth::Verified,
+        peer,
+    },
+    observability::{metrics::Metrics, request_id::RequestId, request_log::Account},
+    pipeline::{
+        execute::{self, Caller},
+        parameters,
+        stream::{Message, Operation, PATIENCE},
+    },
 };
+
+use super::endpoint::Rejection;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -56,24 +63,24 @@ const REASON_BYTES: usize = 123;
 
 /// Close codes: RFC 6455, section 7.4.1, and those of the protocol.
 mod code {
-    pub(super) const GOING_AWAY: u16 = 1001;
-    pub(super) const TRY_AGAIN_LATER: u16 = 1013;
-    pub(super) const BAD_REQUEST: u16 = 4400;
-    pub(super) const UNAUTHORIZED: u16 = 4401;
-    pub(super) const FORBIDDEN: u16 = 4403;
-    pub(super) const SUBPROTOCOL: u16 = 4406;
-    pub(super) const INIT_TIMEOUT: u16 = 4408;
-    pub(super) const SUBSCRIBER_EXISTS: u16 = 4409;
-    pub(super) const TOO_MANY_INITS: u16 = 4429;
+    pub(crate) const GOING_AWAY: u16 = 1001;
+    pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
+    pub(crate) const BAD_REQUEST: u16 = 4400;
+    pub(crate) const UNAUTHORIZED: u16 = 4401;
+    pub(crate) const FORBIDDEN: u16 = 4403;
+    pub(crate) const SUBPROTOCOL: u16 = 4406;
+    pub(crate) const INIT_TIMEOUT: u16 = 4408;
+    pub(crate) const SUBSCRIBER_EXISTS: u16 = 4409;
+    pub(crate) const TOO_MANY_INITS: u16 = 4429;
 }
 
-pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     let upgrade = headers.get(UPGRADE);
     upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Answers a handshake, and serves what it opens.
-pub(super) async fn upgrade(
+pub(crate) async fn upgrade(
     routes: &Arc<Routes>,
     metrics: Arc<Metrics>,
     request_id: RequestId,
@@ -88,7 +95,7 @@ pub(super) async fn upgrade(
             message,
         ));
     }
-    let peer = super::peer(&parts.extensions);
+    let peer = peer(&parts.extensions);
     let address = routes.rate.address(peer, &parts.headers);
     let open = routes.live.take(address).map_err(Rejection::from)?;
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &());
@@ -187,7 +194,7 @@ struct Session {
 /// A client that was acknowledged.
 struct Client {
     verified: Verified,
-    caller: Option<rate::Caller>,
+    caller: Option<rate_limit::Caller>,
     _open: Open,
 }
 
@@ -389,7 +396,7 @@ impl Operations<'_> {
         let RequestId(request_id) = &self.session.request_id;
         let account = Account::of_operation(self.session.metrics.clone(), request_id.clone());
         let operation = account.scope(|| {
-            let prepare = move |routes: &Routes| gate::prepare(&routes.documents, parameters);
+            let prepare = move |routes: &Routes| execute::prepare(&routes.documents, parameters);
             Operation::begin(routes.clone(), caller, prepare, number, self.out.clone())
         });
         self.running.push(Running {
@@ -485,7 +492,7 @@ fn authorization(payload: Option<&RawValue>) -> Result<Option<String>, End> {
 }
 
 impl Crowded {
-    pub(super) fn message(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Caller => "too many sockets and event streams are open: close one",
             Self::Process => "too many sockets and event streams are open: try again later",

@@ -18,19 +18,19 @@ const WAITING: usize = 4;
 /// After which they are turned away: who waits in a long row is served no sooner for having waited.
 const WAIT: Duration = Duration::from_secs(1);
 /// When the turned away may come back.
-pub(super) const RETRY_AFTER: u64 = 1;
+pub(crate) const RETRY_AFTER: u64 = 1;
 /// A line of the log for each of them would cost more than turning them away.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Of a request that is worked on. Dropped, it is the next one's.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(crate) type Place = OwnedSemaphorePermit;
 
 /// What the turned away are told.
-pub(super) const FULL: &str = "too much is asked of the service at once: try again in a while";
+pub(crate) const FULL: &str = "too much is asked of the service at once: try again in a while";
 
 /// There is no place.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 #[derive(Debug)]
 pub struct Places {
@@ -56,7 +56,7 @@ impl Places {
     }
 
     /// Whether there is a place to wait in at least. It is not taken: a body that dribbles in would keep it from others.
-    pub(super) fn look(&self) -> Result<(), Full> {
+    pub(crate) fn look(&self) -> Result<(), Full> {
         if self.waiting.available_permits() == 0 {
             return Err(self.full());
         }
@@ -64,7 +64,7 @@ impl Places {
     }
 
     /// A place, in turn, by the deadline.
-    pub(super) async fn take(&self, deadline: Instant) -> Result<Place, Full> {
+    pub(crate) async fn take(&self, deadline: Instant) -> Result<Place, Full> {
         // Whoever waits comes first: places are given to them before any is free.
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);

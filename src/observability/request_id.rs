@@ -13,27 +13,27 @@ use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const BYTES: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(pub(super) String);
+pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
     /// The one that a request brings, or a new one.
-    pub(super) fn of(headers: &HeaderMap, clock: &Clock) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, clock: &Clock) -> Self {
         Self(brought(headers).unwrap_or_else(|| clock.new_request_id()))
     }
 
     /// Has the log's lines within it show the id.
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         // Of the highest level, so that no filter of the log takes it from the lines.
         tracing::error_span!("request", id = self.0)
     }
 
     /// Has an answer show it.
-    pub(super) fn show(self, response: &mut Response) {
+    pub(crate) fn show(self, response: &mut Response) {
         if let Ok(id) = HeaderValue::try_from(self.0) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
@@ -41,7 +41,7 @@ impl RequestId {
 }
 
 /// Gives a request its id, and its answer and its log lines the same.
-pub(super) async fn identify(State(clock): State<Clock>, request: Request, next: Next) -> Response {
+pub(crate) async fn identify(State(clock): State<Clock>, request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers(), &clock);
     let mut response = next.run(request).instrument(id.span()).await;
     id.show(&mut response);

@@ -24,10 +24,10 @@ use prometheus_client::{
 
 use crate::{
     domain::inspection,
+    http::graphql::response_cache as answers,
+    pipeline::documents,
     store::{Database, Pool, Tally},
 };
-
-use super::{answers, documents};
 
 /// Operation names with series of their own: the first to come. The rest are `other`.
 const NAMES: usize = 100;
@@ -113,7 +113,7 @@ impl Checks {
 
 impl Metrics {
     /// Of a process that started at this time, in seconds.
-    pub(super) fn new(
+    pub(crate) fn new(
         started_at: f64,
         documents: &documents::Usage,
         answers: &answers::Usage,
@@ -207,7 +207,7 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &self,
         r#type: &'static str,
         operation: &Arc<str>,
@@ -248,7 +248,7 @@ impl Metrics {
     }
 
     /// All of it, as of now.
-    pub(super) fn text(&self, database: &Database, state: Option<i64>) -> String {
+    pub(crate) fn text(&self, database: &Database, state: Option<i64>) -> String {
         for (pool, Pool { open, idle }) in database.pools() {
             let pool = PoolName { pool };
             self.connections.get_or_create(&pool).set(open);

@@ -3,6 +3,8 @@
 //! Invariant: what is kept was within the limits, and all of it together is of bounded size; a document is found by the
 //! SHA-256 of its text, so that none can stand for another. Where there are trusted documents, no other is looked at.
 
+pub mod trusted_documents;
+
 use std::{
     borrow::Cow,
     mem::size_of,
@@ -22,15 +24,24 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Code, Error},
-    graphql::{self, Schema},
+    graphql::Schema,
+    http::limits::Limits,
 };
 
-use super::{gate::Refused, limits::Limits, parameters::Given, scan::scan, trusted::Trusted};
+use super::{
+    coerce,
+    execute::Refused,
+    lexical_limits::scan,
+    parameters::Given,
+    rules::{overlapping_fields, variable_positions},
+};
+
+use trusted_documents::Trusted;
 
 /// The SHA-256 of a document's text, in lowercase hexadecimal digits.
-pub(super) type Hash = String;
+pub(crate) type Hash = String;
 
-pub(super) fn sha256(text: &str) -> Hash {
+pub(crate) fn sha256(text: &str) -> Hash {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digest = Sha256::digest(text);
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
@@ -40,15 +51,15 @@ pub(super) fn sha256(text: &str) -> Hash {
 }
 
 /// An identifier (GraphQL over HTTP, appendix A) without what says that it is a SHA-256.
-pub(super) fn without_prefix(id: &str) -> &str {
+pub(crate) fn without_prefix(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }
 
 /// A document that was within the limits before it was parsed.
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) parsed: ExecutableDocument,
-    pub(super) tokens: u64,
+pub(crate) struct Document {
+    pub(crate) parsed: ExecutableDocument,
+    pub(crate) tokens: u64,
     text_bytes: usize,
     checked: OnceLock<Result<Traits, ServerError>>,
     /// That it fits the schema was found out.
@@ -57,18 +68,18 @@ pub(super) struct Document {
 
 /// What is true of a document whatever its variables are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Traits {
+pub(crate) struct Traits {
     /// One statement answers it: else its statements share a snapshot.
-    pub(super) one_read: bool,
+    pub(crate) one_read: bool,
     /// Selections of fields of one key are merged.
-    pub(super) merges: bool,
+    pub(crate) merges: bool,
     /// It asks for what is another without a change of the catalogue: the log, from which old events go, more of a connector's
     /// health than the outcome, and whether the database takes writes.
-    pub(super) reads_what_passes: bool,
+    pub(crate) reads_what_passes: bool,
 }
 
 impl Document {
-    pub(super) fn parse(text: &str, limits: Limits) -> Result<Self, Refused> {
+    pub(crate) fn parse(text: &str, limits: Limits) -> Result<Self, Refused> {
         let tokens = scan(text, limits)?;
         let parsed = parse_query(text)
             .map_err(|error| Refused::new(error.into(), Code::GraphqlParseFailed))?;
@@ -82,11 +93,11 @@ impl Document {
     }
 
     /// Checks what the library does not, or not before it executes; once, however often the document comes.
-    pub(super) fn checked(&self) -> Result<Traits, ServerError> {
+    pub(crate) fn checked(&self) -> Result<Traits, ServerError> {
         let check = || {
-            let merges = graphql::conflicts(&self.parsed)?;
-            graphql::coerce::document(&self.parsed)?;
-            graphql::positions(&self.parsed)?;
+            let merges = overlapping_fields::conflicts(&self.parsed)?;
+            coerce::document(&self.parsed)?;
+            variable_positions::positions(&self.parsed)?;
             Ok(Traits {
                 one_read: reads_once(&self.parsed),
                 merges,
@@ -100,9 +111,9 @@ impl Document {
 
     /// Refuses a document that does not fit the schema, as it was sent; one that does is not looked at again.
     ///
-    /// The library looks at variables' values too, which `graphql::coerce` has checked: without them what it says is true of
+    /// The library looks at variables' values too, which `coerce` has checked: without them what it says is true of
     /// the document whatever comes with it.
-    pub(super) async fn validated(&self, validator: &Schema) -> Result<(), Vec<ServerError>> {
+    pub(crate) async fn validated(&self, validator: &Schema) -> Result<(), Vec<ServerError>> {
         if self.fits.get().is_some() {
             return Ok(());
         }
@@ -123,7 +134,7 @@ pub struct Documents {
     limits: Limits,
     trusted: Option<Trusted>,
     kept: Cache<Hash, Arc<Document>, Bytes>,
-    pub(super) usage: Usage,
+    pub(crate) usage: Usage,
 }
 
 impl Documents {
@@ -138,13 +149,13 @@ impl Documents {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
 
     /// The hash of the document that is given, which need not be there; none where documents are not kept, and it is given by
     /// its hash alone.
-    pub(super) fn hash<'a>(&'a self, given: &'a Given) -> Result<Cow<'a, str>, Error> {
+    pub(crate) fn hash<'a>(&'a self, given: &'a Given) -> Result<Cow<'a, str>, Error> {
         match given {
             Given::Text { text, sha256: said } => {
                 let hash = sha256(text);
@@ -167,7 +178,7 @@ impl Documents {
     }
 
     /// The document that is given: trusted, kept or parsed.
-    pub(super) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
+    pub(crate) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
         let hash = self.hash(given)?;
         if let Some(trusted) = &self.trusted {
             let document = trusted.get(&hash).ok_or_else(not_trusted)?;
@@ -282,12 +293,12 @@ fn selects(document: &ExecutableDocument, fields: impl Fn(&str) -> bool + Copy) 
 
 /// How the kept documents serve.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Documents that were there already.
-    pub(super) found: Counter,
-    pub(super) parsed: Counter,
+    pub(crate) found: Counter,
+    pub(crate) parsed: Counter,
     /// Size of those kept.
-    pub(super) bytes: Gauge,
+    pub(crate) bytes: Gauge,
 }
 
 /// Bytes of a document of some forty tokens.

@@ -7,15 +7,14 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use async_graphql::Variables;
 
-use crate::{error::Code, graphql::Schema};
-
-use super::{
-    documents::{Document, Hash, sha256, without_prefix},
-    gate::Refused,
-    limits::Limits,
-    parameters::Entries,
-    walk,
+use crate::{
+    error::Code,
+    graphql::Schema,
+    http::limits::Limits,
+    pipeline::{cost, execute::Refused, parameters::Entries},
 };
+
+use super::{Document, Hash, sha256, without_prefix};
 
 /// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
 #[derive(Debug)]
@@ -55,12 +54,12 @@ impl Trusted {
     }
 
     /// The document of a hash.
-    pub(super) fn get(&self, hash: &str) -> Option<Arc<Document>> {
+    pub(crate) fn get(&self, hash: &str) -> Option<Arc<Document>> {
         self.documents.get(hash).cloned()
     }
 
     /// The hash of the document that is known by an id, which may be the hash itself.
-    pub(super) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
+    pub(crate) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
         self.ids.get(id).map_or(id, String::as_str)
     }
 }
@@ -70,7 +69,7 @@ async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Docum
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = Document::parse(text, limits)?;
     let parsed = &document.parsed;
-    let mut cost = walk::cost(parsed, &Variables::default())?;
+    let mut cost = cost::cost(parsed, &Variables::default())?;
     // How many items a list may have, variables may say.
     cost.complexity = 0;
     cost.within(limits)?;

@@ -23,9 +23,7 @@ use async_graphql::{
 };
 use async_graphql_value::Value as Given;
 
-use crate::domain::fields::RAW_JSON_MARKER;
-
-use super::schema::sdl;
+use crate::{domain::fields::RAW_JSON_MARKER, graphql::sdl};
 
 /// The types of the fields of every object and interface, by name.
 static FIELDS: LazyLock<HashMap<Name, HashMap<Name, Type>>> = LazyLock::new(|| {

@@ -32,29 +32,29 @@ use tower_http::compression::Compression;
 
 use crate::{
     domain::viewer::Viewer,
-    graphql,
+    http::COMPRESSED_FROM,
+    observability::request_log::{self, Operation},
+    pipeline::encode::encode,
     store::{State, Version},
 };
 
 use super::{
-    COMPRESSED_FROM,
-    account::{self, Operation},
-    caching,
+    http_caching,
     negotiation::{Coding, MediaType},
 };
 
 /// All that an answer depends on beside the catalogue.
 #[derive(Debug, Hash)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The document's hash.
-    pub(super) document: &'a str,
-    pub(super) operation_name: Option<&'a str>,
+    pub(crate) document: &'a str,
+    pub(crate) operation_name: Option<&'a str>,
     /// As they were sent.
-    pub(super) variables: &'a str,
-    pub(super) viewer: &'a Viewer,
-    pub(super) media_type: MediaType,
-    pub(super) coding: Coding,
-    pub(super) reports_cost: bool,
+    pub(crate) variables: &'a str,
+    pub(crate) viewer: &'a Viewer,
+    pub(crate) media_type: MediaType,
+    pub(crate) coding: Coding,
+    pub(crate) reports_cost: bool,
 }
 
 /// What is asked, by its SHA-256, so that nobody can ask something else that leads to the same; and of which catalogue.
@@ -91,7 +91,7 @@ impl Hasher for Digesting {
 
 /// An answer without errors, as it is sent.
 #[derive(Clone, Debug)]
-pub(super) struct Whole(Arc<Parts>);
+pub(crate) struct Whole(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -104,14 +104,14 @@ struct Parts {
 
 impl Whole {
     /// With an `ETag`, for an answer to GET, or one that is kept and may become one.
-    pub(super) async fn new(
+    pub(crate) async fn new(
         answer: &async_graphql::Response,
         media_type: MediaType,
         coding: Coding,
         with_etag: bool,
     ) -> Self {
-        let text = graphql::encode(answer);
-        let etag = with_etag.then(|| caching::etag(media_type, &text));
+        let text = encode(answer);
+        let etag = with_etag.then(|| http_caching::etag(media_type, &text));
         // Kept for long, it must be of no more bytes than it has.
         let text = Bytes::from(text.into_boxed_slice());
         let (coding, body) = encoded(coding, text).await;
@@ -120,30 +120,30 @@ impl Whole {
             coding,
             body,
             etag: etag.flatten(),
-            operation: account::told_operation(),
+            operation: request_log::told_operation(),
         }))
     }
 
     /// The answer to a request of this method and these headers.
-    pub(super) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
+    pub(crate) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
         let Self(parts) = self;
         let answer = || written(parts.media_type, parts.coding, parts.body.clone());
         match &parts.etag {
-            Some(etag) if *method == Method::GET => caching::revalidated(asked, etag, answer),
-            _ => caching::not_kept(answer()),
+            Some(etag) if *method == Method::GET => http_caching::revalidated(asked, etag, answer),
+            _ => http_caching::not_kept(answer()),
         }
     }
 
     /// Has the account of this task's request tell what the account of the first was told.
     fn tell(&self) {
         if let Some(operation) = &self.0.operation {
-            account::operation_again(operation.clone());
+            request_log::operation_again(operation.clone());
         }
     }
 }
 
 /// An answer of a text in a coding.
-pub(super) fn written(media_type: MediaType, coding: Coding, body: Bytes) -> Response {
+pub(crate) fn written(media_type: MediaType, coding: Coding, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, media_type.content_type());
@@ -154,7 +154,7 @@ pub(super) fn written(media_type: MediaType, coding: Coding, body: Bytes) -> Res
 }
 
 /// A text in a coding. What is short stays as it is.
-pub(super) async fn encoded(coding: Coding, text: Bytes) -> (Coding, Bytes) {
+pub(crate) async fn encoded(coding: Coding, text: Bytes) -> (Coding, Bytes) {
     if coding == Coding::Identity || text.len() < usize::from(COMPRESSED_FROM) {
         return (Coding::Identity, text);
     }
@@ -186,11 +186,11 @@ type Guard<'a> = PlaceholderGuard<
 pub struct Answers {
     kept: Option<Kept>,
     state: Arc<State>,
-    pub(super) usage: Usage,
+    pub(crate) usage: Usage,
 }
 
 /// What became of a question.
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     Kept(Whole),
     /// Nothing: the answer is to be made.
     Nothing(Turn<'a>),
@@ -208,7 +208,7 @@ impl Answers {
     }
 
     /// Looks for an answer, and waits for one that is being made, until the deadline.
-    pub(super) async fn find(
+    pub(crate) async fn find(
         &self,
         asked: &Asked<'_>,
         deadline: Instant,
@@ -248,21 +248,21 @@ impl fmt::Debug for Answers {
 }
 
 /// To make an answer that others may wait for. Dropped, as when its client hung up, it is the next one's.
-pub(super) struct Turn<'a>(Option<(&'a Answers, &'a Kept, Key, Guard<'a>)>);
+pub(crate) struct Turn<'a>(Option<(&'a Answers, &'a Kept, Key, Guard<'a>)>);
 
 impl Turn<'_> {
     /// To make an answer that nobody else is given.
-    pub(super) fn alone() -> Self {
+    pub(crate) fn alone() -> Self {
         Self(None)
     }
 
     /// Whether the answer is to be kept.
-    pub(super) fn keeps(&self) -> bool {
+    pub(crate) fn keeps(&self) -> bool {
         self.0.is_some()
     }
 
     /// Gives the answer to those who wait, and keeps it.
-    pub(super) fn keep(self, whole: &Whole) {
+    pub(crate) fn keep(self, whole: &Whole) {
         let Some((answers, kept, key, guard)) = self.0 else {
             return;
         };
@@ -277,7 +277,7 @@ impl Turn<'_> {
     }
 
     /// Has those who wait make their own, all at once.
-    pub(super) fn pass(&mut self) {
+    pub(crate) fn pass(&mut self) {
         if let Some((_, kept, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
             kept.remove(&key);
@@ -287,13 +287,13 @@ impl Turn<'_> {
 
 /// How the kept answers serve.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Answers that were there already.
-    pub(super) found: Counter,
+    pub(crate) found: Counter,
     /// Answers made to be kept.
-    pub(super) made: Counter,
+    pub(crate) made: Counter,
     /// Size of those kept.
-    pub(super) bytes: Gauge,
+    pub(crate) bytes: Gauge,
 }
 
 /// Bytes of an answer of some ten connectors.
@@ -309,7 +309,7 @@ impl Weighter<Key, Option<Whole>> for Weight {
         const LINKS: usize = 64;
         let parts = answer.as_ref().map_or(0, |Whole(parts)| {
             let name = parts.operation.as_ref().map_or(0, |told| told.name.len());
-            let etag = parts.etag.as_ref().map_or(0, |_| caching::ETAG_BYTES);
+            let etag = parts.etag.as_ref().map_or(0, |_| http_caching::ETAG_BYTES);
             size_of::<Parts>() + parts.body.len() + name + etag
         });
         (size_of::<Key>() + size_of::<Whole>() + LINKS + parts) as u64

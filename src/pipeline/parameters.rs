@@ -23,16 +23,16 @@ const LEVELS: usize = 64;
 
 /// What a client sent, with its variables as text.
 #[derive(Debug)]
-pub(super) struct Sent {
-    pub(super) document: Given,
-    pub(super) operation_name: Option<String>,
+pub(crate) struct Sent {
+    pub(crate) document: Given,
+    pub(crate) operation_name: Option<String>,
     /// JSON, or what should be.
-    pub(super) variables: String,
+    pub(crate) variables: String,
 }
 
 impl Sent {
     /// `BAD_REQUEST` says what is wrong with the variables.
-    pub(super) fn read(self) -> Result<Parameters> {
+    pub(crate) fn read(self) -> Result<Parameters> {
         let variables = match object("variables", &self.variables)? {
             None => Variables::default(),
             Some(json) => {
@@ -50,15 +50,15 @@ impl Sent {
 
 /// What a client wants executed.
 #[derive(Debug)]
-pub(super) struct Parameters {
-    pub(super) document: Given,
-    pub(super) operation_name: Option<String>,
-    pub(super) variables: Variables,
+pub(crate) struct Parameters {
+    pub(crate) document: Given,
+    pub(crate) operation_name: Option<String>,
+    pub(crate) variables: Variables,
 }
 
 /// How a request gives its document.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(crate) enum Given {
     /// As text; and the SHA-256 that a client says it has, in hexadecimal digits (automatic persisted queries).
     Text {
         text: String,
@@ -85,7 +85,7 @@ struct Body<'a> {
 }
 
 /// `BAD_REQUEST` names the key of the body that is not what was expected.
-pub(super) fn from_body(bytes: &[u8]) -> Result<Sent> {
+pub(crate) fn from_body(bytes: &[u8]) -> Result<Sent> {
     let text = std::str::from_utf8(bytes).map_err(|_| bad("the body must be UTF-8"))?;
     if text.trim_start().starts_with('[') {
         return Err(bad("the body must be one request: batches are not taken"));
@@ -115,7 +115,7 @@ pub(super) fn from_body(bytes: &[u8]) -> Result<Sent> {
 }
 
 /// The same of a URL's query, with variables and extensions as JSON text.
-pub(super) fn from_url(query: &str) -> Result<Sent> {
+pub(crate) fn from_url(query: &str) -> Result<Sent> {
     const KEYS: [&str; 5] = [
         "query",
         "documentId",
@@ -231,7 +231,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 /// An object's keys and values as they came.
-pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
+pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

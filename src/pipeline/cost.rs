@@ -16,9 +16,8 @@ use serde_json::json;
 use crate::{
     domain::{inspection::TOOLS, listing::PAGE_DEFAULT},
     error::{Code, Error, Result},
+    http::limits::{Limits, exceeded},
 };
-
-use super::limits::{Limits, exceeded};
 
 /// What a document costs, with its fragments written out wherever they are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub struct Cost {
 
 impl Cost {
     /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
-    pub(super) fn within(&self, limits: Limits) -> Result<()> {
+    pub(crate) fn within(&self, limits: Limits) -> Result<()> {
         let exceeding = self
             .against(limits)
             .into_iter()
@@ -53,7 +52,7 @@ impl Cost {
     }
 
     /// What `extensions.cost` tells: each cost, and the most that it may be.
-    pub(super) fn report(&self, limits: Limits) -> serde_json::Value {
+    pub(crate) fn report(&self, limits: Limits) -> serde_json::Value {
         let costs = self.against(limits).into_iter();
         costs
             .map(|(key, _, cost, most)| {
@@ -96,7 +95,7 @@ impl Cost {
 }
 
 /// What the dearest of a document's operations costs, and the size of all.
-pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
+pub(crate) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
     let mut walk = Walk {
         document,
         variables,

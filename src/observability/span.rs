@@ -16,18 +16,18 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::Span};
 
-use crate::{error::Code, telemetry::Tracer};
+use crate::{error::Code, http::ROUTE};
 
 use super::{
-    ROUTE,
-    account::{Operation, Told},
+    request_log::{Operation, Told},
+    telemetry::Tracer,
 };
 
 /// A request's span, which begins with it.
-pub(super) struct RequestSpan(Span);
+pub(crate) struct RequestSpan(Span);
 
 impl RequestSpan {
-    pub(super) fn begin(tracer: &Tracer, request: &Request) -> Self {
+    pub(crate) fn begin(tracer: &Tracer, request: &Request) -> Self {
         let method = known(request.method());
         // Not the operation's name, which callers choose: whatever is counted by spans' names would grow without end.
         let name = format!("{} {ROUTE}", method.unwrap_or("HTTP"));
@@ -45,7 +45,7 @@ impl RequestSpan {
     }
 
     /// With the status that was sent, if one was.
-    pub(super) fn end(&mut self, request_id: &str, status: Option<u16>, told: &Told) {
+    pub(crate) fn end(&mut self, request_id: &str, status: Option<u16>, told: &Told) {
         let Self(span) = self;
         // A header may have several values.
         let ids = Array::String(vec![StringValue::from(request_id.to_owned())]);

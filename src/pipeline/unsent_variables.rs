@@ -15,12 +15,12 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::gate::chosen;
+use super::execute::chosen;
 
 /// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
 /// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name. Gives
 /// what is left, where that is another document: what was taken out is to be validated too.
-pub(super) fn unsent_variables(
+pub(crate) fn unsent_variables(
     document: &ExecutableDocument,
     operation: Option<&str>,
     sent: &Variables,
@@ -68,7 +68,7 @@ pub(super) fn unsent_variables(
 
 /// Has a subscription's selection be its one root field (GraphQL, section 5.2.4.1), which fragments may bring, in parts: the
 /// library takes fields alone, and each for a subscription of its own.
-pub(super) fn one_root_field(
+pub(crate) fn one_root_field(
     document: &mut ExecutableDocument,
     name: Option<&str>,
 ) -> Result<(), ServerError> {

@@ -13,9 +13,12 @@ use axum::{
 use serde_json::json;
 use tokio::time;
 
-use crate::store::{Unwritable, while_wanted};
+use crate::{
+    observability::metrics::Metrics,
+    store::{Unwritable, while_wanted},
+};
 
-use super::{Routes, metrics::Metrics};
+use super::Routes;
 
 /// How long the database may take to say that it is there.
 const REACHED_IN: Duration = Duration::from_secs(1);

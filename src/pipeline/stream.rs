@@ -17,22 +17,22 @@ use async_graphql::{Response, parser::types::OperationType};
 
 use crate::{
     error::{Code, Error},
-    graphql,
+    http::{Routes, admission::concurrency},
+    observability::request_log,
     store::{Wanted, work_while_kept},
 };
 
 use super::{
-    Routes,
-    gate::{self, Caller, Prepared, Refused},
-    overload,
+    encode::encode,
+    execute::{self, Caller, Prepared, Refused},
 };
 
 /// How long a reader may take nothing.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What an operation has to say.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// An answer, as JSON.
     Next(String),
     /// Nothing was executed: a list of errors, as JSON.
@@ -43,14 +43,14 @@ pub(super) enum Message {
 
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
-pub(super) struct Operation {
+pub(crate) struct Operation {
     _wanted: Wanted,
     _unsubscribed: DropGuard,
 }
 
 impl Operation {
     /// Begins an operation that says all it has to say to `out`, under its number.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         routes: Arc<Routes>,
         caller: Caller,
         prepare: impl FnOnce(&Routes) -> Result<Prepared, Refused> + Send + 'static,
@@ -65,7 +65,7 @@ impl Operation {
             let _ = run(&routes, caller, prepare(&routes), &out, until).await;
         };
         Self {
-            _wanted: work_while_kept(super::account::carry(work)),
+            _wanted: work_while_kept(request_log::carry(work)),
             _unsubscribed: unsubscribed.drop_guard(),
         }
     }
@@ -94,7 +94,7 @@ async fn run(
     let refused = match prepared {
         Err(refused) => refused,
         Ok(prepared) if prepared.operation_type == OperationType::Subscription => {
-            match gate::subscribe(routes, caller, prepared, unsubscribed.clone()).await {
+            match execute::subscribe(routes, caller, prepared, unsubscribed.clone()).await {
                 Err(refused) => refused,
                 Ok(mut answers) => {
                     while let Some(answer) = answers.next().await {
@@ -108,8 +108,8 @@ async fn run(
             let deadline = Instant::now() + routes.request_timeout;
             let executed = async {
                 let place = routes.places.take(deadline).await;
-                let place = place.map_err(|_| Error::new(Code::Unavailable, overload::FULL))?;
-                gate::execute(routes, caller, place, prepared, deadline).await
+                let place = place.map_err(|_| Error::new(Code::Unavailable, concurrency::FULL))?;
+                execute::execute(routes, caller, place, prepared, deadline).await
             };
             match executed.await {
                 Err(refused) => refused,
@@ -125,5 +125,5 @@ async fn run(
 }
 
 fn next(answer: &Response) -> Message {
-    Message::Next(String::from_utf8(graphql::encode(answer)).unwrap_or_default())
+    Message::Next(String::from_utf8(encode(answer)).unwrap_or_default())
 }

@@ -19,9 +19,9 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
-use crate::{clock::Clock, error::Code, telemetry::Tracer};
+use crate::{clock::Clock, error::Code};
 
-use super::{metrics::Metrics, request_id::RequestId, span::RequestSpan};
+use super::{metrics::Metrics, request_id::RequestId, span::RequestSpan, telemetry::Tracer};
 
 const NAME_CHARACTERS: usize = 64;
 /// What nginx writes for a client that hung up; no such status is ever sent.
@@ -29,16 +29,16 @@ const GONE: u16 = 499;
 
 /// An operation that was asked for: query, mutation or subscription, and the name it has.
 #[derive(Clone, Debug)]
-pub(super) struct Operation {
-    pub(super) kind: &'static str,
-    pub(super) name: Arc<str>,
+pub(crate) struct Operation {
+    pub(crate) kind: &'static str,
+    pub(crate) name: Arc<str>,
 }
 
 /// What the gate tells of an operation.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) operation: Option<Operation>,
-    pub(super) code: Option<Code>,
+pub(crate) struct Told {
+    pub(crate) operation: Option<Operation>,
+    pub(crate) code: Option<Code>,
     turned_away: bool,
 }
 
@@ -47,7 +47,7 @@ tokio::task_local! {
 }
 
 /// The operation that this task's request asks for.
-pub(super) fn operation(kind: &'static str, name: Option<&str>) {
+pub(crate) fn operation(kind: &'static str, name: Option<&str>) {
     let name = name.unwrap_or_default();
     // A document's names are letters, digits and underscores; what a body calls its operation may be anything.
     let name = name
@@ -61,32 +61,32 @@ pub(super) fn operation(kind: &'static str, name: Option<&str>) {
 }
 
 /// The operation that this task's request asks for, as another's account was told it.
-pub(super) fn operation_again(operation: Operation) {
+pub(crate) fn operation_again(operation: Operation) {
     tell(|told| told.operation = Some(operation));
 }
 
 /// The operation that this task's account was told.
-pub(super) fn told_operation() -> Option<Operation> {
+pub(crate) fn told_operation() -> Option<Operation> {
     let told = TOLD.try_with(Arc::clone).ok()?;
     let told = told.lock().unwrap_or_else(PoisonError::into_inner);
     told.operation.clone()
 }
 
 /// An error of this task's request. The log tells the first.
-pub(super) fn error(code: Code) {
+pub(crate) fn error(code: Code) {
     tell(|told| {
         told.code.get_or_insert(code);
     });
 }
 
 /// Has a task of its own tell the account of the request that it works for.
-pub(super) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub(crate) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let told = TOLD.try_with(Arc::clone).unwrap_or_default();
     TOLD.scope(told, work)
 }
 
 /// This task's request is one of so many that the log has no line for it.
-pub(super) fn turned_away() {
+pub(crate) fn turned_away() {
     tell(|told| told.turned_away = true);
 }
 
@@ -96,15 +96,15 @@ fn tell(what: impl FnOnce(&mut Told)) {
 
 /// Where they are kept.
 #[derive(Clone)]
-pub(super) struct Books {
-    pub(super) metrics: Arc<Metrics>,
+pub(crate) struct Books {
+    pub(crate) metrics: Arc<Metrics>,
     /// None where no spans are wanted.
-    pub(super) tracer: Option<Tracer>,
-    pub(super) clock: Clock,
+    pub(crate) tracer: Option<Tracer>,
+    pub(crate) clock: Clock,
 }
 
 /// The layer that keeps them, and gives each request its id.
-pub(super) async fn keep(
+pub(crate) async fn keep(
     State(Books {
         metrics,
         tracer,
@@ -134,7 +134,7 @@ pub(super) async fn keep(
 }
 
 /// One request's, closed when it is dropped.
-pub(super) struct Account {
+pub(crate) struct Account {
     metrics: Arc<Metrics>,
     span: Option<RequestSpan>,
     id: String,
@@ -147,7 +147,7 @@ pub(super) struct Account {
 
 impl Account {
     /// Of an operation over a socket that this request opened.
-    pub(super) fn of_operation(metrics: Arc<Metrics>, id: String) -> Self {
+    pub(crate) fn of_operation(metrics: Arc<Metrics>, id: String) -> Self {
         Self {
             metrics,
             span: None,
@@ -161,7 +161,7 @@ impl Account {
     }
 
     /// What begins in it tells it.
-    pub(super) fn scope<T>(&self, begin: impl FnOnce() -> T) -> T {
+    pub(crate) fn scope<T>(&self, begin: impl FnOnce() -> T) -> T {
         TOLD.sync_scope(self.told.clone(), begin)
     }
 }

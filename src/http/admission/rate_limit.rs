@@ -10,16 +10,18 @@ use std::{
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-use crate::{buckets::Buckets, clock::Clock};
-
-use super::auth::{Authenticator, Refusal, Verified};
+use crate::{
+    buckets::Buckets,
+    clock::Clock,
+    http::auth::{Authenticator, Refusal, Verified},
+};
 
 /// The time whose worth of requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     Address(IpAddr),
     User(Option<String>, String),
 }
@@ -38,8 +40,8 @@ impl Caller {
 
 /// Turned away, for so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooMany {
-    pub(super) retry_after: u64,
+pub(crate) struct TooMany {
+    pub(crate) retry_after: u64,
 }
 
 impl fmt::Display for TooMany {
@@ -69,7 +71,7 @@ impl RateLimit {
 
     /// Who sent a request, charged for it. A token that is not known yet is charged to the address before its signature is
     /// checked, and back when it is good.
-    pub(super) async fn admit(
+    pub(crate) async fn admit(
         &self,
         authenticator: &Authenticator,
         peer: Option<IpAddr>,
@@ -94,7 +96,7 @@ impl RateLimit {
     }
 
     /// Whose request it is: the user's, or else the address's.
-    pub(super) fn caller(
+    pub(crate) fn caller(
         &self,
         verified: &Verified,
         peer: Option<IpAddr>,
@@ -103,11 +105,11 @@ impl RateLimit {
         user(verified).or_else(|| self.address(peer, headers))
     }
 
-    pub(super) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
+    pub(crate) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
         peer.map(|peer| Caller::at(client(peer, headers, &self.trusted)))
     }
 
-    pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
+    pub(crate) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
         let Some(mut buckets) = self.lock() else {
             return Ok(());
         };

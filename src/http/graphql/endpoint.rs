@@ -21,26 +21,33 @@ use tracing::Instrument;
 use crate::{
     domain::viewer::Viewer,
     error::{Code, Error},
-    graphql::encode,
+    http::{
+        Routes,
+        admission::{
+            concurrency::{self, Full},
+            open_streams::Crowded,
+            rate_limit::TooMany,
+        },
+        auth::{self, Verified},
+        peer,
+    },
+    observability::{metrics::Metrics, request_id::RequestId, request_log},
+    pipeline::{
+        cost::Cost,
+        encode::encode,
+        execute::{self, Caller, Refused},
+        parameters::{self, Sent},
+    },
 };
 
 use super::{
-    Cost, Routes, account,
-    answers::{Asked, Found, Turn, Whole, encoded, written},
-    auth::{self, Verified},
-    caching, event_stream,
-    gate::{self, Caller, Refused},
-    live::Crowded,
-    metrics::Metrics,
+    http_caching,
     negotiation::{Accepted, Coding, MediaType, accepted, coding},
-    overload::{self, Full},
-    parameters::{self, Sent},
-    rate::TooMany,
-    request_id::RequestId,
-    socket,
+    response_cache::{Asked, Found, Turn, Whole, encoded, written},
+    server_sent_events, websocket,
 };
 
-pub(super) async fn graphql(
+pub(crate) async fn graphql(
     routes: &Arc<Routes>,
     metrics: Arc<Metrics>,
     request_id: RequestId,
@@ -49,8 +56,8 @@ pub(super) async fn graphql(
 ) -> Response {
     let deadline = Instant::now() + routes.request_timeout;
     let (mut parts, mut body) = request.into_parts();
-    if socket::is_upgrade(&parts.headers) {
-        let upgrade = socket::upgrade(routes, metrics, request_id, &mut parts).await;
+    if websocket::is_upgrade(&parts.headers) {
+        let upgrade = websocket::upgrade(routes, metrics, request_id, &mut parts).await;
         return upgrade.unwrap_or_else(IntoResponse::into_response);
     }
     let accepted = accepted(&parts.headers);
@@ -73,7 +80,7 @@ pub(super) async fn graphql(
             not_kept(text, media_type, coding(&parts.headers)).await
         }
         // It says itself what it is.
-        Ok(Answer::Events(response)) => caching::not_kept(response),
+        Ok(Answer::Events(response)) => http_caching::not_kept(response),
         Err(Rejection {
             status,
             header,
@@ -91,11 +98,11 @@ pub(super) async fn graphql(
 /// An answer that is sent once.
 async fn not_kept(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
-    caching::not_kept(written(media_type, coding, body))
+    http_caching::not_kept(written(media_type, coding, body))
 }
 
 /// The answer to a caller who asks too often, whatever they ask.
-pub(super) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Response {
+pub(crate) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Response {
     let status = StatusCode::TOO_MANY_REQUESTS;
     Rejection::new(status, Code::RateLimited, &too_many.to_string())
         .with(header::RETRY_AFTER, too_many.retry_after.into())
@@ -103,7 +110,7 @@ pub(super) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Respo
 }
 
 /// The answer to what comes when there is too much to do, whatever it asks.
-pub(super) fn overloaded(full: Full, headers: &HeaderMap) -> Response {
+pub(crate) fn overloaded(full: Full, headers: &HeaderMap) -> Response {
     unavailable(full).unread(headers)
 }
 
@@ -116,7 +123,7 @@ async fn unless_panicked<T>(
     if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         return answer;
     }
-    account::error(Code::Internal);
+    request_log::error(Code::Internal);
     let said = || tracing::error!("the request ended in a panic");
     id.span().in_scope(said);
     let RequestId(id) = id;
@@ -128,7 +135,7 @@ async fn unless_panicked<T>(
 }
 
 /// Asks for `extensions.cost`.
-pub(super) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
+pub(crate) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
 
 /// How much longer than needed, and how much more, a body is read.
 const DRAINED_TIME: Duration = Duration::from_secs(1);
@@ -147,15 +154,15 @@ async fn drain(mut body: Body) {
 }
 
 /// An answer without `data`.
-pub(super) struct Rejection {
+pub(crate) struct Rejection {
     status: StatusCode,
     header: Option<(HeaderName, HeaderValue)>,
     text: String,
 }
 
 impl Rejection {
-    pub(super) fn new(status: StatusCode, code: Code, message: &str) -> Self {
-        account::error(code);
+    pub(crate) fn new(status: StatusCode, code: Code, message: &str) -> Self {
+        request_log::error(code);
         let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
         Self::of(status, &[error], None)
     }
@@ -191,7 +198,7 @@ impl Rejection {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, content_type);
-        caching::not_kept(response)
+        http_caching::not_kept(response)
     }
 }
 
@@ -210,7 +217,7 @@ impl From<Crowded> for Rejection {
             Crowded::Process => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         };
         Self::new(status, code, crowded.message())
-            .with(header::RETRY_AFTER, overload::RETRY_AFTER.into())
+            .with(header::RETRY_AFTER, concurrency::RETRY_AFTER.into())
     }
 }
 
@@ -292,8 +299,10 @@ impl Call<'_> {
             deadline,
             ..
         } = *self;
-        let (Some(media_type), false) = (form.accepted.answer, caching::wants_anew(&parts.headers))
-        else {
+        let (Some(media_type), false) = (
+            form.accepted.answer,
+            http_caching::wants_anew(&parts.headers),
+        ) else {
             return Ok(Found::Nothing(Turn::alone()));
         };
         // What is wrong with it is told where it is looked for.
@@ -311,7 +320,7 @@ impl Call<'_> {
         };
         let found = routes.answers.find(&asked, deadline).await;
         found.map_err(|_| {
-            let refused = gate::took_too_long();
+            let refused = execute::took_too_long();
             let status = status(refused.code, media_type);
             Rejection::of(status, &refused.errors, None)
         })
@@ -329,7 +338,7 @@ impl Call<'_> {
         let place = self.routes.places.take(self.deadline).await;
         let place = place.map_err(unavailable)?;
         let documents = &self.routes.documents;
-        let prepared = gate::prepare(documents, parameters);
+        let prepared = execute::prepare(documents, parameters);
         let kind = prepared.as_ref().map(|prepared| prepared.operation_type);
         let is_get = self.parts.method == Method::GET;
         // A link that somebody follows changes nothing.
@@ -345,11 +354,11 @@ impl Call<'_> {
             Some(media_type) if !is_subscription => media_type,
             _ if form.accepted.events => {
                 let (parts, routes) = (self.parts, self.routes);
-                let peer = super::peer(&parts.extensions);
+                let peer = peer(&parts.extensions);
                 let rated = routes.rate.caller(verified, peer, &parts.headers);
                 let open = routes.live.take(rated)?;
                 let expiry = routes.authenticator.expiry(verified);
-                return Ok(Answer::Events(event_stream::answer(
+                return Ok(Answer::Events(server_sent_events::answer(
                     routes, caller, prepared, open, expiry,
                 )));
             }
@@ -369,7 +378,7 @@ impl Call<'_> {
             turn.pass();
         }
         let cost = prepared.cost;
-        let executed = gate::execute(self.routes, caller, place, prepared, self.deadline).await;
+        let executed = execute::execute(self.routes, caller, place, prepared, self.deadline).await;
         let mut response = executed.map_err(refused)?;
         if let Some(cost) = report(cost).map(async_graphql::Value::from_json) {
             let cost = cost.unwrap_or_default();
@@ -450,10 +459,10 @@ fn not_allowed(message: &str, allow: &'static str) -> Rejection {
 }
 
 fn unavailable(Full: Full) -> Rejection {
-    account::turned_away();
+    request_log::turned_away();
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Rejection::new(status, Code::Unavailable, overload::FULL)
-        .with(header::RETRY_AFTER, overload::RETRY_AFTER.into())
+    Rejection::new(status, Code::Unavailable, concurrency::FULL)
+        .with(header::RETRY_AFTER, concurrency::RETRY_AFTER.into())
 }
 
 fn unauthorized(refusal: auth::Refusal) -> Rejection {

@@ -17,7 +17,7 @@ use async_graphql::{
 };
 use async_graphql_value::{ConstValue, Value};
 
-use super::coerce::{TYPES, field_of, find, innermost};
+use crate::pipeline::coerce::{TYPES, field_of, find, innermost};
 
 /// The scalars that no schema defines (GraphQL, section 3.5).
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];

@@ -22,10 +22,12 @@ use async_graphql::{
 };
 use async_graphql_value::{ConstValue, Value};
 
-use super::{schema::sdl, types::DateTime};
-use crate::domain::fields::RAW_JSON_MARKER;
+use crate::{
+    domain::fields::RAW_JSON_MARKER,
+    graphql::{DateTime, sdl},
+};
 
-pub(super) static TYPES: LazyLock<HashMap<Name, TypeKind>> = LazyLock::new(|| {
+pub(crate) static TYPES: LazyLock<HashMap<Name, TypeKind>> = LazyLock::new(|| {
     let definitions = parse_schema(sdl()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
     let types = definitions.into_iter().filter_map(|definition| {
         let TypeSystemDefinition::Type(definition) = definition else {
@@ -123,7 +125,7 @@ fn field(parent: &Name, field: &Field) -> Result<(), ServerError> {
 }
 
 /// A type's field.
-pub(super) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefinition> {
+pub(crate) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefinition> {
     let fields = match TYPES.get(parent) {
         Some(TypeKind::Object(object)) => &object.fields,
         Some(TypeKind::Interface(interface)) => &interface.fields,
@@ -133,14 +135,14 @@ pub(super) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefin
     fields.find(|field| field.name.node == *name)
 }
 
-pub(super) fn innermost(base: &BaseType) -> &Name {
+pub(crate) fn innermost(base: &BaseType) -> &Name {
     match base {
         BaseType::Named(name) => name,
         BaseType::List(item) => innermost(&item.base),
     }
 }
 
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     definitions: &'a [Positioned<InputValueDefinition>],
     name: &Name,
 ) -> Option<&'a InputValueDefinition> {

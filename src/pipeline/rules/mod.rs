@@ -1,0 +1,4 @@
+//! Validation rules that the library lacks, or that cost too much in it.
+
+pub mod overlapping_fields;
+pub mod variable_positions;
