@@ -22,7 +22,10 @@ use crate::{
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
     pipeline::documents::{Documents, trusted_documents::Trusted},
-    store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
+    store::{
+        ChangeFollower, DamageCheck, Database, OpenError, Retention, State, WriteWatch,
+        keep_running,
+    },
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.
@@ -134,7 +137,7 @@ pub async fn routers(
         loading: load(config, &database, &clock).await?,
     };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
-    let tail = Tail::start(database.clone(), &state);
+    let changes = ChangeFollower::start(database.clone(), &state);
     let stopping = CancellationToken::new();
     let (main, metrics) = http::routers(Routes {
         schema: graphql::schema(config.introspection),
@@ -161,7 +164,7 @@ pub async fn routers(
         places: Places::new(usize::try_from(config.max_concurrency())?),
         answers: Answers::new(config.limits.answer_cache_mb << 20, state.clone()),
         state,
-        tail: Arc::new(tail),
+        changes: Arc::new(changes),
         state_poll: config.state_poll,
         clock,
         documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),

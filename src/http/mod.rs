@@ -67,7 +67,7 @@ pub struct Routes {
     pub live: Live,
     pub places: Places,
     pub state: Arc<store::State>,
-    pub tail: Arc<store::Tail>,
+    pub changes: Arc<store::ChangeFollower>,
     /// How often the state is asked for.
     pub state_poll: Duration,
     pub tracer: Option<Tracer>,

@@ -261,7 +261,7 @@ fn data(routes: &Routes, caller: &Caller, traits: Traits, in_snapshot: bool) -> 
         },
         merges: traits.merges,
         commands: routes.commands.clone(),
-        tail: routes.tail.clone(),
+        changes: routes.changes.clone(),
         unsubscribed: CancellationToken::new(),
         place: Arc::default(),
     }

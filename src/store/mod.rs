@@ -16,7 +16,7 @@ pub use cancellation::{Wanted, keep_running, while_wanted, work_while_kept};
 pub use catalog::columns::{Field, Fields};
 pub use catalog::{Catalog, Hit};
 pub use changes::catalogue_version::Version;
-pub use changes::change_follower::{Follower, Tail};
+pub use changes::change_follower::{ChangeFollower, ChangeStream};
 pub use changes::retention::Retention;
 pub use changes::state_poll::State;
 pub use checks::counters::Tally;

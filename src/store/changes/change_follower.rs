@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Follows the catalogue's state, and keeps its newest events for as long as somebody wants them.
 #[derive(Debug)]
-pub struct Tail {
+pub struct ChangeFollower {
     database: Database,
     ring: Arc<RwLock<Ring>>,
     /// The ring's head; its receivers are the followers.
@@ -75,7 +75,7 @@ impl Ring {
     }
 }
 
-impl Tail {
+impl ChangeFollower {
     pub fn start(database: Database, state: &State) -> Self {
         let ring = Arc::<RwLock<Ring>>::default();
         let heads = watch::Sender::new(0);
@@ -107,7 +107,7 @@ impl Tail {
         sight: Sight,
         after: Option<i64>,
         filter: Filter,
-    ) -> Result<Follower> {
+    ) -> Result<ChangeStream> {
         // Before the state is read: what comes after it is then kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
@@ -116,7 +116,7 @@ impl Tail {
             Some(after) => log.span(Some(after))?.after,
             None => log.state,
         };
-        Ok(Follower {
+        Ok(ChangeStream {
             database: self.database.clone(),
             ring: Arc::clone(&self.ring),
             heads,
@@ -127,7 +127,7 @@ impl Tail {
     }
 }
 
-impl Drop for Tail {
+impl Drop for ChangeFollower {
     fn drop(&mut self) {
         self.reading.abort();
     }
@@ -186,7 +186,7 @@ async fn read(
 
 /// Somebody who follows the changes.
 #[derive(Debug)]
-pub struct Follower {
+pub struct ChangeStream {
     database: Database,
     ring: Arc<RwLock<Ring>>,
     heads: watch::Receiver<i64>,
@@ -195,7 +195,7 @@ pub struct Follower {
     position: i64,
 }
 
-impl Follower {
+impl ChangeStream {
     /// The next changes, in order, when there are any. `CURSOR_EXPIRED` where the log forgot some of them first; a database that
     /// does not answer is waited for. Dropped in the middle, it misses nothing.
     pub async fn next(&mut self) -> Result<Vec<Change>> {
