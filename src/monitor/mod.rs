@@ -126,7 +126,7 @@ impl Worker {
     async fn run(mut self, mut runs: watch::Receiver<()>) {
         loop {
             let tried = self.work(&mut runs).await;
-            self.database.tally().work(0);
+            self.database.check_counters().work(0);
             if let Err(error) = tried {
                 if self.failures == 0 {
                     let cause = error.cause();
@@ -161,7 +161,7 @@ impl Worker {
             swept: None,
         };
         loop {
-            self.database.tally().work(checks.under_way());
+            self.database.check_counters().work(checks.under_way());
             tokio::select! {
                 _ = runs.changed() => return self.database.give_up_lease(&lease).await,
                 _ = renewals.tick() => if self.take_lease().await?.as_ref() != Some(&lease) {

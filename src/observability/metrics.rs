@@ -26,7 +26,7 @@ use crate::{
     domain::inspection,
     http::graphql::response_cache as answers,
     pipeline::documents,
-    store::{Database, Pool, Tally},
+    store::{CheckCounters, Database, Pool},
 };
 
 /// Operation names with series of their own: the first to come. The rest are `other`.
@@ -99,15 +99,15 @@ impl Checks {
         );
     }
 
-    fn tell(&self, tally: &Tally) {
-        for (outcome, count) in tally.checks() {
+    fn tell(&self, counters: &CheckCounters) {
+        for (outcome, count) in counters.checks() {
             let outcome = inspection::name(outcome);
             let made = self.made.get_or_create(&Came { outcome });
             made.inner().store(count, Ordering::Relaxed);
         }
-        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
+        let under_way = i64::try_from(counters.under_way()).unwrap_or(i64::MAX);
         self.under_way.set(under_way);
-        self.lease.set(tally.holds_lease().into());
+        self.lease.set(counters.holds_lease().into());
     }
 }
 
@@ -257,7 +257,7 @@ impl Metrics {
         if let Some(state) = state {
             self.state.set(state);
         }
-        self.checks.tell(database.tally());
+        self.checks.tell(database.check_counters());
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);

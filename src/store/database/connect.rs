@@ -23,7 +23,7 @@ use crate::{
     store::{
         catalog::count_cache::Counts,
         changes::catalogue_version::Known,
-        checks::counters::Tally,
+        checks::counters::CheckCounters,
         database::{
             open_error::{OpenError, folder},
             pool::Pool,
@@ -57,7 +57,7 @@ pub struct Database {
     pub(in crate::store) known: Arc<Known>,
     pub(in crate::store) totals: Arc<Counts<u64>>,
     pub(in crate::store) groups: Arc<Counts<Vec<Group>>>,
-    pub(in crate::store) tally: Arc<Tally>,
+    pub(in crate::store) check_counters: Arc<CheckCounters>,
 }
 
 impl Database {
@@ -81,7 +81,7 @@ impl Database {
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
-            tally: Arc::default(),
+            check_counters: Arc::default(),
         })
     }
 
@@ -137,8 +137,8 @@ impl Database {
         }
     }
 
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn check_counters(&self) -> &CheckCounters {
+        &self.check_counters
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
