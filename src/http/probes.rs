@@ -15,7 +15,7 @@ use tokio::time;
 
 use crate::{
     observability::metrics::Metrics,
-    store::{Unwritable, while_wanted},
+    store::{Unwritable, cancel_on_drop},
 };
 
 use super::Routes;
@@ -39,7 +39,7 @@ pub(super) async fn live() -> Response {
 /// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
 pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Response {
     let database = routes.commands.database.clone();
-    let asked = while_wanted(async move { database.is_migrated().await });
+    let asked = cancel_on_drop(async move { database.is_migrated().await });
     let asked = time::timeout(REACHED_IN, asked)
         .await
         .ok()

@@ -21,7 +21,7 @@ use crate::{
     graphql::{HeldPlace, Request},
     http::{Routes, admission::concurrency::Place, limits::Limits},
     observability::{request_id::RequestId, request_log},
-    store::{Catalog, while_wanted},
+    store::{Catalog, cancel_on_drop},
 };
 
 use super::{
@@ -175,7 +175,7 @@ pub(crate) async fn execute(
         ..data(routes, &caller, prepared.traits, in_snapshot)
     });
     let schema = routes.schema.clone();
-    let answer = while_wanted(async move {
+    let answer = cancel_on_drop(async move {
         let answer = schema.execute(request).await;
         drop(place);
         answer

@@ -19,7 +19,7 @@ use crate::{
     error::{Code, Error},
     http::{Routes, admission::concurrency},
     observability::request_log,
-    store::{Wanted, work_while_kept},
+    store::{CancelGuard, spawn_cancellable},
 };
 
 use super::{
@@ -44,7 +44,7 @@ pub(crate) enum Message {
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    _wanted: Wanted,
+    _wanted: CancelGuard,
     _unsubscribed: DropGuard,
 }
 
@@ -65,7 +65,7 @@ impl Operation {
             let _ = run(&routes, caller, prepare(&routes), &out, until).await;
         };
         Self {
-            _wanted: work_while_kept(request_log::carry(work)),
+            _wanted: spawn_cancellable(request_log::carry(work)),
             _unsubscribed: unsubscribed.drop_guard(),
         }
     }

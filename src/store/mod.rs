@@ -12,7 +12,7 @@ mod database;
 mod errors;
 mod write;
 
-pub use cancellation::{Wanted, keep_running, while_wanted, work_while_kept};
+pub use cancellation::{CancelGuard, cancel_on_drop, keep_running, spawn_cancellable};
 pub use catalog::columns::{Field, Fields};
 pub use catalog::{Catalog, Hit};
 pub use changes::catalogue_version::Version;

@@ -19,7 +19,7 @@ use crate::{
     },
     error::{Code, Result},
     store::{
-        cancellation::{keep_running, while_wanted},
+        cancellation::{cancel_on_drop, keep_running},
         catalog::Catalog,
         changes::state_poll::State,
         database::connect::Database,
@@ -111,7 +111,7 @@ impl ChangeFollower {
         // Before the state is read: what comes after it is then kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
-        let log = while_wanted(async move { catalog.log().await }).await?;
+        let log = cancel_on_drop(async move { catalog.log().await }).await?;
         let position = match after {
             Some(after) => log.span(Some(after))?.after,
             None => log.state,
@@ -170,7 +170,7 @@ async fn read(
                         .events(span, &Filter::default(), u64::from(BATCH))
                         .await
                 };
-                match while_wanted(read).await {
+                match cancel_on_drop(read).await {
                     Ok(events) => (span, events),
                     // The state says in the log that the database does not answer; the next one comes when it does.
                     Err(_) => break,
@@ -234,7 +234,7 @@ impl ChangeStream {
                 filter: self.filter.clone(),
             };
             let catalog = Catalog::snapshot(self.database.clone(), self.sight.clone());
-            match while_wanted(async move { catalog.changes(&feed).await }).await {
+            match cancel_on_drop(async move { catalog.changes(&feed).await }).await {
                 Ok(page) => {
                     self.position = page.end;
                     return Ok(page.changes);

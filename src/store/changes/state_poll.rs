@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::AbortHandle, time};
 use crate::{
     error::{Code, Error, Result},
     store::{
-        cancellation::{keep_running, while_wanted},
+        cancellation::{cancel_on_drop, keep_running},
         changes::catalogue_version::{FRESH, Known, Version},
         database::{connect::Database, sqlite_readers::Pace},
     },
@@ -79,7 +79,7 @@ async fn poll(database: Database, every: Duration) {
         let database = database.clone();
         let asked = time::timeout(
             PATIENCE,
-            while_wanted(async move { database.state().await }),
+            cancel_on_drop(async move { database.state().await }),
         );
         // A connection that is dead and does not say so is left behind.
         let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
