@@ -22,7 +22,7 @@ use crate::{
     domain::inspection::Schedule,
     error::Result,
     mcp::handshake::Inspector,
-    store::{Actor, Candidate, Database, Lease, Place, Tx, keep_running},
+    store::{Actor, Candidate, Database, DuePosition, Lease, Tx, keep_running},
 };
 
 use self::batch::{Checks, keep};
@@ -113,7 +113,7 @@ struct Worker {
 /// Where the walk through what is due has got to.
 struct Walk {
     /// None at its beginning.
-    after: Option<Place>,
+    after: Option<DuePosition>,
     /// Whether somebody was left standing, whose host's line was full.
     passed_by: bool,
     /// When it goes on, or the next one begins, at the latest.

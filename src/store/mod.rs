@@ -20,7 +20,7 @@ pub use changes::change_follower::{ChangeFollower, ChangeStream};
 pub use changes::retention::Retention;
 pub use changes::state_poll::State;
 pub use checks::counters::CheckCounters;
-pub use checks::due::{Place, Target};
+pub use checks::due::{DuePosition, Target};
 pub use checks::lease::{Candidate, Lease};
 pub use checks::record::Check;
 pub use database::backup::{BackupError, DamageCheck, Made, backup};
