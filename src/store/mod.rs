@@ -23,7 +23,7 @@ pub use checks::counters::CheckCounters;
 pub use checks::due::{DuePosition, Target};
 pub use checks::lease::{Candidate, Lease};
 pub use checks::record::Check;
-pub use database::backup::{BackupError, DamageCheck, Made, backup};
+pub use database::backup::{BackupError, BackupReport, DamageCheck, backup};
 pub use database::connect::Database;
 pub use database::open_error::OpenError;
 pub use database::pool::Pool;

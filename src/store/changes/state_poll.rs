@@ -10,7 +10,7 @@ use crate::{
     error::{Code, Error, Result},
     store::{
         cancellation::{cancel_on_drop, keep_running},
-        changes::catalogue_version::{FRESH, Known, Version},
+        changes::catalogue_version::{FRESH, Version, VersionTracker},
         database::{connect::Database, sqlite_readers::Pace},
     },
 };
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks the database for the number again and again, as long as it is kept.
 #[derive(Debug)]
 pub struct State {
-    known: Arc<Known>,
+    known: Arc<VersionTracker>,
     polling: AbortHandle,
 }
 
