@@ -21,7 +21,7 @@ use personal_connectors::{
     config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
-    pipeline::{encode::encode, measure},
+    pipeline::{encode, measure},
     store::{Catalog, ChangeFollower, Database, State},
 };
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ impl Service {
         })
     }
 
-    /// Executes an operation as the gate does.
+    /// Executes an operation as the pipeline does.
     async fn execute(&self, request: async_graphql::Request) -> Response {
         let viewer = Viewer::Anonymous;
         let catalog = Catalog::new(self.database.clone(), viewer.sight());
@@ -109,7 +109,7 @@ impl Service {
             commands: self.commands.clone(),
             changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
-            place: Arc::default(),
+            permit: Arc::default(),
         });
         self.schema.execute(request).await
     }

@@ -12,16 +12,22 @@ use crate::{
     config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
     graphql,
     http::{
-        self, Background, Routes,
-        admission::{concurrency::Places, open_streams::Live, rate_limit::RateLimit},
+        self, Background, Probed, Services,
+        admission::{
+            Admission, concurrency::ConcurrencyLimit, open_streams::OpenStreams,
+            rate_limit::RateLimit,
+        },
         auth::Authenticator,
-        graphql::response_cache::Answers,
+        graphql::response_cache::ResponseCache,
     },
     interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
-    pipeline::documents::{Documents, trusted_documents::Trusted},
+    pipeline::{
+        Pipeline,
+        documents::{Documents, Trusted},
+    },
     store::{
         ChangeFollower, DamageCheck, Database, OpenError, Retention, State, WriteWatch,
         keep_running,
@@ -139,40 +145,49 @@ pub async fn routers(
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let changes = ChangeFollower::start(database.clone(), &state);
     let stopping = CancellationToken::new();
-    let (main, metrics) = http::routers(Routes {
-        schema: graphql::schema(config.introspection),
-        validator,
-        authenticator,
-        commands: commands::Context {
-            database,
-            clock: clock.clone(),
-            key_clock: commands::Context::key_clock(clock.clone()),
-            quota: config.limits.max_per_user,
-            inspections: Arc::new(inspections(config, &clock)?),
-            schedule: config.mcp.checks.schedule(),
-        },
-        rate: RateLimit::new(
-            config.limits.rate_limit,
-            config.limits.trusted_proxy.clone(),
-            clock.clone(),
+    let commands = commands::Context {
+        database: database.clone(),
+        clock: clock.clone(),
+        key_clock: commands::Context::key_clock(clock.clone()),
+        quota: config.limits.max_per_user,
+        inspections: Arc::new(inspections(config, &clock)?),
+        schedule: config.mcp.checks.schedule(),
+    };
+    let (main, metrics) = http::routers(Services {
+        pipeline: Arc::new(Pipeline {
+            schema: graphql::schema(config.introspection),
+            validator,
+            documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
+            commands,
+            changes: Arc::new(changes),
+            timeout: config.limits.request_timeout,
+        }),
+        admission: Admission::new(
+            ConcurrencyLimit::new(usize::try_from(config.max_concurrency())?),
+            RateLimit::new(
+                config.limits.rate_limit,
+                config.limits.trusted_proxy.clone(),
+                clock.clone(),
+            ),
+            authenticator,
         ),
-        live: Live::new(
+        responses: ResponseCache::new(config.limits.answer_cache_mb << 20, state.clone()),
+        open_streams: OpenStreams::new(
             stopping.clone(),
             config.limits.max_sockets as usize,
             config.limits.max_socket_operations as usize,
         ),
-        places: Places::new(usize::try_from(config.max_concurrency())?),
-        answers: Answers::new(config.limits.answer_cache_mb << 20, state.clone()),
-        state,
-        changes: Arc::new(changes),
-        state_poll: config.state_poll,
-        clock,
-        documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
-        cors_origins: config.cors_origin.clone(),
+        allowed_origins: config.cors_origin.clone(),
+        probed: Probed {
+            database,
+            state,
+            state_poll: config.state_poll,
+            background,
+        },
         tracer,
-        background,
+        clock,
     });
     Ok(match config.metrics_listen {
         Some(_) => Routers {

@@ -10,6 +10,6 @@ mod schema;
 mod subscription;
 mod types;
 
-pub use context::{HeldPlace, Request};
+pub use context::{Permit, Request};
 pub use schema::{Schema, schema, sdl, validator};
 pub(crate) use types::DateTime;

@@ -14,7 +14,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Origin;
 
-use super::{endpoint::GRAPHQL_COST, request_id::X_REQUEST_ID};
+use crate::observability::request_id::X_REQUEST_ID;
+
+use super::graphql::endpoint::GRAPHQL_COST;
 
 /// How long a browser may remember what it was told. Two hours are the most that all of them do.
 const REMEMBERED: Duration = Duration::from_hours(1);

@@ -12,23 +12,51 @@ use axum::{
 };
 use serde_json::json;
 use tokio::time;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     observability::metrics::Metrics,
-    store::{Unwritable, cancel_on_drop},
+    store::{Database, State as CatalogState, Unwritable, WriteWatch, cancel_on_drop},
 };
 
-use super::Routes;
+use super::admission::Admission;
 
 /// How long the database may take to say that it is there.
 const REACHED_IN: Duration = Duration::from_secs(1);
 /// How old the knowledge of the catalogue's state may be.
 const STATE_AGE: Duration = Duration::from_secs(3);
 
-/// What is looked at.
+/// What the probes look at.
+#[derive(Debug)]
+pub struct Probed {
+    pub database: Database,
+    pub state: Arc<CatalogState>,
+    /// How often the state is asked for.
+    pub state_poll: Duration,
+    pub background: Background,
+}
+
+/// Tasks that run as long as the routes exist.
+#[derive(Debug)]
+pub struct Background {
+    pub write_watch: Option<WriteWatch>,
+    /// Loads the catalogue file if that could not be done at the start.
+    pub loading: Option<AbortOnDropHandle<()>>,
+}
+
+impl Background {
+    fn is_loaded(&self) -> bool {
+        self.loading
+            .as_ref()
+            .is_none_or(AbortOnDropHandle::is_finished)
+    }
+}
+
+/// What the probes work with.
 #[derive(Clone)]
-pub(super) struct Vitals {
-    pub(super) routes: Arc<Routes>,
+pub(super) struct Probes {
+    pub(super) probed: Arc<Probed>,
+    pub(super) admission: Admission,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -37,21 +65,25 @@ pub(super) async fn live() -> Response {
 }
 
 /// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
-pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Response {
-    let database = routes.commands.database.clone();
+pub(super) async fn ready(
+    State(Probes {
+        probed, admission, ..
+    }): State<Probes>,
+) -> Response {
+    let database = probed.database.clone();
     let asked = cancel_on_drop(async move { database.is_migrated().await });
     let asked = time::timeout(REACHED_IN, asked)
         .await
         .ok()
         .and_then(Result::ok);
-    let oldest = STATE_AGE.max(routes.state_poll * 4);
-    let polled = routes.state.age().is_some_and(|age| age < oldest);
-    let unwritable = routes.commands.database.unwritable();
+    let oldest = STATE_AGE.max(probed.state_poll * 4);
+    let polled = probed.state.age().is_some_and(|age| age < oldest);
+    let unwritable = probed.database.unwritable();
     // A service that is started read-only is ready without write access.
     let obstacle = unwritable.filter(|reason| *reason != Unwritable::Configured);
-    let damage = routes.commands.database.damage();
-    let keys = routes.authenticator.has_keys();
-    let loaded = routes.background.is_loaded();
+    let damage = probed.database.damage();
+    let keys = admission.has_keys();
+    let loaded = probed.background.is_loaded();
     let reason = match (asked, obstacle) {
         (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
         (None, _) => Some("the database does not answer: see its log".to_owned()),
@@ -69,7 +101,7 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
         None => StatusCode::OK,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut told = json!({
+    let mut report = json!({
         "ready": reason.is_none(),
         "database": asked.is_some(),
         "migrated": asked == Some(true),
@@ -80,13 +112,17 @@ pub(super) async fn ready(State(Vitals { routes, .. }): State<Vitals>) -> Respon
         "catalogue": loaded,
     });
     if let Some(reason) = reason {
-        told["reason"] = reason.into();
+        report["reason"] = reason.into();
     }
-    (status, Json(told)).into_response()
+    (status, Json(report)).into_response()
 }
 
-pub(super) async fn metrics(State(Vitals { routes, metrics }): State<Vitals>) -> Response {
-    let text = metrics.text(&routes.commands.database, routes.state.number());
+pub(super) async fn metrics(
+    State(Probes {
+        probed, metrics, ..
+    }): State<Probes>,
+) -> Response {
+    let text = metrics.text(&probed.database, probed.state.number());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

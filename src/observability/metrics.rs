@@ -24,8 +24,6 @@ use prometheus_client::{
 
 use crate::{
     domain::inspection,
-    http::graphql::response_cache as answers,
-    pipeline::documents,
     store::{CheckCounters, Database, Pool},
 };
 
@@ -59,8 +57,25 @@ struct Came {
     outcome: &'static str,
 }
 
+/// The counters of a cache. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CacheUsage {
+    /// Lookups that found an entry.
+    pub(crate) hits: Counter,
+    /// Entries that had to be made.
+    pub(crate) misses: Counter,
+    /// Size of all entries.
+    pub(crate) bytes: Gauge,
+}
+
+impl CacheUsage {
+    pub(crate) fn set_bytes(&self, bytes: u64) {
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     names: RwLock<HashSet<Arc<str>>>,
     requests: Family<Asked, Counter>,
@@ -113,11 +128,9 @@ impl Checks {
 
 impl Metrics {
     /// Of a process that started at this time, in seconds.
-    pub(crate) fn new(
-        started_at: f64,
-        documents: &documents::Usage,
-        answers: &answers::Usage,
-    ) -> Self {
+    ///
+    /// The caches' counters are handed in by those who count.
+    pub(crate) fn new(started_at: f64, documents: &CacheUsage, responses: &CacheUsage) -> Self {
         // From a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
@@ -169,12 +182,12 @@ impl Metrics {
         r.register(
             "graphql_documents_found",
             "Documents sent that were kept as parsed",
-            documents.found.clone(),
+            documents.hits.clone(),
         );
         r.register(
             "graphql_documents_parsed",
             "Documents sent that had to be parsed",
-            documents.parsed.clone(),
+            documents.misses.clone(),
         );
         r.register_with_unit(
             "graphql_documents_kept",
@@ -185,18 +198,18 @@ impl Metrics {
         r.register(
             "graphql_answers_found",
             "Answers that were kept, or being made for another request",
-            answers.found.clone(),
+            responses.hits.clone(),
         );
         r.register(
             "graphql_answers_made",
             "Answers that were made to be kept",
-            answers.made.clone(),
+            responses.misses.clone(),
         );
         r.register_with_unit(
             "graphql_answers_kept",
             "Size of the answers kept",
             Unit::Bytes,
-            answers.bytes.clone(),
+            responses.bytes.clone(),
         );
         r.register_with_unit(
             "process_start_time",
@@ -271,11 +284,7 @@ mod tests {
 
     #[test]
     fn names_are_bounded() {
-        let metrics = Metrics::new(
-            0.0,
-            &documents::Usage::default(),
-            &answers::Usage::default(),
-        );
+        let metrics = Metrics::new(0.0, &CacheUsage::default(), &CacheUsage::default());
         for n in 0..1000 {
             metrics.answered("query", &format!("Q{n}").into(), 200, None, Duration::ZERO);
         }

@@ -1,7 +1,8 @@
 //! Logs, metrics and spans.
 
-pub mod metrics;
-pub mod request_id;
-pub mod request_log;
-pub mod span;
+pub(crate) mod metrics;
+pub(crate) mod request_id;
+pub(crate) mod request_log;
+pub(crate) mod request_record;
+mod span;
 pub mod telemetry;

@@ -33,8 +33,8 @@ impl RequestId {
     }
 
     /// Has an answer show it.
-    pub(crate) fn show(self, response: &mut Response) {
-        if let Ok(id) = HeaderValue::try_from(self.0) {
+    pub(crate) fn show(&self, response: &mut Response) {
+        if let Ok(id) = HeaderValue::try_from(self.0.as_str()) {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
     }

@@ -1,11 +1,11 @@
-//! An account of each request: its line in the log, its part in the metrics, and its span.
+//! A line in the log for each request, its part in the metrics, and its span.
 //!
-//! Invariant: each request is accounted for once, when its answer is sent or given up; never with a token, a body or a variable.
-//! What is turned away in an overload has no line of its own.
+//! Invariant: each request is recorded once, when its answer is sent or given up; never with a token, a body or a variable.
+//! A request that is turned away in an overload has no line of its own.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -21,166 +21,115 @@ use http_body::{Frame, SizeHint};
 
 use crate::{clock::Clock, error::Code};
 
-use super::{metrics::Metrics, request_id::RequestId, span::RequestSpan, telemetry::Tracer};
+use super::{
+    metrics::Metrics,
+    request_id::RequestId,
+    request_record::{OperationLabel, RequestRecord},
+    span::RequestSpan,
+    telemetry::Tracer,
+};
 
-const NAME_CHARACTERS: usize = 64;
-/// What nginx writes for a client that hung up; no such status is ever sent.
+/// The status that nginx writes for a client that hung up; no such status is ever sent.
 const GONE: u16 = 499;
 
-/// An operation that was asked for: query, mutation or subscription, and the name it has.
-#[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    pub(crate) kind: &'static str,
-    pub(crate) name: Arc<str>,
+/// An extension of a response without `data`, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rejected {
+    pub(crate) code: Code,
+    /// Whether the request is one of so many that the log has no line for it.
+    pub(crate) is_shed: bool,
 }
 
-/// What the gate tells of an operation.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) operation: Option<Operation>,
-    pub(crate) code: Option<Code>,
-    turned_away: bool,
-}
-
-tokio::task_local! {
-    static TOLD: Arc<Mutex<Told>>;
-}
-
-/// The operation that this task's request asks for.
-pub(crate) fn operation(kind: &'static str, name: Option<&str>) {
-    let name = name.unwrap_or_default();
-    // A document's names are letters, digits and underscores; what a body calls its operation may be anything.
-    let name = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
-    let name: String = name.take(NAME_CHARACTERS).collect();
-    operation_again(Operation {
-        kind,
-        name: name.into(),
-    });
-}
-
-/// The operation that this task's request asks for, as another's account was told it.
-pub(crate) fn operation_again(operation: Operation) {
-    tell(|told| told.operation = Some(operation));
-}
-
-/// The operation that this task's account was told.
-pub(crate) fn told_operation() -> Option<Operation> {
-    let told = TOLD.try_with(Arc::clone).ok()?;
-    let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    told.operation.clone()
-}
-
-/// An error of this task's request. The log tells the first.
-pub(crate) fn error(code: Code) {
-    tell(|told| {
-        told.code.get_or_insert(code);
-    });
-}
-
-/// Has a task of its own tell the account of the request that it works for.
-pub(crate) fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let told = TOLD.try_with(Arc::clone).unwrap_or_default();
-    TOLD.scope(told, work)
-}
-
-/// This task's request is one of so many that the log has no line for it.
-pub(crate) fn turned_away() {
-    tell(|told| told.turned_away = true);
-}
-
-fn tell(what: impl FnOnce(&mut Told)) {
-    let _ = TOLD.try_with(|told| what(&mut told.lock().unwrap_or_else(PoisonError::into_inner)));
-}
-
-/// Where they are kept.
+/// What the layer records with.
 #[derive(Clone)]
-pub(crate) struct Books {
+pub(crate) struct RequestLog {
     pub(crate) metrics: Arc<Metrics>,
-    /// None where no spans are wanted.
+    /// `None` if no spans are wanted.
     pub(crate) tracer: Option<Tracer>,
     pub(crate) clock: Clock,
+    /// The route that is logged, as spans name it.
+    pub(crate) route: &'static str,
 }
 
-/// The layer that keeps them, and gives each request its id.
-pub(crate) async fn keep(
-    State(Books {
-        metrics,
-        tracer,
-        clock,
-    }): State<Books>,
+/// The layer that gives each request its id and its [`RequestRecord`], and logs it.
+pub(crate) async fn log(
+    State(log): State<RequestLog>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = RequestId::of(request.headers(), &clock);
-    request.extensions_mut().insert(id.clone());
-    let mut account = Account {
+    let RequestLog {
         metrics,
-        span: tracer.map(|tracer| RequestSpan::begin(&tracer, &request)),
-        id: id.0.clone(),
-        began: Instant::now(),
-        told: Arc::default(),
-        status: GONE,
-        bytes: 0,
-        whole: false,
-    };
-    let mut response = TOLD.scope(account.told.clone(), next.run(request)).await;
-    id.show(&mut response);
-    account.status = response.status().as_u16();
-    // Nobody asks for more of a body that is empty.
-    account.whole = response.body().is_end_stream();
-    response.map(|body| Body::new(Accounted { body, account }))
+        tracer,
+        clock,
+        route,
+    } = log;
+    let record = RequestRecord::new(RequestId::of(request.headers(), &clock));
+    request.extensions_mut().insert(record.clone());
+    let span = tracer.map(|tracer| RequestSpan::begin(&tracer, &request, route));
+    let mut entry = LogEntry::new(metrics, record, GONE);
+    entry.span = span;
+    let mut response = next.run(request).await;
+    entry.record.id().show(&mut response);
+    if let Some(Rejected { code, is_shed }) = response.extensions().get() {
+        entry.record.record_error(*code);
+        entry.is_shed = *is_shed;
+    }
+    entry.status = response.status().as_u16();
+    // An empty body is never polled.
+    entry.is_whole = response.body().is_end_stream();
+    response.map(|body| Body::new(LoggedBody { body, entry }))
 }
 
-/// One request's, closed when it is dropped.
-pub(crate) struct Account {
+/// The entry of one request, which is written when it is dropped.
+pub(crate) struct LogEntry {
     metrics: Arc<Metrics>,
     span: Option<RequestSpan>,
-    id: String,
+    record: RequestRecord,
     began: Instant,
-    told: Arc<Mutex<Told>>,
     status: u16,
     bytes: u64,
-    whole: bool,
+    is_whole: bool,
+    is_shed: bool,
 }
 
-impl Account {
-    /// Of an operation over a socket that this request opened.
-    pub(crate) fn of_operation(metrics: Arc<Metrics>, id: String) -> Self {
+impl LogEntry {
+    fn new(metrics: Arc<Metrics>, record: RequestRecord, status: u16) -> Self {
         Self {
             metrics,
             span: None,
-            id,
+            record,
             began: Instant::now(),
-            told: Arc::default(),
-            status: StatusCode::OK.as_u16(),
+            status,
             bytes: 0,
-            whole: true,
+            is_whole: false,
+            is_shed: false,
         }
     }
 
-    /// What begins in it tells it.
-    pub(crate) fn scope<T>(&self, begin: impl FnOnce() -> T) -> T {
-        TOLD.sync_scope(self.told.clone(), begin)
+    /// The entry of an operation over a socket.
+    pub(crate) fn of_operation(metrics: Arc<Metrics>, record: RequestRecord) -> Self {
+        let mut entry = Self::new(metrics, record, StatusCode::OK.as_u16());
+        entry.is_whole = true;
+        entry
     }
 }
 
-impl Drop for Account {
+impl Drop for LogEntry {
     fn drop(&mut self) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (kind, name) = match &told.operation {
-            Some(Operation { kind, name }) => (*kind, name.clone()),
+        let recorded = self.record.recorded();
+        let id = &self.record.id().0;
+        let (kind, name) = match &recorded.operation {
+            Some(OperationLabel { kind, name }) => (*kind, name.clone()),
             None => ("", Arc::default()),
         };
-        let code = told.code.map(Code::as_str);
+        let code = recorded.code.map(Code::as_str);
         let took = self.began.elapsed();
         self.metrics.answered(kind, &name, self.status, code, took);
         if let Some(span) = &mut self.span {
             let sent = (self.status != GONE).then_some(self.status);
-            span.end(&self.id, sent, &told);
+            span.end(id, sent, &recorded);
         }
-        if told.turned_away {
+        if self.is_shed {
             return;
         }
         tracing::info!(
@@ -191,19 +140,19 @@ impl Drop for Account {
             code,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             bytes = self.bytes,
-            whole = self.whole,
-            request_id = self.id,
+            whole = self.is_whole,
+            request_id = id,
         );
     }
 }
 
-/// A body that closes its request's account at its end.
-struct Accounted {
+/// A body with its request's entry, which is written at its end.
+struct LoggedBody {
     body: Body,
-    account: Account,
+    entry: LogEntry,
 }
 
-impl HttpBody for Accounted {
+impl HttpBody for LoggedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -214,11 +163,11 @@ impl HttpBody for Accounted {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
-                self.account.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.account.whole = self.body.is_end_stream();
+                self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.entry.is_whole = self.body.is_end_stream();
             }
             Some(Err(_)) => {}
-            None => self.account.whole = true,
+            None => self.entry.is_whole = true,
         }
         Poll::Ready(frame)
     }

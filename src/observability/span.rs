@@ -16,10 +16,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::Span};
 
-use crate::{error::Code, http::ROUTE};
+use crate::error::Code;
 
 use super::{
-    request_log::{Operation, Told},
+    request_record::{OperationLabel, Recorded},
     telemetry::Tracer,
 };
 
@@ -27,17 +27,17 @@ use super::{
 pub(crate) struct RequestSpan(Span);
 
 impl RequestSpan {
-    pub(crate) fn begin(tracer: &Tracer, request: &Request) -> Self {
+    pub(crate) fn begin(tracer: &Tracer, request: &Request, route: &'static str) -> Self {
         let method = known(request.method());
         // Not the operation's name, which callers choose: whatever is counted by spans' names would grow without end.
-        let name = format!("{} {ROUTE}", method.unwrap_or("HTTP"));
+        let name = format!("{} {route}", method.unwrap_or("HTTP"));
         let span = tracer
             .span_builder(name)
             .with_kind(SpanKind::Server)
             .with_attributes([
                 KeyValue::new("http.request.method", method.unwrap_or("_OTHER")),
-                KeyValue::new("http.route", ROUTE),
-                KeyValue::new("url.path", ROUTE),
+                KeyValue::new("http.route", route),
+                KeyValue::new("url.path", route),
                 KeyValue::new("url.scheme", "http"),
             ])
             .start_with_context(tracer, &parent(request.headers()));
@@ -45,7 +45,7 @@ impl RequestSpan {
     }
 
     /// With the status that was sent, if one was.
-    pub(crate) fn end(&mut self, request_id: &str, status: Option<u16>, told: &Told) {
+    pub(crate) fn end(&mut self, request_id: &str, status: Option<u16>, recorded: &Recorded) {
         let Self(span) = self;
         // A header may have several values.
         let ids = Array::String(vec![StringValue::from(request_id.to_owned())]);
@@ -59,17 +59,17 @@ impl RequestSpan {
                 i64::from(status),
             ));
         }
-        if let Some(Operation { kind, name }) = &told.operation {
+        if let Some(OperationLabel { kind, name }) = &recorded.operation {
             span.set_attribute(KeyValue::new("graphql.operation.type", *kind));
             if !name.is_empty() {
                 span.set_attribute(KeyValue::new("graphql.operation.name", Arc::clone(name)));
             }
         }
-        if let Some(code) = told.code {
+        if let Some(code) = recorded.code {
             span.set_attribute(KeyValue::new("error.type", code.as_str()));
         }
         // In application/json, what is our fault may be answered with 200.
-        let ours = matches!(told.code, Some(Code::Internal | Code::Timeout));
+        let ours = matches!(recorded.code, Some(Code::Internal | Code::Timeout));
         if status.is_some_and(|status| status >= 500 || status < 400 && ours) {
             span.set_status(Status::error(""));
         }

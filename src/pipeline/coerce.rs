@@ -1,45 +1,28 @@
-//! Whether values are of the types that they are given to, found out before anything is executed.
+//! Values of the types that they are given to, checked before anything is executed.
 //!
-//! Invariant: once a request has passed here, no input of it fails in the middle of its execution: variables are coerced whole
-//! (GraphQL, section 6.1.2), and values in the document are of correct type (section 5.6.1).
+//! Invariant: once a request has passed here and the [rule of values](super::rules::correct_values), no input of it fails in the
+//! middle of its execution: variables are coerced whole (GraphQL, section 6.1.2).
 //!
 //! The library looks at values while it validates, and lets through integers beyond 32 bits, times that are none, texts for
-//! enums, and whatever is no object for an input object; it would find them out field by field. Whether a variable may stand where
-//! it stands, `positions` finds.
+//! enums, and whatever is no object for an input object; it would find them out field by field.
 
-use std::{collections::HashMap, fmt, sync::LazyLock};
+use std::fmt;
 
 use async_graphql::{
     Name, Positioned, ScalarType, ServerError, Variables,
-    parser::{
-        parse_schema,
-        types::{
-            BaseType, ExecutableDocument, Field, FieldDefinition, InputValueDefinition,
-            OperationDefinition, OperationType, Selection, SelectionSet, Type, TypeKind,
-            TypeSystemDefinition,
-        },
-    },
+    parser::types::{BaseType, InputValueDefinition, OperationDefinition, Type, TypeKind},
 };
 use async_graphql_value::{ConstValue, Value};
 
-use crate::{
-    domain::fields::RAW_JSON_MARKER,
-    graphql::{DateTime, sdl},
-};
+use crate::{domain::fields::RAW_JSON_MARKER, graphql::DateTime};
 
-pub(crate) static TYPES: LazyLock<HashMap<Name, TypeKind>> = LazyLock::new(|| {
-    let definitions = parse_schema(sdl()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
-    let types = definitions.into_iter().filter_map(|definition| {
-        let TypeSystemDefinition::Type(definition) = definition else {
-            return None;
-        };
-        Some((definition.node.name.node, definition.node.kind))
-    });
-    types.collect()
-});
+use super::schema_types::{input_of, type_of};
 
 /// Fills in the defaults of an operation's variables that were not sent, and refuses one that is not of its type.
-pub fn variables(operation: &OperationDefinition, sent: &mut Variables) -> Result<(), ServerError> {
+pub(super) fn variables(
+    operation: &OperationDefinition,
+    sent: &mut Variables,
+) -> Result<(), ServerError> {
     for definition in &operation.variable_definitions {
         let definition = &definition.node;
         let name = &definition.name;
@@ -73,92 +56,15 @@ pub fn variables(operation: &OperationDefinition, sent: &mut Variables) -> Resul
     Ok(())
 }
 
-/// Refuses a document with a value that is not of its argument's type.
-pub fn document(document: &ExecutableDocument) -> Result<(), ServerError> {
-    for (_, operation) in document.operations.iter() {
-        let root = match operation.node.ty {
-            OperationType::Query => "Query",
-            OperationType::Mutation => "Mutation",
-            OperationType::Subscription => "Subscription",
-        };
-        selections(&Name::new(root), &operation.node.selection_set.node)?;
-    }
-    for fragment in document.fragments.values() {
-        let on = &fragment.node.type_condition.node.on.node;
-        selections(on, &fragment.node.selection_set.node)?;
-    }
-    Ok(())
-}
-
-fn selections(parent: &Name, set: &SelectionSet) -> Result<(), ServerError> {
-    for selection in &set.items {
-        match &selection.node {
-            Selection::Field(selected) => field(parent, &selected.node)?,
-            Selection::InlineFragment(fragment) => {
-                let condition = fragment.node.type_condition.as_ref();
-                let on = condition.map_or(parent, |condition| &condition.node.on.node);
-                selections(on, &fragment.node.selection_set.node)?;
-            }
-            // A fragment is looked into where it is defined.
-            Selection::FragmentSpread(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Fields and arguments that there are none of are the validation's to refuse, and what is asked of the schema itself.
-fn field(parent: &Name, field: &Field) -> Result<(), ServerError> {
-    let Some(definition) = field_of(parent, &field.name.node) else {
-        return Ok(());
-    };
-    for (name, value) in &field.arguments {
-        if let Some(argument) = find(&definition.arguments, &name.node) {
-            let path = Path::Argument(&name.node);
-            check(&argument.ty.node, &value.node, &path, Form::Written)
-                .map_err(|message| ServerError::new(message, Some(name.pos)))?;
-        }
-    }
-    selections(
-        innermost(&definition.ty.node.base),
-        &field.selection_set.node,
-    )
-}
-
-/// A type's field.
-pub(crate) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefinition> {
-    let fields = match TYPES.get(parent) {
-        Some(TypeKind::Object(object)) => &object.fields,
-        Some(TypeKind::Interface(interface)) => &interface.fields,
-        _ => return None,
-    };
-    let mut fields = fields.iter().map(|field| &field.node);
-    fields.find(|field| field.name.node == *name)
-}
-
-pub(crate) fn innermost(base: &BaseType) -> &Name {
-    match base {
-        BaseType::Named(name) => name,
-        BaseType::List(item) => innermost(&item.base),
-    }
-}
-
-pub(crate) fn find<'a>(
-    definitions: &'a [Positioned<InputValueDefinition>],
-    name: &Name,
-) -> Option<&'a InputValueDefinition> {
-    let mut definitions = definitions.iter().map(|definition| &definition.node);
-    definitions.find(|definition| definition.name.node == *name)
-}
-
 /// Where a value came from: JSON has no enum values, and so has texts for them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Written,
     Sent,
 }
 
 /// Where a value stands.
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Variable(&'a Name),
     Argument(&'a Name),
     Field(&'a Path<'a>, &'a Name),
@@ -176,7 +82,8 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-fn check(ty: &Type, value: &Value, path: &Path<'_>, form: Form) -> Result<(), String> {
+/// Checks that a value is of a type. The message names its path.
+pub(super) fn check(ty: &Type, value: &Value, path: &Path<'_>, form: Form) -> Result<(), String> {
     match (&ty.base, value) {
         (_, Value::Variable(_)) => Ok(()),
         (_, Value::Null) if ty.nullable => Ok(()),
@@ -196,7 +103,7 @@ fn named(name: &Name, value: &Value, path: &Path<'_>, form: Form) -> Result<(), 
         let message = || format!("{path} must be {what}");
         is.then_some(()).ok_or_else(message)
     };
-    match TYPES.get(name) {
+    match type_of(name) {
         Some(TypeKind::InputObject(definition)) => match value {
             // A number that was kept as text looks like an object.
             Value::Object(values) if !values.contains_key(RAW_JSON_MARKER) => {
@@ -254,14 +161,14 @@ fn object<'a>(
         let is_required = !one.ty.node.nullable && one.default_value.is_none();
         is_required && !values.clone().any(|(name, _)| *name == one.name.node)
     });
-    if let Some(unknown) = given.find(|name| find(definitions, name).is_none()) {
+    if let Some(unknown) = given.find(|name| input_of(definitions, name).is_none()) {
         return Err(format!("{path} has no field {:.100}", unknown.as_str()));
     }
     if let Some(missing) = missing {
         let name = &missing.name.node;
         return Err(format!("{} is required", Path::Field(path, name)));
     }
-    values.try_for_each(|(name, value)| match find(definitions, name) {
+    values.try_for_each(|(name, value)| match input_of(definitions, name) {
         Some(definition) => check(&definition.ty.node, value, &Path::Field(path, name), form),
         None => Ok(()),
     })

@@ -5,46 +5,21 @@
 //!
 //! The library, since its version 7.1, leaves out the key of a field that failed, and orders keys by which was ready first.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::LazyLock,
-};
-
 use async_graphql::{
     Name, PathSegment, Response, Value, Variables,
     indexmap::IndexMap,
-    parser::{
-        parse_schema,
-        types::{
-            BaseType, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
-            SelectionSet, Type, TypeKind, TypeSystemDefinition,
-        },
+    parser::types::{
+        BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
     },
 };
 use async_graphql_value::Value as Given;
 
-use crate::{domain::fields::RAW_JSON_MARKER, graphql::sdl};
+use crate::domain::fields::RAW_JSON_MARKER;
 
-/// The types of the fields of every object and interface, by name.
-static FIELDS: LazyLock<HashMap<Name, HashMap<Name, Type>>> = LazyLock::new(|| {
-    let definitions = parse_schema(sdl()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
-    let fields = |definition| {
-        let TypeSystemDefinition::Type(definition) = definition else {
-            return None;
-        };
-        let definition = definition.node;
-        let fields = match definition.kind {
-            TypeKind::Object(object) => object.fields,
-            TypeKind::Interface(interface) => interface.fields,
-            _ => return None,
-        };
-        let types = fields
-            .into_iter()
-            .map(|field| (field.node.name.node, field.node.ty.node));
-        Some((definition.name.node, types.collect()))
-    };
-    definitions.into_iter().filter_map(fields).collect()
-});
+use super::{
+    documents::selections::{collect_fields, directives, type_below},
+    schema_types::{field_of, root_of},
+};
 
 /// Selections of a value, each with the type that it selects of.
 type Selections<'a> = Vec<(&'a Name, &'a SelectionSet)>;
@@ -64,17 +39,12 @@ struct Completion<'a> {
 }
 
 /// Completes the answer to an operation whose execution began, with its variables and their defaults.
-pub fn complete(
+pub(super) fn complete(
     response: &mut Response,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     variables: &Variables,
 ) {
-    let root = Name::new(match operation.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    });
     let completion = Completion {
         document,
         variables,
@@ -84,7 +54,8 @@ pub fn complete(
             .map(|error| error.path.as_slice())
             .collect(),
     };
-    let selections = vec![(&root, &operation.selection_set.node)];
+    let root = root_of(operation.ty);
+    let selections = vec![(root, &operation.selection_set.node)];
     let data = std::mem::take(&mut response.data);
     let object = completion.object(data, selections, &mut Vec::new());
     response.data = object.unwrap_or_default();
@@ -103,8 +74,7 @@ impl<'a> Completion<'a> {
             Value::Object(values) => values,
             _ => IndexMap::new(),
         };
-        let mut keys = IndexMap::new();
-        self.collect(selections, &mut keys, &mut HashSet::new());
+        let keys = self.collect(selections);
         let mut completed = IndexMap::with_capacity(values.len());
         for (name, key) in keys {
             path.push(PathSegment::Field(name.to_string()));
@@ -112,9 +82,8 @@ impl<'a> Completion<'a> {
             let failed = present.is_none() && self.failures.contains(&path.as_slice());
             // What is neither there nor failed was skipped.
             let value = (present.is_some() || failed).then(|| {
-                let r#type = FIELDS
-                    .get(key.parent)
-                    .and_then(|fields| fields.get(&key.field.name.node));
+                let definition = field_of(key.parent, &key.field.name.node);
+                let r#type = definition.map(|definition| &definition.ty.node);
                 let value = match (present, r#type) {
                     (Some(value), Some(r#type)) => self.value(value, r#type, &key.selections, path),
                     // `__typename` and introspection.
@@ -176,12 +145,7 @@ impl<'a> Completion<'a> {
 
     /// What `@skip` and `@include` say (section 3.13).
     fn includes(&self, selection: &Selection) -> bool {
-        let directives = match selection {
-            Selection::Field(field) => &field.node.directives,
-            Selection::InlineFragment(fragment) => &fragment.node.directives,
-            Selection::FragmentSpread(spread) => &spread.node.directives,
-        };
-        directives.iter().all(|directive| {
+        directives(selection).iter().all(|directive| {
             let skips = match directive.node.name.node.as_str() {
                 "skip" => true,
                 "include" => false,
@@ -196,69 +160,27 @@ impl<'a> Completion<'a> {
         })
     }
 
-    /// `CollectFields` (section 6.3.2). Type conditions are not looked at: a key of another type's has no value here.
-    fn collect(
-        &self,
-        selections: Selections<'a>,
-        keys: &mut IndexMap<&'a Name, Key<'a>>,
-        visited: &mut HashSet<&'a Name>,
-    ) {
-        for (parent, set) in selections {
-            let included = set.items.iter().map(|selection| &selection.node);
-            for selection in included.filter(|selection| self.includes(selection)) {
-                match selection {
-                    Selection::Field(field) => {
-                        let field = &field.node;
-                        let key = keys
-                            .entry(&field.response_key().node)
-                            .or_insert_with(|| Key {
-                                parent,
-                                field,
-                                selections: Vec::new(),
-                            });
-                        if !field.selection_set.node.items.is_empty() {
-                            let r#type = type_of(parent, field);
-                            key.selections
-                                .extend(r#type.map(|r#type| (r#type, &field.selection_set.node)));
-                        }
-                    }
-                    Selection::InlineFragment(fragment) => {
-                        let fragment = &fragment.node;
-                        let parent = fragment
-                            .type_condition
-                            .as_ref()
-                            .map_or(parent, |condition| &condition.node.on.node);
-                        self.collect(vec![(parent, &fragment.selection_set.node)], keys, visited);
-                    }
-                    Selection::FragmentSpread(spread) => {
-                        let name = &spread.node.fragment_name.node;
-                        if let Some(fragment) = self
-                            .document
-                            .fragments
-                            .get(name)
-                            .filter(|_| visited.insert(name))
-                        {
-                            let fragment = &fragment.node;
-                            let parent = &fragment.type_condition.node.on.node;
-                            self.collect(
-                                vec![(parent, &fragment.selection_set.node)],
-                                keys,
-                                visited,
-                            );
-                        }
-                    }
-                }
+    /// The keys of an object, in order. A key of another type's field has no value here.
+    fn collect(&self, selections: Selections<'a>) -> IndexMap<&'a Name, Key<'a>> {
+        let mut keys = IndexMap::new();
+        let included = |selection: &Selection| self.includes(selection);
+        let fields = collect_fields(self.document, selections, |_, on| on, included);
+        for (parent, field) in fields {
+            let field = &field.node;
+            let key = keys
+                .entry(&field.response_key().node)
+                .or_insert_with(|| Key {
+                    parent,
+                    field,
+                    selections: Vec::new(),
+                });
+            let set = &field.selection_set.node;
+            if let Some(r#type) = type_below(Some(parent), field)
+                && !set.items.is_empty()
+            {
+                key.selections.push((r#type, set));
             }
         }
+        keys
     }
-}
-
-fn type_of(parent: &Name, field: &Field) -> Option<&'static Name> {
-    fn named(r#type: &Type) -> &Name {
-        match &r#type.base {
-            BaseType::Named(name) => name,
-            BaseType::List(r#type) => named(r#type),
-        }
-    }
-    FIELDS.get(parent)?.get(&field.name.node).map(named)
 }

@@ -14,9 +14,9 @@ use async_graphql_value::{ConstValue, Value};
 use serde_json::json;
 
 use crate::{
+    config::OperationLimits,
     domain::{inspection::TOOLS, listing::PAGE_DEFAULT},
     error::{Code, Error, Result},
-    http::limits::{Limits, exceeded},
 };
 
 /// What a document costs, with its fragments written out wherever they are spread.
@@ -36,23 +36,27 @@ pub struct Cost {
 
 impl Cost {
     /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
-    pub(crate) fn within(&self, limits: Limits) -> Result<()> {
+    pub(crate) fn within(&self, limits: OperationLimits) -> Result<()> {
         let exceeding = self
             .against(limits)
             .into_iter()
             .find(|(_, _, cost, most)| cost > most);
         if let Some((_, what, _, most)) = exceeding {
-            return Err(exceeded("an operation", most, what));
+            return Err(Error::limit_exceeded("an operation", most, what));
         }
         if self.size > limits.max_tokens {
             let written_out = "the document, with its fragments written out,";
-            return Err(exceeded(written_out, limits.max_tokens, "tokens"));
+            return Err(Error::limit_exceeded(
+                written_out,
+                limits.max_tokens,
+                "tokens",
+            ));
         }
         Ok(())
     }
 
     /// What `extensions.cost` tells: each cost, and the most that it may be.
-    pub(crate) fn report(&self, limits: Limits) -> serde_json::Value {
+    pub(crate) fn report(&self, limits: OperationLimits) -> serde_json::Value {
         let costs = self.against(limits).into_iter();
         costs
             .map(|(key, _, cost, most)| {
@@ -61,7 +65,7 @@ impl Cost {
             .collect()
     }
 
-    fn against(&self, limits: Limits) -> [(&'static str, &'static str, u64, u64); 5] {
+    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 5] {
         [
             ("depth", "levels", self.depth, limits.max_depth),
             ("fields", "fields", self.fields, limits.max_fields),
@@ -268,7 +272,7 @@ impl<'a> Walk<'a> {
 /// Bounds the recursion of all that walks a document, here and later.
 fn nests(level: u64) -> Result<()> {
     if level > NESTING {
-        return Err(exceeded(
+        return Err(Error::limit_exceeded(
             "the document",
             NESTING,
             "selection sets in each other",
@@ -309,7 +313,7 @@ mod tests {
     fn cost_of(document: &str, variables: serde_json::Value) -> Result<Cost> {
         let document = parse_query(document).unwrap();
         let cost = cost(&document, &Variables::from_json(variables))?;
-        cost.within(Limits::default())?;
+        cost.within(OperationLimits::default())?;
         Ok(cost)
     }
 

@@ -7,14 +7,14 @@
 use std::collections::HashSet;
 
 use crate::{
+    config::OperationLimits,
     error::{Code, Error, Result},
-    http::limits::{Limits, exceeded},
 };
 
 /// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
 /// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
 /// library would answer null.
-pub(crate) fn scan(document: &str, limits: Limits) -> Result<u64> {
+pub(crate) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
     let mut tokens = 0;
     let mut open = Vec::new();
     let mut name = None;
@@ -35,7 +35,11 @@ pub(crate) fn scan(document: &str, limits: Limits) -> Result<u64> {
         // A comment is no token, but costs as much to read as one.
         tokens += 1;
         if tokens > limits.max_tokens {
-            return Err(exceeded("the document", limits.max_tokens, "tokens"));
+            return Err(Error::limit_exceeded(
+                "the document",
+                limits.max_tokens,
+                "tokens",
+            ));
         }
         match c {
             '(' => open.push(Bracket::Arguments),
@@ -67,7 +71,11 @@ pub(crate) fn scan(document: &str, limits: Limits) -> Result<u64> {
         }
         // A level of selections is up to three brackets: its own, its arguments' and a value's in them.
         if open.len() as u64 > BRACKETS_A_LEVEL * limits.max_depth {
-            return Err(exceeded("the document", limits.max_depth, "levels"));
+            return Err(Error::limit_exceeded(
+                "the document",
+                limits.max_depth,
+                "levels",
+            ));
         }
         if c != '#' {
             name = (c == '_' || c.is_ascii_alphabetic()).then_some(text);
@@ -139,10 +147,10 @@ mod tests {
     use super::*;
 
     fn refusal(document: &str) -> Option<String> {
-        let limits = Limits {
+        let limits = OperationLimits {
             max_tokens: 20,
             max_depth: 2,
-            ..Limits::default()
+            ..OperationLimits::default()
         };
         scan(document, limits).err().map(|error| error.message)
     }
@@ -212,7 +220,7 @@ mod tests {
             ("{ a @b(x: {c: \"c:\", c: 1}) }", Some("c")),
             ("{ a(x: {b: }, b: 1, b: 1) } b: b:", None),
         ] {
-            let limits = Limits::default();
+            let limits = OperationLimits::default();
             let expected = twice.map(|name| format!("the input field {name} is given twice"));
             let refusal = scan(document, limits).err().map(|error| error.message);
             assert_eq!(refusal, expected, "{document}");

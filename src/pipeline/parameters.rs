@@ -57,7 +57,7 @@ pub(crate) struct Parameters {
 }
 
 /// How a request gives its document.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Given {
     /// As text; and the SHA-256 that a client says it has, in hexadecimal digits (automatic persisted queries).
     Text {

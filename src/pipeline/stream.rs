@@ -1,10 +1,11 @@
-//! One operation as a stream of messages, whatever they go out by.
+//! One operation as a stream of messages, whatever protocol they go out by.
 //!
 //! Invariant: an operation ends when nobody waits for it any longer: between two events of a subscription at once, a statement
-//! under way as the store ends it. A reader who takes nothing holds up nobody else, and is given up after a while.
+//! under way as the store ends it. A reader who takes nothing delays nobody else, and is given up after a while.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
+use async_graphql::{Response, parser::types::OperationType};
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::{
@@ -13,47 +14,71 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use async_graphql::{Response, parser::types::OperationType};
-
 use crate::{
-    error::{Code, Error},
-    http::{Routes, admission::concurrency},
-    observability::request_log,
+    error::Error,
+    graphql::Permit,
     store::{CancelGuard, spawn_cancellable},
 };
 
-use super::{
-    encode::encode,
-    execute::{self, Caller, Prepared, Refused},
-};
+use super::{Caller, Pipeline, encode::encode, prepare::Prepared, refused::Refused};
 
 /// How long a reader may take nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What an operation has to say.
+/// A message of an operation.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// An answer, as JSON.
     Next(String),
-    /// Nothing was executed: a list of errors, as JSON.
+    /// A list of errors, as JSON: nothing was executed.
     Refused(String),
     /// There is no more.
     Complete,
 }
 
+/// The messages of one operation. Dropped, the operation ends.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    messages: mpsc::Receiver<(u64, Message)>,
+    _operation: Operation,
+}
+
+impl Messages {
+    pub(super) fn begin(
+        pipeline: Arc<Pipeline>,
+        caller: Caller,
+        prepared: Result<Prepared, Refused>,
+        permit: Permit,
+    ) -> Self {
+        let (out, messages) = mpsc::channel(1);
+        let permit = ready(Ok(permit));
+        Self {
+            messages,
+            _operation: Operation::begin(pipeline, caller, |_| prepared, permit, 0, out),
+        }
+    }
+
+    /// Waits for the next message. `None` after the last one.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let (_, message) = self.messages.recv().await?;
+        Some(message)
+    }
+}
+
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    _wanted: CancelGuard,
+    _guard: CancelGuard,
     _unsubscribed: DropGuard,
 }
 
 impl Operation {
-    /// Begins an operation that says all it has to say to `out`, under its number.
-    pub(crate) fn begin(
-        routes: Arc<Routes>,
+    /// Begins an operation that sends its messages to `out`, under its number.
+    pub(super) fn begin(
+        pipeline: Arc<Pipeline>,
         caller: Caller,
-        prepare: impl FnOnce(&Routes) -> Result<Prepared, Refused> + Send + 'static,
+        prepare: impl FnOnce(&Pipeline) -> Result<Prepared, Refused> + Send + 'static,
+        permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
         number: u64,
         out: mpsc::Sender<(u64, Message)>,
     ) -> Self {
@@ -61,11 +86,12 @@ impl Operation {
         let until = unsubscribed.clone();
         let work = async move {
             let out = Out { number, out };
-            // Whoever no longer listens needs not be told.
-            let _ = run(&routes, caller, prepare(&routes), &out, until).await;
+            let prepared = prepare(&pipeline);
+            // A reader who is gone needs no message.
+            let _ = run(&pipeline, caller, prepared, permit, &out, until).await;
         };
         Self {
-            _wanted: spawn_cancellable(request_log::carry(work)),
+            _guard: spawn_cancellable(work),
             _unsubscribed: unsubscribed.drop_guard(),
         }
     }
@@ -77,7 +103,7 @@ struct Out {
 }
 
 impl Out {
-    async fn say(&self, message: Message) -> Result<(), SendTimeoutError<(u64, Message)>> {
+    async fn send(&self, message: Message) -> Result<(), SendTimeoutError<(u64, Message)>> {
         self.out
             .send_timeout((self.number, message), PATIENCE)
             .await
@@ -85,42 +111,45 @@ impl Out {
 }
 
 async fn run(
-    routes: &Routes,
+    pipeline: &Pipeline,
     caller: Caller,
     prepared: Result<Prepared, Refused>,
+    permit: impl Future<Output = Result<Permit, Error>>,
     out: &Out,
     unsubscribed: CancellationToken,
 ) -> Result<(), SendTimeoutError<(u64, Message)>> {
+    let record = caller.record.clone();
     let refused = match prepared {
         Err(refused) => refused,
         Ok(prepared) if prepared.operation_type == OperationType::Subscription => {
-            match execute::subscribe(routes, caller, prepared, unsubscribed.clone()).await {
+            drop(permit);
+            match pipeline.subscribe(caller, prepared, unsubscribed).await {
                 Err(refused) => refused,
                 Ok(mut answers) => {
                     while let Some(answer) = answers.next().await {
-                        out.say(next(&answer)).await?;
+                        out.send(next(&answer)).await?;
                     }
-                    return out.say(Message::Complete).await;
+                    return out.send(Message::Complete).await;
                 }
             }
         }
         Ok(prepared) => {
-            let deadline = Instant::now() + routes.request_timeout;
+            let deadline = Instant::now() + pipeline.timeout;
             let executed = async {
-                let place = routes.places.take(deadline).await;
-                let place = place.map_err(|_| Error::new(Code::Unavailable, concurrency::FULL))?;
-                execute::execute(routes, caller, place, prepared, deadline).await
+                let permit = permit.await?;
+                pipeline.execute(caller, permit, prepared, deadline).await
             };
             match executed.await {
                 Err(refused) => refused,
                 Ok(answer) => {
-                    out.say(next(&answer)).await?;
-                    return out.say(Message::Complete).await;
+                    out.send(next(&answer)).await?;
+                    return out.send(Message::Complete).await;
                 }
             }
         }
     };
-    out.say(Message::Refused(json!(refused.errors).to_string()))
+    record.record_error(refused.code);
+    out.send(Message::Refused(json!(refused.errors).to_string()))
         .await
 }
 

@@ -7,21 +7,27 @@ use std::{
     time::Duration,
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use ipnet::IpNet;
 
 use crate::{
     buckets::Buckets,
     clock::Clock,
-    http::auth::{Authenticator, Refusal, Verified},
+    error::Code,
+    http::{
+        auth::{Authenticator, Refusal, Verified},
+        rejection::Rejection,
+    },
 };
+
+use super::client_address::client_address;
 
 /// The time whose worth of requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Caller {
+pub(in crate::http) enum Caller {
     Address(IpAddr),
     User(Option<String>, String),
 }
@@ -40,8 +46,16 @@ impl Caller {
 
 /// Turned away, for so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany {
-    pub(crate) retry_after: u64,
+pub(in crate::http) struct TooMany {
+    pub(in crate::http) retry_after: u64,
+}
+
+impl From<TooMany> for Rejection {
+    fn from(too_many: TooMany) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, Code::RateLimited, &too_many.to_string())
+            .with(RETRY_AFTER, too_many.retry_after.into())
+    }
 }
 
 impl fmt::Display for TooMany {
@@ -71,7 +85,7 @@ impl RateLimit {
 
     /// Who sent a request, charged for it. A token that is not known yet is charged to the address before its signature is
     /// checked, and back when it is good.
-    pub(crate) async fn admit(
+    pub(in crate::http) async fn admit(
         &self,
         authenticator: &Authenticator,
         peer: Option<IpAddr>,
@@ -96,7 +110,7 @@ impl RateLimit {
     }
 
     /// Whose request it is: the user's, or else the address's.
-    pub(crate) fn caller(
+    pub(in crate::http) fn caller(
         &self,
         verified: &Verified,
         peer: Option<IpAddr>,
@@ -105,11 +119,15 @@ impl RateLimit {
         user(verified).or_else(|| self.address(peer, headers))
     }
 
-    pub(crate) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
-        peer.map(|peer| Caller::at(client(peer, headers, &self.trusted)))
+    pub(in crate::http) fn address(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Caller> {
+        peer.map(|peer| Caller::at(client_address(peer, headers, &self.trusted)))
     }
 
-    pub(crate) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
+    pub(in crate::http) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
         let Some(mut buckets) = self.lock() else {
             return Ok(());
         };
@@ -132,56 +150,6 @@ impl RateLimit {
 fn user(verified: &Verified) -> Option<Caller> {
     let user = verified.viewer.user()?;
     Some(Caller::User(user.organization.clone(), user.id.clone()))
-}
-
-/// The address of whoever asks: behind trusted proxies the rightmost that is none of theirs.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let peer = peer.to_canonical();
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    if !is_trusted(&peer) {
-        return peer;
-    }
-    let mut client = peer;
-    for hop in forwarded(headers).into_iter().rev() {
-        // What a trusted proxy does not say in a known form is not believed, nor what stands before it.
-        let Some(address) = hop else { break };
-        client = address;
-        if !is_trusted(&client) {
-            break;
-        }
-    }
-    client
-}
-
-/// The addresses of `Forwarded` (RFC 7239) or else `X-Forwarded-For`, from the client's to the last proxy's.
-fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let all = |name| {
-        let values = headers.get_all(name).iter();
-        values.flat_map(|value| value.to_str().unwrap_or("?").split(','))
-    };
-    let standard: Vec<_> = all("forwarded").map(forwarded_for).collect();
-    if standard.is_empty() {
-        all("x-forwarded-for").map(node).collect()
-    } else {
-        standard
-    }
-}
-
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let is_for = name.trim().eq_ignore_ascii_case("for");
-        is_for.then(|| node(value.trim().trim_matches('"')))?
-    })
-}
-
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
-fn node(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let bracketed = || text.strip_prefix('[')?.split_once(']')?.0.parse().ok();
-    let with_port = || Some(text.parse::<std::net::SocketAddr>().ok()?.ip());
-    let address: Option<IpAddr> = text.parse().ok().or_else(with_port).or_else(bracketed);
-    address.map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -234,41 +202,5 @@ mod tests {
         assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
         let never = RateLimit::new(0, Vec::new(), clock);
         assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
-    }
-
-    #[test]
-    fn only_trusted_proxies_are_believed() {
-        let trusted = [
-            "10.0.0.0/8".parse().unwrap(),
-            "2001:db8::/32".parse().unwrap(),
-        ];
-        let seen = |peer: &str, header: &'static str, value: &str| {
-            let headers = HeaderMap::from_iter([(header.parse().unwrap(), value.parse().unwrap())]);
-            client(peer.parse().unwrap(), &headers, &trusted).to_string()
-        };
-        let xff = "x-forwarded-for";
-        for (peer, header, value, expected) in [
-            ("192.0.2.9", xff, "1.1.1.1", "192.0.2.9"),
-            ("10.0.0.1", xff, "1.1.1.1", "1.1.1.1"),
-            ("10.0.0.1", xff, "6.6.6.6, 1.1.1.1, 10.0.0.2", "1.1.1.1"),
-            ("::ffff:10.0.0.1", xff, "1.1.1.1:5555", "1.1.1.1"),
-            ("10.0.0.1", xff, "6.6.6.6, unknown", "10.0.0.1"),
-            ("10.0.0.1", xff, "6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
-            (
-                "2001:db8::1",
-                "forwarded",
-                "for=6.6.6.6, for=\"[2606::1]:80\";proto=https",
-                "2606::1",
-            ),
-            (
-                "10.0.0.1",
-                "forwarded",
-                "proto=https;For=1.1.1.1",
-                "1.1.1.1",
-            ),
-            ("10.0.0.1", "forwarded", "for=_hidden", "10.0.0.1"),
-        ] {
-            assert_eq!(seen(peer, header, value), expected, "{value}");
-        }
     }
 }

@@ -1,117 +1,121 @@
 //! `/graphql`, strictly by GraphQL over HTTP: queries by GET, every operation by POST.
 //!
-//! Invariant: whatever comes, the answer is of one of the two media types, and has `data` only where execution began; a
-//! request is given up, its body included, when it has taken the request timeout.
+//! Invariant: every answer is of one of the two media types, and has `data` only if execution began. A request is given up,
+//! its body included, when it has taken the request timeout.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
-    body::{Body, Bytes, HttpBody},
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    Extension,
+    body::{Body, Bytes},
+    extract::{FromRef, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    response::Response,
 };
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
+    config::Origin,
     domain::viewer::Viewer,
-    error::{Code, Error},
+    error::Code,
     http::{
-        Routes,
-        admission::{
-            concurrency::{self, Full},
-            open_streams::Crowded,
-            rate_limit::TooMany,
-        },
-        auth::{self, Verified},
-        peer,
+        admission::{Admission, Admitted, open_streams::OpenStreams},
+        auth::{Refusal, Verified},
+        rejection::Rejection,
+        serve::peer,
     },
-    observability::{metrics::Metrics, request_id::RequestId, request_log},
+    observability::{metrics::Metrics, request_id::RequestId, request_record::RequestRecord},
     pipeline::{
-        cost::Cost,
-        encode::encode,
-        execute::{self, Caller, Refused},
-        parameters::{self, Sent},
+        Answer, Caller, Delivery, Described, Outcome, Pipeline,
+        parameters::{self, Parameters, Sent},
     },
 };
 
 use super::{
+    content_coding::{encoded, response},
     http_caching,
+    methods::Allowed,
     negotiation::{Accepted, Coding, MediaType, accepted, coding},
-    response_cache::{Asked, Found, Turn, Whole, encoded, written},
+    request_body,
+    response_cache::{CachedResponse, Fill, Lookup, ResponseCache, Variant},
     server_sent_events, websocket,
 };
 
-pub(crate) async fn graphql(
-    routes: &Arc<Routes>,
-    metrics: Arc<Metrics>,
-    request_id: RequestId,
-    verified: Result<Verified, auth::Refusal>,
+/// What `/graphql` works with.
+#[derive(Clone)]
+pub(in crate::http) struct Endpoint(pub(in crate::http) Arc<Service>);
+
+pub(in crate::http) struct Service {
+    pub(in crate::http) pipeline: Arc<Pipeline>,
+    pub(in crate::http) admission: Admission,
+    pub(in crate::http) responses: ResponseCache,
+    pub(in crate::http) open_streams: OpenStreams,
+    pub(in crate::http) metrics: Arc<Metrics>,
+    pub(in crate::http) max_body_bytes: usize,
+    pub(in crate::http) request_timeout: Duration,
+    /// The pages that may open sockets, besides those of this host.
+    pub(in crate::http) allowed_origins: Vec<Origin>,
+}
+
+impl FromRef<Endpoint> for Admission {
+    fn from_ref(Endpoint(service): &Endpoint) -> Self {
+        service.admission.clone()
+    }
+}
+
+/// Asks for `extensions.cost`.
+pub(in crate::http) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
+
+pub(in crate::http) async fn graphql(
+    State(Endpoint(service)): State<Endpoint>,
+    Extension(record): Extension<RequestRecord>,
+    Admitted(verified): Admitted,
     request: Request,
 ) -> Response {
-    let deadline = Instant::now() + routes.request_timeout;
+    let deadline = Instant::now() + service.request_timeout;
     let (mut parts, mut body) = request.into_parts();
     if websocket::is_upgrade(&parts.headers) {
-        let upgrade = websocket::upgrade(routes, metrics, request_id, &mut parts).await;
-        return upgrade.unwrap_or_else(IntoResponse::into_response);
+        let upgrade = websocket::upgrade(&service, record, &mut parts).await;
+        return upgrade.unwrap_or_else(|rejection| rejection.unread(&parts.headers));
     }
     let accepted = accepted(&parts.headers);
     let call = Call {
-        routes,
+        service: &service,
         parts: &parts,
-        request_id: request_id.clone(),
-        verified,
+        record: &record,
         deadline,
     };
-    let answer = unless_panicked(call.answer(accepted, &mut body), &request_id).await;
-    if !body.is_end_stream() {
-        let until = deadline.min(Instant::now() + DRAINED_TIME);
-        let _ = timeout_at(until, drain(body)).await;
-    }
+    let answer = call.answer(verified, accepted, &mut body);
+    let answer = unless_panicked(answer, record.id()).await;
+    request_body::drain(body, deadline).await;
     match answer {
-        Ok(Answer::Whole(whole)) => whole.response(&parts.method, &parts.headers),
-        Ok(Answer::Partial(text, media_type)) => {
+        Ok(Sending::Cached(cached)) => cached.response(&parts.method, &parts.headers),
+        Ok(Sending::Once(text, media_type)) => {
             let text = Bytes::from(text.into_boxed_slice());
-            not_kept(text, media_type, coding(&parts.headers)).await
+            once(text, media_type, coding(&parts.headers)).await
         }
-        // It says itself what it is.
-        Ok(Answer::Events(response)) => http_caching::not_kept(response),
-        Err(Rejection {
-            status,
-            header,
-            text,
-        }) => {
+        // It has its own headers.
+        Ok(Sending::Events(response)) => http_caching::not_kept(response),
+        Err(rejection) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
-            let mut response = not_kept(text.into(), media_type, coding(&parts.headers)).await;
-            *response.status_mut() = status;
-            response.headers_mut().extend(header);
+            let (text, rejected) = rejection.into_parts(media_type);
+            let mut response = once(text.into(), media_type, coding(&parts.headers)).await;
+            let (parts, _) = rejected.into_parts();
+            *response.status_mut() = parts.status;
+            response.headers_mut().extend(parts.headers);
+            response.extensions_mut().extend(parts.extensions);
             response
         }
     }
 }
 
-/// An answer that is sent once.
-async fn not_kept(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
+/// A response that is sent once.
+async fn once(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
-    http_caching::not_kept(written(media_type, coding, body))
-}
-
-/// The answer to a caller who asks too often, whatever they ask.
-pub(crate) fn too_many_requests(too_many: TooMany, headers: &HeaderMap) -> Response {
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    Rejection::new(status, Code::RateLimited, &too_many.to_string())
-        .with(header::RETRY_AFTER, too_many.retry_after.into())
-        .unread(headers)
-}
-
-/// The answer to what comes when there is too much to do, whatever it asks.
-pub(crate) fn overloaded(full: Full, headers: &HeaderMap) -> Response {
-    unavailable(full).unread(headers)
+    http_caching::not_kept(response(media_type, coding, body))
 }
 
 /// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
@@ -123,115 +127,22 @@ async fn unless_panicked<T>(
     if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         return answer;
     }
-    request_log::error(Code::Internal);
-    let said = || tracing::error!("the request ended in a panic");
-    id.span().in_scope(said);
-    let RequestId(id) = id;
-    let Error { code, message, .. } = Error::internal("a panic");
-    let extensions = json!({ "code": code.as_str(), "requestId": id });
-    let error = json!({ "message": message, "extensions": extensions });
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    Err(Rejection::of(status, &[error], None))
+    id.span()
+        .in_scope(|| tracing::error!("the request ended in a panic"));
+    Err(Rejection::internal(&id.0))
 }
 
-/// Asks for `extensions.cost`.
-pub(crate) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
-
-/// How much longer than needed, and how much more, a body is read.
-const DRAINED_TIME: Duration = Duration::from_secs(1);
-const DRAINED_BYTES: usize = 16 << 20;
-
-/// Takes what is left of a body: a client that is still sending when the connection ends may never see its answer.
-async fn drain(mut body: Body) {
-    let mut left = DRAINED_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        let read = frame.data_ref().map_or(0, Bytes::len);
-        let Some(less) = left.checked_sub(read) else {
-            return;
-        };
-        left = less;
-    }
-}
-
-/// An answer without `data`.
-pub(crate) struct Rejection {
-    status: StatusCode,
-    header: Option<(HeaderName, HeaderValue)>,
-    text: String,
-}
-
-impl Rejection {
-    pub(crate) fn new(status: StatusCode, code: Code, message: &str) -> Self {
-        request_log::error(code);
-        let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
-        Self::of(status, &[error], None)
-    }
-
-    fn of(
-        status: StatusCode,
-        errors: &[serde_json::Value],
-        cost: Option<serde_json::Value>,
-    ) -> Self {
-        let mut answer = json!({ "errors": errors });
-        if let Some(cost) = cost {
-            answer["extensions"] = json!({ "cost": cost });
-        }
-        Self {
-            status,
-            header: None,
-            text: answer.to_string(),
-        }
-    }
-
-    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self {
-            header: Some((name, value)),
-            ..self
-        }
-    }
-
-    /// To a request of which only the head was read.
-    fn unread(self, headers: &HeaderMap) -> Response {
-        let media_type = accepted(headers).answer.unwrap_or(MediaType::Json);
-        let mut response = self.into_response();
-        let content_type = media_type.content_type();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
-        http_caching::not_kept(response)
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, self.text).into_response();
-        response.headers_mut().extend(self.header);
-        response
-    }
-}
-
-impl From<Crowded> for Rejection {
-    fn from(crowded: Crowded) -> Self {
-        let (status, code) = match crowded {
-            Crowded::Caller => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
-            Crowded::Process => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
-        };
-        Self::new(status, code, crowded.message())
-            .with(header::RETRY_AFTER, concurrency::RETRY_AFTER.into())
-    }
-}
-
-/// What a request is answered with.
-enum Answer {
-    Whole(Whole),
+/// A response that is about to be sent.
+enum Sending {
+    Cached(CachedResponse),
     /// A text with errors in it.
-    Partial(Vec<u8>, MediaType),
+    Once(Vec<u8>, MediaType),
     Events(Response),
 }
 
-/// In which form an answer is wanted.
+/// How a response is wanted.
 #[derive(Clone, Copy)]
-struct Form {
+struct Wanted {
     accepted: Accepted,
     coding: Coding,
     reports_cost: bool,
@@ -239,255 +150,181 @@ struct Form {
 
 /// A request on its way.
 struct Call<'a> {
-    routes: &'a Arc<Routes>,
+    service: &'a Arc<Service>,
     parts: &'a Parts,
-    request_id: RequestId,
-    verified: Result<Verified, auth::Refusal>,
+    record: &'a RequestRecord,
     deadline: Instant,
 }
 
 impl Call<'_> {
-    async fn answer(self, accepted: Accepted, body: &mut Body) -> Result<Answer, Rejection> {
-        let is_get = match self.parts.method {
-            Method::GET => true,
-            Method::POST => false,
-            _ => return Err(not_allowed("use GET or POST", "GET, POST")),
-        };
+    async fn answer(
+        self,
+        verified: Result<Verified, Refusal>,
+        accepted: Accepted,
+        body: &mut Body,
+    ) -> Result<Sending, Rejection> {
+        let headers = &self.parts.headers;
+        let method = Allowed::of(&self.parts.method)?;
         if accepted.answer.is_none() && !accepted.events {
             return Err(not_acceptable(
                 "answers are application/graphql-response+json, application/json or text/event-stream, in UTF-8",
             ));
         }
-        if !is_get && !is_json(&self.parts.headers) {
-            let message = "the Content-Type must be application/json";
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Rejection::new(status, Code::BadRequest, message));
+        if method == Allowed::Post {
+            request_body::require_json(headers)?;
         }
-        let reports_cost = self.reports_cost()?;
-        let verified = self.verified.clone().map_err(unauthorized)?;
-        let sent = if is_get {
+        let reports_cost = reports_cost(headers)?;
+        let verified = verified?;
+        let sent = if method == Allowed::Get {
             parameters::from_url(self.parts.uri.query().unwrap_or_default())
         } else {
-            parameters::from_body(&self.body(body).await?)
+            let most = self.service.max_body_bytes;
+            parameters::from_body(&request_body::read(body, most, self.deadline).await?)
         };
-        let sent = sent.map_err(|error| malformed(&error))?;
-        let form = Form {
+        let sent = sent?;
+        let wanted = Wanted {
             accepted,
-            coding: coding(&self.parts.headers),
+            coding: coding(headers),
             reports_cost,
         };
-        let mut turn = match self.find(&sent, &verified.viewer, form).await? {
-            Found::Kept(whole) => return Ok(Answer::Whole(whole)),
-            Found::Nothing(turn) => turn,
+        let mut fill = match self.look_up(&sent, &verified.viewer, wanted).await? {
+            Lookup::Hit(cached) => {
+                cached.record(self.record);
+                return Ok(Sending::Cached(cached));
+            }
+            Lookup::Miss(fill) => fill,
         };
-        // In a box: whoever is given a kept answer is not to carry what making one needs.
-        let made = Box::pin(self.make(sent, &verified, form, &mut turn))
-            .instrument(self.request_id.span())
+        // In a box: a hit does not carry the state that an execution needs.
+        let executed = Box::pin(self.execute(sent.read()?, method, verified, wanted, &mut fill))
+            .instrument(self.record.id().span())
             .await;
-        match &made {
-            Ok(Answer::Whole(whole)) => turn.keep(whole),
-            _ => turn.pass(),
+        match &executed {
+            Ok(Sending::Cached(response)) => fill.complete(response),
+            _ => fill.abandon(),
         }
-        made
+        executed
     }
 
-    /// An answer that is kept, or the turn to make it.
-    async fn find(&self, sent: &Sent, viewer: &Viewer, form: Form) -> Result<Found<'_>, Rejection> {
-        let Self {
-            routes,
-            parts,
-            deadline,
-            ..
-        } = *self;
+    /// Looks for a cached response.
+    async fn look_up(
+        &self,
+        sent: &Sent,
+        viewer: &Viewer,
+        wanted: Wanted,
+    ) -> Result<Lookup<'_>, Rejection> {
         let (Some(media_type), false) = (
-            form.accepted.answer,
-            http_caching::wants_anew(&parts.headers),
+            wanted.accepted.answer,
+            http_caching::wants_anew(&self.parts.headers),
         ) else {
-            return Ok(Found::Nothing(Turn::alone()));
+            return Ok(Lookup::Miss(Fill::uncached()));
         };
-        // What is wrong with it is told where it is looked for.
-        let Ok(document) = routes.documents.hash(&sent.document) else {
-            return Ok(Found::Nothing(Turn::alone()));
-        };
-        let asked = Asked {
-            document: &document,
+        let variant = Variant {
+            document: &sent.document,
             operation_name: sent.operation_name.as_deref(),
             variables: &sent.variables,
             viewer,
             media_type,
-            coding: form.coding,
-            reports_cost: form.reports_cost,
+            coding: wanted.coding,
+            reports_cost: wanted.reports_cost,
         };
-        let found = routes.answers.find(&asked, deadline).await;
-        found.map_err(|_| {
-            let refused = execute::took_too_long();
-            let status = status(refused.code, media_type);
-            Rejection::of(status, &refused.errors, None)
-        })
+        let found = self.service.responses.look_up(&variant, self.deadline);
+        Ok(found.await?)
     }
 
-    /// Executes what was sent. What others are not to wait for is passed.
-    async fn make(
+    /// Has the pipeline execute a request. Nobody waits for a response that is not the same for them.
+    async fn execute(
         &self,
-        sent: Sent,
-        verified: &Verified,
-        form: Form,
-        turn: &mut Turn<'_>,
-    ) -> Result<Answer, Rejection> {
-        let parameters = sent.read().map_err(|error| malformed(&error))?;
-        let place = self.routes.places.take(self.deadline).await;
-        let place = place.map_err(unavailable)?;
-        let documents = &self.routes.documents;
-        let prepared = execute::prepare(documents, parameters);
-        let kind = prepared.as_ref().map(|prepared| prepared.operation_type);
-        let is_get = self.parts.method == Method::GET;
-        // A link that somebody follows changes nothing.
-        if is_get && matches!(kind, Ok(OperationType::Mutation)) {
-            return Err(not_allowed("use POST for a mutation", "POST"));
-        }
+        parameters: Parameters,
+        method: Allowed,
+        verified: Verified,
+        wanted: Wanted,
+        fill: &mut Fill<'_>,
+    ) -> Result<Sending, Rejection> {
+        let service = self.service;
+        let permit = service.admission.permit(self.deadline).await?;
         let caller = Caller {
             viewer: verified.viewer.clone(),
-            request_id: self.request_id.clone(),
+            record: self.record.clone(),
         };
-        let is_subscription = matches!(kind, Ok(OperationType::Subscription));
-        let media_type = match form.accepted.answer {
-            Some(media_type) if !is_subscription => media_type,
-            _ if form.accepted.events => {
-                let (parts, routes) = (self.parts, self.routes);
-                let peer = peer(&parts.extensions);
-                let rated = routes.rate.caller(verified, peer, &parts.headers);
-                let open = routes.live.take(rated)?;
-                let expiry = routes.authenticator.expiry(verified);
-                return Ok(Answer::Events(server_sent_events::answer(
-                    routes, caller, prepared, open, expiry,
-                )));
+        let mut stream = None;
+        let mut media_type = MediaType::Json;
+        let deliver = |operation: Described| {
+            method.admits(operation.operation_type)?;
+            if !operation.is_cacheable {
+                fill.abandon();
             }
-            _ => {
-                return Err(not_acceptable(
+            let is_subscription = operation.operation_type == Some(OperationType::Subscription);
+            match wanted.accepted.answer {
+                Some(accepted) if !is_subscription => {
+                    media_type = accepted;
+                    Ok(Delivery::Response {
+                        reports_cost: wanted.reports_cost,
+                    })
+                }
+                _ if wanted.accepted.events => {
+                    let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
+                    let caller = service.admission.caller(&verified, peer, headers);
+                    stream = Some(service.open_streams.open(caller)?);
+                    Ok(Delivery::Stream)
+                }
+                _ => Err(not_acceptable(
                     "a subscription is answered as text/event-stream, or over a WebSocket",
-                ));
+                )),
             }
         };
-        let report = |cost: Cost| form.reports_cost.then(|| cost.report(documents.limits()));
-        let refused = |refused: Refused| {
-            let status = status(refused.code, media_type);
-            Rejection::of(status, &refused.errors, refused.cost.and_then(report))
-        };
-        let prepared = prepared.map_err(refused)?;
-        if !prepared.depends_on_state_alone() {
-            turn.pass();
-        }
-        let cost = prepared.cost;
-        let executed = execute::execute(self.routes, caller, place, prepared, self.deadline).await;
-        let mut response = executed.map_err(refused)?;
-        if let Some(cost) = report(cost).map(async_graphql::Value::from_json) {
-            let cost = cost.unwrap_or_default();
-            response.extensions.insert("cost".to_owned(), cost);
-        }
-        Ok(if response.errors.is_empty() {
-            let with_etag = is_get || turn.keeps();
-            Answer::Whole(Whole::new(&response, media_type, form.coding, with_etag).await)
-        } else {
-            Answer::Partial(encode(&response), media_type)
-        })
-    }
-
-    /// Whether `GraphQL-Cost: report` asks what the operation costs.
-    fn reports_cost(&self) -> Result<bool, Rejection> {
-        match self.parts.headers.get(GRAPHQL_COST) {
-            None => Ok(false),
-            Some(asked) if asked.as_bytes().eq_ignore_ascii_case(b"report") => Ok(true),
-            Some(_) => {
-                let message = "GraphQL-Cost must be report, or be left out";
-                let status = StatusCode::BAD_REQUEST;
-                Err(Rejection::new(status, Code::BadRequest, message))
+        let outcome =
+            (service.pipeline).respond(parameters, caller, permit, self.deadline, deliver);
+        match outcome.await? {
+            Outcome::Stream(messages) => {
+                let stopping = service.open_streams.stopping.clone();
+                let expiry = service.admission.expiry(&verified);
+                let events = server_sent_events::response(messages, stream, stopping, expiry);
+                Ok(Sending::Events(events))
             }
-        }
-    }
-
-    async fn body(&self, body: &mut Body) -> Result<Bytes, Rejection> {
-        let most = self.routes.max_body_bytes;
-        let collected = timeout_at(self.deadline, Limited::new(body, most).collect()).await;
-        match collected {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let message = format!("the body must be at most {most} bytes");
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                Err(Rejection::new(status, Code::LimitExceeded, &message))
+            Outcome::Response(Answer { text, has_errors }) if has_errors => {
+                Ok(Sending::Once(text, media_type))
             }
-            Ok(Err(_)) => {
-                let message = "the body did not arrive whole";
-                Err(Rejection::new(
-                    StatusCode::BAD_REQUEST,
-                    Code::BadRequest,
-                    message,
-                ))
-            }
-            Err(_) => {
-                let message = "the body took too long to arrive";
-                Err(Rejection::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    Code::Timeout,
-                    message,
-                ))
+            Outcome::Response(Answer { text, .. }) => {
+                let with_etag = method == Allowed::Get || fill.is_cached();
+                let operation = self.record.recorded().operation;
+                let response =
+                    CachedResponse::new(text, media_type, wanted.coding, with_etag, operation);
+                Ok(Sending::Cached(response.await))
             }
         }
     }
 }
 
-/// How a request that could be read, but was not executed, is answered.
-fn status(code: Code, media_type: MediaType) -> StatusCode {
-    match (media_type, code) {
-        (_, Code::BadRequest) => StatusCode::BAD_REQUEST,
-        (MediaType::Json, _) => StatusCode::OK,
-        (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
-        (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
+/// Whether `GraphQL-Cost: report` asks for the cost of the operation.
+fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
+    match headers.get(GRAPHQL_COST) {
+        None => Ok(false),
+        Some(asked) if asked.as_bytes().eq_ignore_ascii_case(b"report") => Ok(true),
+        Some(_) => {
+            let message = "GraphQL-Cost must be report, or be left out";
+            let status = StatusCode::BAD_REQUEST;
+            Err(Rejection::new(status, Code::BadRequest, message))
+        }
     }
-}
-
-fn malformed(error: &Error) -> Rejection {
-    Rejection::new(StatusCode::BAD_REQUEST, error.code, &error.message)
 }
 
 fn not_acceptable(message: &str) -> Rejection {
     Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
 }
 
-fn not_allowed(message: &str, allow: &'static str) -> Rejection {
-    let rejection = Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, message);
-    rejection.with(header::ALLOW, HeaderValue::from_static(allow))
-}
-
-fn unavailable(Full: Full) -> Rejection {
-    request_log::turned_away();
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    Rejection::new(status, Code::Unavailable, concurrency::FULL)
-        .with(header::RETRY_AFTER, concurrency::RETRY_AFTER.into())
-}
-
-fn unauthorized(refusal: auth::Refusal) -> Rejection {
-    let message = refusal.to_string();
-    Rejection::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
-        .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
-}
-
-/// `application/json`, with no parameter but `charset=utf-8`. No page of another site sends it without asking first.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(Ok(text)), None) = (types.next().map(HeaderValue::to_str), types.next()) else {
-        return false;
-    };
-    let is = |part: &str, other: &str| part.trim().eq_ignore_ascii_case(other);
-    let utf8 = ["", "charset=utf-8", "charset=\"utf-8\""];
-    let mut parts = text.split(';');
-    parts
-        .next()
-        .is_some_and(|part| is(part, "application/json"))
-        && parts.all(|part| utf8.iter().any(|utf8| is(part, utf8)))
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
+            .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::json;
+
     use super::*;
 
     #[tokio::test]
@@ -497,7 +334,7 @@ mod tests {
             Ok(())
         };
         let rejection = unless_panicked(panicking, &RequestId("r-1".to_owned())).await;
-        let response = rejection.err().unwrap().into_response();
+        let response = rejection.unwrap_err().unread(&HeaderMap::new());
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();

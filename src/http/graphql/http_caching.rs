@@ -18,7 +18,7 @@ const VARY: HeaderValue =
     HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
 
 /// The answer with its `ETag`, or 304 where the client has it already (RFC 9110, section 13.1.2).
-pub(crate) fn revalidated(
+pub(in crate::http) fn revalidated(
     asked: &HeaderMap,
     etag: &ETag,
     answer: impl FnOnce() -> Response,
@@ -46,7 +46,7 @@ pub(crate) fn revalidated(
 }
 
 /// Whether a request wants its answer made for it, and nobody else's (RFC 9111, section 5.2.1).
-pub(crate) fn wants_anew(asked: &HeaderMap) -> bool {
+pub(in crate::http) fn wants_anew(asked: &HeaderMap) -> bool {
     let values = asked.get_all(header::CACHE_CONTROL).iter();
     let mut directives = values
         .filter_map(|value| value.to_str().ok())
@@ -58,7 +58,7 @@ pub(crate) fn wants_anew(asked: &HeaderMap) -> bool {
 }
 
 /// An answer that is to be asked for anew each time.
-pub(crate) fn not_kept(mut response: Response) -> Response {
+pub(in crate::http) fn not_kept(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, VARY);
@@ -66,10 +66,10 @@ pub(crate) fn not_kept(mut response: Response) -> Response {
 }
 
 /// How long an `ETag` is.
-pub(crate) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
+pub(in crate::http) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
 
 /// Weak, since compression comes after it (RFC 9110, section 8.8.1).
-pub(crate) fn etag(media_type: MediaType, text: &[u8]) -> Option<ETag> {
+pub(in crate::http) fn etag(media_type: MediaType, text: &[u8]) -> Option<ETag> {
     let digest = Sha256::new()
         .chain_update(media_type.content_type())
         .chain_update(text)

@@ -11,13 +11,13 @@ use axum::http::{
 use mime::Mime;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum MediaType {
+pub(in crate::http) enum MediaType {
     Json,
     GraphqlResponse,
 }
 
 impl MediaType {
-    pub(crate) const fn content_type(self) -> HeaderValue {
+    pub(in crate::http) const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Json => "application/json; charset=utf-8",
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
@@ -34,14 +34,14 @@ impl MediaType {
 
 /// What an answer's text is encoded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Coding {
+pub(in crate::http) enum Coding {
     Identity,
     Gzip,
     Brotli,
 }
 
 impl Coding {
-    pub(crate) const fn name(self) -> HeaderValue {
+    pub(in crate::http) const fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Identity => "identity",
             Self::Gzip => "gzip",
@@ -51,7 +51,7 @@ impl Coding {
 }
 
 /// The coding that a client likes best, and of those it likes alike, the one that makes answers smallest.
-pub(crate) fn coding(headers: &HeaderMap) -> Coding {
+pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
     let values = headers.get_all(ACCEPT_ENCODING).iter();
     let codings = values
         .filter_map(|value| value.to_str().ok())
@@ -73,14 +73,14 @@ pub(crate) fn coding(headers: &HeaderMap) -> Coding {
 
 /// What a client takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Accepted {
+pub(in crate::http) struct Accepted {
     /// The type of one answer that it likes best; none when it takes neither.
-    pub(crate) answer: Option<MediaType>,
+    pub(in crate::http) answer: Option<MediaType>,
     /// Whether it takes a stream of events, by name: whoever takes anything hardly means it.
-    pub(crate) events: bool,
+    pub(in crate::http) events: bool,
 }
 
-pub(crate) fn accepted(headers: &HeaderMap) -> Accepted {
+pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
     // What nearly all clients send, as they send it.
     let mut values = headers.get_all(ACCEPT).iter();
     if let (Some(value), None) = (values.next(), values.next()) {

@@ -1,11 +1,10 @@
-//! Answers kept as they are sent, for when the same is asked again.
+//! ResponseCache kept as they are sent, for when the same is asked again.
 //!
 //! Invariant: an answer is found only by whoever it was made for, asked in the same words, and while nothing has changed that
 //! this process knows of: what it commits itself it knows before anybody is told, what others commit within a second. Whoever
 //! waits for an answer that somebody else is making gets it, or makes their own. All that is kept together is of bounded size.
 
 use std::{
-    convert::Infallible,
     fmt,
     hash::{Hash, Hasher},
     mem::size_of,
@@ -13,48 +12,47 @@ use std::{
 };
 
 use axum::{
-    body::{Body, Bytes},
-    extract::Request,
-    http::{HeaderMap, Method, header},
+    body::Bytes,
+    http::{HeaderMap, Method},
     response::Response,
 };
 use headers::ETag;
-use http_body_util::BodyExt;
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use quick_cache::{
     DefaultHashBuilder, Weighter,
     sync::{Cache, DefaultLifecycle, PlaceholderGuard},
 };
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, error::Elapsed, timeout_at};
-use tower::{ServiceExt, service_fn};
-use tower_http::compression::Compression;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     domain::viewer::Viewer,
-    http::COMPRESSED_FROM,
-    observability::request_log::{self, Operation},
-    pipeline::encode::encode,
+    error::Error,
+    observability::{
+        metrics::CacheUsage,
+        request_record::{OperationLabel, RequestRecord},
+    },
+    pipeline::parameters::Given,
     store::{State, Version},
 };
 
 use super::{
+    content_coding::{encoded, response},
     http_caching,
     negotiation::{Coding, MediaType},
 };
 
 /// All that an answer depends on beside the catalogue.
 #[derive(Debug, Hash)]
-pub(crate) struct Asked<'a> {
-    /// The document's hash.
-    pub(crate) document: &'a str,
-    pub(crate) operation_name: Option<&'a str>,
+pub(in crate::http) struct Variant<'a> {
+    /// As it was sent, by its text or its identifier.
+    pub(in crate::http) document: &'a Given,
+    pub(in crate::http) operation_name: Option<&'a str>,
     /// As they were sent.
-    pub(crate) variables: &'a str,
-    pub(crate) viewer: &'a Viewer,
-    pub(crate) media_type: MediaType,
-    pub(crate) coding: Coding,
-    pub(crate) reports_cost: bool,
+    pub(in crate::http) variables: &'a str,
+    pub(in crate::http) viewer: &'a Viewer,
+    pub(in crate::http) media_type: MediaType,
+    pub(in crate::http) coding: Coding,
+    pub(in crate::http) reports_cost: bool,
 }
 
 /// What is asked, by its SHA-256, so that nobody can ask something else that leads to the same; and of which catalogue.
@@ -65,7 +63,7 @@ struct Key {
 }
 
 impl Key {
-    fn new(asked: &Asked<'_>, version: Version) -> Self {
+    fn new(asked: &Variant<'_>, version: Version) -> Self {
         let mut digest = Digesting(Sha256::new());
         asked.hash(&mut digest);
         Self {
@@ -91,7 +89,7 @@ impl Hasher for Digesting {
 
 /// An answer without errors, as it is sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Whole(Arc<Parts>);
+pub(in crate::http) struct CachedResponse(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -99,20 +97,20 @@ struct Parts {
     coding: Coding,
     body: Bytes,
     etag: Option<ETag>,
-    operation: Option<Operation>,
+    operation: Option<OperationLabel>,
 }
 
-impl Whole {
-    /// With an `ETag`, for an answer to GET, or one that is kept and may become one.
-    pub(crate) async fn new(
-        answer: &async_graphql::Response,
+impl CachedResponse {
+    /// With an `ETag`, for a response to GET, or one that is cached and may become one.
+    pub(in crate::http) async fn new(
+        text: Vec<u8>,
         media_type: MediaType,
         coding: Coding,
         with_etag: bool,
+        operation: Option<OperationLabel>,
     ) -> Self {
-        let text = encode(answer);
         let etag = with_etag.then(|| http_caching::etag(media_type, &text));
-        // Kept for long, it must be of no more bytes than it has.
+        // It may be cached for long, and holds no more bytes than it has.
         let text = Bytes::from(text.into_boxed_slice());
         let (coding, body) = encoded(coding, text).await;
         Self(Arc::new(Parts {
@@ -120,180 +118,143 @@ impl Whole {
             coding,
             body,
             etag: etag.flatten(),
-            operation: request_log::told_operation(),
+            operation,
         }))
     }
 
     /// The answer to a request of this method and these headers.
-    pub(crate) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
+    pub(in crate::http) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
         let Self(parts) = self;
-        let answer = || written(parts.media_type, parts.coding, parts.body.clone());
+        let answer = || response(parts.media_type, parts.coding, parts.body.clone());
         match &parts.etag {
             Some(etag) if *method == Method::GET => http_caching::revalidated(asked, etag, answer),
             _ => http_caching::not_kept(answer()),
         }
     }
 
-    /// Has the account of this task's request tell what the account of the first was told.
-    fn tell(&self) {
+    /// Records the operation of the first request for another.
+    pub(in crate::http) fn record(&self, record: &RequestRecord) {
         if let Some(operation) = &self.0.operation {
-            request_log::operation_again(operation.clone());
+            record.set_operation(operation.clone());
         }
     }
 }
 
-/// An answer of a text in a coding.
-pub(crate) fn written(media_type: MediaType, coding: Coding, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media_type.content_type());
-    if coding != Coding::Identity {
-        headers.insert(header::CONTENT_ENCODING, coding.name());
-    }
-    response
-}
-
-/// A text in a coding. What is short stays as it is.
-pub(crate) async fn encoded(coding: Coding, text: Bytes) -> (Coding, Bytes) {
-    if coding == Coding::Identity || text.len() < usize::from(COMPRESSED_FROM) {
-        return (Coding::Identity, text);
-    }
-    let body = text.clone();
-    let plain = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
-    let mut request = Request::new(Body::empty());
-    request
-        .headers_mut()
-        .insert(header::ACCEPT_ENCODING, coding.name());
-    let Ok(response) = Compression::new(plain).oneshot(request).await;
-    match response.into_body().collect().await {
-        Ok(body) => (coding, body.to_bytes()),
-        Err(_) => (Coding::Identity, text),
-    }
-}
-
 /// What is kept, by what was asked. Nothing is kept for a moment where others who wait are to make their own.
-type Kept = Cache<Key, Option<Whole>, Weight>;
+type Kept = Cache<Key, Option<CachedResponse>, Weight>;
 type Guard<'a> = PlaceholderGuard<
     'a,
     Key,
-    Option<Whole>,
+    Option<CachedResponse>,
     Weight,
     DefaultHashBuilder,
-    DefaultLifecycle<Key, Option<Whole>>,
+    DefaultLifecycle<Key, Option<CachedResponse>>,
 >;
 
-/// Answers that are asked for again and again.
-pub struct Answers {
+/// ResponseCache that are asked for again and again.
+pub struct ResponseCache {
     kept: Option<Kept>,
     state: Arc<State>,
-    pub(crate) usage: Usage,
+    usage: CacheUsage,
 }
 
 /// What became of a question.
-pub(crate) enum Found<'a> {
-    Kept(Whole),
-    /// Nothing: the answer is to be made.
-    Nothing(Turn<'a>),
+pub(in crate::http) enum Lookup<'a> {
+    Hit(CachedResponse),
+    /// The response is to be made.
+    Miss(Fill<'a>),
 }
 
-impl Answers {
+impl ResponseCache {
     /// Keeps about as many bytes, none if 0.
     pub fn new(bytes: u64, state: Arc<State>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
             kept: (bytes > 0).then(|| Cache::with_weighter(typical, bytes, Weight)),
             state,
-            usage: Usage::default(),
+            usage: CacheUsage::default(),
         }
     }
 
+    pub(in crate::http) fn usage(&self) -> &CacheUsage {
+        &self.usage
+    }
+
     /// Looks for an answer, and waits for one that is being made, until the deadline.
-    pub(crate) async fn find(
+    pub(in crate::http) async fn look_up(
         &self,
-        asked: &Asked<'_>,
+        variant: &Variant<'_>,
         deadline: Instant,
-    ) -> Result<Found<'_>, Elapsed> {
+    ) -> Result<Lookup<'_>, Error> {
         // Before anything is looked for, and so before the first statement.
         let (Some(kept), Some(version)) = (&self.kept, self.state.version()) else {
-            return Ok(Found::Nothing(Turn::alone()));
+            return Ok(Lookup::Miss(Fill::uncached()));
         };
-        let key = Key::new(asked, version);
+        let key = Key::new(variant, version);
         let found = match kept.get(&key) {
             Some(found) => found,
-            None => match timeout_at(deadline, kept.get_value_or_guard_async(&key)).await? {
-                Ok(found) => found,
-                Err(guard) => {
+            None => match timeout_at(deadline, kept.get_value_or_guard_async(&key)).await {
+                Err(_) => return Err(Error::took_too_long()),
+                Ok(Ok(found)) => found,
+                Ok(Err(guard)) => {
                     let place = Some((self, kept, key, guard));
-                    return Ok(Found::Nothing(Turn(place)));
+                    return Ok(Lookup::Miss(Fill(place)));
                 }
             },
         };
         Ok(match found {
-            Some(whole) => {
-                self.usage.found.inc();
-                whole.tell();
-                Found::Kept(whole)
+            Some(response) => {
+                self.usage.hits.inc();
+                Lookup::Hit(response)
             }
-            None => Found::Nothing(Turn::alone()),
+            None => Lookup::Miss(Fill::uncached()),
         })
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for ResponseCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers")
+        f.debug_struct("ResponseCache")
             .field("usage", &self.usage)
             .finish_non_exhaustive()
     }
 }
 
 /// To make an answer that others may wait for. Dropped, as when its client hung up, it is the next one's.
-pub(crate) struct Turn<'a>(Option<(&'a Answers, &'a Kept, Key, Guard<'a>)>);
+pub(in crate::http) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
 
-impl Turn<'_> {
+impl Fill<'_> {
     /// To make an answer that nobody else is given.
-    pub(crate) fn alone() -> Self {
+    pub(in crate::http) fn uncached() -> Self {
         Self(None)
     }
 
     /// Whether the answer is to be kept.
-    pub(crate) fn keeps(&self) -> bool {
+    pub(in crate::http) fn is_cached(&self) -> bool {
         self.0.is_some()
     }
 
     /// Gives the answer to those who wait, and keeps it.
-    pub(crate) fn keep(self, whole: &Whole) {
-        let Some((answers, kept, key, guard)) = self.0 else {
+    pub(in crate::http) fn complete(self, response: &CachedResponse) {
+        let Some((cache, kept, key, guard)) = self.0 else {
             return;
         };
-        let _ = guard.insert(Some(whole.clone()));
+        let _ = guard.insert(Some(response.clone()));
         // Those who waited came before whatever has happened since, and nobody comes any more to whom it didn't.
-        if answers.state.version() != Some(key.version) {
+        if cache.state.version() != Some(key.version) {
             kept.remove(&key);
         }
-        answers.usage.made.inc();
-        let bytes = i64::try_from(kept.weight()).unwrap_or(i64::MAX);
-        answers.usage.bytes.set(bytes);
+        cache.usage.misses.inc();
+        cache.usage.set_bytes(kept.weight());
     }
 
     /// Has those who wait make their own, all at once.
-    pub(crate) fn pass(&mut self) {
+    pub(in crate::http) fn abandon(&mut self) {
         if let Some((_, kept, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
             kept.remove(&key);
         }
     }
-}
-
-/// How the kept answers serve.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Usage {
-    /// Answers that were there already.
-    pub(crate) found: Counter,
-    /// Answers made to be kept.
-    pub(crate) made: Counter,
-    /// Size of those kept.
-    pub(crate) bytes: Gauge,
 }
 
 /// Bytes of an answer of some ten connectors.
@@ -303,15 +264,15 @@ const TYPICAL: u64 = 4 * 1024;
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<Key, Option<Whole>> for Weight {
-    fn weight(&self, _: &Key, answer: &Option<Whole>) -> u64 {
+impl Weighter<Key, Option<CachedResponse>> for Weight {
+    fn weight(&self, _: &Key, answer: &Option<CachedResponse>) -> u64 {
         /// An entry's in the table, and its links.
         const LINKS: usize = 64;
-        let parts = answer.as_ref().map_or(0, |Whole(parts)| {
+        let parts = answer.as_ref().map_or(0, |CachedResponse(parts)| {
             let name = parts.operation.as_ref().map_or(0, |told| told.name.len());
             let etag = parts.etag.as_ref().map_or(0, |_| http_caching::ETAG_BYTES);
             size_of::<Parts>() + parts.body.len() + name + etag
         });
-        (size_of::<Key>() + size_of::<Whole>() + LINKS + parts) as u64
+        (size_of::<Key>() + size_of::<CachedResponse>() + LINKS + parts) as u64
     }
 }

@@ -1,7 +1,7 @@
 //! An operation over server-sent events, by the GraphQL over Server-Sent Events Protocol, distinct connections mode: each
 //! answer is a `next`, then comes `complete`.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue},
@@ -11,15 +11,14 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    http::{Routes, admission::open_streams::Open},
-    pipeline::{
-        execute::{Caller, Prepared, Refused},
-        stream::{Message, Operation},
-    },
+    http::admission::open_streams::OpenStream,
+    pipeline::stream::{Message, Messages},
 };
+
+use super::stream_end::stream_end;
 
 /// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -27,25 +26,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// nginx hands events on as they come only where it is told so.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The answer to a request for events. It ends when the operation does, when the service stops, and when the caller's token
-/// expires: whoever still wants it asks again.
-pub(crate) fn answer(
-    routes: &Arc<Routes>,
-    caller: Caller,
-    prepared: Result<Prepared, Refused>,
-    open: Open,
-    expires: impl Future<Output = ()> + Send + 'static,
+/// The response of events. It ends when the operation does, when the service stops, and when the caller's token expires.
+pub(super) fn response(
+    messages: Messages,
+    stream: Option<OpenStream>,
+    stopping: CancellationToken,
+    expiry: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
-    let (out, messages) = mpsc::channel(1);
-    let operation = Operation::begin(routes.clone(), caller, |_| prepared, 0, out);
-    let stopping = routes.live.stopping.clone();
-    let until = async move {
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = expires => {}
-        }
-    };
-    let events = events(messages, operation, open).take_until(Box::pin(until));
+    let end = Box::pin(stream_end(stopping, expiry));
+    let events = events(messages, stream).take_until(end);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     response
@@ -55,14 +44,12 @@ pub(crate) fn answer(
 }
 
 fn events(
-    messages: mpsc::Receiver<(u64, Message)>,
-    operation: Operation,
-    open: Open,
+    messages: Messages,
+    stream: Option<OpenStream>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let kept = (messages, operation, open);
-    let messages = stream::unfold(kept, async |mut kept| {
-        let (_, message) = kept.0.recv().await?;
-        Some((message, kept))
+    let messages = stream::unfold((messages, stream), async |(mut messages, stream)| {
+        let message = messages.next().await?;
+        Some((message, (messages, stream)))
     });
     messages.flat_map(|message| {
         let next = |text: String| Event::default().event("next").data(text);

@@ -30,23 +30,22 @@ use crate::{
     config::Origin,
     error::Code,
     http::{
-        Routes,
-        admission::{
-            open_streams::{Crowded, Open},
-            rate_limit,
-        },
+        admission::{concurrency::Full, open_streams::OpenStream, rate_limit},
         auth::Verified,
-        peer,
+        rejection::Rejection,
+        serve::peer,
     },
-    observability::{metrics::Metrics, request_id::RequestId, request_log::Account},
+    observability::{request_log::LogEntry, request_record::RequestRecord},
     pipeline::{
-        execute::{self, Caller},
-        parameters,
+        Caller, parameters,
         stream::{Message, Operation, PATIENCE},
     },
 };
 
-use super::endpoint::Rejection;
+use super::{
+    endpoint::Service,
+    stream_end::{StreamEnd, stream_end},
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -63,31 +62,30 @@ const REASON_BYTES: usize = 123;
 
 /// Close codes: RFC 6455, section 7.4.1, and those of the protocol.
 mod code {
-    pub(crate) const GOING_AWAY: u16 = 1001;
-    pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
-    pub(crate) const BAD_REQUEST: u16 = 4400;
-    pub(crate) const UNAUTHORIZED: u16 = 4401;
-    pub(crate) const FORBIDDEN: u16 = 4403;
-    pub(crate) const SUBPROTOCOL: u16 = 4406;
-    pub(crate) const INIT_TIMEOUT: u16 = 4408;
-    pub(crate) const SUBSCRIBER_EXISTS: u16 = 4409;
-    pub(crate) const TOO_MANY_INITS: u16 = 4429;
+    pub(in crate::http) const GOING_AWAY: u16 = 1001;
+    pub(in crate::http) const TRY_AGAIN_LATER: u16 = 1013;
+    pub(in crate::http) const BAD_REQUEST: u16 = 4400;
+    pub(in crate::http) const UNAUTHORIZED: u16 = 4401;
+    pub(in crate::http) const FORBIDDEN: u16 = 4403;
+    pub(in crate::http) const SUBPROTOCOL: u16 = 4406;
+    pub(in crate::http) const INIT_TIMEOUT: u16 = 4408;
+    pub(in crate::http) const SUBSCRIBER_EXISTS: u16 = 4409;
+    pub(in crate::http) const TOO_MANY_INITS: u16 = 4429;
 }
 
-pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_upgrade(headers: &HeaderMap) -> bool {
     let upgrade = headers.get(UPGRADE);
     upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Answers a handshake, and serves what it opens.
-pub(crate) async fn upgrade(
-    routes: &Arc<Routes>,
-    metrics: Arc<Metrics>,
-    request_id: RequestId,
+pub(super) async fn upgrade(
+    service: &Arc<Service>,
+    record: RequestRecord,
     parts: &mut Parts,
 ) -> Result<Response, Rejection> {
-    // A browser lets every page open sockets, and says whose it is.
-    if !is_ours(&parts.headers, &routes.cors_origins) {
+    // A browser lets every page open sockets, and names the page's origin.
+    if !is_ours(&parts.headers, &service.allowed_origins) {
         let message = "pages of this origin may not ask here";
         return Err(Rejection::new(
             StatusCode::FORBIDDEN,
@@ -96,24 +94,23 @@ pub(crate) async fn upgrade(
         ));
     }
     let peer = peer(&parts.extensions);
-    let address = routes.rate.address(peer, &parts.headers);
-    let open = routes.live.take(address).map_err(Rejection::from)?;
+    let address = service.admission.address(peer, &parts.headers);
+    let open = service.open_streams.open(address)?;
     let upgrade = WebSocketUpgrade::from_request_parts(parts, &());
     let upgrade = upgrade.await.map_err(|_| {
         let message = "the request is no WebSocket handshake";
         Rejection::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
     })?;
     let upgrade = upgrade
-        .max_message_size(routes.max_body_bytes)
-        .max_frame_size(routes.max_body_bytes)
+        .max_message_size(service.max_body_bytes)
+        .max_frame_size(service.max_body_bytes)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .protocols([PROTOCOL]);
     let speaks = upgrade.selected_protocol().is_some();
     let session = Session {
-        routes: routes.clone(),
-        metrics,
-        request_id,
+        service: service.clone(),
+        record,
         headers: parts.headers.clone(),
         peer,
     };
@@ -184,9 +181,9 @@ struct Sent<'a> {
 
 /// Who opened a socket, and how.
 struct Session {
-    routes: Arc<Routes>,
-    metrics: Arc<Metrics>,
-    request_id: RequestId,
+    service: Arc<Service>,
+    /// The record of the handshake.
+    record: RequestRecord,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 }
@@ -195,22 +192,21 @@ struct Session {
 struct Client {
     verified: Verified,
     caller: Option<rate_limit::Caller>,
-    _open: Open,
+    _open: OpenStream,
 }
 
-/// An operation under way, and the account of it.
+/// An operation under way, and its entry in the log.
 struct Running {
     number: u64,
     id: String,
     _operation: Operation,
-    _account: Account,
+    _entry: LogEntry,
 }
 
 impl Session {
     /// Serves until the end.
-    async fn serve(&self, socket: &mut WebSocket, open: Open) -> Result<(), End> {
-        let stopping = self.routes.live.stopping.cancelled();
-        let mut stopping = pin!(stopping);
+    async fn serve(&self, socket: &mut WebSocket, open: OpenStream) -> Result<(), End> {
+        let stopping = &self.service.open_streams.stopping;
         let init = async {
             let open = open;
             let payload = self.init(socket).await?;
@@ -220,7 +216,7 @@ impl Session {
             client = timeout(INIT, init) => client.unwrap_or_else(|_| {
                 Err(close(code::INIT_TIMEOUT, "Connection initialisation timeout"))
             })?,
-            () = &mut stopping => return Err(going_away()),
+            () = stopping.cancelled() => return Err(going_away()),
         };
         send(socket, r#"{"type":"connection_ack"}"#.to_owned()).await?;
 
@@ -232,7 +228,8 @@ impl Session {
             out,
             next: 0,
         };
-        let mut expired = pin!(self.routes.authenticator.expiry(&client.verified));
+        let expiry = self.service.admission.expiry(&client.verified);
+        let mut end = pin!(stream_end(stopping.clone(), expiry));
         let mut pings = interval(PING);
         let mut heard = Instant::now();
         loop {
@@ -250,10 +247,10 @@ impl Session {
                         send(socket, text).await?;
                     }
                 }
-                () = &mut expired => {
-                    return Err(close(code::FORBIDDEN, "the token has expired"));
-                }
-                () = &mut stopping => return Err(going_away()),
+                end = &mut end => return Err(match end {
+                    StreamEnd::Stop => going_away(),
+                    StreamEnd::TokenExpired => close(code::FORBIDDEN, "the token has expired"),
+                }),
                 _ = pings.tick() => {
                     if heard.elapsed() > 3 * PING {
                         return Err(End::Gone);
@@ -286,7 +283,11 @@ impl Session {
 
     /// Finds out who the client is: by the token of the payload, or else of the handshake. Where the payload's differs from
     /// the handshake's, one of them is not meant.
-    async fn acknowledge(&self, payload: Option<Box<RawValue>>, open: Open) -> Result<Client, End> {
+    async fn acknowledge(
+        &self,
+        payload: Option<Box<RawValue>>,
+        open: OpenStream,
+    ) -> Result<Client, End> {
         let forbidden = |reason: &str| close(code::FORBIDDEN, reason);
         let mut headers = self.headers.clone();
         if let Some(token) = authorization(payload.as_deref())? {
@@ -302,18 +303,16 @@ impl Session {
             }
             headers.insert(AUTHORIZATION, token);
         }
-        let admitted = self
-            .routes
-            .rate
-            .admit(&self.routes.authenticator, self.peer, &headers);
-        let verified = admitted
+        let admission = &self.service.admission;
+        let verified = admission
+            .verify(self.peer, &headers)
             .await
             .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
             .map_err(|refusal| forbidden(&refusal.to_string()))?;
-        let caller = self.routes.rate.caller(&verified, self.peer, &headers);
+        let caller = admission.caller(&verified, self.peer, &headers);
         // What was the address's becomes the caller's.
         drop(open);
-        let open = self.routes.live.take(caller.clone());
+        let open = self.service.open_streams.open(caller.clone());
         let open = open.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;
         Ok(Client {
             verified,
@@ -370,40 +369,41 @@ impl Operations<'_> {
         let parameters = parameters::from_body(payload.get().as_bytes())
             .and_then(parameters::Sent::read)
             .map_err(|error| bad_request(&error.message))?;
-        let routes = &self.session.routes;
+        let service = &self.session.service;
         let refuse = |code: Code, message: &str| {
             let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
             Ok(Some(refused(&id, &json!([error]).to_string())))
         };
-        if self.running.len() >= routes.live.operations {
-            let message = format!(
-                "a socket may have at most {} operations",
-                routes.live.operations
-            );
+        let most = service.open_streams.operations;
+        if self.running.len() >= most {
+            let message = format!("a socket may have at most {most} operations");
             return refuse(Code::LimitExceeded, &message);
         }
         if let Some(caller) = &self.client.caller
-            && let Err(too_many) = routes.rate.charge(caller)
+            && let Err(too_many) = service.admission.charge(caller)
         {
             return refuse(Code::RateLimited, &too_many.to_string());
         }
         let number = self.next;
         self.next += 1;
+        let record = RequestRecord::new(self.session.record.id().clone());
+        let entry = LogEntry::of_operation(service.metrics.clone(), record.clone());
         let caller = Caller {
             viewer: self.client.verified.viewer.clone(),
-            request_id: self.session.request_id.clone(),
+            record,
         };
-        let RequestId(request_id) = &self.session.request_id;
-        let account = Account::of_operation(self.session.metrics.clone(), request_id.clone());
-        let operation = account.scope(|| {
-            let prepare = move |routes: &Routes| execute::prepare(&routes.documents, parameters);
-            Operation::begin(routes.clone(), caller, prepare, number, self.out.clone())
-        });
+        let (admission, timeout) = (service.admission.clone(), service.request_timeout);
+        let permit = async move {
+            let permit = admission.permit(Instant::now() + timeout).await;
+            permit.map_err(Full::error)
+        };
+        let out = self.out.clone();
+        let operation = (service.pipeline).begin(parameters, caller, permit, number, out);
         self.running.push(Running {
             number,
             id,
             _operation: operation,
-            _account: account,
+            _entry: entry,
         });
         Ok(None)
     }
@@ -488,14 +488,5 @@ fn authorization(payload: Option<&RawValue>) -> Result<Option<String>, End> {
         (None, _) => Ok(None),
         (Some((_, serde_json::Value::String(token))), None) => Ok(Some(token)),
         _ => Err(close(code::FORBIDDEN, "Authorization must be one string")),
-    }
-}
-
-impl Crowded {
-    pub(crate) fn message(self) -> &'static str {
-        match self {
-            Self::Caller => "too many sockets and event streams are open: close one",
-            Self::Process => "too many sockets and event streams are open: try again later",
-        }
     }
 }

@@ -3,7 +3,8 @@
 //! Invariant: what is kept was within the limits, and all of it together is of bounded size; a document is found by the
 //! SHA-256 of its text, so that none can stand for another. Where there are trusted documents, no other is looked at.
 
-pub mod trusted_documents;
+pub(crate) mod selections;
+mod trusted_documents;
 
 use std::{
     borrow::Cow,
@@ -15,28 +16,32 @@ use async_graphql::{
     Positioned, Request, ServerError,
     parser::{
         parse_query,
-        types::{ExecutableDocument, Selection, SelectionSet},
+        types::{ExecutableDocument, Selection},
     },
 };
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use quick_cache::{Weighter, sync::Cache};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    config::OperationLimits,
     error::{Code, Error},
     graphql::Schema,
-    http::limits::Limits,
+    observability::metrics::CacheUsage,
 };
 
 use super::{
-    coerce,
-    execute::Refused,
     lexical_limits::scan,
     parameters::Given,
-    rules::{overlapping_fields, variable_positions},
+    refused::Refused,
+    rules::{
+        correct_values::correct_values, overlapping_fields::overlapping_fields,
+        variable_positions::variable_positions,
+    },
 };
 
-use trusted_documents::Trusted;
+use selections::selections;
+
+pub use trusted_documents::Trusted;
 
 /// The SHA-256 of a document's text, in lowercase hexadecimal digits.
 pub(crate) type Hash = String;
@@ -73,13 +78,13 @@ pub(crate) struct Traits {
     pub(crate) one_read: bool,
     /// Selections of fields of one key are merged.
     pub(crate) merges: bool,
-    /// It asks for what is another without a change of the catalogue: the log, from which old events go, more of a connector's
-    /// health than the outcome, and whether the database takes writes.
-    pub(crate) reads_what_passes: bool,
+    /// It reads something that changes without a change of the catalogue's state: the log, from which old events go, more of
+    /// a connector's health than the outcome, or whether the database takes writes.
+    pub(crate) changes_without_the_catalogue: bool,
 }
 
 impl Document {
-    pub(crate) fn parse(text: &str, limits: Limits) -> Result<Self, Refused> {
+    pub(crate) fn parse(text: &str, limits: OperationLimits) -> Result<Self, Refused> {
         let tokens = scan(text, limits)?;
         let parsed = parse_query(text)
             .map_err(|error| Refused::new(error.into(), Code::GraphqlParseFailed))?;
@@ -95,16 +100,10 @@ impl Document {
     /// Checks what the library does not, or not before it executes; once, however often the document comes.
     pub(crate) fn checked(&self) -> Result<Traits, ServerError> {
         let check = || {
-            let merges = overlapping_fields::conflicts(&self.parsed)?;
-            coerce::document(&self.parsed)?;
-            variable_positions::positions(&self.parsed)?;
-            Ok(Traits {
-                one_read: reads_once(&self.parsed),
-                merges,
-                reads_what_passes: selects(&self.parsed, |name| {
-                    matches!(name, CHANGES | READ_ONLY)
-                }) || selects_passing_health(&self.parsed),
-            })
+            let merges = overlapping_fields(&self.parsed)?;
+            correct_values(&self.parsed)?;
+            variable_positions(&self.parsed)?;
+            Ok(Traits::of(&self.parsed, merges))
         };
         self.checked.get_or_init(check).clone()
     }
@@ -131,25 +130,25 @@ impl Document {
 /// What clients send again and again.
 #[derive(Debug)]
 pub struct Documents {
-    limits: Limits,
+    limits: OperationLimits,
     trusted: Option<Trusted>,
     kept: Cache<Hash, Arc<Document>, Bytes>,
-    pub(crate) usage: Usage,
+    pub(crate) usage: CacheUsage,
 }
 
 impl Documents {
     /// Keeps about as many bytes of documents within these limits, none if 0; or has trusted ones, and takes no others.
-    pub fn new(bytes: u64, limits: Limits, trusted: Option<Trusted>) -> Self {
+    pub fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
             limits,
             trusted,
             kept: Cache::with_weighter(typical, bytes, Bytes),
-            usage: Usage::default(),
+            usage: CacheUsage::default(),
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> OperationLimits {
         self.limits
     }
 
@@ -182,21 +181,20 @@ impl Documents {
         let hash = self.hash(given)?;
         if let Some(trusted) = &self.trusted {
             let document = trusted.get(&hash).ok_or_else(not_trusted)?;
-            self.usage.found.inc();
+            self.usage.hits.inc();
             return Ok(document);
         }
         if let Some(document) = self.kept.get(&*hash) {
-            self.usage.found.inc();
+            self.usage.hits.inc();
             return Ok(document);
         }
         let Given::Text { text, .. } = given else {
             return Err(self.unknown(&hash).into());
         };
         let document = Arc::new(Document::parse(text, self.limits)?);
-        self.usage.parsed.inc();
+        self.usage.misses.inc();
         self.kept.insert(hash.into_owned(), document.clone());
-        let bytes = i64::try_from(self.kept.weight()).unwrap_or(i64::MAX);
-        self.usage.bytes.set(bytes);
+        self.usage.set_bytes(self.kept.weight());
         Ok(document)
     }
 
@@ -221,84 +219,41 @@ fn not_trusted() -> Error {
     Error::new(Code::DocumentNotTrusted, message)
 }
 
-/// Whether one statement answers the whole document: else its statements share a snapshot.
-fn reads_once(document: &ExecutableDocument) -> bool {
-    let counts_or_follows = |name: &str| {
-        matches!(
-            name,
-            "totalCount" | "facets" | "replacedBy" | "health" | "tools" | "changesCursor" | CHANGES
-        )
-    };
-    let mut operations = document.operations.iter();
-    operations.all(|(_, operation)| {
-        let items = &operation.node.selection_set.node.items;
-        items.len() == 1 && matches!(items[0].node, Selection::Field(_))
-    }) && !selects(document, counts_or_follows)
-}
-
-/// The root field that reads the log.
+/// The root field that reads the log of changes.
 const CHANGES: &str = "personalConnectorChanges";
 
-/// The viewer's field that follows the database.
-const READ_ONLY: &str = "readOnly";
-
-/// Whether a document asks for anything of a connector's health but the outcome, a change of which is one of the catalogue.
-fn selects_passing_health(document: &ExecutableDocument) -> bool {
-    /// `of_health` is whether the fields are those of health.
-    fn within(set: &SelectionSet, of_health: bool) -> bool {
-        set.items.iter().any(|item| match &item.node {
-            Selection::Field(field) => {
-                let name = field.node.name.node.as_str();
-                let passes = of_health && !matches!(name, "outcome" | "__typename");
-                passes || within(&field.node.selection_set.node, name == "health")
-            }
-            Selection::InlineFragment(fragment) => {
-                within(&fragment.node.selection_set.node, of_health)
-            }
-            Selection::FragmentSpread(_) => false,
-        })
+impl Traits {
+    fn of(document: &ExecutableDocument, merges: bool) -> Self {
+        let mut traits = Self {
+            one_read: document.operations.iter().all(|(_, operation)| {
+                let items = &operation.node.selection_set.node.items;
+                items.len() == 1 && matches!(items[0].node, Selection::Field(_))
+            }),
+            merges,
+            changes_without_the_catalogue: false,
+        };
+        for (parent, selection) in selections(document) {
+            let Selection::Field(field) = selection else {
+                continue;
+            };
+            let name = field.node.name.node.as_str();
+            traits.one_read &= !matches!(
+                name,
+                "totalCount"
+                    | "facets"
+                    | "replacedBy"
+                    | "health"
+                    | "tools"
+                    | "changesCursor"
+                    | CHANGES
+            );
+            // The outcome of a check is the one field of health whose change is one of the catalogue.
+            let is_of_health = parent.is_some_and(|parent| parent == "ConnectorHealth");
+            traits.changes_without_the_catalogue |= matches!(name, CHANGES | "readOnly")
+                || is_of_health && !matches!(name, "outcome" | "__typename");
+        }
+        traits
     }
-    let fragments = document.fragments.values().map(|fragment| {
-        let fragment = &fragment.node;
-        let of_health = fragment.type_condition.node.on.node == "ConnectorHealth";
-        (&fragment.selection_set.node, of_health)
-    });
-    let operations = document.operations.iter();
-    let operations = operations.map(|(_, operation)| (&operation.node.selection_set.node, false));
-    operations
-        .chain(fragments)
-        .any(|(set, of_health)| within(set, of_health))
-}
-
-/// Whether one of these fields is anywhere in a document.
-fn selects(document: &ExecutableDocument, fields: impl Fn(&str) -> bool + Copy) -> bool {
-    fn within(set: &SelectionSet, fields: impl Fn(&str) -> bool + Copy) -> bool {
-        set.items.iter().any(|item| match &item.node {
-            Selection::Field(field) => {
-                fields(&field.node.name.node) || within(&field.node.selection_set.node, fields)
-            }
-            Selection::InlineFragment(fragment) => {
-                within(&fragment.node.selection_set.node, fields)
-            }
-            // Fragments are looked into where they are defined.
-            Selection::FragmentSpread(_) => false,
-        })
-    }
-    let fragments = document.fragments.values();
-    let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
-    let operations = document.operations.iter();
-    let operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
-    operations.chain(fragments).any(|set| within(set, fields))
-}
-
-/// How the kept documents serve.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Usage {
-    /// Documents that were there already.
-    pub(crate) found: Counter,
-    pub(crate) parsed: Counter,
-    /// Size of those kept.
-    pub(crate) bytes: Gauge,
 }
 
 /// Bytes of a document of some forty tokens.

@@ -8,10 +8,10 @@ use anyhow::{Context, anyhow, bail};
 use async_graphql::Variables;
 
 use crate::{
+    config::OperationLimits,
     error::Code,
     graphql::Schema,
-    http::limits::Limits,
-    pipeline::{cost, execute::Refused, parameters::Entries},
+    pipeline::{cost, parameters::Entries, refused::Refused},
 };
 
 use super::{Document, Hash, sha256, without_prefix};
@@ -25,7 +25,11 @@ pub struct Trusted {
 
 impl Trusted {
     /// Reads a manifest. What cannot run is refused with its id.
-    pub async fn read(file: &Path, limits: Limits, validator: &Schema) -> anyhow::Result<Self> {
+    pub async fn read(
+        file: &Path,
+        limits: OperationLimits,
+        validator: &Schema,
+    ) -> anyhow::Result<Self> {
         let told = || format!("--trusted-documents {}", file.display());
         let text = fs::read_to_string(file).with_context(told)?;
         Self::parse(&text, limits, validator)
@@ -33,7 +37,11 @@ impl Trusted {
             .with_context(told)
     }
 
-    async fn parse(manifest: &str, limits: Limits, validator: &Schema) -> anyhow::Result<Self> {
+    async fn parse(
+        manifest: &str,
+        limits: OperationLimits,
+        validator: &Schema,
+    ) -> anyhow::Result<Self> {
         let Entries(entries) = serde_json::from_str(manifest)
             .context("expected a JSON object of documents by their ids")?;
         let mut documents = HashMap::new();
@@ -65,7 +73,11 @@ impl Trusted {
 }
 
 /// The document of a text, if there are variables that it could run with.
-async fn checked(text: &str, limits: Limits, validator: &Schema) -> Result<Document, Refused> {
+async fn checked(
+    text: &str,
+    limits: OperationLimits,
+    validator: &Schema,
+) -> Result<Document, Refused> {
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = Document::parse(text, limits)?;
     let parsed = &document.parsed;

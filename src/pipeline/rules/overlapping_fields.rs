@@ -3,80 +3,49 @@
 //! Invariant: once a document has passed here, the library finds none. It would tell of every pair, in every selection set
 //! around it, and once for every argument: a document of ten thousand tokens made gigabytes of errors.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    iter,
+};
 
 use async_graphql::{
     Name, Positioned, ServerError,
-    parser::types::{ExecutableDocument, Field, Selection, SelectionSet},
+    parser::types::{ExecutableDocument, Field},
 };
 
-/// Refuses a document with two fields of one key that are not the same field with the same arguments. Gives whether there are
-/// two whose selections are merged.
-pub fn conflicts(document: &ExecutableDocument) -> Result<bool, ServerError> {
-    let operations = document.operations.iter();
-    let operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
-    let fragments = document.fragments.values();
-    let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
-    operations.chain(fragments).try_fold(false, |merges, set| {
-        Ok(selections(document, set)? || merges)
-    })
+use crate::pipeline::documents::selections::{collect_fields, roots, selections_in, set_of};
+
+/// Refuses a document with two fields of one key that are not the same field with the same arguments. Returns whether there
+/// are two whose selections are merged.
+pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerError> {
+    let sets = roots(document).flat_map(|(on, set)| {
+        let below = selections_in(on, set).filter_map(|(_, selection)| set_of(selection));
+        iter::once(set).chain(below)
+    });
+    let mut merges = false;
+    for set in sets.filter(|set| !set.items.is_empty()) {
+        let mut merged = Merged::default();
+        let on_top = [(None, set)];
+        // Objects of two types are never merged.
+        for (on, field) in collect_fields(document, on_top, |_, on| Some(on), |_| true) {
+            merged.add(on, field)?;
+        }
+        merges |= merged.merges;
+    }
+    Ok(merges)
 }
 
-/// Looks at a selection set as a whole, and at each one in it. A fragment is looked into where it is defined.
-fn selections(document: &ExecutableDocument, set: &SelectionSet) -> Result<bool, ServerError> {
-    let mut merged = Merged {
-        document,
-        fields: HashMap::new(),
-        selecting: HashSet::new(),
-        spread: HashSet::new(),
-        merges: false,
-    };
-    merged.merge(None, set)?;
-    set.items.iter().try_fold(merged.merges, |merges, item| {
-        let inner = match &item.node {
-            Selection::Field(field) => selections(document, &field.node.selection_set.node)?,
-            Selection::InlineFragment(inline) => {
-                selections(document, &inline.node.selection_set.node)?
-            }
-            Selection::FragmentSpread(_) => false,
-        };
-        Ok(inner || merges)
-    })
-}
-
-/// A selection set, with its fragments written out.
+/// The fields of a selection set, with its fragments written out.
+#[derive(Default)]
 struct Merged<'a> {
-    document: &'a ExecutableDocument,
-    /// The first field of each key, by the type that the innermost fragment is on: objects of two types are never merged.
+    /// The first field of each key, by the type that the innermost fragment is on.
     fields: HashMap<(Option<&'a Name>, &'a Name), &'a Field>,
-    /// The keys of fields that select something, of whichever type.
+    /// The keys of fields that select something, of any type.
     selecting: HashSet<&'a Name>,
-    spread: HashSet<&'a Name>,
     merges: bool,
 }
 
 impl<'a> Merged<'a> {
-    fn merge(&mut self, on: Option<&'a Name>, set: &'a SelectionSet) -> Result<(), ServerError> {
-        set.items.iter().try_for_each(|item| match &item.node {
-            Selection::Field(field) => self.add(on, field),
-            Selection::InlineFragment(inline) => {
-                let condition = inline.node.type_condition.as_ref();
-                let on = condition.map(|condition| &condition.node.on.node);
-                self.merge(on, &inline.node.selection_set.node)
-            }
-            Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                match self.document.fragments.get(name) {
-                    Some(fragment) if self.spread.insert(name) => {
-                        let on = &fragment.node.type_condition.node.on.node;
-                        self.merge(Some(on), &fragment.node.selection_set.node)
-                    }
-                    _ => Ok(()),
-                }
-            }
-        })
-    }
-
     fn add(
         &mut self,
         on: Option<&'a Name>,
@@ -118,6 +87,7 @@ mod tests {
             ("{ a ... { a(b: 1) } }", true),
             ("{ ... on A { a } ... on B { a(b: 1) } }", false),
             ("{ ... on A { a ... on B { b } ... on B { b: c } } }", true),
+            ("{ ... on A { a ... { a: b } } }", true),
             ("{ ... on A { a } ...F } fragment F on A { a: b }", true),
             (
                 "{ ...F ...F ...X } fragment F on A { a ...G } fragment G on A { a ...F }",
@@ -129,7 +99,11 @@ mod tests {
             ("query A { a } query B { a: b }", false),
         ] {
             let document = parse_query(document).unwrap();
-            assert_eq!(conflicts(&document).is_err(), is_found, "{document:?}");
+            assert_eq!(
+                overlapping_fields(&document).is_err(),
+                is_found,
+                "{document:?}"
+            );
         }
     }
 
@@ -147,7 +121,11 @@ mod tests {
             ("query A { a { x } } query B { a { y } }", false),
         ] {
             let document = parse_query(document).unwrap();
-            assert_eq!(conflicts(&document).unwrap(), merges, "{document:?}");
+            assert_eq!(
+                overlapping_fields(&document).unwrap(),
+                merges,
+                "{document:?}"
+            );
         }
     }
 }

@@ -11,13 +11,16 @@ use std::{
 use async_graphql::{
     Name, Pos, Positioned, ServerError,
     parser::types::{
-        BaseType, Directive, ExecutableDocument, OperationDefinition, OperationType, Selection,
+        BaseType, Directive, ExecutableDocument, Field, OperationDefinition, Selection,
         SelectionSet, Type, TypeKind, VariableDefinition,
     },
 };
 use async_graphql_value::{ConstValue, Value};
 
-use crate::pipeline::coerce::{TYPES, field_of, find, innermost};
+use crate::pipeline::{
+    documents::selections::{directives, selections_in},
+    schema_types::{field_of, innermost, input_of, root_of, type_of},
+};
 
 /// The scalars that no schema defines (GraphQL, section 3.5).
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
@@ -29,30 +32,22 @@ static CONDITION: LazyLock<Type> = LazyLock::new(|| Type {
 });
 
 /// Refuses a document with a variable where its type may not stand.
-pub fn positions(document: &ExecutableDocument) -> Result<(), ServerError> {
+pub fn variable_positions(document: &ExecutableDocument) -> Result<(), ServerError> {
     let fragments: HashMap<_, _> = (document.fragments.iter())
         .map(|(name, fragment)| {
-            let mut used = Used::default();
             let on = &fragment.node.type_condition.node.on.node;
-            used.selections(on, &fragment.node.selection_set.node);
-            (name, used)
+            (name, Used::by(on, &fragment.node.selection_set.node))
         })
         .collect();
     let mut operations = document.operations.iter();
     operations.try_for_each(|(_, operation)| check(&operation.node, &fragments))
 }
 
-fn check(
-    operation: &OperationDefinition,
-    fragments: &HashMap<&Name, Used<'_>>,
+fn check<'a>(
+    operation: &'a OperationDefinition,
+    fragments: &HashMap<&Name, Used<'a>>,
 ) -> Result<(), ServerError> {
-    let root = Name::new(match operation.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    });
-    let mut own = Used::default();
-    own.selections(&root, &operation.selection_set.node);
+    let own = Used::by(root_of(operation.ty), &operation.selection_set.node);
     let mut seen = HashSet::new();
     let mut next = vec![&own];
     while let Some(used) = next.pop() {
@@ -81,35 +76,33 @@ struct Usage<'a> {
 }
 
 impl<'a> Used<'a> {
-    /// Fields and arguments that there are none of are the validation's to refuse.
-    fn selections(&mut self, parent: &Name, set: &'a SelectionSet) {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => {
-                    let field = &field.node;
-                    self.directives(&field.directives);
-                    let Some(definition) = field_of(parent, &field.name.node) else {
-                        continue;
-                    };
-                    for (name, value) in &field.arguments {
-                        if let Some(argument) = find(&definition.arguments, &name.node) {
-                            let has_default = argument.default_value.is_some();
-                            self.value(&argument.ty.node, has_default, &value.node, value.pos);
-                        }
-                    }
-                    let of = innermost(&definition.ty.node.base);
-                    self.selections(of, &field.selection_set.node);
-                }
-                Selection::InlineFragment(fragment) => {
-                    self.directives(&fragment.node.directives);
-                    let condition = fragment.node.type_condition.as_ref();
-                    let on = condition.map_or(parent, |condition| &condition.node.on.node);
-                    self.selections(on, &fragment.node.selection_set.node);
-                }
+    /// Unknown fields and arguments are refused by the validation, with all that is below them.
+    fn by(on: &'a Name, set: &'a SelectionSet) -> Self {
+        let mut used = Self::default();
+        for (parent, selection) in selections_in(on, set) {
+            let Some(parent) = parent else {
+                continue;
+            };
+            used.directives(directives(selection));
+            match selection {
+                Selection::Field(field) => used.arguments(parent, &field.node),
                 Selection::FragmentSpread(spread) => {
-                    self.directives(&spread.node.directives);
-                    self.spreads.push(&spread.node.fragment_name.node);
+                    used.spreads.push(&spread.node.fragment_name.node);
                 }
+                Selection::InlineFragment(_) => {}
+            }
+        }
+        used
+    }
+
+    fn arguments(&mut self, parent: &Name, field: &'a Field) {
+        let Some(definition) = field_of(parent, &field.name.node) else {
+            return;
+        };
+        for (name, value) in &field.arguments {
+            if let Some(argument) = input_of(&definition.arguments, &name.node) {
+                let has_default = argument.default_value.is_some();
+                self.value(&argument.ty.node, has_default, &value.node, value.pos);
             }
         }
     }
@@ -138,11 +131,11 @@ impl<'a> Used<'a> {
             // A single value stands for a list of one.
             (BaseType::List(item), value) => self.value(item, false, value, pos),
             (BaseType::Named(name), Value::Object(values)) => {
-                let Some(TypeKind::InputObject(definition)) = TYPES.get(name) else {
+                let Some(TypeKind::InputObject(definition)) = type_of(name) else {
                     return;
                 };
                 for (name, value) in values {
-                    if let Some(field) = find(&definition.fields, name) {
+                    if let Some(field) = input_of(&definition.fields, name) {
                         let has_default = field.default_value.is_some();
                         self.value(&field.ty.node, has_default, value, pos);
                     }
@@ -163,7 +156,7 @@ impl Usage<'_> {
         };
         let ty = &definition.var_type.node;
         let name = innermost(&ty.base);
-        if !BUILT_IN.contains(&name.as_str()) && !TYPES.contains_key(name) {
+        if !BUILT_IN.contains(&name.as_str()) && type_of(name).is_none() {
             return Ok(());
         }
         let default = definition.default_value.as_ref();
@@ -240,7 +233,7 @@ mod tests {
             ("subscription($a: Int) { personalConnectorChanged(after: $a) { kind } }".to_owned(), Some("String is expected")),
         ] {
             let parsed = parse_query(&document).unwrap();
-            let message = positions(&parsed).err().map(|error| error.message);
+            let message = variable_positions(&parsed).err().map(|error| error.message);
             match expected {
                 None => assert_eq!(message, None, "{document}"),
                 Some(expected) => assert!(message.unwrap().ends_with(expected), "{document}"),

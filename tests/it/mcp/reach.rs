@@ -16,7 +16,7 @@ use personal_connectors::{
     mcp::guard::{Guard, Lookup},
 };
 
-use super::{
+use crate::support::mcp::{
     Plain, allowing, answer, inspect, inspector, json_answer, limits, response, result,
     well_behaved,
 };

@@ -24,7 +24,7 @@ use rmcp::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{allowing, inspector};
+use crate::support::mcp::{allowing, inspector};
 
 /// A program that ends with its test.
 struct Running(Child);
