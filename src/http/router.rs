@@ -28,8 +28,9 @@ use super::{
     cors, graphiql,
     graphql::{
         content_coding::COMPRESSED_FROM,
-        endpoint::{self, Endpoint},
+        endpoint,
         response_cache::ResponseCache,
+        service::{Endpoint, Service},
     },
     probes::{self, Probed, Probes},
 };
@@ -79,7 +80,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         admission: admission.clone(),
         metrics: metrics.clone(),
     };
-    let endpoint = Endpoint(Arc::new(endpoint::Service {
+    let endpoint = Endpoint(Arc::new(Service {
         pipeline,
         admission,
         responses,

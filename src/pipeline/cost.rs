@@ -36,7 +36,7 @@ pub struct Cost {
 
 impl Cost {
     /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
-    pub(crate) fn within(&self, limits: OperationLimits) -> Result<()> {
+    pub(super) fn within(&self, limits: OperationLimits) -> Result<()> {
         let exceeding = self
             .against(limits)
             .into_iter()
@@ -56,7 +56,7 @@ impl Cost {
     }
 
     /// What `extensions.cost` tells: each cost, and the most that it may be.
-    pub(crate) fn report(&self, limits: OperationLimits) -> serde_json::Value {
+    pub(super) fn report(&self, limits: OperationLimits) -> serde_json::Value {
         let costs = self.against(limits).into_iter();
         costs
             .map(|(key, _, cost, most)| {
@@ -99,7 +99,7 @@ impl Cost {
 }
 
 /// What the dearest of a document's operations costs, and the size of all.
-pub(crate) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
+pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
     let mut walk = Walk {
         document,
         variables,

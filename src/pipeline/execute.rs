@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Response, ServerError};
+use async_graphql::{Response, ServerError, parser::types::OperationType};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,13 +17,11 @@ use crate::{
 use super::{
     Caller, Pipeline,
     complete::complete,
-    documents::Traits,
-    prepare::{Prepared, chosen},
+    documents::{document::Traits, selections::chosen},
+    prepare::Prepared,
     refused::{Refused, set_code},
     subscription_root::one_root_field,
 };
-
-use async_graphql::parser::types::OperationType;
 
 impl Pipeline {
     /// Executes a query or mutation, if it is valid. Answers by the deadline.

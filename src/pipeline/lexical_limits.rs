@@ -14,7 +14,7 @@ use crate::{
 /// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
 /// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
 /// library would answer null.
-pub(crate) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
+pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
     let mut tokens = 0;
     let mut open = Vec::new();
     let mut name = None;

@@ -10,7 +10,7 @@
 //! | resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
-//! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::begin`].
+//! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::begin`], both in [`respond`].
 //!
 //! Invariant: the text of a document is bounded before it is parsed, and the document before anything recurses over it.
 //! Nothing runs of a request whose values are not of their types. Every error leaves with a code. An internal error leaves
@@ -26,6 +26,7 @@ mod lexical_limits;
 pub(crate) mod parameters;
 mod prepare;
 pub(crate) mod refused;
+mod respond;
 pub mod rules;
 mod schema_types;
 pub(crate) mod stream;
@@ -34,22 +35,17 @@ mod unsent_variables;
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::parser::types::OperationType;
-use tokio::{sync::mpsc, time::Instant};
-
 use crate::{
     commands,
     domain::viewer::Viewer,
-    error::Error,
-    graphql::{Permit, Schema},
+    graphql::Schema,
     observability::{metrics::CacheUsage, request_record::RequestRecord},
     store::ChangeFollower,
 };
 
 use documents::Documents;
-use parameters::Parameters;
-use refused::Refused;
-use stream::{Message, Messages, Operation};
+
+pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
 pub use encode::encode;
@@ -75,93 +71,7 @@ pub(crate) struct Caller {
     pub(crate) record: RequestRecord,
 }
 
-/// A prepared operation, as a protocol judges it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Described {
-    /// `None` for a request that is refused.
-    pub(crate) operation_type: Option<OperationType>,
-    /// The same viewer gets the same answer as long as the catalogue does not change.
-    pub(crate) is_cacheable: bool,
-}
-
-/// How a protocol wants an operation answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Response { reports_cost: bool },
-    Stream,
-}
-
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Response(Answer),
-    Stream(Messages),
-}
-
-/// An answer with `data`.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// JSON.
-    pub(crate) text: Vec<u8>,
-    pub(crate) has_errors: bool,
-}
-
 impl Pipeline {
-    /// Runs one operation. `deliver` is asked how to answer it before anything executes, and may refuse it.
-    ///
-    /// Answers by the deadline. The permit is dropped when the work is over, even if nobody waits for the answer.
-    pub(crate) async fn respond<R: From<Refused>>(
-        self: &Arc<Self>,
-        parameters: Parameters,
-        caller: Caller,
-        permit: Permit,
-        deadline: Instant,
-        deliver: impl FnOnce(Described) -> Result<Delivery, R>,
-    ) -> Result<Outcome, R> {
-        let prepared = self.prepare(parameters, &caller.record);
-        let described = prepared.as_ref().map_or(
-            Described {
-                operation_type: None,
-                is_cacheable: true,
-            },
-            prepare::Prepared::describe,
-        );
-        let Delivery::Response { reports_cost } = deliver(described)? else {
-            let messages = Messages::begin(Arc::clone(self), caller, prepared, permit);
-            return Ok(Outcome::Stream(messages));
-        };
-        let limits = self.documents.limits();
-        let refused = |refused: Refused| R::from(refused.reporting(reports_cost.then_some(limits)));
-        let prepared = prepared.map_err(refused)?;
-        let cost = prepared.cost;
-        let executed = self.execute(caller, permit, prepared, deadline).await;
-        let mut response = executed.map_err(refused)?;
-        if reports_cost {
-            let cost = async_graphql::Value::from_json(cost.report(limits));
-            let cost = cost.unwrap_or_default();
-            response.extensions.insert("cost".to_owned(), cost);
-        }
-        Ok(Outcome::Response(Answer {
-            text: encode(&response),
-            has_errors: !response.errors.is_empty(),
-        }))
-    }
-
-    /// Begins an operation in a task of its own, which sends its messages to `out` under a number.
-    ///
-    /// A query or mutation waits for its permit. A subscription needs none.
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        parameters: Parameters,
-        caller: Caller,
-        permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
-        number: u64,
-        out: mpsc::Sender<(u64, Message)>,
-    ) -> Operation {
-        let record = caller.record.clone();
-        let prepare = move |pipeline: &Self| pipeline.prepare(parameters, &record);
-        Operation::begin(Arc::clone(self), caller, prepare, permit, number, out)
-    }
-
     /// The counters of the document cache.
     pub(crate) fn document_usage(&self) -> &CacheUsage {
         &self.documents.usage

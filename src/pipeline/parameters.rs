@@ -231,7 +231,7 @@ fn bad(message: impl Into<String>) -> Error {
 }
 
 /// An object's keys and values as they came.
-pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a RawValue)>);
+pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {

@@ -10,9 +10,12 @@ use async_graphql::{
 use crate::{config::OperationLimits, error::Code, observability::request_record::RequestRecord};
 
 use super::{
-    Described, Pipeline, coerce,
+    Pipeline, coerce,
     cost::{self, Cost},
-    documents::{Document, Traits},
+    documents::{
+        document::{Document, Traits},
+        selections::chosen,
+    },
     parameters::Parameters,
     refused::Refused,
     unsent_variables::unsent_variables,
@@ -37,14 +40,6 @@ impl Prepared {
         self.without_unsent
             .as_ref()
             .unwrap_or(&self.document.parsed)
-    }
-
-    pub(super) fn describe(&self) -> Described {
-        Described {
-            operation_type: Some(self.operation_type),
-            is_cacheable: self.operation_type == OperationType::Query
-                && !self.traits.changes_without_the_catalogue,
-        }
     }
 
     /// The request of the library that executes a document with the operation's name and variables.
@@ -74,7 +69,7 @@ impl Pipeline {
         let document = documents.get(&document)?;
         let parsed = &document.parsed;
         let name = operation_name.as_deref();
-        record_operation(record, parsed, name);
+        record_chosen(record, parsed, name);
         let operation = operation(parsed, name).map_err(invalid)?;
         let operation_type = operation.ty;
         coerce::variables(operation, &mut variables).map_err(invalid)?;
@@ -118,19 +113,8 @@ fn operation<'a>(
     Err(ServerError::new(message, None))
 }
 
-/// The operations that a name chooses: the one of that name, and without a name all.
-pub(super) fn chosen<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&'a str>,
-) -> impl Iterator<Item = &'a OperationDefinition> {
-    let operations = document.operations.iter();
-    operations
-        .filter(move |(operation, _)| name.is_none() || operation.map(Name::as_str) == name)
-        .map(|(_, operation)| &operation.node)
-}
-
 /// Records the operation that is asked for.
-fn record_operation(record: &RequestRecord, document: &ExecutableDocument, name: Option<&str>) {
+fn record_chosen(record: &RequestRecord, document: &ExecutableDocument, name: Option<&str>) {
     let mut operations = document.operations.iter();
     let asked = operations.find(|(own, _)| name.is_none() || own.map(Name::as_str) == name);
     if let Some((own, operation)) = asked {

@@ -14,7 +14,7 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::prepare::chosen;
+use super::documents::selections::chosen;
 
 /// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
 /// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name. Gives

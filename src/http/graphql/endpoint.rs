@@ -3,13 +3,13 @@
 //! Invariant: every answer is of one of the two media types, and has `data` only if execution began. A request is given up,
 //! its body included, when it has taken the request timeout.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
     Extension,
     body::{Body, Bytes},
-    extract::{FromRef, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     response::Response,
 };
@@ -18,18 +18,17 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    config::Origin,
     domain::viewer::Viewer,
     error::Code,
     http::{
-        admission::{Admission, Admitted, open_streams::OpenStreams},
+        admission::Admitted,
         auth::{Refusal, Verified},
         rejection::Rejection,
         serve::peer,
     },
-    observability::{metrics::Metrics, request_id::RequestId, request_record::RequestRecord},
+    observability::{request_id::RequestId, request_record::RequestRecord},
     pipeline::{
-        Answer, Caller, Delivery, Described, Outcome, Pipeline,
+        Answer, Caller, Delivery, Described, Outcome,
         parameters::{self, Parameters, Sent},
     },
 };
@@ -40,31 +39,11 @@ use super::{
     methods::Allowed,
     negotiation::{Accepted, Coding, MediaType, accepted, coding},
     request_body,
-    response_cache::{CachedResponse, Fill, Lookup, ResponseCache, Variant},
-    server_sent_events, websocket,
+    response_cache::{CachedResponse, Fill, Lookup, Variant},
+    server_sent_events,
+    service::{Endpoint, Service},
+    websocket,
 };
-
-/// What `/graphql` works with.
-#[derive(Clone)]
-pub(in crate::http) struct Endpoint(pub(in crate::http) Arc<Service>);
-
-pub(in crate::http) struct Service {
-    pub(in crate::http) pipeline: Arc<Pipeline>,
-    pub(in crate::http) admission: Admission,
-    pub(in crate::http) responses: ResponseCache,
-    pub(in crate::http) open_streams: OpenStreams,
-    pub(in crate::http) metrics: Arc<Metrics>,
-    pub(in crate::http) max_body_bytes: usize,
-    pub(in crate::http) request_timeout: Duration,
-    /// The pages that may open sockets, besides those of this host.
-    pub(in crate::http) allowed_origins: Vec<Origin>,
-}
-
-impl FromRef<Endpoint> for Admission {
-    fn from_ref(Endpoint(service): &Endpoint) -> Self {
-        service.admission.clone()
-    }
-}
 
 /// Asks for `extensions.cost`.
 pub(in crate::http) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");

@@ -43,7 +43,7 @@ use crate::{
 };
 
 use super::{
-    endpoint::Service,
+    service::Service,
     stream_end::{StreamEnd, stream_end},
 };
 

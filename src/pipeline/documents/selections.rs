@@ -4,13 +4,26 @@ use std::{collections::HashSet, slice};
 
 use async_graphql::{
     Name, Positioned,
-    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+    },
 };
 
 use crate::pipeline::schema_types::{field_of, innermost, root_of};
 
 /// A selection, with the type that it selects of; `None` below a field that the schema does not have.
 pub(in crate::pipeline) type Selected<'a> = (Option<&'a Name>, &'a Selection);
+
+/// The operations that a name chooses: the one of that name, and without a name all.
+pub(in crate::pipeline) fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&'a str>,
+) -> impl Iterator<Item = &'a OperationDefinition> {
+    let operations = document.operations.iter();
+    operations
+        .filter(move |(operation, _)| name.is_none() || operation.map(Name::as_str) == name)
+        .map(|(_, operation)| &operation.node)
+}
 
 /// The selection sets of the operations and fragments, with the types that they select of.
 pub(in crate::pipeline) fn roots(

@@ -14,7 +14,7 @@ use crate::{
     pipeline::{cost, parameters::Entries, refused::Refused},
 };
 
-use super::{Document, Hash, sha256, without_prefix};
+use super::document::{Document, Hash, sha256, without_prefix};
 
 /// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
 #[derive(Debug)]
@@ -62,12 +62,12 @@ impl Trusted {
     }
 
     /// The document of a hash.
-    pub(crate) fn get(&self, hash: &str) -> Option<Arc<Document>> {
+    pub(in crate::pipeline) fn get(&self, hash: &str) -> Option<Arc<Document>> {
         self.documents.get(hash).cloned()
     }
 
     /// The hash of the document that is known by an id, which may be the hash itself.
-    pub(crate) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
+    pub(in crate::pipeline) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
         self.ids.get(id).map_or(id, String::as_str)
     }
 }

@@ -1,0 +1,36 @@
+//! The parts of the service that `/graphql` works with.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+
+use crate::{
+    config::Origin,
+    http::admission::{Admission, open_streams::OpenStreams},
+    observability::metrics::Metrics,
+    pipeline::Pipeline,
+};
+
+use super::response_cache::ResponseCache;
+
+/// The state of the route.
+#[derive(Clone)]
+pub(in crate::http) struct Endpoint(pub(in crate::http) Arc<Service>);
+
+pub(in crate::http) struct Service {
+    pub(in crate::http) pipeline: Arc<Pipeline>,
+    pub(in crate::http) admission: Admission,
+    pub(in crate::http) responses: ResponseCache,
+    pub(in crate::http) open_streams: OpenStreams,
+    pub(in crate::http) metrics: Arc<Metrics>,
+    pub(in crate::http) max_body_bytes: usize,
+    pub(in crate::http) request_timeout: Duration,
+    /// The pages that may open sockets, besides those of this host.
+    pub(in crate::http) allowed_origins: Vec<Origin>,
+}
+
+impl FromRef<Endpoint> for Admission {
+    fn from_ref(Endpoint(service): &Endpoint) -> Self {
+        service.admission.clone()
+    }
+}

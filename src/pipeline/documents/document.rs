@@ -1,0 +1,149 @@
+//! A parsed document, and what is known of it.
+
+use std::sync::OnceLock;
+
+use async_graphql::{
+    Request, ServerError,
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, Selection},
+    },
+};
+use sha2::{Digest, Sha256};
+
+use crate::{config::OperationLimits, error::Code, graphql::Schema};
+
+use crate::pipeline::{
+    lexical_limits::scan,
+    refused::Refused,
+    rules::{
+        correct_values::correct_values, overlapping_fields::overlapping_fields,
+        variable_positions::variable_positions,
+    },
+};
+
+use super::selections::selections;
+
+/// The SHA-256 of a document's text, in lowercase hexadecimal digits.
+pub(in crate::pipeline) type Hash = String;
+
+pub(in crate::pipeline) fn sha256(text: &str) -> Hash {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digest = Sha256::digest(text);
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
+}
+
+/// An identifier (GraphQL over HTTP, appendix A) without what says that it is a SHA-256.
+pub(in crate::pipeline) fn without_prefix(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
+}
+
+/// A document that was within the limits before it was parsed.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Document {
+    pub(in crate::pipeline) parsed: ExecutableDocument,
+    pub(in crate::pipeline) tokens: u64,
+    pub(super) text_bytes: usize,
+    checked: OnceLock<Result<Traits, ServerError>>,
+    /// That it fits the schema was found out.
+    fits: OnceLock<()>,
+}
+
+/// What is true of a document whatever its variables are.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Traits {
+    /// One statement answers it: else its statements share a snapshot.
+    pub(in crate::pipeline) one_read: bool,
+    /// Selections of fields of one key are merged.
+    pub(in crate::pipeline) merges: bool,
+    /// It reads something that changes without a change of the catalogue's state: the log, from which old events go, more of
+    /// a connector's health than the outcome, or whether the database takes writes.
+    pub(in crate::pipeline) changes_without_the_catalogue: bool,
+}
+
+impl Document {
+    pub(in crate::pipeline) fn parse(text: &str, limits: OperationLimits) -> Result<Self, Refused> {
+        let tokens = scan(text, limits)?;
+        let parsed = parse_query(text)
+            .map_err(|error| Refused::new(error.into(), Code::GraphqlParseFailed))?;
+        Ok(Self {
+            parsed,
+            tokens,
+            text_bytes: text.len(),
+            checked: OnceLock::new(),
+            fits: OnceLock::new(),
+        })
+    }
+
+    /// Checks what the library does not, or not before it executes; once, however often the document comes.
+    pub(in crate::pipeline) fn checked(&self) -> Result<Traits, ServerError> {
+        let check = || {
+            let merges = overlapping_fields(&self.parsed)?;
+            correct_values(&self.parsed)?;
+            variable_positions(&self.parsed)?;
+            Ok(Traits::of(&self.parsed, merges))
+        };
+        self.checked.get_or_init(check).clone()
+    }
+
+    /// Refuses a document that does not fit the schema, as it was sent; one that does is not looked at again.
+    ///
+    /// The library looks at variables' values too, which `coerce` has checked: without them what it says is true of
+    /// the document whatever comes with it.
+    pub(in crate::pipeline) async fn validated(
+        &self,
+        validator: &Schema,
+    ) -> Result<(), Vec<ServerError>> {
+        if self.fits.get().is_some() {
+            return Ok(());
+        }
+        let mut request = Request::new(String::new());
+        request.set_parsed_query(self.parsed.clone());
+        let errors = validator.execute(request).await.errors;
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let _ = self.fits.set(());
+        Ok(())
+    }
+}
+
+/// The root field that reads the log of changes.
+const CHANGES: &str = "personalConnectorChanges";
+
+impl Traits {
+    fn of(document: &ExecutableDocument, merges: bool) -> Self {
+        let mut traits = Self {
+            one_read: document.operations.iter().all(|(_, operation)| {
+                let items = &operation.node.selection_set.node.items;
+                items.len() == 1 && matches!(items[0].node, Selection::Field(_))
+            }),
+            merges,
+            changes_without_the_catalogue: false,
+        };
+        for (parent, selection) in selections(document) {
+            let Selection::Field(field) = selection else {
+                continue;
+            };
+            let name = field.node.name.node.as_str();
+            traits.one_read &= !matches!(
+                name,
+                "totalCount"
+                    | "facets"
+                    | "replacedBy"
+                    | "health"
+                    | "tools"
+                    | "changesCursor"
+                    | CHANGES
+            );
+            // The outcome of a check is the one field of health whose change is one of the catalogue.
+            let is_of_health = parent.is_some_and(|parent| parent == "ConnectorHealth");
+            traits.changes_without_the_catalogue |= matches!(name, CHANGES | "readOnly")
+                || is_of_health && !matches!(name, "outcome" | "__typename");
+        }
+        traits
+    }
+}

@@ -1,0 +1,113 @@
+//! The way of an operation through the pipeline: to one answer, or to a stream of them.
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{error::Error, graphql::Permit};
+
+use super::{
+    Caller, Pipeline,
+    encode::encode,
+    parameters::Parameters,
+    prepare::Prepared,
+    refused::Refused,
+    stream::{Message, Messages, Operation},
+};
+
+/// A prepared operation, as a protocol judges it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described {
+    /// `None` for a request that is refused.
+    pub(crate) operation_type: Option<OperationType>,
+    /// The same viewer gets the same answer as long as the catalogue does not change.
+    pub(crate) is_cacheable: bool,
+}
+
+/// How a protocol wants an operation answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Response { reports_cost: bool },
+    Stream,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Response(Answer),
+    Stream(Messages),
+}
+
+/// An answer with `data`.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// JSON.
+    pub(crate) text: Vec<u8>,
+    pub(crate) has_errors: bool,
+}
+
+impl Pipeline {
+    /// Runs one operation. `deliver` is asked how to answer it before anything executes, and may refuse it.
+    ///
+    /// Answers by the deadline. The permit is dropped when the work is over, even if nobody waits for the answer.
+    pub(crate) async fn respond<R: From<Refused>>(
+        self: &Arc<Self>,
+        parameters: Parameters,
+        caller: Caller,
+        permit: Permit,
+        deadline: Instant,
+        deliver: impl FnOnce(Described) -> Result<Delivery, R>,
+    ) -> Result<Outcome, R> {
+        let prepared = self.prepare(parameters, &caller.record);
+        let described = prepared.as_ref().map_or(
+            Described {
+                operation_type: None,
+                is_cacheable: true,
+            },
+            describe,
+        );
+        let Delivery::Response { reports_cost } = deliver(described)? else {
+            let messages = Messages::begin(Arc::clone(self), caller, prepared, permit);
+            return Ok(Outcome::Stream(messages));
+        };
+        let limits = self.documents.limits();
+        let refused = |refused: Refused| R::from(refused.reporting(reports_cost.then_some(limits)));
+        let prepared = prepared.map_err(refused)?;
+        let cost = prepared.cost;
+        let executed = self.execute(caller, permit, prepared, deadline).await;
+        let mut response = executed.map_err(refused)?;
+        if reports_cost {
+            let cost = async_graphql::Value::from_json(cost.report(limits));
+            let cost = cost.unwrap_or_default();
+            response.extensions.insert("cost".to_owned(), cost);
+        }
+        Ok(Outcome::Response(Answer {
+            text: encode(&response),
+            has_errors: !response.errors.is_empty(),
+        }))
+    }
+
+    /// Begins an operation in a task of its own, which sends its messages to `out` under a number.
+    ///
+    /// A query or mutation waits for its permit. A subscription needs none.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        parameters: Parameters,
+        caller: Caller,
+        permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
+        number: u64,
+        out: mpsc::Sender<(u64, Message)>,
+    ) -> Operation {
+        let record = caller.record.clone();
+        let prepare = move |pipeline: &Self| pipeline.prepare(parameters, &record);
+        Operation::begin(Arc::clone(self), caller, prepare, permit, number, out)
+    }
+}
+
+fn describe(prepared: &Prepared) -> Described {
+    Described {
+        operation_type: Some(prepared.operation_type),
+        is_cacheable: prepared.operation_type == OperationType::Query
+            && !prepared.traits.changes_without_the_catalogue,
+    }
+}
