@@ -22,7 +22,7 @@ use personal_connectors::{
     domain::viewer::Viewer,
     graphql::{self, Schema},
     pipeline::{encode, measure},
-    store::{Catalog, Database, State, Tail},
+    store::{Catalog, ChangeFollower, Database, State},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -52,7 +52,7 @@ struct Service {
     schema: Schema,
     database: Database,
     commands: commands::Context,
-    tail: Arc<Tail>,
+    changes: Arc<ChangeFollower>,
     _state: State,
     _folder: TempDir,
 }
@@ -91,7 +91,7 @@ impl Service {
                 inspections: Arc::new(app::inspections(&config, &Clock::system())?),
                 schedule: config.mcp.checks.schedule(),
             },
-            tail: Arc::new(Tail::start(database.clone(), &state)),
+            changes: Arc::new(ChangeFollower::start(database.clone(), &state)),
             database,
             _state: state,
             _folder: folder,
@@ -107,7 +107,7 @@ impl Service {
             catalog,
             merges: false,
             commands: self.commands.clone(),
-            tail: self.tail.clone(),
+            changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
             permit: Arc::default(),
         });

@@ -28,7 +28,10 @@ use crate::{
         Pipeline,
         documents::{Documents, Trusted},
     },
-    store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
+    store::{
+        ChangeFollower, DamageCheck, Database, OpenError, Retention, State, WriteWatch,
+        keep_running,
+    },
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.
@@ -140,7 +143,7 @@ pub async fn routers(
         loading: load(config, &database, &clock).await?,
     };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
-    let tail = Tail::start(database.clone(), &state);
+    let changes = ChangeFollower::start(database.clone(), &state);
     let stopping = CancellationToken::new();
     let commands = commands::Context {
         database: database.clone(),
@@ -156,7 +159,7 @@ pub async fn routers(
             validator,
             documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
             commands,
-            tail: Arc::new(tail),
+            changes: Arc::new(changes),
             timeout: config.limits.request_timeout,
         }),
         admission: Admission::new(

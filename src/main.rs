@@ -33,7 +33,7 @@ use personal_connectors::{
     },
     monitor::check_command::check_all,
     observability::telemetry::log,
-    store::{self, Made},
+    store::{self, BackupReport},
 };
 use tokio::{
     net::TcpListener,
@@ -161,7 +161,7 @@ async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
 
 fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
     let settings = config.database.settings()?;
-    let Made {
+    let BackupReport {
         bytes,
         connectors,
         state,

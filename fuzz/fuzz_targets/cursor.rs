@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use personal_connectors::domain::{
     cursor::{Cursor, Digest, Position, SortKey},
-    listing::OrderField,
+    order::OrderField,
 };
 
 fuzz_target!(|text: &str| {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands,
     domain::viewer::Viewer,
-    store::{Catalog, Tail},
+    store::{Catalog, ChangeFollower},
 };
 
 /// Who asks, the catalogue as they see it, and what commands work with.
@@ -23,7 +23,7 @@ pub struct Request {
     /// Whether the document has selections that are merged, for which each has to be a value of its own.
     pub merges: bool,
     pub commands: commands::Context,
-    pub tail: Arc<Tail>,
+    pub changes: Arc<ChangeFollower>,
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
     pub permit: Arc<Permit>,

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Subscription as GraphQlSubscription};
 use futures_util::{Stream, StreamExt, stream};
 
-use crate::{domain::changes::Feed, error::Result, store::Follower};
+use crate::{domain::changes::Feed, error::Result, store::ChangeStream};
 
 use super::{
     Request,
@@ -34,7 +34,7 @@ impl Subscription {
             Feed::parse(after.as_deref(), None, filter.unwrap_or_default().into())?;
         let request = Request::of(context);
         let sight = request.catalog.sight().clone();
-        let follower = request.tail.follow(sight, after, filter).await?;
+        let follower = request.changes.follow(sight, after, filter).await?;
         let until = request.unsubscribed.clone().cancelled_owned();
         Ok(changes(follower).take_until(until))
     }
@@ -44,7 +44,7 @@ impl Subscription {
 type Told = async_graphql::Result<PersonalConnectorChange>;
 
 /// Ends with the first error.
-fn changes(follower: Follower) -> impl Stream<Item = Told> {
+fn changes(follower: ChangeStream) -> impl Stream<Item = Told> {
     let batches = stream::unfold(Some(follower), async |follower| {
         let mut follower = follower?;
         Some(match follower.next().await {

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     observability::metrics::Metrics,
-    store::{Database, State as CatalogState, Unwritable, WriteWatch, while_wanted},
+    store::{Database, State as CatalogState, Unwritable, WriteWatch, cancel_on_drop},
 };
 
 use super::admission::Admission;
@@ -71,7 +71,7 @@ pub(super) async fn ready(
     }): State<Probes>,
 ) -> Response {
     let database = probed.database.clone();
-    let asked = while_wanted(async move { database.is_migrated().await });
+    let asked = cancel_on_drop(async move { database.is_migrated().await });
     let asked = time::timeout(REACHED_IN, asked)
         .await
         .ok()

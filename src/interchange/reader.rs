@@ -80,7 +80,7 @@ pub fn read<E>(
             Err(error) if error.is_io() => return Err(ReadError::Input(error)),
             Err(_) => {}
         }
-        if let Err(error) = Value(&mut reading, Place::Top).deserialize(&mut json) {
+        if let Err(error) = Value(&mut reading, Level::Top).deserialize(&mut json) {
             let stopped = reading.stopped.take();
             return Err(stopped.map_or(ReadError::Input(error), ReadError::Receiver));
         }
@@ -106,7 +106,7 @@ impl<R, E, F: FnMut(u64, Result<Object, Rejection>) -> Result<(), E>> Reading<'_
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Level {
     Top,
     /// The value of a top-level object's key `servers`.
     Servers,
@@ -115,7 +115,7 @@ enum Place {
 }
 
 /// A value about to be read; says whether it was a list of elements.
-struct Value<'r, 't, R, F, E>(&'r mut Reading<'t, R, F, E>, Place);
+struct Value<'r, 't, R, F, E>(&'r mut Reading<'t, R, F, E>, Level);
 
 impl<'de, R, E, F> DeserializeSeed<'de> for Value<'_, '_, R, F, E>
 where
@@ -140,30 +140,30 @@ where
     }
 
     fn visit_none<D: serde::de::Error>(self) -> Result<bool, D> {
-        let Self(reading, place) = self;
-        if place != Place::Servers {
+        let Self(reading, level) = self;
+        if level != Level::Servers {
             reading.hand_on(object::parse("null"))?;
         }
         Ok(false)
     }
 
     fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
-        let Self(reading, place) = self;
-        match (place, reading.tap.last.get()) {
-            (Place::Top | Place::Servers, b'[') => {
-                return json.deserialize_seq(Value(reading, place));
+        let Self(reading, level) = self;
+        match (level, reading.tap.last.get()) {
+            (Level::Top | Level::Servers, b'[') => {
+                return json.deserialize_seq(Value(reading, level));
             }
-            (Place::Servers, _) => {
+            (Level::Servers, _) => {
                 IgnoredAny::deserialize(json)?;
                 return Ok(false);
             }
-            (Place::Top, b'{') => {
+            (Level::Top, b'{') => {
                 reading.tap.restart();
-                if json.deserialize_map(Value(&mut *reading, place))? {
+                if json.deserialize_map(Value(&mut *reading, level))? {
                     return Ok(true);
                 }
             }
-            (Place::Top | Place::Element, _) => {
+            (Level::Top | Level::Element, _) => {
                 reading.tap.restart();
                 IgnoredAny::deserialize(json)?;
             }
@@ -174,7 +174,7 @@ where
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let reading = self.0;
-        while let Some(_nested) = list.next_element_seed(Value(&mut *reading, Place::Element))? {}
+        while let Some(_nested) = list.next_element_seed(Value(&mut *reading, Level::Element))? {}
         Ok(true)
     }
 
@@ -183,7 +183,7 @@ where
         let (reading, mut page) = (self.0, false);
         while let Some(IsServers(servers)) = map.next_key()? {
             if servers {
-                page |= map.next_value_seed(Value(&mut *reading, Place::Servers))?;
+                page |= map.next_value_seed(Value(&mut *reading, Level::Servers))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -179,7 +179,7 @@ pub(super) async fn keep(
     tx.record(found, schedule).await?;
     tx.commit().await?;
     for check in found {
-        database.tally().count(check.found.outcome);
+        database.check_counters().count(check.found.outcome);
     }
     Ok(true)
 }

@@ -22,7 +22,7 @@ use crate::{
     domain::inspection::Schedule,
     error::Result,
     mcp::handshake::Inspector,
-    store::{Actor, Candidate, Database, Lease, Place, Tx, keep_running},
+    store::{Actor, Candidate, Database, DuePosition, Lease, Tx, keep_running},
 };
 
 use self::batch::{Checks, keep};
@@ -113,7 +113,7 @@ struct Worker {
 /// Where the walk through what is due has got to.
 struct Walk {
     /// None at its beginning.
-    after: Option<Place>,
+    after: Option<DuePosition>,
     /// Whether somebody was left standing, whose host's line was full.
     passed_by: bool,
     /// When it goes on, or the next one begins, at the latest.
@@ -126,7 +126,7 @@ impl Worker {
     async fn run(mut self, mut runs: watch::Receiver<()>) {
         loop {
             let tried = self.work(&mut runs).await;
-            self.database.tally().work(0);
+            self.database.check_counters().work(0);
             if let Err(error) = tried {
                 if self.failures == 0 {
                     let cause = error.cause();
@@ -161,7 +161,7 @@ impl Worker {
             swept: None,
         };
         loop {
-            self.database.tally().work(checks.under_way());
+            self.database.check_counters().work(checks.under_way());
             tokio::select! {
                 _ = runs.changed() => return self.database.give_up_lease(&lease).await,
                 _ = renewals.tick() => if self.take_lease().await?.as_ref() != Some(&lease) {

@@ -24,7 +24,7 @@ use prometheus_client::{
 
 use crate::{
     domain::inspection,
-    store::{Database, Pool, Tally},
+    store::{CheckCounters, Database, Pool},
 };
 
 /// Operation names with series of their own: the first to come. The rest are `other`.
@@ -114,15 +114,15 @@ impl Checks {
         );
     }
 
-    fn tell(&self, tally: &Tally) {
-        for (outcome, count) in tally.checks() {
+    fn tell(&self, counters: &CheckCounters) {
+        for (outcome, count) in counters.checks() {
             let outcome = inspection::name(outcome);
             let made = self.made.get_or_create(&Came { outcome });
             made.inner().store(count, Ordering::Relaxed);
         }
-        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
+        let under_way = i64::try_from(counters.under_way()).unwrap_or(i64::MAX);
         self.under_way.set(under_way);
-        self.lease.set(tally.holds_lease().into());
+        self.lease.set(counters.holds_lease().into());
     }
 }
 
@@ -270,7 +270,7 @@ impl Metrics {
         if let Some(state) = state {
             self.state.set(state);
         }
-        self.checks.tell(database.tally());
+        self.checks.tell(database.check_counters());
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);

@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Error},
     graphql::{Permit, Request},
     observability::request_record::RequestRecord,
-    store::{Catalog, while_wanted},
+    store::{Catalog, cancel_on_drop},
 };
 
 use super::{
@@ -44,7 +44,7 @@ impl Pipeline {
             ..self.resolver_data(&caller, prepared.traits, in_snapshot)
         });
         let schema = self.schema.clone();
-        let answer = while_wanted(async move {
+        let answer = cancel_on_drop(async move {
             let answer = schema.execute(request).await;
             drop(permit);
             answer
@@ -119,7 +119,7 @@ impl Pipeline {
             },
             merges: traits.merges,
             commands: self.commands.clone(),
-            tail: self.tail.clone(),
+            changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
             permit: Arc::default(),
         }

@@ -40,7 +40,7 @@ use crate::{
     domain::viewer::Viewer,
     graphql::Schema,
     observability::{metrics::CacheUsage, request_record::RequestRecord},
-    store::Tail,
+    store::ChangeFollower,
 };
 
 use documents::Documents;
@@ -59,7 +59,7 @@ pub struct Pipeline {
     pub validator: Schema,
     pub documents: Documents,
     pub commands: commands::Context,
-    pub tail: Arc<Tail>,
+    pub changes: Arc<ChangeFollower>,
     /// How long a query or mutation of a stream may take.
     pub timeout: Duration,
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     error::Error,
     graphql::Permit,
-    store::{Wanted, work_while_kept},
+    store::{CancelGuard, spawn_cancellable},
 };
 
 use super::{Caller, Pipeline, encode::encode, prepare::Prepared, refused::Refused};
@@ -68,7 +68,7 @@ impl Messages {
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    _wanted: Wanted,
+    _guard: CancelGuard,
     _unsubscribed: DropGuard,
 }
 
@@ -91,7 +91,7 @@ impl Operation {
             let _ = run(&pipeline, caller, prepared, permit, &out, until).await;
         };
         Self {
-            _wanted: work_while_kept(work),
+            _guard: spawn_cancellable(work),
             _unsubscribed: unsubscribed.drop_guard(),
         }
     }

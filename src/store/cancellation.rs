@@ -1,4 +1,4 @@
-//! Whether an answer is still waited for.
+//! Cancellation of reads.
 //!
 //! Invariant: a statement is never dropped while the database works on it, which would leave its connection between two
 //! messages, of no use to the next; yet none runs on for long when nobody waits. On SQLite it is interrupted at once, on
@@ -24,16 +24,16 @@ use crate::error::{Code, Error, Result};
 const AGAIN: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    static WANTED: Weak<()>;
+    static WAITER: Weak<()>;
 }
 
-/// Reads for an answer, in a task of its own, until the answer is there or the future that this gives is dropped.
-pub async fn while_wanted<F>(answer: F) -> F::Output
+/// Runs reads in a task of their own. They are cancelled when the future that this returns is dropped.
+pub async fn cancel_on_drop<F>(answer: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let wanted = Arc::new(());
-    let reading = WANTED.scope(Arc::downgrade(&wanted), answer);
+    let waiter = Arc::new(());
+    let reading = WAITER.scope(Arc::downgrade(&waiter), answer);
     joined(tokio::spawn(reading.in_current_span())).await
 }
 
@@ -47,12 +47,12 @@ pub(in crate::store) async fn joined<T>(task: JoinHandle<T>) -> T {
     }
 }
 
-/// Reads in a task of its own as long as what this gives is kept.
-pub fn work_while_kept(work: impl Future<Output = ()> + Send + 'static) -> Wanted {
-    let wanted = Arc::new(());
-    let working = WANTED.scope(Arc::downgrade(&wanted), work);
+/// Spawns a task whose reads are cancelled when the guard is dropped.
+pub fn spawn_cancellable(work: impl Future<Output = ()> + Send + 'static) -> CancelGuard {
+    let waiter = Arc::new(());
+    let working = WAITER.scope(Arc::downgrade(&waiter), work);
     tokio::spawn(working.in_current_span());
-    Wanted(wanted)
+    CancelGuard(waiter)
 }
 
 /// Runs a task of the background until it ends, and again after a panic, which is logged.
@@ -67,19 +67,19 @@ where
     })
 }
 
-/// That somebody waits. Dropped, the statement under way ends with an error, and so do all that follow.
+/// Cancels reads when it is dropped: the statement under way fails, and so do all that follow.
 #[derive(Debug)]
-pub struct Wanted(#[expect(dead_code, reason = "that it is there says all")] Arc<()>);
+pub struct CancelGuard(#[expect(dead_code, reason = "that it is there says all")] Arc<()>);
 
-/// An error for nobody, where nobody waits.
+/// Fails if the request was cancelled.
 pub(in crate::store) fn check() -> Result<()> {
-    match WANTED.try_with(Weak::strong_count) {
+    match WAITER.try_with(Weak::strong_count) {
         Ok(0) => Err(Error::new(Code::Timeout, "nobody waits for the answer")),
         _ => Ok(()),
     }
 }
 
-/// What says whether somebody waits, for those that look while a statement runs; none where nobody could hang up.
+/// A handle that is dead once the reads of this task are cancelled. None if they cannot be cancelled.
 pub(in crate::store) fn current() -> Option<Weak<()>> {
-    WANTED.try_with(Weak::clone).ok()
+    WAITER.try_with(Weak::clone).ok()
 }

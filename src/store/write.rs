@@ -26,7 +26,7 @@ use crate::{
     error::{Error, Result, UserError},
     store::{
         catalog::{by_id, search, visible},
-        changes::catalogue_version::Known,
+        changes::catalogue_version::VersionTracker,
         checks::health_rows,
         database::{connect::Database, transaction::Transaction},
         errors::{failed, violation},
@@ -65,7 +65,7 @@ pub struct Tx {
     /// Nothing is written: what would be is only told.
     rehearsal: bool,
     /// Told of the number when it is committed.
-    known: Arc<Known>,
+    known: Arc<VersionTracker>,
 }
 
 impl Tx {

@@ -1,4 +1,4 @@
-//! Sizes and groups of lists, counted once a state.
+//! Cached sizes and groups of lists, computed once for each catalogue version.
 //!
 //! Invariant: what is kept belongs to the state that the asking snapshot shows, so that it is the number which counting would
 //! give there; a change of the catalogue makes another state, for which nothing is kept yet. Where a backup was restored, a
@@ -29,16 +29,16 @@ struct Key {
 }
 
 /// What was counted.
-pub(in crate::store) struct Counts<T>(Cache<Key, T>);
+pub(in crate::store) struct CountCache<T>(Cache<Key, T>);
 
-impl<T: Clone> Default for Counts<T> {
+impl<T: Clone> Default for CountCache<T> {
     fn default() -> Self {
         Self(Cache::new(LISTS))
     }
 }
 
-impl<T: Clone> Counts<T> {
-    /// Of what is asked for in a state of a history: counted by the first who asks, while others wait.
+impl<T: Clone> CountCache<T> {
+    /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait.
     pub(in crate::store) async fn get(
         &self,
         (history, state): (u64, i64),
@@ -57,8 +57,8 @@ impl<T: Clone> Counts<T> {
     }
 }
 
-impl<T> fmt::Debug for Counts<T> {
+impl<T> fmt::Debug for CountCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Counts").finish_non_exhaustive()
+        f.debug_struct("CountCache").finish_non_exhaustive()
     }
 }

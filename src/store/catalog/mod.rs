@@ -34,7 +34,7 @@ use crate::{
     store::{
         catalog::{
             columns::{Field, Fields},
-            count_cache::Counts,
+            count_cache::CountCache,
             filter::{Lead, any_of, stored},
             search::Tier,
         },
@@ -330,7 +330,7 @@ impl Catalog {
     /// What `count` gives, where it was not counted in this state before.
     async fn counted<T: Clone>(
         &self,
-        counts: &Counts<T>,
+        counts: &CountCache<T>,
         asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {

@@ -20,7 +20,7 @@ pub struct Version(u64);
 
 /// What is known of the last change, by whoever commits and whoever asks.
 #[derive(Debug)]
-pub(in crate::store) struct Known {
+pub(in crate::store) struct VersionTracker {
     pub(super) number: watch::Sender<Option<i64>>,
     now: RwLock<Knowledge>,
     /// Told of each change that this process commits.
@@ -44,7 +44,7 @@ pub(super) struct Question {
     commits: u64,
 }
 
-impl Default for Known {
+impl Default for VersionTracker {
     fn default() -> Self {
         Self {
             number: watch::Sender::new(None),
@@ -59,7 +59,7 @@ impl Default for Known {
     }
 }
 
-impl Known {
+impl VersionTracker {
     /// This process has committed a change of this number. To be called before anybody is told of it.
     pub(in crate::store) fn commit(&self, number: i64) {
         let mut now = self.write();
@@ -125,12 +125,12 @@ impl Known {
 mod tests {
     use super::*;
 
-    fn number(known: &Known) -> Option<i64> {
+    fn number(known: &VersionTracker) -> Option<i64> {
         *known.number.borrow()
     }
 
     /// What the version is from now on, which must be another than all before.
-    fn another(known: &Known, before: &mut Vec<Version>) {
+    fn another(known: &VersionTracker, before: &mut Vec<Version>) {
         let version = known.read().version;
         assert!(!before.contains(&version), "{version:?} came again");
         before.push(version);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_old_answer_takes_no_commit_back() {
-        let (known, mut versions) = (Known::default(), Vec::new());
+        let (known, mut versions) = (VersionTracker::default(), Vec::new());
         another(&known, &mut versions);
         known.answer(&known.ask(), 5);
         another(&known, &mut versions);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_restored_backup_is_believed_and_is_no_catalogue_of_before() {
-        let (known, mut versions) = (Known::default(), Vec::new());
+        let (known, mut versions) = (VersionTracker::default(), Vec::new());
         known.answer(&known.ask(), 5);
         another(&known, &mut versions);
         known.answer(&known.ask(), 3);
@@ -176,7 +176,7 @@ mod tests {
         // The same number means the same only to who was there all the time.
         known.answer(&known.ask(), 5);
         assert_eq!(known.read().version, versions[2]);
-        let later = |known: &Known, after: Duration| Question {
+        let later = |known: &VersionTracker, after: Duration| Question {
             at: known.read().asked_at.unwrap() + after,
             commits: 0,
         };

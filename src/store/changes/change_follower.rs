@@ -19,7 +19,7 @@ use crate::{
     },
     error::{Code, Result},
     store::{
-        cancellation::{keep_running, while_wanted},
+        cancellation::{cancel_on_drop, keep_running},
         catalog::Catalog,
         changes::state_poll::State,
         database::connect::Database,
@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Follows the catalogue's state, and keeps its newest events for as long as somebody wants them.
 #[derive(Debug)]
-pub struct Tail {
+pub struct ChangeFollower {
     database: Database,
     ring: Arc<RwLock<Ring>>,
     /// The ring's head; its receivers are the followers.
@@ -75,7 +75,7 @@ impl Ring {
     }
 }
 
-impl Tail {
+impl ChangeFollower {
     pub fn start(database: Database, state: &State) -> Self {
         let ring = Arc::<RwLock<Ring>>::default();
         let heads = watch::Sender::new(0);
@@ -107,16 +107,16 @@ impl Tail {
         sight: Sight,
         after: Option<i64>,
         filter: Filter,
-    ) -> Result<Follower> {
+    ) -> Result<ChangeStream> {
         // Before the state is read: what comes after it is then kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
-        let log = while_wanted(async move { catalog.log().await }).await?;
+        let log = cancel_on_drop(async move { catalog.log().await }).await?;
         let position = match after {
             Some(after) => log.span(Some(after))?.after,
             None => log.state,
         };
-        Ok(Follower {
+        Ok(ChangeStream {
             database: self.database.clone(),
             ring: Arc::clone(&self.ring),
             heads,
@@ -127,7 +127,7 @@ impl Tail {
     }
 }
 
-impl Drop for Tail {
+impl Drop for ChangeFollower {
     fn drop(&mut self) {
         self.reading.abort();
     }
@@ -170,7 +170,7 @@ async fn read(
                         .events(span, &Filter::default(), u64::from(BATCH))
                         .await
                 };
-                match while_wanted(read).await {
+                match cancel_on_drop(read).await {
                     Ok(events) => (span, events),
                     // The state says in the log that the database does not answer; the next one comes when it does.
                     Err(_) => break,
@@ -186,7 +186,7 @@ async fn read(
 
 /// Somebody who follows the changes.
 #[derive(Debug)]
-pub struct Follower {
+pub struct ChangeStream {
     database: Database,
     ring: Arc<RwLock<Ring>>,
     heads: watch::Receiver<i64>,
@@ -195,7 +195,7 @@ pub struct Follower {
     position: i64,
 }
 
-impl Follower {
+impl ChangeStream {
     /// The next changes, in order, when there are any. `CURSOR_EXPIRED` where the log forgot some of them first; a database that
     /// does not answer is waited for. Dropped in the middle, it misses nothing.
     pub async fn next(&mut self) -> Result<Vec<Change>> {
@@ -234,7 +234,7 @@ impl Follower {
                 filter: self.filter.clone(),
             };
             let catalog = Catalog::snapshot(self.database.clone(), self.sight.clone());
-            match while_wanted(async move { catalog.changes(&feed).await }).await {
+            match cancel_on_drop(async move { catalog.changes(&feed).await }).await {
                 Ok(page) => {
                     self.position = page.end;
                     return Ok(page.changes);

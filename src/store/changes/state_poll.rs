@@ -9,8 +9,8 @@ use tokio::{sync::watch, task::AbortHandle, time};
 use crate::{
     error::{Code, Error, Result},
     store::{
-        cancellation::{keep_running, while_wanted},
-        changes::catalogue_version::{FRESH, Known, Version},
+        cancellation::{cancel_on_drop, keep_running},
+        changes::catalogue_version::{FRESH, Version, VersionTracker},
         database::{connect::Database, sqlite_readers::Pace},
     },
 };
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Asks the database for the number again and again, as long as it is kept.
 #[derive(Debug)]
 pub struct State {
-    known: Arc<Known>,
+    known: Arc<VersionTracker>,
     polling: AbortHandle,
 }
 
@@ -79,7 +79,7 @@ async fn poll(database: Database, every: Duration) {
         let database = database.clone();
         let asked = time::timeout(
             PATIENCE,
-            while_wanted(async move { database.state().await }),
+            cancel_on_drop(async move { database.state().await }),
         );
         // A connection that is dead and does not say so is left behind.
         let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));

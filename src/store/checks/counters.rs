@@ -6,13 +6,13 @@ use entity::{Iterable, Outcome};
 
 /// Counts since the process began, and how it is at this moment.
 #[derive(Debug)]
-pub struct Tally {
+pub struct CheckCounters {
     checks: Vec<(Outcome, AtomicU64)>,
     under_way: AtomicUsize,
     holds_lease: AtomicBool,
 }
 
-impl Default for Tally {
+impl Default for CheckCounters {
     fn default() -> Self {
         let none = |outcome| (outcome, AtomicU64::new(0));
         Self {
@@ -23,7 +23,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl CheckCounters {
     /// A check was made that came to an outcome.
     pub fn count(&self, outcome: Outcome) {
         let mut checks = self.checks.iter();

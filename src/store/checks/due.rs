@@ -40,17 +40,17 @@ impl Target {
     }
 }
 
-/// Where a target stands among those that are due: since when it is, and its connector's number.
-pub type Place = (Timestamp, i64);
+/// A position among the due targets: when the target became due, and its connector's number.
+pub type DuePosition = (Timestamp, i64);
 
 impl Database {
     /// The first targets after a place that are due, those that have waited longest before the others.
     pub async fn due(
         &self,
         now: Timestamp,
-        after: Option<Place>,
+        after: Option<DuePosition>,
         limit: u64,
-    ) -> Result<Vec<(Place, Target)>> {
+    ) -> Result<Vec<(DuePosition, Target)>> {
         use connector_health::{Column::NextCheckAt, Entity};
 
         let number = || Expr::col((Entity, connector_health::Column::Seq));

@@ -112,7 +112,7 @@ impl Database {
             Ok((taken, others))
         };
         let asked = take.await;
-        self.tally.hold(matches!(asked, Ok((Some(_), _))));
+        self.check_counters.hold(matches!(asked, Ok((Some(_), _))));
         let (taken, others): (Option<Model>, _) = asked.map_err(failed)?;
         candidate.see(others);
         Ok(taken.map(|row| Lease {
@@ -133,7 +133,7 @@ impl Database {
                 .await?;
             tx.commit(None).await
         };
-        self.tally.hold(false);
+        self.check_counters.hold(false);
         give_up.await.map_err(failed)
     }
 }

@@ -61,7 +61,7 @@ pub enum BackupError {
 
 /// A backup that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct BackupReport {
     pub bytes: u64,
     pub connectors: i64,
     /// The number of the last change in it.
@@ -69,7 +69,7 @@ pub struct Made {
 }
 
 /// Copies the SQLite database to a new file, as it is at one moment after the call. Readers and writers go on meanwhile.
-pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<Made, BackupError> {
+pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, BackupError> {
     let location = settings.location().map_err(OpenError::from)?;
     let DatabaseLocation::File(source) = &location else {
         return Err(BackupError::Postgres(location));
@@ -135,7 +135,7 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<Made, BackupEr
         Ok(bytes)
     };
     match place() {
-        Ok(bytes) => Ok(Made {
+        Ok(bytes) => Ok(BackupReport {
             bytes,
             connectors,
             state,

@@ -21,9 +21,9 @@ use crate::{
     domain::facets::Group,
     error::{Error, Result},
     store::{
-        catalog::count_cache::Counts,
-        changes::catalogue_version::Known,
-        checks::counters::Tally,
+        catalog::count_cache::CountCache,
+        changes::catalogue_version::VersionTracker,
+        checks::counters::CheckCounters,
         database::{
             open_error::{OpenError, folder},
             pool::Pool,
@@ -32,7 +32,7 @@ use crate::{
             sqlite_readers::Readers,
             transaction::{Purpose, SessionLimits, Transaction, Writer},
             unwritable::Unwritable,
-            write_status::Writes,
+            write_status::WriteStatus,
         },
         errors::{self, is_locked},
     },
@@ -49,22 +49,22 @@ const RETRY: Duration = Duration::from_millis(100);
 pub struct Database {
     pub(in crate::store) reader: Reader,
     pub(in crate::store) writer: Writer,
-    pub(in crate::store) writes: Arc<Writes>,
+    pub(in crate::store) writes: Arc<WriteStatus>,
     location: DatabaseLocation,
     wait: Duration,
     damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
-    pub(in crate::store) known: Arc<Known>,
-    pub(in crate::store) totals: Arc<Counts<u64>>,
-    pub(in crate::store) groups: Arc<Counts<Vec<Group>>>,
-    pub(in crate::store) tally: Arc<Tally>,
+    pub(in crate::store) known: Arc<VersionTracker>,
+    pub(in crate::store) totals: Arc<CountCache<u64>>,
+    pub(in crate::store) groups: Arc<CountCache<Vec<Group>>>,
+    pub(in crate::store) check_counters: Arc<CheckCounters>,
 }
 
 impl Database {
     /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let location = settings.location()?;
-        let known = Arc::new(Writes::new(settings.read_only));
+        let known = Arc::new(WriteStatus::new(settings.read_only));
         let opened = match &location {
             DatabaseLocation::File(_) => open_sqlite(settings, &known).await,
             DatabaseLocation::Server(_) => open_postgres(settings, &known).await,
@@ -81,7 +81,7 @@ impl Database {
             known: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
-            tally: Arc::default(),
+            check_counters: Arc::default(),
         })
     }
 
@@ -137,8 +137,8 @@ impl Database {
         }
     }
 
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn check_counters(&self) -> &CheckCounters {
+        &self.check_counters
     }
 
     /// Calls `observe` with every statement of connectors' reads from now on.
@@ -165,7 +165,7 @@ impl Database {
 /// Opens an SQLite file. One that cannot be written is read all the same, if it is there.
 async fn open_sqlite(
     settings: &DatabaseSettings,
-    writes: &Writes,
+    writes: &WriteStatus,
 ) -> Result<(Reader, Writer), sqlx::Error> {
     let options = SqliteConnectOptions::from_str(&settings.url)?
         .create_if_missing(true)
@@ -223,7 +223,7 @@ async fn connect_sqlite(
 
 async fn open_postgres(
     settings: &DatabaseSettings,
-    writes: &Arc<Writes>,
+    writes: &Arc<WriteStatus>,
 ) -> Result<(Reader, Writer), sqlx::Error> {
     let options = PgConnectOptions::from_str(&settings.url)?
         .application_name(env!("CARGO_PKG_NAME"))

@@ -22,7 +22,8 @@ use crate::{
     config::DatabaseSettings,
     store::{
         database::{
-            reader::SNAPSHOT, sqlite_file::SqliteFile, unwritable::Unwritable, write_status::Writes,
+            reader::SNAPSHOT, sqlite_file::SqliteFile, unwritable::Unwritable,
+            write_status::WriteStatus,
         },
         errors,
     },
@@ -93,7 +94,7 @@ impl Writer {
     pub(in crate::store) async fn begin(
         &self,
         purpose: Purpose,
-        writes: &Arc<Writes>,
+        writes: &Arc<WriteStatus>,
     ) -> Result<Transaction, DbErr> {
         if purpose == Purpose::Write {
             writes.check_allowed().map_err(errors::refused)?;
@@ -166,7 +167,7 @@ impl Writer {
     }
 }
 
-fn acquired(error: sqlx::Error, writes: &Writes) -> DbErr {
+fn acquired(error: sqlx::Error, writes: &WriteStatus) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
@@ -199,7 +200,7 @@ struct Session {
     connection: Option<Connection>,
     /// A statement failed.
     is_failed: bool,
-    writes: Arc<Writes>,
+    writes: Arc<WriteStatus>,
 }
 
 impl Transaction {

@@ -24,7 +24,7 @@ pub(in crate::store) enum Look {
 
 /// What is known of writing.
 #[derive(Debug)]
-pub(in crate::store) struct Writes(Mutex<Known>);
+pub(in crate::store) struct WriteStatus(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -35,7 +35,7 @@ struct Known {
     read_only_at: Option<Instant>,
 }
 
-impl Writes {
+impl WriteStatus {
     pub(in crate::store) fn new(read_only: bool) -> Self {
         Self(Mutex::new(Known {
             reason: read_only.then_some(Unwritable::Configured),

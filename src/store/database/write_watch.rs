@@ -18,7 +18,7 @@ use tokio::{task::AbortHandle, time};
 use crate::{
     error::Error,
     store::{
-        cancellation::{keep_running, while_wanted},
+        cancellation::{cancel_on_drop, keep_running},
         database::{
             connect::Database,
             sqlite_readers::Pace,
@@ -61,7 +61,7 @@ async fn watch(database: Database) {
     loop {
         ticks.tick().await;
         let database = database.clone();
-        let look = while_wanted(async move { database.look_at_writes().await });
+        let look = cancel_on_drop(async move { database.look_at_writes().await });
         // A connection that is dead and does not say so is left behind.
         let _ = time::timeout(PATIENCE, look).await;
     }

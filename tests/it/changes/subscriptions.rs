@@ -94,13 +94,13 @@ on_both! {
     async fn queries_and_mutations_over_both(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("m", &mutation(CREATE), json!({ "input": draft("Made", json!({})) })).await;
+        socket.subscribe("m", &mutation(CREATE), json!({ "input": draft("BackupReport", json!({})) })).await;
         let message = socket.next().await;
-        assert_eq!(message["payload"]["data"][CREATE]["personalConnector"]["name"], "Made");
+        assert_eq!(message["payload"]["data"][CREATE]["personalConnector"]["name"], "BackupReport");
         assert_eq!(socket.next().await, json!({ "id": "m", "type": "complete" }));
-        let mut events = Events::of(&server, &ann, &mutation(CREATE), json!({ "input": draft("Made too", json!({})) })).await;
+        let mut events = Events::of(&server, &ann, &mutation(CREATE), json!({ "input": draft("BackupReport too", json!({})) })).await;
         let (event, data) = events.next().await.unwrap();
-        assert_eq!((event.as_str(), &data["data"][CREATE]["personalConnector"]["name"]), ("next", &json!("Made too")));
+        assert_eq!((event.as_str(), &data["data"][CREATE]["personalConnector"]["name"]), ("next", &json!("BackupReport too")));
         assert_eq!(events.next().await, Some(("complete".to_owned(), Value::Null)));
         assert_eq!(events.next().await, None);
 

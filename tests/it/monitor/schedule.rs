@@ -92,7 +92,11 @@ impl Server {
 
 /// How many checks a process has made.
 fn made(database: &Database) -> u64 {
-    database.tally().checks().map(|(_, count)| count).sum()
+    database
+        .check_counters()
+        .checks()
+        .map(|(_, count)| count)
+        .sum()
 }
 
 /// Waits until it is so, and not for ever.
@@ -280,9 +284,9 @@ on_both! {
         let ttl = Duration::from_millis(500);
         let (mut we, mut they) = (candidate(ttl), candidate(ttl));
         let first = ours.take_lease(&mut we).await.unwrap().unwrap();
-        assert!(ours.tally().holds_lease());
+        assert!(ours.check_counters().holds_lease());
         assert_eq!(theirs.take_lease(&mut they).await.unwrap(), None);
-        assert!(!theirs.tally().holds_lease());
+        assert!(!theirs.check_counters().holds_lease());
         // Renewed, it is the same one.
         tokio::time::sleep(ttl * 2 / 3).await;
         assert_eq!(ours.take_lease(&mut we).await.unwrap().unwrap(), first);
@@ -334,9 +338,9 @@ on_both! {
         server.put_alone(vec![at("x", &Plain::new(|_| Reaction::Hang).await.url)]).await;
         let patient = Settings { lease: SECOND * 60, ..settings() };
         let monitor = monitor(&server.database, patient);
-        until("it is checked", async || server.database.tally().under_way() > 0).await;
+        until("it is checked", async || server.database.check_counters().under_way() > 0).await;
         server.rows("UPDATE check_lease SET holder = 'they', epoch = epoch + 1").await;
-        until("it has nothing under way", async || server.database.tally().under_way() == 0).await;
+        until("it has nothing under way", async || server.database.check_counters().under_way() == 0).await;
         assert_eq!(server.rows("SELECT COUNT(*) AS n FROM connector_check").await, "0\n");
         assert_eq!(made(&server.database), 0);
         // It is in no hurry to get it back, nor does it give up what is another's.
@@ -358,7 +362,7 @@ on_both! {
         let second = monitor(&theirs, often);
         until("all twice", async || made(&ours) > 50).await;
         assert_eq!(made(&theirs), 0);
-        assert!(ours.tally().holds_lease() && !theirs.tally().holds_lease());
+        assert!(ours.check_counters().holds_lease() && !theirs.check_counters().holds_lease());
         // No connector was checked by two at once, or before its time.
         let checks = server.rows("SELECT seq, checked_at FROM connector_check ORDER BY seq, checked_at").await;
         let mut last = BTreeMap::new();
