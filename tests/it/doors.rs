@@ -1,7 +1,7 @@
 //! The doors between the rooms: which room may name what.
 //!
 //! The compiler does not know them, and one careless `use` opens one for good: a query past `visible()`, a clock that tests
-//! cannot set, a header in a resolver. `ARCHITECTURE.md` says why each is closed.
+//! cannot set, a header in a resolver. `docs/develop/code.md` says why each is closed.
 
 use std::{
     fs,

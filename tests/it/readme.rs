@@ -245,7 +245,7 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code of other languages is a part of the clients that `tests/clients/run` runs.
+/// Code of other languages is a part of the clients that `tests/clients/run` runs. `text` is no code.
 #[test]
 fn snippets() {
     let clients = root().join("tests/clients");
@@ -265,7 +265,7 @@ fn snippets() {
     for page in pages() {
         for (language, text) in blocks(&page.text) {
             assert!(
-                ["sh", "graphql", "json"].contains(&language.as_str())
+                ["sh", "graphql", "json", "text"].contains(&language.as_str())
                     || sources.iter().any(|source| source.contains(&text)),
                 "{}: no client has this {language}:\n{text}",
                 page.path
