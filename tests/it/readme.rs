@@ -1,5 +1,7 @@
 //! Runs the commands and queries of README and `docs/`.
 
+mod links;
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -134,9 +136,11 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Whether a block is about developing the service. The tests do not run themselves.
-fn is_development(command: &str) -> bool {
-    command.starts_with("script/") || command.starts_with("cargo test")
+/// Whether a block runs the tests, which do not run themselves.
+fn runs_tests(command: &str) -> bool {
+    let starts = ["script/test", "cargo test", "CONNECTORS_TEST_POSTGRES="];
+    let is_one = |line: &str| starts.iter().any(|start| line.starts_with(start));
+    command.lines().all(is_one)
 }
 
 /// Runs each page's commands beside a service of its own, in a new folder.
@@ -147,7 +151,7 @@ async fn commands() {
         if page.path == "README.md" {
             assert_eq!(commands[0].1, "cargo run\n");
         }
-        commands.retain(|(_, command)| !is_development(command));
+        commands.retain(|(_, command)| !runs_tests(command));
         if commands.is_empty() {
             continue;
         }
@@ -157,7 +161,7 @@ async fn commands() {
         let _server = start("cargo run", port, folder);
         for (_, command) in commands {
             if command == "cargo run\n" || command.contains("postgres://") {
-                // The service is started above; `commands_for_postgres` has the others.
+                // The service is started above; `commands_on_postgres` has the others.
             } else if command.contains(" serve ") {
                 drop(start(&command, free_port(), folder));
             } else {
@@ -176,18 +180,19 @@ async fn commands() {
 }
 
 #[tokio::test]
-async fn commands_for_postgres() {
-    for page in run_here() {
-        for (_, command) in page.blocks_in(&["sh"]) {
-            if !command.contains("postgres://") {
-                continue;
-            }
-            let folder = tempfile::tempdir().unwrap();
-            if let Some(database) = TestDatabase::postgres().await {
-                let command =
-                    command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
-                drop(start(&command, free_port(), folder.path()));
-            }
+async fn commands_on_postgres() {
+    let blocks = run_here()
+        .into_iter()
+        .flat_map(|page| page.blocks_in(&["sh"]));
+    for (_, command) in blocks {
+        if !command.contains("postgres://") || runs_tests(&command) {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(database) = TestDatabase::postgres().await {
+            let command =
+                command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
+            drop(start(&command, free_port(), folder.path()));
         }
     }
 }
