@@ -18,10 +18,10 @@ use personal_connectors::{
     app,
     clock::Clock,
     commands,
-    config::Cli,
+    config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
-    http::{self, limits::Limits},
+    pipeline::{encode, measure},
     store::{Catalog, Database, State, Tail},
 };
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ impl Service {
         })
     }
 
-    /// Executes an operation as the gate does.
+    /// Executes an operation as the pipeline does.
     async fn execute(&self, request: async_graphql::Request) -> Response {
         let viewer = Viewer::Anonymous;
         let catalog = Catalog::new(self.database.clone(), viewer.sight());
@@ -109,7 +109,7 @@ impl Service {
             commands: self.commands.clone(),
             tail: self.tail.clone(),
             unsubscribed: CancellationToken::new(),
-            place: Arc::default(),
+            permit: Arc::default(),
         });
         self.schema.execute(request).await
     }
@@ -205,7 +205,7 @@ fn phases(criterion: &mut Criterion) {
     // A document that was not seen before is scanned, parsed and walked; what is known is not.
     for Operation { name, document, .. } in operations() {
         criterion.bench_function(&format!("gate: a new document, {name}"), |bench| {
-            bench.iter(|| http::measure(black_box(document), Limits::default()));
+            bench.iter(|| measure(black_box(document), OperationLimits::default()));
         });
     }
     // HTTP and the gate, around what needs no database.
@@ -229,7 +229,7 @@ fn phases(criterion: &mut Criterion) {
             );
         });
         criterion.bench_function(&format!("encode: {name}"), |bench| {
-            bench.iter(|| graphql::encode(black_box(&response)));
+            bench.iter(|| encode(black_box(&response)));
         });
         let body = operation.body();
         criterion.bench_function(&format!("all of them: {name}"), |bench| {

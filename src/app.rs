@@ -9,27 +9,26 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     clock::Clock,
     commands,
-    config::{Checks, Serve, Servers},
+    config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
     graphql,
     http::{
-        self, Background, Routes,
-        answers::Answers,
-        auth::{Authenticator, TokenRules},
-        documents::Documents,
-        limits::Limits,
-        live::Live,
-        overload::Places,
-        rate::RateLimit,
-        trusted::Trusted,
+        self, Background, Probed, Services,
+        admission::{
+            Admission, concurrency::ConcurrencyLimit, open_streams::OpenStreams,
+            rate_limit::RateLimit,
+        },
+        auth::Authenticator,
+        graphql::response_cache::ResponseCache,
     },
-    interchange::catalog::{self, CatalogFile},
+    interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
     monitor::{self, Monitor},
-    store::{
-        DamageCheck, Database, OpenError, Retention, Settings, State, Tail, WriteWatch,
-        keep_running,
+    observability::telemetry::{Tracer, Traces},
+    pipeline::{
+        Pipeline,
+        documents::{Documents, Trusted},
     },
-    telemetry::{Tracer, Traces},
+    store::{DamageCheck, Database, OpenError, Retention, State, Tail, WriteWatch, keep_running},
 };
 
 /// How soon the catalogue file is loaded again where the database cannot be written.
@@ -121,7 +120,7 @@ pub async fn routers(
     clock: Clock,
     tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
-    let limits = Limits {
+    let limits = OperationLimits {
         max_tokens: config.limits.max_tokens,
         max_depth: config.limits.max_depth,
         max_fields: config.limits.max_fields,
@@ -143,40 +142,49 @@ pub async fn routers(
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let tail = Tail::start(database.clone(), &state);
     let stopping = CancellationToken::new();
-    let (main, metrics) = http::routers(Routes {
-        schema: graphql::schema(config.introspection),
-        validator,
-        authenticator,
-        commands: commands::Context {
-            database,
-            clock: clock.clone(),
-            key_clock: commands::Context::key_clock(clock.clone()),
-            quota: config.limits.max_per_user,
-            inspections: Arc::new(inspections(config, &clock)?),
-            schedule: config.mcp.checks.schedule(),
-        },
-        rate: RateLimit::new(
-            config.limits.rate_limit,
-            config.limits.trusted_proxy.clone(),
-            clock.clone(),
+    let commands = commands::Context {
+        database: database.clone(),
+        clock: clock.clone(),
+        key_clock: commands::Context::key_clock(clock.clone()),
+        quota: config.limits.max_per_user,
+        inspections: Arc::new(inspections(config, &clock)?),
+        schedule: config.mcp.checks.schedule(),
+    };
+    let (main, metrics) = http::routers(Services {
+        pipeline: Arc::new(Pipeline {
+            schema: graphql::schema(config.introspection),
+            validator,
+            documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
+            commands,
+            tail: Arc::new(tail),
+            timeout: config.limits.request_timeout,
+        }),
+        admission: Admission::new(
+            ConcurrencyLimit::new(usize::try_from(config.max_concurrency())?),
+            RateLimit::new(
+                config.limits.rate_limit,
+                config.limits.trusted_proxy.clone(),
+                clock.clone(),
+            ),
+            authenticator,
         ),
-        live: Live::new(
+        responses: ResponseCache::new(config.limits.answer_cache_mb << 20, state.clone()),
+        open_streams: OpenStreams::new(
             stopping.clone(),
             config.limits.max_sockets as usize,
             config.limits.max_socket_operations as usize,
         ),
-        places: Places::new(usize::try_from(config.max_concurrency())?),
-        answers: Answers::new(config.limits.answer_cache_mb << 20, state.clone()),
-        state,
-        tail: Arc::new(tail),
-        state_poll: config.state_poll,
-        clock,
-        documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
-        cors_origins: config.cors_origin.clone(),
+        allowed_origins: config.cors_origin.clone(),
+        probed: Probed {
+            database,
+            state,
+            state_poll: config.state_poll,
+            background,
+        },
         tracer,
-        background,
+        clock,
     });
     Ok(match config.metrics_listen {
         Some(_) => Routers {
@@ -203,7 +211,7 @@ async fn load(
     if config.read_only {
         return Ok(None);
     }
-    let Err(error) = catalog::load(database, clock, &file).await else {
+    let Err(error) = builtin::load(database, clock, &file).await else {
         return Ok(None);
     };
     if database.unwritable().is_none() {
@@ -218,7 +226,7 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
     let mut told = String::new();
     loop {
         time::sleep(LOAD_AGAIN).await;
-        let Err(error) = catalog::load(&database, &clock, &file).await else {
+        let Err(error) = builtin::load(&database, &clock, &file).await else {
             return;
         };
         let cause = format!("{error:#}");
@@ -260,7 +268,7 @@ fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<M
 }
 
 /// Opens the database and brings its schema up to date, unless it is only to be read.
-pub async fn open(settings: &Settings) -> Result<Database, OpenError> {
+pub async fn open(settings: &DatabaseSettings) -> Result<Database, OpenError> {
     let database = Database::open(settings).await?;
     if settings.read_only {
         database.check_migrated().await?;

@@ -96,6 +96,17 @@ impl Error {
         self.source().map(chain)
     }
 
+    /// An input has more than `most` of something, such as tokens.
+    pub fn limit_exceeded(input: &str, most: u64, of: &str) -> Self {
+        let message = format!("{input} must have at most {most} {of}");
+        Self::new(Code::LimitExceeded, message)
+    }
+
+    /// The request has taken the request timeout.
+    pub fn took_too_long() -> Self {
+        Self::new(Code::Timeout, "the answer took too long")
+    }
+
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             code: Code::Internal,

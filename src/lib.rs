@@ -14,6 +14,7 @@ pub mod http;
 pub mod interchange;
 pub mod mcp;
 pub mod monitor;
+pub mod observability;
+pub mod pipeline;
 pub mod progress;
 pub mod store;
-pub mod telemetry;

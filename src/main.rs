@@ -16,13 +16,14 @@ use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        Backup, Check, Cli, Command, Database, Export, Import, LogFormat, Migrate, Serve, Token,
+        Backup, Check, Cli, Command, Database, Export, Import, KeySource, LogFormat, Migrate,
+        Serve, Token,
     },
     domain::viewer::User,
     error::chain,
     graphql,
     http::{
-        auth::{KeySource, mint},
+        auth::mint,
         serve::{Bounds, serve, told_to_stop},
     },
     interchange::{
@@ -30,9 +31,9 @@ use personal_connectors::{
         import::{self, import},
         published::Assumed,
     },
-    monitor::round::round,
+    monitor::check_command::check_all,
+    observability::telemetry::log,
     store::{self, Made},
-    telemetry::log,
 };
 use tokio::{
     net::TcpListener,
@@ -253,7 +254,7 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     let inspector = app::checker(&config.servers, &config.checks, &clock)?;
     let database = app::open(&config.database.settings()?).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
-    let report = round(&database, inspector, bounds, schedule, &clock, &config.ids).await;
+    let report = check_all(&database, inspector, bounds, schedule, &clock, &config.ids).await;
     let report = report.map_err(|error| database.explain(error))?;
     database.close().await?;
     write_out(format_args!("{report}\n"))?;

@@ -1,4 +1,4 @@
-//! What the gate does with any document before it executes it: what is let through is within the limits, and its validation
+//! What the pipeline does with any document before it executes it: what is let through is within the limits, and its validation
 //! ends without a panic, an overflow of the stack, a long time, or more errors than a client can read.
 
 #![no_main]
@@ -9,14 +9,18 @@ use async_graphql::{Request, parser::parse_query};
 use futures_util::FutureExt;
 use libfuzzer_sys::fuzz_target;
 use personal_connectors::{
+    config::OperationLimits,
     graphql::{self, Schema},
-    http::{limits::Limits, measure},
+    pipeline::{
+        measure,
+        rules::{correct_values::correct_values, overlapping_fields::overlapping_fields},
+    },
 };
 
 static VALIDATOR: LazyLock<Schema> = LazyLock::new(|| graphql::validator(true));
 
 fuzz_target!(|text: &str| {
-    let limits = Limits::default();
+    let limits = OperationLimits::default();
     let Ok(cost) = measure(text, limits) else {
         return;
     };
@@ -28,7 +32,7 @@ fuzz_target!(|text: &str| {
     assert!(cost.size <= limits.max_tokens, "{cost:?}");
 
     let document = parse_query(text).expect("it was parsed before");
-    if graphql::conflicts(&document).is_err() || graphql::coerce::document(&document).is_err() {
+    if overlapping_fields(&document).is_err() || correct_values(&document).is_err() {
         return;
     }
     let mut request = Request::new(String::new());

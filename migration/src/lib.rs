@@ -24,3 +24,9 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+/// The names of the migrations that this program knows, first to last.
+pub fn names() -> Vec<String> {
+    let known = Migrator::migrations().into_iter();
+    known.map(|migration| migration.name().to_owned()).collect()
+}

@@ -1,13 +1,19 @@
-//! How much one caller, and one request, may ask for.
+//! The limits of one caller, one request and one operation.
 
 use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::http::limits;
-
 use super::values::{duration, network};
+
+const TOKENS: u64 = 10_000;
+/// GraphiQL and generators ask 15 levels of the introspection schema.
+const DEPTH: u64 = 20;
+const FIELDS: u64 = 5_000;
+const COMPLEXITY: u64 = 20_000;
+const ALIASES: u64 = 100;
+const DIRECTIVES: u64 = 100;
 
 #[derive(Debug, Clone, Args)]
 pub struct Limits {
@@ -75,7 +81,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_TOKENS",
         value_name = "N",
-        default_value_t = limits::TOKENS
+        default_value_t = TOKENS
     )]
     pub max_tokens: u64,
 
@@ -84,7 +90,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_DEPTH",
         value_name = "N",
-        default_value_t = limits::DEPTH
+        default_value_t = DEPTH
     )]
     pub max_depth: u64,
 
@@ -93,7 +99,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_FIELDS",
         value_name = "N",
-        default_value_t = limits::FIELDS
+        default_value_t = FIELDS
     )]
     pub max_fields: u64,
 
@@ -102,7 +108,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_COMPLEXITY",
         value_name = "N",
-        default_value_t = limits::COMPLEXITY
+        default_value_t = COMPLEXITY
     )]
     pub max_complexity: u64,
 
@@ -111,7 +117,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_ALIASES",
         value_name = "N",
-        default_value_t = limits::ALIASES
+        default_value_t = ALIASES
     )]
     pub max_aliases: u64,
 
@@ -120,7 +126,7 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_DIRECTIVES",
         value_name = "N",
-        default_value_t = limits::DIRECTIVES
+        default_value_t = DIRECTIVES
     )]
     pub max_directives: u64,
 
@@ -164,4 +170,34 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(0..=1_000_000)
     )]
     pub answer_cache_mb: u64,
+}
+
+/// The limits of one GraphQL operation. Each is a setting.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationLimits {
+    /// Of the text, and of all operations together with fragments written out.
+    pub max_tokens: u64,
+    pub max_depth: u64,
+    /// With fragments written out wherever they are spread.
+    pub max_fields: u64,
+    /// A field counts one, and what is selected of a list as often as the list may have items.
+    pub max_complexity: u64,
+    pub max_aliases: u64,
+    pub max_directives: u64,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+}
+
+impl Default for OperationLimits {
+    fn default() -> Self {
+        Self {
+            max_tokens: TOKENS,
+            max_depth: DEPTH,
+            max_fields: FIELDS,
+            max_complexity: COMPLEXITY,
+            max_aliases: ALIASES,
+            max_directives: DIRECTIVES,
+            introspection: true,
+        }
+    }
 }

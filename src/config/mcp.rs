@@ -5,16 +5,12 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
-use crate::{
-    domain::inspection::Schedule,
-    mcp::{
-        guard::{Allowed, Rules, Scheme},
-        handshake::Limits,
-    },
-    monitor::Bounds,
-};
+use crate::domain::inspection::{Schedule, TOOLS};
 
-use super::values::{duration, lifetime};
+use super::{
+    servers::{AllowedServer, Scheme, ServerRules},
+    values::{duration, lifetime},
+};
 
 /// Which servers may be called.
 #[derive(Debug, Args)]
@@ -26,9 +22,9 @@ pub struct Servers {
         env = "CONNECTORS_MCP_ALLOW",
         value_name = "PLACE",
         value_delimiter = ',',
-        value_parser = str::parse::<Allowed>
+        value_parser = str::parse::<AllowedServer>
     )]
-    mcp_allow: Vec<Allowed>,
+    mcp_allow: Vec<AllowedServer>,
 
     /// Ports of MCP servers that may be called; can be given several times. By default all
     #[arg(
@@ -154,8 +150,8 @@ pub struct Mcp {
 }
 
 impl Servers {
-    pub fn rules(&self) -> Rules {
-        Rules {
+    pub fn rules(&self) -> ServerRules {
+        ServerRules {
             allow: self.mcp_allow.clone(),
             ports: self.mcp_ports.clone(),
             schemes: self.mcp_schemes.clone(),
@@ -165,12 +161,12 @@ impl Servers {
 
 impl Checks {
     /// The bounds of one check.
-    pub fn limits(&self) -> Limits {
-        Limits::within(self.check_timeout)
+    pub fn limits(&self) -> InspectionLimits {
+        InspectionLimits::within(self.check_timeout)
     }
 
-    pub fn bounds(&self) -> Bounds {
-        Bounds {
+    pub fn bounds(&self) -> CheckBounds {
+        CheckBounds {
             at_once: self.max_checks.into(),
             by_host: self.max_checks_per_host.into(),
         }
@@ -187,13 +183,80 @@ impl Checks {
 impl Mcp {
     /// The bounds of an inspection in a request that may take so long, and how long it may wait for its turn: half of what it
     /// leaves of that.
-    pub fn limits(&self, request: Duration) -> anyhow::Result<(Limits, Duration)> {
+    pub fn limits(&self, request: Duration) -> anyhow::Result<(InspectionLimits, Duration)> {
         let time = self.inspection_timeout.unwrap_or(request * 4 / 5);
         let rest = request.saturating_sub(time);
         ensure!(
             !rest.is_zero(),
             "--inspection-timeout: expected a time shorter than --request-timeout"
         );
-        Ok((Limits::within(time), rest / 2))
+        Ok((InspectionLimits::within(time), rest / 2))
     }
+}
+
+/// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
+/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
+/// 4 MiB + 1 MiB + 30 MiB, so an inspection needs less than 40 MiB.
+#[derive(Clone, Debug)]
+pub struct InspectionLimits {
+    /// The whole time.
+    pub time: Duration,
+    /// The time for `server/discover`, and for the beginning of a stream, before something else is tried.
+    pub beginning: Duration,
+    /// The time to end the session in, after the rest. A server that takes longer over it is waited for by nobody, for 5 s.
+    pub close: Duration,
+    /// Bytes of bodies and messages received in all.
+    pub bytes: usize,
+    /// Bytes of one message.
+    pub message_bytes: usize,
+    /// Requests and connections in all.
+    pub requests: usize,
+    /// Levels of a message's JSON.
+    pub depth: usize,
+    /// Values of a message's JSON.
+    pub values: usize,
+    /// Tools kept; prompts and resources are counted up to so many.
+    pub items: usize,
+    /// Bytes of a tool's input or output schema that is kept.
+    pub schema_bytes: usize,
+    /// Characters of a text that are kept.
+    pub characters: usize,
+}
+
+impl Default for InspectionLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(8),
+            beginning: Duration::from_secs(2),
+            close: Duration::from_millis(500),
+            bytes: 4 * 1024 * 1024,
+            message_bytes: 1024 * 1024,
+            requests: 100,
+            depth: 64,
+            values: 25_000,
+            items: TOOLS,
+            schema_bytes: 64 * 1024,
+            characters: 8000,
+        }
+    }
+}
+
+impl InspectionLimits {
+    /// The defaults, in another whole time.
+    pub fn within(time: Duration) -> Self {
+        let limits = Self::default();
+        Self {
+            time,
+            beginning: limits.beginning.min(time / 4),
+            close: limits.close.min(time / 8),
+            ..limits
+        }
+    }
+}
+
+/// How many checks are made at once.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckBounds {
+    pub at_once: usize,
+    pub by_host: usize,
 }

@@ -1,7 +1,7 @@
-//! The secret that a first start makes.
+//! The secret that tokens are signed with, and the file of the one that a first start makes.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, ErrorKind, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -10,11 +10,42 @@ use std::{
 use anyhow::{anyhow, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::{http::auth::Secret, store};
+use super::database::{DatabaseSettings, advice};
+
+/// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
+const SECRET_BYTES: usize = 32;
+
+/// A secret shared with the issuer. It has no `Display`, and `Debug` hides it.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the secret must be at least {SECRET_BYTES} bytes long (RFC 7518 §3.2)")]
+pub struct SecretTooShort;
+
+impl Secret {
+    pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, SecretTooShort> {
+        let secret = secret.into();
+        if secret.len() < SECRET_BYTES {
+            return Err(SecretTooShort);
+        }
+        Ok(Self(secret))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
 
 /// The secret kept beside an SQLite database, made if there is none; never on PostgreSQL, where replicas would each have
 /// their own.
-pub(super) fn beside(database: &store::Settings) -> anyhow::Result<Secret> {
+pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let Some(file) = database.file()? else {
         bail!(
             "on PostgreSQL give --jwt-secret or --jwks: replicas must share what tokens are checked with"
@@ -57,7 +88,7 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => "Run as the user who owns it and its folder",
         ErrorKind::IsADirectory => "Remove the folder",
-        _ => store::of_system(error),
+        _ => advice(error),
     };
     // An error with more than the system's own text names a temporary file.
     let cause = match error.get_ref() {

@@ -9,7 +9,7 @@ use entity::ConnectorVisibility;
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 
-use crate::{domain::fields, store};
+use crate::domain::fields;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
@@ -59,7 +59,7 @@ pub(super) fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
 }
 
 pub(super) fn migration(text: &str) -> Result<String, String> {
-    let known = store::migrations();
+    let known = migration::names();
     if known.iter().any(|name| name == text) {
         return Ok(text.to_owned());
     }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-use super::listing::OrderField;
+use super::order::OrderField;
 
 const LIST: u8 = 1;
 const CHANGES: u8 = 2;

@@ -17,6 +17,7 @@ use super::{
     cursor::{Cursor, Digest, Position},
     fields,
     inspection::TOOL_NAME_BYTES,
+    order::{Direction, OrderField},
     text,
 };
 
@@ -79,20 +80,6 @@ pub struct TimeRange {
 pub struct Order {
     pub field: OrderField,
     pub direction: Direction,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum OrderField {
-    Name,
-    CreatedAt,
-    UpdatedAt,
-    Relevance,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Direction {
-    Asc,
-    Desc,
 }
 
 /// Which part of the list: `limit` rows from one end of what lies between two positions.
@@ -275,16 +262,6 @@ impl Order {
 /// Whether rows come up in a direction when they are read from an end of the list.
 pub fn is_ascending(direction: Direction, end: End) -> bool {
     (direction == Direction::Asc) == (end == End::First)
-}
-
-impl OrderField {
-    /// The direction when none is given, in which ties go up by id; the other one is its exact reverse.
-    pub const fn natural(self) -> Direction {
-        match self {
-            Self::Name | Self::Relevance => Direction::Asc,
-            Self::CreatedAt | Self::UpdatedAt => Direction::Desc,
-        }
-    }
 }
 
 impl Filter {

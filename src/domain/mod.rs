@@ -10,6 +10,7 @@ pub mod facets;
 pub mod fields;
 pub mod inspection;
 pub mod listing;
+pub mod order;
 pub mod text;
 pub mod tools;
 pub mod viewer;

@@ -26,28 +26,29 @@ pub struct Request {
     pub tail: Arc<Tail>,
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
-    pub place: Arc<HeldPlace>,
+    pub permit: Arc<Permit>,
 }
 
 /// What a request holds while it is worked on, and gives up to wait for somebody else.
 #[derive(Default)]
-pub struct HeldPlace(Mutex<Option<Box<dyn Any + Send>>>);
+pub struct Permit(Mutex<Option<Box<dyn Any + Send>>>);
 
-impl HeldPlace {
-    pub fn new(place: impl Any + Send) -> Self {
-        Self(Mutex::new(Some(Box::new(place))))
+impl Permit {
+    /// Holds what frees a place for the next request when it is dropped.
+    pub fn new(held: impl Any + Send) -> Self {
+        Self(Mutex::new(Some(Box::new(held))))
     }
 
     /// It is not taken again: whoever gives it up has another bound.
     pub fn give_up(&self) {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = None;
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = None;
     }
 }
 
-impl fmt::Debug for HeldPlace {
+impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldPlace").finish_non_exhaustive()
+        f.debug_struct("Permit").finish_non_exhaustive()
     }
 }
 

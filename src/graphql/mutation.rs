@@ -116,7 +116,7 @@ impl Mutation {
 async fn enter(context: &Context<'_>) -> Result<Slot> {
     let request = Request::of(context);
     let slot = commands::inspection(&request.commands, &request.viewer).await?;
-    request.place.give_up();
+    request.permit.give_up();
     Ok(slot)
 }
 

@@ -6,14 +6,18 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::header};
+use axum::{
+    Router,
+    extract::Request,
+    http::{Extensions, header},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -57,7 +61,12 @@ impl Bounds {
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+struct Peer(SocketAddr);
+
+/// The address at the other end of a request's connection.
+pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get().map(|Peer(address)| address.ip())
+}
 
 /// Is over at the first SIGTERM or SIGINT; the second ends the process at once.
 pub fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {

@@ -16,7 +16,7 @@ use crate::{
     store::{Tx, UpdatedAt, availability},
 };
 
-use super::{Rejection, published::REPLACED_BY};
+use super::{Rejection, object::REPLACED_BY_KEY};
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Loader {
     ) -> Result<Result<(), Rejection>> {
         let replacement = match self.replacement(tx, entry).await? {
             Ok(Some(replacement)) => replacement,
-            Ok(None) => return Ok(reject(REPLACED_BY, "there is no such connector")),
+            Ok(None) => return Ok(reject(REPLACED_BY_KEY, "there is no such connector")),
             Err(rejection) => return Ok(Err(rejection)),
         };
         self.remember_link(entry, Some(replacement.clone()));
@@ -278,7 +278,7 @@ impl Loader {
             return Ok(Ok(None));
         };
         if link.custom && link.organization != entry.organization {
-            return Ok(reject(REPLACED_BY, "there is no such connector"));
+            return Ok(reject(REPLACED_BY_KEY, "there is no such connector"));
         }
         let mut seen = HashSet::from([entry.id.clone(), replacement.clone()]);
         while let Some(next) = link.replaced_by.clone() {
@@ -286,7 +286,7 @@ impl Loader {
                 let reason = format!(
                     "replacements must not lead back, nor be more than {REPLACEMENTS} in a row"
                 );
-                return Ok(reject(REPLACED_BY, &reason));
+                return Ok(reject(REPLACED_BY_KEY, &reason));
             }
             match self.find_link(tx, &next).await? {
                 Some(following) => link = following,

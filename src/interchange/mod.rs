@@ -3,7 +3,7 @@
 //! Invariant: a file's text becomes an [`Entry`](crate::domain::connector::Entry) by the same field rules as a mutation's
 //! input, or a [`Rejection`] that says which field and why; nothing is dropped in silence.
 
-pub mod catalog;
+pub mod builtin;
 pub mod export;
 pub mod import;
 mod load;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: no key is lost and none stands twice, and a value of the wrong kind is a [`Rejection`] that names its key.
 
+use std::fmt;
+
 use entity::Iterable;
 use indexmap::IndexMap;
 use serde::{
@@ -12,10 +14,10 @@ use serde_json::value::RawValue;
 
 use crate::domain::connector::{Errors, REPLACED_BY};
 
-use super::{
-    Rejection,
-    published::{self, Word},
-};
+use super::Rejection;
+
+/// The key of a deprecated connector's replacement.
+pub(super) const REPLACED_BY_KEY: &str = "replacedBy";
 
 /// The keys in the file's order, each with its value as the text it came as.
 pub type Object = IndexMap<String, Box<RawValue>>;
@@ -50,7 +52,7 @@ impl<'de> Deserialize<'de> for Keyed {
         impl<'de> Visitor<'de> for Keys {
             type Value = Keyed;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
@@ -152,7 +154,7 @@ impl<'a> Keys<'a> {
         let of_rules = errors.0.into_iter().map(|error| {
             let mut rejection = Rejection::from(error);
             if rejection.field == REPLACED_BY {
-                published::REPLACED_BY.clone_into(&mut rejection.field);
+                REPLACED_BY_KEY.clone_into(&mut rejection.field);
             }
             rejection
         });
@@ -196,4 +198,13 @@ impl Json {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// The word that the published object has for an enum's value.
+pub(super) struct Word<T>(pub(super) T);
+
+impl<T: Serialize> fmt::Display for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
+    }
 }

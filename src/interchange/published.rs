@@ -2,13 +2,10 @@
 //!
 //! Invariant: what is read and written again is the same object, key for key; what would be lost on the way is rejected.
 
-use std::fmt;
-
 use chrono::{DateTime, Datelike, Utc};
 use entity::{
     ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp, personal_connector::Model,
 };
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
@@ -18,14 +15,11 @@ use crate::domain::{
 
 use super::{
     Rejection,
-    object::{Json, Keys, Object},
+    object::{Json, Keys, Object, REPLACED_BY_KEY, Word},
 };
 
 /// What `object` always is.
 const OBJECT: &str = "personal_connector";
-
-/// The key of a deprecated connector's replacement.
-pub(super) const REPLACED_BY: &str = "replacedBy";
 
 const REQUIRED: [&str; 6] = ["id", "object", "name", "type", "connectorId", "status"];
 
@@ -49,7 +43,7 @@ const KEYS: [&str; 20] = [
     "createdBy",
     "visibility",
     "statusMessage",
-    REPLACED_BY,
+    REPLACED_BY_KEY,
     "organization",
 ];
 
@@ -93,11 +87,11 @@ pub fn parse(object: &Object, assumed: &Assumed) -> Result<Entry, Vec<Rejection>
     };
     // A type or status that is not known is rejected above; the laxest one stands in, so that nothing false is said.
     let (details, _) = draft.parse(r#type.unwrap_or(ConnectorType::Official), &mut errors);
-    let replaced_by = keys.text(REPLACED_BY);
+    let replaced_by = keys.text(REPLACED_BY_KEY);
     let availability = Availability {
         status: keys.word("status").unwrap_or(ConnectorStatus::Deprecated),
         message: keys.text("statusMessage"),
-        replaced_by: replaced_by.and_then(|id| errors.take(fields::id(REPLACED_BY, &id))),
+        replaced_by: replaced_by.and_then(|id| errors.take(fields::id(REPLACED_BY_KEY, &id))),
     };
     let availability = availability.parse(id.as_deref().unwrap_or_default(), &mut errors);
     let (created_at, updated_at) = (time(&mut keys, "createdAt"), time(&mut keys, "updatedAt"));
@@ -222,7 +216,7 @@ pub fn write(model: &Model, assumed: &Assumed) -> String {
         json.word("visibility", Some(model.visibility));
     }
     json.text("statusMessage", model.status_message.as_deref());
-    json.text(REPLACED_BY, model.replaced_by_id.as_deref());
+    json.text(REPLACED_BY_KEY, model.replaced_by_id.as_deref());
     if custom && model.organization_id != assumed.organization {
         match &model.organization_id {
             Some(organization) => json.text("organization", &**organization),
@@ -242,7 +236,7 @@ pub(super) fn hashed(entry: Entry) -> Entry {
 
 /// SHA-256 of everything an entry says, in hexadecimal; how its file was laid out and which keys came first is not in it.
 pub fn digest(entry: &Entry) -> String {
-    let word = |word: &dyn fmt::Display| Some(word.to_string());
+    let word = |word: &dyn std::fmt::Display| Some(word.to_string());
     let (details, availability) = (&entry.details, &entry.availability);
     let fields = [
         Some(entry.id.clone()),
@@ -272,15 +266,6 @@ pub fn digest(entry: &Entry) -> String {
         "{:x}",
         Sha256::digest(serde_json::json!(fields).to_string())
     )
-}
-
-/// The word that the published object has for an enum's value.
-pub(super) struct Word<T>(pub(super) T);
-
-impl<T: Serialize> fmt::Display for Word<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.serialize(f)
-    }
 }
 
 /// RFC 3339 with any offset, between the years that its own UTC form can say.

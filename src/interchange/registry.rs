@@ -20,8 +20,9 @@ use crate::domain::{
 
 use super::{
     Rejection,
+    object::Word,
     object::{self, Json, Keys, Object},
-    published::{Word, hashed, moment},
+    published::{hashed, moment},
 };
 
 /// The key in `_meta` of what the registry itself says of a version.

@@ -6,7 +6,6 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
-    str::FromStr,
     sync::{Arc, LazyLock},
 };
 
@@ -16,96 +15,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
+use crate::config::{AllowedHost, Scheme, ServerRules, without_final_dot};
+
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 16;
 /// Names that are asked for at once. The system's resolver goes on asking when nobody waits any more.
 const LOOKUPS: usize = 32;
-
-/// Where an MCP server may be, besides on the public internet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed {
-    place: Place,
-    /// None is any port.
-    port: Option<u16>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// In lower case, without a dot at the end.
-    Host(String),
-    Network(IpNet),
-}
-
-impl FromStr for Allowed {
-    type Err = String;
-
-    /// `HOST`, `HOST:PORT`, an address with or without a port (`[::1]:8000`), or a network (`10.0.0.0/8`).
-    fn from_str(text: &str) -> Result<Self, String> {
-        let network = |net: IpNet, port| Self {
-            place: Place::Network(net),
-            port,
-        };
-        if let Ok(net) = text.parse::<IpNet>() {
-            return Ok(network(net, None));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(network(address.into(), None));
-        }
-        if let Ok(socket) = text.parse::<SocketAddr>() {
-            return Ok(network(socket.ip().into(), Some(socket.port())));
-        }
-        let expected = || {
-            "expected a host, a host and its port or a network, such as mcp:8000 or 10.0.0.0/8"
-                .to_owned()
-        };
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port.parse().map_err(|_| expected())?)),
-            None => (text, None),
-        };
-        match Host::parse(host).map_err(|_| expected())? {
-            Host::Domain(host) => Ok(Self {
-                place: Place::Host(name(&host).to_owned()),
-                port,
-            }),
-            Host::Ipv4(address) => Ok(network(IpAddr::V4(address).into(), port)),
-            Host::Ipv6(address) => Ok(network(IpAddr::V6(address).into(), port)),
-        }
-    }
-}
-
-/// A scheme of MCP servers' URLs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    Http,
-    Https,
-    Ws,
-    Wss,
-}
-
-impl FromStr for Scheme {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "http" => Ok(Self::Http),
-            "https" => Ok(Self::Https),
-            "ws" => Ok(Self::Ws),
-            "wss" => Ok(Self::Wss),
-            _ => Err("expected http, https, ws or wss".to_owned()),
-        }
-    }
-}
-
-/// What the operator lets the service call. The default is any port of public addresses.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {
-    /// Places that may be called besides.
-    pub allow: Vec<Allowed>,
-    /// The only ports that may be called; none are all. A place that is allowed with its port needs no other leave.
-    pub ports: Vec<u16>,
-    /// The only schemes; none are all four.
-    pub schemes: Vec<Scheme>,
-}
 
 /// Why an address is not called. Its text is for whoever gave the address: it tells nothing of what names resolve to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,17 +78,17 @@ impl Lookup for System {
 /// Judges what may be called.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    rules: Arc<Rules>,
+    rules: Arc<ServerRules>,
     lookup: Arc<dyn Lookup>,
 }
 
 impl Guard {
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: ServerRules) -> Self {
         Self::with_lookup(rules, Arc::new(System(Arc::new(Semaphore::new(LOOKUPS)))))
     }
 
     /// One that asks somebody else for the addresses of names.
-    pub fn with_lookup(rules: Rules, lookup: Arc<dyn Lookup>) -> Self {
+    pub fn with_lookup(rules: ServerRules, lookup: Arc<dyn Lookup>) -> Self {
         Self {
             rules: Arc::new(rules),
             lookup,
@@ -215,16 +130,16 @@ impl Guard {
             return Err(Refusal::Credentials);
         }
         let (host, address) = match host {
-            Host::Domain(host) => (name(host), None),
+            Host::Domain(host) => (without_final_dot(host), None),
             Host::Ipv4(address) => ("", Some(IpAddr::V4(address))),
             Host::Ipv6(address) => ("", Some(IpAddr::V6(address))),
         };
         // Of a name only its addresses tell whether it is in a network that is allowed.
         let may_be_named = self.rules.allow.iter().any(|allowed| {
             allowed.port == Some(port)
-                && match &allowed.place {
-                    Place::Host(place) => place == host,
-                    Place::Network(net) => address.is_none_or(|address| within(net, address)),
+                && match &allowed.host {
+                    AllowedHost::Name(name) => name == host,
+                    AllowedHost::Network(net) => address.is_none_or(|address| within(net, address)),
                 }
         });
         if !self.is_open(port) && !may_be_named {
@@ -234,9 +149,9 @@ impl Guard {
             Some(address) => self.permit(host, port, address),
             // Whatever a name server says of it: RFC 6761 §6.3.
             None if host == "localhost" || host.ends_with(".localhost") => {
-                let allowed = self.rules.allow.iter().any(|allowed| match &allowed.place {
-                    Place::Host(place) => place == host && allowed.at(port),
-                    Place::Network(net) => {
+                let allowed = self.rules.allow.iter().any(|allowed| match &allowed.host {
+                    AllowedHost::Name(name) => name == host && allowed.at(port),
+                    AllowedHost::Network(net) => {
                         [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
                             .iter()
                             .any(|address| within(net, *address))
@@ -258,9 +173,9 @@ impl Guard {
     fn permit(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Refusal> {
         let mut allowed = self.rules.allow.iter().filter(|allowed| {
             allowed.at(port)
-                && match &allowed.place {
-                    Place::Host(place) => !host.is_empty() && place == host,
-                    Place::Network(net) => within(net, address),
+                && match &allowed.host {
+                    AllowedHost::Name(name) => !host.is_empty() && name == host,
+                    AllowedHost::Network(net) => within(net, address),
                 }
         });
         let is_allowed = allowed.clone().next().is_some();
@@ -285,7 +200,7 @@ impl Guard {
         let mut refused = Refusal::Host;
         let mut permitted = Vec::new();
         for address in found {
-            match self.permit(name(host), port, address) {
+            match self.permit(without_final_dot(host), port, address) {
                 Ok(()) => permitted.push(SocketAddr::new(address, port)),
                 Err(refusal) => refused = refusal,
             }
@@ -321,17 +236,6 @@ impl Resolve for Resolver {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
-}
-
-impl Allowed {
-    fn at(&self, port: u16) -> bool {
-        self.port.is_none_or(|own| own == port)
-    }
-}
-
-/// A host's name without the dot that says that it is whole.
-fn name(host: &str) -> &str {
-    host.strip_suffix('.').unwrap_or(host)
 }
 
 fn within(net: &IpNet, address: IpAddr) -> bool {

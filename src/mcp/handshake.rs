@@ -1,6 +1,7 @@
 //! Whether a server speaks MCP, and what it says of itself.
 //!
-//! Invariant: an inspection ends by its time, costs no more than its [`Limits`], and leaves no session behind that could be ended.
+//! Invariant: an inspection ends by its time, costs no more than its [`InspectionLimits`], and leaves no session behind that
+//! could be ended.
 
 use std::{
     collections::HashSet,
@@ -29,9 +30,8 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    domain::inspection::{
-        Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, TOOLS, Tool, Transport,
-    },
+    config::InspectionLimits,
+    domain::inspection::{Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, Tool, Transport},
 };
 
 use super::{
@@ -41,71 +41,11 @@ use super::{
     wire::{Failure, Wire},
 };
 
-/// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
-/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
-/// 4 MiB + 1 MiB + 30 MiB, so an inspection needs less than 40 MiB.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The whole time.
-    pub time: Duration,
-    /// The time for `server/discover`, and for the beginning of a stream, before something else is tried.
-    pub beginning: Duration,
-    /// The time to end the session in, after the rest. A server that takes longer over it is waited for by nobody, for 5 s.
-    pub close: Duration,
-    /// Bytes of bodies and messages received in all.
-    pub bytes: usize,
-    /// Bytes of one message.
-    pub message_bytes: usize,
-    /// Requests and connections in all.
-    pub requests: usize,
-    /// Levels of a message's JSON.
-    pub depth: usize,
-    /// Values of a message's JSON.
-    pub values: usize,
-    /// Tools kept; prompts and resources are counted up to so many.
-    pub items: usize,
-    /// Bytes of a tool's input or output schema that is kept.
-    pub schema_bytes: usize,
-    /// Characters of a text that are kept.
-    pub characters: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            time: Duration::from_secs(8),
-            beginning: Duration::from_secs(2),
-            close: Duration::from_millis(500),
-            bytes: 4 * 1024 * 1024,
-            message_bytes: 1024 * 1024,
-            requests: 100,
-            depth: 64,
-            values: 25_000,
-            items: TOOLS,
-            schema_bytes: 64 * 1024,
-            characters: 8000,
-        }
-    }
-}
-
-impl Limits {
-    /// The defaults, in another whole time.
-    pub fn within(time: Duration) -> Self {
-        let limits = Self::default();
-        Self {
-            time,
-            beginning: limits.beginning.min(time / 4),
-            close: limits.close.min(time / 8),
-            ..limits
-        }
-    }
-}
-
 /// Inspects servers.
 #[derive(Clone)]
 pub struct Inspector {
     guard: Guard,
-    limits: Limits,
+    limits: InspectionLimits,
     clock: Clock,
     tls: rustls::ClientConfig,
 }
@@ -132,7 +72,11 @@ type Session = RunningService<RoleClient, ClientConfig>;
 
 impl Inspector {
     /// Certificates are checked against Mozilla's list, wherever the service runs.
-    pub fn new(guard: Guard, limits: Limits, clock: Clock) -> Result<Self, rustls::Error> {
+    pub fn new(
+        guard: Guard,
+        limits: InspectionLimits,
+        clock: Clock,
+    ) -> Result<Self, rustls::Error> {
         let roots = webpki_roots::TLS_SERVER_ROOTS
             .iter()
             .cloned()
@@ -476,7 +420,7 @@ struct Page {
 async fn offers(
     peer: &Peer<RoleClient>,
     info: &ServerPeerInfo,
-    limits: &Limits,
+    limits: &InspectionLimits,
     progress: &mut Progress,
 ) {
     if info.capabilities.tools.is_none() {
@@ -554,7 +498,7 @@ where
     }
 }
 
-fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
+fn kept_tool(tool: rmcp::model::Tool, limits: &InspectionLimits) -> Tool {
     let json = |schema: &rmcp::model::JsonObject| {
         let text = serde_json::to_string(schema).ok()?;
         (text.len() <= limits.schema_bytes).then_some(text)
@@ -572,7 +516,7 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &Limits) -> Tool {
     }
 }
 
-fn clip(text: &str, limits: &Limits) -> String {
+fn clip(text: &str, limits: &InspectionLimits) -> String {
     clipped(text, limits.characters)
 }
 
@@ -582,7 +526,7 @@ fn clipped(text: &str, characters: usize) -> String {
     text.chars().map(shown).take(characters).collect()
 }
 
-fn kept_info(server: &Implementation, limits: &Limits) -> ServerInfo {
+fn kept_info(server: &Implementation, limits: &InspectionLimits) -> ServerInfo {
     let optional = |text: &Option<String>| text.as_deref().map(|text| clip(text, limits));
     let icons = server.icons.iter().flatten();
     let shown =
@@ -604,7 +548,7 @@ fn kept_info(server: &Implementation, limits: &Limits) -> ServerInfo {
 
 impl Progress {
     /// The server speaks MCP.
-    fn begun(&mut self, info: &ServerPeerInfo, kind: Transport, limits: &Limits) {
+    fn begun(&mut self, info: &ServerPeerInfo, kind: Transport, limits: &InspectionLimits) {
         self.say(Outcome::Open, "The server speaks MCP.");
         let latency = self.started.elapsed().as_millis();
         let found = &mut self.inspection;

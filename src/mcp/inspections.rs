@@ -1,7 +1,7 @@
 //! Inspections that callers ask for: how often, and how many at once.
 //!
 //! Invariant: at most so many are under way as the setting says, whatever their callers do. They multiply what one may cost
-//! ([`Limits`](super::handshake::Limits)): with the defaults, 4 at once take less than 160 MiB.
+//! ([`InspectionLimits`](crate::config::InspectionLimits)): with the defaults, 4 at once take less than 160 MiB.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

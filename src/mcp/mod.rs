@@ -1,6 +1,6 @@
 //! Talking to MCP servers: which may be called, how it begins, and what is learned.
 //!
-//! Invariant: nothing is sent but by leave of the [`guard`], and what a server can cost is bounded by [`handshake::Limits`].
+//! Invariant: nothing is sent but by leave of the [`guard`], and what a server can cost is bounded by [`InspectionLimits`](crate::config::InspectionLimits).
 
 mod authorization;
 pub mod guard;

@@ -27,10 +27,9 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use super::{
-    guard::{Guard, Refusal, Unresolved},
-    handshake::Limits,
-};
+use crate::config::InspectionLimits;
+
+use super::guard::{Guard, Refusal, Unresolved};
 
 /// Who asks.
 pub(super) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -95,7 +94,7 @@ struct Calls {
     clients: Mutex<HashMap<u16, reqwest::Client>>,
     bytes_left: AtomicUsize,
     requests_left: AtomicUsize,
-    limits: Limits,
+    limits: InspectionLimits,
     /// Cancelled when the inspection is over.
     over: CancellationToken,
 }
@@ -107,7 +106,7 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(guard: Guard, tls: rustls::ClientConfig, limits: Limits) -> Self {
+    pub(super) fn new(guard: Guard, tls: rustls::ClientConfig, limits: InspectionLimits) -> Self {
         Self {
             calls: Arc::new(Calls {
                 guard,
@@ -143,7 +142,7 @@ impl Wire {
         self.calls.tls.clone()
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> &InspectionLimits {
         &self.calls.limits
     }
 

@@ -4,9 +4,9 @@
 //! not kept. There is nothing in it that a query waits for. Whatever the wall clocks do, a connector is checked as soon as its
 //! interval allows.
 
-mod checks;
+mod batch;
+pub mod check_command;
 mod queue;
-pub mod round;
 
 use std::{future::pending, time::Duration};
 
@@ -18,14 +18,14 @@ use tokio::{
 
 use crate::{
     clock::{Clock, Steps},
+    config::CheckBounds,
     domain::inspection::Schedule,
     error::Result,
     mcp::handshake::Inspector,
     store::{Actor, Candidate, Database, Lease, Place, Tx, keep_running},
 };
 
-pub use self::checks::Bounds;
-use self::checks::{Checks, keep};
+use self::batch::{Checks, keep};
 
 /// How long a lease is good for. Who holds it renews it, and the others ask for it, three times in that time.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -53,7 +53,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    pub bounds: Bounds,
+    pub bounds: CheckBounds,
     pub schedule: Schedule,
     /// How long a lease is good for.
     pub lease: Duration,

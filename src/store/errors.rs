@@ -7,12 +7,13 @@ use std::{borrow::Cow, sync::OnceLock};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
-use crate::error::{Code, Error, UserError, UserErrorCode, chain};
-
-use super::writable::Unwritable;
+use crate::{
+    error::{Code, Error, UserError, UserErrorCode, chain},
+    store::database::unwritable::Unwritable,
+};
 
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
-pub(super) fn failed(error: DbErr) -> Error {
+pub(in crate::store) fn failed(error: DbErr) -> Error {
     if let Some(cause) = of_statement(&error) {
         if code(cause).is_some_and(|code| is_damage(&code)) {
             found_damaged(cause);
@@ -36,7 +37,7 @@ pub(super) fn failed(error: DbErr) -> Error {
 }
 
 /// The same of the room that reads SQLite.
-pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
+pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
     if code.is_some_and(is_sqlite_damage) {
         found_damaged(&error);
@@ -53,7 +54,7 @@ pub(super) fn of_sqlite(error: rusqlite::Error) -> Error {
 }
 
 /// The error of a write where writes cannot succeed.
-pub(super) fn unavailable(reason: Unwritable) -> Error {
+pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
         Unwritable::DiskFull | Unwritable::Disk => format!("{reason}: try again in a while"),
@@ -63,13 +64,13 @@ pub(super) fn unavailable(reason: Unwritable) -> Error {
 }
 
 /// The same where SeaORM's error is asked for. [`failed`] makes the first of it again.
-pub(super) fn refused(reason: Unwritable) -> DbErr {
+pub(in crate::store) fn refused(reason: Unwritable) -> DbErr {
     let error = sqlx::Error::AnyDriverError(Box::new(reason));
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
 /// Why writes cannot succeed, where an error says so.
-pub(super) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
+pub(in crate::store) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     if let sqlx::Error::AnyDriverError(error) = error {
         return error.downcast_ref().copied();
     }
@@ -101,7 +102,9 @@ fn unwritable_sqlite(code: i32) -> Option<Unwritable> {
     }
 }
 
-pub(super) fn no_connection(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(in crate::store) fn no_connection(
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     let message = "there is no connection to the database: try again in a while";
     Error::new(Code::Unavailable, message).caused_by(cause)
 }
@@ -157,7 +160,7 @@ fn ends_connection(code: &str) -> bool {
 }
 
 /// Whether a database says that another holds what is asked for, or that it was told to end.
-pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+pub(in crate::store) fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| is_wait(&code))
 }
 
@@ -181,7 +184,7 @@ fn is_sqlite_wait(code: i32) -> bool {
 /// many places to have each know which it was.
 static DAMAGE: OnceLock<String> = OnceLock::new();
 
-pub(super) fn damage() -> Option<String> {
+pub(in crate::store) fn damage() -> Option<String> {
     DAMAGE.get().cloned()
 }
 
@@ -229,7 +232,7 @@ pub fn taken(field: &'static str) -> UserError {
 }
 
 /// The user error that a refused write stands for, when a constraint refused it.
-pub(super) fn violation(error: &DbErr) -> Option<UserError> {
+pub(in crate::store) fn violation(error: &DbErr) -> Option<UserError> {
     let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() else {
         return None;
     };

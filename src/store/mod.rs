@@ -1,51 +1,36 @@
 //! All SQL.
 //!
 //! Invariant: connectors are read through [`Catalog`], whose `visible()` begins every query of them, and written through
-//! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `connect`,
-//! `reader` (with `sqlite` and `rows`), `search` and `errors`, and in what [`filter::Lead`] says.
+//! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `database`, in
+//! `catalog::search` and `errors`, and in what [`catalog::filter::Lead`] says.
 
+mod cancellation;
 mod catalog;
+mod changes;
 mod checks;
-mod connect;
-mod counts;
+mod database;
 mod errors;
-mod events;
-mod fields;
-mod file;
-mod filter;
-mod health;
-mod lease;
-mod opening;
-mod reader;
-mod retention;
-mod rows;
-mod search;
-mod sound;
-mod sqlite;
-mod sqlite_file;
-mod state;
-mod tail;
-mod tally;
-mod transaction;
-mod wanted;
-mod writable;
 mod write;
 
+pub use cancellation::{Wanted, keep_running, while_wanted, work_while_kept};
+pub use catalog::columns::{Field, Fields};
 pub use catalog::{Catalog, Hit};
-pub use connect::{Database, Settings};
+pub use changes::catalogue_version::Version;
+pub use changes::change_follower::{Follower, Tail};
+pub use changes::retention::Retention;
+pub use changes::state_poll::State;
+pub use checks::counters::Tally;
+pub use checks::due::{Place, Target};
+pub use checks::lease::{Candidate, Lease};
+pub use checks::record::Check;
+pub use database::backup::{BackupError, DamageCheck, Made, backup};
+pub use database::connect::Database;
+pub use database::open_error::OpenError;
+pub use database::pool::Pool;
+pub use database::soundness::{Soundness, check};
+pub use database::unwritable::Unwritable;
+pub use database::write_watch::WriteWatch;
 pub use errors::taken;
-pub use fields::{Field, Fields};
-pub use file::{BackupError, DamageCheck, Made, backup};
-pub use health::{Check, Place, Target};
-pub use lease::{Candidate, Lease};
-pub use opening::{Location, OpenError, migrations, of_system};
-pub use retention::Retention;
-pub use sound::{Soundness, check};
-pub use state::{Pool, State, Version};
-pub use tail::{Follower, Tail};
-pub use tally::Tally;
-pub use wanted::{Wanted, keep_running, while_wanted, work_while_kept};
-pub use writable::{Unwritable, WriteWatch};
 pub use write::{Actor, Tx, UpdatedAt};
 
 use entity::personal_connector::Model;

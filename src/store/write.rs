@@ -9,13 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    domain::{
-        connector::{Availability, NameClaim},
-        viewer::Sight,
-    },
-    error::{Error, Result, UserError},
-};
 use entity::{
     EventKind, Timestamp, catalog_state, connector_event, idempotency_key,
     personal_connector::{self, Column, Model},
@@ -25,13 +18,19 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
 };
 
-use super::{
-    catalog::{by_id, visible},
-    connect::Database,
-    errors::{failed, violation},
-    health, search,
-    state::Known,
-    transaction::Transaction,
+use crate::{
+    domain::{
+        connector::{Availability, NameClaim},
+        viewer::Sight,
+    },
+    error::{Error, Result, UserError},
+    store::{
+        catalog::{by_id, search, visible},
+        changes::catalogue_version::Known,
+        checks::health_rows,
+        database::{connect::Database, transaction::Transaction},
+        errors::{failed, violation},
+    },
 };
 
 /// Rows a statement inserts at most: both databases bound a statement's parameters.
@@ -111,7 +110,7 @@ impl Tx {
         })
     }
 
-    pub(super) fn connection(&self) -> &Transaction {
+    pub(in crate::store) fn connection(&self) -> &Transaction {
         &self.tx
     }
 
@@ -119,7 +118,7 @@ impl Tx {
         self.now
     }
 
-    pub(super) fn locked(&self) -> Timestamp {
+    pub(in crate::store) fn locked(&self) -> Timestamp {
         self.locked
     }
 
@@ -148,7 +147,7 @@ impl Tx {
                 return refused(error);
             }
             search::insert(&self.tx, rows).await.map_err(failed)?;
-            health::insert(&self.tx, rows, self.now)
+            health_rows::insert(&self.tx, rows, self.now)
                 .await
                 .map_err(failed)?;
         }
@@ -184,8 +183,8 @@ impl Tx {
         if let Err(error) = updated {
             return refused(error);
         }
-        if health::changed(before, &after) {
-            let forgotten = health::forget(&self.tx, &after, self.now);
+        if health_rows::changed(before, &after) {
+            let forgotten = health_rows::forget(&self.tx, &after, self.now);
             fields.extend(forgotten.await.map_err(failed)?);
         }
         if search::changed(before, &after) {
@@ -199,7 +198,7 @@ impl Tx {
     async fn index(&self, row: &Model) -> Result<(), DbErr> {
         search::delete(&self.tx, row.seq).await?;
         search::insert(&self.tx, std::slice::from_ref(row)).await?;
-        let tools = health::tools(&self.tx, row.seq).await?;
+        let tools = health_rows::tools(&self.tx, row.seq).await?;
         search::index_tools(&self.tx, row, &tools).await
     }
 
@@ -374,7 +373,7 @@ impl Tx {
     }
 
     /// Records a change under the next state number, and gives that.
-    pub(super) fn emit(
+    pub(in crate::store) fn emit(
         &mut self,
         kind: EventKind,
         before: Option<&Model>,

@@ -17,8 +17,8 @@ use crate::{
 use super::{
     connector::PersonalConnector,
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType},
+    fast_path::{Answer, PagePlan, Written},
     inspection::InspectionOutcome,
-    written::{Answer, PagePlan, Written},
 };
 
 pub(in crate::graphql) struct PersonalConnectorConnection {

@@ -15,8 +15,8 @@ use crate::{
 use super::{
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType},
     health::{ConnectorHealth, McpToolConnection},
+    loader::Siblings,
     scalars::{DateTime, Json, Url},
-    siblings::Siblings,
 };
 
 /// Something with an id by which `node` finds it again.

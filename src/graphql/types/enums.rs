@@ -68,7 +68,7 @@ pub(in crate::graphql) enum ConnectorVisibility {
 
 /// What a list of connectors can be ordered by. Every order ends in `id`, so that it is total.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "crate::domain::listing::OrderField")]
+#[graphql(remote = "crate::domain::order::OrderField")]
 pub(in crate::graphql) enum PersonalConnectorOrderField {
     /// By name, without regard to case and accents. Ascending unless a direction is given.
     Name,
@@ -83,7 +83,7 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
 
 /// The direction of an order.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "crate::domain::listing::Direction")]
+#[graphql(remote = "crate::domain::order::Direction")]
 pub(in crate::graphql) enum OrderDirection {
     /// Smallest, or earliest, first.
     Asc,

@@ -16,8 +16,8 @@ use crate::{
 
 use super::{
     inspection::{InspectionOutcome, McpServerInfo, McpTool, McpTransport},
+    loader::Siblings,
     scalars::{DateTime, Url},
-    siblings::Siblings,
 };
 
 /// What the last check of a connector's server found.

@@ -7,7 +7,8 @@ use crate::{
     commands,
     domain::{
         connector::{Availability, Change, Draft, Patch},
-        listing::{Direction, Filter, OrderField, TimeRange},
+        listing::{Filter, TimeRange},
+        order::{Direction, OrderField},
     },
 };
 

@@ -4,20 +4,21 @@ mod changes;
 mod connection;
 mod connector;
 mod enums;
+mod fast_path;
 mod health;
 mod inputs;
 mod inspection;
+mod loader;
 mod payloads;
 mod scalars;
-mod siblings;
 mod viewer;
-mod written;
 
 pub(super) use changes::{
     PersonalConnectorChange, PersonalConnectorChangeConnection, PersonalConnectorChangeFilter,
 };
 pub(super) use connection::PersonalConnectorConnection;
 pub(super) use connector::{Node, PersonalConnector};
+pub(super) use fast_path::{Answer, Plan};
 pub(super) use inputs::{
     CheckConnectorInput, CreateCustomConnectorInput, DeleteCustomConnectorInput,
     InspectServerInput, PersonalConnectorFilter, PersonalConnectorOrder, SetConnectorStatusInput,
@@ -27,6 +28,5 @@ pub(super) use payloads::{
     CheckConnectorPayload, CreateCustomConnectorPayload, DeleteCustomConnectorPayload,
     InspectServerPayload, SetConnectorStatusPayload, UpdateCustomConnectorPayload,
 };
-pub(super) use scalars::DateTime;
+pub(crate) use scalars::DateTime;
 pub(super) use viewer::ViewerObject;
-pub(super) use written::{Answer, Plan};

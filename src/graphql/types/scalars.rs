@@ -7,10 +7,10 @@ use entity::Timestamp;
 use crate::domain::fields::RAW_JSON_MARKER;
 
 #[derive(Clone, Copy)]
-pub(in crate::graphql) struct DateTime(pub(in crate::graphql) Timestamp);
+pub(crate) struct DateTime(pub(in crate::graphql) Timestamp);
 
 impl DateTime {
-    pub(in crate::graphql) const EXPECTED: &str = "RFC 3339 text of the UTC years 0000 to 9999 with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
+    pub(crate) const EXPECTED: &str = "RFC 3339 text of the UTC years 0000 to 9999 with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
 }
 
 /// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any

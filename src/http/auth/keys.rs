@@ -4,7 +4,7 @@
 //! that verified it.
 
 use std::{
-    fmt, io,
+    io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -23,12 +23,14 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{clock::Clock, error::chain};
+use crate::{
+    clock::Clock,
+    config::{KeySource, Secret},
+    error::chain,
+};
 
-use super::{Refusal, StartError, remembered::Remembered, token::Jws};
+use super::{Refusal, StartError, token::Jws, token_cache::Remembered};
 
-/// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
-const SECRET_BYTES: usize = 32;
 /// The least modulus of an RSA key (RFC 7518 §3.3).
 const RSA_BITS: usize = 2048;
 
@@ -41,44 +43,6 @@ const RETRY: Duration = Duration::from_mins(1);
 const OLD: Duration = Duration::from_mins(10);
 /// The least time between two reads of the JWKS while there is no key.
 const MISSING: Duration = Duration::from_secs(1);
-
-/// Where the keys come from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// HS256 with this secret.
-    Secret(Secret),
-    /// RS256, ES256 and `EdDSA` with the keys of a JWK Set (RFC 7517 §5).
-    JwksFile(PathBuf),
-    JwksUrl(Url),
-}
-
-/// A secret shared with the issuer. It has no `Display`, and `Debug` hides it.
-#[derive(Clone)]
-pub struct Secret(Vec<u8>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the secret must be at least {SECRET_BYTES} bytes long (RFC 7518 §3.2)")]
-pub struct SecretTooShort;
-
-impl Secret {
-    pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, SecretTooShort> {
-        let secret = secret.into();
-        if secret.len() < SECRET_BYTES {
-            return Err(SecretTooShort);
-        }
-        Ok(Self(secret))
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// Why a JWKS could not be had.
 #[derive(Debug, thiserror::Error)]

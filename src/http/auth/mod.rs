@@ -4,10 +4,10 @@
 //! [`TokenRules`]; whatever is wrong with a header that was sent is a [`Refusal`], never an anonymous viewer.
 
 mod keys;
-mod remembered;
 #[cfg(test)]
 mod tests;
 mod token;
+mod token_cache;
 
 use std::{fmt, future::pending, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
@@ -17,13 +17,14 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     clock::{Clock, Steps},
+    config::{KeySource, TokenRules},
     domain::{fields, viewer::Viewer},
 };
 
 use keys::Keys;
 use token::Jws;
 
-pub use keys::{KeySource, Secret, SecretTooShort, Unread};
+pub use keys::Unread;
 pub use token::mint;
 
 /// How often the wall clock is looked at, for connections that outlive a request.
@@ -31,22 +32,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The longest token that is looked at, in bytes.
 const TOKEN_BYTES: usize = 8 * 1024;
-
-/// Which tokens are believed, and what is made of them.
-#[derive(Clone, Debug)]
-pub struct TokenRules {
-    pub keys: KeySource,
-    /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
-    pub issuer: Option<String>,
-    /// What a token's `aud` must name. Required with a JWKS, as the issuer is.
-    pub audience: Option<String>,
-    /// The claim that holds the user's organization.
-    pub organization_claim: String,
-    /// The organization of users whose token names none.
-    pub default_organization: Option<String>,
-    /// Whether a request without a token is let through, as an anonymous one.
-    pub anonymous_read: bool,
-}
 
 /// Tells who calls.
 pub struct Authenticator {
@@ -162,7 +147,7 @@ impl Authenticator {
     /// Who sent a request with these headers, where its token was verified before.
     pub fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;
-        let digest = remembered::digest(token);
+        let digest = token_cache::digest(token);
         let keys = self.keys.current();
         keys.remembered.get(&digest, self.clock.now())
     }
@@ -183,7 +168,7 @@ impl Authenticator {
             return Err(Refusal::TooLong);
         }
         let keys = self.keys.current();
-        let digest = remembered::digest(token);
+        let digest = token_cache::digest(token);
         if let Some(verified) = keys.remembered.get(&digest, self.clock.now()) {
             return Ok(verified);
         }

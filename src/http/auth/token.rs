@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     clock::Clock,
+    config::{Secret, TokenRules},
     domain::{fields, viewer::User},
 };
 
-use super::{Refusal, Secret, TokenRules};
+use super::Refusal;
 
 /// How far the issuer's clock may be ahead of ours: `nbf` and `iat` are let off so much, in microseconds. `exp` is let off
 /// nothing: a token ends when it says.

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::config::AllowedServer;
 
 /// Answers one list after the other, and then the last one for ever.
 #[derive(Debug)]
@@ -18,16 +19,16 @@ impl Lookup for Script {
     }
 }
 
-fn answering(rules: Rules, answers: &[&[&str]]) -> Guard {
+fn answering(rules: ServerRules, answers: &[&[&str]]) -> Guard {
     let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
     let answers = answers.iter().map(parse).collect();
     Guard::with_lookup(rules, Arc::new(Script(Mutex::new(answers))))
 }
 
-fn allowing(allow: &[&str]) -> Rules {
-    Rules {
+fn allowing(allow: &[&str]) -> ServerRules {
+    ServerRules {
         allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
-        ..Rules::default()
+        ..ServerRules::default()
     }
 }
 
@@ -159,7 +160,7 @@ const TABLE: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn only_what_is_public_is_called() {
-    let guard = answering(Rules::default(), &[&["93.184.215.14"]]);
+    let guard = answering(ServerRules::default(), &[&["93.184.215.14"]]);
     for (text, expected) in TABLE {
         let said = match verdict(&guard, text).await {
             Ok(()) => PUBLIC.to_owned(),
@@ -171,7 +172,7 @@ async fn only_what_is_public_is_called() {
 
 #[tokio::test]
 async fn every_address_of_a_name_is_judged() {
-    let to = |addresses: &[&'static str]| answering(Rules::default(), &[addresses]);
+    let to = |addresses: &[&'static str]| answering(ServerRules::default(), &[addresses]);
     for address in [
         "127.0.0.1",
         "10.0.0.1",
@@ -193,7 +194,10 @@ async fn every_address_of_a_name_is_judged() {
     assert_eq!(none, Err(Unresolved::Unknown));
     let many: Vec<String> = (1..100).map(|n| format!("8.8.8.{n}")).collect();
     let many: Vec<IpAddr> = many.iter().map(|text| text.parse().unwrap()).collect();
-    let guard = Guard::with_lookup(Rules::default(), Arc::new(Script(Mutex::new(vec![many]))));
+    let guard = Guard::with_lookup(
+        ServerRules::default(),
+        Arc::new(Script(Mutex::new(vec![many]))),
+    );
     assert_eq!(
         guard.resolve("mcp.example.com", 443).await.unwrap().len(),
         ADDRESSES
@@ -250,13 +254,13 @@ async fn the_operator_allows_places() {
         "10.0.0.0/33",
         "mcp/x",
     ] {
-        assert!(wrong.parse::<Allowed>().is_err(), "{wrong}");
+        assert!(wrong.parse::<AllowedServer>().is_err(), "{wrong}");
     }
 }
 
 #[tokio::test]
 async fn ports_and_schemes_are_restricted() {
-    let rules = Rules {
+    let rules = ServerRules {
         ports: vec![443, 8443],
         schemes: vec![Scheme::Https, Scheme::Wss],
         ..allowing(&["mcp:9000", "10.0.0.0/8"])
@@ -282,7 +286,7 @@ async fn ports_and_schemes_are_restricted() {
 
 #[tokio::test]
 async fn a_port_that_is_allowed_of_a_network_is_open_there_alone() {
-    let rules = Rules {
+    let rules = ServerRules {
         ports: vec![443],
         ..allowing(&["10.0.0.0/8", "10.1.2.3:9000"])
     };
@@ -301,7 +305,7 @@ async fn a_port_that_is_allowed_of_a_network_is_open_there_alone() {
 
 #[test]
 fn redirects_are_judged() {
-    let guard = answering(Rules::default(), &[&["8.8.8.8"]]);
+    let guard = answering(ServerRules::default(), &[&["8.8.8.8"]]);
     let from = |url: &str| Url::parse(url).unwrap();
     let to = |url: &str, location: &str| guard.redirect(&from(url), location).map(String::from);
     assert_eq!(
@@ -335,7 +339,7 @@ fn redirects_are_judged() {
 
 #[tokio::test]
 async fn a_name_that_leads_elsewhere_the_second_time_is_judged_again() {
-    let guard = answering(Rules::default(), &[&["8.8.8.8"], &["127.0.0.1"]]);
+    let guard = answering(ServerRules::default(), &[&["8.8.8.8"], &["127.0.0.1"]]);
     assert!(guard.resolve("rebind.example", 80).await.is_ok());
     assert!(guard.resolve("rebind.example", 80).await.is_err());
 }

@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
+use crate::support::mcp::{
     Plain, Reaction, Request, answer, head, inspect, json_answer, response, result, well_behaved,
 };
 

@@ -11,11 +11,12 @@ use std::{
 use entity::ServerType;
 use futures_util::future::BoxFuture;
 use personal_connectors::{
+    config::ServerRules,
     domain::inspection::Outcome,
-    mcp::guard::{Guard, Lookup, Rules},
+    mcp::guard::{Guard, Lookup},
 };
 
-use super::{
+use crate::support::mcp::{
     Plain, allowing, answer, inspect, inspector, json_answer, limits, response, result,
     well_behaved,
 };
@@ -25,7 +26,7 @@ use super::{
 async fn nothing_of_this_machine_is_called_unless_it_is_allowed() {
     let server = Plain::new(well_behaved).await;
     let port = server.url.rsplit_once(':').unwrap().1;
-    let inspector = inspector(Guard::new(Rules::default()), limits());
+    let inspector = inspector(Guard::new(ServerRules::default()), limits());
     for host in [
         "127.0.0.1",
         "localhost",

@@ -8,11 +8,9 @@ use std::{
 
 use entity::ServerType;
 use personal_connectors::{
+    config::{InspectionLimits, ServerRules},
     domain::inspection::{Inspection, Outcome, Transport},
-    mcp::{
-        guard::{Guard, Rules},
-        handshake::Limits,
-    },
+    mcp::guard::Guard,
 };
 use rmcp::{
     ServerHandler,
@@ -26,7 +24,7 @@ use rmcp::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{allowing, inspector};
+use crate::support::mcp::{allowing, inspector};
 
 /// A program that ends with its test.
 struct Running(Child);
@@ -73,12 +71,12 @@ async fn start(mut command: Command, port: u16) -> Running {
 async fn look(port: u16, path: &str, claimed: ServerType) -> Inspection {
     let url = format!("http://localhost:{port}{path}");
     let guard = Guard::new(allowing(&[&format!("localhost:{port}")]));
-    let patient = Limits::within(Duration::from_mins(1));
+    let patient = InspectionLimits::within(Duration::from_mins(1));
     let found = inspector(guard, patient.clone())
         .inspect(Some(&url), Some(claimed))
         .await;
     // And not without the operator's leave.
-    let strict = inspector(Guard::new(Rules::default()), patient);
+    let strict = inspector(Guard::new(ServerRules::default()), patient);
     let blocked = strict.inspect(Some(&url), Some(claimed)).await;
     assert_eq!(blocked.outcome, Outcome::Blocked, "{}", blocked.message);
     found

@@ -13,7 +13,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::server},
 };
 
-use super::{
+use crate::support::mcp::{
     Plain, Request, allowing, answer, inspect, inspector, json_answer, limits, read, response,
     result, well_behaved,
 };
@@ -123,7 +123,7 @@ async fn a_server_of_the_2026_revision_is_discovered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_on_discovery_is_given_a_new_beginning() {
     let server = Plain::new(|request| match request.asks() {
-        "server/discover" => super::Reaction::Hang,
+        "server/discover" => crate::support::mcp::Reaction::Hang,
         _ => well_behaved(request),
     })
     .await;

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::{noise, random};
 use crate::{
-    outage::{is_root, run},
-    process::Serving,
+    operate::outage::{is_root, run},
+    support::process::Serving,
 };
 
 /// The disk of a database's files.

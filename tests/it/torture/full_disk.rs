@@ -14,9 +14,11 @@ use super::{
     is_ready, objects, random, rounds, within,
 };
 use crate::{
-    harness::{TestDatabase, rows},
-    outage::Cluster,
-    process::{Process, Serving, program_on},
+    operate::outage::Cluster,
+    support::{
+        harness::{TestDatabase, rows},
+        process::{Process, Serving, program_on},
+    },
 };
 
 /// Readiness is right, and the service writes again, within this time.

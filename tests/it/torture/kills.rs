@@ -9,9 +9,11 @@ use tempfile::TempDir;
 
 use super::{Crew, assert_whole, changing_tools, checking, objects, random, rounds};
 use crate::{
-    harness::{TestDatabase, rows},
     on_both_databases,
-    process::{Process, Serving, program_on, run},
+    support::{
+        harness::{TestDatabase, rows},
+        process::{Process, Serving, program_on, run},
+    },
 };
 
 /// Waits until PostgreSQL has closed the client's sessions: until then it may still commit.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Sent, Writer, assert_whole, is_ready, within};
-use crate::{
+use crate::support::{
     harness::{TestDatabase, rows},
     process::{Serving, program_on},
 };

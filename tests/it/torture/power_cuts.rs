@@ -14,9 +14,11 @@ use tempfile::TempDir;
 
 use super::{Crew, assert_whole, changing_tools, checking, is_ready, objects, random, rounds};
 use crate::{
-    harness::{TestDatabase, rows},
-    outage,
-    process::{Process, Serving, program_on, run},
+    operate::outage,
+    support::{
+        harness::{TestDatabase, rows},
+        process::{Process, Serving, program_on, run},
+    },
 };
 
 /// The files, in the order of `recorder.c`.

@@ -8,7 +8,7 @@ use super::{
     CHECK, CREATE, Crew, DELETE, SET_STATUS, Sent, UPDATE, assert_whole, changing_tools, checking,
     objects, send_taken,
 };
-use crate::{
+use crate::support::{
     harness::{TestDatabase, rows},
     process::{Serving, program_on, run, run_with},
 };

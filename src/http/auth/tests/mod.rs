@@ -29,7 +29,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::*;
-use crate::domain::viewer::User;
+use crate::{
+    config::{Secret, SecretTooShort},
+    domain::viewer::User,
+};
 
 const SECRET: &[u8; 32] = b"a secret of the tests: 32 bytes.";
 /// 2025-01-01T00:00:00Z, in seconds.

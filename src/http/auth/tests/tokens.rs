@@ -252,7 +252,7 @@ async fn verified_tokens_are_remembered() {
     let authenticator = with_secret().await;
     let known = authenticator.keys.current();
     let token = Signer::hs256().token();
-    let digest = remembered::digest(&token);
+    let digest = token_cache::digest(&token);
     assert!(known.remembered.get(&digest, at(NOW)).is_none());
     let first = authenticator.viewer(&bearer(&token)).await;
     assert_eq!(known.remembered.get(&digest, at(NOW)), first.clone().ok());
@@ -278,7 +278,7 @@ async fn verified_tokens_are_remembered() {
     assert!(
         known
             .remembered
-            .get(&remembered::digest(&refused), at(0))
+            .get(&token_cache::digest(&refused), at(0))
             .is_none()
     );
 }

@@ -1,0 +1,182 @@
+//! The commands and their flags.
+
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the flags' descriptions are plain text for a terminal"
+)]
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+use entity::ConnectorVisibility;
+
+use super::{
+    database::Database,
+    mcp::{Checks, Servers},
+    serve::Serve,
+    tokens::Tokens,
+    values::{lifetime, migration, principal, visibility},
+};
+
+/// A catalogue of MCP personal connectors behind GraphQL.
+///
+/// Every flag can be given in the environment too; a flag counts more. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the catalogue over HTTP; brings the database's schema up to date first
+    Serve(Box<Serve>),
+    /// Bring the database's schema up to date, or to a given version
+    Migrate(Migrate),
+    /// Copy the SQLite database to a new file, while it is served and written
+    Backup(Backup),
+    /// Say whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes nothing
+    CheckDatabase(Database),
+    /// Load connectors from files: published objects or MCP registry servers
+    Import(Import),
+    /// Write connectors as published JSON objects, a line each
+    Export(Export),
+    /// Check connectors' servers once, and write what was found as a table; it is kept
+    Check(Check),
+    /// Make a bearer token with the secret, and write it to standard output
+    Token(Token),
+    /// Write the GraphQL schema to standard output
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
+    /// what later migrations added: below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
+    /// which events were forgotten and which type a connector had before
+    #[arg(
+        long,
+        env = "CONNECTORS_TO",
+        value_name = "VERSION",
+        value_parser = migration
+    )]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// File to make. One that exists is not overwritten
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Files of published objects or registry servers: one, an array, a registry page, or a line each; `-` or none is
+    /// standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Organization of custom connectors that name none
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
+    pub organization: Option<String>,
+
+    /// Visibility of custom connectors that name none: private, organization or public
+    #[arg(
+        long,
+        env = "CONNECTORS_VISIBILITY",
+        value_name = "VISIBILITY",
+        default_value = "organization",
+        value_parser = visibility
+    )]
+    pub visibility: ConnectorVisibility,
+
+    /// Check everything and write nothing
+    #[arg(long, env = "CONNECTORS_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Of the custom connectors only those of this organization
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
+    pub organization: Option<String>,
+
+    /// Of the custom connectors only those of these visibilities, given one by one: private, organization, public. By
+    /// default all but the private ones
+    #[arg(
+        long,
+        env = "CONNECTORS_VISIBILITY",
+        value_name = "VISIBILITY",
+        value_delimiter = ',',
+        value_parser = visibility
+    )]
+    pub visibility: Vec<ConnectorVisibility>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Ids of the connectors to check; by default all that have a server which can be called
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+
+    #[command(flatten)]
+    pub servers: Servers,
+
+    #[command(flatten)]
+    pub checks: Checks,
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub database: Database,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Id of the user
+    #[arg(long, env = "CONNECTORS_USER", value_name = "USER", value_parser = principal)]
+    pub user: String,
+
+    /// Organization of the user
+    #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
+    pub organization: Option<String>,
+
+    /// Scopes, separated by spaces or given one by one: connectors:write, connectors:admin, catalog:admin
+    #[arg(long, env = "CONNECTORS_SCOPE", value_name = "SCOPE")]
+    pub scope: Vec<String>,
+
+    /// How long the token is good for
+    #[arg(
+        long,
+        env = "CONNECTORS_EXPIRES_IN",
+        value_name = "TIME",
+        default_value = "1h",
+        value_parser = lifetime
+    )]
+    pub expires_in: Duration,
+}

@@ -1,0 +1,35 @@
+//! The flags of the log.
+
+use clap::{Args, ValueEnum};
+
+use super::values::log_filter;
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// What is logged: a level, or levels by module as tracing-subscriber reads them
+    #[arg(
+        long,
+        env = "CONNECTORS_LOG",
+        value_name = "FILTER",
+        default_value = "info",
+        value_parser = log_filter
+    )]
+    pub log: String,
+
+    /// How a line of the log is written
+    #[arg(
+        long,
+        env = "CONNECTORS_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "human",
+        value_enum
+    )]
+    pub log_format: LogFormat,
+}

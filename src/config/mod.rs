@@ -1,0 +1,29 @@
+//! The command line and the environment, checked once at the start.
+//!
+//! Invariant: nothing else reads the environment, and no secret is ever printed. It imports nothing of this crate but the
+//! domain.
+
+mod cli;
+mod database;
+mod limits;
+mod log;
+mod mcp;
+mod origin;
+mod secret;
+mod serve;
+mod servers;
+mod tokens;
+mod values;
+
+pub use cli::{Backup, Check, Cli, Command, Export, Import, Migrate, Token};
+pub use database::{Database, DatabaseLocation, DatabaseSettings, DatabaseUrlError};
+pub(crate) use database::{PERMISSION_ADVICE, advice};
+pub use limits::{Limits, OperationLimits};
+pub use log::{Log, LogFormat};
+pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};
+pub use origin::Origin;
+pub use secret::{Secret, SecretTooShort};
+pub use serve::Serve;
+pub(crate) use servers::{AllowedHost, without_final_dot};
+pub use servers::{AllowedServer, Scheme, ServerRules};
+pub use tokens::{KeySource, TokenRules, Tokens};

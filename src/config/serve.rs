@@ -1,0 +1,196 @@
+//! The flags of a server.
+
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the flags' descriptions are plain text for a terminal"
+)]
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::{Args, builder::BoolishValueParser};
+use url::Url;
+
+use super::{
+    database::{Database, DatabaseSettings},
+    limits::Limits,
+    log::Log,
+    mcp::Mcp,
+    origin::Origin,
+    tokens::{TokenRules, Tokens},
+    values::{address, duration},
+};
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on
+    #[arg(
+        long,
+        env = "CONNECTORS_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        value_parser = address
+    )]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Serve queries only: the catalogue is not changed, migrated or checked. For a standby of PostgreSQL, or a read-only file
+    #[arg(long, env = "CONNECTORS_READ_ONLY", value_parser = BoolishValueParser::new())]
+    pub read_only: bool,
+
+    /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
+    #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Whether the public part of the catalogue is read without a token
+    #[arg(
+        long,
+        env = "CONNECTORS_ANONYMOUS_READ",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    anonymous_read: bool,
+
+    /// Whether clients may ask for the schema, and errors suggest names from it
+    #[arg(
+        long,
+        env = "CONNECTORS_INTROSPECTION",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub introspection: bool,
+
+    /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code Generator
+    /// (persisted-documents.json) and relay-compiler (persistConfig.file) write it
+    #[arg(long, env = "CONNECTORS_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+
+    /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
+    /// By default none
+    #[arg(
+        long,
+        env = "CONNECTORS_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        value_parser = str::parse::<Origin>
+    )]
+    pub cors_origin: Vec<Origin>,
+
+    /// Address and port for the metrics alone; by default /metrics is where the rest is
+    #[arg(long, env = "CONNECTORS_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Base URL of an OpenTelemetry collector that requests' spans are sent to (OTLP over HTTP), such as
+    /// http://127.0.0.1:4318. By default none are
+    #[arg(
+        long,
+        env = "CONNECTORS_OTLP_ENDPOINT",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    otlp_endpoint: Option<String>,
+
+    /// How often the database is asked whether the catalogue has changed
+    #[arg(
+        long,
+        env = "CONNECTORS_STATE_POLL",
+        value_name = "TIME",
+        default_value = "250ms",
+        value_parser = duration
+    )]
+    pub state_poll: Duration,
+
+    /// How long changes are kept for those who follow them; who pauses for longer starts over
+    #[arg(
+        long,
+        env = "CONNECTORS_EVENT_RETENTION",
+        value_name = "TIME",
+        default_value = "30d",
+        value_parser = duration
+    )]
+    pub event_retention: Duration,
+
+    /// How long answers under way may take when the service is told to stop
+    #[arg(
+        long,
+        env = "CONNECTORS_SHUTDOWN_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration
+    )]
+    pub shutdown_timeout: Duration,
+
+    #[command(flatten)]
+    pub mcp: Mcp,
+
+    #[command(flatten)]
+    pub limits: Limits,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+impl Serve {
+    /// The command that makes a token for this server, as this program was called; none with a JWKS.
+    pub fn token_command(&self) -> Option<String> {
+        if self.tokens.jwks.is_some() {
+            return None;
+        }
+        let called = std::env::args().next();
+        let program = called.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+        // The secret is found beside the database; a URL of PostgreSQL's may hold a password.
+        let database = match &self.database.database_url {
+            Some(url) if url.starts_with("sqlite:") => format!(" --database-url {url}"),
+            _ => String::new(),
+        };
+        Some(format!(
+            "{program} token{database} --user you --organization yours --scope connectors:write"
+        ))
+    }
+
+    /// The database, with the end of requests as the end of reads.
+    pub fn database(&self) -> anyhow::Result<DatabaseSettings> {
+        Ok(DatabaseSettings {
+            read_timeout: Some(self.limits.request_timeout),
+            read_only: self.read_only,
+            ..self.database.settings()?
+        })
+    }
+
+    /// The base URL of the collector.
+    pub fn otlp_endpoint(&self) -> anyhow::Result<Option<Url>> {
+        let Some(text) = &self.otlp_endpoint else {
+            return Ok(None);
+        };
+        // Not by the parser of flags either. What authenticates is a header.
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let expected = "--otlp-endpoint: expected an http or https URL without user, query and \
+                        fragment, such as http://127.0.0.1:4318";
+        url.context(expected).map(Some)
+    }
+
+    /// Requests worked on at once: while some of them wait for the database, others are read and written.
+    pub fn max_concurrency(&self) -> u32 {
+        let connections = self.database.database_connections;
+        self.limits.max_concurrency.unwrap_or(4 * connections)
+    }
+
+    pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
+        self.tokens
+            .rules(&self.database.settings()?, self.anonymous_read)
+    }
+}

@@ -1,0 +1,125 @@
+//! The rules that bearer tokens are verified by.
+
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the flags' descriptions are plain text for a terminal"
+)]
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use url::Url;
+
+use super::{
+    database::DatabaseSettings,
+    secret::{self, Secret},
+    values::{claim, principal},
+};
+
+#[derive(Debug, Args)]
+pub struct Tokens {
+    /// Secret of at least 32 bytes that tokens are signed with (HS256). By default one is made and kept beside the SQLite
+    /// database
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        conflicts_with = "jwks"
+    )]
+    jwt_secret: Option<String>,
+
+    /// JWKS file or http(s) URL with the public keys of tokens (RS256, ES256, EdDSA); needs an issuer and an audience
+    #[arg(
+        long,
+        env = "CONNECTORS_JWKS",
+        value_name = "FILE|URL",
+        hide_env_values = true,
+        requires = "jwt_issuer",
+        requires = "jwt_audience"
+    )]
+    pub(super) jwks: Option<String>,
+
+    /// Issuer (`iss`) that tokens must have
+    #[arg(long, env = "CONNECTORS_JWT_ISSUER", value_name = "ISSUER")]
+    jwt_issuer: Option<String>,
+
+    /// Audience (`aud`) that tokens must have
+    #[arg(long, env = "CONNECTORS_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    jwt_audience: Option<String>,
+
+    /// Claim of tokens that has the user's organization
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_ORGANIZATION_CLAIM",
+        value_name = "CLAIM",
+        default_value = "org",
+        value_parser = claim
+    )]
+    jwt_organization_claim: String,
+
+    /// Organization of tokens that name none
+    #[arg(
+        long,
+        env = "CONNECTORS_DEFAULT_ORGANIZATION",
+        value_name = "ORGANIZATION",
+        value_parser = principal
+    )]
+    default_organization: Option<String>,
+}
+
+impl Tokens {
+    /// The rules that tokens are read by. Makes and keeps a secret where none is configured and the database is SQLite's.
+    pub fn rules(
+        &self,
+        database: &DatabaseSettings,
+        anonymous_read: bool,
+    ) -> anyhow::Result<TokenRules> {
+        let keys = match (&self.jwt_secret, &self.jwks) {
+            (Some(secret), _) => {
+                KeySource::Secret(Secret::new(secret.as_bytes()).context("--jwt-secret")?)
+            }
+            (None, Some(jwks)) => match Url::parse(jwks) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => KeySource::JwksUrl(url),
+                _ => KeySource::JwksFile(jwks.into()),
+            },
+            (None, None) => KeySource::Secret(secret::beside(database)?),
+        };
+        Ok(TokenRules {
+            keys,
+            issuer: self.jwt_issuer.clone(),
+            audience: self.jwt_audience.clone(),
+            organization_claim: self.jwt_organization_claim.clone(),
+            default_organization: self.default_organization.clone(),
+            anonymous_read,
+        })
+    }
+}
+
+/// Where the keys come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// HS256 with this secret.
+    Secret(Secret),
+    /// RS256, ES256 and `EdDSA` with the keys of a JWK Set (RFC 7517 §5).
+    JwksFile(PathBuf),
+    JwksUrl(Url),
+}
+
+/// Which tokens are believed, and what is made of them.
+#[derive(Clone, Debug)]
+pub struct TokenRules {
+    pub keys: KeySource,
+    /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
+    pub issuer: Option<String>,
+    /// What a token's `aud` must name. Required with a JWKS, as the issuer is.
+    pub audience: Option<String>,
+    /// The claim that holds the user's organization.
+    pub organization_claim: String,
+    /// The organization of users whose token names none.
+    pub default_organization: Option<String>,
+    /// Whether a request without a token is let through, as an anonymous one.
+    pub anonymous_read: bool,
+}

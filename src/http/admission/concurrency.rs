@@ -1,0 +1,150 @@
+//! A limit of the requests that are worked on at once.
+//!
+//! Invariant: of those beyond, a bounded number waits for a bounded time; the rest are turned away before anything is done for
+//! them. What a request set going keeps its permit until it is done, whether or not its client still waits.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    error::{Code, Error},
+    http::rejection::Rejection,
+};
+
+/// So many wait for each that is worked on.
+const WAITING: usize = 4;
+/// After which they are turned away: who waits in a long row is served no sooner for having waited.
+const WAIT: Duration = Duration::from_secs(1);
+/// A line of the log for each of them would cost more than turning them away.
+const LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// The message to a client that is turned away.
+const FULL: &str = "too much is asked of the service at once: try again in a while";
+
+/// There is no permit.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Full;
+
+impl Full {
+    pub(in crate::http) fn error(self) -> Error {
+        Error::new(Code::Unavailable, FULL)
+    }
+}
+
+impl From<Full> for Rejection {
+    fn from(Full: Full) -> Self {
+        Self::shed(FULL)
+    }
+}
+
+#[derive(Debug)]
+pub struct ConcurrencyLimit {
+    permits: Arc<Semaphore>,
+    waiting: Semaphore,
+    unlogged: Mutex<Unlogged>,
+}
+
+/// Requests that were turned away since the log had a line.
+#[derive(Debug, Default)]
+struct Unlogged {
+    requests: u64,
+    since: Option<Instant>,
+}
+
+impl ConcurrencyLimit {
+    pub fn new(most: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(most)),
+            waiting: Semaphore::new(most.saturating_mul(WAITING)),
+            unlogged: Mutex::default(),
+        }
+    }
+
+    /// Whether a request could at least wait for a permit. None is acquired: a body that arrives slowly would keep it from
+    /// others.
+    pub(in crate::http) fn look(&self) -> Result<(), Full> {
+        if self.waiting.available_permits() == 0 {
+            return Err(self.full());
+        }
+        Ok(())
+    }
+
+    /// Waits for a permit, in turn, until the deadline.
+    pub(in crate::http) async fn acquire(
+        &self,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, Full> {
+        // Those who wait come first: they get permits before any is free.
+        if let Ok(place) = self.permits.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| self.full())?;
+        let until = deadline.min(Instant::now() + WAIT);
+        match timeout_at(until, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(self.full()),
+        }
+    }
+
+    fn full(&self) -> Full {
+        let mut unlogged = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner);
+        unlogged.requests += 1;
+        if unlogged
+            .since
+            .is_none_or(|since| since.elapsed() >= LOGGED_EVERY)
+        {
+            tracing::warn!(
+                requests = unlogged.requests,
+                "turned away: too much is asked at once"
+            );
+            *unlogged = Unlogged {
+                requests: 0,
+                since: Some(Instant::now()),
+            };
+        }
+        Full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn some_are_worked_on_some_wait_and_the_rest_are_turned_away() {
+        let far = Instant::now() + Duration::from_hours(1);
+        let limit = ConcurrencyLimit::new(2);
+        let first = limit.acquire(far).await.unwrap();
+        let _second = limit.acquire(far).await.unwrap();
+        let mut waiting: Vec<_> = (0..2 * WAITING)
+            .map(|_| Box::pin(limit.acquire(far)))
+            .collect();
+        assert!(limit.look().is_ok(), "nobody waits yet");
+        for waiting in &mut waiting {
+            assert!(waiting.now_or_never().is_none());
+        }
+        assert!(limit.look().is_err());
+        assert!(limit.acquire(far).await.is_err());
+        // In turn, and before those who come later.
+        drop(first);
+        assert!(limit.acquire(far).await.is_err());
+        let _first = waiting.remove(0).await.unwrap();
+        assert!(limit.look().is_ok());
+        // Nobody waits for ever, nor beyond the request's deadline.
+        let now = Instant::now();
+        assert!(limit.acquire(now).await.is_err());
+        for waiting in waiting {
+            assert!(waiting.await.is_err());
+        }
+        assert!(limit.look().is_ok());
+    }
+}

@@ -1,0 +1,134 @@
+//! Admission of requests, before anything is done for them: how many are worked on, how often each caller asks, who asks.
+//!
+//! [`Admitted`] is the extractor for any route whose state has an [`Admission`].
+
+mod client_address;
+pub mod concurrency;
+pub mod open_streams;
+pub mod rate_limit;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderMap, request::Parts},
+    response::Response,
+};
+use tokio::time::Instant;
+
+use crate::graphql::Permit;
+
+use super::{
+    auth::{Authenticator, Refusal, Verified},
+    rejection::Rejection,
+    serve::peer,
+};
+
+use concurrency::{ConcurrencyLimit, Full};
+use rate_limit::{Caller, RateLimit, TooMany};
+
+/// The limits of all requests, and the authenticator of their callers.
+#[derive(Clone, Debug)]
+pub struct Admission(Arc<Limits>);
+
+#[derive(Debug)]
+struct Limits {
+    concurrency: ConcurrencyLimit,
+    rate_limit: RateLimit,
+    authenticator: Authenticator,
+}
+
+/// An admitted request, with its caller, or why there is none.
+///
+/// A request is rejected with 503 if there is too much to do, and with 429 if its caller asks too often.
+pub(super) struct Admitted(pub(super) Result<Verified, Refusal>);
+
+impl<S> FromRequestParts<S> for Admitted
+where
+    Admission: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let admission = Admission::from_ref(state);
+        let admitted = admission.admit(peer(&parts.extensions), &parts.headers);
+        match admitted.await {
+            Ok(verified) => Ok(Self(verified)),
+            Err(rejection) => Err(rejection.unread(&parts.headers)),
+        }
+    }
+}
+
+impl Admission {
+    pub fn new(
+        concurrency: ConcurrencyLimit,
+        rate_limit: RateLimit,
+        authenticator: Authenticator,
+    ) -> Self {
+        Self(Arc::new(Limits {
+            concurrency,
+            rate_limit,
+            authenticator,
+        }))
+    }
+
+    async fn admit(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Result<Verified, Refusal>, Rejection> {
+        let Limits { concurrency, .. } = &*self.0;
+        concurrency.look()?;
+        Ok(self.verify(peer, headers).await?)
+    }
+
+    /// Verifies who sent a request with these headers, and charges them for it.
+    pub(super) async fn verify(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Result<Verified, Refusal>, TooMany> {
+        let Limits {
+            rate_limit,
+            authenticator,
+            ..
+        } = &*self.0;
+        rate_limit.admit(authenticator, peer, headers).await
+    }
+
+    /// Waits for a permit to work on a request, until the deadline.
+    pub(super) async fn permit(&self, deadline: Instant) -> Result<Permit, Full> {
+        let permit = self.0.concurrency.acquire(deadline).await?;
+        Ok(Permit::new(permit))
+    }
+
+    /// Whose limits count: the user's, or else the address's.
+    pub(super) fn caller(
+        &self,
+        verified: &Verified,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Caller> {
+        self.0.rate_limit.caller(verified, peer, headers)
+    }
+
+    pub(super) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
+        self.0.rate_limit.address(peer, headers)
+    }
+
+    /// Charges a caller for one request more.
+    pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
+        self.0.rate_limit.charge(caller)
+    }
+
+    /// Ends when the token of a caller expires. See [`Authenticator::expiry`].
+    pub(super) fn expiry(&self, verified: &Verified) -> impl Future<Output = ()> + use<> {
+        self.0.authenticator.expiry(verified)
+    }
+
+    /// Whether there is a key to verify a token with.
+    pub(super) fn has_keys(&self) -> bool {
+        self.0.authenticator.has_keys()
+    }
+}

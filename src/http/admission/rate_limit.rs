@@ -1,0 +1,206 @@
+//! How often a caller may ask.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use ipnet::IpNet;
+
+use crate::{
+    buckets::Buckets,
+    clock::Clock,
+    error::Code,
+    http::{
+        auth::{Authenticator, Refusal, Verified},
+        rejection::Rejection,
+    },
+};
+
+use super::client_address::client_address;
+
+/// The time whose worth of requests a caller may send at once.
+const BURST: Duration = Duration::from_secs(2);
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::http) enum Caller {
+    Address(IpAddr),
+    User(Option<String>, String),
+}
+
+impl Caller {
+    /// An IPv6 subscriber has a /64 of addresses.
+    fn at(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+                address.to_bits() & !u128::from(u64::MAX),
+            )),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// Turned away, for so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) struct TooMany {
+    pub(in crate::http) retry_after: u64,
+}
+
+impl From<TooMany> for Rejection {
+    fn from(too_many: TooMany) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, Code::RateLimited, &too_many.to_string())
+            .with(RETRY_AFTER, too_many.retry_after.into())
+    }
+}
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "too many requests: wait {} s", self.retry_after)
+    }
+}
+
+#[derive(Debug)]
+pub struct RateLimit {
+    /// None is no limit.
+    buckets: Option<Mutex<Buckets<Caller>>>,
+    trusted: Vec<IpNet>,
+    clock: Clock,
+}
+
+impl RateLimit {
+    /// So many requests a second for each caller; zero is no limit.
+    pub fn new(a_second: u32, trusted: Vec<IpNet>, clock: Clock) -> Self {
+        let cost = (a_second > 0).then(|| Duration::from_secs(1) / a_second);
+        Self {
+            buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST))),
+            trusted,
+            clock,
+        }
+    }
+
+    /// Who sent a request, charged for it. A token that is not known yet is charged to the address before its signature is
+    /// checked, and back when it is good.
+    pub(in crate::http) async fn admit(
+        &self,
+        authenticator: &Authenticator,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Result<Verified, Refusal>, TooMany> {
+        if let Some(verified) = authenticator.known(headers) {
+            user(&verified).map_or(Ok(()), |user| self.charge(&user))?;
+            return Ok(Ok(verified));
+        }
+        let address = self.address(peer, headers);
+        if let Some(address) = &address {
+            self.charge(address)?;
+        }
+        let verified = authenticator.viewer(headers).await;
+        if let Some(user) = verified.as_ref().ok().and_then(user) {
+            if let Some(address) = address {
+                self.refund(&address);
+            }
+            self.charge(&user)?;
+        }
+        Ok(verified)
+    }
+
+    /// Whose request it is: the user's, or else the address's.
+    pub(in crate::http) fn caller(
+        &self,
+        verified: &Verified,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Caller> {
+        user(verified).or_else(|| self.address(peer, headers))
+    }
+
+    pub(in crate::http) fn address(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<Caller> {
+        peer.map(|peer| Caller::at(client_address(peer, headers, &self.trusted)))
+    }
+
+    pub(in crate::http) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
+        let Some(mut buckets) = self.lock() else {
+            return Ok(());
+        };
+        let charged = buckets.charge(caller, self.clock.monotonic());
+        charged.map_err(|retry_after| TooMany { retry_after })
+    }
+
+    fn refund(&self, caller: &Caller) {
+        if let Some(mut buckets) = self.lock() {
+            buckets.refund(caller);
+        }
+    }
+
+    fn lock(&self) -> Option<std::sync::MutexGuard<'_, Buckets<Caller>>> {
+        let buckets = self.buckets.as_ref()?.lock();
+        Some(buckets.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn user(verified: &Verified) -> Option<Caller> {
+    let user = verified.viewer.user()?;
+    Some(Caller::User(user.organization.clone(), user.id.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::Timestamp;
+
+    use super::*;
+
+    fn at(address: &str) -> Caller {
+        Caller::at(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_burst_and_then_so_many_a_second() {
+        let clock = Clock::fixed(Timestamp(0));
+        let limit = RateLimit::new(10, Vec::new(), clock.clone());
+        let allowed = |caller: &Caller| {
+            (0..100)
+                .take_while(|_| limit.charge(caller).is_ok())
+                .count()
+        };
+        assert_eq!(allowed(&at("192.0.2.1")), 20);
+        assert_eq!(
+            allowed(&at("::ffff:192.0.2.1")),
+            0,
+            "the same in IPv6's clothes"
+        );
+        assert_eq!(
+            limit.charge(&at("192.0.2.1")),
+            Err(TooMany { retry_after: 1 })
+        );
+        assert_eq!(allowed(&at("2001:db8::1")), 20);
+        assert_eq!(allowed(&at("2001:db8::ffff:2")), 0, "the same /64");
+        assert_eq!(allowed(&at("2001:db8:0:1::1")), 20);
+        let pass = |seconds| {
+            let time = Duration::from_secs(seconds);
+            clock.set(clock.now().saturating_add(time));
+        };
+        pass(1);
+        assert_eq!(allowed(&at("192.0.2.1")), 10);
+        // Setting the wall clock gives and takes nothing.
+        for at_once in [-3_600_000_000, 3_600_000_000, i64::MIN, i64::MAX, 0] {
+            clock.step(Timestamp(at_once));
+            assert_eq!(
+                limit.charge(&at("192.0.2.1")),
+                Err(TooMany { retry_after: 1 })
+            );
+        }
+        pass(99);
+        assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
+        let never = RateLimit::new(0, Vec::new(), clock);
+        assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
+    }
+}

@@ -1,0 +1,347 @@
+//! `/graphql`, strictly by GraphQL over HTTP: queries by GET, every operation by POST.
+//!
+//! Invariant: every answer is of one of the two media types, and has `data` only if execution began. A request is given up,
+//! its body included, when it has taken the request timeout.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_graphql::parser::types::OperationType;
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::{FromRef, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    response::Response,
+};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{
+    config::Origin,
+    domain::viewer::Viewer,
+    error::Code,
+    http::{
+        admission::{Admission, Admitted, open_streams::OpenStreams},
+        auth::{Refusal, Verified},
+        rejection::Rejection,
+        serve::peer,
+    },
+    observability::{metrics::Metrics, request_id::RequestId, request_record::RequestRecord},
+    pipeline::{
+        Answer, Caller, Delivery, Described, Outcome, Pipeline,
+        parameters::{self, Parameters, Sent},
+    },
+};
+
+use super::{
+    content_coding::{encoded, response},
+    http_caching,
+    methods::Allowed,
+    negotiation::{Accepted, Coding, MediaType, accepted, coding},
+    request_body,
+    response_cache::{CachedResponse, Fill, Lookup, ResponseCache, Variant},
+    server_sent_events, websocket,
+};
+
+/// What `/graphql` works with.
+#[derive(Clone)]
+pub(in crate::http) struct Endpoint(pub(in crate::http) Arc<Service>);
+
+pub(in crate::http) struct Service {
+    pub(in crate::http) pipeline: Arc<Pipeline>,
+    pub(in crate::http) admission: Admission,
+    pub(in crate::http) responses: ResponseCache,
+    pub(in crate::http) open_streams: OpenStreams,
+    pub(in crate::http) metrics: Arc<Metrics>,
+    pub(in crate::http) max_body_bytes: usize,
+    pub(in crate::http) request_timeout: Duration,
+    /// The pages that may open sockets, besides those of this host.
+    pub(in crate::http) allowed_origins: Vec<Origin>,
+}
+
+impl FromRef<Endpoint> for Admission {
+    fn from_ref(Endpoint(service): &Endpoint) -> Self {
+        service.admission.clone()
+    }
+}
+
+/// Asks for `extensions.cost`.
+pub(in crate::http) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
+
+pub(in crate::http) async fn graphql(
+    State(Endpoint(service)): State<Endpoint>,
+    Extension(record): Extension<RequestRecord>,
+    Admitted(verified): Admitted,
+    request: Request,
+) -> Response {
+    let deadline = Instant::now() + service.request_timeout;
+    let (mut parts, mut body) = request.into_parts();
+    if websocket::is_upgrade(&parts.headers) {
+        let upgrade = websocket::upgrade(&service, record, &mut parts).await;
+        return upgrade.unwrap_or_else(|rejection| rejection.unread(&parts.headers));
+    }
+    let accepted = accepted(&parts.headers);
+    let call = Call {
+        service: &service,
+        parts: &parts,
+        record: &record,
+        deadline,
+    };
+    let answer = call.answer(verified, accepted, &mut body);
+    let answer = unless_panicked(answer, record.id()).await;
+    request_body::drain(body, deadline).await;
+    match answer {
+        Ok(Sending::Cached(cached)) => cached.response(&parts.method, &parts.headers),
+        Ok(Sending::Once(text, media_type)) => {
+            let text = Bytes::from(text.into_boxed_slice());
+            once(text, media_type, coding(&parts.headers)).await
+        }
+        // It has its own headers.
+        Ok(Sending::Events(response)) => http_caching::not_kept(response),
+        Err(rejection) => {
+            let media_type = accepted.answer.unwrap_or(MediaType::Json);
+            let (text, rejected) = rejection.into_parts(media_type);
+            let mut response = once(text.into(), media_type, coding(&parts.headers)).await;
+            let (parts, _) = rejected.into_parts();
+            *response.status_mut() = parts.status;
+            response.headers_mut().extend(parts.headers);
+            response.extensions_mut().extend(parts.extensions);
+            response
+        }
+    }
+}
+
+/// A response that is sent once.
+async fn once(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
+    let (coding, body) = encoded(coding, text).await;
+    http_caching::not_kept(response(media_type, coding, body))
+}
+
+/// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
+async fn unless_panicked<T>(
+    answer: impl Future<Output = Result<T, Rejection>>,
+    id: &RequestId,
+) -> Result<T, Rejection> {
+    // What it worked with is dropped with it.
+    if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
+        return answer;
+    }
+    id.span()
+        .in_scope(|| tracing::error!("the request ended in a panic"));
+    Err(Rejection::internal(&id.0))
+}
+
+/// A response that is about to be sent.
+enum Sending {
+    Cached(CachedResponse),
+    /// A text with errors in it.
+    Once(Vec<u8>, MediaType),
+    Events(Response),
+}
+
+/// How a response is wanted.
+#[derive(Clone, Copy)]
+struct Wanted {
+    accepted: Accepted,
+    coding: Coding,
+    reports_cost: bool,
+}
+
+/// A request on its way.
+struct Call<'a> {
+    service: &'a Arc<Service>,
+    parts: &'a Parts,
+    record: &'a RequestRecord,
+    deadline: Instant,
+}
+
+impl Call<'_> {
+    async fn answer(
+        self,
+        verified: Result<Verified, Refusal>,
+        accepted: Accepted,
+        body: &mut Body,
+    ) -> Result<Sending, Rejection> {
+        let headers = &self.parts.headers;
+        let method = Allowed::of(&self.parts.method)?;
+        if accepted.answer.is_none() && !accepted.events {
+            return Err(not_acceptable(
+                "answers are application/graphql-response+json, application/json or text/event-stream, in UTF-8",
+            ));
+        }
+        if method == Allowed::Post {
+            request_body::require_json(headers)?;
+        }
+        let reports_cost = reports_cost(headers)?;
+        let verified = verified?;
+        let sent = if method == Allowed::Get {
+            parameters::from_url(self.parts.uri.query().unwrap_or_default())
+        } else {
+            let most = self.service.max_body_bytes;
+            parameters::from_body(&request_body::read(body, most, self.deadline).await?)
+        };
+        let sent = sent?;
+        let wanted = Wanted {
+            accepted,
+            coding: coding(headers),
+            reports_cost,
+        };
+        let mut fill = match self.look_up(&sent, &verified.viewer, wanted).await? {
+            Lookup::Hit(cached) => {
+                cached.record(self.record);
+                return Ok(Sending::Cached(cached));
+            }
+            Lookup::Miss(fill) => fill,
+        };
+        // In a box: a hit does not carry the state that an execution needs.
+        let executed = Box::pin(self.execute(sent.read()?, method, verified, wanted, &mut fill))
+            .instrument(self.record.id().span())
+            .await;
+        match &executed {
+            Ok(Sending::Cached(response)) => fill.complete(response),
+            _ => fill.abandon(),
+        }
+        executed
+    }
+
+    /// Looks for a cached response.
+    async fn look_up(
+        &self,
+        sent: &Sent,
+        viewer: &Viewer,
+        wanted: Wanted,
+    ) -> Result<Lookup<'_>, Rejection> {
+        let (Some(media_type), false) = (
+            wanted.accepted.answer,
+            http_caching::wants_anew(&self.parts.headers),
+        ) else {
+            return Ok(Lookup::Miss(Fill::uncached()));
+        };
+        let variant = Variant {
+            document: &sent.document,
+            operation_name: sent.operation_name.as_deref(),
+            variables: &sent.variables,
+            viewer,
+            media_type,
+            coding: wanted.coding,
+            reports_cost: wanted.reports_cost,
+        };
+        let found = self.service.responses.look_up(&variant, self.deadline);
+        Ok(found.await?)
+    }
+
+    /// Has the pipeline execute a request. Nobody waits for a response that is not the same for them.
+    async fn execute(
+        &self,
+        parameters: Parameters,
+        method: Allowed,
+        verified: Verified,
+        wanted: Wanted,
+        fill: &mut Fill<'_>,
+    ) -> Result<Sending, Rejection> {
+        let service = self.service;
+        let permit = service.admission.permit(self.deadline).await?;
+        let caller = Caller {
+            viewer: verified.viewer.clone(),
+            record: self.record.clone(),
+        };
+        let mut stream = None;
+        let mut media_type = MediaType::Json;
+        let deliver = |operation: Described| {
+            method.admits(operation.operation_type)?;
+            if !operation.is_cacheable {
+                fill.abandon();
+            }
+            let is_subscription = operation.operation_type == Some(OperationType::Subscription);
+            match wanted.accepted.answer {
+                Some(accepted) if !is_subscription => {
+                    media_type = accepted;
+                    Ok(Delivery::Response {
+                        reports_cost: wanted.reports_cost,
+                    })
+                }
+                _ if wanted.accepted.events => {
+                    let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
+                    let caller = service.admission.caller(&verified, peer, headers);
+                    stream = Some(service.open_streams.open(caller)?);
+                    Ok(Delivery::Stream)
+                }
+                _ => Err(not_acceptable(
+                    "a subscription is answered as text/event-stream, or over a WebSocket",
+                )),
+            }
+        };
+        let outcome =
+            (service.pipeline).respond(parameters, caller, permit, self.deadline, deliver);
+        match outcome.await? {
+            Outcome::Stream(messages) => {
+                let stopping = service.open_streams.stopping.clone();
+                let expiry = service.admission.expiry(&verified);
+                let events = server_sent_events::response(messages, stream, stopping, expiry);
+                Ok(Sending::Events(events))
+            }
+            Outcome::Response(Answer { text, has_errors }) if has_errors => {
+                Ok(Sending::Once(text, media_type))
+            }
+            Outcome::Response(Answer { text, .. }) => {
+                let with_etag = method == Allowed::Get || fill.is_cached();
+                let operation = self.record.recorded().operation;
+                let response =
+                    CachedResponse::new(text, media_type, wanted.coding, with_etag, operation);
+                Ok(Sending::Cached(response.await))
+            }
+        }
+    }
+}
+
+/// Whether `GraphQL-Cost: report` asks for the cost of the operation.
+fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
+    match headers.get(GRAPHQL_COST) {
+        None => Ok(false),
+        Some(asked) if asked.as_bytes().eq_ignore_ascii_case(b"report") => Ok(true),
+        Some(_) => {
+            let message = "GraphQL-Cost must be report, or be left out";
+            let status = StatusCode::BAD_REQUEST;
+            Err(Rejection::new(status, Code::BadRequest, message))
+        }
+    }
+}
+
+fn not_acceptable(message: &str) -> Rejection {
+    Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
+            .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let panicking = async {
+            assert!(std::hint::black_box(false), "as no request should make it");
+            Ok(())
+        };
+        let rejection = unless_panicked(panicking, &RequestId("r-1".to_owned())).await;
+        let response = rejection.unwrap_err().unread(&HeaderMap::new());
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let expected = json!({ "errors": [{
+            "message": "Something went wrong on our side.",
+            "extensions": { "code": "INTERNAL", "requestId": "r-1" },
+        }] });
+        assert_eq!(answer, expected);
+    }
+}

@@ -1,0 +1,79 @@
+//! HTTP caching (RFC 9111): who may keep an answer, and how it is found to be still the same.
+//!
+//! Invariant: what is kept is compared with us before each use; no shared cache keeps what was answered to a token, and
+//! nobody an error, or an answer to POST; one `ETag` is one media type and one text, whatever coding they are sent in.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use headers::{ETag, HeaderMapExt, IfNoneMatch};
+use sha2::{Digest, Sha256};
+
+use super::negotiation::MediaType;
+
+/// What an answer depends on beside the URL. The origin, where it counts, is added by the layer of CORS.
+const VARY: HeaderValue =
+    HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
+
+/// The answer with its `ETag`, or 304 where the client has it already (RFC 9110, section 13.1.2).
+pub(in crate::http) fn revalidated(
+    asked: &HeaderMap,
+    etag: &ETag,
+    answer: impl FnOnce() -> Response,
+) -> Response {
+    let cache_control = if asked.contains_key(header::AUTHORIZATION) {
+        "private, no-cache"
+    } else {
+        "public, no-cache"
+    };
+    let known = asked.typed_get::<IfNoneMatch>();
+    let is_known = known.is_some_and(|known| !known.precondition_passes(etag));
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        answer()
+    };
+    let headers = response.headers_mut();
+    headers.typed_insert(etag.clone());
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(cache_control),
+    );
+    headers.insert(header::VARY, VARY);
+    response
+}
+
+/// Whether a request wants its answer made for it, and nobody else's (RFC 9111, section 5.2.1).
+pub(in crate::http) fn wants_anew(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(header::CACHE_CONTROL).iter();
+    let mut directives = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','));
+    directives.any(|directive| {
+        let directive = directive.trim();
+        directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("no-store")
+    })
+}
+
+/// An answer that is to be asked for anew each time.
+pub(in crate::http) fn not_kept(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, VARY);
+    response
+}
+
+/// How long an `ETag` is.
+pub(in crate::http) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
+
+/// Weak, since compression comes after it (RFC 9110, section 8.8.1).
+pub(in crate::http) fn etag(media_type: MediaType, text: &[u8]) -> Option<ETag> {
+    let digest = Sha256::new()
+        .chain_update(media_type.content_type())
+        .chain_update(text)
+        .finalize();
+    let tag = URL_SAFE_NO_PAD.encode(&digest[..16]);
+    format!("W/\"{tag}\"").parse().ok()
+}

@@ -1,0 +1,12 @@
+//! `/graphql`: GraphQL over HTTP, over WebSocket and over server-sent events.
+
+pub(super) mod content_coding;
+pub(super) mod endpoint;
+pub(super) mod http_caching;
+mod methods;
+pub(super) mod negotiation;
+mod request_body;
+pub mod response_cache;
+mod server_sent_events;
+mod stream_end;
+mod websocket;

@@ -1,0 +1,395 @@
+//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and
+//! server-sent events. And which content coding: `Accept-Encoding` (section 12.5.3).
+//!
+//! Invariant: an answer is only ever of a type and coding that its client accepts, and in UTF-8; `application/json`, and not
+//! encoded, where the client leaves it open.
+
+use axum::http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, ACCEPT_ENCODING},
+};
+use mime::Mime;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::http) enum MediaType {
+    Json,
+    GraphqlResponse,
+}
+
+impl MediaType {
+    pub(in crate::http) const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json; charset=utf-8",
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+        })
+    }
+
+    const fn essence(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::GraphqlResponse => "application/graphql-response+json",
+        }
+    }
+}
+
+/// What an answer's text is encoded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::http) enum Coding {
+    Identity,
+    Gzip,
+    Brotli,
+}
+
+impl Coding {
+    pub(in crate::http) const fn name(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+        })
+    }
+}
+
+/// The coding that a client likes best, and of those it likes alike, the one that makes answers smallest.
+pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
+    let values = headers.get_all(ACCEPT_ENCODING).iter();
+    let codings = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|text| {
+            let (name, parameters) = text.split_once(';').unwrap_or((text, "q=1"));
+            let is = |other: &str| name.trim().eq_ignore_ascii_case(other);
+            let coding = match () {
+                () if is("br") => Coding::Brotli,
+                () if is("gzip") || is("x-gzip") => Coding::Gzip,
+                () if is("identity") => Coding::Identity,
+                () => return None,
+            };
+            Some((weight(parameters.trim())?, coding))
+        });
+    let best = codings.filter(|(weight, _)| *weight > 0).max();
+    best.map_or(Coding::Identity, |(_, coding)| coding)
+}
+
+/// What a client takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Accepted {
+    /// The type of one answer that it likes best; none when it takes neither.
+    pub(in crate::http) answer: Option<MediaType>,
+    /// Whether it takes a stream of events, by name: whoever takes anything hardly means it.
+    pub(in crate::http) events: bool,
+}
+
+pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
+    // What nearly all clients send, as they send it.
+    let mut values = headers.get_all(ACCEPT).iter();
+    if let (Some(value), None) = (values.next(), values.next()) {
+        let answer = match value.as_bytes() {
+            b"*/*" | b"application/json" => Some(MediaType::Json),
+            b"application/graphql-response+json" => Some(MediaType::GraphqlResponse),
+            _ => None,
+        };
+        if answer.is_some() {
+            return Accepted {
+                answer,
+                events: false,
+            };
+        }
+    }
+    let mut ranges = Vec::new();
+    let mut is_open = true;
+    for value in headers.get_all(ACCEPT) {
+        let text = value.to_str().unwrap_or("?");
+        is_open &= text.trim().is_empty();
+        ranges.extend(split(text, ',').filter_map(Range::parse));
+    }
+    if is_open {
+        return Accepted {
+            answer: Some(MediaType::Json),
+            events: false,
+        };
+    }
+    let events = |range: &Range| range.weight > 0 && range.range.essence_str() == EVENT_STREAM;
+    let json = quality(&ranges, MediaType::Json);
+    let graphql = quality(&ranges, MediaType::GraphqlResponse);
+    let answer = match (json, graphql) {
+        (None, None) => None,
+        // What is named goes before what a wildcard lets through. Of two named alike, the one that tells more goes first.
+        (json, graphql) if graphql > json => Some(MediaType::GraphqlResponse),
+        (Some((_, Specificity::Type)), graphql) if graphql == json => {
+            Some(MediaType::GraphqlResponse)
+        }
+        _ => Some(MediaType::Json),
+    };
+    Accepted {
+        answer,
+        events: ranges.iter().any(events),
+    }
+}
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// How exactly a range says what it means; the more exact one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Specificity {
+    Anything,
+    Subtypes,
+    Type,
+}
+
+/// A media range and its weight, in thousandths.
+struct Range {
+    range: Mime,
+    weight: u16,
+}
+
+impl Range {
+    /// None for what is no media range, which then accepts nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = split(text, ';').map(str::trim);
+        let mut range = parts.next()?.to_owned();
+        let mut weight = 1000;
+        for part in parts.filter(|part| !part.is_empty()) {
+            if part.starts_with("q=") || part.starts_with("Q=") {
+                weight = self::weight(part)?;
+                // What follows the weight is no parameter of the type.
+                break;
+            }
+            range = format!("{range};{part}");
+        }
+        let range = range.parse().ok()?;
+        Some(Self { range, weight })
+    }
+
+    fn matches(&self, offered: MediaType) -> Option<Specificity> {
+        let is_utf8 =
+            |(name, value): (mime::Name, mime::Name)| name == "charset" && value == "utf-8";
+        if !self.range.params().all(is_utf8) {
+            return None;
+        }
+        match self.range.essence_str() {
+            "*/*" => Some(Specificity::Anything),
+            "application/*" => Some(Specificity::Subtypes),
+            essence => (essence == offered.essence()).then_some(Specificity::Type),
+        }
+    }
+}
+
+/// How much a type is wanted: the weight that the most exact of the ranges gives it. None if it is not accepted.
+fn quality(ranges: &[Range], offered: MediaType) -> Option<(u16, Specificity)> {
+    let matching = ranges
+        .iter()
+        .filter_map(|range| Some((range.matches(offered)?, range.weight)));
+    let (specificity, weight) = matching.max()?;
+    (weight > 0).then_some((weight, specificity))
+}
+
+/// A weight in thousandths: `q=` and 0 to 1 with at most three digits after the point.
+fn weight(parameter: &str) -> Option<u16> {
+    let text = parameter
+        .strip_prefix("q=")
+        .or(parameter.strip_prefix("Q="))?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" if is_number => Some(fraction),
+        "1" if is_number && fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+/// The parts between separators that are not in quotes.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::{body::Body, extract::Request, http::header::CONTENT_ENCODING, response::Response};
+    use tower::{ServiceExt, service_fn};
+    use tower_http::compression::Compression;
+
+    use super::*;
+
+    const JSON: Option<MediaType> = Some(MediaType::Json);
+    const GRAPHQL: Option<MediaType> = Some(MediaType::GraphqlResponse);
+
+    #[test]
+    fn chooses_what_the_client_likes_best() {
+        for (accept, expected) in [
+            (&[][..], JSON),
+            (&[""], JSON),
+            (&["*/*"], JSON),
+            (&["application/*"], JSON),
+            (&["application/json"], JSON),
+            (&["application/graphql-response+json"], GRAPHQL),
+            (&["APPLICATION/GraphQL-Response+JSON"], GRAPHQL),
+            // Weights.
+            (
+                &["application/graphql-response+json, application/json"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json, application/graphql-response+json"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json;q=0.9, application/graphql-response+json;q=0.8"],
+                JSON,
+            ),
+            (
+                &["application/json;q=0.899, application/graphql-response+json;q=0.9"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json; q=0.5 , application/graphql-response+json ; Q=1.000"],
+                GRAPHQL,
+            ),
+            (
+                &["application/json;q=0, application/graphql-response+json;q=0.001"],
+                GRAPHQL,
+            ),
+            (&["application/json;q=0"], None),
+            (&["application/json;q=0, */*"], GRAPHQL),
+            (&["application/graphql-response+json;q=0, */*"], JSON),
+            (&["*/*;q=0"], None),
+            (&["*/*;q=0, application/json"], JSON),
+            // Wildcards give way to what is named.
+            (&["application/graphql-response+json, */*"], GRAPHQL),
+            (&["application/json, */*"], JSON),
+            (&["application/json;q=0.5, */*"], GRAPHQL),
+            (
+                &["application/graphql-response+json;q=0.5, */*;q=0.8"],
+                JSON,
+            ),
+            (
+                &["application/graphql-response+json;q=0.5, application/*;q=0.4"],
+                GRAPHQL,
+            ),
+            (
+                &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+                JSON,
+            ),
+            // Several headers are one list.
+            (&["text/html", "application/graphql-response+json"], GRAPHQL),
+            (
+                &[
+                    "application/json;q=0.1",
+                    "application/graphql-response+json;q=0.2",
+                ],
+                GRAPHQL,
+            ),
+            (&["", "application/json"], JSON),
+            // Parameters.
+            (
+                &[
+                    "application/graphql-response+json; charset=utf-8, application/json; charset=utf-8",
+                ],
+                GRAPHQL,
+            ),
+            (&["application/json; charset=UTF-8"], JSON),
+            (&["application/json; charset=\"utf-8\""], JSON),
+            (&["application/json; charset=latin1"], None),
+            (
+                &["application/json; charset=utf-16, application/graphql-response+json;q=0.1"],
+                GRAPHQL,
+            ),
+            (&["application/json; profile=\"a,b;q=1\""], None),
+            (&["application/json;q=0.5;ext=1"], JSON),
+            // Others.
+            (&["text/html"], None),
+            (&["text/*, image/*"], None),
+            (&["application/xml, text/event-stream"], None),
+            (&["application/jsonp"], None),
+            // What is no media range accepts nothing, and spoils nothing beside it.
+            (&["json"], None),
+            (&["*"], None),
+            (&["*/json"], None),
+            (&["application/json;q=x"], None),
+            (&["application/json;q=2"], None),
+            (&["application/json;q=-0"], None),
+            (&["application/json;q=0.1234"], None),
+            (&["application/json;q=+0.1"], None),
+            (&[",,application/json,,"], JSON),
+            (&["\", application/json"], None),
+            (&["/, application/json"], JSON),
+        ] {
+            let headers = accept
+                .iter()
+                .map(|text| (ACCEPT, HeaderValue::from_static(text)));
+            assert_eq!(accepted(&headers.collect()).answer, expected, "{accept:?}");
+        }
+        let opaque = HeaderValue::from_bytes(b"application/json, \xff").unwrap();
+        assert_eq!(
+            accepted(&HeaderMap::from_iter([(ACCEPT, opaque)])).answer,
+            None
+        );
+    }
+
+    #[test]
+    fn events_are_taken_by_name() {
+        for (accept, expected) in [
+            ("text/event-stream", true),
+            ("application/json, TEXT/Event-Stream;q=0.1", true),
+            ("text/event-stream;q=0, */*", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(accepted(&headers).events, expected, "{accept}");
+        }
+    }
+
+    /// The library that encodes what is not kept chooses alike.
+    #[tokio::test]
+    async fn chooses_the_coding_that_is_liked_best() {
+        for (accepted, expected) in [
+            (&[][..], Coding::Identity),
+            (&[""], Coding::Identity),
+            (&["gzip"], Coding::Gzip),
+            (&["X-GZip"], Coding::Gzip),
+            (&["br"], Coding::Brotli),
+            (&["gzip, deflate, br, zstd"], Coding::Brotli),
+            (&["gzip", "br"], Coding::Brotli),
+            (&["gzip;q=0.9, br;q=0.899"], Coding::Gzip),
+            (&["gzip; Q=1.000 ,br;q=1"], Coding::Brotli),
+            (&["identity, gzip;q=0.5"], Coding::Identity),
+            (&["identity;q=0.5, gzip;q=0.5"], Coding::Gzip),
+            (&["identity;q=0, gzip;q=0"], Coding::Identity),
+            (&["br;q=0, gzip;q=0.001"], Coding::Gzip),
+            (&["deflate, zstd, *"], Coding::Identity),
+            (&["br;q=2, gzip;q=x"], Coding::Identity),
+            (&["br;q, gzip;x=1"], Coding::Identity),
+            (&["br;q=0.1234, gzip"], Coding::Gzip),
+            (&["gzip;q=0.5;x=1"], Coding::Identity),
+            (&["brotli, gzipped"], Coding::Identity),
+        ] {
+            let headers = accepted
+                .iter()
+                .map(|text| (ACCEPT_ENCODING, HeaderValue::from_static(text)));
+            let headers: HeaderMap = headers.collect();
+            assert_eq!(coding(&headers), expected, "{accepted:?}");
+            let long = service_fn(async |_| {
+                Ok::<_, Infallible>(Response::new(Body::from("x".repeat(10_000))))
+            });
+            let mut request = Request::new(Body::empty());
+            *request.headers_mut() = headers;
+            let response = Compression::new(long).oneshot(request).await.unwrap();
+            let identity = Coding::Identity.name();
+            let chosen = response.headers().get(CONTENT_ENCODING);
+            assert_eq!(
+                *chosen.unwrap_or(&identity),
+                expected.name(),
+                "{accepted:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! ResponseCache kept as they are sent, for when the same is asked again.
+//!
+//! Invariant: an answer is found only by whoever it was made for, asked in the same words, and while nothing has changed that
+//! this process knows of: what it commits itself it knows before anybody is told, what others commit within a second. Whoever
+//! waits for an answer that somebody else is making gets it, or makes their own. All that is kept together is of bounded size.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    mem::size_of,
+    sync::Arc,
+};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Method},
+    response::Response,
+};
+use headers::ETag;
+use quick_cache::{
+    DefaultHashBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle, PlaceholderGuard},
+};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    domain::viewer::Viewer,
+    error::Error,
+    observability::{
+        metrics::CacheUsage,
+        request_record::{OperationLabel, RequestRecord},
+    },
+    pipeline::parameters::Given,
+    store::{State, Version},
+};
+
+use super::{
+    content_coding::{encoded, response},
+    http_caching,
+    negotiation::{Coding, MediaType},
+};
+
+/// All that an answer depends on beside the catalogue.
+#[derive(Debug, Hash)]
+pub(in crate::http) struct Variant<'a> {
+    /// As it was sent, by its text or its identifier.
+    pub(in crate::http) document: &'a Given,
+    pub(in crate::http) operation_name: Option<&'a str>,
+    /// As they were sent.
+    pub(in crate::http) variables: &'a str,
+    pub(in crate::http) viewer: &'a Viewer,
+    pub(in crate::http) media_type: MediaType,
+    pub(in crate::http) coding: Coding,
+    pub(in crate::http) reports_cost: bool,
+}
+
+/// What is asked, by its SHA-256, so that nobody can ask something else that leads to the same; and of which catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    asked: [u8; 32],
+    version: Version,
+}
+
+impl Key {
+    fn new(asked: &Variant<'_>, version: Version) -> Self {
+        let mut digest = Digesting(Sha256::new());
+        asked.hash(&mut digest);
+        Self {
+            asked: digest.0.finalize().into(),
+            version,
+        }
+    }
+}
+
+/// Takes in whatever a value says of itself to a hash table, which tells it from all that are not equal to it.
+struct Digesting(Sha256);
+
+impl Hasher for Digesting {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not asked for: the digest is longer.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// An answer without errors, as it is sent.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct CachedResponse(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    media_type: MediaType,
+    coding: Coding,
+    body: Bytes,
+    etag: Option<ETag>,
+    operation: Option<OperationLabel>,
+}
+
+impl CachedResponse {
+    /// With an `ETag`, for a response to GET, or one that is cached and may become one.
+    pub(in crate::http) async fn new(
+        text: Vec<u8>,
+        media_type: MediaType,
+        coding: Coding,
+        with_etag: bool,
+        operation: Option<OperationLabel>,
+    ) -> Self {
+        let etag = with_etag.then(|| http_caching::etag(media_type, &text));
+        // It may be cached for long, and holds no more bytes than it has.
+        let text = Bytes::from(text.into_boxed_slice());
+        let (coding, body) = encoded(coding, text).await;
+        Self(Arc::new(Parts {
+            media_type,
+            coding,
+            body,
+            etag: etag.flatten(),
+            operation,
+        }))
+    }
+
+    /// The answer to a request of this method and these headers.
+    pub(in crate::http) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
+        let Self(parts) = self;
+        let answer = || response(parts.media_type, parts.coding, parts.body.clone());
+        match &parts.etag {
+            Some(etag) if *method == Method::GET => http_caching::revalidated(asked, etag, answer),
+            _ => http_caching::not_kept(answer()),
+        }
+    }
+
+    /// Records the operation of the first request for another.
+    pub(in crate::http) fn record(&self, record: &RequestRecord) {
+        if let Some(operation) = &self.0.operation {
+            record.set_operation(operation.clone());
+        }
+    }
+}
+
+/// What is kept, by what was asked. Nothing is kept for a moment where others who wait are to make their own.
+type Kept = Cache<Key, Option<CachedResponse>, Weight>;
+type Guard<'a> = PlaceholderGuard<
+    'a,
+    Key,
+    Option<CachedResponse>,
+    Weight,
+    DefaultHashBuilder,
+    DefaultLifecycle<Key, Option<CachedResponse>>,
+>;
+
+/// ResponseCache that are asked for again and again.
+pub struct ResponseCache {
+    kept: Option<Kept>,
+    state: Arc<State>,
+    usage: CacheUsage,
+}
+
+/// What became of a question.
+pub(in crate::http) enum Lookup<'a> {
+    Hit(CachedResponse),
+    /// The response is to be made.
+    Miss(Fill<'a>),
+}
+
+impl ResponseCache {
+    /// Keeps about as many bytes, none if 0.
+    pub fn new(bytes: u64, state: Arc<State>) -> Self {
+        let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
+        Self {
+            kept: (bytes > 0).then(|| Cache::with_weighter(typical, bytes, Weight)),
+            state,
+            usage: CacheUsage::default(),
+        }
+    }
+
+    pub(in crate::http) fn usage(&self) -> &CacheUsage {
+        &self.usage
+    }
+
+    /// Looks for an answer, and waits for one that is being made, until the deadline.
+    pub(in crate::http) async fn look_up(
+        &self,
+        variant: &Variant<'_>,
+        deadline: Instant,
+    ) -> Result<Lookup<'_>, Error> {
+        // Before anything is looked for, and so before the first statement.
+        let (Some(kept), Some(version)) = (&self.kept, self.state.version()) else {
+            return Ok(Lookup::Miss(Fill::uncached()));
+        };
+        let key = Key::new(variant, version);
+        let found = match kept.get(&key) {
+            Some(found) => found,
+            None => match timeout_at(deadline, kept.get_value_or_guard_async(&key)).await {
+                Err(_) => return Err(Error::took_too_long()),
+                Ok(Ok(found)) => found,
+                Ok(Err(guard)) => {
+                    let place = Some((self, kept, key, guard));
+                    return Ok(Lookup::Miss(Fill(place)));
+                }
+            },
+        };
+        Ok(match found {
+            Some(response) => {
+                self.usage.hits.inc();
+                Lookup::Hit(response)
+            }
+            None => Lookup::Miss(Fill::uncached()),
+        })
+    }
+}
+
+impl fmt::Debug for ResponseCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseCache")
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// To make an answer that others may wait for. Dropped, as when its client hung up, it is the next one's.
+pub(in crate::http) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
+
+impl Fill<'_> {
+    /// To make an answer that nobody else is given.
+    pub(in crate::http) fn uncached() -> Self {
+        Self(None)
+    }
+
+    /// Whether the answer is to be kept.
+    pub(in crate::http) fn is_cached(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Gives the answer to those who wait, and keeps it.
+    pub(in crate::http) fn complete(self, response: &CachedResponse) {
+        let Some((cache, kept, key, guard)) = self.0 else {
+            return;
+        };
+        let _ = guard.insert(Some(response.clone()));
+        // Those who waited came before whatever has happened since, and nobody comes any more to whom it didn't.
+        if cache.state.version() != Some(key.version) {
+            kept.remove(&key);
+        }
+        cache.usage.misses.inc();
+        cache.usage.set_bytes(kept.weight());
+    }
+
+    /// Has those who wait make their own, all at once.
+    pub(in crate::http) fn abandon(&mut self) {
+        if let Some((_, kept, key, guard)) = self.0.take() {
+            let _ = guard.insert(None);
+            kept.remove(&key);
+        }
+    }
+}
+
+/// Bytes of an answer of some ten connectors.
+const TYPICAL: u64 = 4 * 1024;
+
+/// How much memory an answer takes.
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<Key, Option<CachedResponse>> for Weight {
+    fn weight(&self, _: &Key, answer: &Option<CachedResponse>) -> u64 {
+        /// An entry's in the table, and its links.
+        const LINKS: usize = 64;
+        let parts = answer.as_ref().map_or(0, |CachedResponse(parts)| {
+            let name = parts.operation.as_ref().map_or(0, |told| told.name.len());
+            let etag = parts.etag.as_ref().map_or(0, |_| http_caching::ETAG_BYTES);
+            size_of::<Parts>() + parts.body.len() + name + etag
+        });
+        (size_of::<Key>() + size_of::<CachedResponse>() + LINKS + parts) as u64
+    }
+}

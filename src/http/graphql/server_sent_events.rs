@@ -1,0 +1,64 @@
+//! An operation over server-sent events, by the GraphQL over Server-Sent Events Protocol, distinct connections mode: each
+//! answer is a `next`, then comes `complete`.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    http::{HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::{Stream, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    http::admission::open_streams::OpenStream,
+    pipeline::stream::{Message, Messages},
+};
+
+use super::stream_end::stream_end;
+
+/// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// nginx hands events on as they come only where it is told so.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The response of events. It ends when the operation does, when the service stops, and when the caller's token expires.
+pub(super) fn response(
+    messages: Messages,
+    stream: Option<OpenStream>,
+    stopping: CancellationToken,
+    expiry: impl Future<Output = ()> + Send + 'static,
+) -> Response {
+    let end = Box::pin(stream_end(stopping, expiry));
+    let events = events(messages, stream).take_until(end);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+    response
+        .headers_mut()
+        .insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn events(
+    messages: Messages,
+    stream: Option<OpenStream>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let messages = stream::unfold((messages, stream), async |(mut messages, stream)| {
+        let message = messages.next().await?;
+        Some((message, (messages, stream)))
+    });
+    messages.flat_map(|message| {
+        let next = |text: String| Event::default().event("next").data(text);
+        let complete = || Event::default().event("complete").data("");
+        let events = match message {
+            Message::Next(answer) => vec![next(answer)],
+            Message::Refused(errors) => vec![next(format!(r#"{{"errors":{errors}}}"#)), complete()],
+            Message::Complete => vec![complete()],
+        };
+        stream::iter(events.into_iter().map(Ok))
+    })
+}

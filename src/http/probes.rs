@@ -1,0 +1,128 @@
+//! Whether the process lives, whether it can answer, and its metrics.
+//!
+//! Invariant: these need no token, are not limited, and hold up nobody: each answers within a second or so.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tokio::time;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    observability::metrics::Metrics,
+    store::{Database, State as CatalogState, Unwritable, WriteWatch, while_wanted},
+};
+
+use super::admission::Admission;
+
+/// How long the database may take to say that it is there.
+const REACHED_IN: Duration = Duration::from_secs(1);
+/// How old the knowledge of the catalogue's state may be.
+const STATE_AGE: Duration = Duration::from_secs(3);
+
+/// What the probes look at.
+#[derive(Debug)]
+pub struct Probed {
+    pub database: Database,
+    pub state: Arc<CatalogState>,
+    /// How often the state is asked for.
+    pub state_poll: Duration,
+    pub background: Background,
+}
+
+/// Tasks that run as long as the routes exist.
+#[derive(Debug)]
+pub struct Background {
+    pub write_watch: Option<WriteWatch>,
+    /// Loads the catalogue file if that could not be done at the start.
+    pub loading: Option<AbortOnDropHandle<()>>,
+}
+
+impl Background {
+    fn is_loaded(&self) -> bool {
+        self.loading
+            .as_ref()
+            .is_none_or(AbortOnDropHandle::is_finished)
+    }
+}
+
+/// What the probes work with.
+#[derive(Clone)]
+pub(super) struct Probes {
+    pub(super) probed: Arc<Probed>,
+    pub(super) admission: Admission,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+pub(super) async fn live() -> Response {
+    Json(json!({ "live": true })).into_response()
+}
+
+/// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
+pub(super) async fn ready(
+    State(Probes {
+        probed, admission, ..
+    }): State<Probes>,
+) -> Response {
+    let database = probed.database.clone();
+    let asked = while_wanted(async move { database.is_migrated().await });
+    let asked = time::timeout(REACHED_IN, asked)
+        .await
+        .ok()
+        .and_then(Result::ok);
+    let oldest = STATE_AGE.max(probed.state_poll * 4);
+    let polled = probed.state.age().is_some_and(|age| age < oldest);
+    let unwritable = probed.database.unwritable();
+    // A service that is started read-only is ready without write access.
+    let obstacle = unwritable.filter(|reason| *reason != Unwritable::Configured);
+    let damage = probed.database.damage();
+    let keys = admission.has_keys();
+    let loaded = probed.background.is_loaded();
+    let reason = match (asked, obstacle) {
+        (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
+        (None, _) => Some("the database does not answer: see its log".to_owned()),
+        (Some(false), _) => Some("the schema is not up to date: run migrate".to_owned()),
+        _ if !polled => {
+            Some("the catalogue was not read for seconds: see the service's log".to_owned())
+        }
+        _ if !keys => {
+            Some("there are no keys to verify tokens with: check the JWKS of --jwks".to_owned())
+        }
+        _ if !loaded => Some("the catalogue file is not loaded: see the service's log".to_owned()),
+        _ => None,
+    };
+    let status = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut report = json!({
+        "ready": reason.is_none(),
+        "database": asked.is_some(),
+        "migrated": asked == Some(true),
+        "state": polled,
+        "writable": unwritable.is_none(),
+        "sound": damage.is_none(),
+        "keys": keys,
+        "catalogue": loaded,
+    });
+    if let Some(reason) = reason {
+        report["reason"] = reason.into();
+    }
+    (status, Json(report)).into_response()
+}
+
+pub(super) async fn metrics(
+    State(Probes {
+        probed, metrics, ..
+    }): State<Probes>,
+) -> Response {
+    let text = metrics.text(&probed.database, probed.state.number());
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}

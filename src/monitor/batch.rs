@@ -1,0 +1,185 @@
+//! Checks under way, and what they found.
+//!
+//! Invariant: no more are under way than their bounds say, overall and by host, no connector is checked twice at once, and what
+//! was found and is not kept yet has a bound.
+
+use std::{collections::HashSet, panic::resume_unwind, pin::pin, time::Duration};
+
+use entity::Timestamp;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    config::CheckBounds,
+    domain::inspection::{Schedule, Tool},
+    error,
+    mcp::handshake::Inspector,
+    store::{Actor, Check, Database, Lease, Target, Tx},
+};
+
+use super::queue::{Queue, host};
+
+/// What is found is kept together, since each commit waits for the disk: so many checks, so many bytes of tools, and so long after
+/// the first.
+const BATCH: usize = 100;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// Dropped, it drops what is under way.
+pub(super) struct Checks {
+    inspector: Inspector,
+    at_once: usize,
+    queue: Queue,
+    /// Of all that wait, are under way, or are found.
+    ids: HashSet<String>,
+    under_way: JoinSet<(String, Check)>,
+    found: Vec<Check>,
+    /// Of the tools that were found.
+    bytes: usize,
+    /// When what was found is given.
+    until: Instant,
+}
+
+impl Checks {
+    pub(super) fn new(inspector: Inspector, bounds: CheckBounds) -> Self {
+        Self {
+            inspector,
+            at_once: bounds.at_once,
+            queue: Queue::new(bounds.by_host),
+            ids: HashSet::new(),
+            under_way: JoinSet::new(),
+            found: Vec::new(),
+            bytes: 0,
+            until: Instant::now(),
+        }
+    }
+
+    /// How many wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Whether there is nothing that a batch could come of.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Has a target checked, unless so many wait for its host already: then it is not taken, and this is false.
+    pub(super) fn offer(&mut self, target: Target, longest: usize) -> bool {
+        if self.ids.contains(&target.personal_connector_id) {
+            return true;
+        }
+        let host = host(&target);
+        let has_room = self.queue.waiting_for(&host) < longest;
+        if has_room {
+            self.ids.insert(target.personal_connector_id.clone());
+            self.queue.push(host, target);
+            self.start();
+        }
+        has_room
+    }
+
+    fn start(&mut self) {
+        while self.under_way.len() < self.at_once
+            && let Some((host, target)) = self.queue.next()
+        {
+            let inspector = self.inspector.clone();
+            self.under_way.spawn(async move {
+                let url = target.server_url.as_deref();
+                let found = inspector.inspect(url, target.server_type).await;
+                (host, Check { target, found })
+            });
+        }
+    }
+
+    /// What was found next, as much as is kept together; nothing where nothing is under way. Nothing is lost where this is dropped.
+    pub(super) async fn batch(&mut self) -> Vec<Check> {
+        while !self.is_full() {
+            tokio::select! {
+                done = self.under_way.join_next() => match done {
+                    Some(done) => self.finish(done),
+                    None => break,
+                },
+                () = sleep_until(self.until), if !self.found.is_empty() => break,
+            }
+        }
+        for check in &self.found {
+            self.ids.remove(&check.target.personal_connector_id);
+        }
+        self.bytes = 0;
+        std::mem::take(&mut self.found)
+    }
+
+    /// Goes on with what waits and is under way until something else is done, or a batch is full.
+    pub(super) async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                Some(done) = self.under_way.join_next(), if !self.is_full() => self.finish(done),
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    fn finish(&mut self, done: Result<(String, Check), JoinError>) {
+        let (host, check) = match done.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // Nobody cancels it: the runtime ends.
+            Err(Err(_)) => return,
+        };
+        self.queue.done(host);
+        self.start();
+        if self.found.is_empty() {
+            self.until = Instant::now() + BATCH_TIME;
+        }
+        self.bytes += check.found.tools.iter().map(size).sum::<usize>();
+        self.found.push(check);
+    }
+}
+
+/// Bytes of a tool's texts.
+fn size(tool: &Tool) -> usize {
+    let texts = [
+        &tool.title,
+        &tool.description,
+        &tool.input_schema,
+        &tool.output_schema,
+        &tool.annotations,
+    ];
+    let texts = texts.into_iter().flatten();
+    tool.name.len() + texts.map(String::len).sum::<usize>()
+}
+
+/// Keeps what was found; where it is found under a lease, only as long as that is its holder's. Gives whether it was kept.
+pub(super) async fn keep(
+    database: &Database,
+    lease: Option<&Lease>,
+    found: &[Check],
+    schedule: Schedule,
+    now: Timestamp,
+) -> error::Result<bool> {
+    let mut tx = Tx::begin(database, Actor::default(), now).await?;
+    if let Some(lease) = lease
+        && !tx.holds(lease).await?
+    {
+        tx.rollback().await;
+        return Ok(false);
+    }
+    tx.record(found, schedule).await?;
+    tx.commit().await?;
+    for check in found {
+        database.tally().count(check.found.outcome);
+    }
+    Ok(true)
+}

@@ -1,0 +1,183 @@
+//! The `check` command: one round of checks, whatever is due.
+//!
+//! Invariant: memory holds a row for each connector that is checked, and of what was found no more than is kept together.
+
+use std::{collections::HashMap, fmt};
+
+use anyhow::ensure;
+use comfy_table::{CellAlignment, Table, presets};
+use entity::Iterable;
+
+use crate::{
+    clock::Clock,
+    config::CheckBounds,
+    domain::{
+        inspection::{self, Inspection, Outcome, Schedule, is_alive, is_checkable},
+        listing::{Filter, Listing},
+        text::name_key,
+        viewer::Sight,
+    },
+    mcp::handshake::Inspector,
+    progress,
+    store::{Catalog, Database, Target},
+};
+
+use super::batch::{Checks, keep};
+
+const ROWS_A_STATEMENT: usize = 500;
+
+/// What came of a round, in the order of names.
+#[derive(Debug)]
+pub struct Report(Vec<Row>);
+
+#[derive(Debug)]
+struct Row {
+    name: String,
+    id: String,
+    outcome: Outcome,
+    latency_ms: Option<u64>,
+    /// None where they were not listed.
+    tools: Option<usize>,
+    message: String,
+}
+
+/// Checks the connectors of these ids, or all that can be checked where there are none, and keeps what was found.
+pub async fn check_all(
+    database: &Database,
+    inspector: Inspector,
+    bounds: CheckBounds,
+    schedule: Schedule,
+    clock: &Clock,
+    ids: &[String],
+) -> anyhow::Result<Report> {
+    let mut checks = Checks::new(inspector, bounds);
+    let catalog = Catalog::snapshot(database.clone(), Sight::Everything);
+    let mut names = if ids.is_empty() {
+        all(&catalog, &mut checks).await?
+    } else {
+        some(&catalog, ids, &mut checks).await?
+    };
+    drop(catalog);
+    let progress = progress::bar(names.len() as u64);
+    let mut rows = Vec::with_capacity(names.len());
+    while !checks.is_idle() {
+        let found = checks.batch().await;
+        let kept = keep(database, None, &found, schedule, clock.now());
+        checks.meanwhile(kept).await?;
+        progress.inc(found.len() as u64);
+        for check in found {
+            let id = check.target.personal_connector_id;
+            let name = names.remove(&id).unwrap_or_default();
+            rows.push(Row::new(name, id, check.found));
+        }
+    }
+    progress.finish_and_clear();
+    rows.sort_by_cached_key(|row| (name_key(&row.name), row.id.clone()));
+    Ok(Report(rows))
+}
+
+/// Has all checked that can be; gives their names by id.
+async fn all(catalog: &Catalog, checks: &mut Checks) -> anyhow::Result<HashMap<String, String>> {
+    let mut names = HashMap::new();
+    let mut listing = Listing::walk(Filter::default(), ROWS_A_STATEMENT as u64);
+    loop {
+        let (hits, more) = catalog.page(&listing).await?;
+        let last = hits.last().map(|hit| hit.position.clone());
+        for hit in hits {
+            let row = hit.connector;
+            if is_checkable(row.server_url.as_deref(), row.server_type) {
+                checks.offer(Target::of(&row), usize::MAX);
+                names.insert(row.id, row.name);
+            }
+        }
+        match last {
+            Some(last) if more => listing.go_on(last),
+            _ => return Ok(names),
+        }
+    }
+}
+
+/// Has those of ids checked, if all are there; gives their names by id.
+async fn some(
+    catalog: &Catalog,
+    ids: &[String],
+    checks: &mut Checks,
+) -> anyhow::Result<HashMap<String, String>> {
+    let mut rows = HashMap::new();
+    for ids in ids.chunks(ROWS_A_STATEMENT) {
+        rows.extend(catalog.get(ids).await?);
+    }
+    let unknown: Vec<_> = ids.iter().filter(|id| !rows.contains_key(*id)).collect();
+    ensure!(
+        unknown.is_empty(),
+        "there is no connector {}: nothing was checked",
+        unknown
+            .iter()
+            .map(|id| id.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    for row in rows.values() {
+        checks.offer(Target::of(row), usize::MAX);
+    }
+    Ok(rows.into_iter().map(|(id, row)| (id, row.name)).collect())
+}
+
+impl Row {
+    fn new(name: String, id: String, found: Inspection) -> Self {
+        Self {
+            name,
+            id,
+            outcome: found.outcome,
+            latency_ms: found.latency_ms,
+            tools: found.tools_listed.then_some(found.tools.len()),
+            message: found.message,
+        }
+    }
+}
+
+impl Report {
+    /// Whether all that were checked work for whoever may use them.
+    pub fn is_all_alive(&self) -> bool {
+        self.0.iter().all(|row| is_alive(row.outcome))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(rows) = self;
+        if !rows.is_empty() {
+            let mut table = Table::new();
+            table
+                .load_style(presets::NOTHING)
+                .set_header(["NAME", "ID", "OUTCOME", "LATENCY", "TOOLS", "MESSAGE"]);
+            for place in [3, 4] {
+                if let Some(column) = table.column_mut(place) {
+                    column.set_cell_alignment(CellAlignment::Right);
+                }
+            }
+            for row in rows {
+                let latency = row.latency_ms.map(|millis| format!("{millis} ms"));
+                table.add_row([
+                    &*row.name,
+                    &*row.id,
+                    inspection::name(row.outcome),
+                    &*latency.unwrap_or_default(),
+                    &*row.tools.map(|tools| tools.to_string()).unwrap_or_default(),
+                    &*row.message,
+                ]);
+            }
+            writeln!(f, "{}\n", table.trim_fmt())?;
+        }
+        write!(f, "{} checked", rows.len())?;
+        let mut before = ": ";
+        for outcome in Outcome::iter() {
+            let count = rows.iter().filter(|row| row.outcome == outcome).count();
+            if count > 0 {
+                write!(f, "{before}{count} {}", inspection::name(outcome))?;
+                before = ", ";
+            }
+        }
+        Ok(())
+    }
+}

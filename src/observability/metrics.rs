@@ -1,0 +1,299 @@
+//! Numbers for Prometheus.
+//!
+//! Invariant: there are a bounded number of series, whatever clients send.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    domain::inspection,
+    store::{Database, Pool, Tally},
+};
+
+/// Operation names with series of their own: the first to come. The rest are `other`.
+const NAMES: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    r#type: &'static str,
+    operation: Arc<str>,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorCode {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolName {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Came {
+    outcome: &'static str,
+}
+
+/// The counters of a cache. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CacheUsage {
+    /// Lookups that found an entry.
+    pub(crate) hits: Counter,
+    /// Entries that had to be made.
+    pub(crate) misses: Counter,
+    /// Size of all entries.
+    pub(crate) bytes: Gauge,
+}
+
+impl CacheUsage {
+    pub(crate) fn set_bytes(&self, bytes: u64) {
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    names: RwLock<HashSet<Arc<str>>>,
+    requests: Family<Asked, Counter>,
+    seconds: Family<Kind, Histogram>,
+    errors: Family<ErrorCode, Counter>,
+    connections: Family<PoolName, Gauge>,
+    idle: Family<PoolName, Gauge>,
+    state: Gauge<i64, AtomicI64>,
+    checks: Checks,
+}
+
+/// What the monitor does.
+#[derive(Debug, Default)]
+struct Checks {
+    made: Family<Came, Counter>,
+    under_way: Gauge<i64, AtomicI64>,
+    lease: Gauge<i64, AtomicI64>,
+}
+
+impl Checks {
+    fn register(&self, r: &mut Registry) {
+        r.register(
+            "connector_checks",
+            "Checks of connectors by this process, by what they came to",
+            self.made.clone(),
+        );
+        r.register(
+            "connector_checks_under_way",
+            "Checks that are under way",
+            self.under_way.clone(),
+        );
+        r.register(
+            "connector_check_lease",
+            "Whether this is the process that checks: 1 or 0",
+            self.lease.clone(),
+        );
+    }
+
+    fn tell(&self, tally: &Tally) {
+        for (outcome, count) in tally.checks() {
+            let outcome = inspection::name(outcome);
+            let made = self.made.get_or_create(&Came { outcome });
+            made.inner().store(count, Ordering::Relaxed);
+        }
+        let under_way = i64::try_from(tally.under_way()).unwrap_or(i64::MAX);
+        self.under_way.set(under_way);
+        self.lease.set(tally.holds_lease().into());
+    }
+}
+
+impl Metrics {
+    /// Of a process that started at this time, in seconds.
+    ///
+    /// The caches' counters are handed in by those who count.
+    pub(crate) fn new(started_at: f64, documents: &CacheUsage, responses: &CacheUsage) -> Self {
+        // From a millisecond to half a minute.
+        let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let mut metrics = Self {
+            registry: Registry::default(),
+            names: RwLock::default(),
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(histogram),
+            errors: Family::default(),
+            connections: Family::default(),
+            idle: Family::default(),
+            state: Gauge::default(),
+            checks: Checks::default(),
+        };
+        let started: Gauge<f64, AtomicU64> = Gauge::default();
+        started.set(started_at);
+        let r = &mut metrics.registry;
+        r.register(
+            "graphql_requests",
+            "Requests answered, by the operation asked for",
+            metrics.requests.clone(),
+        );
+        r.register_with_unit(
+            "graphql_request_duration",
+            "Time to answer requests",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        r.register(
+            "graphql_errors",
+            "Requests answered with errors, by the code of the first",
+            metrics.errors.clone(),
+        );
+        r.register(
+            "database_connections",
+            "Open connections to the database",
+            metrics.connections.clone(),
+        );
+        r.register(
+            "database_connections_idle",
+            "Open connections that nobody uses",
+            metrics.idle.clone(),
+        );
+        r.register(
+            "catalogue_state",
+            "Number of the last change that this process knows of",
+            metrics.state.clone(),
+        );
+        metrics.checks.register(r);
+        r.register(
+            "graphql_documents_found",
+            "Documents sent that were kept as parsed",
+            documents.hits.clone(),
+        );
+        r.register(
+            "graphql_documents_parsed",
+            "Documents sent that had to be parsed",
+            documents.misses.clone(),
+        );
+        r.register_with_unit(
+            "graphql_documents_kept",
+            "Size of the documents kept as parsed",
+            Unit::Bytes,
+            documents.bytes.clone(),
+        );
+        r.register(
+            "graphql_answers_found",
+            "Answers that were kept, or being made for another request",
+            responses.hits.clone(),
+        );
+        r.register(
+            "graphql_answers_made",
+            "Answers that were made to be kept",
+            responses.misses.clone(),
+        );
+        r.register_with_unit(
+            "graphql_answers_kept",
+            "Size of the answers kept",
+            Unit::Bytes,
+            responses.bytes.clone(),
+        );
+        r.register_with_unit(
+            "process_start_time",
+            "Start of the process since the epoch",
+            Unit::Seconds,
+            started,
+        );
+        metrics
+    }
+
+    pub(crate) fn answered(
+        &self,
+        r#type: &'static str,
+        operation: &Arc<str>,
+        status: u16,
+        code: Option<&'static str>,
+        took: Duration,
+    ) {
+        let operation = self.bounded(operation);
+        self.seconds
+            .get_or_create(&Kind { r#type })
+            .observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&Asked {
+                r#type,
+                operation,
+                status,
+            })
+            .inc();
+        if let Some(code) = code {
+            self.errors.get_or_create(&ErrorCode { code }).inc();
+        }
+    }
+
+    fn bounded(&self, name: &Arc<str>) -> Arc<str> {
+        let is_known = |names: &HashSet<Arc<str>>| names.contains(name);
+        if is_known(&self.names.read().unwrap_or_else(PoisonError::into_inner)) {
+            return name.clone();
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < NAMES {
+            names.insert(name.clone());
+        }
+        if is_known(&names) {
+            name.clone()
+        } else {
+            "other".into()
+        }
+    }
+
+    /// All of it, as of now.
+    pub(crate) fn text(&self, database: &Database, state: Option<i64>) -> String {
+        for (pool, Pool { open, idle }) in database.pools() {
+            let pool = PoolName { pool };
+            self.connections.get_or_create(&pool).set(open);
+            self.idle.get_or_create(&pool).set(idle);
+        }
+        if let Some(state) = state {
+            self.state.set(state);
+        }
+        self.checks.tell(database.tally());
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded() {
+        let metrics = Metrics::new(0.0, &CacheUsage::default(), &CacheUsage::default());
+        for n in 0..1000 {
+            metrics.answered("query", &format!("Q{n}").into(), 200, None, Duration::ZERO);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &metrics.registry).unwrap();
+        assert_eq!(text.matches("graphql_requests_total{").count(), NAMES + 1);
+        assert!(
+            text.contains("operation=\"other\",status=\"200\"} 900"),
+            "{text}"
+        );
+    }
+}

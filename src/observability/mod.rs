@@ -1,0 +1,8 @@
+//! Logs, metrics and spans.
+
+pub(crate) mod metrics;
+pub(crate) mod request_id;
+pub(crate) mod request_log;
+pub(crate) mod request_record;
+mod span;
+pub mod telemetry;

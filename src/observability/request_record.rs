@@ -1,0 +1,86 @@
+//! What is recorded of a request while it is worked on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Code;
+
+use super::request_id::RequestId;
+
+/// Characters of an operation's name that are recorded.
+const NAME_CHARACTERS: usize = 64;
+
+/// An operation that a request asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct OperationLabel {
+    /// `query`, `mutation` or `subscription`.
+    pub(crate) kind: &'static str,
+    /// Empty for an operation without a name.
+    pub(crate) name: Arc<str>,
+}
+
+/// The id of a request, and its operation and first error once they are known.
+///
+/// Clones share one record, so that a task of its own records for the request that it works for.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestRecord(Arc<Record>);
+
+#[derive(Debug)]
+struct Record {
+    id: RequestId,
+    recorded: Mutex<Recorded>,
+}
+
+/// The recorded part of a [`RequestRecord`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) operation: Option<OperationLabel>,
+    pub(crate) code: Option<Code>,
+}
+
+impl RequestRecord {
+    pub(crate) fn new(id: RequestId) -> Self {
+        Self(Arc::new(Record {
+            id,
+            recorded: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.0.id
+    }
+
+    /// Records the operation that is asked for, with the part of its name that a document may have.
+    pub(crate) fn record_operation(&self, kind: &'static str, name: Option<&str>) {
+        let name = name.unwrap_or_default();
+        // A document's names are letters, digits and underscores; a body may call its operation anything.
+        let name = name
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
+        let name: String = name.take(NAME_CHARACTERS).collect();
+        self.set_operation(OperationLabel {
+            kind,
+            name: name.into(),
+        });
+    }
+
+    /// Records an operation as another request recorded it.
+    pub(crate) fn set_operation(&self, operation: OperationLabel) {
+        self.change(|recorded| recorded.operation = Some(operation));
+    }
+
+    /// Records an error. The first one counts.
+    pub(crate) fn record_error(&self, code: Code) {
+        self.change(|recorded| {
+            recorded.code.get_or_insert(code);
+        });
+    }
+
+    pub(crate) fn recorded(&self) -> Recorded {
+        self.change(|recorded| recorded.clone())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Recorded) -> T) -> T {
+        let recorded = self.0.recorded.lock();
+        change(&mut recorded.unwrap_or_else(PoisonError::into_inner))
+    }
+}

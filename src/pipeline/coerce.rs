@@ -1,0 +1,175 @@
+//! Values of the types that they are given to, checked before anything is executed.
+//!
+//! Invariant: once a request has passed here and the [rule of values](super::rules::correct_values), no input of it fails in the
+//! middle of its execution: variables are coerced whole (GraphQL, section 6.1.2).
+//!
+//! The library looks at values while it validates, and lets through integers beyond 32 bits, times that are none, texts for
+//! enums, and whatever is no object for an input object; it would find them out field by field.
+
+use std::fmt;
+
+use async_graphql::{
+    Name, Positioned, ScalarType, ServerError, Variables,
+    parser::types::{BaseType, InputValueDefinition, OperationDefinition, Type, TypeKind},
+};
+use async_graphql_value::{ConstValue, Value};
+
+use crate::{domain::fields::RAW_JSON_MARKER, graphql::DateTime};
+
+use super::schema_types::{input_of, type_of};
+
+/// Fills in the defaults of an operation's variables that were not sent, and refuses one that is not of its type.
+pub(super) fn variables(
+    operation: &OperationDefinition,
+    sent: &mut Variables,
+) -> Result<(), ServerError> {
+    for definition in &operation.variable_definitions {
+        let definition = &definition.node;
+        let name = &definition.name;
+        let ty = &definition.var_type.node;
+        let refuse = |message| ServerError::new(message, Some(name.pos));
+        let path = Path::Variable(&name.node);
+        let default = definition
+            .default_value
+            .as_ref()
+            .map(|default| &default.node);
+        if let Some(default) = default {
+            check(ty, &default.clone().into_value(), &path, Form::Written).map_err(refuse)?;
+        }
+        match (sent.get(&name.node), default) {
+            (Some(value), _) if ty.nullable || *value != ConstValue::Null => {
+                check(ty, &value.clone().into_value(), &path, Form::Sent).map_err(refuse)?;
+            }
+            (None, Some(default)) => {
+                sent.insert(name.node.clone(), default.clone());
+            }
+            (None, None) if ty.nullable => {}
+            _ => {
+                let message = format!(
+                    "the variable ${} of type {ty} must be sent, and not be null",
+                    name.node
+                );
+                return Err(refuse(message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a value came from: JSON has no enum values, and so has texts for them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Written,
+    Sent,
+}
+
+/// Where a value stands.
+pub(super) enum Path<'a> {
+    Variable(&'a Name),
+    Argument(&'a Name),
+    Field(&'a Path<'a>, &'a Name),
+    Item(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "${name}"),
+            Self::Argument(name) => f.write_str(name),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// Checks that a value is of a type. The message names its path.
+pub(super) fn check(ty: &Type, value: &Value, path: &Path<'_>, form: Form) -> Result<(), String> {
+    match (&ty.base, value) {
+        (_, Value::Variable(_)) => Ok(()),
+        (_, Value::Null) if ty.nullable => Ok(()),
+        (_, Value::Null) => Err(format!("{path} must not be null")),
+        (BaseType::List(item), Value::List(values)) => {
+            let mut values = values.iter().enumerate();
+            values.try_for_each(|(index, value)| check(item, value, &Path::Item(path, index), form))
+        }
+        // A single value stands for a list of one.
+        (BaseType::List(item), value) => check(item, value, path, form),
+        (BaseType::Named(name), value) => named(name, value, path, form),
+    }
+}
+
+fn named(name: &Name, value: &Value, path: &Path<'_>, form: Form) -> Result<(), String> {
+    let must_be = |is: bool, what: &str| {
+        let message = || format!("{path} must be {what}");
+        is.then_some(()).ok_or_else(message)
+    };
+    match type_of(name) {
+        Some(TypeKind::InputObject(definition)) => match value {
+            // A number that was kept as text looks like an object.
+            Value::Object(values) if !values.contains_key(RAW_JSON_MARKER) => {
+                object(&definition.fields, values.iter(), path, form)
+            }
+            _ => must_be(false, &format!("an object of type {name}")),
+        },
+        Some(TypeKind::Enum(definition)) => {
+            let names = definition.values.iter().map(|value| &value.node.value.node);
+            let is_one = match value {
+                Value::Enum(given) if form == Form::Written => {
+                    names.clone().any(|name| name == given)
+                }
+                Value::String(given) if form == Form::Sent => {
+                    names.clone().any(|name| name == given)
+                }
+                _ => false,
+            };
+            let names: Vec<_> = names.map(Name::as_str).collect();
+            must_be(is_one, &format!("one of {}", names.join(", ")))
+        }
+        _ => match name.as_str() {
+            "Int" => {
+                let is_int = |number: i64| i32::try_from(number).is_ok();
+                let is =
+                    matches!(value, Value::Number(number) if number.as_i64().is_some_and(is_int));
+                must_be(is, "an integer of at most 32 bits")
+            }
+            "ID" => {
+                let is = matches!(value, Value::String(_))
+                    || matches!(value, Value::Number(number) if number.is_i64());
+                must_be(is, "a string or an integer")
+            }
+            "String" => must_be(matches!(value, Value::String(_)), "a string"),
+            "Boolean" => must_be(matches!(value, Value::Boolean(_)), "true or false"),
+            "DateTime" => {
+                let time = value.clone().into_const().map(DateTime::parse);
+                let is = time.is_some_and(|time| time.is_ok());
+                must_be(is, DateTime::EXPECTED)
+            }
+            // JSON takes anything, and what type there is none of is the validation's to refuse.
+            _ => Ok(()),
+        },
+    }
+}
+
+fn object<'a>(
+    definitions: &[Positioned<InputValueDefinition>],
+    mut values: impl Iterator<Item = (&'a Name, &'a Value)> + Clone,
+    path: &Path<'_>,
+    form: Form,
+) -> Result<(), String> {
+    let mut given = values.clone().map(|(name, _)| name);
+    let missing = definitions.iter().map(|one| &one.node).find(|one| {
+        let is_required = !one.ty.node.nullable && one.default_value.is_none();
+        is_required && !values.clone().any(|(name, _)| *name == one.name.node)
+    });
+    if let Some(unknown) = given.find(|name| input_of(definitions, name).is_none()) {
+        return Err(format!("{path} has no field {:.100}", unknown.as_str()));
+    }
+    if let Some(missing) = missing {
+        let name = &missing.name.node;
+        return Err(format!("{} is required", Path::Field(path, name)));
+    }
+    values.try_for_each(|(name, value)| match input_of(definitions, name) {
+        Some(definition) => check(&definition.ty.node, value, &Path::Field(path, name), form),
+        None => Ok(()),
+    })
+}

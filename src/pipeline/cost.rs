@@ -1,0 +1,503 @@
+//! A parsed document, walked once before it is validated and executed.
+//!
+//! Invariant: a fragment is walked once however often it is spread, and circles are refused; the library walks each spread
+//! again, which three spreads in each of seventeen fragments make a matter of minutes. What is let through nests so little that
+//! recursion over it is safe.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{
+    Name, Positioned, Variables,
+    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+};
+use async_graphql_value::{ConstValue, Value};
+use serde_json::json;
+
+use crate::{
+    config::OperationLimits,
+    domain::{inspection::TOOLS, listing::PAGE_DEFAULT},
+    error::{Code, Error, Result},
+};
+
+/// What a document costs, with its fragments written out wherever they are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub depth: u64,
+    pub fields: u64,
+    /// A field costs one, and what is selected of a list as often as the list has items.
+    pub complexity: u64,
+    pub aliases: u64,
+    pub directives: u64,
+    /// What there is to validate: selections, values and directives of all operations together.
+    pub size: u64,
+    /// Selection sets in each other, fragments' too.
+    nesting: u64,
+}
+
+impl Cost {
+    /// `LIMIT_EXCEEDED` when it is more than an operation may cost, or than may be validated.
+    pub(crate) fn within(&self, limits: OperationLimits) -> Result<()> {
+        let exceeding = self
+            .against(limits)
+            .into_iter()
+            .find(|(_, _, cost, most)| cost > most);
+        if let Some((_, what, _, most)) = exceeding {
+            return Err(Error::limit_exceeded("an operation", most, what));
+        }
+        if self.size > limits.max_tokens {
+            let written_out = "the document, with its fragments written out,";
+            return Err(Error::limit_exceeded(
+                written_out,
+                limits.max_tokens,
+                "tokens",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What `extensions.cost` tells: each cost, and the most that it may be.
+    pub(crate) fn report(&self, limits: OperationLimits) -> serde_json::Value {
+        let costs = self.against(limits).into_iter();
+        costs
+            .map(|(key, _, cost, most)| {
+                (key.to_owned(), json!({ "requested": cost, "limit": most }))
+            })
+            .collect()
+    }
+
+    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 5] {
+        [
+            ("depth", "levels", self.depth, limits.max_depth),
+            ("fields", "fields", self.fields, limits.max_fields),
+            (
+                "complexity",
+                "points of complexity",
+                self.complexity,
+                limits.max_complexity,
+            ),
+            ("aliases", "aliases", self.aliases, limits.max_aliases),
+            (
+                "directives",
+                "directives",
+                self.directives,
+                limits.max_directives,
+            ),
+        ]
+    }
+
+    fn beside(self, other: Self) -> Self {
+        Self {
+            depth: self.depth.max(other.depth),
+            fields: self.fields.saturating_add(other.fields),
+            complexity: self.complexity.saturating_add(other.complexity),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+            size: self.size.saturating_add(other.size),
+            nesting: self.nesting.max(other.nesting),
+        }
+    }
+}
+
+/// What the dearest of a document's operations costs, and the size of all.
+pub(crate) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
+    let mut walk = Walk {
+        document,
+        variables,
+        fragments: HashMap::new(),
+    };
+    let mut dearest = Cost::default();
+    for (_, operation) in document.operations.iter() {
+        let operation = &operation.node;
+        let own = directives(&operation.directives).beside(walk.selections(
+            &operation.selection_set.node,
+            None,
+            1,
+        )?);
+        let most = |a: u64, b: u64| a.max(b);
+        dearest = Cost {
+            depth: most(dearest.depth, own.depth),
+            fields: most(dearest.fields, own.fields),
+            complexity: most(dearest.complexity, own.complexity),
+            aliases: most(dearest.aliases, own.aliases),
+            directives: most(dearest.directives, own.directives),
+            size: dearest.size.saturating_add(own.size),
+            nesting: most(dearest.nesting, own.nesting),
+        };
+    }
+    // Those that no operation spreads are walked by the library too.
+    let spread: HashSet<_> = walk.fragments.keys().copied().collect();
+    for name in document.fragments.keys() {
+        let own = walk.fragment(name, 1)?;
+        if !spread.contains(name) {
+            dearest.size = dearest.size.saturating_add(own.size);
+        }
+    }
+    Ok(dearest)
+}
+
+/// A thread's stack holds far more; an operation of more than half as many is refused by the library.
+const NESTING: u64 = 64;
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    /// None while a fragment is being walked.
+    fragments: HashMap<&'a Name, Option<Cost>>,
+}
+
+impl<'a> Walk<'a> {
+    /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this one is in,
+    /// with itself.
+    fn selections(
+        &mut self,
+        set: &'a SelectionSet,
+        of: Option<&'a str>,
+        level: u64,
+    ) -> Result<Cost> {
+        nests(level)?;
+        let mut cost = Cost::default();
+        for selection in &set.items {
+            let one = match &selection.node {
+                Selection::Field(field) => self.field(&field.node, of, level)?,
+                Selection::InlineFragment(fragment) => {
+                    let fragment = &fragment.node;
+                    let on = fragment.type_condition.as_ref();
+                    let of = on.map_or(of, |on| Some(&on.node.on.node));
+                    let selected = self.selections(&fragment.selection_set.node, of, level + 1)?;
+                    directives(&fragment.directives).beside(selected)
+                }
+                Selection::FragmentSpread(spread) => directives(&spread.node.directives)
+                    .beside(self.fragment(&spread.node.fragment_name.node, level + 1)?),
+            };
+            let itself = Cost {
+                size: 1,
+                ..Cost::default()
+            };
+            cost = cost.beside(itself).beside(one);
+        }
+        cost.nesting += 1;
+        Ok(cost)
+    }
+
+    fn field(&mut self, field: &'a Field, of: Option<&str>, level: u64) -> Result<Cost> {
+        let name = Some(field.name.node.as_str());
+        let selected = self.selections(&field.selection_set.node, name, level + 1)?;
+        let own = Cost {
+            depth: selected.depth.saturating_add(1),
+            fields: 1,
+            complexity: selected
+                .complexity
+                .saturating_mul(self.items(field, of))
+                .saturating_add(1),
+            aliases: u64::from(field.alias.is_some()),
+            directives: 0,
+            size: size(&field.arguments),
+            nesting: 0,
+        };
+        let below = Cost {
+            complexity: 0,
+            ..selected
+        };
+        Ok(own.beside(below).beside(directives(&field.directives)))
+    }
+
+    /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
+    fn items(&self, field: &Field, of: Option<&str>) -> u64 {
+        let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
+        match field.name.node.as_str() {
+            // By its field or by its type: no other field is of an inspection.
+            "tools" if matches!(of, Some("inspection" | "Inspection")) => TOOLS as u64,
+            "personalConnectors" | "personalConnectorChanges" | "tools" | "history" => {
+                ["first", "last"]
+                    .into_iter()
+                    .filter_map(argument)
+                    .find_map(|size| self.number(size))
+                    .unwrap_or(PAGE_DEFAULT)
+            }
+            "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
+            _ => 1,
+        }
+    }
+
+    /// A negative number is refused later; until then it is one.
+    fn number(&self, value: &Value) -> Option<u64> {
+        match value {
+            Value::Number(number) => Some(number.as_u64().unwrap_or(1)),
+            Value::Variable(name) => match self.variables.get(name)? {
+                ConstValue::Number(number) => Some(number.as_u64().unwrap_or(1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn length(&self, value: &Value) -> u64 {
+        let length = match value {
+            Value::List(items) => items.len(),
+            Value::Variable(name) => match self.variables.get(name) {
+                Some(ConstValue::List(items)) => items.len(),
+                _ => 1,
+            },
+            _ => 1,
+        };
+        length as u64
+    }
+
+    fn fragment(&mut self, name: &'a Name, level: u64) -> Result<Cost> {
+        match self.fragments.get(name) {
+            Some(Some(cost)) => return nests(level + cost.nesting - 1).map(|()| *cost),
+            Some(None) => {
+                let message = format!("the fragment {name} spreads itself");
+                return Err(Error::new(Code::GraphqlValidationFailed, message));
+            }
+            None => {}
+        }
+        // An unknown fragment is the validation's to refuse.
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Cost::default());
+        };
+        self.fragments.insert(name, None);
+        let fragment = &fragment.node;
+        let on = &fragment.type_condition.node.on.node;
+        let cost = directives(&fragment.directives).beside(self.selections(
+            &fragment.selection_set.node,
+            Some(on),
+            level,
+        )?);
+        self.fragments.insert(name, Some(cost));
+        Ok(cost)
+    }
+}
+
+/// Bounds the recursion of all that walks a document, here and later.
+fn nests(level: u64) -> Result<()> {
+    if level > NESTING {
+        return Err(Error::limit_exceeded(
+            "the document",
+            NESTING,
+            "selection sets in each other",
+        ));
+    }
+    Ok(())
+}
+
+fn directives(directives: &[Positioned<Directive>]) -> Cost {
+    Cost {
+        directives: directives.len() as u64,
+        size: (directives.iter())
+            .map(|directive| 1 + size(&directive.node.arguments))
+            .sum(),
+        ..Cost::default()
+    }
+}
+
+/// How many values there are in arguments.
+fn size(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> u64 {
+    fn of(value: &Value) -> u64 {
+        match value {
+            Value::List(items) => 1 + items.iter().map(of).sum::<u64>(),
+            Value::Object(fields) => 1 + fields.values().map(of).sum::<u64>(),
+            _ => 1,
+        }
+    }
+    arguments.iter().map(|(_, value)| of(&value.node)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::json;
+
+    use super::*;
+
+    fn cost_of(document: &str, variables: serde_json::Value) -> Result<Cost> {
+        let document = parse_query(document).unwrap();
+        let cost = cost(&document, &Variables::from_json(variables))?;
+        cost.within(OperationLimits::default())?;
+        Ok(cost)
+    }
+
+    #[test]
+    fn a_list_costs_its_items() {
+        for (document, complexity) in [
+            ("{ viewer { userId } }", 2),
+            ("{ personalConnectors { nodes { id name } } }", 1 + 20 * 3),
+            (
+                "{ personalConnectors(first: 3) { nodes { id } } }",
+                1 + 3 * 2,
+            ),
+            (
+                "query($n: Int) { personalConnectors(last: $n) { nodes { id } } }",
+                1 + 7 * 2,
+            ),
+            (
+                "query($m: Int) { personalConnectors(first: $m) { nodes { id } } }",
+                1 + 20 * 2,
+            ),
+            (
+                "{ personalConnectorChanges(first: 3) { nodes { kind } } }",
+                1 + 3 * 2,
+            ),
+            ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
+            (
+                "mutation { inspectServer { inspection { tools { name title } } } }",
+                1 + 1 + 1 + 1000 * 2,
+            ),
+            (
+                "mutation { checkConnector { inspection { ... { ... on Inspection { tools { name } } } ...I } } }
+                 fragment I on Inspection { ... @skip(if: false) { again: tools { name } } }",
+                1 + 1 + 2 * (1 + 1000),
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { tools(first: 7) { nodes { name } } } } }",
+                1 + 3 * (1 + 1 + 7 * 2),
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { ...C } } }
+                 fragment C on PersonalConnector { tools { nodes { name } } health { history(first: 5) { outcome } } }",
+                1 + 3 * (1 + (1 + 20 * 2) + (1 + 1 + 5)),
+            ),
+            (
+                "query($ids: [ID!]!) { nodes(ids: $ids) { id ...F } } fragment F on Node { a: id }",
+                1 + 3 * 2,
+            ),
+        ] {
+            let variables = json!({ "n": 7, "ids": ["a", "b", "c"] });
+            assert_eq!(
+                cost_of(document, variables).unwrap().complexity,
+                complexity,
+                "{document}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts_what_fragments_bring() {
+        let document = "query @a { x: viewer { ...F @b ...F } } fragment F on Viewer @c { userId ... @d { y: scopes } }";
+        let expected = Cost {
+            depth: 2,
+            fields: 5,
+            complexity: 5,
+            aliases: 3,
+            directives: 6,
+            size: 15,
+            nesting: 5,
+        };
+        assert_eq!(cost_of(document, json!({})).unwrap(), expected);
+    }
+
+    #[test]
+    fn bounds_what_is_validated() {
+        let fragments = |last: &str| {
+            let fragment = |i| {
+                let next = i + 1;
+                format!("fragment F{i} on Viewer {{ ...F{next} ...F{next} ...F{next} }} ")
+            };
+            let all: String = (0..9).map(fragment).collect();
+            format!("{all} fragment F9 on Viewer {{ {last} }}")
+        };
+        let operations = |count| {
+            let operation = |i| format!("query Q{i} {{ ...F }} ");
+            (0..count).map(operation).collect::<String>()
+        };
+        let fields = "viewer ".repeat(100);
+        let values = "1 ".repeat(98);
+        for (document, is_within) in [
+            // Neither an unknown fragment nor one that is not spread has a field of the operation's.
+            (
+                format!("{{ viewer {{ ...F0 }} }} {}", fragments("...X")),
+                false,
+            ),
+            (
+                format!("{{ viewer {{ ...F9 }} }} {}", fragments("...X")),
+                false,
+            ),
+            // Each operation is looked at, and what its fragments bring.
+            (
+                format!("{} fragment F on Query {{ {fields} }}", operations(99)),
+                true,
+            ),
+            (
+                format!("{} fragment F on Query {{ {fields} }}", operations(100)),
+                false,
+            ),
+            (
+                format!(
+                    "{} fragment F on Query {{ a(b: [{values}]) }}",
+                    operations(99)
+                ),
+                true,
+            ),
+            (
+                format!(
+                    "{} fragment F on Query {{ a(b: [{values}]) }}",
+                    operations(100)
+                ),
+                false,
+            ),
+        ] {
+            let message = cost_of(&document, json!({})).map_err(|error| error.message);
+            let refusal =
+                "the document, with its fragments written out, must have at most 10000 tokens";
+            let expected = if is_within { None } else { Some(refusal) };
+            assert_eq!(message.err().as_deref(), expected, "{document:.80}");
+        }
+    }
+
+    /// Whatever the order in which fragments are walked: a deep one is refused, and no stack overflows.
+    #[test]
+    fn bounds_how_deep_fragments_are_spread() {
+        for (count, is_within) in [(60, true), (62, false), (1000, false)] {
+            let fragment = |i| {
+                let next = i + 1;
+                format!("fragment F{i} on Query {{ ...F{next} }}")
+            };
+            let all: String = (0..count).map(fragment).collect();
+            let all = format!("{all} fragment F{count} on Query {{ viewer {{ userId }} }}");
+            let spread = format!("{{ ...F0 }} {all}");
+            let spread_deep_first = format!("query A {{ ...F9 }} query B {{ ...F0 }} {all}");
+            let unused = format!("{{ viewer }} {all}");
+            for document in [spread, spread_deep_first, unused] {
+                let is = cost(&parse_query(&document).unwrap(), &Variables::default()).is_ok();
+                assert_eq!(is, is_within, "{document:.80}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_circles_and_what_is_too_much() {
+        let exponential = |fragments: usize| {
+            let spread = |i: usize| format!("...F{i} ...F{i} ...F{i}");
+            let fragment = |i: usize| format!("fragment F{i} on Viewer {{ {} }}", spread(i + 1));
+            let all: String = (0..fragments).map(fragment).collect();
+            format!("{{ viewer {{ ...F0 }} }} {all} fragment F{fragments} on Viewer {{ userId }}")
+        };
+        let aliases = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|i| format!("a{i}: viewer")).collect();
+            fields.join(" ")
+        };
+        for (document, expected) in [
+            (
+                "{ a ...F } fragment F on Query { ...F }".to_owned(),
+                "spreads itself",
+            ),
+            (
+                "{ a } fragment F on Query { ...G } fragment G on Query { a { ...F } }".to_owned(),
+                "spreads itself",
+            ),
+            (exponential(17), "fields"),
+            (exponential(60), "fields"),
+            (format!("{{ {} }}", aliases(10_000)), "fields"),
+            (format!("{{ {} }}", aliases(101)), "aliases"),
+            (format!("{{ a {} }}", "@x ".repeat(101)), "directives"),
+            (
+                "{ a: personalConnectors(first: 1000000000) { nodes { id } } }".to_owned(),
+                "complexity",
+            ),
+            (format!("{}{}", "{ a ".repeat(30), "}".repeat(30)), "levels"),
+        ] {
+            let message = cost_of(&document, json!({})).unwrap_err().message;
+            assert!(message.contains(expected), "{message}: {document:.80}");
+        }
+    }
+}

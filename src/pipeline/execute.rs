@@ -1,0 +1,148 @@
+//! Execution of a prepared operation by the resolvers.
+
+use std::sync::Arc;
+
+use async_graphql::{Response, ServerError};
+use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{Code, Error},
+    graphql::{Permit, Request},
+    observability::request_record::RequestRecord,
+    store::{Catalog, while_wanted},
+};
+
+use super::{
+    Caller, Pipeline,
+    complete::complete,
+    documents::Traits,
+    prepare::{Prepared, chosen},
+    refused::{Refused, set_code},
+    subscription_root::one_root_field,
+};
+
+use async_graphql::parser::types::OperationType;
+
+impl Pipeline {
+    /// Executes a query or mutation, if it is valid. Answers by the deadline.
+    pub(super) async fn execute(
+        &self,
+        caller: Caller,
+        permit: Permit,
+        prepared: Prepared,
+        deadline: Instant,
+    ) -> Result<Response, Refused> {
+        let cost = prepared.cost;
+        self.validate(&caller, &prepared).await?;
+        let document = prepared.executed();
+        let one_read = prepared.traits.one_read;
+        // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
+        let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
+        let permit = Arc::new(permit);
+        let request = prepared.request(document).data(Request {
+            permit: permit.clone(),
+            ..self.resolver_data(&caller, prepared.traits, in_snapshot)
+        });
+        let schema = self.schema.clone();
+        let answer = while_wanted(async move {
+            let answer = schema.execute(request).await;
+            drop(permit);
+            answer
+        });
+        let answer = timeout_at(deadline, answer).await;
+        let mut response =
+            answer.map_err(|_| Refused::from(Error::took_too_long()).costing(cost))?;
+        // Errors of validation have no path.
+        let began = response.errors.is_empty()
+            || response.errors.iter().any(|error| !error.path.is_empty());
+        if began
+            && (!one_read || !response.errors.is_empty())
+            && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
+        {
+            complete(&mut response, document, operation, &prepared.variables);
+        }
+        fill_codes(&mut response.errors, &caller.record);
+        if began {
+            Ok(response)
+        } else {
+            Err(Refused::invalid(&response.errors).costing(cost))
+        }
+    }
+
+    /// Executes a subscription, if it is valid: an answer for each event until it is `unsubscribed`, or one of errors if it
+    /// cannot begin or go on.
+    pub(super) async fn subscribe(
+        &self,
+        caller: Caller,
+        mut prepared: Prepared,
+        unsubscribed: CancellationToken,
+    ) -> Result<impl Stream<Item = Response> + use<>, Refused> {
+        self.validate(&caller, &prepared).await?;
+        let mut document = prepared.executed().clone();
+        one_root_field(&mut document, prepared.operation_name.as_deref())
+            .map_err(|error| Refused::new(error, Code::GraphqlValidationFailed))?;
+        let request = prepared.request(&document).data(Request {
+            unsubscribed,
+            ..self.resolver_data(&caller, prepared.traits, false)
+        });
+        let answers = self.schema.execute_stream(request);
+        let name = prepared.operation_name.take();
+        let variables = std::mem::take(&mut prepared.variables);
+        Ok(answers.map(move |mut response| {
+            if let Some(operation) = chosen(&document, name.as_deref()).next() {
+                complete(&mut response, &document, operation, &variables);
+            }
+            fill_codes(&mut response.errors, &caller.record);
+            response
+        }))
+    }
+
+    /// Refuses a document that does not fit the schema as it was sent.
+    async fn validate(&self, caller: &Caller, prepared: &Prepared) -> Result<(), Refused> {
+        let validated = prepared.document.validated(&self.validator).await;
+        validated.map_err(|mut errors| {
+            fill_codes(&mut errors, &caller.record);
+            Refused::invalid(&errors).costing(prepared.cost)
+        })
+    }
+
+    /// The data of the resolvers.
+    fn resolver_data(&self, caller: &Caller, traits: Traits, in_snapshot: bool) -> Request {
+        let database = self.commands.database.clone();
+        let sight = caller.viewer.sight();
+        Request {
+            viewer: Arc::new(caller.viewer.clone()),
+            catalog: if in_snapshot {
+                Catalog::snapshot(database, sight)
+            } else {
+                Catalog::new(database, sight)
+            },
+            merges: traits.merges,
+            commands: self.commands.clone(),
+            tail: self.tail.clone(),
+            unsubscribed: CancellationToken::new(),
+            permit: Arc::default(),
+        }
+    }
+}
+
+/// Gives errors their codes. The service's own know theirs; the library's are about the document and its variables.
+fn fill_codes(errors: &mut [ServerError], record: &RequestRecord) {
+    for error in errors {
+        let own = error.source::<Error>();
+        let code = own.map_or(Code::GraphqlValidationFailed, |own| own.code);
+        if code == Code::Internal {
+            let cause = own.and_then(Error::cause);
+            // In the request's span, which has its id.
+            tracing::error!(cause, "internal error");
+            error
+                .extensions
+                .get_or_insert_default()
+                .set("requestId", record.id().0.as_str());
+        }
+        record.record_error(code);
+        set_code(error, code);
+    }
+}

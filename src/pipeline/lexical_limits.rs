@@ -1,0 +1,236 @@
+//! A document's text, looked over once before it is parsed.
+//!
+//! Invariant: linear in the text and without recursion, so that whatever is parsed afterwards is of bounded size and depth; a
+//! number that the parser would round is refused, not rounded, and so is an object that says a thing twice, of which the parser
+//! would keep the last: metadata would be stored other than it was written. Variables are read apart and have no such bound.
+
+use std::collections::HashSet;
+
+use crate::{
+    config::OperationLimits,
+    error::{Code, Error, Result},
+};
+
+/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
+/// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
+/// library would answer null.
+pub(crate) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
+    let mut tokens = 0;
+    let mut open = Vec::new();
+    let mut name = None;
+    let mut rest = document;
+    while let Some(c) = rest.chars().next() {
+        let length = match c {
+            '#' => rest.find(['\n', '\r']).unwrap_or(rest.len()),
+            '"' => string(rest),
+            '_' | 'a'..='z' | 'A'..='Z' => token(rest, |c| c == '_'),
+            '-' | '0'..='9' => token(rest, |c| matches!(c, '+' | '-' | '.')),
+            other => other.len_utf8(),
+        };
+        let (text, after) = rest.split_at(length);
+        rest = after;
+        if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
+            continue;
+        }
+        // A comment is no token, but costs as much to read as one.
+        tokens += 1;
+        if tokens > limits.max_tokens {
+            return Err(Error::limit_exceeded(
+                "the document",
+                limits.max_tokens,
+                "tokens",
+            ));
+        }
+        match c {
+            '(' => open.push(Bracket::Arguments),
+            '[' => open.push(Bracket::List),
+            '{' if open.contains(&Bracket::Arguments) => {
+                open.push(Bracket::Object(HashSet::new()));
+            }
+            '{' => open.push(Bracket::Selections),
+            '}' | ']' | ')' => drop(open.pop()),
+            ':' => {
+                if let (Some(Bracket::Object(names)), Some(name)) = (open.last_mut(), name)
+                    && !names.insert(name)
+                {
+                    let message = format!("the input field {name:.100} is given twice");
+                    return Err(Error::new(Code::GraphqlValidationFailed, message));
+                }
+            }
+            '_' if !limits.introspection && matches!(text, "__schema" | "__type") => {
+                let message = format!("{text} tells nothing here: introspection is switched off");
+                return Err(Error::new(Code::GraphqlValidationFailed, message));
+            }
+            '-' | '0'..='9' if is_rounded(text) => {
+                let message = format!(
+                    "the number {text:.40} would be rounded in a document: send it as a variable"
+                );
+                return Err(Error::new(Code::GraphqlValidationFailed, message));
+            }
+            _ => {}
+        }
+        // A level of selections is up to three brackets: its own, its arguments' and a value's in them.
+        if open.len() as u64 > BRACKETS_A_LEVEL * limits.max_depth {
+            return Err(Error::limit_exceeded(
+                "the document",
+                limits.max_depth,
+                "levels",
+            ));
+        }
+        if c != '#' {
+            name = (c == '_' || c.is_ascii_alphabetic()).then_some(text);
+        }
+    }
+    Ok(tokens)
+}
+
+const BRACKETS_A_LEVEL: u64 = 3;
+
+/// What is open where the scan stands.
+#[derive(PartialEq)]
+enum Bracket<'a> {
+    Selections,
+    Arguments,
+    List,
+    /// An input object, with the names of its fields so far.
+    Object(HashSet<&'a str>),
+}
+
+/// The length of the ASCII letters, digits and `others` that `text` begins with.
+fn token(text: &str, others: impl Fn(char) -> bool) -> usize {
+    text.find(|c: char| !c.is_ascii_alphanumeric() && !others(c))
+        .unwrap_or(text.len())
+}
+
+/// The length of the string, or block string, that `text` begins with.
+fn string(text: &str) -> usize {
+    let (quote, escape) = if text.starts_with("\"\"\"") {
+        ("\"\"\"", "\\\"\"\"")
+    } else {
+        ("\"", "\\")
+    };
+    let mut at = quote.len();
+    while let Some(c) = text[at..].chars().next() {
+        if text[at..].starts_with(escape) {
+            at += escape.len();
+            // What an ordinary string escapes is one character more.
+            if escape.len() == 1 {
+                at += text[at..].chars().next().map_or(0, char::len_utf8);
+            }
+        } else if text[at..].starts_with(quote) {
+            return at + quote.len();
+        } else {
+            at += c.len_utf8();
+        }
+    }
+    text.len()
+}
+
+/// A float keeps 15 significant digits of whatever decimal number, an integer all digits up to 64 bits.
+fn is_rounded(number: &str) -> bool {
+    let fits = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
+    let mantissa = number.split(['e', 'E']).next().unwrap_or(number);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let zeros = |c| c == '0';
+    let significant = digits
+        .trim_start_matches(zeros)
+        .trim_end_matches(zeros)
+        .len();
+    let overflows = number.parse::<f64>().is_ok_and(f64::is_infinite);
+    !fits && (significant > 15 || overflows)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refusal(document: &str) -> Option<String> {
+        let limits = OperationLimits {
+            max_tokens: 20,
+            max_depth: 2,
+            ..OperationLimits::default()
+        };
+        scan(document, limits).err().map(|error| error.message)
+    }
+
+    #[test]
+    fn finds_what_would_be_rounded() {
+        for (document, number) in [
+            ("{ a(x: 1.10, y: [-5, 18446744073709551615]) }", None),
+            (
+                "{ a(x: 123456789012345678901234567890) }",
+                Some("123456789012345678901234567890"),
+            ),
+            (
+                "{ a(x: -0.12345678901234567) }",
+                Some("-0.12345678901234567"),
+            ),
+            ("{ a(x: 1e999) }", Some("1e999")),
+            ("{ a(x: 1000000000000000000000000) }", None),
+            ("{ a12345678901234567890123 }", None),
+            (
+                r#"{ a(x: "123456789012345678901234567890 \" 1e999") }"#,
+                None,
+            ),
+            (
+                "{ a(x: \"\"\"1e999 \" \\\"\"\" 1e999\"\"\", y: 1e999) }",
+                Some("1e999"),
+            ),
+            ("# 1e999\n{ a(x: 2e999) }", Some("2e999")),
+            ("{ a(x: \"1e999", None),
+            ("\"\\", None),
+        ] {
+            let expected = number.map(|number| {
+                format!("the number {number} would be rounded in a document: send it as a variable")
+            });
+            assert_eq!(refusal(document), expected, "{document}");
+        }
+    }
+
+    #[test]
+    fn counts_tokens_and_brackets() {
+        let tokens = Some("the document must have at most 20 tokens".to_owned());
+        let levels = Some("the document must have at most 2 levels".to_owned());
+        for (document, expected) in [
+            (format!("{{ {} }}", "a ".repeat(18)), None),
+            (format!("{{ {} }}", "a ".repeat(19)), tokens.clone()),
+            (format!("{{ {} }}", "a, # comment\n".repeat(9)), None),
+            (r#"{ a(x: "{ { { { { { { {") }"#.to_owned(), None),
+            ("{".repeat(6), None),
+            ("{".repeat(7), levels.clone()),
+            ("{}".repeat(9), None),
+            ("[".repeat(10_000), levels),
+            ("a ".repeat(10_000), tokens),
+        ] {
+            assert_eq!(refusal(&document), expected, "{document:.60}");
+        }
+    }
+
+    #[test]
+    fn finds_what_is_said_twice() {
+        for (document, twice) in [
+            ("{ a(x: {b: 1, c: {b: 2}}, y: {b: 3}) { b: c b: c } }", None),
+            ("{ a(x: [{b: B}, {b: B}]) }", None),
+            ("{ a(x: {b: c, c: b}) }", None),
+            ("{ a(x: {b: 1, c: [], b: 2}) }", Some("b")),
+            ("{ a(x: [{b: {c: 1 # :\n c # :\n : 2}}]) }", Some("c")),
+            ("query($x: X = {b: 1 b: 1}) { a }", Some("b")),
+            ("{ a @b(x: {c: \"c:\", c: 1}) }", Some("c")),
+            ("{ a(x: {b: }, b: 1, b: 1) } b: b:", None),
+        ] {
+            let limits = OperationLimits::default();
+            let expected = twice.map(|name| format!("the input field {name} is given twice"));
+            let refusal = scan(document, limits).err().map(|error| error.message);
+            assert_eq!(refusal, expected, "{document}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn takes_any_text(document in any::<String>()) {
+            let _ = refusal(&document);
+        }
+    }
+}

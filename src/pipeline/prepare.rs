@@ -1,0 +1,144 @@
+//! All that is done with an operation before it is executed.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Name, ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition, OperationType},
+};
+
+use crate::{config::OperationLimits, error::Code, observability::request_record::RequestRecord};
+
+use super::{
+    Described, Pipeline, coerce,
+    cost::{self, Cost},
+    documents::{Document, Traits},
+    parameters::Parameters,
+    refused::Refused,
+    unsent_variables::unsent_variables,
+};
+
+/// An operation that is well-formed and within the limits, and whose values are of their types.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) document: Arc<Document>,
+    /// The document without the variables that were not sent, if there are any.
+    without_unsent: Option<ExecutableDocument>,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Variables,
+    pub(super) cost: Cost,
+    pub(super) traits: Traits,
+    pub(super) operation_type: OperationType,
+}
+
+impl Prepared {
+    /// The document to execute.
+    pub(super) fn executed(&self) -> &ExecutableDocument {
+        self.without_unsent
+            .as_ref()
+            .unwrap_or(&self.document.parsed)
+    }
+
+    pub(super) fn describe(&self) -> Described {
+        Described {
+            operation_type: Some(self.operation_type),
+            is_cacheable: self.operation_type == OperationType::Query
+                && !self.traits.changes_without_the_catalogue,
+        }
+    }
+
+    /// The request of the library that executes a document with the operation's name and variables.
+    pub(super) fn request(&self, document: &ExecutableDocument) -> async_graphql::Request {
+        let mut request =
+            async_graphql::Request::new(String::new()).variables(self.variables.clone());
+        request.operation_name.clone_from(&self.operation_name);
+        request.set_parsed_query(document.clone());
+        request
+    }
+}
+
+impl Pipeline {
+    /// Prepares an operation, without executing or reading anything.
+    pub(super) fn prepare(
+        &self,
+        parameters: Parameters,
+        record: &RequestRecord,
+    ) -> Result<Prepared, Refused> {
+        let Parameters {
+            document,
+            operation_name,
+            mut variables,
+        } = parameters;
+        let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
+        let documents = &self.documents;
+        let document = documents.get(&document)?;
+        let parsed = &document.parsed;
+        let name = operation_name.as_deref();
+        record_operation(record, parsed, name);
+        let operation = operation(parsed, name).map_err(invalid)?;
+        let operation_type = operation.ty;
+        coerce::variables(operation, &mut variables).map_err(invalid)?;
+        let cost = cost::cost(parsed, &variables)?;
+        cost.within(documents.limits())
+            .map_err(|error| Refused::from(error).costing(cost))?;
+        let traits = document.checked().map_err(invalid)?;
+        let without_unsent = unsent_variables(parsed, name, &variables);
+        Ok(Prepared {
+            document,
+            without_unsent,
+            operation_name,
+            variables,
+            cost,
+            traits,
+            operation_type,
+        })
+    }
+}
+
+/// Bounds, parses and costs a document as [`Pipeline::prepare`] does. Returns the cost of its dearest operation, or why it is
+/// refused.
+pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
+    let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
+    let cost = cost::cost(&document.parsed, &Variables::default());
+    let within = cost.and_then(|cost| cost.within(limits).map(|()| cost));
+    within.map_err(|error| error.code)
+}
+
+/// The operation to execute (GraphQL, section 6.1).
+fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&'a str>,
+) -> Result<&'a OperationDefinition, ServerError> {
+    let mut chosen = chosen(document, name);
+    let message = match (chosen.next(), chosen.next(), name) {
+        (Some(operation), None, _) => return Ok(operation),
+        (_, _, Some(name)) => format!("the document has no operation of the name {name:.100}"),
+        _ => "operationName must say which of the document's operations is meant".to_owned(),
+    };
+    Err(ServerError::new(message, None))
+}
+
+/// The operations that a name chooses: the one of that name, and without a name all.
+pub(super) fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&'a str>,
+) -> impl Iterator<Item = &'a OperationDefinition> {
+    let operations = document.operations.iter();
+    operations
+        .filter(move |(operation, _)| name.is_none() || operation.map(Name::as_str) == name)
+        .map(|(_, operation)| &operation.node)
+}
+
+/// Records the operation that is asked for.
+fn record_operation(record: &RequestRecord, document: &ExecutableDocument, name: Option<&str>) {
+    let mut operations = document.operations.iter();
+    let asked = operations.find(|(own, _)| name.is_none() || own.map(Name::as_str) == name);
+    if let Some((own, operation)) = asked {
+        let kind = match operation.node.ty {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        };
+        record.record_operation(kind, own.map(Name::as_str));
+    }
+}

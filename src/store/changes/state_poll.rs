@@ -1,0 +1,116 @@
+//! The poll that keeps the number of the last change known.
+
+use std::{sync::Arc, time::Duration};
+
+use entity::catalog_state;
+use sea_orm::{EntityTrait, QuerySelect, QueryTrait};
+use tokio::{sync::watch, task::AbortHandle, time};
+
+use crate::{
+    error::{Code, Error, Result},
+    store::{
+        cancellation::{keep_running, while_wanted},
+        changes::catalogue_version::{FRESH, Known, Version},
+        database::{connect::Database, sqlite_readers::Pace},
+    },
+};
+
+/// The longest time that one look at the number may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks the database for the number again and again, as long as it is kept.
+#[derive(Debug)]
+pub struct State {
+    known: Arc<Known>,
+    polling: AbortHandle,
+}
+
+impl State {
+    /// Every so often, and at once after each change of this process.
+    pub fn poll(database: Database, every: Duration) -> Self {
+        let known = Arc::clone(&database.known);
+        let polling = keep_running(move || poll(database.clone(), every)).abort_handle();
+        Self { known, polling }
+    }
+
+    pub fn number(&self) -> Option<i64> {
+        *self.known.number.borrow()
+    }
+
+    /// How long ago the number was read.
+    pub fn age(&self) -> Option<Duration> {
+        self.known.read().asked_at.map(|at| at.elapsed())
+    }
+
+    /// What stands for the catalogue as it was a second ago at most, with all that this process has committed; none where that
+    /// is not known.
+    pub fn version(&self) -> Option<Version> {
+        let now = self.known.read();
+        let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);
+        is_fresh.then_some(now.version)
+    }
+
+    /// The number whenever it was read.
+    pub fn watch(&self) -> watch::Receiver<Option<i64>> {
+        let mut number = self.known.number.subscribe();
+        // Perhaps it was read already.
+        number.mark_changed();
+        number
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.polling.abort();
+    }
+}
+
+async fn poll(database: Database, every: Duration) {
+    let (known, reader) = (Arc::clone(&database.known), database.reader.clone());
+    let mut failing = false;
+    let mut ticks = time::interval(every);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = known.committed.notified() => {}
+        }
+        let question = known.ask();
+        let database = database.clone();
+        let asked = time::timeout(
+            PATIENCE,
+            while_wanted(async move { database.state().await }),
+        );
+        // A connection that is dead and does not say so is left behind.
+        let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
+        match asked.await.unwrap_or_else(late) {
+            Ok(number) => {
+                known.answer(&question, number);
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the database answers again");
+                }
+            }
+            Err(_) if reader.is_closed() => return,
+            Err(error) => {
+                let cause = error.cause();
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(cause, "the catalogue's state cannot be read");
+                }
+            }
+        }
+    }
+}
+
+impl Database {
+    async fn state(&self) -> Result<i64> {
+        let select = catalog_state::Entity::find_by_id(1)
+            .select_only()
+            .column(catalog_state::Column::State)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        let state = rows.await?.pop();
+        state.ok_or_else(|| Error::internal("there is no state"))
+    }
+}

@@ -1,0 +1,142 @@
+//! The servers whose next check is due.
+
+use entity::{
+    ServerType, Timestamp, connector_health,
+    personal_connector::{Column, Model},
+};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, Order},
+};
+
+use crate::{
+    domain::{
+        inspection::{BACKOFFS, Schedule},
+        viewer::Sight,
+    },
+    error::Result,
+    store::{
+        catalog::visible,
+        database::{connect::Database, sqlite_readers::Pace},
+    },
+};
+
+/// A server to check: a connector's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub personal_connector_id: String,
+    pub server_url: Option<String>,
+    pub server_type: Option<ServerType>,
+}
+
+impl Target {
+    pub fn of(connector: &Model) -> Self {
+        Self {
+            personal_connector_id: connector.id.clone(),
+            server_url: connector.server_url.clone(),
+            server_type: connector.server_type,
+        }
+    }
+}
+
+/// Where a target stands among those that are due: since when it is, and its connector's number.
+pub type Place = (Timestamp, i64);
+
+impl Database {
+    /// The first targets after a place that are due, those that have waited longest before the others.
+    pub async fn due(
+        &self,
+        now: Timestamp,
+        after: Option<Place>,
+        limit: u64,
+    ) -> Result<Vec<(Place, Target)>> {
+        use connector_health::{Column::NextCheckAt, Entity};
+
+        let number = || Expr::col((Entity, connector_health::Column::Seq));
+        let mut beyond = Condition::all().add(NextCheckAt.lte(now));
+        if let Some((since, seq)) = after {
+            beyond = beyond
+                .add(NextCheckAt.gte(since))
+                .add(NextCheckAt.gt(since).or(number().gt(seq)));
+        }
+        let select = visible(&Sight::Everything)
+            .select_only()
+            .columns([Column::Id, Column::ServerUrl, Column::ServerType])
+            .filter(beyond)
+            .limit(limit)
+            .into_query()
+            .expr(NextCheckAt.into_expr())
+            .expr(number())
+            .inner_join(Entity, number().eq(Column::Seq.into_expr()))
+            .order_by_expr(NextCheckAt.into_expr(), Order::Asc)
+            .order_by_expr(number(), Order::Asc)
+            .take();
+        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            let target = Target {
+                personal_connector_id: cells.next()?,
+                server_url: cells.next()?,
+                server_type: cells.next()?,
+            };
+            Ok(((cells.next()?, cells.next()?), target))
+        });
+        rows.await
+    }
+
+    /// When the first target is due that is not yet.
+    pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        use connector_health::{Column::NextCheckAt, Entity};
+
+        let select = Entity::find()
+            .select_only()
+            .column(NextCheckAt)
+            .filter(NextCheckAt.gt(now))
+            .order_by_asc(NextCheckAt)
+            .limit(1)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        Ok(rows.await?.pop())
+    }
+
+    /// Numbers of connectors that would be checked too late, by a clock that says `now`: they were checked in the future, or
+    /// are due later than the schedule says. Of those that are due later than `after`.
+    pub async fn postponed(
+        &self,
+        now: Timestamp,
+        schedule: Schedule,
+        after: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<i64>> {
+        use connector_health::{
+            Column::{CheckedAt, Failures, NextCheckAt, Seq},
+            Entity,
+        };
+
+        let mut postponed = Condition::any()
+            .add(CheckedAt.is_null())
+            .add(CheckedAt.gt(now));
+        for failures in 0..=i64::from(BACKOFFS) {
+            let latest = schedule.latest(now, failures);
+            let many = if failures < i64::from(BACKOFFS) {
+                Failures.eq(failures)
+            } else {
+                Failures.gte(failures)
+            };
+            postponed = postponed.add(many.and(NextCheckAt.gt(latest)));
+        }
+        let select = Entity::find()
+            .select_only()
+            .column(Seq)
+            .filter(NextCheckAt.gt(after))
+            .filter(postponed)
+            .limit(limit)
+            .into_query();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        rows.await
+    }
+}

@@ -1,0 +1,257 @@
+//! What checks found, as it is read.
+//!
+//! Invariant: it is asked for by the numbers of connectors that were read through `visible()`, whatever is kept of a server being
+//! seen by all who see the connector; one statement gives it for all of them.
+
+use std::collections::HashMap;
+
+use entity::{Timestamp, connector_check, connector_health, connector_tool};
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Alias, CaseStatement, Expr, Query, SelectStatement, SimpleExpr},
+};
+
+use crate::{
+    domain::{
+        inspection::{ALIVE, Health, PastCheck, ServerInfo, Tool},
+        tools::{Listing, Page},
+    },
+    error::{Error, Result},
+    store::{
+        catalog::Catalog,
+        database::{
+            row::{Cells, Row},
+            sqlite_readers::Pace,
+        },
+    },
+};
+
+impl Catalog {
+    /// What the last checks found.
+    pub async fn health(&self, seqs: &[i64]) -> Result<HashMap<i64, Health>> {
+        use connector_health::{Column, Entity};
+
+        let select = Entity::find()
+            .select_only()
+            .columns([
+                Column::Seq,
+                Column::Outcome,
+                Column::Message,
+                Column::CheckedAt,
+                Column::LatencyMs,
+                Column::Transport,
+                Column::ProtocolVersion,
+                Column::ServerInfo,
+                Column::AuthorizationServers,
+            ])
+            .filter(among(Column::Seq, seqs))
+            .filter(Column::Outcome.is_not_null())
+            .into_query();
+        let rows = self.rows_by_seq(&select, |cells| {
+            Ok(Health {
+                outcome: cells.next()?,
+                message: cells.next()?,
+                checked_at: cells.next()?,
+                latency_ms: cells.next()?,
+                transport: cells.next()?,
+                protocol_version: cells.next()?,
+                server_info: json::<Option<ServerInfo>>(cells)?.flatten(),
+                authorization_servers: json(cells)?.unwrap_or_default(),
+            })
+        });
+        Ok(rows.await?.into_iter().collect())
+    }
+
+    /// The last checks, so many of each connector, the latest first.
+    pub async fn history(&self, seqs: &[i64], most: u64) -> Result<HashMap<i64, Vec<PastCheck>>> {
+        use connector_check::{Column, Entity};
+
+        let checks = Entity::find()
+            .select_only()
+            .columns([
+                Column::Seq,
+                Column::CheckedAt,
+                Column::Outcome,
+                Column::Message,
+                Column::LatencyMs,
+            ])
+            .filter(among(Column::Seq, seqs))
+            .into_query();
+        let order = "PARTITION BY seq ORDER BY checked_at DESC";
+        let mut select = first_of_each(
+            checks,
+            order,
+            most,
+            ["seq", "checked_at", "outcome", "message", "latency_ms"],
+        );
+        select.order_by(Alias::new("place"), sea_orm::Order::Asc);
+        let rows = self.rows_by_seq(&select, |cells| {
+            Ok(PastCheck {
+                checked_at: cells.next()?,
+                outcome: cells.next()?,
+                message: cells.next()?,
+                latency_ms: cells.next()?,
+            })
+        });
+        Ok(grouped(rows.await?))
+    }
+
+    /// Which part of the checks since a moment found a server that works; none where there was no check.
+    pub async fn uptime(&self, seqs: &[i64], since: Timestamp) -> Result<HashMap<i64, f64>> {
+        use connector_check::{Column, Entity};
+
+        let alive = Column::Outcome.is_in(ALIVE);
+        let alive: SimpleExpr = CaseStatement::new().case(alive, 1).finally(0).into();
+        let select = Entity::find()
+            .select_only()
+            .column(Column::Seq)
+            .expr(alive.sum())
+            .expr(Expr::cust("COUNT(*)"))
+            .filter(among(Column::Seq, seqs))
+            .filter(Column::CheckedAt.gte(since))
+            .group_by(Column::Seq)
+            .into_query();
+        let rows = self.rows_by_seq(&select, |cells| {
+            let (alive, all): (i64, i64) = (cells.next()?, cells.next()?);
+            #[expect(clippy::cast_precision_loss, reason = "a history is not that long")]
+            Ok(alive as f64 / all as f64)
+        });
+        Ok(rows.await?.into_iter().collect())
+    }
+
+    /// A page of the tools of each.
+    pub async fn tools(&self, seqs: &[i64], listing: &Listing) -> Result<HashMap<i64, Page>> {
+        use connector_tool::{Column, Entity};
+
+        let mut names = tools(seqs, listing.words.as_deref());
+        names.columns([Column::Seq, Column::Name]);
+        if let Some(after) = &listing.after {
+            names.and_where(Column::Name.gt(after));
+        }
+        // By their keys alone, since what they are a page of may be long.
+        let order = "PARTITION BY seq ORDER BY name";
+        let page = first_of_each(names, order, listing.limit + 1, ["seq", "name"]);
+        let key = [Column::Seq, Column::Name].map(IntoSimpleExpr::into_simple_expr);
+        let select = Entity::find()
+            .select_only()
+            .columns([
+                Column::Seq,
+                Column::Name,
+                Column::Title,
+                Column::Description,
+                Column::InputSchema,
+                Column::OutputSchema,
+                Column::Annotations,
+            ])
+            .filter(Expr::tuple(key).in_subquery(page))
+            .order_by_asc(Column::Seq)
+            .order_by_asc(Column::Name)
+            .into_query();
+        let rows = self.rows_by_seq(&select, |cells| {
+            Ok(Tool {
+                name: cells.next()?,
+                title: cells.next()?,
+                description: cells.next()?,
+                input_schema: cells.next()?,
+                output_schema: cells.next()?,
+                annotations: cells.next()?,
+            })
+        });
+        let pages = grouped(rows.await?).into_iter().map(|(seq, mut tools)| {
+            let more = tools.len() as u64 > listing.limit;
+            if more {
+                tools.pop();
+            }
+            (seq, Page { tools, more })
+        });
+        Ok(pages.collect())
+    }
+
+    /// How many tools there are of each that have these words; none where there are none.
+    pub async fn tool_counts(
+        &self,
+        seqs: &[i64],
+        words: Option<&[String]>,
+    ) -> Result<HashMap<i64, u64>> {
+        let mut select = tools(seqs, words);
+        select
+            .column(connector_tool::Column::Seq)
+            .expr(Expr::cust("COUNT(*)"))
+            .add_group_by([connector_tool::Column::Seq.into_simple_expr()]);
+        let rows = self.rows_by_seq(&select, |cells| Ok(cells.next::<i64>()?.unsigned_abs()));
+        Ok(rows.await?.into_iter().collect())
+    }
+
+    /// The rows of a statement whose first column is a connector's number.
+    async fn rows_by_seq<T: Send + 'static>(
+        &self,
+        select: &SelectStatement,
+        read: impl Fn(&mut Cells<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Vec<(i64, T)>> {
+        let read = move |row: Row<'_>| {
+            let mut cells = row.cells(0);
+            Ok((cells.next()?, read(&mut cells)?))
+        };
+        self.rows(select, Pace::Brief, read).await
+    }
+}
+
+fn among(seq: impl ColumnTrait, seqs: &[i64]) -> SimpleExpr {
+    seq.is_in(seqs.iter().copied())
+}
+
+/// The tools of connectors that have every word, the last one as a beginning.
+fn tools(seqs: &[i64], words: Option<&[String]>) -> SelectStatement {
+    use connector_tool::Column;
+
+    let mut select = Query::select();
+    select
+        .from(connector_tool::Entity)
+        .and_where(among(Column::Seq, seqs));
+    match words {
+        None => {}
+        // As nothing is called that.
+        Some([]) => drop(select.and_where(Expr::cust("FALSE"))),
+        Some([whole @ .., last]) => {
+            // Words are letters and digits, which stand for themselves in a pattern.
+            let whole = whole.iter().map(|word| format!("% {word} %"));
+            for pattern in whole.chain([format!("% {last}%")]) {
+                select.and_where(Column::Words.like(pattern));
+            }
+        }
+    }
+    select
+}
+
+/// The first rows of each connector, of a statement's, in an order of a window's.
+fn first_of_each<const N: usize>(
+    mut select: SelectStatement,
+    order: &str,
+    most: u64,
+    columns: [&'static str; N],
+) -> SelectStatement {
+    let place = Alias::new("place");
+    let rank = Expr::cust(format!("ROW_NUMBER() OVER ({order})"));
+    select.expr_as(rank, place.clone());
+    Query::select()
+        .columns(columns.map(Alias::new))
+        .from_subquery(select, Alias::new("ranked"))
+        .and_where(Expr::col(place).lte(most))
+        .take()
+}
+
+fn grouped<T>(rows: Vec<(i64, T)>) -> HashMap<i64, Vec<T>> {
+    let mut grouped: HashMap<_, Vec<_>> = HashMap::new();
+    for (seq, row) in rows {
+        grouped.entry(seq).or_default().push(row);
+    }
+    grouped
+}
+
+/// A column of JSON that this service wrote.
+fn json<T: serde::de::DeserializeOwned>(cells: &mut Cells<'_>) -> Result<Option<T>> {
+    let text: Option<String> = cells.next()?;
+    text.map(|text| serde_json::from_str(&text).map_err(Error::internal))
+        .transpose()
+}

@@ -1,0 +1,249 @@
+//! Records the results of checks of connectors' servers.
+//!
+//! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It changes
+//! neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of the catalogue.
+
+use std::collections::HashMap;
+
+use entity::{
+    EventKind, Timestamp, connector_check, connector_health,
+    personal_connector::{Column, Model},
+};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    domain::{
+        inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
+        viewer::Sight,
+    },
+    error::{Error, Result},
+    store::{
+        catalog::visible,
+        checks::{
+            due::Target,
+            health_rows::{replace_tools, unchecked, upsert},
+        },
+        database::transaction::Transaction,
+        errors::failed,
+        write::Tx,
+    },
+};
+
+/// What was found of a target.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub target: Target,
+    pub found: Inspection,
+}
+
+impl Tx {
+    /// Has connectors checked at once that are checked at all.
+    pub async fn make_due(&self, seqs: &[i64]) -> Result<()> {
+        use connector_health::{
+            Column::{NextCheckAt, Seq},
+            Entity,
+        };
+
+        let update = Entity::update_many()
+            .col_expr(NextCheckAt, Expr::value(self.now()))
+            .filter(Seq.is_in(seqs.iter().copied()))
+            .filter(NextCheckAt.is_not_null());
+        update
+            .exec(self.connection())
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many were kept.
+    ///
+    /// A time that is still to come is no check's: what is kept is stamped now at the latest, and takes the place of a check
+    /// that is stamped later.
+    pub async fn record(&mut self, checks: &[Check], schedule: Schedule) -> Result<usize> {
+        let ids = checks
+            .iter()
+            .map(|check| &check.target.personal_connector_id);
+        let rows = visible(&Sight::Everything)
+            .filter(Column::Id.is_in(ids))
+            .all(self.connection())
+            .await
+            .map_err(failed)?;
+        let seqs = rows.iter().map(|row| row.seq);
+        let known = connector_health::Entity::find()
+            .filter(connector_health::Column::Seq.is_in(seqs))
+            .all(self.connection())
+            .await
+            .map_err(failed)?;
+        let mut known: HashMap<_, _> = known.into_iter().map(|row| (row.seq, row)).collect();
+        let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        let mut kept = 0;
+        for Check { target, found } in checks {
+            let row = rows.get(&target.personal_connector_id);
+            let Some(row) = row.filter(|row| Target::of(row) == *target) else {
+                continue;
+            };
+            let before = known.remove(&row.seq);
+            let before = before.unwrap_or_else(|| unchecked(row.seq, None));
+            let now = self.locked();
+            let checked_at = Ord::min(found.checked_at, now);
+            if before
+                .checked_at
+                .is_some_and(|at| checked_at < at && at <= now)
+            {
+                continue;
+            }
+            let after = self.keep(row, &before, found, checked_at, schedule).await?;
+            known.insert(row.seq, after);
+            kept += 1;
+        }
+        Ok(kept)
+    }
+
+    /// Keeps what was found of a connector's server.
+    async fn keep(
+        &mut self,
+        row: &Model,
+        before: &connector_health::Model,
+        found: &Inspection,
+        checked_at: Timestamp,
+        schedule: Schedule,
+    ) -> Result<connector_health::Model> {
+        let after = health(row, before, found, checked_at, schedule)?;
+        let mut fields = Vec::new();
+        if before.outcome != after.outcome {
+            fields.push("health");
+        }
+        let tools_differ = before.tools_digest != after.tools_digest;
+        // That there are none is nothing new where none were known.
+        if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
+            fields.push("tools");
+        }
+        let check = connector_check::Model {
+            seq: row.seq,
+            checked_at,
+            outcome: found.outcome,
+            message: found.message.clone(),
+            latency_ms: after.latency_ms,
+        };
+        let write = async {
+            upsert(self.connection(), after.clone()).await?;
+            if before.checked_at >= Some(checked_at) {
+                // A clock that is before the connector's creation says nothing of the other checks.
+                let until = if checked_at >= row.created_at {
+                    Timestamp(i64::MAX)
+                } else {
+                    checked_at
+                };
+                forget_between(self.connection(), row.seq, checked_at, until).await?;
+            }
+            remember(self.connection(), check, schedule.history).await?;
+            if tools_differ {
+                replace_tools(self.connection(), row, &found.tools).await?;
+            }
+            Ok(())
+        };
+        write.await.map_err(failed)?;
+        if !fields.is_empty() {
+            self.emit(EventKind::Updated, Some(row), row, &fields);
+        }
+        Ok(after)
+    }
+}
+
+/// A connector's health after a check. What could not be listed this time is as it was.
+fn health(
+    row: &Model,
+    before: &connector_health::Model,
+    found: &Inspection,
+    checked_at: Timestamp,
+    schedule: Schedule,
+) -> Result<connector_health::Model> {
+    let failures = if is_alive(found.outcome) {
+        0
+    } else {
+        before.failures.saturating_add(1)
+    };
+    let info = |server: &ServerInfo| serde_json::to_string(server).map_err(Error::internal);
+    let issuers = serde_json::to_string(&found.authorization_servers).map_err(Error::internal)?;
+    let digest = if found.tools_listed {
+        Some(digest(&found.tools)?)
+    } else {
+        before.tools_digest.clone()
+    };
+    Ok(connector_health::Model {
+        seq: row.seq,
+        outcome: Some(found.outcome),
+        message: Some(found.message.clone()),
+        checked_at: Some(checked_at),
+        latency_ms: found.latency_ms.and_then(|millis| millis.try_into().ok()),
+        transport: found.transport,
+        protocol_version: found.protocol_version.clone(),
+        server_info: found.server_info.as_ref().map(info).transpose()?,
+        authorization_servers: Some(issuers),
+        tools_digest: digest,
+        failures,
+        next_check_at: is_checkable(row.server_url.as_deref(), row.server_type)
+            .then(|| schedule.next(row.seq, checked_at, failures)),
+    })
+}
+
+/// Stands for tools, in whatever order they were listed.
+fn digest(tools: &[Tool]) -> Result<String> {
+    let mut tools: Vec<_> = tools.iter().collect();
+    tools.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let tools = serde_json::to_vec(&tools).map_err(Error::internal)?;
+    Ok(format!("{:x}", Sha256::digest(tools)))
+}
+
+/// Deletes a connector's checks with these times, both included: they are from a future that did not come.
+async fn forget_between(
+    tx: &Transaction,
+    seq: i64,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<(), DbErr> {
+    use connector_check::{Column, Entity};
+
+    Entity::delete_many()
+        .filter(Column::Seq.eq(seq))
+        .filter(Column::CheckedAt.between(from, until))
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+/// Adds to a connector's history, and forgets what is too old for it.
+async fn remember(
+    tx: &Transaction,
+    check: connector_check::Model,
+    history: u32,
+) -> Result<(), DbErr> {
+    use connector_check::{Column, Entity};
+
+    let of_connector = Column::Seq.eq(check.seq);
+    Entity::insert(check.into_active_model().reset_all())
+        .exec_without_returning(tx)
+        .await?;
+    let oldest: Option<Timestamp> = Entity::find()
+        .select_only()
+        .column(Column::CheckedAt)
+        .filter(of_connector.clone())
+        .order_by_desc(Column::CheckedAt)
+        .offset(u64::from(history))
+        .limit(1)
+        .into_tuple()
+        .one(tx)
+        .await?;
+    if let Some(oldest) = oldest {
+        Entity::delete_many()
+            .filter(of_connector)
+            .filter(Column::CheckedAt.lte(oldest))
+            .exec(tx)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! An SQLite file as a file: opened without a change, checked, and copied while others write it.
+//!
+//! Invariant: nothing here writes the database, and a backup has its name only when it is whole, checked and on the disk.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{
+    Connection, ErrorCode,
+    backup::{Backup, StepResult},
+};
+use tempfile::NamedTempFile;
+use tokio::task::JoinHandle;
+
+use crate::{
+    config::{DatabaseLocation, DatabaseSettings},
+    store::database::{
+        connect::Database,
+        open_error::{OpenError, folder, refuse_newer},
+        sqlite_file,
+    },
+};
+
+/// Findings of one kind that are told at most.
+pub(in crate::store) const FINDINGS: usize = 10;
+
+/// Steps of SQLite's machine between two looks at whether a check is still wanted.
+const STEPS: i32 = 1000;
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(
+        "the database {0} is PostgreSQL's: make a backup of it with pg_dump --format=custom --file=FILE"
+    )]
+    Postgres(DatabaseLocation),
+    #[error("the file {} exists already. Choose another name, or remove it first", .0.display())]
+    Exists(PathBuf),
+    #[error("SQLite takes {} for a part of the database. Choose another name", .0.display())]
+    Reserved(PathBuf),
+    #[error(
+        "the database {location} is damaged, and no backup was made: {finding}. Restore an earlier backup"
+    )]
+    Damaged {
+        location: DatabaseLocation,
+        finding: String,
+    },
+    #[error("cannot write the backup {}: {cause}. Choose a folder with space that you may write to", file.display())]
+    Unwritten { file: PathBuf, cause: String },
+    #[error(transparent)]
+    Source(#[from] OpenError),
+}
+
+/// A backup that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub bytes: u64,
+    pub connectors: i64,
+    /// The number of the last change in it.
+    pub state: i64,
+}
+
+/// Copies the SQLite database to a new file, as it is at one moment after the call. Readers and writers go on meanwhile.
+pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<Made, BackupError> {
+    let location = settings.location().map_err(OpenError::from)?;
+    let DatabaseLocation::File(source) = &location else {
+        return Err(BackupError::Postgres(location));
+    };
+    let failed =
+        |error: rusqlite::Error| OpenError::new("back up", &location, settings.wait, &error);
+    let unwritten = |error: &dyn std::error::Error| BackupError::Unwritten {
+        file: file.to_owned(),
+        cause: error.to_string(),
+    };
+    if ["-wal", "-shm", "-journal"]
+        .iter()
+        .any(|suffix| is_beside(source, file, suffix))
+    {
+        return Err(BackupError::Reserved(file.to_owned()));
+    }
+    if file.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    let source = open(source, settings.wait)
+        .map_err(|error| OpenError::new("back up", &location, settings.wait, &*error))?;
+    let applied = applied(&source).map_err(failed)?;
+    if applied.is_empty() {
+        return Err(OpenError::NoCatalogue(location).into());
+    }
+    refuse_newer(&location, &applied)?;
+
+    let temporary = temporary(file).map_err(|error| unwritten(&error))?;
+    let mut copy = Connection::open(temporary.path()).map_err(|error| unwritten(&error))?;
+    // The whole file is brought to the disk at the end, before it gets its name.
+    copy.pragma_update(None, "synchronous", "OFF")
+        .map_err(|error| unwritten(&error))?;
+    // A copy that fails is removed.
+    copy.pragma_update(None, "journal_mode", "OFF")
+        .map_err(|error| unwritten(&error))?;
+    copy_pages(&source, &mut copy, settings.wait).map_err(|error| {
+        match error.sqlite_error_code() {
+            // Only the copy is written.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => unwritten(&error),
+            _ => failed(error).into(),
+        }
+    })?;
+    drop(source);
+    // A copy of a file with a write-ahead log would ask for one too.
+    copy.pragma_update(None, "journal_mode", "DELETE")
+        .map_err(|error| unwritten(&error))?;
+    if let Some(finding) = damage(&copy, "integrity_check").into_iter().next() {
+        return Err(BackupError::Damaged { location, finding });
+    }
+    let counts = "SELECT state, (SELECT COUNT(*) FROM personal_connector) FROM catalog_state";
+    let (state, connectors) = copy
+        .query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    drop(copy);
+
+    let place = || -> io::Result<u64> {
+        temporary.as_file().sync_all()?;
+        let bytes = temporary.as_file().metadata()?.len();
+        temporary
+            .persist_noclobber(file)
+            .map_err(|error| error.error)?;
+        File::open(folder(file))?.sync_all()?;
+        Ok(bytes)
+    };
+    match place() {
+        Ok(bytes) => Ok(Made {
+            bytes,
+            connectors,
+            state,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(BackupError::Exists(file.to_owned()))
+        }
+        Err(error) => Err(unwritten(&error)),
+    }
+}
+
+/// Whether a file is the one that SQLite has beside a database under this suffix.
+fn is_beside(database: &Path, file: &Path, suffix: &str) -> bool {
+    let real = |path: &Path| {
+        let folder = fs::canonicalize(folder(path)).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let database = fs::canonicalize(database).ok();
+    let beside = database.map(|path| {
+        let mut path = path.into_os_string();
+        path.push(suffix);
+        PathBuf::from(path)
+    });
+    beside.is_some() && beside == real(file)
+}
+
+/// A hidden file beside the one that is to be.
+fn temporary(file: &Path) -> io::Result<NamedTempFile> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".part")
+        .tempfile_in(folder(file))
+}
+
+/// Copies all pages in one step, so within one read transaction: a writer neither waits for it nor has it begin again.
+fn copy_pages(source: &Connection, copy: &mut Connection, wait: Duration) -> rusqlite::Result<()> {
+    let until = Instant::now() + wait;
+    let backup = Backup::new(source, copy)?;
+    loop {
+        match backup.step(-1)? {
+            StepResult::Done => return Ok(()),
+            // Only a file without a write-ahead log is ever locked to readers.
+            _ if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+            _ => {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None));
+            }
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Opens a file that is there to read it.
+pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, Failure> {
+    if fs::metadata(file)?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
+    }
+    let (connection, _) = sqlite_file::open(file, wait)?;
+    Ok(connection)
+}
+
+/// The names of the migrations that were applied to a file.
+pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !connection.table_exists(None, "seaql_migrations")? {
+        return Ok(Vec::new());
+    }
+    texts(connection, "SELECT version FROM seaql_migrations")
+}
+
+/// The first column of a statement's rows.
+pub(in crate::store) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// What `integrity_check` or `quick_check` finds wrong with a file's pages, indexes and full-text indexes. Neither writes, which
+/// the command of a full-text index for itself would.
+pub(in crate::store) fn damage(connection: &Connection, check: &str) -> Vec<String> {
+    match texts(connection, &format!("PRAGMA {check}({FINDINGS})")) {
+        Ok(lines) => lines
+            .into_iter()
+            .filter(|line| line != "ok")
+            .map(|line| line.replace('\n', " "))
+            .collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// A check of the SQLite file in the background. Dropped, it ends.
+#[derive(Debug)]
+pub struct DamageCheck {
+    over: Arc<AtomicBool>,
+    checking: Option<JoinHandle<()>>,
+}
+
+impl DamageCheck {
+    /// Looks for damage of the file's pages on a thread that may wait. What is found is logged, and kept for
+    /// [`Database::damage`]. PostgreSQL is not checked.
+    pub fn start(database: &Database) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let DatabaseLocation::File(file) = database.location() else {
+            return Self {
+                over,
+                checking: None,
+            };
+        };
+        let (file, database, ended) = (file.clone(), database.clone(), over.clone());
+        let check = move || {
+            let found = check_quickly(&file, ended.clone());
+            if let Some(finding) = found.filter(|_| !ended.load(Ordering::Relaxed)) {
+                let file = file.display();
+                tracing::error!(
+                    finding,
+                    "the database {file} is damaged: run check-database, and restore a backup"
+                );
+                database.report_damage(finding);
+            }
+        };
+        Self {
+            over,
+            checking: Some(tokio::task::spawn_blocking(check)),
+        }
+    }
+
+    /// Ends the check, so that its connection does not outlast the database's.
+    pub async fn stop(mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(checking) = self.checking.take() {
+            let _ = checking.await;
+        }
+    }
+}
+
+impl Drop for DamageCheck {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn check_quickly(file: &Path, over: Arc<AtomicBool>) -> Option<String> {
+    // Whether it can be opened, the service finds out by itself.
+    let connection = open(file, Duration::ZERO).ok()?;
+    let is_over = move || over.load(Ordering::Relaxed);
+    connection.progress_handler(STEPS, Some(is_over)).ok()?;
+    damage(&connection, "quick_check").into_iter().next()
+}

@@ -1,0 +1,179 @@
+//! Migrations of the schema.
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, Query},
+};
+use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+
+use crate::{
+    error::Result,
+    store::database::{
+        connect::Database,
+        open_error::{OpenError, refuse_newer},
+        sqlite_readers::Pace,
+        transaction::Writer,
+    },
+};
+
+/// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
+const MIGRATION_LOCK: i64 = 0x7063_6f6e;
+
+impl Database {
+    /// Fails where the schema is not this program's, for who may not migrate it.
+    pub async fn check_migrated(&self) -> Result<(), OpenError> {
+        let applied = self.applied().await;
+        let applied = applied.map_err(|error| self.failed("read", &error))?;
+        match self.steps(&applied, None)? {
+            (0, 0) => Ok(()),
+            _ => Err(OpenError::Outdated(self.location().clone())),
+        }
+    }
+
+    /// Brings the schema up to date; gives the number of migrations that were applied.
+    pub async fn migrate(&self) -> Result<u32, OpenError> {
+        let (applied, _) = self.migrate_to(None).await?;
+        Ok(applied)
+    }
+
+    /// Brings the schema up or down to the migration of this name, by default to the last one, in one transaction that other
+    /// processes wait for. Gives the numbers of migrations that were applied and reverted. Writes nothing where there is
+    /// nothing to do.
+    pub async fn migrate_to(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let before = self.applied().await;
+        let before = before.map_err(|error| self.failed("migrate", &error))?;
+        let steps = self.steps(&before, version)?;
+        if steps == (0, 0) {
+            return Ok(steps);
+        }
+        let failed = |error: DbErr| self.failed("migrate", &error);
+        // A connection of its own: SeaORM's transactions are for migrations alone.
+        let connection = self.writer.migrator().await.map_err(failed)?;
+        let tx = connection
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+            .map_err(failed)?;
+        if let Writer::Postgres { limits, .. } = &self.writer {
+            // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
+            // up all that come after it.
+            let lock = format!(
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
+                SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
+                limits.for_writes()
+            );
+            tx.execute_unprepared(&lock).await.map_err(failed)?;
+        }
+        // Another process may have migrated meanwhile.
+        let before = applied(&tx).await.map_err(failed)?;
+        let (up, down) = self.steps(&before, version)?;
+        let migrate = async {
+            // SeaORM logs that it has nothing to do.
+            if down > 0 {
+                Migrator::down(&tx, Some(down)).await?;
+            }
+            if up > 0 {
+                Migrator::up(&tx, Some(up)).await?;
+            }
+            tx.commit().await?;
+            connection.close().await
+        };
+        Box::pin(migrate).await.map_err(failed)?;
+        Ok((up, down))
+    }
+
+    /// How many migrations are to be applied and reverted to come from these to a version.
+    fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let known = migration::names();
+        refuse_newer(self.location(), applied)?;
+        let to = version.map_or(known.len(), |version| {
+            known.iter().take_while(|name| **name != version).count() + 1
+        });
+        let is_applied = |name: &&String| applied.contains(name);
+        let (through, beyond) = known.split_at(to.min(known.len()));
+        let count = |names: usize| u32::try_from(names).unwrap_or(u32::MAX);
+        let up = through.iter().filter(|name| !is_applied(name)).count();
+        let down = beyond.iter().filter(is_applied).count();
+        Ok((count(up), count(down)))
+    }
+
+    /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        let applied = self.versions().await?;
+        Ok(migration::names()
+            .iter()
+            .all(|known| applied.contains(known)))
+    }
+
+    /// The migrations that were applied, also where there is no table of them yet.
+    pub(in crate::store) async fn applied(&self) -> Result<Vec<String>> {
+        let is_there = match self.reader.backend() {
+            DbBackend::Postgres => {
+                "SIGN(COALESCE(to_regclass('seaql_migrations')::oid::bigint, 0))::bigint"
+            }
+            _ => "(SELECT COUNT(*) FROM sqlite_schema WHERE name = 'seaql_migrations')",
+        };
+        let select = Query::select().expr(Expr::cust(is_there)).to_owned();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next::<i64>());
+        match rows.await?.first() {
+            Some(1) => self.versions().await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn versions(&self) -> Result<Vec<String>> {
+        let select = Query::select()
+            .column("version")
+            .from("seaql_migrations")
+            .to_owned();
+        let rows = self
+            .reader
+            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        rows.await
+    }
+}
+
+/// The names of the migrations that were applied, without making the table of their names.
+async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let installed = match connection.get_database_backend() {
+        DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
+        _ => {
+            "SELECT 1 AS one FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'"
+        }
+    };
+    let select = |sql: &str| Statement::from_string(connection.get_database_backend(), sql);
+    if connection.query_one_raw(select(installed)).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = connection
+        .query_all_raw(select("SELECT version FROM seaql_migrations"))
+        .await?;
+    rows.iter().map(|row| row.try_get("", "version")).collect()
+}
+
+impl Writer {
+    /// A pool of one connection of its own, for SeaORM's migrations.
+    async fn migrator(&self) -> Result<DatabaseConnection, DbErr> {
+        let opened = match self {
+            Self::Sqlite { pool, .. } => {
+                let options = (*pool.connect_options()).clone();
+                let pool = SqlitePoolOptions::new().max_connections(1);
+                let pool = pool.connect_with(options).await;
+                pool.map(SqlxSqliteConnector::from_sqlx_sqlite_pool)
+            }
+            Self::Postgres { pool, .. } => {
+                let options = (*pool.connect_options()).clone();
+                let pool = PgPoolOptions::new().max_connections(1);
+                let pool = pool.connect_with(options).await;
+                pool.map(SqlxPostgresConnector::from_sqlx_postgres_pool)
+            }
+        };
+        opened.map_err(|error| DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into())))
+    }
+}

@@ -1,0 +1,270 @@
+//! Why a database cannot be opened: where it is, the cause, and what to do.
+//!
+//! Invariant: a message never holds a password, nor any other part of the URL's query.
+
+use std::{error::Error as StdError, fs, io, iter, path::Path, time::Duration};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use sea_orm::RuntimeErr;
+
+use crate::{
+    config::{DatabaseLocation, DatabaseUrlError, PERMISSION_ADVICE, advice},
+    error::chain,
+    store::database::unwritable::Unwritable,
+};
+
+/// What is wrong with a database that is to be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Url(#[from] DatabaseUrlError),
+    #[error("cannot {task} the database {location}: {cause}. {advice}")]
+    Failed {
+        /// Such as "open".
+        task: &'static str,
+        location: DatabaseLocation,
+        cause: String,
+        advice: &'static str,
+    },
+    #[error(
+        "the database {0} has no catalogue: correct --database-url, or make one with the command migrate"
+    )]
+    NoCatalogue(DatabaseLocation),
+    #[error(
+        "the schema of the database {0} is not up to date: run the command migrate where it can be written"
+    )]
+    Outdated(DatabaseLocation),
+    #[error(
+        "the database {location} has the migration {unknown}, which {} {} does not know: run the newer version, \
+         or go back with the newer version's command: migrate --to {last_known}",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION")
+    )]
+    Newer {
+        location: DatabaseLocation,
+        unknown: String,
+        last_known: String,
+    },
+}
+
+impl OpenError {
+    /// The failure of a task, explained by the error's innermost cause.
+    pub(in crate::store) fn new(
+        task: &'static str,
+        location: &DatabaseLocation,
+        wait: Duration,
+        error: &(dyn StdError + 'static),
+    ) -> Self {
+        let (cause, advice) = explain(location, error, wait);
+        Self::Failed {
+            task,
+            location: location.clone(),
+            cause,
+            advice,
+        }
+    }
+}
+
+fn explain(
+    location: &DatabaseLocation,
+    error: &(dyn StdError + 'static),
+    wait: Duration,
+) -> (String, &'static str) {
+    if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error)
+        && let Some(reason) = error.downcast_ref::<Unwritable>()
+    {
+        return (reason.to_string(), reason.advice());
+    }
+    match location {
+        DatabaseLocation::File(file) => of_file(file, error, wait),
+        DatabaseLocation::Server(_) => of_server(error, wait),
+    }
+}
+
+/// The causes of an error, itself first.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
+}
+
+fn of_sqlx<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a sqlx::Error> {
+    causes(error).find_map(|error| match error.downcast_ref() {
+        // SeaORM does not give it as a source.
+        Some(RuntimeErr::SqlxError(error)) => Some(&**error),
+        _ => error.downcast_ref(),
+    })
+}
+
+fn of_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
+    const SERVER: &str = "Check that PostgreSQL runs there, and --database-url";
+    const TLS: &str =
+        "Correct sslmode and sslrootcert in --database-url, or the server's certificate";
+    let Some(error) = of_sqlx(error) else {
+        return (chain(error), SERVER);
+    };
+    match error {
+        sqlx::Error::PoolTimedOut => {
+            let wait = humantime::format_duration(wait);
+            let advice = "Check host, port and firewall, or raise --database-wait";
+            (format!("no answer within {wait}"), advice)
+        }
+        sqlx::Error::Io(error) => {
+            let text = error.to_string();
+            let advice = if is_unknown_host(error) {
+                "Correct the host in --database-url, or mend the name service"
+            } else if error.kind() == io::ErrorKind::InvalidData {
+                TLS
+            } else if error.kind() == io::ErrorKind::NotFound {
+                "Correct the file or folder in --database-url (host, sslrootcert, sslcert, sslkey)"
+            } else {
+                SERVER
+            };
+            (text, advice)
+        }
+        sqlx::Error::Tls(cause) => (format!("TLS failed: {}", chain(&**cause)), TLS),
+        sqlx::Error::Database(error) => {
+            let advice = match error.code().as_deref() {
+                Some("28000" | "28P01") => {
+                    "Correct user and password in --database-url, or the server's pg_hba.conf"
+                }
+                Some("3D000") => {
+                    "Create the database (createdb), or correct its name in --database-url"
+                }
+                Some("42501") => "Have its owner grant the role that right",
+                Some("53300") => "Raise the server's max_connections, or lower what others use",
+                Some("53100") => "Free space on the server's disk",
+                Some("57P03") => "Wait until the server is up, or raise --database-wait",
+                Some("25006") => "Use the primary server, or make the session writable",
+                Some("57014" | "55P03") => {
+                    "Wait until the other transaction ends, or raise --database-wait"
+                }
+                Some("XX001" | "XX002") => RESTORE,
+                _ => "See the server's log",
+            };
+            (error.message().to_owned(), advice)
+        }
+        error => (chain(error), SERVER),
+    }
+}
+
+/// A name that no address is known of; the standard library has no kind for it.
+pub(in crate::store) fn is_unknown_host(error: &io::Error) -> bool {
+    error
+        .to_string()
+        .starts_with("failed to lookup address information")
+}
+
+const RESTORE: &str = "Restore a backup; the command check-database says what is damaged";
+
+fn of_file(
+    file: &Path,
+    error: &(dyn StdError + 'static),
+    wait: Duration,
+) -> (String, &'static str) {
+    const LOCKED: i32 = 5;
+    const READ_ONLY: i32 = 8;
+    const CORRUPT: i32 = 11;
+    const FULL: i32 = 13;
+    const CANNOT_OPEN: i32 = 14;
+    /// The shared memory cannot grow.
+    const NO_ROOM: i32 = 4874;
+    const NO_DATABASE: i32 = 26;
+    let locked = || {
+        let wait = humantime::format_duration(wait);
+        (
+            format!("another process has locked it for longer than {wait}"),
+            "End that process (fuser FILE names it), or raise --database-wait",
+        )
+    };
+    if matches!(of_sqlx(error), Some(sqlx::Error::PoolTimedOut)) {
+        return locked();
+    }
+    let Some((code, text)) = sqlite_error(error) else {
+        return match of_io(error) {
+            Some(error) => (error.to_string(), advice(error)),
+            None => (chain(error), "Check --database-url"),
+        };
+    };
+    match code & 0xff {
+        LOCKED => locked(),
+        NO_DATABASE => (
+            "the file is not an SQLite database".to_owned(),
+            "Correct --database-url, or restore a backup",
+        ),
+        CORRUPT => (text, RESTORE),
+        _ if code == NO_ROOM => ("the disk is full".to_owned(), "Free space on the disk"),
+        FULL => (text, "Free space on the disk"),
+        READ_ONLY | CANNOT_OPEN => match refused_by_system(file) {
+            Err(error) => (error.to_string(), advice(&error)),
+            Ok(()) if !file.exists() => (
+                "there is no such file".to_owned(),
+                "Correct the path in --database-url",
+            ),
+            Ok(()) => (text, PERMISSION_ADVICE),
+        },
+        _ => (text, "Check the disk and the system's log"),
+    }
+}
+
+/// The extended result code and the text of an SQLite error.
+fn sqlite_error(error: &(dyn StdError + 'static)) -> Option<(i32, String)> {
+    if let Some(sqlx::Error::Database(error)) = of_sqlx(error) {
+        let code = error.code().and_then(|code| code.parse().ok());
+        return Some((code.unwrap_or_default(), error.message().to_owned()));
+    }
+    causes(error)
+        .find_map(|error| error.downcast_ref())
+        .and_then(|error: &rusqlite::Error| match error {
+            rusqlite::Error::SqliteFailure(code, text) => {
+                let text = text.clone().unwrap_or_else(|| code.to_string());
+                Some((code.extended_code, text))
+            }
+            _ => None,
+        })
+}
+
+/// What the system says of reading and writing the file and of making others beside it. SQLite does not say.
+///
+/// It does not open the file: to close it again would let go of SQLite's locks on it (POSIX, `fcntl`).
+fn refused_by_system(file: &Path) -> io::Result<()> {
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => accessat(
+            CWD,
+            file,
+            Access::READ_OK | Access::WRITE_OK,
+            AtFlags::EACCESS,
+        )?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    tempfile::tempfile_in(folder(file)).map(drop)
+}
+
+/// The folder that a file is in.
+pub(in crate::store) fn folder(file: &Path) -> &Path {
+    file.parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."))
+}
+
+/// Refuses a database that a newer version of this program has migrated.
+pub(in crate::store) fn refuse_newer(
+    location: &DatabaseLocation,
+    applied: &[String],
+) -> Result<(), OpenError> {
+    let mut known = migration::names();
+    match applied.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => Err(OpenError::Newer {
+            location: location.clone(),
+            unknown: unknown.clone(),
+            last_known: known.pop().unwrap_or_default(),
+        }),
+    }
+}

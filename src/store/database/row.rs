@@ -1,0 +1,125 @@
+//! Rows as they are read, whichever driver has them.
+//!
+//! Invariant: a column is read by its place in the statement, and its text is borrowed from the driver: what goes on into an
+//! answer is copied once.
+
+use entity::{
+    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
+    EventKind, Outcome, ServerType, Timestamp, Transport,
+};
+use sea_orm::ActiveEnum;
+use sqlx::postgres::PgRow;
+
+use crate::{
+    error::{Error, Result},
+    store::errors::{failed, of_sqlite},
+};
+
+/// A row under the eyes of its reader.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Row<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a PgRow),
+}
+
+impl<'a> Row<'a> {
+    pub(in crate::store) fn text(self, place: usize) -> Result<Option<&'a str>> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(place)
+                .and_then(|value| value.as_str_or_null().map_err(Into::into))
+                .map_err(of_sqlite),
+            Self::Postgres(row) => sqlx::Row::try_get(row, place).map_err(Error::internal),
+        }
+    }
+
+    pub(in crate::store) fn integer(self, place: usize) -> Result<Option<i64>> {
+        match self {
+            Self::Sqlite(row) => row
+                .get_ref(place)
+                .and_then(|value| value.as_i64_or_null().map_err(Into::into))
+                .map_err(of_sqlite),
+            // A number that stands in the statement itself has but 32 bits.
+            Self::Postgres(row) => sqlx::Row::try_get(row, place)
+                .or_else(|_| {
+                    sqlx::Row::try_get(row, place).map(|small: Option<i32>| small.map(Into::into))
+                })
+                .map_err(Error::internal),
+        }
+    }
+
+    /// The columns from a place on, one after the other.
+    pub(in crate::store) fn cells(self, from: usize) -> Cells<'a> {
+        Cells {
+            row: self,
+            place: from,
+        }
+    }
+}
+
+/// Reads the columns of a row in their order.
+pub(in crate::store) struct Cells<'a> {
+    row: Row<'a>,
+    place: usize,
+}
+
+impl Cells<'_> {
+    pub(in crate::store) fn next<T: Cell>(&mut self) -> Result<T> {
+        let cell = T::read(self.row, self.place)?;
+        self.place += 1;
+        cell.ok_or_else(|| Error::internal(format!("null in column {}", self.place)))
+    }
+}
+
+/// What a column holds.
+pub(in crate::store) trait Cell: Sized {
+    /// None where null is no value of the type.
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>>;
+}
+
+impl<T: Cell> Cell for Option<T> {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        T::read(row, place).map(Some)
+    }
+}
+
+impl Cell for String {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        Ok(row.text(place)?.map(ToOwned::to_owned))
+    }
+}
+
+impl Cell for i64 {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        row.integer(place)
+    }
+}
+
+impl Cell for Timestamp {
+    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+        Ok(row.integer(place)?.map(Self))
+    }
+}
+
+macro_rules! enums {
+    ($($name:ty),*) => {$(
+        impl Cell for $name {
+            fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
+                let text = row.text(place)?.map(ToOwned::to_owned);
+                text.map(|text| Self::try_from_value(&text).map_err(failed)).transpose()
+            }
+        }
+    )*};
+}
+
+enums!(
+    ConnectorCategory,
+    ConnectorSource,
+    ConnectorStatus,
+    ConnectorType,
+    ConnectorVisibility,
+    EventKind,
+    Outcome,
+    ServerType,
+    Transport
+);

@@ -1,0 +1,392 @@
+//! Whether a database is sound: its pages, and that every change is wholly there, with its event and its number.
+//!
+//! Invariant: nothing is written. Each statement sees one state, so that it finds nothing wrong while the service writes.
+
+use std::str::FromStr;
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row,
+    postgres::PgConnectOptions,
+};
+
+use crate::{
+    config::{DatabaseLocation, DatabaseSettings},
+    store::{
+        cancellation::joined,
+        database::{
+            backup::{self, FINDINGS},
+            connect::reach,
+            open_error::{OpenError, refuse_newer},
+        },
+    },
+};
+
+/// What a check of a database found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Soundness {
+    /// What is wrong, each with its table and row.
+    pub findings: Vec<String>,
+    /// What could not be looked at, and why.
+    pub unchecked: Vec<String>,
+}
+
+/// A statement that finds no rows in a sound database.
+struct Invariant {
+    /// How many of the migrations it needs.
+    schema: usize,
+    table: &'static str,
+    flaw: &'static str,
+    /// Gives the rows' names. `{seq}` is the number of a search index's row.
+    sql: &'static str,
+}
+
+const fn invariant(
+    schema: usize,
+    table: &'static str,
+    flaw: &'static str,
+    sql: &'static str,
+) -> Invariant {
+    Invariant {
+        schema,
+        table,
+        flaw,
+        sql,
+    }
+}
+
+/// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
+const INVARIANTS: [Invariant; 18] = [
+    invariant(
+        1,
+        "catalog_state",
+        "there is not exactly one row",
+        "SELECT 'rows ' || n FROM (SELECT COUNT(*) AS n FROM catalog_state) AS counted WHERE n <> 1",
+    ),
+    invariant(
+        2,
+        "catalog_state",
+        "the state is not the number of the last event, or an event before it is missing",
+        "SELECT 'state ' || state FROM catalog_state
+            WHERE state <> forgotten + (SELECT COUNT(*) FROM connector_event)
+            OR state <> COALESCE((SELECT MAX(number) FROM connector_event), forgotten)
+            OR forgotten >= (SELECT MIN(number) FROM connector_event)",
+    ),
+    invariant(
+        1,
+        "personal_connector",
+        "the revision is not that of the last event",
+        "SELECT id FROM personal_connector AS c WHERE revision <> (SELECT revision FROM connector_event
+            WHERE personal_connector_id = c.id ORDER BY number DESC LIMIT 1)",
+    ),
+    invariant(
+        1,
+        "personal_connector",
+        "the event of a revision is missing",
+        "SELECT c.id FROM personal_connector AS c
+            JOIN connector_event AS e ON e.personal_connector_id = c.id AND e.number >= c.seq
+            GROUP BY c.id, c.revision HAVING COUNT(DISTINCT e.revision) <> c.revision - MIN(e.revision) + 1",
+    ),
+    invariant(
+        2,
+        "personal_connector",
+        "the event that created it is missing",
+        "SELECT id FROM personal_connector AS c WHERE seq > (SELECT MAX(forgotten) FROM catalog_state)
+            AND NOT EXISTS (SELECT 1 FROM connector_event AS e WHERE e.number = c.seq AND e.kind = 'created'
+                AND e.personal_connector_id = c.id AND e.revision = 1)",
+    ),
+    invariant(
+        1,
+        "connector_event",
+        "the last event of a connector contradicts whether the connector is there",
+        "SELECT 'number ' || e.number FROM connector_event AS e
+            LEFT JOIN personal_connector AS c ON c.id = e.personal_connector_id
+            WHERE NOT EXISTS (SELECT 1 FROM connector_event AS later
+                WHERE later.personal_connector_id = e.personal_connector_id AND later.number > e.number)
+            AND (e.kind = 'deleted') <> (c.id IS NULL)",
+    ),
+    invariant(
+        1,
+        "personal_connector",
+        "the replacement does not exist",
+        "SELECT id FROM personal_connector AS c WHERE replaced_by_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM personal_connector AS other WHERE other.id = c.replaced_by_id)",
+    ),
+    invariant(
+        1,
+        "connector_search",
+        "the words of a connector are missing",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM personal_connector
+            EXCEPT SELECT {seq} FROM connector_search) AS missing",
+    ),
+    invariant(
+        1,
+        "connector_search",
+        "the words belong to no connector",
+        "SELECT 'seq ' || seq FROM (SELECT {seq} AS seq FROM connector_search
+            EXCEPT SELECT seq FROM personal_connector) AS extra",
+    ),
+    invariant(
+        3,
+        "connector_tool_search",
+        "the words of a connector with tools are missing",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM connector_tool
+            EXCEPT SELECT {seq} FROM connector_tool_search) AS missing",
+    ),
+    invariant(
+        3,
+        "connector_tool_search",
+        "the words belong to no connector with tools",
+        "SELECT 'seq ' || seq FROM (SELECT {seq} AS seq FROM connector_tool_search
+            EXCEPT SELECT seq FROM connector_tool) AS extra",
+    ),
+    invariant(
+        3,
+        "connector_health",
+        "the health belongs to no connector",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM connector_health
+            EXCEPT SELECT seq FROM personal_connector) AS extra",
+    ),
+    invariant(
+        3,
+        "connector_check",
+        "the checks belong to no connector",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM connector_check
+            EXCEPT SELECT seq FROM personal_connector) AS extra",
+    ),
+    invariant(
+        3,
+        "connector_tool",
+        "the tools belong to no connector",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM connector_tool
+            EXCEPT SELECT seq FROM personal_connector) AS extra",
+    ),
+    invariant(
+        3,
+        "connector_health",
+        "a server that can be checked is never due, or one that cannot be is",
+        "SELECT c.id FROM personal_connector AS c LEFT JOIN connector_health AS h ON h.seq = c.seq
+            WHERE (c.server_url IS NOT NULL AND (c.server_type IS NULL OR c.server_type <> 'stdio'))
+                <> (h.next_check_at IS NOT NULL)",
+    ),
+    invariant(
+        3,
+        "connector_health",
+        "an outcome has no time, or a time no outcome",
+        "SELECT 'seq ' || seq FROM connector_health WHERE (outcome IS NULL) <> (checked_at IS NULL)",
+    ),
+    invariant(
+        3,
+        "connector_health",
+        "tools are there of which nothing is known",
+        "SELECT 'seq ' || seq FROM connector_health AS h WHERE tools_digest IS NULL
+            AND EXISTS (SELECT 1 FROM connector_tool AS t WHERE t.seq = h.seq)",
+    ),
+    invariant(
+        3,
+        "check_lease",
+        "there is not exactly one row",
+        "SELECT 'rows ' || n FROM (SELECT COUNT(*) AS n FROM check_lease) AS counted WHERE n <> 1",
+    ),
+];
+
+/// Checks a database, which may be in use and may be only readable. An error where it cannot be opened or is a newer version's.
+pub async fn check(settings: &DatabaseSettings) -> Result<Soundness, OpenError> {
+    let location = settings.location()?;
+    match &location {
+        DatabaseLocation::File(_) => {
+            let settings = settings.clone();
+            let checking = tokio::task::spawn_blocking(move || check_file(&settings, &location));
+            joined(checking).await
+        }
+        DatabaseLocation::Server(_) => {
+            let failed = |error| OpenError::new("check", &location, settings.wait, &error);
+            let options = PgConnectOptions::from_str(&settings.url).map_err(failed)?;
+            let options = options.disable_statement_logging();
+            let connection = reach(&options, settings.wait).await.map_err(failed)?;
+            let check = check_server(connection, &location, settings);
+            check.await
+        }
+    }
+}
+
+fn check_file(
+    settings: &DatabaseSettings,
+    location: &DatabaseLocation,
+) -> Result<Soundness, OpenError> {
+    let DatabaseLocation::File(file) = location else {
+        return Ok(Soundness::default());
+    };
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        OpenError::new("check", location, settings.wait, error)
+    };
+    let connection = backup::open(file, settings.wait).map_err(|error| failed(&*error))?;
+    let applied = backup::applied(&connection).map_err(|error| failed(&error))?;
+    let mut sound = Soundness::default();
+    let invariants = sound.applicable(location, &applied)?;
+    sound
+        .findings
+        .extend(backup::damage(&connection, "integrity_check"));
+    let foreign_keys =
+        "SELECT \"table\" || ' row ' || COALESCE(rowid, '') || ': the row that it refers to in '
+        || parent || ' is missing' FROM pragma_foreign_key_check";
+    match backup::texts(&connection, &limited(foreign_keys)) {
+        Ok(found) => sound.findings.extend(found),
+        Err(error) => sound
+            .findings
+            .push(format!("foreign keys cannot be checked: {error}")),
+    }
+    for invariant in invariants {
+        let sql = limited(&invariant.sql.replace("{seq}", "rowid"));
+        match backup::texts(&connection, &sql) {
+            Ok(rows) => sound.found(invariant, &rows),
+            Err(error) => sound.unread(invariant.table, &error.to_string()),
+        }
+    }
+    Ok(sound)
+}
+
+async fn check_server(
+    mut connection: PgConnection,
+    location: &DatabaseLocation,
+    settings: &DatabaseSettings,
+) -> Result<Soundness, OpenError> {
+    let failed = |error: sqlx::Error| OpenError::new("check", location, settings.wait, &error);
+    let session = "SET default_transaction_read_only = on; SET statement_timeout = 0";
+    connection.execute(session).await.map_err(failed)?;
+    let installed = "SELECT to_regclass('seaql_migrations') IS NOT NULL";
+    let installed = sqlx::query_scalar(installed).fetch_one(&mut connection);
+    let applied = if installed.await.map_err(failed)? {
+        let applied = texts(&mut connection, "SELECT version FROM seaql_migrations");
+        applied.await.map_err(failed)?
+    } else {
+        Vec::new()
+    };
+    let mut sound = Soundness::default();
+    let invariants = sound.applicable(location, &applied)?;
+    check_pages(&mut connection, &mut sound)
+        .await
+        .map_err(failed)?;
+    for invariant in invariants {
+        let sql = limited(&invariant.sql.replace("{seq}", "seq"));
+        match texts(&mut connection, &sql).await {
+            Ok(rows) => sound.found(invariant, &rows),
+            Err(sqlx::Error::Database(error)) => sound.unread(invariant.table, error.message()),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    // What was found counts, however the connection ends.
+    let _ = connection.close().await;
+    Ok(sound)
+}
+
+/// Checks tables and B-tree indexes with the functions of the extension amcheck, where they are installed.
+async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sqlx::Result<()> {
+    let schema = "SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'amcheck'";
+    let Some(schema) = texts(connection, schema).await?.pop() else {
+        let why = "pages: the extension amcheck is not installed in this database. To have pages checked, a superuser runs \
+            CREATE EXTENSION amcheck";
+        sound.unchecked.push(why.to_owned());
+        return Ok(());
+    };
+    let relations = "SELECT c.oid::regclass::text, c.relkind = 'r' FROM pg_class AS c
+        LEFT JOIN pg_am AS a ON a.oid = c.relam LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+        WHERE c.relnamespace = current_schema()::regnamespace
+            AND (c.relkind = 'r' OR c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid)
+        ORDER BY 1";
+    for row in connection.fetch_all(relations).await? {
+        let (relation, is_table): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
+        let sql = if is_table {
+            format!(
+                "SELECT 'block ' || blkno || ' tuple ' || COALESCE(offnum, 0) || ': ' || msg
+                    FROM {schema}.verify_heapam($1::regclass) LIMIT {FINDINGS}"
+            )
+        } else {
+            // Its only row is null: what is damaged is an error.
+            format!(
+                "SELECT NULLIF(1, length(format('%s', {schema}.bt_index_check($1::regclass, true))) + 1)::text"
+            )
+        };
+        let found = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).bind(&relation);
+        match found.fetch_all(&mut *connection).await {
+            Ok(lines) => {
+                let lines = lines
+                    .into_iter()
+                    .flatten()
+                    .map(|line| format!("{relation} {line}"));
+                sound.findings.extend(lines);
+            }
+            Err(sqlx::Error::Database(error)) if is_refusal(error.code().as_deref()) => {
+                sound.unchecked.push(format!("pages: {}", error.message()));
+                return Ok(());
+            }
+            Err(sqlx::Error::Database(error)) => {
+                sound
+                    .findings
+                    .push(format!("{relation}: {}", error.message()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// PostgreSQL, appendix A: `insufficient_privilege` and `undefined_function`.
+fn is_refusal(code: Option<&str>) -> bool {
+    matches!(code, Some("42501" | "42883"))
+}
+
+async fn texts(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+        .fetch_all(connection)
+        .await
+}
+
+/// One row more than is told says that there are more.
+fn limited(sql: &str) -> String {
+    format!("SELECT * FROM ({sql}) AS found LIMIT {}", FINDINGS + 1)
+}
+
+impl Soundness {
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The invariants that a schema of these migrations must keep.
+    fn applicable(
+        &mut self,
+        location: &DatabaseLocation,
+        applied: &[String],
+    ) -> Result<impl Iterator<Item = &'static Invariant> + use<>, OpenError> {
+        if applied.is_empty() {
+            return Err(OpenError::NoCatalogue(location.clone()));
+        }
+        refuse_newer(location, applied)?;
+        let known = migration::names();
+        let schema = known
+            .iter()
+            .take_while(|name| applied.contains(name))
+            .count();
+        if let Some(missing) = known.get(schema) {
+            let what = format!(
+                "what {missing} and later migrations add: the schema is older. Run migrate first"
+            );
+            self.unchecked.push(what);
+        }
+        let invariants = INVARIANTS.iter();
+        Ok(invariants.filter(move |invariant| invariant.schema <= schema))
+    }
+
+    fn found(&mut self, invariant: &Invariant, rows: &[String]) {
+        let Invariant { table, flaw, .. } = invariant;
+        for (i, row) in rows.iter().enumerate() {
+            let more = if i == FINDINGS { " and others" } else { "" };
+            self.findings.push(format!("{table} {row}{more}: {flaw}"));
+        }
+    }
+
+    fn unread(&mut self, table: &str, error: &str) {
+        self.findings
+            .push(format!("{table}: cannot be read: {error}"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The SQLite file at the configured path, as another process would find it.
+//!
+//! Invariant: a commit is acknowledged only where the path still leads to the file that is written, with its WAL and its
+//! shared memory, and a connection that only reads sees the commit.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+
+use crate::store::database::{unwritable::Unwritable, write_status::Look};
+
+/// Free bytes of a disk below which a write may fail: twice what a probe writes.
+const LITTLE_SPACE: u64 = 128 << 10;
+
+/// Device and inode of the database, its WAL and its shared memory.
+type Identity = [Option<(u64, u64)>; 3];
+
+#[derive(Debug)]
+pub(in crate::store) struct SqliteFile {
+    path: PathBuf,
+    wait: Duration,
+    /// None until a connection could write.
+    identity: OnceLock<Identity>,
+    /// The most that the file has had.
+    bytes: AtomicU64,
+    closed: AtomicBool,
+    /// Keeps the WAL from being deleted, too: SQLite deletes it with the last connection.
+    reader: Mutex<Option<Connection>>,
+}
+
+impl SqliteFile {
+    pub(in crate::store) fn new(path: PathBuf, wait: Duration) -> Self {
+        Self {
+            path,
+            wait,
+            identity: OnceLock::new(),
+            bytes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            reader: Mutex::new(None),
+        }
+    }
+
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails where the path leads to another file than the one that was opened, or to none, or the file has become shorter,
+    /// which SQLite makes none.
+    pub(in crate::store) fn check_identity(&self) -> Result<(), Unwritable> {
+        let Some(opened) = self.identity.get() else {
+            return Ok(());
+        };
+        if self.closed.load(Ordering::Relaxed) {
+            // SQLite deletes the log with its last connection.
+            return Ok(());
+        }
+        let (found, bytes) = identify(&self.path);
+        // A read-only file has no log as long as nobody writes it.
+        let mut pairs = opened.iter().zip(found);
+        let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
+        if is_same && bytes >= self.bytes.fetch_max(bytes, Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(Unwritable::Moved)
+        }
+    }
+
+    /// Remembers the file that a connection was opened to.
+    pub(in crate::store) fn opened(&self) -> rusqlite::Result<()> {
+        let mut reader = self.reader();
+        if reader.is_none() {
+            let (connection, is_immutable) = open(&self.path, self.wait)?;
+            // One to an immutable file would never see a commit.
+            *reader = Some(connection).filter(|_| !is_immutable);
+        }
+        self.identity.get_or_init(|| identify(&self.path).0);
+        Ok(())
+    }
+
+    /// Fails where a commit is not in the file at the path, or the catalogue there is before `state`.
+    pub(in crate::store) fn check_commit(&self, state: Option<i64>) -> Result<(), Unwritable> {
+        let seen = self.opened().and_then(|()| match state {
+            Some(_) => self.read_state().map(Some),
+            None => Ok(None),
+        });
+        match seen {
+            Ok(seen) if seen >= state => self.check_identity(),
+            Ok(seen) => {
+                tracing::error!(state, seen, "a commit is not in the database");
+                Err(Unwritable::Lost)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit cannot be read back from the database");
+                self.forget_reader();
+                Err(Unwritable::Lost)
+            }
+        }
+    }
+
+    fn read_state(&self) -> rusqlite::Result<i64> {
+        let reader = self.reader();
+        let connection = reader.as_ref().ok_or(rusqlite::Error::InvalidQuery)?;
+        let mut statement = connection.prepare_cached("SELECT state FROM catalog_state")?;
+        statement.query_row([], |row| row.get(0))
+    }
+
+    /// What keeps the file from being written, as far as the file system says.
+    pub(in crate::store) fn look(&self) -> Result<Look, Unwritable> {
+        self.check_identity()?;
+        if accessat(CWD, &self.path, Access::WRITE_OK, AtFlags::EACCESS).is_err() {
+            return Err(match fs::metadata(&self.path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Unwritable::Moved,
+                _ => Unwritable::ReadOnly,
+            });
+        }
+        match statvfs(&self.path) {
+            Ok(disk) if disk.f_flag.contains(StatVfsMountFlags::RDONLY) => {
+                Err(Unwritable::ReadOnly)
+            }
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_SPACE => {
+                Ok(Look::Doubtful)
+            }
+            _ => Ok(Look::Fine),
+        }
+    }
+
+    pub(in crate::store) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.forget_reader();
+    }
+
+    fn forget_reader(&self) {
+        *self.reader() = None;
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The identity of the file at a path, and its bytes. SQLite has WAL and shared memory beside the file that a link leads to.
+fn identify(path: &Path) -> (Identity, u64) {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let files = ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(suffix);
+        fs::metadata(path).ok()
+    });
+    let bytes = files[0].as_ref().map_or(0, fs::Metadata::len);
+    (
+        files.map(|file| file.map(|file| (file.dev(), file.ino()))),
+        bytes,
+    )
+}
+
+/// Opens a file that is there to read it, and says whether it is taken to be immutable.
+///
+/// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
+/// database, and nobody writes it.
+pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connect = |path: &Path, flags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(wait)?;
+        // Reads the first page, and with it the log.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
+        let mut log = real.as_os_str().to_owned();
+        log.push(suffix);
+        fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    });
+    match connect(file, flags) {
+        Err(error) if cannot_open(&error) && !has_log && file.is_file() => {
+            let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+            let uri = format!("file:{path}?immutable=1");
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            Ok((connect(Path::new(&uri), flags)?, true))
+        }
+        opened => Ok((opened?, false)),
+    }
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    let codes = [
+        ErrorCode::CannotOpen,
+        ErrorCode::ReadOnly,
+        ErrorCode::DiskFull,
+        ErrorCode::SystemIoFailure,
+    ];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| codes.contains(&code))
+}

@@ -1,0 +1,317 @@
+//! Reading an SQLite file, by connections of their own.
+//!
+//! Invariant: they only read. A statement that is done within [`BRIEF`] runs where it is asked for; one that is not is begun
+//! again on a thread that may wait, so that no worker of the runtime is held up longer than that. A statement that nobody waits
+//! for is interrupted.
+//!
+//! sqlx runs SQLite on a thread of its own for each connection and sends each row over a channel, at several times the cost of
+//! the reading itself. Writes and migrations stay with it: their cost is the disk's.
+
+use std::{
+    fmt,
+    ops::DerefMut,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, ErrorCode, StatementStatus,
+    config::DbConfig,
+    types::{ToSqlOutput, Value as SqliteValue, ValueRef},
+};
+use sea_orm::{
+    DbBackend, Statement, Value,
+    sea_query::{SelectStatement, SqliteQueryBuilder},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    error::{Error, Result},
+    store::{
+        cancellation,
+        database::{
+            pool::Pool,
+            row::Row,
+            sqlite_file::{self, SqliteFile},
+        },
+        errors::{no_connection, of_sqlite, unavailable},
+    },
+};
+
+/// Instructions of SQLite's machine that a statement may take where it is asked for: well under a millisecond. A page of a list
+/// takes a tenth of them.
+const BRIEF: i32 = 10_000;
+
+/// Instructions between two looks at whether somebody waits: some microseconds of work.
+const INSTRUCTIONS: i32 = 1000;
+
+/// Prepared statements that each connection keeps.
+const STATEMENTS: usize = 64;
+
+/// The part of the file that is read as memory, without copying pages first.
+const MAPPED_BYTES: i64 = 1 << 30;
+
+type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
+
+/// What is known of how long a statement takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Pace {
+    /// It most likely follows an index to a few rows.
+    Brief,
+    /// It visits as many rows as there are.
+    Long,
+}
+
+/// The connections to one file.
+pub(in crate::store) struct Readers {
+    file: Arc<SqliteFile>,
+    wait: Duration,
+    most: usize,
+    places: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    observer: OnceLock<Observer>,
+}
+
+impl Readers {
+    /// So many, each opened when it is first needed. The file has to be there.
+    pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, wait: Duration) -> Self {
+        Self {
+            file,
+            wait,
+            most,
+            places: Arc::new(Semaphore::new(most)),
+            idle: Mutex::default(),
+            observer: OnceLock::new(),
+        }
+    }
+
+    /// Calls `observe` with every statement from now on.
+    pub(in crate::store) fn observe(&self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
+        let _ = self.observer.set(Box::new(observe));
+    }
+
+    pub(in crate::store) fn pool(&self) -> Pool {
+        let idle = self.idle().len();
+        let used = self.most - self.places.available_permits().min(self.most);
+        Pool::new(u32::try_from(idle + used).unwrap_or(u32::MAX), idle)
+    }
+
+    /// Ends the connections that nobody uses, and opens no more.
+    pub(in crate::store) fn close(&self) {
+        self.places.close();
+        self.idle().clear();
+    }
+
+    pub(in crate::store) fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
+    /// A connection, as soon as one is free.
+    pub(in crate::store) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+        let place = match self.places.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => match timeout(self.wait, self.places.clone().acquire_owned()).await {
+                Ok(Ok(place)) => place,
+                _ => return Err(no_connection("none was free in time")),
+            },
+        };
+        let idle = self.idle().pop();
+        let (connection, is_immutable) = if let Some(connection) = idle {
+            (connection, false)
+        } else {
+            let opened = self.open().map_err(no_connection)?;
+            // What is at the path may be another file by now.
+            self.file.check_identity().map_err(unavailable)?;
+            opened
+        };
+        Ok(Lease {
+            connection: Some(connection),
+            is_immutable,
+            readers: Arc::clone(self),
+            _place: place,
+        })
+    }
+
+    /// A new connection, and whether it is to an immutable file.
+    pub(in crate::store) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
+        let (connection, is_immutable) = sqlite_file::open(self.file.path(), self.wait)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Else a statement is planned anew for each new value that it is given.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+        Ok((connection, is_immutable))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers")
+            .field("file", &self.file.path())
+            .field("most", &self.most)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that is somebody's for a while. Dropped, it is the next one's, out of any transaction.
+#[derive(Debug)]
+pub(in crate::store) struct Lease {
+    /// None only while it is dropped.
+    connection: Option<Connection>,
+    /// It reads the file without regard to writers, so that the next one opens its own.
+    is_immutable: bool,
+    readers: Arc<Readers>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let is_free = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+        if is_free && !self.is_immutable && !self.readers.places.is_closed() {
+            self.readers.idle().push(connection);
+        }
+    }
+}
+
+impl Lease {
+    /// Begins a transaction, in which all statements see what the first of them sees.
+    pub(in crate::store) fn begin(&self) -> Result<()> {
+        let begin = |connection: &Connection| connection.prepare_cached("BEGIN")?.execute([]);
+        self.connection()
+            .and_then(|connection| begin(connection).map_err(of_sqlite))
+            .map(drop)
+    }
+
+    fn connection(&self) -> Result<&Connection> {
+        self.connection
+            .as_ref()
+            .ok_or_else(|| Error::internal("a connection after its end"))
+    }
+
+    /// The rows of a statement, unless it takes too long.
+    fn run<T>(
+        &self,
+        (sql, values): &(String, Vec<SqliteValue>),
+        patience: Patience,
+        read: &impl Fn(Row<'_>) -> Result<T>,
+    ) -> Result<Option<Vec<T>>> {
+        let connection = self.connection()?;
+        let is_brief = matches!(patience, Patience::Brief);
+        let run = || -> rusqlite::Result<Result<Vec<T>>> {
+            match patience {
+                Patience::Brief => {
+                    connection.busy_timeout(Duration::ZERO)?;
+                    connection.progress_handler(BRIEF, Some(|| true))?;
+                }
+                Patience::While(wanted) => {
+                    connection.busy_timeout(self.readers.wait)?;
+                    let is_over = move || wanted.as_ref().is_some_and(|w| w.strong_count() == 0);
+                    connection.progress_handler(INSTRUCTIONS, Some(is_over))?;
+                }
+            }
+            let mut statement = connection.prepare_cached(sql)?;
+            // They are counted from one execution to the next.
+            statement.reset_status(StatementStatus::VmStep);
+            for (place, value) in values.iter().enumerate() {
+                statement.raw_bind_parameter(place + 1, Borrowed(value))?;
+            }
+            let mut rows = statement.raw_query();
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                match read(Row::Sqlite(row)) {
+                    Ok(one) => all.push(one),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Ok(Ok(all))
+        };
+        let rows = run();
+        // What else is done on the connection, to begin and end transactions, is never too long.
+        connection
+            .progress_handler(0, None::<fn() -> bool>)
+            .map_err(of_sqlite)?;
+        match rows {
+            Ok(rows) => rows.map(Some),
+            Err(error) if is_brief && is_too_long(&error) => Ok(None),
+            Err(error) => Err(of_sqlite(error)),
+        }
+    }
+}
+
+/// How long a statement may take.
+enum Patience {
+    Brief,
+    /// As long as somebody waits, where that is known.
+    While(Option<Weak<()>>),
+}
+
+fn is_too_long(error: &rusqlite::Error) -> bool {
+    let codes = [ErrorCode::OperationInterrupted, ErrorCode::DatabaseBusy];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| codes.contains(&code))
+}
+
+/// The rows of a statement. One that takes long is begun again from its first row.
+pub(in crate::store) async fn rows<T, L>(
+    lease: L,
+    select: &SelectStatement,
+    pace: Pace,
+    read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
+) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    L: DerefMut<Target = Lease> + Send + 'static,
+{
+    if let Some(observe) = lease.readers.observer.get() {
+        observe(&DbBackend::Sqlite.build(select));
+    }
+    let (sql, values) = select.build(SqliteQueryBuilder);
+    let values = values
+        .into_iter()
+        .map(sqlite_value)
+        .collect::<Result<_>>()?;
+    let statement = (sql, values);
+    if pace == Pace::Brief
+        && let Some(rows) = lease.run(&statement, Patience::Brief, &read)?
+    {
+        return Ok(rows);
+    }
+    let patience = Patience::While(cancellation::current());
+    let reading = tokio::task::spawn_blocking(move || lease.run(&statement, patience, &read));
+    let rows = cancellation::joined(reading).await;
+    rows.map(Option::unwrap_or_default)
+}
+
+fn sqlite_value(value: Value) -> Result<SqliteValue> {
+    Ok(match value {
+        Value::String(Some(text)) => SqliteValue::Text(text),
+        Value::BigInt(Some(number)) => SqliteValue::Integer(number),
+        Value::Int(Some(number)) => SqliteValue::Integer(number.into()),
+        Value::BigUnsigned(Some(number)) => {
+            SqliteValue::Integer(i64::try_from(number).map_err(Error::internal)?)
+        }
+        value => {
+            let message = format!("no statement that reads should have a value like {value:?}");
+            return Err(Error::internal(message));
+        }
+    })
+}
+
+/// A value that is bound as it lies there.
+struct Borrowed<'a>(&'a SqliteValue);
+
+impl rusqlite::ToSql for Borrowed<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::from(self.0)))
+    }
+}

@@ -1,0 +1,166 @@
+//! A watch that looks whether the database takes writes, and probes it after a failure.
+//!
+//! Invariant: a probe writes as much as a large connector takes.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::{Duration, Instant},
+};
+
+use entity::write_probe;
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, EntityTrait,
+    sea_query::{Expr, OnConflict, Query},
+};
+use tokio::{task::AbortHandle, time};
+
+use crate::{
+    error::Error,
+    store::{
+        cancellation::{keep_running, while_wanted},
+        database::{
+            connect::Database,
+            sqlite_readers::Pace,
+            transaction::{Purpose, Writer},
+            unwritable::Unwritable,
+            write_status::Look,
+        },
+        errors,
+    },
+};
+
+/// How often the database is looked at, and probed where a write may fail.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest time that a look may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes that a probe writes: more than a connector with its metadata and its words takes.
+const PROBE_BYTES: usize = 64 * 1024;
+
+/// Looks again and again whether the database takes writes. Dropped, it ends.
+#[derive(Debug)]
+pub struct WriteWatch(AbortHandle);
+
+impl WriteWatch {
+    pub fn start(database: Database) -> Self {
+        Self(keep_running(move || watch(database.clone())).abort_handle())
+    }
+}
+
+impl Drop for WriteWatch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn watch(database: Database) {
+    let mut ticks = time::interval(LOOK);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let database = database.clone();
+        let look = while_wanted(async move { database.look_at_writes().await });
+        // A connection that is dead and does not say so is left behind.
+        let _ = time::timeout(PATIENCE, look).await;
+    }
+}
+
+impl Database {
+    /// Fails with `UNAVAILABLE` where the service does not write at all.
+    pub fn check_writes_allowed(&self) -> Result<(), Error> {
+        let allowed = self.writes.check_allowed();
+        allowed.map_err(errors::unavailable)
+    }
+
+    /// Why writes cannot succeed; none where they can, as far as is known.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        if let Writer::Sqlite { file, .. } = &self.writer
+            && let Err(reason) = file.check_identity()
+        {
+            self.writes.failed(reason);
+            return Some(reason);
+        }
+        self.writes.reason()
+    }
+
+    async fn look_at_writes(&self) {
+        if self.writes.check_allowed().is_err() {
+            return;
+        }
+        let found = match &self.writer {
+            Writer::Sqlite { file, .. } => file.look(),
+            Writer::Postgres { .. } => self.look_at_session().await,
+        };
+        let probes = match found {
+            Err(reason) => {
+                self.writes.failed(reason);
+                false
+            }
+            Ok(Look::Fine) => self.writes.is_doubtful(),
+            Ok(Look::Doubtful) => self.writes.is_doubtful() || self.writes.is_unprobed(),
+        };
+        if probes {
+            // What it finds out is known by then.
+            let _ = self.probe().await;
+            self.writer.checkpoint().await;
+        }
+    }
+
+    /// Looks whether PostgreSQL is a standby, or its session read-only.
+    async fn look_at_session(&self) -> Result<Look, Unwritable> {
+        let select = Query::select()
+            .expr(Expr::cust("pg_is_in_recovery()::integer::bigint"))
+            .expr(Expr::cust(
+                "current_setting('transaction_read_only')::boolean::integer::bigint",
+            ))
+            .to_owned();
+        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            Ok((cells.next::<i64>()?, cells.next::<i64>()?))
+        });
+        match rows.await.unwrap_or_default().first() {
+            Some((1, _)) => Err(Unwritable::ReadOnly),
+            // Another session may not be.
+            Some((_, 1)) => Ok(Look::Doubtful),
+            // The poll of the state notices a database that does not answer.
+            _ => Ok(Look::Fine),
+        }
+    }
+
+    /// Writes, to find out whether that succeeds.
+    async fn probe(&self) -> Result<(), DbErr> {
+        let began = Instant::now();
+        let tx = self.writer.begin(Purpose::Write, &self.writes).await?;
+        let row = write_probe::ActiveModel {
+            id: Set(1),
+            filler: Set(noise(PROBE_BYTES)),
+        };
+        write_probe::Entity::insert(row)
+            .on_conflict(
+                OnConflict::column(write_probe::Column::Id)
+                    .update_column(write_probe::Column::Filler)
+                    .to_owned(),
+            )
+            .exec_without_returning(&tx)
+            .await?;
+        tx.commit(None).await?;
+        self.writes.probed(began);
+        Ok(())
+    }
+}
+
+/// Bytes that no database compresses, others each time: SQLite does not write what is the same.
+///
+/// They are a linear congruential generator's (Numerical Recipes, section 7.1).
+fn noise(bytes: usize) -> Vec<u8> {
+    let next = |state: &mut u64, _| {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        Some(state.to_be_bytes()[0])
+    };
+    let seed = RandomState::new().build_hasher().finish();
+    (0..bytes).scan(seed, next).collect()
+}

@@ -1,0 +1,353 @@
+//! What a viewer may not see does not exist for them, whichever door they try.
+//!
+//! A door is an operation. It is tried by everyone while a secret connector is there and again when it is gone: those who
+//! may not see it get the same answer, byte for byte, also when they ask for an id that never was; the answer of those who
+//! may see it differs, or the door would show nothing.
+
+use entity::{ConnectorVisibility, personal_connector::Model};
+
+use personal_connectors::store::UpdatedAt;
+use serde_json::{Value, json};
+
+use crate::{
+    on_both,
+    support::{
+        harness::Server,
+        mutations::{CREATE, WRITE, draft, text},
+        secret_connector::{VIEWERS, furnish, hide},
+    },
+};
+
+const NEVER: &str = "pcon_00000000000000000000never";
+
+fn may_see(who: &str, visibility: ConnectorVisibility) -> bool {
+    matches!(who, "ann@acme" | "boss@acme" | "root@other")
+        || (visibility == ConnectorVisibility::Organization && who.ends_with("@acme"))
+}
+
+/// What a door may be tried with.
+struct Keys {
+    /// The secret's id.
+    id: String,
+    /// A cursor of it, and of the one before it, as somebody who sees it got them.
+    cursor: String,
+    cursor_before: String,
+    /// The id of a connector that whoever tries owns.
+    own: String,
+}
+
+async fn remove(server: &Server, row: &Model) {
+    let mut tx = server.begin().await;
+    tx.delete(row).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// The cursor of a connector in the plain list, and of the one before it.
+async fn cursors(server: &Server, id: &str) -> (String, String) {
+    let root = server.token("root", &["catalog:admin"]);
+    let query = "{ personalConnectors(first: 100) { edges { cursor node { id } } } }";
+    let data = server.data(&root, query, json!({})).await;
+    let edges = data["personalConnectors"]["edges"].as_array().unwrap();
+    let at = edges
+        .iter()
+        .position(|edge| edge["node"]["id"] == id)
+        .unwrap();
+    let cursor = |at: usize| text(&edges[at]["cursor"]).to_owned();
+    (cursor(at), cursor(at - 1))
+}
+
+/// What everyone is answered at a door.
+async fn answers(
+    server: &Server,
+    keys: &mut Keys,
+    query: &str,
+    variables: fn(&Keys) -> Value,
+) -> Vec<String> {
+    let mut answers = Vec::new();
+    for (who, scopes) in VIEWERS {
+        let token = if who.is_empty() {
+            String::new()
+        } else {
+            server.token(who, scopes)
+        };
+        keys.own = format!("pcon_own{}", who.replace('@', ""));
+        let body = json!({ "query": query, "variables": variables(keys) });
+        let (status, answer) = server.wire(&token, body.to_string()).await;
+        answers.push(format!("{status} {answer}"));
+    }
+    answers
+}
+
+/// Tries a door. The `blind` may see the secret, and yet this door doesn't show it to them.
+async fn try_door(server: &Server, query: &str, variables: fn(&Keys) -> Value, blind: &[&str]) {
+    let old = furnish(server).await;
+    for visibility in [
+        ConnectorVisibility::Private,
+        ConnectorVisibility::Organization,
+    ] {
+        let secret = hide(server, &old, visibility).await;
+        let (cursor, cursor_before) = cursors(server, &secret.id).await;
+        let mut keys = Keys {
+            id: secret.id.clone(),
+            cursor,
+            cursor_before,
+            own: String::new(),
+        };
+        let present = answers(server, &mut keys, query, variables).await;
+        remove(server, &secret).await;
+        let absent = answers(server, &mut keys, query, variables).await;
+        NEVER.clone_into(&mut keys.id);
+        let never = answers(server, &mut keys, query, variables).await;
+        for (index, (who, _)) in VIEWERS.iter().enumerate() {
+            let (present, absent) = (&present[index], &absent[index]);
+            assert_eq!(
+                *absent,
+                never[index].replace(NEVER, &secret.id),
+                "{who}: gone is as good as never"
+            );
+            assert!(
+                !present.contains("INTERNAL") && !present.contains("FAILED"),
+                "{who}: {present}"
+            );
+            if !may_see(who, visibility) {
+                assert_eq!(present, absent, "{who} is told of a {visibility:?} one");
+            } else if !blind.contains(who) {
+                assert_ne!(
+                    present, absent,
+                    "{who} may see a {visibility:?} one, but this door shows nothing"
+                );
+            }
+        }
+    }
+}
+
+const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime history { message } } tools { nodes { name } totalCount } } createdBy organizationId viewerCanUpdate viewerCanDelete }";
+
+on_both! {
+    async fn node(server: Server) {
+        let query = format!("query($id: ID!) {{ node(id: $id) {{ id ...What }} personalConnector(id: $id) {{ ...What }} }} {WHAT}");
+        try_door(&server, &query, |keys| json!({ "id": keys.id }), &[]).await;
+    }
+
+    async fn nodes(server: Server) {
+        let query = format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ...What }} }} {WHAT}");
+        try_door(&server, &query, |keys| json!({ "ids": ["pcon_jira", keys.id, "pcon_old", keys.id, "pcon_none"] }), &[]).await;
+    }
+
+    async fn the_list(server: Server) {
+        let query = format!("{{
+            all: personalConnectors(first: 100) {{ edges {{ cursor node {{ ...What }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}
+            last: personalConnectors(last: 3, orderBy: {{field: CREATED_AT}}) {{ nodes {{ ...What }} pageInfo {{ hasPreviousPage startCursor }} }}
+            few: personalConnectors(first: 6) {{ nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }}
+        }} {WHAT}");
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
+    async fn the_search(server: Server) {
+        let query = format!("{{
+            name: personalConnectors(search: \"secret\") {{ totalCount nodes {{ ...What }} }}
+            prefix: personalConnectors(search: \"plans secr\") {{ totalCount nodes {{ ...What }} }}
+            description: personalConnectors(search: \"spring\", orderBy: {{field: NAME}}) {{ totalCount edges {{ cursor }} }}
+        }} {WHAT}");
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
+    async fn the_filters(server: Server) {
+        let query = "query($filters: [PersonalConnectorFilter!]!, $id: [ID!], $by: [ID!], $at: DateTime) {
+            id: personalConnectors(filter: {id: $id}) { totalCount nodes { id } }
+            by: personalConnectors(filter: {createdBy: $by}) { totalCount nodes { id } }
+            notBy: personalConnectors(filter: {not: {createdBy: $by}}) { totalCount nodes { id } }
+            private: personalConnectors(filter: {visibility: PRIVATE}) { totalCount nodes { id } }
+            shared: personalConnectors(filter: {visibility: [ORGANIZATION], type: CUSTOM}) { totalCount nodes { id } }
+            notPublic: personalConnectors(filter: {not: {visibility: PUBLIC}}) { totalCount nodes { id } }
+            kind: personalConnectors(filter: {connectorId: \"custom_mcp\"}) { totalCount nodes { id } }
+            design: personalConnectors(filter: {category: DESIGN, status: MAINTENANCE, serverType: HTTP}) { totalCount nodes { id } }
+            since: personalConnectors(filter: {createdAt: {gte: $at}, updatedAt: {gte: $at}}) { totalCount nodes { id } }
+            offers: personalConnectors(filter: {toolName: \"launch_rocket\"}) { totalCount nodes { id } }
+            open: personalConnectors(filter: {outcome: OPEN}) { totalCount nodes { id } }
+            unchecked: personalConnectors(filter: {not: {outcome: OPEN}}) { totalCount nodes { id } }
+            any: personalConnectors(filter: {or: $filters}) { totalCount nodes { id } }
+            none: personalConnectors(filter: {not: {or: $filters}}) { totalCount nodes { id } }
+        }";
+        let variables = |keys: &Keys| json!({
+            "id": keys.id, "by": ["ann", "zoe"], "at": crate::support::harness::NOW,
+            "filters": [{ "id": keys.id }, { "createdBy": "ann" }, { "visibility": "PRIVATE" }, { "connectorId": "custom_mcp" }],
+        });
+        try_door(&server, query, variables, &[]).await;
+    }
+
+    async fn the_counts(server: Server) {
+        let query = "{
+            all: personalConnectors { totalCount }
+            none: personalConnectors(first: 0) { totalCount pageInfo { hasNextPage } }
+            both: personalConnectors(filter: {category: DESIGN}) { totalCount facets { status { value count } } }
+        }";
+        try_door(&server, query, |_| json!({}), &[]).await;
+    }
+
+    async fn the_facets(server: Server) {
+        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } outcome { value count } }";
+        let query = format!("{{
+            all: personalConnectors {{ {facets} }}
+            some: personalConnectors(filter: {{category: PRODUCTIVITY, type: CUSTOM}}) {{ {facets} }}
+            found: personalConnectors(search: \"secret\") {{ {facets} }}
+            offered: personalConnectors(search: \"rocket\") {{ {facets} }}
+        }}");
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
+    async fn a_cursor_of_those_who_see_it(server: Server) {
+        let page = "{ edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }";
+        let query = format!("query($at: String, $before: String) {{
+            after: personalConnectors(first: 2, after: $at) {page}
+            before: personalConnectors(last: 2, before: $at) {page}
+            from: personalConnectors(first: 1, after: $before) {page}
+            between: personalConnectors(first: 5, after: $before, before: $at) {page}
+            empty: personalConnectors(first: 0, after: $at) {page}
+        }}");
+        try_door(&server, &query, |keys| json!({ "at": keys.cursor, "before": keys.cursor_before }), &[]).await;
+    }
+
+    /// Between its creation and its end: those who never saw it are told what they are told of an id that never was.
+    async fn the_changes(server: Server) {
+        let query = "query($after: String, $id: [ID!]) {
+            own: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}) { ...All }
+            few: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}, first: 1) { ...All }
+            design: personalConnectorChanges(after: $after, filter: {category: DESIGN, type: CUSTOM}) { ...All }
+            asleep: personalConnectorChanges(after: $after, filter: {status: MAINTENANCE}) { ...All }
+            all: personalConnectorChanges(after: $after) { nodes { personalConnectorId } }
+        }
+        fragment All on PersonalConnectorChangeConnection {
+            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields revision actor occurredAt } }
+            pageInfo { hasNextPage startCursor endCursor }
+        }";
+        let old = furnish(&server).await;
+        for visibility in [ConnectorVisibility::Private, ConnectorVisibility::Organization] {
+            let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+            let after = text(&data["personalConnectors"]["changesCursor"]).to_owned();
+            let secret = hide(&server, &old, visibility).await;
+            let mut keys = Keys { id: secret.id.clone(), cursor: after, cursor_before: String::new(), own: String::new() };
+            let variables = |keys: &Keys| json!({ "after": keys.cursor, "id": keys.id });
+            for gone in [false, true] {
+                if gone {
+                    remove(&server, &secret).await;
+                }
+                secret.id.clone_into(&mut keys.id);
+                let told = answers(&server, &mut keys, query, variables).await;
+                NEVER.clone_into(&mut keys.id);
+                let never = answers(&server, &mut keys, query, variables).await;
+                for (index, (who, _)) in VIEWERS.iter().enumerate() {
+                    let answer = &told[index];
+                    // What it replaces is everyone's.
+                    assert!(answer.starts_with("200") && answer.contains("pcon_old"), "{who}: {answer}");
+                    if may_see(who, visibility) {
+                        assert_ne!(*answer, never[index], "{who} may see a {visibility:?} one");
+                    } else {
+                        assert_eq!(*answer, never[index], "{who} is told of a {visibility:?} one");
+                        assert!(!answer.contains("secret"), "{who}: {answer}");
+                        let data: Value = serde_json::from_str(&answer[4..]).unwrap();
+                        for alias in ["own", "few", "design", "asleep"] {
+                            assert_eq!(data["data"][alias]["edges"], json!([]), "{who}: {alias}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn what_it_replaces(server: Server) {
+        let query = format!("{{
+            node(id: \"pcon_old\") {{ ...What }}
+            personalConnectors(search: \"old\") {{ nodes {{ ...What replacedBy {{ name replacedBy {{ id }} }} }} }}
+        }} {WHAT}");
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
+    async fn changes_by_its_id(server: Server) {
+        // Those who may find it only checked, or at another revision.
+        let errors = "personalConnector { id } userErrors { code field message }";
+        let query = format!("mutation($id: ID!) {{
+            update: updateCustomConnector(input: {{id: $id, name: \"Mine\", validateOnly: true}}) {{ {errors} }}
+            stale: updateCustomConnector(input: {{id: $id, expectedRevision: 99}}) {{ {errors} }}
+            delete: deleteCustomConnector(input: {{id: $id, expectedRevision: 99}}) {{ deletedId {errors} }}
+            status: setConnectorStatus(input: {{id: $id, status: ACTIVE, expectedRevision: 99}}) {{ {errors} }}
+        }}");
+        // Whose token has no scope is told so for every id.
+        try_door(&server, &query, |keys| json!({ "id": keys.id }), &["reader@acme"]).await;
+    }
+
+    async fn naming_it_as_a_replacement(server: Server) {
+        // Each is refused for something else too, so that nothing is written.
+        let query = "mutation($own: ID!, $id: ID!, $message: String!) {
+            active: setConnectorStatus(input: {id: $own, status: ACTIVE, replacedById: $id}) {
+                personalConnector { id } userErrors { code field message }
+            }
+            deprecated: setConnectorStatus(
+                input: {id: $own, status: DEPRECATED, replacedById: $id, statusMessage: $message}
+            ) { personalConnector { id } userErrors { code field message } }
+        }";
+        let variables = |keys: &Keys| json!({ "own": keys.own, "id": keys.id, "message": "x".repeat(1001) });
+        try_door(&server, query, variables, &["reader@acme"]).await;
+    }
+
+    async fn names_that_are_taken(server: Server) {
+        let errors = "{ userErrors { code field message } }";
+        let create = "createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true";
+        let update = "updateCustomConnector(input: {id: $own, name: $name, validateOnly: true";
+        let query = format!("mutation($own: ID!, $name: String!) {{
+            private: {create}}}) {errors}
+            shared: {create}, visibility: ORGANIZATION}}) {errors}
+            public: {create}, visibility: PUBLIC}}) {errors}
+            rename: {update}}}) {errors}
+            share: {update}, visibility: ORGANIZATION}}) {errors}
+        }}");
+        // Only its creator, and for what is shared the organization, competes with its name.
+        let variables = |keys: &Keys| json!({ "own": keys.own, "name": "SECRET plans" });
+        try_door(&server, &query, variables, &["reader@acme", "boss@acme", "root@other"]).await;
+    }
+
+    async fn keys_of_other_users(server: Server) {
+        let input = |key: &str, name: &str| draft(name, json!({ "idempotencyKey": key }));
+        let ann = server.token("ann@acme", WRITE);
+        let first = server.change(&ann, CREATE, input("first", "Secret")).await;
+        let second = server.change(&ann, CREATE, input("second", "Plans")).await;
+        for (who, scopes) in VIEWERS.iter().filter(|(who, scopes)| *who != "ann@acme" && !scopes.is_empty()) {
+            let token = server.token(who, scopes);
+            // Neither what was made with a key, nor that it was used with another input.
+            let own = server.change(&token, CREATE, input("first", "Secret")).await;
+            assert_ne!(own["id"], first["id"], "{who}");
+            let own = server.change(&token, CREATE, input("second", "Others")).await;
+            assert_ne!(own["id"], second["id"], "{who}");
+        }
+        assert_eq!(server.change(&ann, CREATE, input("first", "Secret")).await, first);
+    }
+
+    /// Whose a PUBLIC connector is stays its organization's.
+    async fn owners_of_public_ones(server: Server) {
+        let mut old = furnish(&server).await;
+        let query = format!("{{
+            node(id: \"pcon_old\") {{ ...What }}
+            ann: personalConnectors(filter: {{createdBy: \"ann\"}}) {{ totalCount nodes {{ ...What }} }}
+            zoe: personalConnectors(filter: {{createdBy: \"zoe\"}}) {{ totalCount nodes {{ ...What }} facets {{ type {{ value count }} }} }}
+            notAnn: personalConnectors(filter: {{not: {{createdBy: \"ann\"}}}}) {{ totalCount nodes {{ ...What }} }}
+            notZoe: personalConnectors(filter: {{not: {{createdBy: \"zoe\"}}}}) {{ totalCount nodes {{ ...What }} }}
+            found: personalConnectors(search: \"zoe third\") {{ totalCount }}
+        }} {WHAT}");
+        let variables = |_: &Keys| json!({});
+        let mut keys = Keys { id: String::new(), cursor: String::new(), cursor_before: String::new(), own: String::new() };
+        let anns = answers(&server, &mut keys, &query, variables).await;
+        let after = Model { created_by: Some("zoe".to_owned()), organization_id: Some("third".to_owned()), ..old.clone() };
+        let mut tx = server.begin().await;
+        old = tx.update(&old, after, UpdatedAt::Now).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(old.organization_id.as_deref(), Some("third"));
+        let zoes = answers(&server, &mut keys, &query, variables).await;
+        for (index, (who, _)) in VIEWERS.iter().enumerate() {
+            if who.ends_with("@acme") || *who == "root@other" {
+                assert_ne!(anns[index], zoes[index], "{who} may know whose it is");
+            } else {
+                assert_eq!(anns[index], zoes[index], "{who} is told whose it is");
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Reads of the catalogue: lists, filters, search, pages, and who sees a connector.
+
+mod counts;
+mod fast_path;
+mod filters;
+mod leaks;
+mod listing;
+mod paging;
+mod search;
+mod smoke;

@@ -1,0 +1,233 @@
+//! Paging through lists that change meanwhile.
+
+use std::collections::HashSet;
+
+use entity::personal_connector::Model;
+use personal_connectors::store::UpdatedAt;
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    on_both,
+    support::{
+        connectors,
+        harness::Server,
+        model::{self, Order, SEARCHES, VIEWERS, Viewer},
+    },
+};
+
+/// What somebody else does between two pages.
+#[derive(Clone, Debug)]
+enum Write {
+    Insert(Model),
+    Delete(Index),
+    /// Gives a row the name, description and times of another.
+    Update(Index, Model),
+}
+
+/// Somebody's walk through a list.
+#[derive(Clone, Debug)]
+struct Walk {
+    viewer: Viewer,
+    order: Order,
+    reversed: bool,
+    /// From the end of the list, with `last` and `before`.
+    backwards: bool,
+    search: Option<usize>,
+    /// Each page's size, and the writes after it; nobody writes later on.
+    pages: Vec<(usize, Vec<Write>)>,
+}
+
+fn walk() -> impl Strategy<Value = Walk> {
+    let write = prop_oneof![
+        model::row().prop_map(Write::Insert),
+        any::<Index>().prop_map(Write::Delete),
+        (any::<Index>(), model::row()).prop_map(|(index, row)| Write::Update(index, row)),
+    ];
+    let search = 0..SEARCHES.len();
+    let order = prop_oneof![
+        Just((Order::Name, None)),
+        Just((Order::CreatedAt, None)),
+        Just((Order::UpdatedAt, None)),
+        search
+            .clone()
+            .prop_map(|search| (Order::Name, Some(search))),
+        search.prop_map(|search| (Order::Relevance(search), Some(search))),
+    ];
+    let pages = vec((1..6_usize, vec(write, 0..4)), 1..8);
+    (
+        select(&VIEWERS[..]),
+        order,
+        any::<bool>(),
+        any::<bool>(),
+        pages,
+    )
+        .prop_map(
+            |(viewer, (order, search), reversed, backwards, pages)| Walk {
+                viewer,
+                order,
+                reversed: reversed && order.direction(true).is_some(),
+                backwards,
+                search,
+                pages,
+            },
+        )
+}
+
+impl Walk {
+    /// One page: the ids, and the cursor to go on from if the list goes on.
+    async fn page(
+        &self,
+        server: &Server,
+        size: usize,
+        cursor: Option<&str>,
+    ) -> (Vec<String>, Option<String>) {
+        const QUERY: &str = "
+            query(
+                $search: String, $order: PersonalConnectorOrder,
+                $first: Int, $after: String, $last: Int, $before: String
+            ) {
+                personalConnectors(
+                    search: $search, orderBy: $order, first: $first, after: $after, last: $last, before: $before
+                ) {
+                    nodes { id }
+                    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+                }
+            }";
+        let order = json!({ "field": self.order.field(), "direction": self.order.direction(self.reversed) });
+        let search = self.search.map(|search| SEARCHES[search].0);
+        let variables = if self.backwards {
+            json!({ "search": search, "order": order, "last": size, "before": cursor })
+        } else {
+            json!({ "search": search, "order": order, "first": size, "after": cursor })
+        };
+        let data = server
+            .data(&self.viewer.token(server), QUERY, variables)
+            .await;
+        let list = &data["personalConnectors"];
+        let ids = connectors::ids(list)
+            .into_iter()
+            .map(|id| format!("pcon_{id}"))
+            .collect();
+        let (more, cursor) = if self.backwards {
+            ("hasPreviousPage", "startCursor")
+        } else {
+            ("hasNextPage", "endCursor")
+        };
+        let page: &Value = &list["pageInfo"];
+        let more = page[more].as_bool().unwrap();
+        (ids, more.then(|| page[cursor].as_str().unwrap().to_owned()))
+    }
+
+    /// The list as the model has it.
+    fn list<'a>(&self, rows: impl IntoIterator<Item = &'a Model>) -> Vec<String> {
+        let found = rows.into_iter().filter(|row| {
+            self.viewer.sees(row)
+                && self
+                    .search
+                    .is_none_or(|search| model::tier(row, search).is_some())
+        });
+        let mut list: Vec<&Model> = found.collect();
+        self.order.sort(&mut list, self.reversed);
+        list.into_iter().map(|row| row.id.clone()).collect()
+    }
+}
+
+/// The catalogue during a walk.
+struct Catalogue<'a> {
+    server: &'a Server,
+    rows: Vec<Model>,
+    /// How many rows there ever were.
+    made: usize,
+    /// The ids of rows that did not stay as they were.
+    touched: HashSet<String>,
+}
+
+impl Catalogue<'_> {
+    /// Writes; what a constraint refuses does not happen.
+    async fn write(&mut self, write: &Write) {
+        match write {
+            Write::Insert(row) => {
+                let row = Model {
+                    id: model::id(self.made),
+                    ..row.clone()
+                };
+                self.made += 1;
+                if let Ok(inserted) = self.server.try_insert(vec![row]).await {
+                    self.touched
+                        .extend(inserted.iter().map(|row| row.id.clone()));
+                    self.rows.extend(inserted);
+                }
+            }
+            Write::Delete(index) if !self.rows.is_empty() => {
+                let row = self.rows.remove(index.index(self.rows.len()));
+                let mut tx = self.server.begin().await;
+                tx.delete(&row).await.unwrap();
+                tx.commit().await.unwrap();
+                self.touched.insert(row.id);
+            }
+            Write::Update(index, like) if !self.rows.is_empty() => {
+                let row = index.get_mut(&mut self.rows);
+                let after = Model {
+                    name: like.name.clone(),
+                    name_key: like.name_key.clone(),
+                    description: like.description.clone(),
+                    created_at: like.created_at,
+                    updated_at: like.updated_at,
+                    ..row.clone()
+                };
+                let mut tx = self.server.begin().await;
+                match tx.update(row, after, UpdatedAt::Given).await.unwrap() {
+                    Ok(after) => {
+                        tx.commit().await.unwrap();
+                        self.touched.insert(after.id.clone());
+                        *row = after;
+                    }
+                    Err(_) => tx.rollback().await,
+                }
+            }
+            Write::Delete(_) | Write::Update(..) => {}
+        }
+    }
+}
+
+on_both! {
+    async fn no_row_that_stays_is_skipped_or_doubled(server: Server) {
+        let server = &server;
+        model::check(24, (model::catalogue(40), walk()), |(rows, walk)| async move {
+            server.clear().await;
+            let rows = server.insert(rows).await;
+            server.record(model::checks(&rows)).await;
+            let expected = walk.list(&rows);
+            let mut catalogue = Catalogue { server, made: rows.len(), rows, touched: HashSet::new() };
+            let mut met: Vec<String> = Vec::new();
+            let mut cursor = None;
+            let rest = (7, Vec::new());
+            let mut pages = walk.pages.iter();
+            loop {
+                let (size, writes) = pages.next().unwrap_or(&rest);
+                let (ids, more) = walk.page(server, *size, cursor.as_deref()).await;
+                prop_assert!(ids.len() == *size || more.is_none(), "a page is full, or the last");
+                if walk.backwards {
+                    met.splice(0..0, ids);
+                } else {
+                    met.extend(ids);
+                }
+                let Some(more) = more else { break };
+                cursor = Some(more);
+                for write in writes {
+                    catalogue.write(write).await;
+                }
+            }
+            let stayed = |ids: &[String]| -> Vec<String> {
+                ids.iter().filter(|id| !catalogue.touched.contains(*id)).cloned().collect()
+            };
+            prop_assert_eq!(stayed(&met), stayed(&expected));
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,269 @@
+//! What a search finds, and in which order: the same on both databases.
+
+use entity::personal_connector::Model;
+use personal_connectors::{domain::inspection::Inspection, store::UpdatedAt};
+use serde_json::json;
+
+use crate::{
+    on_both,
+    support::{
+        checks::offering,
+        connectors::{ids, official},
+    },
+};
+
+/// The rows by tiers of a search for `pull request`, then those that are about letters.
+fn catalogue() -> Vec<Model> {
+    let row = |id, name, connector_id: &str, description: &str| Model {
+        connector_id: connector_id.to_owned(),
+        description: Some(description.to_owned()),
+        ..official(id, name)
+    };
+    let han = letters(256);
+    vec![
+        row("exact", "Pull REQUEST", "x1", ""),
+        row("name", "The Pull-Requests Bot", "x2", ""),
+        row("another", "A pull/request bot", "x3", ""),
+        row("twin", "a PULL/request bot", "x4", ""),
+        row("both", "Pull", "acme/request.bot", ""),
+        row("all", "Puller", "pull", "One request."),
+        row("text", "Zeal", "x5", "Sends a request, then a pull"),
+        row("apart", "Request", "x6", "No hauling"),
+        row("eclair", "Éclair", "x7", "Crème"),
+        row("istanbul", "İstanbul", "x8", ""),
+        row("greek", "ΟΔΥΣΣΕΥΣ", "x9", ""),
+        row("wide", "ﬁne Ａ１", "x10", ""),
+        row("sharp", "Straße", "x11", ""),
+        row("han", "日本語", "x12", ""),
+        row("hangul", "한국어", "x13", ""),
+        row("plus", "+", "x14", "C++"),
+        row("rocket", "🚀", "x15", "to the moon 🚀"),
+        row("quote", r#"O'Reilly "near" \ or"#, "x16", "not and"),
+        row("long", "Long", "x17", &han),
+        row("byid", "Zulu", "zulu/wiki", ""),
+        row("bytext", "Alpha", "x19", "A wiki"),
+        row("word", &"w".repeat(100), "x18", ""),
+    ]
+}
+
+/// As many different words of one letter, without anything between them.
+fn letters(count: u32) -> String {
+    (0..count)
+        .filter_map(|i| char::from_u32(0x4e00 + i))
+        .collect()
+}
+
+const PULL_REQUEST: &[&str] = &["exact", "another", "twin", "name", "both", "all", "text"];
+
+/// Searches, and the ids found, best first.
+const TABLE: &[(&str, &[&str])] = &[
+    // Tiers: the very name, words of the name (by name, then id), then of name and connectorId, then of all fields.
+    ("pull request", PULL_REQUEST),
+    (
+        "request pull",
+        &["another", "twin", "exact", "both", "all", "text"],
+    ),
+    ("wiki", &["byid", "bytext"]),
+    // Case, spaces and what is between words.
+    ("  PULL\u{a0}\tRequest  ", PULL_REQUEST_INEXACT),
+    // The last word as a beginning, the others whole.
+    ("pull req", PULL_REQUEST_INEXACT),
+    ("req pull", &[]),
+    ("puller", &["all"]),
+    ("request.b", &["another", "twin", "both"]),
+    ("acme/request", &["both"]),
+    (
+        "r",
+        &[
+            "another", "twin", "quote", "exact", "apart", "name", "both", "all", "text",
+        ],
+    ),
+    // Folding.
+    ("eclair", &["eclair"]),
+    ("ÉCLAIR", &["eclair"]),
+    ("e\u{301}cl", &["eclair"]),
+    ("creme", &["eclair"]),
+    ("istanbul", &["istanbul"]),
+    ("οδυσσευσ", &["greek"]),
+    ("ὀδυσσεύς", &["greek"]),
+    ("fine a1", &["wide"]),
+    ("ＦＩＮＥ", &["wide"]),
+    ("straße", &["sharp"]),
+    ("strasse", &[]),
+    ("日", &["han"]),
+    ("本日", &["han"]),
+    ("日 語", &["han"]),
+    ("한국", &["hangul"]),
+    // No words: only what is called just that.
+    ("+", &["plus"]),
+    (" + ", &["plus"]),
+    ("++", &[]),
+    ("🚀", &["rocket"]),
+    ("🚀🚀", &[]),
+    ("moon 🚀", &["rocket"]),
+    ("*", &[]),
+    ("\"", &[]),
+    // What means something to FTS5, to tsquery or to LIKE is text between words, or a word.
+    ("\"pull request\"", PULL_REQUEST_INEXACT),
+    ("pull* request", PULL_REQUEST_INEXACT),
+    // Of a word that comes twice the last counts, which is a beginning.
+    (
+        "pu request pu",
+        &["another", "twin", "exact", "both", "all", "text"],
+    ),
+    ("pull & request", PULL_REQUEST_INEXACT),
+    ("pull:* & request:*", PULL_REQUEST_INEXACT),
+    ("!pull <-> request", PULL_REQUEST_INEXACT),
+    ("^pull + request", PULL_REQUEST_INEXACT),
+    ("-pull, {request}", PULL_REQUEST_INEXACT),
+    ("pull'request", PULL_REQUEST_INEXACT),
+    ("pull\\request\\", PULL_REQUEST_INEXACT),
+    ("'pull':A & 'request", &["another", "twin", "text"]),
+    ("pull | request", PULL_REQUEST_INEXACT),
+    ("pull AND request", &[]),
+    ("pull OR request", &[]),
+    ("pull NOT request", &[]),
+    ("NEAR(pull request)", &[]),
+    ("name : pull", &[]),
+    ("near or", &["quote"]),
+    ("NOT", &["quote"]),
+    ("o'reilly \"near\" \\ or", &["quote"]),
+    (
+        "pull%",
+        &["another", "twin", "both", "exact", "all", "name", "text"],
+    ),
+    ("p_ll", &[]),
+    // PostgreSQL has no text with NUL.
+    ("pull\0request", PULL_REQUEST_INEXACT),
+    ("\0", &[]),
+    // Many words, and long ones.
+    ("w", &["word", "byid", "bytext"]),
+];
+
+/// As [`PULL_REQUEST`], without one whose name is just what was searched for.
+const PULL_REQUEST_INEXACT: &[&str] = &["another", "twin", "exact", "name", "both", "all", "text"];
+
+on_both! {
+    async fn finds_the_same_in_the_same_order(server: Server) {
+        server.clear().await;
+        server.insert(catalogue()).await;
+        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+        for (search, found) in TABLE {
+            let data = server.data("", query, json!({ "search": search })).await;
+            assert_eq!(ids(&data["personalConnectors"]), *found, "{search}");
+        }
+        let spaced: String = letters(120).chars().flat_map(|c| [c, ' ']).collect();
+        for (search, found) in [
+            (letters(256), &["long"][..]),
+            (spaced.clone(), &["long"]),
+            (format!("{spaced} q"), &[]),
+            ("w".repeat(100), &["word"]),
+            ("w".repeat(256), &["word"]),
+            ("pull ".repeat(51), &["another", "twin", "both", "exact", "all", "name", "text"]),
+        ] {
+            let data = server.data("", query, json!({ "search": search })).await;
+            assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
+        }
+    }
+
+    /// Every word is in some field, or in one of the tools; whoever has them without the tools comes before.
+    async fn tools_are_the_last_tier(server: Server) {
+        server.clear().await;
+        let row = |id: &str, name: &str, description: &str| Model { description: Some(description.to_owned()), ..official(id, name) };
+        server.insert(vec![
+            row("tool", "Alpha", ""), row("text", "Zeta", "Renders maps"), row("both", "Maps", "For all"), row("none", "Beta", "For all"),
+        ]).await;
+        let offered = [
+            ("tool", offering(&[("render_map", "Draws Maps, and renders them"), ("other", "")])),
+            ("text", offering(&[("renders", "maps")])),
+            ("both", offering(&[("renders", "")])),
+        ];
+        server.record(offered.map(|(id, found)| (format!("pcon_{id}"), found)).into()).await;
+        let search = async |arguments: &str| {
+            let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} totalCount pageInfo {{ endCursor startCursor }} }} }}");
+            server.data("", &query, json!({})).await["personalConnectors"].take()
+        };
+        for (words, found) in [
+            ("renders map", &["text", "tool", "both"][..]), ("maps", &["both", "text", "tool"]), ("OTHER", &["tool"]),
+            ("render map", &["tool"]), ("alpha draws", &["tool"]), ("renders for", &["both"]), ("beta renders", &[]), ("alpha", &["tool"]),
+        ] {
+            let all = search(&format!("search: \"{words}\"")).await;
+            assert_eq!(ids(&all), found, "{words}");
+            assert_eq!(all["totalCount"], found.len(), "{words}");
+            let mut by_name = found.to_vec();
+            by_name.sort_by_key(|id| ["tool", "none", "both", "text"].iter().position(|other| other == id));
+            assert_eq!(ids(&search(&format!("search: \"{words}\", orderBy: {{field: NAME}}")).await), by_name, "{words}");
+        }
+        // Page by page, forwards and backwards.
+        let mut after = String::new();
+        for id in ["text", "tool", "both"] {
+            let page = search(&format!("search: \"renders map\", first: 1{after}")).await;
+            assert_eq!(ids(&page), [id]);
+            after = format!(", after: {}", page["pageInfo"]["endCursor"]);
+        }
+        let mut before = String::new();
+        for id in ["both", "tool", "text"] {
+            let page = search(&format!("search: \"renders map\", last: 1{before}")).await;
+            assert_eq!(ids(&page), [id]);
+            before = format!(", before: {}", page["pageInfo"]["startCursor"]);
+        }
+    }
+
+    async fn tools_words_follow_the_row_and_its_tools(server: Server) {
+        server.clear().await;
+        let before = server.insert(vec![official("a", "Old")]).await.remove(0);
+        server.record(vec![(before.id.clone(), offering(&[("add", "Adds.")]))]).await;
+        let search = async |search| {
+            let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+            let data = server.fresh("", query, json!({ "search": search })).await;
+            ids(&data["personalConnectors"]).len()
+        };
+        assert_eq!((search("old add").await, search("add").await), (1, 1));
+        let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
+        let mut tx = server.begin().await;
+        let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((search("old add").await, search("new add").await), (0, 1));
+        let later = Inspection { checked_at: crate::support::checks::after(1), ..offering(&[("subtract", "")]) };
+        server.record(vec![(after.id.clone(), later)]).await;
+        assert_eq!((search("new add").await, search("new subtract").await), (0, 1));
+        let mut tx = server.begin().await;
+        tx.delete(&after).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(search("subtract").await, 0);
+        // The most that is indexed, and more: names before descriptions.
+        let row = server.insert(vec![official("b", "Many")]).await.remove(0);
+        let texts: Vec<_> = (0..1000).map(|n| (format!("name{n}"), format!("{} last{n}", "word ".repeat(900)) + &letters(800))).collect();
+        let tools: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        server.record(vec![(row.id.clone(), offering(&tools))]).await;
+        assert_eq!((search("name999").await, search("last0").await, search("last999").await), (1, 1, 0));
+    }
+
+    async fn a_blank_search_is_none(server: Server) {
+        let query = "query($search: String) { personalConnectors(search: $search) { totalCount nodes { id } } }";
+        let all = server.data("", query, json!({})).await;
+        assert_eq!(all["personalConnectors"]["totalCount"], 5);
+        for blank in ["", "  ", "\u{a0}\n"] {
+            assert_eq!(server.data("", query, json!({ "search": blank })).await, all);
+        }
+    }
+
+    async fn words_follow_the_row(server: Server) {
+        server.clear().await;
+        let before = server.insert(vec![official("a", "Old")]).await.remove(0);
+        let search = async |search| {
+            let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+            let data = server.data("", query, json!({ "search": search })).await;
+            ids(&data["personalConnectors"]).len()
+        };
+        let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
+        let mut tx = server.begin().await;
+        let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((search("old").await, search("new").await), (0, 1));
+        let mut tx = server.begin().await;
+        tx.delete(&after).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(search("new").await, 0);
+    }
+}

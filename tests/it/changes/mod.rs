@@ -1,0 +1,7 @@
+//! The feed of changes, and subscriptions to it.
+
+mod crowd;
+mod events;
+mod feed;
+mod sockets;
+mod subscriptions;

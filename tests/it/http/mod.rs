@@ -1,0 +1,11 @@
+//! HTTP: requests, responses, caches, tokens and limits of a caller.
+
+mod connections;
+mod graphiql;
+mod hostile;
+mod http_caching;
+mod jwks;
+mod negotiation;
+mod rate_limit;
+mod requests;
+mod response_cache;

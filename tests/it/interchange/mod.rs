@@ -1,0 +1,6 @@
+//! Files of connectors: import, export, and the catalogue that a start loads.
+
+mod bulk;
+mod catalogue_file;
+mod export;
+mod import;

@@ -1,0 +1,5 @@
+//! Checks of connectors' servers.
+
+mod check;
+mod health;
+mod schedule;

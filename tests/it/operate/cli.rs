@@ -1,0 +1,282 @@
+//! The command line: what it takes from where, what it refuses, and how it ends.
+
+use std::{fs, io::Write, net::TcpStream, process::Command as Program};
+
+use clap::{Arg, Command, CommandFactory};
+use personal_connectors::{config::Cli, graphql};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    on_both_databases,
+    support::{
+        harness::{TestDatabase, rows},
+        process::{Serving, program, program_on, run},
+    },
+};
+
+const WHO: &str = "{ viewer { userId organizationId scopes } }";
+
+fn each_flag(each: impl Fn(&str, &Command, &Arg)) {
+    let root = Cli::command();
+    let all = std::iter::once(&root).chain(root.get_subcommands());
+    for command in all {
+        for flag in command.get_arguments() {
+            let name = format!("{} {}", command.get_name(), flag.get_id());
+            each(&name, command, flag);
+        }
+    }
+}
+
+#[test]
+fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
+    each_flag(|name, command, flag| {
+        assert!(flag.get_help().is_some(), "{name}");
+        let Some(long) = flag.get_long() else {
+            assert!(
+                ["import files", "check ids", "backup file"].contains(&name),
+                "{name}"
+            );
+            return;
+        };
+        let variable = format!("CONNECTORS_{}", long.replace('-', "_").to_uppercase());
+        assert_eq!(flag.get_env().unwrap(), &*variable, "{name}");
+        // Nobody else can know for whom a token is to be.
+        assert_eq!(flag.is_required_set(), name == "token user", "{name}");
+        let help = command.clone().render_long_help().to_string();
+        for told in [format!("--{long}"), format!("[env: {variable}")] {
+            assert!(help.contains(&told), "{name}: {told} in {help}");
+        }
+    });
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_was_expected() {
+    #[rustfmt::skip]
+    let wrong = [
+        ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--listen", "127.0.0.1:99999", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--database-url", "mysql://host/db", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("--database-url", "", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("--database-url", "sqlite::memory:", "expected the path of a file after sqlite://"),
+        ("--database-url", "sqlite://", "expected the path of a file after sqlite://"),
+        ("--database-connections", "1", "1 is not in 2..=1000"),
+        ("--database-wait", "5", "expected a time such as 500ms, 10s or 1h"),
+        ("--database-wait", "0s", "expected a time such as 500ms, 10s or 1h"),
+        ("--catalog", "nowhere.json", "--catalog nowhere.json: No such file"),
+        ("--jwt-secret", "31 bytes, which is one too few.", "must be at least 32 bytes long"),
+        ("--jwks", "https://issuer.example/jwks", "--jwt-issuer <ISSUER>"),
+        ("--jwt-organization-claim", "sub", "expected the name of a claim with no meaning of its own"),
+        ("--default-organization", "", "must not be blank"),
+        ("--anonymous-read", "maybe", "[possible values: true, false]"),
+        ("--otlp-endpoint", "", "expected an http or https URL"),
+        ("--otlp-endpoint", "127.0.0.1:4318", "expected an http or https URL"),
+        ("--otlp-endpoint", "grpc://127.0.0.1:4317", "expected an http or https URL"),
+        ("--otlp-endpoint", "http://ann@127.0.0.1:4318", "without user, query and fragment"),
+        ("--otlp-endpoint", "http://127.0.0.1:4318?key=1", "without user, query and fragment"),
+        ("--trusted-documents", "nowhere.json", "--trusted-documents nowhere.json: No such file"),
+        ("--mcp-allow", "http://mcp:8000", "expected a host, a host and its port or a network"),
+        ("--mcp-allow", "10.0.0.0/33", "expected a host, a host and its port or a network"),
+        ("--mcp-ports", "0", "0 is not in 1..=65535"),
+        ("--mcp-schemes", "ftp", "expected http, https, ws or wss"),
+        ("--inspection-timeout", "10s", "expected a time shorter than --request-timeout"),
+        ("--max-inspections", "0", "0 is not in 1..=1000"),
+        ("--inspection-rate", "-1", "-1 is not in 0..=1000000"),
+        ("--monitor", "often", "[possible values: true, false]"),
+        ("--check-interval", "500ms", "expected a time of a second at least"),
+        ("--check-timeout", "0s", "expected a time such as 500ms, 10s or 1h"),
+        ("--max-checks", "0", "0 is not in 1..=1000"),
+        ("--max-checks-per-host", "1001", "1001 is not in 1..=1000"),
+        ("--check-history", "0", "0 is not in 1..=10000"),
+        ("--max-per-user", "-1", "invalid digit"),
+        ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
+        ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),
+        ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
+        ("--max-tokens", "many", "invalid digit"),
+        ("--answer-cache-mb", "1000001", "1000001 is not in 0..=1000000"),
+        ("--log", "a=b=c", "expected a level or module=level"),
+    ];
+    let folder = TempDir::new().unwrap();
+    let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
+        // A wrong value of its own, or one that something else would have to be there for.
+        if flag != "--database-url" {
+            command.env("DATABASE_URL", "sqlite://connectors.db");
+        }
+        command.current_dir(&folder);
+        let refused = run(command);
+        let told = format!("{flag} {value}: {}", refused.err);
+        assert!(matches!(refused.code, Some(1 | 2)), "{told}");
+        assert!(refused.err.contains(expected), "{told}");
+        assert!(refused.err.contains(flag), "{told}");
+        assert_eq!(refused.out, "", "{told}");
+    };
+    for (flag, value, expected) in wrong {
+        let assigned = format!("{flag}={value}");
+        each(flag, value, expected, program(&["serve", &assigned]));
+        each(flag, value, expected, program(&[&assigned]));
+        let variable = flag[2..].replace('-', "_").to_uppercase();
+        let mut by_variable = program(&["serve"]);
+        by_variable.env(format!("CONNECTORS_{variable}"), value);
+        each(flag, value, expected, by_variable);
+    }
+}
+
+#[test]
+fn a_setting_of_serving_does_not_hinder_the_commands() {
+    let storage = TestDatabase::sqlite();
+    let mut schema = program_on(&storage, &["schema"]);
+    schema.env("CONNECTORS_JWT_ISSUER", "https://issuer.example");
+    assert_eq!(run(schema).ok(), graphql::sdl());
+    // Nobody needs keys to move connectors.
+    let mut export = program(&["export", "--database-url", &storage.url]);
+    export.env("CONNECTORS_JWKS", "https://issuer.example/jwks");
+    assert_eq!(run(export).ok(), "");
+}
+
+/// A flag counts more than our variable, that more than the common one, and the default least.
+#[test]
+fn where_the_database_is() {
+    let folder = TempDir::new().unwrap();
+    let given = |arguments: &[&str], variables: &[(&str, &str)], file: &str| {
+        let mut command = program(arguments);
+        command.current_dir(&folder).envs(variables.iter().copied());
+        run(command).ok();
+        let path = folder.path().join(file);
+        assert!(path.exists(), "{file}");
+        fs::remove_file(path).unwrap();
+    };
+    let flag = ["migrate", "--database-url", "sqlite://flag.db"];
+    let (ours, common) = (
+        ("CONNECTORS_DATABASE_URL", "sqlite://ours.db"),
+        ("DATABASE_URL", "sqlite://common.db"),
+    );
+    given(&flag, &[ours, common], "flag.db");
+    given(&["migrate"], &[ours, common], "ours.db");
+    given(&["migrate"], &[common], "common.db");
+    given(&["migrate"], &[("DATABASE_URL", "")], "data/connectors.db");
+    given(&["migrate"], &[], "data/connectors.db");
+}
+
+on_both_databases! {
+    async fn migrates(storage: TestDatabase) {
+        let applied = "SELECT COUNT(*) AS n FROM seaql_migrations";
+        let said = run(program_on(&storage, &["migrate"]));
+        assert!(said.err.contains("migrated the database"), "{}", said.err);
+        assert_eq!(said.ok(), "");
+        let once = rows(&storage.url, applied).await;
+        assert_ne!(once, "0\n");
+        let again = run(program_on(&storage, &["migrate"]));
+        assert!(!again.err.contains("migrated the database"), "{}", again.err);
+        assert_eq!(rows(&storage.url, applied).await, once);
+        // The catalogue is loaded by serving.
+        assert_eq!(rows(&storage.url, "SELECT state FROM catalog_state").await, "0\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
+    let storage = TestDatabase::sqlite();
+    for (words, signal) in [(&[][..], "TERM"), (&["serve"], "TERM"), (&["serve"], "INT")] {
+        let mut command = program_on(&storage, words);
+        command.env("CONNECTORS_REQUEST_TIMEOUT", "1s");
+        let mut server = Serving::start(command);
+        assert!(server.url.starts_with("http://127.0.0.1:"));
+        assert_eq!(
+            server.data("", WHO, json!({})).await["viewer"]["userId"],
+            Value::Null
+        );
+        // None holds up the end: a connection kept alive, one that nothing came through yet, and one that half a request
+        // came through.
+        let address = server.url["http://".len()..]
+            .trim_end_matches("/graphql")
+            .to_owned();
+        let idle = TcpStream::connect(&address).unwrap();
+        let mut slow = TcpStream::connect(&address).unwrap();
+        slow.write_all(b"POST /graphql HTTP/1.1\r\nHost: x\r\n")
+            .unwrap();
+        server.process.signal(signal);
+        let done = server.process.wait();
+        drop((idle, slow));
+        let hint = done
+            .out
+            .trim()
+            .split_once("personal-connectors ")
+            .map(|(_, hint)| hint);
+        let hint = hint.unwrap_or_else(|| panic!("{}", done.out)).to_owned();
+        done.ok();
+        // What it shows is what works.
+        let hint: Vec<_> = hint.split(' ').collect();
+        let token = run(program_on(&storage, &hint)).ok();
+        let server = Serving::on(&storage);
+        let who = server.data(token.trim(), WHO, json!({})).await;
+        assert_eq!(
+            who["viewer"],
+            json!({ "userId": "you", "organizationId": "yours", "scopes": ["connectors:write"] })
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn makes_tokens() {
+    let storage = TestDatabase::sqlite();
+    let line = [
+        "token",
+        "--user",
+        "ann",
+        "--organization",
+        "acme",
+        "--expires-in",
+        "1h",
+    ];
+    let scopes = [
+        "--scope",
+        "connectors:write connectors:admin",
+        "--scope",
+        "catalog:admin",
+    ];
+    let mut command = program_on(&storage, &line);
+    command.args(scopes);
+    let done = run(command);
+    assert_eq!(done.err, "");
+    let printed = done.ok();
+    let token = printed.strip_suffix('\n').unwrap();
+    assert!(!token.contains(char::is_whitespace), "{token}");
+
+    let server = Serving::on(&storage);
+    let who = server.data(token, WHO, json!({})).await;
+    let scopes = ["catalog:admin", "connectors:admin", "connectors:write"];
+    assert_eq!(
+        who["viewer"],
+        json!({ "userId": "ann", "organizationId": "acme", "scopes": scopes })
+    );
+    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)
+        .unwrap()
+        .claims;
+    let times = ["iat", "exp"].map(|claim| claims[claim].as_i64().unwrap());
+    assert_eq!(times[1] - times[0], 3600);
+
+    let mut other = program_on(&storage, &line);
+    other.env(
+        "CONNECTORS_JWT_SECRET",
+        "another secret, which the server has not",
+    );
+    let refused = server
+        .ask(run(other).ok().trim(), WHO, json!({}))
+        .await
+        .unwrap();
+    assert_eq!(
+        refused["errors"][0]["extensions"]["code"],
+        "UNAUTHENTICATED"
+    );
+
+    let told = run(program_on(&storage, &["token"])).failed(2);
+    assert!(told.contains("--user <USER>"), "{told}");
+    for lifetime in ["0s", "500ms", "tomorrow"] {
+        let told = run(program_on(
+            &storage,
+            &["token", "--user=ann", "--expires-in", lifetime],
+        ));
+        let told = told.failed(2);
+        assert!(told.contains("--expires-in <TIME>"), "{told}");
+    }
+}

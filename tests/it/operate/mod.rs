@@ -1,0 +1,12 @@
+//! The program as operators run it.
+
+mod backup;
+mod cli;
+mod clocks;
+mod operations;
+pub mod outage;
+mod read_only;
+mod replicas;
+mod secrets;
+mod start_errors;
+mod traces;

@@ -1,0 +1,208 @@
+//! Secrets: made and kept by a first start, never printed and never logged.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    on_both_databases,
+    support::{
+        harness::TestDatabase,
+        process::{Process, SECRET, Serving, program, program_on, run, token},
+    },
+};
+
+const WHO: &str = "{ viewer { userId } }";
+
+#[test]
+fn secrets_are_never_printed() {
+    const PASSWORD: &str = "hunter2";
+    let storage = TestDatabase::sqlite();
+    let url = |rest: &str| format!("postgres://ann:{PASSWORD}@{rest}");
+    let short = format!("--jwt-secret={PASSWORD}");
+    let nobody = url("127.0.0.1:1/db");
+    let lines: &[&[&str]] = &[
+        &[&short],
+        &["serve", &short],
+        &["token", "--user", "ann", &short],
+        &["token", &short],
+        &["serve", &short, &short],
+        &["serve", &short, "--jwks", "keys.json"],
+        &["serve", "--database-url", &nobody, "--database-wait", "1s"],
+        &[
+            "migrate",
+            "--database-url",
+            &nobody,
+            "--database-wait",
+            "1s",
+        ],
+        &["export", "--database-url", &url("127.0.0.1:port/db")],
+        &["export", "--database-url", &url("[::1/db")],
+        &[
+            "export",
+            "--database-url",
+            &format!("mysql://ann:{PASSWORD}@host/db"),
+        ],
+        &[
+            "export",
+            "--database-url",
+            &format!("sqlite://nowhere?password={PASSWORD}"),
+        ],
+        &[
+            "export",
+            "--database-url",
+            &nobody,
+            "--database-url",
+            &nobody,
+        ],
+        &[
+            "serve",
+            "--jwks",
+            &format!("https://ann:{PASSWORD}@host/"),
+            "--jwt-issuer=i",
+            "--jwt-audience=a",
+        ],
+    ];
+    for line in lines {
+        let mut command = program(line);
+        command
+            .env("DATABASE_URL", &storage.url)
+            .env("RUST_BACKTRACE", "1");
+        let done = run(command);
+        let told = done.out + &done.err;
+        assert!(!told.contains(PASSWORD), "{line:?}: {told}");
+        assert!(matches!(done.code, Some(1 | 2)), "{line:?}: {told}");
+        assert!(told.contains("error: "), "{line:?}: {told}");
+    }
+    for command in ["serve", "migrate", "import", "export", "token"] {
+        for help in ["--help", "-h"] {
+            let mut command = program(&[command, help]);
+            command
+                .env(
+                    "CONNECTORS_JWT_SECRET",
+                    format!("{PASSWORD} and enough more of it"),
+                )
+                .env("CONNECTORS_DATABASE_URL", url("host/db"))
+                .env("CONNECTORS_JWKS", url("host/"));
+            let help = run(command).ok();
+            assert!(!help.contains(PASSWORD), "{help}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn no_secret_is_logged(storage: TestDatabase) {
+        const PRIVATE: &str = "something that nobody else must read";
+        // The password is not asked for, where the role is trusted.
+        let url = storage.url.replacen("postgres@", "postgres:hunter2@", 1);
+        let mut command = program_on(&storage, &["--log", "trace"]);
+        command.env("CONNECTORS_DATABASE_URL", &url);
+        let server = Serving::start(command);
+        let ann = token("ann@acme", "connectors:write");
+        let create = "mutation($input: CreateCustomConnectorInput!) {
+            createCustomConnector(input: $input) { personalConnector { id } userErrors { message } }
+        }";
+        let input = json!({
+            "name": "Wiki", "serverUrl": "https://wiki.example.com/mcp", "metadata": { "key": PRIVATE },
+        });
+        let made = server.data(&ann, create, json!({ "input": input })).await;
+        assert_eq!(made["createCustomConnector"]["userErrors"], json!([]));
+        let (start, signature) = ann.rsplit_once('.').unwrap();
+        let forged = format!("{start}.{}", signature.chars().rev().collect::<String>());
+        let refused = server.ask(&forged, WHO, json!({})).await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        let done = server.stop();
+        // The log is on, and tells of both requests.
+        assert_eq!(done.err.matches("access").count(), 2, "{}", done.err);
+        let payload = start.rsplit_once('.').unwrap().1;
+        for secret in [payload, signature, SECRET, PRIVATE, "hunter2"] {
+            for told in [&done.out, &done.err] {
+                assert!(!told.contains(secret), "{secret}: {told}");
+            }
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_makes_a_secret_and_keeps_it() {
+    let folder = TempDir::new().unwrap();
+    // A folder that there is not yet.
+    let secret = folder.path().join("new/connectors.db.jwt-secret");
+    let url = format!("sqlite://{}/new/connectors.db", folder.path().display());
+    let on = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        command.env("DATABASE_URL", &url);
+        command
+    };
+    let mint = || run(on(&["token", "--user", "ann", "--organization", "acme"]));
+
+    // All that start first agree.
+    let firsts = std::array::from_fn::<_, 4, _>(|_| {
+        Process::spawn(on(&[]).env("CONNECTORS_LISTEN", "127.0.0.1:0"))
+    });
+    let servers = firsts.map(Serving::up);
+    assert_eq!(mode(&secret), 0o600);
+    let kept = fs::read(&secret).unwrap();
+    let token = mint().ok();
+    for server in servers {
+        let who = server.data(token.trim(), WHO, json!({})).await;
+        assert_eq!(who["viewer"]["userId"], "ann");
+        server.stop().ok();
+    }
+    // A token lives on after the next start.
+    let server = Serving::start(on(&[]));
+    assert_eq!(
+        server.data(token.trim(), WHO, json!({})).await["viewer"]["userId"],
+        "ann"
+    );
+    server.stop().ok();
+    assert_eq!(fs::read(&secret).unwrap(), kept);
+    let files = fs::read_dir(secret.parent().unwrap()).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    // No file is left over: a copy of the database's is the whole of it.
+    assert_eq!(names, ["connectors.db", "connectors.db.jwt-secret"]);
+
+    for readable in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(readable)).unwrap();
+        for refused in [mint(), run(on(&["serve"]))] {
+            let told = refused.failed(1);
+            let advice = format!("Run chmod 600 {}", secret.display());
+            assert!(told.contains(&advice), "{told}");
+        }
+    }
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(mint().code, Some(0));
+    fs::remove_file(&secret).unwrap();
+    fs::write(&secret, "").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let told = mint().failed(1);
+    assert!(told.contains("must be at least 32 bytes long"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_made_on_postgres() {
+    let Some(storage) = TestDatabase::postgres().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    for words in [&["serve"][..], &["token", "--user", "ann"]] {
+        let mut command = program(words);
+        command
+            .current_dir(&folder)
+            .env("DATABASE_URL", &storage.url);
+        let told = run(command).failed(1);
+        assert!(
+            told.contains("on PostgreSQL give --jwt-secret or --jwks"),
+            "{told}"
+        );
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}

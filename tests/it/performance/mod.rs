@@ -1,0 +1,5 @@
+//! Large catalogues and high load.
+
+mod plans;
+mod statements;
+mod storm;

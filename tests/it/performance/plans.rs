@@ -1,0 +1,529 @@
+//! Lists of 200,000 rows: an index gives the order, and a page deep in the list visits as few rows as the first.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use entity::{ConnectorCategory, ConnectorStatus};
+use personal_connectors::domain::{
+    changes::SCAN,
+    cursor::{Position, SortKey},
+    listing::{Arguments, Filter, Listing},
+    order::{Direction, OrderField},
+};
+use sea_orm::{
+    Statement,
+    sea_query::{PostgresQueryBuilder, QueryBuilder},
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
+
+use crate::{
+    on_both,
+    support::{connection::Other, harness::Server, mutations::WRITE},
+};
+
+/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category. `a` and `b` are as good as
+/// random, and three rows in a row share `c`; neighbours differ in organization, which keeps custom names unique.
+const FILL: &str = "
+    INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status,
+        server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, revision, source)
+    WITH RECURSIVE number (n) AS (
+        SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 200000
+    ), drawn AS (
+        SELECT n, n % 41 AS organization, (n * 2654435761) % 4294967291 AS a, (n * 2246822519) % 4294967291 AS b,
+            ((n / 3) * 3266489917) % 4294967291 AS c
+        FROM number
+    ), named AS (
+        SELECT n, a, b, organization,
+            substr('AlphaBravoCloudDeltaEventFrameGraphHotelIndexJoins', CAST(c % 10 AS INTEGER) * 5 + 1, 5)
+                || ' ' || (c / 10) AS name,
+            CASE WHEN a % 100 < 2 THEN 'official' WHEN a % 100 < 4 THEN 'aitronos_built' ELSE 'custom' END AS type,
+            CASE WHEN b % 10 < 5 OR (organization = 0 AND b % 10 < 8) THEN 'private'
+                WHEN b % 10 < 8 THEN 'organization' ELSE 'public' END AS visibility
+        FROM drawn
+    )
+    SELECT 1000000 + n, 'pcon_' || b || 'x' || n, name, lower(name), type,
+        CASE WHEN type = 'custom' THEN 'custom_mcp' ELSE 'vendor/tool' || n END,
+        'Reads and writes ' || name,
+        CASE WHEN b / 10 % 20 < 6 THEN 'productivity' WHEN b / 10 % 20 < 12 THEN 'development'
+            WHEN b / 10 % 20 < 15 THEN 'communication' WHEN b / 10 % 20 < 17 THEN 'design'
+            WHEN b / 10 % 1000 = 999 THEN 'custom' END,
+        CASE WHEN a / 100 % 100 < 90 THEN 'active' WHEN a / 100 % 100 < 96 THEN 'maintenance' ELSE 'deprecated' END,
+        'https://' || n || '.example.com/mcp',
+        CASE WHEN b / 200 % 20 < 16 THEN 'http' WHEN b / 200 % 20 < 17 THEN 'websocket'
+            WHEN b / 200 % 20 < 19 THEN 'stdio' END,
+        CASE WHEN type = 'custom' THEN visibility ELSE 'public' END,
+        CASE WHEN type = 'custom' AND organization > 0 THEN 'organization' || organization END,
+        CASE WHEN type = 'custom' THEN 'user' || organization || '_' || (a / 10000 % 50) END,
+        1700000000000000 + (n / 7) * 60000000, 1750000000000000 + (b / 4000 % 30000) * 60000000, 1, 'import'
+    FROM named";
+
+/// Health of two thirds of them, mostly good, and tools: one that most have, one that some have, and one that few have.
+const FILL_HEALTH: [&str; 3] = [
+    "INSERT INTO connector_health (seq, outcome, failures)
+        SELECT seq, CASE WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' ELSE 'timeout' END, 0
+        FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
+    "INSERT INTO connector_tool (seq, name, words)
+        SELECT seq, 'search', ' search ' FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
+    "INSERT INTO connector_tool (seq, name, words)
+        SELECT seq, CASE WHEN seq % 4000 < 3 THEN 'rare' ELSE 'some' END, ' x ' FROM personal_connector WHERE seq > 1000000 AND seq % 50 < 3",
+];
+
+/// A long log of others' PRIVATE connectors, each changed a thousand times, after what is there.
+const FILL_LOG: &str = "
+    INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, revision,
+        occurred_at, visibility_before, visibility_after, created_by_before, created_by_after, status_before, status_after)
+    WITH RECURSIVE number (n) AS (
+        SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 200000
+    )
+    SELECT state + n, 'updated', 'pcon_' || (n % 200), 'custom', 'elsewhere', '[\"name\"]', n / 200 + 2,
+        1700000000000000 + n, 'private', 'private', 'zoe', 'zoe', 'active', 'active'
+    FROM number CROSS JOIN catalog_state";
+
+/// Rows of 200,000 that a page of 20 may visit: a few for each that is in sight, since most are not.
+const ROWS_VISITED: u64 = 1000;
+
+/// The same in steps of SQLite's virtual machine, which tells no rows: about 10 for a row out of sight, 30 for one in
+/// it.
+const STEPS: u64 = 10_000;
+
+/// The orders that have an index: the field, its GraphQL name, and its column.
+const ORDERS: [(OrderField, &str, &str); 3] = [
+    (OrderField::Name, "NAME", "name_key"),
+    (OrderField::CreatedAt, "CREATED_AT", "created_at"),
+    (OrderField::UpdatedAt, "UPDATED_AT", "updated_at"),
+];
+
+/// How a database answers a page.
+#[derive(Debug)]
+struct Plan {
+    text: String,
+    /// Rows on PostgreSQL, steps on SQLite.
+    visited: u64,
+}
+
+impl Plan {
+    fn check(&self, asked: &str, index: &str) {
+        // PostgreSQL, which knows how frequent values are, may also take the order's index and pass by a few rows more.
+        let walks = if self.text.contains("personal_connector USING INDEX") {
+            let step = format!("personal_connector USING INDEX {index}");
+            self.text
+                .strip_prefix("SEARCH ")
+                .or(self.text.strip_prefix("SCAN "))
+                .is_some_and(|rest| {
+                    rest.strip_prefix(&step)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+                })
+                && self.visited <= STEPS
+        } else {
+            self.text
+                .starts_with("Limit ; Index Scan personal_connector_by_")
+                && self.visited <= ROWS_VISITED
+        };
+        assert!(walks, "{asked}\n{self:?}");
+    }
+}
+
+/// A connection that explains.
+enum Explainer {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Explainer {
+    async fn connect(server: &Server) -> Self {
+        let url = &server.storage.url;
+        if url.starts_with("sqlite") {
+            Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
+        } else {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            let set = "SET plan_cache_mode = force_generic_plan";
+            connection.execute(set).await.unwrap();
+            Self::Postgres(connection)
+        }
+    }
+
+    async fn execute(&mut self, sql: &'static str) {
+        match self {
+            Self::Sqlite(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+            Self::Postgres(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+        }
+        .unwrap();
+    }
+
+    /// As the service has PostgreSQL plan what takes long.
+    async fn plan_for_values(&mut self) {
+        if let Self::Postgres(connection) = self {
+            let set = "SET plan_cache_mode = auto";
+            connection.execute(set).await.unwrap();
+        }
+    }
+
+    async fn explain(&mut self, statement: &Statement) -> Plan {
+        match self {
+            Self::Sqlite(connection) => explain_sqlite(connection, &statement.to_string()).await,
+            Self::Postgres(connection) => explain_postgres(connection, statement).await,
+        }
+    }
+}
+
+async fn explain_sqlite(connection: &mut SqliteConnection, sql: &str) -> Plan {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let steps = sqlx::query(explain)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+    let counted = Arc::new(AtomicU64::new(0));
+    let count = counted.clone();
+    let mut handle = connection.lock_handle().await.unwrap();
+    handle.set_progress_handler(1, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    drop(handle);
+    let sql = AssertSqlSafe(sql.to_owned());
+    sqlx::query(sql).fetch_all(&mut *connection).await.unwrap();
+    connection
+        .lock_handle()
+        .await
+        .unwrap()
+        .remove_progress_handler();
+    Plan {
+        text: steps.join("; "),
+        visited: counted.load(Ordering::Relaxed),
+    }
+}
+
+/// As the service has it planned: without the values of its parameters.
+async fn explain_postgres(connection: &mut PgConnection, statement: &Statement) -> Plan {
+    /// Rows that came out of a table or an index, and those thrown away there.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "they are counts"
+    )]
+    fn visited(node: &Value, text: &mut String) -> u64 {
+        write!(
+            text,
+            "{} {}; ",
+            node["Node Type"].as_str().unwrap(),
+            node["Index Name"].as_str().unwrap_or_default()
+        )
+        .unwrap();
+        let children = node["Plans"].as_array().into_iter().flatten();
+        let below: u64 = children.map(|child| visited(child, text)).sum();
+        if node["Plans"].is_array() {
+            return below;
+        }
+        let count = |key: &str| node[key].as_f64().unwrap_or(0.0);
+        let rows = count("Actual Rows")
+            + count("Rows Removed by Filter")
+            + count("Rows Removed by Index Recheck");
+        (rows * count("Actual Loops")) as u64
+    }
+    let values = statement.values.iter().flat_map(|values| &values.0);
+    let values: Vec<_> = values
+        .map(|value| PostgresQueryBuilder.value_to_string(value))
+        .collect();
+    let values = match values.as_slice() {
+        [] => String::new(),
+        values => format!("({})", values.join(", ")),
+    };
+    let prepare = format!("DEALLOCATE ALL; PREPARE page AS {}", statement.sql);
+    connection.execute(AssertSqlSafe(prepare)).await.unwrap();
+    let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page{values}");
+    let row = connection.fetch_one(AssertSqlSafe(explain)).await.unwrap();
+    let plan: Value = serde_json::from_str(&row.get_unchecked::<String, _>(0)).unwrap();
+    let mut text = String::new();
+    let visited = visited(&plan[0]["Plan"], &mut text);
+    Plan { text, visited }
+}
+
+/// A page's statement, as the server sends it.
+async fn statement(server: &Server, token: &str, arguments: &str) -> Statement {
+    server.forget_reads();
+    // With a column that no index has.
+    let nodes = "nodes { id description }";
+    let query = format!("{{ personalConnectors({arguments}) {{ {nodes} }} }}");
+    let data = server.data(token, &query, json!({})).await;
+    let nodes = data["personalConnectors"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 20, "{query}");
+    let reads = server.reads.lock().unwrap();
+    assert_eq!(reads.len(), 1, "{reads:?}");
+    reads[0].clone()
+}
+
+/// No token, a member's, an administrator's of the organization, and one of the catalogue's.
+fn tokens(server: &Server) -> [String; 4] {
+    let member = "user7_3@organization7";
+    [
+        String::new(),
+        server.token(member, &[]),
+        server.token(member, &["connectors:admin"]),
+        server.token(member, &["catalog:admin"]),
+    ]
+}
+
+/// A position amid all rows.
+async fn middle(server: &Server, field: OrderField, column: &str) -> Position {
+    let sql =
+        format!("SELECT {column}, id FROM personal_connector ORDER BY 1, 2 LIMIT 1 OFFSET 100000");
+    let row = server.rows(&sql).await;
+    let (key, id) = row.trim_end().split_once('|').unwrap();
+    Position {
+        key: match field {
+            OrderField::Name => SortKey::Name(key.to_owned()),
+            _ => SortKey::Time(key.parse().unwrap()),
+        },
+        id: id.to_owned(),
+    }
+}
+
+/// Every page that has an index: of the whole list and of one category and status, in each order, direction and end of
+/// the list, the first and one in the middle.
+async fn check_indexed_pages(server: &Server, explainer: &mut Explainer) {
+    for ((field, order, column), paired) in ORDERS
+        .into_iter()
+        .flat_map(|order| [(order, false), (order, true)])
+    {
+        let middle = middle(server, field, column).await;
+        let (filter, condition) = if paired {
+            let filter = Filter {
+                category: Some(vec![ConnectorCategory::Development]),
+                status: Some(vec![ConnectorStatus::Active]),
+                ..Filter::default()
+            };
+            (filter, "filter: {category: DEVELOPMENT, status: ACTIVE}")
+        } else {
+            (Filter::default(), "filter: {}")
+        };
+        for (direction, name) in [(Direction::Asc, "ASC"), (Direction::Desc, "DESC")] {
+            let listing = Listing::parse(Arguments {
+                filter: Some(filter.clone()),
+                order: Some((field, Some(direction))),
+                ..Arguments::default()
+            });
+            let cursor = listing.unwrap().cursor(middle.clone());
+            let pages = [
+                "first: 20".to_owned(),
+                "last: 20".to_owned(),
+                format!("first: 20, after: \"{cursor}\""),
+                format!("last: 20, before: \"{cursor}\""),
+            ];
+            for (page, token) in pages
+                .iter()
+                .flat_map(|page| tokens(server).map(|token| (page, token)))
+            {
+                let arguments =
+                    format!("{page}, {condition}, orderBy: {{field: {order}, direction: {name}}}");
+                let sql = statement(server, &token, &arguments).await;
+                let index = if paired {
+                    "personal_connector_by_category_status_"
+                } else {
+                    "personal_connector_by_"
+                };
+                let index = format!("{index}{}", column.trim_end_matches("_key"));
+                explainer.explain(&sql).await.check(&arguments, &index);
+            }
+        }
+    }
+}
+
+/// Filters whose own indexes don't give an order: the walk in the order's index is the shorter way.
+async fn check_walks(server: &Server, explainer: &mut Explainer) {
+    for filter in [
+        "category: DEVELOPMENT",
+        "category: [DEVELOPMENT, DESIGN]",
+        "status: ACTIVE",
+        "status: [DEPRECATED, MAINTENANCE]",
+        "category: DEVELOPMENT, status: [ACTIVE, DEPRECATED]",
+        "and: [{category: DEVELOPMENT}]",
+        "connectorId: \"custom_mcp\"",
+        "type: CUSTOM",
+    ] {
+        for (_, order, column) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let sql = statement(server, "", &arguments).await;
+            let index = format!("personal_connector_by_{}", column.trim_end_matches("_key"));
+            explainer.explain(&sql).await.check(&arguments, &index);
+        }
+    }
+}
+
+/// Where a filter leaves few rows an index of its own leads there, and where it leaves many the order's is walked.
+async fn check_values(server: &Server, explainer: &mut Explainer) {
+    for filter in [
+        "category: CUSTOM",
+        "createdAt: {gte: \"2023-11-15T00:00:00Z\", lt: \"2023-11-15T01:00:00Z\"}",
+        "createdAt: {gte: \"2020-01-01T00:00:00Z\", lt: \"2030-01-01T00:00:00Z\"}",
+        "updatedAt: {gte: \"2020-01-01T00:00:00Z\"}",
+    ] {
+        for (_, order, _) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let statement = statement(server, "", &arguments).await;
+            let plan = explainer.explain(&statement).await;
+            assert!(plan.visited <= ROWS_VISITED, "{arguments}\n{plan:?}");
+        }
+    }
+}
+
+/// Filters by what checks found, which is in tables of its own.
+async fn check_found(server: &Server, explainer: &mut Explainer) {
+    // How many times what a page may visit otherwise, on SQLite and on PostgreSQL.
+    for (filter, sqlite, postgres) in [
+        ("outcome: OPEN", 1, 1),
+        ("outcome: [TIMEOUT, AUTH_REQUIRED]", 1, 1),
+        // PostgreSQL reads all that is kept of checks first.
+        ("not: {outcome: OPEN}", 1, 200),
+        // What has the tool is found first, and sorted.
+        ("toolName: \"rare\"", 1, 1),
+        ("toolName: \"some\"", 20, 20),
+    ] {
+        if filter.starts_with("toolName") {
+            explainer.plan_for_values().await;
+        }
+        for (_, order, _) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let statement = statement(server, "", &arguments).await;
+            let plan = explainer.explain(&statement).await;
+            let most = match explainer {
+                Explainer::Sqlite(_) => sqlite * STEPS,
+                Explainer::Postgres(_) => postgres * ROWS_VISITED,
+            };
+            assert!(plan.visited <= most, "{arguments}\n{plan:?}");
+        }
+    }
+}
+
+/// Every page of a log in which nothing is in sight looks at as much as the first.
+async fn check_feed(server: &Server, explainer: &mut Explainer) {
+    let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
+    for (filter, index) in [
+        ("", "connector_event_pkey"),
+        (
+            "filter: {category: DESIGN, status: ACTIVE}",
+            "connector_event_pkey",
+        ),
+        (
+            "filter: {personalConnectorId: \"pcon_7\"}",
+            "connector_event_by_personal_connector_id",
+        ),
+    ] {
+        for token in &tokens(server)[..3] {
+            let (mut after, mut pages) = (Value::Null, 0);
+            loop {
+                server.forget_reads();
+                let query = format!(
+                    "query($after: String) {{ personalConnectorChanges(after: $after, {filter}) {{
+                        nodes {{ kind }} pageInfo {{ hasNextPage endCursor }} }} }}"
+                );
+                let data = server.data(token, &query, json!({ "after": after })).await;
+                let page = &data["personalConnectorChanges"];
+                assert!(pages == 0 || page["nodes"] == json!([]), "{page}");
+                assert_ne!(after, page["pageInfo"]["endCursor"]);
+                after = page["pageInfo"]["endCursor"].clone();
+                let sql = server.reads.lock().unwrap()[0].clone();
+                if pages % 10 == 1 {
+                    let plan = explainer.explain(&sql).await;
+                    let bounded = if plan.text.starts_with("SEARCH connector_event USING") {
+                        plan.visited <= look * each
+                    } else {
+                        plan.text.contains(&format!("Index Scan {index}"))
+                            && !plan.text.contains("Seq Scan")
+                            && plan.visited <= look
+                    };
+                    assert!(bounded, "{filter}\n{plan:?}");
+                }
+                pages += 1;
+                if page["pageInfo"]["hasNextPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(pages, 21, "{filter}");
+        }
+    }
+}
+
+on_both! {
+    async fn pages_of_a_long_log_look_at_a_part_of_it(server: Server) {
+        let mut explainer = Explainer::connect(&server).await;
+        explainer.execute(FILL_LOG).await;
+        explainer.execute("UPDATE catalog_state SET state = state + 200000").await;
+        check_feed(&server, &mut explainer).await;
+        explainer.execute("ANALYZE").await;
+        check_feed(&server, &mut explainer).await;
+    }
+
+    async fn pages_of_200_000_rows_walk_an_index(server: Server) {
+        // The same page is asked for again, to see another plan of it.
+        let server = Server::start(server.storage.clone(), &["--answer-cache-mb", "0"], server.clock.clone()).await;
+        let mut explainer = Explainer::connect(&server).await;
+        explainer.execute(FILL).await;
+        for sql in FILL_HEALTH {
+            explainer.execute(sql).await;
+        }
+        if matches!(explainer, Explainer::Sqlite(_)) {
+            // As the service leaves an SQLite file, which nothing analyzes of itself.
+            check_indexed_pages(&server, &mut explainer).await;
+            check_walks(&server, &mut explainer).await;
+            check_found(&server, &mut explainer).await;
+        }
+        explainer.execute("ANALYZE").await;
+        check_indexed_pages(&server, &mut explainer).await;
+        check_walks(&server, &mut explainer).await;
+        if matches!(explainer, Explainer::Postgres(_)) {
+            check_values(&server, &mut explainer).await;
+        }
+        check_found(&server, &mut explainer).await;
+    }
+}
+
+/// What a statement is planned under is seen by itself: a list shows the connector of that name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_plans_pages_once_and_the_rest_for_its_values() {
+    let Some(server) = Server::on_postgres(&[]).await else {
+        return;
+    };
+    let mut other = Other::connect(&server).await;
+    let note = "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN NEW.description := current_setting(''plan_cache_mode''); RETURN NEW; END';
+         CREATE TRIGGER note BEFORE INSERT ON personal_connector FOR EACH ROW EXECUTE FUNCTION note()";
+    other.run("", note).await;
+    let (once, each) = ("force_generic_plan", "auto");
+    let ann = server.token("ann@acme", WRITE);
+    server.create(&ann, once, "PRIVATE").await;
+    server.create(&ann, each, "PRIVATE").await;
+    let show = "ALTER TABLE personal_connector RENAME TO connectors;
+         CREATE VIEW personal_connector AS SELECT * FROM connectors WHERE name = current_setting('plan_cache_mode')";
+    other.run("", show).await;
+    for (arguments, mode) in [
+        ("filter: {visibility: PRIVATE}", once),
+        ("search: \"auto\"", each),
+        (
+            "filter: {or: [{toolName: \"x\"}, {not: {toolName: \"x\"}}]}",
+            each,
+        ),
+    ] {
+        let list = format!("personalConnectors({arguments}) {{ nodes {{ name description }} }}");
+        // A statement for itself, and several that share a transaction.
+        for query in [
+            format!("{{ a: {list} }}"),
+            format!("{{ a: {list} b: {list} }}"),
+        ] {
+            let data = server.data(&ann, &query, json!({})).await;
+            for list in data.as_object().unwrap().values() {
+                assert_eq!(
+                    list["nodes"],
+                    json!([{ "name": mode, "description": each }]),
+                    "{query}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! How many statements an answer makes.
+
+use entity::{ConnectorStatus, personal_connector::Model};
+use serde_json::json;
+
+use crate::{
+    on_both,
+    support::{
+        checks::offering,
+        connectors::{ids, official},
+    },
+};
+
+/// Operations, and how many statements they read with.
+const COUNTS: &[(&str, usize)] = &[
+    ("{ viewer { userId } }", 0),
+    (
+        "{ personalConnectors { nodes { id createdBy viewerCanUpdate } edges { cursor node { name } \
+         } pageInfo { hasNextPage } } }",
+        1,
+    ),
+    // By the fields, and by the tools.
+    (
+        "{ personalConnectors(search: \"a\", orderBy: {field: NAME}, filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
+        2,
+    ),
+    ("{ personalConnectors { totalCount } }", 2),
+    (
+        "{ personalConnectors { nodes { id } facets { category { count } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { type { count } status { count } } nodes { id } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { facets { type { count } } again: facets { status { count } } totalCount } }",
+        2,
+    ),
+    // Facets that a fragment asks for are seen from afar.
+    (
+        "{ personalConnectors { totalCount ...Facets } } fragment Facets on \
+         PersonalConnectorConnection { facets { type { count } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount ... on PersonalConnectorConnection { facets { type { count } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets @skip(if: true) { type { count } } } }",
+        2,
+    ),
+    // One for each level, however many connectors there are.
+    ("{ personalConnectors { nodes { replacedBy { id } } } }", 2),
+    (
+        "{ personalConnectors { nodes { replacedBy { name replacedBy { id } } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { nodes { replacedBy { name replacedBy { replacedBy { id } } } } } }",
+        4,
+    ),
+    (
+        "{ personalConnectors { nodes { a: replacedBy { id } b: replacedBy { name } } edges { node \
+         { replacedBy { id } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { type { count } } nodes { replacedBy { id } } } }",
+        3,
+    ),
+    // The last of the chain is replaced by nothing, for which nothing is asked.
+    (
+        "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
+        1,
+    ),
+    // What was found of the servers comes in one, and so does each page of tools, each history and each window.
+    (
+        "{ personalConnectors { nodes { health { outcome message serverInfo { name } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { nodes { a: health { outcome } b: health { uptime again: uptime(hours: 24) } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { outcome } a: history(first: 20) { message } \
+         b: history(first: 1) { message } } } } }",
+        6,
+    ),
+    (
+        "{ personalConnectors { nodes { tools { nodes { name } } a: tools(first: 20) { edges { cursor } } b: tools(search: \"x\") { nodes { \
+         name } totalCount } c: tools { totalCount } } } }",
+        5,
+    ),
+    (
+        "{ personalConnectors { nodes { replacedBy { health { outcome } } health { outcome } } } }",
+        4,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\"]) { ... on PersonalConnector { health { outcome } tools { nodes { name } } } } }",
+        3,
+    ),
+    // The state that a cursor stands for is not counted.
+    ("{ personalConnectors { nodes { id } changesCursor } }", 1),
+    (
+        "{ personalConnectorChanges { edges { cursor node { kind actor } } pageInfo { endCursor } } }",
+        1,
+    ),
+    (
+        "{ personalConnectorChanges { edges { node { personalConnector { id } } } nodes { \
+         personalConnector { name } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectorChanges { nodes { personalConnector { replacedBy { id } } } } }",
+        3,
+    ),
+    // For no changes no connectors are asked.
+    (
+        "{ personalConnectorChanges(first: 0) { nodes { personalConnector { id } } } }",
+        1,
+    ),
+    ("{ node(id: \"pcon_a1\") { id } }", 1),
+    ("{ node(id: \"not an id\") { id } }", 0),
+    (
+        "{ personalConnector(id: \"pcon_a1\") { replacedBy { id } } }",
+        2,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a1\", \"pcon_none\", \"x\"]) { id } }",
+        1,
+    ),
+    (
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\", \"pcon_a2\"]) { ... on PersonalConnector { \
+         replacedBy { replacedBy { id } } } } }",
+        3,
+    ),
+    ("{ nodes(ids: []) { id } }", 0),
+    (
+        "{ a: personalConnectors { nodes { id } } b: personalConnectors(first: 1) { nodes { id } } \
+         node(id: \"pcon_a1\") { id } }",
+        3,
+    ),
+];
+
+on_both! {
+    async fn an_answer_makes_one_statement_and_one_for_each_part_of_it(server: Server) {
+        server.clear().await;
+        let by = |id: &str, replacement: &str| Model {
+            status: ConnectorStatus::Deprecated,
+            replaced_by_id: Some(format!("pcon_{replacement}")),
+            ..official(id, id)
+        };
+        // Three chains of four: a1 → a2 → a3 → a4.
+        let mut rows = Vec::new();
+        for chain in ["a", "b", "c"] {
+            rows.push(official(&format!("{chain}4"), chain));
+            rows.extend((1..4).map(|i| by(&format!("{chain}{i}"), &format!("{chain}{}", i + 1))));
+        }
+        let rows = server.insert(rows).await;
+        let checks = rows.into_iter().map(|row| (row.id, offering(&[("add", "Adds.")])));
+        server.record(checks.collect()).await;
+        for (n, (query, count)) in COUNTS.iter().enumerate() {
+            // Another state, in which nothing was counted yet.
+            server.insert(vec![official(&format!("z{n}"), "z")]).await;
+            server.forget_reads();
+            server.data("", query, json!({})).await;
+            let reads = server.reads.lock().unwrap().clone();
+            assert_eq!(reads.len(), *count, "{query}\n{reads:#?}");
+        }
+    }
+
+    /// SQLite's index finds a tier for itself, PostgreSQL's all of them but the tools'.
+    async fn a_search_is_read_as_far_as_the_page_goes(server: Server) {
+        server.clear().await;
+        let says = |id: &str| Model { description: Some("calls".to_owned()), ..official(id, id) };
+        let calls = |id: &str| official(id, "Calls for two");
+        server.insert(vec![official("a", "Calls"), calls("b"), calls("c"), says("d"), says("e")]).await;
+        let is_sqlite = server.storage.url.starts_with("sqlite");
+        for (page, found, sqlite, postgres) in [
+            ("first: 1", &["a"][..], 2, 1),
+            ("first: 2", &["a", "b"], 2, 1),
+            ("first: 3", &["a", "b", "c"], 4, 1),
+            ("first: 9", &["a", "b", "c", "d", "e"], 5, 2),
+            ("last: 1", &["e"], 2, 2),
+            ("last: 2", &["d", "e"], 4, 2),
+        ] {
+            server.forget_reads();
+            let query = format!("{{ personalConnectors(search: \"calls\", {page}) {{ nodes {{ id }} }} }}");
+            let data = server.data("", &query, json!({})).await;
+            assert_eq!(ids(&data["personalConnectors"]), found, "{page}");
+            let reads = server.reads.lock().unwrap().len();
+            assert_eq!(reads, if is_sqlite { sqlite } else { postgres }, "{page}");
+        }
+    }
+
+    /// It is in another table, which lists of nothing of the kind leave alone.
+    async fn outcomes_are_looked_up_where_they_are_asked_for(server: Server) {
+        let asked = [
+            ("{ personalConnectors { totalCount facets { type { count } } } }", false),
+            ("{ personalConnectors(filter: {toolName: \"add\"}) { totalCount facets { type { count } } } }", false),
+            ("{ personalConnectors { totalCount facets { outcome { count } } } }", true),
+            ("{ personalConnectors { facets { ... @skip(if: false) { o: outcome { count } } } } }", true),
+            ("{ personalConnectors { ...F } } fragment F on PersonalConnectorConnection { facets { outcome { value } } }", true),
+            ("{ personalConnectors(filter: {outcome: OPEN}) { totalCount facets { type { count } } } }", true),
+            ("{ personalConnectors(filter: {outcome: OPEN}, first: 0) { totalCount } }", true),
+        ];
+        for (n, (query, expected)) in asked.into_iter().enumerate() {
+            // Another state, in which nothing was counted yet.
+            server.insert(vec![official(&format!("z{n}"), "z")]).await;
+            server.forget_reads();
+            server.data("", query, json!({})).await;
+            let reads = server.reads.lock().unwrap().clone();
+            let counting = reads.iter().find(|read| read.sql.contains("COUNT(*)")).unwrap();
+            assert_eq!(counting.sql.contains("connector_health"), expected, "{query}\n{counting}");
+        }
+    }
+
+    async fn a_chain_is_followed_to_its_end(server: Server) {
+        server.clear().await;
+        let deprecated = |id: &str, by: &str| Model {
+            status: ConnectorStatus::Deprecated,
+            replaced_by_id: Some(format!("pcon_{by}")),
+            ..official(id, id)
+        };
+        server.insert(vec![deprecated("a", "b"), deprecated("b", "c"), official("c", "c")]).await;
+        let query = "{ personalConnectors { nodes { id replacedBy { id replacedBy { id replacedBy { id } } } } } }";
+        let data = server.data("", query, json!({})).await;
+        let c = json!({ "id": "pcon_c", "replacedBy": null });
+        let b = json!({ "id": "pcon_b", "replacedBy": c });
+        assert_eq!(data["personalConnectors"]["nodes"][0]["replacedBy"], b);
+        assert_eq!(data["personalConnectors"]["nodes"][1]["replacedBy"]["id"], "pcon_c");
+        assert_eq!(data["personalConnectors"]["nodes"][2]["replacedBy"], json!(null));
+    }
+}

@@ -1,0 +1,194 @@
+//! Variables that were not sent: what they are given to stays as if it had been left out.
+
+use serde_json::{Value, json};
+
+use crate::{
+    on_both,
+    support::{
+        harness::Server,
+        mutations::{CREATE, WRITE, draft, text},
+    },
+};
+
+/// A connector with every optional field set.
+async fn full(server: &Server, token: &str) -> Value {
+    let input = draft(
+        "Wiki",
+        json!({
+            "description": "Pages", "iconUrl": "https://e.co/i.png", "category": "DESIGN", "version": "1.2.3",
+            "serverType": "WEBSOCKET", "metadata": { "a": 1 }, "visibility": "ORGANIZATION",
+        }),
+    );
+    server.change(token, CREATE, input).await
+}
+
+on_both! {
+    async fn an_update_leaves_what_an_unsent_variable_is_given_to(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let before = full(&server, &ann).await;
+        let id = &before["id"];
+        let state = server.state().await;
+        // The input spelled out in the document, as a variable whose value lacks the field, in fragments and beside others.
+        for query in [
+            "mutation($id: ID!, $v: TYPE) { UPDATE }",
+            "mutation($id: ID!, $v: TYPE) { ...F } fragment F on Mutation { UPDATE }",
+            "mutation($id: ID!, $v: TYPE) { ... on Mutation { ...F } }
+             fragment F on Mutation { ...G } fragment G on Mutation { UPDATE }",
+            "mutation A($id: ID!, $v: TYPE) { UPDATE } mutation B($id: ID!, $v: TYPE = null) { UPDATE }",
+        ] {
+            for (field, r#type) in [
+                ("name", "String"), ("description", "String"), ("iconUrl", "String"), ("category", "ConnectorCategory"),
+                ("version", "String"), ("serverUrl", "String"), ("serverType", "ServerType"), ("metadata", "JSON"),
+                ("visibility", "ConnectorVisibility"), ("expectedRevision", "Int"), ("validateOnly", "Boolean"),
+            ] {
+                // A variable with a default may be null, and a field that must not be null takes it no less.
+                if field == "validateOnly" && query.contains("= null") {
+                    continue;
+                }
+                let update = "updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } }";
+                let query = query.replace("UPDATE", update).replace("TYPE", r#type).replace("FIELD", field);
+                let mut body = json!({ "query": query, "variables": { "id": id } });
+                if query.contains("mutation A") {
+                    body["operationName"] = json!("A");
+                }
+                let (status, answer) = server.post(&ann, body.to_string()).await;
+                assert_eq!((status, answer.get("errors")), (200, None), "{query}: {answer}");
+                assert_eq!(answer["data"]["updateCustomConnector"]["userErrors"], json!([]), "{query}");
+            }
+        }
+        let input = json!({ "id": id });
+        server.change(&ann, crate::support::mutations::UPDATE, input).await;
+        assert_eq!(server.see(&ann, text(id)).await, before);
+        assert_eq!(server.state().await, state);
+    }
+
+    async fn a_sent_null_clears_and_a_default_is_used(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let before = full(&server, &ann).await;
+        let query = |default: &str| format!(
+            "mutation($id: ID!, $d: String{default}) {{
+                updateCustomConnector(input: {{id: $id, description: $d}}) {{ personalConnector {{ description }} }}
+            }}"
+        );
+        for (default, sent, expected) in [
+            (" = \"default\"", json!({}), json!("default")),
+            ("", json!({}), json!("default")),
+            (" = \"default\"", json!({ "d": null }), json!(null)),
+            (" = \"default\"", json!({ "d": "sent" }), json!("sent")),
+            (" = null", json!({}), json!(null)),
+            ("", json!({ "d": "again" }), json!("again")),
+            ("", json!({ "d": null }), json!(null)),
+        ] {
+            let variables = crate::support::mutations::with(json!({ "id": before["id"] }), sent.clone());
+            let data = server.data(&ann, &query(default), variables).await;
+            assert_eq!(data["updateCustomConnector"]["personalConnector"]["description"], expected, "{default} {sent}");
+        }
+        // The whole input as a variable's default.
+        let whole = format!(
+            "mutation($input: UpdateCustomConnectorInput! = {{id: \"{}\", version: null, category: CUSTOM}}) {{
+                updateCustomConnector(input: $input) {{ personalConnector {{ version category iconUrl }} }}
+            }}",
+            text(&before["id"])
+        );
+        let data = server.data(&ann, &whole, json!({})).await;
+        assert_eq!(data["updateCustomConnector"]["personalConnector"], json!({ "version": null, "category": "CUSTOM", "iconUrl": "https://e.co/i.png" }));
+    }
+
+    async fn a_create_takes_the_default_of_the_field(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let query = "mutation($n: String!, $c: ConnectorCategory, $t: ServerType, $v: ConnectorVisibility, $only: Boolean, $k: String) {
+            createCustomConnector(input: {name: $n, serverUrl: \"https://e.co\", category: $c, serverType: $t, visibility: $v, validateOnly: $only, idempotencyKey: $k}) {
+                personalConnector { category serverType visibility } userErrors { code }
+            }
+        }";
+        let data = server.data(&ann, query, json!({ "n": "a" })).await;
+        let defaults = json!({ "category": "CUSTOM", "serverType": "HTTP", "visibility": "PRIVATE" });
+        assert_eq!(data["createCustomConnector"]["personalConnector"], defaults);
+        let data = server.data(&ann, query, json!({ "n": "b", "c": null, "t": null })).await;
+        let none = json!({ "category": null, "serverType": null, "visibility": "PRIVATE" });
+        assert_eq!(data["createCustomConnector"]["personalConnector"], none);
+        // A variable that may be null is let in where the field has a default (section 5.8.5).
+        let sent = json!({ "n": "c", "c": "DESIGN", "v": "ORGANIZATION", "only": true });
+        let data = server.data(&ann, query, sent).await;
+        assert_eq!(data["createCustomConnector"], json!({ "personalConnector": null, "userErrors": [] }));
+        // A field that must not be null is not given null.
+        let code = server.error_code(&ann, query, json!({ "n": "c", "v": null })).await;
+        assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
+    }
+
+    async fn arguments_filters_and_lists_may_have_unsent_variables(server: Server) {
+        let count = |query: &str, variables: Value| {
+            let body = json!({ "query": query, "variables": variables, "operationName": "Q" });
+            let server = &server;
+            async move {
+                let (_, answer) = server.post("", body.to_string()).await;
+                assert_eq!(answer.get("errors"), None, "{answer}");
+                answer["data"]["personalConnectors"]["nodes"].as_array().unwrap().len()
+            }
+        };
+        let arguments = "query Q($s: String, $f: PersonalConnectorFilter, $o: PersonalConnectorOrder, $n: Int, $a: String, $l: Int, $b: String) {
+            personalConnectors(search: $s, filter: $f, orderBy: $o, first: $n, after: $a, last: $l, before: $b) { nodes { id } }
+        }";
+        assert_eq!(count(arguments, json!({})).await, 5);
+        assert_eq!(count(arguments, json!({ "n": 2 })).await, 2);
+        assert_eq!(count(arguments, json!({ "n": null, "l": 3, "s": null, "f": null, "o": null, "a": null, "b": null })).await, 3);
+        let filters = "query Q($t: [ConnectorType!], $c: [ConnectorCategory!], $d: OrderDirection, $since: DateTime, $one: PersonalConnectorFilter! = {}) {
+            personalConnectors(
+                filter: {type: $t, createdAt: {gte: $since}, and: [{category: $c}, $one], or: [{category: $c}], not: {category: $c, type: CUSTOM}},
+                orderBy: {field: NAME, direction: $d}
+            ) { nodes { id } }
+        }";
+        assert_eq!(count(filters, json!({})).await, 5);
+        assert_eq!(count(filters, json!({ "t": "AITRONOS_BUILT" })).await, 3);
+        // Under @include, beside a variable of the same document that is sent, and one that has a default.
+        let included = "query Q($n: Int, $all: Boolean!, $id: Boolean = false) {
+            personalConnectors(first: $n) @include(if: $all) { nodes { name @skip(if: $all) id @include(if: $id) } }
+        }";
+        assert_eq!(count(included, json!({ "all": true })).await, 5);
+        // Twice, once where it counts as left out and once in a list.
+        let twice = "query Q($n: Int, $m: Int) { personalConnectors(first: $n, last: $m) { nodes { id } } again: personalConnectors(first: $n) { nodes { id } } }";
+        assert_eq!(count(twice, json!({})).await, 5);
+    }
+
+    async fn only_the_chosen_operations_variables_count(server: Server) {
+        // The other operation has a variable of the same name, which it needs; and so has a fragment of its own.
+        let document = "query A($x: String, $y: Int) { personalConnectors(search: $x, first: $y) { nodes { id } } }
+            query B($x: ID!) { node(id: $x) { id } ...F }
+            fragment F on Query { personalConnector(id: $x) { name } }";
+        for (name, variables, field, expected) in [
+            ("A", json!({}), "personalConnectors", 5),
+            ("A", json!({ "y": 2 }), "personalConnectors", 2),
+            ("A", json!({ "x": "jira" }), "personalConnectors", 1),
+            ("B", json!({ "x": "pcon_jira" }), "node", 0),
+        ] {
+            let body = json!({ "query": document, "variables": variables, "operationName": name });
+            let (_, answer) = server.post("", body.to_string()).await;
+            assert_eq!(answer.get("errors"), None, "{name} {variables}: {answer}");
+            assert_eq!(answer["data"][field]["nodes"].as_array().map_or(0, Vec::len), expected);
+        }
+        // A fragment that both use, each with a variable of its own kind.
+        let shared = "query A($n: Int) { ...F } query B($n: Int! = 2) { ...F } query C($n: Int = 1) { ...F }
+            fragment F on Query { personalConnectors(first: $n) { nodes { id } } }";
+        for (name, expected) in [("A", 5), ("B", 2), ("C", 1)] {
+            let (_, answer) = server.post("", json!({ "query": shared, "operationName": name }).to_string()).await;
+            assert_eq!(answer["data"]["personalConnectors"]["nodes"].as_array().map(Vec::len), Some(expected), "{name}: {answer}");
+        }
+    }
+}
+
+on_both! {
+    async fn a_document_is_validated_with_what_is_given_to_unsent_variables(server: Server) {
+        for query in [
+            "query($x: Nope) { viewer { userId } }",
+            "query($x: String) { viewer { userId } }",
+            "query($x: String, $x: String) { personalConnectors(search: $x) { totalCount } }",
+            "query A($x: String) { personalConnectors(search: $x) { totalCount } } query B { nothing }",
+        ] {
+            let body = json!({ "query": query, "operationName": query.contains(" A(").then_some("A") });
+            let (_, answer) = server.post("", body.to_string()).await;
+            let code = &answer["errors"][0]["extensions"]["code"];
+            assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}: {answer}");
+            assert_eq!(answer.get("data"), None, "{query}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Clients of a service.
+
+pub mod load;
+pub mod subscribers;
+pub mod writer;

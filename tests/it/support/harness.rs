@@ -1,0 +1,410 @@
+//! A running server a test, with a database of its own.
+
+use std::{
+    fmt::Write,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use clap::Parser;
+use entity::Timestamp;
+use personal_connectors::{
+    app,
+    clock::Clock,
+    config::{Cli, DatabaseSettings, KeySource, Serve},
+    domain::viewer::User,
+    http::{
+        auth::mint,
+        serve::{Bounds, serve},
+    },
+    store::Database,
+};
+use reqwest::RequestBuilder;
+use sea_orm::Statement;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+/// Where PostgreSQL is, for the tests that need it: `postgres://…/DATABASE` of a role that may create databases.
+const POSTGRES: &str = "CONNECTORS_TEST_POSTGRES";
+
+pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
+
+/// The moment at which a fixed clock begins.
+pub const NOW: &str = "2026-11-22T08:00:00Z";
+
+/// Runs a test of a [`Server`] on SQLite, and on PostgreSQL where there is one.
+///
+/// `on_both! { async fn name(server: Server) { … } }` makes `name::sqlite` and `name::postgres`.
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($server:ident: Server) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn test($server: $crate::harness::Server) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                test($crate::harness::Server::on_sqlite(&[]).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(server) = $crate::harness::Server::on_postgres(&[]).await {
+                    test(server).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// A database that goes with the test.
+#[derive(Debug)]
+pub struct TestDatabase {
+    pub url: String,
+    _folder: Option<TempDir>,
+    admin: Option<String>,
+}
+
+impl TestDatabase {
+    pub fn sqlite() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            url: format!("sqlite://{}/connectors.db", folder.path().display()),
+            _folder: Some(folder),
+            admin: None,
+        }
+    }
+
+    /// What another process opens it with.
+    pub fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings {
+            url: self.url.clone(),
+            connections: 4,
+            wait: Duration::from_secs(5),
+            read_timeout: None,
+            read_only: false,
+        }
+    }
+
+    /// One that somebody else made, and removes.
+    pub fn at(url: String) -> Self {
+        Self {
+            url,
+            _folder: None,
+            admin: None,
+        }
+    }
+
+    /// None, and a line that says so, where there is no PostgreSQL.
+    pub async fn postgres() -> Option<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tests have no other configuration"
+        )]
+        let Ok(admin) = std::env::var(POSTGRES) else {
+            eprintln!("SKIPPED on PostgreSQL: {POSTGRES} says of none");
+            return None;
+        };
+        let mut connection = PgConnection::connect(&admin).await.unwrap();
+        let name = format!("connectors_test_{:032x}", rand_u128());
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let (server, _) = admin.rsplit_once('/').unwrap();
+        Some(Self {
+            url: format!("{server}/{name}"),
+            _folder: None,
+            admin: Some(admin),
+        })
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Some(admin) = self.admin.take() else {
+            return;
+        };
+        let name = self.url.rsplit_once('/').unwrap().1.to_owned();
+        let drop = async move {
+            let mut connection = PgConnection::connect(&admin).await?;
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+            )))
+            .execute(&mut connection)
+            .await
+        };
+        // A runtime of its own: this one may be ending.
+        let dropped = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(drop).map(|_| ())
+        });
+        let _ = dropped.join();
+    }
+}
+
+fn rand_u128() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).unwrap();
+    u128::from_be_bytes(bytes)
+}
+
+/// A server on a socket. Its clock stands still at [`NOW`] until it is set.
+#[derive(Debug)]
+pub struct Server {
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    pub clock: Clock,
+    pub database: Database,
+    /// Every statement that read connectors and what belongs to them for queries, since [`Server::forget_reads`].
+    pub reads: Arc<Mutex<Vec<Statement>>>,
+    config: Serve,
+    /// The last to be dropped.
+    pub storage: Arc<TestDatabase>,
+}
+
+impl Server {
+    pub async fn on_sqlite(flags: &[&str]) -> Self {
+        let storage = Arc::new(TestDatabase::sqlite());
+        Box::pin(Self::start(storage, flags, fixed_clock())).await
+    }
+
+    pub async fn on_postgres(flags: &[&str]) -> Option<Self> {
+        let database = TestDatabase::postgres().await?;
+        Some(Self::start(Arc::new(database), flags, fixed_clock()).await)
+    }
+
+    /// A server on a database, which others may be on too.
+    pub async fn start(storage: Arc<TestDatabase>, flags: &[&str], clock: Clock) -> Self {
+        Self::start_with(Bounds::new(Duration::ZERO), storage, flags, clock).await
+    }
+
+    pub async fn start_with(
+        bounds: Bounds,
+        storage: Arc<TestDatabase>,
+        flags: &[&str],
+        clock: Clock,
+    ) -> Self {
+        let mut line = vec!["personal-connectors", "--database-url", &storage.url];
+        if !flags.iter().any(|flag| flag.starts_with("--jwks")) {
+            line.extend(["--jwt-secret", SECRET]);
+        }
+        line.extend(flags);
+        let config = Cli::try_parse_from(line).unwrap().serve;
+        let mut database = app::open(&config.database().unwrap()).await.unwrap();
+        let reads = Arc::new(Mutex::new(Vec::new()));
+        let observed = reads.clone();
+        database.observe_reads(move |statement| {
+            // The state is asked for all the time.
+            if statement.sql.contains("connector") {
+                observed.lock().unwrap().push(statement.clone());
+            }
+        });
+        let rules = config.token_rules().unwrap();
+        let routers = app::routers(&config, rules, database.clone(), clock.clone(), None)
+            .await
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = std::future::pending();
+        tokio::spawn(serve(listener, routers.main, stop, bounds));
+        Self {
+            url,
+            clock,
+            database,
+            reads,
+            config,
+            storage,
+        }
+    }
+
+    /// A token of a user `USER`, or `USER@ORGANIZATION`, with scopes.
+    pub fn token(&self, who: &str, scopes: &[&str]) -> String {
+        self.short_token(who, scopes, Duration::from_hours(1))
+    }
+
+    /// One that is good for a while.
+    pub fn short_token(&self, who: &str, scopes: &[&str], lifetime: Duration) -> String {
+        let (id, organization) = match who.split_once('@') {
+            Some((id, organization)) => (id, Some(organization.to_owned())),
+            None => (who, None),
+        };
+        let user = User {
+            id: id.to_owned(),
+            organization,
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+        };
+        let rules = self.config.token_rules().unwrap();
+        let KeySource::Secret(secret) = &rules.keys else {
+            panic!("no secret to sign with")
+        };
+        mint(secret, &rules, &user, lifetime, &self.clock).unwrap()
+    }
+
+    /// The whole answer to an operation; an empty token is none.
+    pub async fn execute(&self, token: &str, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let (status, answer) = self.post(token, body.to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// The `data` of an operation that has no errors.
+    pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
+        let mut answer = self.execute(token, query, variables).await;
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
+    /// The `data` of an operation that has no errors, made for this request.
+    pub async fn fresh(&self, token: &str, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let request = self.request(token, body.to_string());
+        let request = request.header("cache-control", "no-cache");
+        let response = request.send().await.unwrap();
+        let text = response.text().await.unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
+    /// The code of an operation's one top-level error.
+    pub async fn error_code(&self, token: &str, query: &str, variables: Value) -> String {
+        let answer = self.execute(token, query, variables).await;
+        assert_eq!(
+            answer["errors"].as_array().map(Vec::len),
+            Some(1),
+            "{answer}"
+        );
+        answer["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// A request by POST; an empty token is none.
+    pub fn request(&self, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        post(&format!("{}/graphql", self.url), token, body)
+    }
+
+    /// Status and JSON body of the answer to a body as it is.
+    pub async fn post(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let (status, text) = self.wire(token, body).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    /// Status and body of the answer to a JSON body, both as they are on the wire.
+    pub async fn wire(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
+        let response = self.request(token, body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The answer to an operation as server-sent events, as far as it has come.
+    pub async fn events(&self, token: &str, query: &str, variables: Value) -> reqwest::Response {
+        let body = json!({ "query": query, "variables": variables });
+        let request = self.request(token, body.to_string());
+        let request = request.header("accept", "text/event-stream");
+        request.send().await.unwrap()
+    }
+
+    pub fn forget_reads(&self) {
+        self.reads.lock().unwrap().clear();
+    }
+
+    /// The number of the last change.
+    pub async fn state(&self) -> i64 {
+        let rows = self.rows("SELECT state FROM catalog_state").await;
+        rows.trim().parse().unwrap()
+    }
+
+    /// The rows of a query straight from the database, as text: columns by `|`, nulls empty.
+    pub async fn rows(&self, sql: &str) -> String {
+        rows(&self.storage.url, sql).await
+    }
+}
+
+/// The rows of a query straight from a database, as text: columns by `|`, nulls empty. Columns must be text or integers.
+pub async fn rows(url: &str, sql: &str) -> String {
+    use sqlx::{Column, Row, ValueRef};
+    fn cell<'r, R: Row>(row: &'r R, column: &str) -> String
+    where
+        for<'a> &'a str: sqlx::ColumnIndex<R>,
+        String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    {
+        if row.try_get_raw(column).unwrap().is_null() {
+            return String::new();
+        }
+        row.try_get::<i64, _>(column)
+            .map(|number| number.to_string())
+            .or_else(|_| row.try_get::<String, _>(column))
+            .unwrap_or_else(|error| panic!("{column}: {error}"))
+    }
+    let mut text = String::new();
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        for row in sqlx::query(sql).fetch_all(&mut connection).await.unwrap() {
+            let cells: Vec<_> = row
+                .columns()
+                .iter()
+                .map(|column| cell(&row, column.name()))
+                .collect();
+            writeln!(text, "{}", cells.join("|")).unwrap();
+        }
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        for row in sqlx::query(sql).fetch_all(&mut connection).await.unwrap() {
+            let cells: Vec<_> = row
+                .columns()
+                .iter()
+                .map(|column| cell(&row, column.name()))
+                .collect();
+            writeln!(text, "{}", cells.join("|")).unwrap();
+        }
+    }
+    text
+}
+
+pub fn fixed_clock() -> Clock {
+    Clock::fixed(timestamp(NOW))
+}
+
+pub fn timestamp(rfc3339: &str) -> Timestamp {
+    chrono::DateTime::parse_from_rfc3339(rfc3339)
+        .unwrap()
+        .to_utc()
+        .into()
+}
+
+/// One client for all tests, which are in one process.
+pub fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // A pooled connection would outlive the runtime of the test that made it.
+        reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
+    });
+    &CLIENT
+}
+
+/// A request with a JSON body; an empty token is none.
+pub fn post(url: &str, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    let request = client()
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body);
+    if token.is_empty() {
+        request
+    } else {
+        request.bearer_auth(token)
+    }
+}

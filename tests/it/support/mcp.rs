@@ -1,0 +1,235 @@
+//! What is found where an MCP server is said to be: real servers, ones written to misbehave, and places that are none of the
+//! service's business.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use entity::ServerType;
+use personal_connectors::{
+    config::{InspectionLimits, ServerRules},
+    domain::inspection::Inspection,
+    mcp::{guard::Guard, handshake::Inspector},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::harness::fixed_clock;
+
+pub fn allowing(places: &[&str]) -> ServerRules {
+    ServerRules {
+        allow: places.iter().map(|place| place.parse().unwrap()).collect(),
+        ..ServerRules::default()
+    }
+}
+
+/// Bounds of which some are met soon.
+pub fn limits() -> InspectionLimits {
+    InspectionLimits {
+        beginning: Duration::from_secs(1),
+        ..InspectionLimits::within(Duration::from_secs(5))
+    }
+}
+
+pub fn inspector(guard: Guard, limits: InspectionLimits) -> Inspector {
+    Inspector::new(guard, limits, fixed_clock()).unwrap()
+}
+
+/// Looks at a server of this machine's.
+pub async fn inspect(url: &str, claimed: ServerType) -> Inspection {
+    let guard = Guard::new(allowing(&["127.0.0.0/8"]));
+    let inspector = inspector(guard, limits());
+    inspector.inspect(Some(url), Some(claimed)).await
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    /// In lower case.
+    pub head: String,
+    pub body: Value,
+}
+
+impl Request {
+    /// The method of its message, or nothing.
+    pub fn asks(&self) -> &str {
+        self.body["method"].as_str().unwrap_or("")
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines();
+        lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    }
+}
+
+/// What comes after a request. The connection ends with it.
+#[derive(Clone, Debug)]
+pub enum Reaction {
+    Send(Vec<u8>),
+    /// A beginning, and then this again and again.
+    Endless(Vec<u8>, Vec<u8>),
+    /// A beginning, and then a byte now and then.
+    Drip(Vec<u8>),
+    Hang,
+    Close,
+}
+
+/// A server of HTTP on a plain socket.
+#[derive(Clone, Debug)]
+pub struct Plain {
+    /// `http://127.0.0.1:PORT`
+    pub url: String,
+    pub requests: Arc<Mutex<Vec<Request>>>,
+    /// Bytes that were written.
+    pub written: Arc<Mutex<usize>>,
+}
+
+impl Plain {
+    pub async fn new(react: impl Fn(&Request) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::at("127.0.0.1:0", react).await
+    }
+
+    pub async fn at(
+        address: &str,
+        react: impl Fn(&Request) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let server = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            requests: Arc::default(),
+            written: Arc::default(),
+        };
+        let (serving, react) = (server.clone(), Arc::new(react));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (server, react) = (serving.clone(), react.clone());
+                tokio::spawn(async move { server.serve(socket, &*react).await });
+            }
+        });
+        server
+    }
+
+    async fn serve(&self, mut socket: TcpStream, react: &(dyn Fn(&Request) -> Reaction + Sync)) {
+        let Some(request) = read(&mut socket).await else {
+            return;
+        };
+        let reaction = react(&request);
+        self.requests.lock().unwrap().push(request);
+        match reaction {
+            Reaction::Send(bytes) => {
+                let _ = socket.write_all(&bytes).await;
+            }
+            Reaction::Endless(beginning, more) => {
+                let _ = socket.write_all(&beginning).await;
+                while socket.write_all(&more).await.is_ok() {
+                    *self.written.lock().unwrap() += more.len();
+                }
+            }
+            Reaction::Drip(beginning) => {
+                let _ = socket.write_all(&beginning).await;
+                while socket.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            Reaction::Hang => {
+                let mut rest = Vec::new();
+                let _ = socket.read_to_end(&mut rest).await;
+            }
+            Reaction::Close => {}
+        }
+    }
+
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests
+            .iter()
+            .map(|request| request.asks().to_owned())
+            .collect()
+    }
+}
+
+pub async fn read(socket: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at;
+        }
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).to_lowercase();
+    let first = String::from_utf8_lossy(&bytes[..head_end]);
+    let mut first = first.lines().next()?.split(' ');
+    let (method, path) = (first.next()?.to_owned(), first.next()?.to_owned());
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+    while bytes.len() < head_end + 4 + length {
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(Request {
+        method,
+        path,
+        head,
+        body: serde_json::from_slice(&bytes[head_end + 4..]).unwrap_or_default(),
+    })
+}
+
+/// A head, to be followed by what ends with the connection.
+pub fn head(status: u16, headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n").into_bytes()
+}
+
+pub fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Reaction {
+    Reaction::Send([&head(status, headers), body.as_ref()].concat())
+}
+
+pub fn json_answer(body: &Value) -> Reaction {
+    answer(200, "content-type: application/json\r\n", body.to_string())
+}
+
+/// What a server of the 2025 revision with two tools has as its result.
+pub fn result(request: &Request) -> Option<Value> {
+    Some(match request.asks() {
+        "initialize" => json!({
+            "protocolVersion": "2025-06-18",
+            "capabilities": { "tools": {}, "prompts": {} },
+            "serverInfo": { "name": "plain", "title": "A plain server", "version": "1.2.3" },
+            "instructions": "Ask it little.",
+        }),
+        "tools/list" => json!({ "tools": [
+            { "name": "add", "description": "Adds.", "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": true } },
+            { "name": "subtract", "inputSchema": { "type": "object" } },
+        ] }),
+        "prompts/list" => json!({ "prompts": [{ "name": "hello" }] }),
+        _ => return None,
+    })
+}
+
+pub fn response(request: &Request, result: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": request.body["id"], "result": result })
+}
+
+/// As a server of streamable HTTP does that knows no sessions.
+pub fn well_behaved(request: &Request) -> Reaction {
+    match (request.method.as_str(), result(request)) {
+        ("POST", Some(result)) => json_answer(&response(request, &result)),
+        ("POST", None) if request.body["id"].is_null() => answer(202, "", ""),
+        ("POST", None) => json_answer(&json!({
+            "jsonrpc": "2.0",
+            "id": request.body["id"],
+            "error": { "code": -32601, "message": "no such method" },
+        })),
+        _ => answer(405, "", ""),
+    }
+}

@@ -1,0 +1,16 @@
+//! Helpers of several tests.
+
+pub mod checks;
+pub mod clients;
+pub mod connection;
+pub mod connectors;
+pub mod harness;
+pub mod invariants;
+pub mod mcp;
+pub mod model;
+pub mod mutations;
+pub mod objects;
+pub mod process;
+pub mod random;
+pub mod secret_connector;
+pub mod waiting;

@@ -1,0 +1,283 @@
+//! The program as its users run it: a process with arguments, an environment of the test's making, and signals.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::harness::{TestDatabase, client, post};
+
+/// No program of the tests takes so long to end.
+const TOO_LONG: Duration = Duration::from_mins(1);
+
+pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
+
+/// Runs a test of a [`TestDatabase`] on SQLite, and on PostgreSQL where there is one.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn test($storage: $crate::harness::TestDatabase) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                test($crate::harness::TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(storage) = $crate::harness::TestDatabase::postgres().await {
+                    test(storage).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// Size of the answer cache that the tests are run with, where it is not the default.
+const ANSWERS: &str = "CONNECTORS_ANSWER_CACHE_MB";
+
+/// The program with a command line, and nothing in its environment but what all tests are run with. It calls nobody of itself.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_personal-connectors"));
+    command.env_clear().args(arguments);
+    command.env("CONNECTORS_MONITOR", "false");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests have no other configuration"
+    )]
+    if let Ok(mebibytes) = std::env::var(ANSWERS) {
+        command.env(ANSWERS, mebibytes);
+    }
+    command
+}
+
+/// The program on a database, with a secret of its tokens.
+pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = program(arguments);
+    command.env("CONNECTORS_DATABASE_URL", &storage.url);
+    command.env("CONNECTORS_JWT_SECRET", SECRET);
+    command
+}
+
+/// What a program that ended has left.
+#[derive(Debug)]
+pub struct Done {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Done {
+    /// Standard output of a program that had nothing to complain of.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// Both outputs of a program that ended with this code.
+    #[track_caller]
+    pub fn failed(self, code: i32) -> String {
+        let told = self.out + &self.err;
+        assert_eq!(self.code, Some(code), "{told}");
+        told
+    }
+}
+
+/// Runs a program to its end with this on its standard input.
+pub fn run_with(mut command: Command, input: &str) -> Done {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // A program that refuses its command line reads nothing.
+    std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let out = read_all(child.stdout.take().unwrap());
+    let err = read_all(child.stderr.take().unwrap());
+    let status = await_end(&mut child);
+    Done {
+        code: status.code(),
+        out: out.join().unwrap(),
+        err: err.join().unwrap(),
+    }
+}
+
+/// Waits for a program's end, and not for ever: perhaps it serves where it should have refused to.
+fn await_end(child: &mut Child) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > TOO_LONG {
+            child.kill().unwrap();
+            panic!("the program does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Read as it comes, so that no full pipe holds its writer up.
+fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = pipe.read_to_string(&mut text);
+        text
+    })
+}
+
+pub fn run(command: Command) -> Done {
+    run_with(command, "")
+}
+
+/// A program under way. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    logs: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let logs = read_all(child.stderr.take().unwrap());
+        Self {
+            out: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            logs: Some(logs),
+        }
+    }
+
+    /// SIGKILL: it can do nothing about it.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.child.wait().unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success(), "kill -s {name} {pid}");
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// KiB of memory that it has (`VmRSS`), where the system tells.
+    pub fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
+    /// Waits for its end; gives the exit code and all the rest of its output.
+    pub fn wait(&mut self) -> Done {
+        let status = await_end(&mut self.child);
+        let mut out = String::new();
+        self.out.read_to_string(&mut out).unwrap();
+        Done {
+            code: status.code(),
+            out,
+            err: self.logs.take().unwrap().join().unwrap(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A serving process, on a port of the system's choice.
+#[derive(Debug)]
+pub struct Serving {
+    pub process: Process,
+    /// `http://127.0.0.1:PORT/graphql`
+    pub url: String,
+}
+
+impl Serving {
+    pub fn start(mut command: Command) -> Self {
+        Self::up(Process::spawn(
+            command.env("CONNECTORS_LISTEN", "127.0.0.1:0"),
+        ))
+    }
+
+    pub fn on(storage: &TestDatabase) -> Self {
+        Self::start(program_on(storage, &[]))
+    }
+
+    /// Waits until it says where it serves.
+    pub fn up(mut process: Process) -> Self {
+        let mut line = String::new();
+        process.out.read_line(&mut line).unwrap();
+        let Some(url) = line.trim().strip_prefix("GraphQL at ") else {
+            panic!("it does not serve: {line}{}", process.wait().err);
+        };
+        Self {
+            url: url.to_owned(),
+            process,
+        }
+    }
+
+    /// The whole answer to an operation, or none when the process ended before it gave one.
+    pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Option<Value> {
+        let body = json!({ "query": query, "variables": variables });
+        let request = post(&self.url, token, body.to_string());
+        let text = request.send().await.ok()?.text().await.ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// The `data` of an operation that has no errors.
+    pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
+        let mut answer = self.ask(token, query, variables).await.unwrap();
+        assert_eq!(answer.get("errors"), None, "{query}");
+        answer["data"].take()
+    }
+
+    /// Status and text of another path than `/graphql`.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        let url = self.url.replace("/graphql", path);
+        let response = client().get(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// SIGTERM, and what came of it.
+    pub fn stop(mut self) -> Done {
+        self.process.signal("TERM");
+        self.process.wait()
+    }
+}
+
+/// A token of `USER@ORGANIZATION` with scopes, from the `token` command.
+pub fn token(who: &str, scopes: &str) -> String {
+    let (user, organization) = who.split_once('@').unwrap();
+    let mut command = program(&["token", "--user", user, "--organization", organization]);
+    command
+        .args(["--scope", scopes])
+        .env("CONNECTORS_JWT_SECRET", SECRET);
+    run(command).ok().trim().to_owned()
+}

@@ -1,0 +1,13 @@
+//! Waits for a condition, and fails when it does not come.
+
+use std::time::{Duration, Instant};
+
+/// Waits until `is_so`, for `limit` at most. Returns the time.
+pub async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    began.elapsed()
+}

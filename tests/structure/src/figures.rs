@@ -1,0 +1,234 @@
+//! The figures, each with its bound.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    path::Path,
+};
+
+use crate::{
+    Report,
+    graph::{self, Arrows, Reference},
+    list, rules,
+    source::{Function, Modules, Token},
+};
+
+/// Files that import each other, directly or through others.
+pub(crate) fn circles(report: &mut Report, arrows: &Arrows<'_>) {
+    let mut circles = graph::circles(arrows.keys().copied());
+    circles.retain(|circle| circle.len() > 1);
+    let sizes = list(circles.iter().map(Vec::len));
+    report.line(
+        "import circles",
+        format!("{}, of files: {sizes}", circles.len()),
+    );
+    for (at, circle) in circles.iter().enumerate() {
+        let size = circle.len();
+        report.line("  circle of files", size);
+        for ((from, to), names) in arrows {
+            if circle.contains(from) && circle.contains(to) {
+                _ = writeln!(report.text, "    {from} → {to}: {}", list(names));
+            }
+        }
+        if at >= rules::CIRCLES || size > rules::CIRCLE_FILES {
+            report.broken.push(format!(
+                "{}: {size} files import each other in a circle. Allowed: {} circle of at most {} files. \
+                 Move the names that tie them to a file that both sides import; the list above has them.",
+                list(circle),
+                rules::CIRCLES,
+                rules::CIRCLE_FILES
+            ));
+        }
+    }
+}
+
+/// The share of each first-level folder in the lines of `src`.
+pub(crate) fn shares(report: &mut Report, lines: &BTreeMap<&str, usize>) {
+    let total: usize = lines.values().sum();
+    let mut folders = BTreeMap::<&str, usize>::new();
+    for (file, lines) in lines {
+        // `config.rs` and `config/` are one module.
+        let name = file.split(['/', '.']).nth(1).unwrap_or_default();
+        *folders.entry(name).or_default() += lines;
+    }
+    let folders = by_size(folders);
+    let permille = |lines: usize| lines * 1000 / total.max(1);
+    report.line("lines of src", format!("{total} in {} files", lines.len()));
+    let percent = |permille: usize| format!("{}.{} %", permille / 10, permille % 10);
+    let shares = folders
+        .iter()
+        .map(|(name, lines)| format!("{name} {}", percent(permille(*lines))));
+    report.list("shares", shares);
+    for (name, lines) in folders {
+        if permille(lines) > rules::SHARE * 10 {
+            report.broken.push(format!(
+                "src/{name}: has {lines} of {total} lines of src. Allowed: at most {} %. \
+                 Move a subject that stands alone to another folder.",
+                rules::SHARE
+            ));
+        }
+    }
+}
+
+/// The number of files directly in a folder.
+pub(crate) fn folders(report: &mut Report, files: &[String]) {
+    let mut folders = BTreeMap::<&Path, usize>::new();
+    for folder in files.iter().filter_map(|file| Path::new(file).parent()) {
+        if rules::FOLDERS.iter().any(|root| folder.starts_with(root)) {
+            *folders.entry(folder).or_default() += 1;
+        }
+    }
+    let folders = by_size(folders);
+    let largest = folders.iter().take(8);
+    report.list(
+        "files in a folder",
+        largest.map(|(folder, files)| format!("{} {files}", folder.display())),
+    );
+    for (folder, files) in folders {
+        let mut exempt = rules::LARGE_FOLDERS.iter().map(|(name, _)| name);
+        if files > rules::FOLDER_FILES
+            && !exempt.any(|name| folder.ends_with(name) || folder.starts_with(name))
+        {
+            report.broken.push(format!(
+                "{}: has {files} files directly in it. Allowed: at most {}. Group them in subfolders by subject.",
+                folder.display(),
+                rules::FOLDER_FILES
+            ));
+        }
+    }
+}
+
+fn by_size<T>(folders: BTreeMap<T, usize>) -> Vec<(T, usize)> {
+    let mut folders: Vec<_> = folders.into_iter().collect();
+    folders.sort_by_key(|(_, size)| Reverse(*size));
+    folders
+}
+
+/// The names that `http` imports from the pipeline, and its calls of functions and methods of the pipeline.
+pub(crate) fn crossing(
+    report: &mut Report,
+    modules: &Modules,
+    references: &[Reference<'_>],
+    arrows: &Arrows<'_>,
+) {
+    let (http, pipeline) = rules::CROSSING;
+    for ((file, to), names) in arrows {
+        if !file.starts_with(http) || !to.starts_with(pipeline) {
+            continue;
+        }
+        report.line("http → pipeline", format!("{file} → {to}: {}", list(names)));
+        let allowed =
+            |name: &&str| rules::CROSSING_NAMES.is_none_or(|allowed| allowed.contains(name));
+        for name in names.iter().filter(|name| !allowed(name)) {
+            report.broken.push(format!(
+                "{file}: imports `{name}` of {to}, which is not in CROSSING_NAMES of {}. \
+                 Enter the pipeline by a name that is listed there, or move this code into the pipeline.",
+                rules::TABLE
+            ));
+        }
+    }
+    let mut calls = BTreeMap::<String, usize>::new();
+    for reference in references
+        .iter()
+        .filter(|reference| reference.named.call && reference.file.starts_with(http))
+    {
+        if reference
+            .item
+            .is_some_and(|(_, file)| file.starts_with(pipeline))
+        {
+            *calls.entry(reference.named.path.join("::")).or_default() += 1;
+        }
+    }
+    let methods = methods(modules, pipeline);
+    for module in modules
+        .values()
+        .filter(|module| module.file.starts_with(http))
+    {
+        for (_, name) in called(&module.tokens).filter(|(dot, name)| *dot && methods.contains(name))
+        {
+            *calls.entry(format!(".{name}")).or_default() += 1;
+        }
+    }
+    let total: usize = calls.values().sum();
+    let calls = list(calls.iter().map(|(name, times)| format!("{name} {times}")));
+    report.line("http → pipeline", format!("{total} calls: {calls}"));
+}
+
+/// Methods that files of the folder offer and no other file defines.
+fn methods<'a>(modules: &'a Modules, folder: &str) -> BTreeSet<&'a str> {
+    let (mut inside, mut outside) = (BTreeSet::new(), BTreeSet::from(rules::COMMON_METHODS));
+    for module in modules.values() {
+        for function in &module.functions {
+            if !module.file.starts_with(folder) {
+                outside.insert(&*function.name);
+            } else if function.method {
+                inside.insert(&*function.name);
+            }
+        }
+    }
+    inside.difference(&outside).copied().collect()
+}
+
+/// The called functions and methods: whether a dot precedes the name, and the name.
+fn called(tokens: &[Token]) -> impl Iterator<Item = (bool, &str)> {
+    let call = |three: &[Token]| three[2].text == "(" && three[1].code && three[0].text != "fn";
+    let calls = tokens.windows(3).filter(move |three| call(three));
+    calls.map(|three| (three[0].text == ".", &*three[1].text))
+}
+
+/// Functions that visit a document by calling themselves, directly or through other functions of their file.
+pub(crate) fn visitors(report: &mut Report, modules: &Modules) {
+    let mut visitors = Vec::new();
+    for module in modules.values() {
+        let functions = &module.functions;
+        let mut edges = Vec::new();
+        for (from, function) in functions.iter().enumerate() {
+            let names: BTreeSet<&str> = called(&function.body).map(|(_, name)| name).collect();
+            for (to, other) in functions.iter().enumerate() {
+                // A function that calls its own name does not call another function of that name.
+                if names.contains(&*other.name) && (to == from || other.name != function.name) {
+                    edges.push((from, to));
+                }
+            }
+        }
+        let visits = |function: &Function| {
+            let mut parameters = function.parameters.iter();
+            parameters.any(|token| rules::DOCUMENT_TYPES.contains(&&*token.text))
+        };
+        for circle in graph::circles(edges) {
+            let circle: Vec<&Function> = circle.into_iter().map(|at| &functions[at]).collect();
+            if circle.iter().any(|function| visits(function)) {
+                let names: Vec<&str> = circle.iter().map(|function| &*function.name).collect();
+                visitors.push(format!(
+                    "{}:{} {}",
+                    module.file,
+                    circle[0].line,
+                    names.join("+")
+                ));
+            }
+        }
+    }
+    report.line(
+        "document visitors",
+        format!("{}: {}", visitors.len(), list(&visitors)),
+    );
+}
+
+/// Calls that parse the schema or write it as text.
+pub(crate) fn schemas(report: &mut Report, modules: &Modules) {
+    let mut calls = Vec::new();
+    for module in modules.values() {
+        let parses =
+            |(dot, name): &(bool, &str)| *name == "parse_schema" || (*dot && *name == "sdl");
+        calls.extend(
+            called(&module.tokens)
+                .filter(parses)
+                .map(|(_, name)| format!("{} {name}", module.file)),
+        );
+    }
+    report.line(
+        "schemas parsed",
+        format!("{}: {}", calls.len(), list(&calls)),
+    );
+}

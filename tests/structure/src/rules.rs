@@ -1,0 +1,161 @@
+//! The bounds, and the table of layers. Whoever moves files edits this file.
+
+/// The file that sentences about broken rules refer to.
+pub(crate) const TABLE: &str = "tests/structure/src/rules.rs";
+
+/// Import circles between files of `src`: how many, and how many files each may have.
+pub(crate) const CIRCLES: usize = 1;
+pub(crate) const CIRCLE_FILES: usize = 4;
+
+/// The largest share of the lines of `src` that a first-level folder may have, in percent.
+pub(crate) const SHARE: usize = 22;
+
+/// The largest number of files directly in one folder.
+pub(crate) const FOLDER_FILES: usize = 15;
+
+/// The folders whose files are counted, with their subfolders.
+pub(crate) const FOLDERS: [&str; 9] = [
+    "src",
+    "tests",
+    "docs",
+    "benches",
+    "script",
+    "entity",
+    "migration",
+    "web/src",
+    "fuzz",
+];
+
+/// Folders that may have more files, and why.
+pub(crate) const LARGE_FOLDERS: [(&str, &str); 3] = [
+    ("snapshots", "insta writes one file a snapshot here"),
+    ("fuzz/seeds", "one file a seed"),
+    (
+        "migration/src",
+        "one file a migration, and migrations only grow in number",
+    ),
+];
+
+/// A request leaves the first folder and enters the second one once.
+pub(crate) const CROSSING: (&str, &str) = ("src/http/", "src/pipeline/");
+
+/// The names of the pipeline that `src/http` may import. Without a list the crossing is printed and not bounded.
+pub(crate) const CROSSING_NAMES: Option<&[&str]> = None;
+
+/// Names of methods that the standard library has too. A call by such a name is not counted.
+pub(crate) const COMMON_METHODS: [&str; 12] = [
+    "as_str", "clone", "get", "get_mut", "insert", "is_empty", "iter", "len", "new", "next",
+    "push", "remove",
+];
+
+/// Types whose recursive functions are counted as visitors of a document, and their aliases.
+pub(crate) const DOCUMENT_TYPES: [&str; 4] = [
+    "ExecutableDocument",
+    "Selection",
+    "SelectionSet",
+    "Selections",
+];
+
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) name: &'static str,
+    /// Files, and folders with a slash at the end.
+    pub(crate) paths: &'static [&'static str],
+    /// The layers that this one may import besides itself and `error`.
+    pub(crate) imports: &'static [&'static str],
+}
+
+const fn layer(
+    name: &'static str,
+    paths: &'static [&'static str],
+    imports: &'static [&'static str],
+) -> Layer {
+    Layer {
+        name,
+        paths,
+        imports,
+    }
+}
+
+/// All layers, from the bottom up.
+#[rustfmt::skip]
+pub(crate) const LAYERS: [Layer; 20] = [
+    layer("entity", &["entity/src/"], &[]),
+    layer("migration", &["migration/src/"], &[]),
+    layer("error", &["src/error.rs"], &[]),
+    layer("clock", &["src/clock.rs"], &["entity"]),
+    layer("buckets", &["src/buckets.rs"], &[]),
+    layer("progress", &["src/progress.rs"], &[]),
+    layer("domain", &["src/domain/"], &["entity"]),
+    // To become `domain` alone: the settings of the other layers move here.
+    layer("config", &["src/config.rs", "src/config/"], &["domain", "entity", "http", "mcp", "monitor", "store"]),
+    layer("mcp", &["src/mcp/"], &["buckets", "clock", "domain", "entity"]),
+    layer("store", &["src/store/"], &["clock", "domain", "entity", "migration"]),
+    layer("observability", &["src/observability/"], &["clock", "config", "domain", "store"]),
+    layer("commands", &["src/commands.rs", "src/commands/"], &["clock", "domain", "entity", "mcp", "store"]),
+    layer("monitor", &["src/monitor/"], &["clock", "domain", "entity", "mcp", "progress", "store"]),
+    layer("interchange", &["src/interchange/"], &["clock", "domain", "entity", "progress", "store"]),
+    layer("graphql", &["src/graphql/"], &["clock", "commands", "domain", "entity", "mcp", "store"]),
+    layer("pipeline", &["src/pipeline/"], &["clock", "domain", "entity", "graphql", "observability", "store"]),
+    layer("http", &["src/http/"], &["buckets", "clock", "commands", "domain", "entity", "graphql", "observability", "pipeline", "store"]),
+    layer("app", &["src/app.rs"], &["clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "pipeline", "store"]),
+    layer("lib", &["src/lib.rs"], &[]),
+    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store"]),
+];
+
+/// Words, and the files and folders whose code may have them outside tests.
+pub(crate) const WORDS: &[(&str, &[&str])] = &[
+    // SQL is in the store alone; tables are in the migrations and entities.
+    ("sea_orm", &["src/store/", "entity/", "migration/"]),
+    ("sea_orm_migration", &["migration/"]),
+    ("sqlx", &["src/store/"]),
+    ("rusqlite", &["src/store/"]),
+    ("migration::", &["src/store/", "migration/"]),
+    ("Entity::", &["src/store/"]),
+    ("ActiveModel", &["src/store/", "entity/"]),
+    ("Column::", &["src/store/"]),
+    ("catalog_state", &["src/store/", "entity/", "migration/"]),
+    ("connector_event", &["src/store/", "entity/", "migration/"]),
+    // GraphQL and HTTP are two outer forms of the catalogue.
+    (
+        "async_graphql",
+        &["src/graphql/", "src/http/", "src/pipeline/"],
+    ),
+    ("axum", &["src/http/", "src/observability/", "src/app.rs"]),
+    ("reqwest", &["src/http/", "src/observability/", "src/mcp/"]),
+    // Requests to MCP servers pass the guard. The log leaves out lines of the MCP library.
+    ("rmcp", &["src/mcp/", "src/observability/"]),
+    ("tokio_tungstenite", &["src/mcp/"]),
+    ("jsonwebtoken", &["src/http/auth/"]),
+    ("opentelemetry", &["src/observability/"]),
+    ("opentelemetry_sdk", &["src/observability/"]),
+    ("opentelemetry_otlp", &["src/observability/"]),
+    // One module reads the environment; one reads the time and makes ids.
+    ("std::env", &["src/config.rs"]),
+    ("env::var", &["src/config.rs"]),
+    ("Utc::now", &["src/clock.rs"]),
+    ("SystemTime", &["src/clock.rs"]),
+    ("Ulid::generate", &["src/clock.rs"]),
+    ("getrandom", &["src/config/secret.rs"]),
+    ("clap::", &["src/config.rs", "src/config/", "src/main.rs"]),
+    // These macros panic when the output is closed.
+    ("print!", &[]),
+    ("println!", &[]),
+    ("eprint!", &[]),
+    ("eprintln!", &[]),
+];
+
+/// Words that a folder must not have: the domain has no table, no future, no log and no input or output.
+pub(crate) const FORBIDDEN: &[(&str, &[&str])] = &[(
+    "src/domain/",
+    &[
+        "personal_connector",
+        "Model",
+        "tokio",
+        "tracing",
+        "async",
+        "await",
+        "std::fs",
+        "std::net",
+    ],
+)];
