@@ -1,6 +1,6 @@
 //! The personal-connectors service: a catalogue of MCP connectors behind GraphQL.
 //!
-//! `ARCHITECTURE.md` has the map of these rooms and the doors between them.
+//! `docs/develop/code.md` has the map of these modules and the import rules.
 
 pub mod app;
 pub mod buckets;

@@ -1,4 +1,6 @@
-//! The commands and queries of README and `docs/`, run as they stand there.
+//! Runs the commands and queries of README and `docs/`.
+
+mod links;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,16 +14,49 @@ use crate::harness::{Server, TestDatabase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
-/// README, and the pages of `docs/` that are not run by a test of their own, by name.
-fn pages() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = markdown(&root.join("docs"));
-    pages.retain(|page| !page.ends_with("operate/backup.md"));
-    pages.insert(0, root.join("README.md"));
-    let texts = pages
-        .iter()
-        .map(|page| std::fs::read_to_string(page).unwrap());
-    texts.collect()
+/// A page of the documentation.
+pub struct Page {
+    /// Its path from the repository's root, with slashes.
+    pub path: String,
+    pub text: String,
+}
+
+impl Page {
+    fn read(path: &str) -> Self {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        let path = path.to_owned();
+        Self { path, text }
+    }
+
+    /// The blocks in these languages, in their order.
+    fn blocks_in(&self, languages: &[&str]) -> Vec<(String, String)> {
+        let mut blocks = blocks(&self.text);
+        blocks.retain(|(language, _)| languages.contains(&language.as_str()));
+        blocks
+    }
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README, and all pages of `docs/` by name.
+pub fn pages() -> Vec<Page> {
+    let docs = markdown(&root().join("docs"));
+    let docs = docs.iter().map(|path| {
+        let path = path.strip_prefix(root()).unwrap();
+        Page::read(path.to_str().unwrap())
+    });
+    std::iter::once(Page::read("README.md"))
+        .chain(docs)
+        .collect()
+}
+
+/// The pages whose commands and queries this file runs. `backup.rs` runs the page about backups.
+fn run_here() -> Vec<Page> {
+    let mut pages = pages();
+    pages.retain(|page| page.path != "docs/operate/backup.md");
+    pages
 }
 
 /// The Markdown files of a folder and its folders, by name.
@@ -101,50 +136,85 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// Whether a block runs the tests, which do not run themselves.
+fn runs_tests(command: &str) -> bool {
+    let starts = ["script/test", "cargo test", "CONNECTORS_TEST_POSTGRES="];
+    let is_one = |line: &str| starts.iter().any(|start| line.starts_with(start));
+    command.lines().all(is_one)
+}
+
+/// Runs each page's commands beside a service of its own, in a new folder.
 #[tokio::test]
 async fn commands() {
-    let folder = tempfile::tempdir().unwrap();
-    let path: PathBuf = folder.path().to_owned();
-    let port = free_port();
-    let mut commands = blocks(&pages())
-        .into_iter()
-        .filter(|(language, _)| language == "sh")
-        .map(|(_, text)| text);
-    assert_eq!(commands.next().as_deref(), Some("cargo run\n"));
-    let _server = start("cargo run", port, &path);
-    for command in commands {
-        if command == "script/test\n" {
-            // This test is a part of it.
-        } else if command.contains("postgres://") {
-            if let Some(database) = TestDatabase::postgres().await {
-                let command =
-                    command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
-                drop(start(&command, free_port(), &path));
-            }
-        } else if command.contains(" serve ") {
-            drop(start(&command, free_port(), &path));
-        } else {
-            let output = shell(&localised(&command, port), &path).output().unwrap();
-            let text = String::from_utf8(output.stdout).unwrap();
-            assert!(output.status.success(), "{command}{text}");
-            for line in text.lines().filter(|line| line.starts_with('{')) {
-                let answer: Value = serde_json::from_str(line).unwrap();
-                let is_ready = answer["ready"] == true;
-                assert!(answer["data"].is_object() || is_ready, "{command}{answer}");
+    for page in run_here() {
+        let mut commands = page.blocks_in(&["sh"]);
+        if page.path == "README.md" {
+            assert_eq!(commands[0].1, "cargo run\n");
+        }
+        commands.retain(|(_, command)| !runs_tests(command));
+        if commands.is_empty() {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let port = free_port();
+        let _server = start("cargo run", port, folder);
+        for (_, command) in commands {
+            if command == "cargo run\n" || command.contains("postgres://") {
+                // The service is started above; `commands_on_postgres` has the others.
+            } else if command.contains(" serve ") {
+                drop(start(&command, free_port(), folder));
+            } else {
+                let output = shell(&localised(&command, port), folder).output().unwrap();
+                let text = String::from_utf8(output.stdout).unwrap();
+                assert!(output.status.success(), "{}: {command}{text}", page.path);
+                for line in text.lines().filter(|line| line.starts_with('{')) {
+                    let answer: Value = serde_json::from_str(line).unwrap();
+                    let is_ready = answer["ready"] == true;
+                    let is_answer = answer["data"].is_object() || is_ready;
+                    assert!(is_answer, "{}: {command}{answer}", page.path);
+                }
             }
         }
     }
 }
 
-/// The answers as a snapshot: what the README promises can be read there. `pcon_none` is whatever was created last.
+#[tokio::test]
+async fn commands_on_postgres() {
+    let blocks = run_here()
+        .into_iter()
+        .flat_map(|page| page.blocks_in(&["sh"]));
+    for (_, command) in blocks {
+        if !command.contains("postgres://") || runs_tests(&command) {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(database) = TestDatabase::postgres().await {
+            let command =
+                command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
+            drop(start(&command, free_port(), folder.path()));
+        }
+    }
+}
+
+/// Runs each page's queries against a service of its own. The snapshot shows the answers.
+/// `pcon_none` is the id of the connector that the page created last.
 #[tokio::test(flavor = "multi_thread")]
 async fn queries() {
+    let mut answers = Vec::new();
+    for page in run_here() {
+        let blocks = page.blocks_in(&["graphql", "json"]);
+        if !blocks.is_empty() {
+            answers.extend(ask(&page.path, blocks).await);
+        }
+    }
+    insta::assert_json_snapshot!("readme", answers);
+}
+
+async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     let server = Server::on_sqlite(&[]).await;
     let token = server.token("ann@acme", &["connectors:write"]);
-    let mut blocks = blocks(&pages())
-        .into_iter()
-        .filter(|(language, _)| language == "graphql" || language == "json")
-        .peekable();
+    let mut blocks = blocks.into_iter().peekable();
     let mut id = "pcon_none".to_owned();
     let mut answers = Vec::new();
     while let Some((language, query)) = blocks.next() {
@@ -153,20 +223,18 @@ async fn queries() {
         let variables =
             variables.map_or("{}".to_owned(), |(_, json)| json.replace("pcon_none", &id));
         let variables = serde_json::from_str(&variables).unwrap();
-        if query.starts_with("subscription") {
-            let first = first_event(&server, &token, &query).await;
-            answers.push(json!({ "query": query, "data": first["data"] }));
-            continue;
-        }
-        let data = server
-            .data(&token, &query.replace("pcon_none", &id), variables)
-            .await;
+        let data = if query.starts_with("subscription") {
+            first_event(&server, &token, &query).await["data"].clone()
+        } else {
+            let sent = query.replace("pcon_none", &id);
+            server.data(&token, &sent, variables).await
+        };
         if let Some(created) = data["createCustomConnector"]["personalConnector"]["id"].as_str() {
             created.clone_into(&mut id);
         }
-        answers.push(json!({ "query": query, "data": data }));
+        answers.push(json!({ "page": page, "query": query, "data": data }));
     }
-    insta::assert_json_snapshot!("readme", answers);
+    answers
 }
 
 /// What a subscription says first of all that ever happened.
@@ -182,10 +250,10 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code of other languages is a part of the clients that `tests/clients/run` runs.
+/// Code of other languages is a part of the clients that `tests/clients/run` runs. `text` is no code.
 #[test]
 fn snippets() {
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let clients = root().join("tests/clients");
     let folders = [
         "python",
         "relay/src",
@@ -199,19 +267,22 @@ fn snippets() {
         .flat_map(|folder| std::fs::read_dir(clients.join(folder)).unwrap())
         .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
         .collect();
-    for (language, text) in blocks(&pages()) {
-        assert!(
-            ["sh", "graphql", "json"].contains(&language.as_str())
-                || sources.iter().any(|source| source.contains(&text)),
-            "no client has this {language}:\n{text}"
-        );
+    for page in pages() {
+        for (language, text) in blocks(&page.text) {
+            assert!(
+                ["sh", "graphql", "json", "text"].contains(&language.as_str())
+                    || sources.iter().any(|source| source.contains(&text)),
+                "{}: no client has this {language}:\n{text}",
+                page.path
+            );
+        }
     }
 }
 
 #[test]
 fn settings() {
     use clap::CommandFactory;
-    let pages = pages() + include_str!("../../docs/operate/backup.md");
+    let pages = pages();
     let cli = personal_connectors::config::Cli::command();
     for command in cli.get_subcommands().chain([&cli]) {
         for flag in command.get_arguments().filter(|flag| {
@@ -221,7 +292,8 @@ fn settings() {
             let long = flag.get_long().unwrap();
             let env = flag.get_env().unwrap().to_str().unwrap();
             let row = pages
-                .lines()
+                .iter()
+                .flat_map(|page| page.text.lines())
                 .find(|line| line.starts_with(&format!("| `--{long}` |")));
             let row =
                 row.unwrap_or_else(|| panic!("--{long} is not in the README or a page of docs"));

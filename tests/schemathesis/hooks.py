@@ -13,13 +13,13 @@ from schemathesis.graphql import nodes
 
 SCHEMA = graphql.build_schema((Path(__file__).parents[2] / "schema.graphql").read_text())
 
-# Those of README that somebody may be answered who is alone, has a token, and sends well-formed requests.
+# The codes of docs/reference/errors.md that well-formed requests with a token get while no other client sends any.
 CODES = {"BAD_USER_INPUT", "FORBIDDEN", "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "LIMIT_EXCEEDED"}
 
 
 @schemathesis.check
 def answers_as_promised(ctx, response, case):
-    """Status, data and errors are as README says."""
+    """Status, data and errors are as docs/reference/http.md says."""
     answer = response.json()
     errors = answer.get("errors", [])
     codes = {error.get("extensions", {}).get("code") for error in errors}
