@@ -107,7 +107,8 @@ impl Rejection {
 
 impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
-        Refused::from(error).into()
+        let refused: Refused = error.into();
+        refused.into()
     }
 }
 

@@ -10,7 +10,7 @@
 //! | resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
-//! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::begin`], both in [`respond`].
+//! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
 //!
 //! Invariant: the text of a document is bounded before it is parsed, and the document before anything recurses over it.
 //! Nothing runs of a request whose values are not of their types. Every error leaves with a code. An internal error leaves

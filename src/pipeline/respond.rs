@@ -67,7 +67,7 @@ impl Pipeline {
             describe,
         );
         let Delivery::Response { reports_cost } = deliver(described)? else {
-            let messages = Messages::begin(Arc::clone(self), caller, prepared, permit);
+            let messages = Messages::spawn(Arc::clone(self), caller, prepared, permit);
             return Ok(Outcome::Stream(messages));
         };
         let limits = self.documents.limits();
@@ -90,7 +90,7 @@ impl Pipeline {
     /// Begins an operation in a task of its own, which sends its messages to `out` under a number.
     ///
     /// A query or mutation waits for its permit. A subscription needs none.
-    pub(crate) fn begin(
+    pub(crate) fn stream(
         self: &Arc<Self>,
         parameters: Parameters,
         caller: Caller,
@@ -100,7 +100,7 @@ impl Pipeline {
     ) -> Operation {
         let record = caller.record.clone();
         let prepare = move |pipeline: &Self| pipeline.prepare(parameters, &record);
-        Operation::begin(Arc::clone(self), caller, prepare, permit, number, out)
+        Operation::spawn(Arc::clone(self), caller, prepare, permit, number, out)
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn begin(
+    pub(super) fn spawn(
         pipeline: Arc<Pipeline>,
         caller: Caller,
         prepared: Result<Prepared, Refused>,
@@ -54,7 +54,7 @@ impl Messages {
         let permit = ready(Ok(permit));
         Self {
             messages,
-            _operation: Operation::begin(pipeline, caller, |_| prepared, permit, 0, out),
+            _operation: Operation::spawn(pipeline, caller, |_| prepared, permit, 0, out),
         }
     }
 
@@ -74,7 +74,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// Begins an operation that sends its messages to `out`, under its number.
-    pub(super) fn begin(
+    pub(super) fn spawn(
         pipeline: Arc<Pipeline>,
         caller: Caller,
         prepare: impl FnOnce(&Pipeline) -> Result<Prepared, Refused> + Send + 'static,

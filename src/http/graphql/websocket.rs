@@ -398,7 +398,7 @@ impl Operations<'_> {
             permit.map_err(Full::error)
         };
         let out = self.out.clone();
-        let operation = (service.pipeline).begin(parameters, caller, permit, number, out);
+        let operation = (service.pipeline).stream(parameters, caller, permit, number, out);
         self.running.push(Running {
             number,
             id,

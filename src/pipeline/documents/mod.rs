@@ -51,7 +51,10 @@ impl Documents {
 
     /// The hash of the document that is given, which need not be there; none where documents are not kept, and it is given by
     /// its hash alone.
-    pub(in crate::pipeline) fn hash<'a>(&'a self, given: &'a Given) -> Result<Cow<'a, str>, Error> {
+    pub(in crate::pipeline) fn hash_of<'a>(
+        &'a self,
+        given: &'a Given,
+    ) -> Result<Cow<'a, str>, Error> {
         match given {
             Given::Text { text, sha256: said } => {
                 let hash = sha256(text);
@@ -65,7 +68,7 @@ impl Documents {
             Given::Id(id) => {
                 let id = without_prefix(id);
                 match &self.trusted {
-                    Some(trusted) => Ok(Cow::Borrowed(trusted.hash(id))),
+                    Some(trusted) => Ok(Cow::Borrowed(trusted.hash_of(id))),
                     None if self.kept.capacity() == 0 => Err(self.unknown(id)),
                     None => Ok(Cow::Borrowed(id)),
                 }
@@ -75,7 +78,7 @@ impl Documents {
 
     /// The document that is given: trusted, kept or parsed.
     pub(in crate::pipeline) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
-        let hash = self.hash(given)?;
+        let hash = self.hash_of(given)?;
         if let Some(trusted) = &self.trusted {
             let document = trusted.get(&hash).ok_or_else(not_trusted)?;
             self.usage.hits.inc();

@@ -67,7 +67,7 @@ impl Trusted {
     }
 
     /// The hash of the document that is known by an id, which may be the hash itself.
-    pub(in crate::pipeline) fn hash<'a>(&'a self, id: &'a str) -> &'a str {
+    pub(in crate::pipeline) fn hash_of<'a>(&'a self, id: &'a str) -> &'a str {
         self.ids.get(id).map_or(id, String::as_str)
     }
 }

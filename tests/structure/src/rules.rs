@@ -39,8 +39,17 @@ pub(crate) const LARGE_FOLDERS: [(&str, &str); 3] = [
 /// A request leaves the first folder and enters the second one once.
 pub(crate) const CROSSING: (&str, &str) = ("src/http/", "src/pipeline/");
 
-/// The names of the pipeline that `src/http` may import. Without a list the crossing is printed and not bounded.
-pub(crate) const CROSSING_NAMES: Option<&[&str]> = None;
+/// The calls of the second folder's functions and methods in the first one: each as often as stated, and no other.
+pub(crate) const CROSSING_CALLS: &[(&str, usize)] = &[
+    // An operation enters here: by a request, and by a socket.
+    (".respond", 1),
+    (".stream", 1),
+    // Its parameters: of a body, of a message of a socket, and of a URL.
+    ("parameters::from_body", 2),
+    ("parameters::from_url", 1),
+    // For the metrics, at the start.
+    (".document_usage", 1),
+];
 
 /// Names of methods that the standard library has too. A call by such a name is not counted.
 pub(crate) const COMMON_METHODS: [&str; 12] = [
