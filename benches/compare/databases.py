@@ -43,7 +43,9 @@ class Sqlite:
 
     @staticmethod
     def remove(url):
-        pathlib.Path(url.removeprefix('sqlite://')).unlink(missing_ok=True)
+        # A server that is killed leaves its log, which SQLite would apply to the next file of this name.
+        for suffix in ('', '-wal', '-shm'):
+            pathlib.Path(url.removeprefix('sqlite://') + suffix).unlink(missing_ok=True)
 
     @staticmethod
     def settle(url):
