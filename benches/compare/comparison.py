@@ -1,0 +1,121 @@
+"""Servers on copies of one catalogue: they start, and they must agree before they are measured."""
+import json
+import secrets
+import subprocess
+
+from .catalogue import objects_file, public_ids
+from .operations import DEEP_PAGES, WORDS
+from .servers import Fixed, Rest, Service
+
+
+class Comparison:
+    """The servers of these kinds: `cold` and `hot` of each build, `rest` and `fixed`."""
+
+    def __init__(self, bench, database, count, kinds):
+        self.bench, self.database, self.count = bench, database, count
+        self.servers, self.copies = {}, []
+        self.ids = None
+        try:
+            self.start(kinds)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, kinds):
+        bench, first = self.bench, self.bench.builds[0]
+        self.database.base(self.count, lambda url: first.load(url, objects_file(self.count)))
+        urls = [self.copy(build, number) for number, build in enumerate(bench.builds)]
+        for build, url in zip(bench.builds, urls):
+            for cache, flags in build.caches().items():
+                if cache in kinds and cache in bench.options.cache:
+                    self.servers[build.name, cache] = Service(f'{build.name}, {cache}', build.path, url, flags, bench.folder)
+        if 'rest' in kinds:
+            self.servers['rest'] = Rest(bench.rest, urls[0], bench.folder)
+        if 'fixed' in kinds:
+            data = next(iter(self.servers.values())).ask('list', {})[1]
+            self.servers['fixed'] = Fixed(bench.rest, data, bench.folder)
+
+    def copy(self, build, number):
+        """A database for a build, with the schema that it knows."""
+        name = f'{self.count}_{number}'
+        url = self.database.copy(self.count, name)
+        self.copies.append(url)
+        migrated = subprocess.run([build.path, 'migrate', '--database-url', url], capture_output=True)
+        if migrated.returncode:
+            # Another build made it, with a schema that this one does not know.
+            self.database.remove(url)
+            url = self.database.empty(name)
+            build.load(url, objects_file(self.count))
+            self.database.settle(url)
+        return url
+
+    def close(self):
+        for server in self.servers.values():
+            server.stop()
+        for url in self.copies:
+            self.database.remove(url)
+
+    def values(self, operation):
+        """The values of an operation's requests, which are sent in turn."""
+        if operation == 'by-id':
+            self.ids = self.ids or public_ids(self.count, 2000)
+            return [{'id': id} for id in self.ids]
+        if operation == 'search':
+            return [{'word': word} for word in WORDS]
+        if operation == 'deep':
+            return [{'place': place} for place in range(DEEP_PAGES)]
+        if operation == 'mutation':
+            return self.bench.creates
+        return [{}]
+
+    def requests(self, server, operation):
+        """The requests as a file for wrk."""
+        file = self.bench.folder / f'{secrets.token_hex(4)}.txt'
+        lines = ['\t'.join(server.request(operation, values)) for values in self.values(operation)]
+        file.write_text(''.join(line + '\n' for line in lines))
+        return file
+
+    def agree(self, operation, values):
+        """Ends the run if the servers' answers differ. Each server keeps its own cursor as the place `here`."""
+        answers = [(server, server.ask(operation, values)[0]) for server in self.answering()]
+        (first, expected), *others = answers
+        for server, answer in others:
+            for key in expected:
+                if key != 'cursor' and answer[key] != expected[key]:
+                    raise SystemExit(
+                        f'{self.database.name}, {self.count}, {operation}: {server.name} and {first.name} differ in {key}:\n'
+                        f'{json.dumps(answer[key])[:1500]}\n{json.dumps(expected[key])[:1500]}')
+        for server, answer in answers:
+            server.cursors['here'] = answer.get('cursor')
+        return expected
+
+    def answering(self):
+        return [server for server in self.servers.values() if not isinstance(server, Fixed)]
+
+    def verify(self, operation):
+        """Sends the operation's requests to all servers. Returns a response's size; None for a mutation."""
+        if operation == 'mutation':
+            for server in self.answering():
+                values = self.bench.creates[0]
+                new = {**values['new'], 'name': f'verified {secrets.token_hex(8)}'}
+                node = server.ask(operation, {**values, 'new': new})[0]['nodes'][0]
+                assert new.items() <= node.items(), node
+            return None
+        if operation == 'deep':
+            self.walk()
+        asked = self.values(operation)[:20]
+        for values in asked:
+            assert self.agree(operation, values)['nodes'], (operation, values)
+        return len(self.answering()[0].ask(operation, asked[0])[1])
+
+    def walk(self):
+        """Goes to the middle of the list, and keeps the cursors of the pages from there."""
+        total = self.agree('totals', {})['total']
+        at, values = 0, {}
+        while at < total // 2:
+            at += len(self.agree('list', {**values, 'first': 100})['nodes'])
+            values = {'place': 'here'}
+        for place in range(DEEP_PAGES):
+            for server in self.answering():
+                server.cursors[place] = server.cursors['here']
+            self.agree('list', {'place': place})

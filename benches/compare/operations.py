@@ -1,0 +1,42 @@
+"""Operations that are measured: a row of the table each."""
+
+COLUMNS = 'id name type connectorId description category version status serverUrl metadata updatedAt'
+WHOLE = 'id object name type connectorId description iconUrl category version status serverUrl serverType metadata createdAt updatedAt'
+CONNECTION = f'nodes {{ {COLUMNS} }} pageInfo {{ hasNextPage endCursor }}'
+FACETS = ' '.join(f'{dimension} {{ value count }}' for dimension in ('category', 'status', 'type', 'serverType'))
+FILTERED = '''query List($filter: PersonalConnectorFilter, $first: Int, $after: String) {
+  personalConnectors(filter: $filter, first: $first, after: $after, orderBy: {field: CREATED_AT, direction: DESC}) { %s }
+}'''
+FILTER = {'category': ['DEVELOPMENT'], 'status': ['ACTIVE']}
+DOCUMENTS = {
+    'list': FILTERED % CONNECTION,
+    'by-id': f'query ById($id: ID!) {{ personalConnector(id: $id) {{ {WHOLE} }} }}',
+    'totals': FILTERED % f'{CONNECTION} totalCount facets {{ {FACETS} }}',
+    'deep': FILTERED % CONNECTION,
+    'search': f'query Search($search: String!) {{ personalConnectors(search: $search) {{ {CONNECTION} }} }}',
+    'mutation': f'''mutation Create($input: CreateCustomConnectorInput!) {{
+  createCustomConnector(input: $input) {{ personalConnector {{ {WHOLE} }} userErrors {{ code message }} }}
+}}''',
+}
+# The mutation adds to what is served, and so comes last.
+TITLES = {
+    'list': 'list with filter and order', 'by-id': 'by id', 'totals': 'list, totalCount, facets',
+    'deep': 'page deep in the list', 'search': 'search', 'mutation': 'mutation (create)',
+}
+WORDS = 'calendar quasar mail obelisk issue zephyr deploy lichen metric halyard figma tundra sketch ticket budget pipeline'.split()
+# Pages deep in the list, one after the other.
+DEEP_PAGES = 16
+# A name has this where each request puts a text of its own.
+UNIQUE = '@n@'
+
+
+def created(user, token):
+    """The values of a create of one user."""
+    return {
+        'user': user, 'token': token,
+        'new': {
+            'name': f'connector {UNIQUE}',
+            'description': 'connects your workspace to the team and keeps records in sync with every change that people make.',
+            'serverUrl': 'https://mcp.example.com/v1/created',
+        },
+    }
