@@ -1,7 +1,6 @@
 //! The commands and their flags.
 
 #![expect(
-    clippy::doc_markdown,
     rustdoc::bare_urls,
     reason = "the flags' descriptions are plain text for a terminal"
 )]

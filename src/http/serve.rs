@@ -59,7 +59,7 @@ impl Bounds {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The address at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Peer(SocketAddr);
 

@@ -129,7 +129,7 @@ impl Checks {
 impl Metrics {
     /// Of a process that started at this time, in seconds.
     ///
-    /// The caches' counters are handed in by those who count.
+    /// The caches hand in their counters.
     pub(crate) fn new(started_at: f64, documents: &CacheUsage, responses: &CacheUsage) -> Self {
         // From a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));

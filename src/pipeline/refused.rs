@@ -18,7 +18,7 @@ pub(crate) struct Refused {
     pub(crate) code: Code,
     pub(crate) errors: Vec<serde_json::Value>,
     /// The cost of the operation, if it is known.
-    cost: Option<Cost>,
+    cost: Option<Box<Cost>>,
     /// `extensions.cost`, if it is asked for.
     pub(crate) cost_report: Option<serde_json::Value>,
 }
@@ -47,16 +47,16 @@ impl Refused {
     /// Adds the cost of the operation.
     pub(super) fn costing(self, cost: Cost) -> Self {
         Self {
-            cost: Some(cost),
+            cost: Some(Box::new(cost)),
             ..self
         }
     }
 
     /// Reports the cost against the limits, if there are any.
     pub(super) fn reporting(self, limits: Option<OperationLimits>) -> Self {
-        let report = |(cost, limits): (Cost, OperationLimits)| cost.report(limits);
+        let report = |(cost, limits): (&Cost, OperationLimits)| cost.report(limits);
         Self {
-            cost_report: self.cost.zip(limits).map(report),
+            cost_report: self.cost.as_deref().zip(limits).map(report),
             ..self
         }
     }

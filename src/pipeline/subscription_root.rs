@@ -31,8 +31,8 @@ pub(super) fn one_root_field(
         }
         true
     };
-    let fields = collect_fields(document, [((), &set.node)], |_, _| (), included);
-    let fields: Vec<_> = fields.map(|(_, field)| field.clone()).collect();
+    let fields = collect_fields(document, [((), &set.node)], |(), _| (), included);
+    let fields: Vec<_> = fields.map(|((), field)| field.clone()).collect();
     if let Some(pos) = directive {
         let message = "a subscription's root field must not be skipped or included";
         return Err(ServerError::new(message, Some(pos)));

@@ -1,7 +1,7 @@
 //! A limit of the requests that are worked on at once.
 //!
-//! Invariant: of those beyond, a bounded number waits for a bounded time; the rest are turned away before anything is done for
-//! them. What a request set going keeps its permit until it is done, whether or not its client still waits.
+//! Invariant: beyond the limit, a bounded number of requests waits for a bounded time; the rest are rejected before anything is
+//! done for them. The work of a request has its permit until it ends, even if the client has hung up.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,30 +13,22 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    error::{Code, Error},
-    http::rejection::Rejection,
-};
+use crate::http::rejection::Rejection;
 
-/// So many wait for each that is worked on.
+/// How many requests may wait for each that is worked on.
 const WAITING: usize = 4;
-/// After which they are turned away: who waits in a long row is served no sooner for having waited.
+/// How long a request waits before it is rejected. In a long queue, waiting longer does not serve it sooner.
 const WAIT: Duration = Duration::from_secs(1);
 /// A line of the log for each of them would cost more than turning them away.
 const LOGGED_EVERY: Duration = Duration::from_secs(1);
 
-/// The message to a client that is turned away.
-const FULL: &str = "too much is asked of the service at once: try again in a while";
+/// The message to a rejected client.
+pub(in crate::http) const FULL: &str =
+    "too much is asked of the service at once: try again in a while";
 
 /// There is no permit.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Full;
-
-impl Full {
-    pub(in crate::http) fn error(self) -> Error {
-        Error::new(Code::Unavailable, FULL)
-    }
-}
 
 impl From<Full> for Rejection {
     fn from(Full: Full) -> Self {
@@ -51,7 +43,7 @@ pub struct ConcurrencyLimit {
     unlogged: Mutex<Unlogged>,
 }
 
-/// Requests that were turned away since the log had a line.
+/// Requests that were rejected since the last line in the log.
 #[derive(Debug, Default)]
 struct Unlogged {
     requests: u64,

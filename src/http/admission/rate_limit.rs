@@ -1,4 +1,4 @@
-//! How often a caller may ask.
+//! A limit of the requests of each caller.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ use super::client_address::client_address;
 /// The time whose worth of requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
 
-/// Whose requests are counted together.
+/// A caller whose requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) enum Caller {
     Address(IpAddr),
@@ -44,7 +44,7 @@ impl Caller {
     }
 }
 
-/// Turned away, for so many seconds.
+/// A request too many, and the seconds to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct TooMany {
     pub(in crate::http) retry_after: u64,
@@ -83,8 +83,8 @@ impl RateLimit {
         }
     }
 
-    /// Who sent a request, charged for it. A token that is not known yet is charged to the address before its signature is
-    /// checked, and back when it is good.
+    /// Verifies who sent a request, and charges them. A token that is not cached is charged to the address before its
+    /// signature is checked, and refunded when it is good.
     pub(in crate::http) async fn admit(
         &self,
         authenticator: &Authenticator,
@@ -109,7 +109,7 @@ impl RateLimit {
         Ok(verified)
     }
 
-    /// Whose request it is: the user's, or else the address's.
+    /// The caller of a request: the user, or else the address.
     pub(in crate::http) fn caller(
         &self,
         verified: &Verified,

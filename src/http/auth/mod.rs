@@ -1,4 +1,4 @@
-//! Authentication: who sends a request.
+//! Authentication of requests by bearer tokens (RFC 6750).
 
 mod keys;
 mod refusal;

@@ -26,7 +26,7 @@ use super::refusal::Refusal;
 const SKEW: i64 = 5_000_000;
 const MICROS: i64 = 1_000_000;
 
-/// Who calls, and until when a long-lived connection may go on believing it; without end for the anonymous.
+/// A verified caller, and the expiry of their token. The anonymous have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub viewer: Viewer,

@@ -24,7 +24,7 @@ use super::{
 /// How often the wall clock is looked at, for connections that outlive a request.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Tells who calls.
+/// Verifies bearer tokens.
 pub struct Authenticator {
     rules: TokenRules,
     pub(super) keys: Arc<Keys>,
@@ -62,7 +62,7 @@ impl Authenticator {
         self.keys.are_there()
     }
 
-    /// Who sent a request with these headers, where its token was verified before.
+    /// The sender of a request with these headers, if its token is in the cache.
     pub fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;
         let digest = token_cache::digest(token);
@@ -70,7 +70,7 @@ impl Authenticator {
         keys.remembered.get(&digest, self.clock.now())
     }
 
-    /// Who sent a request with these headers.
+    /// Verifies the sender of a request with these headers.
     pub async fn viewer(&self, headers: &HeaderMap) -> Result<Verified, Refusal> {
         let Some(token) = bearer_token(headers)? else {
             return if self.rules.anonymous_read {

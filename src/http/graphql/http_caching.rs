@@ -1,7 +1,7 @@
-//! HTTP caching (RFC 9111): who may keep an answer, and how it is found to be still the same.
+//! HTTP caching (RFC 9111): which caches may store a response, and how they revalidate it.
 //!
-//! Invariant: what is kept is compared with us before each use; no shared cache keeps what was answered to a token, and
-//! nobody an error, or an answer to POST; one `ETag` is one media type and one text, whatever coding they are sent in.
+//! Invariant: a stored response is revalidated before each use. No shared cache stores a response to a token, and no cache an
+//! error or a response to POST. One `ETag` is one media type and one text, in any content coding.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},

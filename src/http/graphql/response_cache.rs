@@ -1,8 +1,8 @@
-//! ResponseCache kept as they are sent, for when the same is asked again.
+//! A cache of responses as they are sent, with one execution for equal requests at a time.
 //!
-//! Invariant: an answer is found only by whoever it was made for, asked in the same words, and while nothing has changed that
-//! this process knows of: what it commits itself it knows before anybody is told, what others commit within a second. Whoever
-//! waits for an answer that somebody else is making gets it, or makes their own. All that is kept together is of bounded size.
+//! Invariant: a response is found only by the viewer that it was made for, by an equal request, under the catalogue version of
+//! this process. The version changes with each commit: with one of this process before it is acknowledged, with another's
+//! within a second. A request that waits for another's response gets it, or is executed itself. The size is bounded.
 
 use std::{
     fmt,
@@ -41,7 +41,7 @@ use super::{
     negotiation::{Coding, MediaType},
 };
 
-/// All that an answer depends on beside the catalogue.
+/// All that a response depends on besides the catalogue.
 #[derive(Debug, Hash)]
 pub(in crate::http) struct Variant<'a> {
     /// As it was sent, by its text or its identifier.
@@ -55,7 +55,7 @@ pub(in crate::http) struct Variant<'a> {
     pub(in crate::http) reports_cost: bool,
 }
 
-/// What is asked, by its SHA-256, so that nobody can ask something else that leads to the same; and of which catalogue.
+/// The SHA-256 of a request, so that no other request has the same key, and the version of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     asked: [u8; 32],
@@ -87,7 +87,7 @@ impl Hasher for Digesting {
     }
 }
 
-/// An answer without errors, as it is sent.
+/// A response without errors, as it is sent.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct CachedResponse(Arc<Parts>);
 
@@ -122,7 +122,7 @@ impl CachedResponse {
         }))
     }
 
-    /// The answer to a request of this method and these headers.
+    /// The response to a request of this method and these headers.
     pub(in crate::http) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
         let Self(parts) = self;
         let answer = || response(parts.media_type, parts.coding, parts.body.clone());
@@ -140,7 +140,7 @@ impl CachedResponse {
     }
 }
 
-/// What is kept, by what was asked. Nothing is kept for a moment where others who wait are to make their own.
+/// Responses by their keys. `None` is there for a moment: it has those who wait execute their own requests.
 type Kept = Cache<Key, Option<CachedResponse>, Weight>;
 type Guard<'a> = PlaceholderGuard<
     'a,
@@ -151,14 +151,14 @@ type Guard<'a> = PlaceholderGuard<
     DefaultLifecycle<Key, Option<CachedResponse>>,
 >;
 
-/// ResponseCache that are asked for again and again.
+/// Responses to requests that come again.
 pub struct ResponseCache {
     kept: Option<Kept>,
     state: Arc<State>,
     usage: CacheUsage,
 }
 
-/// What became of a question.
+/// The result of a lookup.
 pub(in crate::http) enum Lookup<'a> {
     Hit(CachedResponse),
     /// The response is to be made.
@@ -166,7 +166,7 @@ pub(in crate::http) enum Lookup<'a> {
 }
 
 impl ResponseCache {
-    /// Keeps about as many bytes, none if 0.
+    /// Caches about as many bytes of responses, none if 0.
     pub fn new(bytes: u64, state: Arc<State>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
@@ -180,13 +180,13 @@ impl ResponseCache {
         &self.usage
     }
 
-    /// Looks for an answer, and waits for one that is being made, until the deadline.
+    /// Looks for a response, and waits for one that is being made, until the deadline. `TIMEOUT` after it.
     pub(in crate::http) async fn look_up(
         &self,
         variant: &Variant<'_>,
         deadline: Instant,
     ) -> Result<Lookup<'_>, Error> {
-        // Before anything is looked for, and so before the first statement.
+        // Before the lookup, and so before the first statement.
         let (Some(kept), Some(version)) = (&self.kept, self.state.version()) else {
             return Ok(Lookup::Miss(Fill::uncached()));
         };
@@ -220,27 +220,27 @@ impl fmt::Debug for ResponseCache {
     }
 }
 
-/// To make an answer that others may wait for. Dropped, as when its client hung up, it is the next one's.
+/// The right to make a response that others may wait for. Dropped, as when its client hung up, it goes to the next of them.
 pub(in crate::http) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
 
 impl Fill<'_> {
-    /// To make an answer that nobody else is given.
+    /// For a response that only this request gets.
     pub(in crate::http) fn uncached() -> Self {
         Self(None)
     }
 
-    /// Whether the answer is to be kept.
+    /// Whether the response will be cached.
     pub(in crate::http) fn is_cached(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Gives the answer to those who wait, and keeps it.
+    /// Gives the response to those who wait, and caches it.
     pub(in crate::http) fn complete(self, response: &CachedResponse) {
         let Some((cache, kept, key, guard)) = self.0 else {
             return;
         };
         let _ = guard.insert(Some(response.clone()));
-        // Those who waited came before whatever has happened since, and nobody comes any more to whom it didn't.
+        // Those who waited came before the change, so the response is right for them. For those who come now it is not.
         if cache.state.version() != Some(key.version) {
             kept.remove(&key);
         }
@@ -248,7 +248,7 @@ impl Fill<'_> {
         cache.usage.set_bytes(kept.weight());
     }
 
-    /// Has those who wait make their own, all at once.
+    /// Has those who wait execute their own requests, all at once.
     pub(in crate::http) fn abandon(&mut self) {
         if let Some((_, kept, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
@@ -257,10 +257,10 @@ impl Fill<'_> {
     }
 }
 
-/// Bytes of an answer of some ten connectors.
+/// Bytes of a response of some ten connectors.
 const TYPICAL: u64 = 4 * 1024;
 
-/// How much memory an answer takes.
+/// The memory that a response takes.
 #[derive(Clone, Debug)]
 struct Weight;
 

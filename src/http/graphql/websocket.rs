@@ -28,9 +28,13 @@ use tokio::{
 
 use crate::{
     config::Origin,
-    error::Code,
+    error::{Code, Error},
     http::{
-        admission::{concurrency::Full, open_streams::OpenStream, rate_limit},
+        admission::{
+            concurrency::{FULL, Full},
+            open_streams::OpenStream,
+            rate_limit,
+        },
         auth::Verified,
         rejection::Rejection,
         serve::peer,
@@ -49,7 +53,7 @@ use super::{
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// How long a client may take to say who it is.
+/// How long a client may take to send `connection_init`.
 const INIT: Duration = Duration::from_secs(10);
 /// How often a silent client is asked whether it is there; silent for three times as long it is not.
 const PING: Duration = Duration::from_secs(20);
@@ -179,7 +183,7 @@ struct Sent<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Who opened a socket, and how.
+/// A socket, with the handshake that opened it.
 struct Session {
     service: Arc<Service>,
     /// The record of the handshake.
@@ -281,7 +285,7 @@ impl Session {
         }
     }
 
-    /// Finds out who the client is: by the token of the payload, or else of the handshake. Where the payload's differs from
+    /// Verifies the client: by the token of the payload, or else of the handshake. Where the payload's differs from
     /// the handshake's, one of them is not meant.
     async fn acknowledge(
         &self,
@@ -395,7 +399,7 @@ impl Operations<'_> {
         let (admission, timeout) = (service.admission.clone(), service.request_timeout);
         let permit = async move {
             let permit = admission.permit(Instant::now() + timeout).await;
-            permit.map_err(Full::error)
+            permit.map_err(|Full| Error::new(Code::Unavailable, FULL))
         };
         let out = self.out.clone();
         let operation = (service.pipeline).stream(parameters, caller, permit, number, out);

@@ -1,7 +1,7 @@
-//! Documents as they were parsed, kept for when they are sent again, or their hashes alone are.
+//! A cache of parsed documents, for those that are sent again or by their hash alone.
 //!
-//! Invariant: what is kept was within the limits, and all of it together is of bounded size; a document is found by the
-//! SHA-256 of its text, so that none can stand for another. Where there are trusted documents, no other is looked at.
+//! Invariant: every cached document is within the limits, and the size of the cache is bounded. A document is found by the
+//! SHA-256 of its text, so none can stand for another. If there are trusted documents, no other is looked at.
 
 pub(super) mod document;
 pub(super) mod selections;
@@ -24,7 +24,7 @@ use document::{Document, Hash, sha256, without_prefix};
 
 pub use trusted_documents::Trusted;
 
-/// What clients send again and again.
+/// The documents of all clients.
 #[derive(Debug)]
 pub struct Documents {
     limits: OperationLimits,
@@ -34,7 +34,7 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Keeps about as many bytes of documents within these limits, none if 0; or has trusted ones, and takes no others.
+    /// Caches about as many bytes of documents within these limits, none if 0; or takes the trusted ones alone.
     pub fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
@@ -49,8 +49,7 @@ impl Documents {
         self.limits
     }
 
-    /// The hash of the document that is given, which need not be there; none where documents are not kept, and it is given by
-    /// its hash alone.
+    /// The hash of a document, which need not be cached. Fails for a hash alone if documents are not cached.
     pub(in crate::pipeline) fn hash_of<'a>(
         &'a self,
         given: &'a Given,
@@ -76,7 +75,7 @@ impl Documents {
         }
     }
 
-    /// The document that is given: trusted, kept or parsed.
+    /// Finds a trusted or cached document, or parses it.
     pub(in crate::pipeline) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
         let hash = self.hash_of(given)?;
         if let Some(trusted) = &self.trusted {
@@ -98,7 +97,7 @@ impl Documents {
         Ok(document)
     }
 
-    /// Why a hash alone is no document. Apollo's clients and others send the text when they are told the message.
+    /// The error for a hash without a document. Apollo's clients and others send the text when they get this message.
     fn unknown(&self, hash: &str) -> Error {
         let is_digit = |digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
         if hash.len() != 64 || !hash.bytes().all(is_digit) {

@@ -24,13 +24,13 @@ pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerE
     });
     let mut merges = false;
     for set in sets.filter(|set| !set.items.is_empty()) {
-        let mut merged = Merged::default();
+        let mut fields = Merged::default();
         let on_top = [(None, set)];
         // Objects of two types are never merged.
         for (on, field) in collect_fields(document, on_top, |_, on| Some(on), |_| true) {
-            merged.add(on, field)?;
+            fields.add(on, field)?;
         }
-        merges |= merged.merges;
+        merges |= fields.merges;
     }
     Ok(merges)
 }
