@@ -113,14 +113,10 @@ async fn commands() {
     assert_eq!(commands.next().as_deref(), Some("cargo run\n"));
     let _server = start("cargo run", port, &path);
     for command in commands {
-        if command == "script/test\n" {
-            // This test is a part of it.
-        } else if command.contains("postgres://") {
-            if let Some(database) = TestDatabase::postgres().await {
-                let command =
-                    command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
-                drop(start(&command, free_port(), &path));
-            }
+        let runs_this =
+            |line: &str| line.starts_with("script/test") || line.starts_with("cargo test");
+        if command.lines().all(runs_this) || command.contains("postgres://") {
+            // `commands_on_postgres` runs the latter.
         } else if command.contains(" serve ") {
             drop(start(&command, free_port(), &path));
         } else {
@@ -133,6 +129,22 @@ async fn commands() {
                 assert!(answer["data"].is_object() || is_ready, "{command}{answer}");
             }
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn commands_on_postgres() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: Vec<_> = blocks(&pages())
+        .into_iter()
+        .filter(|(language, text)| language == "sh" && text.contains("postgres://"))
+        .collect();
+    assert_ne!(commands, []);
+    for (_, command) in commands {
+        let database = TestDatabase::postgres().await;
+        let command = command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
+        drop(start(&command, free_port(), folder.path()));
     }
 }
 
