@@ -36,16 +36,17 @@ impl Drop for Running {
     }
 }
 
-/// What `script/test` installs, or nothing, and a line that says so.
-fn installed(path: &str) -> Option<PathBuf> {
+/// A file that `script/test` installs, or one beside it.
+fn installed(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/mcp")
         .join(path);
-    if !path.exists() {
-        eprintln!("SKIPPED: a real MCP server: there is no {}", path.display());
-        return None;
-    }
-    Some(path)
+    assert!(
+        path.exists(),
+        "this test needs {}: run script/test mcp, which installs it",
+        path.display()
+    );
+    path
 }
 
 async fn free_port() -> u16 {
@@ -82,8 +83,8 @@ async fn look(port: u16, path: &str, claimed: ServerType) -> Inspection {
     found
 }
 
-async fn everything(transport: &str, path: &str) -> Option<Inspection> {
-    let script = installed("node_modules/@modelcontextprotocol/server-everything/dist/index.js")?;
+async fn everything(transport: &str, path: &str) -> Inspection {
+    let script = installed("node_modules/@modelcontextprotocol/server-everything/dist/index.js");
     let port = free_port().await;
     let mut command = Command::new("node");
     command
@@ -91,7 +92,7 @@ async fn everything(transport: &str, path: &str) -> Option<Inspection> {
         .arg(transport)
         .env("PORT", port.to_string());
     let _server = start(command, port).await;
-    Some(look(port, path, ServerType::Http).await)
+    look(port, path, ServerType::Http).await
 }
 
 fn is_everything(found: &Inspection, transport: Transport) {
@@ -109,25 +110,24 @@ fn is_everything(found: &Inspection, transport: Transport) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
 async fn the_reference_server_over_streamable_http() {
-    if let Some(found) = everything("streamableHttp", "/mcp").await {
-        is_everything(&found, Transport::StreamableHttp);
-    }
+    let found = everything("streamableHttp", "/mcp").await;
+    is_everything(&found, Transport::StreamableHttp);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
 async fn the_reference_server_over_sse() {
-    if let Some(found) = everything("sse", "/sse").await {
-        is_everything(&found, Transport::Sse);
-    }
+    let found = everything("sse", "/sse").await;
+    is_everything(&found, Transport::Sse);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
 async fn a_server_in_python() {
-    let Some(python) = installed(".venv/bin/python") else {
-        return;
-    };
-    let script = installed("server.py").unwrap();
+    let python = installed(".venv/bin/python");
+    let script = installed("server.py");
     for (transport, path, by) in [
         ("streamable-http", "/mcp", Transport::StreamableHttp),
         ("sse", "/sse", Transport::Sse),

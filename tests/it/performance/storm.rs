@@ -93,9 +93,7 @@ async fn ten_times_too_much_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes, and measures"]
 async fn ten_times_too_much_postgres() {
-    if let Some(storage) = TestDatabase::postgres().await {
-        ten_times_too_much("PostgreSQL", storage).await;
-    }
+    ten_times_too_much("PostgreSQL", TestDatabase::postgres().await).await;
 }
 
 async fn ten_times_too_much(name: &str, storage: TestDatabase) {

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-/// Where PostgreSQL is, for the tests that need it: `postgres://…/DATABASE` of a role that may create databases.
+/// The environment variable with the URL of PostgreSQL.
 const POSTGRES: &str = "CONNECTORS_TEST_POSTGRES";
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
@@ -33,7 +33,7 @@ pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 /// The moment at which a fixed clock begins.
 pub const NOW: &str = "2026-11-22T08:00:00Z";
 
-/// Runs a test of a [`Server`] on SQLite, and on PostgreSQL where there is one.
+/// Makes two tests of a [`Server`]: one on SQLite, and one on PostgreSQL, which plain `cargo test` ignores.
 ///
 /// `on_both! { async fn name(server: Server) { … } }` makes `name::sqlite` and `name::postgres`.
 #[macro_export]
@@ -51,10 +51,9 @@ macro_rules! on_both {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
             async fn postgres() {
-                if let Some(server) = $crate::harness::Server::on_postgres(&[]).await {
-                    test(server).await;
-                }
+                test($crate::harness::Server::on_postgres(&[]).await).await;
             }
         }
     )*};
@@ -98,15 +97,17 @@ impl TestDatabase {
         }
     }
 
-    /// None, and a line that says so, where there is no PostgreSQL.
-    pub async fn postgres() -> Option<Self> {
+    /// A new database of the PostgreSQL at `CONNECTORS_TEST_POSTGRES`. Panics without it: no test passes unrun.
+    pub async fn postgres() -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "the tests have no other configuration"
         )]
         let Ok(admin) = std::env::var(POSTGRES) else {
-            eprintln!("SKIPPED on PostgreSQL: {POSTGRES} says of none");
-            return None;
+            panic!(
+                "this test needs PostgreSQL: set {POSTGRES} to postgres://ROLE@HOST:PORT/DATABASE, of a role that may create \
+                 databases, or leave out the tests that need it with --skip postgres"
+            );
         };
         let mut connection = PgConnection::connect(&admin).await.unwrap();
         let name = format!("connectors_test_{:032x}", rand_u128());
@@ -115,11 +116,11 @@ impl TestDatabase {
             .await
             .unwrap();
         let (server, _) = admin.rsplit_once('/').unwrap();
-        Some(Self {
+        Self {
             url: format!("{server}/{name}"),
             _folder: None,
             admin: Some(admin),
-        })
+        }
     }
 }
 
@@ -174,9 +175,9 @@ impl Server {
         Box::pin(Self::start(storage, flags, fixed_clock())).await
     }
 
-    pub async fn on_postgres(flags: &[&str]) -> Option<Self> {
-        let database = TestDatabase::postgres().await?;
-        Some(Self::start(Arc::new(database), flags, fixed_clock()).await)
+    pub async fn on_postgres(flags: &[&str]) -> Self {
+        let storage = Arc::new(TestDatabase::postgres().await);
+        Box::pin(Self::start(storage, flags, fixed_clock())).await
     }
 
     /// A server on a database, which others may be on too.

@@ -16,10 +16,18 @@ const TOO_LONG: Duration = Duration::from_mins(1);
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
-/// Runs a test of a [`TestDatabase`] on SQLite, and on PostgreSQL where there is one.
+/// Makes two tests of a [`TestDatabase`]: one on SQLite, and one on PostgreSQL, which plain `cargo test` ignores.
+///
+/// `#![ignore = "…"]` before the functions says what else they need, and ignores both tests of each.
 #[macro_export]
 macro_rules! on_both_databases {
+    (#![ignore = $needs:literal] $($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase) $body:block)*) => {$(
+        $crate::on_both_databases!(@ [#[ignore = $needs]] $(#[$meta])* async fn $name($storage) $body);
+    )*};
     ($($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase) $body:block)*) => {$(
+        $crate::on_both_databases!(@ [] $(#[$meta])* async fn $name($storage) $body);
+    )*};
+    (@ [$(#[$sqlite:meta])?] $(#[$meta:meta])* async fn $name:ident($storage:ident) $body:block) => {
         $(#[$meta])*
         mod $name {
             use super::*;
@@ -27,18 +35,18 @@ macro_rules! on_both_databases {
             async fn test($storage: $crate::harness::TestDatabase) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$sqlite])?
             async fn sqlite() {
                 test($crate::harness::TestDatabase::sqlite()).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
             async fn postgres() {
-                if let Some(storage) = $crate::harness::TestDatabase::postgres().await {
-                    test(storage).await;
-                }
+                test($crate::harness::TestDatabase::postgres().await).await;
             }
         }
-    )*};
+    };
 }
 
 /// Size of the answer cache that the tests are run with, where it is not the default.

@@ -145,11 +145,10 @@ async fn assert_served(crew: &Crew, server: &Serving) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs prlimit (Debian: util-linux)"]
 async fn a_limit_of_files_on_sqlite() {
-    if std::process::Command::new("prlimit").output().is_err() {
-        eprintln!("SKIPPED: a limit of the size of files: there is no prlimit");
-        return;
-    }
+    let prlimit = std::process::Command::new("prlimit").output();
+    prlimit.expect("this test needs prlimit: install it (Debian: util-linux)");
     let storage = TestDatabase::sqlite();
     let wal = storage.url.strip_prefix("sqlite://").unwrap().to_owned() + "-wal";
     let disk = Disk::Limit { wal: wal.into() };
@@ -157,23 +156,19 @@ async fn a_limit_of_files_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root on Linux, to mount file systems"]
 async fn a_small_file_system_on_sqlite() {
-    let Some(disk) = Small::mount(12, "root") else {
-        return;
-    };
+    let disk = Small::mount(12, "root");
     let url = format!("sqlite://{}/connectors.db", disk.path().display());
     fills_and_empties(TestDatabase::at(url), Disk::Small(disk)).await;
 }
 
 /// The tables and indexes are in a tablespace that is full, and PostgreSQL answers 53100.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root on Linux, to mount file systems, and PostgreSQL's programs"]
 async fn a_small_file_system_on_postgres() {
-    let Some(disk) = Small::mount(32, "postgres") else {
-        return;
-    };
-    let Some(cluster) = Cluster::start() else {
-        return;
-    };
+    let disk = Small::mount(32, "postgres");
+    let cluster = Cluster::start();
     let main = cluster.database().url.clone();
     let folder = disk.path().display();
     rows(
