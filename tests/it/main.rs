@@ -9,6 +9,7 @@
 mod catalog;
 mod changes;
 mod commands;
+mod docs;
 mod http;
 mod interchange;
 mod mcp;
@@ -16,8 +17,6 @@ mod monitor;
 mod operate;
 mod performance;
 mod pipeline;
-mod readme;
-mod schema;
 mod support;
 mod torture;
 

@@ -17,8 +17,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
+    docs::blocks,
     on_both_databases,
-    readme::blocks,
     support::{
         harness::{TestDatabase, rows},
         objects::objects,

@@ -1,6 +1,7 @@
 //! Runs the commands and queries of README and `docs/`.
 
 mod links;
+mod schema;
 
 use std::{
     path::{Path, PathBuf},
@@ -207,7 +208,7 @@ async fn queries() {
             answers.extend(ask(&page.path, blocks).await);
         }
     }
-    insta::assert_json_snapshot!("readme", answers);
+    insta::assert_json_snapshot!("pages", answers);
 }
 
 async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
