@@ -1,10 +1,5 @@
 //! The commands and their flags.
 
-#![expect(
-    rustdoc::bare_urls,
-    reason = "the flags' descriptions are plain text for a terminal"
-)]
-
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};

@@ -1,11 +1,5 @@
 //! The database: its flags and its URL.
 
-#![expect(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "the flags' descriptions are plain text for a terminal"
-)]
-
 use std::{error::Error as StdError, fmt, io, iter, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::ensure;

@@ -1,10 +1,5 @@
 //! The limits of one caller, one request and one operation.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "the flags' descriptions are plain text for a terminal"
-)]
-
 use std::time::Duration;
 
 use clap::Args;

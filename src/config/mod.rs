@@ -3,6 +3,12 @@
 //! Invariant: nothing else reads the environment, and no secret is ever printed. It imports nothing of this crate but the
 //! domain.
 
+#![expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the flags' descriptions are plain text for a terminal"
+)]
+
 mod cli;
 mod database;
 mod limits;

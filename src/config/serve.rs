@@ -1,11 +1,5 @@
 //! The flags of a server.
 
-#![expect(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "the flags' descriptions are plain text for a terminal"
-)]
-
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;

@@ -1,11 +1,5 @@
 //! The rules that bearer tokens are verified by.
 
-#![expect(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "the flags' descriptions are plain text for a terminal"
-)]
-
 use std::path::PathBuf;
 
 use anyhow::Context;
