@@ -1,6 +1,6 @@
 //! The keys that tokens are verified with, and where they come from.
 //!
-//! Invariant: a key verifies the one algorithm it is bound to, and a token stays remembered no longer than the set of keys
+//! Invariant: a key verifies the one algorithm it is bound to, and a token stays cached no longer than the set of keys
 //! that verified it.
 
 use std::{
@@ -29,7 +29,7 @@ use crate::{
     error::chain,
 };
 
-use super::{refusal::Refusal, token::Jws, token_cache::Remembered};
+use super::{refusal::Refusal, token::Jws, token_cache::TokenCache};
 
 /// Why the service cannot start with these [`TokenRules`](crate::config::TokenRules).
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,7 @@ pub(super) struct KeySet {
     algorithms: &'static [Algorithm],
     jwks: Vec<Jwk>,
     keys: Vec<Key>,
-    pub(super) remembered: Remembered,
+    pub(super) tokens: TokenCache,
 }
 
 struct Key {
@@ -107,7 +107,7 @@ impl KeySet {
             algorithms: &[Algorithm::HS256],
             jwks: Vec::new(),
             keys: key.into_iter().collect(),
-            remembered: Remembered::default(),
+            tokens: TokenCache::default(),
         }
     }
 
@@ -116,7 +116,7 @@ impl KeySet {
             algorithms: &[Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
             keys: jwks.iter().filter_map(Key::from_jwk).collect(),
             jwks,
-            remembered: Remembered::default(),
+            tokens: TokenCache::default(),
         }
     }
 

@@ -67,7 +67,7 @@ impl Authenticator {
         let token = bearer_token(headers).ok()??;
         let digest = token_cache::digest(token);
         let keys = self.keys.current();
-        keys.remembered.get(&digest, self.clock.now())
+        keys.tokens.get(&digest, self.clock.now())
     }
 
     /// Verifies the sender of a request with these headers.
@@ -87,7 +87,7 @@ impl Authenticator {
         }
         let keys = self.keys.current();
         let digest = token_cache::digest(token);
-        if let Some(verified) = keys.remembered.get(&digest, self.clock.now()) {
+        if let Some(verified) = keys.tokens.get(&digest, self.clock.now()) {
             return Ok(verified);
         }
         let jws = Jws::parse(token)?;
@@ -103,13 +103,12 @@ impl Authenticator {
         // The time of now: reading keys may have taken seconds.
         let now = self.clock.now();
         let (user, expires_at) = jws.user(&self.rules, now)?;
-        let viewer = Viewer::User(user);
-        keys.remembered
-            .insert(digest, viewer.clone(), expires_at, now);
-        Ok(Verified {
-            viewer,
+        let verified = Verified {
+            viewer: Viewer::User(user),
             expires_at: Some(expires_at),
-        })
+        };
+        keys.tokens.insert(digest, verified.clone());
+        Ok(verified)
     }
 
     /// Ends when the token expires: by the wall clock, or by the time that has passed, whichever comes first. Timers stand

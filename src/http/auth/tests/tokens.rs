@@ -248,24 +248,26 @@ async fn a_signature_is_of_the_key_and_over_everything() {
 }
 
 #[tokio::test]
-async fn verified_tokens_are_remembered() {
+async fn verified_tokens_are_cached() {
     let authenticator = with_secret().await;
     let known = authenticator.keys.current();
     let token = Signer::hs256().token();
     let digest = token_cache::digest(&token);
-    assert!(known.remembered.get(&digest, at(NOW)).is_none());
+    assert!(known.tokens.get(&digest, at(NOW)).is_none());
     let first = authenticator.viewer(&bearer(&token)).await;
-    assert_eq!(known.remembered.get(&digest, at(NOW)), first.clone().ok());
+    assert_eq!(known.tokens.get(&digest, at(NOW)), first.clone().ok());
 
-    // What the memory says is not verified again.
+    // A cached token is not verified again.
     let bob = Viewer::User(User {
         id: "bob".to_owned(),
         organization: None,
         scopes: BTreeSet::new(),
     });
-    known
-        .remembered
-        .insert(digest, bob.clone(), at(NOW + 600), at(NOW));
+    let verified = Verified {
+        viewer: bob.clone(),
+        expires_at: Some(at(NOW + 600)),
+    };
+    known.tokens.insert(digest, verified);
     let second = authenticator.viewer(&bearer(&token)).await;
     assert_eq!(second.unwrap().viewer, bob);
 
@@ -277,7 +279,7 @@ async fn verified_tokens_are_remembered() {
     assert!(ask(&authenticator, &refused).await.is_err());
     assert!(
         known
-            .remembered
+            .tokens
             .get(&token_cache::digest(&refused), at(0))
             .is_none()
     );
