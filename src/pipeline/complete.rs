@@ -164,7 +164,12 @@ impl<'a> Completion<'a> {
     fn collect(&self, selections: Selections<'a>) -> IndexMap<&'a Name, Key<'a>> {
         let mut keys = IndexMap::new();
         let included = |selection: &Selection| self.includes(selection);
-        let fields = collect_fields(self.document, selections, |_, on| on, included);
+        let fields = collect_fields(
+            self.document,
+            selections,
+            |of, on| on.unwrap_or(of),
+            included,
+        );
         for (parent, field) in fields {
             let field = &field.node;
             let key = keys

@@ -3,11 +3,12 @@
 //! | stage | file |
 //! |---|---|
 //! | parameters of a request | [`parameters`] |
-//! | document by its text or hash: limits of the text, parsing, rules | [`documents`], [`lexical_limits`], [`rules`] |
+//! | document by its text or hash: limits of the text, parsing | [`documents`], [`lexical_limits`] |
 //! | variables of their types | [`coerce`] |
 //! | cost within the limits | [`cost`] |
+//! | validation rules, once for a document | [`rules`] |
 //! | variables that were not sent, the root field of a subscription | [`unsent_variables`], [`subscription_root`] |
-//! | resolvers | [`execute`], or [`stream`] for a stream of answers |
+//! | validation by the library, resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
 //! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].

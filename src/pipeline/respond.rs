@@ -49,7 +49,8 @@ pub(crate) struct Answer {
 impl Pipeline {
     /// Runs one operation. `deliver` is asked how to answer it before anything executes, and may refuse it.
     ///
-    /// Answers by the deadline. The permit is dropped when the work is over, even if nobody waits for the answer.
+    /// A response comes by the deadline. A query or mutation of a stream has [`Pipeline::timeout`]. The permit is dropped when
+    /// the work is over, even if nobody waits for the answer. A subscription gives it up.
     pub(crate) async fn respond<R: From<Refused>>(
         self: &Arc<Self>,
         parameters: Parameters,
@@ -66,7 +67,13 @@ impl Pipeline {
             },
             describe,
         );
+        if let Err(refused) = &prepared {
+            caller.record.record_error(refused.code);
+        }
         let Delivery::Response { reports_cost } = deliver(described)? else {
+            if described.operation_type == Some(OperationType::Subscription) {
+                permit.give_up();
+            }
             let messages = Messages::spawn(Arc::clone(self), caller, prepared, permit);
             return Ok(Outcome::Stream(messages));
         };

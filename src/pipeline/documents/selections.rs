@@ -115,7 +115,7 @@ impl<'a> Iterator for Below<'a> {
                 Selection::Field(field) => type_below(on, &field.node),
                 Selection::InlineFragment(fragment) => {
                     let condition = fragment.node.type_condition.as_ref();
-                    condition.map_or(on, |condition| Some(&condition.node.on.node))
+                    on.map(|on| condition.map_or(on, |condition| &condition.node.on.node))
                 }
                 Selection::FragmentSpread(_) => None,
             };
@@ -130,12 +130,12 @@ impl<'a> Iterator for Below<'a> {
 /// The fields of selection sets with their fragments written out, each fragment once: `CollectFields` (GraphQL, section
 /// 6.3.2) without the conditions of types.
 ///
-/// Each set comes with a value, which its fields get; `enter` makes the value of a fragment with a type condition.
+/// Each set comes with a value, which its fields get; `enter` makes the value of a fragment from its type condition.
 /// `included` is asked for each selection, in order.
 pub(in crate::pipeline) fn collect_fields<'a, T: Copy>(
     document: &'a ExecutableDocument,
     sets: impl IntoIterator<Item = (T, &'a SelectionSet)>,
-    mut enter: impl FnMut(T, &'a Name) -> T,
+    mut enter: impl FnMut(T, Option<&'a Name>) -> T,
     mut included: impl FnMut(&'a Selection) -> bool,
 ) -> impl Iterator<Item = (T, &'a Positioned<Field>)> {
     let sets = sets.into_iter().map(|(of, set)| (of, set.items.iter()));
@@ -158,7 +158,7 @@ pub(in crate::pipeline) fn collect_fields<'a, T: Copy>(
                 Selection::InlineFragment(fragment) => {
                     let fragment = &fragment.node;
                     let condition = fragment.type_condition.as_ref();
-                    let of = condition.map_or(of, |condition| enter(of, &condition.node.on.node));
+                    let of = enter(of, condition.map(|condition| &condition.node.on.node));
                     sets.push((of, fragment.selection_set.node.items.iter()));
                 }
                 Selection::FragmentSpread(fragment) => {
@@ -166,7 +166,7 @@ pub(in crate::pipeline) fn collect_fields<'a, T: Copy>(
                     if let Some(fragment) = document.fragments.get(name)
                         && spread.insert(name)
                     {
-                        let of = enter(of, &fragment.node.type_condition.node.on.node);
+                        let of = enter(of, Some(&fragment.node.type_condition.node.on.node));
                         sets.push((of, fragment.node.selection_set.node.items.iter()));
                     }
                 }

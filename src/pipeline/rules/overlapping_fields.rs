@@ -25,9 +25,9 @@ pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerE
     let mut merges = false;
     for set in sets.filter(|set| !set.items.is_empty()) {
         let mut fields = Merged::default();
-        let on_top = [(None, set)];
-        // Objects of two types are never merged.
-        for (on, field) in collect_fields(document, on_top, |_, on| Some(on), |_| true) {
+        // Grouped as the library does: by the condition of the innermost fragment, `None` for one without. A field that is
+        // in another group here gets the library's errors, of which there are too many.
+        for (on, field) in collect_fields(document, [(None, set)], |_, on| on, |_| true) {
             fields.add(on, field)?;
         }
         merges |= fields.merges;
@@ -71,7 +71,11 @@ impl<'a> Merged<'a> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::parser::parse_query;
+    use async_graphql::{Request, parser::parse_query};
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use crate::graphql;
 
     use super::*;
 
@@ -87,6 +91,7 @@ mod tests {
             ("{ a ... { a(b: 1) } }", true),
             ("{ ... on A { a } ... on B { a(b: 1) } }", false),
             ("{ ... on A { a ... on B { b } ... on B { b: c } } }", true),
+            ("{ a ... on A { ... { a: b } } }", true),
             ("{ ... on A { a ... { a: b } } }", true),
             ("{ ... on A { a } ...F } fragment F on A { a: b }", true),
             (
@@ -126,6 +131,37 @@ mod tests {
                 merges,
                 "{document:?}"
             );
+        }
+    }
+
+    /// Selections of the viewer, which fields of few names make overlap.
+    fn selections() -> impl Strategy<Value = String> {
+        let field = ("[ab]: ", prop_oneof![Just("userId"), Just("scopes")]);
+        let field = field.prop_map(|(alias, name)| format!("{alias}{name} "));
+        let leaf = prop_oneof![field, Just("...F ".to_owned()), Just("...G ".to_owned())];
+        let nested = leaf.prop_recursive(4, 16, 4, |inner| {
+            let on = prop_oneof![Just(""), Just("on Viewer ")];
+            let inner = prop::collection::vec(inner, 1..4);
+            (on, inner).prop_map(|(on, inner)| format!("... {on}{{ {} }} ", inner.concat()))
+        });
+        prop::collection::vec(nested, 1..4).prop_map(|selections| selections.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_library_finds_no_more(query in selections(), fragment in selections()) {
+            let fragment = fragment.replace("...F ", "b: userId ").replace("...G ", "a: userId ");
+            let text = format!(
+                "{{ viewer {{ {query} ...F ...G }} viewer {{ {query} }} }}
+                 fragment F on Viewer {{ a: userId {fragment} }} fragment G on Viewer {{ b: userId }}"
+            );
+            let document = parse_query(&text).unwrap();
+            if overlapping_fields(&document).is_ok() {
+                let mut request = Request::new(String::new());
+                request.set_parsed_query(document);
+                let answer = graphql::validator(true).execute(request).now_or_never().unwrap();
+                prop_assert_eq!(answer.errors, [], "{}", text);
+            }
         }
     }
 }
