@@ -1,4 +1,5 @@
 """The size of the release build, the time to its first answer, and its memory, on SQLite."""
+import argparse
 import http.client
 import json
 import statistics
@@ -41,6 +42,7 @@ def first_answer(folder):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__).parse_args()
     build()
     with tempfile.TemporaryDirectory() as temporary:
         fresh = [first_answer(f'{temporary}/{start}') for start in range(STARTS)]

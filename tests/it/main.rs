@@ -19,6 +19,3 @@ mod performance;
 mod pipeline;
 mod support;
 mod torture;
-
-// The path that the macros of `support` name.
-use support::harness;

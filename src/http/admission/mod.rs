@@ -40,7 +40,8 @@ struct Limits {
 
 /// An admitted request, with its caller, or why there is none.
 ///
-/// A request is rejected with 503 if there is too much to do, and with 429 if its caller asks too often.
+/// A request is rejected with 503 if there is too much to do, and with 429 if its caller asks too often. The handler answers
+/// the [`Refusal`] of a bad token, and takes an [`Admission::permit`] before its work.
 pub(super) struct Admitted(pub(super) Result<Verified, Refusal>);
 
 impl<S> FromRequestParts<S> for Admitted
@@ -130,5 +131,87 @@ impl Admission {
     /// Whether there is a key to verify a token with.
     pub(super) fn has_keys(&self) -> bool {
         self.0.authenticator.has_keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use axum::{
+        Router,
+        body::Body,
+        extract::Request,
+        http::{StatusCode, header::AUTHORIZATION},
+        routing::get,
+    };
+    use entity::Timestamp;
+    use tower::ServiceExt;
+
+    use crate::{
+        clock::Clock,
+        config::{KeySource, Secret, TokenRules},
+        domain::viewer::User,
+        http::auth::mint,
+    };
+
+    use super::*;
+
+    /// A state that is not the GraphQL endpoint's.
+    #[derive(Clone)]
+    struct Other(Admission);
+
+    impl FromRef<Other> for Admission {
+        fn from_ref(Other(admission): &Other) -> Self {
+            admission.clone()
+        }
+    }
+
+    /// Answers with the caller's name.
+    async fn name(Admitted(verified): Admitted) -> Result<String, StatusCode> {
+        let verified = verified.map_err(|_| StatusCode::UNAUTHORIZED)?;
+        let user = verified.viewer.user().map(|user| user.id.clone());
+        Ok(user.unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn any_route_admits_by_the_extractor() {
+        let clock = Clock::fixed(Timestamp(1_735_689_600_000_000));
+        let secret = Secret::new(*b"a secret of the tests: 32 bytes.").unwrap();
+        let rules = TokenRules {
+            keys: KeySource::Secret(secret.clone()),
+            issuer: None,
+            audience: None,
+            organization_claim: "org_id".to_owned(),
+            default_organization: None,
+            anonymous_read: false,
+        };
+        let user = User {
+            id: "ann".to_owned(),
+            organization: None,
+            scopes: BTreeSet::new(),
+        };
+        let token = mint(&secret, &rules, &user, Duration::from_mins(1), &clock).unwrap();
+        let admission = Admission::new(
+            ConcurrencyLimit::new(1),
+            RateLimit::new(1, Vec::new(), clock.clone()),
+            Authenticator::new(rules, clock).await.unwrap(),
+        );
+        let router = Router::new()
+            .route("/name", get(name))
+            .with_state(Other(admission));
+        let status = async |authorization: &str| {
+            let request = Request::get("/name").header(AUTHORIZATION, authorization);
+            let response = router.clone().oneshot(request.body(Body::empty()).unwrap());
+            response.await.unwrap().status().as_u16()
+        };
+        assert_eq!(status("Bearer nonsense").await, 401);
+        let bearer = format!("Bearer {token}");
+        let statuses = [
+            status(&bearer).await,
+            status(&bearer).await,
+            status(&bearer).await,
+        ];
+        assert_eq!(statuses, [200, 200, 429]);
     }
 }

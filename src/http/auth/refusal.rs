@@ -1,6 +1,8 @@
 //! Reasons to refuse a token, as its sender is told them (RFC 6750, section 3).
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, StatusCode, header};
+
+use crate::{error::Code, http::rejection::Rejection};
 
 /// The longest token that is looked at, in bytes.
 pub(super) const TOKEN_BYTES: usize = 8 * 1024;
@@ -62,5 +64,13 @@ impl Refusal {
             r#"Bearer error="{error}", error_description="{self}""#
         ))
         .unwrap_or(bare)
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
+            .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
     }
 }

@@ -51,7 +51,13 @@ mod tests {
                 viewer: Viewer::Anonymous,
                 expires_at: Some(expiry),
             };
-            cache.insert(digest(&n.to_string()), verified);
+            let digest = digest(&n.to_string());
+            cache.insert(digest, verified);
+            assert!(
+                cache.get(&digest, Timestamp(9)).is_some(),
+                "the newest is found"
+            );
+            assert!(cache.get(&digest, expiry).is_none());
         }
         assert!(cache.0.len() <= TOKENS);
         let found =

@@ -10,7 +10,7 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, StatusCode, request::Parts},
     response::Response,
 };
 use futures_util::FutureExt;
@@ -29,7 +29,7 @@ use crate::{
     observability::{request_id::RequestId, request_record::RequestRecord},
     pipeline::{
         Answer, Caller, Delivery, Described, Outcome,
-        parameters::{self, Parameters, Sent},
+        parameters::{self, Sent},
     },
 };
 
@@ -39,7 +39,7 @@ use super::{
     methods::Allowed,
     negotiation::{Accepted, Coding, MediaType, accepted, coding},
     request_body,
-    response_cache::{CachedResponse, Fill, Lookup, Variant},
+    response_cache::{CacheableResponse, Fill, Lookup, Variant},
     server_sent_events,
     service::{Endpoint, Service},
     websocket,
@@ -71,7 +71,7 @@ pub(in crate::http) async fn graphql(
     let answer = unless_panicked(answer, record.id()).await;
     request_body::drain(body, deadline).await;
     match answer {
-        Ok(Sending::Cached(cached)) => cached.response(&parts.method, &parts.headers),
+        Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
         Ok(Sending::Once(text, media_type)) => {
             let text = Bytes::from(text.into_boxed_slice());
             once(text, media_type, coding(&parts.headers)).await
@@ -113,7 +113,7 @@ async fn unless_panicked<T>(
 
 /// A response that is about to be sent.
 enum Sending {
-    Cached(CachedResponse),
+    Cacheable(CacheableResponse),
     /// A text with errors in it.
     Once(Vec<u8>, MediaType),
     Events(Response),
@@ -169,16 +169,16 @@ impl Call<'_> {
         let mut fill = match self.look_up(&sent, &verified.viewer, wanted).await? {
             Lookup::Hit(cached) => {
                 cached.record(self.record);
-                return Ok(Sending::Cached(cached));
+                return Ok(Sending::Cacheable(cached));
             }
             Lookup::Miss(fill) => fill,
         };
         // In a box: a hit does not carry the state that an execution needs.
-        let executed = Box::pin(self.execute(sent.read()?, method, verified, wanted, &mut fill))
+        let executed = Box::pin(self.execute(sent, method, verified, wanted, &mut fill))
             .instrument(self.record.id().span())
             .await;
         match &executed {
-            Ok(Sending::Cached(response)) => fill.complete(response),
+            Ok(Sending::Cacheable(response)) => fill.complete(response),
             _ => fill.abandon(),
         }
         executed
@@ -195,7 +195,7 @@ impl Call<'_> {
             wanted.accepted.answer,
             http_caching::wants_anew(&self.parts.headers),
         ) else {
-            return Ok(Lookup::Miss(Fill::uncached()));
+            return Ok(Lookup::Miss(Fill::none()));
         };
         let variant = Variant {
             document: &sent.document,
@@ -213,12 +213,13 @@ impl Call<'_> {
     /// Has the pipeline execute a request. Nobody waits for a response that is not the same for them.
     async fn execute(
         &self,
-        parameters: Parameters,
+        sent: Sent,
         method: Allowed,
         verified: Verified,
         wanted: Wanted,
         fill: &mut Fill<'_>,
     ) -> Result<Sending, Rejection> {
+        let parameters = sent.read()?;
         let service = self.service;
         let permit = service.admission.permit(self.deadline).await?;
         let caller = Caller {
@@ -267,8 +268,8 @@ impl Call<'_> {
                 let with_etag = method == Allowed::Get || fill.is_cached();
                 let operation = self.record.recorded().operation;
                 let response =
-                    CachedResponse::new(text, media_type, wanted.coding, with_etag, operation);
-                Ok(Sending::Cached(response.await))
+                    CacheableResponse::new(text, media_type, wanted.coding, with_etag, operation);
+                Ok(Sending::Cacheable(response.await))
             }
         }
     }
@@ -289,14 +290,6 @@ fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
 
 fn not_acceptable(message: &str) -> Rejection {
     Rejection::new(StatusCode::NOT_ACCEPTABLE, Code::BadRequest, message)
-}
-
-impl From<Refusal> for Rejection {
-    fn from(refusal: Refusal) -> Self {
-        let message = refusal.to_string();
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
-            .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
-    }
 }
 
 #[cfg(test)]

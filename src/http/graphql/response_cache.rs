@@ -43,16 +43,16 @@ use super::{
 
 /// All that a response depends on besides the catalogue.
 #[derive(Debug, Hash)]
-pub(in crate::http) struct Variant<'a> {
+pub(super) struct Variant<'a> {
     /// As it was sent, by its text or its identifier.
-    pub(in crate::http) document: &'a Given,
-    pub(in crate::http) operation_name: Option<&'a str>,
+    pub(super) document: &'a Given,
+    pub(super) operation_name: Option<&'a str>,
     /// As they were sent.
-    pub(in crate::http) variables: &'a str,
-    pub(in crate::http) viewer: &'a Viewer,
-    pub(in crate::http) media_type: MediaType,
-    pub(in crate::http) coding: Coding,
-    pub(in crate::http) reports_cost: bool,
+    pub(super) variables: &'a str,
+    pub(super) viewer: &'a Viewer,
+    pub(super) media_type: MediaType,
+    pub(super) coding: Coding,
+    pub(super) reports_cost: bool,
 }
 
 /// The SHA-256 of a request, so that no other request has the same key, and the version of the catalogue.
@@ -89,7 +89,7 @@ impl Hasher for Digesting {
 
 /// A response without errors, as it is sent.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct CachedResponse(Arc<Parts>);
+pub(super) struct CacheableResponse(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -100,9 +100,9 @@ struct Parts {
     operation: Option<OperationLabel>,
 }
 
-impl CachedResponse {
+impl CacheableResponse {
     /// With an `ETag`, for a response to GET, or one that is cached and may become one.
-    pub(in crate::http) async fn new(
+    pub(super) async fn new(
         text: Vec<u8>,
         media_type: MediaType,
         coding: Coding,
@@ -123,7 +123,7 @@ impl CachedResponse {
     }
 
     /// The response to a request of this method and these headers.
-    pub(in crate::http) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
+    pub(super) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
         let Self(parts) = self;
         let answer = || response(parts.media_type, parts.coding, parts.body.clone());
         match &parts.etag {
@@ -133,7 +133,7 @@ impl CachedResponse {
     }
 
     /// Records the operation of the first request for another.
-    pub(in crate::http) fn record(&self, record: &RequestRecord) {
+    pub(super) fn record(&self, record: &RequestRecord) {
         if let Some(operation) = &self.0.operation {
             record.set_operation(operation.clone());
         }
@@ -141,14 +141,14 @@ impl CachedResponse {
 }
 
 /// Responses by their keys. `None` is there for a moment: it has those who wait execute their own requests.
-type Kept = Cache<Key, Option<CachedResponse>, Weight>;
+type Kept = Cache<Key, Option<CacheableResponse>, Weight>;
 type Guard<'a> = PlaceholderGuard<
     'a,
     Key,
-    Option<CachedResponse>,
+    Option<CacheableResponse>,
     Weight,
     DefaultHashBuilder,
-    DefaultLifecycle<Key, Option<CachedResponse>>,
+    DefaultLifecycle<Key, Option<CacheableResponse>>,
 >;
 
 /// Responses to requests that come again.
@@ -159,8 +159,8 @@ pub struct ResponseCache {
 }
 
 /// The result of a lookup.
-pub(in crate::http) enum Lookup<'a> {
-    Hit(CachedResponse),
+pub(super) enum Lookup<'a> {
+    Hit(CacheableResponse),
     /// The response is to be made.
     Miss(Fill<'a>),
 }
@@ -181,14 +181,14 @@ impl ResponseCache {
     }
 
     /// Looks for a response, and waits for one that is being made, until the deadline. `TIMEOUT` after it.
-    pub(in crate::http) async fn look_up(
+    pub(super) async fn look_up(
         &self,
         variant: &Variant<'_>,
         deadline: Instant,
     ) -> Result<Lookup<'_>, Error> {
         // Before the lookup, and so before the first statement.
         let (Some(kept), Some(version)) = (&self.kept, self.state.version()) else {
-            return Ok(Lookup::Miss(Fill::uncached()));
+            return Ok(Lookup::Miss(Fill::none()));
         };
         let key = Key::new(variant, version);
         let found = match kept.get(&key) {
@@ -207,7 +207,7 @@ impl ResponseCache {
                 self.usage.hits.inc();
                 Lookup::Hit(response)
             }
-            None => Lookup::Miss(Fill::uncached()),
+            None => Lookup::Miss(Fill::none()),
         })
     }
 }
@@ -221,21 +221,21 @@ impl fmt::Debug for ResponseCache {
 }
 
 /// The right to make a response that others may wait for. Dropped, as when its client hung up, it goes to the next of them.
-pub(in crate::http) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
+pub(super) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
 
 impl Fill<'_> {
     /// For a response that only this request gets.
-    pub(in crate::http) fn uncached() -> Self {
+    pub(super) fn none() -> Self {
         Self(None)
     }
 
     /// Whether the response will be cached.
-    pub(in crate::http) fn is_cached(&self) -> bool {
+    pub(super) fn is_cached(&self) -> bool {
         self.0.is_some()
     }
 
     /// Gives the response to those who wait, and caches it.
-    pub(in crate::http) fn complete(self, response: &CachedResponse) {
+    pub(super) fn complete(self, response: &CacheableResponse) {
         let Some((cache, kept, key, guard)) = self.0 else {
             return;
         };
@@ -249,7 +249,7 @@ impl Fill<'_> {
     }
 
     /// Has those who wait execute their own requests, all at once.
-    pub(in crate::http) fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         if let Some((_, kept, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
             kept.remove(&key);
@@ -264,15 +264,15 @@ const TYPICAL: u64 = 4 * 1024;
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<Key, Option<CachedResponse>> for Weight {
-    fn weight(&self, _: &Key, answer: &Option<CachedResponse>) -> u64 {
+impl Weighter<Key, Option<CacheableResponse>> for Weight {
+    fn weight(&self, _: &Key, answer: &Option<CacheableResponse>) -> u64 {
         /// An entry's in the table, and its links.
         const LINKS: usize = 64;
-        let parts = answer.as_ref().map_or(0, |CachedResponse(parts)| {
+        let parts = answer.as_ref().map_or(0, |CacheableResponse(parts)| {
             let name = parts.operation.as_ref().map_or(0, |told| told.name.len());
             let etag = parts.etag.as_ref().map_or(0, |_| http_caching::ETAG_BYTES);
             size_of::<Parts>() + parts.body.len() + name + etag
         });
-        (size_of::<Key>() + size_of::<CachedResponse>() + LINKS + parts) as u64
+        (size_of::<Key>() + size_of::<CacheableResponse>() + LINKS + parts) as u64
     }
 }

@@ -66,18 +66,18 @@ const REASON_BYTES: usize = 123;
 
 /// Close codes: RFC 6455, section 7.4.1, and those of the protocol.
 mod code {
-    pub(in crate::http) const GOING_AWAY: u16 = 1001;
-    pub(in crate::http) const TRY_AGAIN_LATER: u16 = 1013;
-    pub(in crate::http) const BAD_REQUEST: u16 = 4400;
-    pub(in crate::http) const UNAUTHORIZED: u16 = 4401;
-    pub(in crate::http) const FORBIDDEN: u16 = 4403;
-    pub(in crate::http) const SUBPROTOCOL: u16 = 4406;
-    pub(in crate::http) const INIT_TIMEOUT: u16 = 4408;
-    pub(in crate::http) const SUBSCRIBER_EXISTS: u16 = 4409;
-    pub(in crate::http) const TOO_MANY_INITS: u16 = 4429;
+    pub(super) const GOING_AWAY: u16 = 1001;
+    pub(super) const TRY_AGAIN_LATER: u16 = 1013;
+    pub(super) const BAD_REQUEST: u16 = 4400;
+    pub(super) const UNAUTHORIZED: u16 = 4401;
+    pub(super) const FORBIDDEN: u16 = 4403;
+    pub(super) const SUBPROTOCOL: u16 = 4406;
+    pub(super) const INIT_TIMEOUT: u16 = 4408;
+    pub(super) const SUBSCRIBER_EXISTS: u16 = 4409;
+    pub(super) const TOO_MANY_INITS: u16 = 4429;
 }
 
-pub(in crate::http) fn is_upgrade(headers: &HeaderMap) -> bool {
+pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
     let upgrade = headers.get(UPGRADE);
     upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }

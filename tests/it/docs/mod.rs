@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, TestDatabase};
+use crate::support::harness::{Server, TestDatabase};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
@@ -282,7 +282,9 @@ fn snippets() {
 #[test]
 fn settings() {
     use clap::CommandFactory;
+    const SETTINGS: &str = "docs/reference/settings.md";
     let pages = pages();
+    let page = pages.iter().find(|page| page.path == SETTINGS).unwrap();
     let cli = personal_connectors::config::Cli::command();
     for command in cli.get_subcommands().chain([&cli]) {
         for flag in command.get_arguments().filter(|flag| {
@@ -291,12 +293,11 @@ fn settings() {
         }) {
             let long = flag.get_long().unwrap();
             let env = flag.get_env().unwrap().to_str().unwrap();
-            let row = pages
-                .iter()
-                .flat_map(|page| page.text.lines())
+            let row = page
+                .text
+                .lines()
                 .find(|line| line.starts_with(&format!("| `--{long}` |")));
-            let row =
-                row.unwrap_or_else(|| panic!("--{long} is not in the README or a page of docs"));
+            let row = row.unwrap_or_else(|| panic!("{SETTINGS} has no row of --{long}"));
             assert!(row.contains(&format!("`{env}`")), "--{long}: {env}");
             for default in flag.get_default_values() {
                 assert!(

@@ -43,17 +43,17 @@ macro_rules! on_both {
         mod $name {
             use super::*;
 
-            async fn test($server: $crate::harness::Server) $body
+            async fn test($server: $crate::support::harness::Server) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                test($crate::harness::Server::on_sqlite(&[]).await).await;
+                test($crate::support::harness::Server::on_sqlite(&[]).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
             async fn postgres() {
-                test($crate::harness::Server::on_postgres(&[]).await).await;
+                test($crate::support::harness::Server::on_postgres(&[]).await).await;
             }
         }
     )*};

@@ -32,18 +32,18 @@ macro_rules! on_both_databases {
         mod $name {
             use super::*;
 
-            async fn test($storage: $crate::harness::TestDatabase) $body
+            async fn test($storage: $crate::support::harness::TestDatabase) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             $(#[$sqlite])?
             async fn sqlite() {
-                test($crate::harness::TestDatabase::sqlite()).await;
+                test($crate::support::harness::TestDatabase::sqlite()).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
             async fn postgres() {
-                test($crate::harness::TestDatabase::postgres().await).await;
+                test($crate::support::harness::TestDatabase::postgres().await).await;
             }
         }
     };

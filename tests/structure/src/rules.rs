@@ -3,10 +3,6 @@
 /// The file that sentences about broken rules refer to.
 pub(crate) const TABLE: &str = "tests/structure/src/rules.rs";
 
-/// Import circles between files of `src`: how many, and how many files each may have.
-pub(crate) const CIRCLES: usize = 1;
-pub(crate) const CIRCLE_FILES: usize = 4;
-
 /// The largest share of the lines of `src` that a first-level folder may have, in percent.
 pub(crate) const SHARE: usize = 22;
 
