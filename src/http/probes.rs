@@ -26,7 +26,7 @@ const REACHED_IN: Duration = Duration::from_secs(1);
 /// How old the knowledge of the catalogue's state may be.
 const STATE_AGE: Duration = Duration::from_secs(3);
 
-/// What the probes look at.
+/// The parts of the service that the probes look at.
 #[derive(Debug)]
 pub struct Probed {
     pub database: Database,
@@ -52,7 +52,7 @@ impl Background {
     }
 }
 
-/// What the probes work with.
+/// The state of the probes and the metrics.
 #[derive(Clone)]
 pub(super) struct Probes {
     pub(super) probed: Arc<Probed>,

@@ -40,7 +40,7 @@ pub(crate) struct Rejected {
     pub(crate) is_shed: bool,
 }
 
-/// What the layer records with.
+/// The state of the layer.
 #[derive(Clone)]
 pub(crate) struct RequestLog {
     pub(crate) metrics: Arc<Metrics>,

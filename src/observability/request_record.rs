@@ -1,4 +1,4 @@
-//! What is recorded of a request while it is worked on.
+//! The record of a request while it is worked on.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

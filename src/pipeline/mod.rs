@@ -52,7 +52,7 @@ pub use cost::Cost;
 pub use encode::encode;
 pub use prepare::measure;
 
-/// What operations run with.
+/// The engine, and all that operations run with.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
 pub struct Pipeline {
     pub schema: Schema,

@@ -224,7 +224,7 @@ impl fmt::Debug for ResponseCache {
 pub(super) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
 
 impl Fill<'_> {
-    /// For a response that only this request gets.
+    /// Leaves the response to this request alone.
     pub(super) fn none() -> Self {
         Self(None)
     }

@@ -49,7 +49,7 @@ pub(crate) fn references(modules: &Modules) -> Vec<Reference<'_>> {
     references
 }
 
-/// For each pair of files the names that the first imports from the second.
+/// The names that a file imports from another, by the pair of files.
 pub(crate) type Arrows<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<&'a str>>;
 
 /// Draws an arrow to the file that defines a name. A name that is only re-exported is not needed.

@@ -43,7 +43,7 @@ pub(crate) const CROSSING_CALLS: &[(&str, usize)] = &[
     // Its parameters: of a body, of a message of a socket, and of a URL.
     ("parameters::from_body", 2),
     ("parameters::from_url", 1),
-    // For the metrics, at the start.
+    // Handed to the metrics, at the start.
     (".document_usage", 1),
 ];
 
