@@ -15,7 +15,7 @@ use crate::{
 /// How long a step of the wall clock must last before keys are forgotten by it.
 const LASTS: Duration = Duration::from_hours(1);
 
-/// What commands work with.
+/// The parts of the service that commands use.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub database: Database,
@@ -35,11 +35,11 @@ impl Context {
     }
 }
 
-/// What a command came to: the connector as it now is, or what is wrong with the input; both on a conflict.
+/// The result of a command: the connector as it is now, or the errors of the input; both on a conflict.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub connector: Option<Model>,
     pub errors: Vec<UserError>,
-    /// Of the server, where it was asked for.
+    /// The inspection of the server, if it was asked for.
     pub inspection: Option<Box<Inspection>>,
 }

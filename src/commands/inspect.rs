@@ -21,7 +21,7 @@ pub struct Inspect {
     pub server_type: ServerType,
 }
 
-/// What a connector to a server could be made of, each value as the rules take it.
+/// Values for a connector to a server, each as the rules accept it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestion {
     pub name: Option<String>,
@@ -54,7 +54,7 @@ pub async fn inspect(
     Ok((found, suggestion))
 }
 
-/// What of a server's own words the rules let into a connector.
+/// Takes from a server's own description the values that the rules accept.
 fn suggestion(found: &Inspection) -> Suggestion {
     let Some(server) = &found.server_info else {
         return Suggestion::default();

@@ -1,4 +1,4 @@
-//! What mutations do: decide, write, announce.
+//! Mutations: each decides, writes and announces a change.
 //!
 //! Invariant: one function a mutation; it is given what a client sent, and either all of its change is committed or none.
 

@@ -134,7 +134,7 @@ impl DatabaseUrlError {
     }
 }
 
-/// Where a database is: its file, or host, port and name.
+/// The location of a database: its file, or host, port and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseLocation {
     File(PathBuf),
@@ -178,7 +178,7 @@ impl DatabaseLocation {
 pub(crate) const PERMISSION_ADVICE: &str =
     "Run as a user who may read and write the file and its folder, or change their owner or mode";
 
-/// What to do where the system refuses to read or write the database's file, or one beside it.
+/// Advice for when the system refuses to read or write the database's file, or one beside it.
 pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::IsADirectory => {

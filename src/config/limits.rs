@@ -175,7 +175,7 @@ pub struct Limits {
 /// The limits of one GraphQL operation. Each is a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationLimits {
-    /// Of the text, and of all operations together with fragments written out.
+    /// Limits the text, and all operations together with fragments written out.
     pub max_tokens: u64,
     pub max_depth: u64,
     /// With fragments written out wherever they are spread.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::http::HeaderValue;
 use url::Url;
 
-/// Whose pages may ask.
+/// An origin whose pages may send requests from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Any,

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use url::Host;
 
-/// Where an MCP server may be, besides on the public internet.
+/// A place of MCP servers that may be called, in addition to the public internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedServer {
     pub(crate) host: AllowedHost,
@@ -84,7 +84,7 @@ impl FromStr for Scheme {
     }
 }
 
-/// What the operator lets the service call. The default is any port of public addresses.
+/// The MCP servers that the service may call. By default any port of public addresses.
 #[derive(Clone, Debug, Default)]
 pub struct ServerRules {
     /// Places that may be called besides.

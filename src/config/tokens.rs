@@ -92,7 +92,7 @@ impl Tokens {
     }
 }
 
-/// Where the keys come from.
+/// The source of the keys that verify tokens.
 #[derive(Clone, Debug)]
 pub enum KeySource {
     /// HS256 with this secret.
@@ -108,7 +108,7 @@ pub struct TokenRules {
     pub keys: KeySource,
     /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
     pub issuer: Option<String>,
-    /// What a token's `aud` must name. Required with a JWKS, as the issuer is.
+    /// The audience that a token's `aud` must name. Required with a JWKS, as the issuer is.
     pub audience: Option<String>,
     /// The claim that holds the user's organization.
     pub organization_claim: String,

@@ -69,6 +69,14 @@ pub(crate) struct CacheUsage {
 }
 
 impl CacheUsage {
+    /// Registers hits, misses and bytes, each with its name and help.
+    fn register(&self, r: &mut Registry, names: [(&'static str, &'static str); 3]) {
+        let [hits, misses, bytes] = names;
+        r.register(hits.0, hits.1, self.hits.clone());
+        r.register(misses.0, misses.1, self.misses.clone());
+        r.register_with_unit(bytes.0, bytes.1, Unit::Bytes, self.bytes.clone());
+    }
+
     pub(crate) fn set_bytes(&self, bytes: u64) {
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
@@ -179,37 +187,33 @@ impl Metrics {
             metrics.state.clone(),
         );
         metrics.checks.register(r);
-        r.register(
-            "graphql_documents_found",
-            "Documents sent that were kept as parsed",
-            documents.hits.clone(),
+        documents.register(
+            r,
+            [
+                (
+                    "graphql_documents_found",
+                    "Documents sent that were kept as parsed",
+                ),
+                (
+                    "graphql_documents_parsed",
+                    "Documents sent that had to be parsed",
+                ),
+                (
+                    "graphql_documents_kept",
+                    "Size of the documents kept as parsed",
+                ),
+            ],
         );
-        r.register(
-            "graphql_documents_parsed",
-            "Documents sent that had to be parsed",
-            documents.misses.clone(),
-        );
-        r.register_with_unit(
-            "graphql_documents_kept",
-            "Size of the documents kept as parsed",
-            Unit::Bytes,
-            documents.bytes.clone(),
-        );
-        r.register(
-            "graphql_answers_found",
-            "Answers that were kept, or being made for another request",
-            responses.hits.clone(),
-        );
-        r.register(
-            "graphql_answers_made",
-            "Answers that were made to be kept",
-            responses.misses.clone(),
-        );
-        r.register_with_unit(
-            "graphql_answers_kept",
-            "Size of the answers kept",
-            Unit::Bytes,
-            responses.bytes.clone(),
+        responses.register(
+            r,
+            [
+                (
+                    "graphql_answers_found",
+                    "Answers that were kept, or being made for another request",
+                ),
+                ("graphql_answers_made", "Answers that were made to be kept"),
+                ("graphql_answers_kept", "Size of the answers kept"),
+            ],
         );
         r.register_with_unit(
             "process_start_time",

@@ -17,8 +17,8 @@ use async_graphql_value::Value;
 use super::documents::selections::chosen;
 
 /// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
-/// Where there is one, the other operations go, and what only they spread: they may need a variable of the same name. Gives
-/// what is left, where that is another document: what was taken out is to be validated too.
+/// If there is one, the other operations and the fragments that only they spread go too: they may need a variable of the same
+/// name. Returns the new document, or `None` if nothing changed. The document as it was sent is the one to validate.
 pub(super) fn unsent_variables(
     document: &ExecutableDocument,
     operation: Option<&str>,
@@ -40,7 +40,7 @@ pub(super) fn unsent_variables(
     let mut document = document.clone();
     let mut spread = Vec::new();
     let mut leave_out_of = |operation: &mut OperationDefinition| {
-        // What is no longer used must not be declared.
+        // A variable that is no longer used must not be declared.
         operation
             .variable_definitions
             .retain(|definition| !unsent.contains(&definition.node.name.node));

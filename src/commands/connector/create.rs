@@ -205,7 +205,7 @@ async fn find_key(
     tx.find_key(key).await
 }
 
-/// What a used key answers: what it made, as that now is.
+/// The answer to a used key: the connector that it made, as it is now.
 async fn replay(tx: &Tx, used: &idempotency_key::Model, again: &Idempotency) -> Result<Outcome> {
     const FIELD: &str = "idempotencyKey";
     if used.input_hash != again.input_hash {

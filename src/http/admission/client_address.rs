@@ -14,7 +14,7 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet
     }
     let mut client = peer;
     for hop in forwarded(headers).into_iter().rev() {
-        // What a trusted proxy does not say in a known form is not believed, nor what stands before it.
+        // An element in an unknown form is not believed, even from a trusted proxy, nor any element before it.
         let Some(address) = hop else { break };
         client = address;
         if !is_trusted(&client) {

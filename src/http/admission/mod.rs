@@ -104,7 +104,7 @@ impl Admission {
         Ok(Permit::new(permit))
     }
 
-    /// Whose limits count: the user's, or else the address's.
+    /// The caller whose limits count: the user, or else the address.
     pub(super) fn caller(
         &self,
         verified: &Verified,

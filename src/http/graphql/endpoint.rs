@@ -102,7 +102,7 @@ async fn unless_panicked<T>(
     answer: impl Future<Output = Result<T, Rejection>>,
     id: &RequestId,
 ) -> Result<T, Rejection> {
-    // What it worked with is dropped with it.
+    // Its state is dropped with it, so nothing sees it half-changed.
     if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         return answer;
     }

@@ -48,11 +48,11 @@ pub(in crate::pipeline) struct Document {
     pub(in crate::pipeline) tokens: u64,
     pub(super) text_bytes: usize,
     checked: OnceLock<Result<Traits, ServerError>>,
-    /// That it fits the schema was found out.
+    /// Set once the document is known to fit the schema.
     fits: OnceLock<()>,
 }
 
-/// What is true of a document whatever its variables are.
+/// Properties of a document that its variables do not change.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Traits {
     /// One statement answers it: else its statements share a snapshot.

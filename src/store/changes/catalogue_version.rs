@@ -18,7 +18,7 @@ pub(super) const FRESH: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(u64);
 
-/// What is known of the last change, by whoever commits and whoever asks.
+/// The last change that this process knows of, from its commits and its polls.
 #[derive(Debug)]
 pub(in crate::store) struct VersionTracker {
     pub(super) number: watch::Sender<Option<i64>>,
@@ -93,7 +93,7 @@ impl VersionTracker {
             Some(known) if now.commits != question.commits => known.max(number),
             _ => number,
         };
-        // Of a while in which nothing was known, nobody knows that the same number means the same catalogue.
+        // After a gap in the polls, the same number may mean another catalogue.
         let gap = now
             .asked_at
             .is_none_or(|before| question.at.duration_since(before) >= FRESH);
@@ -129,7 +129,7 @@ mod tests {
         *known.number.borrow()
     }
 
-    /// What the version is from now on, which must be another than all before.
+    /// Asserts that the version is a new one, and adds it.
     fn another(known: &VersionTracker, before: &mut Vec<Version>) {
         let version = known.read().version;
         assert!(!before.contains(&version), "{version:?} came again");
@@ -154,7 +154,7 @@ mod tests {
         known.commit(7);
         another(&known, &mut versions);
         assert_eq!(number(&known), Some(8));
-        // What others have committed is there too.
+        // The commits of others are there too.
         let question = known.ask();
         known.commit(9);
         another(&known, &mut versions);

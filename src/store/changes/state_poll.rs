@@ -42,8 +42,7 @@ impl State {
         self.known.read().asked_at.map(|at| at.elapsed())
     }
 
-    /// What stands for the catalogue as it was a second ago at most, with all that this process has committed; none where that
-    /// is not known.
+    /// The version of the catalogue, at most a second old, with all commits of this process. `None` if it is not known.
     pub fn version(&self) -> Option<Version> {
         let now = self.known.read();
         let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// What was found of a target.
+/// The result of a check of a target.
 #[derive(Clone, Debug)]
 pub struct Check {
     pub target: Target,
@@ -118,7 +118,7 @@ impl Tx {
             fields.push("health");
         }
         let tools_differ = before.tools_digest != after.tools_digest;
-        // That there are none is nothing new where none were known.
+        // No tools where none were known is no change.
         if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
             fields.push("tools");
         }

@@ -44,7 +44,8 @@ impl SessionLimits {
         }
     }
 
-    /// For a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all parameters.
+    /// The settings of a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all
+    /// parameters.
     pub(in crate::store) fn for_reads(self, set: &str) -> String {
         // Zero is without end.
         let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));

@@ -37,7 +37,7 @@ impl Unwritable {
         }
     }
 
-    /// What the operator does about it.
+    /// The advice to the operator.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Configured => "start it without --read-only to have it take changes",

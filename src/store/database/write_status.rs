@@ -14,7 +14,7 @@ use crate::store::{database::unwritable::Unwritable, errors};
 /// How long writes are doubted after one failed: a small one may succeed where a large one does not.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// What a look at the database says of writing.
+/// The result of a look at whether the database can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Look {
     Fine,
@@ -22,7 +22,7 @@ pub(in crate::store) enum Look {
     Doubtful,
 }
 
-/// What is known of writing.
+/// Whether the database can be written, as far as this process knows.
 #[derive(Debug)]
 pub(in crate::store) struct WriteStatus(Mutex<Known>);
 

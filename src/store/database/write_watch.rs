@@ -102,7 +102,7 @@ impl Database {
             Ok(Look::Doubtful) => self.writes.is_doubtful() || self.writes.is_unprobed(),
         };
         if probes {
-            // What it finds out is known by then.
+            // The probe records its result itself.
             let _ = self.probe().await;
             self.writer.checkpoint().await;
         }

@@ -8,7 +8,7 @@ use crate::{
     on_both,
     support::{
         harness::{NOW, Server, timestamp},
-        mcp::{Plain, Reaction, answer, json_answer, response, result, well_behaved},
+        mcp::{Plain, Reaction, answer, json_answer, response, result, two_tools, well_behaved},
         mutations::WRITE,
     },
 };
@@ -90,24 +90,7 @@ on_both! {
                     "websiteUrl": null,
                     "iconUrls": ["data:image/png;base64,AAAA", "https://icons.example/plain.png"],
                 },
-                "tools": [
-                    {
-                        "name": "add",
-                        "title": null,
-                        "description": "Adds.",
-                        "inputSchema": { "type": "object" },
-                        "outputSchema": null,
-                        "annotations": { "readOnlyHint": true },
-                    },
-                    {
-                        "name": "subtract",
-                        "title": null,
-                        "description": null,
-                        "inputSchema": { "type": "object" },
-                        "outputSchema": null,
-                        "annotations": null,
-                    },
-                ],
+                "tools": two_tools(),
                 "resourceCount": null,
                 "promptCount": 1,
                 "authorizationServers": [],

@@ -15,7 +15,7 @@ use crate::{
         checks::{SCHEDULE, SECOND, after, found, offering},
         connectors::official,
         harness::Server,
-        mcp::{Plain, Reaction, answer, well_behaved},
+        mcp::{Plain, Reaction, answer, two_tools, well_behaved},
         mutations::{CREATE, DELETE, NONE, UPDATE, WRITE, draft, errors},
     },
 };
@@ -145,24 +145,7 @@ on_both! {
                 }],
             },
             "tools": {
-                "nodes": [
-                    {
-                        "name": "add",
-                        "title": null,
-                        "description": "Adds.",
-                        "inputSchema": { "type": "object" },
-                        "outputSchema": null,
-                        "annotations": { "readOnlyHint": true },
-                    },
-                    {
-                        "name": "subtract",
-                        "title": null,
-                        "description": null,
-                        "inputSchema": { "type": "object" },
-                        "outputSchema": null,
-                        "annotations": null,
-                    },
-                ],
+                "nodes": two_tools(),
                 "totalCount": 2,
             },
         }));

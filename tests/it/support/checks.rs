@@ -25,7 +25,7 @@ pub fn after(seconds: i64) -> Timestamp {
     Timestamp(timestamp(NOW).0 + seconds * SECOND)
 }
 
-/// What an inspection came to, at the tests' beginning, without tools.
+/// An inspection with this outcome, at the tests' beginning, without tools.
 pub fn found(outcome: Outcome) -> Inspection {
     Inspection {
         outcome,

@@ -1,5 +1,4 @@
-//! What is found where an MCP server is said to be: real servers, ones written to misbehave, and places that are none of the
-//! service's business.
+//! MCP servers for tests: real ones, ones that misbehave, and places that the service must not call.
 
 use std::{
     sync::{Arc, Mutex},
@@ -68,7 +67,7 @@ impl Request {
     }
 }
 
-/// What comes after a request. The connection ends with it.
+/// The reaction to a request. The connection ends with it.
 #[derive(Clone, Debug)]
 pub enum Reaction {
     Send(Vec<u8>),
@@ -198,7 +197,29 @@ pub fn json_answer(body: &Value) -> Reaction {
     answer(200, "content-type: application/json\r\n", body.to_string())
 }
 
-/// What a server of the 2025 revision with two tools has as its result.
+/// The tools of [`result`], as GraphQL gives them.
+pub fn two_tools() -> Value {
+    json!([
+        {
+            "name": "add",
+            "title": null,
+            "description": "Adds.",
+            "inputSchema": { "type": "object" },
+            "outputSchema": null,
+            "annotations": { "readOnlyHint": true },
+        },
+        {
+            "name": "subtract",
+            "title": null,
+            "description": null,
+            "inputSchema": { "type": "object" },
+            "outputSchema": null,
+            "annotations": null,
+        },
+    ])
+}
+
+/// The result of a server of the 2025 revision with two tools, [`two_tools`].
 pub fn result(request: &Request) -> Option<Value> {
     Some(match request.asks() {
         "initialize" => json!({

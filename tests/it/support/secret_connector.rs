@@ -17,7 +17,7 @@ pub const VIEWERS: &[(&str, &[&str])] = &[
     ("boss@other", &["connectors:admin"]),
     ("bob@acme", &["connectors:write"]),
     ("reader@acme", &[]),
-    // Of the same name, elsewhere.
+    // The same name in another organization.
     ("ann@other", &["connectors:write"]),
     ("ann", &["connectors:write"]),
     ("boss", &["connectors:admin"]),

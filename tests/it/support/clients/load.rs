@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::support::process::Serving;
 
-/// Of all, and each time of another list: what is asked twice is counted once.
+/// A list of all that differs each time, since a cached count would cost nothing.
 const QUERY: &str = "query($from: DateTime!) {
     personalConnectors(first: 20, filter: {createdAt: {gte: $from}}, orderBy: {field: CREATED_AT}) { totalCount
     nodes { id name description category status statusMessage replacedBy { id name } iconUrl }
@@ -113,7 +113,7 @@ impl Load {
     }
 }
 
-/// What became of requests: how many had each status, and how long those took.
+/// The times of requests, by their status.
 #[derive(Default)]
 pub struct Outcome(BTreeMap<u16, Vec<Duration>>);
 

@@ -33,7 +33,7 @@ pub struct Writer {
     /// Whether the pending write was refused at least once.
     pub retried: bool,
     pub recording: Option<Recording>,
-    /// For each acknowledgement: the length of the recording, and the connectors after it.
+    /// The length of the recording and the connectors, after each acknowledgement.
     pub history: Vec<(u64, HashMap<String, i64>)>,
 }
 
