@@ -16,5 +16,6 @@ pub mod mcp;
 pub mod monitor;
 pub mod observability;
 pub mod pipeline;
+mod postgres;
 pub mod progress;
 pub mod store;

@@ -1,18 +1,22 @@
 //! The database: its flags and its URL.
 
-use std::{error::Error as StdError, fmt, io, iter, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::ensure;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
-use super::values::duration;
+use super::{
+    database_url::{DatabaseUrlError, PostgresUrl},
+    values::duration,
+};
 
 const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 
 #[derive(Debug, Args)]
 pub struct Database {
-    /// Where the catalogue is kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. DATABASE_URL counts too
+    /// Where the catalogue is kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
+    /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL counts too
     #[arg(
         long,
         env = "CONNECTORS_DATABASE_URL",
@@ -21,7 +25,7 @@ pub struct Database {
     )]
     pub(super) database_url: Option<String>,
 
-    /// Connections to PostgreSQL, or readers of the SQLite file
+    /// Connections to PostgreSQL, or readers of the SQLite file, for requests. One or two more watch the database
     #[arg(
         long,
         env = "CONNECTORS_DATABASE_CONNECTIONS",
@@ -40,6 +44,28 @@ pub struct Database {
         value_parser = duration
     )]
     database_wait: Duration,
+
+    /// Whether a pooler such as PgBouncer gives each transaction another PostgreSQL session
+    #[arg(
+        long,
+        env = "CONNECTORS_DATABASE_POOLER",
+        value_name = "MODE",
+        value_enum,
+        default_value_t = Pooler::Auto
+    )]
+    database_pooler: Pooler,
+}
+
+/// How sessions of PostgreSQL are shared with other clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Pooler {
+    /// Found at the start: a pooler does not pass the session's options on
+    #[default]
+    Auto,
+    /// Sessions are not shared: a direct connection, or pool_mode = session
+    None,
+    /// Each transaction may have another session: pool_mode = transaction
+    Transaction,
 }
 
 impl Database {
@@ -60,6 +86,7 @@ impl Database {
             url,
             connections: self.database_connections,
             wait: self.database_wait,
+            pooler: self.database_pooler,
             read_timeout: None,
             read_only: false,
         })
@@ -100,6 +127,7 @@ pub struct DatabaseSettings {
     pub connections: u32,
     /// How long to wait for a connection or for another process's write.
     pub wait: Duration,
+    pub pooler: Pooler,
     /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
     pub read_timeout: Option<Duration>,
     /// The database is read and never written, or migrated.
@@ -117,20 +145,6 @@ impl DatabaseSettings {
             DatabaseLocation::File(file) => Some(file),
             DatabaseLocation::Server(_) => None,
         })
-    }
-}
-
-/// The database's URL cannot be parsed.
-#[derive(Debug, thiserror::Error)]
-#[error("--database-url: {0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
-pub struct DatabaseUrlError(String);
-
-impl DatabaseUrlError {
-    fn new(error: &sqlx::Error) -> Self {
-        let first: &(dyn StdError + 'static) = error;
-        let causes = iter::successors(Some(first), |&error| error.source());
-        // The words before the last cause are sqlx's.
-        Self(causes.last().map(ToString::to_string).unwrap_or_default())
     }
 }
 
@@ -157,22 +171,28 @@ impl DatabaseLocation {
             let options = options.map_err(|error| DatabaseUrlError::new(&error))?;
             return Ok(Self::File(options.get_filename().to_owned()));
         }
-        let options = PgConnectOptions::from_str(url);
-        Ok(Self::server(
-            &options.map_err(|error| DatabaseUrlError::new(&error))?,
-        ))
+        Ok(Self::server(&PostgresUrl::parse(url)?.hosts))
     }
 
-    pub(crate) fn server(options: &PgConnectOptions) -> Self {
-        let host = options.get_socket().map_or_else(
-            || options.get_host().to_owned(),
-            |folder| folder.display().to_string(),
-        );
+    fn server(hosts: &[PgConnectOptions]) -> Self {
+        let names: Vec<_> = hosts.iter().map(host_and_port).collect();
         // A server takes the user's name where there is no other.
-        let database = options.get_database();
-        let database = database.unwrap_or_else(|| options.get_username());
-        Self::Server(format!("{host}:{}/{database}", options.get_port()))
+        let database = hosts.first().map_or("", |options| {
+            options
+                .get_database()
+                .unwrap_or_else(|| options.get_username())
+        });
+        Self::Server(format!("{}/{database}", names.join(",")))
     }
+}
+
+/// The name of a server in messages.
+pub(crate) fn host_and_port(options: &PgConnectOptions) -> String {
+    let host = options.get_socket().map_or_else(
+        || options.get_host().to_owned(),
+        |folder| folder.display().to_string(),
+    );
+    format!("{host}:{}", options.get_port())
 }
 
 pub(crate) const PERMISSION_ADVICE: &str =

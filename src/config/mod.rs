@@ -11,6 +11,7 @@
 
 mod cli;
 mod database;
+mod database_url;
 mod limits;
 mod log;
 mod mcp;
@@ -22,8 +23,9 @@ mod tokens;
 mod values;
 
 pub use cli::{Backup, Check, Cli, Command, Export, Import, Migrate, Token};
-pub use database::{Database, DatabaseLocation, DatabaseSettings, DatabaseUrlError};
-pub(crate) use database::{PERMISSION_ADVICE, advice};
+pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
+pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
+pub use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
 pub use limits::{Limits, OperationLimits};
 pub use log::{Log, LogFormat};
 pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};

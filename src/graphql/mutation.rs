@@ -8,6 +8,7 @@ use crate::{
     domain::viewer::Viewer,
     error::{Error, Result},
     mcp::inspections::Slot,
+    store::retry,
 };
 
 use super::{
@@ -40,7 +41,7 @@ impl Mutation {
         run(context, input.into(), |context, viewer, input| async move {
             match slot {
                 Some(slot) => commands::create_verified(&context, &viewer, input, slot).await,
-                None => commands::create(&context, &viewer, input).await,
+                None => retry(|| commands::create(&context, &viewer, input.clone())).await,
             }
         })
         .await
@@ -78,9 +79,13 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The connector and what to change.")] input: UpdateCustomConnectorInput,
     ) -> Result<Option<UpdateCustomConnectorPayload>> {
-        run(context, input.into(), |context, viewer, input| async move {
-            commands::update(&context, &viewer, input).await
-        })
+        run(
+            context,
+            input.into(),
+            |context, viewer, input: commands::Update| async move {
+                retry(|| commands::update(&context, &viewer, input.clone())).await
+            },
+        )
         .await
     }
 
@@ -91,9 +96,13 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The connector.")] input: DeleteCustomConnectorInput,
     ) -> Result<Option<DeleteCustomConnectorPayload>> {
-        run(context, input.into(), |context, viewer, input| async move {
-            commands::delete(&context, &viewer, input).await
-        })
+        run(
+            context,
+            input.into(),
+            |context, viewer, input: commands::Delete| async move {
+                retry(|| commands::delete(&context, &viewer, input.clone())).await
+            },
+        )
         .await
     }
 
@@ -104,9 +113,13 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The connector and its new status.")] input: SetConnectorStatusInput,
     ) -> Result<Option<SetConnectorStatusPayload>> {
-        run(context, input.into(), |context, viewer, input| async move {
-            commands::set_status(&context, &viewer, input).await
-        })
+        run(
+            context,
+            input.into(),
+            |context, viewer, input: commands::SetStatus| async move {
+                retry(|| commands::set_status(&context, &viewer, input.clone())).await
+            },
+        )
         .await
     }
 }

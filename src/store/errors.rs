@@ -3,12 +3,13 @@
 //! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
 //! operator of a command.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{fmt, io, sync::OnceLock};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::{
     error::{Code, Error, UserError, UserErrorCode, chain},
+    postgres::errors::{LOCK_NOT_AVAILABLE, breaks_session, code, is_conflict, mixes_sessions},
     store::database::unwritable::Unwritable,
 };
 
@@ -21,6 +22,18 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
         }
         if let Some(reason) = unwritable(cause) {
             return unavailable(reason).caused_by(error);
+        }
+        if is::<CommitUnknown>(cause) {
+            let message = "the connection to the database broke at the end of the change: it may have been made or not. \
+                 Read the connector before you try again; a create with an idempotencyKey can be sent again";
+            return Error::new(Code::Unavailable, message).caused_by(error);
+        }
+        if code(cause).is_some_and(|code| mixes_sessions(&code)) {
+            tracing::error!(
+                "the database's pooler mixes sessions: start the service with --database-pooler transaction"
+            );
+            let message = "the database's pooler mixes sessions: the service's operator must act";
+            return Error::new(Code::Unavailable, message).caused_by(error);
         }
     }
     if has_no_connection(&error) {
@@ -57,7 +70,9 @@ pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
 pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
-        Unwritable::DiskFull | Unwritable::Disk => format!("{reason}: try again in a while"),
+        Unwritable::DiskFull | Unwritable::Disk | Unwritable::Locked => {
+            format!("{reason}: try again in a while")
+        }
         _ => format!("{reason}: its operator must act"),
     };
     Error::new(Code::Unavailable, message)
@@ -69,6 +84,57 @@ pub(in crate::store) fn refused(reason: Unwritable) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
+/// A COMMIT was sent, and its result is not known.
+#[derive(Debug)]
+struct CommitUnknown(sqlx::Error);
+
+impl fmt::Display for CommitUnknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the result of a COMMIT is not known")
+    }
+}
+
+impl std::error::Error for CommitUnknown {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// The error of a COMMIT. It may have succeeded where the session broke.
+pub(in crate::store) fn of_commit(error: sqlx::Error) -> sqlx::Error {
+    if breaks_session(&error) {
+        return sqlx::Error::AnyDriverError(Box::new(CommitUnknown(error)));
+    }
+    error
+}
+
+/// Whether a statement that changes nothing may succeed when it runs again: others hindered it, or its connection had died.
+pub(in crate::store) fn may_run_again(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+        error
+    else {
+        return false;
+    };
+    match &**cause {
+        // To wait for the end twice would take too long.
+        sqlx::Error::Io(cause) => cause.kind() != io::ErrorKind::TimedOut,
+        cause => breaks_session(cause) || code(cause).is_some_and(|code| is_conflict(&code)),
+    }
+}
+
+/// Whether a transaction failed because of another one, so that it may succeed when all of it runs again.
+pub(in crate::store) fn is_of_conflict(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<DbErr>());
+    let code = cause.and_then(of_statement).and_then(code);
+    code.is_some_and(|code| is_conflict(&code))
+}
+
+/// Whether a driver's error is one of ours.
+fn is<T: std::error::Error + 'static>(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::AnyDriverError(error) if error.is::<T>())
+}
+
 /// Why writes cannot succeed, where an error says so.
 pub(in crate::store) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     if let sqlx::Error::AnyDriverError(error) = error {
@@ -76,7 +142,13 @@ pub(in crate::store) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     }
     let code = code(error)?;
     if code.len() != 5 {
-        return unwritable_sqlite(code.parse().ok()?);
+        let code = code.parse().ok()?;
+        // A process that holds SQLite's lock and hangs cannot be ended by another.
+        return if is_sqlite_lock(code) {
+            Some(Unwritable::Locked)
+        } else {
+            unwritable_sqlite(code)
+        };
     }
     // PostgreSQL, appendix A: `read_only_sql_transaction`, `insufficient_privilege`, `disk_full`, `io_error`.
     match &*code {
@@ -119,18 +191,17 @@ fn has_no_connection(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
         error => of_statement(error).is_some_and(|error| match error {
-            sqlx::Error::Io(_) => true,
-            error => code(error).is_some_and(|code| ends_connection(&code)),
+            sqlx::Error::PoolTimedOut => false,
+            error => breaks_session(error),
         }),
     }
 }
 
 /// By other transactions, or for want of the server's resources.
 fn is_hindered(error: &DbErr) -> bool {
-    /// PostgreSQL, appendix A: `serialization_failure`, `deadlock_detected`, and the class `insufficient_resources`.
-    const STATES: [&str; 3] = ["40001", "40P01", "53"];
+    // PostgreSQL, appendix A: the class `insufficient_resources`.
     let code = of_statement(error).and_then(code);
-    code.is_some_and(|code| code.len() == 5 && STATES.iter().any(|state| code.starts_with(state)))
+    code.is_some_and(|code| is_conflict(&code) || code.len() == 5 && code.starts_with("53"))
 }
 
 /// For a lock, or a statement's end.
@@ -148,25 +219,21 @@ fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error()?.code()
-}
-
-/// PostgreSQL, appendix A: `connection_exception`, `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, and the timeouts
-/// that end a session: `idle_in_transaction_session_timeout` and `idle_session_timeout`.
-fn ends_connection(code: &str) -> bool {
-    const STATES: [&str; 5] = ["57P01", "57P02", "57P03", "25P03", "57P05"];
-    code.len() == 5 && code.starts_with("08") || STATES.contains(&code)
-}
-
 /// Whether a database says that another holds what is asked for, or that it was told to end.
 pub(in crate::store) fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| is_wait(&code))
 }
 
+/// Whether a transaction of PostgreSQL waited too long for another's lock.
+pub(in crate::store) fn is_lock_timeout(error: &DbErr) -> bool {
+    of_statement(error)
+        .and_then(code)
+        .is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+}
+
 fn is_wait(code: &str) -> bool {
     /// PostgreSQL, appendix A: `query_canceled` and `lock_not_available`. Their five characters are no SQLite code.
-    const STATES: [&str; 2] = ["57014", "55P03"];
+    const STATES: [&str; 2] = ["57014", LOCK_NOT_AVAILABLE];
     if code.len() == 5 {
         return STATES.contains(&code);
     }
@@ -175,9 +242,13 @@ fn is_wait(code: &str) -> bool {
 
 /// <https://www.sqlite.org/rescode.html>: an extended code's lowest byte is its primary code.
 fn is_sqlite_wait(code: i32) -> bool {
-    const BUSY: i32 = 5;
     const INTERRUPT: i32 = 9;
-    matches!(code & 0xff, BUSY | INTERRUPT)
+    is_sqlite_lock(code) || code & 0xff == INTERRUPT
+}
+
+fn is_sqlite_lock(code: i32) -> bool {
+    const BUSY: i32 = 5;
+    code & 0xff == BUSY
 }
 
 /// What the first statement said that came upon damage. One for the process, which serves one database: statements fail in too
@@ -245,17 +316,6 @@ pub(in crate::store) fn violation(error: &DbErr) -> Option<UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_of_lost_connections() {
-        for code in ["08006", "57P01", "57P02", "57P03", "25P03", "57P05"] {
-            assert!(ends_connection(code), "{code}");
-        }
-        // query_canceled, database_dropped; PROTOCOL
-        for code in ["57014", "57P04", "08", "8", ""] {
-            assert!(!ends_connection(code), "{code}");
-        }
-    }
 
     #[test]
     fn codes_of_damage() {

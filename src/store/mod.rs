@@ -31,7 +31,7 @@ pub use database::soundness::{Soundness, check};
 pub use database::unwritable::Unwritable;
 pub use database::write_watch::WriteWatch;
 pub use errors::taken;
-pub use write::{Actor, Tx, UpdatedAt};
+pub use write::{Actor, Tx, UpdatedAt, retry};
 
 use entity::personal_connector::Model;
 

@@ -29,7 +29,7 @@ use crate::{
         changes::catalogue_version::VersionTracker,
         checks::health_rows,
         database::{connect::Database, transaction::Transaction},
-        errors::{failed, violation},
+        errors::{failed, is_of_conflict, violation},
     },
 };
 
@@ -50,6 +50,29 @@ pub enum UpdatedAt {
     Now,
     /// The one given, which counts as a change of its own.
     Given,
+}
+
+/// How often a change runs at most.
+const TRIES: usize = 4;
+
+/// Runs a change in a transaction of its own, and again where another transaction made it fail.
+pub async fn retry<T, F>(change: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut tries = 1;
+    loop {
+        match change().await {
+            Err(error) if tries < TRIES && is_of_conflict(&error) => {
+                tracing::debug!(
+                    tries,
+                    "a change runs again: another transaction made it fail"
+                );
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// A transaction that changes the catalogue. Dropped without a commit it leaves nothing behind.

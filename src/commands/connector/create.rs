@@ -21,7 +21,7 @@ use crate::{
     },
     error::{Result, UserError, UserErrorCode},
     mcp::inspections::Slot,
-    store::{Check, Target, Tx},
+    store::{Check, Target, Tx, retry},
 };
 
 /// How long a create's key is kept.
@@ -60,7 +60,7 @@ pub async fn create_verified(
     }
     let found = slot.inspect(url.as_deref(), claimed).await;
     let mut outcome = if is_alive(found.outcome) {
-        attempt(context, viewer, input, Aim::Write(Some(&found))).await?
+        retry(|| attempt(context, viewer, input.clone(), Aim::Write(Some(&found)))).await?
     } else {
         let message = format!("was not verified: {}", found.message);
         let error = UserError::new(

@@ -77,6 +77,11 @@ impl VersionTracker {
         self.committed.notify_one();
     }
 
+    /// The number of the last change, when it is known, and each that follows.
+    pub(in crate::store) fn number(&self) -> &watch::Sender<Option<i64>> {
+        &self.number
+    }
+
     pub(super) fn ask(&self) -> Question {
         Question {
             at: Instant::now(),

@@ -65,7 +65,7 @@ impl Drop for State {
 }
 
 async fn poll(database: Database, every: Duration) {
-    let (known, reader) = (Arc::clone(&database.known), database.reader.clone());
+    let (known, reader) = (Arc::clone(&database.known), database.control.reader.clone());
     let mut failing = false;
     let mut ticks = time::interval(every);
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -106,9 +106,7 @@ impl Database {
             .select_only()
             .column(catalog_state::Column::State)
             .into_query();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        let rows = (self.control.reader).rows(&select, Pace::Brief, |row| row.cells(0).next());
         let state = rows.await?.pop();
         state.ok_or_else(|| Error::internal("there is no state"))
     }

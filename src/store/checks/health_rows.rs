@@ -121,29 +121,35 @@ pub(super) async fn replace_tools(
         .exec(tx)
         .await?
         .rows_affected;
-    let kept: Vec<_> = tools
-        .iter()
-        .cloned()
-        .map(|tool| connector_tool::Model {
-            words: search::line(&tool),
-            seq: row.seq,
-            name: tool.name,
-            title: tool.title,
-            description: tool.description,
-            input_schema: tool.input_schema,
-            output_schema: tool.output_schema,
-            annotations: tool.annotations,
-        })
-        .collect();
-    for tools in kept.chunks(TOOLS_A_STATEMENT) {
-        let models = tools
+    let mut kept = Vec::with_capacity(tools.len());
+    for tools in tools.chunks(TOOLS_A_STATEMENT) {
+        // Between the statements, so that none is long in coming.
+        let tools = tools.iter().map(|tool| model(row.seq, tool));
+        let models: Vec<_> = tools.collect();
+        let inserted = models
             .iter()
             .cloned()
             .map(|tool| tool.into_active_model().reset_all());
-        connector_tool::Entity::insert_many(models)
+        connector_tool::Entity::insert_many(inserted)
             .exec_without_returning(tx)
             .await?;
+        kept.extend(models);
     }
     search::index_tools(tx, row, &kept).await?;
     Ok(deleted)
+}
+
+fn model(seq: i64, tool: &Tool) -> connector_tool::Model {
+    let words = search::line(tool);
+    let tool = tool.clone();
+    connector_tool::Model {
+        words,
+        seq,
+        name: tool.name,
+        title: tool.title,
+        description: tool.description,
+        input_schema: tool.input_schema,
+        output_schema: tool.output_schema,
+        annotations: tool.annotations,
+    }
 }

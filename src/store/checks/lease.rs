@@ -94,7 +94,7 @@ impl Database {
             over = over.add(unchanged);
         }
         let take = async {
-            let tx = self.begin_write().await?;
+            let tx = self.begin_control().await?;
             let taken = Entity::update_many()
                 .col_expr(Column::Epoch, epoch.into())
                 .col_expr(Column::Holder, Expr::value(holder))
@@ -124,7 +124,7 @@ impl Database {
     /// Lets the next one have a lease at once, unless they have it already.
     pub async fn give_up_lease(&self, lease: &Lease) -> Result<()> {
         let give_up = async {
-            let tx = self.begin_write().await?;
+            let tx = self.begin_control().await?;
             Entity::update_many()
                 .col_expr(Column::Holder, Expr::value(Value::String(None)))
                 .col_expr(Column::ExpiresAt, Expr::value(0))

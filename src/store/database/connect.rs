@@ -9,17 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sea_orm::{DbErr, SqlxPostgresConnector, Statement};
+use sea_orm::{DbErr, Statement};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqlitePool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    ConnectOptions, Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::timeout;
 
 use crate::{
-    config::{DatabaseLocation, DatabaseSettings},
+    config::{DatabaseLocation, DatabaseSettings, DatabaseUrlError},
     domain::facets::Group,
     error::{Error, Result},
+    postgres::{pool::PgPool, precondition, server::Server},
     store::{
         catalog::count_cache::CountCache,
         changes::catalogue_version::VersionTracker,
@@ -27,10 +28,10 @@ use crate::{
         database::{
             open_error::{OpenError, folder},
             pool::Pool,
-            reader::Reader,
+            reader::{PgReader, Reader},
             sqlite_file::SqliteFile,
             sqlite_readers::Readers,
-            transaction::{Purpose, SessionLimits, Transaction, Writer},
+            transaction::{Purpose, Transaction, Writer},
             unwritable::Unwritable,
             write_status::WriteStatus,
         },
@@ -38,17 +39,15 @@ use crate::{
     },
 };
 
-/// How long a connection to PostgreSQL may have been idle to be used without a question whether it is still there.
-const UNTESTED: Duration = Duration::from_secs(1);
-
-/// The time between two attempts to connect to PostgreSQL.
-const RETRY: Duration = Duration::from_millis(100);
+/// How long the service's own questions may take on PostgreSQL: whether it is there, and what the last change is.
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A database, open.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(in crate::store) reader: Reader,
     pub(in crate::store) writer: Writer,
+    pub(in crate::store) control: Control,
     pub(in crate::store) writes: Arc<WriteStatus>,
     location: DatabaseLocation,
     wait: Duration,
@@ -60,6 +59,22 @@ pub struct Database {
     pub(in crate::store) check_counters: Arc<CheckCounters>,
 }
 
+/// Connections of the service's own, which no request can hold: for its probes, the poll of the catalogue's state, and the
+/// lease of checks.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Control {
+    pub(in crate::store) reader: Reader,
+    /// On SQLite the one writer, for which all writes queue in turn.
+    pub(in crate::store) writer: Writer,
+}
+
+/// What an open database is read and written through.
+struct Opened {
+    reader: Reader,
+    writer: Writer,
+    control: Control,
+}
+
 impl Database {
     /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
@@ -67,13 +82,17 @@ impl Database {
         let known = Arc::new(WriteStatus::new(settings.read_only));
         let opened = match &location {
             DatabaseLocation::File(_) => open_sqlite(settings, &known).await,
-            DatabaseLocation::Server(_) => open_postgres(settings, &known).await,
+            DatabaseLocation::Server(_) => open_postgres(settings).await,
         };
-        let (reader, writer) =
-            opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))?;
+        let Opened {
+            reader,
+            writer,
+            control,
+        } = opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))?;
         Ok(Self {
             reader,
             writer,
+            control,
             writes: known,
             location,
             wait: settings.wait,
@@ -87,9 +106,9 @@ impl Database {
 
     /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
     pub async fn close(self) -> Result<()> {
-        if let Reader::Sqlite(readers) = &self.reader {
-            readers.close();
-        }
+        self.reader.close().await;
+        self.control.reader.close().await;
+        self.control.writer.close().await;
         self.writer.close().await;
         Ok(())
     }
@@ -128,12 +147,17 @@ impl Database {
     /// The pools of connections, by name.
     pub fn pools(&self) -> Vec<(&'static str, Pool)> {
         let reader = self.reader.pool();
-        match &self.writer {
-            Writer::Postgres { .. } => vec![("all", reader)],
-            Writer::Sqlite { pool, .. } => {
+        let mut control = self.control.reader.pool();
+        match (&self.writer, &self.control.writer) {
+            (Writer::Sqlite { pool, .. }, _) => {
                 let writer = Pool::new(pool.size(), pool.num_idle());
-                vec![("reader", reader), ("writer", writer)]
+                vec![("reader", reader), ("writer", writer), ("control", control)]
             }
+            (Writer::Postgres(_), Writer::Postgres(pool)) => {
+                control += pool.status().into();
+                vec![("all", reader), ("control", control)]
+            }
+            (Writer::Postgres(_), Writer::Sqlite { .. }) => vec![("all", reader)],
         }
     }
 
@@ -145,14 +169,18 @@ impl Database {
     pub fn observe_reads(&mut self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
         match &mut self.reader {
             Reader::Sqlite(readers) => readers.observe(observe),
-            Reader::Postgres { pool, .. } => {
-                pool.set_metric_callback(move |info| observe(info.statement));
-            }
+            Reader::Postgres(reader) => reader.observe(observe),
         }
     }
 
     pub(in crate::store) async fn begin_write(&self) -> Result<Transaction, DbErr> {
         Box::pin(self.writer.begin(Purpose::Write, &self.writes)).await
+    }
+
+    /// Begins a transaction of the service's own, which waits for no request.
+    pub(in crate::store) async fn begin_control(&self) -> Result<Transaction, DbErr> {
+        let begin = self.control.writer.begin(Purpose::Write, &self.writes);
+        Box::pin(begin).await
     }
 
     /// Begins a transaction of the writer's that is not to write: every statement sees the same state, and nobody waits for
@@ -166,7 +194,7 @@ impl Database {
 async fn open_sqlite(
     settings: &DatabaseSettings,
     writes: &WriteStatus,
-) -> Result<(Reader, Writer), sqlx::Error> {
+) -> Result<Opened, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(&settings.url)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -192,14 +220,26 @@ async fn open_sqlite(
                 pool
             }
             // A write opens it again, until it can.
-            Err(error) if readers.open().is_ok() && writes.observe(&error).is_some() => {
+            Err(error)
+                if !is_locked(&error)
+                    && readers.open().is_ok()
+                    && writes.observe(&error).is_some() =>
+            {
                 pool.connect_lazy_with(options)
             }
             Err(error) => return Err(error),
         }
     };
-    let reader = Reader::Sqlite(Arc::new(readers));
-    Ok((reader, Writer::Sqlite { pool, file }))
+    let watch = Readers::new(Arc::clone(&file), 1, settings.wait);
+    let only = Writer::Sqlite { pool, file };
+    Ok(Opened {
+        reader: Reader::Sqlite(Arc::new(readers)),
+        control: Control {
+            reader: Reader::Sqlite(Arc::new(watch)),
+            writer: only.clone(),
+        },
+        writer: only,
+    })
 }
 
 /// Opens the writer; the file and its folder are made where they are missing.
@@ -221,71 +261,36 @@ async fn connect_sqlite(
     }
 }
 
-async fn open_postgres(
-    settings: &DatabaseSettings,
-    writes: &Arc<WriteStatus>,
-) -> Result<(Reader, Writer), sqlx::Error> {
-    let options = PgConnectOptions::from_str(&settings.url)?
-        .application_name(env!("CARGO_PKG_NAME"))
-        .disable_statement_logging();
-    reach(&options, settings.wait).await?.close().await?;
-    let limits = SessionLimits::new(settings);
-    let writes = Arc::clone(writes);
-    let pool = PgPoolOptions::new()
-        .max_connections(settings.connections)
-        .acquire_timeout(settings.wait)
-        // One that was in use a moment ago is still there; one that was not may have lost its server meanwhile.
-        .test_before_acquire(false)
-        .before_acquire(move |connection, used| {
-            let is_suspect = writes.is_suspect(used.age);
-            Box::pin(async move {
-                let is_there = used.idle_for < UNTESTED || connection.ping().await.is_ok();
-                Ok(is_there && !is_suspect)
-            })
-        })
-        .after_connect(move |connection, _| {
-            // Not in the connection's options: poolers refuse those.
-            let set = limits.for_reads("SET");
-            Box::pin(async move { connection.execute(AssertSqlSafe(set)).await.map(drop) })
-        })
-        .connect_with(options)
-        .await?;
-    let reader = Reader::Postgres {
-        pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
-        limits: limits.for_reads("SET LOCAL").into(),
+async fn open_postgres(settings: &DatabaseSettings) -> Result<Opened, sqlx::Error> {
+    let configuration = |error: DatabaseUrlError| sqlx::Error::Configuration(Box::new(error));
+    let mut server = Server::new(settings).map_err(configuration)?;
+    let mut connection = server.reach(settings).await?;
+    precondition::check(&mut connection).await?;
+    if server.may_be_standby()
+        && !settings.read_only
+        && precondition::is_standby(&mut connection).await?
+    {
+        tracing::warn!(
+            "the first host of --database-url that answers is a standby: to have the primary, add \
+             target_session_attrs=read-write"
+        );
+    }
+    let _ = timeout(CONTROL_TIMEOUT, connection.close()).await;
+    let server = Arc::new(server);
+    let pool = |connections| {
+        let pool = PgPool::new(Arc::clone(&server), connections);
+        pool.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
     };
-    Ok((reader, Writer::Postgres { pool, limits }))
-}
-
-/// Connects once, and tries again for a while where the cause may pass: a pool would only say that it waited.
-pub(in crate::store) async fn reach(
-    options: &PgConnectOptions,
-    wait: Duration,
-) -> Result<PgConnection, sqlx::Error> {
-    let until = Instant::now() + wait;
-    let mut last = sqlx::Error::PoolTimedOut;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let connect = PgConnection::connect_with(options);
-        match tokio::time::timeout(left, connect).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) if may_pass(&error) && left > RETRY => last = error,
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(last),
-        }
-        tokio::time::sleep(RETRY).await;
-    }
-}
-
-/// Whether a server that refuses a connection now may soon take one: it starts, or others leave.
-fn may_pass(error: &sqlx::Error) -> bool {
-    /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
-    const STATES: [&str; 2] = ["53300", "57P03"];
-    match error {
-        sqlx::Error::Io(_) => true,
-        error => error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| STATES.contains(&&*code)),
-    }
+    let (limits, requests) = (server.limits, pool(settings.connections)?);
+    Ok(Opened {
+        reader: Reader::Postgres(PgReader::new(requests.clone(), limits)),
+        writer: Writer::Postgres(requests),
+        control: Control {
+            reader: Reader::Postgres(PgReader::new(
+                pool(1)?,
+                limits.with_read_timeout(CONTROL_TIMEOUT),
+            )),
+            writer: Writer::Postgres(pool(1)?),
+        },
+    })
 }

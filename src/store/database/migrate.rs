@@ -1,18 +1,24 @@
 //! Migrations of the schema.
 
+use std::{pin::pin, time::Duration};
+
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode,
-    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, RuntimeErr,
+    SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+    TransactionOptions, TransactionTrait,
     sea_query::{Expr, Query},
 };
 use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use tokio::time::{self, Instant};
 
 use crate::{
     error::Result,
+    postgres::server::Pooling,
     store::database::{
         connect::Database,
         open_error::{OpenError, refuse_newer},
+        reader::Reader,
         sqlite_readers::Pace,
         transaction::Writer,
     },
@@ -20,6 +26,12 @@ use crate::{
 
 /// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
 const MIGRATION_LOCK: i64 = 0x7063_6f6e;
+
+/// How often the log says that a migration goes on.
+const STILL: Duration = Duration::from_secs(10);
+
+/// The longest that a migration may take, with the wait for another process's.
+const MIGRATION_END: Duration = Duration::from_hours(1);
 
 impl Database {
     /// Fails where the schema is not this program's, for who may not migrate it.
@@ -49,25 +61,47 @@ impl Database {
             return Ok(steps);
         }
         let failed = |error: DbErr| self.failed("migrate", &error);
+        let migrating = self.run_migrations(version);
+        let mut migrating = pin!(migrating);
+        let mut ticks = time::interval_at(Instant::now() + STILL, STILL);
+        let end = Instant::now() + MIGRATION_END;
+        loop {
+            tokio::select! {
+                done = &mut migrating => return done,
+                now = ticks.tick() => {
+                    tracing::info!("the schema is still being migrated, or another process is migrating it");
+                    if now >= end {
+                        let late = sqlx::Error::PoolTimedOut;
+                        return Err(failed(DbErr::Conn(RuntimeErr::SqlxError(late.into()))));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn run_migrations(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
+        let failed = |error: DbErr| self.failed("migrate", &error);
         // A connection of its own: SeaORM's transactions are for migrations alone.
         let connection = self.writer.migrator().await.map_err(failed)?;
         let tx = connection
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                isolation_level: match &self.writer {
+                    Writer::Postgres(_) => Some(IsolationLevel::ReadCommitted),
+                    Writer::Sqlite { .. } => None,
+                },
                 ..TransactionOptions::default()
             })
             .await
             .map_err(failed)?;
-        if let Writer::Postgres { limits, .. } = &self.writer {
-            // Another process's migrations may take long. Then, a change of a table that waits for its readers holds
-            // up all that come after it.
-            let lock = format!(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;
-                SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {}",
-                limits.for_writes()
-            );
+        if let Writer::Postgres(pool) = &self.writer {
+            let mut session = pool.get().await.map_err(failed)?;
+            let version = session.version();
+            session.give_up();
+            let lock = pool.server.limits.of_migration(MIGRATION_LOCK, version);
             tx.execute_unprepared(&lock).await.map_err(failed)?;
         }
+        self.forget_statements(&tx).await.map_err(failed)?;
         // Another process may have migrated meanwhile.
         let before = applied(&tx).await.map_err(failed)?;
         let (up, down) = self.steps(&before, version)?;
@@ -79,11 +113,23 @@ impl Database {
             if up > 0 {
                 Migrator::up(&tx, Some(up)).await?;
             }
+            self.forget_statements(&tx).await?;
             tx.commit().await?;
             connection.close().await
         };
         Box::pin(migrate).await.map_err(failed)?;
         Ok((up, down))
+    }
+
+    /// Ends the statements that SeaORM prepares under names, of this transaction and of those before it: a pooler's session
+    /// keeps them, and gives it to others.
+    async fn forget_statements(&self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+        if let Writer::Postgres(pool) = &self.writer
+            && pool.server.pooling == Pooling::Transaction
+        {
+            tx.execute_unprepared("DEALLOCATE ALL").await?;
+        }
+        Ok(())
     }
 
     /// How many migrations are to be applied and reverted to come from these to a version.
@@ -103,7 +149,7 @@ impl Database {
 
     /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool> {
-        let applied = self.versions().await?;
+        let applied = versions(&self.control.reader).await?;
         Ok(migration::names()
             .iter()
             .all(|known| applied.contains(known)))
@@ -122,21 +168,19 @@ impl Database {
             .reader
             .rows(&select, Pace::Brief, |row| row.cells(0).next::<i64>());
         match rows.await?.first() {
-            Some(1) => self.versions().await,
+            Some(1) => versions(&self.reader).await,
             _ => Ok(Vec::new()),
         }
     }
+}
 
-    async fn versions(&self) -> Result<Vec<String>> {
-        let select = Query::select()
-            .column("version")
-            .from("seaql_migrations")
-            .to_owned();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next());
-        rows.await
-    }
+async fn versions(reader: &Reader) -> Result<Vec<String>> {
+    let select = Query::select()
+        .column("version")
+        .from("seaql_migrations")
+        .to_owned();
+    let rows = reader.rows(&select, Pace::Brief, |row| row.cells(0).next());
+    rows.await
 }
 
 /// The names of the migrations that were applied, without making the table of their names.
@@ -167,11 +211,18 @@ impl Writer {
                 let pool = pool.connect_with(options).await;
                 pool.map(SqlxSqliteConnector::from_sqlx_sqlite_pool)
             }
-            Self::Postgres { pool, .. } => {
-                let options = (*pool.connect_options()).clone();
-                let pool = PgPoolOptions::new().max_connections(1);
-                let pool = pool.connect_with(options).await;
-                pool.map(SqlxPostgresConnector::from_sqlx_postgres_pool)
+            Self::Postgres(pool) => {
+                let connect = async {
+                    let options = pool.server.options().await?;
+                    let pool = PgPoolOptions::new()
+                        .max_connections(1)
+                        .acquire_timeout(pool.server.limits.wait)
+                        // Nothing of a statement outlasts its transaction behind a pooler.
+                        .connect_with(options.statement_cache_capacity(0));
+                    pool.await
+                        .map(SqlxPostgresConnector::from_sqlx_postgres_pool)
+                };
+                connect.await
             }
         };
         opened.map_err(|error| DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into())))

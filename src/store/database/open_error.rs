@@ -10,6 +10,11 @@ use sea_orm::RuntimeErr;
 use crate::{
     config::{DatabaseLocation, DatabaseUrlError, PERMISSION_ADVICE, advice},
     error::chain,
+    postgres::{
+        errors,
+        precondition::Unmet,
+        server::{NoHost, WrongServer},
+    },
     store::database::unwritable::Unwritable,
 };
 
@@ -70,10 +75,13 @@ fn explain(
     error: &(dyn StdError + 'static),
     wait: Duration,
 ) -> (String, &'static str) {
-    if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error)
-        && let Some(reason) = error.downcast_ref::<Unwritable>()
-    {
-        return (reason.to_string(), reason.advice());
+    if let Some(sqlx::Error::AnyDriverError(error)) = of_sqlx(error) {
+        if let Some(reason) = error.downcast_ref::<Unwritable>() {
+            return (reason.to_string(), reason.advice());
+        }
+        if let Some(unmet) = error.downcast_ref::<Unmet>() {
+            return (unmet.to_string(), unmet.advice());
+        }
     }
     match location {
         DatabaseLocation::File(file) => of_file(file, error, wait),
@@ -107,12 +115,25 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
     let Some(error) = of_sqlx(error) else {
         return (chain(error), SERVER);
     };
+    if errors::refuses_startup_options(error) {
+        let advice = "A pooler is between: give --database-pooler transaction, and name no options in --database-url";
+        return (server_message(error), advice);
+    }
+    if errors::refuses_transactions(error) {
+        let advice = "Set pool_mode = transaction, or session, in the pooler";
+        return (server_message(error), advice);
+    }
     match error {
-        sqlx::Error::PoolTimedOut => {
-            let wait = humantime::format_duration(wait);
-            let advice = "Check host, port and firewall, or raise --database-wait";
-            (format!("no answer within {wait}"), advice)
+        sqlx::Error::AnyDriverError(error) if error.is::<NoHost>() => {
+            (error.to_string(), "Check the hosts in --database-url")
         }
+        sqlx::Error::AnyDriverError(error) if error.is::<WrongServer>() => {
+            let advice =
+                "Name the other servers in --database-url too, or correct target_session_attrs";
+            (error.to_string(), advice)
+        }
+        sqlx::Error::PoolTimedOut => no_answer(wait),
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => no_answer(wait),
         sqlx::Error::Io(error) => {
             let text = error.to_string();
             let advice = if is_unknown_host(error) {
@@ -150,6 +171,18 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
         }
         error => (chain(error), SERVER),
     }
+}
+
+fn no_answer(wait: Duration) -> (String, &'static str) {
+    let wait = humantime::format_duration(wait);
+    let advice = "Check host, port and firewall, or raise --database-wait";
+    (format!("no answer within {wait}"), advice)
+}
+
+fn server_message(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| chain(error), |error| error.message().to_owned())
 }
 
 /// A name that no address is known of; the standard library has no kind for it.

@@ -1,5 +1,7 @@
 //! The number of connections of a pool.
 
+use std::ops::AddAssign;
+
 /// How many connections there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
@@ -14,5 +16,18 @@ impl Pool {
             open: open.into(),
             idle,
         }
+    }
+}
+
+impl AddAssign for Pool {
+    fn add_assign(&mut self, other: Self) {
+        self.open += other.open;
+        self.idle += other.idle;
+    }
+}
+
+impl From<(usize, usize)> for Pool {
+    fn from((open, idle): (usize, usize)) -> Self {
+        Self::new(u32::try_from(open).unwrap_or(u32::MAX), idle)
     }
 }

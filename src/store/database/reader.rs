@@ -1,17 +1,20 @@
 //! Reading: a statement in, its rows out.
 //!
-//! Invariant: no statement begins when nobody waits for its rows.
+//! Invariant: no statement begins when nobody waits for its rows. On PostgreSQL, a statement that fails because another session
+//! hindered it, or because its connection had died before it, runs again.
 
-use std::sync::Arc;
-
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement,
-    TransactionTrait, Value, sea_query::SelectStatement,
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
 };
+
+use sea_orm::{DbBackend, DbErr, RuntimeErr, Statement, Value, sea_query::SelectStatement};
+use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
+    postgres::{limits::Limits, pool::PgPool, server::Pooling, session::PgSession},
     store::{
         cancellation,
         database::{
@@ -19,41 +22,38 @@ use crate::{
             row::Row,
             sqlite_readers::{self, Lease, Pace, Readers},
         },
-        errors::failed,
+        errors::{self, failed},
     },
 };
 
-/// What a transaction on PostgreSQL is told before a statement that takes long: to find the best plan for its values is worth
-/// the time, and another message.
+/// What a transaction is told before a statement that takes long: to find the best plan for its values is worth the time, and
+/// another message.
 const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
-/// Has all statements of a PostgreSQL transaction see what the first of them sees.
-pub(in crate::store) const SNAPSHOT: &str =
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// How often a statement runs at most.
+const TRIES: usize = 3;
+
+type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
 /// What reads go through, each statement for itself.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Reader {
     Sqlite(Arc<Readers>),
-    Postgres {
-        pool: DatabaseConnection,
-        /// What a transaction is told at its beginning.
-        limits: Arc<str>,
-    },
+    Postgres(PgReader),
 }
 
 /// A transaction in which every statement sees the same state.
 #[derive(Debug)]
 pub(in crate::store) enum Snapshot {
     Sqlite(Arc<Mutex<Lease>>),
-    Postgres(DatabaseTransaction),
+    Postgres(PgSnapshot),
 }
 
 impl Reader {
     pub(in crate::store) fn backend(&self) -> DbBackend {
         match self {
             Self::Sqlite(_) => DbBackend::Sqlite,
-            Self::Postgres { .. } => DbBackend::Postgres,
+            Self::Postgres(_) => DbBackend::Postgres,
         }
     }
 
@@ -70,12 +70,7 @@ impl Reader {
                 let lease = Box::new(readers.lease().await?);
                 sqlite_readers::rows(lease, select, pace, read).await
             }
-            Self::Postgres { pool, limits } if pace == Pace::Long => {
-                let limits = format!("{limits}; {PLANNED_FOR_VALUES}");
-                let tx = postgres_snapshot(pool, &limits).await.map_err(failed)?;
-                postgres_rows(&tx, select, read).await
-            }
-            Self::Postgres { pool, .. } => postgres_rows(pool, select, read).await,
+            Self::Postgres(reader) => Box::pin(reader.rows(select, pace, read)).await,
         }
     }
 
@@ -87,10 +82,7 @@ impl Reader {
                 lease.begin()?;
                 Ok(Snapshot::Sqlite(Arc::new(Mutex::new(lease))))
             }
-            Self::Postgres { pool, limits } => {
-                let begin = postgres_snapshot(pool, limits);
-                begin.await.map(Snapshot::Postgres).map_err(failed)
-            }
+            Self::Postgres(reader) => Box::pin(reader.snapshot()).await.map(Snapshot::Postgres),
         }
     }
 
@@ -98,17 +90,22 @@ impl Reader {
     pub(in crate::store) fn is_closed(&self) -> bool {
         match self {
             Self::Sqlite(readers) => readers.is_closed(),
-            Self::Postgres { pool, .. } => pool.get_postgres_connection_pool().is_closed(),
+            Self::Postgres(reader) => reader.pool.is_closed(),
+        }
+    }
+
+    /// Ends the connections that nobody uses, and opens no more.
+    pub(in crate::store) async fn close(&self) {
+        match self {
+            Self::Sqlite(readers) => readers.close(),
+            Self::Postgres(reader) => reader.pool.close().await,
         }
     }
 
     pub(in crate::store) fn pool(&self) -> Pool {
         match self {
             Self::Sqlite(readers) => readers.pool(),
-            Self::Postgres { pool, .. } => {
-                let pool = pool.get_postgres_connection_pool();
-                Pool::new(pool.size(), pool.num_idle())
-            }
+            Self::Postgres(reader) => reader.pool.status().into(),
         }
     }
 }
@@ -127,53 +124,150 @@ impl Snapshot {
                 let lease = lease.clone().lock_owned().await;
                 sqlite_readers::rows(lease, select, pace, read).await
             }
-            Self::Postgres(tx) => {
-                if pace == Pace::Long {
-                    let planned = tx.execute_unprepared(PLANNED_FOR_VALUES).await;
-                    planned.map_err(failed)?;
-                }
-                postgres_rows(tx, select, read).await
-            }
+            Self::Postgres(snapshot) => Box::pin(snapshot.rows(select, pace, read)).await,
         }
     }
 }
 
-async fn postgres_snapshot(
-    pool: &DatabaseConnection,
-    limits: &str,
-) -> Result<DatabaseTransaction, sea_orm::DbErr> {
-    let tx = pool.begin().await?;
-    // All at once: each message is waited for.
-    tx.execute_unprepared(&format!("{SNAPSHOT}; {limits}"))
-        .await?;
-    Ok(tx)
+/// Reads through a pool of sessions.
+#[derive(Clone)]
+pub(in crate::store) struct PgReader {
+    pub(in crate::store) pool: PgPool,
+    limits: Limits,
+    observer: Arc<OnceLock<Observer>>,
 }
 
-async fn postgres_rows<T>(
-    connection: &impl ConnectionTrait,
-    select: &SelectStatement,
-    read: impl Fn(Row<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
-    let rows = connection.query_all_raw(postgres_statement(select)).await;
-    let rows = rows.map_err(failed)?;
-    let read = |row: &sea_orm::QueryResult| {
-        let row = row.try_as_pg_row();
-        read(Row::Postgres(
-            row.ok_or_else(|| Error::internal("a row of another driver"))?,
-        ))
-    };
-    rows.iter().map(read).collect()
+/// A transaction in which every statement sees the same state.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct PgSnapshot {
+    session: Arc<Mutex<PgSession>>,
+    reader: PgReader,
 }
 
-/// A statement with its LIMIT, which is the last of it, in the text: for one that is a parameter, PostgreSQL plans as if a tenth
-/// of all rows were wanted.
-fn postgres_statement(select: &SelectStatement) -> Statement {
-    let mut statement = DbBackend::Postgres.build(select);
-    if let Some((text, _)) = statement.sql.rsplit_once(" LIMIT $")
-        && let Some(Value::BigUnsigned(Some(limit))) =
-            statement.values.as_mut().and_then(|values| values.0.pop())
-    {
-        statement.sql = format!("{text} LIMIT {limit}");
+impl PgReader {
+    /// With the limits of the pool's server, or narrower ones.
+    pub(in crate::store) fn new(pool: PgPool, limits: Limits) -> Self {
+        Self {
+            pool,
+            limits,
+            observer: Arc::default(),
+        }
     }
-    statement
+
+    /// Calls `observe` with every statement from now on.
+    pub(in crate::store) fn observe(&self, observe: impl Fn(&Statement) + Send + Sync + 'static) {
+        let _ = self.observer.set(Box::new(observe));
+    }
+
+    /// The rows of a statement, each as `read` has it.
+    pub(in crate::store) async fn rows<T>(
+        &self,
+        select: &SelectStatement,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let statement = self.statement(select);
+        let mut tries = 1;
+        let rows = loop {
+            match self.fetch(&statement, pace).await {
+                Err(error) if tries < TRIES && errors::may_run_again(&error) => tries += 1,
+                rows => break rows.map_err(failed)?,
+            }
+        };
+        each(&rows, read)
+    }
+
+    async fn fetch(&self, statement: &Statement, pace: Pace) -> Result<Vec<PgRow>, DbErr> {
+        let mut session = self.pool.get().await?;
+        let is_direct = self.pool.server.pooling == Pooling::None;
+        let end = self.limits.read_end();
+        if is_direct && pace == Pace::Brief {
+            let rows = session.fetch(statement.clone(), end).await;
+            return rows.map_err(of_query);
+        }
+        let mut begin = self.limits.begin_read(false, session.version());
+        if pace == Pace::Long {
+            begin = format!("{begin}; {PLANNED_FOR_VALUES}");
+        }
+        session.begin(begin).await.map_err(of_query)?;
+        let rows = session.fetch(statement.clone(), end).await;
+        let rows = rows.map_err(of_query)?;
+        // What was read counts, however the transaction ends.
+        let _ = session.finish("COMMIT", end).await;
+        Ok(rows)
+    }
+
+    pub(in crate::store) async fn snapshot(&self) -> Result<PgSnapshot> {
+        let mut tries = 1;
+        let session = loop {
+            match self.begin().await {
+                Err(error) if tries < TRIES && errors::may_run_again(&error) => tries += 1,
+                session => break session.map_err(failed)?,
+            }
+        };
+        Ok(PgSnapshot {
+            session: Arc::new(Mutex::new(session)),
+            reader: self.clone(),
+        })
+    }
+
+    async fn begin(&self) -> Result<PgSession, DbErr> {
+        let mut session = self.pool.get().await?;
+        let begin = self.limits.begin_read(true, session.version());
+        session.begin(begin).await.map_err(of_query)?;
+        Ok(session)
+    }
+
+    /// A statement with its LIMIT, which is the last of it, in the text: for one that is a parameter, PostgreSQL plans as if a
+    /// tenth of all rows were wanted.
+    fn statement(&self, select: &SelectStatement) -> Statement {
+        let mut statement = DbBackend::Postgres.build(select);
+        if let Some((text, _)) = statement.sql.rsplit_once(" LIMIT $")
+            && let Some(Value::BigUnsigned(Some(limit))) =
+                statement.values.as_mut().and_then(|values| values.0.pop())
+        {
+            statement.sql = format!("{text} LIMIT {limit}");
+        }
+        if let Some(observe) = self.observer.get() {
+            observe(&statement);
+        }
+        statement
+    }
+}
+
+impl PgSnapshot {
+    /// [`PgReader::rows`], as the state was when the first statement ran.
+    pub(in crate::store) async fn rows<T>(
+        &self,
+        select: &SelectStatement,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let statement = self.reader.statement(select);
+        let end = self.reader.limits.read_end();
+        let mut session = self.session.lock().await;
+        if pace == Pace::Long {
+            let planned = session.run(PLANNED_FOR_VALUES.to_owned(), end).await;
+            planned.map_err(|error| failed(of_query(error)))?;
+        }
+        let rows = session.fetch(statement, end).await;
+        drop(session);
+        each(&rows.map_err(|error| failed(of_query(error)))?, read)
+    }
+}
+
+fn each<T>(rows: &[PgRow], read: impl Fn(Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    rows.iter().map(|row| read(Row::Postgres(row))).collect()
+}
+
+fn of_query(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+impl fmt::Debug for PgReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgReader")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
 }

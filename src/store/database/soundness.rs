@@ -2,20 +2,19 @@
 //!
 //! Invariant: nothing is written. Each statement sees one state, so that it finds nothing wrong while the service writes.
 
-use std::str::FromStr;
-
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row,
-    postgres::PgConnectOptions,
+    AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
 };
 
 use crate::{
     config::{DatabaseLocation, DatabaseSettings},
+    postgres::server::Server,
     store::{
         cancellation::joined,
         database::{
             backup::{self, FINDINGS},
-            connect::reach,
             open_error::{OpenError, refuse_newer},
         },
     },
@@ -200,9 +199,8 @@ pub async fn check(settings: &DatabaseSettings) -> Result<Soundness, OpenError> 
         }
         DatabaseLocation::Server(_) => {
             let failed = |error| OpenError::new("check", &location, settings.wait, &error);
-            let options = PgConnectOptions::from_str(&settings.url).map_err(failed)?;
-            let options = options.disable_statement_logging();
-            let connection = reach(&options, settings.wait).await.map_err(failed)?;
+            let mut server = Server::new(settings)?;
+            let connection = server.reach(settings).await.map_err(failed)?;
             let check = check_server(connection, &location, settings);
             check.await
         }
@@ -251,15 +249,13 @@ async fn check_server(
     settings: &DatabaseSettings,
 ) -> Result<Soundness, OpenError> {
     let failed = |error: sqlx::Error| OpenError::new("check", location, settings.wait, &error);
-    let session = "SET default_transaction_read_only = on; SET statement_timeout = 0";
-    connection.execute(session).await.map_err(failed)?;
-    let installed = "SELECT to_regclass('seaql_migrations') IS NOT NULL";
-    let installed = sqlx::query_scalar(installed).fetch_one(&mut connection);
-    let applied = if installed.await.map_err(failed)? {
+    let installed = "SELECT 'installed' WHERE to_regclass('seaql_migrations') IS NOT NULL";
+    let installed = texts(&mut connection, installed).await.map_err(failed)?;
+    let applied = if installed.is_empty() {
+        Vec::new()
+    } else {
         let applied = texts(&mut connection, "SELECT version FROM seaql_migrations");
         applied.await.map_err(failed)?
-    } else {
-        Vec::new()
     };
     let mut sound = Soundness::default();
     let invariants = sound.applicable(location, &applied)?;
@@ -294,7 +290,7 @@ async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sq
         WHERE c.relnamespace = current_schema()::regnamespace
             AND (c.relkind = 'r' OR c.relkind = 'i' AND a.amname = 'btree' AND i.indisvalid)
         ORDER BY 1";
-    for row in connection.fetch_all(relations).await? {
+    for row in rows(connection, sqlx::query(relations)).await? {
         let (relation, is_table): (String, bool) = (row.try_get(0)?, row.try_get(1)?);
         let sql = if is_table {
             format!(
@@ -307,14 +303,14 @@ async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sq
                 "SELECT NULLIF(1, length(format('%s', {schema}.bt_index_check($1::regclass, true))) + 1)::text"
             )
         };
-        let found = sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).bind(&relation);
-        match found.fetch_all(&mut *connection).await {
-            Ok(lines) => {
-                let lines = lines
-                    .into_iter()
-                    .flatten()
-                    .map(|line| format!("{relation} {line}"));
-                sound.findings.extend(lines);
+        let found = sqlx::query(AssertSqlSafe(sql)).bind(&relation);
+        match rows(connection, found).await {
+            Ok(rows) => {
+                for row in rows {
+                    let line: Option<String> = row.try_get(0)?;
+                    let line = line.map(|line| format!("{relation} {line}"));
+                    sound.findings.extend(line);
+                }
             }
             Err(sqlx::Error::Database(error)) if is_refusal(error.code().as_deref()) => {
                 sound.unchecked.push(format!("pages: {}", error.message()));
@@ -337,9 +333,21 @@ fn is_refusal(code: Option<&str>) -> bool {
 }
 
 async fn texts(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_all(connection)
-        .await
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    let rows = rows(connection, query).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// The rows of a statement in a transaction of its own, which any session of a pooler's can have.
+async fn rows(
+    connection: &mut PgConnection,
+    query: Query<'_, Postgres, PgArguments>,
+) -> sqlx::Result<Vec<PgRow>> {
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; SET LOCAL statement_timeout = 0";
+    connection.execute(begin).await?;
+    let rows = query.persistent(false).fetch_all(&mut *connection).await;
+    connection.execute("ROLLBACK").await?;
+    rows
 }
 
 /// One row more than is told says that there are more.

@@ -15,51 +15,26 @@ use sea_orm::{
     Statement, prelude::async_trait::async_trait, sea_query::Values,
 };
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection};
-use tokio::{runtime::Handle, sync::Mutex};
+use sqlx::{AssertSqlSafe, Executor, Sqlite, SqlitePool, pool::PoolConnection, query::Query};
+use tokio::{runtime::Handle, sync::Mutex, time};
 
 use crate::{
-    config::DatabaseSettings,
+    postgres::{
+        errors::{breaks_session, timed_out},
+        pool::PgPool,
+        session::PgSession,
+    },
     store::{
-        database::{
-            reader::SNAPSHOT, sqlite_file::SqliteFile, unwritable::Unwritable,
-            write_status::WriteStatus,
-        },
+        database::{sqlite_file::SqliteFile, unwritable::Unwritable, write_status::WriteStatus},
         errors,
     },
 };
 
-/// The settings of a PostgreSQL transaction. Each begins with them: a pooler may give each another session.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct SessionLimits {
-    wait: Duration,
-    read_timeout: Option<Duration>,
-}
+/// The end of a statement of SQLite beyond the wait for a lock: only a file system that hangs takes so long.
+const SQLITE_END: Duration = Duration::from_secs(15);
 
-impl SessionLimits {
-    pub(in crate::store) fn new(settings: &DatabaseSettings) -> Self {
-        Self {
-            wait: settings.wait,
-            read_timeout: settings.read_timeout,
-        }
-    }
-
-    /// The settings of a session (`SET`) or a transaction (`SET LOCAL`): a read ends in time, and is planned once for all
-    /// parameters.
-    pub(in crate::store) fn for_reads(self, set: &str) -> String {
-        // Zero is without end.
-        let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
-        format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
-    }
-
-    /// A write waits so long for another's; what it does once it may is not cut, and planned as PostgreSQL likes.
-    pub(in crate::store) fn for_writes(self) -> String {
-        let millis = self.wait.as_millis().max(1);
-        format!(
-            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {millis}; SET LOCAL plan_cache_mode = DEFAULT"
-        )
-    }
-}
+/// How often a transaction is begun at most: a connection may have died unnoticed.
+const TRIES: usize = 3;
 
 /// Where transactions that write begin.
 #[derive(Clone, Debug)]
@@ -69,10 +44,7 @@ pub(in crate::store) enum Writer {
         pool: SqlitePool,
         file: Arc<SqliteFile>,
     },
-    Postgres {
-        pool: PgPool,
-        limits: SessionLimits,
-    },
+    Postgres(PgPool),
 }
 
 /// What a transaction is begun for.
@@ -87,7 +59,7 @@ impl Writer {
     pub(in crate::store) fn backend(&self) -> DbBackend {
         match self {
             Self::Sqlite { .. } => DbBackend::Sqlite,
-            Self::Postgres { .. } => DbBackend::Postgres,
+            Self::Postgres(_) => DbBackend::Postgres,
         }
     }
 
@@ -100,7 +72,13 @@ impl Writer {
         if purpose == Purpose::Write {
             writes.check_allowed().map_err(errors::refused)?;
         }
-        let (connection, file) = match self {
+        let mut session = Session {
+            connection: None,
+            is_failed: false,
+            end: self.end(),
+            writes: Arc::clone(writes),
+        };
+        let file = match self {
             Self::Sqlite { pool, file } => {
                 if purpose == Purpose::Write {
                     let found = file.check_identity();
@@ -115,32 +93,30 @@ impl Writer {
                     }
                     _ => acquired(error, writes),
                 })?;
-                (Connection::Sqlite(connection), Some(Arc::clone(file)))
+                session.connection = Some(Connection::Sqlite(connection));
+                match purpose {
+                    Purpose::Write => session.run("BEGIN IMMEDIATE").await?,
+                    Purpose::Read => session.run("BEGIN").await?,
+                };
+                Some(Arc::clone(file))
             }
-            Self::Postgres { pool, .. } => {
-                let connection = pool
-                    .acquire()
-                    .await
-                    .map_err(|error| acquired(error, writes))?;
-                (Connection::Postgres(connection), None)
+            Self::Postgres(pool) => {
+                let mut tries = 1;
+                let connection = loop {
+                    match begin(pool, purpose).await {
+                        Err(error) if tries < TRIES && errors::may_run_again(&error) => tries += 1,
+                        connection => break connection,
+                    }
+                };
+                let connection = connection.inspect_err(|error| {
+                    if let DbErr::Conn(RuntimeErr::SqlxError(error)) = error {
+                        writes.observe(error);
+                    }
+                })?;
+                session.connection = Some(Connection::Postgres(connection));
+                None
             }
         };
-        let mut session = Session {
-            connection: Some(connection),
-            is_failed: false,
-            writes: Arc::clone(writes),
-        };
-        match (self, purpose) {
-            (Self::Sqlite { .. }, Purpose::Write) => session.run("BEGIN IMMEDIATE").await?,
-            (_, _) => session.run("BEGIN").await?,
-        };
-        if let Self::Postgres { limits, .. } = self {
-            let set = match purpose {
-                Purpose::Write => limits.for_writes(),
-                Purpose::Read => format!("{SNAPSHOT}; {}", limits.for_reads("SET LOCAL")),
-            };
-            session.run(&set).await?;
-        }
         Ok(Transaction {
             session: Mutex::new(session),
             backend: self.backend(),
@@ -148,11 +124,20 @@ impl Writer {
         })
     }
 
+    /// The time after which a statement is given up.
+    fn end(&self) -> Duration {
+        match self {
+            Self::Sqlite { pool, .. } => pool.options().get_acquire_timeout() + SQLITE_END,
+            Self::Postgres(pool) => pool.server.limits.write_end(),
+        }
+    }
+
     /// Has SQLite write its log over from the beginning, so that repeated probes do not make it grow.
     pub(in crate::store) async fn checkpoint(&self) {
         if let Self::Sqlite { pool, .. } = self {
             // Where it fails, the log is left as it is.
-            let _ = pool.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
+            let checkpoint = pool.execute("PRAGMA wal_checkpoint(PASSIVE)");
+            let _ = time::timeout(self.end(), checkpoint).await;
         }
     }
 
@@ -163,9 +148,23 @@ impl Writer {
                 file.close();
                 pool.close().await;
             }
-            Self::Postgres { pool, .. } => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Begins a transaction of PostgreSQL.
+async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
+    let mut session = pool.get().await?;
+    let (limits, version) = (pool.server.limits, session.version());
+    let begin = session.begin(match purpose {
+        Purpose::Write => limits.begin_write(version),
+        Purpose::Read => limits.begin_read(true, version),
+    });
+    begin
+        .await
+        .map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into())))?;
+    Ok(session)
 }
 
 fn acquired(error: sqlx::Error, writes: &WriteStatus) -> DbErr {
@@ -191,7 +190,8 @@ pub(in crate::store) struct Transaction {
 #[derive(Debug)]
 enum Connection {
     Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
+    /// It ends its transaction itself.
+    Postgres(PgSession),
 }
 
 /// A connection in a transaction. Dropped in it, it is rolled back, and closed where that fails.
@@ -201,6 +201,8 @@ struct Session {
     connection: Option<Connection>,
     /// A statement failed.
     is_failed: bool,
+    /// How long a statement may take.
+    end: Duration,
     writes: Arc<WriteStatus>,
 }
 
@@ -210,7 +212,7 @@ impl Transaction {
     /// After an error it may have been committed all the same.
     pub(in crate::store) async fn commit(self, state: Option<i64>) -> Result<(), DbErr> {
         let mut session = self.session.into_inner();
-        session.run("COMMIT").await?;
+        session.commit().await?;
         if let Some(file) = self.file {
             let seen = file.check_commit(state);
             seen.map_err(|reason| session.writes.refused(reason))?;
@@ -222,41 +224,78 @@ impl Transaction {
 
     /// Rolls back, and waits until that is done.
     pub(in crate::store) async fn rollback(self) {
-        let mut session = self.session.into_inner();
-        if let Some(connection) = session.connection.take() {
-            connection.rollback().await;
-        }
+        self.session.into_inner().rollback().await;
     }
 }
 
 impl Connection {
-    async fn execute(&mut self, sql: String) -> Result<ExecResult, sqlx::Error> {
-        let sql = AssertSqlSafe(sql);
+    /// Runs statements without values.
+    async fn run(&mut self, sql: &str, end: Duration) -> Result<ExecResult, sqlx::Error> {
         match self {
-            Self::Sqlite(connection) => connection.execute(sql).await.map(Into::into),
-            Self::Postgres(connection) => connection.execute(sql).await.map(Into::into),
+            Self::Sqlite(connection) => {
+                let done = connection.execute(AssertSqlSafe(sql));
+                within(end, done).await.map(Into::into)
+            }
+            Self::Postgres(session) => session.run(sql.to_owned(), end).await.map(Into::into),
         }
     }
 
-    async fn rollback(mut self) {
-        if let Err(error) = self.execute("ROLLBACK".to_owned()).await {
+    /// Ends the transaction by COMMIT or ROLLBACK.
+    async fn finish(&mut self, sql: &str, end: Duration) -> Result<ExecResult, sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => self.run(sql, end).await,
+            Self::Postgres(session) => session.finish(sql, end).await.map(Into::into),
+        }
+    }
+
+    async fn rollback(mut self, end: Duration) {
+        if let Err(error) = self.finish("ROLLBACK", end).await {
             tracing::debug!(%error, "a connection is closed: it could not be rolled back");
-            self.close();
+            self.close(false);
         }
     }
 
-    fn close(mut self) {
-        match &mut self {
-            Self::Sqlite(connection) => connection.close_on_drop(),
-            Self::Postgres(connection) => connection.close_on_drop(),
+    /// Closes the connection, and frees its place in the pool without waiting for that. A new session may write where one that
+    /// is read-only may not.
+    fn close(self, is_read_only: bool) {
+        match self {
+            Self::Sqlite(connection) => drop(connection.detach()),
+            Self::Postgres(mut session) if is_read_only => session.is_read_only(),
+            Self::Postgres(mut session) => session.give_up(),
         }
     }
 }
 
+/// What a statement of SQLite comes to, unless its file system hangs.
+async fn within<T>(
+    end: Duration,
+    done: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let done = time::timeout(end, done).await;
+    done.unwrap_or_else(|_| {
+        tracing::warn!(after = ?end, "the database's file does not answer: the connection is closed");
+        Err(timed_out())
+    })
+}
+
 impl Session {
     async fn run(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
-        let done = self.connection()?.execute(sql.to_owned()).await;
+        let end = self.end;
+        let done = self.connection()?.run(sql, end).await;
         self.checked(done)
+    }
+
+    async fn commit(&mut self) -> Result<ExecResult, DbErr> {
+        let end = self.end;
+        let done = self.connection()?.finish("COMMIT", end).await;
+        self.checked(done.map_err(errors::of_commit))
+    }
+
+    async fn rollback(mut self) {
+        let end = self.end;
+        if let Some(connection) = self.connection.take() {
+            connection.rollback(end).await;
+        }
     }
 
     fn connection(&mut self) -> Result<&mut Connection, DbErr> {
@@ -269,11 +308,14 @@ impl Session {
     fn checked<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DbErr> {
         done.map_err(|error| {
             self.is_failed = true;
-            if self.writes.observe(&error) == Some(Unwritable::ReadOnly)
+            let is_read_only = self.writes.observe(&error) == Some(Unwritable::ReadOnly);
+            if (is_read_only || breaks_session(&error))
                 && let Some(connection) = self.connection.take()
             {
-                // A new session may write where the server has become writable.
-                connection.close();
+                connection.close(is_read_only);
+            }
+            if errors::is_locked(&error) {
+                self.writes.doubt();
             }
             DbErr::Exec(RuntimeErr::SqlxError(error.into()))
         })
@@ -286,17 +328,14 @@ impl Drop for Session {
             return;
         };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(connection.rollback())),
-            Err(_) => connection.close(),
+            Ok(runtime) => drop(runtime.spawn(connection.rollback(self.end))),
+            Err(_) => connection.close(false),
         }
     }
 }
 
-/// A statement with its values, for either driver.
-fn query<DB: sqlx::Database>(statement: &mut Statement) -> sqlx::query::Query<'_, DB, SqlxValues>
-where
-    SqlxValues: sqlx::IntoArguments<DB>,
-{
+/// A statement with its values, for SQLite.
+fn query(statement: &mut Statement) -> Query<'_, Sqlite, SqlxValues> {
     let values = mem::take(&mut statement.values).unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
 }
@@ -309,15 +348,13 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, mut statement: Statement) -> Result<ExecResult, DbErr> {
         let session = &mut *self.session.lock().await;
+        let end = session.end;
         let done = match session.connection()? {
             Connection::Sqlite(connection) => {
-                let query = query::<Sqlite>(&mut statement);
-                query.execute(&mut **connection).await.map(Into::into)
+                let done = query(&mut statement).execute(&mut **connection);
+                within(end, done).await.map(Into::into)
             }
-            Connection::Postgres(connection) => {
-                let query = query::<Postgres>(&mut statement);
-                query.execute(&mut **connection).await.map(Into::into)
-            }
+            Connection::Postgres(session) => session.execute(statement, end).await.map(Into::into),
         };
         session.checked(done)
     }
@@ -332,17 +369,15 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, mut statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let session = &mut *self.session.lock().await;
+        let end = session.end;
         let rows = match session.connection()? {
             Connection::Sqlite(connection) => {
-                let rows = query::<Sqlite>(&mut statement)
-                    .fetch_all(&mut **connection)
-                    .await;
+                let rows = query(&mut statement).fetch_all(&mut **connection);
+                let rows = within(end, rows).await;
                 rows.map(|rows| rows.into_iter().map(Into::into).collect())
             }
-            Connection::Postgres(connection) => {
-                let rows = query::<Postgres>(&mut statement)
-                    .fetch_all(&mut **connection)
-                    .await;
+            Connection::Postgres(session) => {
+                let rows = session.fetch(statement, end).await;
                 rows.map(|rows| rows.into_iter().map(Into::into).collect())
             }
         };

@@ -12,6 +12,8 @@ pub enum Unwritable {
     DiskFull,
     /// Reading or writing the disk failed.
     Disk,
+    /// Another process or transaction holds the lock that every write takes.
+    Locked,
     /// The database refuses changes to its role.
     Denied,
     /// The SQLite file at the configured path is another than the one that was opened, or there is none.
@@ -30,6 +32,7 @@ impl Unwritable {
             Self::ReadOnly => "the database is read-only",
             Self::DiskFull => "the database's disk is full",
             Self::Disk => "the database's disk fails or is full",
+            Self::Locked => "another process holds the database's lock",
             Self::Denied => "the database's role may not write",
             Self::Moved => "the database's file was deleted, moved or replaced",
             Self::Lost => "a commit could not be read back from the database",
@@ -45,6 +48,10 @@ impl Unwritable {
                 "make it writable, or start the service with --read-only to have it ready"
             }
             Self::DiskFull | Self::Disk => "free some space; the service goes on by itself",
+            Self::Locked => {
+                "end the process that holds it: fuser FILE names those that have an SQLite file open, pg_blocking_pids() \
+                 PostgreSQL's sessions"
+            }
             Self::Denied => "grant the role the right to change the tables",
             Self::Moved => "put the file back, or restart the service to open the new one",
             Self::Lost => "restart the service, and run check-database",

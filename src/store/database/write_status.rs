@@ -31,8 +31,6 @@ struct Known {
     reason: Option<Unwritable>,
     failed_at: Option<Instant>,
     probed_at: Option<Instant>,
-    /// When a session of PostgreSQL was last found to be read-only. Older ones may be so too.
-    read_only_at: Option<Instant>,
 }
 
 impl WriteStatus {
@@ -56,12 +54,6 @@ impl WriteStatus {
         }
     }
 
-    /// Whether a session that was opened so long ago may be read-only where a new one is not.
-    pub(in crate::store) fn is_suspect(&self, age: Duration) -> bool {
-        let at = self.known().read_only_at;
-        at.is_some_and(|at| at.elapsed() < age)
-    }
-
     pub(in crate::store) fn failed(&self, reason: Unwritable) {
         let mut known = self.known();
         known.failed_at = Some(Instant::now());
@@ -76,6 +68,11 @@ impl WriteStatus {
         }
     }
 
+    /// Notes that a write failed for a reason that may concern it alone: a probe finds out.
+    pub(in crate::store) fn doubt(&self) {
+        self.known().failed_at = Some(Instant::now());
+    }
+
     /// Notes why a write was refused, and gives the error for it.
     pub(in crate::store) fn refused(&self, reason: Unwritable) -> DbErr {
         self.failed(reason);
@@ -85,9 +82,6 @@ impl WriteStatus {
     /// Notes what an error says of writing, and gives it.
     pub(in crate::store) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
         let reason = errors::unwritable(error)?;
-        if reason == Unwritable::ReadOnly {
-            self.known().read_only_at = Some(Instant::now());
-        }
         self.failed(reason);
         Some(reason)
     }

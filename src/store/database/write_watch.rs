@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use entity::write_probe;
+use entity::{catalog_state, write_probe};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, EntityTrait,
+    DbErr, EntityTrait, QuerySelect,
     sea_query::{Expr, OnConflict, Query},
 };
 use tokio::{task::AbortHandle, time};
@@ -104,7 +104,7 @@ impl Database {
         if probes {
             // The probe records its result itself.
             let _ = self.probe().await;
-            self.writer.checkpoint().await;
+            self.control.writer.checkpoint().await;
         }
     }
 
@@ -116,7 +116,7 @@ impl Database {
                 "current_setting('transaction_read_only')::boolean::integer::bigint",
             ))
             .to_owned();
-        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+        let rows = self.control.reader.rows(&select, Pace::Brief, |row| {
             let mut cells = row.cells(0);
             Ok((cells.next::<i64>()?, cells.next::<i64>()?))
         });
@@ -132,7 +132,30 @@ impl Database {
     /// Writes, to find out whether that succeeds.
     async fn probe(&self) -> Result<(), DbErr> {
         let began = Instant::now();
-        let tx = self.writer.begin(Purpose::Write, &self.writes).await?;
+        let state = *self.known.number().borrow();
+        let done = self.write_probe().await;
+        match &done {
+            Ok(()) => self.writes.probed(began),
+            // Others write, and this one was only late.
+            Err(error) if errors::is_lock_timeout(error) => {
+                if state == *self.known.number().borrow() {
+                    self.writes.failed(Unwritable::Locked);
+                }
+            }
+            // Writing noted the reason.
+            Err(_) => {}
+        }
+        done
+    }
+
+    async fn write_probe(&self) -> Result<(), DbErr> {
+        let writer = &self.control.writer;
+        let tx = writer.begin(Purpose::Write, &self.writes).await?;
+        // The lock that every change of the catalogue takes.
+        catalog_state::Entity::find_by_id(1)
+            .lock_exclusive()
+            .one(&tx)
+            .await?;
         let row = write_probe::ActiveModel {
             id: Set(1),
             filler: Set(noise(PROBE_BYTES)),
@@ -145,9 +168,7 @@ impl Database {
             )
             .exec_without_returning(&tx)
             .await?;
-        tx.commit(None).await?;
-        self.writes.probed(began);
-        Ok(())
+        tx.commit(None).await
     }
 }
 

@@ -83,6 +83,7 @@ impl TestDatabase {
             url: self.url.clone(),
             connections: 4,
             wait: Duration::from_secs(5),
+            pooler: personal_connectors::config::Pooler::Auto,
             read_timeout: None,
             read_only: false,
         }

@@ -1,0 +1,284 @@
+//! The URL of a database. PostgreSQL's names one or several hosts, and which of them is wanted (libpq, section "Connection URIs").
+
+use std::{error::Error as StdError, iter, str::FromStr, time::Duration};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
+use url::form_urlencoded;
+
+/// The database's URL cannot be parsed.
+#[derive(Debug, thiserror::Error)]
+#[error("--database-url: {0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+pub struct DatabaseUrlError(String);
+
+impl DatabaseUrlError {
+    pub(super) fn of(message: &str) -> Self {
+        Self(message.to_owned())
+    }
+
+    pub(super) fn new(error: &sqlx::Error) -> Self {
+        let first: &(dyn StdError + 'static) = error;
+        let causes = iter::successors(Some(first), |&error| error.source());
+        // The words before the last cause are sqlx's.
+        Self(causes.last().map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+/// The kind of server that a session is wanted with (libpq's `target_session_attrs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetSessionAttrs {
+    Any,
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    PreferStandby,
+}
+
+impl FromStr for TargetSessionAttrs {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "any" => Self::Any,
+            "read-write" => Self::ReadWrite,
+            "read-only" => Self::ReadOnly,
+            "primary" => Self::Primary,
+            "standby" => Self::Standby,
+            "prefer-standby" => Self::PreferStandby,
+            _ => return Err(()),
+        })
+    }
+}
+
+impl TargetSessionAttrs {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::ReadWrite => "read-write",
+            Self::ReadOnly => "read-only",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::PreferStandby => "prefer-standby",
+        }
+    }
+}
+
+/// The servers of a URL, in its order.
+#[derive(Clone, Debug)]
+pub struct PostgresUrl {
+    pub hosts: Vec<PgConnectOptions>,
+    pub target: TargetSessionAttrs,
+    /// Whether the URL says which kind of server is wanted.
+    pub names_target: bool,
+    /// `connect_timeout`: how long one host may take for a connection.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// The parts of the URL's query that this module reads.
+#[derive(Default)]
+struct Parameters {
+    hosts: Option<String>,
+    ports: Option<String>,
+    target: Option<TargetSessionAttrs>,
+    connect_timeout: Option<Duration>,
+    /// The other parameters, as they were.
+    rest: Vec<(String, String)>,
+}
+
+impl PostgresUrl {
+    pub fn parse(url: &str) -> Result<Self, DatabaseUrlError> {
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let parameters = Parameters::read(query)?;
+
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&parameters.rest);
+        let query = query.finish();
+        let user = if user.is_empty() {
+            String::new()
+        } else {
+            format!("{user}@")
+        };
+        let options = |host: &str| {
+            let url = format!("{scheme}://{user}{host}/{database}?{query}");
+            PgConnectOptions::from_str(&url)
+                .map(ConnectOptions::disable_statement_logging)
+                .map_err(|error| DatabaseUrlError::new(&error))
+        };
+        let hosts = parameters.hosts(hosts)?;
+        Ok(Self {
+            hosts: hosts
+                .iter()
+                .map(|host| options(host))
+                .collect::<Result<_, _>>()?,
+            target: parameters.target.unwrap_or(TargetSessionAttrs::Any),
+            names_target: parameters.target.is_some(),
+            connect_timeout: parameters.connect_timeout,
+        })
+    }
+}
+
+impl Parameters {
+    fn read(query: &str) -> Result<Self, DatabaseUrlError> {
+        let mut parameters = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "host" | "hostaddr" => parameters.hosts = Some(value.into_owned()),
+                "port" => parameters.ports = Some(value.into_owned()),
+                "target_session_attrs" => {
+                    let target = value.parse().map_err(|()| {
+                        DatabaseUrlError::of(
+                            "target_session_attrs must be any, read-write, read-only, primary, standby or prefer-standby",
+                        )
+                    });
+                    parameters.target = Some(target?);
+                }
+                "connect_timeout" => {
+                    let seconds: u64 = value.parse().map_err(|_| {
+                        DatabaseUrlError::of("connect_timeout must be a number of seconds")
+                    })?;
+                    // libpq: zero is without end. `--database-wait` is one.
+                    parameters.connect_timeout =
+                        (seconds > 0).then(|| Duration::from_secs(seconds));
+                }
+                _ => parameters
+                    .rest
+                    .push((name.into_owned(), value.into_owned())),
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The hosts with their ports, as a URL has them. Those of the query take the place of the authority's.
+    fn hosts(&self, authority: &str) -> Result<Vec<String>, DatabaseUrlError> {
+        let Some(hosts) = &self.hosts else {
+            let hosts: Vec<_> = authority.split(',').map(ToOwned::to_owned).collect();
+            return match &self.ports {
+                None => Ok(hosts),
+                Some(ports) => with_ports(hosts, ports),
+            };
+        };
+        let hosts: Vec<_> = hosts.split(',').map(in_url).collect();
+        let ports = self.ports.as_deref().unwrap_or_default();
+        with_ports(hosts, ports)
+    }
+}
+
+/// One port counts for all hosts; several are one for each.
+fn with_ports(hosts: Vec<String>, ports: &str) -> Result<Vec<String>, DatabaseUrlError> {
+    let ports: Vec<_> = ports.split(',').collect();
+    if ports.len() != 1 && ports.len() != hosts.len() {
+        return Err(DatabaseUrlError::of(
+            "there must be one port, or as many as hosts",
+        ));
+    }
+    let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or_default();
+    let both = |(i, host): (usize, String)| match port(i) {
+        "" => host,
+        port => format!("{host}:{port}"),
+    };
+    Ok(hosts.into_iter().enumerate().map(both).collect())
+}
+
+/// A host of the query as it stands in an authority: a folder of sockets is escaped, an IPv6 address in brackets.
+fn in_url(host: &str) -> String {
+    if host.starts_with('/') {
+        return utf8_percent_encode(host, NON_ALPHANUMERIC).to_string();
+    }
+    if host.contains(':') && !host.starts_with('[') {
+        return format!("[{host}]");
+    }
+    host.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(url: &str) -> Vec<String> {
+        let host = |options: &PgConnectOptions| {
+            let host = options.get_socket().map_or_else(
+                || options.get_host().to_owned(),
+                |folder| folder.display().to_string(),
+            );
+            format!(
+                "{}@{host}:{}/{}",
+                options.get_username(),
+                options.get_port(),
+                options.get_database().unwrap_or_default()
+            )
+        };
+        let url = PostgresUrl::parse(url).unwrap();
+        url.hosts.iter().map(host).collect()
+    }
+
+    #[test]
+    fn hosts_as_libpq_has_them() {
+        for (url, expected) in [
+            ("postgres://u:p@a/db", &["u@a:5432/db"][..]),
+            (
+                "postgres://u@a:1,b:2/db?sslmode=disable",
+                &["u@a:1/db", "u@b:2/db"],
+            ),
+            ("postgresql://u@a,b/db", &["u@a:5432/db", "u@b:5432/db"]),
+            (
+                "postgres://u@/db?host=a,b&port=1,2",
+                &["u@a:1/db", "u@b:2/db"],
+            ),
+            (
+                "postgres://u@/db?host=a,b&port=7",
+                &["u@a:7/db", "u@b:7/db"],
+            ),
+            (
+                "postgres://u@[::1]:7,b/db",
+                &["u@[::1]:7/db", "u@b:5432/db"],
+            ),
+            (
+                "postgres://u@/db?host=/run/pg,b",
+                &["u@/run/pg:5432/db", "u@b:5432/db"],
+            ),
+            ("postgres://u@%2Frun%2Fpg:7/db", &["u@/run/pg:7/db"]),
+            ("postgres://u@a:7?dbname=db", &["u@a:7/db"]),
+        ] {
+            assert_eq!(hosts(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn which_server_is_wanted() {
+        let target = |query: &str| {
+            let url = PostgresUrl::parse(&format!("postgres://u@a,b/db{query}")).unwrap();
+            (url.target.as_str(), url.connect_timeout)
+        };
+        assert_eq!(target(""), ("any", None));
+        for attrs in [
+            "any",
+            "read-write",
+            "read-only",
+            "primary",
+            "standby",
+            "prefer-standby",
+        ] {
+            assert_eq!(target(&format!("?target_session_attrs={attrs}")).0, attrs);
+        }
+        assert_eq!(target("?connect_timeout=3").1, Some(Duration::from_secs(3)));
+        assert_eq!(target("?connect_timeout=0").1, None);
+    }
+
+    #[test]
+    fn refusals_name_the_parameter() {
+        for (query, expected) in [
+            ("target_session_attrs=master", "target_session_attrs"),
+            ("connect_timeout=soon", "connect_timeout"),
+            ("port=1,2,3", "port"),
+        ] {
+            let url = format!("postgres://u:secret@a,b/db?{query}");
+            let error = PostgresUrl::parse(&url).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A pool of sessions of PostgreSQL.
+//!
+//! Invariant: nothing that a server does not answer keeps a place in the pool: a connection is taken back without a question
+//! to the server.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool::{
+    Runtime,
+    managed::{self, PoolError, QueueMode, TimeoutType},
+};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+use sqlx::Connection;
+use tokio::time;
+
+use super::{errors, manager::Manager, server::Server, session::PgSession};
+
+/// How long a connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A number of sessions, each opened when it is first needed.
+#[derive(Clone, Debug)]
+pub(crate) struct PgPool {
+    pool: managed::Pool<Manager>,
+    pub(crate) server: Arc<Server>,
+}
+
+impl PgPool {
+    pub(crate) fn new(server: Arc<Server>, connections: u32) -> Result<Self, managed::BuildError> {
+        let wait = Some(server.limits.wait);
+        let manager = Manager {
+            server: Arc::clone(&server),
+        };
+        let pool = managed::Pool::builder(manager)
+            .max_size(connections as usize)
+            // Those that were used last are there, and have their statements prepared.
+            .queue_mode(QueueMode::Lifo)
+            .wait_timeout(wait)
+            .create_timeout(wait)
+            .runtime(Runtime::Tokio1)
+            .build()?;
+        Ok(Self { pool, server })
+    }
+
+    /// A session, as soon as one is free.
+    pub(crate) async fn get(&self) -> Result<PgSession, DbErr> {
+        let of_connecting = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+        let connection = self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(TimeoutType::Create) => of_connecting(errors::timed_out()),
+            PoolError::Backend(error) => of_connecting(error),
+            PoolError::Closed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+            _ => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        })?;
+        Ok(PgSession::new(connection, Arc::clone(&self.server)))
+    }
+
+    /// How many connections are open, and how many of them nobody uses.
+    pub(crate) fn status(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available.min(status.size))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
+    /// Opens no more connections, and ends those that nobody uses.
+    pub(crate) async fn close(&self) {
+        self.pool.close();
+        let idle = self.pool.retain(|_, _| false).removed;
+        for connection in idle {
+            let _ = time::timeout(GOODBYE, connection.close()).await;
+        }
+    }
+}

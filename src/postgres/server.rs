@@ -1,0 +1,338 @@
+//! Connecting to PostgreSQL: the first host of the URL that answers and is of the wanted kind.
+//!
+//! Invariant: a host that does not answer holds up a connection for a bounded time, and is asked last for a while.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
+use tokio::time;
+
+use crate::{
+    config::{
+        DatabaseSettings, DatabaseUrlError, Pooler, PostgresUrl, TargetSessionAttrs, host_and_port,
+    },
+    error::chain,
+};
+
+use super::{errors, limits::Limits};
+
+/// How long a host that failed is asked after the others.
+const SHUNNED: Duration = Duration::from_secs(10);
+
+/// The least time that each of several hosts has for a connection.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The time between two attempts to connect at the start.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// A setting that a direct connection passes on to its session, and a pooler refuses or drops.
+const MARKER: (&str, &str) = ("connectors.direct", "on");
+
+/// How many sessions a connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// One of its own.
+    None,
+    /// Another for each transaction: no setting and no prepared statement outlasts one.
+    Transaction,
+}
+
+/// The hosts of one URL.
+#[derive(Debug)]
+pub(crate) struct Server {
+    url: PostgresUrl,
+    /// When each host last failed.
+    failed_at: Vec<Mutex<Option<Instant>>>,
+    pub(crate) limits: Limits,
+    pub(crate) pooling: Pooling,
+    /// When a session was last found to be read-only. Those that were opened before may be so too.
+    read_only_at: Mutex<Option<Instant>>,
+    /// When a connection last broke. Those that were last used before may be dead too.
+    broken_at: Mutex<Option<Instant>>,
+}
+
+/// None of several hosts could be connected to.
+#[derive(Debug)]
+pub(crate) struct NoHost(Vec<(String, sqlx::Error)>);
+
+impl fmt::Display for NoHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (host, error)) in self.0.iter().enumerate() {
+            let comma = if i > 0 { "; " } else { "" };
+            write!(f, "{comma}{host}: {}", chain(error))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NoHost {}
+
+/// A server is of another kind than `target_session_attrs` says.
+#[derive(Debug)]
+pub(crate) struct WrongServer {
+    wanted: TargetSessionAttrs,
+    found: &'static str,
+}
+
+impl fmt::Display for WrongServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, found } = self;
+        write!(
+            f,
+            "it is {found}, and target_session_attrs={} is asked for",
+            wanted.as_str()
+        )
+    }
+}
+
+impl std::error::Error for WrongServer {}
+
+impl Server {
+    pub(crate) fn new(settings: &DatabaseSettings) -> Result<Self, DatabaseUrlError> {
+        let mut url = PostgresUrl::parse(&settings.url)?;
+        for host in &mut url.hosts {
+            let named = host.clone().application_name(env!("CARGO_PKG_NAME"));
+            // Numbers are read in binary. A pooler refuses the setting.
+            *host = named.extra_float_digits(None);
+        }
+        Ok(Self {
+            failed_at: url.hosts.iter().map(|_| Mutex::default()).collect(),
+            url,
+            limits: Limits::new(settings),
+            pooling: match settings.pooler {
+                Pooler::Transaction => Pooling::Transaction,
+                Pooler::Auto | Pooler::None => Pooling::None,
+            },
+            read_only_at: Mutex::default(),
+            broken_at: Mutex::default(),
+        })
+    }
+
+    /// Notes that a session is read-only, so that new ones are opened.
+    pub(crate) fn found_read_only(&self) {
+        *locked(&self.read_only_at) = Some(Instant::now());
+    }
+
+    /// Whether a session that was opened so long ago may be read-only where a new one is not.
+    pub(crate) fn may_be_read_only(&self, age: Duration) -> bool {
+        locked(&self.read_only_at).is_some_and(|at| at.elapsed() < age)
+    }
+
+    /// Notes that a connection broke or did not answer.
+    pub(crate) fn found_broken(&self) {
+        *locked(&self.broken_at) = Some(Instant::now());
+    }
+
+    /// Whether a connection that was last used so long ago may be dead.
+    pub(crate) fn may_be_broken(&self, unused_for: Duration) -> bool {
+        locked(&self.broken_at).is_some_and(|at| at.elapsed() < unused_for)
+    }
+
+    /// Connects for the first time, and tries again for a while where the cause may pass: a pool would only say that it
+    /// waited. Finds out whether a pooler stands between, where the settings do not say so.
+    pub(crate) async fn reach(
+        &mut self,
+        settings: &DatabaseSettings,
+    ) -> Result<PgConnection, sqlx::Error> {
+        let until = Instant::now() + settings.wait;
+        let mut last = sqlx::Error::PoolTimedOut;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let connect = self.connect_first(settings.pooler);
+            match time::timeout(left, connect).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) if may_pass(&error) && left > RETRY => last = error,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(last),
+            }
+            time::sleep(RETRY).await;
+        }
+    }
+
+    async fn connect_first(&mut self, pooler: Pooler) -> Result<PgConnection, sqlx::Error> {
+        if pooler != Pooler::Auto {
+            let mut connection = self.connect().await?;
+            // A pooler may refuse transactions.
+            let begin = "BEGIN; COMMIT";
+            connection.execute(begin).await?;
+            return Ok(connection);
+        }
+        let marked = |options: &PgConnectOptions| options.clone().options([MARKER]);
+        match self.connect_to_any(marked, None).await {
+            Ok((mut connection, _)) => {
+                let ask = format!("SELECT current_setting('{}', true)", MARKER.0);
+                let row = connection.fetch_one(AssertSqlSafe(ask)).await?;
+                if row.try_get::<Option<&str>, _>(0)? == Some(MARKER.1) {
+                    return Ok(connection);
+                }
+                // Its client is told nothing of what it drops.
+                let _ = connection.close().await;
+            }
+            Err(error) if errors::refuses_startup_options(&error) => {}
+            Err(error) => return Err(error),
+        }
+        tracing::info!(
+            "a pooler is between this process and PostgreSQL: each transaction has its own session"
+        );
+        self.pooling = Pooling::Transaction;
+        let mut connection = self.connect().await?;
+        connection.execute("BEGIN; COMMIT").await?;
+        Ok(connection)
+    }
+
+    /// A connection, with the settings of a session where it is its own.
+    pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let session = match self.pooling {
+            Pooling::None => Some(self.limits.of_session()),
+            Pooling::Transaction => None,
+        };
+        let connected = self
+            .connect_to_any(PgConnectOptions::clone, session)
+            .await?;
+        Ok(connected.0)
+    }
+
+    /// The options of a host that a connection can be made to now.
+    pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        let (connection, host) = self.connect_to_any(PgConnectOptions::clone, None).await?;
+        let _ = time::timeout(LEAST, connection.close()).await;
+        Ok(self.url.hosts[host].clone())
+    }
+
+    async fn connect_to_any(
+        &self,
+        options: impl Fn(&PgConnectOptions) -> PgConnectOptions + Copy,
+        session: Option<String>,
+    ) -> Result<(PgConnection, usize), sqlx::Error> {
+        let order = self.order();
+        let targets = match self.url.target {
+            TargetSessionAttrs::PreferStandby => {
+                &[TargetSessionAttrs::Standby, TargetSessionAttrs::Any][..]
+            }
+            target => &[target][..],
+        };
+        let mut failures = Vec::new();
+        for target in targets {
+            failures.clear();
+            for host in &order {
+                match self
+                    .connect_to(*host, options, session.as_deref(), *target)
+                    .await
+                {
+                    Ok(connection) => return Ok((connection, *host)),
+                    Err(error) if order.len() == 1 => return Err(error),
+                    // It would be refused by each.
+                    Err(error) if errors::refuses_startup_options(&error) => return Err(error),
+                    Err(error) => {
+                        failures.push((host_and_port(&self.url.hosts[*host]), error));
+                    }
+                }
+            }
+        }
+        Err(sqlx::Error::AnyDriverError(Box::new(NoHost(failures))))
+    }
+
+    async fn connect_to(
+        &self,
+        host: usize,
+        options: impl Fn(&PgConnectOptions) -> PgConnectOptions,
+        session: Option<&str>,
+        target: TargetSessionAttrs,
+    ) -> Result<PgConnection, sqlx::Error> {
+        let options = options(&self.url.hosts[host]);
+        let connect = async {
+            let mut connection = PgConnection::connect_with(&options).await?;
+            let mut sql = session.unwrap_or_default().to_owned();
+            if target == TargetSessionAttrs::Any {
+                if !sql.is_empty() {
+                    connection.execute(AssertSqlSafe(sql)).await?;
+                }
+                return Ok(connection);
+            }
+            if !sql.is_empty() {
+                sql += "; ";
+            }
+            sql += "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean";
+            let row = connection.fetch_one(AssertSqlSafe(sql)).await?;
+            check_target(target, row.try_get(0)?, row.try_get(1)?)?;
+            Ok(connection)
+        };
+        let connected = time::timeout(self.patience(), connect).await;
+        let connected = connected.unwrap_or_else(|_| Err(errors::timed_out()));
+        *locked(&self.failed_at[host]) = connected.is_err().then(Instant::now);
+        connected
+    }
+
+    /// How long one host may take.
+    fn patience(&self) -> Duration {
+        let hosts = u32::try_from(self.url.hosts.len()).unwrap_or(u32::MAX);
+        let share = (self.limits.wait / hosts).max(LEAST);
+        let configured = self.url.connect_timeout.unwrap_or(share);
+        configured.min(self.limits.wait)
+    }
+
+    /// The hosts in the URL's order, those that failed lately after the others.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.url.hosts.len()).collect();
+        order.sort_by_key(|host| {
+            locked(&self.failed_at[*host]).is_some_and(|at| at.elapsed() < SHUNNED)
+        });
+        order
+    }
+
+    /// Advice where several hosts are named and any of them will do.
+    pub(crate) fn may_be_standby(&self) -> bool {
+        self.url.hosts.len() > 1 && !self.url.names_target
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn check_target(
+    target: TargetSessionAttrs,
+    in_recovery: bool,
+    read_only: bool,
+) -> Result<(), sqlx::Error> {
+    let fits = match target {
+        TargetSessionAttrs::Any | TargetSessionAttrs::PreferStandby => true,
+        TargetSessionAttrs::ReadWrite => !read_only,
+        TargetSessionAttrs::ReadOnly => read_only,
+        TargetSessionAttrs::Primary => !in_recovery,
+        TargetSessionAttrs::Standby => in_recovery,
+    };
+    if fits {
+        return Ok(());
+    }
+    let found = match (in_recovery, read_only) {
+        (true, _) => "a standby",
+        (false, true) => "a primary whose sessions are read-only",
+        (false, false) => "a primary",
+    };
+    Err(sqlx::Error::AnyDriverError(Box::new(WrongServer {
+        wanted: target,
+        found,
+    })))
+}
+
+/// Whether a server that refuses a connection now may soon take one: it starts, others leave, or a standby is promoted.
+fn may_pass(error: &sqlx::Error) -> bool {
+    /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
+    const STATES: [&str; 2] = ["53300", "57P03"];
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::AnyDriverError(error) => match error.downcast_ref::<NoHost>() {
+            Some(NoHost(failures)) => failures.iter().any(|(_, error)| may_pass(error)),
+            None => error.is::<WrongServer>(),
+        },
+        error => error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| STATES.contains(&&*code)),
+    }
+}
