@@ -133,7 +133,8 @@ impl Limits {
             ""
         };
         format!(
-            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; {lasts}SELECT pg_advisory_xact_lock({lock}); {}",
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; \
+            SET LOCAL lock_timeout = 0; {lasts}SELECT pg_advisory_xact_lock({lock}); {}",
             self.write_settings()
         )
     }

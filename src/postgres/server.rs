@@ -91,6 +91,18 @@ impl fmt::Display for WrongServer {
 
 impl std::error::Error for WrongServer {}
 
+/// Sessions are shared, where the settings say that they are not.
+#[derive(Debug)]
+pub(crate) struct SharedSessions;
+
+impl fmt::Display for SharedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a pooler gives each transaction another session")
+    }
+}
+
+impl std::error::Error for SharedSessions {}
+
 impl Server {
     pub(crate) fn new(settings: &DatabaseSettings) -> Result<Self, DatabaseUrlError> {
         let mut url = PostgresUrl::parse(&settings.url)?;
@@ -154,34 +166,60 @@ impl Server {
     }
 
     async fn connect_first(&mut self, pooler: Pooler) -> Result<PgConnection, sqlx::Error> {
-        if pooler != Pooler::Auto {
-            let mut connection = self.connect().await?;
-            // A pooler may refuse transactions.
-            let begin = "BEGIN; COMMIT";
-            connection.execute(begin).await?;
-            return Ok(connection);
-        }
-        let marked = |options: &PgConnectOptions| options.clone().options([MARKER]);
-        match self.connect_to_any(marked, None).await {
-            Ok((mut connection, _)) => {
-                let ask = format!("SELECT current_setting('{}', true)", MARKER.0);
-                let row = connection.fetch_one(AssertSqlSafe(ask)).await?;
-                if row.try_get::<Option<&str>, _>(0)? == Some(MARKER.1) {
-                    return Ok(connection);
-                }
-                // Its client is told nothing of what it drops.
-                let _ = connection.close().await;
+        match pooler {
+            Pooler::Auto if self.finds_pooler().await? => {
+                tracing::info!(
+                    "a pooler is between this process and PostgreSQL: each transaction has its own session"
+                );
+                self.pooling = Pooling::Transaction;
             }
-            Err(error) if errors::refuses_startup_options(&error) => {}
-            Err(error) => return Err(error),
+            Pooler::None => self.refuse_shared_sessions().await?,
+            Pooler::Auto | Pooler::Transaction => {}
         }
-        tracing::info!(
-            "a pooler is between this process and PostgreSQL: each transaction has its own session"
-        );
-        self.pooling = Pooling::Transaction;
         let mut connection = self.connect().await?;
-        connection.execute("BEGIN; COMMIT").await?;
+        // A pooler may refuse transactions.
+        connection.execute("BEGIN").await?;
+        connection.execute("COMMIT").await?;
         Ok(connection)
+    }
+
+    /// Whether a pooler is between. It refuses the settings that a session begins with, or drops them.
+    async fn finds_pooler(&self) -> Result<bool, sqlx::Error> {
+        let marked = |options: &PgConnectOptions| options.clone().options([MARKER]);
+        let mut connection = match self.connect_to_any(marked, None).await {
+            Ok((connection, _)) => connection,
+            Err(error) if errors::refuses_startup_options(&error) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let ask = format!("SELECT current_setting('{}', true)", MARKER.0);
+        let row = connection.fetch_one(AssertSqlSafe(ask)).await?;
+        let is_direct = row.try_get::<Option<&str>, _>(0)? == Some(MARKER.1);
+        close(connection).await;
+        Ok(!is_direct)
+    }
+
+    /// Fails where a connection's next transaction has another session: one that is not in a transaction loses its session to
+    /// one that begins one.
+    async fn refuse_shared_sessions(&self) -> Result<(), sqlx::Error> {
+        let (mut one, mut other) = (self.connect().await?, self.connect().await?);
+        let before = session_id(&mut one).await?;
+        other.execute("BEGIN").await?;
+        // Without a session for it, the pooler has it wait.
+        let after = time::timeout(LEAST, async {
+            session_id(&mut other).await?;
+            session_id(&mut one).await
+        });
+        let after = after.await;
+        close(other).await;
+        let keeps_its_own = match after {
+            Ok(after) => after? == before,
+            Err(_) => false,
+        };
+        if !keeps_its_own {
+            return Err(sqlx::Error::AnyDriverError(Box::new(SharedSessions)));
+        }
+        close(one).await;
+        Ok(())
     }
 
     /// A connection, with the settings of a session where it is its own.
@@ -199,7 +237,7 @@ impl Server {
     /// The options of a host that a connection can be made to now.
     pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         let (connection, host) = self.connect_to_any(PgConnectOptions::clone, None).await?;
-        let _ = time::timeout(LEAST, connection.close()).await;
+        close(connection).await;
         Ok(self.url.hosts[host].clone())
     }
 
@@ -288,6 +326,16 @@ impl Server {
     pub(crate) fn may_be_standby(&self) -> bool {
         self.url.hosts.len() > 1 && !self.url.names_target
     }
+}
+
+/// The process of PostgreSQL that a connection has at the moment.
+async fn session_id(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
+    row.try_get(0)
+}
+
+async fn close(connection: PgConnection) {
+    let _ = time::timeout(LEAST, connection.close()).await;
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

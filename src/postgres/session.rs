@@ -121,6 +121,10 @@ impl PgSession {
     }
 
     fn start(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        if self.is_busy {
+            // A statement was abandoned half-way.
+            self.give_up();
+        }
         let connection = self.connection.as_mut().ok_or_else(errors::given_up)?;
         self.is_busy = true;
         Ok(connection)

@@ -3,7 +3,10 @@
 //! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
 //! operator of a command.
 
-use std::{fmt, io, sync::OnceLock};
+use std::{
+    fmt, io,
+    sync::{Once, OnceLock},
+};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
@@ -29,9 +32,12 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
             return Error::new(Code::Unavailable, message).caused_by(error);
         }
         if code(cause).is_some_and(|code| mixes_sessions(&code)) {
-            tracing::error!(
-                "the database's pooler mixes sessions: start the service with --database-pooler transaction"
-            );
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                tracing::error!(
+                    "the database's pooler mixes sessions: start the service with --database-pooler transaction"
+                );
+            });
             let message = "the database's pooler mixes sessions: the service's operator must act";
             return Error::new(Code::Unavailable, message).caused_by(error);
         }

@@ -4,9 +4,8 @@ use std::{pin::pin, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, RuntimeErr,
-    SqliteTransactionMode, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
     sea_query::{Expr, Query},
 };
 use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
@@ -86,10 +85,6 @@ impl Database {
         let tx = connection
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                isolation_level: match &self.writer {
-                    Writer::Postgres(_) => Some(IsolationLevel::ReadCommitted),
-                    Writer::Sqlite { .. } => None,
-                },
                 ..TransactionOptions::default()
             })
             .await
@@ -98,10 +93,10 @@ impl Database {
             let mut session = pool.get().await.map_err(failed)?;
             let version = session.version();
             session.give_up();
-            let lock = pool.server.limits.of_migration(MIGRATION_LOCK, version);
-            tx.execute_unprepared(&lock).await.map_err(failed)?;
+            let begin = pool.server.limits.of_migration(MIGRATION_LOCK, version);
+            tx.execute_unprepared(&begin).await.map_err(failed)?;
+            self.forget_statements(&tx).await.map_err(failed)?;
         }
-        self.forget_statements(&tx).await.map_err(failed)?;
         // Another process may have migrated meanwhile.
         let before = applied(&tx).await.map_err(failed)?;
         let (up, down) = self.steps(&before, version)?;

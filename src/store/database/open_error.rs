@@ -13,7 +13,7 @@ use crate::{
     postgres::{
         errors,
         precondition::Unmet,
-        server::{NoHost, WrongServer},
+        server::{NoHost, SharedSessions, WrongServer},
     },
     store::database::unwritable::Unwritable,
 };
@@ -126,6 +126,11 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
     match error {
         sqlx::Error::AnyDriverError(error) if error.is::<NoHost>() => {
             (error.to_string(), "Check the hosts in --database-url")
+        }
+        sqlx::Error::AnyDriverError(error) if error.is::<SharedSessions>() => {
+            let advice =
+                "Give --database-pooler transaction, or set pool_mode = session in the pooler";
+            (error.to_string(), advice)
         }
         sqlx::Error::AnyDriverError(error) if error.is::<WrongServer>() => {
             let advice =
