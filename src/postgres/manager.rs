@@ -1,6 +1,7 @@
 //! Connections of a pool: how they are opened, and which can be used again.
 //!
-//! Invariant: a connection that may be dead is asked before it is used again, and the question has an end.
+//! Invariant: a connection that may be dead is asked before it is used again, and the question has an end. Where one was dead,
+//! those that were last used before are not asked, but dropped.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,16 +39,11 @@ impl managed::Manager for Manager {
             return Err(RecycleError::message("another session was read-only"));
         }
         let unused_for = metrics.last_used();
-        let is_doubted = self.server.may_be_broken(unused_for);
-        // A pooler would have the question wait for a session.
-        if self.server.pooling == Pooling::Transaction {
-            return if is_doubted {
-                Err(RecycleError::message("another connection broke"))
-            } else {
-                Ok(())
-            };
+        if self.server.may_be_broken(unused_for) {
+            return Err(RecycleError::message("another connection broke"));
         }
-        if !is_doubted && unused_for < UNTESTED {
+        // A pooler would have the question wait for a session.
+        if self.server.pooling == Pooling::Transaction || unused_for < UNTESTED {
             return Ok(());
         }
         if let Ok(answer) = time::timeout(PING, connection.ping()).await {

@@ -18,6 +18,9 @@ use super::{errors, manager::Manager, server::Server, session::PgSession};
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// How often the pool looks whether its last connections were given back.
+const RETURNED: Duration = Duration::from_millis(10);
+
 /// A number of sessions, each opened when it is first needed.
 #[derive(Clone, Debug)]
 pub(crate) struct PgPool {
@@ -64,12 +67,15 @@ impl PgPool {
         self.pool.is_closed()
     }
 
-    /// Opens no more connections, and ends those that nobody uses.
+    /// Opens no more connections, and ends those that nobody uses. Waits until the others are given back.
     pub(crate) async fn close(&self) {
-        self.pool.close();
         let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
         for connection in idle {
             let _ = time::timeout(GOODBYE, connection.close()).await;
+        }
+        while self.pool.status().size > 0 {
+            time::sleep(RETURNED).await;
         }
     }
 }

@@ -135,13 +135,16 @@ impl PgSession {
         end: Duration,
         done: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, sqlx::Error> {
+        let is_late = done.is_err();
         let done = done.unwrap_or_else(|_| {
             tracing::warn!(after = ?end, "PostgreSQL does not answer: the connection is dropped");
             Err(errors::timed_out())
         });
-        let breaks = done.as_ref().is_err_and(errors::breaks_session);
-        if breaks {
-            self.server.found_broken();
+        if done.as_ref().is_err_and(errors::breaks_session) {
+            // A pooler may have had it wait for a session, which says nothing of the other connections.
+            if !(is_late && self.server.pooling == Pooling::Transaction) {
+                self.server.found_broken();
+            }
             self.give_up();
         }
         self.is_busy = false;

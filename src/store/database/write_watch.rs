@@ -113,7 +113,7 @@ impl Database {
         let select = Query::select()
             .expr(Expr::cust("pg_is_in_recovery()::integer::bigint"))
             .expr(Expr::cust(
-                "current_setting('transaction_read_only')::boolean::integer::bigint",
+                "current_setting('default_transaction_read_only')::boolean::integer::bigint",
             ))
             .to_owned();
         let rows = self.control.reader.rows(&select, Pace::Brief, |row| {
