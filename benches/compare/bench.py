@@ -12,7 +12,7 @@ from .operations import TITLES, created
 from .servers import SECRET
 
 USERS = 50
-ROWS = [*TITLES, 'writes', 'growth', 'one']
+ROWS = [*TITLES, 'writes', 'growth', 'one', 'pooled']
 
 
 class Build:
@@ -90,5 +90,7 @@ def main():
                 tables.operations(bench, database, count)
             if 'growth' in options.only:
                 tables.growth(bench, database)
+            if 'pooled' in options.only and database.name == 'PostgreSQL':
+                tables.pooled(bench, database)
             if 'one' in options.only and database.name == 'SQLite':
                 tables.one_connection(bench, database)

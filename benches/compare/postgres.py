@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
+import urllib.parse
 
 from .common import run
 
@@ -63,3 +65,45 @@ def started(installed):
     finally:
         run(*control, '-m', 'immediate', 'stop', **user)
         shutil.rmtree(data)
+
+
+@contextlib.contextmanager
+def pooler(url):
+    """PgBouncer with pool_mode = transaction in front of a server. Yields the URL through it, or None if it is not installed."""
+    program = shutil.which('pgbouncer', path=os.pathsep.join([os.environ['PATH'], '/usr/sbin']))
+    if not program:
+        yield None
+        return
+    folder = pathlib.Path(tempfile.mkdtemp())
+    server = urllib.parse.urlsplit(url)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    (folder / 'users').write_text(f'"{server.username}" "{server.password or ""}"\n')
+    (folder / 'pgbouncer.ini').write_text(f'''[databases]
+* = host={server.hostname} port={server.port or 5432}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = transaction
+default_pool_size = 8
+''')
+    user = {}
+    if os.geteuid() == 0:  # PgBouncer does not run as root.
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, 'postgres')
+        user = {'user': 'postgres', 'cwd': folder}
+    process = subprocess.Popen([program, '-q', folder / 'pgbouncer.ini'], stderr=subprocess.DEVNULL, **user)
+    try:
+        until = time.monotonic() + 10
+        while socket.socket().connect_ex(('127.0.0.1', port)) and time.monotonic() < until:
+            time.sleep(0.05)
+        password = f':{server.password}' if server.password else ''
+        yield server._replace(netloc=f'{server.username}{password}@127.0.0.1:{port}').geturl()
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder)

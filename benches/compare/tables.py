@@ -6,7 +6,9 @@ from .comparison import Comparison
 from .load import WRITES_A_SECOND
 from .measure import Entry, interleaved
 from .operations import TITLES
+from .postgres import pooler
 from .report import by_cpu, by_rate, head, heading, line
+from .servers import Service
 
 SMALL, LARGE = 20_000, 200_000
 
@@ -64,6 +66,26 @@ def growth(bench, database):
             heading(TITLES[operation], ratios)
             pairs([[Entry(comparison, comparison.servers[key], operation) for comparison in (small, large)] for key in small.servers],
                   bench.options, lambda entry: f'{entry.server.name}, {entry.comparison.count:,}', [by_rate, by_cpu])
+
+
+def pooled(bench, database):
+    """The same operations through PgBouncer and on direct connections, without the answer cache."""
+    build = bench.builds[0]
+    kinds = ['cold']
+    with closing(Comparison(bench, database, SMALL, kinds)) as comparison, pooler(comparison.copies[0]) as url:
+        if not url:
+            log('\n!!! SKIPPED: through PgBouncer: it is not installed\n')
+            return
+        direct = comparison.servers[build.name, 'cold']
+        through = comparison.servers['pooled'] = Service(
+            f'{build.name}, through PgBouncer', build.path, url, build.caches()['cold'], bench.folder)
+        ratios = ['to direct', 'by CPU']
+        head(f'{database.name}, {SMALL:,} connectors, through PgBouncer', ratios)
+        for operation in ('list', 'by-id', 'totals', 'mutation'):
+            comparison.verify(operation)
+            heading(TITLES[operation], ratios)
+            pairs([[Entry(comparison, server, operation) for server in (direct, through)]], bench.options,
+                  lambda entry: entry.server.name, [by_rate, by_cpu])
 
 
 def pairs(entries, options, name, ratios):
