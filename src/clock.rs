@@ -91,6 +91,22 @@ impl Clock {
         }
     }
 
+    /// This moment, by both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            monotonic: self.monotonic(),
+            wall: self.now(),
+        }
+    }
+
+    /// The time since a moment: by the monotonic clock, or by the wall clock where more has passed by it.
+    ///
+    /// So it goes on while the machine is suspended. Setting the wall clock may make it longer, never shorter.
+    pub fn since(&self, moment: Moment) -> Duration {
+        let passed = (self.monotonic()).saturating_duration_since(moment.monotonic);
+        passed.max(self.now().since(moment.wall))
+    }
+
     /// An id for a new connector: `pcon_` and a ULID in lower case.
     pub fn new_connector_id(&self) -> String {
         let ulid = self.new_ulid(|fixed| &fixed.connector_ids);
@@ -119,6 +135,13 @@ impl Clock {
             }
         }
     }
+}
+
+/// A moment by both clocks. See [`Clock::since`].
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    monotonic: Instant,
+    wall: Timestamp,
 }
 
 fn wall(time: SystemTime) -> Timestamp {
@@ -240,6 +263,19 @@ mod tests {
         assert_eq!(clock.monotonic(), began);
         clock.set(clock.now().saturating_add(HOUR));
         assert_eq!(clock.monotonic(), began + HOUR);
+    }
+
+    #[test]
+    fn the_time_since_a_moment_is_the_longer_one() {
+        let clock = Clock::fixed(Timestamp(0));
+        let moment = clock.moment();
+        clock.set(clock.now().saturating_add(HOUR));
+        assert_eq!(clock.since(moment), HOUR);
+        clock.step(Timestamp(0).saturating_sub(YEAR));
+        assert_eq!(clock.since(moment), HOUR, "set back");
+        // As after a suspension, in which the monotonic clock stood still.
+        clock.step(Timestamp(0).saturating_add(YEAR));
+        assert_eq!(clock.since(moment), YEAR);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod cli;
 mod database;
 mod database_url;
+mod file;
 mod limits;
 mod log;
 mod mcp;
@@ -26,6 +27,7 @@ pub use cli::{Backup, Check, Cli, Command, Export, Import, Migrate, Token};
 pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
 pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
 pub use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
+pub(crate) use file::read_text;
 pub use limits::{Limits, OperationLimits};
 pub use log::{Log, LogFormat};
 pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{anyhow, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::database::{DatabaseSettings, advice};
+use super::{
+    database::{DatabaseSettings, advice},
+    file::bounded,
+};
 
 /// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
 const SECRET_BYTES: usize = 32;
@@ -54,23 +57,21 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let mut path = file.into_os_string();
     path.push(".jwt-secret");
     let path = PathBuf::from(path);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let (text, mode) = match read(&path) {
+        Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::NotFound && database.read_only => bail!(
             "there is no token secret {}, and --read-only makes none. Copy it from where the service writes, or give --jwt-secret \
              or --jwks",
             path.display()
         ),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(&path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => make(&path)
+            .and_then(|()| read(&path))
+            .map_err(|error| failed("make", &path, &error))?,
         Err(error) => {
             return Err(failed("read", &path, &error));
         }
     };
     // Nothing for the group and for others.
-    let mode = fs::metadata(&path)
-        .map_err(|error| failed("read", &path, &error))?
-        .permissions()
-        .mode();
     ensure!(
         mode.trailing_zeros() >= 6,
         "the token secret {0} can be read by others than its owner. Run chmod 600 {0}",
@@ -84,10 +85,20 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     })
 }
 
+/// The text of the file, and the bits of who may do what with it.
+fn read(path: &Path) -> io::Result<(String, u32)> {
+    let path = path.to_owned();
+    bounded(move || {
+        let text = fs::read_to_string(&path)?;
+        Ok((text, fs::metadata(&path)?.permissions().mode()))
+    })
+}
+
 fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => "Run as the user who owns it and its folder",
         ErrorKind::IsADirectory => "Remove the folder",
+        ErrorKind::TimedOut => "Remove it if it is a pipe, mend its file system if that hangs",
         _ => advice(error),
     };
     // An error with more than the system's own text names a temporary file.
@@ -102,22 +113,19 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
 }
 
 /// Makes the file whole and readable by its owner only; of two processes that do so at once, both read the first's.
-fn make(path: &Path) -> anyhow::Result<String> {
+fn make(path: &Path) -> io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
-    let made = || {
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(path) {
-            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
-            _ => fs::read_to_string(path),
-        }
-    };
-    made().map_err(|error| failed("make", path, &error))
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    writeln!(file, "{}", URL_SAFE_NO_PAD.encode(bytes))?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! The rules that bearer tokens are verified by.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     database::DatabaseSettings,
     secret::{self, Secret},
-    values::{claim, principal},
+    values::{claim, jwks_age, leeway, principal},
 };
 
 #[derive(Debug, Args)]
@@ -35,6 +35,26 @@ pub struct Tokens {
         requires = "jwt_audience"
     )]
     pub(super) jwks: Option<String>,
+
+    /// How long the keys of a JWKS are used after the last time that it could be read
+    #[arg(
+        long,
+        env = "CONNECTORS_JWKS_MAX_AGE",
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = jwks_age
+    )]
+    jwks_max_age: Duration,
+
+    /// How far the issuer's clock may be ahead: `nbf` and `iat` of tokens may be so far in the future
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_LEEWAY",
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = leeway
+    )]
+    jwt_leeway: Duration,
 
     /// Issuer (`iss`) that tokens must have
     #[arg(long, env = "CONNECTORS_JWT_ISSUER", value_name = "ISSUER")]
@@ -83,6 +103,8 @@ impl Tokens {
         };
         Ok(TokenRules {
             keys,
+            jwks_max_age: self.jwks_max_age,
+            leeway: self.jwt_leeway,
             issuer: self.jwt_issuer.clone(),
             audience: self.jwt_audience.clone(),
             organization_claim: self.jwt_organization_claim.clone(),
@@ -106,6 +128,10 @@ pub enum KeySource {
 #[derive(Clone, Debug)]
 pub struct TokenRules {
     pub keys: KeySource,
+    /// How long the keys of a JWKS are used after the last time that it could be read.
+    pub jwks_max_age: Duration,
+    /// How far `nbf` and `iat` may be in the future. `exp` has no leeway.
+    pub leeway: Duration,
     /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
     pub issuer: Option<String>,
     /// The audience that a token's `aud` must name. Required with a JWKS, as the issuer is.

@@ -41,6 +41,22 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time of a second at least, such as 15m or 1h".to_owned())
 }
 
+/// A JWKS is read several times in such a time.
+pub(super) fn jwks_age(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|time| time.as_secs() > 0)
+        .ok_or_else(|| "expected a time of a second at least, such as 1h or 24h".to_owned())
+}
+
+/// Clocks that differ by more than ten minutes are to be set, not allowed for.
+pub(super) fn leeway(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|time| *time <= Duration::from_mins(10))
+        .ok_or_else(|| "expected a time such as 0s, 30s or 2m, of 10 minutes at most".to_owned())
+}
+
 pub(super) fn claim(text: &str) -> Result<String, String> {
     let registered = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
     if text.is_empty() || registered.contains(&text) {

@@ -17,7 +17,7 @@ use super::graphql::{
     negotiation::{MediaType, accepted},
 };
 
-/// How long a client waits that was turned away because there is too much to do, in seconds.
+/// How long a client waits that was turned away with 503, in seconds.
 pub(super) const RETRY_AFTER: u64 = 1;
 
 /// A request that is answered with errors alone.
@@ -55,9 +55,14 @@ impl Rejection {
     pub(super) fn shed(message: &str) -> Self {
         Self {
             is_shed: true,
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
-                .with(header::RETRY_AFTER, RETRY_AFTER.into())
+            ..Self::unavailable(message)
         }
+    }
+
+    /// The service lacks what the request needs: 503, and when to try again.
+    pub(super) fn unavailable(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+            .with(header::RETRY_AFTER, RETRY_AFTER.into())
     }
 
     fn of(code: Code, errors: &[Value], cost: Option<Value>) -> Self {

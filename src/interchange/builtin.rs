@@ -10,6 +10,7 @@ use entity::{ConnectorSource, ConnectorType, ConnectorVisibility};
 
 use crate::{
     clock::Clock,
+    config::read_text,
     domain::connector::Entry,
     store::{Actor, Database, Tx},
 };
@@ -32,7 +33,7 @@ impl CatalogFile {
     pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let entries = match file {
             None => parse(BUILT_IN),
-            Some(file) => std::fs::read_to_string(file)
+            Some(file) => read_text(file)
                 .map_err(anyhow::Error::from)
                 .and_then(|text| parse(&text).context("nothing of the catalogue was loaded"))
                 .with_context(|| format!("--catalog {}", file.display())),

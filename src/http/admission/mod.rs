@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::graphql::Permit;
 
 use super::{
-    auth::{Authenticator, Refusal, Verified},
+    auth::{Authenticator, Refusal, TokenEnd, Verified},
     rejection::Rejection,
     serve::peer,
 };
@@ -123,8 +123,8 @@ impl Admission {
         self.0.rate_limit.charge(caller)
     }
 
-    /// Ends when the token of a caller expires. See [`Authenticator::expiry`].
-    pub(super) fn expiry(&self, verified: &Verified) -> impl Future<Output = ()> + use<> {
+    /// Ends when the token of a caller does. See [`Authenticator::expiry`].
+    pub(super) fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
         self.0.authenticator.expiry(verified)
     }
 
@@ -180,6 +180,8 @@ mod tests {
         let secret = Secret::new(*b"a secret of the tests: 32 bytes.").unwrap();
         let rules = TokenRules {
             keys: KeySource::Secret(secret.clone()),
+            jwks_max_age: Duration::from_hours(24),
+            leeway: Duration::from_mins(1),
             issuer: None,
             audience: None,
             organization_claim: "org_id".to_owned(),

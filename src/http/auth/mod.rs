@@ -1,5 +1,7 @@
 //! Authentication of requests by bearer tokens (RFC 6750).
 
+mod jwks;
+mod key_set;
 mod keys;
 mod refusal;
 #[cfg(test)]
@@ -8,7 +10,8 @@ mod token;
 mod token_cache;
 mod verify;
 
-pub use keys::{StartError, Unread};
+pub use jwks::Unread;
+pub use keys::StartError;
 pub use refusal::Refusal;
-pub use token::{Verified, mint};
+pub use token::{TokenEnd, Verified, mint};
 pub use verify::Authenticator;

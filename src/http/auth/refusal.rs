@@ -1,4 +1,4 @@
-//! Reasons to refuse a token, as its sender is told them (RFC 6750, section 3).
+//! Reasons to refuse a request for its token, as the sender reads them (RFC 6750, section 3).
 
 use axum::http::{HeaderValue, StatusCode, header};
 
@@ -26,6 +26,9 @@ pub enum Refusal {
     Algorithm,
     #[error("no key is known that the token could be signed with")]
     UnknownKey,
+    /// The token may be good: it is not the caller's fault.
+    #[error("there is no key to verify the token with now: try again later")]
+    NoKeys,
     #[error("more than one key could have signed the token")]
     AmbiguousKey,
     #[error("the token's signature is not valid")]
@@ -70,6 +73,9 @@ impl Refusal {
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
+        if refusal == Refusal::NoKeys {
+            return Self::unavailable(&message);
+        }
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, &message)
             .with(header::WWW_AUTHENTICATE, refusal.www_authenticate())
     }

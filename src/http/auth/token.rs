@@ -19,18 +19,29 @@ use crate::{
     },
 };
 
-use super::refusal::Refusal;
+use super::{key_set::KeyDigest, refusal::Refusal};
 
-/// How far the issuer's clock may be ahead of ours: `nbf` and `iat` are let off so much, in microseconds. `exp` is let off
-/// nothing: a token ends when it says.
-const SKEW: i64 = 5_000_000;
 const MICROS: i64 = 1_000_000;
 
-/// A verified caller, and the expiry of their token. The anonymous have none.
+/// A verified caller, with the expiry and the key of their token. The anonymous have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub viewer: Viewer,
     pub expires_at: Option<Timestamp>,
+    /// The key of a JWKS; none of a secret.
+    pub(super) key: Option<KeyDigest>,
+}
+
+/// Why a token that was good is good no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenEnd {
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token's key was withdrawn")]
+    KeyWithdrawn,
+    /// The keys are too old to be used. The token may be good again.
+    #[error("there is no key to verify the token with now: try again later")]
+    NoKeys,
 }
 
 /// A JWS in compact serialization (RFC 7515 §7.1), of which only the header has been read.
@@ -90,8 +101,10 @@ impl<'a> Jws<'a> {
         if now >= expires_at {
             return Err(Refusal::Expired);
         }
+        // The issuer's clock may be ahead of ours. `exp` has no leeway: a token ends when it says.
+        let latest = now.saturating_add(rules.leeway);
         for begin in ["nbf", "iat"] {
-            if numeric_date(&claims, begin)?.is_some_and(|at| now.0.saturating_add(SKEW) < at.0) {
+            if numeric_date(&claims, begin)?.is_some_and(|at| latest < at) {
                 return Err(Refusal::NotYet);
             }
         }

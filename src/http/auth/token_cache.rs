@@ -50,6 +50,7 @@ mod tests {
             let verified = Verified {
                 viewer: Viewer::Anonymous,
                 expires_at: Some(expiry),
+                key: None,
             };
             let digest = digest(&n.to_string());
             cache.insert(digest, verified);

@@ -6,6 +6,7 @@
 use std::{fmt, future::pending, pin::pin, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
+use entity::Timestamp;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 use super::{
     keys::{Keys, StartError},
     refusal::{Refusal, TOKEN_BYTES},
-    token::{Jws, Verified},
+    token::{Jws, TokenEnd, Verified},
     token_cache,
 };
 
@@ -34,8 +35,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again when a
-    /// token comes.
+    /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again.
     pub async fn new(rules: TokenRules, clock: Clock) -> Result<Self, StartError> {
         let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         let both = given(&rules.issuer) && given(&rules.audience);
@@ -46,7 +46,7 @@ impl Authenticator {
             fields::principal("organization", organization)
                 .map_err(|_| StartError::DefaultOrganization)?;
         }
-        let keys = Keys::new(&rules.keys, clock.clone()).await?;
+        let keys = Keys::new(&rules, clock.clone()).await?;
         let (steps, stepped) = watch::channel(());
         tokio::spawn(watch(Steps::new(clock.clone()), steps));
         Ok(Self {
@@ -57,9 +57,9 @@ impl Authenticator {
         })
     }
 
-    /// Whether there is a key to verify a token with. Where there is none, it is asked for.
+    /// Whether there is a key to verify a token with.
     pub fn has_keys(&self) -> bool {
-        self.keys.are_there()
+        !self.keys.current().is_empty()
     }
 
     /// The sender of a request with these headers, if its token is in the cache.
@@ -77,6 +77,7 @@ impl Authenticator {
                 Ok(Verified {
                     viewer: Viewer::Anonymous,
                     expires_at: None,
+                    key: None,
                 })
             } else {
                 Err(Refusal::Missing)
@@ -86,19 +87,28 @@ impl Authenticator {
             return Err(Refusal::TooLong);
         }
         let keys = self.keys.current();
+        if keys.is_empty() {
+            return Err(Refusal::NoKeys);
+        }
         let digest = token_cache::digest(token);
         if let Some(verified) = keys.tokens.get(&digest, self.clock.now()) {
             return Ok(verified);
         }
         let jws = Jws::parse(token)?;
-        let keys = match keys.verify(&jws) {
-            Ok(()) => keys,
+        let (keys, key) = match keys.verify(&jws) {
             Err(Refusal::UnknownKey) => {
                 let keys = self.keys.fresh().await;
-                keys.verify(&jws)?;
-                keys
+                let verified = keys.verify(&jws);
+                (keys, verified)
             }
-            Err(refusal) => return Err(refusal),
+            verified => (keys, verified),
+        };
+        let key = match key {
+            // The key may be one that could not be read.
+            Err(Refusal::UnknownKey) if keys.is_empty() || self.keys.is_failing() => {
+                return Err(Refusal::NoKeys);
+            }
+            key => key?,
         };
         // The time of now: reading keys may have taken seconds.
         let now = self.clock.now();
@@ -106,16 +116,29 @@ impl Authenticator {
         let verified = Verified {
             viewer: Viewer::User(user),
             expires_at: Some(expires_at),
+            key,
         };
         keys.tokens.insert(digest, verified.clone());
         Ok(verified)
     }
 
-    /// Ends when the token expires: by the wall clock, or by the time that has passed, whichever comes first. Timers stand
-    /// still while the machine is suspended. Never ends where there is no token.
-    pub fn expiry(&self, verified: &Verified) -> impl Future<Output = ()> + use<> {
+    /// Ends when the token expires, or when its key is used no more. Never ends where there is no token.
+    pub fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
+        let expired = self.expired(verified.expires_at);
+        let gone = self.keys.gone(verified.key);
+        async {
+            tokio::select! {
+                biased;
+                () = expired => TokenEnd::Expired,
+                end = gone => end,
+            }
+        }
+    }
+
+    /// Ends when a token expires: by the wall clock, or by the time that has passed, whichever comes first. Timers stand
+    /// still while the machine is suspended.
+    fn expired(&self, expires_at: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
         let (clock, mut stepped) = (self.clock.clone(), self.stepped.clone());
-        let expires_at = verified.expires_at;
         async move {
             let Some(expires_at) = expires_at else {
                 return pending().await;

@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    http::admission::open_streams::OpenStream,
+    http::{admission::open_streams::OpenStream, auth::TokenEnd},
     pipeline::stream::{Message, Messages},
 };
 
@@ -26,12 +26,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// nginx hands events on as they come only where it is told so.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The response of events. It ends when the operation does, when the service stops, and when the caller's token expires.
+/// The response of events. It ends when the operation does, when the service stops, and when the caller's token does.
 pub(super) fn response(
     messages: Messages,
     stream: Option<OpenStream>,
     stopping: CancellationToken,
-    expiry: impl Future<Output = ()> + Send + 'static,
+    expiry: impl Future<Output = TokenEnd> + Send + 'static,
 ) -> Response {
     let end = Box::pin(stream_end(stopping, expiry));
     let events = events(messages, stream).take_until(end);

@@ -1,6 +1,6 @@
 //! Operations over a WebSocket, by the GraphQL over WebSocket Protocol (`graphql-transport-ws`).
 //!
-//! Invariant: nothing is executed before the connection is acknowledged, and nothing after its token expired; what a client
+//! Invariant: nothing is executed before the connection is acknowledged, and nothing after its token ended; what a client
 //! sends against the protocol ends the connection with the code that the protocol has for it. A client that takes nothing, or
 //! says nothing, is given up after a while.
 
@@ -66,6 +66,8 @@ const REASON_BYTES: usize = 123;
 
 /// Close codes: RFC 6455, section 7.4.1, and those of the protocol.
 mod code {
+    use crate::http::auth::{Refusal, TokenEnd};
+
     pub(super) const GOING_AWAY: u16 = 1001;
     pub(super) const TRY_AGAIN_LATER: u16 = 1013;
     pub(super) const BAD_REQUEST: u16 = 4400;
@@ -75,6 +77,20 @@ mod code {
     pub(super) const INIT_TIMEOUT: u16 = 4408;
     pub(super) const SUBSCRIBER_EXISTS: u16 = 4409;
     pub(super) const TOO_MANY_INITS: u16 = 4429;
+
+    pub(super) const fn of_refusal(refusal: Refusal) -> u16 {
+        match refusal {
+            Refusal::NoKeys => TRY_AGAIN_LATER,
+            _ => FORBIDDEN,
+        }
+    }
+
+    pub(super) const fn of_token(end: TokenEnd) -> u16 {
+        match end {
+            TokenEnd::NoKeys => TRY_AGAIN_LATER,
+            TokenEnd::Expired | TokenEnd::KeyWithdrawn => FORBIDDEN,
+        }
+    }
 }
 
 pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
@@ -253,7 +269,7 @@ impl Session {
                 }
                 end = &mut end => return Err(match end {
                     StreamEnd::Stop => going_away(),
-                    StreamEnd::TokenExpired => close(code::FORBIDDEN, "the token has expired"),
+                    StreamEnd::Token(end) => close(code::of_token(end), &end.to_string()),
                 }),
                 _ = pings.tick() => {
                     if heard.elapsed() > 3 * PING {
@@ -312,7 +328,7 @@ impl Session {
             .verify(self.peer, &headers)
             .await
             .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
-            .map_err(|refusal| forbidden(&refusal.to_string()))?;
+            .map_err(|refusal| close(code::of_refusal(refusal), &refusal.to_string()))?;
         let caller = admission.caller(&verified, self.peer, &headers);
         // What was the address's becomes the caller's.
         drop(open);

@@ -2,13 +2,13 @@
 //!
 //! Invariant: each is parsed, within the limits, and fits the schema, before anything is served; none is ever let go.
 
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
 use async_graphql::Variables;
 
 use crate::{
-    config::OperationLimits,
+    config::{OperationLimits, read_text},
     error::Code,
     graphql::Schema,
     pipeline::{cost, parameters::Entries, refused::Refused},
@@ -31,7 +31,7 @@ impl Trusted {
         validator: &Schema,
     ) -> anyhow::Result<Self> {
         let told = || format!("--trusted-documents {}", file.display());
-        let text = fs::read_to_string(file).with_context(told)?;
+        let text = read_text(file).with_context(told)?;
         Self::parse(&text, limits, validator)
             .await
             .with_context(told)

@@ -1,7 +1,12 @@
 //! Tokens of somebody else's keys, through the program.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use axum::{Router, extract::State, http::StatusCode, routing::get};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use personal_connectors::clock::Clock;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
@@ -9,8 +14,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    harness::TestDatabase,
+    clients::subscribers::{CHANGED, Events, PROTOCOL, Socket},
+    harness::{Server, TestDatabase, client, fixed_clock, post},
     process::{Serving, program, run},
+    waiting::within,
 };
 
 const PEM: &[u8] = include_bytes!("../keys/test-only-ec-p256.pem");
@@ -32,13 +39,206 @@ fn sign(header: &Header, changes: &Value, key: &EncodingKey) -> String {
     jsonwebtoken::encode(header, &claims, key).unwrap()
 }
 
+const RULES: [&str; 4] = [
+    "--jwt-issuer",
+    "https://issuer.example",
+    "--jwt-audience",
+    "connectors",
+];
+
+/// The most that keys may take to be used once they are there.
+const TAKEN_IN: Duration = Duration::from_secs(5);
+
+const WHO: &str = "{ viewer { userId } }";
+
+/// A JWKS on a socket. It answers as it is told.
+struct Issuer {
+    url: String,
+    answer: Arc<Mutex<(StatusCode, String)>>,
+}
+
+impl Issuer {
+    /// One that answers 502.
+    async fn away() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let answer = Arc::new(Mutex::new((StatusCode::BAD_GATEWAY, String::new())));
+        let serve = async |State(answer): State<Arc<Mutex<(StatusCode, String)>>>| {
+            answer.lock().unwrap().clone()
+        };
+        let routes = get(serve).with_state(answer.clone());
+        let router = Router::new().route("/jwks", routes);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, answer }
+    }
+
+    fn publish(&self, keys: &[(&str, &[u8])]) {
+        let keys: Vec<Jwk> = keys.iter().map(|(kid, pem)| jwk(kid, pem)).collect();
+        *self.answer.lock().unwrap() = (StatusCode::OK, json!({ "keys": keys }).to_string());
+    }
+
+    fn go_away(&self) {
+        self.answer.lock().unwrap().0 = StatusCode::BAD_GATEWAY;
+    }
+}
+
+fn jwk(kid: &str, pem: &[u8]) -> Jwk {
+    let mut jwk = Jwk::from_encoding_key(&key(pem), Algorithm::ES256).unwrap();
+    jwk.common.key_id = Some(kid.to_owned());
+    jwk
+}
+
+fn header(kid: &str) -> Header {
+    Header {
+        kid: Some(kid.to_owned()),
+        ..Header::new(Algorithm::ES256)
+    }
+}
+
+/// Status, code of the first error and `Retry-After` of the answer to a query.
+async fn asked(url: &str, token: &str, accept: &str) -> (u16, Option<String>, Option<String>) {
+    let body = json!({ "query": WHO }).to_string();
+    let request = post(url, token, body).header("accept", accept);
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
+    let text = response.text().await.unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    let code = answer["errors"][0]["extensions"]["code"].as_str();
+    (status, code.map(ToOwned::to_owned), retry_after)
+}
+
+const JSON: &str = "application/json";
+
+/// The answer to a request that is to be sent again later.
+fn unavailable() -> (u16, Option<String>, Option<String>) {
+    (503, Some("UNAVAILABLE".to_owned()), Some("1".to_owned()))
+}
+
+/// The code that a socket with this token is closed with.
+async fn refused_socket(url: &str, token: &str) -> u16 {
+    let mut socket = Socket::open_at(url, &[PROTOCOL]).await.unwrap();
+    socket.init(token).await;
+    socket.closed().await.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jwks_that_is_away_at_the_start() {
+    let issuer = Issuer::away().await;
+    let storage = TestDatabase::sqlite();
+    let mut command = program(&["--jwks", &issuer.url]);
+    command.args(RULES).env("DATABASE_URL", &storage.url);
+    let server = Serving::start(command);
+    let good = sign(&header("ours"), &json!({}), &key(PEM));
+    for accept in [
+        JSON,
+        "application/graphql-response+json",
+        "text/event-stream",
+    ] {
+        assert_eq!(asked(&server.url, &good, accept).await, unavailable());
+        assert_eq!(asked(&server.url, "", accept).await.0, 200);
+    }
+    assert_eq!(refused_socket(&server.url, &good).await, 1013);
+    drop(Socket::at(&server.url, "").await);
+    let is_ready = async || {
+        let (status, report) = server.get("/health/ready").await;
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(status == 200, report["keys"] == true, "{report}");
+        status == 200
+    };
+    assert!(!is_ready().await);
+
+    // Nobody asks for anything before it is ready.
+    issuer.publish(&[("ours", PEM)]);
+    within(TAKEN_IN, "ready", is_ready).await;
+    assert_eq!(asked(&server.url, &good, JSON).await.0, 200);
+    let log = tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    let lines: Vec<&str> = log.err.lines().filter(|l| l.contains("JWKS")).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("cannot be read"));
+    assert!(lines[1].contains("INFO") && lines[1].contains("read again"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_open_ends_with_its_key() {
+    let issuer = Issuer::away().await;
+    issuer.publish(&[("one", PEM), ("two", OTHER)]);
+    let flags = [&["--jwks", &issuer.url], &RULES[..]].concat();
+    let storage = Arc::new(TestDatabase::sqlite());
+    let server = Box::pin(Server::start(storage, &flags, fixed_clock())).await;
+    let pass = |minutes| {
+        let time = Duration::from_mins(minutes);
+        server.clock.set(server.clock.now().saturating_add(time));
+    };
+    let long = json!({ "exp": server.clock.now().0 / 1_000_000 + 10 * 86_400 });
+    let one = sign(&header("one"), &long, &key(PEM));
+    let two = sign(&header("two"), &long, &key(OTHER));
+    let url = format!("{}/graphql", server.url);
+    let mut gone = Socket::of(&server, &one).await;
+    gone.subscribe("1", CHANGED, json!({})).await;
+    let mut gone_events = Events::of(&server, &one, CHANGED, json!({})).await;
+    let mut kept = Socket::of(&server, &two).await;
+    let mut anonymous = Socket::of(&server, "").await;
+
+    issuer.publish(&[("two", OTHER)]);
+    pass(10);
+    let (code, reason, _) = gone.closed().await;
+    assert_eq!(
+        (code, reason.as_str()),
+        (4403, "the token's key was withdrawn")
+    );
+    // Without "complete", as where the token expires.
+    assert_eq!(gone_events.next().await, None);
+    assert_eq!(asked(&url, &one, JSON).await.0, 401);
+    kept.subscribe("1", WHO, json!({})).await;
+    assert_eq!(kept.next().await["type"], "next");
+
+    // A JWKS that stays away.
+    issuer.go_away();
+    pass(10);
+    let unknown = sign(&header("three"), &long, &key(PEM));
+    assert_eq!(asked(&url, &unknown, JSON).await, unavailable());
+    assert_eq!(asked(&url, &two, JSON).await.0, 200);
+    pass(24 * 60);
+    assert_eq!(kept.closed().await.0, 1013);
+    assert_eq!(asked(&url, &two, JSON).await, unavailable());
+    assert_eq!(refused_socket(&url, &two).await, 1013);
+    let ready = format!("{}/health/ready", server.url);
+    let report = client().get(&ready).send().await.unwrap();
+    assert_eq!(report.status(), 503);
+    anonymous.subscribe("1", WHO, json!({})).await;
+    assert_eq!(anonymous.next().await["type"], "next");
+
+    issuer.publish(&[("two", OTHER)]);
+    within(TAKEN_IN, "keys are taken", async || {
+        server
+            .clock
+            .set(server.clock.now().saturating_add(Duration::from_secs(1)));
+        asked(&url, &two, JSON).await.0 == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn times_that_are_refused() {
+    for (flag, value, expected) in [
+        ("--jwks-max-age", "0s", "a second at least"),
+        ("--jwks-max-age", "900ms", "a second at least"),
+        ("--jwt-leeway", "11m", "10 minutes at most"),
+        ("--jwt-leeway", "-1s", "10 minutes at most"),
+        ("--jwt-leeway", "60", "10 minutes at most"),
+    ] {
+        let told = run(program(&["serve", &format!("{flag}={value}")])).failed(2);
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_of_a_jwks_file() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("jwks.json");
-    let mut jwk = Jwk::from_encoding_key(&key(PEM), Algorithm::ES256).unwrap();
-    jwk.common.key_id = Some("ours".to_owned());
-    let public = json!({ "keys": [jwk] }).to_string();
+    let public = json!({ "keys": [jwk("ours", PEM)] }).to_string();
     fs::write(&file, &public).unwrap();
     let storage = TestDatabase::sqlite();
     let on = |flags: &[&str]| {
@@ -57,26 +257,17 @@ async fn tokens_of_a_jwks_file() {
     let told = run(on(&["--jwt-issuer", "", "--jwt-audience", "connectors"])).failed(1);
     assert!(told.contains("need an issuer and an audience"), "{told}");
 
-    let rules = [
-        "--jwt-issuer",
-        "https://issuer.example",
-        "--jwt-audience",
-        "connectors",
-    ];
     for bad in ["{}", "[]", "no JSON", r#"{"keys":[]}"#] {
         fs::write(&file, bad).unwrap();
-        let told = run(on(&rules)).failed(1);
+        let told = run(on(&RULES)).failed(1);
         assert!(
             told.contains("error: --jwks ") && told.contains("jwks.json"),
             "{told}"
         );
     }
     fs::write(&file, &public).unwrap();
-    let server = Serving::start(on(&rules));
-    let header = Header {
-        kid: Some("ours".to_owned()),
-        ..Header::new(Algorithm::ES256)
-    };
+    let server = Serving::start(on(&RULES));
+    let header = header("ours");
     let good = sign(&header, &json!({}), &key(PEM));
     let who = "{ viewer { userId organizationId scopes } }";
     assert_eq!(
@@ -114,7 +305,7 @@ async fn tokens_of_a_jwks_file() {
     let told = server.stop().ok();
     assert!(told.lines().all(|line| line.starts_with("Graph")), "{told}");
     let mut token = program(&["token", "--user=ann", "--jwks=keys.json"]);
-    token.args(rules).env("DATABASE_URL", &storage.url);
+    token.args(RULES).env("DATABASE_URL", &storage.url);
     let told = run(token).failed(1);
     assert!(
         told.contains("made by whoever has the private keys"),

@@ -10,6 +10,7 @@ use std::{
     panic::AssertUnwindSafe,
     path::Path,
     process::{Command, Stdio},
+    thread,
 };
 
 use sqlx::{Connection, Executor, SqliteConnection};
@@ -118,6 +119,31 @@ fn settings_and_files() {
     for (line, code, expected) in cases {
         refused(command(&line, folder.path()), code, expected);
     }
+}
+
+/// A pipe that nobody writes to is read for ever, as a file of a file system that hangs is.
+#[test]
+fn files_that_cannot_be_read_to_their_end() {
+    let folder = TempDir::new().unwrap();
+    for name in ["pipe", "held.db.jwt-secret"] {
+        let made = Command::new("mkfifo")
+            .arg(folder.path().join(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let ok = "--database-url sqlite://ok.db";
+    #[rustfmt::skip]
+    let cases: [(String, &[&str]); 4] = [
+        (format!("serve {ok} --catalog pipe"), &["--catalog pipe", "within 10 s", "nobody writes to"]),
+        (format!("serve {ok} --trusted-documents pipe"), &["--trusted-documents pipe", "within 10 s", "nobody writes to"]),
+        (format!("serve {ok} --jwks pipe --jwt-issuer i --jwt-audience a"), &["--jwks pipe", "not a regular file"]),
+        ("serve --database-url sqlite://held.db".into(), &["held.db.jwt-secret", "timed out", "--jwt-secret"]),
+    ];
+    thread::scope(|scope| {
+        for (line, expected) in &cases {
+            scope.spawn(|| refused(command(line, folder.path()), 1, expected));
+        }
+    });
 }
 
 #[tokio::test]

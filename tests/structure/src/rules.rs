@@ -100,7 +100,7 @@ pub(crate) const LAYERS: [Layer; 20] = [
     layer("observability", &["src/observability/"], &["clock", "config", "domain", "store"]),
     layer("commands", &["src/commands/"], &["clock", "domain", "entity", "mcp", "store"]),
     layer("monitor", &["src/monitor/"], &["clock", "config", "domain", "entity", "mcp", "progress", "store"]),
-    layer("interchange", &["src/interchange/"], &["clock", "domain", "entity", "progress", "store"]),
+    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "progress", "store"]),
     layer("graphql", &["src/graphql/"], &["clock", "commands", "domain", "entity", "mcp", "store"]),
     layer("pipeline", &["src/pipeline/"], &["commands", "config", "domain", "graphql", "observability", "store"]),
     layer("http", &["src/http/"], &["buckets", "clock", "config", "domain", "entity", "graphql", "observability", "pipeline", "store"]),

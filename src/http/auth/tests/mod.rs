@@ -6,6 +6,7 @@ mod tokens;
 use std::{
     collections::BTreeSet,
     path::Path,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -22,13 +23,13 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use entity::Timestamp;
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use jsonwebtoken::{Algorithm, EncodingKey, jwk::Jwk};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{keys::*, refusal::*, token::*, verify::*, *};
+use super::{jwks::*, keys::*, refusal::*, token::*, verify::*, *};
 use crate::{
     clock::Clock,
     config::{KeySource, Secret, SecretTooShort, TokenRules},
@@ -38,6 +39,8 @@ use crate::{
 const SECRET: &[u8; 32] = b"a secret of the tests: 32 bytes.";
 /// 2025-01-01T00:00:00Z, in seconds.
 const NOW: i64 = 1_735_689_600;
+const DAY: i64 = 86_400;
+const SECOND: Duration = Duration::from_secs(1);
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000)
@@ -55,6 +58,8 @@ fn secret() -> Secret {
 fn rules(keys: KeySource) -> TokenRules {
     TokenRules {
         keys,
+        jwks_max_age: Duration::from_hours(24),
+        leeway: Duration::from_mins(1),
         issuer: Some("https://issuer.example".to_owned()),
         audience: Some("connectors".to_owned()),
         organization_claim: "org_id".to_owned(),
@@ -196,6 +201,33 @@ fn der(pem: &[u8]) -> Vec<u8> {
 fn bearer(token: &str) -> HeaderMap {
     let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+}
+
+/// A token that lasts for three days.
+fn long_token(signer: &Signer) -> String {
+    let claims = claims(&json!({"exp": NOW + 3 * DAY}));
+    signer.sign(&signer.header(), &claims)
+}
+
+async fn verified(authenticator: &Authenticator, signer: &Signer) -> Verified {
+    let verified = authenticator.viewer(&bearer(&long_token(signer))).await;
+    verified.unwrap()
+}
+
+/// What a future gives within five seconds.
+async fn within<T>(future: impl Future<Output = T>) -> Option<T> {
+    let given = tokio::time::timeout(Duration::from_secs(5), future).await;
+    given.ok()
+}
+
+/// Waits until something is so, five seconds at most.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(within(waiting).await.is_some(), "{what}");
 }
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<User, Refusal> {

@@ -61,6 +61,7 @@ async fn without_a_token() {
     let anonymous = Verified {
         viewer: Viewer::Anonymous,
         expires_at: None,
+        key: None,
     };
     assert_eq!(authenticator.viewer(&HeaderMap::new()).await, Ok(anonymous));
 
@@ -91,14 +92,14 @@ async fn claims_are_checked() {
         (json!({"exp": -1e300}), Err(Expired)),
         (json!({"exp": u64::MAX}), Ok(())),
         (json!({"exp": 1e300}), Ok(())),
-        // nbf and iat: five seconds of skew.
-        (json!({"nbf": NOW + 5}), Ok(())),
-        (json!({"nbf": NOW + 6}), Err(NotYet)),
+        // nbf and iat: a minute of leeway.
+        (json!({"nbf": NOW + 60}), Ok(())),
+        (json!({"nbf": NOW + 61}), Err(NotYet)),
         (json!({"nbf": 1e300}), Err(NotYet)),
         (json!({"nbf": -1e300}), Ok(())),
         (json!({"nbf": "0"}), Err(NumericDate)),
-        (json!({"iat": NOW + 5}), Ok(())),
-        (json!({"iat": 1_735_689_605.5}), Err(NotYet)),
+        (json!({"iat": NOW + 60}), Ok(())),
+        (json!({"iat": 1_735_689_660.5}), Err(NotYet)),
         (json!({"iat": [0]}), Err(NumericDate)),
         (json!({"iss": null}), Err(Issuer)),
         (json!({"iss": "https://issuer.example/"}), Err(Issuer)),
@@ -137,6 +138,26 @@ async fn claims_are_checked() {
     let twice = claims(&json!({})).to_string().replace('{', r#"{"exp":0,"#);
     let token = Signer::hs256().sign_text(r#"{"alg":"none","alg":"HS256"}"#, &twice);
     assert!(ask(&authenticator, &token).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_leeway_is_a_rule() {
+    for (leeway, latest) in [(0, NOW), (120, NOW + 120)] {
+        let mut rules = rules(KeySource::Secret(secret()));
+        rules.leeway = Duration::from_secs(leeway);
+        let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+        for (changes, expected) in [
+            (json!({"nbf": latest, "iat": latest}), Ok(())),
+            (json!({"nbf": latest + 1}), Err(Refusal::NotYet)),
+            (json!({"iat": latest + 1}), Err(Refusal::NotYet)),
+            (json!({"exp": NOW}), Err(Refusal::Expired)),
+        ] {
+            let signer = Signer::hs256();
+            let token = signer.sign(&signer.header(), &claims(&changes));
+            let user = ask(&authenticator, &token).await;
+            assert_eq!(user.map(drop), expected, "{leeway} {changes}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -266,6 +287,7 @@ async fn verified_tokens_are_cached() {
     let verified = Verified {
         viewer: bob.clone(),
         expires_at: Some(at(NOW + 600)),
+        key: None,
     };
     known.tokens.insert(digest, verified);
     let second = authenticator.viewer(&bearer(&token)).await;
