@@ -23,7 +23,8 @@ pub enum Code {
     Timeout,
     /// A cursor of changes that are no longer kept, or never were here.
     CursorExpired,
-    /// Too much is asked of the service at once, there is no connection to the database, or it cannot be written.
+    /// Too much is asked of the service at once, there is no connection to the database, it cannot be written, or there is no key
+    /// to verify the token with.
     Unavailable,
     /// The request is no well-formed GraphQL request.
     BadRequest,

@@ -4,14 +4,13 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::Read,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use jsonwebtoken::jwk::Jwk;
@@ -21,29 +20,9 @@ use serde_json::Value;
 use tokio::{sync::oneshot, time::timeout};
 use url::Url;
 
-use super::keys::StartError;
+use super::errors::{JWKS_BYTES, JWKS_TIMEOUT, StartError, Unread};
 
-const JWKS_BYTES: usize = 1024 * 1024;
-const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 const JWKS_REDIRECTS: usize = 3;
-
-/// Why a JWKS could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum Unread {
-    #[error("it cannot be read")]
-    File(#[source] io::Error),
-    #[error("it is not a regular file, and keys are read from it again and again")]
-    NotAFile,
-    #[error("it cannot be read within {} s: its file system hangs", JWKS_TIMEOUT.as_secs())]
-    FileHangs,
-    #[error("it cannot be fetched")]
-    Fetch(#[source] reqwest::Error),
-    #[error("it is larger than {JWKS_BYTES} bytes")]
-    TooLarge,
-    // Without the parser's words: they may quote what should not have been in there.
-    #[error("it is not a JWK Set (RFC 7517 §5)")]
-    NotAJwkSet,
-}
 
 /// The source of a JWKS.
 pub(super) enum Jwks {

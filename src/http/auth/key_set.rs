@@ -11,13 +11,14 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Secret;
 
-use super::{refusal::Refusal, token::Jws, token_cache::TokenCache};
+use super::{
+    refusal::Refusal,
+    token::{Jws, KeyDigest},
+    token_cache::TokenCache,
+};
 
 /// The least modulus of an RSA key (RFC 7518 §3.3).
 const RSA_BITS: usize = 2048;
-
-/// A digest of a key's name, algorithm and public part. The same key of two reads has the same one.
-pub(super) type KeyDigest = [u8; 32];
 
 /// The keys of one reading, and the tokens they verified.
 pub(super) struct KeySet {

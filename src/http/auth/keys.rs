@@ -6,8 +6,8 @@
 
 use std::{
     future::pending,
+    hash::{BuildHasher, Hasher, RandomState},
     mem,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -26,33 +26,11 @@ use crate::{
 };
 
 use super::{
-    jwks::{Jwks, Unread},
-    key_set::{KeyDigest, KeySet},
-    token::TokenEnd,
+    errors::{StartError, Unread},
+    jwks::Jwks,
+    key_set::KeySet,
+    token::{KeyDigest, TokenEnd},
 };
-
-/// Why the service cannot start with these [`TokenRules`].
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
-    IssuerAndAudience,
-    #[error("the default organization must be 1 to 255 characters without control characters")]
-    DefaultOrganization,
-    #[error(
-        "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
-    )]
-    JwksUrl,
-    #[error("the HTTP client for the JWKS URL cannot be built")]
-    HttpClient(#[source] reqwest::Error),
-    #[error("--jwks {}", path.display())]
-    JwksFile {
-        path: PathBuf,
-        #[source]
-        cause: Unread,
-    },
-    #[error("--jwks {}: the file has no key that verifies RS256, ES256 or EdDSA", .0.display())]
-    NoKey(PathBuf),
-}
 
 /// How often the background task looks whether the JWKS is to be read.
 const TICK: Duration = Duration::from_millis(250);
@@ -307,8 +285,6 @@ async fn keep_fresh(keys: Weak<Keys>) {
 
 /// A time less up to a fifth of it at random, so that replicas do not ask all at once.
 fn shortened(time: Duration) -> Duration {
-    let mut random = [0];
-    // Without randomness the whole time is as good.
-    let _ = getrandom::fill(&mut random);
-    time - time / 5 * u32::from(random[0]) / 256
+    let [random, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+    time - time / 5 * u32::from(random) / 256
 }

@@ -1,5 +1,6 @@
 //! Authentication of requests by bearer tokens (RFC 6750).
 
+mod errors;
 mod jwks;
 mod key_set;
 mod keys;
@@ -10,8 +11,7 @@ mod token;
 mod token_cache;
 mod verify;
 
-pub use jwks::Unread;
-pub use keys::StartError;
+pub use errors::{StartError, Unread};
 pub use refusal::Refusal;
 pub use token::{TokenEnd, Verified, mint};
 pub use verify::Authenticator;

@@ -19,9 +19,12 @@ use crate::{
     },
 };
 
-use super::{key_set::KeyDigest, refusal::Refusal};
+use super::refusal::Refusal;
 
 const MICROS: i64 = 1_000_000;
+
+/// A digest of a key's name, algorithm and public part. The same key of two reads has the same one.
+pub(super) type KeyDigest = [u8; 32];
 
 /// A verified caller, with the expiry and the key of their token. The anonymous have none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use crate::{
 };
 
 use super::{
-    keys::{Keys, StartError},
+    errors::StartError,
+    keys::Keys,
     refusal::{Refusal, TOKEN_BYTES},
     token::{Jws, TokenEnd, Verified},
     token_cache,

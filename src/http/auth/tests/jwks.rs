@@ -437,7 +437,7 @@ async fn redirects_stay_as_safe_as_the_url() {
     assert!(accepts(&authenticator.unwrap(), &Signer::es256()).await);
 
     // The client of an https URL goes to no plain one, and a redirect is one more request of the client.
-    let client = jwks::client(&Url::parse("https://issuer.example/jwks").unwrap()).unwrap();
+    let client = client(&Url::parse("https://issuer.example/jwks").unwrap()).unwrap();
     let error = client.get(issuer.url.clone()).send().await.unwrap_err();
     assert!(error.is_builder() && issuer.fetches() == 1, "{error}");
 }

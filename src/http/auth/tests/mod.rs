@@ -29,7 +29,7 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{jwks::*, keys::*, refusal::*, token::*, verify::*, *};
+use super::{errors::*, jwks::client, refusal::*, token::*, verify::*, *};
 use crate::{
     clock::Clock,
     config::{KeySource, Secret, SecretTooShort, TokenRules},

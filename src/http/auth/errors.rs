@@ -1,0 +1,49 @@
+//! Why keys cannot be read, and why the service cannot start with its rules of tokens.
+
+use std::{io, path::PathBuf, time::Duration};
+
+/// The largest JWKS that is read.
+pub(super) const JWKS_BYTES: usize = 1024 * 1024;
+/// The longest time of one read of a JWKS.
+pub(super) const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the service cannot start with these [`TokenRules`](crate::config::TokenRules).
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
+    IssuerAndAudience,
+    #[error("the default organization must be 1 to 255 characters without control characters")]
+    DefaultOrganization,
+    #[error(
+        "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
+    )]
+    JwksUrl,
+    #[error("the HTTP client for the JWKS URL cannot be built")]
+    HttpClient(#[source] reqwest::Error),
+    #[error("--jwks {}", path.display())]
+    JwksFile {
+        path: PathBuf,
+        #[source]
+        cause: Unread,
+    },
+    #[error("--jwks {}: the file has no key that verifies RS256, ES256 or EdDSA", .0.display())]
+    NoKey(PathBuf),
+}
+
+/// Why a JWKS could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    #[error("it cannot be read")]
+    File(#[source] io::Error),
+    #[error("it is not a regular file, and keys are read from it again and again")]
+    NotAFile,
+    #[error("it cannot be read within {} s: its file system hangs", JWKS_TIMEOUT.as_secs())]
+    FileHangs,
+    #[error("it cannot be fetched")]
+    Fetch(#[source] reqwest::Error),
+    #[error("it is larger than {JWKS_BYTES} bytes")]
+    TooLarge,
+    // Without the parser's words: they may quote what should not have been in there.
+    #[error("it is not a JWK Set (RFC 7517 §5)")]
+    NotAJwkSet,
+}
