@@ -1,11 +1,13 @@
 //! The command line.
 
 use std::{
+    error::Error,
     fmt::{Display, Write as _},
     future,
     io::{self, ErrorKind, Write},
     net::SocketAddr,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -37,6 +39,7 @@ use personal_connectors::{
 };
 use tokio::{
     net::TcpListener,
+    runtime,
     signal::unix::{SignalKind, signal},
 };
 
@@ -50,8 +53,20 @@ const FILE_SIZE_LIMIT: i32 = 25;
 /// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
 const PARTLY: u8 = 3;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long the end waits for threads that are still in a call of the system. A look-up of a name may hang for minutes.
+const THREADS: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(run());
+    runtime.shutdown_timeout(THREADS);
+    code
+}
+
+async fn run() -> ExitCode {
     let cli = Cli::parse();
     // Handled, it leaves the write with an error, which is a full disk's.
     let _handled = signal(SignalKind::from_raw(FILE_SIZE_LIMIT));
@@ -70,12 +85,14 @@ async fn main() -> ExitCode {
         Some(Command::Token(token)) => run_token(&token),
         Some(Command::Schema) => write_out(graphql::sdl()).map(|()| ExitCode::SUCCESS),
     };
-    done.unwrap_or_else(|error| {
-        let line = chain(error.as_ref());
-        // There is nowhere to tell that this cannot be told.
-        let _ = writeln!(io::stderr(), "error: {line}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|error| failed(error.as_ref()))
+}
+
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    let line = chain(error);
+    // There is nowhere to tell that this cannot be told.
+    let _ = writeln!(io::stderr(), "error: {line}");
+    ExitCode::FAILURE
 }
 
 /// Writes what was asked for. Unlike `print!`, it does not panic where nobody reads.

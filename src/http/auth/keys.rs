@@ -286,5 +286,5 @@ async fn keep_fresh(keys: Weak<Keys>) {
 /// A time less up to a fifth of it at random, so that replicas do not ask all at once.
 fn shortened(time: Duration) -> Duration {
     let [random, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
-    time - time / 5 * u32::from(random) / 256
+    time.saturating_sub(time / 5 * u32::from(random) / 256)
 }

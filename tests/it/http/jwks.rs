@@ -66,8 +66,9 @@ impl Issuer {
         let serve = async |State(answer): State<Arc<Mutex<(StatusCode, String)>>>| {
             answer.lock().unwrap().clone()
         };
-        let routes = get(serve).with_state(answer.clone());
-        let router = Router::new().route("/jwks", routes);
+        let router = Router::new()
+            .route("/jwks", get(serve))
+            .with_state(answer.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, answer }
     }
