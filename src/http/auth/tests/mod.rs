@@ -258,11 +258,12 @@ impl Issuer {
             fetches: AtomicUsize::new(0),
         });
         let serve = async |State(issuer): State<Arc<Self>>| {
-            issuer.fetches.fetch_add(1, Ordering::SeqCst);
             let delay = *issuer.delay.lock().unwrap();
+            let answer = issuer.answer.lock().unwrap().clone();
+            // A fetch that was counted is not changed by what is published then.
+            issuer.fetches.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(delay).await;
-            let (status, body) = issuer.answer.lock().unwrap().clone();
-            (status, body)
+            answer
         };
         let router = Router::new()
             .route("/jwks", get(serve))
