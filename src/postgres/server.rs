@@ -204,17 +204,16 @@ impl Server {
         let (mut one, mut other) = (self.connect().await?, self.connect().await?);
         let before = session_id(&mut one).await?;
         other.execute("BEGIN").await?;
-        // Without a session for it, the pooler has it wait.
-        let after = time::timeout(LEAST, async {
+        let again = async {
             session_id(&mut other).await?;
             session_id(&mut one).await
-        });
-        let after = after.await;
-        close(other).await;
-        let keeps_its_own = match after {
+        };
+        let keeps_its_own = match time::timeout(LEAST, again).await {
             Ok(after) => after? == before,
+            // Without a session for it, the pooler has it wait.
             Err(_) => false,
         };
+        close(other).await;
         if !keeps_its_own {
             return Err(sqlx::Error::AnyDriverError(Box::new(SharedSessions)));
         }
@@ -257,21 +256,19 @@ impl Server {
         for target in targets {
             failures.clear();
             for host in &order {
-                match self
-                    .connect_to(*host, options, session.as_deref(), *target)
-                    .await
-                {
+                let connected = self.connect_to(*host, options, session.as_deref(), *target);
+                match connected.await {
                     Ok(connection) => return Ok((connection, *host)),
-                    Err(error) if order.len() == 1 => return Err(error),
                     // It would be refused by each.
                     Err(error) if errors::refuses_startup_options(&error) => return Err(error),
-                    Err(error) => {
-                        failures.push((host_and_port(&self.url.hosts[*host]), error));
-                    }
+                    Err(error) => failures.push((host_and_port(&self.url.hosts[*host]), error)),
                 }
             }
         }
-        Err(sqlx::Error::AnyDriverError(Box::new(NoHost(failures))))
+        match failures.len() {
+            1 => Err(failures.remove(0).1),
+            _ => Err(sqlx::Error::AnyDriverError(Box::new(NoHost(failures)))),
+        }
     }
 
     async fn connect_to(
