@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::time;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     clock::Clock,
@@ -19,6 +22,7 @@ use crate::{
         },
         auth::Authenticator,
         graphql::response_cache::ResponseCache,
+        stopping::{Phase, Stopping},
     },
     interchange::builtin::{self, CatalogFile},
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
@@ -44,7 +48,8 @@ pub struct App {
     database: Database,
     retention: Option<Retention>,
     damage_check: DamageCheck,
-    monitor: Option<Monitor>,
+    /// Ends when the monitor has stopped, which it begins with the service.
+    monitor: Option<JoinHandle<()>>,
     collector: Option<Traces>,
 }
 
@@ -54,8 +59,7 @@ pub struct Routers {
     pub main: Router,
     /// The metrics, where they have a listener of their own.
     pub metrics: Option<Router>,
-    /// To be cancelled when the process is to stop: what would stay open for ever ends.
-    pub stopping: CancellationToken,
+    pub stopping: Stopping,
 }
 
 impl App {
@@ -72,7 +76,12 @@ impl App {
         let database = open(&config.database()?).await?;
         let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
         let monitor = if config.mcp.monitor && !config.read_only {
-            Some(monitor(config, database.clone(), clock.clone())?)
+            let monitor = monitor(config, database.clone(), clock.clone())?;
+            let stops = routers.stopping.reached(Phase::Draining);
+            Some(tokio::spawn(async move {
+                stops.await;
+                monitor.stop().await;
+            }))
         } else {
             None
         };
@@ -88,22 +97,23 @@ impl App {
         })
     }
 
-    /// To be called when the routers serve no more. A change that is still under way is cut after a while, and leaves
-    /// nothing behind.
-    pub async fn stop(self, within: Duration) -> anyhow::Result<()> {
+    /// Closes the database and sends the last spans. To be called when the routers serve no more.
+    ///
+    /// A change that is under way at the deadline is cut, and leaves nothing behind.
+    pub async fn stop(self, deadline: Instant) -> anyhow::Result<()> {
         // The routers hold the tasks that poll the database.
         drop((self.routers, self.retention));
         let close = async {
             if let Some(monitor) = self.monitor {
-                monitor.stop().await;
+                let _ = monitor.await;
             }
             self.damage_check.stop().await;
             self.database.close().await
         };
-        let close = tokio::time::timeout(within, close);
+        let close = time::timeout_at(deadline, close);
         let flush = async {
             if let Some(collector) = self.collector {
-                collector.stop(within).await;
+                collector.stop(deadline).await;
             }
         };
         let (closed, ()) = tokio::join!(close, flush);
@@ -144,7 +154,7 @@ pub async fn routers(
     };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let changes = ChangeFollower::start(database.clone(), &state);
-    let stopping = CancellationToken::new();
+    let stopping = Stopping::default();
     let commands = commands::Context {
         database: database.clone(),
         clock: clock.clone(),
@@ -173,10 +183,10 @@ pub async fn routers(
         ),
         responses: ResponseCache::new(config.limits.answer_cache_mb << 20, state.clone()),
         open_streams: OpenStreams::new(
-            stopping.clone(),
             config.limits.max_sockets as usize,
             config.limits.max_socket_operations as usize,
         ),
+        stopping: stopping.clone(),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         request_timeout: config.limits.request_timeout,
         allowed_origins: config.cors_origin.clone(),

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     fmt::{Display, Write as _},
-    future,
     io::{self, ErrorKind, Write},
     net::SocketAddr,
     process::ExitCode,
@@ -26,7 +25,8 @@ use personal_connectors::{
     graphql,
     http::{
         auth::mint,
-        serve::{Bounds, serve, told_to_stop},
+        serve::{Bounds, serve},
+        stopping::Stopping,
     },
     interchange::{
         export::export,
@@ -41,6 +41,7 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
 
 /// An answer is made of many small texts, which the system's allocator takes a third of the time for.
@@ -53,8 +54,8 @@ const FILE_SIZE_LIMIT: i32 = 25;
 /// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
 const PARTLY: u8 = 3;
 
-/// How long the end waits for threads that are still in a call of the system. A look-up of a name may hang for minutes.
-const THREADS: Duration = Duration::from_secs(1);
+/// The longest time to finish an answer with metrics, once all else is served.
+const LAST_METRICS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
@@ -62,7 +63,8 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let code = runtime.block_on(run());
-    runtime.shutdown_timeout(THREADS);
+    // A thread that hangs in a call of the system, such as the look-up of a name, is not waited for.
+    runtime.shutdown_background();
     code
 }
 
@@ -128,40 +130,43 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     let app = App::start(&config, Clock::system()).await?;
     let listener = listen("--listen", config.listen).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
-    let told = told_to_stop()?;
+    let stopping = app.routers.stopping.clone();
+    stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
     let address = listener.local_addr()?;
     announce(&format!("GraphQL at http://{address}/graphql"));
     announce(&format!("GraphiQL at http://{address}/graphiql"));
     if let Some(command) = config.token_command() {
         announce(&format!("For a token: {command}"));
     }
-    let bounds = Bounds::new(config.shutdown_timeout);
+    // Metrics are served to the end: how a service stops is of interest too.
+    let metrics_stopping = Stopping::default();
     let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
         (Some(address), Some(router)) => {
             let listener = listen("--metrics-listen", address).await?;
             let address = listener.local_addr()?;
             announce(&format!("Metrics at http://{address}/metrics"));
-            // To the end: how a service stops is of interest too.
+            let bounds = Bounds {
+                grace: Duration::ZERO,
+                ..Bounds::default()
+            };
             Some(tokio::spawn(serve(
                 listener,
                 router,
-                future::pending(),
+                metrics_stopping.clone(),
                 bounds,
             )))
         }
         _ => None,
     };
-    let stopping = app.routers.stopping.clone();
-    let stop = async move {
-        told.await;
-        stopping.cancel();
-    };
     let main = app.routers.main.clone();
-    serve(listener, main, stop, bounds).await;
+    serve(listener, main, stopping.clone(), Bounds::default()).await;
+    let now = Instant::now();
+    let deadline = stopping.deadline().unwrap_or(now);
     if let Some(metrics) = metrics {
-        metrics.abort();
+        metrics_stopping.close(deadline.min(now + LAST_METRICS));
+        let _ = metrics.await;
     }
-    app.stop(config.shutdown_timeout).await?;
+    app.stop(deadline).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,7 +13,7 @@ use super::{
     mcp::Mcp,
     origin::Origin,
     tokens::{TokenRules, Tokens},
-    values::{address, duration},
+    values::{address, delay, duration},
 };
 
 #[derive(Debug, Args)]
@@ -112,7 +112,17 @@ pub struct Serve {
     )]
     pub event_retention: Duration,
 
-    /// How long answers under way may take when the service is told to stop
+    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; 0s after SIGINT
+    #[arg(
+        long,
+        env = "CONNECTORS_DRAIN_DELAY",
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = delay
+    )]
+    pub drain_delay: Duration,
+
+    /// How long all may take that is to be finished when the service stops, after the drain delay
     #[arg(
         long,
         env = "CONNECTORS_SHUTDOWN_TIMEOUT",

@@ -30,6 +30,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 500ms, 10s or 1h, of 100 years at most".to_owned())
 }
 
+/// Reads a time that may be zero.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => duration(text),
+    }
+}
+
 /// Times are added to others.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 

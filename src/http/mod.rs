@@ -3,6 +3,7 @@
 //! Invariant: headers and status codes are known here and nowhere else.
 
 pub mod admission;
+mod arrivals;
 pub mod auth;
 pub mod cors;
 mod date;
@@ -12,6 +13,7 @@ mod probes;
 mod rejection;
 mod router;
 pub mod serve;
+pub mod stopping;
 
 pub use probes::{Background, Probed};
 pub use router::{Services, routers};

@@ -19,7 +19,10 @@ use crate::{
     store::{Database, State as CatalogState, Unwritable, WriteWatch, cancel_on_drop},
 };
 
-use super::admission::Admission;
+use super::{
+    admission::Admission,
+    stopping::{Phase, Stopping},
+};
 
 /// How long the database may take to say that it is there.
 const REACHED_IN: Duration = Duration::from_secs(1);
@@ -57,6 +60,7 @@ impl Background {
 pub(super) struct Probes {
     pub(super) probed: Arc<Probed>,
     pub(super) admission: Admission,
+    pub(super) stopping: Stopping,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -67,9 +71,17 @@ pub(super) async fn live() -> Response {
 /// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
 pub(super) async fn ready(
     State(Probes {
-        probed, admission, ..
+        probed,
+        admission,
+        stopping,
+        ..
     }): State<Probes>,
 ) -> Response {
+    // At once, whatever the database does.
+    if stopping.has_reached(Phase::Draining) {
+        let report = json!({ "ready": false, "reason": "the service stops" });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response();
+    }
     let database = probed.database.clone();
     let asked = cancel_on_drop(async move { database.is_migrated().await });
     let asked = time::timeout(REACHED_IN, asked)

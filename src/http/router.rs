@@ -33,6 +33,7 @@ use super::{
         service::{Endpoint, Service},
     },
     probes::{self, Probed, Probes},
+    stopping::Stopping,
 };
 
 /// The parts of the service that have routes.
@@ -42,6 +43,7 @@ pub struct Services {
     pub admission: Admission,
     pub responses: ResponseCache,
     pub open_streams: OpenStreams,
+    pub stopping: Stopping,
     pub max_body_bytes: usize,
     pub request_timeout: Duration,
     /// The pages of other origins that may ask.
@@ -60,6 +62,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         admission,
         responses,
         open_streams,
+        stopping,
         max_body_bytes,
         request_timeout,
         allowed_origins,
@@ -78,6 +81,7 @@ pub fn routers(services: Services) -> (Router, Router) {
     let probes = Probes {
         probed: Arc::new(probed),
         admission: admission.clone(),
+        stopping: stopping.clone(),
         metrics: metrics.clone(),
     };
     let endpoint = Endpoint(Arc::new(Service {
@@ -85,6 +89,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         admission,
         responses,
         open_streams,
+        stopping,
         metrics: metrics.clone(),
         max_body_bytes,
         request_timeout,

@@ -18,6 +18,10 @@ use opentelemetry_sdk::{
     resource::{EnvResourceDetector, TelemetryResourceDetector},
     trace::{SdkTracer, SdkTracerProvider, SpanData},
 };
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 use url::Url;
 
 use crate::{config::LogFormat, error::chain};
@@ -55,7 +59,7 @@ impl Traces {
         let base = collector.as_str().trim_end_matches('/');
         let https_only = collector.scheme() == "https";
         // A blocking client, since batches leave from a thread without a runtime; none is made on one of the runtime's.
-        let client = tokio::task::spawn_blocking(move || client(https_only)).await?;
+        let client = spawn_blocking(move || client(https_only)).await?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client.context("spans have no HTTP client")?)
@@ -83,10 +87,12 @@ impl Traces {
         self.0.tracer(env!("CARGO_PKG_NAME"))
     }
 
-    /// Sends what there is, and then no more.
-    pub async fn stop(self, within: Duration) {
+    /// Sends what there is until the deadline, and then no more.
+    pub async fn stop(self, deadline: Instant) {
+        let within = deadline.saturating_duration_since(Instant::now());
         let stop = move || self.0.shutdown_with_timeout(within);
-        if !matches!(tokio::task::spawn_blocking(stop).await, Ok(Ok(()))) {
+        let stopped = timeout_at(deadline, spawn_blocking(stop)).await;
+        if !matches!(stopped, Ok(Ok(Ok(())))) {
             tracing::warn!("the last spans are left unsent");
         }
     }

@@ -34,13 +34,15 @@ pub(crate) enum Message {
     Refused(String),
     /// There is no more.
     Complete,
+    /// The service has ended a subscription that would have gone on.
+    Ended,
 }
 
 /// The messages of one operation. Dropped, the operation ends.
 #[derive(Debug)]
 pub(crate) struct Messages {
     messages: mpsc::Receiver<(u64, Message)>,
-    _operation: Operation,
+    operation: Operation,
 }
 
 impl Messages {
@@ -54,7 +56,7 @@ impl Messages {
         let permit = ready(Ok(permit));
         Self {
             messages,
-            _operation: Operation::spawn(pipeline, caller, |_| prepared, permit, 0, out),
+            operation: Operation::spawn(pipeline, caller, |_| prepared, permit, 0, out),
         }
     }
 
@@ -63,13 +65,19 @@ impl Messages {
         let (_, message) = self.messages.recv().await?;
         Some(message)
     }
+
+    /// See [`Operation::end_subscription`].
+    pub(crate) fn end_subscription(&self) {
+        self.operation.end_subscription();
+    }
 }
 
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
 pub(crate) struct Operation {
     _guard: CancelGuard,
-    _unsubscribed: DropGuard,
+    unsubscribed: CancellationToken,
+    _unsubscribe: DropGuard,
 }
 
 impl Operation {
@@ -92,8 +100,14 @@ impl Operation {
         };
         Self {
             _guard: spawn_cancellable(work),
-            _unsubscribed: unsubscribed.drop_guard(),
+            unsubscribed: unsubscribed.clone(),
+            _unsubscribe: unsubscribed.drop_guard(),
         }
+    }
+
+    /// Ends a subscription between two events, with [`Message::Ended`]. A query or mutation goes on.
+    pub(crate) fn end_subscription(&self) {
+        self.unsubscribed.cancel();
     }
 }
 
@@ -123,13 +137,22 @@ async fn run(
         Err(refused) => refused,
         Ok(prepared) if prepared.operation_type == OperationType::Subscription => {
             drop(permit);
-            match pipeline.subscribe(caller, prepared, unsubscribed).await {
+            match pipeline
+                .subscribe(caller, prepared, unsubscribed.clone())
+                .await
+            {
                 Err(refused) => refused,
                 Ok(mut answers) => {
                     while let Some(answer) = answers.next().await {
                         out.send(next(&answer)).await?;
                     }
-                    return out.send(Message::Complete).await;
+                    return out
+                        .send(if unsubscribed.is_cancelled() {
+                            Message::Ended
+                        } else {
+                            Message::Complete
+                        })
+                        .await;
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A limit of the streams that stay open: web sockets and streams of events.
 //!
-//! Invariant: each caller has a bounded number of them, and so has the process; all end when it stops.
+//! Invariant: each caller has a bounded number of them, and so has the process.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,6 @@ use std::{
 
 use axum::http::{StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Code,
@@ -23,7 +22,6 @@ const MOST: usize = 20_000;
 
 #[derive(Debug)]
 pub struct OpenStreams {
-    pub(in crate::http) stopping: CancellationToken,
     /// How many a caller may have; 0 is no limit.
     per_caller: usize,
     /// Operations at once on one socket.
@@ -60,10 +58,9 @@ impl From<TooManyStreams> for Rejection {
 }
 
 impl OpenStreams {
-    /// Until `stopping`; so many sockets a caller (0 is no limit), so many operations a socket.
-    pub fn new(stopping: CancellationToken, per_caller: usize, operations: usize) -> Self {
+    /// So many sockets a caller (0 is no limit), so many operations a socket.
+    pub fn new(per_caller: usize, operations: usize) -> Self {
         Self {
-            stopping,
             per_caller,
             operations,
             callers: Arc::default(),

@@ -242,6 +242,9 @@ impl Call<'_> {
                     })
                 }
                 _ if wanted.accepted.events => {
+                    if is_subscription {
+                        service.stopping.refuse_streams()?;
+                    }
                     let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
                     let caller = service.admission.caller(&verified, peer, headers);
                     stream = Some(service.open_streams.open(caller)?);
@@ -256,9 +259,9 @@ impl Call<'_> {
             (service.pipeline).respond(parameters, caller, permit, self.deadline, deliver);
         match outcome.await? {
             Outcome::Stream(messages) => {
-                let stopping = service.open_streams.stopping.clone();
                 let expiry = service.admission.expiry(&verified);
-                let events = server_sent_events::response(messages, stream, stopping, expiry);
+                let events =
+                    server_sent_events::response(messages, stream, &service.stopping, expiry);
                 Ok(Sending::Events(events))
             }
             Outcome::Response(Answer { text, has_errors }) if has_errors => {

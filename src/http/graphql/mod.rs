@@ -9,5 +9,4 @@ mod request_body;
 pub mod response_cache;
 mod server_sent_events;
 pub(super) mod service;
-mod stream_end;
 mod websocket;

@@ -3,6 +3,14 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use crate::{
+    http::{
+        admission::open_streams::OpenStream,
+        auth::TokenEnd,
+        stopping::{Phase, Stopping},
+    },
+    pipeline::stream::{Message, Messages},
+};
 use axum::{
     http::{HeaderName, HeaderValue},
     response::{
@@ -11,14 +19,6 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt, stream};
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    http::{admission::open_streams::OpenStream, auth::TokenEnd},
-    pipeline::stream::{Message, Messages},
-};
-
-use super::stream_end::stream_end;
 
 /// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,15 +26,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// nginx hands events on as they come only where it is told so.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The response of events. It ends when the operation does, when the service stops, and when the caller's token does.
+/// The response of events. It ends when the operation does, and when the caller's token does. A subscription ends when the
+/// service stops too.
 pub(super) fn response(
     messages: Messages,
     stream: Option<OpenStream>,
-    stopping: CancellationToken,
+    stopping: &Stopping,
     expiry: impl Future<Output = TokenEnd> + Send + 'static,
 ) -> Response {
-    let end = Box::pin(stream_end(stopping, expiry));
-    let events = events(messages, stream).take_until(end);
+    let closing = stopping.reached(Phase::Closing);
+    let events = events(messages, stream, closing).take_until(Box::pin(expiry));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     response
@@ -46,10 +47,18 @@ pub(super) fn response(
 fn events(
     messages: Messages,
     stream: Option<OpenStream>,
+    closing: impl Future<Output = ()>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let messages = stream::unfold((messages, stream), async |(mut messages, stream)| {
+    let begin = (messages, stream, Some(Box::pin(closing)));
+    let messages = stream::unfold(begin, async |(mut messages, stream, mut closing)| {
+        if let Some(closes) = &mut closing {
+            tokio::select! {
+                message = messages.next() => return Some((message?, (messages, stream, closing))),
+                () = closes => messages.end_subscription(),
+            }
+        }
         let message = messages.next().await?;
-        Some((message, (messages, stream)))
+        Some((message, (messages, stream, None)))
     });
     messages.flat_map(|message| {
         let next = |text: String| Event::default().event("next").data(text);
@@ -58,6 +67,8 @@ fn events(
             Message::Next(answer) => vec![next(answer)],
             Message::Refused(errors) => vec![next(format!(r#"{{"errors":{errors}}}"#)), complete()],
             Message::Complete => vec![complete()],
+            // A client that was sent no "complete" asks again.
+            Message::Ended => vec![],
         };
         stream::iter(events.into_iter().map(Ok))
     })

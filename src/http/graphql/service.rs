@@ -6,7 +6,10 @@ use axum::extract::FromRef;
 
 use crate::{
     config::Origin,
-    http::admission::{Admission, open_streams::OpenStreams},
+    http::{
+        admission::{Admission, open_streams::OpenStreams},
+        stopping::Stopping,
+    },
     observability::metrics::Metrics,
     pipeline::Pipeline,
 };
@@ -22,6 +25,7 @@ pub(in crate::http) struct Service {
     pub(in crate::http) admission: Admission,
     pub(in crate::http) responses: ResponseCache,
     pub(in crate::http) open_streams: OpenStreams,
+    pub(in crate::http) stopping: Stopping,
     pub(in crate::http) metrics: Arc<Metrics>,
     pub(in crate::http) max_body_bytes: usize,
     pub(in crate::http) request_timeout: Duration,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is executed before the connection is acknowledged, and nothing after its token ended; what a client
 //! sends against the protocol ends the connection with the code that the protocol has for it. A client that takes nothing, or
-//! says nothing, is given up after a while.
+//! says nothing, is given up after a while. At a stop, operations under way are finished before a socket is closed.
 
 use std::{borrow::Cow, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -38,6 +38,7 @@ use crate::{
         auth::Verified,
         rejection::Rejection,
         serve::peer,
+        stopping::{Phase, STOPS},
     },
     observability::{request_log::LogEntry, request_record::RequestRecord},
     pipeline::{
@@ -46,15 +47,14 @@ use crate::{
     },
 };
 
-use super::{
-    service::Service,
-    stream_end::{StreamEnd, stream_end},
-};
+use super::service::Service;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
 /// How long a client may take to send `connection_init`.
 const INIT: Duration = Duration::from_secs(10);
+/// How long a client may take to answer the close frame of a stop.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// How often a silent client is asked whether it is there; silent for three times as long it is not.
 const PING: Duration = Duration::from_secs(20);
 /// Messages of all operations that wait to be sent.
@@ -113,6 +113,7 @@ pub(super) async fn upgrade(
             message,
         ));
     }
+    service.stopping.refuse_streams()?;
     let peer = peer(&parts.extensions);
     let address = service.admission.address(peer, &parts.headers);
     let open = service.open_streams.open(address)?;
@@ -134,20 +135,26 @@ pub(super) async fn upgrade(
         headers: parts.headers.clone(),
         peer,
     };
+    // From now on, so that a stop waits for a socket that is about to open.
+    let counted = service.stopping.open_socket();
     let serve = move |mut socket: WebSocket| async move {
+        let _counted = counted;
         let end = if speaks {
             session.serve(&mut socket, open).await
         } else {
             Err(close(code::SUBPROTOCOL, "Subprotocol not acceptable"))
         };
         if let Err(End::Close(frame)) = end {
-            let close = async {
-                socket.send(Frame::Close(Some(frame))).await?;
-                // Until the client has read it, or hung up.
-                while socket.recv().await.transpose()?.is_some() {}
-                Ok::<_, axum::Error>(())
+            let patience = match frame.code {
+                code::GOING_AWAY => LAST_WORD,
+                _ => INIT,
             };
-            let _ = timeout(INIT, close).await;
+            let sent = timeout(INIT, socket.send(Frame::Close(Some(frame)))).await;
+            if matches!(sent, Ok(Ok(()))) {
+                // Until the client has read it, or hung up.
+                let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
+                let _ = timeout(patience, answered).await;
+            }
         }
     };
     Ok(upgrade.on_upgrade(serve).into_response())
@@ -219,14 +226,14 @@ struct Client {
 struct Running {
     number: u64,
     id: String,
-    _operation: Operation,
+    operation: Operation,
     _entry: LogEntry,
 }
 
 impl Session {
     /// Serves until the end.
     async fn serve(&self, socket: &mut WebSocket, open: OpenStream) -> Result<(), End> {
-        let stopping = &self.service.open_streams.stopping;
+        let stopping = &self.service.stopping;
         let init = async {
             let open = open;
             let payload = self.init(socket).await?;
@@ -236,7 +243,7 @@ impl Session {
             client = timeout(INIT, init) => client.unwrap_or_else(|_| {
                 Err(close(code::INIT_TIMEOUT, "Connection initialisation timeout"))
             })?,
-            () = stopping.cancelled() => return Err(going_away()),
+            () = stopping.reached(Phase::Closing) => return Err(going_away()),
         };
         send(socket, r#"{"type":"connection_ack"}"#.to_owned()).await?;
 
@@ -247,12 +254,17 @@ impl Session {
             running: Vec::new(),
             out,
             next: 0,
+            closing: false,
         };
-        let expiry = self.service.admission.expiry(&client.verified);
-        let mut end = pin!(stream_end(stopping.clone(), expiry));
+        let mut expiry = pin!(self.service.admission.expiry(&client.verified));
+        let mut closing = pin!(stopping.reached(Phase::Closing));
+        let mut cutting = pin!(stopping.reached(Phase::Cutting));
         let mut pings = interval(PING);
         let mut heard = Instant::now();
         loop {
+            if operations.closing && operations.running.is_empty() {
+                return Err(going_away());
+            }
             tokio::select! {
                 received = socket.recv() => {
                     heard = Instant::now();
@@ -267,10 +279,9 @@ impl Session {
                         send(socket, text).await?;
                     }
                 }
-                end = &mut end => return Err(match end {
-                    StreamEnd::Stop => going_away(),
-                    StreamEnd::Token(end) => close(code::of_token(end), &end.to_string()),
-                }),
+                end = &mut expiry => return Err(close(code::of_token(end), &end.to_string())),
+                () = &mut closing, if !operations.closing => operations.close(),
+                () = &mut cutting => return Err(going_away()),
                 _ = pings.tick() => {
                     if heard.elapsed() > 3 * PING {
                         return Err(End::Gone);
@@ -349,9 +360,19 @@ struct Operations<'a> {
     running: Vec<Running>,
     out: mpsc::Sender<(u64, Message)>,
     next: u64,
+    /// Whether no more begin, since the service stops.
+    closing: bool,
 }
 
 impl Operations<'_> {
+    /// Ends the subscriptions. Queries and mutations go on to their ends.
+    fn close(&mut self) {
+        self.closing = true;
+        for Running { operation, .. } in &self.running {
+            operation.end_subscription();
+        }
+    }
+
     /// Does what a message says; gives what is to be answered at once.
     fn receive(&mut self, text: &str) -> Result<Option<String>, End> {
         let Sent {
@@ -394,6 +415,9 @@ impl Operations<'_> {
             let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
             Ok(Some(refused(&id, &json!([error]).to_string())))
         };
+        if self.closing {
+            return refuse(Code::Unavailable, STOPS);
+        }
         let most = service.open_streams.operations;
         if self.running.len() >= most {
             let message = format!("a socket may have at most {most} operations");
@@ -422,13 +446,13 @@ impl Operations<'_> {
         self.running.push(Running {
             number,
             id,
-            _operation: operation,
+            operation,
             _entry: entry,
         });
         Ok(None)
     }
 
-    /// The message of an operation; none when it was completed meanwhile.
+    /// The message of an operation; none when it was completed meanwhile, or is left to the close frame.
     fn say(&mut self, number: u64, message: Message) -> Option<String> {
         let mut running = self.running.iter();
         let at = running.position(|running| running.number == number)?;
@@ -446,6 +470,11 @@ impl Operations<'_> {
             Message::Complete => {
                 let Running { id, .. } = self.running.swap_remove(at);
                 Some(json!({ "id": id, "type": "complete" }).to_string())
+            }
+            // A client that was sent no "complete" subscribes again on its next socket.
+            Message::Ended => {
+                self.running.swap_remove(at);
+                None
             }
         }
     }

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(30);
 const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
 
 async fn server(bounds: impl FnOnce(&mut Bounds)) -> Server {
-    let mut of = Bounds::new(Duration::ZERO);
+    let mut of = Bounds::default();
     bounds(&mut of);
     Server::start_with(of, Arc::new(TestDatabase::sqlite()), &[], fixed_clock()).await
 }

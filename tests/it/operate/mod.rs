@@ -9,4 +9,5 @@ mod read_only;
 mod replicas;
 mod secrets;
 mod start_errors;
+mod stopping;
 mod traces;

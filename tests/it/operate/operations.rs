@@ -31,6 +31,7 @@ impl Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_personal-connectors"))
             .env_clear()
             .env("CONNECTORS_MONITOR", "false")
+            .env("CONNECTORS_DRAIN_DELAY", "0s")
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .args(["--database-url", &database.url, "--log-format", "json"])
             .args(["--jwt-secret", SECRET])

@@ -64,8 +64,8 @@ impl Collector {
         let serving = personal_connectors::http::serve::serve(
             listener,
             router,
-            std::future::pending(),
-            personal_connectors::http::serve::Bounds::new(Duration::ZERO),
+            personal_connectors::http::stopping::Stopping::default(),
+            personal_connectors::http::serve::Bounds::default(),
         );
         tokio::spawn(serving);
         collector

@@ -183,7 +183,7 @@ impl Server {
 
     /// A server on a database, which others may be on too.
     pub async fn start(storage: Arc<TestDatabase>, flags: &[&str], clock: Clock) -> Self {
-        Self::start_with(Bounds::new(Duration::ZERO), storage, flags, clock).await
+        Self::start_with(Bounds::default(), storage, flags, clock).await
     }
 
     pub async fn start_with(
@@ -213,8 +213,7 @@ impl Server {
             .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stop = std::future::pending();
-        tokio::spawn(serve(listener, routers.main, stop, bounds));
+        tokio::spawn(serve(listener, routers.main, routers.stopping, bounds));
         Self {
             url,
             clock,

@@ -57,6 +57,8 @@ pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_personal-connectors"));
     command.env_clear().args(arguments);
     command.env("CONNECTORS_MONITOR", "false");
+    // No load balancer is in front.
+    command.env("CONNECTORS_DRAIN_DELAY", "0s");
     #[expect(
         clippy::disallowed_methods,
         reason = "the tests have no other configuration"

@@ -1,0 +1,143 @@
+//! The stop of the service: its phases, and the one deadline of all that it waits for.
+//!
+//! Invariant: a phase is entered once, and none is left for an earlier one.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::http::{StatusCode, header};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{self, Instant},
+};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+use crate::error::Code;
+
+use super::rejection::{RETRY_AFTER, Rejection};
+
+/// The exit code of a process that SIGINT ended, as shells count.
+const ABORTED: i32 = 130;
+
+/// The message to clients that are refused because of the stop.
+pub(super) const STOPS: &str = "the service stops: ask again in a while";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    #[default]
+    Serving,
+    /// Everything is served, but the service is not ready, and answers say that their connections are closed.
+    Draining,
+    /// New connections are refused. Sockets and streams end; answers under way are finished.
+    Closing,
+    /// The deadline is near: what is not finished is cut.
+    Cutting,
+}
+
+/// The phase of the stop. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stopping(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    phase: watch::Sender<Phase>,
+    deadline: OnceLock<Instant>,
+    sockets: TaskTracker,
+}
+
+impl Stopping {
+    /// Begins the stop at the first SIGTERM or SIGINT. A second one ends the process at once.
+    ///
+    /// The service drains for `drain_delay` after SIGTERM, and not at all after SIGINT. Then everything ends `within` a time.
+    pub fn at_signal(&self, drain_delay: Duration, within: Duration) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stopping = self.clone();
+        tokio::spawn(async move {
+            let delay = tokio::select! {
+                _ = terminate.recv() => drain_delay,
+                _ = interrupt.recv() => Duration::ZERO,
+            };
+            tracing::info!(
+                drain_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                "the service stops: answers under way are finished"
+            );
+            stopping.drain();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                tracing::warn!("a second signal: the process ends at once");
+                std::process::exit(ABORTED);
+            });
+            time::sleep(delay).await;
+            stopping.close(Instant::now() + within);
+        });
+        Ok(())
+    }
+
+    pub fn drain(&self) {
+        self.enter(Phase::Draining);
+    }
+
+    /// Closes the listener. Everything ends by the deadline; the first one counts.
+    pub fn close(&self, deadline: Instant) {
+        let _ = self.0.deadline.set(deadline);
+        self.enter(Phase::Closing);
+    }
+
+    pub(super) fn cut(&self) {
+        self.enter(Phase::Cutting);
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.0.phase.send_if_modified(|entered| {
+            let is_later = *entered < phase;
+            *entered = phase.max(*entered);
+            is_later
+        });
+    }
+
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        *self.0.phase.borrow() >= phase
+    }
+
+    /// Waits for a phase, or a later one.
+    pub fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
+        let this = self.clone();
+        async move {
+            let mut phases = this.0.phase.subscribe();
+            // It fails without a sender, and this holds one.
+            let _ = phases.wait_for(|entered| *entered >= phase).await;
+        }
+    }
+
+    /// The deadline of the stop. Before [`Phase::Closing`] there is none.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.deadline.get().copied()
+    }
+
+    /// Refuses a socket or a subscription that would end as it begins.
+    pub(super) fn refuse_streams(&self) -> Result<(), Rejection> {
+        if !self.has_reached(Phase::Closing) {
+            return Ok(());
+        }
+        let refused = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, STOPS);
+        Err(refused.with(header::RETRY_AFTER, RETRY_AFTER.into()))
+    }
+
+    /// Counts a socket as open until the token is dropped: the connection that it came by has ended before.
+    pub(super) fn open_socket(&self) -> TaskTrackerToken {
+        self.0.sockets.token()
+    }
+
+    /// Waits until no socket is open.
+    pub(super) async fn sockets_closed(&self) {
+        self.0.sockets.close();
+        self.0.sockets.wait().await;
+    }
+}
