@@ -7,6 +7,7 @@ mod operations;
 pub mod outage;
 mod read_only;
 mod replicas;
+mod rolling;
 mod secrets;
 mod start_errors;
 mod stopping;
