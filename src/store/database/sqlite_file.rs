@@ -66,11 +66,14 @@ impl SqliteFile {
             // SQLite deletes the log with its last connection.
             return Ok(());
         }
+        // The file is looked at after this is read: meanwhile, others may see it grow.
+        let had = self.bytes.load(Ordering::Relaxed);
         let (found, bytes) = identify(&self.path);
+        self.bytes.fetch_max(bytes, Ordering::Relaxed);
         // A read-only file has no log as long as nobody writes it.
         let mut pairs = opened.iter().zip(found);
         let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
-        if is_same && bytes >= self.bytes.fetch_max(bytes, Ordering::Relaxed) {
+        if is_same && bytes >= had {
             Ok(())
         } else {
             Err(Unwritable::Moved)
@@ -205,4 +208,38 @@ fn cannot_open(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error_code()
         .is_some_and(|code| codes.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_while_several_look_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("connectors.db");
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch("CREATE TABLE it (id INTEGER)").unwrap();
+        let file = SqliteFile::new(path.clone(), Duration::ZERO);
+        file.opened().unwrap();
+        let grows = AtomicBool::new(true);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while grows.load(Ordering::Relaxed) {
+                        assert_eq!(file.check_identity(), Ok(()));
+                    }
+                });
+            }
+            let mut bytes = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            for _ in 0..20_000 {
+                bytes.write_all(b"x").unwrap();
+            }
+            grows.store(false, Ordering::Relaxed);
+        });
+        fs::write(&path, b"shorter").unwrap();
+        assert_eq!(file.check_identity(), Err(Unwritable::Moved));
+    }
 }
