@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,9 +36,14 @@ const REPLICAS: [(&str, &str); 3] = [
 ];
 const CLIENTS: usize = 3;
 
+/// An address that is free still when a process starts again: outside the range that the system gives to connections.
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = u16::try_from(std::process::id() % 10_000).unwrap();
+    let ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed)).take(1000);
+    let mut addresses = ports.map(|port| format!("127.0.0.1:{}", 20_000 + (base + port) % 10_000));
+    let free = addresses.find(|address| TcpListener::bind(address).is_ok());
+    free.unwrap()
 }
 
 /// A haproxy before the replicas. Dropped, it is killed.
@@ -93,15 +98,19 @@ impl Haproxy {
             if self.child.try_wait().unwrap().is_some() {
                 panic!("{}", fs::read_to_string(&self.log).unwrap());
             }
-            let Ok(response) = client().get(&self.statistics).send().await else {
-                return false;
-            };
-            let table = response.text().await.unwrap();
-            let line = format!("replicas,{name},");
-            let line = table.lines().find(|text| text.starts_with(&line)).unwrap();
-            line.split(',').nth(17) == Some(status)
+            let row = self.row(name).await;
+            row.is_some_and(|row| row[17] == status)
         };
         within(LONG, &format!("{name} is {status}"), has).await;
+    }
+
+    /// The statistics of a replica, or of all (haproxy's management guide, section 9.1).
+    async fn row(&self, name: &str) -> Option<Vec<String>> {
+        let response = client().get(&self.statistics).send().await.ok()?;
+        let table = response.text().await.unwrap();
+        let start = format!("replicas,{name},");
+        let line = table.lines().find(|line| line.starts_with(&start))?;
+        Some(line.split(',').map(ToOwned::to_owned).collect())
     }
 }
 
@@ -211,6 +220,11 @@ on_both_databases! {
             made += result.unwrap();
         }
         assert!(made > 100, "{made} changes are no load");
+        // Nor did haproxy have to mend anything: no connection or response failed, and nothing was sent twice.
+        for haproxy in [&kept, &closed] {
+            let row = haproxy.row("BACKEND").await.unwrap();
+            assert_eq!(row[13..17], ["0", "0", "0", "0"], "{row:?}");
+        }
         let count = "SELECT COUNT(*) FROM personal_connector WHERE name LIKE 'Roll %'";
         assert_eq!(rows(&storage.url, count).await, format!("{made}\n"));
     }
