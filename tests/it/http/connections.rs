@@ -2,11 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use personal_connectors::http::serve::Bounds;
+use axum::{Router, routing::get};
+use personal_connectors::http::{
+    serve::{Bounds, serve},
+    stopping::Stopping,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout},
 };
 
 use crate::support::harness::{Server, TestDatabase, fixed_clock};
@@ -90,4 +94,28 @@ async fn beyond_the_most_connections_wait_until_one_ends() {
     assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
     drop(second);
     assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_stop_answers_those_that_wait_for_another_to_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/health/live", get(async || "it lives"));
+    let stopping = Stopping::default();
+    let bounds = Bounds {
+        connections: 1,
+        ..Bounds::default()
+    };
+    let serving = tokio::spawn(serve(listener, router, stopping.clone(), bounds));
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.write_all(REQUEST).await.unwrap();
+    let early = timeout(Duration::from_millis(300), second.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "it does not wait");
+    stopping.close(Instant::now() + LONG);
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200"));
+    timeout(LONG, serving).await.unwrap().unwrap();
+    end(&mut first).await;
 }

@@ -359,6 +359,11 @@ async fn answers_under_way_are_finished_before_it_stops() {
         TcpStream::connect(process.address()).is_err(),
         "nobody new is let in"
     );
+    assert_eq!(
+        get(&process.metrics).await.0,
+        200,
+        "they are served to the end"
+    );
     other.execute("ROLLBACK").await.unwrap();
     assert_eq!(asked.await.unwrap().unwrap(), 200);
     assert_eq!(process.wait(), Some(0));
