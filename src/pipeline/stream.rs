@@ -146,13 +146,12 @@ async fn run(
                     while let Some(answer) = answers.next().await {
                         out.send(next(&answer)).await?;
                     }
-                    return out
-                        .send(if unsubscribed.is_cancelled() {
-                            Message::Ended
-                        } else {
-                            Message::Complete
-                        })
-                        .await;
+                    let end = if unsubscribed.is_cancelled() {
+                        Message::Ended
+                    } else {
+                        Message::Complete
+                    };
+                    return out.send(end).await;
                 }
             }
         }

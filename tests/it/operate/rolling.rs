@@ -95,9 +95,8 @@ impl Haproxy {
     /// Waits until a replica has this status.
     async fn until(&mut self, name: &str, status: &str) {
         let has = async || {
-            if self.child.try_wait().unwrap().is_some() {
-                panic!("{}", fs::read_to_string(&self.log).unwrap());
-            }
+            let has_ended = self.child.try_wait().unwrap().is_some();
+            assert!(!has_ended, "{}", fs::read_to_string(&self.log).unwrap());
             let row = self.row(name).await;
             row.is_some_and(|row| row[17] == status)
         };

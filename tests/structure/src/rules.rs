@@ -43,6 +43,8 @@ pub(crate) const CROSSING_CALLS: &[(&str, usize)] = &[
     // Its parameters: of a body, of a message of a socket, and of a URL.
     ("parameters::from_body", 2),
     ("parameters::from_url", 1),
+    // A stop ends the subscriptions of an event stream, and of a socket.
+    (".end_subscription", 2),
     // Handed to the metrics, at the start.
     (".document_usage", 1),
 ];
