@@ -10,8 +10,12 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::support::harness::{Server, TestDatabase};
+use crate::support::{
+    harness::{Server, TestDatabase},
+    process::{Serving, program_on, run, token},
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
 
@@ -197,6 +201,38 @@ async fn commands_on_postgres() {
     }
 }
 
+/// Runs the SQL of the pages: a role with these rights alone serves what its owner has migrated.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn rights_on_postgres() {
+    let blocks = run_here()
+        .into_iter()
+        .flat_map(|page| page.blocks_in(&["sql"]));
+    let sql: Vec<_> = blocks.map(|(_, sql)| sql).collect();
+    assert!(!sql.is_empty());
+    for sql in sql {
+        let database = TestDatabase::postgres().await;
+        let (server, name) = database.url.rsplit_once('/').unwrap();
+        let role = name.replace("connectors_test", "connectors_role");
+        run(program_on(&database, &["migrate"])).ok();
+        let sql = sql.replace("TO connectors;", &format!("TO {role};"));
+        let mut owner = PgConnection::connect(&database.url).await.unwrap();
+        let grant = format!("CREATE ROLE {role} LOGIN; {sql}");
+        owner.execute(AssertSqlSafe(grant)).await.unwrap();
+        let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
+        let limited = TestDatabase::at(format!("postgres://{role}@{host}/{name}"));
+        let server = Serving::start(program_on(&limited, &[]));
+        let create = r#"mutation { createCustomConnector(input: { name: "x", serverUrl: "https://x.example/mcp" }) {
+            personalConnector { id } } }"#;
+        let token = token("ann@acme", "connectors:write");
+        let created = server.data(&token, create, json!({})).await;
+        assert!(created["createCustomConnector"]["personalConnector"]["id"].is_string());
+        server.stop();
+        let forget = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+        owner.execute(AssertSqlSafe(forget)).await.unwrap();
+    }
+}
+
 /// Runs each page's queries against a service of its own. The snapshot shows the answers.
 /// `pcon_none` is the id of the connector that the page created last.
 #[tokio::test(flavor = "multi_thread")]
@@ -270,7 +306,7 @@ fn snippets() {
     for page in pages() {
         for (language, text) in blocks(&page.text) {
             assert!(
-                ["sh", "graphql", "json", "text"].contains(&language.as_str())
+                ["sh", "graphql", "json", "sql", "text"].contains(&language.as_str())
                     || sources.iter().any(|source| source.contains(&text)),
                 "{}: no client has this {language}:\n{text}",
                 page.path

@@ -86,7 +86,7 @@ const fn layer(
 
 /// All layers, from the bottom up.
 #[rustfmt::skip]
-pub(crate) const LAYERS: [Layer; 20] = [
+pub(crate) const LAYERS: [Layer; 21] = [
     layer("entity", &["entity/src/"], &[]),
     layer("migration", &["migration/src/"], &[]),
     layer("error", &["src/error.rs"], &[]),
