@@ -13,6 +13,8 @@ pub struct Model {
     pub state: i64,
     /// The log keeps every event above this number, and none up to it.
     pub forgotten: i64,
+    /// The mark of the last event that was forgotten; random where none was.
+    pub forgotten_mark: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

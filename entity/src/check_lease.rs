@@ -15,6 +15,8 @@ pub struct Model {
     /// One more with each new holder.
     pub epoch: i64,
     pub expires_at: Timestamp,
+    /// Random, another with each new holder.
+    pub mark: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

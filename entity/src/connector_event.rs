@@ -38,6 +38,8 @@ pub struct Model {
     pub category_after: Option<ConnectorCategory>,
     pub status_before: Option<ConnectorStatus>,
     pub status_after: Option<ConnectorStatus>,
+    /// Random: an event of the same number in another history has another.
+    pub mark: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -6,6 +6,7 @@ mod m20261122_000001_catalogue;
 mod m20261122_000002_feed;
 mod m20261122_000003_health;
 mod m20261128_000004_write_probe;
+mod m20261129_000005_marks;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_feed::Migration),
             Box::new(m20261122_000003_health::Migration),
             Box::new(m20261128_000004_write_probe::Migration),
+            Box::new(m20261129_000005_marks::Migration),
         ]
     }
 }

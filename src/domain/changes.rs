@@ -5,10 +5,11 @@
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp};
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 
 use super::{
-    cursor, fields,
+    cursor::{self, LogPosition},
+    fields,
     listing::{FILTER_VALUES, limit},
     viewer::{Ownership, Sight},
 };
@@ -20,7 +21,7 @@ pub const SCAN: i64 = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The state that it brought the catalogue to.
-    pub number: i64,
+    pub position: LogPosition,
     pub personal_connector_id: String,
     pub organization: Option<String>,
     /// The connector before, unless the change created it.
@@ -50,7 +51,7 @@ pub struct Side {
 /// A change as one viewer is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    pub number: i64,
+    pub position: LogPosition,
     pub kind: Kind,
     pub personal_connector_id: String,
     /// GraphQL names of the fields that differ; none unless the kind is `Updated`.
@@ -85,32 +86,39 @@ pub struct Filter {
 /// A page of changes as somebody wants to read it.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// The state after which it begins; none for all that is kept.
-    pub after: Option<i64>,
+    /// The position after which it begins; none for all that is kept.
+    pub after: Option<LogPosition>,
     pub limit: u64,
     pub filter: Filter,
 }
 
-/// The changes of a page, the state that it reaches to, and whether there are more beyond.
+/// The changes of a page, the position that it reaches to, and whether there are more beyond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub changes: Vec<Change>,
-    pub end: i64,
+    pub end: LogPosition,
     pub more: bool,
 }
 
 /// What the log keeps: every event above `forgotten`, up to `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
-    pub forgotten: i64,
-    pub state: i64,
+    pub forgotten: LogPosition,
+    pub state: LogPosition,
+}
+
+/// The marks of the events that a page after a position begins behind and reaches to at most, where these are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageMarks {
+    pub after: Option<i64>,
+    pub end: Option<i64>,
 }
 
 /// Events by number: those above `after`, up to `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    pub after: i64,
-    pub to: i64,
+    pub after: LogPosition,
+    pub to: LogPosition,
 }
 
 impl Event {
@@ -150,7 +158,7 @@ impl Event {
         // A connector out of sight is one revision on, by which it would differ from one that is gone.
         let hidden = kind == Kind::Deleted && self.after.is_some();
         Some(Change {
-            number: self.number,
+            position: self.position,
             kind,
             personal_connector_id: self.personal_connector_id.clone(),
             fields,
@@ -221,7 +229,7 @@ impl Page {
         let cut = events.len() as u64 > feed.limit;
         let end = if cut {
             events.pop();
-            events.last().map_or(span.after, |event| event.number)
+            events.last().map_or(span.after, |event| event.position)
         } else {
             span.to
         };
@@ -231,34 +239,39 @@ impl Page {
                 .filter_map(|event| event.seen_by(sight, &feed.filter))
                 .collect(),
             end,
-            more: end < log.state,
+            more: end != log.state,
         }
     }
 }
 
 impl Log {
-    /// The events that a page after a state looks at. `CURSOR_EXPIRED` where some that followed it are forgotten, or there was
-    /// no such state.
-    pub fn span(self, after: Option<i64>) -> Result<Span> {
+    /// Whether a position is of this history, and no change after it is forgotten. `mark` is that of the event of its number.
+    pub fn has(self, position: LogPosition, mark: Option<i64>) -> bool {
+        let is_kept = self.forgotten.number < position.number
+            && position.number <= self.state.number
+            && mark == Some(position.mark);
+        position == self.forgotten || position == self.state || is_kept
+    }
+
+    /// The events that a page after a position looks at. `CURSOR_EXPIRED` where some that followed it are forgotten, or it is of
+    /// another history.
+    pub fn span(self, after: Option<LogPosition>, marks: PageMarks) -> Result<Span> {
         let after = after.unwrap_or(self.forgotten);
-        let expired = |why: &str| {
-            let message = format!(
-                "after {why}: start over: list the connectors, then follow from the list's changesCursor"
-            );
-            Err(Error::new(Code::CursorExpired, message))
+        if after.number < self.forgotten.number {
+            let why = "is older than the changes that are kept";
+            return Err(cursor::expired("after", why));
+        }
+        if !self.has(after, marks.after) {
+            let why = "is not in the history of this catalogue, as a cursor of another one, or of changes that were lost when \
+                a backup was restored or a standby took over";
+            return Err(cursor::expired("after", why));
+        }
+        let number = after.number.saturating_add(SCAN);
+        let to = match marks.end {
+            Some(mark) if number < self.state.number => LogPosition { number, mark },
+            _ => self.state,
         };
-        if after < self.forgotten {
-            return expired("is older than the changes that are kept");
-        }
-        if after > self.state {
-            return expired(
-                "is ahead of this catalogue, as a cursor of another one, or from before a backup was restored",
-            );
-        }
-        Ok(Span {
-            after,
-            to: self.state.min(after + SCAN),
-        })
+        Ok(Span { after, to })
     }
 }
 
@@ -269,7 +282,10 @@ mod tests {
     use proptest::{option, prelude::*, sample::select};
 
     use super::*;
-    use crate::domain::viewer::{ADMIN, CATALOG_ADMIN, User, Viewer};
+    use crate::{
+        domain::viewer::{ADMIN, CATALOG_ADMIN, User, Viewer},
+        error::Code,
+    };
     use ConnectorVisibility::{Organization, Private, Public};
 
     fn viewer(id: &str, organization: Option<&str>, scopes: &[&str]) -> Viewer {
@@ -310,7 +326,7 @@ mod tests {
     ) -> Event {
         let fields = ["name", "createdBy", "organizationId"];
         Event {
-            number: 7,
+            position: LogPosition { number: 7, mark: 0 },
             personal_connector_id: "pcon_a".to_owned(),
             organization: organization.map(ToOwned::to_owned),
             before: before.map(side),
@@ -405,35 +421,87 @@ mod tests {
         }
     }
 
+    /// The marks of a history by their numbers, from 0 on, and the number through which it is forgotten.
+    #[derive(Clone, Debug)]
+    struct History {
+        marks: Vec<i64>,
+        forgotten: usize,
+    }
+
+    impl History {
+        /// Has the marks of its numbers, and as many events.
+        fn new(forgotten: usize, state: usize) -> Self {
+            let marks = (0..=state).map(|number| i64::try_from(number).unwrap() * 10);
+            Self {
+                marks: marks.collect(),
+                forgotten,
+            }
+        }
+
+        fn at(&self, number: usize) -> LogPosition {
+            LogPosition {
+                number: number.try_into().unwrap(),
+                mark: self.marks[number],
+            }
+        }
+
+        fn log(&self) -> Log {
+            Log {
+                forgotten: self.at(self.forgotten),
+                state: self.at(self.marks.len() - 1),
+            }
+        }
+
+        /// The mark of an event that is kept.
+        fn mark(&self, number: i64) -> Option<i64> {
+            let number = usize::try_from(number).ok()?;
+            let mark = self.marks.get(number)?;
+            (number > self.forgotten).then_some(*mark)
+        }
+
+        fn span(&self, after: Option<LogPosition>) -> Result<Span> {
+            let log = self.log();
+            let begin = after.unwrap_or(log.forgotten).number;
+            let marks = PageMarks {
+                after: self.mark(begin),
+                end: self.mark(begin.saturating_add(SCAN)),
+            };
+            log.span(after, marks)
+        }
+    }
+
     #[test]
     fn cursors_are_good_from_what_was_forgotten_to_the_state() {
-        let span = |forgotten, state, after| Log { forgotten, state }.span(after);
-        for (log, after, expected) in [
-            ((0, 0), None, (0, 0)),
-            ((0, 7), None, (0, 7)),
-            ((3, 7), None, (3, 7)),
-            ((3, 7), Some(3), (3, 7)),
-            ((3, 7), Some(7), (7, 7)),
+        let scan = usize::try_from(SCAN).unwrap();
+        for (forgotten, state, after, expected) in [
+            (0, 0, None, (0, 0)),
+            (0, 0, Some(0), (0, 0)),
+            (0, 7, None, (0, 7)),
+            (3, 7, None, (3, 7)),
+            (3, 7, Some(3), (3, 7)),
+            (3, 7, Some(7), (7, 7)),
             // All is forgotten.
-            ((7, 7), Some(7), (7, 7)),
-            ((7, 7), None, (7, 7)),
-            ((0, 3 * SCAN), Some(5), (5, 5 + SCAN)),
+            (7, 7, Some(7), (7, 7)),
+            (7, 7, None, (7, 7)),
+            (0, 3 * scan, Some(5), (5, 5 + scan)),
+            (2, 3 * scan, None, (2, 2 + scan)),
         ] {
-            assert_eq!(
-                span(log.0, log.1, after)
-                    .map(|span| (span.after, span.to))
-                    .unwrap(),
-                expected,
-                "{log:?} {after:?}"
-            );
+            let history = History::new(forgotten, state);
+            let span = history.span(after.map(|after| history.at(after))).unwrap();
+            let expected = (history.at(expected.0), history.at(expected.1));
+            assert_eq!((span.after, span.to), expected, "{after:?}");
         }
-        for (after, expected) in [
-            (2, "older"),
-            (0, "older"),
-            (8, "ahead"),
-            (i64::MAX, "ahead"),
+        for (number, mark, expected) in [
+            (2, 20, "older"),
+            (0, 0, "older"),
+            (3, 31, "history"),
+            (5, 51, "history"),
+            (7, 71, "history"),
+            (8, 80, "history"),
+            (i64::MAX, 0, "history"),
         ] {
-            let error = span(3, 7, Some(after)).unwrap_err();
+            let after = LogPosition { number, mark };
+            let error = History::new(3, 7).span(Some(after)).unwrap_err();
             assert_eq!(error.code, Code::CursorExpired);
             assert!(error.message.contains(expected), "{}", error.message);
             assert!(error.message.contains("start over"), "{}", error.message);
@@ -442,13 +510,11 @@ mod tests {
 
     #[test]
     fn a_page_reaches_to_what_it_looked_at() {
-        let log = Log {
-            forgotten: 0,
-            state: 2 * SCAN,
-        };
+        let history = History::new(0, usize::try_from(2 * SCAN).unwrap());
+        let at = |number: i64| history.at(usize::try_from(number).unwrap());
         let events = |numbers: &[i64]| {
             let one = |number: &i64| Event {
-                number: *number,
+                position: at(*number),
                 ..event(None, None, Some(Public))
             };
             numbers.iter().map(one).collect::<Vec<_>>()
@@ -463,18 +529,17 @@ mod tests {
             (2 * SCAN, 2, &[], 2 * SCAN, false),
         ] {
             let feed = Feed {
-                after: Some(after),
+                after: Some(at(after)),
                 limit,
                 filter: Filter::default(),
             };
-            let span = log.span(feed.after).unwrap();
-            let page = Page::new(&feed, &Sight::Public, log, span, events(found));
-            assert_eq!((page.end, page.more), (end, more), "{after} {found:?}");
-            let numbers: Vec<_> = page.changes.iter().map(|change| change.number).collect();
-            assert_eq!(
-                numbers,
-                found[..found.len().min(usize::try_from(limit).unwrap())]
-            );
+            let span = history.span(feed.after).unwrap();
+            let page = Page::new(&feed, &Sight::Public, history.log(), span, events(found));
+            assert_eq!((page.end, page.more), (at(end), more), "{after} {found:?}");
+            let told: Vec<_> = page.changes.iter().map(|change| change.position).collect();
+            let most = found.len().min(usize::try_from(limit).unwrap());
+            let expected: Vec<_> = found[..most].iter().map(|number| at(*number)).collect();
+            assert_eq!(told, expected);
         }
     }
 
@@ -496,7 +561,47 @@ mod tests {
             })
     }
 
+    /// A history, and another that has the same changes up to a number, and others after it.
+    fn histories() -> impl Strategy<Value = [History; 2]> {
+        (
+            0..12_usize,
+            0..12_usize,
+            0..12_usize,
+            0..12_usize,
+            0..12_usize,
+        )
+            .prop_map(|(shared, ours, theirs, forgotten, forgotten_by_them)| {
+                let history = |more, forgotten: usize, sign| {
+                    let mut history = History::new(forgotten.min(shared + more), shared + more);
+                    for mark in &mut history.marks[shared + 1..] {
+                        *mark *= sign;
+                    }
+                    history
+                };
+                [
+                    history(ours, forgotten, 1),
+                    history(theirs, forgotten_by_them, -1),
+                ]
+            })
+    }
+
     proptest! {
+        #[test]
+        fn a_position_is_good_in_the_histories_that_have_it([ours, theirs] in histories(), numbers in 0..24_usize) {
+            for history in [&ours, &theirs] {
+                let number = numbers.min(history.marks.len() - 1);
+                let after = history.at(number);
+                for other in [&ours, &theirs] {
+                    let has = other.marks.get(number) == Some(&after.mark) && number >= other.forgotten;
+                    let span = other.span(Some(after));
+                    prop_assert_eq!(span.is_ok(), has, "{:?} in {:?}", after, other);
+                    if let Ok(span) = span {
+                        prop_assert_eq!((span.after, span.to), (after, other.log().state));
+                    }
+                }
+            }
+        }
+
         #[test]
         fn what_is_hidden_looks_like_what_is_deleted(
             organization in option::of(select(vec!["acme", "other"])),

@@ -2,20 +2,22 @@
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
 //! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
-//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8). Of tools: digest of the search
-//! (8), name. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8), mark (8). Of tools: digest of the
+//! search (8), name. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 use super::order::OrderField;
 
 const LIST: u8 = 1;
-const CHANGES: u8 = 2;
+/// Of changes as earlier versions gave them: a state number without a mark.
+const UNMARKED_CHANGES: u8 = 2;
 const TOOLS: u8 = 3;
+const CHANGES: u8 = 4;
 const MAX_CHARS: usize = 1024;
 
 /// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
@@ -38,6 +40,14 @@ pub enum SortKey {
         tier: i32,
         name: String,
     },
+}
+
+/// A position in the log of changes: the state number that a change brought the catalogue to, and the change's mark. Another
+/// history, such as a restored backup with other changes after it, may have the number, but not the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LogPosition {
+    pub number: i64,
+    pub mark: i64,
 }
 
 /// A position with the text that stands for it.
@@ -102,19 +112,31 @@ impl Cursor {
     }
 }
 
-/// The cursor of the changes after a state, whatever they are filtered by.
-pub fn of_changes(after: i64) -> String {
-    seal(CHANGES, &after.to_be_bytes())
+/// The cursor of the changes after a position, whatever they are filtered by.
+pub fn of_changes(after: LogPosition) -> String {
+    let (number, mark) = (after.number.to_be_bytes(), after.mark.to_be_bytes());
+    seal(CHANGES, &[number, mark].concat())
 }
 
-/// The state that a cursor of changes stands for. `BAD_USER_INPUT` names the argument.
-pub fn parse_of_changes(argument: &str, text: &str) -> Result<i64> {
+/// The position that a cursor of changes stands for. `BAD_USER_INPUT` names the argument; `CURSOR_EXPIRED` for a cursor of an
+/// earlier version.
+pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
     let bytes = open(CHANGES, argument, text)?;
-    let state = <[u8; 8]>::try_from(bytes).map(i64::from_be_bytes);
-    state
-        .ok()
-        .filter(|state| *state >= 0)
-        .ok_or_else(|| broken(argument))
+    let mut rest = bytes.as_slice();
+    let mut position = || {
+        let number = i64::from_be_bytes(take(&mut rest)?);
+        let mark = i64::from_be_bytes(take(&mut rest)?);
+        (rest.is_empty() && number >= 0).then_some(LogPosition { number, mark })
+    };
+    position().ok_or_else(|| broken(argument))
+}
+
+/// `CURSOR_EXPIRED`, with what to do.
+pub(super) fn expired(argument: &str, why: &str) -> Error {
+    let message = format!(
+        "{argument} {why}: start over: list the connectors, then follow from the list's changesCursor"
+    );
+    Error::new(Code::CursorExpired, message)
 }
 
 /// The cursor of a tool in a list of this digest.
@@ -164,11 +186,17 @@ fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
     };
     match body.split_first() {
         Some((given, content)) if *given == kind => Ok(content.to_vec()),
+        Some((&UNMARKED_CHANGES, _)) if kind == CHANGES => Err(expired(
+            argument,
+            "is a cursor of an earlier version of this service",
+        )),
         Some((&LIST, _)) if kind == CHANGES => {
             refuse("of a list of connectors: changes are followed from its changesCursor")
         }
         Some((&LIST, _)) => refuse("of a list of connectors: use it with those"),
-        Some((&CHANGES, _)) => refuse("of changes: use it with those, not with a list"),
+        Some((&(CHANGES | UNMARKED_CHANGES), _)) => {
+            refuse("of changes: use it with those, not with a list")
+        }
         Some((&TOOLS, _)) => refuse("of a connector's tools: use it with those"),
         _ => refuse("of another version of this service: begin again"),
     }
@@ -214,7 +242,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{domain::text, error::Code};
+    use crate::domain::text;
 
     fn position(tier: i32, name: &str) -> Position {
         Position {
@@ -254,6 +282,23 @@ mod tests {
         }
     }
 
+    fn change(number: i64) -> String {
+        of_changes(LogPosition { number, mark: -1 })
+    }
+
+    #[test]
+    fn an_earlier_versions_cursor_has_expired() {
+        let text = seal(UNMARKED_CHANGES, &7_i64.to_be_bytes());
+        let error = parse_of_changes("after", &text).unwrap_err();
+        assert_eq!(error.code, Code::CursorExpired);
+        assert!(
+            error.message.starts_with("after is a cursor of an earlier"),
+            "{}",
+            error.message
+        );
+        assert!(error.message.contains("start over"), "{}", error.message);
+    }
+
     #[test]
     fn lists_and_changes_have_their_own() {
         let refusal = |parsed: Result<()>| {
@@ -268,23 +313,26 @@ mod tests {
         };
         let of_list = Cursor::new(position(1, "GitHub"), &Digest::of(&())).text;
         assert!(changes(&of_list).contains("changesCursor"));
-        assert!(list(of_changes(7)).contains("cursor of changes"));
+        assert!(list(change(7)).contains("cursor of changes"));
         let of_tool = of_tool("add", &Digest::of(&()));
         assert!(list(of_tool.clone()).contains("connector's tools"));
         assert!(changes(&of_tool).contains("connector's tools"));
         let tool = |text: &str| refusal(parse_of_tool("after", text, &Digest::of(&())).map(drop));
         assert!(tool(&of_list).contains("list of connectors"));
-        assert!(tool(&of_changes(7)).contains("cursor of changes"));
+        assert!(tool(&change(7)).contains("cursor of changes"));
         assert!(tool(&of_tool[1..]).contains("whole and unchanged"));
         assert!(list(seal(9, &[])).contains("another version"));
+        let unmarked = seal(UNMARKED_CHANGES, &[0; 8]);
+        assert!(list(unmarked.clone()).contains("cursor of changes"));
+        assert!(tool(&unmarked).contains("cursor of changes"));
         assert!(changes(&seal(9, &[0; 8])).contains("another version"));
         for broken in [
             "",
             "7",
-            &of_changes(7)[1..],
-            &of_changes(-1),
-            &seal(CHANGES, &[0; 7]),
-            &seal(CHANGES, &[0; 9]),
+            &change(7)[1..],
+            &change(-1),
+            &seal(CHANGES, &[0; 15]),
+            &seal(CHANGES, &[0; 17]),
         ] {
             assert!(changes(broken).contains("whole and unchanged"), "{broken}");
         }
@@ -307,8 +355,9 @@ mod tests {
         }
 
         #[test]
-        fn states_come_back(state in 0..i64::MAX) {
-            prop_assert_eq!(parse_of_changes("after", &of_changes(state)).unwrap(), state);
+        fn positions_come_back(number in 0..i64::MAX, mark: i64) {
+            let position = LogPosition { number, mark };
+            prop_assert_eq!(parse_of_changes("after", &of_changes(position)).unwrap(), position);
         }
 
         #[test]

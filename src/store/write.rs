@@ -14,13 +14,15 @@ use entity::{
     personal_connector::{self, Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
 };
 
 use crate::{
+    clock::Clock,
     domain::{
         connector::{Availability, NameClaim},
+        cursor::LogPosition,
         viewer::Sight,
     },
     error::{Error, Result, UserError},
@@ -364,8 +366,14 @@ impl Tx {
     }
 
     /// Makes it all last; gives the catalogue's state number.
-    pub async fn commit(self) -> Result<i64> {
+    pub async fn commit(mut self) -> Result<i64> {
         let changes = !self.events.is_empty();
+        let mut last = None;
+        for event in &mut self.events {
+            let mark = Clock::new_mark().map_err(Error::internal)?;
+            event.mark = Set(mark);
+            last = Some(mark);
+        }
         let commit = async {
             if changes {
                 for events in self.events.chunks(ROWS_A_STATEMENT) {
@@ -384,8 +392,9 @@ impl Tx {
             self.tx.commit(changes.then_some(self.state)).await
         };
         commit.await.map_err(failed)?;
-        if changes {
-            self.known.commit(self.state);
+        if let Some(mark) = last {
+            let number = self.state;
+            self.known.commit(LogPosition { number, mark });
         }
         Ok(self.state)
     }
@@ -427,6 +436,8 @@ impl Tx {
             category_after: Set(after.and_then(|row| row.category)),
             status_before: Set(before.map(|row| row.status)),
             status_after: Set(after.map(|row| row.status)),
+            // Set by the commit.
+            mark: NotSet,
         });
         self.state
     }

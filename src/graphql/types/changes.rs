@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::{
     domain::{
         changes::{Change, Feed, Filter, Kind, Page},
-        cursor,
+        cursor::{self, LogPosition},
     },
     error::Result,
     graphql::Request,
@@ -102,7 +102,7 @@ impl PersonalConnectorChange {
 impl PersonalConnectorChange {
     /// Where it stands among the changes: opaque, and good with any filter. What comes `after` it is what happened since.
     async fn cursor(&self) -> String {
-        cursor::of_changes(self.change.number)
+        cursor::of_changes(self.change.position)
     }
 
     /// What the change is to you.
@@ -158,16 +158,16 @@ impl PersonalConnectorChange {
 }
 
 pub(in crate::graphql) struct PersonalConnectorChangeConnection {
-    after: Option<i64>,
+    has_previous: bool,
     nodes: Vec<PersonalConnectorChange>,
-    end: i64,
+    end: LogPosition,
     more: bool,
 }
 
 impl PersonalConnectorChangeConnection {
     pub(in crate::graphql) fn new(feed: &Feed, page: Page) -> Self {
         Self {
-            after: feed.after,
+            has_previous: feed.after.is_some(),
             nodes: PersonalConnectorChange::list(page.changes),
             end: page.end,
             more: page.more,
@@ -183,7 +183,7 @@ impl PersonalConnectorChangeConnection {
         self.nodes
             .iter()
             .map(|node| PersonalConnectorChangeEdge {
-                cursor: cursor::of_changes(node.change.number),
+                cursor: cursor::of_changes(node.change.position),
                 node,
             })
             .collect()
@@ -198,9 +198,9 @@ impl PersonalConnectorChangeConnection {
     /// looks at a bounded part of the log. `endCursor` is there on every page, to go on from later, and may be beyond the last
     /// change. `hasPreviousPage` is whether `after` was given.
     async fn page_info(&self) -> PageInfo {
-        let start = self.nodes.first().map(|node| node.change.number);
+        let start = self.nodes.first().map(|node| node.change.position);
         PageInfo {
-            has_previous_page: self.after.is_some(),
+            has_previous_page: self.has_previous,
             has_next_page: self.more,
             start_cursor: start.map(cursor::of_changes),
             end_cursor: Some(cursor::of_changes(self.end)),

@@ -1,8 +1,7 @@
 //! Cached sizes and groups of lists, computed once for each catalogue version.
 //!
-//! Invariant: what is kept belongs to the state that the asking snapshot shows, so that it is the number which counting would
-//! give there; a change of the catalogue makes another state, for which nothing is kept yet. Where a backup was restored, a
-//! number stands for another state than before.
+//! Invariant: what is kept belongs to the position in the log that the asking snapshot shows, so that it is the number which
+//! counting would give there; a change of the catalogue makes another position, for which nothing is kept yet.
 
 use std::fmt;
 
@@ -11,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    domain::viewer::Sight,
+    domain::{cursor::LogPosition, viewer::Sight},
     error::{Error, Result},
 };
 
@@ -21,8 +20,7 @@ const LISTS: usize = 1000;
 /// Which list of which state.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    history: u64,
-    state: i64,
+    state: LogPosition,
     sight: Sight,
     /// The SHA-256 of what restricts it and of what is counted, which may be long.
     asked: [u8; 32],
@@ -41,14 +39,13 @@ impl<T: Clone> CountCache<T> {
     /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait.
     pub(in crate::store) async fn get(
         &self,
-        (history, state): (u64, i64),
+        state: LogPosition,
         sight: &Sight,
         asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let asked = serde_json::to_vec(asked).map_err(Error::internal)?;
         let key = Key {
-            history,
             state,
             sight: sight.clone(),
             asked: Sha256::digest(asked).into(),

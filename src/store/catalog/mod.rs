@@ -338,7 +338,7 @@ impl Catalog {
         if self.snapshot.is_none() {
             return count.await;
         }
-        let state = (self.database.known.history(), self.log().await?.state);
+        let state = self.log().await?.state;
         counts.get(state, &self.sight, asked, count).await
     }
 

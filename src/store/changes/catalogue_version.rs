@@ -1,7 +1,8 @@
-//! The number of the last change, as this process knows it.
+//! The position of the last change, as this process knows it.
 //!
 //! Invariant: what is known comes from the database, or from a commit of this process, which no poll that was begun before it
-//! takes back; how old the knowledge is is known too. A [`Version`] never comes again.
+//! takes back; how old the knowledge is is known too. A [`Version`] never comes again. The same position is the same catalogue:
+//! where a backup was restored, or a standby took over that lacked commits, other changes have other marks.
 
 use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -9,6 +10,8 @@ use std::{
 };
 
 use tokio::sync::{Notify, watch};
+
+use crate::domain::cursor::LogPosition;
 
 /// How old the knowledge may be that answers are kept by.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
@@ -21,7 +24,7 @@ pub struct Version(u64);
 /// The last change that this process knows of, from its commits and its polls.
 #[derive(Debug)]
 pub(in crate::store) struct VersionTracker {
-    pub(super) number: watch::Sender<Option<i64>>,
+    pub(super) position: watch::Sender<Option<LogPosition>>,
     now: RwLock<Knowledge>,
     /// Told of each change that this process commits.
     pub(super) committed: Notify,
@@ -32,13 +35,11 @@ pub(super) struct Knowledge {
     pub(super) version: Version,
     /// Commits of this process.
     commits: u64,
-    /// When the database was asked for the number.
+    /// When the database was asked for the position.
     pub(super) asked_at: Option<Instant>,
-    /// How often a backup was restored meanwhile.
-    restored: u64,
 }
 
-/// A question for the number that is on its way.
+/// A question for the position that is on its way.
 pub(super) struct Question {
     at: Instant,
     commits: u64,
@@ -47,12 +48,11 @@ pub(super) struct Question {
 impl Default for VersionTracker {
     fn default() -> Self {
         Self {
-            number: watch::Sender::new(None),
+            position: watch::Sender::new(None),
             now: RwLock::new(Knowledge {
                 version: Version(0),
                 commits: 0,
                 asked_at: None,
-                restored: 0,
             }),
             committed: Notify::new(),
         }
@@ -60,16 +60,16 @@ impl Default for VersionTracker {
 }
 
 impl VersionTracker {
-    /// This process has committed a change of this number. To be called before anybody is told of it.
-    pub(in crate::store) fn commit(&self, number: i64) {
+    /// This process has committed changes up to a position. To be called before anybody is told of it.
+    pub(in crate::store) fn commit(&self, position: LogPosition) {
         let mut now = self.write();
         now.commits += 1;
-        // Another one also where a later commit came first, or another database is there, whose numbers are lower.
+        // Another one also where a later commit came first, or another history is there, whose numbers are lower.
         now.version.0 += 1;
-        self.number.send_if_modified(|known| {
-            let is_later = known.is_none_or(|known| known < number);
+        self.position.send_if_modified(|known| {
+            let is_later = known.is_none_or(|known| known.number < position.number);
             if is_later {
-                *known = Some(number);
+                *known = Some(position);
             }
             is_later
         });
@@ -89,32 +89,19 @@ impl VersionTracker {
         }
     }
 
-    pub(super) fn answer(&self, question: &Question, number: i64) {
+    pub(super) fn answer(&self, question: &Question, state: LogPosition) {
         let mut now = self.write();
-        let known = *self.number.borrow();
-        // A commit that came after the question may be missing in the answer. Else what is lower is true: a backup was
-        // restored.
-        let number = match known {
-            Some(known) if now.commits != question.commits => known.max(number),
-            _ => number,
+        let known = *self.position.borrow();
+        // A commit that came after the question may be missing in the answer. Else another position is true, also a lower one.
+        let state = match known {
+            Some(known) if now.commits != question.commits && known.number >= state.number => known,
+            _ => state,
         };
-        // After a gap in the polls, the same number may mean another catalogue.
-        let gap = now
-            .asked_at
-            .is_none_or(|before| question.at.duration_since(before) >= FRESH);
-        if gap || known != Some(number) {
+        if known != Some(state) {
             now.version.0 += 1;
         }
-        if known.is_some_and(|known| number < known) {
-            now.restored += 1;
-        }
         now.asked_at = Some(question.at);
-        self.number.send_replace(Some(number));
-    }
-
-    /// Another one since a backup was restored: a number stood for another catalogue before.
-    pub(in crate::store) fn history(&self) -> u64 {
-        self.read().restored
+        self.position.send_replace(Some(state));
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Knowledge> {
@@ -130,8 +117,16 @@ impl VersionTracker {
 mod tests {
     use super::*;
 
-    fn number(known: &VersionTracker) -> Option<i64> {
-        *known.number.borrow()
+    /// A position of the history that the process begins with.
+    fn at(number: i64) -> LogPosition {
+        LogPosition {
+            number,
+            mark: number,
+        }
+    }
+
+    fn position(known: &VersionTracker) -> Option<LogPosition> {
+        *known.position.borrow()
     }
 
     /// Asserts that the version is a new one, and adds it.
@@ -145,49 +140,55 @@ mod tests {
     fn an_old_answer_takes_no_commit_back() {
         let (known, mut versions) = (VersionTracker::default(), Vec::new());
         another(&known, &mut versions);
-        known.answer(&known.ask(), 5);
+        known.answer(&known.ask(), at(5));
         another(&known, &mut versions);
         let question = known.ask();
-        known.commit(6);
+        known.commit(at(6));
         another(&known, &mut versions);
-        known.answer(&question, 5);
-        assert_eq!(number(&known), Some(6));
+        known.answer(&question, at(5));
+        assert_eq!(position(&known), Some(at(6)));
         assert_eq!(known.read().version, versions[2], "the same is known");
         // Nor does a commit that is told of late.
-        known.commit(8);
+        known.commit(at(8));
         another(&known, &mut versions);
-        known.commit(7);
+        known.commit(at(7));
         another(&known, &mut versions);
-        assert_eq!(number(&known), Some(8));
+        assert_eq!(position(&known), Some(at(8)));
         // The commits of others are there too.
         let question = known.ask();
-        known.commit(9);
+        known.commit(at(9));
         another(&known, &mut versions);
-        known.answer(&question, 12);
+        known.answer(&question, at(12));
         another(&known, &mut versions);
-        assert_eq!(number(&known), Some(12));
+        assert_eq!(position(&known), Some(at(12)));
     }
 
     #[test]
-    fn a_restored_backup_is_believed_and_is_no_catalogue_of_before() {
+    fn another_history_is_believed_and_is_no_catalogue_of_before() {
         let (known, mut versions) = (VersionTracker::default(), Vec::new());
-        known.answer(&known.ask(), 5);
+        known.answer(&known.ask(), at(5));
         another(&known, &mut versions);
-        known.answer(&known.ask(), 3);
+        // Lower, the same and higher numbers.
+        for number in [3, 5, 5, 9] {
+            let mark = 1000 + i64::try_from(versions.len()).unwrap();
+            let state = LogPosition { number, mark };
+            known.answer(&known.ask(), state);
+            another(&known, &mut versions);
+            assert_eq!(position(&known), Some(state));
+        }
+        // A commit in it, whose number was there before.
+        let state = LogPosition { number: 5, mark: 0 };
+        known.commit(state);
         another(&known, &mut versions);
-        assert_eq!((number(&known), known.history()), (Some(3), 1));
-        known.answer(&known.ask(), 5);
+        known.answer(&known.ask(), state);
         another(&known, &mut versions);
-        // The same number means the same only to who was there all the time.
-        known.answer(&known.ask(), 5);
-        assert_eq!(known.read().version, versions[2]);
-        let later = |known: &VersionTracker, after: Duration| Question {
-            at: known.read().asked_at.unwrap() + after,
-            commits: 0,
+        assert_eq!(position(&known), Some(state));
+        // The same position is the same catalogue, also after a while.
+        let later = Question {
+            at: known.read().asked_at.unwrap() + 2 * FRESH,
+            commits: 1,
         };
-        known.answer(&later(&known, FRESH / 2), 5);
-        assert_eq!(known.read().version, versions[2]);
-        known.answer(&later(&known, FRESH), 5);
-        another(&known, &mut versions);
+        known.answer(&later, state);
+        assert_eq!(Some(&known.read().version), versions.last());
     }
 }

@@ -1,7 +1,8 @@
 //! The newest changes, read once for all who follow them.
 //!
-//! Invariant: the ring holds events of consecutive numbers up to its head, and a bounded number of them; whoever has come less
-//! far reads the log. So a follower is a position, and costs the same however far it fell behind.
+//! Invariant: the ring holds a bounded number of events of one history, of consecutive numbers up to its head. It gives events
+//! after a position that it holds; a follower at another position reads the log, which verifies the position. So a follower is a
+//! position, costs the same however far it fell behind, and never gets events of one history after those of another.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +14,8 @@ use tokio::{sync::watch, task::AbortHandle, time};
 
 use crate::{
     domain::{
-        changes::{Change, Event, Feed, Filter, Span},
+        changes::{Change, Event, Feed, Filter},
+        cursor::LogPosition,
         listing::PAGE_MAX,
         viewer::Sight,
     },
@@ -30,7 +32,7 @@ use crate::{
 const RING: usize = 4096;
 /// Events read, and given to a follower, at a time.
 const BATCH: u16 = 256;
-/// How long a follower waits for a database that does not answer.
+/// How long a follower waits for a database that does not answer, and for a ring that is behind it.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Follows the catalogue's state, and keeps its newest events for as long as somebody wants them.
@@ -39,46 +41,62 @@ pub struct ChangeFollower {
     database: Database,
     ring: Arc<RwLock<Ring>>,
     /// The ring's head; its receivers are the followers.
-    heads: watch::Sender<i64>,
+    heads: watch::Sender<Option<LogPosition>>,
     reading: AbortHandle,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
+    /// The position before the first event; none until it begins.
+    base: Option<LogPosition>,
     events: VecDeque<Arc<Event>>,
-    /// The number of the newest event that was looked at.
-    head: i64,
 }
 
 impl Ring {
-    /// The next events after a position; none where they have left the ring.
-    fn after(&self, position: i64) -> Option<Vec<Arc<Event>>> {
-        let behind = usize::try_from(self.head - position).unwrap_or(0);
-        let from = self.events.len().checked_sub(behind)?;
-        let next = self.events.range(from..).take(usize::from(BATCH));
-        Some(next.cloned().collect())
+    /// The position of the newest event that was looked at.
+    fn head(&self) -> Option<LogPosition> {
+        self.events.back().map_or(self.base, |e| Some(e.position))
     }
 
-    fn push(&mut self, events: Vec<Event>, span: Span) {
-        let follow = self.head == span.after;
-        let all = usize::try_from(span.to - span.after) == Ok(events.len());
-        // What the log has already forgotten would leave a gap.
-        if !follow || !all {
-            self.events.clear();
+    /// The next events after a position; none where the ring does not hold the position.
+    fn after(&self, position: LogPosition) -> Option<Vec<Arc<Event>>> {
+        let base = self.base?;
+        let from = usize::try_from(position.number - base.number).ok()?;
+        let held = match from.checked_sub(1) {
+            None => base,
+            Some(last) => self.events.get(last)?.position,
+        };
+        let next = self.events.range(from..).take(usize::from(BATCH));
+        (held == position).then(|| next.cloned().collect())
+    }
+
+    /// Begins anew at a position, without events.
+    fn begin(&mut self, at: LogPosition) {
+        self.events.clear();
+        self.base = Some(at);
+    }
+
+    /// Adds events that were read by one statement from the one at its head on, which is the first. False, and nothing is added,
+    /// where that is not the first, and so of another history or forgotten, or is the last.
+    fn extend(&mut self, events: Vec<Event>) -> bool {
+        let mut events = events.into_iter();
+        let first = events.next().map(|event| event.position);
+        if first != self.head() || events.len() == 0 {
+            return false;
         }
-        if all {
-            self.events.extend(events.into_iter().map(Arc::new));
-        }
+        self.events.extend(events.map(Arc::new));
         let over = self.events.len().saturating_sub(RING);
-        self.events.drain(..over);
-        self.head = span.to;
+        if let Some(last) = self.events.drain(..over).next_back() {
+            self.base = Some(last.position);
+        }
+        true
     }
 }
 
 impl ChangeFollower {
     pub fn start(database: Database, state: &State) -> Self {
         let ring = Arc::<RwLock<Ring>>::default();
-        let heads = watch::Sender::new(0);
+        let heads = watch::Sender::new(None);
         let states = state.watch();
         let read = {
             let (database, ring, heads) = (database.clone(), Arc::clone(&ring), heads.clone());
@@ -100,20 +118,21 @@ impl ChangeFollower {
         }
     }
 
-    /// The changes that somebody of this sight is told of: after a state, or from now on. `CURSOR_EXPIRED` where some of them
-    /// are forgotten.
+    /// The changes that somebody of this sight is told of: after a position, or from now on. `CURSOR_EXPIRED` where some of them
+    /// are forgotten, or the position is of another history.
     pub async fn follow(
         &self,
         sight: Sight,
-        after: Option<i64>,
+        after: Option<LogPosition>,
         filter: Filter,
     ) -> Result<ChangeStream> {
         // Before the state is read: what comes after it is then kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
-        let log = cancel_on_drop(async move { catalog.log().await }).await?;
+        let log = cancel_on_drop(async move { catalog.log_after(after).await });
+        let (log, marks) = log.await?;
         let position = match after {
-            Some(after) => log.span(Some(after))?.after,
+            Some(_) => log.span(after, marks)?.after,
             None => log.state,
         };
         Ok(ChangeStream {
@@ -136,50 +155,44 @@ impl Drop for ChangeFollower {
 /// Reads the events of each new state, where somebody follows.
 async fn read(
     database: Database,
-    mut states: watch::Receiver<Option<i64>>,
+    mut states: watch::Receiver<Option<LogPosition>>,
     ring: Arc<RwLock<Ring>>,
-    heads: watch::Sender<i64>,
+    heads: watch::Sender<Option<LogPosition>>,
 ) {
     let everything = Arc::new(Catalog::new(database, Sight::Everything));
     while states.changed().await.is_ok() {
-        let state = states.borrow_and_update().unwrap_or(0);
+        let Some(state) = *states.borrow_and_update() else {
+            continue;
+        };
         loop {
-            let after = ring.read().unwrap_or_else(PoisonError::into_inner).head;
-            if after == state {
+            let head = ring.read().unwrap_or_else(PoisonError::into_inner).head();
+            if head == Some(state) {
                 break;
             }
-            // Where nobody follows, none are kept: whoever begins to reads the log. A state before the head is another
-            // database's, as when a backup was restored.
-            let skip = state < after || after == 0 || heads.receiver_count() == 0;
-            let (span, events) = if skip {
-                (
-                    Span {
-                        after: state,
-                        to: state,
-                    },
-                    Vec::new(),
-                )
-            } else {
-                let span = Span {
-                    after,
-                    to: state.min(after + i64::from(BATCH)),
-                };
-                let catalog = Arc::clone(&everything);
-                let read = async move {
-                    catalog
-                        .events(span, &Filter::default(), u64::from(BATCH))
-                        .await
-                };
-                match cancel_on_drop(read).await {
-                    Ok(events) => (span, events),
-                    // The state says in the log that the database does not answer; the next one comes when it does.
-                    Err(_) => break,
+            // Where nobody follows, none are kept: whoever begins to reads the log. A state that is not beyond the head is of
+            // another history.
+            let head = head.filter(|head| head.number < state.number && heads.receiver_count() > 0);
+            let events = match head {
+                None => Vec::new(),
+                Some(head) => {
+                    let catalog = Arc::clone(&everything);
+                    let to = state.number.min(head.number + i64::from(BATCH));
+                    // The head's event is among them, so that all are of its history.
+                    let read = async move { catalog.all_events(head, to).await };
+                    match cancel_on_drop(read).await {
+                        Ok(events) => events,
+                        // The state says in the log that the database does not answer; the next one comes when it does.
+                        Err(_) => break,
+                    }
                 }
             };
             let mut ring = ring.write().unwrap_or_else(PoisonError::into_inner);
-            ring.push(events, span);
+            if !ring.extend(events) {
+                ring.begin(state);
+            }
+            let head = ring.head();
             drop(ring);
-            heads.send_replace(span.to);
+            heads.send_replace(head);
         }
     }
 }
@@ -189,35 +202,52 @@ async fn read(
 pub struct ChangeStream {
     database: Database,
     ring: Arc<RwLock<Ring>>,
-    heads: watch::Receiver<i64>,
+    heads: watch::Receiver<Option<LogPosition>>,
     sight: Sight,
     filter: Filter,
-    position: i64,
+    position: LogPosition,
 }
 
 impl ChangeStream {
-    /// The next changes, in order, when there are any. `CURSOR_EXPIRED` where the log forgot some of them first; a database that
-    /// does not answer is waited for. Dropped in the middle, it misses nothing.
+    /// The next changes, in order, when there are any. `CURSOR_EXPIRED` where the log forgot some of them first, or has another
+    /// history; a database that does not answer is waited for. Dropped in the middle, it misses nothing.
     pub async fn next(&mut self) -> Result<Vec<Change>> {
         loop {
             let head = *self.heads.borrow_and_update();
-            let changes = if head <= self.position {
-                // The sender is kept by whoever serves; without it nothing happens any more.
-                if self.heads.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                continue;
-            } else if let Some(events) = self.in_ring() {
-                self.position = events.last().map_or(head, |event| event.number);
+            let changes = if let Some(events) = self.in_ring() {
+                let Some(last) = events.last() else {
+                    self.head_changed().await;
+                    continue;
+                };
+                self.position = last.position;
                 let told = events.iter();
                 told.filter_map(|event| event.seen_by(&self.sight, &self.filter))
                     .collect()
             } else {
-                self.in_log().await?
+                let is_behind = head.is_none_or(|head| head.number < self.position.number);
+                // The ring mostly catches up at once; if it does not, a backup was restored.
+                if is_behind && time::timeout(RETRY, self.head_changed()).await.is_ok() {
+                    continue;
+                }
+                let before = self.position;
+                let changes = self.in_log().await?;
+                if self.position == before {
+                    // The ring's history and the log's are two, until all connections are to one.
+                    let _ = time::timeout(RETRY, self.head_changed()).await;
+                }
+                changes
             };
             if !changes.is_empty() {
                 return Ok(changes);
             }
+        }
+    }
+
+    /// Waits for another head than that which was seen last.
+    async fn head_changed(&mut self) {
+        // The sender is kept by whoever serves; without it nothing happens any more.
+        if self.heads.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -241,6 +271,87 @@ impl ChangeStream {
                 }
                 Err(error) if error.code == Code::CursorExpired => return Err(error),
                 Err(_) => time::sleep(RETRY).await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::Timestamp;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// An event of a number in one of two histories, which are one up to a number.
+    fn event(history: i64, shared: i64, number: i64) -> Event {
+        let mark = if number > shared { history } else { 0 };
+        Event {
+            position: LogPosition { number, mark },
+            personal_connector_id: String::new(),
+            organization: None,
+            before: None,
+            after: None,
+            fields: Vec::new(),
+            revision: 1,
+            actor: None,
+            actor_organization: None,
+            occurred_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn the_oldest_events_leave_the_ring() {
+        let mut ring = Ring::default();
+        assert_eq!(ring.after(event(0, 0, 0).position), None);
+        assert!(!ring.extend(Vec::new()));
+        ring.begin(event(0, 0, 1).position);
+        let most = i64::try_from(RING).unwrap();
+        let all = |from, to| (from..=to).map(|number| event(0, 0, number)).collect();
+        assert!(ring.extend(all(1, most)));
+        assert!(ring.extend(all(most, most + 10)));
+        assert_eq!(ring.events.len(), RING);
+        assert_eq!(ring.head(), Some(event(0, 0, most + 10).position));
+        assert_eq!(ring.after(event(0, 0, 9).position), None);
+        for number in [10, 11, most + 9] {
+            let next = ring.after(event(0, 0, number).position).unwrap();
+            assert_eq!(next[0].position.number, number + 1);
+            assert!(next.len() <= usize::from(BATCH));
+        }
+        let head = event(0, 0, most + 10).position;
+        assert_eq!(ring.after(head), Some(Vec::new()));
+        assert_eq!(ring.after(event(0, 0, most + 11).position), None);
+        assert!(!ring.extend(all(most + 10, most + 10)), "nothing follows");
+    }
+
+    proptest! {
+        /// Whichever history is read, and wherever the ring begins anew.
+        #[test]
+        fn what_follows_a_position_is_of_its_history(
+            shared in 0..10_i64,
+            reads in vec((0..2_i64, 0..20_i64, 0..5_i64, any::<bool>()), 1..20),
+        ) {
+            let mut ring = Ring::default();
+            for (history, from, more, begins) in reads {
+                if begins || ring.head().is_none() {
+                    ring.begin(event(history, shared, from).position);
+                }
+                // From the head's number on, by a connection to either history.
+                let head = ring.head().unwrap();
+                let read = (head.number..=head.number + more).map(|number| event(history, shared, number));
+                let extended = ring.extend(read.collect());
+                prop_assert_eq!(extended, more > 0 && event(history, shared, head.number).position == head);
+                for of in [0, 1] {
+                    for number in 0..40 {
+                        let position = event(of, shared, number).position;
+                        let Some(next) = ring.after(position) else { continue };
+                        // They are consecutive, and of one history, which has the position.
+                        let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
+                        let told: Vec<_> = next.iter().map(|event| event.position).collect();
+                        let is_in = |of| event(of, shared, number).position == position && expected(of).eq(told.iter().copied());
+                        prop_assert!(is_in(0) || is_in(1), "{:?} {:?}", position, told);
+                    }
+                }
             }
         }
     }

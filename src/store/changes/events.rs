@@ -4,18 +4,19 @@
 //! viewer is told, [`Event::seen_by`] says. A page looks at a bounded span of numbers, whatever is in it.
 
 use entity::{
-    catalog_state,
+    catalog_state::{self, Column as State},
     connector_event::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
-    sea_query::{Func, SimpleExpr},
+    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Func, SimpleExpr},
 };
 
 use crate::{
     domain::{
-        changes::{Event, Feed, Filter, Log, Page, Side, Span},
+        changes::{Event, Feed, Filter, Log, Page, PageMarks, SCAN, Side, Span},
+        cursor::LogPosition,
         viewer::Sight,
     },
     error::{Error, Result},
@@ -25,37 +26,65 @@ use crate::{
             filter::{any_of, stored},
             in_sight,
         },
-        database::{row::Row, sqlite_readers::Pace},
+        database::{
+            row::{Cells, Row},
+            sqlite_readers::Pace,
+        },
     },
 };
 
 impl Catalog {
-    /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it.
+    /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it. To be asked
+    /// of a snapshot: two connections may be to two histories.
     pub async fn changes(&self, feed: &Feed) -> Result<Page> {
-        let log = self.log().await?;
-        let span = log.span(feed.after)?;
+        let (log, marks) = self.log_after(feed.after).await?;
+        let span = log.span(feed.after, marks)?;
         let events = self.events(span, &feed.filter, feed.limit + 1).await?;
         Ok(Page::new(feed, self.sight(), log, span, events))
     }
 
     /// What the log keeps.
     pub async fn log(&self) -> Result<Log> {
-        let select = catalog_state::Entity::find_by_id(1)
-            .select_only()
-            .columns([
-                catalog_state::Column::Forgotten,
-                catalog_state::Column::State,
-            ])
-            .into_query();
+        let select = select_log().into_query();
+        let rows = self.rows(&select, Pace::Brief, |row| read_log(&mut row.cells(0)));
+        one(rows.await?)
+    }
+
+    /// What the log keeps, and the marks of a page after a position, or of the first one.
+    pub async fn log_after(&self, after: Option<LogPosition>) -> Result<(Log, PageMarks)> {
+        let (begin, end) = match after {
+            Some(after) => {
+                let end = after.number.saturating_add(SCAN);
+                (Expr::value(after.number), Expr::value(end))
+            }
+            None => {
+                let forgotten = State::Forgotten.into_expr();
+                (forgotten.clone(), forgotten.add(SCAN))
+            }
+        };
+        let select = select_log().expr(mark_of(begin)).expr(mark_of(end));
+        let select = select.into_query();
         let rows = self.rows(&select, Pace::Brief, |row| {
             let mut cells = row.cells(0);
-            Ok(Log {
-                forgotten: cells.next()?,
-                state: cells.next()?,
-            })
+            let log = read_log(&mut cells)?;
+            let (after, end) = (cells.next()?, cells.next()?);
+            Ok((log, PageMarks { after, end }))
         });
-        let log = rows.await?.pop();
-        log.ok_or_else(|| Error::internal("there is no state"))
+        one(rows.await?)
+    }
+
+    /// The first events from a position on, this one included, up to a number, of all connectors.
+    pub(in crate::store) async fn all_events(
+        &self,
+        from: LogPosition,
+        to: i64,
+    ) -> Result<Vec<Event>> {
+        let select = Entity::find()
+            .filter(Column::Number.between(from.number, to))
+            .order_by_asc(Column::Number)
+            .into_query();
+        self.rows(&select, Pace::Brief, |row| event(event_row(row)?))
+            .await
     }
 
     /// The events of a span that somebody of this sight is told of, in order, and no more than `limit` of them.
@@ -82,8 +111,8 @@ impl Catalog {
             .add(before.seen(self.sight(), filter))
             .add(after.seen(self.sight(), filter));
         let mut select = Entity::find()
-            .filter(Column::Number.gt(span.after))
-            .filter(Column::Number.lte(span.to))
+            .filter(Column::Number.gt(span.after.number))
+            .filter(Column::Number.lte(span.to.number))
             .filter(told);
         if let Some(ids) = &filter.personal_connector_id {
             select = select.filter(any_of(Column::PersonalConnectorId, ids));
@@ -95,6 +124,44 @@ impl Catalog {
         self.rows(&select, Pace::Brief, |row| event(event_row(row)?))
             .await
     }
+}
+
+/// Selects what [`read_log`] reads. All events above the number that is forgotten are kept, so that the state's mark is that of its
+/// event, or else the forgotten one's.
+pub(in crate::store) fn select_log() -> Select<catalog_state::Entity> {
+    let forgotten_mark = State::ForgottenMark.into_simple_expr();
+    let mark = mark_of(State::State.into_expr());
+    catalog_state::Entity::find_by_id(1)
+        .select_only()
+        .columns([State::Forgotten, State::ForgottenMark, State::State])
+        .expr(Func::coalesce([mark, forgotten_mark]))
+}
+
+pub(in crate::store) fn read_log(cells: &mut Cells<'_>) -> Result<Log> {
+    let mut position = || {
+        let (number, mark) = (cells.next()?, cells.next()?);
+        Ok(LogPosition { number, mark })
+    };
+    Ok(Log {
+        forgotten: position()?,
+        state: position()?,
+    })
+}
+
+/// The one row of the state.
+pub(in crate::store) fn one<T>(mut rows: Vec<T>) -> Result<T> {
+    rows.pop()
+        .ok_or_else(|| Error::internal("there is no state"))
+}
+
+/// The mark of the event of a number; null where it is not kept.
+fn mark_of(number: Expr) -> SimpleExpr {
+    let mark = Entity::find()
+        .select_only()
+        .column(Column::Mark)
+        .filter(Column::Number.into_expr().eq(number))
+        .into_query();
+    SimpleExpr::SubQuery(None, Box::new(mark.into()))
 }
 
 /// The columns of an event that tell of the connector before the change, or after it.
@@ -146,8 +213,9 @@ fn event(row: Model) -> Result<Event> {
             status: status?,
         })
     };
+    let (number, mark) = (row.number, row.mark);
     Ok(Event {
-        number: row.number,
+        position: LogPosition { number, mark },
         personal_connector_id: row.personal_connector_id,
         organization: row.organization_id,
         before: side(
@@ -195,5 +263,6 @@ fn event_row(row: Row<'_>) -> Result<Model> {
         category_after: cells.next()?,
         status_before: cells.next()?,
         status_after: cells.next()?,
+        mark: cells.next()?,
     })
 }

@@ -18,6 +18,7 @@ use tokio::{sync::watch, time};
 
 use crate::{
     clock::{Clock, Settled},
+    domain::cursor::LogPosition,
     error::Result,
     store::{
         cancellation::keep_running,
@@ -84,8 +85,12 @@ impl Database {
     ///
     /// An event stamped later than `now` is as old as the next one that is not.
     pub async fn forget_events(&self, until: Timestamp, now: Timestamp) -> Result<i64> {
-        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found stays true.
-        let numbers = Entity::find().select_only().column(Column::Number).limit(1);
+        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found stays true, but
+        // perhaps of another history than that which is written.
+        let numbers = Entity::find()
+            .select_only()
+            .columns([Column::Number, Column::Mark])
+            .limit(1);
         let first_kept = numbers
             .clone()
             .filter(Column::OccurredAt.between(until, now))
@@ -93,10 +98,10 @@ impl Database {
         let mut last_old = numbers
             .filter(Column::OccurredAt.lt(until))
             .order_by_desc(Column::Number);
-        if let Some(kept) = self.number(first_kept).await? {
-            last_old = last_old.filter(Column::Number.lt(kept));
+        if let Some(kept) = self.position(first_kept).await? {
+            last_old = last_old.filter(Column::Number.lt(kept.number));
         }
-        let Some(old) = self.number(last_old).await? else {
+        let Some(old) = self.position(last_old).await? else {
             return Ok(0);
         };
         let forget = async {
@@ -106,8 +111,16 @@ impl Database {
                 .one(&tx)
                 .await?
                 .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?;
-            let forgotten = old.min(state.forgotten + BATCH);
-            if forgotten > state.forgotten {
+            let forgotten = old.number.min(state.forgotten + BATCH);
+            let mark = async |number| {
+                let event = Entity::find_by_id(number).one(&tx).await?;
+                Ok::<_, DbErr>(event.map(|event| event.mark))
+            };
+            let is_here = mark(old.number).await? == Some(old.mark);
+            if forgotten > state.forgotten
+                && is_here
+                && let Some(forgotten_mark) = mark(forgotten).await?
+            {
                 Entity::delete_many()
                     .filter(Column::Number.lte(forgotten))
                     .exec(&tx)
@@ -115,22 +128,27 @@ impl Database {
                 catalog_state::ActiveModel {
                     id: Set(1),
                     forgotten: Set(forgotten),
+                    forgotten_mark: Set(forgotten_mark),
                     ..Default::default()
                 }
                 .update(&tx)
                 .await?;
+                tx.commit(None).await?;
+                return Ok(forgotten - state.forgotten);
             }
-            tx.commit(None).await?;
-            Ok((forgotten - state.forgotten).max(0))
+            tx.rollback().await;
+            Ok(0)
         };
         forget.await.map_err(failed)
     }
 
-    async fn number(&self, select: Select<Entity>) -> Result<Option<i64>> {
+    async fn position(&self, select: Select<Entity>) -> Result<Option<LogPosition>> {
         let select = select.into_query();
-        let rows = self
-            .reader
-            .rows(&select, Pace::Brief, |row| row.cells(0).next());
+        let rows = self.reader.rows(&select, Pace::Brief, |row| {
+            let mut cells = row.cells(0);
+            let (number, mark) = (cells.next()?, cells.next()?);
+            Ok(LogPosition { number, mark })
+        });
         Ok(rows.await?.pop())
     }
 }

@@ -1,24 +1,27 @@
-//! The poll that keeps the number of the last change known.
+//! The poll that keeps the position of the last change known.
 
 use std::{sync::Arc, time::Duration};
 
-use entity::catalog_state;
-use sea_orm::{EntityTrait, QuerySelect, QueryTrait};
+use sea_orm::QueryTrait;
 use tokio::{sync::watch, task::AbortHandle, time};
 
 use crate::{
+    domain::cursor::LogPosition,
     error::{Code, Error, Result},
     store::{
         cancellation::{cancel_on_drop, keep_running},
-        changes::catalogue_version::{FRESH, Version, VersionTracker},
+        changes::{
+            catalogue_version::{FRESH, Version, VersionTracker},
+            events,
+        },
         database::{connect::Database, sqlite_readers::Pace},
     },
 };
 
-/// The longest time that one look at the number may take.
+/// The longest time that one look at the position may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks the database for the number again and again, as long as it is kept.
+/// Asks the database for the position again and again, as long as it is kept.
 #[derive(Debug)]
 pub struct State {
     known: Arc<VersionTracker>,
@@ -34,10 +37,11 @@ impl State {
     }
 
     pub fn number(&self) -> Option<i64> {
-        *self.known.number.borrow()
+        let known = *self.known.position.borrow();
+        known.map(|known| known.number)
     }
 
-    /// How long ago the number was read.
+    /// How long ago the position was read.
     pub fn age(&self) -> Option<Duration> {
         self.known.read().asked_at.map(|at| at.elapsed())
     }
@@ -49,12 +53,12 @@ impl State {
         is_fresh.then_some(now.version)
     }
 
-    /// The number whenever it was read.
-    pub fn watch(&self) -> watch::Receiver<Option<i64>> {
-        let mut number = self.known.number.subscribe();
+    /// The position of the last change whenever it was read.
+    pub fn watch(&self) -> watch::Receiver<Option<LogPosition>> {
+        let mut position = self.known.position.subscribe();
         // Perhaps it was read already.
-        number.mark_changed();
-        number
+        position.mark_changed();
+        position
     }
 }
 
@@ -83,8 +87,8 @@ async fn poll(database: Database, every: Duration) {
         // A connection that is dead and does not say so is left behind.
         let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
         match asked.await.unwrap_or_else(late) {
-            Ok(number) => {
-                known.answer(&question, number);
+            Ok(state) => {
+                known.answer(&question, state);
                 if std::mem::take(&mut failing) {
                     tracing::info!("the database answers again");
                 }
@@ -101,13 +105,11 @@ async fn poll(database: Database, every: Duration) {
 }
 
 impl Database {
-    async fn state(&self) -> Result<i64> {
-        let select = catalog_state::Entity::find_by_id(1)
-            .select_only()
-            .column(catalog_state::Column::State)
-            .into_query();
-        let rows = (self.control.reader).rows(&select, Pace::Brief, |row| row.cells(0).next());
-        let state = rows.await?.pop();
-        state.ok_or_else(|| Error::internal("there is no state"))
+    async fn state(&self) -> Result<LogPosition> {
+        let select = events::select_log().into_query();
+        let rows = self.control.reader.rows(&select, Pace::Brief, |row| {
+            events::read_log(&mut row.cells(0))
+        });
+        Ok(events::one(rows.await?)?.state)
     }
 }

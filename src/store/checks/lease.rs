@@ -1,6 +1,7 @@
 //! The lease of who checks connectors: one row.
 //!
-//! Invariant: each holder has an epoch of its own, and what is written under it waits for a takeover or is waited for by it. A
+//! Invariant: each taking has an epoch and a random mark of its own, since another history, such as a restored backup, has the epoch
+//! too. What is written under a lease waits for a takeover or is waited for by it. A
 //! lease is over when the database's clock says so, or when a candidate has seen it unchanged for its whole time by its own
 //! monotonic clock; so no wall clock can keep a dead holder's lease alive.
 
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 use entity::check_lease::{Column, Entity, Model};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Value,
-    sea_query::{CaseStatement, Expr},
+    sea_query::{CaseStatement, Expr, SimpleExpr},
 };
 
 use crate::{
     clock::Clock,
-    error::Result,
+    error::{Error, Result},
     store::{database::connect::Database, errors::failed, write::Tx},
 };
 
@@ -23,6 +24,7 @@ use crate::{
 pub struct Lease {
     holder: String,
     epoch: i64,
+    mark: i64,
 }
 
 /// A process that asks for the lease again and again.
@@ -79,9 +81,13 @@ impl Database {
         // A renewal changes the row also where the clock stands still.
         let ttl = ttl + candidate.asked % 1000;
         let holder = candidate.holder.as_str();
-        let epoch = CaseStatement::new()
-            .case(Column::Holder.eq(holder), Expr::col(Column::Epoch))
-            .finally(Expr::col(Column::Epoch).add(1));
+        let renewed = |column, taken: SimpleExpr| {
+            let case = CaseStatement::new().case(Column::Holder.eq(holder), Expr::col(column));
+            case.finally(taken)
+        };
+        let epoch = renewed(Column::Epoch, Expr::col(Column::Epoch).add(1));
+        let mark = Clock::new_mark().map_err(Error::internal)?;
+        let mark = renewed(Column::Mark, Expr::value(mark));
         let mut over = Condition::any()
             .add(Column::Holder.eq(holder))
             .add(Column::Holder.is_null())
@@ -90,13 +96,15 @@ impl Database {
             let unchanged = Condition::all()
                 .add(Column::Holder.eq(row.holder.as_deref()))
                 .add(Column::Epoch.eq(row.epoch))
-                .add(Column::ExpiresAt.eq(row.expires_at));
+                .add(Column::ExpiresAt.eq(row.expires_at))
+                .add(Column::Mark.eq(row.mark));
             over = over.add(unchanged);
         }
         let take = async {
             let tx = self.begin_control().await?;
             let taken = Entity::update_many()
                 .col_expr(Column::Epoch, epoch.into())
+                .col_expr(Column::Mark, mark.into())
                 .col_expr(Column::Holder, Expr::value(holder))
                 .col_expr(Column::ExpiresAt, Expr::cust(now).add(ttl))
                 .filter(over)
@@ -118,6 +126,7 @@ impl Database {
         Ok(taken.map(|row| Lease {
             holder: candidate.holder.clone(),
             epoch: row.epoch,
+            mark: row.mark,
         }))
     }
 
@@ -155,4 +164,5 @@ fn is_of(lease: &Lease) -> Condition {
     Condition::all()
         .add(Column::Holder.eq(&lease.holder))
         .add(Column::Epoch.eq(lease.epoch))
+        .add(Column::Mark.eq(lease.mark))
 }

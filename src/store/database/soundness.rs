@@ -54,7 +54,7 @@ const fn invariant(
 }
 
 /// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
-const INVARIANTS: [Invariant; 18] = [
+const INVARIANTS: [Invariant; 19] = [
     invariant(
         1,
         "catalog_state",
@@ -102,6 +102,12 @@ const INVARIANTS: [Invariant; 18] = [
             WHERE NOT EXISTS (SELECT 1 FROM connector_event AS later
                 WHERE later.personal_connector_id = e.personal_connector_id AND later.number > e.number)
             AND (e.kind = 'deleted') <> (c.id IS NULL)",
+    ),
+    invariant(
+        5,
+        "connector_event",
+        "the mark is that of another event too",
+        "SELECT 'number ' || MAX(number) FROM connector_event GROUP BY mark HAVING COUNT(*) > 1",
     ),
     invariant(
         1,

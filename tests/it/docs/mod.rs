@@ -268,9 +268,23 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
         if let Some(created) = data["createCustomConnector"]["personalConnector"]["id"].as_str() {
             created.clone_into(&mut id);
         }
-        answers.push(json!({ "page": page, "query": query, "data": data }));
+        answers.push(json!({ "page": page, "query": query, "data": without_marks(data) }));
     }
     answers
+}
+
+/// An answer without the cursors of changes, which are random. All begin with the same byte and a number that is small.
+fn without_marks(answer: Value) -> Value {
+    match answer {
+        Value::String(text) if text.starts_with("BAAAAAAA") => "a cursor of changes".into(),
+        Value::Array(all) => all.into_iter().map(without_marks).collect(),
+        Value::Object(all) => {
+            let all = all.into_iter();
+            all.map(|(name, value)| (name, without_marks(value)))
+                .collect()
+        }
+        other => other,
+    }
 }
 
 /// What a subscription says first of all that ever happened.

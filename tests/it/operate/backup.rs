@@ -238,6 +238,7 @@ on_both_databases! {
             ("UPDATE personal_connector SET revision = 7 WHERE seq = 2", "UPDATE personal_connector SET revision = 1", "personal_connector pcon_object1: the revision"),
             ("UPDATE connector_event SET kind = 'updated' WHERE number = 3", "UPDATE connector_event SET kind = 'created'", "personal_connector pcon_object2: the event that created it"),
             ("UPDATE connector_event SET kind = 'deleted' WHERE number = 3", "UPDATE connector_event SET kind = 'created'", "connector_event number 3"),
+            ("UPDATE connector_event SET mark = 7 WHERE number > 1", "UPDATE connector_event SET mark = number", "connector_event number 3: the mark"),
             ("UPDATE connector_event SET revision = 5 WHERE number = 1", "UPDATE connector_event SET revision = 1", "personal_connector pcon_object0: the event of a revision"),
             ("UPDATE connector_health SET next_check_at = NULL WHERE seq = 1", "UPDATE connector_health SET next_check_at = 0", "connector_health pcon_object0"),
             ("UPDATE connector_health SET checked_at = 1 WHERE seq = 1", "UPDATE connector_health SET checked_at = NULL", "connector_health seq 1"),
