@@ -97,7 +97,11 @@ impl VersionTracker {
             Some(known) if now.commits != question.commits && known.number >= state.number => known,
             _ => state,
         };
-        if known != Some(state) {
+        // In a gap in the polls another history may have been there, and given answers.
+        let gap = now
+            .asked_at
+            .is_none_or(|before| question.at.duration_since(before) >= FRESH);
+        if gap || known != Some(state) {
             now.version.0 += 1;
         }
         now.asked_at = Some(question.at);
@@ -183,12 +187,14 @@ mod tests {
         known.answer(&known.ask(), state);
         another(&known, &mut versions);
         assert_eq!(position(&known), Some(state));
-        // The same position is the same catalogue, also after a while.
-        let later = Question {
-            at: known.read().asked_at.unwrap() + 2 * FRESH,
+        // The same position means the same only to who was there all the time.
+        let later = |known: &VersionTracker, after: Duration| Question {
+            at: known.read().asked_at.unwrap() + after,
             commits: 1,
         };
-        known.answer(&later, state);
+        known.answer(&later(&known, FRESH / 2), state);
         assert_eq!(Some(&known.read().version), versions.last());
+        known.answer(&later(&known, FRESH), state);
+        another(&known, &mut versions);
     }
 }

@@ -6,7 +6,10 @@ use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp,
     personal_connector::Model,
 };
-use personal_connectors::store::{Actor, Tx, UpdatedAt};
+use personal_connectors::{
+    domain::cursor::of_changes,
+    store::{Actor, Tx, UpdatedAt},
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 
@@ -151,14 +154,14 @@ on_both! {
     async fn arguments_are_refused_by_name(server: Server) {
         let list = "query($after: String) { personalConnectors(first: 1, after: $after) { changesCursor pageInfo { endCursor } } }";
         let data = server.data("", list, json!({})).await;
-        let (of_list, of_changes) = (
+        let (of_list, cursor_of_changes) = (
             data["personalConnectors"]["pageInfo"]["endCursor"].clone(),
             data["personalConnectors"]["changesCursor"].clone(),
         );
         let ids: Vec<_> = (0..101).map(|i| format!("pcon_{i}")).collect();
         for (query, variables, message) in [
             (CHANGES, json!({ "after": of_list }), "after is a cursor of a list of connectors"),
-            (list, json!({ "after": of_changes }), "after is a cursor of changes"),
+            (list, json!({ "after": cursor_of_changes }), "after is a cursor of changes"),
             (CHANGES, json!({ "after": "5" }), "after must be a cursor"),
             (CHANGES, json!({ "after": "" }), "after must be a cursor"),
             (CHANGES, json!({ "first": 101 }), "first must be from 0 to 100"),
@@ -193,7 +196,11 @@ on_both! {
             tx.insert(vec![official(name, name)]).await.unwrap().unwrap();
             tx.commit().await.unwrap();
         }
-        let cursors = personal_connectors::domain::cursor::of_changes;
+        let mut positions = Vec::new();
+        for number in 0..=start + 5 {
+            positions.push(server.position(number).await);
+        }
+        let cursors = |number: i64| of_changes(positions[usize::try_from(number).unwrap()]);
         let names = async |after: i64| {
             let page = server.changes("", json!({ "after": cursors(after) })).await;
             let nodes = page["nodes"].as_array().unwrap();

@@ -3,5 +3,6 @@
 mod crowd;
 mod events;
 mod feed;
+mod histories;
 mod sockets;
 mod subscriptions;

@@ -12,5 +12,6 @@ pub mod mutations;
 pub mod objects;
 pub mod process;
 pub mod random;
+pub mod saved;
 pub mod secret_connector;
 pub mod waiting;

@@ -1,0 +1,100 @@
+//! A database as it was, put back under a service that runs: as when a backup is restored, or a standby takes over that lacked
+//! the last commits.
+
+use std::time::Duration;
+
+use personal_connectors::domain::cursor::LogPosition;
+use rusqlite::{Connection, backup::Backup};
+use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection};
+use tempfile::TempDir;
+
+use crate::support::harness::{Server, TestDatabase};
+
+/// All that changes of the catalogue write, those first that others refer to. The state's row stays, and is set.
+const TABLES: [&str; 8] = [
+    "personal_connector",
+    "connector_event",
+    "connector_search",
+    "connector_health",
+    "connector_check",
+    "connector_tool",
+    "connector_tool_search",
+    "idempotency_key",
+];
+
+pub enum Saved {
+    /// A file in a folder.
+    Sqlite(TempDir),
+    /// Tables in a schema.
+    Postgres(String),
+}
+
+impl Saved {
+    pub async fn of(storage: &TestDatabase) -> Self {
+        if let Some(file) = storage.url.strip_prefix("sqlite://") {
+            let folder = TempDir::new().unwrap();
+            copy(file, folder.path().join("saved.db").to_str().unwrap());
+            return Self::Sqlite(folder);
+        }
+        let mut connection = PgConnection::connect(&storage.url).await.unwrap();
+        let schema = "SELECT 'saved_' || COUNT(*) FROM pg_namespace";
+        let schema: String = sqlx::query_scalar(schema)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let mut sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE SCHEMA {schema};");
+        for table in TABLES.iter().chain(&["catalog_state"]) {
+            sql += &format!("CREATE TABLE {schema}.{table} AS TABLE public.{table};");
+        }
+        execute(&mut connection, sql + "COMMIT").await;
+        Self::Postgres(schema)
+    }
+
+    /// Puts all of it back in one transaction.
+    pub async fn restore(&self, storage: &TestDatabase) {
+        let schema = match self {
+            Self::Sqlite(folder) => {
+                let file = storage.url.strip_prefix("sqlite://").unwrap();
+                return copy(folder.path().join("saved.db").to_str().unwrap(), file);
+            }
+            Self::Postgres(schema) => schema,
+        };
+        let state = "state, forgotten, forgotten_mark";
+        let mut sql = format!(
+            "BEGIN; UPDATE catalog_state SET ({state}) = (SELECT {state} FROM {schema}.catalog_state);"
+        );
+        for table in TABLES.iter().rev() {
+            sql += &format!("DELETE FROM {table};");
+        }
+        for table in TABLES {
+            sql += &format!("INSERT INTO {table} SELECT * FROM {schema}.{table};");
+        }
+        let mut connection = PgConnection::connect(&storage.url).await.unwrap();
+        execute(&mut connection, sql + "COMMIT").await;
+    }
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) {
+    connection.execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
+/// Writes an SQLite database over another one, in one transaction of the latter.
+fn copy(from: &str, to: &str) {
+    let from = Connection::open(from).unwrap();
+    let mut to = Connection::open(to).unwrap();
+    let backup = Backup::new(&from, &mut to).unwrap();
+    let pause = Duration::from_millis(5);
+    backup.run_to_completion(i32::MAX, pause, None).unwrap();
+}
+
+impl Server {
+    /// The position of a number: of an event that is kept, or of the last that was forgotten.
+    pub async fn position(&self, number: i64) -> LogPosition {
+        let mark = format!(
+            "SELECT mark FROM connector_event WHERE number = {number}
+            UNION ALL SELECT forgotten_mark FROM catalog_state WHERE forgotten = {number}"
+        );
+        let mark = self.rows(&mark).await.trim().parse().unwrap();
+        LogPosition { number, mark }
+    }
+}
