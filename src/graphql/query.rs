@@ -140,8 +140,8 @@ impl Query {
     }
 
     /// What happened to the connectors that you see, or saw: from the oldest change that is kept, or from a cursor on. That your
-    /// own token comes to see more or less is no change. A cursor older than what is kept is an error with the code
-    /// `CURSOR_EXPIRED`: start over.
+    /// own token comes to see more or less is no change. A cursor older than what is kept, or of a change that is no longer in
+    /// the catalogue's history, as after a restored backup, is an error with the code `CURSOR_EXPIRED`: start over.
     async fn personal_connector_changes(
         &self,
         context: &Context<'_>,

@@ -17,8 +17,9 @@ pub struct Subscription;
 #[GraphQlSubscription]
 impl Subscription {
     /// Each change of the connectors that you see, or saw, in order and once: first those after a cursor, if one is given, then
-    /// those that happen. That your own token comes to see more or less is no change. A cursor older than what is kept is an error
-    /// with the code `CURSOR_EXPIRED`: start over.
+    /// those that happen. That your own token comes to see more or less is no change. A cursor older than what is kept, or
+    /// of a change that is no longer in the catalogue's history, as after a restored backup, is an error with the code
+    /// `CURSOR_EXPIRED`, also while you are subscribed: start over.
     async fn personal_connector_changed(
         &self,
         context: &Context<'_>,

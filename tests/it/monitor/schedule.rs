@@ -306,6 +306,19 @@ on_both! {
         assert_eq!(server.rows("SELECT epoch FROM check_lease").await, "3\n");
     }
 
+    /// The taking was lost, as when a backup from before it is restored, and its epoch comes again.
+    async fn a_lease_that_was_lost_is_not_the_next_one(server: Server) {
+        let (ours, mut we) = (server.database.clone(), candidate(SECOND * 60));
+        let lost = ours.take_lease(&mut we).await.unwrap().unwrap();
+        server.rows("UPDATE check_lease SET holder = NULL, epoch = epoch - 1, expires_at = 0").await;
+        let next = ours.take_lease(&mut we).await.unwrap().unwrap();
+        assert_eq!(server.rows("SELECT epoch FROM check_lease").await, "1\n");
+        assert_ne!(next, lost);
+        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
+        assert_eq!((tx.holds(&lost).await.unwrap(), tx.holds(&next).await.unwrap()), (false, true));
+        tx.rollback().await;
+    }
+
     async fn what_an_old_holder_found_is_dropped(server: Server) {
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
         let connector = server.insert(vec![at("x", "http://127.0.0.1:9")]).await.pop().unwrap();
