@@ -349,3 +349,23 @@ async fn a_file_that_was_copied_back_while_the_service_was_stopped() {
         server.stop();
     }
 }
+
+/// While replicas are upgraded one by one, those of the version before add events without a mark.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn events_of_the_version_before_have_marks() {
+    let server = Server::on_postgres(&[]).await;
+    let after = now(&server, "").await;
+    let columns = "kind, personal_connector_id, type, changed_fields, revision, occurred_at, visibility_before,
+        visibility_after, status_before, status_after";
+    let insert = format!(
+        "WITH added AS (INSERT INTO connector_event (number, {columns})
+            SELECT number + 5, {columns} FROM connector_event WHERE number <= 3 RETURNING number)
+        UPDATE catalog_state SET state = (SELECT MAX(number) FROM added)"
+    );
+    server.rows(&insert).await;
+    let marks = "SELECT COUNT(DISTINCT mark) AS n, MAX(number) AS last FROM connector_event";
+    assert_eq!(server.rows(marks).await, "8|8\n");
+    assert_eq!(created(&server, &after).await.split(' ').count(), 3);
+    assert_eq!(created(&server, &now(&server, "").await).await, "");
+}
