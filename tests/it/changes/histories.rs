@@ -14,6 +14,7 @@ use personal_connectors::{
     store::{ChangeFollower, ChangeStream, State},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     on_both,
@@ -49,7 +50,7 @@ async fn created(server: &Server, after: &str) -> String {
 
 /// The code that ends a subscription over a web socket, after which it is complete.
 async fn ended(socket: &mut Socket) -> String {
-    let message = socket.next().await;
+    let message = timeout(LONG, socket.next()).await.unwrap();
     assert_eq!(
         socket.next().await,
         json!({ "id": "1", "type": "complete" })
@@ -59,7 +60,7 @@ async fn ended(socket: &mut Socket) -> String {
 
 /// The code that ends a stream of events.
 async fn ended_stream(events: &mut Events) -> String {
-    let (_, data) = events.next().await.unwrap();
+    let (_, data) = timeout(LONG, events.next()).await.unwrap().unwrap();
     let complete = events.next().await;
     assert_eq!(complete, Some(("complete".to_owned(), Value::Null)));
     code(&data)
@@ -72,7 +73,8 @@ fn code(answer: &Value) -> String {
 
 /// The names of the next changes of a follower, or the error's code.
 async fn next(follower: &mut ChangeStream) -> Result<Vec<i64>, Code> {
-    let changes = follower.next().await.map_err(|error| error.code)?;
+    let changes = timeout(LONG, follower.next()).await.unwrap();
+    let changes = changes.map_err(|error| error.code)?;
     Ok(changes
         .iter()
         .map(|change| change.position.number)
