@@ -1,9 +1,9 @@
-//! Time and new ids.
+//! Time, new ids and marks.
 //!
 //! The wall clock says when something happened. Anybody may set it to any time, so durations are measured by
 //! [`Clock::monotonic`].
 //!
-//! Invariant: nothing else in the project asks the system for the wall time or makes an id.
+//! Invariant: nothing else in the project asks the system for the wall time or makes an id or a mark.
 
 use std::{
     sync::{

@@ -472,7 +472,7 @@ mod tests {
 
     #[test]
     fn cursors_are_good_from_what_was_forgotten_to_the_state() {
-        let scan = usize::try_from(SCAN).unwrap();
+        let look = usize::try_from(SCAN).unwrap();
         for (forgotten, state, after, expected) in [
             (0, 0, None, (0, 0)),
             (0, 0, Some(0), (0, 0)),
@@ -483,8 +483,8 @@ mod tests {
             // All is forgotten.
             (7, 7, Some(7), (7, 7)),
             (7, 7, None, (7, 7)),
-            (0, 3 * scan, Some(5), (5, 5 + scan)),
-            (2, 3 * scan, None, (2, 2 + scan)),
+            (0, 3 * look, Some(5), (5, 5 + look)),
+            (2, 3 * look, None, (2, 2 + look)),
         ] {
             let history = History::new(forgotten, state);
             let span = history.span(after.map(|after| history.at(after))).unwrap();

@@ -52,16 +52,10 @@ impl Catalog {
 
     /// What the log keeps, and the marks of a page after a position, or of the first one.
     pub async fn log_after(&self, after: Option<LogPosition>) -> Result<(Log, PageMarks)> {
-        let (begin, end) = match after {
-            Some(after) => {
-                let end = after.number.saturating_add(SCAN);
-                (Expr::value(after.number), Expr::value(end))
-            }
-            None => {
-                let forgotten = State::Forgotten.into_expr();
-                (forgotten.clone(), forgotten.add(SCAN))
-            }
-        };
+        // Of a number beyond, which is nobody's, there is no end.
+        let given = after.map(|after| Ord::min(after.number, i64::MAX - SCAN));
+        let begin = given.map_or_else(|| State::Forgotten.into_expr(), Expr::value);
+        let end = begin.clone().add(SCAN);
         let select = select_log().expr(mark_of(begin)).expr(mark_of(end));
         let select = select.into_query();
         let rows = self.rows(&select, Pace::Brief, |row| {

@@ -1,7 +1,7 @@
 //! A database as it was, put back under a service that runs: as when a backup is restored, or a standby takes over that lacked
 //! the last commits.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use personal_connectors::domain::cursor::LogPosition;
 use rusqlite::{Connection, backup::Backup};
@@ -44,7 +44,11 @@ impl Saved {
             .unwrap();
         let mut sql = format!("BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE SCHEMA {schema};");
         for table in TABLES.iter().chain(&["catalog_state"]) {
-            sql += &format!("CREATE TABLE {schema}.{table} AS TABLE public.{table};");
+            write!(
+                sql,
+                "CREATE TABLE {schema}.{table} AS TABLE public.{table};"
+            )
+            .unwrap();
         }
         execute(&mut connection, sql + "COMMIT").await;
         Self::Postgres(schema)
@@ -64,10 +68,10 @@ impl Saved {
             "BEGIN; UPDATE catalog_state SET ({state}) = (SELECT {state} FROM {schema}.catalog_state);"
         );
         for table in TABLES.iter().rev() {
-            sql += &format!("DELETE FROM {table};");
+            write!(sql, "DELETE FROM {table};").unwrap();
         }
         for table in TABLES {
-            sql += &format!("INSERT INTO {table} SELECT * FROM {schema}.{table};");
+            write!(sql, "INSERT INTO {table} SELECT * FROM {schema}.{table};").unwrap();
         }
         let mut connection = PgConnection::connect(&storage.url).await.unwrap();
         execute(&mut connection, sql + "COMMIT").await;

@@ -168,7 +168,7 @@ pub(crate) const WORDS: &[(&str, &[&str])] = &[
     ("Utc::now", &["src/clock.rs"]),
     ("SystemTime", &["src/clock.rs"]),
     ("Ulid::generate", &["src/clock.rs"]),
-    ("getrandom", &["src/config/secret.rs"]),
+    ("getrandom", &["src/config/secret.rs", "src/clock.rs"]),
     ("clap::", &["src/config/", "src/main.rs"]),
     // These macros panic when the output is closed.
     ("print!", &[]),
