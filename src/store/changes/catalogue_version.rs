@@ -77,9 +77,9 @@ impl VersionTracker {
         self.committed.notify_one();
     }
 
-    /// The number of the last change, when it is known, and each that follows.
-    pub(in crate::store) fn number(&self) -> &watch::Sender<Option<i64>> {
-        &self.number
+    /// The position of the last change, where it is known.
+    pub(in crate::store) fn position(&self) -> Option<LogPosition> {
+        *self.position.borrow()
     }
 
     pub(super) fn ask(&self) -> Question {

@@ -132,13 +132,13 @@ impl Database {
     /// Writes, to find out whether that succeeds.
     async fn probe(&self) -> Result<(), DbErr> {
         let began = Instant::now();
-        let state = *self.known.number().borrow();
+        let state = self.known.position();
         let done = self.write_probe().await;
         match &done {
             Ok(()) => self.writes.probed(began),
             // Others write, and this one was only late.
             Err(error) if errors::is_lock_timeout(error) => {
-                if state == *self.known.number().borrow() {
+                if state == self.known.position() {
                     self.writes.failed(Unwritable::Locked);
                 }
             }
