@@ -183,6 +183,6 @@ pub fn told(change: &Value) -> (&str, &str) {
 /// Where changes go on that happen from now on.
 pub async fn now(server: &Server, token: &str) -> String {
     let query = "{ personalConnectors(first: 0) { changesCursor } }";
-    let data = server.data(token, query, json!({})).await;
+    let data = server.fresh(token, query, json!({})).await;
     text(&data["personalConnectors"]["changesCursor"]).to_owned()
 }
