@@ -163,11 +163,12 @@ impl Drop for PgSession {
         if !self.in_transaction {
             return;
         }
+        // Until the rollback has succeeded, it is not to be used again. A runtime that ends drops the task without a run.
         let mut session = Self {
             connection: Some(connection),
             server: Arc::clone(&self.server),
-            is_busy: false,
-            in_transaction: true,
+            is_busy: true,
+            in_transaction: false,
         };
         let Ok(runtime) = Handle::try_current() else {
             session.give_up();
