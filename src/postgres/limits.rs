@@ -68,11 +68,15 @@ impl Limits {
     }
 
     /// Statements that a session of ours alone begins with.
-    pub(crate) fn of_session(self) -> String {
-        format!(
+    pub(crate) fn of_session(self, version: Option<u32>) -> String {
+        let mut session = format!(
             "SET default_transaction_isolation = 'read committed'; {}",
             self.read_settings("SET")
-        )
+        );
+        if has_transaction_timeout(version) {
+            session += "; SET transaction_timeout = 0";
+        }
+        session
     }
 
     /// The beginning of a transaction that reads. A snapshot has all its statements see what the first of them sees; it may
@@ -93,11 +97,13 @@ impl Limits {
         begin
     }
 
-    /// A read ends in time, and is planned once for all parameters.
+    /// A read ends in time, by whatever it waits for, and is planned once for all parameters.
     fn read_settings(self, set: &str) -> String {
         // Zero is without end.
         let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
-        format!("{set} statement_timeout = {millis}; {set} plan_cache_mode = force_generic_plan")
+        format!(
+            "{set} statement_timeout = {millis}; {set} lock_timeout = 0; {set} plan_cache_mode = force_generic_plan"
+        )
     }
 
     /// The beginning of a transaction that writes.
@@ -157,10 +163,11 @@ mod tests {
         for (version, expected) in [(None, false), (Some(160_004), false), (Some(170_000), true)] {
             let all = [
                 limits.begin_read(true, version),
+                limits.of_session(version),
                 limits.begin_write(version),
                 limits.of_migration(1, version),
             ];
-            let sets = |sql: &String| sql.contains("SET LOCAL transaction_timeout");
+            let sets = |sql: &String| sql.contains("transaction_timeout");
             assert!(all.iter().all(|sql| sets(sql) == expected), "{version:?}");
         }
     }

@@ -9,3 +9,4 @@ pub(crate) mod pool;
 pub(crate) mod precondition;
 pub(crate) mod server;
 pub(crate) mod session;
+pub(crate) mod turn;

@@ -13,7 +13,7 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::Connection;
 use tokio::time;
 
-use super::{errors, manager::Manager, server::Server, session::PgSession};
+use super::{errors, manager::Manager, server::Server, session::PgSession, turn::Turns};
 
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ const RETURNED: Duration = Duration::from_millis(10);
 pub(crate) struct PgPool {
     pool: managed::Pool<Manager>,
     pub(crate) server: Arc<Server>,
+    /// Of those that write.
+    pub(crate) turns: Turns,
 }
 
 impl PgPool {
@@ -42,7 +44,11 @@ impl PgPool {
             .create_timeout(wait)
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, server })
+        Ok(Self {
+            pool,
+            server,
+            turns: Turns::new(),
+        })
     }
 
     /// A session, as soon as one is free.

@@ -186,7 +186,7 @@ impl Server {
     /// Whether a pooler is between. It refuses the settings that a session begins with, or drops them.
     async fn finds_pooler(&self) -> Result<bool, sqlx::Error> {
         let marked = |options: &PgConnectOptions| options.clone().options([MARKER]);
-        let mut connection = match self.connect_to_any(marked, None).await {
+        let mut connection = match self.connect_to_any(marked, false).await {
             Ok((connection, _)) => connection,
             Err(error) if errors::refuses_startup_options(&error) => return Ok(true),
             Err(error) => return Err(error),
@@ -223,19 +223,16 @@ impl Server {
 
     /// A connection, with the settings of a session where it is its own.
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let session = match self.pooling {
-            Pooling::None => Some(self.limits.of_session()),
-            Pooling::Transaction => None,
-        };
+        let is_session = self.pooling == Pooling::None;
         let connected = self
-            .connect_to_any(PgConnectOptions::clone, session)
+            .connect_to_any(PgConnectOptions::clone, is_session)
             .await?;
         Ok(connected.0)
     }
 
     /// The options of a host that a connection can be made to now.
     pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        let (connection, host) = self.connect_to_any(PgConnectOptions::clone, None).await?;
+        let (connection, host) = self.connect_to_any(PgConnectOptions::clone, false).await?;
         close(connection).await;
         Ok(self.url.hosts[host].clone())
     }
@@ -243,7 +240,7 @@ impl Server {
     async fn connect_to_any(
         &self,
         options: impl Fn(&PgConnectOptions) -> PgConnectOptions + Copy,
-        session: Option<String>,
+        is_session: bool,
     ) -> Result<(PgConnection, usize), sqlx::Error> {
         let order = self.order();
         let targets = match self.url.target {
@@ -256,7 +253,7 @@ impl Server {
         for target in targets {
             failures.clear();
             for host in &order {
-                let connected = self.connect_to(*host, options, session.as_deref(), *target);
+                let connected = self.connect_to(*host, options, is_session, *target);
                 match connected.await {
                     Ok(connection) => return Ok((connection, *host)),
                     // It would be refused by each.
@@ -275,13 +272,16 @@ impl Server {
         &self,
         host: usize,
         options: impl Fn(&PgConnectOptions) -> PgConnectOptions,
-        session: Option<&str>,
+        is_session: bool,
         target: TargetSessionAttrs,
     ) -> Result<PgConnection, sqlx::Error> {
         let options = options(&self.url.hosts[host]);
         let connect = async {
             let mut connection = PgConnection::connect_with(&options).await?;
-            let mut sql = session.unwrap_or_default().to_owned();
+            let mut sql = String::new();
+            if is_session {
+                sql = self.limits.of_session(connection.server_version_num());
+            }
             if target == TargetSessionAttrs::Any {
                 if !sql.is_empty() {
                     connection.execute(AssertSqlSafe(sql)).await?;

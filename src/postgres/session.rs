@@ -19,6 +19,7 @@ use super::{
     errors,
     manager::Manager,
     server::{Pooling, Server},
+    turn::Turn,
 };
 
 /// A connection that is one caller's for a while.
@@ -30,6 +31,8 @@ pub(crate) struct PgSession {
     /// A statement is under way, so that nothing else can be said on the connection.
     is_busy: bool,
     in_transaction: bool,
+    /// Others that write wait for its end.
+    turn: Option<Turn>,
 }
 
 impl PgSession {
@@ -39,7 +42,13 @@ impl PgSession {
             server,
             is_busy: false,
             in_transaction: false,
+            turn: None,
         }
+    }
+
+    /// Has others that write wait until the session is dropped, and its transaction ended.
+    pub(crate) fn hold(&mut self, turn: Turn) {
+        self.turn = Some(turn);
     }
 
     /// The version of the server, as `server_version_num`.
@@ -140,7 +149,12 @@ impl PgSession {
             tracing::warn!(after = ?end, "PostgreSQL does not answer: the connection is dropped");
             Err(errors::timed_out())
         });
-        if done.as_ref().is_err_and(errors::breaks_session) {
+        if let Err(error) = &done
+            && errors::breaks_session(error)
+        {
+            if !is_late {
+                tracing::warn!(%error, "a connection to PostgreSQL broke");
+            }
             // A pooler may have had it wait for a session, which says nothing of the other connections.
             if !(is_late && self.server.pooling == Pooling::Transaction) {
                 self.server.found_broken();
@@ -169,6 +183,7 @@ impl Drop for PgSession {
             server: Arc::clone(&self.server),
             is_busy: true,
             in_transaction: false,
+            turn: self.turn.take(),
         };
         let Ok(runtime) = Handle::try_current() else {
             session.give_up();

@@ -155,8 +155,20 @@ impl Writer {
 
 /// Begins a transaction of PostgreSQL.
 async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
+    let limits = pool.server.limits;
+    let turn = match purpose {
+        Purpose::Write => {
+            // Waited for like a lock.
+            let late = || DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::PoolTimedOut.into()));
+            Some(pool.turns.take(limits.wait).await.ok_or_else(late)?)
+        }
+        Purpose::Read => None,
+    };
     let mut session = pool.get().await?;
-    let (limits, version) = (pool.server.limits, session.version());
+    if let Some(turn) = turn {
+        session.hold(turn);
+    }
+    let version = session.version();
     let begin = session.begin(match purpose {
         Purpose::Write => limits.begin_write(version),
         Purpose::Read => limits.begin_read(true, version),

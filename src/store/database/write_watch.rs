@@ -10,7 +10,7 @@ use std::{
 use entity::{catalog_state, write_probe};
 use sea_orm::{
     ActiveValue::Set,
-    DbErr, EntityTrait, QuerySelect,
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect,
     sea_query::{Expr, OnConflict, Query},
 };
 use tokio::{task::AbortHandle, time};
@@ -35,6 +35,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The longest time that a look may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long PostgreSQL waits for the next statement of a probe.
+const IDLE_IN_PROBE: &str = "SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 /// Bytes that a probe writes: more than a connector with its metadata and its words takes.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -151,6 +154,10 @@ impl Database {
     async fn write_probe(&self) -> Result<(), DbErr> {
         let writer = &self.control.writer;
         let tx = writer.begin(Purpose::Write, &self.writes).await?;
+        if writer.backend() == DbBackend::Postgres {
+            // It waits beside the process's writes, and must not hold up others for as long again.
+            tx.execute_unprepared(IDLE_IN_PROBE).await?;
+        }
         // The lock that every change of the catalogue takes.
         catalog_state::Entity::find_by_id(1)
             .lock_exclusive()
