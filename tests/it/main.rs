@@ -17,5 +17,6 @@ mod monitor;
 mod operate;
 mod performance;
 mod pipeline;
+mod postgres;
 mod support;
 mod torture;

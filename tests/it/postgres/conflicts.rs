@@ -1,0 +1,131 @@
+//! Transactions that fail because of another one: they run again, and no client hears of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{run_in, run_sql, session, traffic::CREATE};
+use crate::support::{
+    clients::writer::{DELETE, SET_STATUS, UPDATE},
+    harness::{TestDatabase, rows},
+    invariants::assert_whole,
+    objects::objects,
+    process::{Serving, program_on, run_with, token},
+};
+
+/// Has changes of connectors fail with a code as often as `fails` says of the number of changes so far.
+fn trigger(code: &str, fails: &str, when: &str) -> String {
+    format!(
+        "CREATE SEQUENCE changes_tried;
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n bigint := nextval('changes_tried');
+        BEGIN IF {fails} THEN RAISE EXCEPTION 'a conflict' USING ERRCODE = '{code}'; END IF; RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER fail AFTER INSERT OR UPDATE OR DELETE ON personal_connector
+            {when} FOR EACH ROW EXECUTE FUNCTION fail();"
+    )
+}
+
+/// A statement, and a COMMIT, that fail every second time.
+async fn is_not_noticed(code: &str, when: &str) {
+    let storage = TestDatabase::postgres().await;
+    let server = Serving::start(program_on(&storage, &[]));
+    run_sql(&storage.url, &trigger(code, "n % 2 = 1", when)).await;
+    let ann = token("ann@acme", "connectors:write");
+    let ask = async |mutation: &str, input: Value| {
+        let data = server.data(&ann, mutation, json!({ "input": input })).await;
+        assert_eq!(data["done"]["userErrors"], json!([]), "{data}");
+        data["done"]["personalConnector"]["id"].clone()
+    };
+    let id = ask(
+        CREATE,
+        json!({ "name": "one", "serverUrl": "https://x.example.com", "idempotencyKey": "k" }),
+    )
+    .await;
+    ask(UPDATE, json!({ "id": id, "name": "two" })).await;
+    ask(SET_STATUS, json!({ "id": id, "status": "DEPRECATED" })).await;
+    ask(DELETE, json!({ "id": id })).await;
+    let tried = rows(&storage.url, "SELECT last_value FROM changes_tried").await;
+    assert_eq!(tried, "8\n");
+    let events = "SELECT COUNT(*) AS n FROM connector_event WHERE type = 'custom'";
+    assert_eq!(rows(&storage.url, events).await, "4\n");
+    assert_whole(&storage).await;
+    let done = server.stop();
+    assert!(!done.err.contains("ERROR"), "{}", done.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn of_a_statement_are_not_noticed() {
+    is_not_noticed("40001", "NOT DEFERRABLE").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn of_a_commit_are_not_noticed() {
+    is_not_noticed("40P01", "DEFERRABLE INITIALLY DEFERRED").await;
+}
+
+/// Each batch fails once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn of_an_import_are_not_noticed() {
+    const OBJECTS: usize = 1200;
+    let storage = TestDatabase::postgres().await;
+    Serving::on(&storage).stop().ok();
+    let once = "n IN (100, 700, 1800)";
+    run_sql(&storage.url, &trigger("40001", once, "NOT DEFERRABLE")).await;
+    let import = program_on(&storage, &["import", "--organization", "acme"]);
+    run_with(import, &objects(OBJECTS)).ok();
+    let count = "SELECT COUNT(*) AS n FROM personal_connector WHERE source = 'import'";
+    assert_eq!(rows(&storage.url, count).await, format!("{OBJECTS}\n"));
+    assert_whole(&storage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn that_do_not_end_are_told() {
+    let storage = TestDatabase::postgres().await;
+    let server = Serving::start(program_on(&storage, &[]));
+    run_sql(&storage.url, &trigger("40001", "true", "NOT DEFERRABLE")).await;
+    let ann = token("ann@acme", "connectors:write");
+    let input = json!({ "name": "one", "serverUrl": "https://x.example.com" });
+    let answer = server.ask(&ann, CREATE, json!({ "input": input })).await;
+    let error = &answer.unwrap()["errors"][0];
+    assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{error}");
+    server.stop().ok();
+}
+
+/// Two sessions that lock the same rows in another order: PostgreSQL ends one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn with_an_operators_session_are_not_noticed() {
+    let storage = TestDatabase::postgres().await;
+    let server = Serving::start(program_on(&storage, &["--database-wait", "10s"]));
+    let ann = token("ann@acme", "connectors:write");
+    let input = json!({ "name": "one", "serverUrl": "https://x.example.com" });
+    let made = server.data(&ann, CREATE, json!({ "input": input })).await;
+    let id = made["done"]["personalConnector"]["id"].clone();
+    let mut operator = session(&storage.url).await;
+    // It has the connector, and wants the state; the service's update has the state, and wants the connector.
+    let lock = format!(
+        "SET deadlock_timeout = '1min'; BEGIN; SELECT 1 FROM personal_connector WHERE id = '{}' FOR UPDATE",
+        id.as_str().unwrap()
+    );
+    run_in(&mut operator, &lock).await;
+    let rename = json!({ "input": { "id": id, "name": "two" } });
+    let (renamed, ()) = tokio::join!(server.data(&ann, UPDATE, rename), async {
+        let waits = "SELECT COUNT(*) AS n FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let limit = Duration::from_secs(10);
+        crate::support::waiting::within(limit, "the update waits", async || {
+            rows(&storage.url, waits).await == "1\n"
+        })
+        .await;
+        run_in(
+            &mut operator,
+            "SELECT 1 FROM catalog_state FOR UPDATE; COMMIT",
+        )
+        .await;
+    });
+    assert_eq!(renamed["done"]["userErrors"], json!([]));
+    server.stop().ok();
+}

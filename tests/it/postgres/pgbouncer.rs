@@ -1,0 +1,133 @@
+//! The real `PgBouncer`, on a port of its own, in front of the PostgreSQL of the tests.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::{
+    operate::outage::{is_root, run},
+    support::{harness::TestDatabase, waiting::within},
+};
+
+/// Where Debian has it, and Homebrew.
+const PROGRAMS: [&str; 3] = [
+    "/usr/sbin/pgbouncer",
+    "/opt/homebrew/bin/pgbouncer",
+    "/usr/local/bin/pgbouncer",
+];
+
+pub struct PgBouncer {
+    /// The configuration, users and log.
+    folder: TempDir,
+    process: Child,
+    url: Url,
+}
+
+impl PgBouncer {
+    /// Starts it in front of a database's server with sessions for each database, and more lines of its configuration. Panics
+    /// where it is not installed: no test passes unrun.
+    pub async fn start(storage: &TestDatabase, mode: &str, sessions: usize, more: &str) -> Self {
+        let server = Url::parse(&storage.url).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().display();
+        let password = server.password().unwrap_or_default();
+        let users = format!("\"{}\" \"{password}\"\n", server.username());
+        fs::write(folder.path().join("users.txt"), users).unwrap();
+        let configuration = format!(
+            "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {path}/users.txt\nlogfile = {path}/log\n\
+             max_client_conn = 1000\npool_mode = {mode}\ndefault_pool_size = {sessions}\n{more}\n",
+            server.host_str().unwrap(),
+            server.port().unwrap_or(5432),
+        );
+        fs::write(folder.path().join("pgbouncer.ini"), configuration).unwrap();
+        if is_root() {
+            let mut chown = Command::new("chown");
+            run(chown.args(["-R", "postgres"]).arg(folder.path()));
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut url = server.clone();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(port)).unwrap();
+        let process = spawn(folder.path());
+        let this = Self {
+            folder,
+            process,
+            url,
+        };
+        this.until_up().await;
+        this
+    }
+
+    /// The same database through it.
+    pub fn database(&self) -> TestDatabase {
+        TestDatabase::at(self.url.to_string())
+    }
+
+    /// Ends it at once, with all its connections.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub async fn go_on(&mut self) {
+        self.process = spawn(self.folder.path());
+        self.until_up().await;
+    }
+
+    async fn until_up(&self) {
+        within(Duration::from_secs(10), "PgBouncer answers", async || {
+            PgConnection::connect(self.url.as_str()).await.is_ok() || self.refuses_parameters()
+        })
+        .await;
+    }
+
+    /// sqlx asks for a setting that it refuses by default.
+    fn refuses_parameters(&self) -> bool {
+        let log = fs::read_to_string(self.folder.path().join("log"));
+        log.unwrap_or_default()
+            .contains("unsupported startup parameter")
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// It does not run as root.
+fn spawn(folder: &Path) -> Child {
+    let program = PROGRAMS
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists());
+    let program = program.expect("this test needs PgBouncer: install it (Debian: pgbouncer)");
+    let mut command = if is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.arg("-q").arg(folder.join("pgbouncer.ini"));
+    command.current_dir("/").stdin(Stdio::null());
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
