@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     config::read_text,
     domain::connector::Entry,
-    store::{Actor, Database, Tx},
+    store::{Actor, Again, Database, Tx},
 };
 
 use super::{
@@ -44,8 +44,13 @@ impl CatalogFile {
 
 /// Loads a catalogue in one transaction.
 pub async fn load(database: &Database, clock: &Clock, file: &CatalogFile) -> anyhow::Result<()> {
-    let written = Box::pin(write(database, clock, &file.0)).await;
-    written.map_err(|error| database.explain(error))
+    let mut again = Again::default();
+    loop {
+        match Box::pin(write(database, clock, &file.0)).await {
+            Err(error) if error.downcast_ref().is_some_and(|error| again.after(error)) => {}
+            written => return written.map_err(|error| database.explain(error)),
+        }
+    }
 }
 
 /// Writes the entries in one transaction.

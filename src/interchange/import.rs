@@ -22,7 +22,7 @@ use crate::{
     domain::connector::Entry,
     error::Result,
     progress,
-    store::{Actor, Database, Tx},
+    store::{Actor, Again, Database, Tx},
 };
 
 use super::{
@@ -210,9 +210,7 @@ impl Run<'_> {
                 }
             }
         }
-        let mut tx = self.begin().await?;
-        let loaded = self.loader.load(&mut tx, &entries).await?;
-        self.end(tx).await?;
+        let loaded = self.write(&entries).await?;
         for (((number, label), entry), loaded) in names.into_iter().zip(entries).zip(loaded) {
             match loaded {
                 Ok(Loaded { fate, unlinked }) if unlinked => self.unlinked.push(Unlinked {
@@ -233,14 +231,39 @@ impl Run<'_> {
         Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
+    /// Loads entries in a transaction, and again where another transaction made it fail.
+    async fn write(&mut self, entries: &[Entry]) -> Result<Vec<Result<Loaded, Rejection>>> {
+        let mut again = Again::default();
+        loop {
+            match self.attempt(entries).await {
+                // A dry run only reads.
+                Err(error) if !self.dry_run && again.after(&error) => self.loader.rolled_back(),
+                loaded => return loaded,
+            }
+        }
+    }
+
+    async fn attempt(&mut self, entries: &[Entry]) -> Result<Vec<Result<Loaded, Rejection>>> {
+        let mut tx = self.begin().await?;
+        let loaded = self.loader.load(&mut tx, entries).await?;
+        self.end(tx).await?;
+        Ok(loaded)
+    }
+
     /// Gives the missing replacements; gives a line for each that cannot be.
     async fn link(&mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         let unlinked = std::mem::take(&mut self.unlinked);
         for entries in unlinked.chunks(ENTRIES_A_BATCH) {
-            let mut tx = self.begin().await?;
-            for item in entries {
-                let fate = match self.loader.link(&mut tx, &item.entry).await? {
+            let mut again = Again::default();
+            let linked = loop {
+                match self.attempt_link(entries).await {
+                    Err(error) if !self.dry_run && again.after(&error) => self.loader.committed(),
+                    linked => break linked?,
+                }
+            };
+            for (item, linked) in entries.iter().zip(linked) {
+                let fate = match linked {
                     Ok(()) if item.fate == Fate::Unchanged => Fate::Updated,
                     Ok(()) => item.fate,
                     Err(rejection) => {
@@ -251,9 +274,18 @@ impl Run<'_> {
                 };
                 self.count(fate);
             }
-            self.end(tx).await?;
         }
         Ok(lines)
+    }
+
+    async fn attempt_link(&mut self, entries: &[Unlinked]) -> Result<Vec<Result<(), Rejection>>> {
+        let mut tx = self.begin().await?;
+        let mut linked = Vec::with_capacity(entries.len());
+        for item in entries {
+            linked.push(self.loader.link(&mut tx, &item.entry).await?);
+        }
+        self.end(tx).await?;
+        Ok(linked)
     }
 
     fn count(&mut self, fate: Fate) {

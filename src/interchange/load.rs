@@ -42,6 +42,8 @@ pub(super) struct Loader {
     claims: HashSet<NameClaim>,
     /// What was loaded and is not committed; of a dry run all, so that it comes to the same as a real one.
     links: HashMap<String, Link>,
+    /// The entries of the last batch that count as had.
+    last: Vec<Entry>,
 }
 
 /// What a batch needs to know of the database.
@@ -67,7 +69,21 @@ impl Loader {
             connector_ids: HashSet::new(),
             claims: HashSet::new(),
             links: HashMap::new(),
+            last: Vec::new(),
         }
+    }
+
+    /// Forgets the last batch, which was rolled back and is to be loaded again.
+    pub(super) fn rolled_back(&mut self) {
+        for entry in std::mem::take(&mut self.last) {
+            self.ids.remove(&entry.id);
+            if entry.r#type == ConnectorType::Custom {
+                self.claims.remove(&claim(&entry));
+            } else {
+                self.connector_ids.remove(&entry.connector_id);
+            }
+        }
+        self.links.clear();
     }
 
     /// To be called after a commit: from here on the database itself knows.
@@ -81,6 +97,7 @@ impl Loader {
         tx: &mut Tx,
         entries: &[Entry],
     ) -> Result<Vec<Result<Loaded, Rejection>>> {
+        self.last.clear();
         let batch = Batch::read(tx, entries).await?;
         let mut new = Vec::new();
         let mut fates = Vec::with_capacity(entries.len());
@@ -240,6 +257,7 @@ impl Loader {
         } else {
             self.connector_ids.insert(entry.connector_id.clone());
         }
+        self.last.push(entry.clone());
         self.remember_link(entry, replaced_by);
     }
 

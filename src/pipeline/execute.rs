@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Error},
     graphql::{Permit, Request},
     observability::request_record::RequestRecord,
-    store::{Catalog, cancel_on_drop},
+    store::{Catalog, cancel_on_drop, may_read_again},
 };
 
 use super::{
@@ -22,6 +22,9 @@ use super::{
     refused::{Refused, set_code},
     subscription_root::one_root_field,
 };
+
+/// How often a query runs at most.
+const TRIES: usize = 3;
 
 impl Pipeline {
     /// Executes a query or mutation, if it is valid. Answers by the deadline.
@@ -39,19 +42,28 @@ impl Pipeline {
         // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
         let permit = Arc::new(permit);
-        let request = prepared.request(document).data(Request {
-            permit: permit.clone(),
-            ..self.resolver_data(&caller, prepared.traits, in_snapshot)
-        });
-        let schema = self.schema.clone();
-        let answer = cancel_on_drop(async move {
-            let answer = schema.execute(request).await;
-            drop(permit);
-            answer
-        });
-        let answer = timeout_at(deadline, answer).await;
-        let mut response =
-            answer.map_err(|_| Refused::from(Error::took_too_long()).costing(cost))?;
+        let mut tries = 1;
+        let mut response = loop {
+            let permit = permit.clone();
+            let request = prepared.request(document).data(Request {
+                permit: permit.clone(),
+                ..self.resolver_data(&caller, prepared.traits, in_snapshot)
+            });
+            let schema = self.schema.clone();
+            let answer = cancel_on_drop(async move {
+                let answer = schema.execute(request).await;
+                drop(permit);
+                answer
+            });
+            let answer = timeout_at(deadline, answer).await;
+            let answer = answer.map_err(|_| Refused::from(Error::took_too_long()).costing(cost))?;
+            // A statement cannot run again in a snapshot that is gone.
+            if !(in_snapshot && tries < TRIES && is_hindered(&answer)) {
+                break answer;
+            }
+            tries += 1;
+        };
+        drop(permit);
         // Errors of validation have no path.
         let began = response.errors.is_empty()
             || response.errors.iter().any(|error| !error.path.is_empty());
@@ -124,6 +136,12 @@ impl Pipeline {
             permit: Arc::default(),
         }
     }
+}
+
+/// Whether another session, or a connection that broke, made a query fail.
+fn is_hindered(answer: &Response) -> bool {
+    let own = |error: &ServerError| error.source::<Error>().is_some_and(may_read_again);
+    answer.errors.iter().any(own)
 }
 
 /// Gives errors their codes. The service's own know theirs; the library's are about the document and its variables.

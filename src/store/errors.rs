@@ -128,6 +128,13 @@ pub(in crate::store) fn may_run_again(error: &DbErr) -> bool {
     }
 }
 
+/// Whether reads that failed may succeed when they all run again.
+pub fn may_read_again(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<DbErr>());
+    cause.is_some_and(may_run_again)
+}
+
 /// Whether a transaction failed because of another one, so that it may succeed when all of it runs again.
 pub(in crate::store) fn is_of_conflict(error: &Error) -> bool {
     let cause = std::error::Error::source(error);

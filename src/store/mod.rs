@@ -30,8 +30,8 @@ pub use database::pool::Pool;
 pub use database::soundness::{Soundness, check};
 pub use database::unwritable::Unwritable;
 pub use database::write_watch::WriteWatch;
-pub use errors::taken;
-pub use write::{Actor, Tx, UpdatedAt, retry};
+pub use errors::{may_read_again, taken};
+pub use write::{Actor, Again, Tx, UpdatedAt, retry};
 
 use entity::personal_connector::Model;
 

@@ -57,21 +57,36 @@ pub enum UpdatedAt {
 /// How often a change runs at most.
 const TRIES: usize = 4;
 
+/// Whether a change that failed runs again.
+#[derive(Debug, Default)]
+pub struct Again {
+    failures: usize,
+}
+
+impl Again {
+    /// Whether another transaction made it fail, and not too often yet.
+    pub fn after(&mut self, error: &Error) -> bool {
+        self.failures += 1;
+        let runs = self.failures < TRIES && is_of_conflict(error);
+        if runs {
+            tracing::debug!(
+                failures = self.failures,
+                "a change runs again: another transaction made it fail"
+            );
+        }
+        runs
+    }
+}
+
 /// Runs a change in a transaction of its own, and again where another transaction made it fail.
 pub async fn retry<T, F>(change: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let mut tries = 1;
+    let mut again = Again::default();
     loop {
         match change().await {
-            Err(error) if tries < TRIES && is_of_conflict(&error) => {
-                tracing::debug!(
-                    tries,
-                    "a change runs again: another transaction made it fail"
-                );
-                tries += 1;
-            }
+            Err(error) if again.after(&error) => {}
             done => return done,
         }
     }
