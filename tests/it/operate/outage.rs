@@ -159,8 +159,35 @@ impl Cluster {
         );
     }
 
-    fn stop(&self, mode: &str) {
+    pub fn stop(&self, mode: &str) {
         run(self.program("pg_ctl").args(["-w", "-m", mode, "stop"]));
+    }
+
+    /// SIGKILL or SIGSTOP to the server and all its processes at once.
+    pub fn signal(&self, name: &str) {
+        let file = std::fs::read_to_string(self.path().join("postmaster.pid")).unwrap();
+        let server = file.lines().next().unwrap().to_owned();
+        let children = Command::new("pgrep").args(["-P", &server]).output();
+        let children = String::from_utf8(children.unwrap().stdout).unwrap();
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name, &server]).args(children.lines());
+        // A child may have ended meanwhile.
+        let _ = kill.stderr(std::process::Stdio::null()).status().unwrap();
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Adds lines to its configuration, and has it read them.
+    pub fn configure(&self, lines: &str) {
+        use std::io::Write;
+
+        let file = self.path().join("postgresql.auto.conf");
+        let mut file = std::fs::File::options().append(true).open(file).unwrap();
+        writeln!(file, "{lines}").unwrap();
+        run(self.program("pg_ctl").arg("reload"));
     }
 
     pub fn database(&self) -> TestDatabase {
@@ -171,7 +198,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Perhaps it is stopped.
+        // Perhaps it is frozen, or stopped.
+        if self.path().join("postmaster.pid").exists() {
+            self.signal("CONT");
+        }
         let stop = ["-m", "immediate", "stop"];
         let _ = self.program("pg_ctl").args(stop).output();
     }

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 
 use super::{is_ready, run_in, session, traffic::LIST};
 use crate::support::{
-    clients::subscribers::{CHANGED, Socket},
     harness::{TestDatabase, rows},
-    process::{Serving, program_on, token},
+    process::{Serving, program_on},
     waiting::within,
 };
 
@@ -38,9 +37,6 @@ async fn goes_on_while_all_connections_are_in_use() {
     let storage = TestDatabase::postgres().await;
     let flags = ["--answer-cache-mb", "8"];
     let server = Arc::new(Serving::start(program_on(&storage, &flags)));
-    let ann = token("ann@acme", "connectors:write");
-    let mut socket = Socket::at(&server.url, &ann).await;
-    socket.subscribe("1", CHANGED, json!({})).await;
     // It is in the cache now.
     within(LONG, "it is cached", async || {
         server.data("", CACHED, json!({})).await;

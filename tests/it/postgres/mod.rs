@@ -11,9 +11,10 @@ pub mod proxy;
 mod session_defaults;
 pub mod traffic;
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::support::process::Serving;
+use crate::support::{clients::subscribers::Socket, process::Serving};
 
 /// A session of the test's own.
 async fn session(url: &str) -> PgConnection {
@@ -31,6 +32,17 @@ async fn run_in(session: &mut PgConnection, sql: &str) {
 /// Runs statements in a session of their own, as a script.
 async fn run_sql(url: &str, sql: &str) {
     run_in(&mut session(url).await, sql).await;
+}
+
+/// A subscriber who hears of all changes from now on. Without a cursor, the first of them may come before it listens.
+async fn listen(server: &Serving, token: &str, subscription: &str) -> Socket {
+    let asked = "{ personalConnectors(first: 0) { changesCursor } }";
+    let now = server.data(token, asked, json!({})).await;
+    let after = &now["personalConnectors"]["changesCursor"];
+    let mut socket = Socket::at(&server.url, token).await;
+    let variables = json!({ "after": after });
+    socket.subscribe("1", subscription, variables).await;
+    socket
 }
 
 /// Whether `/health/ready` answers 200.

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    is_ready,
+    is_ready, listen,
     pgbouncer::PgBouncer,
     traffic::{CREATE, FLAGS, Traffic},
 };
 use crate::support::{
-    clients::subscribers::{CHANGED, Socket},
+    clients::subscribers::CHANGED,
     harness::{TestDatabase, rows},
     invariants::assert_whole,
     objects::objects,
@@ -71,13 +71,9 @@ async fn few_sessions_answer_many_requests() {
     });
     let servers = starts.map(Serving::up);
     let ann = token("ann@acme", "connectors:write");
-    let mut sockets = join_all((0..10).map(async |number| {
-        let mut socket = Socket::at(&servers[number % 2].url, &ann).await;
-        socket.subscribe("1", CHANGED, json!({})).await;
-        socket
-    }))
-    .await;
-    // A subscription is under way once it was told of a change.
+    let mut sockets =
+        join_all((0..10).map(async |number| listen(&servers[number % 2], &ann, CHANGED).await))
+            .await;
     let began = Instant::now();
     let kinds = [list, search, create];
     let answers = join_all((0..REQUESTS).map(async |number| {
@@ -228,8 +224,7 @@ async fn a_restart_under_load_is_over_soon() {
     };
     let all = ["one", "two"].map(start);
     let ann = token("ann@acme", "connectors:admin");
-    let mut socket = Socket::at(&all[0].server.url, &ann).await;
-    socket.subscribe("1", CHANGED, json!({})).await;
+    let mut socket = listen(&all[0].server, &ann, CHANGED).await;
     for _ in 0..3 {
         let before = Instant::now();
         within(SOON, "all write and read", async || {

@@ -190,17 +190,17 @@ async fn pass(
             return;
         };
         let fault = trapped.and_then(|_| network.sprung(&buffer[..read]));
+        if fault.is_some() {
+            // The answer is not to be quicker.
+            network.swallow_one(number);
+        }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
-        match (fault, trapped) {
-            (Some(Fault::Swallow), _) => network.swallow_one(number),
-            (Some(Fault::Reset), Some(trapped)) => {
-                // The server has read it by then.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                trapped.send_replace(Some(Fault::Reset));
-            }
-            _ => {}
+        if let (Some(Fault::Reset), Some(trapped)) = (fault, trapped) {
+            // The server has read it by then.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            trapped.send_replace(Some(Fault::Reset));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Acknowledged means kept: through kills, full disks, statements that fail, power cuts and lost files.
+//! Acknowledged means kept: through kills, full disks, statements that fail, power cuts, lost files and replicas that hang.
 //!
 //! The normal run of the tests has few rounds. `script/torture` has the long runs.
 
@@ -7,6 +7,7 @@ mod full_disk;
 mod kills;
 mod lost_file;
 mod power_cuts;
+mod replicas;
 mod rollbacks;
 
 use std::{
