@@ -52,9 +52,10 @@ async fn recovers(cut: Cut) {
     let server = Serving::start(program_on(&TestDatabase::at(proxy.url.clone()), &FLAGS));
     let ann = token("ann@acme", "connectors:admin");
     let mut socket = listen(&server, &ann, HEARD).await;
+    let began = Instant::now();
     let traffic = Traffic::start("bob", server, 2);
     within(AGAIN, "it is read and written", async || {
-        traffic.written() > 3 && traffic.has_read_since(Instant::now() - AGAIN)
+        traffic.written() > 3 && traffic.has_read_since(began)
     })
     .await;
     let server = Arc::clone(&traffic.server);
@@ -95,14 +96,14 @@ async fn recovers(cut: Cut) {
         traffic.has_read_since(returned)
     })
     .await;
-    let reads = returned.elapsed();
+    let read_after = returned.elapsed();
     within(left(), "it writes", async || {
         traffic.has_written_since(returned)
     })
     .await;
-    let writes = returned.elapsed();
+    let written_after = returned.elapsed();
     println!(
-        "{cut:?}: ready after {ready:.1?}, reads after {reads:.1?}, writes after {writes:.1?}"
+        "{cut:?}: ready after {ready:.1?}, reads after {read_after:.1?}, writes after {written_after:.1?}"
     );
     traffic.stop().await;
     within(AGAIN, "no place in the pool is lost", async || {

@@ -33,9 +33,9 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it in front of a database's server with sessions for each database, and more lines of its configuration. Panics
+    /// Starts it in front of a database's server with sessions for each database, and lines of its configuration. Panics
     /// where it is not installed: no test passes unrun.
-    pub async fn start(storage: &TestDatabase, mode: &str, sessions: usize, more: &str) -> Self {
+    pub async fn start(storage: &TestDatabase, mode: &str, sessions: usize, lines: &str) -> Self {
         let server = Url::parse(&storage.url).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -48,7 +48,7 @@ impl PgBouncer {
         let configuration = format!(
             "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {path}/users.txt\nlogfile = {path}/log\n\
-             max_client_conn = 1000\npool_mode = {mode}\ndefault_pool_size = {sessions}\n{more}\n",
+             max_client_conn = 1000\npool_mode = {mode}\ndefault_pool_size = {sessions}\n{lines}\n",
             server.host_str().unwrap(),
             server.port().unwrap_or(5432),
         );

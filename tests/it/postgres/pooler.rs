@@ -1,6 +1,7 @@
 //! The service behind `PgBouncer`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -63,10 +64,10 @@ async fn few_sessions_answer_many_requests() {
     const REQUESTS: usize = 300;
     let direct = TestDatabase::postgres().await;
     let pooler = PgBouncer::start(&direct, "transaction", 3, "").await;
-    let pooled = pooler.database();
+    let behind = pooler.database();
     let flags = ["--max-concurrency", "300", "--max-per-user", "1000000"];
     let starts = [(); 2].map(|()| {
-        let mut command = program_on(&pooled, &flags);
+        let mut command = program_on(&behind, &flags);
         Process::spawn(command.env("CONNECTORS_LISTEN", "127.0.0.1:0"))
     });
     let servers = starts.map(Serving::up);
@@ -121,15 +122,15 @@ async fn commands_work() {
     const OBJECTS: usize = 1200;
     let direct = TestDatabase::postgres().await;
     let pooler = PgBouncer::start(&direct, "transaction", 3, "").await;
-    let pooled = pooler.database();
+    let behind = pooler.database();
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("objects.jsonl");
     fs::write(&file, objects(OBJECTS)).unwrap();
-    let command = |arguments: &[&str]| run(program_on(&pooled, arguments));
+    let command = |arguments: &[&str]| run(program_on(&behind, arguments));
     command(&["migrate"]).ok();
-    let server = Serving::start(program_on(&pooled, &[]));
+    let server = Serving::start(program_on(&behind, &[]));
     let import = ["import", "--organization", "acme", file.to_str().unwrap()];
-    let mut both = [(); 2].map(|()| Process::spawn(&mut program_on(&pooled, &import)));
+    let mut both = [(); 2].map(|()| Process::spawn(&mut program_on(&behind, &import)));
     for import in &mut both {
         import.wait().ok();
     }
@@ -171,7 +172,7 @@ async fn is_found_where_it_drops_settings() {
     );
     within(SOON, "it writes", async || traffic.written() > 20).await;
     traffic.stop().await;
-    assert_eq!(traffic.errors(), Default::default());
+    assert_eq!(traffic.errors(), BTreeMap::default());
     let server = Arc::into_inner(traffic.server).unwrap();
     let done = server.stop();
     assert!(done.err.contains(FOUND), "{}", done.err);
@@ -187,7 +188,7 @@ async fn sessions_of_ones_own_work_as_without_it() {
     let traffic = Traffic::start("ann", server, 4);
     within(SOON, "it writes", async || traffic.written() > 20).await;
     traffic.stop().await;
-    assert_eq!(traffic.errors(), Default::default());
+    assert_eq!(traffic.errors(), BTreeMap::default());
     let done = Arc::into_inner(traffic.server).unwrap().stop();
     assert!(!done.err.contains(FOUND), "{}", done.err);
 }

@@ -28,6 +28,9 @@ use tempfile::TempDir;
 /// The environment variable with the URL of PostgreSQL.
 const POSTGRES: &str = "CONNECTORS_TEST_POSTGRES";
 
+/// The environment variable with host and port of a `PgBouncer` in front of it, which services then use.
+const POOLER: &str = "CONNECTORS_TEST_POOLER";
+
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
 /// The moment at which a fixed clock begins.
@@ -77,10 +80,25 @@ impl TestDatabase {
         }
     }
 
+    /// The URL that a service has: through the pooler at `CONNECTORS_TEST_POOLER`, where there is one.
+    pub fn served_url(&self) -> String {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tests have no other configuration"
+        )]
+        let pooler = std::env::var(POOLER);
+        let (Ok(pooler), Some(_)) = (pooler, &self.admin) else {
+            return self.url.clone();
+        };
+        let (start, name) = self.url.rsplit_once('/').unwrap();
+        let user = start.rsplit_once('@').unwrap().0;
+        format!("{user}@{pooler}/{name}")
+    }
+
     /// What another process opens it with.
     pub fn settings(&self) -> DatabaseSettings {
         DatabaseSettings {
-            url: self.url.clone(),
+            url: self.served_url(),
             connections: 4,
             wait: Duration::from_secs(5),
             pooler: personal_connectors::config::Pooler::Auto,
@@ -192,7 +210,8 @@ impl Server {
         flags: &[&str],
         clock: Clock,
     ) -> Self {
-        let mut line = vec!["personal-connectors", "--database-url", &storage.url];
+        let url = storage.served_url();
+        let mut line = vec!["personal-connectors", "--database-url", &url];
         if !flags.iter().any(|flag| flag.starts_with("--jwks")) {
             line.extend(["--jwt-secret", SECRET]);
         }

@@ -72,7 +72,7 @@ pub fn program(arguments: &[&str]) -> Command {
 /// The program on a database, with a secret of its tokens.
 pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = program(arguments);
-    command.env("CONNECTORS_DATABASE_URL", &storage.url);
+    command.env("CONNECTORS_DATABASE_URL", storage.served_url());
     command.env("CONNECTORS_JWT_SECRET", SECRET);
     command
 }
