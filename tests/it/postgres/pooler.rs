@@ -65,7 +65,15 @@ async fn few_sessions_answer_many_requests() {
     let direct = TestDatabase::postgres().await;
     let pooler = PgBouncer::start(&direct, "transaction", 3, "").await;
     let behind = pooler.database();
-    let flags = ["--max-concurrency", "300", "--max-per-user", "1000000"];
+    // A slow machine needs longer for all of them.
+    let flags = [
+        "--max-concurrency",
+        "300",
+        "--database-wait",
+        "25s",
+        "--request-timeout",
+        "30s",
+    ];
     let starts = [(); 2].map(|()| {
         let mut command = program_on(&behind, &flags);
         Process::spawn(command.env("CONNECTORS_LISTEN", "127.0.0.1:0"))
