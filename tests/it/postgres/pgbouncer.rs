@@ -116,14 +116,12 @@ fn spawn(folder: &Path) -> Child {
         .map(PathBuf::from)
         .find(|path| path.exists());
     let program = program.expect("this test needs PgBouncer: install it (Debian: pgbouncer)");
-    let mut command = if is_root() {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
+    let mut command = Command::new(program);
     command.arg("-q").arg(folder.join("pgbouncer.ini"));
+    if is_root() {
+        // Not by another program, which would be the one that is killed.
+        command.args(["-u", "postgres"]);
+    }
     command.current_dir("/").stdin(Stdio::null());
     command
         .stdout(Stdio::null())
