@@ -59,6 +59,8 @@ pub(super) struct Keys {
 struct Reads {
     /// The beginning of the last one.
     begun: Moment,
+    /// When keys were last looked up for a token.
+    looked_up: Option<Moment>,
     /// The time from that beginning to the next one.
     next_in: Duration,
     /// The beginning of the last one that succeeded, or of the first one.
@@ -89,6 +91,7 @@ impl Keys {
             })),
             reads: Mutex::new(Reads {
                 begun: now,
+                looked_up: None,
                 next_in: MISSING,
                 succeeded: now,
                 is_failing: false,
@@ -129,14 +132,24 @@ impl Keys {
     /// The keys, read again unless that was tried a moment ago. Callers at the same time share one reading.
     pub(super) async fn fresh(self: &Arc<Self>) -> Arc<KeySet> {
         let turn = Arc::clone(&self.reading).lock_owned().await;
-        let begun = self.reads().begun;
-        if self.clock.since(begun) >= RETRY
+        if self.may_look_up()
             && let Some(reading) = self.read(Some(turn))
             && let Err(panic) = reading.await
         {
             tracing::error!(cause = chain(&panic), "reading the JWKS failed");
         }
         self.current()
+    }
+
+    /// Whether keys may be read for a token: not where they were read just now, and once in a while.
+    fn may_look_up(&self) -> bool {
+        let mut reads = self.reads();
+        let again = |at: Moment| self.clock.since(at) >= RETRY;
+        let may = self.clock.since(reads.begun) >= MISSING && reads.looked_up.is_none_or(again);
+        if may {
+            reads.looked_up = Some(self.clock.moment());
+        }
+        may
     }
 
     /// Whether the last read failed, so that there may be keys that are not known here.
@@ -232,6 +245,11 @@ impl Keys {
                     tracing::info!(usable_keys, "the JWKS is read again");
                 } else if is_changed && !is_first {
                     tracing::info!(usable_keys, "the JWKS has changed");
+                }
+                if usable_keys == 0 && (is_first || is_changed) {
+                    tracing::warn!(
+                        "the JWKS has no key that verifies RS256, ES256 or EdDSA: requests with a token are UNAVAILABLE"
+                    );
                 }
                 if let Some(new) = new {
                     self.current.send_replace(Arc::new(new));
