@@ -59,7 +59,7 @@ pub struct Database {
 /// How sessions of PostgreSQL are shared with other clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Pooler {
-    /// Found at the start: a pooler does not pass the session's options on
+    /// Detects at the start a pooler that drops or refuses the session's options
     #[default]
     Auto,
     /// Sessions are not shared: a direct connection, or pool_mode = session
@@ -189,7 +189,10 @@ impl DatabaseLocation {
 /// The name of a server in messages.
 pub(crate) fn host_and_port(options: &PgConnectOptions) -> String {
     let host = options.get_socket().map_or_else(
-        || options.get_host().to_owned(),
+        || match options.get_host() {
+            address if address.contains(':') => format!("[{address}]"),
+            host => host.to_owned(),
+        },
         |folder| folder.display().to_string(),
     );
     format!("{host}:{}", options.get_port())

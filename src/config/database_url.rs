@@ -104,9 +104,16 @@ impl PostgresUrl {
         };
         let options = |host: &str| {
             let url = format!("{scheme}://{user}{host}/{database}?{query}");
-            PgConnectOptions::from_str(&url)
+            let options = PgConnectOptions::from_str(&url)
                 .map(ConnectOptions::disable_statement_logging)
-                .map_err(|error| DatabaseUrlError::new(&error))
+                .map_err(|error| DatabaseUrlError::new(&error))?;
+            // The driver looks up an IPv6 address with its brackets as a name.
+            let address = options.get_host().strip_prefix('[');
+            let address = address.and_then(|address| address.strip_suffix(']'));
+            Ok(match address.map(ToOwned::to_owned) {
+                Some(address) => options.host(&address),
+                None => options,
+            })
         };
         let hosts = parameters.hosts(hosts)?;
         Ok(Self {
@@ -143,6 +150,11 @@ impl Parameters {
                     // libpq: zero is without end. `--database-wait` is one.
                     parameters.connect_timeout =
                         (seconds > 0).then(|| Duration::from_secs(seconds));
+                }
+                name if name.starts_with("target_session") => {
+                    return Err(DatabaseUrlError::of(&format!(
+                        "{name} is not a parameter: did you mean target_session_attrs?"
+                    )));
                 }
                 _ => parameters
                     .rest
@@ -232,10 +244,7 @@ mod tests {
                 "postgres://u@/db?host=a,b&port=7",
                 &["u@a:7/db", "u@b:7/db"],
             ),
-            (
-                "postgres://u@[::1]:7,b/db",
-                &["u@[::1]:7/db", "u@b:5432/db"],
-            ),
+            ("postgres://u@[::1]:7,b/db", &["u@::1:7/db", "u@b:5432/db"]),
             (
                 "postgres://u@/db?host=/run/pg,b",
                 &["u@/run/pg:5432/db", "u@b:5432/db"],

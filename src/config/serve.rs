@@ -112,7 +112,7 @@ pub struct Serve {
     )]
     pub event_retention: Duration,
 
-    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; 0s after SIGINT
+    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; after SIGINT it is always 0s
     #[arg(
         long,
         env = "CONNECTORS_DRAIN_DELAY",
