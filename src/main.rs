@@ -175,7 +175,8 @@ async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     let database = store::Database::open(&config.database.settings()?).await?;
     let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
     if applied + reverted > 0 {
-        tracing::info!(applied, reverted, "migrated the database");
+        let database = database.location();
+        tracing::info!(applied, reverted, %database, "migrated the database");
     }
     database.close().await?;
     Ok(ExitCode::SUCCESS)

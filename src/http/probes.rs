@@ -98,7 +98,7 @@ pub(super) async fn ready(
     let loaded = probed.background.is_loaded();
     let reason = match (asked, obstacle) {
         (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
-        (None, _) => Some("the database does not answer: see its log".to_owned()),
+        (None, _) => Some("the database does not answer: see the service's log".to_owned()),
         (Some(false), _) => Some("the schema is not up to date: run migrate".to_owned()),
         _ if !polled => {
             Some("the catalogue was not read for seconds: see the service's log".to_owned())

@@ -106,6 +106,11 @@ impl Limits {
         )
     }
 
+    /// The same, with less time to wait for a lock.
+    pub(crate) fn with_wait(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
     /// The beginning of a transaction that writes.
     pub(crate) fn begin_write(self, version: Option<u32>) -> String {
         let lasts = (self.wait + WRITE_LASTS).as_millis();

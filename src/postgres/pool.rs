@@ -3,17 +3,26 @@
 //! Invariant: nothing that a server does not answer keeps a place in the pool: a connection is taken back without a question
 //! to the server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool::{
     Runtime,
-    managed::{self, PoolError, QueueMode, TimeoutType},
+    managed::{self, PoolError, QueueMode, TimeoutType, Timeouts},
 };
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::Connection;
 use tokio::time;
 
-use super::{errors, manager::Manager, server::Server, session::PgSession, turn::Turns};
+use super::{
+    errors,
+    manager::Manager,
+    server::{RETRY, Server, may_pass},
+    session::PgSession,
+    turn::Turns,
+};
 
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -32,7 +41,6 @@ pub(crate) struct PgPool {
 
 impl PgPool {
     pub(crate) fn new(server: Arc<Server>, connections: u32) -> Result<Self, managed::BuildError> {
-        let wait = Some(server.limits.wait);
         let manager = Manager {
             server: Arc::clone(&server),
         };
@@ -40,8 +48,6 @@ impl PgPool {
             .max_size(connections as usize)
             // Those that were used last are there, and have their statements prepared.
             .queue_mode(QueueMode::Lifo)
-            .wait_timeout(wait)
-            .create_timeout(wait)
             .runtime(Runtime::Tokio1)
             .build()?;
         Ok(Self {
@@ -54,12 +60,29 @@ impl PgPool {
     /// A session, as soon as one is free.
     pub(crate) async fn get(&self) -> Result<PgSession, DbErr> {
         let of_connecting = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
-        let connection = self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(TimeoutType::Create) => of_connecting(errors::timed_out()),
-            PoolError::Backend(error) => of_connecting(error),
-            PoolError::Closed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-            _ => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-        })?;
+        let until = Instant::now() + self.server.limits.wait;
+        let connection = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeouts = Timeouts {
+                wait: Some(left),
+                create: Some(left),
+                recycle: None,
+            };
+            match self.pool.timeout_get(&timeouts).await {
+                Ok(connection) => break connection,
+                Err(PoolError::Backend(error)) if may_pass(&error) && left > RETRY => {
+                    time::sleep(RETRY).await;
+                }
+                Err(PoolError::Backend(error)) => return Err(of_connecting(error)),
+                Err(PoolError::Timeout(TimeoutType::Create)) => {
+                    return Err(of_connecting(errors::timed_out()));
+                }
+                Err(PoolError::Closed) => {
+                    return Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed));
+                }
+                Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            }
+        };
         Ok(PgSession::new(connection, Arc::clone(&self.server)))
     }
 

@@ -4,7 +4,10 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,8 +29,8 @@ const SHUNNED: Duration = Duration::from_secs(10);
 /// The least time that each of several hosts has for a connection.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// The time between two attempts to connect at the start.
-const RETRY: Duration = Duration::from_millis(100);
+/// The time between two attempts to connect.
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
 /// A setting that a direct connection passes on to its session, and a pooler refuses or drops.
 const MARKER: (&str, &str) = ("connectors.direct", "on");
@@ -51,6 +54,9 @@ pub(crate) struct Server {
     pub(crate) pooling: Pooling,
     /// When a session was last found to be read-only. Those that were opened before may be so too.
     read_only_at: Mutex<Option<Instant>>,
+    was_reached: AtomicBool,
+    /// No connection could be opened the last time.
+    is_refused: AtomicBool,
     /// When a connection last broke. Those that were last used before may be dead too.
     broken_at: Mutex<Option<Instant>>,
 }
@@ -63,13 +69,31 @@ impl fmt::Display for NoHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (host, error)) in self.0.iter().enumerate() {
             let comma = if i > 0 { "; " } else { "" };
-            write!(f, "{comma}{host}: {}", chain(error))?;
+            write!(f, "{comma}{host}: {}", describe(error))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for NoHost {}
+
+impl NoHost {
+    /// Whether a server refused the user or the password.
+    pub(crate) fn refuses_user(&self) -> bool {
+        let refused = |error| errors::code(error).is_some_and(|code| code.starts_with("28"));
+        self.0.iter().any(|(_, error)| refused(error))
+    }
+}
+
+/// The text of an error without the driver's words around it.
+fn describe(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::AnyDriverError(error) => error.to_string(),
+        error => chain(error),
+    }
+}
 
 /// A server is of another kind than `target_session_attrs` says.
 #[derive(Debug)]
@@ -120,6 +144,8 @@ impl Server {
                 Pooler::Auto | Pooler::None => Pooling::None,
             },
             read_only_at: Mutex::default(),
+            was_reached: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             broken_at: Mutex::default(),
         })
     }
@@ -156,7 +182,10 @@ impl Server {
             let left = until.saturating_duration_since(Instant::now());
             let connect = self.connect_first(settings.pooler);
             match time::timeout(left, connect).await {
-                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Ok(connection)) => {
+                    self.was_reached.store(true, Ordering::Relaxed);
+                    return Ok(connection);
+                }
                 Ok(Err(error)) if may_pass(&error) && left > RETRY => last = error,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(last),
@@ -169,7 +198,8 @@ impl Server {
         match pooler {
             Pooler::Auto if self.finds_pooler().await? => {
                 tracing::info!(
-                    "a pooler is between this process and PostgreSQL: each transaction has its own session"
+                    "a pooler is in front of PostgreSQL: each statement runs in a transaction. If its pool_mode is session, give \
+                     --database-pooler none"
                 );
                 self.pooling = Pooling::Transaction;
             }
@@ -262,10 +292,27 @@ impl Server {
                 }
             }
         }
-        match failures.len() {
-            1 => Err(failures.remove(0).1),
-            _ => Err(sqlx::Error::AnyDriverError(Box::new(NoHost(failures)))),
+        if failures.len() == 1 {
+            return Err(failures.remove(0).1);
         }
+        let error = NoHost(failures);
+        self.tell_refusal(&error.to_string());
+        Err(sqlx::Error::AnyDriverError(Box::new(error)))
+    }
+
+    /// Logs that no connection can be opened, once until one can.
+    fn tell_refusal(&self, cause: &str) {
+        if self.has_connected() && !self.is_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cause,
+                "no connection to PostgreSQL can be opened: those that are open are waited for"
+            );
+        }
+    }
+
+    /// Whether it was reached before. The start tells of its failure itself.
+    fn has_connected(&self) -> bool {
+        self.was_reached.load(Ordering::Relaxed)
     }
 
     async fn connect_to(
@@ -298,7 +345,15 @@ impl Server {
         };
         let connected = time::timeout(self.patience(), connect).await;
         let connected = connected.unwrap_or_else(|_| Err(errors::timed_out()));
-        *locked(&self.failed_at[host]) = connected.is_err().then(Instant::now);
+        let failed_at = connected.is_err().then(Instant::now);
+        *locked(&self.failed_at[host]) = failed_at;
+        match &connected {
+            Ok(_) => {
+                self.is_refused.store(false, Ordering::Relaxed);
+            }
+            Err(error) if self.url.hosts.len() == 1 => self.tell_refusal(&describe(error)),
+            Err(_) => {}
+        }
         connected
     }
 
@@ -366,7 +421,7 @@ fn check_target(
 }
 
 /// Whether a server that refuses a connection now may soon take one: it starts, others leave, or a standby is promoted.
-fn may_pass(error: &sqlx::Error) -> bool {
+pub(crate) fn may_pass(error: &sqlx::Error) -> bool {
     /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
     const STATES: [&str; 2] = ["53300", "57P03"];
     match error {
@@ -375,9 +430,12 @@ fn may_pass(error: &sqlx::Error) -> bool {
             Some(NoHost(failures)) => failures.iter().any(|(_, error)| may_pass(error)),
             None => error.is::<WrongServer>(),
         },
-        error => error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| STATES.contains(&&*code)),
+        error if errors::refuses_startup_options(error) || errors::refuses_transactions(error) => {
+            false
+        }
+        // Poolers have the class `connection_exception` for a server that they cannot reach.
+        error => errors::code(error).is_some_and(|code| {
+            STATES.contains(&&*code) || code.len() == 5 && code.starts_with("08")
+        }),
     }
 }

@@ -45,6 +45,10 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
     if has_no_connection(&error) {
         return no_connection(error);
     }
+    if is_lock_timeout(&error) {
+        let message = "another session holds the database's lock: try again in a while";
+        return Error::new(Code::Timeout, message).caused_by(error);
+    }
     if waited_too_long(&error) {
         return too_long(error);
     }
@@ -76,7 +80,7 @@ pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
 pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
-        Unwritable::DiskFull | Unwritable::Disk | Unwritable::Locked => {
+        Unwritable::DiskFull | Unwritable::Disk | Unwritable::Locked | Unwritable::Blocked => {
             format!("{reason}: try again in a while")
         }
         _ => format!("{reason}: its operator must act"),

@@ -110,6 +110,8 @@ fn of_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
 
 fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
     const SERVER: &str = "Check that PostgreSQL runs there, and --database-url";
+    const PASSWORD: &str =
+        "Correct user and password in --database-url, or the server's pg_hba.conf";
     const TLS: &str =
         "Correct sslmode and sslrootcert in --database-url, or the server's certificate";
     let Some(error) = of_sqlx(error) else {
@@ -125,7 +127,13 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
     }
     match error {
         sqlx::Error::AnyDriverError(error) if error.is::<NoHost>() => {
-            (error.to_string(), "Check the hosts in --database-url")
+            let refuses_user = error.downcast_ref().is_some_and(NoHost::refuses_user);
+            let advice = if refuses_user {
+                PASSWORD
+            } else {
+                "Check the hosts in --database-url"
+            };
+            (error.to_string(), advice)
         }
         sqlx::Error::AnyDriverError(error) if error.is::<SharedSessions>() => {
             let advice =
@@ -155,13 +163,13 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
         sqlx::Error::Tls(cause) => (format!("TLS failed: {}", chain(&**cause)), TLS),
         sqlx::Error::Database(error) => {
             let advice = match error.code().as_deref() {
-                Some("28000" | "28P01") => {
-                    "Correct user and password in --database-url, or the server's pg_hba.conf"
-                }
+                Some("28000" | "28P01") => PASSWORD,
                 Some("3D000") => {
                     "Create the database (createdb), or correct its name in --database-url"
                 }
-                Some("42501") => "Have its owner grant the role that right",
+                Some("42501") => {
+                    "Have its owner grant the role that right, or run the command migrate with the role that owns the tables"
+                }
                 Some("53300") => "Raise the server's max_connections, or lower what others use",
                 Some("53100") => "Free space on the server's disk",
                 Some("57P03") => "Wait until the server is up, or raise --database-wait",

@@ -8,7 +8,11 @@
 //! transaction on, and begin a savepoint the next time, whose release commits nothing. PostgreSQL answers the COMMIT of a
 //! failed transaction with a rollback that looks like success.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
@@ -32,6 +36,9 @@ use crate::{
 
 /// The end of a statement of SQLite beyond the wait for a lock: only a file system that hangs takes so long.
 const SQLITE_END: Duration = Duration::from_secs(15);
+
+/// The least time that a write of PostgreSQL waits for the lock when it has its turn.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often a transaction is begun at most: a connection may have died unnoticed.
 const TRIES: usize = 3;
@@ -156,6 +163,7 @@ impl Writer {
 /// Begins a transaction of PostgreSQL.
 async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
     let limits = pool.server.limits;
+    let asked = Instant::now();
     let turn = match purpose {
         Purpose::Write => {
             // Waited for like a lock.
@@ -170,7 +178,11 @@ async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
     }
     let version = session.version();
     let begin = session.begin(match purpose {
-        Purpose::Write => limits.begin_write(version),
+        // The wait for a turn and that for the lock are one.
+        Purpose::Write => {
+            let left = limits.wait.saturating_sub(asked.elapsed());
+            limits.with_wait(left.max(LEAST_WAIT)).begin_write(version)
+        }
         Purpose::Read => limits.begin_read(true, version),
     });
     begin

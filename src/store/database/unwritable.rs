@@ -12,8 +12,10 @@ pub enum Unwritable {
     DiskFull,
     /// Reading or writing the disk failed.
     Disk,
-    /// Another process or transaction holds the lock that every write takes.
+    /// Another process holds SQLite's lock.
     Locked,
+    /// Another session of PostgreSQL holds the lock that every write takes.
+    Blocked,
     /// The database refuses changes to its role.
     Denied,
     /// The SQLite file at the configured path is another than the one that was opened, or there is none.
@@ -33,6 +35,7 @@ impl Unwritable {
             Self::DiskFull => "the database's disk is full",
             Self::Disk => "the database's disk fails or is full",
             Self::Locked => "another process holds the database's lock",
+            Self::Blocked => "another session of PostgreSQL holds the database's lock",
             Self::Denied => "the database's role may not write",
             Self::Moved => "the database's file was deleted, moved or replaced",
             Self::Lost => "a commit could not be read back from the database",
@@ -49,8 +52,11 @@ impl Unwritable {
             }
             Self::DiskFull | Self::Disk => "free some space; the service goes on by itself",
             Self::Locked => {
-                "end the process that holds it: fuser FILE names those that have an SQLite file open, pg_blocking_pids() \
-                 PostgreSQL's sessions"
+                "end the process that holds it: fuser -v FILE lists it beside this one; the service goes on by itself"
+            }
+            Self::Blocked => {
+                "end the session that blocks the others: SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity; the \
+                 service goes on by itself"
             }
             Self::Denied => "grant the role the right to change the tables",
             Self::Moved => "put the file back, or restart the service to open the new one",

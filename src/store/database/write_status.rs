@@ -82,6 +82,10 @@ impl WriteStatus {
     /// Notes what an error says of writing, and gives it.
     pub(in crate::store) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
         let reason = errors::unwritable(error)?;
+        if reason == Unwritable::Denied {
+            // It names the table.
+            tracing::warn!(%error, "the database refused a change");
+        }
         self.failed(reason);
         Some(reason)
     }

@@ -36,8 +36,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The longest time that a look may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long PostgreSQL waits for the next statement of a probe.
-const IDLE_IN_PROBE: &str = "SET LOCAL idle_in_transaction_session_timeout = 1000";
+/// The limits of a probe on PostgreSQL: how long it waits for the lock, and PostgreSQL for its next statement.
+const PROBE_LIMITS: &str =
+    "SET LOCAL lock_timeout = 1000; SET LOCAL idle_in_transaction_session_timeout = 1000";
 
 /// Bytes that a probe writes: more than a connector with its metadata and its words takes.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -142,7 +143,7 @@ impl Database {
             // Others write, and this one was only late.
             Err(error) if errors::is_lock_timeout(error) => {
                 if state == self.known.position() {
-                    self.writes.failed(Unwritable::Locked);
+                    self.writes.failed(Unwritable::Blocked);
                 }
             }
             // Writing noted the reason.
@@ -156,7 +157,7 @@ impl Database {
         let tx = writer.begin(Purpose::Write, &self.writes).await?;
         if writer.backend() == DbBackend::Postgres {
             // It waits beside the process's writes, and must not hold up others for as long again.
-            tx.execute_unprepared(IDLE_IN_PROBE).await?;
+            tx.execute_unprepared(PROBE_LIMITS).await?;
         }
         // The lock that every change of the catalogue takes.
         catalog_state::Entity::find_by_id(1)

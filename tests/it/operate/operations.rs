@@ -158,7 +158,7 @@ on_both! {
         let reason = "the schema is not up to date: run migrate";
         eventually(&server, (503, told(json!({ "ready": false, "migrated": false, "reason": reason })))).await;
         run(&server, "ALTER TABLE catalog_state RENAME TO gone; ALTER TABLE seaql_migrations RENAME TO gone_too").await;
-        let reason = "the database does not answer: see its log";
+        let reason = "the database does not answer: see the service's log";
         let differs = json!({ "ready": false, "database": false, "migrated": false, "state": false, "reason": reason });
         eventually(&server, (503, told(differs))).await;
         assert_eq!(get(&format!("{}/health/live", server.url)).await.0, 200, "it lives all the same");

@@ -130,7 +130,7 @@ async fn recovers(cut: Cut) {
     let lines: Vec<_> = lines.collect();
     assert!(!lines.is_empty(), "{}", done.err);
     if cut == Cut::Old {
-        let says = |line: &&str| line.contains("PostgreSQL does not answer");
+        let says = |line: &&str| line.contains("no answer from PostgreSQL");
         assert!(lines.iter().any(says), "{lines:?}");
     }
 }
