@@ -108,6 +108,12 @@ impl Error {
         Self::new(Code::Timeout, "the answer took too long")
     }
 
+    /// The request has taken the request timeout, and what it changes may still be made.
+    pub fn change_took_too_long() -> Self {
+        let message = "the answer took too long: the change may have been made or not. Read the connector before you try again";
+        Self::new(Code::Timeout, message)
+    }
+
     pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             code: Code::Internal,

@@ -56,7 +56,13 @@ impl Pipeline {
                 answer
             });
             let answer = timeout_at(deadline, answer).await;
-            let answer = answer.map_err(|_| Refused::from(Error::took_too_long()).costing(cost))?;
+            let answer = answer.map_err(|_| {
+                let error = match prepared.operation_type {
+                    OperationType::Mutation => Error::change_took_too_long(),
+                    _ => Error::took_too_long(),
+                };
+                Refused::from(error).costing(cost)
+            })?;
             // A statement cannot run again in a snapshot that is gone.
             if !(in_snapshot && tries < TRIES && is_hindered(&answer)) {
                 break answer;

@@ -12,6 +12,21 @@ use crate::config::DatabaseSettings;
 /// A replica that hangs in a write holds the lock that all writes take. The others wait at most so long for it.
 const IDLE_IN_WRITE: Duration = Duration::from_secs(3);
 
+/// PostgreSQL ends a session that the network swallowed. In seconds.
+const KEEPALIVE_OF_SESSION: &str =
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+
+/// How long PostgreSQL waits in a write for a client that takes nothing of a result, before it ends the session.
+const UNREAD_IN_WRITE: Duration = Duration::from_secs(3);
+
+/// PostgreSQL asks whether the client's machine is there. Where the network is cut between two messages of one statement, it waits for
+/// the next one, and none of its own limits runs. In seconds.
+const KEEPALIVE_IN_WRITE: &str = "SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1; \
+    SET LOCAL tcp_keepalives_count = 2";
+
+/// A commit is on the disk before it is acknowledged. Stronger settings are the operator's choice.
+const KEPT: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
 /// The longest that a write may take in all once it has its lock, on PostgreSQL 17 and later.
 const WRITE_LASTS: Duration = Duration::from_mins(1);
 
@@ -70,7 +85,7 @@ impl Limits {
     /// Statements that a session of ours alone begins with.
     pub(crate) fn of_session(self, version: Option<u32>) -> String {
         let mut session = format!(
-            "SET default_transaction_isolation = 'read committed'; {}",
+            "SET default_transaction_isolation = 'read committed'; {}; {KEEPALIVE_OF_SESSION}",
             self.read_settings("SET")
         );
         if has_transaction_timeout(version) {
@@ -88,8 +103,9 @@ impl Limits {
             "READ COMMITTED"
         };
         let mut begin = format!(
-            "BEGIN ISOLATION LEVEL {isolation}, READ ONLY; {}; SET LOCAL idle_in_transaction_session_timeout = 0",
-            self.read_settings("SET LOCAL")
+            "BEGIN ISOLATION LEVEL {isolation}, READ ONLY; {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            self.read_settings("SET LOCAL"),
+            self.idle_in_read(is_snapshot).map_or(0, millis)
         );
         if has_transaction_timeout(version) {
             begin += "; SET LOCAL transaction_timeout = 0";
@@ -97,10 +113,20 @@ impl Limits {
         begin
     }
 
+    /// How long a transaction that reads may be idle: behind a pooler its session is everybody's. An answer has all its statements
+    /// within the request timeout; zero is without end.
+    fn idle_in_read(self, is_snapshot: bool) -> Option<Duration> {
+        if is_snapshot {
+            self.read_timeout
+        } else {
+            Some(IDLE_IN_WRITE)
+        }
+    }
+
     /// A read ends in time, by whatever it waits for, and is planned once for all parameters.
     fn read_settings(self, set: &str) -> String {
         // Zero is without end.
-        let millis = self.read_timeout.map_or(0, |time| time.as_millis().max(1));
+        let millis = self.read_timeout.map_or(0, millis);
         format!(
             "{set} statement_timeout = {millis}; {set} lock_timeout = 0; {set} plan_cache_mode = force_generic_plan"
         )
@@ -113,7 +139,7 @@ impl Limits {
 
     /// The beginning of a transaction that writes.
     pub(crate) fn begin_write(self, version: Option<u32>) -> String {
-        let lasts = (self.wait + WRITE_LASTS).as_millis();
+        let lasts = millis(self.wait + WRITE_LASTS);
         let mut begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; {}",
             self.write_settings()
@@ -129,9 +155,11 @@ impl Limits {
     fn write_settings(self) -> String {
         format!(
             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}; \
-            SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL plan_cache_mode = DEFAULT",
-            self.wait.as_millis().max(1),
+            SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL tcp_user_timeout = {}; {KEEPALIVE_IN_WRITE}; \
+            SET LOCAL plan_cache_mode = DEFAULT; {KEPT}",
+            millis(self.wait),
             IDLE_IN_WRITE.as_millis(),
+            UNREAD_IN_WRITE.as_millis(),
         )
     }
 
@@ -149,6 +177,11 @@ impl Limits {
             self.write_settings()
         )
     }
+}
+
+/// A time as PostgreSQL's settings have it: from 1 to the largest `integer`.
+fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
 fn has_transaction_timeout(version: Option<u32>) -> bool {

@@ -155,10 +155,9 @@ impl PgSession {
             if !is_late {
                 tracing::warn!(%error, "a connection to PostgreSQL broke");
             }
-            // A pooler may have had it wait for a session, which says nothing of the other connections.
-            if !(is_late && self.server.pooling == Pooling::Transaction) {
-                self.server.found_broken();
-            }
+            // Also where a pooler may have had it wait for a session: connections that nobody uses are opened again at little cost,
+            // and each dead one would fail a request.
+            self.server.found_broken();
             self.give_up();
         }
         self.is_busy = false;
@@ -190,6 +189,7 @@ impl Drop for PgSession {
             return;
         };
         runtime.spawn(async move {
+            session.is_busy = false;
             let end = session.server.limits.begin_end();
             if session.finish("ROLLBACK", end).await.is_err() {
                 session.give_up();

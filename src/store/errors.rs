@@ -26,7 +26,7 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
         if let Some(reason) = unwritable(cause) {
             return unavailable(reason).caused_by(error);
         }
-        if is::<CommitUnknown>(cause) {
+        if is_commit_unknown(cause) {
             let message = "the connection to the database broke at the end of the change: it may have been made or not. \
                  Read the connector before you try again; a create with an idempotencyKey can be sent again";
             return Error::new(Code::Unavailable, message).caused_by(error);
@@ -92,6 +92,11 @@ pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
 pub(in crate::store) fn refused(reason: Unwritable) -> DbErr {
     let error = sqlx::Error::AnyDriverError(Box::new(reason));
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+}
+
+/// Whether the result of a COMMIT is not known.
+pub(in crate::store) fn is_commit_unknown(error: &sqlx::Error) -> bool {
+    is::<CommitUnknown>(error)
 }
 
 /// A COMMIT was sent, and its result is not known.

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::mpsc,
-    time::{Instant, interval, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
 
 use crate::{
@@ -137,6 +137,12 @@ pub(super) async fn upgrade(
     };
     // From now on, so that a stop waits for a socket that is about to open.
     let counted = service.stopping.open_socket();
+    // A client that takes nothing holds up no stop.
+    let stopping = service.stopping.clone();
+    let cut = async move {
+        stopping.reached(Phase::Cutting).await;
+        sleep(LAST_WORD).await;
+    };
     let serve = move |mut socket: WebSocket| async move {
         let _counted = counted;
         let end = if speaks {
@@ -155,6 +161,12 @@ pub(super) async fn upgrade(
                 let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
                 let _ = timeout(patience, answered).await;
             }
+        }
+    };
+    let serve = move |socket| async move {
+        tokio::select! {
+            () = serve(socket) => {}
+            () = cut => {}
         }
     };
     Ok(upgrade.on_upgrade(serve).into_response())

@@ -338,7 +338,8 @@ impl Session {
             {
                 connection.close(is_read_only);
             }
-            if errors::is_locked(&error) {
+            let is_hindered = errors::is_locked(&error) || errors::is_commit_unknown(&error);
+            if is_hindered || breaks_session(&error) {
                 self.writes.doubt();
             }
             DbErr::Exec(RuntimeErr::SqlxError(error.into()))

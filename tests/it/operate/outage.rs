@@ -36,7 +36,7 @@ const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
 const HEARD: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnectorId } }";
 
 /// What clients may be told while there is no database: its code, and all of its message.
-const CLEAR: [(&str, &str); 4] = [
+const CLEAR: [(&str, &str); 7] = [
     (
         "UNAVAILABLE",
         "there is no connection to the database: try again in a while",
@@ -50,6 +50,19 @@ const CLEAR: [(&str, &str); 4] = [
         "the database took too long to answer: try again in a while",
     ),
     ("TIMEOUT", "the answer took too long"),
+    (
+        "TIMEOUT",
+        "the answer took too long: the change may have been made or not. Read the connector before you try again",
+    ),
+    (
+        "TIMEOUT",
+        "another session holds the database's lock: try again in a while",
+    ),
+    (
+        "UNAVAILABLE",
+        "the connection to the database broke at the end of the change: it may have been made or not. Read the connector \
+         before you try again; a create with an idempotencyKey can be sent again",
+    ),
 ];
 
 /// A PostgreSQL of the test's own, on a port of its own.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{is_ready, run_in, session, traffic::LIST};
 use crate::support::{
     harness::{TestDatabase, rows},
-    process::{Serving, program_on},
+    process::{Serving, program_on, token},
     waiting::within,
 };
 
@@ -101,5 +101,34 @@ async fn snapshots_need_one_connection_each() {
         assert_eq!(answer.get("errors"), None, "{answer}");
     }
     assert!(is_ready(&server).await);
+    server.stop().ok();
+}
+
+/// Snapshots and writes give their sessions back after they were rolled back, so that no new ones are opened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn sessions_are_used_again() {
+    let storage = TestDatabase::postgres().await;
+    let server = Serving::start(program_on(&storage, &["--database-connections", "2"]));
+    let sessions = async || {
+        let pids = "SELECT string_agg(pid::text, ' ' ORDER BY pid) AS pids FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name = 'personal-connectors'";
+        rows(&storage.url, pids).await
+    };
+    let write =
+        "mutation { deleteCustomConnector(input: { id: \"pcon_01jd00000000000000000000zz\" }) {
+        userErrors { code } } }";
+    let token = token("ann@acme", "connectors:write");
+    let ask = async |number| {
+        server.data("", DEAR, list(number)).await;
+        // Refused, and rolled back.
+        server.data(&token, write, json!({})).await;
+    };
+    ask(0).await;
+    let before = sessions().await;
+    for number in 1..20 {
+        ask(number).await;
+    }
+    assert_eq!(sessions().await, before);
     server.stop().ok();
 }
