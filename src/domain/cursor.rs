@@ -2,7 +2,7 @@
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
 //! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
-//! Of a list: digest of search, filter and order (8), sort key, id. Of changes: state number (8), mark (8). Of tools: digest of the
+//! A list's: digest of search, filter and order (8), sort key, id. A change's: state number (8), mark (8). A tool's: digest of the
 //! search (8), name. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use super::order::OrderField;
 
 const LIST: u8 = 1;
-/// Of changes as earlier versions gave them: a state number without a mark.
+/// A cursor of changes as earlier versions gave it: a state number without a mark.
 const UNMARKED_CHANGES: u8 = 2;
 const TOOLS: u8 = 3;
 const CHANGES: u8 = 4;

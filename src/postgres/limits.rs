@@ -42,7 +42,7 @@ const COMMAND_END: Duration = Duration::from_mins(10);
 /// The first version with `transaction_timeout`, as `server_version_num`.
 const TRANSACTION_TIMEOUT_SINCE: u32 = 170_000;
 
-/// What transactions and statements may take.
+/// The limits of transactions and statements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// How long to wait for a connection, or for another's lock.

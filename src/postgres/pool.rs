@@ -35,7 +35,7 @@ const RETURNED: Duration = Duration::from_millis(10);
 pub(crate) struct PgPool {
     pool: managed::Pool<Manager>,
     pub(crate) server: Arc<Server>,
-    /// Of those that write.
+    /// Turns of sessions that write.
     pub(crate) turns: Turns,
 }
 

@@ -23,7 +23,7 @@ const RSA_BITS: usize = 2048;
 /// The keys of one reading, and the tokens they verified.
 pub(super) struct KeySet {
     algorithms: &'static [Algorithm],
-    /// What was read; none where nothing was, or where it is too old to be used.
+    /// The keys that were read; none before the first read, or when they are too old to be used.
     pub(super) jwks: Option<Vec<Jwk>>,
     keys: Vec<Key>,
     pub(super) tokens: TokenCache,

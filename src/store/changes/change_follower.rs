@@ -169,7 +169,7 @@ async fn read(
             if head == Some(state) {
                 break;
             }
-            // Where nobody follows, none are kept: whoever begins to reads the log. A state that is not beyond the head is of
+            // Without followers none are kept: a new one reads the log. A state that is not beyond the head is of
             // another history.
             let head = head.filter(|head| head.number < state.number && heads.receiver_count() > 0);
             let events = match head {

@@ -50,9 +50,9 @@ impl Catalog {
         one(rows.await?)
     }
 
-    /// What the log keeps, and the marks of a page after a position, or of the first one.
+    /// The bounds of the log, and the marks of a page after a position, or of the first one.
     pub async fn log_after(&self, after: Option<LogPosition>) -> Result<(Log, PageMarks)> {
-        // Of a number beyond, which is nobody's, there is no end.
+        // A number beyond, which is nobody's, has no end.
         let given = after.map(|after| Ord::min(after.number, i64::MAX - SCAN));
         let begin = given.map_or_else(|| State::Forgotten.into_expr(), Expr::value);
         let end = begin.clone().add(SCAN);

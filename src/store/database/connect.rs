@@ -68,7 +68,7 @@ pub(in crate::store) struct Control {
     pub(in crate::store) writer: Writer,
 }
 
-/// What an open database is read and written through.
+/// The connections of an open database.
 struct Opened {
     reader: Reader,
     writer: Writer,

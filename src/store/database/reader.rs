@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// What a transaction is told before a statement that takes long: to find the best plan for its values is worth the time, and
+/// Set before a statement that takes long: to find the best plan for its values is worth the time, and
 /// another message.
 const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
@@ -192,7 +192,7 @@ impl PgReader {
         session.begin(begin).await.map_err(of_query)?;
         let rows = session.fetch(statement.clone(), end).await;
         let rows = rows.map_err(of_query)?;
-        // What was read counts, however the transaction ends.
+        // The rows count, however the transaction ends.
         let _ = session.finish("COMMIT", end).await;
         Ok(rows)
     }

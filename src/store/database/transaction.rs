@@ -290,7 +290,7 @@ impl Connection {
     }
 }
 
-/// What a statement of SQLite comes to, unless its file system hangs.
+/// The result of a statement of SQLite, unless its file system hangs.
 async fn within<T>(
     end: Duration,
     done: impl Future<Output = Result<T, sqlx::Error>>,

@@ -121,7 +121,7 @@ impl Histories {
         (histories, server)
     }
 
-    /// Where a follower stands that has come as far as one of our cursors.
+    /// The position of a follower that has come as far as one of our cursors.
     fn position(text: &str) -> LogPosition {
         cursor::parse_of_changes("after", text).unwrap()
     }

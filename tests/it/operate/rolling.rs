@@ -158,7 +158,7 @@ async fn load(
     asked: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
 ) -> Result<usize, String> {
-    // Of its own, so that it keeps connections where it may.
+    // Its own client, so that it keeps connections where it may.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut made = 0;
     while !over.load(Ordering::Relaxed) {

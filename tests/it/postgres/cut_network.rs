@@ -34,7 +34,7 @@ const HEARD: &str = "subscription($after: String) {
 /// How a network fails, and how it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    /// What is open is swallowed for ever; new connections work.
+    /// Open connections are swallowed for ever; new ones work.
     Old,
     /// New ones hang too, for a while.
     All,

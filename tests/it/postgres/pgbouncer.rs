@@ -18,7 +18,7 @@ use crate::{
     support::{harness::TestDatabase, waiting::within},
 };
 
-/// Where Debian has it, and Homebrew.
+/// The folders of Debian and of Homebrew.
 const PROGRAMS: [&str; 3] = [
     "/usr/sbin/pgbouncer",
     "/opt/homebrew/bin/pgbouncer",

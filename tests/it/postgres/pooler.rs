@@ -28,7 +28,7 @@ use crate::support::{
 /// It may be late, and must come.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What a service that found a pooler says.
+/// The log line of a service that found a pooler.
 const FOUND: &str = "a pooler is between this process and PostgreSQL";
 
 /// Another list each time: no answer is cached.

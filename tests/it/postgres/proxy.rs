@@ -26,7 +26,7 @@ pub struct Proxy {
     accepting: AbortHandle,
 }
 
-/// What becomes of the connections. Each has a number, from 1 on.
+/// The fate of the connections. Each has a number, from 1 on.
 struct Network {
     upstream: SocketAddr,
     opened: AtomicU64,

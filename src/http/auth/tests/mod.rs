@@ -214,7 +214,7 @@ async fn verified(authenticator: &Authenticator, signer: &Signer) -> Verified {
     verified.unwrap()
 }
 
-/// What a future gives within five seconds.
+/// The output of a future within five seconds.
 async fn within<T>(future: impl Future<Output = T>) -> Option<T> {
     let given = tokio::time::timeout(Duration::from_secs(5), future).await;
     given.ok()
