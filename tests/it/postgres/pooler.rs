@@ -29,7 +29,7 @@ use crate::support::{
 const SOON: Duration = Duration::from_secs(30);
 
 /// The log line of a service that found a pooler.
-const FOUND: &str = "a pooler is between this process and PostgreSQL";
+const FOUND: &str = "a pooler is in front of PostgreSQL";
 
 /// Another list each time: no answer is cached.
 fn list(number: usize) -> (&'static str, Value) {
