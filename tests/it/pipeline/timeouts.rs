@@ -74,7 +74,9 @@ on_both! {
         other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
         let variables = json!({ "input": draft("Wiki", json!({})) });
         let answer = server.execute(&ann, &mutation(CREATE), variables).await;
-        assert_eq!(code(&answer), "TIMEOUT", "{answer}");
+        // Nobody can end another process that holds SQLite's lock; PostgreSQL ends a session that hangs.
+        let expected = if server.storage.url.starts_with("sqlite:") { "UNAVAILABLE" } else { "TIMEOUT" };
+        assert_eq!(code(&answer), expected, "{answer}");
         assert_eq!(answer["data"], json!({ CREATE: null }));
         other.run("ROLLBACK", "ROLLBACK").await;
         server.create(&ann, "Wiki", "PRIVATE").await;
