@@ -69,11 +69,11 @@ impl SqliteFile {
         // The file is looked at after this is read: meanwhile, others may see it grow.
         let had = self.bytes.load(Ordering::Relaxed);
         let (found, bytes) = identify(&self.path);
-        self.bytes.fetch_max(bytes, Ordering::Relaxed);
         // A read-only file has no log as long as nobody writes it.
         let mut pairs = opened.iter().zip(found);
         let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
         if is_same && bytes >= had {
+            self.bytes.fetch_max(bytes, Ordering::Relaxed);
             Ok(())
         } else {
             Err(Unwritable::Moved)
