@@ -15,7 +15,7 @@ const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 
 #[derive(Debug, Args)]
 pub struct Database {
-    /// Where the catalogue is kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
+    /// The database of the catalogue: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
     /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL counts too
     #[arg(
         long,
