@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod buckets;
+pub mod byte_budget;
 pub mod clock;
 pub mod commands;
 pub mod config;

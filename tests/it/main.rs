@@ -6,6 +6,7 @@
 )]
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
+mod bounds;
 mod catalog;
 mod changes;
 mod commands;

@@ -194,10 +194,22 @@ impl Process {
 
     /// KiB of memory that it has (`VmRSS`), where the system tells.
     pub fn resident(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most MiB that the process grew by while something happened (Linux: the peak of resident memory).
+    pub async fn growth<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
+        // The peak begins anew.
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
+        let before = self.memory("VmRSS:").unwrap();
+        let done = work.await;
+        let peak = self.memory("VmHWM:").unwrap();
+        (done, peak.saturating_sub(before) / 1024)
+    }
+
+    fn memory(&self, of: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(of))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 

@@ -1,0 +1,115 @@
+//! Bytes of memory that many holders share: bodies of requests, responses, operations of sockets, inspections.
+//!
+//! Invariant: the shares of a budget never have more bytes than it. A share that is dropped gives back its bytes.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A number of bytes to share. Clones share the same bytes.
+#[derive(Clone, Debug)]
+pub struct ByteBudget {
+    bytes: u32,
+    /// A permit is a byte.
+    free: Arc<Semaphore>,
+}
+
+/// Bytes of a budget that one holder has.
+#[derive(Debug)]
+pub struct Share {
+    bytes: OwnedSemaphorePermit,
+}
+
+/// The budget does not have so many bytes now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+impl ByteBudget {
+    pub fn new(bytes: u32) -> Self {
+        Self {
+            bytes,
+            free: Arc::new(Semaphore::new(bytes as usize)),
+        }
+    }
+
+    /// Takes bytes, if they are free now. Nobody else has to wait for them then.
+    pub fn try_take(&self, bytes: usize) -> Result<Share, Exhausted> {
+        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
+        let taken = Arc::clone(&self.free).try_acquire_many_owned(bytes);
+        let bytes = taken.map_err(|_| Exhausted)?;
+        Ok(Share { bytes })
+    }
+
+    /// Waits for bytes, in turn. Takes the whole budget instead of more than it has.
+    pub async fn take(&self, bytes: usize) -> Share {
+        let bytes = u32::try_from(bytes).map_or(self.bytes, |bytes| bytes.min(self.bytes));
+        let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;
+        Share {
+            bytes: taken.expect("the semaphore is never closed"),
+        }
+    }
+
+    /// The bytes of all shares.
+    pub fn taken(&self) -> usize {
+        (self.bytes as usize).saturating_sub(self.free.available_permits())
+    }
+}
+
+impl Share {
+    /// Takes more bytes, if they are free now.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
+        let taken = Arc::clone(self.bytes.semaphore()).try_acquire_many_owned(bytes);
+        self.bytes.merge(taken.map_err(|_| Exhausted)?);
+        Ok(())
+    }
+
+    /// Gives back all bytes but so many.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        drop(self.bytes.split(self.bytes().saturating_sub(bytes)));
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.num_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn shares_have_at_most_the_budget() {
+        let budget = ByteBudget::new(100);
+        let mut first = budget.try_take(60).unwrap();
+        assert_eq!(budget.try_take(41).err(), Some(Exhausted));
+        assert_eq!(budget.try_take(usize::MAX).err(), Some(Exhausted));
+        let second = budget.try_take(40).unwrap();
+        assert_eq!(first.grow(1), Err(Exhausted));
+        assert_eq!((first.bytes(), budget.taken()), (60, 100));
+        drop(second);
+        first.grow(40).unwrap();
+        first.shrink_to(10);
+        first.shrink_to(20);
+        assert_eq!((first.bytes(), budget.taken()), (10, 10));
+        drop(first);
+        assert_eq!(budget.taken(), 0);
+    }
+
+    #[test]
+    fn waits_in_turn() {
+        let budget = ByteBudget::new(100);
+        let first = budget.try_take(60).unwrap();
+        let mut large = Box::pin(budget.take(1000));
+        assert!((&mut large).now_or_never().is_none());
+        assert_eq!(
+            budget.try_take(1).err(),
+            Some(Exhausted),
+            "the large one comes first"
+        );
+        drop(first);
+        assert_eq!(large.now_or_never().map(|share| share.bytes()), Some(100));
+    }
+}
