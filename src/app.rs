@@ -17,8 +17,8 @@ use crate::{
     http::{
         self, Background, Probed, Services,
         admission::{
-            Admission, concurrency::ConcurrencyLimit, open_streams::OpenStreams,
-            rate_limit::RateLimit,
+            Admission, client_address::TrustedProxies, concurrency::ConcurrencyLimit,
+            open_streams::OpenStreams, rate_limit::RateLimit,
         },
         auth::Authenticator,
         graphql::response_cache::ResponseCache,
@@ -176,7 +176,10 @@ pub async fn routers(
             ConcurrencyLimit::new(usize::try_from(config.max_concurrency())?),
             RateLimit::new(
                 config.limits.rate_limit,
-                config.limits.trusted_proxy.clone(),
+                TrustedProxies::new(
+                    config.limits.trusted_proxy.clone(),
+                    config.limits.proxy_header,
+                ),
                 clock.clone(),
             ),
             authenticator,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 use super::values::{duration, network};
@@ -66,7 +66,7 @@ pub struct Limits {
     )]
     pub rate_limit: u32,
 
-    /// Addresses of proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8; may be given several times
+    /// Addresses of proxies that say which address a request came from, such as 10.0.0.0/8; may be given several times
     #[arg(
         long,
         env = "CONNECTORS_TRUSTED_PROXY",
@@ -75,6 +75,16 @@ pub struct Limits {
         value_parser = network
     )]
     pub trusted_proxy: Vec<IpNet>,
+
+    /// The header in which trusted proxies say it. Others are not read: a client may have sent them
+    #[arg(
+        long,
+        env = "CONNECTORS_PROXY_HEADER",
+        value_name = "HEADER",
+        value_enum,
+        default_value_t
+    )]
+    pub proxy_header: ProxyHeader,
 
     /// Tokens of a document, and of all its operations with fragments written out wherever they are spread
     #[arg(
@@ -170,6 +180,16 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(0..=1_000_000)
     )]
     pub answer_cache_mb: u64,
+}
+
+/// A header with the address that a request came from. Each proxy on the way adds the address that it was asked from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProxyHeader {
+    /// X-Forwarded-For, as most proxies write it
+    #[default]
+    XForwardedFor,
+    /// Forwarded (RFC 7239)
+    Forwarded,
 }
 
 /// The limits of one GraphQL operation. Each is a setting.

@@ -2,42 +2,62 @@
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
 
-/// The address of the client: behind trusted proxies the rightmost address that is not one of theirs.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let peer = peer.to_canonical();
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-    if !is_trusted(&peer) {
-        return peer;
+use crate::config::ProxyHeader;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies that say which address a request came from, and the one header that they say it in.
+///
+/// Every other header of the kind is the client's own, which proxies pass on as it came.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ProxyHeader,
+}
+
+impl TrustedProxies {
+    pub fn new(networks: Vec<IpNet>, header: ProxyHeader) -> Self {
+        Self { networks, header }
     }
-    let mut client = peer;
-    for hop in forwarded(headers).into_iter().rev() {
-        // An element in an unknown form is not believed, even from a trusted proxy, nor any element before it.
-        let Some(address) = hop else { break };
-        client = address;
-        if !is_trusted(&client) {
-            break;
+
+    pub(in crate::http) fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|net| net.contains(&address))
+    }
+
+    /// The address of the client: behind trusted proxies the rightmost address that is not one of theirs.
+    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.contains(client) {
+            return client;
         }
+        for hop in self.hops(headers).into_iter().rev() {
+            // An element in an unknown form is not believed, even from a trusted proxy, nor any element before it.
+            let Some(address) = hop else { break };
+            client = address;
+            if !self.contains(client) {
+                break;
+            }
+        }
+        client
     }
-    client
-}
 
-/// The addresses of `Forwarded` (RFC 7239) or else `X-Forwarded-For`, from the client's to the last proxy's.
-fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let all = |name| {
+    /// The addresses in the proxies' header, from the client's to the last proxy's.
+    fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+        let (name, parse): (_, fn(&str) -> _) = match self.header {
+            ProxyHeader::XForwardedFor => (X_FORWARDED_FOR, node),
+            ProxyHeader::Forwarded => (FORWARDED, forwarded_for),
+        };
         let values = headers.get_all(name).iter();
-        values.flat_map(|value| value.to_str().unwrap_or("?").split(','))
-    };
-    let standard: Vec<_> = all("forwarded").map(forwarded_for).collect();
-    if standard.is_empty() {
-        all("x-forwarded-for").map(node).collect()
-    } else {
-        standard
+        let elements = values.flat_map(|value| value.to_str().unwrap_or("?").split(','));
+        elements.map(parse).collect()
     }
 }
 
+/// The `for` of an element of `Forwarded` (RFC 7239, section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
@@ -59,17 +79,18 @@ fn node(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    fn seen(peer: &str, header: ProxyHeader, sent: &[(&'static str, &str)]) -> String {
+        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().unwrap());
+        let sent = sent.iter();
+        let headers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        TrustedProxies::new(networks.to_vec(), header)
+            .client_address(peer.parse().unwrap(), &HeaderMap::from_iter(headers))
+            .to_string()
+    }
+
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let trusted = [
-            "10.0.0.0/8".parse().unwrap(),
-            "2001:db8::/32".parse().unwrap(),
-        ];
-        let seen = |peer: &str, header: &'static str, value: &str| {
-            let headers = HeaderMap::from_iter([(header.parse().unwrap(), value.parse().unwrap())]);
-            client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
-        };
-        let xff = "x-forwarded-for";
+        let (xff, standard) = (ProxyHeader::XForwardedFor, ProxyHeader::Forwarded);
         for (peer, header, value, expected) in [
             ("192.0.2.9", xff, "1.1.1.1", "192.0.2.9"),
             ("10.0.0.1", xff, "1.1.1.1", "1.1.1.1"),
@@ -79,19 +100,33 @@ mod tests {
             ("10.0.0.1", xff, "6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
             (
                 "2001:db8::1",
-                "forwarded",
+                standard,
                 "for=6.6.6.6, for=\"[2606::1]:80\";proto=https",
                 "2606::1",
             ),
-            (
-                "10.0.0.1",
-                "forwarded",
-                "proto=https;For=1.1.1.1",
-                "1.1.1.1",
-            ),
-            ("10.0.0.1", "forwarded", "for=_hidden", "10.0.0.1"),
+            ("10.0.0.1", standard, "proto=https;For=1.1.1.1", "1.1.1.1"),
+            ("10.0.0.1", standard, "for=_hidden", "10.0.0.1"),
         ] {
-            assert_eq!(seen(peer, header, value), expected, "{value}");
+            let name = match header {
+                ProxyHeader::XForwardedFor => "x-forwarded-for",
+                ProxyHeader::Forwarded => "forwarded",
+            };
+            assert_eq!(seen(peer, header, &[(name, value)]), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn only_the_header_that_the_proxy_writes_is_believed() {
+        let both = [("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "1.1.1.1")];
+        assert_eq!(
+            seen("10.0.0.1", ProxyHeader::XForwardedFor, &both),
+            "1.1.1.1"
+        );
+        assert_eq!(seen("10.0.0.1", ProxyHeader::Forwarded, &both), "6.6.6.6");
+        let other = &both[..1];
+        assert_eq!(
+            seen("10.0.0.1", ProxyHeader::XForwardedFor, other),
+            "10.0.0.1"
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Admitted`] is the extractor for any route whose state has an [`Admission`].
 
-mod client_address;
+pub mod client_address;
 pub mod concurrency;
 pub mod open_streams;
 pub mod rate_limit;
@@ -155,7 +155,7 @@ mod tests {
         http::auth::mint,
     };
 
-    use super::*;
+    use super::{client_address::TrustedProxies, *};
 
     /// A state that is not the GraphQL endpoint's.
     #[derive(Clone)]
@@ -196,7 +196,7 @@ mod tests {
         let token = mint(&secret, &rules, &user, Duration::from_mins(1), &clock).unwrap();
         let admission = Admission::new(
             ConcurrencyLimit::new(1),
-            RateLimit::new(1, Vec::new(), clock.clone()),
+            RateLimit::new(1, TrustedProxies::default(), clock.clone()),
             Authenticator::new(rules, clock).await.unwrap(),
         );
         let router = Router::new()

@@ -8,7 +8,6 @@ use std::{
 };
 
 use axum::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
-use ipnet::IpNet;
 
 use crate::{
     buckets::Buckets,
@@ -20,7 +19,7 @@ use crate::{
     },
 };
 
-use super::client_address::client_address;
+use super::client_address::TrustedProxies;
 
 /// The time whose worth of requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
@@ -68,17 +67,17 @@ impl fmt::Display for TooMany {
 pub struct RateLimit {
     /// None is no limit.
     buckets: Option<Mutex<Buckets<Caller>>>,
-    trusted: Vec<IpNet>,
+    proxies: TrustedProxies,
     clock: Clock,
 }
 
 impl RateLimit {
     /// So many requests a second for each caller; zero is no limit.
-    pub fn new(a_second: u32, trusted: Vec<IpNet>, clock: Clock) -> Self {
+    pub fn new(a_second: u32, proxies: TrustedProxies, clock: Clock) -> Self {
         let cost = (a_second > 0).then(|| Duration::from_secs(1) / a_second);
         Self {
             buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST))),
-            trusted,
+            proxies,
             clock,
         }
     }
@@ -124,7 +123,7 @@ impl RateLimit {
         peer: Option<IpAddr>,
         headers: &HeaderMap,
     ) -> Option<Caller> {
-        peer.map(|peer| Caller::at(client_address(peer, headers, &self.trusted)))
+        peer.map(|peer| Caller::at(self.proxies.client_address(peer, headers)))
     }
 
     pub(in crate::http) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
@@ -165,7 +164,7 @@ mod tests {
     #[test]
     fn a_burst_and_then_so_many_a_second() {
         let clock = Clock::fixed(Timestamp(0));
-        let limit = RateLimit::new(10, Vec::new(), clock.clone());
+        let limit = RateLimit::new(10, TrustedProxies::default(), clock.clone());
         let allowed = |caller: &Caller| {
             (0..100)
                 .take_while(|_| limit.charge(caller).is_ok())
@@ -200,7 +199,7 @@ mod tests {
         }
         pass(99);
         assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
-        let never = RateLimit::new(0, Vec::new(), clock);
+        let never = RateLimit::new(0, TrustedProxies::default(), clock);
         assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
     }
 }

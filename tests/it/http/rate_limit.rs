@@ -72,6 +72,14 @@ on_both! {
         for client in ["192.0.2.1", "6.6.6.6, 192.0.2.2, 10.1.1.1"] {
             assert_eq!(statuses(&trusting, "", client, 5).await, [200, 200, 200, 200, 429], "{client}");
         }
+        // A proxy passes on the other header as the client sent it.
+        let mut answers = Vec::new();
+        for number in 0..5 {
+            let request = trusting.request("", QUERY).header("x-forwarded-for", "192.0.2.3");
+            let request = request.header("forwarded", format!("for=192.0.2.1{number}"));
+            answers.push(request.send().await.unwrap().status().as_u16());
+        }
+        assert_eq!(answers, [200, 200, 200, 200, 429]);
         let trusting_none = limited(&server, &[]).await;
         assert_eq!(statuses(&trusting_none, "", "192.0.2.1", 4).await, [200; 4]);
         assert_eq!(statuses(&trusting_none, "", "192.0.2.2", 1).await, [429], "its own word counts for nothing");
