@@ -3,12 +3,11 @@
 //! Invariant: there are a bounded number of series, whatever clients send.
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -27,8 +26,7 @@ use crate::{
     store::{CheckCounters, Database, Pool},
 };
 
-/// Operation names with series of their own: the first to come. The rest are `other`.
-const NAMES: usize = 100;
+use super::operation_names::{self, OperationNames};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Asked {
@@ -85,7 +83,7 @@ impl CacheUsage {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    names: RwLock<HashSet<Arc<str>>>,
+    names: OperationNames,
     requests: Family<Asked, Counter>,
     seconds: Family<Kind, Histogram>,
     errors: Family<ErrorCode, Counter>,
@@ -134,6 +132,18 @@ impl Checks {
     }
 }
 
+/// An answered request.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// `query`, `mutation` or `subscription`; empty where it is not known.
+    pub(crate) r#type: &'static str,
+    pub(crate) operation: Arc<str>,
+    pub(crate) status: u16,
+    /// The code of the first error.
+    pub(crate) code: Option<&'static str>,
+    pub(crate) has_token: bool,
+}
+
 impl Metrics {
     /// Of a process that started at this time, in seconds.
     ///
@@ -143,7 +153,7 @@ impl Metrics {
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
             registry: Registry::default(),
-            names: RwLock::default(),
+            names: OperationNames::default(),
             requests: Family::default(),
             seconds: Family::new_with_constructor(histogram),
             errors: Family::default(),
@@ -224,43 +234,41 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn answered(
-        &self,
-        r#type: &'static str,
-        operation: &Arc<str>,
-        status: u16,
-        code: Option<&'static str>,
-        took: Duration,
-    ) {
-        let operation = self.bounded(operation);
+    pub(crate) fn answered(&self, answered: &Answered, took: Duration) {
+        let Answered {
+            r#type,
+            operation,
+            status,
+            code,
+            has_token,
+        } = answered;
+        let (r#type, status) = (*r#type, *status);
         self.seconds
             .get_or_create(&Kind { r#type })
             .observe(took.as_secs_f64());
-        self.requests
-            .get_or_create(&Asked {
-                r#type,
-                operation,
-                status,
-            })
-            .inc();
-        if let Some(code) = code {
+        let asked = operation_names::Asked {
+            name: operation,
+            labels: (r#type, status),
+            has_token: *has_token,
+        };
+        let series = |operation, (r#type, status)| Asked {
+            r#type,
+            operation,
+            status,
+        };
+        self.names.count(
+            asked,
+            Instant::now(),
+            |operation| {
+                let series = series(operation, asked.labels);
+                self.requests.get_or_create(&series).inc();
+            },
+            |operation, labels| {
+                self.requests.remove(&series(operation.clone(), labels));
+            },
+        );
+        if let Some(code) = *code {
             self.errors.get_or_create(&ErrorCode { code }).inc();
-        }
-    }
-
-    fn bounded(&self, name: &Arc<str>) -> Arc<str> {
-        let is_known = |names: &HashSet<Arc<str>>| names.contains(name);
-        if is_known(&self.names.read().unwrap_or_else(PoisonError::into_inner)) {
-            return name.clone();
-        }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < NAMES {
-            names.insert(name.clone());
-        }
-        if is_known(&names) {
-            name.clone()
-        } else {
-            "other".into()
         }
     }
 
@@ -287,14 +295,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_bounded() {
+    fn series_are_bounded() {
         let metrics = Metrics::new(0.0, &CacheUsage::default(), &CacheUsage::default());
-        for n in 0..1000 {
-            metrics.answered("query", &format!("Q{n}").into(), 200, None, Duration::ZERO);
+        for number in 0..1000 {
+            let answered = Answered {
+                r#type: "query",
+                operation: format!("Q{number}").into(),
+                status: 200,
+                code: None,
+                has_token: true,
+            };
+            metrics.answered(&answered, Duration::ZERO);
         }
         let mut text = String::new();
         text::encode(&mut text, &metrics.registry).unwrap();
-        assert_eq!(text.matches("graphql_requests_total{").count(), NAMES + 1);
+        assert_eq!(text.matches("graphql_requests_total{").count(), 101);
         assert!(
             text.contains("operation=\"other\",status=\"200\"} 900"),
             "{text}"

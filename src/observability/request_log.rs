@@ -22,7 +22,7 @@ use http_body::{Frame, SizeHint};
 use crate::{clock::Clock, error::Code};
 
 use super::{
-    metrics::Metrics,
+    metrics::{Answered, Metrics},
     request_id::RequestId,
     request_record::{OperationLabel, RequestRecord},
     span::RequestSpan,
@@ -124,7 +124,14 @@ impl Drop for LogEntry {
         };
         let code = recorded.code.map(Code::as_str);
         let took = self.began.elapsed();
-        self.metrics.answered(kind, &name, self.status, code, took);
+        let answered = Answered {
+            r#type: kind,
+            operation: name,
+            status: self.status,
+            code,
+            has_token: recorded.has_token,
+        };
+        self.metrics.answered(&answered, took);
         if let Some(span) = &mut self.span {
             let sent = (self.status != GONE).then_some(self.status);
             span.end(id, sent, &recorded);
@@ -134,7 +141,7 @@ impl Drop for LogEntry {
         }
         tracing::info!(
             target: "access",
-            operation = &*name,
+            operation = &*answered.operation,
             kind,
             status = self.status,
             code,

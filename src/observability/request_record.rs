@@ -35,6 +35,8 @@ struct Record {
 pub(crate) struct Recorded {
     pub(crate) operation: Option<OperationLabel>,
     pub(crate) code: Option<Code>,
+    /// Whether its caller was verified by a token.
+    pub(crate) has_token: bool,
 }
 
 impl RequestRecord {
@@ -66,6 +68,11 @@ impl RequestRecord {
     /// Records an operation as another request recorded it.
     pub(crate) fn set_operation(&self, operation: OperationLabel) {
         self.change(|recorded| recorded.operation = Some(operation));
+    }
+
+    /// Records that the caller was verified by a token.
+    pub(crate) fn record_token(&self) {
+        self.change(|recorded| recorded.has_token = true);
     }
 
     /// Records an error. The first one counts.

@@ -154,6 +154,9 @@ impl Call<'_> {
         }
         let reports_cost = reports_cost(headers)?;
         let verified = verified?;
+        if verified.viewer.user().is_some() {
+            self.record.record_token();
+        }
         let sent = if method == Allowed::Get {
             parameters::from_url(self.parts.uri.query().unwrap_or_default())
         } else {

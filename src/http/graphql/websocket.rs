@@ -443,6 +443,9 @@ impl Operations<'_> {
         let number = self.next;
         self.next += 1;
         let record = RequestRecord::new(self.session.record.id().clone());
+        if self.client.verified.viewer.user().is_some() {
+            record.record_token();
+        }
         let entry = LogEntry::of_operation(service.metrics.clone(), record.clone());
         let caller = Caller {
             viewer: self.client.verified.viewer.clone(),
