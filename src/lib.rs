@@ -18,5 +18,5 @@ pub mod monitor;
 pub mod observability;
 pub mod pipeline;
 mod postgres;
-pub mod progress;
 pub mod store;
+pub mod terminal;

@@ -36,6 +36,7 @@ use personal_connectors::{
     monitor::check_command::check_all,
     observability::telemetry::log,
     store::{self, BackupReport},
+    terminal::Printable,
 };
 use tokio::{
     net::TcpListener,
@@ -93,14 +94,14 @@ async fn run() -> ExitCode {
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     let line = chain(error);
     // There is nowhere to tell that this cannot be told.
-    let _ = writeln!(io::stderr(), "error: {line}");
+    let _ = writeln!(io::stderr(), "error: {}", Printable(line));
     ExitCode::FAILURE
 }
 
 /// Writes what was asked for. Unlike `print!`, it does not panic where nobody reads.
 fn write_out(text: impl Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let written = write!(out, "{text}").and_then(|()| out.flush());
+    let written = write!(out, "{}", Printable(text)).and_then(|()| out.flush());
     written.context("cannot write to standard output")
 }
 

@@ -21,8 +21,8 @@ use crate::{
     clock::Clock,
     domain::connector::Entry,
     error::Result,
-    progress,
     store::{Actor, Again, Database, Tx},
+    terminal::{self, Printable},
 };
 
 use super::{
@@ -143,7 +143,7 @@ pub async fn import(
         read(&sources, &survey, &assumed, &sender)
     });
     let progress = match count.await {
-        Ok(objects) => progress::bar(objects),
+        Ok(objects) => terminal::bar(objects),
         // The reading ended with an error, told below.
         Err(_) => ProgressBar::hidden(),
     };
@@ -159,12 +159,12 @@ pub async fn import(
     while let Some(batch) = batches.recv().await {
         progress.inc(batch.len() as u64);
         for line in run.load(batch).await? {
-            progress.suspend(|| writeln!(out, "{line}"))?;
+            progress.suspend(|| writeln!(out, "{}", Printable(line)))?;
         }
     }
     reading.await??;
     for line in run.link().await? {
-        progress.suspend(|| writeln!(out, "{line}"))?;
+        progress.suspend(|| writeln!(out, "{}", Printable(line)))?;
     }
     progress.finish_and_clear();
     Ok(run.report)
@@ -445,20 +445,8 @@ fn label(object: &Object) -> String {
     };
     let label = text(object, "name")
         .or_else(server)
-        .or_else(|| text(object, "id"))
-        .unwrap_or_default();
-    // It is printed: no control character of a file's reaches a terminal.
-    label
-        .chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .take(100)
-        .collect()
+        .or_else(|| text(object, "id"));
+    label.unwrap_or_default().chars().take(100).collect()
 }
 
 fn told(what: &str, number: u64, label: &str, rejection: &Rejection) -> String {

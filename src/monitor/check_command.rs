@@ -18,8 +18,8 @@ use crate::{
         viewer::Sight,
     },
     mcp::handshake::Inspector,
-    progress,
     store::{Catalog, Database, Target},
+    terminal,
 };
 
 use super::batch::{Checks, keep};
@@ -58,7 +58,7 @@ pub async fn check_all(
         some(&catalog, ids, &mut checks).await?
     };
     drop(catalog);
-    let progress = progress::bar(names.len() as u64);
+    let progress = terminal::bar(names.len() as u64);
     let mut rows = Vec::with_capacity(names.len());
     while !checks.is_idle() {
         let found = checks.batch().await;

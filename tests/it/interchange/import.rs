@@ -138,7 +138,7 @@ on_both_databases! {
 
         let input = [
             custom("good"),
-            with(custom("bad"), json!({ "name": " ", "iconUrl": "http://x", "colour": "red" })),
+            with(custom("bad"), json!({ "name": " ", "iconUrl": "http://x", "\u{1b}[2Jcolour\u{9b}": "red" })),
             json!("text"),
             custom("theirs"),
             with(custom("good"), json!({ "name": "same id" })),
@@ -154,7 +154,7 @@ on_both_databases! {
         let done = import_both_ways(&storage, &lines(&input)).await;
         assert_eq!(
             done.err,
-            "rejected: entry 2 ( ): colour is not a key of a personal connector\n\
+            "rejected: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal connector\n\
              rejected: entry 2 ( ): name must not be blank\n\
              rejected: entry 2 ( ): iconUrl must be an absolute URL that begins with https://\n\
              rejected: entry 3: the object must be a JSON object\n\

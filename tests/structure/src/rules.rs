@@ -93,7 +93,7 @@ pub(crate) const LAYERS: [Layer; 22] = [
     layer("clock", &["src/clock.rs"], &["entity"]),
     layer("buckets", &["src/buckets.rs"], &[]),
     layer("byte_budget", &["src/byte_budget.rs"], &[]),
-    layer("progress", &["src/progress.rs"], &[]),
+    layer("terminal", &["src/terminal.rs"], &[]),
     layer("domain", &["src/domain/"], &["entity"]),
     // All may import it, and so it imports the domain alone.
     layer("config", &["src/config/"], &["domain", "entity"]),
@@ -102,14 +102,14 @@ pub(crate) const LAYERS: [Layer; 22] = [
     layer("store", &["src/store/"], &["clock", "config", "domain", "entity", "migration", "postgres"]),
     layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "store"]),
     layer("commands", &["src/commands/"], &["byte_budget", "clock", "domain", "entity", "mcp", "store"]),
-    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "progress", "store"]),
-    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "progress", "store"]),
+    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "store", "terminal"]),
+    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "terminal"]),
     layer("graphql", &["src/graphql/"], &["byte_budget", "clock", "commands", "domain", "entity", "mcp", "store"]),
     layer("pipeline", &["src/pipeline/"], &["byte_budget", "commands", "config", "domain", "graphql", "observability", "store"]),
     layer("http", &["src/http/"], &["buckets", "byte_budget", "clock", "config", "domain", "entity", "graphql", "observability", "pipeline", "store"]),
     layer("app", &["src/app.rs"], &["byte_budget", "clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "pipeline", "store"]),
     layer("lib", &["src/lib.rs"], &[]),
-    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store"]),
+    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store", "terminal"]),
 ];
 
 /// Words, and the files and folders whose code may have them outside tests.
