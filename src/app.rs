@@ -138,6 +138,7 @@ pub async fn routers(
         max_depth: config.limits.max_depth,
         max_fields: config.limits.max_fields,
         max_complexity: config.limits.max_complexity,
+        max_values: config.limits.max_values,
         max_aliases: config.limits.max_aliases,
         max_directives: config.limits.max_directives,
         introspection: config.introspection,

@@ -12,6 +12,8 @@ const TOKENS: u64 = 10_000;
 const DEPTH: u64 = 20;
 const FIELDS: u64 = 5_000;
 const COMPLEXITY: u64 = 20_000;
+/// Metadata of 16 KiB has 8,193 values at most, and the largest filter some 10,300.
+const VALUES: u64 = 12_000;
 const ALIASES: u64 = 100;
 const DIRECTIVES: u64 = 100;
 
@@ -122,6 +124,16 @@ pub struct Limits {
     )]
     pub max_complexity: u64,
 
+    /// Values of the variables, and of an operation's arguments with variables and fragments written out; keys count too, and
+    /// 256 bytes of a string as one more
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_VALUES",
+        value_name = "N",
+        default_value_t = VALUES
+    )]
+    pub max_values: u64,
+
     /// Aliases in an operation
     #[arg(
         long,
@@ -202,6 +214,8 @@ pub struct OperationLimits {
     pub max_fields: u64,
     /// A field counts one, and what is selected of a list as often as the list may have items.
     pub max_complexity: u64,
+    /// Limits the variables before they are parsed, and what arguments become with variables written out.
+    pub max_values: u64,
     pub max_aliases: u64,
     pub max_directives: u64,
     /// Whether the schema may be asked for.
@@ -215,6 +229,7 @@ impl Default for OperationLimits {
             max_depth: DEPTH,
             max_fields: FIELDS,
             max_complexity: COMPLEXITY,
+            max_values: VALUES,
             max_aliases: ALIASES,
             max_directives: DIRECTIVES,
             introspection: true,

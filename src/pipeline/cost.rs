@@ -19,6 +19,8 @@ use crate::{
     error::{Code, Error, Result},
 };
 
+use super::STRING_BYTES;
+
 /// What a document costs, with its fragments written out wherever they are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -30,6 +32,9 @@ pub struct Cost {
     pub directives: u64,
     /// What there is to validate: selections, values and directives of all operations together.
     pub size: u64,
+    /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string count as one
+    /// more.
+    pub values: u64,
     /// Selection sets in each other, fragments' too.
     nesting: u64,
 }
@@ -50,6 +55,14 @@ impl Cost {
                 written_out,
                 limits.max_tokens,
                 "tokens",
+            ));
+        }
+        if self.values > limits.max_values {
+            let written_out = "an operation's arguments, with variables and fragments written out,";
+            return Err(Error::limit_exceeded(
+                written_out,
+                limits.max_values,
+                "values",
             ));
         }
         Ok(())
@@ -93,6 +106,7 @@ impl Cost {
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
             size: self.size.saturating_add(other.size),
+            values: self.values.saturating_add(other.values),
             nesting: self.nesting.max(other.nesting),
         }
     }
@@ -102,17 +116,17 @@ impl Cost {
 pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
     let mut walk = Walk {
         document,
-        variables,
+        variables: (variables.iter())
+            .map(|(name, value)| (name, Variable::of(value)))
+            .collect(),
         fragments: HashMap::new(),
     };
     let mut dearest = Cost::default();
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
-        let own = directives(&operation.directives).beside(walk.selections(
-            &operation.selection_set.node,
-            None,
-            1,
-        )?);
+        let own = walk
+            .directives(&operation.directives)
+            .beside(walk.selections(&operation.selection_set.node, None, 1)?);
         let most = |a: u64, b: u64| a.max(b);
         dearest = Cost {
             depth: most(dearest.depth, own.depth),
@@ -121,6 +135,7 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
             aliases: most(dearest.aliases, own.aliases),
             directives: most(dearest.directives, own.directives),
             size: dearest.size.saturating_add(own.size),
+            values: most(dearest.values, own.values),
             nesting: most(dearest.nesting, own.nesting),
         };
     }
@@ -135,12 +150,36 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
     Ok(dearest)
 }
 
+/// The cost of a use of a variable.
+struct Variable {
+    values: u64,
+    number: Option<u64>,
+    /// The length of a list; 1 of another value.
+    length: u64,
+}
+
+impl Variable {
+    fn of(value: &ConstValue) -> Self {
+        Self {
+            values: const_values(value),
+            number: match value {
+                ConstValue::Number(number) => Some(number.as_u64().unwrap_or(1)),
+                _ => None,
+            },
+            length: match value {
+                ConstValue::List(items) => items.len() as u64,
+                _ => 1,
+            },
+        }
+    }
+}
+
 /// A thread's stack holds far more; an operation of more than half as many is refused by the library.
 const NESTING: u64 = 64;
 
 struct Walk<'a> {
     document: &'a ExecutableDocument,
-    variables: &'a Variables,
+    variables: HashMap<&'a Name, Variable>,
     /// None while a fragment is being walked.
     fragments: HashMap<&'a Name, Option<Cost>>,
 }
@@ -164,10 +203,13 @@ impl<'a> Walk<'a> {
                     let on = fragment.type_condition.as_ref();
                     let of = on.map_or(of, |on| Some(&on.node.on.node));
                     let selected = self.selections(&fragment.selection_set.node, of, level + 1)?;
-                    directives(&fragment.directives).beside(selected)
+                    self.directives(&fragment.directives).beside(selected)
                 }
-                Selection::FragmentSpread(spread) => directives(&spread.node.directives)
-                    .beside(self.fragment(&spread.node.fragment_name.node, level + 1)?),
+                Selection::FragmentSpread(spread) => {
+                    let spread = &spread.node;
+                    let selected = self.fragment(&spread.fragment_name.node, level + 1)?;
+                    self.directives(&spread.directives).beside(selected)
+                }
             };
             let itself = Cost {
                 size: 1,
@@ -182,23 +224,20 @@ impl<'a> Walk<'a> {
     fn field(&mut self, field: &'a Field, of: Option<&str>, level: u64) -> Result<Cost> {
         let name = Some(field.name.node.as_str());
         let selected = self.selections(&field.selection_set.node, name, level + 1)?;
+        let items = self.items(field, of);
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
-            complexity: selected
-                .complexity
-                .saturating_mul(self.items(field, of))
-                .saturating_add(1),
+            complexity: 1,
             aliases: u64::from(field.alias.is_some()),
-            directives: 0,
-            size: size(&field.arguments),
-            nesting: 0,
+            ..self.arguments(&field.arguments)
         };
         let below = Cost {
-            complexity: 0,
+            complexity: selected.complexity.saturating_mul(items),
+            values: selected.values.saturating_mul(items.max(1)),
             ..selected
         };
-        Ok(own.beside(below).beside(directives(&field.directives)))
+        Ok(own.beside(below).beside(self.directives(&field.directives)))
     }
 
     /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
@@ -223,24 +262,61 @@ impl<'a> Walk<'a> {
     fn number(&self, value: &Value) -> Option<u64> {
         match value {
             Value::Number(number) => Some(number.as_u64().unwrap_or(1)),
-            Value::Variable(name) => match self.variables.get(name)? {
-                ConstValue::Number(number) => Some(number.as_u64().unwrap_or(1)),
-                _ => None,
-            },
+            Value::Variable(name) => self.variables.get(name)?.number,
             _ => None,
         }
     }
 
     fn length(&self, value: &Value) -> u64 {
-        let length = match value {
-            Value::List(items) => items.len(),
-            Value::Variable(name) => match self.variables.get(name) {
-                Some(ConstValue::List(items)) => items.len(),
+        match value {
+            Value::List(items) => items.len() as u64,
+            Value::Variable(name) => self.variables.get(name).map_or(1, |sent| sent.length),
+            _ => 1,
+        }
+    }
+
+    fn directives(&self, directives: &[Positioned<Directive>]) -> Cost {
+        let arguments = directives
+            .iter()
+            .map(|directive| self.arguments(&directive.node.arguments));
+        let itself = Cost {
+            directives: 1,
+            size: 1,
+            ..Cost::default()
+        };
+        arguments.fold(Cost::default(), |all, one| all.beside(itself).beside(one))
+    }
+
+    /// The values of arguments, as they are written and with variables written out.
+    fn arguments(&self, arguments: &[(Positioned<Name>, Positioned<Value>)]) -> Cost {
+        let values = arguments.iter().map(|(_, value)| self.value(&value.node));
+        values.fold(Cost::default(), Cost::beside)
+    }
+
+    fn value(&self, value: &Value) -> Cost {
+        let itself = Cost {
+            size: 1,
+            values: match value {
+                Value::Variable(name) => self.variables.get(name).map_or(1, |sent| sent.values),
+                Value::String(text) => string_values(text),
                 _ => 1,
             },
-            _ => 1,
+            ..Cost::default()
         };
-        length as u64
+        match value {
+            Value::List(items) => {
+                (items.iter()).fold(itself, |all, item| all.beside(self.value(item)))
+            }
+            Value::Object(fields) => (fields.values()).fold(itself, |all, field| {
+                // Its key.
+                let key = Cost {
+                    values: 1,
+                    ..Cost::default()
+                };
+                all.beside(key).beside(self.value(field))
+            }),
+            _ => itself,
+        }
     }
 
     fn fragment(&mut self, name: &'a Name, level: u64) -> Result<Cost> {
@@ -259,11 +335,8 @@ impl<'a> Walk<'a> {
         self.fragments.insert(name, None);
         let fragment = &fragment.node;
         let on = &fragment.type_condition.node.on.node;
-        let cost = directives(&fragment.directives).beside(self.selections(
-            &fragment.selection_set.node,
-            Some(on),
-            level,
-        )?);
+        let selected = self.selections(&fragment.selection_set.node, Some(on), level)?;
+        let cost = self.directives(&fragment.directives).beside(selected);
         self.fragments.insert(name, Some(cost));
         Ok(cost)
     }
@@ -281,26 +354,22 @@ fn nests(level: u64) -> Result<()> {
     Ok(())
 }
 
-fn directives(directives: &[Positioned<Directive>]) -> Cost {
-    Cost {
-        directives: directives.len() as u64,
-        size: (directives.iter())
-            .map(|directive| 1 + size(&directive.node.arguments))
-            .sum(),
-        ..Cost::default()
+/// How many values there are in a value.
+fn const_values(value: &ConstValue) -> u64 {
+    match value {
+        ConstValue::String(text) => string_values(text),
+        ConstValue::List(items) => 1 + items.iter().map(const_values).sum::<u64>(),
+        ConstValue::Object(fields) => {
+            let fields = fields.iter();
+            let values = fields.map(|(key, value)| string_values(key) + const_values(value));
+            1 + values.sum::<u64>()
+        }
+        _ => 1,
     }
 }
 
-/// How many values there are in arguments.
-fn size(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> u64 {
-    fn of(value: &Value) -> u64 {
-        match value {
-            Value::List(items) => 1 + items.iter().map(of).sum::<u64>(),
-            Value::Object(fields) => 1 + fields.values().map(of).sum::<u64>(),
-            _ => 1,
-        }
-    }
-    arguments.iter().map(|(_, value)| of(&value.node)).sum()
+fn string_values(text: &str) -> u64 {
+    1 + text.len() as u64 / STRING_BYTES
 }
 
 #[cfg(test)]

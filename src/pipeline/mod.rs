@@ -13,7 +13,8 @@
 //!
 //! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
 //!
-//! Invariant: the text of a document is bounded before it is parsed, and the document before anything recurses over it.
+//! Invariant: the text of a document is bounded before it is parsed, and the document before anything recurses over it. The
+//! values of variables are counted before they are parsed, and again for each use of a variable before any is resolved.
 //! Nothing runs of a request whose values are not of their types. Every error leaves with a code. An internal error leaves
 //! with the id of its request, which the log has too, and with nothing else.
 
@@ -38,6 +39,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     commands,
+    config::OperationLimits,
     domain::viewer::Viewer,
     graphql::Schema,
     observability::{metrics::CacheUsage, request_record::RequestRecord},
@@ -51,6 +53,9 @@ pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 pub use cost::Cost;
 pub use encode::encode;
 pub use prepare::measure;
+
+/// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
+const STRING_BYTES: u64 = 256;
 
 /// The engine, and all that operations run with.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
@@ -73,6 +78,10 @@ pub(crate) struct Caller {
 }
 
 impl Pipeline {
+    pub(crate) fn limits(&self) -> OperationLimits {
+        self.documents.limits()
+    }
+
     /// The counters of the document cache.
     pub(crate) fn document_usage(&self) -> &CacheUsage {
         &self.documents.usage

@@ -419,13 +419,19 @@ impl Operations<'_> {
             let reason = format!("Subscriber for {id:.50} already exists");
             return Err(close(code::SUBSCRIBER_EXISTS, &reason));
         }
-        let parameters = parameters::from_body(payload.get().as_bytes())
-            .and_then(parameters::Sent::read)
-            .map_err(|error| bad_request(&error.message))?;
         let service = &self.session.service;
+        let parameters = parameters::from_body(payload.get().as_bytes())
+            .and_then(|sent| sent.read(service.pipeline.limits()));
         let refuse = |code: Code, message: &str| {
             let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
             Ok(Some(refused(&id, &json!([error]).to_string())))
+        };
+        let parameters = match parameters {
+            Ok(parameters) => parameters,
+            Err(error) if error.code == Code::LimitExceeded => {
+                return refuse(error.code, &error.message);
+            }
+            Err(error) => return Err(bad_request(&error.message)),
         };
         if self.closing {
             return refuse(Code::Unavailable, STOPS);

@@ -1,7 +1,10 @@
 //! A request's parameters (GraphQL over HTTP): from the JSON of a body, or from a URL.
 //!
 //! Invariant: variables arrive as they were sent, keys in their order and numbers with all their digits; what is said twice is
-//! refused, since whoever looked at the request before may have read the other one.
+//! refused, since whoever looked at the request before may have read the other one. Their values are counted before they are
+//! parsed.
+
+mod json_values;
 
 use std::{borrow::Cow, fmt};
 
@@ -14,6 +17,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
+    config::OperationLimits,
     domain::fields::RAW_JSON_MARKER,
     error::{Code, Error, Result},
 };
@@ -31,8 +35,12 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// `BAD_REQUEST` says what is wrong with the variables.
-    pub(crate) fn read(self) -> Result<Parameters> {
+    /// Parses the variables. `LIMIT_EXCEEDED` where they have too many values, `BAD_REQUEST` says what else is wrong with them.
+    pub(crate) fn read(self, limits: OperationLimits) -> Result<Parameters> {
+        let most = limits.max_values;
+        if json_values::count(&self.variables, most) > most {
+            return Err(Error::limit_exceeded("variables", most, "values"));
+        }
         let variables = match object("variables", &self.variables)? {
             None => Variables::default(),
             Some(json) => {
@@ -276,7 +284,7 @@ fn value(json: &str, levels: usize) -> std::result::Result<Value, String> {
                 }
                 let value = value(raw.get(), levels - 1)?;
                 if values.insert(Name::new(&key), value).is_some() {
-                    return Err(format!("have the key {key} twice in an object"));
+                    return Err(format!("have the key {key:.100} twice in an object"));
                 }
             }
             Value::Object(values)
@@ -303,6 +311,10 @@ mod tests {
 
     use super::*;
 
+    fn read(sent: Sent) -> Result<Parameters> {
+        sent.read(OperationLimits::default())
+    }
+
     const VARIABLES: &str =
         r#"{"m":{"z":1.10,"a":[1e2,12345678901234567890123,-0,1.0,7]},"s":"é\u0000"}"#;
 
@@ -321,7 +333,7 @@ mod tests {
             from_body(body.as_bytes()).unwrap(),
             from_url(&format!("query={{a}}&variables={encoded}")).unwrap(),
         ] {
-            let parameters = parameters.read().unwrap();
+            let parameters = read(parameters).unwrap();
             assert_eq!(parameters.document, text("{a}"));
             assert_eq!(
                 serde_json::to_string(&parameters.variables).unwrap(),
@@ -404,7 +416,7 @@ mod tests {
                 "levels",
             ),
         ] {
-            let read = from_body(body.as_bytes()).and_then(Sent::read);
+            let read = from_body(body.as_bytes()).and_then(read);
             let error = read.unwrap_err();
             assert!(error.message.contains(expected), "{body}: {error}");
         }
@@ -412,7 +424,7 @@ mod tests {
         // What is not looked at may be anything.
         let unknown =
             format!(r#"{{"query":"{{a}}","x":{deep},"x":1,"extensions":{{"a":{deep}}}}}"#);
-        from_body(unknown.as_bytes()).unwrap().read().unwrap();
+        read(from_body(unknown.as_bytes()).unwrap()).unwrap();
     }
 
     #[test]
@@ -455,7 +467,7 @@ mod tests {
     #[test]
     fn reads_a_url_as_forms_are_written() {
         let read = |url: &str| {
-            let read = from_url(url).and_then(Sent::read)?;
+            let read = from_url(url).and_then(read)?;
             Ok::<_, Error>((read.document, read.operation_name))
         };
         let name = |name: &str| Some(name.to_owned());
