@@ -18,11 +18,20 @@ use crate::{domain::fields::RAW_JSON_MARKER, graphql::DateTime};
 
 use super::schema_types::{input_of, type_of};
 
-/// Fills in the defaults of an operation's variables that were not sent, and refuses one that is not of its type.
+/// Leaves an operation the variables that it declares. Fills in the defaults of those that were not sent, and refuses one that is
+/// not of its type.
 pub(super) fn variables(
     operation: &OperationDefinition,
     sent: &mut Variables,
 ) -> Result<(), ServerError> {
+    let mut declared = Variables::default();
+    for definition in &operation.variable_definitions {
+        let name = &definition.node.name.node;
+        if let Some(value) = sent.remove(name) {
+            declared.insert(name.clone(), value);
+        }
+    }
+    *sent = declared;
     for definition in &operation.variable_definitions {
         let definition = &definition.node;
         let name = &definition.name;

@@ -5,11 +5,13 @@
 //!
 //! The library, since its version 7.1, leaves out the key of a field that failed, and orders keys by which was ready first.
 
+use std::collections::HashMap;
+
 use async_graphql::{
     Name, PathSegment, Response, Value, Variables,
     indexmap::IndexMap,
     parser::types::{
-        BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
+        BaseType, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type,
     },
 };
 use async_graphql_value::Value as Given;
@@ -21,125 +23,185 @@ use super::{
     schema_types::{field_of, root_of},
 };
 
-/// Selections of a value, each with the type that it selects of.
-type Selections<'a> = Vec<(&'a Name, &'a SelectionSet)>;
-
-/// A key of an answer: the field that it is of, with the type that has the field, and what is selected of its value.
-struct Key<'a> {
-    parent: &'a Name,
-    field: &'a Field,
-    selections: Selections<'a>,
+/// The keys of an operation's answers in order, with their types. Collected once for all objects and answers: it keeps nothing
+/// of the document but names.
+#[derive(Debug)]
+pub(super) struct Shape {
+    keys: Vec<Key>,
 }
 
-struct Completion<'a> {
-    document: &'a ExecutableDocument,
-    variables: &'a Variables,
-    /// Where fields failed.
-    failures: Vec<&'a [PathSegment]>,
+/// A key of an object. One of a field of another type than the object's has no value there.
+#[derive(Debug)]
+struct Key {
+    name: Name,
+    /// `None` for `__typename` and introspection.
+    r#type: Option<&'static Type>,
+    /// The keys of the value, if something is selected of it.
+    below: Option<Shape>,
 }
 
-/// Completes the answer to an operation whose execution began, with its variables and their defaults.
-pub(super) fn complete(
-    response: &mut Response,
-    document: &ExecutableDocument,
-    operation: &OperationDefinition,
-    variables: &Variables,
-) {
-    let completion = Completion {
-        document,
-        variables,
-        failures: response
-            .errors
-            .iter()
-            .map(|error| error.path.as_slice())
-            .collect(),
-    };
-    let root = root_of(operation.ty);
-    let selections = vec![(root, &operation.selection_set.node)];
-    let data = std::mem::take(&mut response.data);
-    let object = completion.object(data, selections, &mut Vec::new());
-    response.data = object.unwrap_or_default();
-}
+impl Shape {
+    /// The shape of the answers to an operation, with its variables and their defaults.
+    pub(super) fn of(
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> Self {
+        let selected = Selected {
+            document,
+            variables,
+        };
+        let root = root_of(operation.ty);
+        selected.shape(vec![(root, &operation.selection_set.node)])
+    }
 
-impl<'a> Completion<'a> {
+    /// Completes an answer to the operation, whose execution began.
+    pub(super) fn complete(&self, response: &mut Response) {
+        let failures = Failures::of(response.errors.iter().map(|error| error.path.as_slice()));
+        let data = std::mem::take(&mut response.data);
+        response.data = self.object(data, Some(&failures)).unwrap_or_default();
+    }
+
     /// None stands for a null that has to go up.
-    fn object(
-        &self,
-        value: Value,
-        selections: Selections<'a>,
-        path: &mut Vec<PathSegment>,
-    ) -> Option<Value> {
+    fn object(&self, value: Value, failures: Option<&Failures<'_>>) -> Option<Value> {
         // An object whose every field failed arrives as null.
         let mut values = match value {
             Value::Object(values) => values,
             _ => IndexMap::new(),
         };
-        let keys = self.collect(selections);
         let mut completed = IndexMap::with_capacity(values.len());
-        for (name, key) in keys {
-            path.push(PathSegment::Field(name.to_string()));
-            let present = values.swap_remove(name);
-            let failed = present.is_none() && self.failures.contains(&path.as_slice());
+        for key in &self.keys {
+            let present = values.swap_remove(&key.name);
+            let failures = failures.and_then(|at| at.below(Step::Field(&key.name)));
+            let failed = failures.is_some_and(|at| at.failed);
             // What is neither there nor failed was skipped.
-            let value = (present.is_some() || failed).then(|| {
-                let definition = field_of(key.parent, &key.field.name.node);
-                let r#type = definition.map(|definition| &definition.ty.node);
-                let value = match (present, r#type) {
-                    (Some(value), Some(r#type)) => self.value(value, r#type, &key.selections, path),
-                    // `__typename` and introspection.
-                    (present, _) => present,
-                };
-                match value {
-                    None if r#type.is_some_and(|r#type| !r#type.nullable) => None,
-                    value => Some(value.unwrap_or_default()),
-                }
-            });
-            path.pop();
-            if let Some(value) = value {
-                completed.insert(name.clone(), value?);
+            if present.is_some() || failed {
+                completed.insert(key.name.clone(), key.value(present, failures)?);
             }
         }
         Some(Value::Object(completed))
     }
+}
 
-    fn value(
+impl Key {
+    /// None stands for a null that has to go up.
+    fn value(&self, present: Option<Value>, failures: Option<&Failures<'_>>) -> Option<Value> {
+        let Some(r#type) = self.r#type else {
+            return Some(present.unwrap_or_default());
+        };
+        let value = present.and_then(|value| self.of_type(value, r#type, failures));
+        or_null(value, r#type)
+    }
+
+    fn of_type(
         &self,
         value: Value,
         r#type: &Type,
-        selections: &Selections<'a>,
-        path: &mut Vec<PathSegment>,
+        failures: Option<&Failures<'_>>,
     ) -> Option<Value> {
         match (&r#type.base, value) {
             (BaseType::List(r#type), Value::List(items)) => {
                 let items = items.into_iter().enumerate().map(|(index, item)| {
-                    path.push(PathSegment::Index(index));
-                    let item = self.value(item, r#type, selections, path);
-                    path.pop();
-                    if item.is_none() && !r#type.nullable {
-                        None
-                    } else {
-                        Some(item.unwrap_or_default())
-                    }
+                    let failures = failures.and_then(|at| at.below(Step::Index(index)));
+                    or_null(self.of_type(item, r#type, failures), r#type)
                 });
                 items.collect::<Option<_>>().map(Value::List)
             }
-            (_, Value::Null)
-                if !self
-                    .failures
-                    .iter()
-                    .any(|failure| failure.starts_with(path)) =>
-            {
-                None
-            }
+            (_, Value::Null) if failures.is_none() => None,
             // Written as it goes out, it is complete.
             (_, Value::Object(written)) if written.contains_key(RAW_JSON_MARKER) => {
                 Some(Value::Object(written))
             }
-            (BaseType::Named(_), value) if !selections.is_empty() => {
-                self.object(value, selections.clone(), path)
+            (BaseType::Named(_), value) if let Some(below) = &self.below => {
+                below.object(value, failures)
             }
             (_, Value::Null) => None,
             (_, value) => Some(value),
+        }
+    }
+}
+
+/// Null for a value that is not there, where the type lets it be.
+fn or_null(value: Option<Value>, r#type: &Type) -> Option<Value> {
+    match value {
+        None if !r#type.nullable => None,
+        value => Some(value.unwrap_or_default()),
+    }
+}
+
+/// The places where fields failed, by the steps to them, so that each place is found in one step from the one around it.
+#[derive(Debug, Default)]
+struct Failures<'a> {
+    failed: bool,
+    below: HashMap<Step<'a>, Failures<'a>>,
+}
+
+/// A step of a path. The library's has no hash.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Step<'a> {
+    Field(&'a str),
+    Index(usize),
+}
+
+impl<'a> Failures<'a> {
+    fn of(paths: impl Iterator<Item = &'a [PathSegment]>) -> Self {
+        let mut failures = Self::default();
+        for path in paths {
+            let place = path.iter().fold(&mut failures, |at, segment| {
+                let step = match segment {
+                    PathSegment::Field(name) => Step::Field(name),
+                    PathSegment::Index(index) => Step::Index(*index),
+                };
+                at.below.entry(step).or_default()
+            });
+            place.failed = true;
+        }
+        failures
+    }
+
+    fn below(&self, step: Step<'a>) -> Option<&Self> {
+        self.below.get(&step)
+    }
+}
+
+/// Selections of a value, each with the type that it selects of.
+type Selections<'a> = Vec<(&'a Name, &'a SelectionSet)>;
+
+/// An operation's selections, with the variables of its conditions.
+struct Selected<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+}
+
+impl<'a> Selected<'a> {
+    fn shape(&self, selections: Selections<'a>) -> Shape {
+        let mut keys = IndexMap::new();
+        let included = |selection: &Selection| self.includes(selection);
+        let fields = collect_fields(
+            self.document,
+            selections,
+            |of, on| on.unwrap_or(of),
+            included,
+        );
+        for (parent, field) in fields {
+            let field = &field.node;
+            let (_, selections) = keys
+                .entry(&field.response_key().node)
+                .or_insert_with(|| (field_of(parent, &field.name.node), Selections::new()));
+            let set = &field.selection_set.node;
+            if let Some(r#type) = type_below(Some(parent), field)
+                && !set.items.is_empty()
+            {
+                selections.push((r#type, set));
+            }
+        }
+        let keys = keys.into_iter().map(|(name, (field, selections))| Key {
+            name: name.clone(),
+            r#type: field.map(|field| &field.ty.node),
+            below: (!selections.is_empty()).then(|| self.shape(selections)),
+        });
+        Shape {
+            keys: keys.collect(),
         }
     }
 
@@ -158,34 +220,5 @@ impl<'a> Completion<'a> {
             };
             condition != Some(&Value::Boolean(skips))
         })
-    }
-
-    /// The keys of an object, in order. A key of another type's field has no value here.
-    fn collect(&self, selections: Selections<'a>) -> IndexMap<&'a Name, Key<'a>> {
-        let mut keys = IndexMap::new();
-        let included = |selection: &Selection| self.includes(selection);
-        let fields = collect_fields(
-            self.document,
-            selections,
-            |of, on| on.unwrap_or(of),
-            included,
-        );
-        for (parent, field) in fields {
-            let field = &field.node;
-            let key = keys
-                .entry(&field.response_key().node)
-                .or_insert_with(|| Key {
-                    parent,
-                    field,
-                    selections: Vec::new(),
-                });
-            let set = &field.selection_set.node;
-            if let Some(r#type) = type_below(Some(parent), field)
-                && !set.items.is_empty()
-            {
-                key.selections.push((r#type, set));
-            }
-        }
-        keys
     }
 }

@@ -450,6 +450,7 @@ mod tests {
             aliases: 3,
             directives: 6,
             size: 15,
+            values: 0,
             nesting: 5,
         };
         assert_eq!(cost_of(document, json!({})).unwrap(), expected);

@@ -16,9 +16,9 @@ use crate::{
 
 use super::{
     Caller, Pipeline,
-    complete::complete,
-    documents::{document::Traits, selections::chosen},
-    prepare::Prepared,
+    complete::Shape,
+    documents::{document::Traits, heap_bytes::HeapBytes, selections::chosen},
+    prepare::{Prepared, operation},
     refused::{Refused, set_code},
     subscription_root::one_root_field,
 };
@@ -45,10 +45,12 @@ impl Pipeline {
         let mut tries = 1;
         let mut response = loop {
             let permit = permit.clone();
-            let request = prepared.request(document).data(Request {
-                permit: permit.clone(),
-                ..self.resolver_data(&caller, prepared.traits, in_snapshot)
-            });
+            let request = prepared
+                .request(document.clone(), prepared.operation_name.clone())
+                .data(Request {
+                    permit: permit.clone(),
+                    ..self.resolver_data(&caller, prepared.traits, in_snapshot)
+                });
             let schema = self.schema.clone();
             let answer = cancel_on_drop(async move {
                 let answer = schema.execute(request).await;
@@ -77,7 +79,7 @@ impl Pipeline {
             && (!one_read || !response.errors.is_empty())
             && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
         {
-            complete(&mut response, document, operation, &prepared.variables);
+            Shape::of(document, operation, &prepared.variables).complete(&mut response);
         }
         fill_codes(&mut response.errors, &caller.record);
         if began {
@@ -92,24 +94,24 @@ impl Pipeline {
     pub(super) async fn subscribe(
         &self,
         caller: Caller,
-        mut prepared: Prepared,
+        prepared: Prepared,
         unsubscribed: CancellationToken,
     ) -> Result<impl Stream<Item = Response> + use<>, Refused> {
         self.validate(&caller, &prepared).await?;
-        let mut document = prepared.executed().clone();
-        one_root_field(&mut document, prepared.operation_name.as_deref())
-            .map_err(|error| Refused::new(error, Code::GraphqlValidationFailed))?;
-        let request = prepared.request(&document).data(Request {
+        let cost = prepared.cost;
+        let subscribed = subscribed(prepared).map_err(|refused| refused.costing(cost))?;
+        let Subscribed {
+            shape,
+            request,
+            traits,
+        } = subscribed;
+        let request = request.data(Request {
             unsubscribed,
-            ..self.resolver_data(&caller, prepared.traits, false)
+            ..self.resolver_data(&caller, traits, false)
         });
         let answers = self.schema.execute_stream(request);
-        let name = prepared.operation_name.take();
-        let variables = std::mem::take(&mut prepared.variables);
         Ok(answers.map(move |mut response| {
-            if let Some(operation) = chosen(&document, name.as_deref()).next() {
-                complete(&mut response, &document, operation, &variables);
-            }
+            shape.complete(&mut response);
             fill_codes(&mut response.errors, &caller.record);
             response
         }))
@@ -142,6 +144,39 @@ impl Pipeline {
             permit: Arc::default(),
         }
     }
+}
+
+/// Bytes of a subscription's document and variables. All fields of the schema that an event has, with arguments, take 20 KiB.
+const SUBSCRIPTION_BYTES: u64 = 128 * 1024;
+
+/// All that a subscription keeps of its operation, for as long as it is open.
+struct Subscribed {
+    shape: Shape,
+    request: async_graphql::Request,
+    traits: Traits,
+}
+
+/// Leaves the rest of the document behind. `LIMIT_EXCEEDED` if what is left takes more than [`SUBSCRIPTION_BYTES`].
+fn subscribed(prepared: Prepared) -> Result<Subscribed, Refused> {
+    let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
+    let document = prepared.executed();
+    let operation = operation(document, prepared.operation_name.as_deref()).map_err(invalid)?;
+    let one = one_root_field(document, operation).map_err(invalid)?;
+    let bytes = one.heap_bytes() + prepared.variables.heap_bytes();
+    if bytes as u64 > SUBSCRIPTION_BYTES {
+        let most = SUBSCRIPTION_BYTES;
+        let error = Error::limit_exceeded(
+            "a subscription",
+            most,
+            "bytes of fields, arguments and variables in memory",
+        );
+        return Err(error.into());
+    }
+    Ok(Subscribed {
+        shape: Shape::of(document, operation, &prepared.variables),
+        request: prepared.request(one, None),
+        traits: prepared.traits,
+    })
 }
 
 /// Whether another session, or a connection that broke, made a query fail.

@@ -11,12 +11,17 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, brackets too deep, a number that would be
-/// rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
+/// The longest name. Messages of the validation repeat names, and its suggestions compare them with all of a type's fields.
+const NAME_BYTES: usize = 256;
+
+/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, a name too long, brackets too deep, a number
+/// that would be rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
 /// library would answer null.
-pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
+pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<()> {
     let mut tokens = 0;
     let mut open = Vec::new();
+    // How many of them are of arguments.
+    let mut arguments = 0;
     let mut name = None;
     let mut rest = document;
     while let Some(c) = rest.chars().next() {
@@ -32,8 +37,11 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
         if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
             continue;
         }
-        // A comment is no token, but costs as much to read as one.
+        // A comment is no token, but costs as much to read as one. So does each line of a block string.
         tokens += 1;
+        if text.starts_with(BLOCK) {
+            tokens += text.bytes().filter(|byte| b"\n\r".contains(byte)).count() as u64;
+        }
         if tokens > limits.max_tokens {
             return Err(Error::limit_exceeded(
                 "the document",
@@ -42,13 +50,18 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
             ));
         }
         match c {
-            '(' => open.push(Bracket::Arguments),
-            '[' => open.push(Bracket::List),
-            '{' if open.contains(&Bracket::Arguments) => {
-                open.push(Bracket::Object(HashSet::new()));
+            '(' => {
+                arguments += 1;
+                open.push(Bracket::Arguments);
             }
+            '[' => open.push(Bracket::List),
+            '{' if arguments > 0 => open.push(Bracket::Object(HashSet::new())),
             '{' => open.push(Bracket::Selections),
-            '}' | ']' | ')' => drop(open.pop()),
+            '}' | ']' | ')' => {
+                if let Some(Bracket::Arguments) = open.pop() {
+                    arguments -= 1;
+                }
+            }
             ':' => {
                 if let (Some(Bracket::Object(names)), Some(name)) = (open.last_mut(), name)
                     && !names.insert(name)
@@ -56,6 +69,14 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
                     let message = format!("the input field {name:.100} is given twice");
                     return Err(Error::new(Code::GraphqlValidationFailed, message));
                 }
+            }
+            '_' | 'a'..='z' | 'A'..='Z' if length > NAME_BYTES => {
+                let most = NAME_BYTES as u64;
+                return Err(Error::limit_exceeded(
+                    "a name of the document",
+                    most,
+                    "characters",
+                ));
             }
             '_' if !limits.introspection && matches!(text, "__schema" | "__type") => {
                 let message = format!("{text} tells nothing here: introspection is switched off");
@@ -81,13 +102,15 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<u64> {
             name = (c == '_' || c.is_ascii_alphabetic()).then_some(text);
         }
     }
-    Ok(tokens)
+    Ok(())
 }
 
 const BRACKETS_A_LEVEL: u64 = 3;
 
+/// The mark of a block string.
+const BLOCK: &str = "\"\"\"";
+
 /// What is open where the scan stands.
-#[derive(PartialEq)]
 enum Bracket<'a> {
     Selections,
     Arguments,
@@ -104,8 +127,8 @@ fn token(text: &str, others: impl Fn(char) -> bool) -> usize {
 
 /// The length of the string, or block string, that `text` begins with.
 fn string(text: &str) -> usize {
-    let (quote, escape) = if text.starts_with("\"\"\"") {
-        ("\"\"\"", "\\\"\"\"")
+    let (quote, escape) = if text.starts_with(BLOCK) {
+        (BLOCK, "\\\"\"\"")
     } else {
         ("\"", "\\")
     };
@@ -202,6 +225,16 @@ mod tests {
             ("{".repeat(7), levels.clone()),
             ("{}".repeat(9), None),
             ("[".repeat(10_000), levels),
+            (format!("\"\"\"{}\"\"\"", "a\n\r".repeat(9)), None),
+            (
+                format!("\"\"\"{}\"\"\"", "a\n\r".repeat(10)),
+                tokens.clone(),
+            ),
+            (format!("{{ {} }}", "a".repeat(256)), None),
+            (
+                format!("{{ {} }}", "a".repeat(257)),
+                Some("a name of the document must have at most 256 characters".to_owned()),
+            ),
             ("a ".repeat(10_000), tokens),
         ] {
             assert_eq!(refusal(&document), expected, "{document:.60}");

@@ -42,12 +42,16 @@ impl Prepared {
             .unwrap_or(&self.document.parsed)
     }
 
-    /// The request of the library that executes a document with the operation's name and variables.
-    pub(super) fn request(&self, document: &ExecutableDocument) -> async_graphql::Request {
+    /// The request of the library that executes a document's operation of a name with the variables.
+    pub(super) fn request(
+        &self,
+        document: ExecutableDocument,
+        operation_name: Option<String>,
+    ) -> async_graphql::Request {
         let mut request =
             async_graphql::Request::new(String::new()).variables(self.variables.clone());
-        request.operation_name.clone_from(&self.operation_name);
-        request.set_parsed_query(document.clone());
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
         request
     }
 }
@@ -100,7 +104,7 @@ pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
 }
 
 /// The operation to execute (GraphQL, section 6.1).
-fn operation<'a>(
+pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&'a str>,
 ) -> Result<&'a OperationDefinition, ServerError> {

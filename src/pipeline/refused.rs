@@ -12,6 +12,9 @@ use crate::{
 
 use super::cost::Cost;
 
+/// Errors of one refusal.
+const ERRORS: usize = 100;
+
 /// Errors without `data`: nothing was executed, or nothing that the caller still waits for.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -29,9 +32,10 @@ impl Refused {
         Self::of(code, vec![json!(error)])
     }
 
-    /// Errors of validation, which have their codes.
+    /// Errors of validation, which have their codes. A document of thousands of mistakes is told of the first [`ERRORS`].
     pub(super) fn invalid(errors: &[ServerError]) -> Self {
-        let errors = errors.iter().map(|error| json!(error)).collect();
+        let errors = errors.iter().take(ERRORS).map(|error| json!(error));
+        let errors = errors.collect();
         Self::of(Code::GraphqlValidationFailed, errors)
     }
 

@@ -1,4 +1,4 @@
-//! The one root field of a subscription (GraphQL, section 5.2.4.1).
+//! The one root field of a subscription (GraphQL, section 5.2.4.1), and what is kept of its document.
 //!
 //! Fragments may bring the field, in parts. The library takes fields alone, and each for a subscription of its own.
 
@@ -6,23 +6,20 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Positioned, ServerError,
-    parser::types::{DocumentOperations, ExecutableDocument, Selection},
+    parser::types::{
+        DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    },
 };
 
 use super::documents::selections::{collect_fields, directives, spreads};
 
-/// Replaces the selection of a subscription with its one root field.
+/// Returns the document of an operation alone: a subscription with its one root field, and the fragments that are spread below
+/// it. It has no other operation, and the operation no name.
 pub(super) fn one_root_field(
-    document: &mut ExecutableDocument,
-    name: Option<&str>,
-) -> Result<(), ServerError> {
-    if let DocumentOperations::Multiple(operations) = &mut document.operations {
-        operations.retain(|own, _| name.is_none_or(|name| own == name));
-    }
-    let Some((_, operation)) = document.operations.iter().next() else {
-        return Ok(());
-    };
-    let set = &operation.node.selection_set;
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+) -> Result<ExecutableDocument, ServerError> {
+    let set = &operation.selection_set;
     let refuse = |pos| ServerError::new("a subscription must have one root field", Some(pos));
     let mut directive = None;
     let included = |selection: &Selection| {
@@ -32,18 +29,18 @@ pub(super) fn one_root_field(
         true
     };
     let fields = collect_fields(document, [((), &set.node)], |(), _| (), included);
-    let fields: Vec<_> = fields.map(|((), field)| field.clone()).collect();
+    let fields: Vec<_> = fields.map(|((), field)| field).collect();
     if let Some(pos) = directive {
         let message = "a subscription's root field must not be skipped or included";
         return Err(ServerError::new(message, Some(pos)));
     }
     let mut fields = fields.into_iter();
-    let mut root = fields.next().ok_or_else(|| refuse(set.pos))?;
+    let mut root = fields.next().ok_or_else(|| refuse(set.pos))?.clone();
     for field in fields {
         if field.node.response_key().node != root.node.response_key().node {
             return Err(refuse(field.pos));
         }
-        let more = field.node.selection_set.node.items;
+        let more = field.node.selection_set.node.items.iter().cloned();
         root.node.selection_set.node.items.extend(more);
     }
     if root.node.name.node.starts_with("__") {
@@ -52,22 +49,25 @@ pub(super) fn one_root_field(
 
     // A fragment that nothing spreads must not be there.
     let mut spread: Vec<_> = spreads(&root.node.selection_set.node).cloned().collect();
-    let mut kept = HashMap::new();
+    let mut fragments = HashMap::new();
     while let Some(name) = spread.pop() {
-        if let Some(fragment) = document.fragments.remove(&name) {
+        if let Some(fragment) = document.fragments.get(&name)
+            && !fragments.contains_key(&name)
+        {
             spread.extend(spreads(&fragment.node.selection_set.node).cloned());
-            kept.insert(name, fragment);
+            fragments.insert(name, fragment.clone());
         }
     }
-    document.fragments = kept;
-    let operation = match &mut document.operations {
-        DocumentOperations::Single(operation) => Some(operation),
-        DocumentOperations::Multiple(operations) => operations.values_mut().next(),
+    let pos = root.pos;
+    let items = vec![Positioned::new(Selection::Field(root), pos)];
+    let operation = OperationDefinition {
+        ty: operation.ty,
+        variable_definitions: operation.variable_definitions.clone(),
+        directives: operation.directives.clone(),
+        selection_set: Positioned::new(SelectionSet { items }, set.pos),
     };
-    if let Some(operation) = operation {
-        let pos = root.pos;
-        let items = vec![Positioned::new(Selection::Field(root), pos)];
-        operation.node.selection_set.node.items = items;
-    }
-    Ok(())
+    Ok(ExecutableDocument {
+        operations: DocumentOperations::Single(Positioned::new(operation, set.pos)),
+        fragments,
+    })
 }

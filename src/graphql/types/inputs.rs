@@ -1,13 +1,18 @@
 //! The schema's input objects, and what they become.
 
-use async_graphql::{ID, InputObject, MaybeUndefined};
+use std::borrow::Cow;
+
+use async_graphql::{
+    ID, InputObject, InputType, InputValueError, InputValueResult, MaybeUndefined, Value,
+    registry::Registry,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
     commands,
     domain::{
         connector::{Availability, Change, Draft, Patch},
-        listing::{Filter, TimeRange},
+        listing::{FILTER_VALUES, Filter, TimeRange},
         order::{Direction, OrderField},
     },
 };
@@ -51,11 +56,49 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     /// It last changed in this range.
     updated_at: Option<DateTimeRange>,
     /// Every one of these filters holds; an empty list holds.
-    and: Option<Vec<PersonalConnectorFilter>>,
+    and: Option<Filters>,
     /// One of these filters holds at least; an empty list does not.
-    or: Option<Vec<PersonalConnectorFilter>>,
+    or: Option<Filters>,
     /// This filter does not hold: its exact complement, connectors without a value included.
     not: Option<Box<PersonalConnectorFilter>>,
+}
+
+/// A list of filters, in the schema and in JSON a list as any other.
+///
+/// A filter takes many times the memory of its value, so a list that is too long is cut off at the first item too many: for
+/// that one it is refused.
+struct Filters(Vec<PersonalConnectorFilter>);
+
+impl InputType for Filters {
+    type RawValueType = Self;
+
+    fn type_name() -> Cow<'static, str> {
+        <Vec<PersonalConnectorFilter> as InputType>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        <Vec<PersonalConnectorFilter> as InputType>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Vec<PersonalConnectorFilter> as InputType>::create_type_info(registry)
+    }
+
+    fn parse(mut value: Option<Value>) -> InputValueResult<Self> {
+        if let Some(Value::List(items)) = &mut value {
+            items.truncate(FILTER_VALUES + 1);
+        }
+        let filters = Vec::parse(value).map_err(InputValueError::propagate)?;
+        Ok(Self(filters))
+    }
+
+    fn to_value(&self) -> Value {
+        InputType::to_value(&self.0)
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
 }
 
 /// A span of time. An end that is null or left out is open.
@@ -206,8 +249,8 @@ impl From<PersonalConnectorFilter> for Filter {
             tool_name: filter.tool_name,
             created_at: filter.created_at.map(Into::into),
             updated_at: filter.updated_at.map(Into::into),
-            and: list(filter.and),
-            or: list(filter.or),
+            and: list(filter.and.map(|Filters(filters)| filters)),
+            or: list(filter.or.map(|Filters(filters)| filters)),
             not: filter.not.map(|filter| Box::new((*filter).into())),
         }
     }

@@ -18,11 +18,11 @@ use crate::pipeline::{
     refused::Refused,
     rules::{
         correct_values::correct_values, overlapping_fields::overlapping_fields,
-        variable_positions::variable_positions,
+        unknown_names::unknown_names, variable_positions::variable_positions,
     },
 };
 
-use super::selections::selections;
+use super::{heap_bytes::HeapBytes, selections::selections};
 
 /// The SHA-256 of a document's text, in lowercase hexadecimal digits.
 pub(in crate::pipeline) type Hash = String;
@@ -45,8 +45,7 @@ pub(in crate::pipeline) fn without_prefix(id: &str) -> &str {
 #[derive(Debug)]
 pub(in crate::pipeline) struct Document {
     pub(in crate::pipeline) parsed: ExecutableDocument,
-    pub(in crate::pipeline) tokens: u64,
-    pub(super) text_bytes: usize,
+    pub(super) heap_bytes: usize,
     checked: OnceLock<Result<Traits, ServerError>>,
     /// Set once the document is known to fit the schema.
     fits: OnceLock<()>,
@@ -66,13 +65,15 @@ pub(in crate::pipeline) struct Traits {
 
 impl Document {
     pub(in crate::pipeline) fn parse(text: &str, limits: OperationLimits) -> Result<Self, Refused> {
-        let tokens = scan(text, limits)?;
-        let parsed = parse_query(text)
-            .map_err(|error| Refused::new(error.into(), Code::GraphqlParseFailed))?;
+        scan(text, limits)?;
+        let parsed = parse_query(text).map_err(|error| {
+            let mut error = ServerError::from(error);
+            error.message = without_long_lines(&error.message);
+            Refused::new(error, Code::GraphqlParseFailed)
+        })?;
         Ok(Self {
+            heap_bytes: parsed.heap_bytes(),
             parsed,
-            tokens,
-            text_bytes: text.len(),
             checked: OnceLock::new(),
             fits: OnceLock::new(),
         })
@@ -82,6 +83,7 @@ impl Document {
     pub(in crate::pipeline) fn checked(&self) -> Result<Traits, ServerError> {
         let check = || {
             let merges = overlapping_fields(&self.parsed)?;
+            unknown_names(&self.parsed)?;
             correct_values(&self.parsed)?;
             variable_positions(&self.parsed)?;
             Ok(Traits::of(&self.parsed, merges))
@@ -109,6 +111,13 @@ impl Document {
         let _ = self.fits.set(());
         Ok(())
     }
+}
+
+/// A parser's message shows the document's line, and a line of spaces as long. A document of one line may be a megabyte.
+fn without_long_lines(message: &str) -> String {
+    const LONG: usize = 500;
+    let lines = message.lines().filter(|line| line.len() <= LONG);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The root field that reads the log of changes.

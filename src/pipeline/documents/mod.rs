@@ -4,12 +4,12 @@
 //! SHA-256 of its text, so none can stand for another. If there are trusted documents, no other is looked at.
 
 pub(super) mod document;
+pub(super) mod heap_bytes;
 pub(super) mod selections;
 mod trusted_documents;
 
 use std::{borrow::Cow, mem::size_of, sync::Arc};
 
-use async_graphql::{Positioned, parser::types::Selection};
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
@@ -119,16 +119,18 @@ fn not_trusted() -> Error {
 }
 
 /// Bytes of a document of some forty tokens.
-const TYPICAL: u64 = 16 * 1024;
+const TYPICAL: u64 = 8 * 1024;
+
+/// Bytes of an entry of the table, and of its links.
+const LINKS: usize = 128;
 
 /// About how much memory a document takes.
 #[derive(Clone, Debug)]
 struct Bytes;
 
 impl Weighter<Hash, Arc<Document>> for Bytes {
-    fn weight(&self, _: &Hash, document: &Arc<Document>) -> u64 {
-        // A token is at most a selection, and whatever it consists of is among the others; names are copied out of the text.
-        let nodes = document.tokens * size_of::<Positioned<Selection>>() as u64;
-        nodes + document.text_bytes as u64
+    fn weight(&self, hash: &Hash, document: &Arc<Document>) -> u64 {
+        (hash.capacity() + size_of::<Hash>() + size_of::<Document>() + LINKS + document.heap_bytes)
+            as u64
     }
 }

@@ -48,11 +48,14 @@ fn check<'a>(
     fragments: &HashMap<&Name, Used<'a>>,
 ) -> Result<(), ServerError> {
     let own = Used::by(root_of(operation.ty), &operation.selection_set.node);
+    let declared: HashMap<_, _> = (operation.variable_definitions.iter())
+        .map(|definition| (&definition.node.name.node, &definition.node))
+        .collect();
     let mut seen = HashSet::new();
     let mut next = vec![&own];
     while let Some(used) = next.pop() {
         for usage in &used.usages {
-            usage.check(&operation.variable_definitions)?;
+            usage.check(&declared)?;
         }
         let spread = used.spreads.iter().filter(|name| seen.insert(**name));
         next.extend(spread.filter_map(|name| fragments.get(*name)));
@@ -149,9 +152,8 @@ impl<'a> Used<'a> {
 impl Usage<'_> {
     /// `IsVariableUsageAllowed` of the specification. A variable that is not declared, or of a type that there is not, is the
     /// validation's to refuse.
-    fn check(&self, declared: &[Positioned<VariableDefinition>]) -> Result<(), ServerError> {
-        let mut declared = declared.iter().map(|definition| &definition.node);
-        let Some(definition) = declared.find(|one| one.name.node == *self.variable) else {
+    fn check(&self, declared: &HashMap<&Name, &VariableDefinition>) -> Result<(), ServerError> {
+        let Some(definition) = declared.get(self.variable) else {
             return Ok(());
         };
         let ty = &definition.var_type.node;

@@ -2,6 +2,9 @@
 //!
 //! Each test measures a process of its own, by the peak of its resident memory.
 
+mod documents;
+mod variables;
+
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;
 
