@@ -10,6 +10,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
+    answer_budget::Answers,
     clock::Clock,
     commands,
     config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
@@ -167,10 +168,16 @@ pub async fn routers(
     let (main, metrics) = http::routers(Services {
         pipeline: Arc::new(Pipeline {
             schema: graphql::schema(config.introspection),
+            introspector: graphql::introspector(config.introspection),
             validator,
             documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
             commands,
             changes: Arc::new(changes),
+            answers: Answers::new(
+                usize::try_from(config.limits.max_answer_bytes)?,
+                usize::try_from(config.limits.answer_memory_mb << 20)?,
+                usize::try_from(config.limits.answer_cache_mb << 20)?,
+            ),
             timeout: config.limits.request_timeout,
         }),
         admission: Admission::new(

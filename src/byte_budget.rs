@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A number of bytes to share. Clones share the same bytes.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
-    bytes: u32,
+    bytes: usize,
     /// A permit is a byte.
     free: Arc<Semaphore>,
 }
@@ -26,9 +26,15 @@ pub struct Exhausted;
 
 impl ByteBudget {
     pub fn new(bytes: u32) -> Self {
+        Self::of(bytes as usize)
+    }
+
+    /// Of a number of bytes that may be beyond 4 GiB. One share is taken by at most 4 GiB at once.
+    pub fn of(bytes: usize) -> Self {
+        let bytes = bytes.min(Semaphore::MAX_PERMITS);
         Self {
             bytes,
-            free: Arc::new(Semaphore::new(bytes as usize)),
+            free: Arc::new(Semaphore::new(bytes)),
         }
     }
 
@@ -42,7 +48,7 @@ impl ByteBudget {
 
     /// Waits for bytes, in turn. Takes the whole budget instead of more than it has.
     pub async fn take(&self, bytes: usize) -> Share {
-        let bytes = u32::try_from(bytes).map_or(self.bytes, |bytes| bytes.min(self.bytes));
+        let bytes = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;
         Share {
             bytes: taken.expect("the semaphore is never closed"),
@@ -51,7 +57,7 @@ impl ByteBudget {
 
     /// The bytes of all shares.
     pub fn taken(&self) -> usize {
-        (self.bytes as usize).saturating_sub(self.free.available_permits())
+        self.bytes.saturating_sub(self.free.available_permits())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `docs/develop/code.md` has the map of these modules and the import rules.
 
+pub mod answer_budget;
 pub mod app;
 pub mod buckets;
 pub mod byte_budget;

@@ -115,7 +115,8 @@ pub struct Limits {
     )]
     pub max_fields: u64,
 
-    /// Points of an operation: one for a field, and for what is selected of a list as often as it may have items
+    /// Points of an operation: one for a field, more where it may be long, and for what is selected of a list as often as it may
+    /// have items; 200 for a search, a count of a list, and a page of changes
     #[arg(
         long,
         env = "CONNECTORS_MAX_COMPLEXITY",
@@ -172,6 +173,26 @@ pub struct Limits {
     )]
     pub max_socket_operations: u32,
 
+    /// Bytes that an answer may have: of the rows that are read for it, of its values, and of its text
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_ANSWER_BYTES",
+        value_name = "BYTES",
+        default_value_t = 8 * 1024 * 1024,
+        value_parser = clap::value_parser!(u64).range(64 * 1024..=1024 * 1024 * 1024)
+    )]
+    pub max_answer_bytes: u64,
+
+    /// Memory for all answers that are being made and sent, in MiB, besides the cache
+    #[arg(
+        long,
+        env = "CONNECTORS_ANSWER_MEMORY_MB",
+        value_name = "MIB",
+        default_value_t = 128,
+        value_parser = clap::value_parser!(u64).range(16..=1_000_000)
+    )]
+    pub answer_memory_mb: u64,
+
     /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
     #[arg(
         long,
@@ -212,7 +233,8 @@ pub struct OperationLimits {
     pub max_depth: u64,
     /// With fragments written out wherever they are spread.
     pub max_fields: u64,
-    /// A field counts one, and what is selected of a list as often as the list may have items.
+    /// A field counts one, and more where it may be long. What is selected of a list counts as often as the list may have items.
+    /// Searches and counts of lists count what they visit.
     pub max_complexity: u64,
     /// Limits the variables before they are parsed, and what arguments become with variables written out.
     pub max_values: u64,

@@ -10,6 +10,7 @@ use async_graphql::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer_budget::AnswerBudget,
     commands,
     domain::viewer::Viewer,
     store::{Catalog, ChangeFollower},
@@ -27,6 +28,8 @@ pub struct Request {
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
     pub permit: Arc<Permit>,
+    /// Counts the answer's bytes; of a subscription, each event's.
+    pub budget: Arc<AnswerBudget>,
 }
 
 /// What a request holds while it is worked on, and gives up to wait for somebody else.

@@ -11,5 +11,5 @@ mod subscription;
 mod types;
 
 pub use context::{Permit, Request};
-pub use schema::{Schema, schema, sdl, validator};
+pub use schema::{Schema, introspector, schema, sdl, validator};
 pub(crate) use types::DateTime;

@@ -1,5 +1,7 @@
 //! Queries.
 
+use std::{collections::HashMap, sync::Arc};
+
 use async_graphql::{Context, ID, Object};
 
 use crate::{
@@ -53,12 +55,13 @@ impl Query {
             .map(|id| id.0.clone())
             .collect();
         let models = Request::of(context).catalog.get(&wanted).await?;
-        let models: Vec<_> = ids
-            .iter()
-            .map(|id| models.get(id.as_str()).cloned())
+        let models: HashMap<_, _> = models
+            .into_iter()
+            .map(|(id, model)| (id, Arc::new(model)))
             .collect();
-        let found = models.iter().flatten().cloned().collect();
-        let mut found = PersonalConnector::list(found).into_iter();
+        let models: Vec<_> = ids.iter().map(|id| models.get(id.as_str())).collect();
+        let found = models.iter().copied().flatten().cloned().collect();
+        let mut found = PersonalConnector::shared(found).into_iter();
         Ok(models
             .into_iter()
             .map(|model| {
@@ -93,7 +96,7 @@ impl Query {
         let fields = plan.fields();
         let write = plan.writer(request.viewer.clone());
         let written = request.catalog.get_fields(id.0, fields, write);
-        Ok(written.await?.map(Answer::Written))
+        Ok(written.await?.map(Answer::written))
     }
 
     /// The connectors that you see, searched, filtered, ordered, and a page at a time.

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    SDLExportOptions, SchemaBuilder, ServerError, ValidationMode, ValidationResult, async_trait,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation},
+    SDLExportOptions, SchemaBuilder, ServerError, ServerResult, ValidationMode, ValidationResult,
+    Value, async_trait,
+    extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextResolve, NextValidation, ResolveInfo,
+    },
 };
 
-use super::{mutation::Mutation, query::Query, subscription::Subscription};
+use super::{context::Request, mutation::Mutation, query::Query, subscription::Subscription};
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
@@ -26,12 +29,56 @@ pub fn validator(introspection: bool) -> Schema {
     build(introspection).extension(NoFurther).finish()
 }
 
+/// The schema for documents that introspect: nothing bounds the lists of introspection but their bytes, which an extension counts.
+pub fn introspector(introspection: bool) -> Schema {
+    build(introspection)
+        .validation_mode(ValidationMode::Fast)
+        .extension(CountsBytes)
+        .finish()
+}
+
 fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
     let schema = Schema::build(Query, Mutation, Subscription);
     if introspection {
         schema
     } else {
         schema.disable_introspection().disable_suggestions()
+    }
+}
+
+struct CountsBytes;
+
+impl ExtensionFactory for CountsBytes {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait::async_trait]
+impl Extension for CountsBytes {
+    async fn resolve(
+        &self,
+        context: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let budget = &context.data_unchecked::<Request>().budget;
+        let position = info.field.name.pos;
+        let failed = |error| Err(async_graphql::Error::from(error).into_server_error(position));
+        if let Err(error) = budget.check() {
+            return failed(error);
+        }
+        let is_for_introspection = info.is_for_introspection || info.parent_type.starts_with("__");
+        let value = next.run(context, info).await?;
+        // Other texts are counted as they are written.
+        let text = match &value {
+            Some(Value::String(text)) if is_for_introspection => text.len(),
+            _ => 0,
+        };
+        match budget.write(text) {
+            Ok(()) => Ok(value),
+            Err(error) => failed(error),
+        }
     }
 }
 

@@ -119,7 +119,15 @@ impl From<Error> for Rejection {
 
 impl From<Refused> for Rejection {
     fn from(refused: Refused) -> Self {
-        Self::of(refused.code, &refused.errors, refused.cost_report)
+        let rejection = Self::of(refused.code, &refused.errors, refused.cost_report);
+        if refused.code == Code::Unavailable {
+            return Self {
+                status: Some(StatusCode::SERVICE_UNAVAILABLE),
+                ..rejection
+            }
+            .with(header::RETRY_AFTER, RETRY_AFTER.into());
+        }
+        rejection
     }
 }
 

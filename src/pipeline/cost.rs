@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     config::OperationLimits,
-    domain::{inspection::TOOLS, listing::PAGE_DEFAULT},
+    domain::{fields::METADATA_BYTES, inspection::TOOLS, listing::PAGE_DEFAULT},
     error::{Code, Error, Result},
 };
 
@@ -26,7 +26,8 @@ use super::STRING_BYTES;
 pub struct Cost {
     pub depth: u64,
     pub fields: u64,
-    /// A field costs one, and what is selected of a list as often as the list has items.
+    /// A field costs one, and more where it may be long. What is selected of a list costs as often as the list has items. A search,
+    /// a count of a list and a look at the log cost what they visit.
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
@@ -37,6 +38,8 @@ pub struct Cost {
     pub values: u64,
     /// Selection sets in each other, fragments' too.
     nesting: u64,
+    /// Searches, counts and looks at the log. They are of the whole catalogue, however many items a page of it has.
+    visits: u64,
 }
 
 impl Cost {
@@ -98,6 +101,11 @@ impl Cost {
         ]
     }
 
+    fn with_visits(&self) -> u64 {
+        self.complexity
+            .saturating_add(self.visits.saturating_mul(VISIT))
+    }
+
     fn beside(self, other: Self) -> Self {
         Self {
             depth: self.depth.max(other.depth),
@@ -108,6 +116,7 @@ impl Cost {
             size: self.size.saturating_add(other.size),
             values: self.values.saturating_add(other.values),
             nesting: self.nesting.max(other.nesting),
+            visits: self.visits.saturating_add(other.visits),
         }
     }
 }
@@ -131,12 +140,13 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
         dearest = Cost {
             depth: most(dearest.depth, own.depth),
             fields: most(dearest.fields, own.fields),
-            complexity: most(dearest.complexity, own.complexity),
+            complexity: most(dearest.complexity, own.with_visits()),
             aliases: most(dearest.aliases, own.aliases),
             directives: most(dearest.directives, own.directives),
             size: dearest.size.saturating_add(own.size),
             values: most(dearest.values, own.values),
             nesting: most(dearest.nesting, own.nesting),
+            visits: most(dearest.visits, own.visits),
         };
     }
     // Those that no operation spreads are walked by the library too.
@@ -156,6 +166,9 @@ struct Variable {
     number: Option<u64>,
     /// The length of a list; 1 of another value.
     length: u64,
+    is_null: bool,
+    /// Searches of a filter.
+    searches: u64,
 }
 
 impl Variable {
@@ -170,7 +183,27 @@ impl Variable {
                 ConstValue::List(items) => items.len() as u64,
                 _ => 1,
             },
+            is_null: *value == ConstValue::Null,
+            searches: searches(value),
         }
+    }
+}
+
+/// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events, where a page
+/// reads some rows by an index.
+const VISIT: u64 = 200;
+
+/// Points of a search among the tools of one connector.
+const TOOL_SEARCH: u64 = 10;
+
+/// Points of a field besides the one that each costs: one for each KiB that metadata may have, and fewer where most values are far
+/// shorter than the longest.
+fn weight(field: &str) -> u64 {
+    match field {
+        "metadata" => METADATA_BYTES as u64 / 1024,
+        "inputSchema" | "outputSchema" | "iconUrls" => 4,
+        "description" | "instructions" | "annotations" => 1,
+        _ => 0,
     }
 }
 
@@ -228,8 +261,9 @@ impl<'a> Walk<'a> {
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
-            complexity: 1,
+            complexity: 1 + weight(&field.name.node) + self.tool_search(field),
             aliases: u64::from(field.alias.is_some()),
+            visits: self.visits(field, of),
             ..self.arguments(&field.arguments)
         };
         let below = Cost {
@@ -255,6 +289,57 @@ impl<'a> Walk<'a> {
             }
             "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
             _ => 1,
+        }
+    }
+
+    /// How often the field visits many rows of the catalogue or the log.
+    fn visits(&self, field: &Field, of: Option<&str>) -> u64 {
+        let is_of_list = matches!(
+            of,
+            Some("personalConnectors" | "PersonalConnectorConnection")
+        );
+        match field.name.node.as_str() {
+            "personalConnectors" => {
+                let search = field.get_argument("search");
+                let search = search.is_some_and(|search| !self.is_null(&search.node));
+                let filter = field.get_argument("filter");
+                u64::from(search) + filter.map_or(0, |filter| self.searches(&filter.node))
+            }
+            "totalCount" | "facets" if is_of_list => 1,
+            "personalConnectorChanges" => 1,
+            _ => 0,
+        }
+    }
+
+    fn tool_search(&self, field: &Field) -> u64 {
+        let searches = field.name.node == "tools"
+            && field
+                .get_argument("search")
+                .is_some_and(|search| !self.is_null(&search.node));
+        if searches { TOOL_SEARCH } else { 0 }
+    }
+
+    /// How many searches there are in a filter.
+    fn searches(&self, filter: &Value) -> u64 {
+        match filter {
+            Value::Variable(name) => self.variables.get(name).map_or(0, |sent| sent.searches),
+            Value::List(items) => items.iter().map(|item| self.searches(item)).sum(),
+            Value::Object(fields) => {
+                let of_field = |(name, value): (&Name, &Value)| {
+                    let is_search = is_search(name) && !self.is_null(value);
+                    u64::from(is_search) + self.searches(value)
+                };
+                fields.iter().map(of_field).sum()
+            }
+            _ => 0,
+        }
+    }
+
+    fn is_null(&self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Variable(name) => self.variables.get(name).is_none_or(|sent| sent.is_null),
+            _ => false,
         }
     }
 
@@ -368,6 +453,24 @@ fn const_values(value: &ConstValue) -> u64 {
     }
 }
 
+/// Whether a field of a filter visits all tools of a name.
+fn is_search(field: &Name) -> bool {
+    field == "toolName"
+}
+
+fn searches(filter: &ConstValue) -> u64 {
+    match filter {
+        ConstValue::List(items) => items.iter().map(searches).sum(),
+        ConstValue::Object(fields) => {
+            let of_field = |(name, value): (&Name, &ConstValue)| {
+                u64::from(is_search(name) && *value != ConstValue::Null) + searches(value)
+            };
+            fields.iter().map(of_field).sum()
+        }
+        _ => 0,
+    }
+}
+
 fn string_values(text: &str) -> u64 {
     1 + text.len() as u64 / STRING_BYTES
 }
@@ -405,7 +508,7 @@ mod tests {
             ),
             (
                 "{ personalConnectorChanges(first: 3) { nodes { kind } } }",
-                1 + 3 * 2,
+                1 + 3 * 2 + VISIT,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
             (
@@ -441,6 +544,52 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_or_visits_much_costs_more() {
+        for (document, complexity) in [
+            (
+                "{ personalConnectors(first: 3) { nodes { metadata description } } }",
+                1 + 3 * (1 + 17 + 2),
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { tools(first: 2, search: \"x\") { nodes { inputSchema } } } } }",
+                1 + 3 * (1 + 1 + TOOL_SEARCH + 2 * (1 + 5)),
+            ),
+            // However many items a page has.
+            (
+                "{ a: personalConnectors(first: 3) { totalCount ...F } } fragment F on PersonalConnectorConnection { facets { status { count } } }",
+                1 + 3 * (1 + 3) + 2 * VISIT,
+            ),
+            (
+                "{ personalConnectors(first: 3) { nodes { tools { totalCount } } } }",
+                1 + 3 * (1 + 1 + 20),
+            ),
+            (
+                "query($w: String) { personalConnectors(first: 0, search: \"x\") { __typename } b: personalConnectors(first: 0, search: $w) { __typename } }",
+                2 + VISIT,
+            ),
+            (
+                "query($f: F) { personalConnectors(first: 0, filter: $f) { __typename } b: personalConnectors(first: 0, filter: {or: [$f, {toolName: \"x\"}, {toolName: null}]}) { __typename } }",
+                2 + 5 * VISIT,
+            ),
+        ] {
+            let filter = json!({ "and": [{ "toolName": "a", "not": { "toolName": "b" } }, { "toolName": null }] });
+            let cost = cost_of(document, json!({ "f": filter })).unwrap();
+            assert_eq!(cost.complexity, complexity, "{document}");
+        }
+        let aliases = |what: &str| {
+            let fields: Vec<_> = (0..100)
+                .map(|i| format!("a{i}: personalConnectors(first: 0) {{ {what} }}"))
+                .collect();
+            format!("{{ {} }}", fields.join(" "))
+        };
+        assert!(cost_of(&aliases("__typename"), json!({})).is_ok());
+        let message = cost_of(&aliases("totalCount"), json!({}))
+            .unwrap_err()
+            .message;
+        assert!(message.contains("complexity"), "{message}");
+    }
+
+    #[test]
     fn counts_what_fragments_bring() {
         let document = "query @a { x: viewer { ...F @b ...F } } fragment F on Viewer @c { userId ... @d { y: scopes } }";
         let expected = Cost {
@@ -452,6 +601,7 @@ mod tests {
             size: 15,
             values: 0,
             nesting: 5,
+            visits: 0,
         };
         assert_eq!(cost_of(document, json!({})).unwrap(), expected);
     }

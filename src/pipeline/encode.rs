@@ -4,31 +4,124 @@
 //! more to be sure.
 
 use async_graphql::{Response, Value};
+use bytes::Bytes;
 use serde::Serialize;
 
-use crate::domain::fields::RAW_JSON_MARKER;
+use crate::{
+    answer_budget::{AnswerBudget, AnswerShare},
+    domain::fields::RAW_JSON_MARKER,
+    error::Result,
+};
 
 /// Bytes of a page of connectors.
 const TYPICAL: usize = 16 * 1024;
 
-/// Writes an answer: `data`, `extensions` and `errors`, the latter two where there are any (GraphQL, section 7.1).
-pub fn encode(answer: &Response) -> Vec<u8> {
-    let mut out = Vec::with_capacity(TYPICAL);
+/// The text of an answer, as JSON. Its bytes are those of all answers until it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded {
+    text: Bytes,
+    share: AnswerShare,
+}
+
+impl Encoded {
+    /// The text of an answer, whose values are dropped. `LIMIT_EXCEEDED` beyond the bytes of an answer and `UNAVAILABLE` beyond
+    /// those of all, unless it is `kept` whatever it has.
+    pub(super) fn new(answer: Response, budget: &AnswerBudget, kept: bool) -> Result<Self> {
+        let typical = budget.written().min(budget.most()) + TYPICAL;
+        let most = if kept { usize::MAX } else { budget.most() };
+        let text = encode(&answer, typical, most);
+        drop(answer);
+        let share = budget.of_text(text.len(), kept)?;
+        Ok(Self {
+            // It may be kept for long, and holds no more bytes than it has.
+            text: text.into_boxed_slice().into(),
+            share,
+        })
+    }
+
+    /// The text of an answer that is small.
+    pub(super) fn unbounded(answer: &Response) -> Self {
+        Self::from(encode(answer, TYPICAL, usize::MAX))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Another form of the text in its place, such as a compressed one.
+    pub(crate) fn replaced(self, text: Bytes) -> Self {
+        let mut share = self.share;
+        share.shrink_to(text.len());
+        Self { text, share }
+    }
+
+    pub(crate) fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The bytes that it has of those of all answers, for a copy of the text.
+    pub(crate) fn into_share(self) -> AnswerShare {
+        self.share
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The text as bytes that have its share as long as any of them are there.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// A text that is small.
+impl From<Vec<u8>> for Encoded {
+    fn from(text: Vec<u8>) -> Self {
+        Self {
+            text: text.into_boxed_slice().into(),
+            share: AnswerShare::default(),
+        }
+    }
+}
+
+/// Writes an answer: `data`, `extensions` and `errors`, the latter two where there are any (GraphQL, section 7.1). Breaks off where
+/// it has more than `most` bytes.
+fn encode(answer: &Response, typical: usize, most: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(typical);
     out.extend_from_slice(b"{\"data\":");
-    value(&answer.data, &mut out);
+    value(&answer.data, most, &mut out);
     if !answer.extensions.is_empty() {
         out.extend_from_slice(b",\"extensions\":");
         json(&answer.extensions, &mut out);
     }
+    for (place, error) in answer.errors.iter().enumerate() {
+        if out.len() > most {
+            break;
+        }
+        out.extend_from_slice(if place == 0 {
+            b",\"errors\":[".as_slice()
+        } else {
+            b","
+        });
+        json(error, &mut out);
+    }
     if !answer.errors.is_empty() {
-        out.extend_from_slice(b",\"errors\":");
-        json(&answer.errors, &mut out);
+        out.push(b']');
     }
     out.push(b'}');
     out
 }
 
-fn value(what: &Value, out: &mut Vec<u8>) {
+fn value(what: &Value, most: usize, out: &mut Vec<u8>) {
+    if out.len() > most {
+        return;
+    }
     match what {
         Value::List(items) => {
             out.push(b'[');
@@ -36,7 +129,7 @@ fn value(what: &Value, out: &mut Vec<u8>) {
                 if place > 0 {
                     out.push(b',');
                 }
-                value(item, out);
+                value(item, most, out);
             }
             out.push(b']');
         }
@@ -52,7 +145,7 @@ fn value(what: &Value, out: &mut Vec<u8>) {
                 }
                 json(key, out);
                 out.push(b':');
-                value(field, out);
+                value(field, most, out);
             }
             out.push(b'}');
         }
@@ -112,7 +205,7 @@ mod tests {
                 answer.errors.push(ServerError::new(message, None));
             }
             let expected = serde_json::to_string(&answer).unwrap();
-            prop_assert_eq!(String::from_utf8(encode(&answer)).unwrap(), expected);
+            prop_assert_eq!(String::from_utf8(encode(&answer, 0, usize::MAX)).unwrap(), expected);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Response, ServerError, parser::types::OperationType};
+use async_graphql::{Pos, Response, ServerError, parser::types::OperationType};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer_budget::AnswerBudget,
     error::{Code, Error},
     graphql::{Permit, Request},
     observability::request_record::RequestRecord,
@@ -18,10 +19,30 @@ use super::{
     Caller, Pipeline,
     complete::Shape,
     documents::{document::Traits, heap_bytes::HeapBytes, selections::chosen},
+    encode::Encoded,
     prepare::{Prepared, operation},
     refused::{Refused, set_code},
     subscription_root::one_root_field,
 };
+
+/// An answer, and its bytes.
+pub(super) struct Executed {
+    response: Response,
+    budget: Arc<AnswerBudget>,
+    /// Whatever it has of bytes, since it tells what was changed.
+    is_kept: bool,
+}
+
+impl Executed {
+    pub(super) fn response(&mut self) -> &mut Response {
+        &mut self.response
+    }
+
+    /// Its text. A query's is refused beyond the bytes that it may have.
+    pub(super) fn encoded(self) -> Result<Encoded, Error> {
+        Encoded::new(self.response, &self.budget, self.is_kept)
+    }
+}
 
 /// How often a query runs at most.
 const TRIES: usize = 3;
@@ -34,7 +55,7 @@ impl Pipeline {
         permit: Permit,
         prepared: Prepared,
         deadline: Instant,
-    ) -> Result<Response, Refused> {
+    ) -> Result<Executed, Refused> {
         let cost = prepared.cost;
         self.validate(&caller, &prepared).await?;
         let document = prepared.executed();
@@ -43,15 +64,21 @@ impl Pipeline {
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
         let permit = Arc::new(permit);
         let mut tries = 1;
-        let mut response = loop {
+        let is_kept = prepared.operation_type == OperationType::Mutation;
+        let (mut response, budget) = loop {
             let permit = permit.clone();
+            let budget = self.answers.begin();
             let request = prepared
                 .request(document.clone(), prepared.operation_name.clone())
                 .data(Request {
                     permit: permit.clone(),
-                    ..self.resolver_data(&caller, prepared.traits, in_snapshot)
+                    ..self.resolver_data(&caller, prepared.traits, in_snapshot, budget.clone())
                 });
-            let schema = self.schema.clone();
+            let schema = if prepared.traits.introspects {
+                self.introspector.clone()
+            } else {
+                self.schema.clone()
+            };
             let answer = cancel_on_drop(async move {
                 let answer = schema.execute(request).await;
                 drop(permit);
@@ -65,9 +92,14 @@ impl Pipeline {
                 };
                 Refused::from(error).costing(cost)
             })?;
+            if !is_kept {
+                budget
+                    .check()
+                    .map_err(|error| Refused::from(error).costing(cost))?;
+            }
             // A statement cannot run again in a snapshot that is gone.
             if !(in_snapshot && tries < TRIES && is_hindered(&answer)) {
-                break answer;
+                break (answer, budget);
             }
             tries += 1;
         };
@@ -83,7 +115,11 @@ impl Pipeline {
         }
         fill_codes(&mut response.errors, &caller.record);
         if began {
-            Ok(response)
+            Ok(Executed {
+                response,
+                budget,
+                is_kept,
+            })
         } else {
             Err(Refused::invalid(&response.errors).costing(cost))
         }
@@ -96,7 +132,7 @@ impl Pipeline {
         caller: Caller,
         prepared: Prepared,
         unsubscribed: CancellationToken,
-    ) -> Result<impl Stream<Item = Response> + use<>, Refused> {
+    ) -> Result<impl Stream<Item = Encoded> + use<>, Refused> {
         self.validate(&caller, &prepared).await?;
         let cost = prepared.cost;
         let subscribed = subscribed(prepared).map_err(|refused| refused.costing(cost))?;
@@ -105,15 +141,20 @@ impl Pipeline {
             request,
             traits,
         } = subscribed;
+        let budget = self.answers.begin();
         let request = request.data(Request {
             unsubscribed,
-            ..self.resolver_data(&caller, traits, false)
+            ..self.resolver_data(&caller, traits, false, budget.clone())
         });
         let answers = self.schema.execute_stream(request);
         Ok(answers.map(move |mut response| {
+            if let Err(error) = budget.check() {
+                return of_error(error, &budget, &caller.record);
+            }
             shape.complete(&mut response);
             fill_codes(&mut response.errors, &caller.record);
-            response
+            let encoded = Encoded::new(response, &budget, false);
+            encoded.unwrap_or_else(|error| of_error(error, &budget, &caller.record))
         }))
     }
 
@@ -127,7 +168,13 @@ impl Pipeline {
     }
 
     /// The data of the resolvers.
-    fn resolver_data(&self, caller: &Caller, traits: Traits, in_snapshot: bool) -> Request {
+    fn resolver_data(
+        &self,
+        caller: &Caller,
+        traits: Traits,
+        in_snapshot: bool,
+        budget: Arc<AnswerBudget>,
+    ) -> Request {
         let database = self.commands.database.clone();
         let sight = caller.viewer.sight();
         Request {
@@ -136,12 +183,14 @@ impl Pipeline {
                 Catalog::snapshot(database, sight)
             } else {
                 Catalog::new(database, sight)
-            },
+            }
+            .within(budget.clone()),
             merges: traits.merges,
             commands: self.commands.clone(),
             changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
             permit: Arc::default(),
+            budget,
         }
     }
 }
@@ -177,6 +226,18 @@ fn subscribed(prepared: Prepared) -> Result<Subscribed, Refused> {
         request: prepared.request(one, None),
         traits: prepared.traits,
     })
+}
+
+/// An event that is an error, since it has too many bytes. The next one has its own.
+fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> Encoded {
+    let error = async_graphql::Error::from(error).into_server_error(Pos::default());
+    let mut response = Response::from_errors(vec![ServerError {
+        locations: Vec::new(),
+        ..error
+    }]);
+    fill_codes(&mut response.errors, record);
+    budget.again();
+    Encoded::unbounded(&response)
 }
 
 /// Whether another session, or a connection that broke, made a query fail.

@@ -38,6 +38,7 @@ mod unsent_variables;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    answer_budget::Answers,
     commands,
     config::OperationLimits,
     domain::viewer::Viewer,
@@ -51,7 +52,7 @@ use documents::Documents;
 pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
-pub use encode::encode;
+pub(crate) use encode::Encoded;
 pub use prepare::measure;
 
 /// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
@@ -61,11 +62,15 @@ const STRING_BYTES: u64 = 256;
 #[expect(missing_debug_implementations, reason = "the schema has none")]
 pub struct Pipeline {
     pub schema: Schema,
+    /// The schema for documents that introspect.
+    pub introspector: Schema,
     /// A schema that only validates.
     pub validator: Schema,
     pub documents: Documents,
     pub commands: commands::Context,
     pub changes: Arc<ChangeFollower>,
+    /// The bytes of answers.
+    pub answers: Answers,
     /// How long a query or mutation of a stream may take.
     pub timeout: Duration,
 }

@@ -9,7 +9,7 @@ use crate::{error::Error, graphql::Permit};
 
 use super::{
     Caller, Pipeline,
-    encode::encode,
+    encode::Encoded,
     parameters::Parameters,
     prepare::Prepared,
     refused::Refused,
@@ -41,8 +41,7 @@ pub(crate) enum Outcome {
 /// An answer with `data`.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// JSON.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Encoded,
     pub(crate) has_errors: bool,
 }
 
@@ -82,16 +81,17 @@ impl Pipeline {
         let prepared = prepared.map_err(refused)?;
         let cost = prepared.cost;
         let executed = self.execute(caller, permit, prepared, deadline).await;
-        let mut response = executed.map_err(refused)?;
+        let mut executed = executed.map_err(refused)?;
+        let response = executed.response();
         if reports_cost {
             let cost = async_graphql::Value::from_json(cost.report(limits));
             let cost = cost.unwrap_or_default();
             response.extensions.insert("cost".to_owned(), cost);
         }
-        Ok(Outcome::Response(Answer {
-            text: encode(&response),
-            has_errors: !response.errors.is_empty(),
-        }))
+        let has_errors = !response.errors.is_empty();
+        let text = executed.encoded();
+        let text = text.map_err(|error| refused(Refused::from(error).costing(cost)))?;
+        Ok(Outcome::Response(Answer { text, has_errors }))
     }
 
     /// Begins an operation in a task of its own, which sends its messages to `out` under a number.

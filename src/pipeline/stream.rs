@@ -5,7 +5,7 @@
 
 use std::{future::ready, sync::Arc, time::Duration};
 
-use async_graphql::{Response, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::{
@@ -20,7 +20,7 @@ use crate::{
     store::{CancelGuard, spawn_cancellable},
 };
 
-use super::{Caller, Pipeline, encode::encode, prepare::Prepared, refused::Refused};
+use super::{Caller, Pipeline, encode::Encoded, prepare::Prepared, refused::Refused};
 
 /// How long a reader may take nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) enum Message {
     /// An answer, as JSON.
-    Next(String),
+    Next(Encoded),
     /// A list of errors, as JSON: nothing was executed.
     Refused(String),
     /// There is no more.
@@ -144,7 +144,7 @@ async fn run(
                 Err(refused) => refused,
                 Ok(mut answers) => {
                     while let Some(answer) = answers.next().await {
-                        out.send(next(&answer)).await?;
+                        out.send(Message::Next(answer)).await?;
                     }
                     let end = if unsubscribed.is_cancelled() {
                         Message::Ended
@@ -159,12 +159,13 @@ async fn run(
             let deadline = Instant::now() + pipeline.timeout;
             let executed = async {
                 let permit = permit.await?;
-                pipeline.execute(caller, permit, prepared, deadline).await
+                let executed = pipeline.execute(caller, permit, prepared, deadline).await?;
+                Ok(executed.encoded()?)
             };
             match executed.await {
                 Err(refused) => refused,
                 Ok(answer) => {
-                    out.send(next(&answer)).await?;
+                    out.send(Message::Next(answer)).await?;
                     return out.send(Message::Complete).await;
                 }
             }
@@ -173,8 +174,4 @@ async fn run(
     record.record_error(refused.code);
     out.send(Message::Refused(json!(refused.errors).to_string()))
         .await
-}
-
-fn next(answer: &Response) -> Message {
-    Message::Next(String::from_utf8(encode(answer)).unwrap_or_default())
 }

@@ -6,6 +6,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use deadpool::managed::Object;
+use futures_util::TryStreamExt;
 use sea_orm::{Statement, sea_query::Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
@@ -99,16 +100,34 @@ impl PgSession {
         self.ended(end, done)
     }
 
-    pub(crate) async fn fetch(
+    /// The rows of a statement, each read as it arrives. Where `read` refuses one, the others are not received, and the connection
+    /// is dropped.
+    pub(crate) async fn fetch<T, E>(
         &mut self,
         mut statement: Statement,
         end: Duration,
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        mut read: impl FnMut(PgRow) -> Result<T, E>,
+    ) -> Result<Result<Vec<T>, E>, sqlx::Error> {
         let is_prepared = self.prepares();
         let connection = self.start()?;
         let query = query(&mut statement).persistent(is_prepared);
-        let rows = time::timeout(end, query.fetch_all(connection)).await;
-        self.ended(end, rows)
+        let all = async {
+            let mut rows = query.fetch(connection);
+            let mut all = Vec::new();
+            while let Some(row) = rows.try_next().await? {
+                match read(row) {
+                    Ok(one) => all.push(one),
+                    Err(refused) => return Ok(Err(refused)),
+                }
+            }
+            Ok(Ok(all))
+        };
+        let rows = time::timeout(end, all).await;
+        let rows = self.ended(end, rows)?;
+        if rows.is_err() {
+            self.give_up();
+        }
+        Ok(rows)
     }
 
     /// Notes that the session is read-only, so that new ones take the place of those that are open.

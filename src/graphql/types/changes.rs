@@ -21,6 +21,7 @@ use super::{
     connector::PersonalConnector,
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType},
     scalars::DateTime,
+    text::Text,
 };
 
 /// Of which connectors changes are told: all of the fields given must hold for the connector as you saw it before the change,
@@ -136,8 +137,8 @@ impl PersonalConnectorChange {
 
     /// The names of the fields that the change was of, as far as you see them. `revision` is not named, since each change raises
     /// it but those of `health` and `tools` alone, nor is `updatedAt` unless a file set it. Empty unless the change is UPDATED.
-    async fn changed_fields(&self) -> &[String] {
-        &self.change.fields
+    async fn changed_fields(&self) -> Vec<Text<'_>> {
+        Text::list(&self.change.fields)
     }
 
     /// The connector's revision after the change; where the change is DELETED, the last that you saw.

@@ -1,9 +1,15 @@
 //! A page of connectors, with the list's size and facets.
 
+use std::{
+    mem,
+    sync::{Mutex, PoisonError},
+};
+
 use async_graphql::{Context, Object, SimpleObject, connection::PageInfo};
 use tokio::sync::OnceCell;
 
 use crate::{
+    answer_budget::AnswerBudget,
     domain::{
         cursor::{self, Cursor, Position},
         facets::{self, Facets, Group},
@@ -19,6 +25,7 @@ use super::{
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType},
     fast_path::{Answer, PagePlan, Written},
     inspection::InspectionOutcome,
+    text::Text,
 };
 
 pub(in crate::graphql) struct PersonalConnectorConnection {
@@ -36,8 +43,8 @@ pub(in crate::graphql) struct PersonalConnectorConnection {
 /// The page's connectors.
 enum Rows {
     Resolved(Vec<PersonalConnector>),
-    /// As the plan has them that was made of their selection.
-    Written(Vec<Written>, PagePlan),
+    /// As the plan has them that was made of their selection, until the field takes them that they were selected by.
+    Written(Mutex<Vec<Written>>, PagePlan),
 }
 
 impl PersonalConnectorConnection {
@@ -62,7 +69,7 @@ impl PersonalConnectorConnection {
             let page = request.catalog.page_fields(&listing, fields, write);
             let (hits, more) = page.await?;
             let (nodes, positions) = apart(hits);
-            (Rows::Written(nodes, plan), positions, more)
+            (Rows::Written(Mutex::new(nodes), plan), positions, more)
         } else {
             let (hits, more) = request.catalog.page(&listing).await?;
             let (models, positions) = apart(hits);
@@ -85,16 +92,17 @@ impl PersonalConnectorConnection {
         Some(self.listing.cursor(position.clone()))
     }
 
-    /// The rows as they were selected, where they are written.
-    fn written(&self, as_edges: bool) -> Result<Option<Written>> {
+    /// The rows as they were selected, where they are written. They are given once, to the one field that selects them.
+    fn written(&self, as_edges: bool, budget: &AnswerBudget) -> Result<Option<Written>> {
         let Rows::Written(nodes, plan) = &self.rows else {
             return Ok(None);
         };
+        let nodes = mem::take(&mut *nodes.lock().unwrap_or_else(PoisonError::into_inner));
         if as_edges != matches!(plan, PagePlan::Edges(..)) {
             return Err(Error::internal("the rows were written for another field"));
         }
         let cursor = |place| self.cursor(place).unwrap_or_default();
-        Ok(Some(plan.list(nodes, cursor)))
+        plan.list(nodes, cursor, budget).map(Some)
     }
 
     async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
@@ -110,25 +118,27 @@ impl PersonalConnectorConnection {
 impl PersonalConnectorConnection {
     /// The page's connectors, each with its cursor.
     #[expect(clippy::unused_async, reason = "resolvers are")]
-    async fn edges(&self) -> Result<Answer<Vec<PersonalConnectorEdge<'_>>>> {
-        Ok(match (&self.rows, self.written(true)?) {
+    async fn edges(&self, context: &Context<'_>) -> Result<Answer<Vec<PersonalConnectorEdge<'_>>>> {
+        let budget = &Request::of(context).budget;
+        Ok(match (&self.rows, self.written(true, budget)?) {
             (Rows::Resolved(nodes), _) => {
                 let edge = |(place, node)| {
-                    let cursor = self.cursor(place).unwrap_or_default();
+                    let cursor = Text::new(self.cursor(place).unwrap_or_default());
                     PersonalConnectorEdge { node, cursor }
                 };
                 Answer::Resolved(nodes.iter().enumerate().map(edge).collect())
             }
-            (_, written) => Answer::Written(written.unwrap_or_default()),
+            (_, written) => Answer::written(written.unwrap_or_default()),
         })
     }
 
     /// The page's connectors.
     #[expect(clippy::unused_async, reason = "resolvers are")]
-    async fn nodes(&self) -> Result<Answer<&[PersonalConnector]>> {
-        Ok(match (&self.rows, self.written(false)?) {
+    async fn nodes(&self, context: &Context<'_>) -> Result<Answer<&[PersonalConnector]>> {
+        let budget = &Request::of(context).budget;
+        Ok(match (&self.rows, self.written(false, budget)?) {
             (Rows::Resolved(nodes), _) => Answer::Resolved(nodes.as_slice()),
-            (_, written) => Answer::Written(written.unwrap_or_default()),
+            (_, written) => Answer::written(written.unwrap_or_default()),
         })
     }
 
@@ -183,7 +193,7 @@ pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
     /// The connector.
     node: &'a PersonalConnector,
     /// Where it stands in the list: opaque, and good only with the same search, filter and order.
-    cursor: String,
+    cursor: Text<'a>,
 }
 
 /// Counts of a list's connectors by five of their fields: every value in the published order, zeros included, and null for

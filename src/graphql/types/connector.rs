@@ -17,6 +17,7 @@ use super::{
     health::{ConnectorHealth, McpToolConnection},
     loader::Siblings,
     scalars::{DateTime, Json, Url},
+    text::Text,
 };
 
 /// Something with an id by which `node` finds it again.
@@ -31,7 +32,7 @@ pub(in crate::graphql) enum Node {
 }
 
 pub(in crate::graphql) struct PersonalConnector {
-    model: Model,
+    model: Arc<Model>,
     siblings: Arc<Siblings>,
 }
 
@@ -39,12 +40,18 @@ impl PersonalConnector {
     /// One connector, alone.
     pub(in crate::graphql) fn new(model: Model) -> Self {
         let siblings = Siblings::of([&model]);
+        let model = Arc::new(model);
         Self { model, siblings }
     }
 
     /// The connectors of one list.
     pub(in crate::graphql) fn list(models: Vec<Model>) -> Vec<Self> {
-        let siblings = Siblings::of(&models);
+        Self::shared(models.into_iter().map(Arc::new).collect())
+    }
+
+    /// The connectors of one list, which may have one several times.
+    pub(in crate::graphql) fn shared(models: Vec<Arc<Model>>) -> Vec<Self> {
+        let siblings = Siblings::of(models.iter().map(AsRef::as_ref));
         models
             .into_iter()
             .map(|model| Self {
@@ -75,8 +82,8 @@ impl PersonalConnector {
     }
 
     /// The name for people, such as `GitHub`. 1 to 100 characters.
-    async fn name(&self) -> &str {
-        &self.model.name
+    async fn name(&self) -> Text<'_> {
+        Text::new(&self.model.name)
     }
 
     /// Who hosts it.
@@ -86,18 +93,18 @@ impl PersonalConnector {
 
     /// The connector's kind, such as `github`: unique among official and platform-built connectors, `custom_mcp` for every
     /// custom one.
-    async fn connector_id(&self) -> &str {
-        &self.model.connector_id
+    async fn connector_id(&self) -> Text<'_> {
+        Text::new(&self.model.connector_id)
     }
 
     /// What it does and which service it works with. Up to 2,000 characters.
-    async fn description(&self) -> Option<&str> {
-        self.model.description.as_deref()
+    async fn description(&self) -> Option<Text<'_>> {
+        self.model.description.as_deref().map(Text::new)
     }
 
     /// The address of its icon, https.
-    async fn icon_url(&self) -> Option<Url> {
-        self.model.icon_url.clone().map(Url)
+    async fn icon_url(&self) -> Option<Text<'_, Url>> {
+        self.model.icon_url.as_deref().map(Text::new)
     }
 
     /// What it is for.
@@ -106,8 +113,8 @@ impl PersonalConnector {
     }
 
     /// Its version, by semantic versioning.
-    async fn version(&self) -> Option<&str> {
-        self.model.version.as_deref()
+    async fn version(&self) -> Option<Text<'_>> {
+        self.model.version.as_deref().map(Text::new)
     }
 
     /// Whether it can be used.
@@ -116,8 +123,8 @@ impl PersonalConnector {
     }
 
     /// What its users should know about the status.
-    async fn status_message(&self) -> Option<&str> {
-        self.model.status_message.as_deref()
+    async fn status_message(&self) -> Option<Text<'_>> {
+        self.model.status_message.as_deref().map(Text::new)
     }
 
     /// What to use instead of a deprecated connector; null where there is nothing, or nothing that you see.
@@ -131,8 +138,8 @@ impl PersonalConnector {
     }
 
     /// The address of its MCP server; null for one that runs on the user's own machine.
-    async fn server_url(&self) -> Option<Url> {
-        self.model.server_url.clone().map(Url)
+    async fn server_url(&self) -> Option<Text<'_, Url>> {
+        self.model.server_url.as_deref().map(Text::new)
     }
 
     /// How its MCP server is spoken to.
@@ -168,8 +175,8 @@ impl PersonalConnector {
     }
 
     /// More about it: a JSON object of any keys and values, up to 16 KiB.
-    async fn metadata(&self) -> Option<Json> {
-        self.model.metadata.clone().map(Json)
+    async fn metadata(&self) -> Option<Text<'_, Json>> {
+        self.model.metadata.as_deref().map(Text::new)
     }
 
     /// When it was created.

@@ -5,22 +5,26 @@
 //!
 //! A resolver is a future for each field of each connector, and its value a tree that is written afterwards.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_graphql::{
-    ContextSelectionSet, Name, OutputType, Positioned, SelectionField, ServerResult, Value,
+    ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult, Value,
     parser::types::Field as AskedField, registry::Registry,
 };
 use entity::Timestamp;
 
 use crate::{
-    domain::{
-        fields::RAW_JSON_MARKER,
-        viewer::{Action, Viewer},
-    },
+    answer_budget::AnswerBudget,
+    domain::viewer::{Action, Viewer},
     error::{Error, Result},
     store::{Field, Fields},
 };
+
+use super::text::raw;
 
 /// A field of a connector that is made of its row alone.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +172,10 @@ impl Plan {
                 leaf.write(row, &viewer, &mut out)?;
             }
             out.push(b'}');
+            // A long one has grown by doubling.
+            if out.capacity() > 2 * TYPICAL {
+                out.shrink_to_fit();
+            }
             String::from_utf8(out).map(Written).map_err(Error::internal)
         }
     }
@@ -176,37 +184,17 @@ impl Plan {
 /// Bytes of a connector of a dozen fields.
 const TYPICAL: usize = 512;
 
+/// Bytes of an edge besides its node.
+const TYPICAL_EDGE: usize = 128;
+
 /// A response key as it is written. Names need no escapes (GraphQL, section 2.1.9).
 fn key(field: SelectionField<'_>) -> String {
     format!("\"{}\":", field.alias().unwrap_or(field.name()))
 }
 
 /// JSON text that goes into the answer as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(in crate::graphql) struct Written(String);
-
-impl Written {
-    fn list<'a>(items: impl Iterator<Item = &'a str>) -> Self {
-        let mut list = String::with_capacity(TYPICAL * items.size_hint().0 + 2);
-        list.push('[');
-        for item in items {
-            if list.len() > 1 {
-                list.push(',');
-            }
-            list.push_str(item);
-        }
-        list.push(']');
-        Self(list)
-    }
-
-    fn value(&self) -> Value {
-        Value::Object(
-            [(Name::new(RAW_JSON_MARKER), Value::String(self.0.clone()))]
-                .into_iter()
-                .collect(),
-        )
-    }
-}
 
 /// How the rows of a page are written.
 #[derive(Clone, Debug)]
@@ -260,34 +248,59 @@ impl PagePlan {
         }
     }
 
-    /// The list that was selected: of nodes, or of edges with these cursors.
+    /// The list that was selected: of nodes, or of edges with these cursors. Each node is dropped once it is in the list.
     pub(in crate::graphql) fn list(
         &self,
-        nodes: &[Written],
+        nodes: Vec<Written>,
         cursor: impl Fn(usize) -> String,
-    ) -> Written {
-        let Self::Edges(fields, _) = self else {
-            return Written::list(nodes.iter().map(|node| node.0.as_str()));
+        budget: &AnswerBudget,
+    ) -> Result<Written> {
+        let nodes_bytes: usize = nodes.iter().map(|node| node.0.len() + 1).sum();
+        budget.write(nodes_bytes)?;
+        let edges = match self {
+            Self::Nodes(_) => 0,
+            Self::Edges(..) => nodes.len() * TYPICAL_EDGE,
         };
-        let edge = |(place, node): (usize, &Written)| {
-            let field = |(key, field): &(String, EdgeField)| match field {
-                EdgeField::Typename => format!("{key}\"PersonalConnectorEdge\""),
-                // Of base64, which needs no escapes.
-                EdgeField::Cursor => format!("{key}\"{}\"", cursor(place)),
-                EdgeField::Node => format!("{key}{}", node.0),
+        let mut list = String::with_capacity(nodes_bytes + edges + "[]".len());
+        list.push('[');
+        for (place, node) in nodes.into_iter().enumerate() {
+            if place > 0 {
+                list.push(',');
+            }
+            let Self::Edges(fields, _) = self else {
+                list.push_str(&node.0);
+                continue;
             };
-            let fields: Vec<_> = fields.iter().map(field).collect();
-            format!("{{{}}}", fields.join(","))
-        };
-        let edges: Vec<_> = nodes.iter().enumerate().map(edge).collect();
-        Written::list(edges.iter().map(String::as_str))
+            let before = list.len();
+            for (at, (key, field)) in fields.iter().enumerate() {
+                list.push(if at == 0 { '{' } else { ',' });
+                list.push_str(key);
+                match field {
+                    EdgeField::Typename => list.push_str("\"PersonalConnectorEdge\""),
+                    // Of base64, which needs no escapes.
+                    EdgeField::Cursor => list.extend(["\"", &cursor(place), "\""]),
+                    EdgeField::Node => list.push_str(&node.0),
+                }
+            }
+            list.push('}');
+            budget.write((list.len() - before).saturating_sub(node.0.len()))?;
+        }
+        list.push(']');
+        Ok(Written(list))
     }
 }
 
 /// A value that is written already, or still to be resolved.
 pub(in crate::graphql) enum Answer<T> {
-    Written(Written),
+    /// Until it is resolved.
+    Written(Mutex<Written>),
     Resolved(T),
+}
+
+impl<T> Answer<T> {
+    pub(in crate::graphql) fn written(written: Written) -> Self {
+        Self::Written(Mutex::new(written))
+    }
 }
 
 impl<T: OutputType> OutputType for Answer<T> {
@@ -309,7 +322,10 @@ impl<T: OutputType> OutputType for Answer<T> {
         field: &Positioned<AskedField>,
     ) -> ServerResult<Value> {
         match self {
-            Self::Written(written) => Ok(written.value()),
+            Self::Written(written) => {
+                let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(raw(mem::take(&mut written.0)))
+            }
             Self::Resolved(value) => value.resolve(context, field).await,
         }
     }

@@ -18,6 +18,7 @@ use super::{
     inspection::{InspectionOutcome, McpServerInfo, McpTool, McpTransport},
     loader::Siblings,
     scalars::{DateTime, Url},
+    text::Text,
 };
 
 /// What the last check of a connector's server found.
@@ -37,8 +38,8 @@ impl ConnectorHealth {
     }
 
     /// What it came to, for people.
-    async fn message(&self) -> &str {
-        &self.health.message
+    async fn message(&self) -> Text<'_> {
+        Text::new(&self.health.message)
     }
 
     /// When it was made.
@@ -57,8 +58,8 @@ impl ConnectorHealth {
     }
 
     /// The revision of MCP that is spoken, such as `2025-11-25`.
-    async fn protocol_version(&self) -> Option<&str> {
-        self.health.protocol_version.as_deref()
+    async fn protocol_version(&self) -> Option<Text<'_>> {
+        self.health.protocol_version.as_deref().map(Text::new)
     }
 
     /// What the server says it is.
@@ -67,9 +68,8 @@ impl ConnectorHealth {
     }
 
     /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
-    async fn authorization_servers(&self) -> Vec<Url> {
-        let issuers = self.health.authorization_servers.iter();
-        issuers.cloned().map(Url).collect()
+    async fn authorization_servers(&self) -> Vec<Text<'_, Url>> {
+        Text::list(&self.health.authorization_servers)
     }
 
     /// Which part of the checks of the last hours found the server OPEN or `AUTH_REQUIRED`, from 0 to 1; null where there was none
@@ -107,7 +107,7 @@ struct ConnectorCheck {
     /// What it came to, for programs.
     outcome: InspectionOutcome,
     /// What it came to, for people.
-    message: String,
+    message: Text<'static>,
     /// Milliseconds until the server had said what it is; null where it did not.
     latency_ms: Option<i64>,
 }
@@ -117,7 +117,7 @@ impl From<PastCheck> for ConnectorCheck {
         Self {
             checked_at: DateTime(check.checked_at),
             outcome: check.outcome.into(),
-            message: check.message,
+            message: Text::new(check.message),
             latency_ms: check.latency_ms,
         }
     }
@@ -157,7 +157,7 @@ impl McpToolConnection {
         let tools = self.page.tools.iter();
         let edge = |tool| McpToolEdge {
             node: McpTool(tool),
-            cursor: self.listing.cursor(&tool.name),
+            cursor: Text::new(self.listing.cursor(&tool.name)),
         };
         tools.map(edge).collect()
     }
@@ -199,5 +199,5 @@ struct McpToolEdge<'a> {
     /// The tool.
     node: McpTool<'a>,
     /// Where it stands in the list: opaque, and good with any connector's tools and the same search.
-    cursor: String,
+    cursor: Text<'a>,
 }

@@ -4,7 +4,10 @@ use async_graphql::{Enum, Object, SimpleObject};
 
 use crate::{commands, domain::inspection};
 
-use super::scalars::{DateTime, Json, Url};
+use super::{
+    scalars::{DateTime, Json, Url},
+    text::Text,
+};
 
 /// What an inspection of an MCP server came to. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +54,8 @@ impl Inspection {
     }
 
     /// What it came to, for people.
-    async fn message(&self) -> &str {
-        &self.0.message
+    async fn message(&self) -> Text<'_> {
+        Text::new(&self.0.message)
     }
 
     /// When it was made.
@@ -71,8 +74,8 @@ impl Inspection {
     }
 
     /// The revision of MCP that is spoken, such as `2025-11-25`.
-    async fn protocol_version(&self) -> Option<&str> {
-        self.0.protocol_version.as_deref()
+    async fn protocol_version(&self) -> Option<Text<'_>> {
+        self.0.protocol_version.as_deref().map(Text::new)
     }
 
     /// What the server says it is.
@@ -81,13 +84,13 @@ impl Inspection {
     }
 
     /// How to use the server, as it tells models.
-    async fn instructions(&self) -> Option<&str> {
-        self.0.instructions.as_deref()
+    async fn instructions(&self) -> Option<Text<'_>> {
+        self.0.instructions.as_deref().map(Text::new)
     }
 
     /// The names of what the server declares, such as `tools` and `resources`.
-    async fn capabilities(&self) -> &[String] {
-        &self.0.capabilities
+    async fn capabilities(&self) -> Vec<Text<'_>> {
+        Text::list(&self.0.capabilities)
     }
 
     /// The tools that the server offers, up to 1,000.
@@ -106,13 +109,8 @@ impl Inspection {
     }
 
     /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
-    async fn authorization_servers(&self) -> Vec<Url> {
-        self.0
-            .authorization_servers
-            .iter()
-            .cloned()
-            .map(Url)
-            .collect()
+    async fn authorization_servers(&self) -> Vec<Text<'_, Url>> {
+        Text::list(&self.0.authorization_servers)
     }
 }
 
@@ -122,33 +120,33 @@ pub(super) struct McpServerInfo<'a>(pub(super) &'a inspection::ServerInfo);
 #[Object]
 impl McpServerInfo<'_> {
     /// Its name, for programs.
-    async fn name(&self) -> &str {
-        &self.0.name
+    async fn name(&self) -> Text<'_> {
+        Text::new(&self.0.name)
     }
 
     /// Its name, for people.
-    async fn title(&self) -> Option<&str> {
-        self.0.title.as_deref()
+    async fn title(&self) -> Option<Text<'_>> {
+        self.0.title.as_deref().map(Text::new)
     }
 
     /// Its version, of whatever form.
-    async fn version(&self) -> &str {
-        &self.0.version
+    async fn version(&self) -> Text<'_> {
+        Text::new(&self.0.version)
     }
 
     /// What it does.
-    async fn description(&self) -> Option<&str> {
-        self.0.description.as_deref()
+    async fn description(&self) -> Option<Text<'_>> {
+        self.0.description.as_deref().map(Text::new)
     }
 
     /// Where people read of it, as it says.
-    async fn website_url(&self) -> Option<&str> {
-        self.0.website_url.as_deref()
+    async fn website_url(&self) -> Option<Text<'_>> {
+        self.0.website_url.as_deref().map(Text::new)
     }
 
     /// Its icons: `https` URLs, and images in `data` URLs.
-    async fn icon_urls(&self) -> Vec<Url> {
-        self.0.icons.iter().cloned().map(Url).collect()
+    async fn icon_urls(&self) -> Vec<Text<'_, Url>> {
+        Text::list(&self.0.icons)
     }
 }
 
@@ -158,33 +156,33 @@ pub(super) struct McpTool<'a>(pub(super) &'a inspection::Tool);
 #[Object]
 impl McpTool<'_> {
     /// Its name, for programs.
-    async fn name(&self) -> &str {
-        &self.0.name
+    async fn name(&self) -> Text<'_> {
+        Text::new(&self.0.name)
     }
 
     /// Its name, for people.
-    async fn title(&self) -> Option<&str> {
-        self.0.title.as_deref()
+    async fn title(&self) -> Option<Text<'_>> {
+        self.0.title.as_deref().map(Text::new)
     }
 
     /// What it does.
-    async fn description(&self) -> Option<&str> {
-        self.0.description.as_deref()
+    async fn description(&self) -> Option<Text<'_>> {
+        self.0.description.as_deref().map(Text::new)
     }
 
     /// The JSON Schema of its arguments; null where that is larger than 64 KiB.
-    async fn input_schema(&self) -> Option<Json> {
-        self.0.input_schema.clone().map(Json)
+    async fn input_schema(&self) -> Option<Text<'_, Json>> {
+        self.0.input_schema.as_deref().map(Text::new)
     }
 
     /// The JSON Schema of its results; null where it has none, or where that is larger than 64 KiB.
-    async fn output_schema(&self) -> Option<Json> {
-        self.0.output_schema.clone().map(Json)
+    async fn output_schema(&self) -> Option<Text<'_, Json>> {
+        self.0.output_schema.as_deref().map(Text::new)
     }
 
     /// What the server says of the tool's effects, such as `readOnlyHint`.
-    async fn annotations(&self) -> Option<Json> {
-        self.0.annotations.clone().map(Json)
+    async fn annotations(&self) -> Option<Text<'_, Json>> {
+        self.0.annotations.as_deref().map(Text::new)
     }
 }
 
@@ -192,13 +190,13 @@ impl McpTool<'_> {
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ConnectorDraft {
     /// The server's title, or its name.
-    name: Option<String>,
+    name: Option<Text<'static>>,
     /// What the server says it does, or how it is used.
-    description: Option<String>,
+    description: Option<Text<'static>>,
     /// The server's version, where that is a semantic one.
-    version: Option<String>,
+    version: Option<Text<'static>>,
     /// The server's first icon that is at an `https` address.
-    icon_url: Option<Url>,
+    icon_url: Option<Text<'static, Url>>,
 }
 
 impl From<inspection::Inspection> for Inspection {
@@ -210,10 +208,10 @@ impl From<inspection::Inspection> for Inspection {
 impl From<commands::Suggestion> for ConnectorDraft {
     fn from(suggestion: commands::Suggestion) -> Self {
         Self {
-            name: suggestion.name,
-            description: suggestion.description,
-            version: suggestion.version,
-            icon_url: suggestion.icon_url.map(Url),
+            name: suggestion.name.map(Text::new),
+            description: suggestion.description.map(Text::new),
+            version: suggestion.version.map(Text::new),
+            icon_url: suggestion.icon_url.map(Text::new),
         }
     }
 }

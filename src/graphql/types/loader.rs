@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Siblings {
     seqs: Vec<i64>,
     replacement_ids: Vec<String>,
-    replacements: OnceCell<(HashMap<String, Model>, Arc<Siblings>)>,
+    replacements: OnceCell<(HashMap<String, Arc<Model>>, Arc<Siblings>)>,
     health: Shared<(), Health>,
     histories: Shared<u64, Vec<PastCheck>>,
     /// By the windows' hours.
@@ -54,11 +54,13 @@ impl Siblings {
         &self,
         catalog: &Catalog,
         id: &str,
-    ) -> Result<Option<(Model, Arc<Self>)>> {
+    ) -> Result<Option<(Arc<Model>, Arc<Self>)>> {
         let load = || async {
             let models = catalog.get(&self.replacement_ids).await?;
             let siblings = Self::of(models.values());
-            Ok((models, siblings))
+            let models = models.into_iter();
+            let models = models.map(|(id, model)| (id, Arc::new(model)));
+            Ok((models.collect(), siblings))
         };
         let (models, siblings) = self.replacements.get_or_try_init(load).await?;
         Ok(models

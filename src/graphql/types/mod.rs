@@ -11,6 +11,7 @@ mod inspection;
 mod loader;
 mod payloads;
 mod scalars;
+mod text;
 mod viewer;
 
 pub(super) use changes::{

@@ -1,10 +1,10 @@
 //! The schema's scalars.
 
-use async_graphql::{InputValueError, InputValueResult, Name, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as ChronoDateTime, Utc};
 use entity::Timestamp;
 
-use crate::domain::fields::RAW_JSON_MARKER;
+use super::text::raw;
 
 #[derive(Clone, Copy)]
 pub(crate) struct DateTime(pub(in crate::graphql) Timestamp);
@@ -76,12 +76,7 @@ impl ScalarType for Json {
     }
 
     fn to_value(&self) -> Value {
-        // Written into the answer as it is.
-        Value::Object(
-            [(Name::new(RAW_JSON_MARKER), Value::String(self.0.clone()))]
-                .into_iter()
-                .collect(),
-        )
+        raw(self.0.clone())
     }
 }
 

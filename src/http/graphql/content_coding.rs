@@ -12,6 +12,8 @@ use http_body_util::BodyExt;
 use tower::{ServiceExt, service_fn};
 use tower_http::compression::Compression;
 
+use crate::pipeline::Encoded;
+
 use super::negotiation::{Coding, MediaType};
 
 /// The size from which answers are compressed, in bytes. Smaller ones fit into one packet anyway.
@@ -29,11 +31,11 @@ pub(super) fn response(media_type: MediaType, coding: Coding, body: Bytes) -> Re
 }
 
 /// Encodes a text. A short one stays as it is.
-pub(super) async fn encoded(coding: Coding, text: Bytes) -> (Coding, Bytes) {
+pub(super) async fn encoded(coding: Coding, text: Encoded) -> (Coding, Bytes) {
     if coding == Coding::Identity || text.len() < usize::from(COMPRESSED_FROM) {
-        return (Coding::Identity, text);
+        return (Coding::Identity, text.into_bytes());
     }
-    let body = text.clone();
+    let body = text.text().clone();
     let plain = service_fn(async |_| Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
     let mut request = Request::new(Body::empty());
     request
@@ -41,7 +43,7 @@ pub(super) async fn encoded(coding: Coding, text: Bytes) -> (Coding, Bytes) {
         .insert(header::ACCEPT_ENCODING, coding.name());
     let Ok(response) = Compression::new(plain).oneshot(request).await;
     match response.into_body().collect().await {
-        Ok(body) => (coding, body.to_bytes()),
-        Err(_) => (Coding::Identity, text),
+        Ok(body) => (coding, text.replaced(body.to_bytes()).into_bytes()),
+        Err(_) => (Coding::Identity, text.into_bytes()),
     }
 }

@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use async_graphql::parser::types::OperationType;
 use axum::{
     Extension,
-    body::{Body, Bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, StatusCode, request::Parts},
     response::Response,
@@ -28,7 +28,7 @@ use crate::{
     },
     observability::{request_id::RequestId, request_record::RequestRecord},
     pipeline::{
-        Answer, Caller, Delivery, Described, Outcome,
+        Answer, Caller, Delivery, Described, Encoded, Outcome,
         parameters::{self, Sent},
     },
 };
@@ -72,16 +72,14 @@ pub(in crate::http) async fn graphql(
     request_body::drain(body, deadline).await;
     match answer {
         Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
-        Ok(Sending::Once(text, media_type)) => {
-            let text = Bytes::from(text.into_boxed_slice());
-            once(text, media_type, coding(&parts.headers)).await
-        }
+        Ok(Sending::Once(text, media_type)) => once(text, media_type, coding(&parts.headers)).await,
         // It has its own headers.
         Ok(Sending::Events(response)) => http_caching::not_kept(response),
         Err(rejection) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
             let (text, rejected) = rejection.into_parts(media_type);
-            let mut response = once(text.into(), media_type, coding(&parts.headers)).await;
+            let mut response =
+                once(text.into_bytes().into(), media_type, coding(&parts.headers)).await;
             let (parts, _) = rejected.into_parts();
             *response.status_mut() = parts.status;
             response.headers_mut().extend(parts.headers);
@@ -92,7 +90,7 @@ pub(in crate::http) async fn graphql(
 }
 
 /// A response that is sent once.
-async fn once(text: Bytes, media_type: MediaType, coding: Coding) -> Response {
+async fn once(text: Encoded, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
     http_caching::not_kept(response(media_type, coding, body))
 }
@@ -115,7 +113,7 @@ async fn unless_panicked<T>(
 enum Sending {
     Cacheable(CacheableResponse),
     /// A text with errors in it.
-    Once(Vec<u8>, MediaType),
+    Once(Encoded, MediaType),
     Events(Response),
 }
 

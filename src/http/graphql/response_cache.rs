@@ -31,7 +31,7 @@ use crate::{
         metrics::CacheUsage,
         request_record::{OperationLabel, RequestRecord},
     },
-    pipeline::parameters::Given,
+    pipeline::{Encoded, parameters::Given},
     store::{State, Version},
 };
 
@@ -103,15 +103,13 @@ struct Parts {
 impl CacheableResponse {
     /// With an `ETag`, for a response to GET, or one that is cached and may become one.
     pub(super) async fn new(
-        text: Vec<u8>,
+        text: Encoded,
         media_type: MediaType,
         coding: Coding,
         with_etag: bool,
         operation: Option<OperationLabel>,
     ) -> Self {
-        let etag = with_etag.then(|| http_caching::etag(media_type, &text));
-        // It may be cached for long, and holds no more bytes than it has.
-        let text = Bytes::from(text.into_boxed_slice());
+        let etag = with_etag.then(|| http_caching::etag(media_type, text.text()));
         let (coding, body) = encoded(coding, text).await;
         Self(Arc::new(Parts {
             media_type,

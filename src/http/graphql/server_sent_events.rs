@@ -4,6 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use crate::{
+    answer_budget::AnswerShare,
     http::{
         admission::open_streams::OpenStream,
         auth::TokenEnd,
@@ -49,27 +50,50 @@ fn events(
     stream: Option<OpenStream>,
     closing: impl Future<Output = ()>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
-    let begin = (messages, stream, Some(Box::pin(closing)));
-    let messages = stream::unfold(begin, async |(mut messages, stream, mut closing)| {
-        if let Some(closes) = &mut closing {
-            tokio::select! {
-                message = messages.next() => return Some((message?, (messages, stream, closing))),
-                () = closes => messages.end_subscription(),
-            }
-        }
-        let message = messages.next().await?;
-        Some((message, (messages, stream, None)))
-    });
-    messages.flat_map(|message| {
-        let next = |text: String| Event::default().event("next").data(text);
+    /// Where the operation is, and the bytes of the last event, which are those of all answers until more is asked for.
+    struct State<C> {
+        messages: Messages,
+        #[expect(dead_code, reason = "it is counted as long as it is there")]
+        stream: Option<OpenStream>,
+        closing: Option<C>,
+        sent: AnswerShare,
+    }
+
+    let begin = State {
+        messages,
+        stream,
+        closing: Some(Box::pin(closing)),
+        sent: AnswerShare::default(),
+    };
+    let events = stream::unfold(begin, async |mut state| {
+        state.sent = AnswerShare::default();
+        let message = match &mut state.closing {
+            Some(closes) => tokio::select! {
+                message = state.messages.next() => message,
+                () = closes => {
+                    state.closing = None;
+                    state.messages.end_subscription();
+                    state.messages.next().await
+                }
+            },
+            None => state.messages.next().await,
+        };
+        let next = |text: &str| Event::default().event("next").data(text);
         let complete = || Event::default().event("complete").data("");
-        let events = match message {
-            Message::Next(answer) => vec![next(answer)],
-            Message::Refused(errors) => vec![next(format!(r#"{{"errors":{errors}}}"#)), complete()],
+        let events = match message? {
+            Message::Next(answer) => {
+                let event = next(answer.as_str());
+                state.sent = answer.into_share();
+                vec![event]
+            }
+            Message::Refused(errors) => {
+                vec![next(&format!(r#"{{"errors":{errors}}}"#)), complete()]
+            }
             Message::Complete => vec![complete()],
             // A client that was sent no "complete" asks again.
             Message::Ended => vec![],
         };
-        stream::iter(events.into_iter().map(Ok))
-    })
+        Some((events, state))
+    });
+    events.flat_map(|events| stream::iter(events.into_iter().map(Ok)))
 }

@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    answer_budget::AnswerShare,
     config::Origin,
     error::{Code, Error},
     http::{
@@ -287,7 +288,7 @@ impl Session {
                     }
                 }
                 Some((number, message)) = said.recv() => {
-                    if let Some(text) = operations.say(number, message) {
+                    if let Some((text, _share)) = operations.say(number, message) {
                         send(socket, text).await?;
                     }
                 }
@@ -473,24 +474,25 @@ impl Operations<'_> {
         Ok(None)
     }
 
-    /// The message of an operation; none when it was completed meanwhile, or is left to the close frame.
-    fn say(&mut self, number: u64, message: Message) -> Option<String> {
+    /// The message of an operation, and its bytes of those of all answers until it is sent; none when it was completed meanwhile,
+    /// or is left to the close frame.
+    fn say(&mut self, number: u64, message: Message) -> Option<(String, AnswerShare)> {
         let mut running = self.running.iter();
         let at = running.position(|running| running.number == number)?;
         match message {
-            Message::Next(payload) => {
-                let id = json!(self.running[at].id);
-                Some(format!(
-                    r#"{{"id":{id},"type":"next","payload":{payload}}}"#
-                ))
+            Message::Next(answer) => {
+                let (id, payload) = (json!(self.running[at].id), answer.as_str());
+                let text = format!(r#"{{"id":{id},"type":"next","payload":{payload}}}"#);
+                Some((text, answer.into_share()))
             }
             Message::Refused(errors) => {
                 let Running { id, .. } = self.running.swap_remove(at);
-                Some(refused(&id, &errors))
+                Some((refused(&id, &errors), AnswerShare::default()))
             }
             Message::Complete => {
                 let Running { id, .. } = self.running.swap_remove(at);
-                Some(json!({ "id": id, "type": "complete" }).to_string())
+                let text = json!({ "id": id, "type": "complete" }).to_string();
+                Some((text, AnswerShare::default()))
             }
             // A client that was sent no "complete" subscribes again on its next socket.
             Message::Ended => {

@@ -61,6 +61,8 @@ pub(in crate::pipeline) struct Traits {
     /// It reads something that changes without a change of the catalogue's state: the log, from which old events go, more of
     /// a connector's health than the outcome, or whether the database takes writes.
     pub(in crate::pipeline) changes_without_the_catalogue: bool,
+    /// It asks for the schema.
+    pub(in crate::pipeline) introspects: bool,
 }
 
 impl Document {
@@ -132,6 +134,7 @@ impl Traits {
             }),
             merges,
             changes_without_the_catalogue: false,
+            introspects: false,
         };
         for (parent, selection) in selections(document) {
             let Selection::Field(field) = selection else {
@@ -148,6 +151,7 @@ impl Traits {
                     | "changesCursor"
                     | CHANGES
             );
+            traits.introspects |= matches!(name, "__schema" | "__type");
             // The outcome of a check is the one field of health whose change is one of the catalogue.
             let is_of_health = parent.is_some_and(|parent| parent == "ConnectorHealth");
             traits.changes_without_the_catalogue |= matches!(name, CHANGES | "readOnly")

@@ -23,6 +23,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use crate::{
+    answer_budget::AnswerBudget,
     domain::{
         cursor::{Position, SortKey},
         facets::Group,
@@ -48,6 +49,7 @@ pub struct Catalog {
     database: Database,
     sight: Sight,
     snapshot: Option<OnceCell<Snapshot>>,
+    budget: Arc<AnswerBudget>,
 }
 
 /// A row of a list, as it was read, and where it stands there.
@@ -64,6 +66,7 @@ impl Catalog {
             database,
             sight,
             snapshot: None,
+            budget: AnswerBudget::unbounded(),
         }
     }
 
@@ -73,7 +76,14 @@ impl Catalog {
             database,
             sight,
             snapshot: Some(OnceCell::new()),
+            budget: AnswerBudget::unbounded(),
         }
+    }
+
+    /// Counts the rows that are read as bytes of an answer. Without this, nothing bounds them.
+    #[must_use]
+    pub fn within(self, budget: Arc<AnswerBudget>) -> Self {
+        Self { budget, ..self }
     }
 
     pub fn sight(&self) -> &Sight {
@@ -100,7 +110,7 @@ impl Catalog {
         &self,
         id: String,
         fields: Vec<Field>,
-        read: impl Fn(Fields<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(Fields<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Option<T>> {
         let select = by_id(&self.sight, &[id])
             .select_only()
@@ -156,7 +166,8 @@ impl Catalog {
         }
         let own;
         let catalog = if stretches.len() > 1 && self.snapshot.is_none() {
-            own = Self::snapshot(self.database.clone(), self.sight.clone());
+            own = Self::snapshot(self.database.clone(), self.sight.clone())
+                .within(self.budget.clone());
             &own
         } else {
             self
@@ -360,14 +371,14 @@ impl Catalog {
         &self,
         select: &SelectStatement,
         pace: Pace,
-        read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
-        let reader = &self.database.reader;
+        let (reader, budget) = (&self.database.reader, &self.budget);
         match &self.snapshot {
-            None => reader.rows(select, pace, read).await,
+            None => reader.rows_within(budget, select, pace, read).await,
             Some(snapshot) => {
                 let snapshot = snapshot.get_or_try_init(|| reader.snapshot()).await?;
-                snapshot.rows(select, pace, read).await
+                snapshot.rows_within(budget, select, pace, read).await
             }
         }
     }

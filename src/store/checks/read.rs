@@ -187,7 +187,7 @@ impl Catalog {
     async fn rows_by_seq<T: Send + 'static>(
         &self,
         select: &SelectStatement,
-        read: impl Fn(&mut Cells<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(&mut Cells<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<(i64, T)>> {
         let read = move |row: Row<'_>| {
             let mut cells = row.cells(0);

@@ -13,13 +13,14 @@ use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
 use crate::{
+    answer_budget::AnswerBudget,
     error::Result,
     postgres::{limits::Limits, pool::PgPool, server::Pooling, session::PgSession},
     store::{
         cancellation,
         database::{
             pool::Pool,
-            row::Row,
+            row::{Driver, Row},
             sqlite_readers::{self, Lease, Pace, Readers},
         },
         errors::{self, failed},
@@ -57,20 +58,34 @@ impl Reader {
         }
     }
 
-    /// The rows of a statement, each as `read` has it. A statement may be begun again: only the rows that are given count.
+    /// The rows of a statement, which are bounded otherwise than in bytes, each as `read` has it. A statement may be begun again:
+    /// only the rows that are given count.
     pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
         pace: Pace,
-        read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>> {
+        let budget = AnswerBudget::unbounded();
+        self.rows_within(&budget, select, pace, read).await
+    }
+
+    /// [`Self::rows`], counted in bytes one by one as they are read.
+    pub(in crate::store) async fn rows_within<T: Send + 'static>(
+        &self,
+        budget: &Arc<AnswerBudget>,
+        select: &SelectStatement,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
         cancellation::check()?;
+        budget.check()?;
         match self {
             Self::Sqlite(readers) => {
                 let lease = Box::new(readers.lease().await?);
-                sqlite_readers::rows(lease, select, pace, read).await
+                sqlite_readers::rows(lease, select, pace, budget, read).await
             }
-            Self::Postgres(reader) => Box::pin(reader.rows(select, pace, read)).await,
+            Self::Postgres(reader) => Box::pin(reader.rows(budget, select, pace, read)).await,
         }
     }
 
@@ -111,20 +126,22 @@ impl Reader {
 }
 
 impl Snapshot {
-    /// [`Reader::rows`], as the state was when the first statement ran.
-    pub(in crate::store) async fn rows<T: Send + 'static>(
+    /// [`Reader::rows_within`], as the state was when the first statement ran.
+    pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
+        budget: &Arc<AnswerBudget>,
         select: &SelectStatement,
         pace: Pace,
-        read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
         cancellation::check()?;
+        budget.check()?;
         match self {
             Self::Sqlite(lease) => {
                 let lease = lease.clone().lock_owned().await;
-                sqlite_readers::rows(lease, select, pace, read).await
+                sqlite_readers::rows(lease, select, pace, budget, read).await
             }
-            Self::Postgres(snapshot) => Box::pin(snapshot.rows(select, pace, read)).await,
+            Self::Postgres(snapshot) => Box::pin(snapshot.rows(budget, select, pace, read)).await,
         }
     }
 }
@@ -160,29 +177,39 @@ impl PgReader {
     }
 
     /// The rows of a statement, each as `read` has it.
-    pub(in crate::store) async fn rows<T>(
+    pub(in crate::store) async fn rows<T: Send>(
         &self,
+        budget: &AnswerBudget,
         select: &SelectStatement,
         pace: Pace,
-        read: impl Fn(Row<'_>) -> Result<T>,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
         let statement = self.statement(select);
         let mut tries = 1;
-        let rows = loop {
-            match self.fetch(&statement, pace).await {
-                Err(error) if tries < TRIES && errors::may_run_again(&error) => tries += 1,
-                rows => break rows.map_err(failed)?,
+        loop {
+            let mut counting = Counting::new(budget, &read);
+            match self.fetch(&statement, pace, &mut counting).await {
+                Err(error) if tries < TRIES && errors::may_run_again(&error) => {
+                    counting.undo();
+                    tries += 1;
+                }
+                rows => return rows.map_err(failed)?,
             }
-        };
-        each(&rows, read)
+        }
     }
 
-    async fn fetch(&self, statement: &Statement, pace: Pace) -> Result<Vec<PgRow>, DbErr> {
+    async fn fetch<T: Send>(
+        &self,
+        statement: &Statement,
+        pace: Pace,
+        counting: &mut Counting<'_, impl Fn(Row<'_>) -> Result<T> + Send + Sync>,
+    ) -> Result<Result<Vec<T>>, DbErr> {
         let mut session = self.pool.get().await?;
         let is_direct = self.pool.server.pooling == Pooling::None;
         let end = self.limits.read_end();
+        let read = |row: PgRow| counting.read(&row);
         if is_direct && pace == Pace::Brief {
-            let rows = session.fetch(statement.clone(), end).await;
+            let rows = session.fetch(statement.clone(), end, read).await;
             return rows.map_err(of_query);
         }
         let mut begin = self.limits.begin_read(false, session.version());
@@ -190,10 +217,12 @@ impl PgReader {
             begin = format!("{begin}; {PLANNED_FOR_VALUES}");
         }
         session.begin(begin).await.map_err(of_query)?;
-        let rows = session.fetch(statement.clone(), end).await;
+        let rows = session.fetch(statement.clone(), end, read).await;
         let rows = rows.map_err(of_query)?;
-        // The rows count, however the transaction ends.
-        let _ = session.finish("COMMIT", end).await;
+        if rows.is_ok() {
+            // The rows count, however the transaction ends.
+            let _ = session.finish("COMMIT", end).await;
+        }
         Ok(rows)
     }
 
@@ -237,27 +266,57 @@ impl PgReader {
 
 impl PgSnapshot {
     /// [`PgReader::rows`], as the state was when the first statement ran.
-    pub(in crate::store) async fn rows<T>(
+    pub(in crate::store) async fn rows<T: Send>(
         &self,
+        budget: &AnswerBudget,
         select: &SelectStatement,
         pace: Pace,
-        read: impl Fn(Row<'_>) -> Result<T>,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
         let statement = self.reader.statement(select);
         let end = self.reader.limits.read_end();
         let mut session = self.session.lock().await;
+        // The answer may have run out of bytes while this one waited, and the session with it.
+        budget.check()?;
         if pace == Pace::Long {
             let planned = session.run(PLANNED_FOR_VALUES.to_owned(), end).await;
             planned.map_err(|error| failed(of_query(error)))?;
         }
-        let rows = session.fetch(statement, end).await;
-        drop(session);
-        each(&rows.map_err(|error| failed(of_query(error)))?, read)
+        let mut counting = Counting::new(budget, &read);
+        let rows = session.fetch(statement, end, |row| counting.read(&row));
+        rows.await.map_err(|error| failed(of_query(error)))?
     }
 }
 
-fn each<T>(rows: &[PgRow], read: impl Fn(Row<'_>) -> Result<T>) -> Result<Vec<T>> {
-    rows.iter().map(|row| read(Row::Postgres(row))).collect()
+/// Counts the rows of a statement as they are read.
+struct Counting<'a, F> {
+    budget: &'a AnswerBudget,
+    read: &'a F,
+    rows: usize,
+    bytes: usize,
+}
+
+impl<'a, T, F: Fn(Row<'_>) -> Result<T>> Counting<'a, F> {
+    fn new(budget: &'a AnswerBudget, read: &'a F) -> Self {
+        Self {
+            budget,
+            read,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    fn read(&mut self, row: &PgRow) -> Result<T> {
+        let (one, bytes) = Row::read(Driver::Postgres(row), self.read)?;
+        self.rows += 1;
+        self.bytes += bytes;
+        self.budget.read(bytes).map(|()| one)
+    }
+
+    /// The statement runs again.
+    fn undo(self) {
+        self.budget.unread(self.rows, self.bytes);
+    }
 }
 
 fn of_query(error: sqlx::Error) -> DbErr {

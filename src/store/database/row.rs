@@ -3,6 +3,8 @@
 //! Invariant: a column is read by its place in the statement, and its text is borrowed from the driver: what goes on into an
 //! answer is copied once.
 
+use std::cell::Cell as Counter;
+
 use entity::{
     ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
     EventKind, Outcome, ServerType, Timestamp, Transport,
@@ -17,30 +19,50 @@ use crate::{
 
 /// A row under the eyes of its reader.
 #[derive(Clone, Copy)]
-pub(in crate::store) enum Row<'a> {
+pub(in crate::store) struct Row<'a> {
+    driver: Driver<'a>,
+    /// Bytes of text that were read, a column as often as it was read.
+    bytes: &'a Counter<usize>,
+}
+
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Driver<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
     Postgres(&'a PgRow),
 }
 
 impl<'a> Row<'a> {
+    /// Reads a row, and tells how many bytes of its text were read.
+    pub(in crate::store) fn read<T>(
+        driver: Driver<'a>,
+        read: impl FnOnce(Row<'_>) -> Result<T>,
+    ) -> Result<(T, usize)> {
+        let bytes = Counter::new(0);
+        let bytes = &bytes;
+        let value = read(Row { driver, bytes })?;
+        Ok((value, bytes.get()))
+    }
+
     pub(in crate::store) fn text(self, place: usize) -> Result<Option<&'a str>> {
-        match self {
-            Self::Sqlite(row) => row
+        let text = match self.driver {
+            Driver::Sqlite(row) => row
                 .get_ref(place)
                 .and_then(|value| value.as_str_or_null().map_err(Into::into))
                 .map_err(of_sqlite),
-            Self::Postgres(row) => sqlx::Row::try_get(row, place).map_err(Error::internal),
-        }
+            Driver::Postgres(row) => sqlx::Row::try_get(row, place).map_err(Error::internal),
+        }?;
+        self.bytes.set(self.bytes.get() + text.map_or(0, str::len));
+        Ok(text)
     }
 
     pub(in crate::store) fn integer(self, place: usize) -> Result<Option<i64>> {
-        match self {
-            Self::Sqlite(row) => row
+        match self.driver {
+            Driver::Sqlite(row) => row
                 .get_ref(place)
                 .and_then(|value| value.as_i64_or_null().map_err(Into::into))
                 .map_err(of_sqlite),
             // A number that stands in the statement itself has but 32 bits.
-            Self::Postgres(row) => sqlx::Row::try_get(row, place)
+            Driver::Postgres(row) => sqlx::Row::try_get(row, place)
                 .or_else(|_| {
                     sqlx::Row::try_get(row, place).map(|small: Option<i32>| small.map(Into::into))
                 })

@@ -29,12 +29,13 @@ use tokio::{
 };
 
 use crate::{
+    answer_budget::AnswerBudget,
     error::{Error, Result},
     store::{
         cancellation,
         database::{
             pool::Pool,
-            row::Row,
+            row::{Driver, Row},
             sqlite_file::{self, SqliteFile},
         },
         errors::{no_connection, of_sqlite, unavailable},
@@ -202,10 +203,12 @@ impl Lease {
         &self,
         (sql, values): &(String, Vec<SqliteValue>),
         patience: Patience,
+        budget: &AnswerBudget,
         read: &impl Fn(Row<'_>) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
         let connection = self.connection()?;
         let is_brief = matches!(patience, Patience::Brief);
+        let (mut count, mut bytes) = (0, 0);
         let run = || -> rusqlite::Result<Result<Vec<T>>> {
             match patience {
                 Patience::Brief => {
@@ -227,7 +230,11 @@ impl Lease {
             let mut rows = statement.raw_query();
             let mut all = Vec::new();
             while let Some(row) = rows.next()? {
-                match read(Row::Sqlite(row)) {
+                let one = Row::read(Driver::Sqlite(row), read).and_then(|(one, read)| {
+                    (count, bytes) = (count + 1, bytes + read);
+                    budget.read(read).map(|()| one)
+                });
+                match one {
                     Ok(one) => all.push(one),
                     Err(error) => return Ok(Err(error)),
                 }
@@ -241,7 +248,10 @@ impl Lease {
             .map_err(of_sqlite)?;
         match rows {
             Ok(rows) => rows.map(Some),
-            Err(error) if is_brief && is_too_long(&error) => Ok(None),
+            Err(error) if is_brief && is_too_long(&error) => {
+                budget.unread(count, bytes);
+                Ok(None)
+            }
             Err(error) => Err(of_sqlite(error)),
         }
     }
@@ -266,6 +276,7 @@ pub(in crate::store) async fn rows<T, L>(
     lease: L,
     select: &SelectStatement,
     pace: Pace,
+    budget: &Arc<AnswerBudget>,
     read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
 ) -> Result<Vec<T>>
 where
@@ -282,12 +293,14 @@ where
         .collect::<Result<_>>()?;
     let statement = (sql, values);
     if pace == Pace::Brief
-        && let Some(rows) = lease.run(&statement, Patience::Brief, &read)?
+        && let Some(rows) = lease.run(&statement, Patience::Brief, budget, &read)?
     {
         return Ok(rows);
     }
     let patience = Patience::While(cancellation::current());
-    let reading = tokio::task::spawn_blocking(move || lease.run(&statement, patience, &read));
+    let budget = Arc::clone(budget);
+    let reading =
+        tokio::task::spawn_blocking(move || lease.run(&statement, patience, &budget, &read));
     let rows = cancellation::joined(reading).await;
     rows.map(Option::unwrap_or_default)
 }

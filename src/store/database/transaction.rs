@@ -9,6 +9,7 @@
 //! failed transaction with a rollback that looks like success.
 
 use std::{
+    convert::Infallible,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -402,8 +403,8 @@ impl ConnectionTrait for Transaction {
                 rows.map(|rows| rows.into_iter().map(Into::into).collect())
             }
             Connection::Postgres(session) => {
-                let rows = session.fetch(statement, end).await;
-                rows.map(|rows| rows.into_iter().map(Into::into).collect())
+                let rows = session.fetch(statement, end, |row| Ok::<_, Infallible>(row.into()));
+                rows.await.map(|Ok(rows)| rows)
             }
         };
         session.checked(rows)

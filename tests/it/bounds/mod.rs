@@ -2,6 +2,7 @@
 //!
 //! Each test measures a process of its own, by the peak of its resident memory.
 
+mod answers;
 mod documents;
 mod variables;
 

@@ -1,0 +1,280 @@
+//! The bytes of answers: of one, and of all that are under way.
+//!
+//! Invariant: an answer is counted while it is made, as its rows are read and its values written, and its text until the last byte is
+//! sent. An answer that ran out of bytes gets no more of them. Large answers cannot take the bytes of small ones.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    byte_budget::{ByteBudget, Share},
+    error::{Code, Error, Result},
+};
+
+/// Bytes of an answer that are taken from those of all answers, small ones included: several pages of twenty connectors.
+const SMALL: usize = 512 * 1024;
+
+/// Bytes that are taken at once, so that most answers take them once.
+const STEP: usize = 16 * 1024;
+
+/// Memory of a row or a value besides its text, in bytes.
+pub const OVERHEAD: usize = 64;
+
+/// The bytes of all answers. Clones share the same bytes.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    most: usize,
+    /// The first [`SMALL`] bytes of each answer.
+    small: ByteBudget,
+    /// The other bytes of answers.
+    large: ByteBudget,
+}
+
+/// The bytes of one answer.
+#[derive(Debug)]
+pub struct AnswerBudget {
+    /// None for reads that are for no answer.
+    answers: Option<Answers>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    read: usize,
+    written: usize,
+    share: AnswerShare,
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    TooLarge,
+    Exhausted,
+}
+
+/// Bytes that an answer has of those of all answers. Dropped, it gives them back.
+#[derive(Debug, Default)]
+pub struct AnswerShare {
+    small: Option<Share>,
+    large: Option<Share>,
+}
+
+impl Answers {
+    /// An answer may read `most` bytes and write as many. All answers together may have `all` bytes, and besides them as many as
+    /// are kept in a cache.
+    ///
+    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest has room for two of the largest.
+    pub fn new(most: usize, all: usize, cached: usize) -> Self {
+        let small = all / 5 * 2;
+        Self {
+            most,
+            small: ByteBudget::of(small.saturating_add(cached)),
+            large: ByteBudget::of((all - small).max(most.saturating_mul(4))),
+        }
+    }
+
+    /// The budget of a new answer.
+    pub fn begin(&self) -> Arc<AnswerBudget> {
+        Arc::new(AnswerBudget {
+            answers: Some(self.clone()),
+            counts: Mutex::default(),
+        })
+    }
+}
+
+impl AnswerBudget {
+    /// For reads whose bytes are bounded otherwise.
+    pub fn unbounded() -> Arc<Self> {
+        Arc::new(Self {
+            answers: None,
+            counts: Mutex::default(),
+        })
+    }
+
+    /// Counts a row of so many bytes of text. `LIMIT_EXCEEDED` beyond the answer's bytes, `UNAVAILABLE` where all answers together
+    /// have too many.
+    pub fn read(&self, bytes: usize) -> Result<()> {
+        self.count(|counts| counts.read += bytes + OVERHEAD)
+    }
+
+    /// Takes back rows whose statement runs again: so many of them, and the bytes of their text.
+    pub fn unread(&self, rows: usize, bytes: usize) {
+        let mut counts = self.counts();
+        counts.read = counts.read.saturating_sub(bytes + rows * OVERHEAD);
+    }
+
+    /// Counts a value whose text has so many bytes. Errors as [`Self::read`].
+    pub fn write(&self, bytes: usize) -> Result<()> {
+        self.count(|counts| counts.written += bytes + OVERHEAD)
+    }
+
+    /// Fails once the answer has run out of bytes.
+    pub fn check(&self) -> Result<()> {
+        self.error(self.counts().failure)
+    }
+
+    /// Counts the next event of a subscription from the beginning.
+    pub fn again(&self) {
+        *self.counts() = Counts::default();
+    }
+
+    /// Bytes of the values.
+    pub fn written(&self) -> usize {
+        self.counts().written
+    }
+
+    /// The most bytes that an answer may have.
+    pub fn most(&self) -> usize {
+        let answers = self.answers.as_ref();
+        answers.map_or(usize::MAX, |answers| answers.most)
+    }
+
+    /// The share of an answer whose text is written and has so many bytes; of a text that is `kept` whatever it has. The next event
+    /// of a subscription is counted from the beginning.
+    pub fn of_text(&self, bytes: usize, kept: bool) -> Result<AnswerShare> {
+        let mut counts = self.counts();
+        if let Some(answers) = &self.answers {
+            if bytes > answers.most && !kept {
+                return self
+                    .error(Some(Failure::TooLarge))
+                    .map(|()| AnswerShare::default());
+            }
+            if counts.share.grow_to(answers, bytes).is_none() && !kept {
+                return self
+                    .error(Some(Failure::Exhausted))
+                    .map(|()| AnswerShare::default());
+            }
+        }
+        let mut share = std::mem::take(&mut *counts).share;
+        share.shrink_to(bytes);
+        Ok(share)
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Counts)) -> Result<()> {
+        let Some(answers) = &self.answers else {
+            return Ok(());
+        };
+        let mut counts = self.counts();
+        self.error(counts.failure)?;
+        add(&mut counts);
+        if counts.read.max(counts.written) > answers.most {
+            counts.failure = Some(Failure::TooLarge);
+        } else {
+            let bytes = counts.read + counts.written;
+            if counts.share.grow_to(answers, bytes).is_none() {
+                counts.failure = Some(Failure::Exhausted);
+            }
+        }
+        self.error(counts.failure)
+    }
+
+    fn error(&self, failure: Option<Failure>) -> Result<()> {
+        Err(match failure {
+            None => return Ok(()),
+            Some(Failure::TooLarge) => {
+                Error::limit_exceeded("an answer", self.most() as u64, "bytes")
+            }
+            Some(Failure::Exhausted) => Error::new(
+                Code::Unavailable,
+                "too many bytes of answers are under way, try again or ask for less",
+            ),
+        })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AnswerShare {
+    /// None where the bytes are not free.
+    fn grow_to(&mut self, answers: &Answers, bytes: usize) -> Option<()> {
+        let bytes = bytes.checked_next_multiple_of(STEP)?;
+        grow(&mut self.small, &answers.small, bytes.min(SMALL))?;
+        grow(&mut self.large, &answers.large, bytes.saturating_sub(SMALL))
+    }
+
+    /// Gives back all bytes but so many.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if let Some(small) = &mut self.small {
+            small.shrink_to(bytes.min(SMALL));
+        }
+        if let Some(large) = &mut self.large {
+            large.shrink_to(bytes.saturating_sub(SMALL));
+        }
+    }
+}
+
+fn grow(share: &mut Option<Share>, budget: &ByteBudget, bytes: usize) -> Option<()> {
+    match share {
+        Some(share) if share.bytes() >= bytes => Some(()),
+        Some(share) => share.grow(bytes - share.bytes()).ok(),
+        None if bytes == 0 => Some(()),
+        None => {
+            *share = Some(budget.try_take(bytes).ok()?);
+            Some(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn code<T>(result: Result<T>) -> Option<Code> {
+        result.err().map(|error| error.code)
+    }
+
+    #[test]
+    fn an_answer_has_so_many_bytes_and_then_none() {
+        let answers = Answers::new(MIB, 16 * MIB, 0);
+        let answer = answers.begin();
+        answer.read(MIB - OVERHEAD).unwrap();
+        answer.write(MIB / 2).unwrap();
+        answer.unread(1, MIB - OVERHEAD);
+        answer.read(MIB / 2).unwrap();
+        assert_eq!(code(answer.read(MIB / 2)), Some(Code::LimitExceeded));
+        assert_eq!(code(answer.write(0)), Some(Code::LimitExceeded));
+        assert_eq!(code(answer.check()), Some(Code::LimitExceeded));
+        let unbounded = AnswerBudget::unbounded();
+        unbounded.read(usize::MAX / 2).unwrap();
+        unbounded.of_text(usize::MAX, false).unwrap();
+    }
+
+    #[test]
+    fn large_answers_leave_small_ones_their_bytes() {
+        let answers = Answers::new(2 * MIB, 10 * MIB, 0);
+        let large: Vec<_> = (0..8).map(|_| answers.begin()).collect();
+        let made = large
+            .iter()
+            .filter(|answer| answer.read(2 * MIB - OVERHEAD).is_ok());
+        // Eight MiB, less what each has of the small ones' bytes.
+        assert_eq!(made.count(), 5);
+        assert_eq!(code(large[7].check()), Some(Code::Unavailable));
+        let small = answers.begin();
+        small.read(100).unwrap();
+        let share = small.of_text(100, false).unwrap();
+        drop(large);
+        let next = answers.begin();
+        next.read(2 * MIB - OVERHEAD).unwrap();
+        drop((share, next, small));
+        assert_eq!(answers.small.taken() + answers.large.taken(), 0);
+    }
+
+    #[test]
+    fn a_text_has_its_bytes_until_it_is_sent() {
+        let answers = Answers::new(2 * MIB, 10 * MIB, 0);
+        let answer = answers.begin();
+        answer.read(MIB).unwrap();
+        answer.write(MIB).unwrap();
+        let share = answer.of_text(MIB, false).unwrap();
+        drop(answer);
+        assert_eq!(answers.small.taken() + answers.large.taken(), MIB);
+        drop(share);
+        assert_eq!(answers.small.taken() + answers.large.taken(), 0);
+        let too_large = answers.begin().of_text(3 * MIB, false);
+        assert_eq!(code(too_large), Some(Code::LimitExceeded));
+        answers.begin().of_text(3 * MIB, true).unwrap();
+    }
+}
