@@ -12,8 +12,8 @@ use crate::{
 
 use super::cost::Cost;
 
-/// Errors of one refusal.
-const ERRORS: usize = 100;
+/// Errors that an invalid document is answered with at most, as graphql-js does: each may repeat a long name.
+const MOST_ERRORS: usize = 100;
 
 /// Errors without `data`: nothing was executed, or nothing that the caller still waits for.
 #[derive(Debug)]
@@ -32,10 +32,10 @@ impl Refused {
         Self::of(code, vec![json!(error)])
     }
 
-    /// Errors of validation, which have their codes. A document of thousands of mistakes is told of the first [`ERRORS`].
+    /// Errors of validation, which have their codes: the first hundred.
     pub(super) fn invalid(errors: &[ServerError]) -> Self {
-        let errors = errors.iter().take(ERRORS).map(|error| json!(error));
-        let errors = errors.collect();
+        let errors = errors.iter().take(MOST_ERRORS);
+        let errors = errors.map(|error| json!(error)).collect();
         Self::of(Code::GraphqlValidationFailed, errors)
     }
 

@@ -71,6 +71,9 @@ pub(in crate::graphql) struct PersonalConnectorChange {
     present: Arc<Present>,
 }
 
+/// Changes whose connectors are looked up together: a page of the largest size, whose connectors fit into the bytes of an answer.
+const TOGETHER: usize = 100;
+
 /// The connectors of several changes as they are now, looked up together by the first that is asked for.
 struct Present {
     ids: Vec<String>,
@@ -78,23 +81,28 @@ struct Present {
 }
 
 impl PersonalConnectorChange {
-    /// The changes of one page.
+    /// The changes of one page, or those that happened since a subscription was told of the last ones.
     pub(in crate::graphql) fn list(changes: Vec<Change>) -> Vec<Self> {
-        let told = changes.iter().filter(|change| change.kind != Kind::Deleted);
-        let ids: BTreeSet<_> = told
-            .map(|change| change.personal_connector_id.clone())
-            .collect();
-        let present = Arc::new(Present {
-            ids: ids.into_iter().collect(),
-            connectors: OnceCell::new(),
-        });
-        changes
-            .into_iter()
-            .map(|change| Self {
+        let mut all = Vec::with_capacity(changes.len());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let together: Vec<_> = changes.by_ref().take(TOGETHER).collect();
+            let told = together
+                .iter()
+                .filter(|change| change.kind != Kind::Deleted);
+            let ids: BTreeSet<_> = told
+                .map(|change| change.personal_connector_id.clone())
+                .collect();
+            let present = Arc::new(Present {
+                ids: ids.into_iter().collect(),
+                connectors: OnceCell::new(),
+            });
+            all.extend(together.into_iter().map(|change| Self {
                 change,
                 present: present.clone(),
-            })
-            .collect()
+            }));
+        }
+        all
     }
 }
 
