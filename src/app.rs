@@ -26,7 +26,7 @@ use crate::{
         stopping::{Phase, Stopping},
     },
     interchange::builtin::{self, CatalogFile},
-    mcp::{guard::Guard, handshake::Inspector, inspections::Inspections},
+    mcp::{guard::Guard, handshake::Inspector, inspections::Inspections, memory::Memory},
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
     pipeline::{
@@ -61,6 +61,8 @@ pub struct Routers {
     /// The metrics, where they have a listener of their own.
     pub metrics: Option<Router>,
     pub stopping: Stopping,
+    /// The inspector that callers use: the monitor shares its memory and lookups.
+    pub inspector: Inspector,
 }
 
 impl App {
@@ -77,7 +79,8 @@ impl App {
         let database = open(&config.database()?).await?;
         let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
         let monitor = if config.mcp.monitor && !config.read_only {
-            let monitor = monitor(config, database.clone(), clock.clone())?;
+            let inspector = routers.inspector.within(config.mcp.checks.limits());
+            let monitor = monitor(config, database.clone(), inspector, clock.clone());
             let stops = routers.stopping.reached(Phase::Draining);
             Some(tokio::spawn(async move {
                 stops.await;
@@ -157,12 +160,14 @@ pub async fn routers(
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let changes = ChangeFollower::start(database.clone(), &state);
     let stopping = Stopping::default();
+    let inspections = inspections(config, &clock)?;
+    let inspector = inspections.inspector().clone();
     let commands = commands::Context {
         database: database.clone(),
         clock: clock.clone(),
         key_clock: commands::Context::key_clock(clock.clone()),
         quota: config.limits.max_per_user,
-        inspections: Arc::new(inspections(config, &clock)?),
+        inspections: Arc::new(inspections),
         schedule: config.mcp.checks.schedule(),
     };
     let (main, metrics) = http::routers(Services {
@@ -215,12 +220,14 @@ pub async fn routers(
             main,
             metrics: Some(metrics),
             stopping,
+            inspector,
         },
         None => Routers {
             // What is no route is answered by the service's layers.
             main: metrics.merge(main),
             metrics: None,
             stopping,
+            inspector,
         },
     })
 }
@@ -266,7 +273,7 @@ pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections>
     let (limits, wait) = config.mcp.limits(config.limits.request_timeout)?;
     let guard = Guard::new(config.mcp.servers.rules());
     Ok(Inspections::new(
-        Inspector::new(guard, limits, clock.clone())?,
+        Inspector::new(guard, Memory::default(), limits, clock.clone())?,
         config.mcp.max_inspections.into(),
         wait,
         config.mcp.inspection_rate,
@@ -274,21 +281,26 @@ pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections>
     ))
 }
 
-/// What looks at MCP servers to check connectors.
+/// What looks at MCP servers to check connectors, in a process that does nothing else.
 pub fn checker(servers: &Servers, checks: &Checks, clock: &Clock) -> anyhow::Result<Inspector> {
     let guard = Guard::new(servers.rules());
-    Ok(Inspector::new(guard, checks.limits(), clock.clone())?)
+    let limits = checks.limits();
+    Ok(Inspector::new(
+        guard,
+        Memory::default(),
+        limits,
+        clock.clone(),
+    )?)
 }
 
-fn monitor(config: &Serve, database: Database, clock: Clock) -> anyhow::Result<Monitor> {
+fn monitor(config: &Serve, database: Database, inspector: Inspector, clock: Clock) -> Monitor {
     let checks = &config.mcp.checks;
-    let inspector = checker(&config.mcp.servers, checks, &clock)?;
     let settings = monitor::Settings {
         bounds: checks.bounds(),
         schedule: checks.schedule(),
         lease: monitor::LEASE,
     };
-    Ok(Monitor::start(database, inspector, settings, clock))
+    Monitor::start(database, inspector, settings, clock)
 }
 
 /// Opens the database and brings its schema up to date, unless it is only to be read.

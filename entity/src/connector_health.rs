@@ -25,6 +25,9 @@ pub struct Model {
     pub authorization_servers: Option<String>,
     /// Stands for the tools that are kept; none where they were never listed.
     pub tools_digest: Option<String>,
+    /// When changes of the tools count as forgotten: each adds to it, and too many in a short time are not kept. None where none
+    /// count.
+    pub tools_settle_at: Option<Timestamp>,
     /// Checks in a row that found nothing that works.
     pub failures: i64,
     /// None where there is nothing to check.

@@ -42,16 +42,19 @@ pub async fn inspection(context: &Context, viewer: &Viewer) -> Result<Slot> {
 pub async fn inspect(
     slot: &Slot,
     input: Inspect,
-) -> Result<(Inspection, Suggestion), Vec<UserError>> {
+) -> Result<std::result::Result<(Inspection, Suggestion), Vec<UserError>>> {
     let url = match input.server_type {
         ServerType::Stdio => None,
-        other => {
-            Some(fields::server_url(&input.server_url, Some(other)).map_err(|error| vec![error])?)
-        }
+        other => match fields::server_url(&input.server_url, Some(other)) {
+            Ok(url) => Some(url),
+            Err(error) => return Ok(Err(vec![error])),
+        },
     };
-    let found = slot.inspect(url.as_deref(), Some(input.server_type)).await;
+    let found = slot
+        .inspect(url.as_deref(), Some(input.server_type))
+        .await?;
     let suggestion = suggestion(&found);
-    Ok((found, suggestion))
+    Ok(Ok((found, suggestion)))
 }
 
 /// Takes from a server's own description the values that the rules accept.

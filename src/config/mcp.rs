@@ -70,7 +70,7 @@ pub struct Checks {
     )]
     check_timeout: Duration,
 
-    /// Connectors checked at once; each may take 40 MiB
+    /// Connectors checked at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at most
     #[arg(
         long,
         env = "CONNECTORS_MAX_CHECKS",
@@ -115,7 +115,7 @@ pub struct Mcp {
     )]
     inspection_timeout: Option<Duration>,
 
-    /// MCP servers inspected at once; each may take 40 MiB
+    /// MCP servers inspected at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at most
     #[arg(
         long,
         env = "CONNECTORS_MAX_INSPECTIONS",
@@ -195,8 +195,7 @@ impl Mcp {
 }
 
 /// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
-/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is. With the defaults that is
-/// 4 MiB + 1 MiB + 30 MiB, so an inspection needs less than 40 MiB.
+/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is.
 #[derive(Clone, Debug)]
 pub struct InspectionLimits {
     /// The whole time.
@@ -205,7 +204,7 @@ pub struct InspectionLimits {
     pub beginning: Duration,
     /// The time to end the session in, after the rest. A server that takes longer over it is waited for by nobody, for 5 s.
     pub close: Duration,
-    /// Bytes of bodies and messages received in all.
+    /// Bytes received in all: of bodies, of heads, of framing and of TLS.
     pub bytes: usize,
     /// Bytes of one message.
     pub message_bytes: usize,

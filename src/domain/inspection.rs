@@ -8,10 +8,13 @@ pub use entity::{Outcome, Transport};
 use entity::{ServerType, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 
 /// Tools that are kept of a server at most.
 pub const TOOLS: usize = 1000;
+
+/// Bytes of the texts of all tools that are kept of a server.
+pub const TOOLS_BYTES: usize = 256 * 1024;
 
 /// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
 pub const TOOL_NAME_BYTES: usize = 256;
@@ -32,12 +35,27 @@ pub struct Tool {
     pub name: String,
     pub title: Option<String>,
     pub description: Option<String>,
-    /// JSON; none if it is larger than the limit.
+    /// JSON; none if it is larger than the limit, or there is no room for it.
     pub input_schema: Option<String>,
-    /// JSON; none if there is none, or if it is larger than the limit.
+    /// JSON; none if there is none, if it is larger than the limit, or if there is no room for it.
     pub output_schema: Option<String>,
     /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
     pub annotations: Option<String>,
+}
+
+impl Tool {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [
+            &self.title,
+            &self.description,
+            &self.input_schema,
+            &self.output_schema,
+            &self.annotations,
+        ];
+        let texts = texts.into_iter().flatten();
+        self.name.len() + texts.map(String::len).sum::<usize>()
+    }
 }
 
 /// What a server says of itself.
@@ -104,7 +122,7 @@ pub struct PastCheck {
 }
 
 /// When a window of so many hours began that ends now. `BAD_USER_INPUT` names the argument.
-pub fn window(hours: i32, now: Timestamp) -> Result<Timestamp> {
+pub fn window(hours: i32, now: Timestamp) -> error::Result<Timestamp> {
     match u64::try_from(hours) {
         Ok(hours @ 1..=WINDOW_HOURS) => Ok(now.saturating_sub(Duration::from_hours(hours))),
         _ => Err(Error::bad_user_input(format!(
@@ -172,9 +190,64 @@ impl Schedule {
     }
 }
 
+/// How often the tools that are kept of a connector change: [`BURST`](Self::BURST) times in a row, and once in
+/// [`EVERY`](Self::EVERY) then. A generic cell rate algorithm, whose state is one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolChanges {
+    /// When all changes are forgotten.
+    settle_at: Option<Timestamp>,
+}
+
+impl ToolChanges {
+    /// Changes in a row that are kept at once.
+    pub const BURST: u32 = 3;
+    /// The time in which one change is forgotten.
+    pub const EVERY: Duration = Duration::from_mins(10);
+
+    pub fn new(settle_at: Option<Timestamp>) -> Self {
+        Self { settle_at }
+    }
+
+    /// Counts a change. If it is one too many, returns when it may be kept.
+    pub fn count(self, now: Timestamp) -> Result<Timestamp, Timestamp> {
+        // A time that is further off than changes can have made it is of a clock that was set.
+        let latest = now.saturating_add(Self::EVERY * Self::BURST);
+        let settle_at = self.settle_at.filter(|at| (now..=latest).contains(at));
+        let settle_at = settle_at.unwrap_or(now).saturating_add(Self::EVERY);
+        if settle_at <= latest {
+            return Ok(settle_at);
+        }
+        Err(settle_at.saturating_sub(Self::EVERY * Self::BURST))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_of_tools_are_damped() {
+        let mut changes = ToolChanges::new(None);
+        let mut now = Timestamp(1_000_000 * MINUTE);
+        for _ in 0..ToolChanges::BURST {
+            changes = ToolChanges::new(changes.count(now).ok());
+        }
+        let again = changes.count(now).unwrap_err();
+        assert_eq!(again, Timestamp(now.0 + 10 * MINUTE));
+        assert!(changes.count(Timestamp(again.0 - 1)).is_err());
+        // For ever, one in ten minutes.
+        let mut kept = 0;
+        for _ in 0..600 {
+            now = Timestamp(now.0 + MINUTE);
+            if let Ok(settle_at) = changes.count(now) {
+                changes = ToolChanges::new(Some(settle_at));
+                kept += 1;
+            }
+        }
+        assert_eq!(kept, 60);
+        // A clock that was set back holds nothing up.
+        assert!(changes.count(Timestamp(MINUTE)).is_ok());
+    }
 
     const MINUTE: i64 = 60_000_000;
 

@@ -55,7 +55,7 @@ impl Mutation {
         #[graphql(desc = "The server.")] input: InspectServerInput,
     ) -> Result<Option<InspectServerPayload>> {
         let slot = enter(context).await?;
-        Ok(Some(commands::inspect(&slot, input.into()).await.into()))
+        Ok(Some(commands::inspect(&slot, input.into()).await?.into()))
     }
 
     /// Looks at the MCP server of a connector that you see, and keeps what was found: everybody who sees the connector sees it

@@ -1,13 +1,13 @@
 //! Who gives the tokens that a server takes: OAuth 2.0 Protected Resource Metadata (RFC 9728).
 
-use reqwest::{
+use hyper::{
     Method,
     header::{ACCEPT, HeaderMap},
 };
 use serde::Deserialize;
 use url::Url;
 
-use super::wire::{JSON, Wire, fits, refused};
+use super::wire::{JSON, Wire, refused, values};
 
 const METADATA_BYTES: usize = 64 * 1024;
 const SERVERS: usize = 10;
@@ -63,9 +63,7 @@ async fn metadata(wire: &Wire, url: &Url) -> Option<Vec<String>> {
     }
     let body = wire.collect(response, METADATA_BYTES).await.ok()?;
     let limits = wire.limits();
-    if !fits(&body, limits.depth, limits.values) {
-        return None;
-    }
+    values(&body, limits.depth, limits.values)?;
     let metadata: Metadata = serde_json::from_slice(&body).ok()?;
     let servers = metadata.authorization_servers.into_iter();
     let is_issuer = |text: &String| {
@@ -81,31 +79,51 @@ async fn metadata(wire: &Wire, url: &Url) -> Option<Vec<String>> {
     (!servers.is_empty()).then_some(servers)
 }
 
-/// A parameter of `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not.
+/// A parameter of `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not. Takes time in proportion to the challenge.
 fn parameter(challenge: &str, name: &str) -> Option<String> {
     let mut rest = challenge;
     loop {
-        let at = rest.to_ascii_lowercase().find(name)?;
-        let starts = at == 0 || rest[..at].ends_with([' ', ',', '\t']);
-        let after = rest[at + name.len()..].trim_start();
-        rest = &rest[at + name.len()..];
-        let Some(value) = after.strip_prefix('=').filter(|_| starts) else {
+        // A separator, or the beginning of a quoted value, in which there is no parameter.
+        let start = rest.trim_start_matches([' ', ',', '\t']);
+        let end = start
+            .find([' ', ',', '\t', '=', '"'])
+            .unwrap_or(start.len());
+        let (word, after) = start.split_at(end);
+        let after = after.trim_start_matches([' ', '\t']);
+        let Some(value) = after.strip_prefix('=') else {
+            // A scheme, what stands for one (token68), or a quote at a wrong place.
+            rest = after.strip_prefix('"').unwrap_or(after);
+            if rest.is_empty() {
+                return None;
+            }
             continue;
         };
-        let value = value.trim_start();
-        return Some(match value.strip_prefix('"') {
-            Some(quoted) => {
-                let mut escaped = false;
-                let end = quoted.find(|c| {
-                    let ends = c == '"' && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    ends
-                })?;
-                quoted[..end].replace('\\', "")
+        let value = value.trim_start_matches([' ', '\t']);
+        let is_it = word.eq_ignore_ascii_case(name);
+        if let Some(quoted) = value.strip_prefix('"') {
+            let end = closing_quote(quoted)?;
+            if is_it {
+                return Some(quoted[..end].replace('\\', ""));
             }
-            None => value.split([',', ' ']).next()?.to_owned(),
-        });
+            rest = &quoted[end + 1..];
+        } else {
+            let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
+            if is_it {
+                return Some(value[..end].to_owned());
+            }
+            rest = &value[end..];
+        }
     }
+}
+
+/// The byte at which a quoted string ends.
+fn closing_quote(quoted: &str) -> Option<usize> {
+    let mut escaped = false;
+    quoted.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })
 }
 
 #[cfg(test)]
@@ -129,8 +147,27 @@ mod tests {
             "Bearer",
             "Bearer resource_metadata",
             "Bearer resource_metadata=\"x",
+            "Bearer realm=\"resource_metadata=https://a.example/m\"",
         ] {
             assert_eq!(url(challenge), None, "{challenge}");
+        }
+    }
+
+    /// Each of these took seconds where every look was at all the rest.
+    #[test]
+    fn a_long_challenge_is_read_once() {
+        for part in [
+            "resource_metadata",
+            "resource_metadata ",
+            "a=\"",
+            "\"",
+            "=",
+            ", ,",
+            "a=b,",
+            "=\"\\",
+        ] {
+            let challenge = part.repeat(10_000_000 / part.len());
+            assert_eq!(parameter(&challenge, "resource_metadata"), None, "{part}");
         }
     }
 

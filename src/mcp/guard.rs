@@ -4,23 +4,20 @@
 //! answer of a name server comes between; an address that is written into the URL is judged before anything is sent.
 
 use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, LazyLock},
 };
 
-use futures_util::future::BoxFuture;
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::config::{AllowedHost, Scheme, ServerRules, without_final_dot};
 
+pub use super::lookups::Lookup;
+use super::{lookups::Lookups, stopwatch::Stopwatch};
+
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 16;
-/// Names that are asked for at once. The system's resolver goes on asking when nobody waits any more.
-const LOOKUPS: usize = 32;
 
 /// Why an address is not called. Its text is for whoever gave the address: it tells nothing of what names resolve to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,48 +47,26 @@ pub enum Unresolved {
     Unknown,
 }
 
-/// Asks for the addresses of a name.
-pub trait Lookup: fmt::Debug + Send + Sync {
-    fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
-}
-
-/// The system's resolver: its hosts file and name servers.
-#[derive(Debug)]
-struct System(Arc<Semaphore>);
-
-impl Lookup for System {
-    fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let places = self.0.clone();
-        Box::pin(async move {
-            let place = places.acquire_owned().await.map_err(io::Error::other)?;
-            // The thread keeps the place until the system has answered, however long nobody waits for it any more.
-            let ask = move || {
-                let _place = place;
-                let found = (host.as_str(), 0).to_socket_addrs()?;
-                Ok(found.map(|found| found.ip()).collect())
-            };
-            tokio::task::spawn_blocking(ask).await?
-        })
-    }
-}
-
 /// Judges what may be called.
 #[derive(Clone, Debug)]
 pub struct Guard {
     rules: Arc<ServerRules>,
-    lookup: Arc<dyn Lookup>,
+    lookups: Lookups,
 }
 
 impl Guard {
     pub fn new(rules: ServerRules) -> Self {
-        Self::with_lookup(rules, Arc::new(System(Arc::new(Semaphore::new(LOOKUPS)))))
+        Self {
+            rules: Arc::new(rules),
+            lookups: Lookups::of_the_system(),
+        }
     }
 
     /// One that asks somebody else for the addresses of names.
     pub fn with_lookup(rules: ServerRules, lookup: Arc<dyn Lookup>) -> Self {
         Self {
             rules: Arc::new(rules),
-            lookup,
+            lookups: Lookups::by(lookup),
         }
     }
 
@@ -190,16 +165,23 @@ impl Guard {
         }
     }
 
-    /// The addresses of a host that may be connected to at a port, and there is one at least. The host is a name.
-    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
-        let found = self.lookup.addresses(host.to_owned()).await;
-        let found = found.map_err(|_| Unresolved::Unknown)?;
+    /// The addresses of a host that may be connected to at a port, and there is one at least. The host is a name. What is held is
+    /// dropped when the system has answered, however long nobody waits for that any more.
+    pub async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        stopwatch: &Stopwatch,
+        held: impl Send + 'static,
+    ) -> Result<Vec<SocketAddr>, Unresolved> {
+        let found = self.lookups.addresses(host, stopwatch, held).await;
+        let found = found.ok_or(Unresolved::Unknown)?;
         if found.is_empty() {
             return Err(Unresolved::Unknown);
         }
         let mut refused = Refusal::Host;
         let mut permitted = Vec::new();
-        for address in found {
+        for &address in found.iter() {
             match self.permit(without_final_dot(host), port, address) {
                 Ok(()) => permitted.push(SocketAddr::new(address, port)),
                 Err(refusal) => refused = refusal,
@@ -210,31 +192,6 @@ impl Guard {
         }
         permitted.truncate(ADDRESSES);
         Ok(permitted)
-    }
-
-    /// A resolver for connections to a port. HTTP clients do not ask it for an address that the URL has itself.
-    pub fn resolver(&self, port: u16) -> Resolver {
-        Resolver {
-            guard: self.clone(),
-            port,
-        }
-    }
-}
-
-/// Gives an HTTP client nothing but permitted addresses.
-#[derive(Debug)]
-pub struct Resolver {
-    guard: Guard,
-    port: u16,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (guard, port) = (self.guard.clone(), self.port);
-        Box::pin(async move {
-            let addresses = guard.resolve(name.as_str(), port).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
     }
 }
 

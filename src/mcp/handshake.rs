@@ -12,7 +12,7 @@ use std::{
 
 use entity::ServerType;
 use futures_util::FutureExt;
-use reqwest::StatusCode;
+use hyper::StatusCode;
 use rmcp::{
     RoleClient,
     model::{
@@ -25,30 +25,48 @@ use rmcp::{
     },
     transport::Transport as Transporting,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::{
     clock::Clock,
     config::InspectionLimits,
-    domain::inspection::{Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, Tool, Transport},
+    domain::{
+        inspection::{Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, Tool, Transport},
+        tools::Kept,
+    },
 };
 
 use super::{
     authorization,
     guard::Guard,
+    memory::Memory,
     transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
     wire::{Failure, Wire},
 };
+
+/// Bytes of a cursor that is sent back to its server.
+const CURSOR_BYTES: usize = 8 * 1024;
+/// Icons of a server that are kept, and the bytes of all of them.
+const ICONS: usize = 10;
+const ICON_BYTES: usize = 64 * 1024;
+/// Names of capabilities that are kept, and the characters of each.
+const CAPABILITIES: usize = 100;
+const CAPABILITY_CHARACTERS: usize = 100;
 
 /// Inspects servers.
 #[derive(Clone)]
 pub struct Inspector {
     guard: Guard,
+    memory: Memory,
     limits: InspectionLimits,
     clock: Clock,
-    tls: rustls::ClientConfig,
+    tls: Arc<rustls::ClientConfig>,
 }
+
+/// An inspection that found nothing, as it waited for this service all the time that it had for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutOff;
 
 impl std::fmt::Debug for Inspector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,19 +79,19 @@ impl std::fmt::Debug for Inspector {
 
 /// Where an inspection has got to.
 struct Progress {
-    started: Instant,
     inspection: Inspection,
     /// Those of the pages that came, whatever becomes of the next one.
-    tools: Mutex<Vec<Tool>>,
+    tools: Mutex<Kept>,
 }
 
 /// What begins a session.
 type Session = RunningService<RoleClient, ClientConfig>;
 
 impl Inspector {
-    /// Certificates are checked against Mozilla's list, wherever the service runs.
+    /// Certificates are checked against Mozilla's list, wherever the service runs. All inspectors of a process share its memory.
     pub fn new(
         guard: Guard,
+        memory: Memory,
         limits: InspectionLimits,
         clock: Clock,
     ) -> Result<Self, rustls::Error> {
@@ -82,27 +100,50 @@ impl Inspector {
             .cloned()
             .collect::<rustls::RootCertStore>();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             guard,
+            memory,
             limits,
             clock,
-            tls,
+            tls: Arc::new(tls),
         })
     }
 
-    /// The longest that an inspection takes.
+    /// An inspector with other bounds, which shares memory and lookups with this one.
+    pub fn within(&self, limits: InspectionLimits) -> Self {
+        Self {
+            limits,
+            ..self.clone()
+        }
+    }
+
+    /// The longest that an inspection takes, besides what it waits for this service.
     pub fn longest(&self) -> Duration {
         self.limits.time
     }
 
-    /// Looks at the server of a URL, which is said to be of a type.
-    pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+    /// Looks at the server of a URL, which is said to be of a type. Waits for places of this service so long at most, which takes
+    /// nothing from the time that the server has.
+    pub async fn inspect(
+        &self,
+        url: Option<&str>,
+        claimed: Option<ServerType>,
+        patience: Duration,
+    ) -> Result<Inspection, PutOff> {
+        timeout(self.limits.time + patience, self.inspected(url, claimed))
+            .await
+            .map_err(|_| PutOff)
+    }
+
+    async fn inspected(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+        // Until the end.
+        let _small = self.memory.small().await;
         let mut progress = Progress {
-            started: Instant::now(),
             tools: Mutex::default(),
             inspection: Inspection {
                 outcome: Outcome::NotCheckable,
@@ -144,22 +185,20 @@ impl Inspector {
             }
             Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
         }
-        let mut tools = progress
-            .tools
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut names = HashSet::new();
-        tools.retain(|tool| names.insert(tool.name.clone()));
-        progress.inspection.tools = tools;
+        let kept = progress.tools.into_inner();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner);
+        progress.inspection.tools = kept.into_tools();
         progress.inspection
     }
 
     async fn look(&self, url: &Url, claimed: Option<ServerType>, progress: &mut Progress) {
-        let end = progress.started + self.limits.time;
-        let wire = Wire::new(self.guard.clone(), self.tls.clone(), self.limits.clone());
+        let (guard, tls) = (self.guard.clone(), self.tls.clone());
+        let wire = Wire::new(guard, tls, self.limits.clone(), self.memory.clone());
         let _inspection = wire.inspection();
-        let talk_end = end - self.limits.close;
-        let Ok(ended) = timeout_at(talk_end, talk(&wire, url, claimed, progress)).await else {
+        let stopwatch = wire.stopwatch();
+        let talk_time = self.limits.time.saturating_sub(self.limits.close);
+        let talking = stopwatch.within(talk_time, talk(&wire, url, claimed, progress));
+        let Ok(ended) = talking.await else {
             // Whoever said enough before is not late.
             if progress.inspection.transport.is_some() {
                 progress.note("It did not list all that it offers in time.");
@@ -184,9 +223,10 @@ impl Inspector {
         };
         progress.end(outcome, &failure);
         let Some(at) = at else { return };
-        let wire = wire.fresh();
-        let servers = authorization::servers(&wire, at, challenge);
-        let servers = timeout_at(end, servers).await.unwrap_or_default();
+        let left = self.limits.time.saturating_sub(stopwatch.elapsed());
+        let attempt = wire.fresh();
+        let servers = authorization::servers(&attempt, at, challenge);
+        let servers = stopwatch.within(left, servers).await.unwrap_or_default();
         if outcome == Outcome::AuthRequired || !servers.is_empty() {
             let at = Failure::AuthRequired(None, Box::new(at.clone()));
             progress.end(Outcome::AuthRequired, &at);
@@ -273,7 +313,7 @@ async fn by_http(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), 
         return Err(failure);
     }
     let attempt = wire.fresh();
-    let opening = timeout(
+    let opening = wire.stopwatch().within(
         wire.limits().beginning,
         SseTransport::open(attempt.clone(), &url),
     );
@@ -312,7 +352,8 @@ where
         let transport = open(&attempt).await?;
         start(&attempt, transport, discover).await
     };
-    match timeout(wire.limits().beginning, discovering).await {
+    let beginning = wire.limits().beginning;
+    match wire.stopwatch().within(beginning, discovering).await {
         Ok(Ok(session)) => return list(&attempt, session, kind, progress).await,
         Ok(Err(
             failure @ (Failure::Blocked(_) | Failure::Unreachable(_) | Failure::AuthRequired(..)),
@@ -394,7 +435,7 @@ async fn list(
     let peer = session.peer().clone();
     let info = peer.peer_info();
     let info = info.ok_or(Failure::NotMcp("does not say what it is"))?;
-    progress.begun(&info, kind, limits);
+    progress.begun(&info, kind, wire.stopwatch().elapsed(), limits);
     let listed = tokio::select! {
         () = offers(&peer, &info, limits, progress) => Ok(()),
         failure = wire.failed() => Err(failure),
@@ -431,13 +472,9 @@ async fn offers(
             let page = peer.list_tools(params).await?;
             let items = page.tools.len();
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let left = limits.items.saturating_sub(kept.len());
-            kept.extend(
-                page.tools
-                    .into_iter()
-                    .take(left)
-                    .map(|tool| kept_tool(tool, limits)),
-            );
+            for tool in page.tools.into_iter().take(limits.items) {
+                kept.add(kept_tool(tool, limits));
+            }
             Ok(Page {
                 items,
                 next: page.next_cursor,
@@ -445,7 +482,14 @@ async fn offers(
         })
         .await;
         progress.inspection.tools_listed = walked.is_ok();
+        let is_cut = {
+            let kept = progress.tools.lock();
+            kept.unwrap_or_else(PoisonError::into_inner).is_cut()
+        };
         match walked {
+            Ok((_, true)) if is_cut => {
+                progress.note("Its tools have more text than is kept here.");
+            }
             Ok((_, true)) => {}
             Ok((_, false)) => progress.note("It has more tools than are kept here."),
             Err(_) => progress.note("It does not list its tools as MCP has it."),
@@ -490,8 +534,8 @@ where
         let Some(next) = next else {
             return Ok((count.min(most), count <= most));
         };
-        // A cursor that comes again leads round in circles.
-        if count >= most || !cursors.insert(next.clone()) {
+        // A cursor that comes again leads round in circles, and a long one costs more than it may each time.
+        if count >= most || next.len() > CURSOR_BYTES || !cursors.insert(next.clone()) {
             return Ok((count.min(most), false));
         }
         params = Some(PaginatedRequestParams::default().with_cursor(Some(next)));
@@ -512,7 +556,9 @@ fn kept_tool(tool: rmcp::model::Tool, limits: &InspectionLimits) -> Tool {
         description: tool.description.map(|text| clip(&text, limits)),
         input_schema: json(&tool.input_schema),
         output_schema: tool.output_schema.as_deref().and_then(json),
-        annotations: annotations.and_then(|annotations| serde_json::to_string(annotations).ok()),
+        annotations: annotations
+            .and_then(|annotations| serde_json::to_string(annotations).ok())
+            .filter(|text| text.len() <= limits.schema_bytes),
     }
 }
 
@@ -531,6 +577,12 @@ fn kept_info(server: &Implementation, limits: &InspectionLimits) -> ServerInfo {
     let icons = server.icons.iter().flatten();
     let shown =
         |icon: &&Icon| icon.src.starts_with("https://") || icon.src.starts_with("data:image/");
+    let mut left = ICON_BYTES;
+    let fits = |icon: &&Icon| {
+        let rest = left.checked_sub(icon.src.len());
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
     ServerInfo {
         name: clip(&server.name, limits),
         title: optional(&server.title),
@@ -539,8 +591,8 @@ fn kept_info(server: &Implementation, limits: &InspectionLimits) -> ServerInfo {
         website_url: optional(&server.website_url),
         icons: icons
             .filter(shown)
-            .filter(|icon| icon.src.len() <= limits.schema_bytes)
-            .take(10)
+            .take(ICONS)
+            .filter(fits)
             .map(|icon| icon.src.clone())
             .collect(),
     }
@@ -548,11 +600,16 @@ fn kept_info(server: &Implementation, limits: &InspectionLimits) -> ServerInfo {
 
 impl Progress {
     /// The server speaks MCP.
-    fn begun(&mut self, info: &ServerPeerInfo, kind: Transport, limits: &InspectionLimits) {
+    fn begun(
+        &mut self,
+        info: &ServerPeerInfo,
+        kind: Transport,
+        latency: Duration,
+        limits: &InspectionLimits,
+    ) {
         self.say(Outcome::Open, "The server speaks MCP.");
-        let latency = self.started.elapsed().as_millis();
         let found = &mut self.inspection;
-        found.latency_ms = u64::try_from(latency).ok();
+        found.latency_ms = u64::try_from(latency.as_millis()).ok();
         found.transport = Some(kind);
         found.protocol_version = Some(clip(info.protocol_version.as_str(), limits));
         let server = info.server_info.as_ref();
@@ -562,8 +619,8 @@ impl Progress {
         let declared = serde_json::to_value(&info.capabilities).unwrap_or_default();
         let names = declared.as_object().into_iter().flatten();
         found.capabilities = names
-            .map(|(name, _)| clip(name, limits))
-            .take(limits.items)
+            .map(|(name, _)| clipped(name, CAPABILITY_CHARACTERS))
+            .take(CAPABILITIES)
             .collect();
     }
 

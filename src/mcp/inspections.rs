@@ -1,7 +1,7 @@
 //! Inspections that callers ask for: how often, and how many at once.
 //!
-//! Invariant: at most so many are under way as the setting says, whatever their callers do. They multiply what one may cost
-//! ([`InspectionLimits`](crate::config::InspectionLimits)): with the defaults, 4 at once take less than 160 MiB.
+//! Invariant: at most so many are under way as the setting says, whatever their callers do. Their memory is bounded together with
+//! that of checks ([`memory`](super::memory)).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +11,7 @@ use std::{
 use entity::ServerType;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-use super::handshake::Inspector;
+use super::handshake::{Inspector, PutOff};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -41,6 +41,8 @@ pub struct Inspections {
 #[derive(Debug)]
 pub struct Slot {
     inspector: Inspector,
+    /// When its caller has waited long enough for places of this service.
+    until: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -63,6 +65,11 @@ impl Inspections {
         }
     }
 
+    /// The inspector, whose memory and lookups all others of the process are to share.
+    pub fn inspector(&self) -> &Inspector {
+        &self.inspector
+    }
+
     /// A place for a user, charged for it.
     pub async fn enter(&self, organization: Option<&str>, user: &str) -> Result<Slot> {
         if let Some(rate) = &self.rate {
@@ -74,22 +81,34 @@ impl Inspections {
                     Error::new(Code::RateLimited, message)
                 })?;
         }
-        match timeout(self.wait, self.places.clone().acquire_owned()).await {
+        let until = Instant::now() + self.wait;
+        match timeout_at(until, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(Slot {
                 inspector: self.inspector.clone(),
+                until,
                 _place: place,
             }),
-            _ => Err(Error::new(
-                Code::Unavailable,
-                "too many servers are inspected at once: try again in a while",
-            )),
+            _ => Err(too_many()),
         }
     }
 }
 
 impl Slot {
-    /// Looks at a server.
-    pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
-        self.inspector.inspect(url, claimed).await
+    /// Looks at a server. `UNAVAILABLE` where this service had no place, memory or file for it in time.
+    pub async fn inspect(
+        &self,
+        url: Option<&str>,
+        claimed: Option<ServerType>,
+    ) -> Result<Inspection> {
+        let patience = self.until.saturating_duration_since(Instant::now());
+        let inspected = self.inspector.inspect(url, claimed, patience).await;
+        inspected.map_err(|PutOff| too_many())
     }
+}
+
+fn too_many() -> Error {
+    Error::new(
+        Code::Unavailable,
+        "too many servers are inspected at once: try again in a while",
+    )
 }

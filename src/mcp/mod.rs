@@ -3,8 +3,12 @@
 //! Invariant: nothing is sent but by leave of the [`guard`], and what a server can cost is bounded by [`InspectionLimits`](crate::config::InspectionLimits).
 
 mod authorization;
+mod connection;
 pub mod guard;
 pub mod handshake;
 pub mod inspections;
+mod lookups;
+pub mod memory;
+pub mod stopwatch;
 mod transport;
 mod wire;

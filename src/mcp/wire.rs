@@ -1,27 +1,29 @@
 //! What one inspection sends and receives: by the guard's leave, and within bounds.
 //!
-//! Invariant: nothing is read that is not counted, no header is sent but those named here and in the transports, a redirect is
-//! followed only to where the guard lets it, and no answer is waited for when the inspection is over.
+//! Invariant: all that is read comes over a counted [`connection`](super::connection), no header is sent but those named here and
+//! in the transports, a redirect is followed only to where the guard lets it, and no answer is waited for when the inspection is
+//! over.
 
 use std::{
-    collections::HashMap,
     error::Error as StdError,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use futures_util::{Stream, StreamExt, stream};
-use reqwest::{
-    Body, Method, Response, StatusCode,
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::{Bytes, Incoming},
     header::{
         ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-        WWW_AUTHENTICATE,
+        USER_AGENT, WWW_AUTHENTICATE,
     },
-    redirect,
 };
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rmcp::model::ServerJsonRpcMessage;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,14 +31,29 @@ use url::Url;
 
 use crate::config::InspectionLimits;
 
-use super::guard::{Guard, Refusal, Unresolved};
+use super::{
+    connection::{Connector, Line},
+    guard::{Guard, Refusal, Unresolved},
+    memory::{Memory, SMALL_VALUES},
+    stopwatch::Stopwatch,
+};
+
+pub(super) type Response = hyper::Response<Incoming>;
 
 /// Who asks.
-pub(super) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    env!("CARGO_PKG_NAME"),
+    "/",
+    env!("CARGO_PKG_VERSION")
+));
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 const REDIRECTS: usize = 3;
+/// Bytes of an answer's head.
+const HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of a URL that a server gives: what URLs may cost to parse is more than their bytes.
+pub(super) const URL_BYTES: usize = 8 * 1024;
 /// What a request may say to a host that another one redirected to.
 const NEUTRAL: [HeaderName; 3] = [
     ACCEPT,
@@ -88,13 +105,11 @@ pub(super) struct Wire {
 
 /// What all attempts of an inspection share.
 struct Calls {
-    guard: Guard,
-    tls: rustls::ClientConfig,
-    /// By port: which addresses a name may lead to depends on it.
-    clients: Mutex<HashMap<u16, reqwest::Client>>,
-    bytes_left: AtomicUsize,
+    line: Arc<Line>,
+    /// It asks no proxy, which would resolve names itself; it decodes nothing, so that nothing grows; and it follows no redirect,
+    /// since redirects are judged here.
+    client: Client<Connector, Full<Bytes>>,
     requests_left: AtomicUsize,
-    limits: InspectionLimits,
     /// Cancelled when the inspection is over.
     over: CancellationToken,
 }
@@ -106,15 +121,22 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(guard: Guard, tls: rustls::ClientConfig, limits: InspectionLimits) -> Self {
+    pub(super) fn new(
+        guard: Guard,
+        tls: Arc<rustls::ClientConfig>,
+        limits: InspectionLimits,
+        memory: Memory,
+    ) -> Self {
+        let requests_left = AtomicUsize::new(limits.requests);
+        let line = Arc::new(Line::new(guard, tls, limits, memory));
+        let client = Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(HEAD_BYTES)
+            .build(Connector(line.clone()));
         Self {
             calls: Arc::new(Calls {
-                guard,
-                tls,
-                clients: Mutex::default(),
-                bytes_left: AtomicUsize::new(limits.bytes),
-                requests_left: AtomicUsize::new(limits.requests),
-                limits,
+                line,
+                client,
+                requests_left,
                 over: CancellationToken::new(),
             }),
             failure: Arc::new(watch::Sender::new(None)),
@@ -135,15 +157,19 @@ impl Wire {
     }
 
     pub(super) fn guard(&self) -> &Guard {
-        &self.calls.guard
+        &self.calls.line.guard
     }
 
-    pub(super) fn tls(&self) -> rustls::ClientConfig {
-        self.calls.tls.clone()
+    pub(super) fn line(&self) -> Arc<Line> {
+        self.calls.line.clone()
+    }
+
+    pub(super) fn stopwatch(&self) -> &Stopwatch {
+        &self.calls.line.stopwatch
     }
 
     pub(super) fn limits(&self) -> &InspectionLimits {
-        &self.calls.limits
+        &self.calls.line.limits
     }
 
     /// Notes why the attempt fails; the first reason counts.
@@ -181,17 +207,19 @@ impl Wire {
         body: Option<Vec<u8>>,
     ) -> Result<(Url, Response), Failure> {
         let mut url = url.clone();
+        headers.insert(USER_AGENT, AGENT);
+        let body = Bytes::from(body.unwrap_or_default());
         for _ in 0..=REDIRECTS {
             self.request()?;
             self.guard().judge(&url)?;
-            let client = self.client(url.port_or_known_default().unwrap_or(0))?;
-            let mut request = client.request(method.clone(), url.clone());
-            request = request.headers(headers.clone());
-            if let Some(body) = &body {
-                request = request.body(Body::from(body.clone()));
-            }
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri(&url)?;
+            *request.headers_mut() = headers.clone();
             let response = tokio::select! {
-                response = request.send() => response.map_err(|error| reason(&error))?,
+                response = self.calls.client.request(request) => {
+                    response.map_err(|error| reason(&error, error.is_connect()))?
+                }
                 // What ends a session may still be sent then; the library waits 5 s for it.
                 () = self.calls.over.cancelled(), if method != Method::DELETE => return Err(Failure::Broken),
             };
@@ -204,6 +232,9 @@ impl Wire {
                 return Err(Failure::Status(status));
             }
             let location = location.to_str().map_err(|_| Refusal::NotAUrl)?;
+            if location.len() > URL_BYTES {
+                return Err(TOO_LARGE);
+            }
             let next = self.guard().redirect(&url, location)?;
             if next.origin() != url.origin() {
                 headers = headers
@@ -224,53 +255,21 @@ impl Wire {
         ))
     }
 
-    /// Counts bytes that were received.
-    pub(super) fn received(&self, bytes: usize) -> Result<(), Failure> {
-        take(&self.calls.bytes_left, bytes).ok_or(TOO_LARGE)
-    }
-
-    fn client(&self, port: u16) -> Result<reqwest::Client, Failure> {
-        let clients = self.calls.clients.lock();
-        let mut clients = clients.unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&port) {
-            return Ok(client.clone());
-        }
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .dns_resolver(self.guard().resolver(port))
-            // A proxy would resolve names itself, and redirects are judged here.
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .tls_backend_preconfigured(self.tls())
-            // What is not decoded cannot grow.
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
-            .build()
-            .map_err(|_| NO_TLS)?;
-        clients.insert(port, client.clone());
-        Ok(client)
-    }
-
-    /// The bytes of a body as they come, counted: those of this one body too, if it has a bound of its own.
+    /// The bytes of a body as they come, so many at most.
     pub(super) fn body(
         &self,
         response: Response,
         most: usize,
     ) -> impl Stream<Item = Result<Vec<u8>, Failure>> + Send + use<> {
-        let wire = self.clone();
         let coded = response.headers().contains_key(CONTENT_ENCODING);
         let over = self.calls.over.clone().cancelled_owned();
-        let chunks = response.bytes_stream().take_until(over);
+        let chunks = response.into_body().into_data_stream().take_until(over);
         let first = coded.then_some(Err(Failure::NotMcp(
             "compresses its answers without being asked to",
         )));
         let mut left = most;
         let chunks = chunks.map(move |chunk| {
-            let chunk = chunk.map_err(|_| Failure::Broken)?;
-            wire.received(chunk.len())?;
+            let chunk = chunk.map_err(|error| reason(&error, false))?;
             left = left.checked_sub(chunk.len()).ok_or(TOO_LARGE)?;
             Ok(chunk.to_vec())
         });
@@ -292,10 +291,14 @@ impl Wire {
     }
 
     /// A message of the server's, if it is one and no larger in any way than it may be.
-    pub(super) fn message(&self, json: &[u8]) -> Result<ServerJsonRpcMessage, Failure> {
+    pub(super) async fn message(&self, json: &[u8]) -> Result<ServerJsonRpcMessage, Failure> {
         let limits = self.limits();
-        if json.len() > limits.message_bytes || !fits(json, limits.depth, limits.values) {
+        if json.len() > limits.message_bytes {
             return Err(TOO_LARGE);
+        }
+        let values = values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
+        if values > SMALL_VALUES {
+            self.calls.line.grow().await;
         }
         serde_json::from_slice(json).map_err(|_| NOT_JSON_RPC)
     }
@@ -331,8 +334,8 @@ pub(super) fn is(headers: &HeaderMap, media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(media_type)
 }
 
-/// Whether JSON is at most so deep, and of at most so many values. It need not be JSON.
-pub(super) fn fits(json: &[u8], depth: usize, values: usize) -> bool {
+/// How many values JSON has, if it is at most so deep and they are at most so many. It need not be JSON.
+pub(super) fn values(json: &[u8], depth: usize, most: usize) -> Option<usize> {
     let (mut open, mut count, mut quoted, mut escaped) = (0_usize, 1, false, false);
     for byte in json {
         match byte {
@@ -348,11 +351,11 @@ pub(super) fn fits(json: &[u8], depth: usize, values: usize) -> bool {
             b',' => count += 1,
             _ => {}
         }
-        if open > depth || count > values {
-            return false;
+        if open > depth || count > most {
+            return None;
         }
     }
-    true
+    Some(count)
 }
 
 fn take(left: &AtomicUsize, count: usize) -> Option<()> {
@@ -362,15 +365,20 @@ fn take(left: &AtomicUsize, count: usize) -> Option<()> {
     taken.ok().map(|_| ())
 }
 
-/// Why a request got no answer, without the library's words.
-fn reason(error: &reqwest::Error) -> Failure {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+/// A URL as HTTP's library has it.
+pub(super) fn uri(url: &Url) -> Result<Uri, Refusal> {
+    url.as_str().parse().map_err(|_| Refusal::NotAUrl)
+}
+
+/// Why there is no answer, or no more of it, without the library's words; with a connection or before there is one.
+pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Failure {
+    let mut cause = Some(error);
     while let Some(error) = cause {
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            return failure.clone();
+        }
         if let Some(unresolved) = error.downcast_ref::<Unresolved>() {
             return unresolved.clone().into();
-        }
-        if error.is::<rustls::Error>() {
-            return NO_TLS;
         }
         // An I/O error hides what is in it from its sources.
         let inner = error.downcast_ref::<std::io::Error>();
@@ -379,7 +387,7 @@ fn reason(error: &reqwest::Error) -> Failure {
             None => error.source(),
         };
     }
-    if error.is_connect() {
+    if connecting {
         NO_CONNECTION
     } else {
         Failure::Broken
@@ -393,11 +401,11 @@ mod tests {
     #[test]
     fn json_is_measured_before_it_is_parsed() {
         let nested = br#"{"a":[1,{"b":"[[[[[,,,,,\"[["}]}"#;
-        assert!(fits(nested, 3, 5));
-        assert!(!fits(nested, 2, 5));
-        assert!(!fits(nested, 3, 4));
-        assert!(!fits(b"[1,2,3,4]", 2, 4));
-        assert!(!fits(&b"[".repeat(100), 64, 1000));
-        assert!(fits(b"", 0, 1));
+        assert_eq!(values(nested, 3, 5), Some(5));
+        assert_eq!(values(nested, 2, 5), None);
+        assert_eq!(values(nested, 3, 4), None);
+        assert_eq!(values(b"[1,2,3,4]", 2, 4), None);
+        assert_eq!(values(&b"[".repeat(100), 64, 1000), None);
+        assert_eq!(values(b"", 0, 1), Some(1));
     }
 }

@@ -13,9 +13,9 @@ use tokio::{
 
 use crate::{
     config::CheckBounds,
-    domain::inspection::{Schedule, Tool},
+    domain::inspection::{Inspection, Schedule, Tool},
     error,
-    mcp::handshake::Inspector,
+    mcp::handshake::{Inspector, PutOff},
     store::{Actor, Check, Database, Lease, Target, Tx},
 };
 
@@ -27,6 +27,9 @@ const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
+/// The longest that a check waits for places of this service, besides the time that its server has. Then it is put off: not kept.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Dropped, it drops what is under way.
 pub(super) struct Checks {
     inspector: Inspector,
@@ -34,12 +37,21 @@ pub(super) struct Checks {
     queue: Queue,
     /// Of all that wait, are under way, or are found.
     ids: HashSet<String>,
-    under_way: JoinSet<(String, Check)>,
+    under_way: JoinSet<Checked>,
     found: Vec<Check>,
+    /// Those of the connectors whose checks were put off.
+    put_off: Vec<String>,
     /// Of the tools that were found.
     bytes: usize,
     /// When what was found is given.
     until: Instant,
+}
+
+/// A target of a host, and what was found.
+struct Checked {
+    host: String,
+    target: Target,
+    found: Result<Inspection, PutOff>,
 }
 
 impl Checks {
@@ -51,6 +63,7 @@ impl Checks {
             ids: HashSet::new(),
             under_way: JoinSet::new(),
             found: Vec::new(),
+            put_off: Vec::new(),
             bytes: 0,
             until: Instant::now(),
         }
@@ -92,8 +105,13 @@ impl Checks {
             let inspector = self.inspector.clone();
             self.under_way.spawn(async move {
                 let url = target.server_url.as_deref();
-                let found = inspector.inspect(url, target.server_type).await;
-                (host, Check { target, found })
+                let found = inspector.inspect(url, target.server_type, PATIENCE);
+                let found = found.await;
+                Checked {
+                    host,
+                    target,
+                    found,
+                }
             });
         }
     }
@@ -116,6 +134,11 @@ impl Checks {
         std::mem::take(&mut self.found)
     }
 
+    /// The ids of connectors whose checks were put off since this was last asked. They are due still.
+    pub(super) fn put_off(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.put_off)
+    }
+
     /// Goes on with what waits and is under way until something else is done, or a batch is full.
     pub(super) async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = pin!(other);
@@ -131,8 +154,12 @@ impl Checks {
         self.found.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
-    fn finish(&mut self, done: Result<(String, Check), JoinError>) {
-        let (host, check) = match done.map_err(JoinError::try_into_panic) {
+    fn finish(&mut self, done: Result<Checked, JoinError>) {
+        let Checked {
+            host,
+            target,
+            found,
+        } = match done.map_err(JoinError::try_into_panic) {
             Ok(done) => done,
             Err(Ok(panic)) => resume_unwind(panic),
             // Nobody cancels it: the runtime ends.
@@ -140,25 +167,17 @@ impl Checks {
         };
         self.queue.done(host);
         self.start();
+        let Ok(found) = found else {
+            self.ids.remove(&target.personal_connector_id);
+            self.put_off.push(target.personal_connector_id);
+            return;
+        };
         if self.found.is_empty() {
             self.until = Instant::now() + BATCH_TIME;
         }
-        self.bytes += check.found.tools.iter().map(size).sum::<usize>();
-        self.found.push(check);
+        self.bytes += found.tools.iter().map(Tool::text_bytes).sum::<usize>();
+        self.found.push(Check { target, found });
     }
-}
-
-/// Bytes of a tool's texts.
-fn size(tool: &Tool) -> usize {
-    let texts = [
-        &tool.title,
-        &tool.description,
-        &tool.input_schema,
-        &tool.output_schema,
-        &tool.annotations,
-    ];
-    let texts = texts.into_iter().flatten();
-    tool.name.len() + texts.map(String::len).sum::<usize>()
 }
 
 /// Keeps what was found; where it is found under a lease, only as long as that is its holder's. Gives whether it was kept.

@@ -28,7 +28,11 @@ const ROWS_A_STATEMENT: usize = 500;
 
 /// What came of a round, in the order of names.
 #[derive(Debug)]
-pub struct Report(Vec<Row>);
+pub struct Report {
+    rows: Vec<Row>,
+    /// Connectors that were not checked, as this process had no memory, file or lookup for them.
+    put_off: usize,
+}
 
 #[derive(Debug)]
 struct Row {
@@ -60,8 +64,10 @@ pub async fn check_all(
     drop(catalog);
     let progress = terminal::bar(names.len() as u64);
     let mut rows = Vec::with_capacity(names.len());
+    let mut put_off = 0;
     while !checks.is_idle() {
         let found = checks.batch().await;
+        put_off += checks.put_off().len();
         let kept = keep(database, None, &found, schedule, clock.now());
         checks.meanwhile(kept).await?;
         progress.inc(found.len() as u64);
@@ -73,7 +79,8 @@ pub async fn check_all(
     }
     progress.finish_and_clear();
     rows.sort_by_cached_key(|row| (name_key(&row.name), row.id.clone()));
-    Ok(Report(rows))
+    put_off += checks.put_off().len();
+    Ok(Report { rows, put_off })
 }
 
 /// Has all checked that can be; gives their names by id.
@@ -139,13 +146,13 @@ impl Row {
 impl Report {
     /// Whether all that were checked work for whoever may use them.
     pub fn is_all_alive(&self) -> bool {
-        self.0.iter().all(|row| is_alive(row.outcome))
+        self.put_off == 0 && self.rows.iter().all(|row| is_alive(row.outcome))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(rows) = self;
+        let Self { rows, put_off } = self;
         if !rows.is_empty() {
             let mut table = Table::new();
             table
@@ -177,6 +184,12 @@ impl fmt::Display for Report {
                 write!(f, "{before}{count} {}", inspection::name(outcome))?;
                 before = ", ";
             }
+        }
+        if *put_off > 0 {
+            write!(
+                f,
+                "; {put_off} not checked, as this machine had no memory, file or lookup for them: run the command again"
+            )?;
         }
         Ok(())
     }

@@ -168,6 +168,11 @@ impl Worker {
                     return Ok(());
                 },
                 found = checks.batch(), if !checks.is_idle() => {
+                    let put_off = checks.put_off();
+                    if !put_off.is_empty() {
+                        let connectors = put_off.len();
+                        tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this process in a minute");
+                    }
                     let schedule = self.settings.schedule;
                     let now = self.clock.now();
                     let kept = keep(&self.database, Some(&lease), &found, schedule, now);

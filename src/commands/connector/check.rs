@@ -29,7 +29,7 @@ pub async fn check(context: &Context, viewer: &Viewer, id: String, slot: Slot) -
     };
     let found = slot
         .inspect(before.server_url.as_deref(), before.server_type)
-        .await;
+        .await?;
     let check = Check {
         target: Target::of(&before),
         found,

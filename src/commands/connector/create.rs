@@ -58,7 +58,7 @@ pub async fn create_verified(
     if !checked.errors.is_empty() || checked.connector.is_some() {
         return Ok(checked);
     }
-    let found = slot.inspect(url.as_deref(), claimed).await;
+    let found = slot.inspect(url.as_deref(), claimed).await?;
     let mut outcome = if is_alive(found.outcome) {
         retry(|| attempt(context, viewer, input.clone(), Aim::Write(Some(&found)))).await?
     } else {

@@ -1,4 +1,6 @@
-use std::sync::Mutex;
+use std::{io, sync::Mutex};
+
+use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::config::AllowedServer;
@@ -37,7 +39,12 @@ async fn verdict(guard: &Guard, text: &str) -> Result<(), Unresolved> {
     let url = guard.target(text)?;
     if let Some(Host::Domain(host)) = url.host() {
         guard
-            .resolve(host, url.port_or_known_default().unwrap())
+            .resolve(
+                host,
+                url.port_or_known_default().unwrap(),
+                &Stopwatch::default(),
+                (),
+            )
             .await?;
     }
     Ok(())
@@ -183,14 +190,20 @@ async fn every_address_of_a_name_is_judged() {
         "fd00::1",
         "fe80::1",
     ] {
-        let refused = to(&[address]).resolve("mcp.example.com", 443).await;
+        let refused = to(&[address])
+            .resolve("mcp.example.com", 443, &Stopwatch::default(), ())
+            .await;
         // What an internal name leads to is nobody's business.
         assert_eq!(refused, Err(Refusal::Host.into()), "{address}");
     }
     let mixed = to(&["10.0.0.1", "8.8.8.8", "::1"]);
-    let permitted = mixed.resolve("mcp.example.com", 443).await;
+    let permitted = mixed
+        .resolve("mcp.example.com", 443, &Stopwatch::default(), ())
+        .await;
     assert_eq!(permitted, Ok(vec!["8.8.8.8:443".parse().unwrap()]));
-    let none = to(&[]).resolve("mcp.example.com", 443).await;
+    let none = to(&[])
+        .resolve("mcp.example.com", 443, &Stopwatch::default(), ())
+        .await;
     assert_eq!(none, Err(Unresolved::Unknown));
     let many: Vec<String> = (1..100).map(|n| format!("8.8.8.{n}")).collect();
     let many: Vec<IpAddr> = many.iter().map(|text| text.parse().unwrap()).collect();
@@ -199,7 +212,11 @@ async fn every_address_of_a_name_is_judged() {
         Arc::new(Script(Mutex::new(vec![many]))),
     );
     assert_eq!(
-        guard.resolve("mcp.example.com", 443).await.unwrap().len(),
+        guard
+            .resolve("mcp.example.com", 443, &Stopwatch::default(), ())
+            .await
+            .unwrap()
+            .len(),
         ADDRESSES
     );
 }
@@ -340,6 +357,16 @@ fn redirects_are_judged() {
 #[tokio::test]
 async fn a_name_that_leads_elsewhere_the_second_time_is_judged_again() {
     let guard = answering(ServerRules::default(), &[&["8.8.8.8"], &["127.0.0.1"]]);
-    assert!(guard.resolve("rebind.example", 80).await.is_ok());
-    assert!(guard.resolve("rebind.example", 80).await.is_err());
+    assert!(
+        guard
+            .resolve("rebind.example", 80, &Stopwatch::default(), ())
+            .await
+            .is_ok()
+    );
+    assert!(
+        guard
+            .resolve("rebind.example", 80, &Stopwatch::default(), ())
+            .await
+            .is_err()
+    );
 }

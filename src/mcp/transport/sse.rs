@@ -2,7 +2,7 @@
 //! address to send messages to, and then has the server's.
 
 use futures_util::{StreamExt, stream::BoxStream};
-use reqwest::{
+use hyper::{
     Method,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
@@ -14,7 +14,7 @@ use rmcp::{
 use sse_stream::{Sse, SseStream};
 use url::Url;
 
-use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, Wire, is, refused};
+use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, URL_BYTES, Wire, is, refused};
 
 pub(in crate::mcp) struct SseTransport {
     wire: Wire,
@@ -45,7 +45,9 @@ impl SseTransport {
         let first = events.next().await.ok_or(NOT_JSON_RPC)?;
         let first = first.map_err(|failure| wire.failure().unwrap_or(failure))?;
         let endpoint = match (first.event.as_deref(), first.data) {
-            (Some("endpoint"), Some(data)) => url.join(data.trim()).map_err(|_| NOT_JSON_RPC)?,
+            (Some("endpoint"), Some(data)) if data.len() <= URL_BYTES => {
+                url.join(data.trim()).map_err(|_| NOT_JSON_RPC)?
+            }
             _ => return Err(NOT_JSON_RPC),
         };
         // Messages go to nobody but who was asked.
@@ -100,7 +102,7 @@ impl Transport<RoleClient> for SseTransport {
                 continue;
             }
             let Some(data) = event.data else { continue };
-            match self.wire.message(data.as_bytes()) {
+            match self.wire.message(data.as_bytes()).await {
                 Ok(message) => return Some(message),
                 Err(failure) => {
                     self.wire.fail(failure);

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::BoxStream};
-use reqwest::{
+use hyper::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
@@ -24,7 +24,7 @@ use rmcp::{
 use sse_stream::{Sse, SseStream};
 use url::Url;
 
-use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, Wire, is, refused};
+use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, Response, Wire, is, refused};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -60,7 +60,7 @@ impl Wire {
     }
 
     /// The events of an answer, each looked at before the library parses it.
-    fn events(&self, response: reqwest::Response) -> BoxStream<'static, Result<Sse, SseError>> {
+    fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
         let wire = self.clone();
         let body = self.body(response, self.limits().message_bytes);
         let events = SseStream::from_bytes_stream(body.map({
@@ -71,17 +71,20 @@ impl Wire {
                     .map(std::io::Cursor::new)
             }
         }));
-        let events = events.map(move |event| {
-            let event = event.inspect_err(|_| {
-                wire.fail(NOT_JSON_RPC);
-            })?;
-            let data = event.data.as_deref().unwrap_or("");
-            // An event without data tells where to go on.
-            if !data.trim().is_empty() {
-                wire.message(data.as_bytes())
-                    .map_err(|failure| SseError::Body(Box::new(wire.fail(failure))))?;
+        let events = events.then(move |event| {
+            let wire = wire.clone();
+            async move {
+                let event = event.inspect_err(|_| {
+                    wire.fail(NOT_JSON_RPC);
+                })?;
+                let data = event.data.as_deref().unwrap_or("");
+                // An event without data tells where to go on.
+                if !data.trim().is_empty() {
+                    let message = wire.message(data.as_bytes()).await;
+                    message.map_err(|failure| SseError::Body(Box::new(wire.fail(failure))))?;
+                }
+                Ok(event)
             }
-            Ok(event)
         });
         events.boxed()
     }
@@ -133,7 +136,7 @@ impl StreamableHttpClient for Wire {
         }
         let body = self.collect(response, self.limits().message_bytes).await;
         let body = body.map_err(|failure| self.refuse(failure))?;
-        match (self.message(&body), failure) {
+        match (self.message(&body).await, failure) {
             // An error has its status too.
             (Ok(message @ ServerJsonRpcMessage::Error(_)), _) | (Ok(message), None) => {
                 Ok(StreamableHttpPostResponse::Json(message, session))

@@ -6,7 +6,7 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use reqwest::{
+use hyper::{
     StatusCode,
     header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, USER_AGENT, WWW_AUTHENTICATE},
 };
@@ -15,13 +15,7 @@ use rmcp::{
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
     transport::Transport,
 };
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::Mutex,
-};
-use tokio_rustls::TlsConnector;
+use tokio::sync::Mutex;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
@@ -31,18 +25,15 @@ use tokio_tungstenite::{
         protocol::WebSocketConfig,
     },
 };
-use url::{Host, Url};
+use url::Url;
 
 use crate::mcp::{
+    connection::Connection,
     guard::Refusal,
-    wire::{self, Failure, NO_CONNECTION, NO_TLS, NOT_JSON_RPC, TOO_LARGE, Wire, refused_by},
+    wire::{AGENT, Failure, NOT_JSON_RPC, TOO_LARGE, Wire, reason, refused_by, uri},
 };
 
-/// A connection, encrypted or not.
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
-
-type Socket = WebSocketStream<Box<dyn Connection>>;
+type Socket = WebSocketStream<Connection>;
 
 pub(in crate::mcp) struct WebSocketTransport {
     wire: Wire,
@@ -80,7 +71,7 @@ async fn handshake(wire: &Wire, url: &Url, subprotocol: bool) -> Result<Option<S
         .into_client_request()
         .map_err(|_| Refusal::NotAUrl)?;
     let headers = request.headers_mut();
-    headers.insert(USER_AGENT, HeaderValue::from_static(wire::USER_AGENT));
+    headers.insert(USER_AGENT, AGENT);
     if subprotocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mcp"));
     }
@@ -102,37 +93,23 @@ async fn handshake(wire: &Wire, url: &Url, subprotocol: bool) -> Result<Option<S
             let failure = refused_by(url, response.status(), challenge);
             Err(failure.unwrap_or(Failure::Status(StatusCode::OK)))
         }
-        Err(Error::Io(_)) => Err(Failure::Broken),
+        Err(Error::Io(error)) => Err(reason(&error, false)),
         Err(_) => Err(Failure::NotMcp("does not speak WebSocket")),
     }
 }
 
-async fn connect(wire: &Wire, url: &Url) -> Result<Box<dyn Connection>, Failure> {
+async fn connect(wire: &Wire, url: &Url) -> Result<Connection, Failure> {
     wire.request()?;
     wire.guard().judge(url)?;
-    let port = url.port_or_known_default().ok_or(Refusal::NotAUrl)?;
-    let (addresses, name) = match url.host().ok_or(Refusal::NotAUrl)? {
-        Host::Domain(host) => (
-            wire.guard().resolve(host, port).await?,
-            ServerName::try_from(host.to_owned()).map_err(|_| Refusal::NotAUrl)?,
-        ),
-        Host::Ipv4(address) => (
-            vec![(address, port).into()],
-            ServerName::from(std::net::IpAddr::V4(address)),
-        ),
-        Host::Ipv6(address) => (
-            vec![(address, port).into()],
-            ServerName::from(std::net::IpAddr::V6(address)),
-        ),
+    let mut url = url.clone();
+    let scheme = if url.scheme() == "wss" {
+        "https"
+    } else {
+        "http"
     };
-    let connected = TcpStream::connect(addresses.as_slice()).await;
-    let connection = connected.map_err(|_| NO_CONNECTION)?;
-    if url.scheme() != "wss" {
-        return Ok(Box::new(connection));
-    }
-    let tls = TlsConnector::from(Arc::new(wire.tls()));
-    let connection = tls.connect(name, connection).await.map_err(|_| NO_TLS)?;
-    Ok(Box::new(connection))
+    // It connects as to a web server, and to the same port.
+    url.set_scheme(scheme).map_err(|()| Refusal::NotAUrl)?;
+    wire.line().connect(uri(&url)?).await
 }
 
 impl Transport<RoleClient> for WebSocketTransport {
@@ -163,17 +140,20 @@ impl Transport<RoleClient> for WebSocketTransport {
                     self.wire.fail(NOT_JSON_RPC);
                     return None;
                 }
+                Some(Err(Error::Io(error))) => {
+                    self.wire.fail(reason(&error, false));
+                    return None;
+                }
                 Some(Err(_)) | None => {
                     self.wire.fail(Failure::Broken);
                     return None;
                 }
             };
-            let message = self.wire.received(received.len().max(1));
-            let message = message.and_then(|()| match &received {
-                Message::Text(text) => self.wire.message(text.as_bytes()).map(Some),
-                Message::Binary(bytes) => self.wire.message(bytes).map(Some),
+            let message = match &received {
+                Message::Text(text) => self.wire.message(text.as_bytes()).await.map(Some),
+                Message::Binary(bytes) => self.wire.message(bytes).await.map(Some),
                 _ => Ok(None),
-            });
+            };
             match message {
                 Ok(Some(message)) => return Some(message),
                 Ok(None) => {}

@@ -90,6 +90,7 @@ pub(super) fn unchecked(seq: i64, next_check_at: Option<Timestamp>) -> connector
         server_info: None,
         authorization_servers: None,
         tools_digest: None,
+        tools_settle_at: None,
         failures: 0,
         next_check_at,
     }

@@ -1,7 +1,8 @@
 //! Records the results of checks of connectors' servers.
 //!
 //! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It changes
-//! neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of the catalogue.
+//! neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of the catalogue. A
+//! server cannot have its tools written, and an event made of it, more often than [`ToolChanges`] says.
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{
-        inspection::{Inspection, Schedule, ServerInfo, Tool, is_alive, is_checkable},
+        inspection::{Inspection, Schedule, ServerInfo, Tool, ToolChanges, is_alive, is_checkable},
         viewer::Sight,
     },
     error::{Error, Result},
@@ -112,21 +113,30 @@ impl Tx {
         checked_at: Timestamp,
         schedule: Schedule,
     ) -> Result<connector_health::Model> {
-        let after = health(row, before, found, checked_at, schedule)?;
+        let mut after = health(row, before, found, checked_at, schedule)?;
         let mut fields = Vec::new();
         if before.outcome != after.outcome {
             fields.push("health");
         }
-        let tools_differ = before.tools_digest != after.tools_digest;
+        let mut tools_differ = before.tools_digest != after.tools_digest;
         // No tools where none were known is no change.
         if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
-            fields.push("tools");
+            match ToolChanges::new(before.tools_settle_at).count(self.locked()) {
+                Ok(settle_at) => {
+                    after.tools_settle_at = Some(settle_at);
+                    fields.push("tools");
+                }
+                Err(again) => {
+                    tools_differ = false;
+                    postpone_tools(&mut after, before, again);
+                }
+            }
         }
         let check = connector_check::Model {
             seq: row.seq,
             checked_at,
             outcome: found.outcome,
-            message: found.message.clone(),
+            message: after.message.clone().unwrap_or_default(),
             latency_ms: after.latency_ms,
         };
         let write = async {
@@ -185,10 +195,24 @@ fn health(
         server_info: found.server_info.as_ref().map(info).transpose()?,
         authorization_servers: Some(issuers),
         tools_digest: digest,
+        tools_settle_at: before.tools_settle_at,
         failures,
         next_check_at: is_checkable(row.server_url.as_deref(), row.server_type)
             .then(|| schedule.next(row.seq, checked_at, failures)),
     })
+}
+
+/// Leaves the tools as they were, says so, and has the server checked as soon as they may change.
+fn postpone_tools(
+    after: &mut connector_health::Model,
+    before: &connector_health::Model,
+    again: Timestamp,
+) {
+    after.tools_digest.clone_from(&before.tools_digest);
+    after.next_check_at = after.next_check_at.map(|next| next.min(again));
+    if let Some(message) = &mut after.message {
+        message.push_str(" Its tools change too often, and are shown as they were.");
+    }
 }
 
 /// Stands for tools, in whatever order they were listed.

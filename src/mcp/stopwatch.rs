@@ -1,0 +1,164 @@
+//! The time that a server has to answer in.
+//!
+//! Invariant: a wait for a place of this service is not counted, and neither is the time in which the process is too busy to look.
+//! A server is late only by time of its own.
+
+use std::{
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+/// The time between two looks. A step that takes longer than twice this counts as twice this.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Measures the time of one inspection.
+#[derive(Debug)]
+pub struct Stopwatch {
+    started: Instant,
+    /// Waits for places that are under way.
+    waits: watch::Sender<usize>,
+    waited: Mutex<Duration>,
+}
+
+/// The time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Late;
+
+/// A wait that is under way. Dropped, it is over.
+struct Wait<'a> {
+    stopwatch: &'a Stopwatch,
+    since: Instant,
+}
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            waits: watch::Sender::new(0),
+            waited: Mutex::default(),
+        }
+    }
+}
+
+impl Stopwatch {
+    /// Waits for a place of this service. The time stands still meanwhile.
+    pub async fn wait<F: Future>(&self, place: F) -> F::Output {
+        let mut place = pin!(place);
+        // A place that is free is no wait: many of them would stop the time for good.
+        if let Some(taken) = place.as_mut().now_or_never() {
+            return taken;
+        }
+        self.waits.send_modify(|waits| *waits += 1);
+        let _wait = Wait {
+            stopwatch: self,
+            since: Instant::now(),
+        };
+        place.await
+    }
+
+    /// The time since the beginning that was the server's own.
+    pub fn elapsed(&self) -> Duration {
+        let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        self.started.elapsed().saturating_sub(waited)
+    }
+
+    /// Gives work so much time of the server's own.
+    pub async fn within<F: Future>(&self, time: Duration, work: F) -> Result<F::Output, Late> {
+        let mut work = pin!(work);
+        let mut waits = self.waits.subscribe();
+        let mut left = time;
+        while !left.is_zero() {
+            let step = async {
+                // The sender is here, so this ends without an error.
+                let _ = waits.wait_for(|waits| *waits == 0).await;
+                let since = Instant::now();
+                sleep(left.min(STEP)).await;
+                if waits.has_changed().unwrap_or(false) {
+                    Duration::ZERO
+                } else {
+                    since.elapsed().min(STEP * 2)
+                }
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                passed = step => left = left.saturating_sub(passed),
+            }
+        }
+        Err(Late)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let waited = self.stopwatch.waited.lock();
+        *waited.unwrap_or_else(PoisonError::into_inner) += self.since.elapsed();
+        self.stopwatch.waits.send_modify(|waits| *waits -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_are_not_counted() {
+        let stopwatch = Stopwatch::default();
+        let begun = Instant::now();
+        let work = async {
+            stopwatch.wait(sleep(SECOND * 60)).await;
+            sleep(SECOND / 2).await;
+        };
+        assert_eq!(stopwatch.within(SECOND, work).await, Ok(()));
+        assert!(begun.elapsed() >= SECOND * 60);
+        assert!(stopwatch.elapsed() < SECOND);
+        let work = async {
+            stopwatch.wait(sleep(SECOND * 60)).await;
+            pending::<()>().await;
+        };
+        assert_eq!(stopwatch.within(SECOND, work).await, Err(Late));
+        // A wait that was given up is over.
+        let given_up = tokio::time::timeout(SECOND, stopwatch.wait(pending::<()>())).await;
+        assert!(given_up.is_err());
+        assert_eq!(stopwatch.within(SECOND, pending::<()>()).await, Err(Late));
+    }
+
+    /// A server cannot stop the time by places that are free.
+    #[tokio::test(start_paused = true)]
+    async fn free_places_are_no_waits() {
+        let stopwatch = Stopwatch::default();
+        let begun = Instant::now();
+        let work = async {
+            loop {
+                stopwatch.wait(ready(())).await;
+                sleep(STEP / 10).await;
+            }
+        };
+        let work: Result<(), Late> = stopwatch.within(SECOND, work).await;
+        assert_eq!(work, Err(Late));
+        assert!(begun.elapsed() < SECOND * 2);
+    }
+
+    #[tokio::test]
+    async fn a_busy_process_is_not_counted() {
+        let stopwatch = Stopwatch::default();
+        let work = async {
+            for _ in 0..3 {
+                sleep(STEP / 5).await;
+                std::thread::sleep(SECOND / 2);
+            }
+        };
+        assert_eq!(stopwatch.within(SECOND / 2, work).await, Ok(()));
+    }
+}
