@@ -153,9 +153,10 @@ mod tests {
         }
     }
 
-    /// Each of these took seconds where every look was at all the rest.
+    /// A parser that looks at all the rest for each word takes minutes.
     #[test]
     fn a_long_challenge_is_read_once() {
+        let begun = std::time::Instant::now();
         for part in [
             "resource_metadata",
             "resource_metadata ",
@@ -166,9 +167,10 @@ mod tests {
             "a=b,",
             "=\"\\",
         ] {
-            let challenge = part.repeat(10_000_000 / part.len());
+            let challenge = part.repeat(1_000_000 / part.len());
             assert_eq!(parameter(&challenge, "resource_metadata"), None, "{part}");
         }
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -122,11 +122,6 @@ impl Inspector {
         }
     }
 
-    /// The longest that an inspection takes, besides what it waits for this service.
-    pub fn longest(&self) -> Duration {
-        self.limits.time
-    }
-
     /// Looks at the server of a URL, which is said to be of a type. Waits for places of this service so long at most, which takes
     /// nothing from the time that the server has.
     pub async fn inspect(

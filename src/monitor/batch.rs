@@ -188,6 +188,10 @@ pub(super) async fn keep(
     schedule: Schedule,
     now: Timestamp,
 ) -> error::Result<bool> {
+    // All were put off.
+    if found.is_empty() {
+        return Ok(true);
+    }
     let mut tx = Tx::begin(database, Actor::default(), now).await?;
     if let Some(lease) = lease
         && !tx.holds(lease).await?

@@ -5,6 +5,7 @@
 use std::{
     fs::File,
     io::Read,
+    net::ToSocketAddrs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,10 +15,16 @@ use std::{
 };
 
 use jsonwebtoken::jwk::Jwk;
-use reqwest::redirect;
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::timeout,
+};
 use url::Url;
 
 use super::errors::{JWKS_BYTES, JWKS_TIMEOUT, StartError, Unread};
@@ -134,8 +141,28 @@ pub(super) fn client(url: &Url) -> Result<reqwest::Client, StartError> {
         .timeout(JWKS_TIMEOUT)
         .https_only(url.scheme() == "https")
         .redirect(redirect::Policy::limited(JWKS_REDIRECTS))
+        .dns_resolver(OneLookup::default())
         // The environment's proxies: what the environment says is for the configuration to read.
         .no_proxy()
         .build()
         .map_err(StartError::HttpClient)
+}
+
+/// The system's resolver, one thread at a time. Lookups that hang longer than a read would hold more threads with each read.
+#[derive(Debug, Default)]
+struct OneLookup(Arc<Mutex<()>>);
+
+impl Resolve for OneLookup {
+    fn resolve(&self, name: Name) -> Resolving {
+        let turn = Arc::clone(&self.0);
+        Box::pin(async move {
+            let turn = turn.lock_owned().await;
+            let ask = move || {
+                let _turn = turn;
+                Ok((name.as_str(), 0).to_socket_addrs()?.collect::<Vec<_>>())
+            };
+            let found: std::io::Result<_> = tokio::task::spawn_blocking(ask).await?;
+            Ok(Box::new(found?.into_iter()) as Addrs)
+        })
+    }
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod documents;
 mod variables;
+mod inspections;
 
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;

@@ -208,6 +208,24 @@ async fn what_has_no_end_is_cut_off() {
         let written = *server.written.lock().unwrap();
         assert!(written < 64 * 1024 * 1024, "{name}: {written}");
     }
+    // Heads and framing count as what they frame does.
+    let chunked = head(200, &format!("{JSON}transfer-encoding: chunked\r\n"));
+    let extension = format!("1;{}\r\n \r\n", "x".repeat(10_000)).into_bytes();
+    let informational = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
+    let hints = format!(
+        "HTTP/1.1 103 Early Hints\r\nlink: <{}>\r\n\r\n",
+        "x".repeat(1000)
+    );
+    for (name, beginning, more) in [
+        ("100 Continue", Vec::new(), informational.repeat(1000)),
+        ("103 Early Hints", Vec::new(), hints.repeat(10).into_bytes()),
+        ("chunk extensions", chunked, extension),
+    ] {
+        let endless = Reaction::Endless(beginning, more);
+        let server = comes_to(name, endless, Outcome::NotMcp, too_much).await;
+        let written = *server.written.lock().unwrap();
+        assert!(written < 64 * 1024 * 1024, "{name}: {written}");
+    }
     let endless = Reaction::Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: a\r\n".to_vec());
     comes_to(
         "headers",
@@ -366,6 +384,31 @@ async fn tools_of_another_make() {
             found.message
         );
     }
+}
+
+/// What is kept of a server's tools is 256 KiB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tools_of_much_text() {
+    let (found, _) = with_tools(|request| {
+        let from: usize = request.body["params"]["cursor"].as_str().unwrap_or("0").parse().unwrap();
+        let tool = |n| json!({ "name": format!("tool{n}"), "inputSchema": { "type": "object", "description": "x".repeat(60_000) } });
+        let tools: Vec<_> = (from..from + 10).map(tool).collect();
+        json!({ "tools": tools, "nextCursor": (from < 30).then(|| (from + 10).to_string()) })
+    })
+    .await;
+    assert!(found.tools_listed);
+    assert_eq!(found.tools.len(), 40, "{}", found.message);
+    let with_schemas = found
+        .tools
+        .iter()
+        .filter(|tool| tool.input_schema.is_some())
+        .count();
+    assert_eq!(with_schemas, 4);
+    assert!(
+        found.message.contains("more text than is kept here"),
+        "{}",
+        found.message
+    );
 }
 
 /// Nothing of what a server says is in the message, and little of what it is called.

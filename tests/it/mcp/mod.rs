@@ -1,6 +1,7 @@
 //! The MCP client, on servers of every kind.
 
 mod hostile;
+mod names;
 mod reach;
 mod real;
 mod transports;

@@ -268,11 +268,51 @@ on_both! {
             whole.clone(), Tool { title: None, ..whole.clone() }, Tool { description: None, ..whole.clone() },
             Tool { input_schema: None, ..whole.clone() }, Tool { output_schema: None, ..whole.clone() }, Tool { annotations: None, ..whole },
         ]) {
+            server.rows("UPDATE connector_health SET tools_settle_at = NULL").await;
             let state = server.state().await;
             let found = Inspection { tools: vec![less], ..offering(&[]) };
             server.record_one(&row.id, late(found, step)).await;
             assert_eq!(server.events_after(state).await, "updated|[\"tools\"]|1|\n", "step {step}");
         }
+    }
+
+    async fn tools_that_change_all_the_time_change_less(server: Server) {
+        const NEXT: &str = "SELECT next_check_at FROM connector_health";
+        let row = server.only("a").await;
+        let version = |n: usize, seconds| Inspection {
+            checked_at: after(seconds), ..offering(&[("add", format!("Version {n}.").as_str())])
+        };
+        let shown = async || {
+            let seen = server.fresh("", "query($id: ID!) { personalConnector(id: $id) {
+                health { message } tools { nodes { description } } } }", json!({ "id": row.id })).await;
+            let seen = &seen["personalConnector"];
+            (seen["tools"]["nodes"][0]["description"].clone(), seen["health"]["message"].clone())
+        };
+        let change = "updated|[\"tools\"]|1|\n";
+        for (n, expected) in [(1, "updated|[\"health\",\"tools\"]|1|\n"), (2, change), (3, change)] {
+            let state = server.state().await;
+            server.record_one(&row.id, version(n, 0)).await;
+            assert_eq!(server.events_after(state).await, expected, "{n}");
+        }
+        let state = server.state().await;
+        for n in 4..20 {
+            assert_eq!(server.record_one(&row.id, version(n, 0)).await, 1);
+        }
+        assert_eq!(server.events_after(state).await, "");
+        let (tools, message) = shown().await;
+        assert_eq!(tools, "Version 3.");
+        assert!(message.as_str().unwrap().ends_with("Its tools change too often, and are shown as they were."), "{message}");
+        let minutes = |n: i64| after(60 * n);
+        assert_eq!(server.rows(NEXT).await, format!("{}\n", minutes(10).0));
+        // What it has then is shown as soon as ten minutes are over.
+        server.clock.set(minutes(10));
+        server.record_one(&row.id, version(20, 600)).await;
+        assert_eq!(server.events_after(state).await, change);
+        let (tools, message) = shown().await;
+        assert_eq!(tools, "Version 20.");
+        assert!(!message.as_str().unwrap().contains("too often"), "{message}");
+        server.record_one(&row.id, version(21, 600)).await;
+        assert_eq!(server.events_after(state).await, change);
     }
 
     async fn what_is_out_of_date_is_dropped(server: Server) {

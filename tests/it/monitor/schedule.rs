@@ -14,7 +14,7 @@ use personal_connectors::{
     clock::Clock,
     config::{CheckBounds, InspectionLimits},
     domain::inspection::Schedule,
-    mcp::{guard::Guard, handshake::Inspector},
+    mcp::{guard::Guard, handshake::Inspector, memory::Memory},
     monitor::{Monitor, Settings},
     store::{Actor, Candidate, Check, Database, Target, Tx},
 };
@@ -39,7 +39,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Looks at servers of this machine's.
 fn inspector(time: Duration) -> Inspector {
     let guard = Guard::new(allowing(&["127.0.0.0/8"]));
-    Inspector::new(guard, InspectionLimits::within(time), Clock::system()).unwrap()
+    let limits = InspectionLimits::within(time);
+    Inspector::new(guard, Memory::default(), limits, Clock::system()).unwrap()
 }
 
 fn settings() -> Settings {
@@ -322,7 +323,7 @@ on_both! {
     async fn what_an_old_holder_found_is_dropped(server: Server) {
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
         let connector = server.insert(vec![at("x", "http://127.0.0.1:9")]).await.pop().unwrap();
-        let mut found = inspector(SECOND).inspect(None, Some(ServerType::Stdio)).await;
+        let mut found = inspector(SECOND).inspect(None, Some(ServerType::Stdio), SECOND).await.unwrap();
         found.checked_at = timestamp(NOW);
         let check = Check { target: Target::of(&connector), found };
         let old = ours.take_lease(&mut candidate(Duration::from_millis(1))).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use personal_connectors::{
     clock::Clock,
     config::{CheckBounds, InspectionLimits},
     domain::inspection::{Inspection, Schedule},
-    mcp::{guard::Guard, handshake::Inspector},
+    mcp::{guard::Guard, handshake::Inspector, memory::Memory},
     monitor::{Monitor, Settings},
     store::{Actor, Candidate, Retention, Tx},
 };
@@ -339,7 +339,8 @@ on_both! {
         server.insert(vec![row]).await;
         let clock = server.clock.clone();
         let guard = Guard::new(allowing(&["127.0.0.0/8"]));
-        let inspector = Inspector::new(guard, InspectionLimits::within(SECOND), clock.clone()).unwrap();
+        let limits = InspectionLimits::within(SECOND);
+        let inspector = Inspector::new(guard, Memory::default(), limits, clock.clone()).unwrap();
         let schedule = Schedule { interval: HOUR, history: 100 };
         let bounds = CheckBounds { at_once: 8, by_host: 8 };
         let settings = Settings { bounds, schedule, lease: SECOND * 3 };

@@ -9,7 +9,7 @@ use entity::ServerType;
 use personal_connectors::{
     config::{InspectionLimits, ServerRules},
     domain::inspection::Inspection,
-    mcp::{guard::Guard, handshake::Inspector},
+    mcp::{guard::Guard, handshake::Inspector, memory::Memory},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -34,8 +34,19 @@ pub fn limits() -> InspectionLimits {
     }
 }
 
-pub fn inspector(guard: Guard, limits: InspectionLimits) -> Inspector {
-    Inspector::new(guard, limits, fixed_clock()).unwrap()
+/// An inspector that is not put off.
+#[derive(Debug)]
+pub struct Patient(Inspector);
+
+impl Patient {
+    pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+        let inspected = self.0.inspect(url, claimed, Duration::from_mins(1));
+        inspected.await.unwrap()
+    }
+}
+
+pub fn inspector(guard: Guard, limits: InspectionLimits) -> Patient {
+    Patient(Inspector::new(guard, Memory::default(), limits, fixed_clock()).unwrap())
 }
 
 /// Looks at a server of this machine's.
