@@ -207,7 +207,6 @@ impl Wire {
         body: Option<Vec<u8>>,
     ) -> Result<(Url, Response), Failure> {
         let mut url = url.clone();
-        headers.insert(USER_AGENT, AGENT);
         let body = Bytes::from(body.unwrap_or_default());
         for _ in 0..=REDIRECTS {
             self.request()?;
@@ -216,6 +215,7 @@ impl Wire {
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri(&url)?;
             *request.headers_mut() = headers.clone();
+            request.headers_mut().insert(USER_AGENT, AGENT);
             let response = tokio::select! {
                 response = self.calls.client.request(request) => {
                     response.map_err(|error| reason(&error, error.is_connect()))?
