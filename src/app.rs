@@ -204,6 +204,7 @@ pub async fn routers(
         ),
         stopping: stopping.clone(),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
+        body_memory: config.limits.body_memory(),
         request_timeout: config.limits.request_timeout,
         allowed_origins: config.cors_origin.clone(),
         probed: Probed {

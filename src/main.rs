@@ -25,7 +25,8 @@ use personal_connectors::{
     graphql,
     http::{
         auth::mint,
-        serve::{Bounds, serve},
+        connections::{descriptors, socket},
+        serve::{Bounds, CONNECTIONS, serve},
         stopping::Stopping,
     },
     interchange::{
@@ -58,18 +59,26 @@ const PARTLY: u8 = 3;
 /// The longest time to finish an answer with metrics, once all else is served.
 const LAST_METRICS: Duration = Duration::from_secs(1);
 
+/// Connections of the listener of metrics.
+const METRICS_CONNECTIONS: usize = 100;
+
 fn main() -> ExitCode {
+    let descriptors = match descriptors::raise() {
+        Ok(descriptors) => descriptors,
+        Err(error) => return failed(&error),
+    };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let code = runtime.block_on(run());
+    let code = runtime.block_on(run(descriptors));
     // A thread that hangs in a call of the system, such as the look-up of a name, is not waited for.
     runtime.shutdown_background();
     code
 }
 
-async fn run() -> ExitCode {
+/// Runs a command, in a process that may open so many files; `None` is no limit.
+async fn run(descriptors: Option<u64>) -> ExitCode {
     let cli = Cli::parse();
     // Handled, it leaves the write with an error, which is a full disk's.
     let _handled = signal(SignalKind::from_raw(FILE_SIZE_LIMIT));
@@ -77,8 +86,8 @@ async fn run() -> ExitCode {
         _ if !Clock::system().is_usable() => Err(anyhow!(
             "the system's clock is before 1970 or after 9999: set it, and start again"
         )),
-        None => run_serve(cli.serve).await,
-        Some(Command::Serve(serve)) => run_serve(*serve).await,
+        None => run_serve(cli.serve, descriptors).await,
+        Some(Command::Serve(serve)) => run_serve(*serve, descriptors).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
         Some(Command::Backup(backup)) => run_backup(&backup),
         Some(Command::CheckDatabase(database)) => run_check_database(&database).await,
@@ -112,8 +121,8 @@ fn announce(text: &str) {
     }
 }
 
-async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    socket::listen(address).map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::AddrInUse => "Stop what listens there, or choose another port",
             ErrorKind::PermissionDenied => {
@@ -126,10 +135,41 @@ async fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
     })
 }
 
-async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
+/// The bounds of connections, of a process that may open so many files.
+fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
+    let limits = &config.limits;
+    let wanted = limits
+        .max_connections
+        .map_or(CONNECTIONS, |most| most as usize);
+    let connections = descriptors::connections(wanted, config.reserved_descriptors(), descriptors);
+    if connections < wanted {
+        let files = descriptors.unwrap_or(u64::MAX);
+        tracing::warn!(
+            files,
+            connections,
+            wanted,
+            "there are fewer connections than wanted: raise the limit of open files (ulimit -n, or LimitNOFILE of systemd)"
+        );
+    }
+    if let Some(somaxconn) = socket::short_backlog() {
+        tracing::warn!(
+            somaxconn,
+            "the system lets few new connections wait: raise net.core.somaxconn to 4096"
+        );
+    }
+    Bounds {
+        connections,
+        connections_of_address: limits.connections_of_address(connections),
+        trusted: limits.trusted_proxy.clone().into(),
+        ..Bounds::default()
+    }
+}
+
+async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<ExitCode> {
     log(&config.log.log, config.log.log_format);
+    let bounds = bounds(&config, descriptors);
     let app = App::start(&config, Clock::system()).await?;
-    let listener = listen("--listen", config.listen).await?;
+    let listener = listen("--listen", config.listen)?;
     // Before anybody is told that it serves: a signal would end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
@@ -143,12 +183,14 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
     let metrics_stopping = Stopping::default();
     let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
         (Some(address), Some(router)) => {
-            let listener = listen("--metrics-listen", address).await?;
+            let listener = listen("--metrics-listen", address)?;
             let address = listener.local_addr()?;
             announce(&format!("Metrics at http://{address}/metrics"));
             let bounds = Bounds {
                 grace: Duration::ZERO,
-                ..Bounds::default()
+                connections: METRICS_CONNECTIONS,
+                connections_of_address: METRICS_CONNECTIONS,
+                ..bounds.clone()
             };
             Some(tokio::spawn(serve(
                 listener,
@@ -160,7 +202,7 @@ async fn run_serve(config: Serve) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     let main = app.routers.main.clone();
-    serve(listener, main, stopping.clone(), Bounds::default()).await;
+    serve(listener, main, stopping.clone(), bounds).await;
     let now = Instant::now();
     let deadline = stopping.deadline().unwrap_or(now);
     if let Some(metrics) = metrics {

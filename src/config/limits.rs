@@ -38,6 +38,36 @@ pub struct Limits {
     )]
     pub max_body_bytes: u64,
 
+    /// Memory for bodies of requests under way, of which those of one address may have half, in MiB; never less than two of
+    /// the largest bodies
+    #[arg(
+        long,
+        env = "CONNECTORS_BODY_MEMORY_MB",
+        value_name = "MIB",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=2048)
+    )]
+    pub body_memory_mb: u32,
+
+    /// Connections at once. By default 10000, or as many as the process may open files for
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_CONNECTIONS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(2..=1_000_000)
+    )]
+    pub max_connections: Option<u32>,
+
+    /// Connections at once of one address, beyond which only probes are answered; 0 is no limit. By default half of
+    /// --max-connections
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32)
+    )]
+    pub max_connections_per_address: Option<u32>,
+
     /// Longest time to receive and answer a request
     #[arg(
         long,
@@ -68,7 +98,8 @@ pub struct Limits {
     )]
     pub rate_limit: u32,
 
-    /// Addresses of proxies that say which address a request came from, such as 10.0.0.0/8; may be given several times
+    /// Addresses of proxies that say which address a request came from, and whose connections are not bounded by their address,
+    /// such as 10.0.0.0/8; may be given several times
     #[arg(
         long,
         env = "CONNECTORS_TRUSTED_PROXY",
@@ -223,6 +254,23 @@ pub enum ProxyHeader {
     XForwardedFor,
     /// Forwarded (RFC 7239)
     Forwarded,
+}
+
+impl Limits {
+    /// Bytes of bodies that may be under way: half of them are at least one of the largest bodies.
+    pub fn body_memory(&self) -> u32 {
+        let two = u32::try_from(2 * self.max_body_bytes).unwrap_or(u32::MAX);
+        two.max(self.body_memory_mb.saturating_mul(1 << 20))
+    }
+
+    /// Connections of one address, of so many in all.
+    pub fn connections_of_address(&self, connections: usize) -> usize {
+        match self.max_connections_per_address {
+            None => (connections / 2).max(1),
+            Some(0) => usize::MAX,
+            Some(most) => most as usize,
+        }
+    }
 }
 
 /// The limits of one GraphQL operation. Each is a setting.

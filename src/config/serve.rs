@@ -193,6 +193,16 @@ impl Serve {
         self.limits.max_concurrency.unwrap_or(4 * connections)
     }
 
+    /// File descriptors for all but connections of clients: each reader of SQLite has four files open at most, and each
+    /// inspection, check, and look-up of a name some sockets.
+    pub fn reserved_descriptors(&self) -> usize {
+        const OTHERS: usize = 300;
+        const EACH: usize = 4;
+        let database = self.database.database_connections as usize + 4;
+        let servers = usize::from(self.mcp.max_inspections) + self.mcp.checks.bounds().at_once;
+        OTHERS + EACH * (database + servers)
+    }
+
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
         self.tokens
             .rules(&self.database.settings()?, self.anonymous_read)

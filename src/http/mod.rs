@@ -3,8 +3,8 @@
 //! Invariant: headers and status codes are known here and nowhere else.
 
 pub mod admission;
-mod arrivals;
 pub mod auth;
+pub mod connections;
 pub mod cors;
 mod date;
 mod graphiql;

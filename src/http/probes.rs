@@ -29,6 +29,15 @@ const REACHED_IN: Duration = Duration::from_secs(1);
 /// How old the knowledge of the catalogue's state may be.
 const STATE_AGE: Duration = Duration::from_secs(3);
 
+pub(super) const LIVE: &str = "/health/live";
+pub(super) const READY: &str = "/health/ready";
+pub(super) const METRICS: &str = "/metrics";
+
+/// Whether a path is answered whatever else there is to do.
+pub(super) fn is_probe(path: &str) -> bool {
+    [LIVE, READY, METRICS].contains(&path)
+}
+
 /// The parts of the service that the probes look at.
 #[derive(Debug)]
 pub struct Probed {

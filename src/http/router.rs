@@ -25,6 +25,7 @@ use crate::{
 
 use super::{
     admission::{Admission, open_streams::OpenStreams},
+    connections::fair_budget::FairBudget,
     cors, graphiql,
     graphql::{
         content_coding::COMPRESSED_FROM,
@@ -45,6 +46,8 @@ pub struct Services {
     pub open_streams: OpenStreams,
     pub stopping: Stopping,
     pub max_body_bytes: usize,
+    /// Bytes of bodies that may be under way, of which those of one address may have half.
+    pub body_memory: u32,
     pub request_timeout: Duration,
     /// The pages of other origins that may ask.
     pub allowed_origins: Vec<Origin>,
@@ -64,6 +67,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         open_streams,
         stopping,
         max_body_bytes,
+        body_memory,
         request_timeout,
         allowed_origins,
         probed,
@@ -91,6 +95,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         open_streams,
         stopping,
         metrics: metrics.clone(),
+        bodies: FairBudget::new(body_memory, body_memory / 2),
         max_body_bytes,
         request_timeout,
         allowed_origins,
@@ -110,11 +115,11 @@ pub fn routers(services: Services) -> (Router, Router) {
     }
     let graphql = graphql.layer(from_fn_with_state(log, request_log::log));
     let health = Router::new()
-        .route("/health/live", get(probes::live))
-        .route("/health/ready", get(probes::ready))
+        .route(probes::LIVE, get(probes::live))
+        .route(probes::READY, get(probes::ready))
         .with_state(probes.clone());
     let metrics = Router::new()
-        .route("/metrics", get(probes::metrics))
+        .route(probes::METRICS, get(probes::metrics))
         .with_state(probes);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
     let others = graphiql::routes()

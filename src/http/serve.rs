@@ -4,54 +4,61 @@
 //! request that has arrived at a stop is left without its answer before the deadline.
 
 use std::{
-    convert::Infallible,
-    future::poll_fn,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{Extensions, HeaderValue, StatusCode, header},
-};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::{Router, http::Extensions};
+use ipnet::IpNet;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{self, Instant, timeout_at},
 };
-use tower::ServiceExt;
 
 use super::{
-    arrivals::{Arrivals, Watched},
-    date,
+    connections::{
+        addresses::Addresses,
+        fair_budget::FairBudget,
+        protocol::{self, Served},
+    },
     stopping::{Phase, Stopping},
 };
-use crate::clock::Clock;
-
-const HEADERS: usize = 100;
-const HEAD_BYTES: usize = 64 * 1024;
 
 /// The share of a stop's time, and the most of it, that is left for its end: close frames, the database, and spans.
 const LAST_SHARE: u32 = 5;
 const LAST: Duration = Duration::from_secs(1);
 
+/// Connections at once, where the process may open as many files.
+pub const CONNECTIONS: usize = 10_000;
+
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Bytes of requests' heads that may be under way on all connections, and on those of one address.
+const HEADS: u32 = 64 << 20;
+const HEADS_OF_ADDRESS: u32 = HEADS / 2;
+
+/// The share of all connections that there may be of surplus connections: see [`Addresses`].
+const SURPLUS_SHARE: usize = 20;
+
 /// What connections may cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Bounds {
     /// How long a client may take for a request's head, and keep a connection that it asks nothing on.
     pub head: Duration,
+    /// How long a client may take nothing of what it is sent: on a connection, and on a stream of HTTP/2.
+    pub without_progress: Duration,
     /// Beyond these, connections wait in the system's queue.
     pub connections: usize,
+    /// Connections of one address; of IPv6, of a /64. Beyond them, a connection may send one request, and only a probe is
+    /// answered.
+    pub connections_of_address: usize,
+    /// Proxies, whose connections are bounded with all others alone.
+    pub trusted: Arc<[IpNet]>,
     /// How long an idle connection stays open at a stop, for a request that is on its way. For half as long, connections are
     /// accepted that were on their way.
     pub grace: Duration,
@@ -61,7 +68,10 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(30),
-            connections: 10_000,
+            without_progress: Duration::from_secs(30),
+            connections: CONNECTIONS,
+            connections_of_address: CONNECTIONS / 2,
+            trusted: Arc::default(),
             grace: Duration::from_millis(500),
         }
     }
@@ -69,7 +79,7 @@ impl Default for Bounds {
 
 /// The address at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
-struct Peer(SocketAddr);
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// The address at the other end of a request's connection.
 pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
@@ -79,12 +89,31 @@ pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
 /// Serves until the stop. Then answers under way are finished, and sockets closed; those that are not by the deadline are cut.
 pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bounds: Bounds) {
     let connections = Arc::new(Semaphore::new(bounds.connections));
+    let addresses = Addresses::new(
+        bounds.connections_of_address,
+        (bounds.connections / SURPLUS_SHARE).max(1),
+        bounds.trusted.clone(),
+    );
+    let served = Arc::new(Served {
+        router,
+        stopping: stopping.clone(),
+        bounds: bounds.clone(),
+        heads: FairBudget::new(HEADS, HEADS_OF_ADDRESS),
+    });
     let mut tasks = JoinSet::new();
-    let connection = |stream, address, permit| {
-        let router = router.clone();
-        connection(stream, address, router, permit, stopping.clone(), bounds)
+    let connection = |stream, address: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
+        let key = addresses.key(address.ip());
+        let seat = addresses.enter(key.clone());
+        // What is surplus has places of its own.
+        let permit = permit.filter(|_| !seat.is_surplus());
+        let served = served.clone();
+        async move {
+            let _permit = permit;
+            protocol::serve(stream, address, key, &seat, served).await;
+        }
     };
     let mut closing = pin!(stopping.reached(Phase::Closing));
+    let mut is_told = false;
     loop {
         while tasks.try_join_next().is_some() {}
         let accept = async {
@@ -97,9 +126,13 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
         };
         match accepted {
             Ok((stream, address)) => {
+                is_told = false;
                 tasks.spawn(connection(stream, address, permit.ok()));
             }
-            Err(error) => cannot_accept(&error).await,
+            Err(error) => {
+                cannot_accept(&error, is_told).await;
+                is_told = true;
+            }
         }
     }
     let now = Instant::now();
@@ -115,7 +148,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
             Ok((stream, address)) => {
                 tasks.spawn(connection(stream, address, None));
             }
-            Err(error) if Instant::now() < until => cannot_accept(&error).await,
+            Err(error) if Instant::now() < until => cannot_accept(&error, false).await,
             Err(_) => break,
         }
     }
@@ -138,15 +171,18 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
 
 impl Bounds {
     /// The grace of a stop with a deadline, of which it is a part.
-    fn grace(&self, deadline: Instant) -> Duration {
+    pub(super) fn grace(&self, deadline: Instant) -> Duration {
         let time = deadline.saturating_duration_since(Instant::now());
         self.grace.min(time / 4)
     }
 }
 
-async fn cannot_accept(error: &std::io::Error) {
+/// Waits after a connection could not be accepted. The log has a line for the first of several.
+async fn cannot_accept(error: &std::io::Error, is_told: bool) {
     // Out of file descriptors, most likely: some come back.
-    tracing::warn!(%error, "cannot accept a connection");
+    if !is_told {
+        tracing::warn!(%error, "cannot accept a connection");
+    }
     time::sleep(PAUSE).await;
 }
 
@@ -172,83 +208,3 @@ fn refuse_handshakes(listener: &TcpListener) {
 /// Elsewhere the system has no such filter: a connection that comes at the very end is reset.
 #[cfg(not(target_os = "linux"))]
 fn refuse_handshakes(_: &TcpListener) {}
-
-/// Serves one connection to its end.
-async fn connection(
-    stream: TcpStream,
-    address: SocketAddr,
-    router: Router,
-    permit: Option<OwnedSemaphorePermit>,
-    stopping: Stopping,
-    bounds: Bounds,
-) {
-    let _permit = permit;
-    // Answers are written whole: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let arrivals = Arrivals::default();
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        arrivals.taken();
-        let mut request: Request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(Peer(address));
-        let answer = router.clone().oneshot(request);
-        async {
-            let mut response = answer.await?;
-            arrivals.taken();
-            let headers = response.headers_mut();
-            if let Some(date) = date::value(Clock::system().now()) {
-                headers.insert(header::DATE, date);
-            }
-            if stopping.has_reached(Phase::Draining)
-                && response.status() != StatusCode::SWITCHING_PROTOCOLS
-            {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        // hyper's own answers, such as 400, have its header.
-        .auto_date_header(date::value(Clock::system().now()).is_some())
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
-        .max_headers(HEADERS)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(
-            TokioIo::new(Watched::new(stream, arrivals.clone())),
-            service,
-        )
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut shut = pin!(async {
-        stopping.reached(Phase::Closing).await;
-        let deadline = stopping.deadline().unwrap_or_else(Instant::now);
-        time::sleep(bounds.grace(deadline)).await;
-    });
-    let (mut grace_is_over, mut is_shut) = (false, false);
-    let ended = poll_fn(|context| {
-        // hyper writes the wall time at each poll, and panics where it cannot: then the connection is closed.
-        if !Clock::system().is_usable() {
-            tracing::warn!(
-                "a connection is closed: the system's clock is before 1970 or after 9999"
-            );
-            return Poll::Ready(Ok(()));
-        }
-        // First, so that a request which has arrived is taken before its connection is shut.
-        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-            return Poll::Ready(ended);
-        }
-        grace_is_over = grace_is_over || shut.as_mut().poll(context).is_ready();
-        // The answer to a head of which a part has arrived closes the connection.
-        if grace_is_over && !is_shut && !arrivals.has_some() {
-            is_shut = true;
-            connection.as_mut().graceful_shutdown();
-            return connection.as_mut().poll(context);
-        }
-        Poll::Pending
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
-    }
-}

@@ -33,7 +33,7 @@ pub(in crate::http) enum Caller {
 
 impl Caller {
     /// An IPv6 subscriber has a /64 of addresses.
-    fn at(address: IpAddr) -> Self {
+    pub(in crate::http) fn at(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
                 address.to_bits() & !u128::from(u64::MAX),

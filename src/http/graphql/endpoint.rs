@@ -8,7 +8,6 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use async_graphql::parser::types::OperationType;
 use axum::{
     Extension,
-    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, StatusCode, request::Parts},
     response::Response,
@@ -38,7 +37,7 @@ use super::{
     http_caching,
     methods::Allowed,
     negotiation::{Accepted, Coding, MediaType, accepted, coding},
-    request_body,
+    request_body::{self, Received, RequestBody},
     response_cache::{CacheableResponse, Fill, Lookup, Variant},
     server_sent_events,
     service::{Endpoint, Service},
@@ -55,12 +54,13 @@ pub(in crate::http) async fn graphql(
     request: Request,
 ) -> Response {
     let deadline = Instant::now() + service.request_timeout;
-    let (mut parts, mut body) = request.into_parts();
-    if websocket::is_upgrade(&parts.headers) {
+    let (mut parts, body) = request.into_parts();
+    if websocket::is_upgrade(&parts) {
         let upgrade = websocket::upgrade(&service, record, &mut parts).await;
         return upgrade.unwrap_or_else(|rejection| rejection.unread(&parts.headers));
     }
     let accepted = accepted(&parts.headers);
+    let mut body = RequestBody::new(body, &parts.headers);
     let call = Call {
         service: &service,
         parts: &parts,
@@ -69,7 +69,7 @@ pub(in crate::http) async fn graphql(
     };
     let answer = call.answer(verified, accepted, &mut body);
     let answer = unless_panicked(answer, record.id()).await;
-    request_body::drain(body, deadline).await;
+    body.drain(deadline).await;
     match answer {
         Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
         Ok(Sending::Once(text, media_type)) => once(text, media_type, coding(&parts.headers)).await,
@@ -138,7 +138,7 @@ impl Call<'_> {
         self,
         verified: Result<Verified, Refusal>,
         accepted: Accepted,
-        body: &mut Body,
+        body: &mut RequestBody,
     ) -> Result<Sending, Rejection> {
         let headers = &self.parts.headers;
         let method = Allowed::of(&self.parts.method)?;
@@ -155,11 +155,13 @@ impl Call<'_> {
         if verified.viewer.user().is_some() {
             self.record.record_token();
         }
-        let sent = if method == Allowed::Get {
-            parameters::from_url(self.parts.uri.query().unwrap_or_default())
+        // The memory of the body is kept until the answer is made.
+        let (sent, _memory) = if method == Allowed::Get {
+            let query = self.parts.uri.query().unwrap_or_default();
+            (parameters::from_url(query), None)
         } else {
-            let most = self.service.max_body_bytes;
-            parameters::from_body(&request_body::read(body, most, self.deadline).await?)
+            let Received { bytes, memory } = self.receive(body).await?;
+            (parameters::from_body(&bytes), Some(memory))
         };
         let sent = sent?;
         let wanted = Wanted {
@@ -183,6 +185,17 @@ impl Call<'_> {
             _ => fill.abandon(),
         }
         executed
+    }
+
+    /// Receives the body. Bodies under way share their memory, and those of one address have a part of it.
+    async fn receive(&self, body: &mut RequestBody) -> Result<Received, Rejection> {
+        let service = self.service;
+        let peer = peer(&self.parts.extensions);
+        let address = service.admission.address(peer, &self.parts.headers);
+        let memory = service.bodies.open(address);
+        let memory = memory.map_err(|_| request_body::no_memory())?;
+        let most = service.max_body_bytes;
+        body.read(most, memory, self.deadline).await
     }
 
     /// Looks for a cached response.

@@ -1,4 +1,4 @@
-//! The methods of `/graphql` (GraphQL over HTTP, section 5): queries by GET, every operation by POST.
+//! The methods of `/graphql` (GraphQL over HTTP, section 5): queries by GET and HEAD, every operation by POST.
 
 use async_graphql::parser::types::OperationType;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -8,6 +8,7 @@ use crate::{error::Code, http::rejection::Rejection};
 /// A method that requests may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Allowed {
+    /// HEAD is answered as GET, without the content (RFC 9110, section 9.3.2).
     Get,
     Post,
 }
@@ -15,9 +16,9 @@ pub(super) enum Allowed {
 impl Allowed {
     pub(super) fn of(method: &Method) -> Result<Self, Rejection> {
         match *method {
-            Method::GET => Ok(Self::Get),
+            Method::GET | Method::HEAD => Ok(Self::Get),
             Method::POST => Ok(Self::Post),
-            _ => Err(not_allowed("use GET or POST", "GET, POST")),
+            _ => Err(not_allowed("use GET or POST", "GET, HEAD, POST")),
         }
     }
 

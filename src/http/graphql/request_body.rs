@@ -6,10 +6,18 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{error::Code, http::rejection::Rejection};
+use crate::{
+    error::Code,
+    http::{
+        admission::rate_limit::Caller, connections::fair_budget::Account, rejection::Rejection,
+    },
+};
+
+/// The first bytes that are taken for a body.
+const FIRST: usize = 1024;
 
 /// How much longer than needed, and how much more, a body is read.
 const DRAINED_TIME: Duration = Duration::from_secs(1);
@@ -40,21 +48,59 @@ fn is_json(headers: &HeaderMap) -> bool {
         && parts.all(|part| utf8.iter().any(|utf8| is(part, utf8)))
 }
 
-/// Reads a body of at most so many bytes, by the deadline.
-pub(super) async fn read(
-    body: &mut Body,
-    most: usize,
-    deadline: Instant,
-) -> Result<Bytes, Rejection> {
-    let (status, code, message) =
-        match timeout_at(deadline, Limited::new(body, most).collect()).await {
-            Ok(Ok(body)) => return Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => (
+/// The body of a request.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    body: Body,
+    /// The client waits for leave to send it (RFC 9110, section 10.1.1), which the first read gives.
+    awaits_leave: bool,
+}
+
+/// A body that has arrived whole, and the memory that is taken for it. The memory is for what the body becomes too: it is to be
+/// kept until the request is answered.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    pub(super) memory: Account<Caller>,
+}
+
+/// Why a body is not received.
+enum Failed {
+    TooLarge,
+    CutOff,
+    NoMemory,
+}
+
+/// Rejects a body for which there is no memory now.
+pub(super) fn no_memory() -> Rejection {
+    Rejection::shed("too many bytes of bodies are under way: try again later")
+}
+
+impl RequestBody {
+    pub(super) fn new(body: Body, headers: &HeaderMap) -> Self {
+        Self {
+            body,
+            awaits_leave: headers.contains_key(header::EXPECT),
+        }
+    }
+
+    /// Reads a body of at most so many bytes, by the deadline. Its memory is taken as it arrives.
+    pub(super) async fn read(
+        &mut self,
+        most: usize,
+        memory: Account<Caller>,
+        deadline: Instant,
+    ) -> Result<Received, Rejection> {
+        let received = timeout_at(deadline, self.receive(most, memory)).await;
+        let (status, code, message) = match received {
+            Ok(Ok(received)) => return Ok(received),
+            Ok(Err(Failed::NoMemory)) => return Err(no_memory()),
+            Ok(Err(Failed::TooLarge)) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 Code::LimitExceeded,
                 format!("the body must be at most {most} bytes"),
             ),
-            Ok(Err(_)) => (
+            Ok(Err(Failed::CutOff)) => (
                 StatusCode::BAD_REQUEST,
                 Code::BadRequest,
                 "the body did not arrive whole".to_owned(),
@@ -65,25 +111,61 @@ pub(super) async fn read(
                 "the body took too long to arrive".to_owned(),
             ),
         };
-    Err(Rejection::new(status, code, &message))
-}
-
-/// Reads what is left of a body, up to a bound: a client that is still sending when the connection ends may never see its
-/// answer.
-pub(super) async fn drain(mut body: Body, deadline: Instant) {
-    if body.is_end_stream() {
-        return;
+        Err(Rejection::new(status, code, &message))
     }
-    let drained = async {
-        let mut left = DRAINED_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let read = frame.data_ref().map_or(0, Bytes::len);
-            let Some(less) = left.checked_sub(read) else {
-                return;
-            };
-            left = less;
+
+    async fn receive(
+        &mut self,
+        most: usize,
+        mut memory: Account<Caller>,
+    ) -> Result<Received, Failed> {
+        let size = self.body.size_hint();
+        let fits = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= most);
+        if !fits(size.lower()) {
+            return Err(Failed::TooLarge);
         }
-    };
-    let until = deadline.min(Instant::now() + DRAINED_TIME);
-    let _ = timeout_at(until, drained).await;
+        let upper = size.upper().and_then(|upper| usize::try_from(upper).ok());
+        let upper = upper.map_or(most, |upper| upper.min(most));
+        self.awaits_leave = false;
+        // A copy: each of hyper's pieces keeps a buffer of several KiB, however short it is.
+        let mut bytes = Vec::new();
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|_| Failed::CutOff)?;
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            if data.len() > most - bytes.len() {
+                return Err(Failed::TooLarge);
+            }
+            let length = bytes.len() + data.len();
+            if length > bytes.capacity() {
+                let capacity = (2 * bytes.capacity()).max(FIRST).min(upper).max(length);
+                let more = capacity - bytes.capacity();
+                memory.grow(more).map_err(|_| Failed::NoMemory)?;
+                bytes.reserve_exact(capacity - bytes.len());
+            }
+            bytes.extend_from_slice(data);
+        }
+        Ok(Received { bytes, memory })
+    }
+
+    /// Reads what is left of the body, up to a bound: a client that is still sending when the connection ends may never see
+    /// its answer. What it has no leave to send it does not send.
+    pub(super) async fn drain(mut self, deadline: Instant) {
+        if self.body.is_end_stream() || self.awaits_leave {
+            return;
+        }
+        let drained = async {
+            let mut left = DRAINED_BYTES;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let read = frame.data_ref().map_or(0, Bytes::len);
+                let Some(less) = left.checked_sub(read) else {
+                    return;
+                };
+                left = less;
+            }
+        };
+        let until = deadline.min(Instant::now() + DRAINED_TIME);
+        let _ = timeout_at(until, drained).await;
+    }
 }

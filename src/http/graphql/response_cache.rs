@@ -125,7 +125,9 @@ impl CacheableResponse {
         let Self(parts) = self;
         let answer = || response(parts.media_type, parts.coding, parts.body.clone());
         match &parts.etag {
-            Some(etag) if *method == Method::GET => http_caching::revalidated(asked, etag, answer),
+            Some(etag) if matches!(*method, Method::GET | Method::HEAD) => {
+                http_caching::revalidated(asked, etag, answer)
+            }
             _ => http_caching::not_kept(answer()),
         }
     }

@@ -7,7 +7,8 @@ use axum::extract::FromRef;
 use crate::{
     config::Origin,
     http::{
-        admission::{Admission, open_streams::OpenStreams},
+        admission::{Admission, open_streams::OpenStreams, rate_limit::Caller},
+        connections::fair_budget::FairBudget,
         stopping::Stopping,
     },
     observability::metrics::Metrics,
@@ -27,6 +28,8 @@ pub(in crate::http) struct Service {
     pub(in crate::http) open_streams: OpenStreams,
     pub(in crate::http) stopping: Stopping,
     pub(in crate::http) metrics: Arc<Metrics>,
+    /// The memory of bodies under way, by their address.
+    pub(in crate::http) bodies: FairBudget<Caller>,
     pub(in crate::http) max_body_bytes: usize,
     pub(in crate::http) request_timeout: Duration,
     /// The pages that may open sockets, besides those of this host.

@@ -13,12 +13,13 @@ use axum::{
         ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade},
     },
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{AUTHORIZATION, HOST, ORIGIN, UPGRADE},
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
+use hyper::ext::Protocol;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
@@ -50,6 +51,7 @@ use crate::{
 
 use super::service::Service;
 
+const WEBSOCKET: &str = "websocket";
 const PROTOCOL: &str = "graphql-transport-ws";
 
 /// How long a client may take to send `connection_init`.
@@ -94,9 +96,16 @@ mod code {
     }
 }
 
-pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
-    let upgrade = headers.get(UPGRADE);
-    upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// Whether a request opens a WebSocket: by `Upgrade`, or over HTTP/2 by the extended CONNECT method (RFC 8441, section 4).
+pub(super) fn is_upgrade(parts: &Parts) -> bool {
+    if let Some(protocol) = parts.extensions.get::<Protocol>() {
+        return parts.method == Method::CONNECT && protocol.as_str() == WEBSOCKET;
+    }
+    let upgrade = parts.headers.get(UPGRADE);
+    upgrade.is_some_and(|protocol| {
+        let protocol = protocol.as_bytes();
+        protocol.eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+    })
 }
 
 /// Answers a handshake, and serves what it opens.

@@ -1,0 +1,173 @@
+//! The connections of each address.
+//!
+//! Invariant: one address has at most its number of connections. Beyond them, all addresses together have a small number of
+//! surplus connections: a new one ends the oldest, so that a probe which asks at once is answered.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::admission::rate_limit::Caller;
+
+/// The connections of all addresses. Clones share them.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Addresses(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// How many connections an address may have.
+    each: usize,
+    /// How many surplus connections there may be.
+    surplus: usize,
+    /// Addresses that have no bound of their own.
+    trusted: Arc<[IpNet]>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    counts: HashMap<Caller, usize>,
+    /// By age.
+    surplus: BTreeMap<u64, CancellationToken>,
+    next: u64,
+}
+
+/// A connection that is counted until it is dropped.
+#[derive(Debug)]
+pub(in crate::http) struct Seat {
+    addresses: Addresses,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// The address is a trusted proxy's.
+    Exempt,
+    Counted(Caller),
+    Surplus(u64, CancellationToken),
+}
+
+impl Addresses {
+    pub(in crate::http) fn new(each: usize, surplus: usize, trusted: Arc<[IpNet]>) -> Self {
+        Self(Arc::new(Shared {
+            each,
+            surplus,
+            trusted,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// The key that the connections and bytes of an address are counted by. A trusted proxy has none.
+    pub(in crate::http) fn key(&self, address: IpAddr) -> Option<Caller> {
+        let canonical = address.to_canonical();
+        let is_trusted = self.0.trusted.iter().any(|net| net.contains(&canonical));
+        (!is_trusted).then(|| Caller::at(address))
+    }
+
+    /// Counts one more connection of an address.
+    pub(in crate::http) fn enter(&self, key: Option<Caller>) -> Seat {
+        let place = match key {
+            None => Place::Exempt,
+            Some(key) => self.lock().enter(key, self.0.each, self.0.surplus),
+        };
+        Seat {
+            addresses: self.clone(),
+            place,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn enter(&mut self, key: Caller, each: usize, surplus: usize) -> Place {
+        let count = self.counts.entry(key.clone()).or_default();
+        if *count < each {
+            *count += 1;
+            return Place::Counted(key);
+        }
+        if self.surplus.len() >= surplus
+            && let Some((_, oldest)) = self.surplus.pop_first()
+        {
+            oldest.cancel();
+        }
+        let (number, ends) = (self.next, CancellationToken::new());
+        self.next += 1;
+        self.surplus.insert(number, ends.clone());
+        Place::Surplus(number, ends)
+    }
+}
+
+impl Seat {
+    /// Whether the address has its number of connections without this one.
+    pub(in crate::http) fn is_surplus(&self) -> bool {
+        matches!(self.place, Place::Surplus(..))
+    }
+
+    /// Waits until a newer surplus connection takes the place of this one. Others keep theirs.
+    pub(in crate::http) async fn taken(&self) {
+        match &self.place {
+            Place::Surplus(_, ends) => ends.cancelled().await,
+            Place::Exempt | Place::Counted(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        match &self.place {
+            Place::Exempt => {}
+            Place::Surplus(number, _) => {
+                self.addresses.lock().surplus.remove(number);
+            }
+            Place::Counted(key) => {
+                let mut open = self.addresses.lock();
+                if let Some(count) = open.counts.get_mut(key) {
+                    *count -= 1;
+                    if *count == 0 {
+                        open.counts.remove(key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_connections_and_the_newest_surplus_stays() {
+        let trusted = Arc::from(["10.0.0.0/8".parse().unwrap()]);
+        let addresses = Addresses::new(2, 2, trusted);
+        let enter = |address: &str| addresses.enter(addresses.key(address.parse().unwrap()));
+        let kept = [enter("2001:db8::1"), enter("2001:db8::2")];
+        let surplus = [enter("2001:db8::3"), enter("2001:db8::4")];
+        assert!(kept.iter().all(|seat| !seat.is_surplus()));
+        assert!(surplus.iter().all(Seat::is_surplus), "the same /64");
+        assert!(!enter("2001:db8:0:1::1").is_surplus());
+        let proxy: Vec<_> = (0..9).map(|_| enter("::ffff:10.0.0.1")).collect();
+        assert!(!proxy.iter().any(Seat::is_surplus), "a trusted proxy");
+        let newest = enter("2001:db8::5");
+        let is_taken = |seat: &Seat| seat.taken().now_or_never().is_some();
+        assert!(is_taken(&surplus[0]) && !is_taken(&surplus[1]) && !is_taken(&newest));
+        drop(kept);
+        assert!(!enter("2001:db8::1").is_surplus());
+        drop((surplus, newest, proxy));
+        let open = addresses.lock();
+        assert!(
+            open.counts.is_empty() && open.surplus.is_empty(),
+            "{open:?}"
+        );
+    }
+}

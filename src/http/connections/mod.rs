@@ -1,0 +1,13 @@
+//! One connection: its socket, its protocol, and the bounds of both.
+//!
+//! Invariant: a connection holds a bounded number of bytes, and ends when it makes no progress for a while.
+
+pub(super) mod addresses;
+pub mod descriptors;
+pub(super) mod fair_budget;
+mod half_closed;
+mod head;
+mod http2;
+pub(super) mod protocol;
+pub mod socket;
+mod stream;

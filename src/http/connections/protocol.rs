@@ -1,0 +1,392 @@
+//! Serves one connection to its end: HTTP/1.1, or HTTP/2 where the client begins with its preface.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    time::{self, Instant, timeout},
+};
+use tower::ServiceExt;
+
+use super::{
+    addresses::Seat,
+    fair_budget::FairBudget,
+    head,
+    http2::{self, Paced, Streams},
+    socket,
+    stream::{Arrivals, Part, Watched},
+};
+use crate::{
+    clock::Clock,
+    http::{
+        admission::rate_limit::Caller,
+        date,
+        probes::is_probe,
+        rejection::Rejection,
+        serve::{Bounds, Peer},
+        stopping::{Phase, Stopping},
+    },
+};
+
+const HEADERS: usize = 100;
+/// The largest head of a request.
+const HEAD_BYTES: u32 = 64 * 1024;
+/// A connection is closed after a request with a longer head: its buffer is as long.
+const KEPT_HEAD: usize = 16 * 1024;
+/// How long a surplus connection may take for its one head.
+const SURPLUS_HEAD: Duration = Duration::from_secs(5);
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+/// What all connections of a listener have.
+#[derive(Debug)]
+pub(in crate::http) struct Served {
+    pub(in crate::http) router: Router,
+    pub(in crate::http) stopping: Stopping,
+    pub(in crate::http) bounds: Bounds,
+    /// Bytes of requests' heads under way.
+    pub(in crate::http) heads: FairBudget<Caller>,
+}
+
+/// One connection, as its requests know it.
+#[derive(Clone, Debug)]
+struct Connection {
+    served: Arc<Served>,
+    address: SocketAddr,
+    /// The key of its bytes; none where the address is a trusted proxy's.
+    key: Option<Caller>,
+    is_surplus: bool,
+}
+
+/// Serves a connection of an address, which is counted in the seat.
+pub(in crate::http) async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    key: Option<Caller>,
+    seat: &Seat,
+    served: Arc<Served>,
+) {
+    let connection = Connection {
+        is_surplus: seat.is_surplus(),
+        served,
+        address,
+        key,
+    };
+    tokio::select! {
+        () = connection.serve(stream) => {}
+        () = seat.taken() => {}
+    }
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        let bounds = &self.served.bounds;
+        socket::prepare(&stream, bounds.without_progress);
+        let Ok(head) = self.served.heads.open(self.key.clone()) else {
+            return;
+        };
+        let arrivals = Arrivals::new(head);
+        let mut stream = Watched::new(stream, arrivals.clone(), bounds.without_progress);
+        let mut shut = pin!(self.shut());
+        let head = if self.is_surplus {
+            bounds.head.min(SURPLUS_HEAD)
+        } else {
+            bounds.head
+        };
+        let speaks_http2 = tokio::select! {
+            biased;
+            speaks_http2 = timeout(head, stream.speaks_http2()) => speaks_http2,
+            () = &mut shut => return,
+        };
+        match speaks_http2 {
+            Ok(Ok(Some(true))) => self.http2(stream, shut, head).await,
+            Ok(Ok(Some(false))) => self.http1(stream, arrivals, shut, head).await,
+            // Nothing was asked.
+            Ok(Ok(None) | Err(_)) | Err(_) => {}
+        }
+    }
+
+    /// Ends when idle connections are closed at a stop.
+    fn shut(&self) -> impl Future<Output = ()> + use<> {
+        let served = Arc::clone(&self.served);
+        async move {
+            served.stopping.reached(Phase::Closing).await;
+            let deadline = served.stopping.deadline().unwrap_or_else(Instant::now);
+            time::sleep(served.bounds.grace(deadline)).await;
+        }
+    }
+
+    async fn http1(
+        &self,
+        stream: Watched,
+        arrivals: Arrivals,
+        mut shut: Pin<&mut impl Future<Output = ()>>,
+        head: Duration,
+    ) {
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let is_large = arrivals.taken() > KEPT_HEAD;
+            let whole = match request.version() {
+                Version::HTTP_11 => Part::Answer,
+                _ => Part::OldAnswer,
+            };
+            let arrivals = arrivals.clone();
+            if request.body().is_end_stream() {
+                arrivals.has_arrived(whole);
+            }
+            let arriving = arrivals.clone();
+            let request = request.map(|body| {
+                Body::new(Arriving {
+                    body,
+                    arrivals: arriving,
+                    whole,
+                })
+            });
+            async move {
+                let mut response = self.answer(request).await;
+                let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                arrivals.answered(is_upgrade || is_event_stream(&response));
+                let is_last = is_large
+                    || self.is_surplus
+                    || self.served.stopping.has_reached(Phase::Draining);
+                if is_last && !is_upgrade {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response.map(|body| Finishing {
+                    body,
+                    arrivals: (!is_upgrade).then_some(arrivals),
+                }))
+            }
+        });
+        let connection = http1::Builder::new()
+            // hyper's own answers, such as 400, have its header.
+            .auto_date_header(date::value(Clock::system().now()).is_some())
+            .timer(TokioTimer::new())
+            .header_read_timeout(head)
+            .max_headers(HEADERS)
+            .max_buf_size(HEAD_BYTES as usize)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let (mut grace_is_over, mut is_shut) = (false, false);
+        let ended = poll_fn(|context| {
+            // hyper writes the wall time at each poll, and panics where it cannot: then the connection is closed.
+            if !Clock::system().is_usable() {
+                tracing::warn!(
+                    "a connection is closed: the system's clock is before 1970 or after 9999"
+                );
+                return Poll::Ready(Ok(()));
+            }
+            // First, so that a request which has arrived is taken before its connection is shut.
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            grace_is_over = grace_is_over || shut.as_mut().poll(context).is_ready();
+            // The answer to a head of which a part has arrived closes the connection.
+            if grace_is_over && !is_shut && !arrivals.has_some() {
+                is_shut = true;
+                connection.as_mut().graceful_shutdown();
+                return connection.as_mut().poll(context);
+            }
+            Poll::Pending
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended");
+        }
+    }
+
+    async fn http2(
+        &self,
+        stream: Watched,
+        mut shut: Pin<&mut impl Future<Output = ()>>,
+        idle: Duration,
+    ) {
+        let streams = Streams::new(self.served.bounds.without_progress);
+        let requests = tokio::sync::Notify::new();
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            requests.notify_one();
+            let connection = self.clone();
+            async move {
+                let response = connection.charged(request.map(Body::new)).await;
+                Ok::<_, Infallible>(response.map(Paced::new))
+            }
+        });
+        let connection = http2::builder(streams.executor(), HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut draining = pin!(self.served.stopping.reached(Phase::Draining));
+        let mut silent = pin!(time::sleep(idle));
+        // A client is asked to open no more streams once.
+        let mut is_last = false;
+        let mut is_closing = false;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break ended,
+                () = requests.notified() => {
+                    silent.as_mut().reset(Instant::now() + idle);
+                    is_last |= self.is_surplus;
+                }
+                () = &mut draining, if !is_last => is_last = true,
+                () = shut.as_mut(), if streams.is_idle() => return,
+                () = &mut silent => {
+                    if streams.is_idle() {
+                        if is_last {
+                            return;
+                        }
+                        is_last = true;
+                    }
+                    silent.as_mut().reset(Instant::now() + idle);
+                }
+            }
+            if is_last && !is_closing {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended");
+        }
+    }
+
+    /// Answers a request of a stream, whose head counts among those under way.
+    async fn charged(&self, request: Request) -> Response {
+        let head = self.served.heads.open(self.key.clone());
+        let head = head.and_then(|mut head| head.grow(head::bytes(&request)).map(|()| head));
+        match head {
+            Ok(_head) => self.answer(request).await,
+            Err(_) => {
+                let message = "too many bytes of requests are under way: try again later";
+                dated(Rejection::shed(message).unread(request.headers()))
+            }
+        }
+    }
+
+    /// Answers a request.
+    async fn answer(&self, mut request: Request) -> Response {
+        let is_head = *request.method() == Method::HEAD;
+        let mut response = match self.refused(&mut request) {
+            Some(response) => response,
+            None => {
+                request.extensions_mut().insert(Peer(self.address));
+                let answered = self.served.router.clone().oneshot(request).await;
+                answered.unwrap_or_else(|never| match never {})
+            }
+        };
+        if is_head {
+            head::without_content(&mut response);
+        }
+        dated(response)
+    }
+
+    /// The answer to a request that the router does not see.
+    fn refused(&self, request: &mut Request) -> Option<Response> {
+        if let Err(rejection) = head::check(request) {
+            return Some(rejection.unread(request.headers()));
+        }
+        if self.is_surplus && !is_probe(request.uri().path()) {
+            let message = "too many connections of this address are open: close one";
+            return Some(Rejection::shed(message).unread(&HeaderMap::new()));
+        }
+        head::about_the_server(request.method(), request.uri())
+    }
+}
+
+fn dated(mut response: Response) -> Response {
+    if let Some(date) = date::value(Clock::system().now()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+fn is_event_stream(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(EVENT_STREAM))
+}
+
+/// The body of a request, which tells when it has arrived whole.
+#[derive(Debug)]
+struct Arriving {
+    body: Incoming,
+    arrivals: Arrivals,
+    whole: Part,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.arrivals.has_arrived(self.whole);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer. The connection reads the next request when it is dropped.
+#[derive(Debug)]
+struct Finishing {
+    body: Body,
+    /// `None` where no next request comes.
+    arrivals: Option<Arrivals>,
+}
+
+impl HttpBody for Finishing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        if let Some(arrivals) = &self.arrivals {
+            arrivals.finished();
+        }
+    }
+}

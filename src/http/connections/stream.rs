@@ -1,0 +1,278 @@
+//! The bytes of a connection: what has arrived on it, how long its writes make no progress, and what its end means.
+//!
+//! hyper closes a kept connection at a stop even if it has read a part of the next request's head. It takes the end of what a
+//! client sends for a hang-up, and gives up the request, even if the client waits for its answer (RFC 9112, section 9.6).
+
+use std::{
+    io::{self, ErrorKind},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{fair_budget::Account, half_closed::HalfClosed};
+use crate::http::admission::rate_limit::Caller;
+
+/// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Bytes that are read before the protocol is known: as many as most heads of requests have.
+const FIRST_READ: usize = 1024;
+
+/// The part of a request that the connection is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Part {
+    /// The next request's head, or nothing.
+    Head,
+    Body,
+    /// The request has arrived whole. Its client understands interim responses (HTTP/1.1).
+    Answer,
+    /// The request has arrived whole. Its client may take an interim response for the answer (HTTP/1.0).
+    OldAnswer,
+    /// An answer without an end of its own, or another protocol: a client that sends its last byte has hung up.
+    Stream,
+}
+
+/// Bytes that have arrived since a request was last taken, and the part of the request that they belong to.
+#[derive(Clone, Debug)]
+pub(super) struct Arrivals(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    has_some: AtomicBool,
+    part: AtomicU8,
+    /// The bytes of a head. They are given back when the request is answered.
+    head: Mutex<Account<Caller>>,
+}
+
+impl Arrivals {
+    pub(super) fn new(head: Account<Caller>) -> Self {
+        Self(Arc::new(State {
+            has_some: AtomicBool::new(false),
+            part: AtomicU8::new(Part::Head as u8),
+            head: Mutex::new(head),
+        }))
+    }
+
+    /// A request is taken whose body has not arrived whole. Returns the bytes that have arrived for its head.
+    pub(super) fn taken(&self) -> usize {
+        self.0.has_some.store(false, Ordering::Relaxed);
+        self.enter(Part::Body);
+        self.head().bytes()
+    }
+
+    /// The body of the request under way has arrived whole.
+    pub(super) fn has_arrived(&self, whole: Part) {
+        if self.part() == Part::Body {
+            self.enter(whole);
+        }
+    }
+
+    /// The answer to the request under way begins.
+    pub(super) fn answered(&self, is_stream: bool) {
+        self.0.has_some.store(false, Ordering::Relaxed);
+        if is_stream {
+            self.head().empty();
+            self.enter(Part::Stream);
+        }
+    }
+
+    /// The answer is written, and the next request may come.
+    pub(super) fn finished(&self) {
+        self.head().empty();
+        self.enter(Part::Head);
+    }
+
+    pub(super) fn has_some(&self) -> bool {
+        self.0.has_some.load(Ordering::Relaxed)
+    }
+
+    /// Counts what arrives.
+    fn arrive(&self, bytes: usize) -> io::Result<()> {
+        self.0.has_some.store(true, Ordering::Relaxed);
+        if self.part() == Part::Head && self.head().grow(bytes).is_err() {
+            let message = "too many bytes of requests' heads are under way";
+            return Err(io::Error::other(message));
+        }
+        Ok(())
+    }
+
+    fn enter(&self, part: Part) {
+        self.0.part.store(part as u8, Ordering::Relaxed);
+    }
+
+    fn part(&self) -> Part {
+        let parts = [
+            Part::Head,
+            Part::Body,
+            Part::Answer,
+            Part::OldAnswer,
+            Part::Stream,
+        ];
+        let at = usize::from(self.0.part.load(Ordering::Relaxed));
+        parts.get(at).copied().unwrap_or(Part::Stream)
+    }
+
+    fn head(&self) -> MutexGuard<'_, Account<Caller>> {
+        self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that reports what arrives on it, and ends when a write makes no progress for a time.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: TcpStream,
+    arrivals: Arrivals,
+    /// Bytes that were read to learn the protocol.
+    first: Vec<u8>,
+    without_progress: Duration,
+    /// Since a write is pending.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Since the client has sent its last byte while it waits for an answer.
+    half_closed: Option<HalfClosed>,
+    /// Whether a byte was written since the request under way was taken.
+    has_written: bool,
+}
+
+impl Watched {
+    pub(super) fn new(stream: TcpStream, arrivals: Arrivals, without_progress: Duration) -> Self {
+        Self {
+            stream,
+            arrivals,
+            first: Vec::new(),
+            without_progress,
+            stalled: None,
+            half_closed: None,
+            has_written: false,
+        }
+    }
+
+    /// Waits for the first bytes. Returns whether they are the preface of HTTP/2; `None` where nothing comes.
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
+        let mut first = Vec::with_capacity(FIRST_READ);
+        loop {
+            let room = FIRST_READ - first.len();
+            let mut stream = (&mut self.stream).take(room as u64);
+            let read = stream.read_buf(&mut first).await?;
+            self.arrivals.arrive(read)?;
+            let compared = first.len().min(PREFACE.len());
+            let may_be = first[..compared] == PREFACE[..compared];
+            if read == 0 && first.is_empty() {
+                return Ok(None);
+            }
+            if read == 0 || !may_be || compared == PREFACE.len() {
+                self.first = first;
+                return Ok(Some(may_be && compared == PREFACE.len()));
+            }
+        }
+    }
+
+    /// Counts the time of a pending write, and forgets it when a write makes progress.
+    fn progress<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let without_progress = self.without_progress;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + without_progress)));
+        ready!(stalled.as_mut().poll(context));
+        let message = "the client takes nothing";
+        Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, message)))
+    }
+
+    /// The end of what the client sends. A client that waits for an answer gets it, unless it has hung up.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let part = self.arrivals.part();
+        if matches!(part, Part::Head | Part::Stream) {
+            return Poll::Ready(Ok(()));
+        }
+        let half_closed = self.half_closed.get_or_insert_with(HalfClosed::new);
+        if part == Part::Answer && !self.has_written {
+            half_closed.ask(&self.stream);
+        }
+        half_closed.poll(&self.stream, part == Part::Body, context)
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..count]);
+            if count == self.first.len() {
+                self.first = Vec::new();
+            } else {
+                self.first.drain(..count);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if self.half_closed.is_some() {
+            return self.poll_end(context);
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            if self.arrivals.part() == Part::Head {
+                self.has_written = false;
+            }
+            return Poll::Ready(self.arrivals.arrive(read));
+        }
+        self.poll_end(context)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.has_written = true;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.progress(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.has_written = true;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.progress(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
