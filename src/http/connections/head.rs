@@ -92,7 +92,7 @@ pub(super) fn without_content(response: &mut Response) {
     }
 }
 
-/// The bytes of a head that did not arrive as text of its own: HTTP/2 compresses it (RFC 9113, section 6.5.2).
+/// The bytes of a head, as HTTP/2 counts them, which compresses it (RFC 9113, section 6.5.2).
 pub(super) fn bytes(request: &Request) -> usize {
     const EACH: usize = 32;
     let headers = request.headers().iter();

@@ -117,7 +117,11 @@ impl Connection {
             () = &mut shut => return,
         };
         match speaks_http2 {
-            Ok(Ok(Some(true))) => self.http2(stream, shut, head).await,
+            Ok(Ok(Some(true))) => {
+                // Heads are counted by their streams.
+                arrivals.answered(true);
+                self.http2(stream, shut, head).await;
+            }
             Ok(Ok(Some(false))) => self.http1(stream, arrivals, shut, head).await,
             // Nothing was asked.
             Ok(Ok(None) | Err(_)) | Err(_) => {}
@@ -142,7 +146,7 @@ impl Connection {
         head: Duration,
     ) {
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let is_large = arrivals.taken() > KEPT_HEAD;
+            arrivals.taken();
             let whole = match request.version() {
                 Version::HTTP_11 => Part::Answer,
                 _ => Part::OldAnswer,
@@ -159,6 +163,7 @@ impl Connection {
                     whole,
                 })
             });
+            let is_large = head::bytes(&request) > KEPT_HEAD;
             async move {
                 let mut response = self.answer(request).await;
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;

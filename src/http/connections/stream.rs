@@ -65,11 +65,10 @@ impl Arrivals {
         }))
     }
 
-    /// A request is taken whose body has not arrived whole. Returns the bytes that have arrived for its head.
-    pub(super) fn taken(&self) -> usize {
+    /// A request is taken whose body has not arrived whole.
+    pub(super) fn taken(&self) {
         self.0.has_some.store(false, Ordering::Relaxed);
         self.enter(Part::Body);
-        self.head().bytes()
     }
 
     /// The body of the request under way has arrived whole.

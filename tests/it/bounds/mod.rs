@@ -6,6 +6,8 @@ mod answers;
 mod documents;
 mod variables;
 mod inspections;
+mod bodies;
+mod connections;
 
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;

@@ -7,6 +7,7 @@ use personal_connectors::http::{
     serve::{Bounds, serve},
     stopping::Stopping,
 };
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -118,4 +119,274 @@ async fn a_stop_answers_those_that_wait_for_another_to_end() {
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 200"));
     timeout(LONG, serving).await.unwrap().unwrap();
     end(&mut first).await;
+}
+
+/// Sends bytes on a connection of their own, and gives all that comes until it ends.
+async fn exchange(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = connect(server).await;
+    stream.write_all(bytes).await.unwrap();
+    let mut answers = Vec::new();
+    let _ = timeout(LONG, stream.read_to_end(&mut answers))
+        .await
+        .unwrap();
+    String::from_utf8_lossy(&answers).into_owned()
+}
+
+const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
+
+fn post(more: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn beyond_its_number_an_address_is_answered_probes_alone() {
+    let server = server(|bounds| bounds.connections_of_address = 2).await;
+    let mut kept = [connect(&server).await, connect(&server).await];
+    for stream in &mut kept {
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+    }
+    let live = exchange(&server, &REQUEST.repeat(2)).await;
+    assert!(live.starts_with("HTTP/1.1 200"), "{live}");
+    assert_eq!(live.matches("HTTP/1.1").count(), 1, "one head: {live}");
+    let refused = exchange(&server, post("", QUERY).as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    for part in ["UNAVAILABLE", "retry-after: 1", "connection: close"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    // Those that are in go on, and their places are free again.
+    kept[0].write_all(post("", QUERY).as_bytes()).await.unwrap();
+    assert!(answer(&mut kept[0]).await.starts_with("HTTP/1.1 200"));
+    drop(kept);
+    let close = post("connection: close\r\n", QUERY);
+    let served = async {
+        while !exchange(&server, close.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 200")
+        {}
+    };
+    timeout(LONG, served).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_probe_takes_the_place_of_the_oldest_surplus_connection() {
+    let server = server(|bounds| {
+        bounds.connections = 40;
+        bounds.connections_of_address = 1;
+    })
+    .await;
+    let mut kept = connect(&server).await;
+    kept.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut kept).await.starts_with("HTTP/1.1 200"));
+    // Two surplus places, and many that would have them.
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(connect(&server).await);
+        let live = exchange(&server, REQUEST).await;
+        assert!(live.starts_with("HTTP/1.1 200"), "{live}");
+    }
+    end(&mut silent[0]).await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_all_connections() {
+    let server = server(|bounds| {
+        bounds.connections_of_address = 1;
+        bounds.trusted = Arc::from(["127.0.0.0/8".parse().unwrap()]);
+    })
+    .await;
+    let mut kept = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect(&server).await;
+        stream.write_all(post("", QUERY).as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        kept.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_cut() {
+    let server = server(|bounds| bounds.without_progress = Duration::from_millis(300)).await;
+    let query = json!({ "query": "{ __schema { types { name description fields { name } } } }" });
+    let request = post("", &query.to_string());
+    let mut stream = connect(&server).await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut whole = vec![0; 1 << 20];
+    let length = timeout(LONG, stream.read(&mut whole))
+        .await
+        .unwrap()
+        .unwrap();
+    // More answers than all buffers of the system have room for.
+    let (mut reader, mut writer) = stream.into_split();
+    let count = (64 << 20) / length;
+    let sending = tokio::spawn(async move {
+        for _ in 0..count {
+            if writer.write_all(request.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    // It ends though nobody reads.
+    timeout(LONG, sending).await.unwrap().unwrap();
+    let mut read = 0;
+    loop {
+        match timeout(LONG, reader.read(&mut whole)).await.unwrap() {
+            Ok(0) | Err(_) => break,
+            Ok(more) => read += more,
+        }
+    }
+    assert!(read < count * length, "{read} bytes are there");
+}
+
+#[tokio::test]
+async fn a_half_closed_client_is_answered() {
+    let server = server(|_| {}).await;
+    for request in [
+        post("", QUERY),
+        "GET /graphql?query={viewer{userId}} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+        "GET /graphql?query={viewer{userId}} HTTP/1.0\r\n\r\n".to_owned(),
+        // The answer to a chunked body, whose end comes with the last byte of all.
+        format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
+            QUERY.len()
+        ),
+    ] {
+        for _ in 0..10 {
+            let mut stream = connect(&server).await;
+            stream.write_all(request.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = String::new();
+            let read = timeout(LONG, stream.read_to_string(&mut answer)).await;
+            read.unwrap().unwrap();
+            let answer = answer
+                .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
+                .unwrap_or(&answer);
+            let status = answer.get(8..12);
+            assert_eq!(status, Some(" 200"), "{request}: {answer}");
+            assert!(
+                answer.ends_with(r#"{"data":{"viewer":{"userId":null}}}"#),
+                "{answer}"
+            );
+        }
+    }
+    // A body that ends early is not waited for until the request timeout.
+    let mut stream = connect(&server).await;
+    let request = post("", QUERY);
+    stream
+        .write_all(&request.as_bytes()[..request.len() - 1])
+        .await
+        .unwrap();
+    stream.shutdown().await.unwrap();
+    end(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_head_is_as_http_says() {
+    let server = server(|_| {}).await;
+    let live = |head: &str| format!("GET /health/live HTTP/1.1\r\n{head}connection: close\r\n\r\n");
+    let long = "x".repeat(70_000);
+    for (request, status) in [
+        (live("host: x\r\n"), 200),
+        (live(""), 400),
+        (live("host: x\r\nhost: x\r\n"), 400),
+        (live("host: a b\r\n"), 400),
+        (live("host:\r\n"), 200),
+        ("GET /health/live HTTP/1.0\r\n\r\n".to_owned(), 200),
+        (live("host: x\r\nexpect: 200-ok\r\n"), 417),
+        (live("host: x\r\na: b\r\n c\r\n"), 400),
+        (live("host: x\r\na : b\r\n"), 400),
+        (
+            live("host: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n"),
+            400,
+        ),
+        (live("host: x\r\ncontent-length: +1\r\n"), 400),
+        (live("host: x\r\ntransfer-encoding: gzip\r\n"), 400),
+        (live(&format!("host: x\r\nx: {long}\r\n")), 431),
+        (format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"), 431),
+        (
+            "GET http://a.example/health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+                .to_owned(),
+            200,
+        ),
+        (
+            "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(),
+            204,
+        ),
+        (
+            "CONNECT a.example:80 HTTP/1.1\r\nhost: a.example:80\r\nconnection: close\r\n\r\n"
+                .to_owned(),
+            404,
+        ),
+    ] {
+        let answer = exchange(&server, request.as_bytes()).await;
+        let found = answer.get(9..12).and_then(|status| status.parse().ok());
+        assert_eq!(found, Some(status), "{request:.300}: {answer}");
+    }
+    // The chunks count, and the connection ends after them (RFC 9112, section 6.1).
+    let both = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
+        QUERY.len()
+    );
+    let answer = exchange(&server, both.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_gets_no_leave() {
+    let server = server(|_| {}).await;
+    let head = |length: usize, kind: &str| {
+        format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    for (head, status) in [
+        (head(1 << 30, "application/json"), "413"),
+        (head(10, "text/plain"), "415"),
+    ] {
+        let answer = exchange(&server, head.as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    let mut stream = connect(&server).await;
+    let head = head(QUERY.len(), "application/json");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(answer(&mut stream).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(QUERY.as_bytes()).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn head_is_get_without_content() {
+    let server = server(|_| {}).await;
+    let get = |method: &str, query: &str| {
+        format!("{method} /graphql?query={query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    };
+    for (query, status) in [
+        ("{viewer{userId}}", "200"),
+        (
+            "mutation{deleteCustomConnector(input:{id:%22a%22}){deletedId}}",
+            "405",
+        ),
+        ("", "400"),
+    ] {
+        let whole = exchange(&server, get("GET", query).as_bytes()).await;
+        let head = exchange(&server, get("HEAD", query).as_bytes()).await;
+        assert_eq!(whole.get(9..12), Some(status), "{whole}");
+        let fields = |answer: &str| {
+            let (fields, _) = answer.split_once("\r\n\r\n").unwrap();
+            let fields = fields
+                .lines()
+                .filter(|line| !line.starts_with("date:") && !line.starts_with("x-request-id:"));
+            let mut fields: Vec<_> = fields.map(ToOwned::to_owned).collect();
+            fields.sort();
+            fields
+        };
+        assert_eq!(fields(&head), fields(&whole));
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+    }
 }

@@ -3,6 +3,7 @@
 mod connections;
 mod graphiql;
 mod hostile;
+mod http2;
 mod http_caching;
 mod jwks;
 mod negotiation;

@@ -144,10 +144,8 @@ on_both! {
             // Whatever else is wrong with the request.
             let request = client().request(method.clone(), &url).header("accept", "text/html").bearer_auth("x").body(QUERY);
             let (status, code, allow) = refused(request, "allow").await;
-            assert_eq!((status, code.as_str(), allow.as_deref()), (405, "BAD_REQUEST", Some("GET, POST")), "{method}");
+            assert_eq!((status, code.as_str(), allow.as_deref()), (405, "BAD_REQUEST", Some("GET, HEAD, POST")), "{method}");
         }
-        let head = client().head(&url).send().await.unwrap();
-        assert_eq!((head.status().as_u16(), head.headers()["allow"].to_str().unwrap()), (405, "GET, POST"));
     }
 
     async fn queries_are_read_by_get(server: Server) {
