@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_graphql::Context;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,24 +29,84 @@ pub struct Request {
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
     pub permit: Arc<Permit>,
+    /// The turn that an event of a subscription takes before it is answered.
+    pub turn: Turn,
     /// Counts the answer's bytes; of a subscription, each event's.
     pub budget: Arc<AnswerBudget>,
 }
 
 /// What a request holds while it is worked on, and gives up to wait for somebody else.
 #[derive(Default)]
-pub struct Permit(Mutex<Option<Box<dyn Any + Send>>>);
+pub struct Permit {
+    place: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Kept to the end.
+    _held: Option<Arc<dyn Any + Send + Sync>>,
+}
 
 impl Permit {
     /// Holds what frees a place for the next request when it is dropped.
     pub fn new(held: impl Any + Send) -> Self {
-        Self(Mutex::new(Some(Box::new(held))))
+        Self {
+            place: Mutex::new(Some(Box::new(held))),
+            _held: None,
+        }
+    }
+
+    /// Holds something else too, which is not given up but kept until the work has ended.
+    #[must_use]
+    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
+        Self {
+            _held: Some(held),
+            ..self
+        }
     }
 
     /// It is not taken again: whoever gives it up has another bound.
     pub fn give_up(&self) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         *held = None;
+    }
+}
+
+/// One operation's turn to have an answer computed, and written: there are a bounded number of turns for all operations that
+/// share an outlet, so that a reader who takes nothing makes no answers wait in memory but these. Clones are the same turn.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    turns: Arc<Semaphore>,
+    taken: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+impl Turn {
+    /// A turn of these, which is not taken yet.
+    pub fn of(turns: Arc<Semaphore>) -> Self {
+        Self {
+            turns,
+            taken: Arc::default(),
+        }
+    }
+
+    /// Waits until it can be taken. Gives back what was taken before.
+    pub async fn take(&self) {
+        drop(self.pass_on());
+        // Nobody closes the semaphore.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        *self.taken() = turn;
+    }
+
+    /// The turn that was taken, to be kept with the answer until it is written.
+    pub fn pass_on(&self) -> Option<OwnedSemaphorePermit> {
+        self.taken().take()
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that waits for nobody else.
+impl Default for Turn {
+    fn default() -> Self {
+        Self::of(Arc::new(Semaphore::new(1)))
     }
 }
 

@@ -10,6 +10,6 @@ mod schema;
 mod subscription;
 mod types;
 
-pub use context::{Permit, Request};
+pub use context::{Permit, Request, Turn};
 pub use schema::{Schema, introspector, schema, sdl, validator};
 pub(crate) use types::DateTime;

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, stream};
 use crate::{domain::changes::Feed, error::Result, store::ChangeStream};
 
 use super::{
-    Request,
+    Request, Turn,
     types::{PersonalConnectorChange, PersonalConnectorChangeFilter},
 };
 
@@ -37,24 +37,40 @@ impl Subscription {
         let sight = request.catalog.sight().clone();
         let follower = request.changes.follow(sight, after, filter).await?;
         let until = request.unsubscribed.clone().cancelled_owned();
-        Ok(changes(follower).take_until(until))
+        Ok(changes(follower, request.turn.clone()).take_until(until))
     }
 }
 
 /// One event of a subscription.
 type Told = async_graphql::Result<PersonalConnectorChange>;
 
-/// Ends with the first error.
-fn changes(follower: ChangeStream) -> impl Stream<Item = Told> {
+/// Events that look up their connectors together: the connectors stay in memory until all of these are sent, which takes a slow
+/// reader long.
+const TOGETHER: usize = 16;
+
+/// Ends with the first error. Each event takes its turn.
+fn changes(follower: ChangeStream, turn: Turn) -> impl Stream<Item = Told> {
     let batches = stream::unfold(Some(follower), async |follower| {
         let mut follower = follower?;
         Some(match follower.next().await {
-            Ok(changes) => {
-                let changes = PersonalConnectorChange::list(changes);
-                (changes.into_iter().map(Ok).collect(), Some(follower))
-            }
-            Err(error) => (vec![Err(error.into())], None),
+            Ok(changes) => (Ok(changes), Some(follower)),
+            Err(error) => (Err(error), None),
         })
     });
-    batches.flat_map(stream::iter)
+    let told = batches.flat_map(|batch| {
+        let (changes, error) =
+            batch.map_or_else(|e| (Vec::new(), Some(e)), |changes| (changes, None));
+        let error = error.map(|error| Err(error.into()));
+        stream::iter(changes.into_iter())
+            .chunks(TOGETHER)
+            .flat_map(|changes| stream::iter(PersonalConnectorChange::list(changes)).map(Ok))
+            .chain(stream::iter(error))
+    });
+    told.then(move |told| {
+        let turn = turn.clone();
+        async move {
+            turn.take().await;
+            told
+        }
+    })
 }

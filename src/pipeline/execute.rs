@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer_budget::AnswerBudget,
     error::{Code, Error},
-    graphql::{Permit, Request},
+    graphql::{Permit, Request, Turn},
     observability::request_record::RequestRecord,
     store::{Catalog, cancel_on_drop, may_read_again},
 };
@@ -126,14 +126,15 @@ impl Pipeline {
     }
 
     /// Executes a subscription, if it is valid: an answer for each event until it is `unsubscribed`, or one of errors if it
-    /// cannot begin or go on.
+    /// cannot begin or go on. Each event takes a turn before it is answered.
     pub(super) async fn subscribe(
         &self,
-        caller: Caller,
+        caller: &Caller,
         prepared: Prepared,
-        unsubscribed: CancellationToken,
+        unsubscribed: &CancellationToken,
+        turn: &Turn,
     ) -> Result<impl Stream<Item = Encoded> + use<>, Refused> {
-        self.validate(&caller, &prepared).await?;
+        self.validate(caller, &prepared).await?;
         let cost = prepared.cost;
         let subscribed = subscribed(prepared).map_err(|refused| refused.costing(cost))?;
         let Subscribed {
@@ -143,18 +144,20 @@ impl Pipeline {
         } = subscribed;
         let budget = self.answers.begin();
         let request = request.data(Request {
-            unsubscribed,
-            ..self.resolver_data(&caller, traits, false, budget.clone())
+            unsubscribed: unsubscribed.clone(),
+            turn: turn.clone(),
+            ..self.resolver_data(caller, traits, false, budget.clone())
         });
+        let record = caller.record.clone();
         let answers = self.schema.execute_stream(request);
         Ok(answers.map(move |mut response| {
             if let Err(error) = budget.check() {
-                return of_error(error, &budget, &caller.record);
+                return of_error(error, &budget, &record);
             }
             shape.complete(&mut response);
-            fill_codes(&mut response.errors, &caller.record);
+            fill_codes(&mut response.errors, &record);
             let encoded = Encoded::new(response, &budget, false);
-            encoded.unwrap_or_else(|error| of_error(error, &budget, &caller.record))
+            encoded.unwrap_or_else(|error| of_error(error, &budget, &record))
         }))
     }
 
@@ -189,6 +192,7 @@ impl Pipeline {
             commands: self.commands.clone(),
             changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
+            turn: Turn::default(),
             permit: Arc::default(),
             budget,
         }

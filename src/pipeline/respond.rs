@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use crate::{error::Error, graphql::Permit};
 
 use super::{
     Caller, Pipeline,
     encode::Encoded,
-    parameters::Parameters,
+    parameters::{Parameters, Sent},
     prepare::Prepared,
     refused::Refused,
-    stream::{Message, Messages, Operation},
+    stream::{Held, Messages, Operation, Outlet},
 };
 
 /// A prepared operation, as a protocol judges it.
@@ -49,7 +49,7 @@ impl Pipeline {
     /// Runs one operation. `deliver` is asked how to answer it before anything executes, and may refuse it.
     ///
     /// A response comes by the deadline. A query or mutation of a stream has [`Pipeline::timeout`]. The permit is dropped when
-    /// the work is over, even if nobody waits for the answer. A subscription gives it up.
+    /// the work is over, even if nobody waits for the answer. A subscription gives it up once it is validated.
     pub(crate) async fn respond<R: From<Refused>>(
         self: &Arc<Self>,
         parameters: Parameters,
@@ -70,9 +70,6 @@ impl Pipeline {
             caller.record.record_error(refused.code);
         }
         let Delivery::Response { reports_cost } = deliver(described)? else {
-            if described.operation_type == Some(OperationType::Subscription) {
-                permit.give_up();
-            }
             let messages = Messages::spawn(Arc::clone(self), caller, prepared, permit);
             return Ok(Outcome::Stream(messages));
         };
@@ -94,20 +91,26 @@ impl Pipeline {
         Ok(Outcome::Response(Answer { text, has_errors }))
     }
 
-    /// Begins an operation in a task of its own, which sends its messages to `out` under a number.
+    /// Begins an operation in a task of its own, which sends its messages to an outlet.
     ///
-    /// A query or mutation waits for its permit. A subscription needs none.
+    /// Nothing is parsed before there is a permit. A subscription gives it up once it is validated. `held` is kept until the
+    /// operation's work has ended.
     pub(crate) fn stream(
         self: &Arc<Self>,
-        parameters: Parameters,
+        sent: Sent,
         caller: Caller,
         permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
-        number: u64,
-        out: mpsc::Sender<(u64, Message)>,
+        outlet: Outlet,
+        held: Held,
     ) -> Operation {
         let record = caller.record.clone();
-        let prepare = move |pipeline: &Self| pipeline.prepare(parameters, &record);
-        Operation::spawn(Arc::clone(self), caller, prepare, permit, number, out)
+        let pipeline = Arc::clone(self);
+        let begin = async move {
+            let permit = permit.await?;
+            let prepared = pipeline.prepare(sent.read(pipeline.limits())?, &record)?;
+            Ok((prepared, permit))
+        };
+        Operation::spawn(Arc::clone(self), caller, begin, outlet, None, held)
     }
 }
 

@@ -1,22 +1,32 @@
 //! One operation as a stream of messages, whatever protocol they go out by.
 //!
-//! Invariant: an operation ends when nobody waits for it any longer: between two events of a subscription at once, a statement
-//! under way as the store ends it. A reader who takes nothing delays nobody else, and is given up after a while.
+//! Invariant: an operation ends when nobody waits for it any longer: between two events of a subscription at once, a query when
+//! its reads are cancelled, as over HTTP. A mutation that has begun is finished. Until its work has really ended, an operation
+//! keeps what was reserved for it. Each end is a message, unless the reader has gone.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_graphql::parser::types::OperationType;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::{
-    sync::mpsc::{self, error::SendTimeoutError},
-    time::Instant,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    error::Error,
-    graphql::Permit,
+    error::{Code, Error},
+    graphql::{Permit, Turn},
     store::{CancelGuard, spawn_cancellable},
 };
 
@@ -36,13 +46,39 @@ pub(crate) enum Message {
     Complete,
     /// The service has ended a subscription that would have gone on.
     Ended,
+    /// The reader took nothing for [`PATIENCE`].
+    GivenUp,
 }
+
+/// A message on its way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The number of the operation.
+    pub(crate) number: u64,
+    pub(crate) message: Message,
+    /// The turn of the answer, to be dropped when the answer is written.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Where the messages of an operation go.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    /// The number of the operation.
+    pub(crate) number: u64,
+    pub(crate) out: mpsc::Sender<Outgoing>,
+    /// The answers that may be computed, or wait to be written, at once, for all operations that share these.
+    pub(crate) turns: Arc<Semaphore>,
+}
+
+/// What is reserved for an operation until its work has ended.
+pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
 /// The messages of one operation. Dropped, the operation ends.
 #[derive(Debug)]
 pub(crate) struct Messages {
-    messages: mpsc::Receiver<(u64, Message)>,
+    messages: mpsc::Receiver<Outgoing>,
     operation: Operation,
+    given_up: Arc<AtomicBool>,
 }
 
 impl Messages {
@@ -53,17 +89,27 @@ impl Messages {
         permit: Permit,
     ) -> Self {
         let (out, messages) = mpsc::channel(1);
-        let permit = ready(Ok(permit));
+        let outlet = Outlet {
+            number: 0,
+            out,
+            turns: Arc::new(Semaphore::new(1)),
+        };
+        let begin = async move { Ok((prepared?, permit)) };
+        let given_up = Arc::<AtomicBool>::default();
+        let patience = Some(Arc::clone(&given_up));
         Self {
             messages,
-            operation: Operation::spawn(pipeline, caller, |_| prepared, permit, 0, out),
+            operation: Operation::spawn(pipeline, caller, begin, outlet, patience, Arc::new(())),
+            given_up,
         }
     }
 
     /// Waits for the next message. `None` after the last one.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        let (_, message) = self.messages.recv().await?;
-        Some(message)
+        match self.messages.recv().await {
+            Some(Outgoing { message, .. }) => Some(message),
+            None => (self.given_up.swap(false, Ordering::Relaxed)).then_some(Message::GivenUp),
+        }
     }
 
     /// See [`Operation::end_subscription`].
@@ -77,31 +123,48 @@ impl Messages {
 pub(crate) struct Operation {
     _guard: CancelGuard,
     unsubscribed: CancellationToken,
-    _unsubscribe: DropGuard,
+    _dropped: DropGuard,
 }
 
 impl Operation {
-    /// Begins an operation that sends its messages to `out`, under its number.
+    /// Begins an operation that sends its messages to an outlet.
+    ///
+    /// `begin` is work that may be dropped. Where there is a `patience`, a reader who takes nothing for [`PATIENCE`] ends the
+    /// operation, and sets it. `held` is kept until the operation's work has ended.
     pub(super) fn spawn(
         pipeline: Arc<Pipeline>,
         caller: Caller,
-        prepare: impl FnOnce(&Pipeline) -> Result<Prepared, Refused> + Send + 'static,
-        permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
-        number: u64,
-        out: mpsc::Sender<(u64, Message)>,
+        begin: impl Future<Output = Result<(Prepared, Permit), Refused>> + Send + 'static,
+        outlet: Outlet,
+        patience: Option<Arc<AtomicBool>>,
+        held: Held,
     ) -> Self {
-        let unsubscribed = CancellationToken::new();
-        let until = unsubscribed.clone();
+        let dropped = CancellationToken::new();
+        let unsubscribed = dropped.child_token();
+        let run = Run {
+            pipeline,
+            caller,
+            turn: Turn::of(outlet.turns),
+            number: outlet.number,
+            out: outlet.out,
+            patience,
+            held,
+            dropped: dropped.clone(),
+            unsubscribed: unsubscribed.clone(),
+        };
         let work = async move {
-            let out = Out { number, out };
-            let prepared = prepare(&pipeline);
-            // A reader who is gone needs no message.
-            let _ = run(&pipeline, caller, prepared, permit, &out, until).await;
+            // Its state is dropped with it, so nothing sees it half-changed.
+            let ended = AssertUnwindSafe(run.to_end(begin)).catch_unwind().await;
+            if ended.is_err() {
+                tracing::error!("the operation ended in a panic");
+                let refused = Refused::from(Error::internal("a panic"));
+                let _ = run.refuse(&refused).await;
+            }
         };
         Self {
             _guard: spawn_cancellable(work),
-            unsubscribed: unsubscribed.clone(),
-            _unsubscribe: unsubscribed.drop_guard(),
+            unsubscribed,
+            _dropped: dropped.drop_guard(),
         }
     }
 
@@ -111,67 +174,116 @@ impl Operation {
     }
 }
 
-struct Out {
+/// Nobody waits for the operation any longer.
+struct Gone;
+
+/// An operation as its task runs it.
+struct Run {
+    pipeline: Arc<Pipeline>,
+    caller: Caller,
+    turn: Turn,
     number: u64,
-    out: mpsc::Sender<(u64, Message)>,
+    out: mpsc::Sender<Outgoing>,
+    patience: Option<Arc<AtomicBool>>,
+    held: Held,
+    /// Cancelled when nobody waits for the operation any longer.
+    dropped: CancellationToken,
+    unsubscribed: CancellationToken,
 }
 
-impl Out {
-    async fn send(&self, message: Message) -> Result<(), SendTimeoutError<(u64, Message)>> {
-        self.out
-            .send_timeout((self.number, message), PATIENCE)
-            .await
+impl Run {
+    async fn to_end(
+        &self,
+        begin: impl Future<Output = Result<(Prepared, Permit), Refused>>,
+    ) -> Result<(), Gone> {
+        let prepared = async {
+            self.turn.take().await;
+            begin.await
+        };
+        let refused = match self.waiting(prepared).await? {
+            Err(refused) => refused,
+            Ok((prepared, permit)) if prepared.operation_type == OperationType::Subscription => {
+                let begun = (self.pipeline).subscribe(
+                    &self.caller,
+                    prepared,
+                    &self.unsubscribed,
+                    &self.turn,
+                );
+                let begun = self.waiting(begun).await?;
+                drop(permit);
+                match begun {
+                    Err(refused) => refused,
+                    Ok(mut answers) => {
+                        // Each event takes a turn.
+                        drop(self.turn.pass_on());
+                        // Not dropped in the middle: a statement may be under way.
+                        while let Some(answer) = answers.next().await {
+                            self.send(Message::Next(answer)).await?;
+                        }
+                        let end = if self.unsubscribed.is_cancelled() {
+                            Message::Ended
+                        } else {
+                            Message::Complete
+                        };
+                        return self.send(end).await;
+                    }
+                }
+            }
+            Ok((prepared, permit)) => {
+                let deadline = Instant::now() + self.pipeline.timeout;
+                let permit = permit.holding(Arc::clone(&self.held));
+                let executed = async {
+                    let caller = self.caller.clone();
+                    let executed = (self.pipeline).execute(caller, permit, prepared, deadline);
+                    Ok(executed.await?.encoded()?)
+                };
+                match self.waiting(executed).await? {
+                    Err(refused) => refused,
+                    Ok(answer) => {
+                        self.send(Message::Next(answer)).await?;
+                        return self.send(Message::Complete).await;
+                    }
+                }
+            }
+        };
+        self.refuse(&refused).await
+    }
+
+    async fn refuse(&self, refused: &Refused) -> Result<(), Gone> {
+        self.caller.record.record_error(refused.code);
+        let errors = json!(refused.errors).to_string();
+        self.send(Message::Refused(errors)).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Gone> {
+        let outgoing = Outgoing {
+            number: self.number,
+            message,
+            turn: self.turn.pass_on(),
+        };
+        let sending = self.out.send(outgoing);
+        let sent = match &self.patience {
+            None => self.waiting(sending).await?,
+            Some(given_up) => match self.waiting(timeout(PATIENCE, sending)).await? {
+                Ok(sent) => sent,
+                Err(_) => {
+                    self.caller.record.record_error(Code::Timeout);
+                    given_up.store(true, Ordering::Relaxed);
+                    return Err(Gone);
+                }
+            },
+        };
+        sent.map_err(|_| Gone)
+    }
+
+    /// Does what may be dropped, for as long as somebody waits for the operation.
+    async fn waiting<T>(&self, work: impl Future<Output = T>) -> Result<T, Gone> {
+        self.dropped.run_until_cancelled(work).await.ok_or(Gone)
     }
 }
 
-async fn run(
-    pipeline: &Pipeline,
-    caller: Caller,
-    prepared: Result<Prepared, Refused>,
-    permit: impl Future<Output = Result<Permit, Error>>,
-    out: &Out,
-    unsubscribed: CancellationToken,
-) -> Result<(), SendTimeoutError<(u64, Message)>> {
-    let record = caller.record.clone();
-    let refused = match prepared {
-        Err(refused) => refused,
-        Ok(prepared) if prepared.operation_type == OperationType::Subscription => {
-            drop(permit);
-            match pipeline
-                .subscribe(caller, prepared, unsubscribed.clone())
-                .await
-            {
-                Err(refused) => refused,
-                Ok(mut answers) => {
-                    while let Some(answer) = answers.next().await {
-                        out.send(Message::Next(answer)).await?;
-                    }
-                    let end = if unsubscribed.is_cancelled() {
-                        Message::Ended
-                    } else {
-                        Message::Complete
-                    };
-                    return out.send(end).await;
-                }
-            }
-        }
-        Ok(prepared) => {
-            let deadline = Instant::now() + pipeline.timeout;
-            let executed = async {
-                let permit = permit.await?;
-                let executed = pipeline.execute(caller, permit, prepared, deadline).await?;
-                Ok(executed.encoded()?)
-            };
-            match executed.await {
-                Err(refused) => refused,
-                Ok(answer) => {
-                    out.send(Message::Next(answer)).await?;
-                    return out.send(Message::Complete).await;
-                }
-            }
-        }
-    };
-    record.record_error(refused.code);
-    out.send(Message::Refused(json!(refused.errors).to_string()))
-        .await
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
 }

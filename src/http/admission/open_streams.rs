@@ -1,16 +1,22 @@
-//! A limit of the streams that stay open: web sockets and streams of events.
+//! Limits of the streams that stay open, web sockets and streams of events, and of the memory of sockets.
 //!
-//! Invariant: each caller has a bounded number of them, and so has the process.
+//! Invariant: each caller has a bounded number of streams, and so has the process. Each caller has a bounded number of bytes for
+//! unfinished messages and operations of all its sockets, and so has the process. Bytes of an operation count until its work has
+//! ended, even if its socket was closed before.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::http::{StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    byte_budget::{ByteBudget, Share},
     error::Code,
     http::rejection::{self, Rejection},
 };
@@ -20,15 +26,25 @@ use super::rate_limit::Caller;
 /// How many streams may be open in all.
 const MOST: usize = 20_000;
 
+/// Bytes that all sockets may have for unfinished messages and operations.
+const ALL_BYTES: u32 = 256 << 20;
+
+/// Bytes of these that one caller may have.
+const CALLER_BYTES: u32 = 32 << 20;
+
 #[derive(Debug)]
 pub struct OpenStreams {
     /// How many a caller may have; 0 is no limit.
     per_caller: usize,
     /// Operations at once on one socket.
     pub(in crate::http) operations: usize,
-    callers: Arc<Mutex<HashMap<Caller, usize>>>,
+    callers: Arc<Callers>,
     permits: Arc<Semaphore>,
+    bytes: ByteBudget,
 }
+
+/// The accounts of the callers that have something.
+type Callers = Mutex<HashMap<Caller, Weak<Account>>>;
 
 /// Why nothing more is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +73,22 @@ impl From<TooManyStreams> for Rejection {
     }
 }
 
+/// Why a socket gets no more memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum TooManyBytes {
+    Caller,
+    Process,
+}
+
+impl TooManyBytes {
+    pub(in crate::http) fn message(self) -> &'static str {
+        match self {
+            Self::Caller => "your sockets have too many bytes of operations and messages",
+            Self::Process => "all sockets have too many bytes of operations and messages",
+        }
+    }
+}
+
 impl OpenStreams {
     /// So many sockets a caller (0 is no limit), so many operations a socket.
     pub fn new(per_caller: usize, operations: usize) -> Self {
@@ -65,6 +97,7 @@ impl OpenStreams {
             operations,
             callers: Arc::default(),
             permits: Arc::new(Semaphore::new(MOST)),
+            bytes: ByteBudget::new(ALL_BYTES),
         }
     }
 
@@ -75,39 +108,164 @@ impl OpenStreams {
     ) -> Result<OpenStream, TooManyStreams> {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|_| TooManyStreams::Process)?;
-        if let Some(caller) = &caller {
-            let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = callers.entry(caller.clone()).or_default();
-            if self.per_caller > 0 && *open >= self.per_caller {
-                return Err(TooManyStreams::Caller);
-            }
-            *open += 1;
-        }
-        Ok(OpenStream {
-            caller,
-            callers: Arc::clone(&self.callers),
+        let account = self.account(caller);
+        let open = account.open.fetch_add(1, Ordering::AcqRel);
+        // Dropped, it no longer counts.
+        let stream = OpenStream {
+            account,
             _permit: permit,
+        };
+        if stream.account.caller.is_some() && self.per_caller > 0 && open >= self.per_caller {
+            return Err(TooManyStreams::Caller);
+        }
+        Ok(stream)
+    }
+
+    fn account(&self, caller: Option<Caller>) -> Arc<Account> {
+        let new = |caller: Option<Caller>| {
+            let is_bounded = caller.is_some() && self.per_caller > 0;
+            Arc::new(Account {
+                caller,
+                callers: Arc::clone(&self.callers),
+                open: AtomicUsize::new(0),
+                bytes: ByteBudget::new(if is_bounded { CALLER_BYTES } else { ALL_BYTES }),
+                all_bytes: self.bytes.clone(),
+            })
+        };
+        let Some(caller) = caller else {
+            return new(None);
+        };
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = callers.get(&caller).and_then(Weak::upgrade) {
+            return account;
+        }
+        let account = new(Some(caller.clone()));
+        callers.insert(caller, Arc::downgrade(&account));
+        account
+    }
+}
+
+/// What one caller has: open streams, and bytes. It lasts as long as the caller has something.
+#[derive(Debug)]
+pub(in crate::http) struct Account {
+    caller: Option<Caller>,
+    callers: Arc<Callers>,
+    open: AtomicUsize,
+    bytes: ByteBudget,
+    all_bytes: ByteBudget,
+}
+
+impl Account {
+    /// Takes bytes, if the caller and the process have them now.
+    pub(in crate::http) fn take(self: &Arc<Self>, bytes: usize) -> Result<Bytes, TooManyBytes> {
+        let own = self.bytes.try_take(bytes);
+        let own = own.map_err(|_| TooManyBytes::Caller)?;
+        let of_all = self.all_bytes.try_take(bytes);
+        Ok(Bytes {
+            own,
+            of_all: of_all.map_err(|_| TooManyBytes::Process)?,
+            _account: Arc::clone(self),
         })
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let Some(caller) = &self.caller else { return };
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        // The caller may have another account by now.
+        if callers
+            .get(caller)
+            .is_some_and(|account| account.strong_count() == 0)
+        {
+            callers.remove(caller);
+        }
+    }
+}
+
+/// Bytes of a caller's, and of all. Dropped, they are given back.
+#[derive(Debug)]
+pub(in crate::http) struct Bytes {
+    own: Share,
+    of_all: Share,
+    _account: Arc<Account>,
+}
+
+impl Bytes {
+    /// Takes more, if the caller and the process have them now.
+    pub(in crate::http) fn grow(&mut self, bytes: usize) -> Result<(), TooManyBytes> {
+        self.own.grow(bytes).map_err(|_| TooManyBytes::Caller)?;
+        self.of_all.grow(bytes).map_err(|_| {
+            self.own.shrink_to(self.of_all.bytes());
+            TooManyBytes::Process
+        })
+    }
+
+    pub(in crate::http) fn bytes(&self) -> usize {
+        self.own.bytes()
     }
 }
 
 /// An open stream. Dropped, it no longer counts.
 #[derive(Debug)]
 pub(in crate::http) struct OpenStream {
-    caller: Option<Caller>,
-    callers: Arc<Mutex<HashMap<Caller, usize>>>,
+    account: Arc<Account>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl OpenStream {
+    pub(in crate::http) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        let Some(caller) = &self.caller else { return };
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = callers.get_mut(caller) {
-            *open -= 1;
-            if *open == 0 {
-                callers.remove(caller);
-            }
-        }
+        self.account.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_lasts_as_long_as_its_caller_has_something() {
+        let streams = OpenStreams::new(1, 1);
+        let ann = || Some(Caller::User(None, "ann".to_owned()));
+        let accounts = || streams.callers.lock().unwrap().len();
+        let first = streams.open(ann()).unwrap();
+        assert_eq!(streams.open(ann()).err(), Some(TooManyStreams::Caller));
+        let kept = first.account().take(20 << 20).unwrap();
+        drop(first);
+        // A new socket does not forget what the last one left.
+        let mut second = streams.open(ann()).unwrap();
+        assert_eq!(
+            second.account().take(20 << 20).err(),
+            Some(TooManyBytes::Caller)
+        );
+        drop(kept);
+        let mut more = second.account().take(20 << 20).unwrap();
+        assert_eq!(more.grow(20 << 20), Err(TooManyBytes::Caller));
+        assert_eq!((more.bytes(), accounts()), (20 << 20, 1));
+        // All callers together have a bound.
+        let others: Vec<_> = (0..11)
+            .map(|i| {
+                let other = Some(Caller::User(None, i.to_string()));
+                let stream = streams.open(other).unwrap();
+                let bytes = stream.account().take(21 << 20).unwrap();
+                (stream, bytes)
+            })
+            .collect();
+        assert_eq!(more.grow(12 << 20), Err(TooManyBytes::Process));
+        assert_eq!(more.grow(5 << 20), Ok(()));
+        drop((others, more));
+        second = {
+            drop(second);
+            streams.open(ann()).unwrap()
+        };
+        assert_eq!((streams.bytes.taken(), accounts()), (0, 1));
+        drop(second);
+        assert_eq!(accounts(), 0);
     }
 }

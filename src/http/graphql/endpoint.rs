@@ -56,7 +56,7 @@ pub(in crate::http) async fn graphql(
     let deadline = Instant::now() + service.request_timeout;
     let (mut parts, body) = request.into_parts();
     if websocket::is_upgrade(&parts) {
-        let upgrade = websocket::upgrade(&service, record, &mut parts).await;
+        let upgrade = websocket::upgrade(&service, record, &mut parts);
         return upgrade.unwrap_or_else(|rejection| rejection.unread(&parts.headers));
     }
     let accepted = accepted(&parts.headers);

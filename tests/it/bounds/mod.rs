@@ -3,11 +3,11 @@
 //! Each test measures a process of its own, by the peak of its resident memory.
 
 mod answers;
-mod documents;
-mod variables;
-mod inspections;
 mod bodies;
 mod connections;
+mod documents;
+mod inspections;
+mod variables;
 
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;

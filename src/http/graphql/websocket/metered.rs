@@ -1,0 +1,195 @@
+//! The bytes of a socket: how many an unfinished message has, and for how long the client has taken none.
+//!
+//! Invariant: what is kept of a message before it is finished counts for its caller and for the process.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use crate::http::admission::open_streams::{Account, Bytes, TooManyBytes};
+
+/// Bytes of an unfinished message that are not counted: each socket has a buffer of them.
+const FREE: usize = 8 * 1024;
+/// Bytes that are taken at once.
+const STEP: usize = 16 * 1024;
+/// Memory of an unfinished message, by byte that has arrived: of fragments, each is kept twice for a while.
+const COPIES: usize = 2;
+/// Bytes before the payload of a client's frame that is shorter than 126 bytes: two, and the mask (RFC 6455, section 5.2).
+const SHORT_HEAD: usize = 6;
+
+/// Why no more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overrun {
+    /// A message has more than so many bytes.
+    Size(usize),
+    Memory(TooManyBytes),
+}
+
+impl fmt::Display for Overrun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size(most) => write!(f, "a message must have at most {most} bytes here"),
+            Self::Memory(too_many) => f.write_str(too_many.message()),
+        }
+    }
+}
+
+impl std::error::Error for Overrun {}
+
+/// A connection that counts. It knows nothing of frames: it is told when a message was delivered.
+pub(super) struct Metered {
+    stream: TokioIo<Upgraded>,
+    account: Arc<Account>,
+    /// Bytes that have arrived since a message was last delivered.
+    unfinished: usize,
+    /// How many of them there may be.
+    most: usize,
+    /// Since when there are more than [`FREE`].
+    since: Option<Instant>,
+    bytes: Option<Bytes>,
+    /// Whether a message was delivered since the last read.
+    delivered: bool,
+    /// Since when the client has taken none of the bytes that wait for it.
+    blocked: Option<Instant>,
+}
+
+impl Metered {
+    /// Counts for an account. A message may have at most so many bytes.
+    pub(super) fn new(stream: TokioIo<Upgraded>, account: Arc<Account>, most: usize) -> Self {
+        Self {
+            stream,
+            account,
+            unfinished: 0,
+            most,
+            since: None,
+            bytes: None,
+            delivered: false,
+            blocked: None,
+        }
+    }
+
+    /// Counts for another account from now on.
+    pub(super) fn count_for(&mut self, account: Arc<Account>, most: usize) {
+        self.account = account;
+        self.most = most;
+    }
+
+    /// A message was delivered. Its bytes count until more are read.
+    pub(super) fn delivered(&mut self) {
+        self.delivered = true;
+        self.since = None;
+    }
+
+    /// A control frame with such a payload was delivered, perhaps between the frames of a message.
+    pub(super) fn delivered_control(&mut self, payload: usize) {
+        self.unfinished = self.unfinished.saturating_sub(payload + SHORT_HEAD);
+        if self.unfinished <= FREE {
+            self.since = None;
+        }
+    }
+
+    /// When a message was begun that is not finished, if it is long.
+    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Since when the client has taken nothing, if something waits for it.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked
+    }
+
+    fn arrived(&mut self, bytes: usize) -> Result<(), Overrun> {
+        self.unfinished += bytes;
+        if self.unfinished > self.most {
+            return Err(Overrun::Size(self.most));
+        }
+        if self.unfinished <= FREE {
+            return Ok(());
+        }
+        self.since.get_or_insert_with(Instant::now);
+        let needs = COPIES * self.unfinished;
+        let taken = match &mut self.bytes {
+            None => {
+                let bytes = self.account.take(needs.max(STEP));
+                bytes.map(|bytes| self.bytes = Some(bytes))
+            }
+            Some(bytes) if bytes.bytes() < needs => bytes.grow((needs - bytes.bytes()).max(STEP)),
+            Some(_) => Ok(()),
+        };
+        taken.map_err(Overrun::Memory)
+    }
+
+    /// Reads what still comes, for nobody, until the end or for so long: closing a connection with unread bytes would reset it,
+    /// and take the last frame from the client.
+    pub(super) async fn drain(&mut self, patience: Duration) {
+        let drained = std::future::poll_fn(|context| {
+            let mut buffer = [0; 1024];
+            loop {
+                let mut buffer = ReadBuf::new(&mut buffer);
+                let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+                if read.is_err() || buffer.filled().is_empty() {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        let _ = tokio::time::timeout(patience, drained).await;
+    }
+
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => {
+                self.blocked.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(_) => self.blocked = None,
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.delivered {
+            self.delivered = false;
+            self.unfinished = 0;
+            self.bytes = None;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let arrived = buffer.filled().len() - before;
+        Poll::Ready(self.arrived(arrived).map_err(io::Error::other))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

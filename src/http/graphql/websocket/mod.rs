@@ -1,0 +1,412 @@
+//! Operations over a WebSocket, by the GraphQL over WebSocket Protocol (`graphql-transport-ws`).
+//!
+//! Invariant: nothing is executed before the connection is acknowledged, and nothing after its token ended; what a client
+//! sends against the protocol ends the connection with the code that the protocol has for it. A client that takes nothing, or
+//! says nothing, is given up after a while. At a stop, operations under way are finished before a socket is closed.
+
+mod close;
+mod metered;
+mod operations;
+mod wire;
+
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderMap, HeaderValue, Method, Request, StatusCode, Version,
+        header::{
+            AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        },
+        request::Parts,
+    },
+    response::Response,
+};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval, sleep, timeout},
+};
+use tokio_tungstenite::tungstenite::{
+    error::{Error as WebSocketError, ProtocolError},
+    handshake::server::create_response_with_body,
+};
+
+use crate::{
+    config::Origin,
+    error::Code,
+    http::{
+        admission::open_streams::OpenStream, auth::Verified, rejection::Rejection, serve::peer,
+        stopping::Phase,
+    },
+    observability::request_record::RequestRecord,
+};
+
+use super::service::Service;
+use close::{End, bad_request, close, code};
+use operations::{Operations, Received, TURNS};
+use wire::{Event, Wire};
+
+const WEBSOCKET: &str = "websocket";
+const PROTOCOL: &str = "graphql-transport-ws";
+
+/// How long a client may take to send `connection_init`.
+const INIT: Duration = Duration::from_secs(10);
+/// Bytes of a message before the client is acknowledged. A token has a few KiB at most.
+const INIT_BYTES: usize = 16 * 1024;
+/// How long a client may take to answer the close frame of a stop.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How often a silent client is asked whether it is there; silent for three times as long it is not.
+const PING: Duration = Duration::from_secs(20);
+
+/// Whether a request opens a WebSocket: by `Upgrade`, or over HTTP/2 by the extended CONNECT method (RFC 8441, section 4).
+pub(super) fn is_upgrade(parts: &Parts) -> bool {
+    if parts.version == Version::HTTP_2 {
+        return is_extended_connect(parts);
+    }
+    let upgrade = parts.headers.get(UPGRADE);
+    upgrade.is_some_and(|protocol| {
+        let protocol = protocol.as_bytes();
+        protocol.eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+    })
+}
+
+fn is_extended_connect(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<Protocol>();
+    parts.method == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str() == WEBSOCKET)
+}
+
+/// Answers a handshake, and serves what it opens.
+pub(super) fn upgrade(
+    service: &Arc<Service>,
+    record: RequestRecord,
+    parts: &mut Parts,
+) -> Result<Response, Rejection> {
+    // A browser lets every page open sockets, and names the page's origin.
+    if !is_ours(&parts.headers, &service.allowed_origins) {
+        let message = "pages of this origin may not ask here";
+        return Err(Rejection::new(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            message,
+        ));
+    }
+    service.stopping.refuse_streams()?;
+    let peer = peer(&parts.extensions);
+    let address = service.admission.address(peer, &parts.headers);
+    let open = service.open_streams.open(address)?;
+    let (mut response, upgraded) = handshake(parts)?;
+    let speaks = asks_for_protocol(&parts.headers);
+    if speaks {
+        let protocol = HeaderValue::from_static(PROTOCOL);
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    let session = Session {
+        service: service.clone(),
+        record,
+        headers: parts.headers.clone(),
+        peer,
+    };
+    // From now on, so that a stop waits for a socket that is about to open.
+    let counted = service.stopping.open_socket();
+    // A client that takes nothing holds up no stop.
+    let stopping = service.stopping.clone();
+    let cut = async move {
+        stopping.reached(Phase::Cutting).await;
+        sleep(LAST_WORD).await;
+    };
+    let serve = async move {
+        let _counted = counted;
+        // The client may not read the response.
+        let Ok(Ok(stream)) = timeout(INIT, upgraded).await else {
+            return;
+        };
+        let service = &session.service;
+        let mut wire = Wire::new(
+            stream,
+            Arc::clone(open.account()),
+            INIT_BYTES.min(service.max_body_bytes),
+            service.max_body_bytes,
+            service.request_timeout,
+        )
+        .await;
+        let end = if speaks {
+            session.serve(&mut wire, open).await
+        } else {
+            close(code::SUBPROTOCOL, "Subprotocol not acceptable")
+        };
+        wire.end(end).await;
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = serve => {}
+            () = cut => {}
+        }
+    });
+    Ok(response)
+}
+
+/// The response to a handshake (RFC 6455, section 4.2.2; RFC 8441, section 5), and the connection after it.
+fn handshake(parts: &mut Parts) -> Result<(Response, OnUpgrade), Rejection> {
+    let refuse = |status, message| Rejection::new(status, Code::BadRequest, message);
+    let wrong_version = || {
+        let message = "the handshake must be of version 13 of WebSocket";
+        refuse(StatusCode::UPGRADE_REQUIRED, message)
+            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+    };
+    let response = if is_extended_connect(parts) {
+        let version = parts.headers.get(SEC_WEBSOCKET_VERSION);
+        if version.is_none_or(|version| version != "13") {
+            return Err(wrong_version());
+        }
+        Response::new(Body::empty())
+    } else {
+        let mut request = Request::new(());
+        request.method_mut().clone_from(&parts.method);
+        *request.version_mut() = parts.version;
+        request.headers_mut().clone_from(&parts.headers);
+        let response = create_response_with_body(&request, Body::empty);
+        response.map_err(|error| match error {
+            WebSocketError::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+                wrong_version()
+            }
+            _ => {
+                let message = "the request is no WebSocket handshake";
+                refuse(StatusCode::BAD_REQUEST, message)
+            }
+        })?
+    };
+    let upgraded = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
+        let message = "a WebSocket needs a connection of HTTP/1.1, or a stream of HTTP/2";
+        refuse(StatusCode::BAD_REQUEST, message)
+    })?;
+    Ok((response, upgraded))
+}
+
+fn asks_for_protocol(headers: &HeaderMap) -> bool {
+    let asked = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    asked
+        .flat_map(|list| list.as_bytes().split(|&byte| byte == b','))
+        .any(|name| name.trim_ascii() == PROTOCOL.as_bytes())
+}
+
+/// Whether a handshake comes from a page that may ask: of this host, or configured; or from no page.
+fn is_ours(headers: &HeaderMap, allowed: &[Origin]) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let same_host = || {
+        let host = headers.get(HOST)?.to_str().ok()?;
+        // Not its scheme, which a proxy may have changed.
+        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
+        Some(authority.eq_ignore_ascii_case(host))
+    };
+    allowed.iter().any(|allowed| match allowed {
+        Origin::Any => true,
+        Origin::One(one) => one == origin,
+    }) || same_host().unwrap_or(false)
+}
+
+/// A message of the client's.
+#[derive(Deserialize)]
+struct Sent<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    id: Option<String>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+/// A socket, with the handshake that opened it.
+struct Session {
+    service: Arc<Service>,
+    /// The record of the handshake.
+    record: RequestRecord,
+    headers: HeaderMap,
+    peer: Option<IpAddr>,
+}
+
+/// A client that was acknowledged.
+struct Client {
+    verified: Verified,
+    open: OpenStream,
+}
+
+impl Session {
+    /// Serves until the end.
+    async fn serve(&self, wire: &mut Wire, open: OpenStream) -> End {
+        match self.begin(wire, open).await {
+            Ok(client) => match self.go_on(wire, &client).await {
+                Ok(never) => match never {},
+                Err(end) => end,
+            },
+            Err(end) => end,
+        }
+    }
+
+    /// Waits for the client to be acknowledged.
+    async fn begin(&self, wire: &mut Wire, open: OpenStream) -> Result<Client, End> {
+        let init = async {
+            let open = open;
+            let payload = self.init(wire).await?;
+            self.acknowledge(payload, open).await
+        };
+        let client = tokio::select! {
+            client = timeout(INIT, init) => client.unwrap_or_else(|_| {
+                Err(close(code::INIT_TIMEOUT, "Connection initialisation timeout"))
+            })?,
+            () = self.service.stopping.reached(Phase::Closing) => return Err(going_away()),
+        };
+        wire.acknowledge(Arc::clone(client.open.account()));
+        wire.answer(r#"{"type":"connection_ack"}"#.to_owned());
+        Ok(client)
+    }
+
+    /// Serves an acknowledged client.
+    async fn go_on(&self, wire: &mut Wire, client: &Client) -> Result<Infallible, End> {
+        let stopping = &self.service.stopping;
+        let (out, mut said) = mpsc::channel(TURNS);
+        let mut operations = Operations::new(self, client, out);
+        let mut expiry = pin!(self.service.admission.expiry(&client.verified));
+        let mut closing = pin!(stopping.reached(Phase::Closing));
+        let mut cutting = pin!(stopping.reached(Phase::Cutting));
+        let mut pings = interval(PING);
+        let mut heard = Instant::now();
+        loop {
+            let is_idle = wire.is_idle();
+            if is_idle && operations.are_closed() {
+                return Err(going_away());
+            }
+            // What a client starts waits for its reservation, and what it sends meanwhile waits unread.
+            let is_starting = operations.is_starting();
+            tokio::select! {
+                event = wire.event(!is_starting) => match event? {
+                    Event::Text(text) => {
+                        heard = Instant::now();
+                        match operations.receive(&text)? {
+                            Received::Pong(pong) => wire.pong(pong),
+                            Received::Refused(refused) => wire.answer(refused),
+                            Received::Done => {}
+                        }
+                    }
+                    Event::Heard => heard = Instant::now(),
+                    Event::Written => {}
+                },
+                refused = operations.start(), if is_starting => {
+                    if let Some(refused) = refused {
+                        wire.answer(refused);
+                    }
+                }
+                Some(outgoing) = said.recv(), if is_idle => {
+                    if let Some((text, held)) = operations.say(outgoing) {
+                        wire.send(text, held);
+                    }
+                }
+                end = &mut expiry => return Err(close(code::of_token(end), &end.to_string())),
+                () = &mut closing, if !operations.closing => operations.close(),
+                () = &mut cutting => return Err(going_away()),
+                _ = pings.tick() => {
+                    if heard.elapsed() > 3 * PING {
+                        return Err(close(code::TRY_AGAIN_LATER, "the client says nothing"));
+                    }
+                    wire.ping();
+                }
+            }
+        }
+    }
+
+    /// The payload of the `connection_init`.
+    async fn init(&self, wire: &mut Wire) -> Result<Option<Box<RawValue>>, End> {
+        loop {
+            let Event::Text(received) = wire.event(true).await? else {
+                continue;
+            };
+            let Sent {
+                r#type, payload, ..
+            } = parse(&received)?;
+            match &*r#type {
+                "connection_init" => return Ok(payload.map(ToOwned::to_owned)),
+                "ping" => wire.pong(pong(payload)),
+                "pong" | "complete" => {}
+                "subscribe" => return Err(close(code::UNAUTHORIZED, "Unauthorized")),
+                _ => return Err(bad_request("the message's type is unknown")),
+            }
+        }
+    }
+
+    /// Verifies the client: by the token of the payload, or else of the handshake. Where the payload's differs from
+    /// the handshake's, one of them is not meant.
+    async fn acknowledge(
+        &self,
+        payload: Option<Box<RawValue>>,
+        open: OpenStream,
+    ) -> Result<Client, End> {
+        let forbidden = |reason: &str| close(code::FORBIDDEN, reason);
+        let mut headers = self.headers.clone();
+        if let Some(token) = authorization(payload.as_deref())? {
+            let token = HeaderValue::from_str(&token)
+                .map_err(|_| forbidden("the token has characters that none may have"))?;
+            if headers
+                .get(AUTHORIZATION)
+                .is_some_and(|header| *header != token)
+            {
+                return Err(forbidden(
+                    "the handshake's token is another than connection_init's",
+                ));
+            }
+            headers.insert(AUTHORIZATION, token);
+        }
+        let admission = &self.service.admission;
+        let verified = admission
+            .verify(self.peer, &headers)
+            .await
+            .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
+            .map_err(|refusal| close(code::of_refusal(refusal), &refusal.to_string()))?;
+        let caller = admission.caller(&verified, self.peer, &headers);
+        // What was the address's becomes the caller's.
+        drop(open);
+        let open = self.service.open_streams.open(caller);
+        let open = open.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;
+        Ok(Client { verified, open })
+    }
+}
+
+fn pong(payload: Option<&RawValue>) -> String {
+    match payload {
+        Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
+        None => r#"{"type":"pong"}"#.to_owned(),
+    }
+}
+
+fn going_away() -> End {
+    close(code::GOING_AWAY, "the service stops")
+}
+
+fn parse(text: &str) -> Result<Sent<'_>, End> {
+    serde_json::from_str(text)
+        .map_err(|_| bad_request("a message must be a JSON object with type, id and payload"))
+}
+
+/// `Authorization` of a payload, whatever its case.
+fn authorization(payload: Option<&RawValue>) -> Result<Option<String>, End> {
+    let Some(payload) = payload else {
+        return Ok(None);
+    };
+    let payload: Option<serde_json::Map<String, serde_json::Value>> =
+        serde_json::from_str(payload.get())
+            .map_err(|_| bad_request("connection_init's payload must be an object"))?;
+    let mut tokens = payload
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| name.eq_ignore_ascii_case("authorization") && !value.is_null());
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok(None),
+        (Some((_, serde_json::Value::String(token))), None) => Ok(Some(token)),
+        _ => Err(close(code::FORBIDDEN, "Authorization must be one string")),
+    }
+}

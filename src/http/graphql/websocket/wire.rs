@@ -1,0 +1,314 @@
+//! Messages as frames of a WebSocket (RFC 6455).
+//!
+//! Invariant: reading and writing wait for nobody but each other's bounds: while a message is written, others are read. One
+//! message is written at a time, in fragments, so that the write buffer is small and control frames come between them; of
+//! pongs the latest is kept. Every end is told to the client, or tried to.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use futures_util::{Sink, SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message, Utf8Bytes,
+        protocol::{
+            Role, WebSocketConfig,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
+};
+
+use crate::{http::admission::open_streams::Account, pipeline::stream::PATIENCE};
+
+use super::{
+    close::{End, bad_request, close, code, failed},
+    metered::Metered,
+    operations::Sending,
+};
+
+/// Of each socket for as long as it is open: most hear much and say little. Longer messages take what they need.
+const READ_BUFFER: usize = 4 * 1024;
+/// Bytes of a message that go out as one frame.
+const FRAGMENT: usize = 16 * 1024;
+/// Bytes of frames that the client has not taken. There is one fragment, and the rest is pongs.
+const WRITE_BUFFER: usize = 64 * 1024;
+/// Bytes of a message on the wire, by byte of its text: fragments of a byte have a head of six.
+const MOST_HEADS: usize = 8;
+/// Answers to messages of the client's that wait to be written. While there are as many, nothing is read.
+const ANSWERS: usize = 8;
+/// How long a client may take to read a close frame, and to answer it.
+const CLOSING: Duration = Duration::from_secs(10);
+/// The same at a stop, and where the client says nothing any longer.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What happened on the wire.
+pub(super) enum Event {
+    Text(Utf8Bytes),
+    /// The client is there.
+    Heard,
+    /// All messages are written.
+    Written,
+}
+
+/// A message that is being written.
+struct Writing {
+    left: Bytes,
+    begun: bool,
+    _held: Sending,
+}
+
+pub(super) struct Wire {
+    socket: WebSocketStream<Metered>,
+    writing: Option<Writing>,
+    answers: VecDeque<String>,
+    /// The latest answer to a `ping` message.
+    pong: Option<String>,
+    /// Whether a ping is to be sent.
+    ping: bool,
+    /// Whether frames wait for the client.
+    flushing: bool,
+    overdue: Pin<Box<Sleep>>,
+    /// How long a client may take for a message.
+    message_time: Duration,
+    max_message: usize,
+}
+
+impl Wire {
+    /// A connection of a client that is not acknowledged: its messages have at most `init_bytes`.
+    pub(super) async fn new(
+        stream: Upgraded,
+        account: Arc<Account>,
+        init_bytes: usize,
+        max_message: usize,
+        message_time: Duration,
+    ) -> Self {
+        let stream = Metered::new(TokioIo::new(stream), account, init_bytes);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        Self {
+            socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
+            writing: None,
+            answers: VecDeque::new(),
+            pong: None,
+            ping: false,
+            flushing: false,
+            overdue: Box::pin(sleep_until(Instant::now())),
+            message_time,
+            max_message,
+        }
+    }
+
+    /// The client is acknowledged: messages may be as long as bodies, and count for its account.
+    pub(super) fn acknowledge(&mut self, account: Arc<Account>) {
+        let most = self.max_message.saturating_mul(MOST_HEADS);
+        self.socket.get_mut().count_for(account, most);
+    }
+
+    /// Sends a message. Only where nothing is being written.
+    pub(super) fn send(&mut self, text: String, held: Sending) {
+        self.writing = Some(Writing {
+            left: text.into(),
+            begun: false,
+            _held: held,
+        });
+    }
+
+    /// Sends an answer to a message of the client's, after what is being written.
+    pub(super) fn answer(&mut self, text: String) {
+        self.answers.push_back(text);
+    }
+
+    /// Sends a `pong` message, instead of one that still waits.
+    pub(super) fn pong(&mut self, text: String) {
+        self.pong = Some(text);
+    }
+
+    pub(super) fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Whether all messages are written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.writing.is_none() && self.answers.is_empty() && self.pong.is_none()
+    }
+
+    /// Writes what waits, and reads if it is asked to, until something happens. Dropped in the middle, it loses nothing.
+    pub(super) async fn event(&mut self, reads: bool) -> Result<Event, End> {
+        poll_fn(|context| self.poll_event(context, reads)).await
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>, reads: bool) -> Poll<Result<Event, End>> {
+        if let Poll::Ready(true) = self.poll_write(context)? {
+            return Poll::Ready(Ok(Event::Written));
+        }
+        if reads
+            && self.answers.len() < ANSWERS
+            && let Poll::Ready(received) = self.socket.poll_next_unpin(context)
+        {
+            return Poll::Ready(self.received(received));
+        }
+        let Some((at, reason)) = self.deadline() else {
+            return Poll::Pending;
+        };
+        if self.overdue.deadline() != at {
+            self.overdue.as_mut().reset(at);
+        }
+        ready!(self.overdue.as_mut().poll(context));
+        Poll::Ready(Err(close(code::TRY_AGAIN_LATER, reason)))
+    }
+
+    /// When the client is given up, and why.
+    fn deadline(&self) -> Option<(Instant, &'static str)> {
+        let stream = self.socket.get_ref();
+        let blocked = stream.blocked_since();
+        let unfinished = stream.unfinished_since();
+        let deadlines = [
+            blocked.map(|since| (since + PATIENCE, "the client reads nothing")),
+            unfinished.map(|since| {
+                let at = since + self.message_time;
+                (at, "a message was not finished in time")
+            }),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Writes what waits: ready when nothing is left, with whether something was written.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        let mut wrote = false;
+        while self.flushing || self.ping || !self.is_idle() {
+            let mut socket = Pin::new(&mut self.socket);
+            // Before the next frame, so that there is room for it.
+            ready!(socket.as_mut().poll_flush(context)).map_err(|_| End::Gone)?;
+            self.flushing = false;
+            if self.writing.as_ref().is_some_and(Writing::is_over) {
+                self.writing = None;
+                wrote = true;
+            }
+            let frame = if std::mem::take(&mut self.ping) {
+                Some(Message::Ping(Bytes::new()))
+            } else {
+                if self.writing.is_none()
+                    && let Some(text) = self.answers.pop_front().or_else(|| self.pong.take())
+                {
+                    self.send(text, Sending::default());
+                }
+                self.writing.as_mut().map(Writing::next)
+            };
+            if let Some(frame) = frame {
+                self.flushing = true;
+                let sent = Pin::new(&mut self.socket).start_send(frame);
+                sent.map_err(|_| End::Gone)?;
+            }
+        }
+        Poll::Ready(Ok(wrote))
+    }
+
+    fn received(
+        &mut self,
+        received: Option<Result<Message, tungstenite::Error>>,
+    ) -> Result<Event, End> {
+        let stream = self.socket.get_mut();
+        match received {
+            Some(Ok(Message::Text(text))) => {
+                stream.delivered();
+                Ok(Event::Text(text))
+            }
+            Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                stream.delivered_control(payload.len());
+                Ok(Event::Heard)
+            }
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
+                Err(bad_request("a message must be text"))
+            }
+            Some(Ok(Message::Close(_))) => Err(End::Closed),
+            Some(Err(error)) => Err(failed(&error)),
+            None => Err(End::Gone),
+        }
+    }
+
+    /// Ends the connection: sends the close frame, or the answer to the client's, and lets it be read.
+    pub(super) async fn end(mut self, end: End) {
+        // A message that is not written to its end is none.
+        self.writing = None;
+        match end {
+            End::Gone => {}
+            End::Closed => {
+                // Reading sends the answer.
+                let _ = timeout(CLOSING, self.until_closed()).await;
+            }
+            End::Close(frame) => {
+                let patience = if u16::from(frame.code) == code::GOING_AWAY {
+                    LAST_WORD
+                } else {
+                    CLOSING
+                };
+                if self.say(Message::Close(Some(frame))).await {
+                    // Until the client has read it, or hung up.
+                    let _ = timeout(patience, self.until_closed()).await;
+                }
+            }
+            End::Fail(frame) => {
+                if self.say(Message::Close(Some(frame))).await {
+                    self.socket.get_mut().drain(LAST_WORD).await;
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self, message: Message) -> bool {
+        let said = timeout(CLOSING, async {
+            // There may be no room for it before.
+            self.socket.flush().await?;
+            self.socket.send(message).await
+        });
+        matches!(said.await, Ok(Ok(())))
+    }
+
+    async fn until_closed(&mut self) {
+        while let Some(Ok(message)) = self.socket.next().await {
+            match message {
+                Message::Ping(payload) | Message::Pong(payload) => {
+                    self.socket.get_mut().delivered_control(payload.len());
+                }
+                _ => self.socket.get_mut().delivered(),
+            }
+        }
+    }
+}
+
+impl Writing {
+    fn is_over(&self) -> bool {
+        self.begun && self.left.is_empty()
+    }
+
+    /// The next fragment (RFC 6455, section 5.4).
+    fn next(&mut self) -> Message {
+        let fragment = self.left.split_to(self.left.len().min(FRAGMENT));
+        let opcode = if self.begun {
+            Data::Continue
+        } else {
+            Data::Text
+        };
+        self.begun = true;
+        let is_last = self.left.is_empty();
+        Message::Frame(Frame::message(fragment, OpCode::Data(opcode), is_last))
+    }
+}
