@@ -8,6 +8,7 @@ mod connections;
 mod documents;
 mod inspections;
 mod variables;
+mod sockets;
 
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;

@@ -50,7 +50,11 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
     tokio::time::sleep(Duration::from_secs(40)).await;
     let mut last = Value::Null;
     let (mut all, mut of_first) = (0, 0);
+    let mut code = None;
     while let Some(Ok(message)) = timeout(LONG, deaf.0.next()).await.unwrap() {
+        if let Message::Close(Some(frame)) = &message {
+            code = Some(u16::from(frame.code));
+        }
         let Message::Text(text) = message else {
             continue;
         };
@@ -62,6 +66,7 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
         }
     }
     assert!(all < SUBSCRIPTIONS * CHANGES, "it was not given up");
+    assert_eq!(code, Some(1013));
     let mut resumed = Socket::of(&server, &admin).await;
     let after = if last.is_null() { json!(after) } else { last };
     resumed

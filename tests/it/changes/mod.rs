@@ -1,6 +1,7 @@
 //! The feed of changes, and subscriptions to it.
 
 mod crowd;
+mod ends;
 mod events;
 mod feed;
 mod histories;

@@ -390,6 +390,13 @@ async fn an_expired_token_ends_it() {
     assert_eq!((code, reason.as_str()), (4403, "the token has expired"));
     assert_eq!(before, Vec::<Value>::new());
     // Without "complete": a client that still wants it asks again, and is told why not.
+    let (event, data) = events.next().await.unwrap();
+    let error = &data["errors"][0];
+    assert_eq!(
+        (event.as_str(), &error["message"]),
+        ("next", &json!("the token has expired"))
+    );
+    assert_eq!(error["extensions"]["code"], "UNAUTHENTICATED");
     assert_eq!(events.next().await, None);
 }
 
@@ -410,6 +417,14 @@ async fn a_stop_ends_what_would_stay_open() {
     assert_eq!(events.status(), 200);
     let stopped = tokio::task::spawn_blocking(|| server.stop());
     assert_eq!(socket.closed().await.0, 1001);
-    assert_eq!(events.text().await.unwrap(), "");
+    let text = events.text().await.unwrap();
+    assert!(
+        text.starts_with("event: next\ndata: {\"errors\":"),
+        "{text}"
+    );
+    assert!(
+        text.contains("UNAVAILABLE") && !text.contains("complete"),
+        "{text}"
+    );
     stopped.await.unwrap().ok();
 }

@@ -190,6 +190,8 @@ async fn what_is_open_ends_with_its_key() {
         (4403, "the token's key was withdrawn")
     );
     // Without "complete", as where the token expires.
+    let (_, end) = gone_events.next().await.unwrap();
+    assert_eq!(end["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     assert_eq!(gone_events.next().await, None);
     assert_eq!(asked(&url, &one, JSON).await.0, 401);
     kept.subscribe("1", WHO, json!({})).await;

@@ -23,7 +23,7 @@ use tokio_tungstenite::{
     tungstenite::{
         self, Message, Utf8Bytes,
         protocol::{
-            Role, WebSocketConfig,
+            CloseFrame, Role, WebSocketConfig,
             frame::{
                 Frame,
                 coding::{Data, OpCode},
@@ -52,8 +52,10 @@ const MOST_HEADS: usize = 8;
 const ANSWERS: usize = 8;
 /// How long a client may take to read a close frame, and to answer it.
 const CLOSING: Duration = Duration::from_secs(10);
-/// The same at a stop, and where the client says nothing any longer.
+/// The same at a stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long a client that has read nothing may take to read why it was given up. It costs no more than its write buffer.
+const GIVEN_UP: Duration = Duration::from_mins(1);
 
 /// What happened on the wire.
 pub(super) enum Event {
@@ -255,29 +257,30 @@ impl Wire {
                 let _ = timeout(CLOSING, self.until_closed()).await;
             }
             End::Close(frame) => {
-                let patience = if u16::from(frame.code) == code::GOING_AWAY {
-                    LAST_WORD
-                } else {
-                    CLOSING
+                let (room, patience) = match u16::from(frame.code) {
+                    code::GOING_AWAY => (CLOSING, LAST_WORD),
+                    code::TRY_AGAIN_LATER => (GIVEN_UP, CLOSING),
+                    _ => (CLOSING, CLOSING),
                 };
-                if self.say(Message::Close(Some(frame))).await {
+                if self.say(frame, room).await {
                     // Until the client has read it, or hung up.
                     let _ = timeout(patience, self.until_closed()).await;
                 }
             }
             End::Fail(frame) => {
-                if self.say(Message::Close(Some(frame))).await {
+                if self.say(frame, CLOSING).await {
                     self.socket.get_mut().drain(LAST_WORD).await;
                 }
             }
         }
     }
 
-    async fn say(&mut self, message: Message) -> bool {
-        let said = timeout(CLOSING, async {
-            // There may be no room for it before.
+    /// Sends a close frame, if there is room for it in time.
+    async fn say(&mut self, frame: CloseFrame, room: Duration) -> bool {
+        let said = timeout(room, async {
+            // What was begun comes first.
             self.socket.flush().await?;
-            self.socket.send(message).await
+            self.socket.send(Message::Close(Some(frame))).await
         });
         matches!(said.await, Ok(Ok(())))
     }

@@ -122,6 +122,25 @@ impl Socket {
     }
 }
 
+/// A client's frame (RFC 6455, section 5.2) with this first byte: its flags and opcode. Its mask changes nothing.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match u16::try_from(payload.len()) {
+        Ok(short @ ..126) => frame.push(0x80 | u8::try_from(short).unwrap()),
+        Ok(long) => {
+            frame.push(0x80 | 126);
+            frame.extend(long.to_be_bytes());
+        }
+        Err(_) => {
+            frame.push(0x80 | 127);
+            frame.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
 pub const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
 
 /// A stream of server-sent events.
