@@ -162,7 +162,11 @@ impl Pipeline {
     }
 
     /// Refuses a document that does not fit the schema as it was sent.
-    async fn validate(&self, caller: &Caller, prepared: &Prepared) -> Result<(), Refused> {
+    pub(super) async fn validate(
+        &self,
+        caller: &Caller,
+        prepared: &Prepared,
+    ) -> Result<(), Refused> {
         let validated = prepared.document.validated(&self.validator).await;
         validated.map_err(|mut errors| {
             fill_codes(&mut errors, &caller.record);

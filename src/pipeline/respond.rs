@@ -93,21 +93,22 @@ impl Pipeline {
 
     /// Begins an operation in a task of its own, which sends its messages to an outlet.
     ///
-    /// Nothing is parsed before there is a permit. A subscription gives it up once it is validated. `held` is kept until the
-    /// operation's work has ended.
+    /// Nothing is parsed before there is a permit; what comes with the permit is dropped when the operation is validated. A
+    /// subscription gives up the permit then. `held` is kept until the operation's work has ended.
     pub(crate) fn stream(
         self: &Arc<Self>,
         sent: Sent,
         caller: Caller,
-        permit: impl Future<Output = Result<Permit, Error>> + Send + 'static,
+        permit: impl Future<Output = Result<(Permit, impl Send + 'static), Error>> + Send + 'static,
         outlet: Outlet,
         held: Held,
     ) -> Operation {
-        let record = caller.record.clone();
-        let pipeline = Arc::clone(self);
+        let (pipeline, own) = (Arc::clone(self), caller.clone());
         let begin = async move {
-            let permit = permit.await?;
-            let prepared = pipeline.prepare(sent.read(pipeline.limits())?, &record)?;
+            let (permit, turn) = permit.await?;
+            let prepared = pipeline.prepare(sent.read(pipeline.limits())?, &own.record)?;
+            pipeline.validate(&own, &prepared).await?;
+            drop(turn);
             Ok((prepared, permit))
         };
         Operation::spawn(Arc::clone(self), caller, begin, outlet, None, held)

@@ -1,6 +1,9 @@
 //! The ends of sockets and of their operations: each is told, and what nobody waits for any longer ends.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -115,7 +118,6 @@ async fn a_clean_close_is_clean() {
     }
 }
 
-/// Sends a handshake by hand, with one header another.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_handshake_is_refused() {
     let server = Server::on_sqlite(&[]).await;
@@ -143,8 +145,11 @@ on_both! {
         let server = Server::start(server.storage.clone(), &flags, server.clock.clone()).await;
         let mut other = Other::connect(&server).await;
         let url = format!("{}/graphql", server.url);
+        let asked = AtomicUsize::new(0);
         let free = async || {
-            let body = json!({ "query": "{ viewer { userId } }" }).to_string();
+            // An answer that is kept takes no place.
+            let query = format!("{{ a{}: viewer {{ userId }} }}", asked.fetch_add(1, Ordering::Relaxed));
+            let body = json!({ "query": query }).to_string();
             server.post("", body).await.0 == 200
         };
         other.hold_up_reads().await;

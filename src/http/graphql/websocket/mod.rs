@@ -27,6 +27,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
     sync::mpsc,
+    task::yield_now,
     time::{Instant, interval, sleep, timeout},
 };
 use tokio_tungstenite::tungstenite::{
@@ -293,6 +294,8 @@ impl Session {
                             Received::Refused(refused) => wire.answer(refused),
                             Received::Done => {}
                         }
+                        // A client that sends one message after the other leaves others their time.
+                        yield_now().await;
                     }
                     Event::Heard => heard = Instant::now(),
                     Event::Written => {}

@@ -86,8 +86,8 @@ pub(super) struct Operations<'a> {
     running: Vec<Running>,
     out: mpsc::Sender<Outgoing>,
     turns: Arc<Semaphore>,
-    /// The one who waits for a permit: a socket does not fill the queue that all wait in.
-    queues: Arc<Semaphore>,
+    /// One operation at a time waits for a permit, and is parsed and validated: a socket does not fill the queue that all wait in.
+    preparing: Arc<Semaphore>,
     places: Arc<Semaphore>,
     bytes: ByteBudget,
     next: u64,
@@ -110,7 +110,7 @@ impl<'a> Operations<'a> {
             running: Vec::new(),
             out,
             turns: Arc::new(Semaphore::new(TURNS)),
-            queues: Arc::new(Semaphore::new(1)),
+            preparing: Arc::new(Semaphore::new(1)),
             places: Arc::new(Semaphore::new(session.service.open_streams.operations)),
             bytes: ByteBudget::new(SOCKET_BYTES),
             next: 0,
@@ -239,11 +239,12 @@ impl<'a> Operations<'a> {
             record,
         };
         let (admission, timeout) = (service.admission.clone(), service.request_timeout);
-        let queues = Arc::clone(&self.queues);
+        let preparing = Arc::clone(&self.preparing);
         let permit = async move {
-            let _first = queues.acquire_owned().await;
+            let turn = preparing.acquire_owned().await;
             let permit = admission.permit(Instant::now() + timeout).await;
-            permit.map_err(|Full| Error::new(Code::Unavailable, FULL))
+            let permit = permit.map_err(|Full| Error::new(Code::Unavailable, FULL))?;
+            Ok((permit, turn))
         };
         let outlet = Outlet {
             number,
