@@ -30,7 +30,7 @@ use crate::{
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
     pipeline::{
-        Pipeline,
+        DearPlaces, Pipeline,
         documents::{Documents, Trusted},
     },
     store::{
@@ -183,6 +183,7 @@ pub async fn routers(
                 usize::try_from(config.limits.answer_memory_mb << 20)?,
                 usize::try_from(config.limits.answer_cache_mb << 20)?,
             ),
+            dear: DearPlaces::new(usize::try_from(config.dear_queries())?),
             timeout: config.limits.request_timeout,
         }),
         admission: Admission::new(

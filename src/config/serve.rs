@@ -193,6 +193,11 @@ impl Serve {
         self.limits.max_concurrency.unwrap_or(4 * connections)
     }
 
+    /// Dear queries executed at once: the other half of the connections to the database is left to cheap requests.
+    pub fn dear_queries(&self) -> u32 {
+        (self.database.database_connections / 2).max(1)
+    }
+
     /// File descriptors for all but connections of clients: each reader of SQLite has four files open at most, and each
     /// inspection, check, and look-up of a name some sockets.
     pub fn reserved_descriptors(&self) -> usize {

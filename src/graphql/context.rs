@@ -63,8 +63,17 @@ impl Permit {
 
     /// It is not taken again: whoever gives it up has another bound.
     pub fn give_up(&self) {
+        self.set(None);
+    }
+
+    /// Holds the place of another bound instead.
+    pub fn hold(&self, place: impl Any + Send) {
+        self.set(Some(Box::new(place)));
+    }
+
+    fn set(&self, place: Option<Box<dyn Any + Send>>) {
         let mut held = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = None;
+        *held = place;
     }
 }
 

@@ -62,6 +62,10 @@ impl Pipeline {
         let one_read = prepared.traits.one_read;
         // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
+        if prepared.operation_type == OperationType::Query {
+            let entered = self.dear.enter(&permit, cost, deadline).await;
+            entered.map_err(|error| Refused::from(error).costing(cost))?;
+        }
         let permit = Arc::new(permit);
         let mut tries = 1;
         let is_kept = prepared.operation_type == OperationType::Mutation;

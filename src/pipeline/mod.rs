@@ -8,6 +8,7 @@
 //! | cost within the limits | [`cost`] |
 //! | validation rules, once for a document | [`rules`] |
 //! | variables that were not sent, the root field of a subscription | [`unsent_variables`], [`subscription_root`] |
+//! | a place among the dear queries | [`dear`] |
 //! | validation by the library, resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
@@ -21,6 +22,7 @@
 mod coerce;
 mod complete;
 mod cost;
+mod dear;
 pub mod documents;
 mod encode;
 mod execute;
@@ -52,6 +54,7 @@ use documents::Documents;
 pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
+pub use dear::DearPlaces;
 pub(crate) use encode::Encoded;
 pub use prepare::measure;
 
@@ -71,6 +74,7 @@ pub struct Pipeline {
     pub changes: Arc<ChangeFollower>,
     /// The bytes of answers.
     pub answers: Answers,
+    pub dear: DearPlaces,
     /// How long a query or mutation of a stream may take.
     pub timeout: Duration,
 }

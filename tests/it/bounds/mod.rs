@@ -5,10 +5,11 @@
 mod answers;
 mod bodies;
 mod connections;
+mod dear_questions;
 mod documents;
 mod inspections;
-mod variables;
 mod sockets;
+mod variables;
 
 /// MiB that one request or socket may make the process grow by.
 pub const ONE: u64 = 32;

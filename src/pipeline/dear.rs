@@ -1,0 +1,114 @@
+//! Places of dear queries. They leave connections to the database and processors to cheap requests.
+//!
+//! Invariant: few dear queries are executed at once, and a bounded number waits. While one waits, it holds no place of others.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    error::{Code, Error, Result},
+    graphql::Permit,
+};
+
+use super::cost::Cost;
+
+/// Points of complexity of a dear query: ten searches or counts of the catalogue, or a hundred connectors with their metadata.
+const DEAR: u64 = 2_000;
+
+/// Dear queries that may wait, for each one that is executed.
+const WAITING: usize = 4;
+
+/// The places of all dear queries of the process.
+#[derive(Debug)]
+pub struct DearPlaces {
+    places: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+impl DearPlaces {
+    /// Executes so many dear queries at once.
+    pub fn new(most: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(most)),
+            waiting: Semaphore::new(most.saturating_mul(WAITING)),
+        }
+    }
+
+    /// Gives up the permit of a dear query for a place among the dear ones. A cheap query keeps its permit.
+    ///
+    /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no place.
+    pub(super) async fn enter(&self, permit: &Permit, cost: Cost, deadline: Instant) -> Result<()> {
+        if cost.complexity < DEAR {
+            return Ok(());
+        }
+        permit.give_up();
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            permit.hold(place);
+            return Ok(());
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| full())?;
+        let now = Instant::now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        match timeout_at(until, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => {
+                permit.hold(place);
+                Ok(())
+            }
+            _ => Err(full()),
+        }
+    }
+}
+
+fn full() -> Error {
+    let message = "too many dear queries are asked at once: ask for less, or try again in a while";
+    Error::new(Code::Unavailable, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn cost(complexity: u64) -> Cost {
+        Cost {
+            complexity,
+            ..Cost::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_run_some_wait_and_the_rest_are_refused() {
+        let places = DearPlaces::new(1);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let enter = async |permit: &Permit, complexity| {
+            places.enter(permit, cost(complexity), deadline).await
+        };
+        let held = Arc::new(Semaphore::new(1));
+        let permit = Permit::new(held.clone().try_acquire_owned().unwrap());
+        enter(&permit, DEAR).await.unwrap();
+        assert_eq!(held.available_permits(), 1, "the place of all is given up");
+
+        let permits: Vec<_> = (0..WAITING).map(|_| Permit::default()).collect();
+        let waiting = permits.iter().map(|permit| Box::pin(enter(permit, DEAR)));
+        let mut waiting: Vec<_> = waiting.collect();
+        for waiting in &mut waiting {
+            assert!(waiting.now_or_never().is_none());
+        }
+        let refused = enter(&Permit::default(), DEAR).await.unwrap_err();
+        assert_eq!(refused.code, Code::Unavailable);
+        enter(&Permit::default(), DEAR - 1).await.unwrap();
+
+        drop(permit);
+        waiting.remove(0).await.unwrap();
+        // They wait for half of their time.
+        waiting.remove(0).await.unwrap_err();
+        assert!(Instant::now() < deadline);
+    }
+}
