@@ -33,11 +33,11 @@ use tower::Service;
 use crate::{byte_budget::Share, config::InspectionLimits};
 
 use super::{
+    failure::{Failure, NO_TLS, TOO_LARGE, reason},
     guard::{Guard, Refusal, Unresolved},
     lookups::{AGAIN, is_ours},
     memory::{Memory, SMALL_BYTES},
     stopwatch::Stopwatch,
-    wire::{Failure, NO_TLS, TOO_LARGE, reason},
 };
 
 /// What all connections of an inspection share.

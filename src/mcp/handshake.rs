@@ -39,10 +39,11 @@ use crate::{
 
 use super::{
     authorization,
+    failure::Failure,
     guard::Guard,
     memory::Memory,
     transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
-    wire::{Failure, Wire},
+    wire::Wire,
 };
 
 /// Bytes of a cursor that is sent back to its server.

@@ -4,6 +4,7 @@
 
 mod authorization;
 mod connection;
+mod failure;
 pub mod guard;
 pub mod handshake;
 pub mod inspections;

@@ -14,7 +14,10 @@ use rmcp::{
 use sse_stream::{Sse, SseStream};
 use url::Url;
 
-use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, URL_BYTES, Wire, is, refused};
+use crate::mcp::{
+    failure::{Failure, NOT_JSON_RPC},
+    wire::{EVENT_STREAM, JSON, URL_BYTES, Wire, is, refused},
+};
 
 pub(in crate::mcp) struct SseTransport {
     wire: Wire,

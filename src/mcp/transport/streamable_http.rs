@@ -24,7 +24,10 @@ use rmcp::{
 use sse_stream::{Sse, SseStream};
 use url::Url;
 
-use crate::mcp::wire::{EVENT_STREAM, Failure, JSON, NOT_JSON_RPC, Response, Wire, is, refused};
+use crate::mcp::{
+    failure::{Failure, NOT_JSON_RPC},
+    wire::{EVENT_STREAM, JSON, Response, Wire, is, refused},
+};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -29,8 +29,9 @@ use url::Url;
 
 use crate::mcp::{
     connection::Connection,
+    failure::{Failure, NOT_JSON_RPC, TOO_LARGE, reason},
     guard::Refusal,
-    wire::{AGENT, Failure, NOT_JSON_RPC, TOO_LARGE, Wire, reason, refused_by, uri},
+    wire::{AGENT, Wire, refused_by, uri},
 };
 
 type Socket = WebSocketStream<Connection>;

@@ -1,0 +1,67 @@
+//! Why a server gives no answer, in words of this service's own.
+
+use std::error::Error as StdError;
+
+use hyper::StatusCode;
+use url::Url;
+
+use super::guard::{Refusal, Unresolved};
+
+/// Why nothing more comes of an attempt. Its text completes "The server …", for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("is not called: {0}")]
+    Blocked(#[from] Refusal),
+    #[error("cannot be reached: {0}")]
+    Unreachable(&'static str),
+    #[error("ends the connection in the middle of an answer")]
+    Broken,
+    /// With its `WWW-Authenticate`, and the URL that said so.
+    #[error("asks for a sign-in")]
+    AuthRequired(Option<String>, Box<Url>),
+    #[error("answers with HTTP status {0}")]
+    Status(StatusCode),
+    #[error("{0}")]
+    NotMcp(&'static str),
+}
+
+impl From<Unresolved> for Failure {
+    fn from(unresolved: Unresolved) -> Self {
+        match unresolved {
+            Unresolved::Refused(refusal) => Self::Blocked(refusal),
+            Unresolved::Unknown => Self::Unreachable("its host's name is not known"),
+        }
+    }
+}
+
+pub(super) const NO_CONNECTION: Failure =
+    Failure::Unreachable("no connection can be made to its host and port");
+pub(super) const NO_TLS: Failure =
+    Failure::Unreachable("no secure connection can be made, or its certificate is not valid");
+pub(super) const TOO_LARGE: Failure =
+    Failure::NotMcp("sends more than an MCP server has reason to");
+pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends what is not a message of MCP");
+
+/// Why there is no answer, or no more of it, without the library's words; with a connection or before there is one.
+pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Failure {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            return failure.clone();
+        }
+        if let Some(unresolved) = error.downcast_ref::<Unresolved>() {
+            return unresolved.clone().into();
+        }
+        // An I/O error hides what is in it from its sources.
+        let inner = error.downcast_ref::<std::io::Error>();
+        cause = match inner.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    if connecting {
+        NO_CONNECTION
+    } else {
+        Failure::Broken
+    }
+}
