@@ -14,7 +14,7 @@ use crate::{
 };
 
 const MESSAGE: usize = 1_000_000;
-const VALUES: usize = 24_000;
+const VALUES: usize = 19_000;
 
 const INSPECT: &str =
     "mutation($url: String!) { inspectServer(input: {serverUrl: $url, serverType: HTTP}) {
