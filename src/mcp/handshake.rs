@@ -116,6 +116,7 @@ impl Inspector {
     }
 
     /// An inspector with other bounds, which shares memory and lookups with this one.
+    #[must_use]
     pub fn within(&self, limits: InspectionLimits) -> Self {
         Self {
             limits,
@@ -193,7 +194,7 @@ impl Inspector {
         let _inspection = wire.inspection();
         let stopwatch = wire.stopwatch();
         let talk_time = self.limits.time.saturating_sub(self.limits.close);
-        let talking = stopwatch.within(talk_time, talk(&wire, url, claimed, progress));
+        let talking = stopwatch.within(talk_time, Box::pin(talk(&wire, url, claimed, progress)));
         let Ok(ended) = talking.await else {
             // Whoever said enough before is not late.
             if progress.inspection.transport.is_some() {
@@ -221,7 +222,7 @@ impl Inspector {
         let Some(at) = at else { return };
         let left = self.limits.time.saturating_sub(stopwatch.elapsed());
         let attempt = wire.fresh();
-        let servers = authorization::servers(&attempt, at, challenge);
+        let servers = Box::pin(authorization::servers(&attempt, at, challenge));
         let servers = stopwatch.within(left, servers).await.unwrap_or_default();
         if outcome == Outcome::AuthRequired || !servers.is_empty() {
             let at = Failure::AuthRequired(None, Box::new(at.clone()));
@@ -311,7 +312,7 @@ async fn by_http(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), 
     let attempt = wire.fresh();
     let opening = wire.stopwatch().within(
         wire.limits().beginning,
-        SseTransport::open(attempt.clone(), &url),
+        Box::pin(SseTransport::open(attempt.clone(), &url)),
     );
     match opening.await {
         Ok(Ok(transport)) => {
@@ -349,7 +350,11 @@ where
         start(&attempt, transport, discover).await
     };
     let beginning = wire.limits().beginning;
-    match wire.stopwatch().within(beginning, discovering).await {
+    match wire
+        .stopwatch()
+        .within(beginning, Box::pin(discovering))
+        .await
+    {
         Ok(Ok(session)) => return list(&attempt, session, kind, progress).await,
         Ok(Err(
             failure @ (Failure::Blocked(_) | Failure::Unreachable(_) | Failure::AuthRequired(..)),

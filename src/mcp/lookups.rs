@@ -95,14 +95,12 @@ impl Lookups {
     ) -> Option<Arc<[IpAddr]>> {
         let mut held = Some(held);
         loop {
-            let asked = self.asked(host);
-            let asked = match asked {
-                Some(asked) => asked,
-                None => {
-                    let place = self.0.places.clone().acquire_owned();
-                    let place = stopwatch.wait(place).await.ok()?;
-                    self.ask(host, (place, held.take()))
-                }
+            let asked = if let Some(asked) = self.asked(host) {
+                asked
+            } else {
+                let place = self.0.places.clone().acquire_owned();
+                let place = stopwatch.wait(place).await.ok()?;
+                self.ask(host, (place, held.take()))
             };
             match asked.await {
                 Ok(found) => return found,
