@@ -47,6 +47,10 @@ impl ByteBudget {
     }
 
     /// Waits for bytes, in turn. Takes the whole budget instead of more than it has.
+    ///
+    /// # Panics
+    ///
+    /// Never: nobody closes the semaphore.
     pub async fn take(&self, bytes: usize) -> Share {
         let bytes = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;

@@ -20,11 +20,14 @@ use crate::{
     store::Catalog,
 };
 
+/// What others are replaced by, by their ids, and these as siblings.
+type Replacements = (HashMap<String, Arc<Model>>, Arc<Siblings>);
+
 #[derive(Default)]
 pub(super) struct Siblings {
     seqs: Vec<i64>,
     replacement_ids: Vec<String>,
-    replacements: OnceCell<(HashMap<String, Arc<Model>>, Arc<Siblings>)>,
+    replacements: OnceCell<Replacements>,
     health: Shared<(), Health>,
     histories: Shared<u64, Vec<PastCheck>>,
     /// By the windows' hours.

@@ -53,6 +53,10 @@ pub(in crate::pipeline) struct Document {
 
 /// Properties of a document that its variables do not change.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own"
+)]
 pub(in crate::pipeline) struct Traits {
     /// One statement answers it: else its statements share a snapshot.
     pub(in crate::pipeline) one_read: bool,

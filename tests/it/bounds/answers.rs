@@ -12,7 +12,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{ANSWER, SIXTEEN};
+use super::{ANSWER, ONE, SIXTEEN};
 use crate::{
     on_both_databases,
     support::{
@@ -123,6 +123,12 @@ on_both_databases! {
             server
         };
         let ids: Vec<_> = (0..100).map(|i| format!("pcon_large{i}")).collect();
+
+        let server = fresh().await;
+        let asked = ask(&server, &ann, &page(1), json!({}));
+        let ((status, ..), growth) = server.process.growth(asked).await;
+        assert_eq!(status, 200);
+        assert!(growth <= ONE, "{growth} MiB");
 
         let within = [
             page(4),
