@@ -125,7 +125,8 @@ on_both_databases! {
         let ids: Vec<_> = (0..100).map(|i| format!("pcon_large{i}")).collect();
 
         let server = fresh().await;
-        let asked = ask(&server, &ann, &page(1), json!({}));
+        let ordinary = page(1);
+        let asked = ask(&server, &ann, &ordinary, json!({}));
         let ((status, ..), growth) = server.process.growth(asked).await;
         assert_eq!(status, 200);
         assert!(growth <= ONE, "{growth} MiB");
