@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use crate::{
     byte_budget::{ByteBudget, Share},
     error::{Code, Error, Result},
@@ -201,6 +203,62 @@ impl AnswerShare {
         if let Some(large) = &mut self.large {
             large.shrink_to(bytes.saturating_sub(SMALL));
         }
+    }
+}
+
+/// The text of an answer, as JSON. Its bytes are those of all answers until it is dropped.
+#[derive(Debug, Default)]
+pub struct AnswerText {
+    text: Bytes,
+    share: AnswerShare,
+}
+
+impl AnswerText {
+    pub fn new(text: Vec<u8>, share: AnswerShare) -> Self {
+        Self {
+            // It may be kept for long, and holds no more bytes than it has.
+            text: text.into_boxed_slice().into(),
+            share,
+        }
+    }
+
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Another form of the text in its place, such as a compressed one.
+    #[must_use]
+    pub fn replaced(self, text: Bytes) -> Self {
+        let mut share = self.share;
+        share.shrink_to(text.len());
+        Self { text, share }
+    }
+
+    /// The bytes that it has of those of all answers, for a copy of the text.
+    pub fn into_share(self) -> AnswerShare {
+        self.share
+    }
+
+    /// The text as bytes that have its share as long as any of them are there.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for AnswerText {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// A text that is small.
+impl From<Vec<u8>> for AnswerText {
+    fn from(text: Vec<u8>) -> Self {
+        Self::new(text, AnswerShare::default())
     }
 }
 

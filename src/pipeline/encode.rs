@@ -4,11 +4,10 @@
 //! more to be sure.
 
 use async_graphql::{Response, Value};
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    answer_budget::{AnswerBudget, AnswerShare},
+    answer_budget::{AnswerBudget, AnswerText},
     domain::fields::RAW_JSON_MARKER,
     error::Result,
 };
@@ -16,78 +15,20 @@ use crate::{
 /// Bytes of a page of connectors.
 const TYPICAL: usize = 16 * 1024;
 
-/// The text of an answer, as JSON. Its bytes are those of all answers until it is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Encoded {
-    text: Bytes,
-    share: AnswerShare,
+/// The text of an answer, whose values are dropped. `LIMIT_EXCEEDED` beyond the bytes of an answer and `UNAVAILABLE` beyond those of
+/// all, unless it is `kept` whatever it has.
+pub(super) fn encoded(answer: Response, budget: &AnswerBudget, kept: bool) -> Result<AnswerText> {
+    let typical = budget.written().min(budget.most()) + TYPICAL;
+    let most = if kept { usize::MAX } else { budget.most() };
+    let text = encode(&answer, typical, most);
+    drop(answer);
+    let share = budget.of_text(text.len(), kept)?;
+    Ok(AnswerText::new(text, share))
 }
 
-impl Encoded {
-    /// The text of an answer, whose values are dropped. `LIMIT_EXCEEDED` beyond the bytes of an answer and `UNAVAILABLE` beyond
-    /// those of all, unless it is `kept` whatever it has.
-    pub(super) fn new(answer: Response, budget: &AnswerBudget, kept: bool) -> Result<Self> {
-        let typical = budget.written().min(budget.most()) + TYPICAL;
-        let most = if kept { usize::MAX } else { budget.most() };
-        let text = encode(&answer, typical, most);
-        drop(answer);
-        let share = budget.of_text(text.len(), kept)?;
-        Ok(Self {
-            // It may be kept for long, and holds no more bytes than it has.
-            text: text.into_boxed_slice().into(),
-            share,
-        })
-    }
-
-    /// The text of an answer that is small.
-    pub(super) fn unbounded(answer: &Response) -> Self {
-        Self::from(encode(answer, TYPICAL, usize::MAX))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.text.len()
-    }
-
-    /// Another form of the text in its place, such as a compressed one.
-    pub(crate) fn replaced(self, text: Bytes) -> Self {
-        let mut share = self.share;
-        share.shrink_to(text.len());
-        Self { text, share }
-    }
-
-    pub(crate) fn text(&self) -> &Bytes {
-        &self.text
-    }
-
-    /// The bytes that it has of those of all answers, for a copy of the text.
-    pub(crate) fn into_share(self) -> AnswerShare {
-        self.share
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        str::from_utf8(&self.text).unwrap_or_default()
-    }
-
-    /// The text as bytes that have its share as long as any of them are there.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        Bytes::from_owner(self)
-    }
-}
-
-impl AsRef<[u8]> for Encoded {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
-/// A text that is small.
-impl From<Vec<u8>> for Encoded {
-    fn from(text: Vec<u8>) -> Self {
-        Self {
-            text: text.into_boxed_slice().into(),
-            share: AnswerShare::default(),
-        }
-    }
+/// The text of an answer that is small.
+pub(super) fn small(answer: &Response) -> AnswerText {
+    AnswerText::from(encode(answer, TYPICAL, usize::MAX))
 }
 
 /// Writes an answer: `data`, `extensions` and `errors`, the latter two where there are any (GraphQL, section 7.1). Breaks off where

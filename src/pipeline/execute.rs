@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answer_budget::AnswerBudget,
+    answer_budget::{AnswerBudget, AnswerText},
     error::{Code, Error},
     graphql::{Permit, Request, Turn},
     observability::request_record::RequestRecord,
@@ -19,7 +19,7 @@ use super::{
     Caller, Pipeline,
     complete::Shape,
     documents::{document::Traits, heap_bytes::HeapBytes, selections::chosen},
-    encode::Encoded,
+    encode::{encoded, small},
     prepare::{Prepared, operation},
     refused::{Refused, set_code},
     subscription_root::one_root_field,
@@ -39,8 +39,8 @@ impl Executed {
     }
 
     /// Its text. A query's is refused beyond the bytes that it may have.
-    pub(super) fn encoded(self) -> Result<Encoded, Error> {
-        Encoded::new(self.response, &self.budget, self.is_kept)
+    pub(super) fn encoded(self) -> Result<AnswerText, Error> {
+        encoded(self.response, &self.budget, self.is_kept)
     }
 }
 
@@ -137,7 +137,7 @@ impl Pipeline {
         prepared: Prepared,
         unsubscribed: &CancellationToken,
         turn: &Turn,
-    ) -> Result<impl Stream<Item = Encoded> + use<>, Refused> {
+    ) -> Result<impl Stream<Item = AnswerText> + use<>, Refused> {
         self.validate(caller, &prepared).await?;
         let cost = prepared.cost;
         let subscribed = subscribed(prepared).map_err(|refused| refused.costing(cost))?;
@@ -160,8 +160,8 @@ impl Pipeline {
             }
             shape.complete(&mut response);
             fill_codes(&mut response.errors, &record);
-            let encoded = Encoded::new(response, &budget, false);
-            encoded.unwrap_or_else(|error| of_error(error, &budget, &record))
+            let text = encoded(response, &budget, false);
+            text.unwrap_or_else(|error| of_error(error, &budget, &record))
         }))
     }
 
@@ -241,7 +241,7 @@ fn subscribed(prepared: Prepared) -> Result<Subscribed, Refused> {
 }
 
 /// An event that is an error, since it has too many bytes. The next one has its own.
-fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> Encoded {
+fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> AnswerText {
     let error = async_graphql::Error::from(error).into_server_error(Pos::default());
     let mut response = Response::from_errors(vec![ServerError {
         locations: Vec::new(),
@@ -249,7 +249,7 @@ fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> Enco
     }]);
     fill_codes(&mut response.errors, record);
     budget.again();
-    Encoded::unbounded(&response)
+    small(&response)
 }
 
 /// Whether another session, or a connection that broke, made a query fail.

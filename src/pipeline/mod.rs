@@ -55,7 +55,6 @@ pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
 pub use dear::DearPlaces;
-pub(crate) use encode::Encoded;
 pub use prepare::measure;
 
 /// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.

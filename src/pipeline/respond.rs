@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use tokio::time::Instant;
 
-use crate::{error::Error, graphql::Permit};
+use crate::{answer_budget::AnswerText, error::Error, graphql::Permit};
 
 use super::{
     Caller, Pipeline,
-    encode::Encoded,
     parameters::{Parameters, Sent},
     prepare::Prepared,
     refused::Refused,
@@ -41,7 +40,7 @@ pub(crate) enum Outcome {
 /// An answer with `data`.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) text: Encoded,
+    pub(crate) text: AnswerText,
     pub(crate) has_errors: bool,
 }
 

@@ -25,12 +25,13 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    answer_budget::AnswerText,
     error::{Code, Error},
     graphql::{Permit, Turn},
     store::{CancelGuard, spawn_cancellable},
 };
 
-use super::{Caller, Pipeline, encode::Encoded, prepare::Prepared, refused::Refused};
+use super::{Caller, Pipeline, prepare::Prepared, refused::Refused};
 
 /// How long a reader may take nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +40,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) enum Message {
     /// An answer, as JSON.
-    Next(Encoded),
+    Next(AnswerText),
     /// A list of errors, as JSON: nothing was executed.
     Refused(String),
     /// There is no more.

@@ -24,7 +24,7 @@ use crate::{
     store::{Field, Fields},
 };
 
-use super::text::raw;
+use super::scalars::raw;
 
 /// A field of a connector that is made of its row alone.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,10 @@
 //! The schema's scalars.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use async_graphql::{InputValueError, InputValueResult, Name, Scalar, ScalarType, Value};
 use chrono::{DateTime as ChronoDateTime, Utc};
 use entity::Timestamp;
 
-use super::text::raw;
+use crate::domain::fields::RAW_JSON_MARKER;
 
 #[derive(Clone, Copy)]
 pub(crate) struct DateTime(pub(in crate::graphql) Timestamp);
@@ -78,6 +78,15 @@ impl ScalarType for Json {
     fn to_value(&self) -> Value {
         raw(self.0.clone())
     }
+}
+
+/// JSON text that goes into the answer as it is.
+pub(super) fn raw(json: String) -> Value {
+    Value::Object(
+        [(Name::new(RAW_JSON_MARKER), Value::String(json))]
+            .into_iter()
+            .collect(),
+    )
 }
 
 #[cfg(test)]

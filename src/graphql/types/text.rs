@@ -5,13 +5,13 @@
 use std::{borrow::Cow, marker::PhantomData};
 
 use async_graphql::{
-    ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value,
+    ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
     parser::types::Field as AskedField, registry::Registry,
 };
 
-use crate::{domain::fields::RAW_JSON_MARKER, error::Error, graphql::Request};
+use crate::{error::Error, graphql::Request};
 
-use super::scalars::{Json, Url};
+use super::scalars::{Json, Url, raw};
 
 /// Text of the GraphQL type `T`. Where the answer has run out of bytes it is an error.
 pub(in crate::graphql) struct Text<'a, T = String>(Cow<'a, str>, PhantomData<fn() -> T>);
@@ -41,15 +41,6 @@ impl OfText for Json {
     fn value(text: String) -> Value {
         raw(text)
     }
-}
-
-/// JSON text that goes into the answer as it is.
-pub(super) fn raw(json: String) -> Value {
-    Value::Object(
-        [(Name::new(RAW_JSON_MARKER), Value::String(json))]
-            .into_iter()
-            .collect(),
-    )
 }
 
 /// An error of a value: at its field's position, with its path.

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use tower::{ServiceExt, service_fn};
 use tower_http::compression::Compression;
 
-use crate::pipeline::Encoded;
+use crate::answer_budget::AnswerText;
 
 use super::negotiation::{Coding, MediaType};
 
@@ -31,8 +31,8 @@ pub(super) fn response(media_type: MediaType, coding: Coding, body: Bytes) -> Re
 }
 
 /// Encodes a text. A short one stays as it is.
-pub(super) async fn encoded(coding: Coding, text: Encoded) -> (Coding, Bytes) {
-    if coding == Coding::Identity || text.len() < usize::from(COMPRESSED_FROM) {
+pub(super) async fn encoded(coding: Coding, text: AnswerText) -> (Coding, Bytes) {
+    if coding == Coding::Identity || text.text().len() < usize::from(COMPRESSED_FROM) {
         return (Coding::Identity, text.into_bytes());
     }
     let body = text.text().clone();

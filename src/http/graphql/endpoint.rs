@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
+    answer_budget::AnswerText,
     domain::viewer::Viewer,
     error::Code,
     http::{
@@ -27,7 +28,7 @@ use crate::{
     },
     observability::{request_id::RequestId, request_record::RequestRecord},
     pipeline::{
-        Answer, Caller, Delivery, Described, Encoded, Outcome,
+        Answer, Caller, Delivery, Described, Outcome,
         parameters::{self, Sent},
     },
 };
@@ -90,7 +91,7 @@ pub(in crate::http) async fn graphql(
 }
 
 /// A response that is sent once.
-async fn once(text: Encoded, media_type: MediaType, coding: Coding) -> Response {
+async fn once(text: AnswerText, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
     http_caching::not_kept(response(media_type, coding, body))
 }
@@ -113,7 +114,7 @@ async fn unless_panicked<T>(
 enum Sending {
     Cacheable(CacheableResponse),
     /// A text with errors in it.
-    Once(Encoded, MediaType),
+    Once(AnswerText, MediaType),
     Events(Response),
 }
 

@@ -25,13 +25,14 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    answer_budget::AnswerText,
     domain::viewer::Viewer,
     error::Error,
     observability::{
         metrics::CacheUsage,
         request_record::{OperationLabel, RequestRecord},
     },
-    pipeline::{Encoded, parameters::Given},
+    pipeline::parameters::Given,
     store::{State, Version},
 };
 
@@ -103,7 +104,7 @@ struct Parts {
 impl CacheableResponse {
     /// With an `ETag`, for a response to GET, or one that is cached and may become one.
     pub(super) async fn new(
-        text: Encoded,
+        text: AnswerText,
         media_type: MediaType,
         coding: Coding,
         with_etag: bool,
