@@ -3,21 +3,17 @@
 //! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
 //! request that has arrived at a stop is left without its answer before the deadline.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, http::Extensions};
-use ipnet::IpNet;
+use axum::Router;
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{self, Instant, timeout_at},
 };
+
+pub use super::connections::bounds::{Bounds, CONNECTIONS};
 
 use super::{
     connections::{
@@ -32,9 +28,6 @@ use super::{
 const LAST_SHARE: u32 = 5;
 const LAST: Duration = Duration::from_secs(1);
 
-/// Connections at once, where the process may open as many files.
-pub const CONNECTIONS: usize = 10_000;
-
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,47 +37,6 @@ const HEADS_OF_ADDRESS: u32 = HEADS / 2;
 
 /// The share of all connections that there may be of surplus connections: see [`Addresses`].
 const SURPLUS_SHARE: usize = 20;
-
-/// What connections may cost.
-#[derive(Clone, Debug)]
-pub struct Bounds {
-    /// How long a client may take for a request's head, and keep a connection that it asks nothing on.
-    pub head: Duration,
-    /// How long a client may take nothing of what it is sent: on a connection, and on a stream of HTTP/2.
-    pub without_progress: Duration,
-    /// Beyond these, connections wait in the system's queue.
-    pub connections: usize,
-    /// Connections of one address; of IPv6, of a /64. Beyond them, a connection may send one request, and only a probe is
-    /// answered.
-    pub connections_of_address: usize,
-    /// Proxies, whose connections are bounded with all others alone.
-    pub trusted: Arc<[IpNet]>,
-    /// How long an idle connection stays open at a stop, for a request that is on its way. For half as long, connections are
-    /// accepted that were on their way.
-    pub grace: Duration,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(30),
-            without_progress: Duration::from_secs(30),
-            connections: CONNECTIONS,
-            connections_of_address: CONNECTIONS / 2,
-            trusted: Arc::default(),
-            grace: Duration::from_millis(500),
-        }
-    }
-}
-
-/// The address at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
-
-/// The address at the other end of a request's connection.
-pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get().map(|Peer(address)| address.ip())
-}
 
 /// Serves until the stop. Then answers under way are finished, and sockets closed; those that are not by the deadline are cut.
 pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bounds: Bounds) {
@@ -166,14 +118,6 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
             stopping.sockets_closed().await;
         };
         let _ = timeout_at(deadline, ended).await;
-    }
-}
-
-impl Bounds {
-    /// The grace of a stop with a deadline, of which it is a part.
-    pub(super) fn grace(&self, deadline: Instant) -> Duration {
-        let time = deadline.saturating_duration_since(Instant::now());
-        self.grace.min(time / 4)
     }
 }
 

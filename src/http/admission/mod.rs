@@ -20,8 +20,8 @@ use crate::graphql::Permit;
 
 use super::{
     auth::{Authenticator, Refusal, TokenEnd, Verified},
+    connections::peer::peer,
     rejection::Rejection,
-    serve::peer,
 };
 
 use concurrency::{ConcurrencyLimit, Full};

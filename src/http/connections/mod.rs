@@ -3,11 +3,13 @@
 //! Invariant: a connection holds a bounded number of bytes, and ends when it makes no progress for a while.
 
 pub(super) mod addresses;
+pub(super) mod bounds;
 pub mod descriptors;
 pub(super) mod fair_budget;
 mod half_closed;
 mod head;
 mod http2;
+pub(super) mod peer;
 pub(super) mod protocol;
 pub mod socket;
 mod stream;

@@ -28,9 +28,11 @@ use tower::ServiceExt;
 
 use super::{
     addresses::Seat,
+    bounds::Bounds,
     fair_budget::FairBudget,
     head,
     http2::{self, Paced, Streams},
+    peer::Peer,
     socket,
     stream::{Arrivals, Part, Watched},
 };
@@ -41,7 +43,6 @@ use crate::{
         date,
         probes::is_probe,
         rejection::Rejection,
-        serve::{Bounds, Peer},
         stopping::{Phase, Stopping},
     },
 };
@@ -277,25 +278,22 @@ impl Connection {
     async fn charged(&self, request: Request) -> Response {
         let head = self.served.heads.open(self.key.clone());
         let head = head.and_then(|mut head| head.grow(head::bytes(&request)).map(|()| head));
-        match head {
-            Ok(_head) => self.answer(request).await,
-            Err(_) => {
-                let message = "too many bytes of requests are under way: try again later";
-                dated(Rejection::shed(message).unread(request.headers()))
-            }
-        }
+        let Ok(_head) = head else {
+            let message = "too many bytes of requests are under way: try again later";
+            return dated(Rejection::shed(message).unread(request.headers()));
+        };
+        self.answer(request).await
     }
 
     /// Answers a request.
     async fn answer(&self, mut request: Request) -> Response {
         let is_head = *request.method() == Method::HEAD;
-        let mut response = match self.refused(&mut request) {
-            Some(response) => response,
-            None => {
-                request.extensions_mut().insert(Peer(self.address));
-                let answered = self.served.router.clone().oneshot(request).await;
-                answered.unwrap_or_else(|never| match never {})
-            }
+        let mut response = if let Some(refused) = self.refused(&mut request) {
+            refused
+        } else {
+            request.extensions_mut().insert(Peer(self.address));
+            let answered = self.served.router.clone().oneshot(request).await;
+            answered.unwrap_or_else(|never| match never {})
         };
         if is_head {
             head::without_content(&mut response);

@@ -23,8 +23,8 @@ use crate::{
     http::{
         admission::Admitted,
         auth::{Refusal, Verified},
+        connections::peer::peer,
         rejection::Rejection,
-        serve::peer,
     },
     observability::{request_id::RequestId, request_record::RequestRecord},
     pipeline::{

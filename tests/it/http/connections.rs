@@ -162,13 +162,13 @@ async fn beyond_its_number_an_address_is_answered_probes_alone() {
     assert!(answer(&mut kept[0]).await.starts_with("HTTP/1.1 200"));
     drop(kept);
     let close = post("connection: close\r\n", QUERY);
-    let served = async {
+    let asked = async {
         while !exchange(&server, close.as_bytes())
             .await
             .starts_with("HTTP/1.1 200")
         {}
     };
-    timeout(LONG, served).await.unwrap();
+    timeout(LONG, asked).await.unwrap();
 }
 
 #[tokio::test]
@@ -213,32 +213,9 @@ async fn who_reads_nothing_is_cut() {
     let query = json!({ "query": "{ __schema { types { name description fields { name } } } }" });
     let request = post("", &query.to_string());
     let mut stream = connect(&server).await;
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut whole = vec![0; 1 << 20];
-    let length = timeout(LONG, stream.read(&mut whole))
-        .await
-        .unwrap()
-        .unwrap();
-    // More answers than all buffers of the system have room for.
-    let (mut reader, mut writer) = stream.into_split();
-    let count = (64 << 20) / length;
-    let sending = tokio::spawn(async move {
-        for _ in 0..count {
-            if writer.write_all(request.as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    });
-    // It ends though nobody reads.
-    timeout(LONG, sending).await.unwrap().unwrap();
-    let mut read = 0;
-    loop {
-        match timeout(LONG, reader.read(&mut whole)).await.unwrap() {
-            Ok(0) | Err(_) => break,
-            Ok(more) => read += more,
-        }
-    }
-    assert!(read < count * length, "{read} bytes are there");
+    // The service reads no further request while it cannot send an answer.
+    let sending = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
+    timeout(LONG, sending).await.unwrap();
 }
 
 #[tokio::test]
@@ -372,7 +349,8 @@ async fn head_is_get_without_content() {
             "mutation{deleteCustomConnector(input:{id:%22a%22}){deletedId}}",
             "405",
         ),
-        ("", "400"),
+        ("", "200"),
+        ("{a}&query={a}", "400"),
     ] {
         let whole = exchange(&server, get("GET", query).as_bytes()).await;
         let head = exchange(&server, get("HEAD", query).as_bytes()).await;

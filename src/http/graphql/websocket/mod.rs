@@ -39,8 +39,8 @@ use crate::{
     config::Origin,
     error::Code,
     http::{
-        admission::open_streams::OpenStream, auth::Verified, rejection::Rejection, serve::peer,
-        stopping::Phase,
+        admission::open_streams::OpenStream, auth::Verified, connections::peer::peer,
+        rejection::Rejection, stopping::Phase,
     },
     observability::request_record::RequestRecord,
 };
