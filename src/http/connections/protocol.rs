@@ -121,7 +121,8 @@ impl Connection {
             Ok(Ok(Some(true))) => {
                 // Heads are counted by their streams.
                 arrivals.answered(true);
-                self.http2(stream, shut, head).await;
+                // In a box: its state is larger, and most connections speak HTTP/1.1.
+                Box::pin(self.http2(stream, shut, head)).await;
             }
             Ok(Ok(Some(false))) => self.http1(stream, arrivals, shut, head).await,
             // Nothing was asked.
