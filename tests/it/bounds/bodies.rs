@@ -14,7 +14,7 @@ use crate::support::{
     process::{Serving, program_on},
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const HEAD: &str = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
 
 fn serving() -> (TestDatabase, Serving) {

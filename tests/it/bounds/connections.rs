@@ -14,7 +14,7 @@ use crate::support::{
     process::{Serving, program_on, run},
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 fn serving(flags: &[&str]) -> (TestDatabase, Serving) {
@@ -99,6 +99,9 @@ const END_HEADERS: u8 = 4;
 /// `GET http://x/graphql`, by HPACK's static table and literals.
 const GET: &[u8] = b"\x82\x86\x04\x08/graphql\x41\x01x";
 
+/// Makes the bytes that are sent next, by how often some were sent.
+type Make = Box<dyn Fn(u32) -> Vec<u8>>;
+
 /// Sends bytes made by a function, until the service ends the connection, or so many times.
 async fn flood(serving: &Serving, times: u32, make: impl Fn(u32) -> Vec<u8>) -> TcpStream {
     let mut stream = connect(serving).await;
@@ -136,7 +139,7 @@ async fn floods_of_frames_take_little() {
         head.extend_from_slice(&[b'x'; 16_000]);
         frame(HEADERS, END_HEADERS, begin(number), &head[..16_000])
     };
-    let floods: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 6] = [
+    let floods: [(&str, Make); 6] = [
         ("rapid reset", Box::new(reset)),
         ("streams that do not end", Box::new(open)),
         ("pings", Box::new(ping)),
