@@ -120,19 +120,19 @@ async fn flood(serving: &Serving, times: u32, make: impl Fn(u32) -> Vec<u8>) -> 
 async fn floods_of_frames_take_little() {
     let (_storage, serving) = serving(&[]);
     let begin = |number: u32| 2 * number + 1;
-    let reset = |number| {
+    let reset = move |number| {
         let mut both = frame(HEADERS, END_STREAM | END_HEADERS, begin(number), GET);
         both.extend(frame(RST_STREAM, 0, begin(number), &8_u32.to_be_bytes()));
         both
     };
-    let open = |number| frame(HEADERS, END_HEADERS, begin(number), GET);
+    let open = move |number| frame(HEADERS, END_HEADERS, begin(number), GET);
     let ping = |_| frame(PING, 0, 0, &[0; 8]).repeat(100);
     let settings = |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]).repeat(100);
     let endless = |number| match number {
         0 => frame(HEADERS, 0, 1, GET),
         _ => frame(CONTINUATION, 0, 1, &b"\x00\x01a\x7f\x81\x00".repeat(10)),
     };
-    let large = |number| {
+    let large = move |number| {
         let mut head = GET.to_vec();
         // A literal of 16,000 bytes, which is not indexed.
         head.extend_from_slice(b"\x00\x01a\x7f\x81\x7c");
