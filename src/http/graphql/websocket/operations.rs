@@ -39,8 +39,9 @@ pub(super) const TURNS: usize = 8;
 const SOCKET_BYTES: u32 = 8 << 20;
 /// Bytes of an operation, besides those of what was sent.
 const OPERATION_BYTES: usize = 4 * 1024;
-/// Memory of what was sent, by byte of a document and variables.
-const PARSED: usize = 32;
+/// Memory of what was sent, by byte of a document and variables. Of a document of short fields a subscription keeps more, of others
+/// less.
+const PARSED: usize = 64;
 /// How long an operation waits for others of its socket to end that were completed.
 const WAIT: Duration = Duration::from_secs(1);
 
