@@ -61,7 +61,7 @@ fn changes(follower: ChangeStream, turn: Turn) -> impl Stream<Item = Told> {
         let (changes, error) =
             batch.map_or_else(|e| (Vec::new(), Some(e)), |changes| (changes, None));
         let error = error.map(|error| Err(error.into()));
-        stream::iter(changes.into_iter())
+        stream::iter(changes)
             .chunks(TOGETHER)
             .flat_map(|changes| stream::iter(PersonalConnectorChange::list(changes)).map(Ok))
             .chain(stream::iter(error))

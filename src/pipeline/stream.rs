@@ -204,15 +204,15 @@ impl Run {
         let refused = match self.waiting(prepared).await? {
             Err(refused) => refused,
             Ok((prepared, permit)) if prepared.operation_type == OperationType::Subscription => {
-                let begun = (self.pipeline).subscribe(
+                let subscribed = (self.pipeline).subscribe(
                     &self.caller,
                     prepared,
                     &self.unsubscribed,
                     &self.turn,
                 );
-                let begun = self.waiting(begun).await?;
+                let subscribed = self.waiting(subscribed).await?;
                 drop(permit);
-                match begun {
+                match subscribed {
                     Err(refused) => refused,
                     Ok(mut answers) => {
                         // Each event takes a turn.
@@ -265,14 +265,15 @@ impl Run {
         let sending = self.out.send(outgoing);
         let sent = match &self.patience {
             None => self.waiting(sending).await?,
-            Some(given_up) => match self.waiting(timeout(PATIENCE, sending)).await? {
-                Ok(sent) => sent,
-                Err(_) => {
+            Some(given_up) => {
+                let sent = self.waiting(timeout(PATIENCE, sending)).await?;
+                let Ok(sent) = sent else {
                     self.caller.record.record_error(Code::Timeout);
                     given_up.store(true, Ordering::Relaxed);
                     return Err(Gone);
-                }
-            },
+                };
+                sent
+            }
         };
         sent.map_err(|_| Gone)
     }
