@@ -68,10 +68,13 @@ async fn what_is_no_websocket_is_answered_with_its_code() {
             joined(&[frame(0x01, b"\""), frame(0x00, b"\xff\xff")]),
             1007,
         ),
-        ("a large frame", frame(0x81, &[b' '; 100_001]), 1009),
+        ("a large frame", frame(0x81, &vec![b' '; 100_001]), 1009),
         (
             "a large message",
-            joined(&[frame(0x01, &[b' '; 60_000]), frame(0x80, &[b' '; 60_000])]),
+            joined(&[
+                frame(0x01, &vec![b' '; 60_000]),
+                frame(0x80, &vec![b' '; 60_000]),
+            ]),
             1009,
         ),
     ] {
@@ -89,7 +92,7 @@ async fn what_is_no_websocket_is_answered_with_its_code() {
     }
     // Before the token, few bytes suffice.
     let mut socket = Socket::open(&server, &[PROTOCOL]).await.unwrap();
-    let long = frame(0x81, &[b' '; 20_000]);
+    let long = frame(0x81, &vec![b' '; 20_000]);
     socket.0.get_mut().write_all(&long).await.unwrap();
     assert_eq!(closed(&mut socket).await, Some(1009));
     let mut socket = Socket::at(&format!("{}/graphql", server.url), "").await;

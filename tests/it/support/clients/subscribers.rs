@@ -128,11 +128,11 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     match u16::try_from(payload.len()) {
         Ok(short @ ..126) => frame.push(0x80 | u8::try_from(short).unwrap()),
         Ok(long) => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend(long.to_be_bytes());
         }
         Err(_) => {
-            frame.push(0x80 | 127);
+            frame.push(0xff);
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }
