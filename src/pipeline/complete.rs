@@ -137,7 +137,7 @@ struct Failures<'a> {
 }
 
 /// A step of a path. The library's has no hash.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step<'a> {
     Field(&'a str),
     Index(usize),

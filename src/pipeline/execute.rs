@@ -139,8 +139,7 @@ impl Pipeline {
         turn: &Turn,
     ) -> Result<impl Stream<Item = AnswerText> + use<>, Refused> {
         self.validate(caller, &prepared).await?;
-        let cost = prepared.cost;
-        let subscribed = subscribed(prepared).map_err(|refused| refused.costing(cost))?;
+        let subscribed = subscribed(&prepared).map_err(|refused| refused.costing(prepared.cost))?;
         let Subscribed {
             shape,
             request,
@@ -218,7 +217,7 @@ struct Subscribed {
 }
 
 /// Leaves the rest of the document behind. `LIMIT_EXCEEDED` if what is left takes more than [`SUBSCRIPTION_BYTES`].
-fn subscribed(prepared: Prepared) -> Result<Subscribed, Refused> {
+fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = prepared.executed();
     let operation = operation(document, prepared.operation_name.as_deref()).map_err(invalid)?;

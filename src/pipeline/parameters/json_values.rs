@@ -13,13 +13,12 @@ pub(super) fn count(json: &str, most: u64) -> u64 {
     let mut before = Before::Other;
     for byte in json.bytes() {
         let (is_new, now) = match (before, byte) {
-            (Before::Escape { bytes }, _) => Before::string(bytes),
             (Before::String { bytes }, b'\\') => {
                 let (is_new, _) = Before::string(bytes);
                 (is_new, Before::Escape { bytes: bytes + 1 })
             }
             (Before::String { .. }, b'"') => (false, Before::Other),
-            (Before::String { bytes }, _) => Before::string(bytes),
+            (Before::String { bytes } | Before::Escape { bytes }, _) => Before::string(bytes),
             (_, b'"') => (true, Before::String { bytes: 0 }),
             (_, b'{' | b'[') => (true, Before::Other),
             (_, b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => (false, Before::Other),
