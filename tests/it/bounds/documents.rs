@@ -66,7 +66,7 @@ async fn the_worst_documents_are_bounded() {
         (
             format!(
                 "{{ viewer @include(if: $x) {{ userId }} {} }}",
-                "a: viewer(a: $y) ".repeat(900)
+                "viewer(a: $y) ".repeat(900)
             ),
             Some("GRAPHQL_VALIDATION_FAILED"),
         ),
@@ -117,6 +117,10 @@ async fn the_cache_takes_what_it_may() {
         format!("query Q{i} {{ personalConnectors(first: [{values}]) {{ nodes {{ id }} }} }}")
     };
     let small = |i: usize| format!("query Q{i} {{ viewer {{ userId }} }}");
+    // What a parse takes for the first time counts for nothing here.
+    for i in 0..4 {
+        send(fields(100_000 + i)).await;
+    }
     for (documents, count) in [
         (&fields as &(dyn Fn(usize) -> String + Sync), 60),
         (&objects, 60),
