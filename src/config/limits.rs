@@ -17,6 +17,9 @@ const VALUES: u64 = 12_000;
 const ALIASES: u64 = 100;
 const DIRECTIVES: u64 = 100;
 
+/// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
+pub const STRING_BYTES: u64 = 256;
+
 #[derive(Debug, Clone, Args)]
 pub struct Limits {
     /// Custom connectors that one user may have

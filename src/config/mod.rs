@@ -28,7 +28,7 @@ pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
 pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
 pub use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
 pub(crate) use file::read_text;
-pub use limits::{Limits, OperationLimits, ProxyHeader};
+pub use limits::{Limits, OperationLimits, ProxyHeader, STRING_BYTES};
 pub use log::{Log, LogFormat};
 pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};
 pub use origin::Origin;

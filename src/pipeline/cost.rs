@@ -14,12 +14,10 @@ use async_graphql_value::{ConstValue, Value};
 use serde_json::json;
 
 use crate::{
-    config::OperationLimits,
+    config::{OperationLimits, STRING_BYTES},
     domain::{fields::METADATA_BYTES, inspection::TOOLS, listing::PAGE_DEFAULT},
     error::{Code, Error, Result},
 };
-
-use super::STRING_BYTES;
 
 /// What a document costs, with its fragments written out wherever they are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

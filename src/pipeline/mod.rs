@@ -57,9 +57,6 @@ pub use cost::Cost;
 pub use dear::DearPlaces;
 pub use prepare::measure;
 
-/// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
-const STRING_BYTES: u64 = 256;
-
 /// The engine, and all that operations run with.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
 pub struct Pipeline {

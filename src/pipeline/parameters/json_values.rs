@@ -3,7 +3,7 @@
 //! Invariant: one pass, without recursion and without an allocation. A value of two bytes becomes one of a hundred, so the size
 //! of the text does not bound the memory that its values take.
 
-use crate::pipeline::STRING_BYTES;
+use crate::config::STRING_BYTES;
 
 /// Counts the values of JSON text. Each key counts too, and each [`STRING_BYTES`] of a string count as one value more.
 ///
