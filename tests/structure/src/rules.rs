@@ -159,7 +159,10 @@ pub(crate) const WORDS: &[(&str, &[&str])] = &[
     ("reqwest", &["src/http/", "src/observability/", "src/mcp/"]),
     // Requests to MCP servers pass the guard. The log leaves out lines of the MCP library.
     ("rmcp", &["src/mcp/", "src/observability/"]),
-    ("tokio_tungstenite", &["src/mcp/"]),
+    (
+        "tokio_tungstenite",
+        &["src/mcp/", "src/http/graphql/websocket/"],
+    ),
     ("jsonwebtoken", &["src/http/auth/"]),
     ("opentelemetry", &["src/observability/"]),
     ("opentelemetry_sdk", &["src/observability/"]),

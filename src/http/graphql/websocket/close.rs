@@ -6,43 +6,10 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::metered::Overrun;
+use super::{code, metered::Overrun};
 
 /// What fits into a close frame beside its code (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
-
-/// Close codes: RFC 6455, section 7.4.1, and those of the protocol.
-pub(super) mod code {
-    use crate::http::auth::{Refusal, TokenEnd};
-
-    pub(in super::super) const GOING_AWAY: u16 = 1001;
-    pub(super) const PROTOCOL_ERROR: u16 = 1002;
-    pub(super) const NOT_UTF8: u16 = 1007;
-    pub(super) const TOO_BIG: u16 = 1009;
-    /// Clients such as graphql-ws connect again after this one, and not after 1008.
-    pub(in super::super) const TRY_AGAIN_LATER: u16 = 1013;
-    pub(in super::super) const BAD_REQUEST: u16 = 4400;
-    pub(in super::super) const UNAUTHORIZED: u16 = 4401;
-    pub(in super::super) const FORBIDDEN: u16 = 4403;
-    pub(in super::super) const SUBPROTOCOL: u16 = 4406;
-    pub(in super::super) const INIT_TIMEOUT: u16 = 4408;
-    pub(in super::super) const SUBSCRIBER_EXISTS: u16 = 4409;
-    pub(in super::super) const TOO_MANY_INITS: u16 = 4429;
-
-    pub(in super::super) const fn of_refusal(refusal: Refusal) -> u16 {
-        match refusal {
-            Refusal::NoKeys => TRY_AGAIN_LATER,
-            _ => FORBIDDEN,
-        }
-    }
-
-    pub(in super::super) const fn of_token(end: TokenEnd) -> u16 {
-        match end {
-            TokenEnd::NoKeys => TRY_AGAIN_LATER,
-            TokenEnd::Expired | TokenEnd::KeyWithdrawn => FORBIDDEN,
-        }
-    }
-}
 
 /// The end of a connection.
 pub(super) enum End {

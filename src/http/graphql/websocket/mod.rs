@@ -4,12 +4,15 @@
 //! sends against the protocol ends the connection with the code that the protocol has for it. A client that takes nothing, or
 //! says nothing, is given up after a while. At a stop, operations under way are finished before a socket is closed.
 
+mod client;
 mod close;
+mod code;
+mod message;
 mod metered;
 mod operations;
 mod wire;
 
-use std::{borrow::Cow, convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -23,7 +26,6 @@ use axum::{
     response::Response,
 };
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
     sync::mpsc,
@@ -39,14 +41,16 @@ use crate::{
     config::Origin,
     error::Code,
     http::{
-        admission::open_streams::OpenStream, auth::Verified, connections::peer::peer,
-        rejection::Rejection, stopping::Phase,
+        admission::open_streams::OpenStream, connections::peer::peer, rejection::Rejection,
+        stopping::Phase,
     },
     observability::request_record::RequestRecord,
 };
 
 use super::service::Service;
-use close::{End, bad_request, close, code};
+use client::{Client, Session};
+use close::{End, bad_request, close};
+use message::{Sent, parse, pong};
 use operations::{Operations, Received, TURNS};
 use wire::{Event, Wire};
 
@@ -213,31 +217,6 @@ fn is_ours(headers: &HeaderMap, allowed: &[Origin]) -> bool {
     }) || same_host().unwrap_or(false)
 }
 
-/// A message of the client's.
-#[derive(Deserialize)]
-struct Sent<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    id: Option<String>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-}
-
-/// A socket, with the handshake that opened it.
-struct Session {
-    service: Arc<Service>,
-    /// The record of the handshake.
-    record: RequestRecord,
-    headers: HeaderMap,
-    peer: Option<IpAddr>,
-}
-
-/// A client that was acknowledged.
-struct Client {
-    verified: Verified,
-    open: OpenStream,
-}
-
 impl Session {
     /// Serves until the end.
     async fn serve(&self, wire: &mut Wire, open: OpenStream) -> End {
@@ -379,20 +358,8 @@ impl Session {
     }
 }
 
-fn pong(payload: Option<&RawValue>) -> String {
-    match payload {
-        Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
-        None => r#"{"type":"pong"}"#.to_owned(),
-    }
-}
-
 fn going_away() -> End {
     close(code::GOING_AWAY, "the service stops")
-}
-
-fn parse(text: &str) -> Result<Sent<'_>, End> {
-    serde_json::from_str(text)
-        .map_err(|_| bad_request("a message must be a JSON object with type, id and payload"))
 }
 
 /// `Authorization` of a payload, whatever its case.

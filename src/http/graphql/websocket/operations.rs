@@ -31,7 +31,12 @@ use crate::{
     },
 };
 
-use super::{Client, End, Sent, Session, bad_request, close, code, parse, pong};
+use super::{
+    client::{Client, Session},
+    close::{End, bad_request, close},
+    code,
+    message::{Sent, parse, pong},
+};
 
 /// Answers of a socket that are computed, or wait to be written, at once.
 pub(super) const TURNS: usize = 8;

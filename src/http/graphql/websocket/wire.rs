@@ -35,7 +35,8 @@ use tokio_tungstenite::{
 use crate::{http::admission::open_streams::Account, pipeline::stream::PATIENCE};
 
 use super::{
-    close::{End, bad_request, close, code, failed},
+    close::{End, bad_request, close, failed},
+    code,
     metered::Metered,
     operations::Sending,
 };
