@@ -69,8 +69,8 @@ impl Answers {
         let small = all / 5 * 2;
         Self {
             most,
-            small: ByteBudget::of(small.saturating_add(cached)),
-            large: ByteBudget::of((all - small).max(most.saturating_mul(4))),
+            small: ByteBudget::new(small.saturating_add(cached)),
+            large: ByteBudget::new((all - small).max(most.saturating_mul(4))),
         }
     }
 

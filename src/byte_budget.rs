@@ -25,12 +25,8 @@ pub struct Share {
 pub struct Exhausted;
 
 impl ByteBudget {
-    pub fn new(bytes: u32) -> Self {
-        Self::of(bytes as usize)
-    }
-
-    /// Of a number of bytes that may be beyond 4 GiB. One share is taken by at most 4 GiB at once.
-    pub fn of(bytes: usize) -> Self {
+    /// One share takes at most 4 GiB at once.
+    pub fn new(bytes: usize) -> Self {
         let bytes = bytes.min(Semaphore::MAX_PERMITS);
         Self {
             bytes,

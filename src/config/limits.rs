@@ -261,9 +261,9 @@ pub enum ProxyHeader {
 
 impl Limits {
     /// Bytes of bodies that may be under way: half of them are at least one of the largest bodies.
-    pub fn body_memory(&self) -> u32 {
-        let two = u32::try_from(2 * self.max_body_bytes).unwrap_or(u32::MAX);
-        two.max(self.body_memory_mb.saturating_mul(1 << 20))
+    pub fn body_memory(&self) -> usize {
+        let bytes = (2 * self.max_body_bytes).max(u64::from(self.body_memory_mb) << 20);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Connections of one address, of so many in all.

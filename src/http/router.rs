@@ -47,7 +47,7 @@ pub struct Services {
     pub stopping: Stopping,
     pub max_body_bytes: usize,
     /// Bytes of bodies that may be under way, of which those of one address may have half.
-    pub body_memory: u32,
+    pub body_memory: usize,
     pub request_timeout: Duration,
     /// The pages of other origins that may ask.
     pub allowed_origins: Vec<Origin>,

@@ -32,8 +32,8 @@ const LAST: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of requests' heads that may be under way on all connections, and on those of one address.
-const HEADS: u32 = 64 << 20;
-const HEADS_OF_ADDRESS: u32 = HEADS / 2;
+const HEADS: usize = 64 << 20;
+const HEADS_OF_ADDRESS: usize = HEADS / 2;
 
 /// The share of all connections that there may be of surplus connections: see [`Addresses`].
 const SURPLUS_SHARE: usize = 20;

@@ -18,9 +18,9 @@ pub const LARGE: usize = 31 * MIB;
 pub const ALL: usize = 256 * MIB;
 
 /// Of [`ALL`], the bytes of which each inspection has its [`SMALL`]: more wait.
-const ALL_SMALL: u32 = 70 * 1024 * 1024;
-const ALL_LARGE: u32 = 186 * 1024 * 1024;
-const _: () = assert!(ALL_SMALL as usize + ALL_LARGE as usize <= ALL);
+const ALL_SMALL: usize = 70 * 1024 * 1024;
+const ALL_LARGE: usize = 186 * 1024 * 1024;
+const _: () = assert!(ALL_SMALL + ALL_LARGE <= ALL);
 
 /// Bytes received, all told, that [`SMALL`] is enough for.
 pub const SMALL_BYTES: usize = 64 * 1024;

@@ -14,8 +14,6 @@ use crate::{
     graphql::Permit,
 };
 
-use super::cost::Cost;
-
 /// Points of complexity of a dear query: ten searches or counts of the catalogue, or a hundred connectors with their metadata.
 const DEAR: u64 = 2_000;
 
@@ -41,8 +39,13 @@ impl DearPlaces {
     /// Gives up the permit of a dear query for a place among the dear ones. A cheap query keeps its permit.
     ///
     /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no place.
-    pub(super) async fn enter(&self, permit: &Permit, cost: Cost, deadline: Instant) -> Result<()> {
-        if cost.complexity < DEAR {
+    pub(super) async fn enter(
+        &self,
+        permit: &Permit,
+        complexity: u64,
+        deadline: Instant,
+    ) -> Result<()> {
+        if complexity < DEAR {
             return Ok(());
         }
         permit.give_up();
@@ -76,20 +79,12 @@ mod tests {
 
     use super::*;
 
-    fn cost(complexity: u64) -> Cost {
-        Cost {
-            complexity,
-            ..Cost::default()
-        }
-    }
-
     #[tokio::test]
     async fn some_run_some_wait_and_the_rest_are_refused() {
         let places = DearPlaces::new(1);
         let deadline = Instant::now() + Duration::from_millis(200);
-        let enter = async |permit: &Permit, complexity| {
-            places.enter(permit, cost(complexity), deadline).await
-        };
+        let enter =
+            async |permit: &Permit, complexity| places.enter(permit, complexity, deadline).await;
         let held = Arc::new(Semaphore::new(1));
         let permit = Permit::new(held.clone().try_acquire_owned().unwrap());
         enter(&permit, DEAR).await.unwrap();

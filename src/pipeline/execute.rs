@@ -63,7 +63,7 @@ impl Pipeline {
         // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
         if prepared.operation_type == OperationType::Query {
-            let entered = self.dear.enter(&permit, cost, deadline).await;
+            let entered = self.dear.enter(&permit, cost.complexity, deadline).await;
             entered.map_err(|error| Refused::from(error).costing(cost))?;
         }
         let permit = Arc::new(permit);

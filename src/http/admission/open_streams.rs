@@ -27,10 +27,10 @@ use super::rate_limit::Caller;
 const MOST: usize = 20_000;
 
 /// Bytes that all sockets may have for unfinished messages and operations.
-const ALL_BYTES: u32 = 256 << 20;
+const ALL_BYTES: usize = 256 << 20;
 
 /// Bytes of these that one caller may have.
-const CALLER_BYTES: u32 = 32 << 20;
+const CALLER_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
 pub struct OpenStreams {

@@ -14,7 +14,7 @@ use crate::byte_budget::{ByteBudget, Exhausted, Share};
 #[derive(Clone, Debug)]
 pub(in crate::http) struct FairBudget<K> {
     all: ByteBudget,
-    part: u32,
+    part: usize,
     parts: Arc<Mutex<HashMap<K, Part>>>,
 }
 
@@ -36,7 +36,7 @@ pub(in crate::http) struct Account<K: Eq + Hash> {
 
 impl<K: Clone + Eq + Hash> FairBudget<K> {
     /// So many bytes in all, and so many of them for one key.
-    pub(in crate::http) fn new(all: u32, part: u32) -> Self {
+    pub(in crate::http) fn new(all: usize, part: usize) -> Self {
         Self {
             all: ByteBudget::new(all),
             part,

@@ -41,7 +41,7 @@ use super::{
 /// Answers of a socket that are computed, or wait to be written, at once.
 pub(super) const TURNS: usize = 8;
 /// Bytes that the operations of a socket may have.
-const SOCKET_BYTES: u32 = 8 << 20;
+const SOCKET_BYTES: usize = 8 << 20;
 /// Bytes of an operation, besides those of what was sent.
 const OPERATION_BYTES: usize = 4 * 1024;
 /// Memory of what was sent, by byte of a document and variables. Of a document of short fields a subscription keeps more, of others
@@ -190,7 +190,7 @@ impl<'a> Operations<'a> {
         }
         let bytes = bytes(&id, &sent);
         let of_others: usize = self.running.iter().map(|running| running.bytes).sum();
-        if of_others + bytes > SOCKET_BYTES as usize {
+        if of_others + bytes > SOCKET_BYTES {
             let message = "the operations of the socket have too many bytes: complete one, or open another socket";
             return refuse(&Error::new(Code::LimitExceeded, message));
         }
@@ -312,7 +312,7 @@ fn bytes(id: &str, sent: &parameters::Sent) -> usize {
     let all = OPERATION_BYTES
         .saturating_add(id.len())
         .saturating_add(parsed);
-    all.min(SOCKET_BYTES as usize)
+    all.min(SOCKET_BYTES)
 }
 
 /// Waits for a place and bytes of a socket, which operations that were completed leave when their work has ended.
