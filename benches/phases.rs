@@ -15,6 +15,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http_body_util::BodyExt;
 use mimalloc::MiMalloc;
 use personal_connectors::{
+    answer_budget::AnswerBudget,
     app,
     clock::Clock,
     commands,
@@ -110,6 +111,8 @@ impl Service {
             changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
             permit: Arc::default(),
+            turn: graphql::Turn::default(),
+            budget: AnswerBudget::unbounded(),
         });
         self.schema.execute(request).await
     }

@@ -84,7 +84,7 @@ impl Answers {
 }
 
 impl AnswerBudget {
-    /// For reads whose bytes are bounded otherwise.
+    /// Counts nothing, because the bytes of the reads are bounded otherwise.
     pub fn unbounded() -> Arc<Self> {
         Arc::new(Self {
             answers: None,

@@ -283,7 +283,7 @@ pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections>
     ))
 }
 
-/// What looks at MCP servers to check connectors, in a process that does nothing else.
+/// Inspects MCP servers to check connectors, in a process that does nothing else.
 pub fn checker(servers: &Servers, checks: &Checks, clock: &Clock) -> anyhow::Result<Inspector> {
     let guard = Guard::new(servers.rules());
     let limits = checks.limits();

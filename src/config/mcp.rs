@@ -232,7 +232,7 @@ impl Default for InspectionLimits {
             message_bytes: 1024 * 1024,
             requests: 100,
             depth: 64,
-            values: 20_000,
+            values: 16_000,
             items: TOOLS,
             schema_bytes: 64 * 1024,
             characters: 8000,

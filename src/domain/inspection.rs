@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(again, Timestamp(now.0 + 10 * MINUTE));
         assert!(changes.count(Timestamp(again.0 - 1)).is_err());
         assert!(changes.count(Timestamp(now.0 - 1)).is_err());
-        // For ever, one in ten minutes.
+        // One in ten minutes, for ever.
         let mut kept = 0;
         for _ in 0..600 {
             now = Timestamp(now.0 + MINUTE);

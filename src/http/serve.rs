@@ -56,7 +56,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
     let connection = |stream, address: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
         let key = addresses.key(address.ip());
         let seat = addresses.enter(key.clone());
-        // What is surplus has places of its own.
+        // Surplus connections have places of their own.
         let permit = permit.filter(|_| !seat.is_surplus());
         let served = served.clone();
         async move {

@@ -40,7 +40,7 @@ use super::{
     stopwatch::Stopwatch,
 };
 
-/// What all connections of an inspection share.
+/// Counts that all connections of an inspection share.
 pub(super) struct Line {
     pub(super) guard: Guard,
     pub(super) limits: InspectionLimits,

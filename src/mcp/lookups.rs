@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(lookups.0.places.available_permits(), PLACES);
     }
 
-    /// What waits for a place of ours has all of its time left then.
+    /// A look-up that waited for a place has all of its time left then.
     #[tokio::test]
     async fn a_wait_for_a_place_is_not_counted() {
         let slow = Arc::new(Slow::default());

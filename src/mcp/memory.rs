@@ -17,7 +17,7 @@ pub const LARGE: usize = 31 * MIB;
 /// Bytes of all inspections and checks of a process.
 pub const ALL: usize = 256 * MIB;
 
-/// Of [`ALL`], the bytes of which each inspection has its [`SMALL`]: more wait.
+/// The part of [`ALL`] from which each inspection takes [`SMALL`]. Without any left, inspections wait.
 const ALL_SMALL: usize = 70 * 1024 * 1024;
 const ALL_LARGE: usize = 186 * 1024 * 1024;
 const _: () = assert!(ALL_SMALL + ALL_LARGE <= ALL);

@@ -205,7 +205,7 @@ impl<'a> Selected<'a> {
         }
     }
 
-    /// What `@skip` and `@include` say (section 3.13).
+    /// The values of `@skip` and `@include` (section 3.13).
     fn includes(&self, selection: &Selection) -> bool {
         directives(selection).iter().all(|directive| {
             let skips = match directive.node.name.node.as_str() {

@@ -20,7 +20,7 @@ const TYPICAL: usize = 16 * 1024;
 pub(super) fn encoded(answer: Response, budget: &AnswerBudget, kept: bool) -> Result<AnswerText> {
     let typical = budget.written().min(budget.most()) + TYPICAL;
     let most = if kept { usize::MAX } else { budget.most() };
-    let text = encode(&answer, typical, most);
+    let text = write(&answer, typical, most);
     drop(answer);
     let share = budget.of_text(text.len(), kept)?;
     Ok(AnswerText::new(text, share))
@@ -28,12 +28,17 @@ pub(super) fn encoded(answer: Response, budget: &AnswerBudget, kept: bool) -> Re
 
 /// The text of an answer that is small.
 pub(super) fn small(answer: &Response) -> AnswerText {
-    AnswerText::from(encode(answer, TYPICAL, usize::MAX))
+    AnswerText::from(encode(answer))
+}
+
+/// An answer as JSON.
+pub fn encode(answer: &Response) -> Vec<u8> {
+    write(answer, TYPICAL, usize::MAX)
 }
 
 /// Writes an answer: `data`, `extensions` and `errors`, the latter two where there are any (GraphQL, section 7.1). Breaks off where
 /// it has more than `most` bytes.
-fn encode(answer: &Response, typical: usize, most: usize) -> Vec<u8> {
+fn write(answer: &Response, typical: usize, most: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(typical);
     out.extend_from_slice(b"{\"data\":");
     value(&answer.data, most, &mut out);
@@ -146,7 +151,7 @@ mod tests {
                 answer.errors.push(ServerError::new(message, None));
             }
             let expected = serde_json::to_string(&answer).unwrap();
-            prop_assert_eq!(String::from_utf8(encode(&answer, 0, usize::MAX)).unwrap(), expected);
+            prop_assert_eq!(String::from_utf8(encode(&answer)).unwrap(), expected);
         }
     }
 }

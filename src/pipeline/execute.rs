@@ -29,7 +29,7 @@ use super::{
 pub(super) struct Executed {
     response: Response,
     budget: Arc<AnswerBudget>,
-    /// Whatever it has of bytes, since it tells what was changed.
+    /// It is answered however many bytes it has, because it tells of a change.
     is_kept: bool,
 }
 

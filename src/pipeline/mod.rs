@@ -55,6 +55,7 @@ pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
 pub use dear::DearPlaces;
+pub use encode::encode;
 pub use prepare::measure;
 
 /// The engine, and all that operations run with.

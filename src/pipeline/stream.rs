@@ -61,7 +61,7 @@ pub(crate) struct Outgoing {
     pub(crate) turn: Option<OwnedSemaphorePermit>,
 }
 
-/// Where the messages of an operation go.
+/// The receiver of an operation's messages.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     /// The number of the operation.
@@ -71,7 +71,7 @@ pub(crate) struct Outlet {
     pub(crate) turns: Arc<Semaphore>,
 }
 
-/// What is reserved for an operation until its work has ended.
+/// Places and bytes that are reserved for an operation until its work has ended.
 pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
 /// The messages of one operation. Dropped, the operation ends.

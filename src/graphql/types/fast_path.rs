@@ -277,7 +277,7 @@ impl PagePlan {
                 list.push_str(key);
                 match field {
                     EdgeField::Typename => list.push_str("\"PersonalConnectorEdge\""),
-                    // Of base64, which needs no escapes.
+                    // Base64 needs no escapes.
                     EdgeField::Cursor => list.extend(["\"", &cursor(place), "\""]),
                     EdgeField::Node => list.push_str(&node.0),
                 }

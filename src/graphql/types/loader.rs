@@ -20,7 +20,7 @@ use crate::{
     store::Catalog,
 };
 
-/// What others are replaced by, by their ids, and these as siblings.
+/// The replacements of connectors, by their ids, and as siblings.
 type Replacements = (HashMap<String, Arc<Model>>, Arc<Siblings>);
 
 #[derive(Default)]

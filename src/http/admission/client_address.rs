@@ -84,7 +84,7 @@ mod tests {
         let sent = sent.iter();
         let headers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         TrustedProxies::new(networks.to_vec(), header)
-            .client_address(peer.parse().unwrap(), &HeaderMap::from_iter(headers))
+            .client_address(peer.parse().unwrap(), &headers.collect::<HeaderMap>())
             .to_string()
     }
 

@@ -145,7 +145,7 @@ impl OpenStreams {
     }
 }
 
-/// What one caller has: open streams, and bytes. It lasts as long as the caller has something.
+/// The open streams and the bytes of one caller. It lasts as long as the caller has some.
 #[derive(Debug)]
 pub(in crate::http) struct Account {
     caller: Option<Caller>,

@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Open {
     counts: HashMap<Caller, usize>,
-    /// By age.
+    /// The oldest first.
     surplus: BTreeMap<u64, CancellationToken>,
     next: u64,
 }

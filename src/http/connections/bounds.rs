@@ -1,4 +1,4 @@
-//! What connections may cost.
+//! The bounds of connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// Connections at once, where the process may open as many files.
 pub const CONNECTIONS: usize = 10_000;
 
-/// What connections may cost.
+/// The bounds of connections.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// How long a client may take for a request's head, and keep a connection that it asks nothing on.

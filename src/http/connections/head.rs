@@ -1,4 +1,4 @@
-//! What must hold of a request's head before anything looks at it (RFC 9110, RFC 9112, RFC 9113).
+//! The checks of a request's head before anything else looks at it (RFC 9110, RFC 9112, RFC 9113).
 
 use axum::{
     body::{Body, HttpBody},

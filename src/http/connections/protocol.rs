@@ -57,7 +57,7 @@ const SURPLUS_HEAD: Duration = Duration::from_secs(5);
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
-/// What all connections of a listener have.
+/// Values that all connections of a listener share.
 #[derive(Debug)]
 pub(in crate::http) struct Served {
     pub(in crate::http) router: Router,
@@ -120,7 +120,7 @@ impl Connection {
         match speaks_http2 {
             Ok(Ok(Some(true))) => {
                 // Heads are counted by their streams.
-                arrivals.answered(true);
+                arrivals.answered(Some(Part::Stream));
                 // In a box: its state is larger, and most connections speak HTTP/1.1.
                 Box::pin(self.http2(stream, shut, head)).await;
             }
@@ -169,7 +169,11 @@ impl Connection {
             async move {
                 let mut response = self.answer(request).await;
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                arrivals.answered(is_upgrade || is_event_stream(&response));
+                arrivals.answered(if is_upgrade {
+                    Some(Part::Socket)
+                } else {
+                    is_event_stream(&response).then_some(Part::Stream)
+                });
                 let is_last = is_large
                     || self.is_surplus
                     || self.served.stopping.has_reached(Phase::Draining);

@@ -13,6 +13,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
+/// So many times the bound of other connections, a WebSocket's and the system's bounds end a connection whose client takes
+/// nothing. By then, a socket has tried to tell its client why it is closed.
+pub(super) const BACKSTOP: u32 = 4;
+
 /// Bytes that the system takes for a connection before it has sent them, on Linux. A reader that reads nothing holds so many
 /// of the kernel's memory, instead of megabytes.
 #[cfg(target_os = "linux")]
@@ -53,7 +57,7 @@ pub(super) fn prepare(stream: &TcpStream, without_progress: Duration) {
     #[cfg(target_os = "linux")]
     {
         // It counts for a closed window too, which the other end may keep closed for ever.
-        let _ = socket.set_tcp_user_timeout(Some(without_progress));
+        let _ = socket.set_tcp_user_timeout(Some(without_progress * BACKSTOP));
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
     #[cfg(not(target_os = "linux"))]

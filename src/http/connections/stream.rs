@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{fair_budget::Account, half_closed::HalfClosed};
+use super::{fair_budget::Account, half_closed::HalfClosed, socket::BACKSTOP};
 use crate::http::admission::rate_limit::Caller;
 
 /// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
@@ -40,8 +40,10 @@ pub(super) enum Part {
     Answer,
     /// The request has arrived whole. Its client may take an interim response for the answer (HTTP/1.0).
     OldAnswer,
-    /// An answer without an end of its own, or another protocol: a client that sends its last byte has hung up.
+    /// An answer without an end of its own, or HTTP/2: a client that sends its last byte has hung up.
     Stream,
+    /// A WebSocket. It closes itself when its client takes nothing, and tells the client why.
+    Socket,
 }
 
 /// Bytes that have arrived since a request was last taken, and the part of the request that they belong to.
@@ -78,12 +80,12 @@ impl Arrivals {
         }
     }
 
-    /// The answer to the request under way begins.
-    pub(super) fn answered(&self, is_stream: bool) {
+    /// The answer to the request under way begins, and no other request comes after one that is a stream or a socket.
+    pub(super) fn answered(&self, without_end: Option<Part>) {
         self.0.has_some.store(false, Ordering::Relaxed);
-        if is_stream {
+        if let Some(part) = without_end {
             self.head().empty();
-            self.enter(Part::Stream);
+            self.enter(part);
         }
     }
 
@@ -118,6 +120,7 @@ impl Arrivals {
             Part::Answer,
             Part::OldAnswer,
             Part::Stream,
+            Part::Socket,
         ];
         let at = usize::from(self.0.part.load(Ordering::Relaxed));
         parts.get(at).copied().unwrap_or(Part::Stream)
@@ -187,7 +190,10 @@ impl Watched {
             self.stalled = None;
             return written;
         }
-        let without_progress = self.without_progress;
+        let mut without_progress = self.without_progress;
+        if self.arrivals.part() == Part::Socket {
+            without_progress *= BACKSTOP;
+        }
         let stalled = self
             .stalled
             .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + without_progress)));
@@ -199,7 +205,7 @@ impl Watched {
     /// The end of what the client sends. A client that waits for an answer gets it, unless it has hung up.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let part = self.arrivals.part();
-        if matches!(part, Part::Head | Part::Stream) {
+        if matches!(part, Part::Head | Part::Stream | Part::Socket) {
             return Poll::Ready(Ok(()));
         }
         let half_closed = self.half_closed.get_or_insert_with(HalfClosed::new);

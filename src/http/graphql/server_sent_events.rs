@@ -50,7 +50,7 @@ pub(super) fn response(
     response
 }
 
-/// What a stream of events is made of.
+/// The sources of a stream of events.
 struct Source<C, E> {
     messages: Messages,
     _stream: Option<OpenStream>,

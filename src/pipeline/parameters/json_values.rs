@@ -35,7 +35,7 @@ pub(super) fn count(json: &str, most: u64) -> u64 {
     values
 }
 
-/// Where the byte before stands.
+/// The place of the byte before.
 #[derive(Clone, Copy)]
 enum Before {
     /// In a string, after so many of its bytes.

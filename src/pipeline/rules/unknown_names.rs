@@ -63,7 +63,7 @@ mod tests {
             ("nope ", 101, true),
             ("viewer { nope } ", 101, true),
             ("viewer(nope: 1) { userId } ", 101, true),
-            // What is below an unknown field is not looked at.
+            // Nothing below an unknown field is looked at.
             ("nope { nope(nope: 1) } ", 100, false),
             ("__typename viewer { userId } ", 1000, false),
         ] {

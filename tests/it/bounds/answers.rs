@@ -171,7 +171,7 @@ on_both_databases! {
             assert_eq!(message, "an answer must have at most 8388608 bytes", "{query}");
             println!("{growth} MiB refused: {query:.100}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
-            // What was too much has left nothing behind.
+            // A refused answer has left nothing behind.
             assert_eq!(ask(&server, &ann, &page(1), json!({})).await.0, 200);
         }
     }

@@ -51,10 +51,10 @@ const LISTS: [(&str, &str); 5] = [
 
 /// One list under so many aliases.
 fn question((arguments, selection): (&str, &str), aliases: usize) -> String {
-    let lists: String = (0..aliases)
-        .map(|alias| format!("a{alias}: personalConnectors({arguments}) {{ {selection} }} "))
+    let lists: Vec<_> = (0..aliases)
+        .map(|alias| format!("a{alias}: personalConnectors({arguments}) {{ {selection} }}"))
         .collect();
-    format!("query($from: DateTime!) {{ {lists} }}")
+    format!("query($from: DateTime!) {{ {} }}", lists.join(" "))
 }
 
 /// Another time before all connectors, so that no count is cached.

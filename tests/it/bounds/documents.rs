@@ -29,9 +29,10 @@ async fn the_worst_documents_are_bounded() {
         &["--document-cache-mb", "0", "--request-timeout", "60s"],
     ));
     let string = "x".repeat(MOST);
-    let names: String = (0..4900)
+    let names: Vec<_> = (0..4900)
         .map(|i| format!("u{i}{} ", "u".repeat(190)))
         .collect();
+    let names = names.concat();
     for (query, code) in [
         (format!("{{ node(id: \"{string}\") {{ id }} }}"), None),
         (format!("{{ viewer {{ userId }} }} # {string}"), None),
@@ -117,7 +118,7 @@ async fn the_cache_takes_what_it_may() {
         format!("query Q{i} {{ personalConnectors(first: [{values}]) {{ nodes {{ id }} }} }}")
     };
     let small = |i: usize| format!("query Q{i} {{ viewer {{ userId }} }}");
-    // What a parse takes for the first time counts for nothing here.
+    // The memory of the first parses does not count here.
     for i in 0..4 {
         send(fields(100_000 + i)).await;
     }

@@ -1,4 +1,4 @@
-//! What sockets may take: frames that are never read, messages that are never finished, operations that are begun and left.
+//! The memory of sockets: frames that are never read, messages that are never finished, operations that are begun and left.
 
 use std::time::Duration;
 

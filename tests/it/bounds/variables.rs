@@ -135,9 +135,10 @@ async fn a_variable_counts_wherever_it_is_used() {
             "query($s: String!) {{ personalConnectors(first: 1, filter: {{connectorId: [{uses}]}}) {{ nodes {{ id }} }} }}"
         )
     };
-    let aliases: String = (0..100)
+    let aliases: Vec<_> = (0..100)
         .map(|i| format!("a{i}: node(id: $s) {{ id }} "))
         .collect();
+    let aliases = aliases.concat();
     let fragments = format!(
         "query($f: PersonalConnectorFilter!) {{ {} }} fragment F on Query {{ personalConnectors(first: 0, filter: $f) {{ totalCount }} }}",
         "...F ".repeat(1000),

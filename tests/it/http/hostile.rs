@@ -132,7 +132,7 @@ fn malformed() -> Vec<Line> {
         line("a filter 6 deep", with(LIST, &filter(6)), (200, "BAD_USER_INPUT")),
         line("a filter 100 deep", with(LIST, &filter(100)), bad),
         line("30,000 ids", with(LIST, &ids), exceeded),
-        line("30,000 ids in a filter", with(LIST, &filtered_ids), (200, "BAD_USER_INPUT")),
+        line("30,000 ids in a filter", with(LIST, &filtered_ids), (200, "LIMIT_EXCEEDED")),
         line("a broken cursor", with(LIST, r#"{"a":"AAAA"}"#), (200, "BAD_USER_INPUT")),
         line("a cursor that is none", with(LIST, r#"{"a":"\u0000"}"#), (200, "BAD_USER_INPUT")),
         Line { content_type: "text/plain", ..line("a text", document("{ __typename }"), (415, "BAD_REQUEST")) },

@@ -386,7 +386,7 @@ async fn tools_of_another_make() {
     }
 }
 
-/// What is kept of a server's tools is 256 KiB.
+/// 256 KiB are kept of a server's tools.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_of_much_text() {
     let (found, _) = with_tools(|request| {

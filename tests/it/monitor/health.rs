@@ -305,7 +305,7 @@ on_both! {
         // A transaction is stamped when it has the lock, a moment after the clock's time.
         let next: i64 = server.rows(NEXT).await.trim().parse().unwrap();
         assert!((after(600).0..after(601).0).contains(&next), "{next}");
-        // What it has then is shown as soon as ten minutes are over.
+        // Its tools of that time are shown as soon as ten minutes are over.
         server.clock.set(after(601));
         server.record_one(&row.id, version(20, 601)).await;
         assert_eq!(server.events_after(state).await, change);

@@ -8,14 +8,14 @@ use tokio_tungstenite::tungstenite::{
 
 use super::{code, metered::Overrun};
 
-/// What fits into a close frame beside its code (RFC 6455, section 5.5).
+/// The most bytes of a reason: a close frame has 125, and its code two of them (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
 /// The end of a connection.
 pub(super) enum End {
     /// The service closes it.
     Close(CloseFrame),
-    /// What the client sent is no WebSocket, and what follows cannot be read (RFC 6455, section 7.1.7).
+    /// The client broke the protocol, and nothing that follows can be read (RFC 6455, section 7.1.7).
     Fail(CloseFrame),
     /// The client has closed it. The answer waits to be sent.
     Closed,
@@ -39,7 +39,7 @@ fn frame(code: u16, reason: &str) -> CloseFrame {
     }
 }
 
-/// What an error of reading means to the client.
+/// The end that an error of reading is to the client.
 pub(super) fn failed(error: &tungstenite::Error) -> End {
     use tungstenite::Error;
     let fail = |code, reason: &str| End::Fail(frame(code, reason));

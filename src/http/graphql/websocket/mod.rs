@@ -176,14 +176,13 @@ fn handshake(parts: &mut Parts) -> Result<(Response, OnUpgrade), Rejection> {
         *request.version_mut() = parts.version;
         request.headers_mut().clone_from(&parts.headers);
         let response = create_response_with_body(&request, Body::empty);
-        response.map_err(|error| match error {
-            WebSocketError::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
-                wrong_version()
+        response.map_err(|error| {
+            use ProtocolError::MissingSecWebSocketVersionHeader as WrongVersion;
+            if matches!(error, WebSocketError::Protocol(WrongVersion)) {
+                return wrong_version();
             }
-            _ => {
-                let message = "the request is no WebSocket handshake";
-                refuse(StatusCode::BAD_REQUEST, message)
-            }
+            let message = "the request is no WebSocket handshake";
+            refuse(StatusCode::BAD_REQUEST, message)
         })?
     };
     let upgraded = parts.extensions.remove::<OnUpgrade>().ok_or_else(|| {
@@ -262,7 +261,7 @@ impl Session {
             if is_idle && operations.are_closed() {
                 return Err(going_away());
             }
-            // What a client starts waits for its reservation, and what it sends meanwhile waits unread.
+            // An operation that starts waits for its reservation. Messages that come meanwhile are not read.
             let is_starting = operations.is_starting();
             tokio::select! {
                 event = wire.event(!is_starting) => match event? {
@@ -350,7 +349,7 @@ impl Session {
             .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
             .map_err(|refusal| close(code::of_refusal(refusal), &refusal.to_string()))?;
         let caller = admission.caller(&verified, self.peer, &headers);
-        // What was the address's becomes the caller's.
+        // The socket counted for the address. Now it counts for the caller.
         drop(open);
         let open = self.service.open_streams.open(caller);
         let open = open.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;

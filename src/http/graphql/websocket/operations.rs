@@ -59,7 +59,7 @@ pub(super) struct Sending {
     share: AnswerShare,
 }
 
-/// What comes of a message at once.
+/// The immediate result of a message.
 pub(super) enum Received {
     Done,
     Pong(String),

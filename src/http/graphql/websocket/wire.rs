@@ -41,7 +41,7 @@ use super::{
     operations::Sending,
 };
 
-/// Of each socket for as long as it is open: most hear much and say little. Longer messages take what they need.
+/// The read buffer of each open socket. Most clients hear much and say little. Longer messages take more.
 const READ_BUFFER: usize = 4 * 1024;
 /// Bytes of a message that go out as one frame.
 const FRAGMENT: usize = 16 * 1024;
@@ -58,7 +58,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long a client that has read nothing may take to read why it was given up. It costs no more than its write buffer.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
-/// What happened on the wire.
+/// An event on the wire.
 pub(super) enum Event {
     Text(Utf8Bytes),
     /// The client is there.
@@ -279,7 +279,7 @@ impl Wire {
     /// Sends a close frame, if there is room for it in time.
     async fn say(&mut self, frame: CloseFrame, room: Duration) -> bool {
         let said = timeout(room, async {
-            // What was begun comes first.
+            // A message that was begun comes first.
             self.socket.flush().await?;
             self.socket.send(Message::Close(Some(frame))).await
         });
