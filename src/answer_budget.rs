@@ -173,11 +173,12 @@ impl AnswerBudget {
         Err(match failure {
             None => return Ok(()),
             Some(Failure::TooLarge) => {
-                Error::limit_exceeded("an answer", self.most() as u64, "bytes")
+                let of = "bytes: ask for fewer items or fields";
+                Error::limit_exceeded("an answer", self.most() as u64, of)
             }
             Some(Failure::Exhausted) => Error::new(
                 Code::Unavailable,
-                "too many bytes of answers are under way, try again or ask for less",
+                "too many bytes of answers are under way: try again in a while, or ask for fewer items or fields",
             ),
         })
     }

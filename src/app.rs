@@ -30,7 +30,7 @@ use crate::{
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
     pipeline::{
-        DearPlaces, Pipeline,
+        ExpensivePlaces, Pipeline,
         documents::{Documents, Trusted},
     },
     store::{
@@ -183,7 +183,7 @@ pub async fn routers(
                 usize::try_from(config.limits.answer_memory_mb << 20)?,
                 usize::try_from(config.limits.answer_cache_mb << 20)?,
             ),
-            dear: DearPlaces::new(usize::try_from(config.dear_queries())?),
+            expensive: ExpensivePlaces::new(usize::try_from(config.expensive_queries())?),
             timeout: config.limits.request_timeout,
         }),
         admission: Admission::new(
@@ -202,6 +202,7 @@ pub async fn routers(
         open_streams: OpenStreams::new(
             config.limits.max_sockets as usize,
             config.limits.max_socket_operations as usize,
+            (config.limits.socket_memory_mb as usize) << 20,
         ),
         stopping: stopping.clone(),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,

@@ -112,12 +112,14 @@ pub struct Limits {
     )]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// The header in which trusted proxies say it. Others are not read: a client may have sent them
+    /// The header in which trusted proxies write the address of a client. No other is read: proxies pass it on as the client
+    /// sent it
     #[arg(
         long,
         env = "CONNECTORS_PROXY_HEADER",
         value_name = "HEADER",
         value_enum,
+        ignore_case = true,
         default_value_t
     )]
     pub proxy_header: ProxyHeader,
@@ -127,7 +129,8 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_TOKENS",
         value_name = "N",
-        default_value_t = TOKENS
+        default_value_t = TOKENS,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub max_tokens: u64,
 
@@ -136,7 +139,8 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_DEPTH",
         value_name = "N",
-        default_value_t = DEPTH
+        default_value_t = DEPTH,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub max_depth: u64,
 
@@ -145,27 +149,30 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_FIELDS",
         value_name = "N",
-        default_value_t = FIELDS
+        default_value_t = FIELDS,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub max_fields: u64,
 
-    /// Points of an operation: one for a field, more where it may be long, and for what is selected of a list as often as it may
-    /// have items; 200 for a search, a count of a list, and a page of changes
+    /// Points of an operation. A field has one, and more if it may be long. The fields of a list count as often as it may have
+    /// items. A search, a count of a list and a page of changes have 200 each
     #[arg(
         long,
         env = "CONNECTORS_MAX_COMPLEXITY",
         value_name = "N",
-        default_value_t = COMPLEXITY
+        default_value_t = COMPLEXITY,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub max_complexity: u64,
 
-    /// Values of the variables, and of an operation's arguments with variables and fragments written out; keys count too, and
-    /// 256 bytes of a string as one more
+    /// Values of the variables, and of the arguments of an operation with variables and fragments written out. Keys count too. A
+    /// string counts one more for each 256 bytes
     #[arg(
         long,
         env = "CONNECTORS_MAX_VALUES",
         value_name = "N",
-        default_value_t = VALUES
+        default_value_t = VALUES,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub max_values: u64,
 
@@ -217,7 +224,7 @@ pub struct Limits {
     )]
     pub max_answer_bytes: u64,
 
-    /// Memory for all answers that are being made and sent, in MiB, besides the cache
+    /// Memory for all answers that are being made and sent, in MiB, besides the cache; at least four of the largest answers
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_MEMORY_MB",
@@ -226,6 +233,17 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(16..=1_000_000)
     )]
     pub answer_memory_mb: u64,
+
+    /// Memory for operations and unfinished messages of all WebSockets, in MiB; an operation counts 4 KiB, and 64 bytes for each
+    /// byte of its document and variables
+    #[arg(
+        long,
+        env = "CONNECTORS_SOCKET_MEMORY_MB",
+        value_name = "MIB",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(32..=1_000_000)
+    )]
+    pub socket_memory_mb: u32,
 
     /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
     #[arg(

@@ -193,8 +193,8 @@ impl Serve {
         self.limits.max_concurrency.unwrap_or(4 * connections)
     }
 
-    /// Dear queries executed at once: the other half of the connections to the database is left to cheap requests.
-    pub fn dear_queries(&self) -> u32 {
+    /// Expensive queries executed at once. The other half of the connections to the database is left to other requests.
+    pub fn expensive_queries(&self) -> u32 {
         (self.database.database_connections / 2).max(1)
     }
 

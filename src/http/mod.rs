@@ -13,6 +13,7 @@ mod probes;
 mod rejection;
 mod router;
 pub mod serve;
+mod shed;
 pub mod stopping;
 
 pub use probes::{Background, Probed};

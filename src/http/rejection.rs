@@ -12,9 +12,12 @@ use crate::{
     pipeline::refused::Refused,
 };
 
-use super::graphql::{
-    http_caching,
-    negotiation::{MediaType, accepted},
+use super::{
+    graphql::{
+        http_caching,
+        negotiation::{MediaType, accepted},
+    },
+    shed::turned_away,
 };
 
 /// How long a client waits that was turned away with 503, in seconds.
@@ -51,8 +54,9 @@ impl Rejection {
         }
     }
 
-    /// There is too much to do: 503, without a line in the log.
-    pub(super) fn shed(message: &str) -> Self {
+    /// There is too much to do: 503. The log counts those with the same message.
+    pub(super) fn shed(message: &'static str) -> Self {
+        turned_away(message);
         Self {
             is_shed: true,
             ..Self::unavailable(message)

@@ -47,8 +47,9 @@ impl Cost {
             .against(limits)
             .into_iter()
             .find(|(_, _, cost, most)| cost > most);
-        if let Some((_, what, _, most)) = exceeding {
-            return Err(Error::limit_exceeded("an operation", most, what));
+        if let Some((_, what, cost, most)) = exceeding {
+            let what = format!("{what}: this one has {cost}");
+            return Err(Error::limit_exceeded("an operation", most, &what));
         }
         if self.size > limits.max_tokens {
             let written_out = "the document, with its fragments written out,";
@@ -56,14 +57,6 @@ impl Cost {
                 written_out,
                 limits.max_tokens,
                 "tokens",
-            ));
-        }
-        if self.values > limits.max_values {
-            let written_out = "an operation's arguments, with variables and fragments written out,";
-            return Err(Error::limit_exceeded(
-                written_out,
-                limits.max_values,
-                "values",
             ));
         }
         Ok(())
@@ -79,7 +72,7 @@ impl Cost {
             .collect()
     }
 
-    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 5] {
+    fn against(&self, limits: OperationLimits) -> [(&'static str, &'static str, u64, u64); 6] {
         [
             ("depth", "levels", self.depth, limits.max_depth),
             ("fields", "fields", self.fields, limits.max_fields),
@@ -96,7 +89,18 @@ impl Cost {
                 self.directives,
                 limits.max_directives,
             ),
+            (
+                "values",
+                "values of arguments with variables and fragments written out",
+                self.values,
+                limits.max_values,
+            ),
         ]
+    }
+
+    /// Whether the operation may take so much time that it has to leave some to others.
+    pub(super) fn is_expensive(&self) -> bool {
+        self.visits > CHEAP_VISITS || self.complexity > CHEAP_COMPLEXITY
     }
 
     fn with_visits(&self) -> u64 {
@@ -190,6 +194,13 @@ impl Variable {
 /// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events, where a page
 /// reads some rows by an index.
 const VISIT: u64 = 200;
+
+/// Searches and counts of an operation that is not expensive. A dashboard has nine at once, and on 20,000 connectors they take
+/// some tenths of a second.
+const CHEAP_VISITS: u64 = 10;
+
+/// Points of an operation that is not expensive. A page of a hundred connectors with all fields of theirs has 4,200.
+const CHEAP_COMPLEXITY: u64 = 8_000;
 
 /// Points of a search among the tools of one connector.
 const TOOL_SEARCH: u64 = 10;

@@ -62,8 +62,8 @@ impl Pipeline {
         let one_read = prepared.traits.one_read;
         // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
-        if prepared.operation_type == OperationType::Query {
-            let entered = self.dear.enter(&permit, cost.complexity, deadline).await;
+        if prepared.operation_type == OperationType::Query && cost.is_expensive() {
+            let entered = self.expensive.enter(&permit, deadline).await;
             entered.map_err(|error| Refused::from(error).costing(cost))?;
         }
         let permit = Arc::new(permit);
@@ -228,7 +228,7 @@ fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
         let error = Error::limit_exceeded(
             "a subscription",
             most,
-            "bytes of fields, arguments and variables in memory",
+            "bytes in memory: select fewer fields, or send fewer values",
         );
         return Err(error.into());
     }

@@ -8,7 +8,7 @@
 //! | cost within the limits | [`cost`] |
 //! | validation rules, once for a document | [`rules`] |
 //! | variables that were not sent, the root field of a subscription | [`unsent_variables`], [`subscription_root`] |
-//! | a place among the dear queries | [`dear`] |
+//! | a place among the expensive queries | [`expensive`] |
 //! | validation by the library, resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
@@ -22,10 +22,10 @@
 mod coerce;
 mod complete;
 mod cost;
-mod dear;
 pub mod documents;
 mod encode;
 mod execute;
+mod expensive;
 mod lexical_limits;
 pub(crate) mod parameters;
 mod prepare;
@@ -54,8 +54,8 @@ use documents::Documents;
 pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
 pub use cost::Cost;
-pub use dear::DearPlaces;
 pub use encode::encode;
+pub use expensive::ExpensivePlaces;
 pub use prepare::measure;
 
 /// The engine, and all that operations run with.
@@ -71,7 +71,7 @@ pub struct Pipeline {
     pub changes: Arc<ChangeFollower>,
     /// The bytes of answers.
     pub answers: Answers,
-    pub dear: DearPlaces,
+    pub expensive: ExpensivePlaces,
     /// How long a query or mutation of a stream may take.
     pub timeout: Duration,
 }

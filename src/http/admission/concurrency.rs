@@ -3,10 +3,7 @@
 //! Invariant: beyond the limit, a bounded number of requests waits for a bounded time; the rest are rejected before anything is
 //! done for them. The work of a request has its permit until it ends, even if the client has hung up.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,8 +16,6 @@ use crate::http::rejection::Rejection;
 const WAITING: usize = 4;
 /// How long a request waits before it is rejected. In a long queue, waiting longer does not serve it sooner.
 const WAIT: Duration = Duration::from_secs(1);
-/// A line of the log for each of them would cost more than turning them away.
-const LOGGED_EVERY: Duration = Duration::from_secs(1);
 
 /// The message to a rejected client.
 pub(in crate::http) const FULL: &str =
@@ -40,14 +35,6 @@ impl From<Full> for Rejection {
 pub struct ConcurrencyLimit {
     permits: Arc<Semaphore>,
     waiting: Semaphore,
-    unlogged: Mutex<Unlogged>,
-}
-
-/// Requests that were rejected since the last line in the log.
-#[derive(Debug, Default)]
-struct Unlogged {
-    requests: u64,
-    since: Option<Instant>,
 }
 
 impl ConcurrencyLimit {
@@ -55,7 +42,6 @@ impl ConcurrencyLimit {
         Self {
             permits: Arc::new(Semaphore::new(most)),
             waiting: Semaphore::new(most.saturating_mul(WAITING)),
-            unlogged: Mutex::default(),
         }
     }
 
@@ -63,7 +49,7 @@ impl ConcurrencyLimit {
     /// others.
     pub(in crate::http) fn look(&self) -> Result<(), Full> {
         if self.waiting.available_permits() == 0 {
-            return Err(self.full());
+            return Err(Full);
         }
         Ok(())
     }
@@ -77,31 +63,12 @@ impl ConcurrencyLimit {
         if let Ok(place) = self.permits.clone().try_acquire_owned() {
             return Ok(place);
         }
-        let _waiting = self.waiting.try_acquire().map_err(|_| self.full())?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| Full)?;
         let until = deadline.min(Instant::now() + WAIT);
         match timeout_at(until, self.permits.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(self.full()),
+            _ => Err(Full),
         }
-    }
-
-    fn full(&self) -> Full {
-        let mut unlogged = self.unlogged.lock().unwrap_or_else(PoisonError::into_inner);
-        unlogged.requests += 1;
-        if unlogged
-            .since
-            .is_none_or(|since| since.elapsed() >= LOGGED_EVERY)
-        {
-            tracing::warn!(
-                requests = unlogged.requests,
-                "turned away: too much is asked at once"
-            );
-            *unlogged = Unlogged {
-                requests: 0,
-                since: Some(Instant::now()),
-            };
-        }
-        Full
     }
 }
 

@@ -26,10 +26,7 @@ use super::rate_limit::Caller;
 /// How many streams may be open in all.
 const MOST: usize = 20_000;
 
-/// Bytes that all sockets may have for unfinished messages and operations.
-const ALL_BYTES: usize = 256 << 20;
-
-/// Bytes of these that one caller may have.
+/// Bytes that one caller may have for unfinished messages and operations.
 const CALLER_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
@@ -41,6 +38,7 @@ pub struct OpenStreams {
     callers: Arc<Callers>,
     permits: Arc<Semaphore>,
     bytes: ByteBudget,
+    all_bytes: usize,
 }
 
 /// The accounts of the callers that have something.
@@ -83,21 +81,27 @@ pub(in crate::http) enum TooManyBytes {
 impl TooManyBytes {
     pub(in crate::http) fn message(self) -> &'static str {
         match self {
-            Self::Caller => "your sockets have too many bytes of operations and messages",
-            Self::Process => "all sockets have too many bytes of operations and messages",
+            Self::Caller => {
+                "the operations and messages of your sockets have too many bytes: complete some, or close a socket"
+            }
+            Self::Process => {
+                "the operations and messages of all sockets have too many bytes: try again later"
+            }
         }
     }
 }
 
 impl OpenStreams {
-    /// So many sockets a caller (0 is no limit), so many operations a socket.
-    pub fn new(per_caller: usize, operations: usize) -> Self {
+    /// So many sockets a caller (0 is no limit), so many operations a socket, so many bytes for unfinished messages and operations
+    /// of all sockets.
+    pub fn new(per_caller: usize, operations: usize, bytes: usize) -> Self {
         Self {
             per_caller,
             operations,
             callers: Arc::default(),
             permits: Arc::new(Semaphore::new(MOST)),
-            bytes: ByteBudget::new(ALL_BYTES),
+            bytes: ByteBudget::new(bytes),
+            all_bytes: bytes,
         }
     }
 
@@ -128,7 +132,11 @@ impl OpenStreams {
                 caller,
                 callers: Arc::clone(&self.callers),
                 open: AtomicUsize::new(0),
-                bytes: ByteBudget::new(if is_bounded { CALLER_BYTES } else { ALL_BYTES }),
+                bytes: ByteBudget::new(if is_bounded {
+                    CALLER_BYTES
+                } else {
+                    self.all_bytes
+                }),
                 all_bytes: self.bytes.clone(),
             })
         };
@@ -231,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_account_lasts_as_long_as_its_caller_has_something() {
-        let streams = OpenStreams::new(1, 1);
+        let streams = OpenStreams::new(1, 1, 64 << 20);
         let ann = || Some(Caller::User(None, "ann".to_owned()));
         let accounts = || streams.callers.lock().unwrap().len();
         let first = streams.open(ann()).unwrap();

@@ -186,6 +186,7 @@ impl Progress {
 pub(super) struct Paced {
     body: Body,
     rest: Bytes,
+    pieces: usize,
     progress: Progress,
 }
 
@@ -202,6 +203,7 @@ impl Paced {
         Self {
             body,
             rest: Bytes::new(),
+            pieces: 0,
             progress: PROGRESS.try_with(Progress::clone).unwrap_or_default(),
         }
     }
@@ -237,14 +239,17 @@ impl HttpBody for Paced {
         }
         let length = self.rest.len().min(PIECE);
         let bytes = self.rest.split_to(length);
+        self.pieces += 1;
         let progress = self.progress.clone();
         progress.wait();
         Poll::Ready(Some(Ok(Frame::data(Piece { bytes, progress }))))
     }
 
     fn is_end_stream(&self) -> bool {
-        // Not before the last piece is sent, or nobody would look whether it is.
-        self.rest.is_empty() && !self.progress.is_waiting() && self.body.is_end_stream()
+        // Of several pieces, not before the last one is sent, or nobody would look whether it is. A single one has the end of the
+        // stream: proxies such as haproxy wait for it, up to 200 ms, before they hand the piece on.
+        let is_sent = self.pieces <= 1 || !self.progress.is_waiting();
+        is_sent && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -168,7 +168,7 @@ on_both_databases! {
             let ((status, _, answer), growth) = server.process.growth(asked).await;
             assert_eq!((status, code(&answer), answer.get("data")), (400, "LIMIT_EXCEEDED", None), "{query} {answer:.300}");
             let message = answer["errors"][0]["message"].as_str().unwrap();
-            assert_eq!(message, "an answer must have at most 8388608 bytes", "{query}");
+            assert_eq!(message, "an answer must have at most 8388608 bytes: ask for fewer items or fields", "{query}");
             println!("{growth} MiB refused: {query:.100}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
             // A refused answer has left nothing behind.

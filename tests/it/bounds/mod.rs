@@ -5,8 +5,8 @@
 mod answers;
 mod bodies;
 mod connections;
-mod dear_questions;
 mod documents;
+mod expensive_queries;
 mod inspections;
 mod sockets;
 mod variables;

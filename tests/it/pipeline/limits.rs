@@ -117,6 +117,8 @@ async fn what_an_operation_costs_is_told_when_asked() {
             "complexity": { "requested": complexity, "limit": 50 },
             "aliases": { "requested": 0, "limit": 100 },
             "directives": { "requested": 0, "limit": 100 },
+            // Each of the queries that have arguments has one.
+            "values": { "requested": u64::from(complexity != 2 || fields != 2), "limit": 12_000 },
         })
     };
     for (query, header, status, code, expected) in [

@@ -21,6 +21,7 @@ use crate::{
             open_streams::{Account, TooManyBytes},
             rate_limit,
         },
+        shed::turned_away,
         stopping::STOPS,
     },
     observability::{request_log::LogEntry, request_record::RequestRecord},
@@ -249,7 +250,10 @@ impl<'a> Operations<'a> {
         let permit = async move {
             let turn = preparing.acquire_owned().await;
             let permit = admission.permit(Instant::now() + timeout).await;
-            let permit = permit.map_err(|Full| Error::new(Code::Unavailable, FULL))?;
+            let permit = permit.map_err(|Full| {
+                turned_away(FULL);
+                Error::new(Code::Unavailable, FULL)
+            })?;
             Ok((permit, turn))
         };
         let outlet = Outlet {

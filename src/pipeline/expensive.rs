@@ -1,6 +1,6 @@
-//! Places of dear queries. They leave connections to the database and processors to cheap requests.
+//! Places of expensive queries, which leave connections to the database and processors to other requests.
 //!
-//! Invariant: few dear queries are executed at once, and a bounded number waits. While one waits, it holds no place of others.
+//! Invariant: few expensive queries are executed at once, and a bounded number waits. While one waits, it holds no place of others.
 
 use std::sync::Arc;
 
@@ -14,21 +14,18 @@ use crate::{
     graphql::Permit,
 };
 
-/// Points of complexity of a dear query: ten searches or counts of the catalogue, or a hundred connectors with their metadata.
-const DEAR: u64 = 2_000;
+/// Expensive queries that may wait, for each one that is executed.
+const WAITING: usize = 16;
 
-/// Dear queries that may wait, for each one that is executed.
-const WAITING: usize = 4;
-
-/// The places of all dear queries of the process.
+/// The places of all expensive queries of the process.
 #[derive(Debug)]
-pub struct DearPlaces {
+pub struct ExpensivePlaces {
     places: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
-impl DearPlaces {
-    /// Executes so many dear queries at once.
+impl ExpensivePlaces {
+    /// Executes so many expensive queries at once.
     pub fn new(most: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most)),
@@ -36,18 +33,10 @@ impl DearPlaces {
         }
     }
 
-    /// Gives up the permit of a dear query for a place among the dear ones. A cheap query keeps its permit.
+    /// Gives up the permit of an expensive query for a place among the expensive ones.
     ///
     /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no place.
-    pub(super) async fn enter(
-        &self,
-        permit: &Permit,
-        complexity: u64,
-        deadline: Instant,
-    ) -> Result<()> {
-        if complexity < DEAR {
-            return Ok(());
-        }
+    pub(super) async fn enter(&self, permit: &Permit, deadline: Instant) -> Result<()> {
         permit.give_up();
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             permit.hold(place);
@@ -67,7 +56,7 @@ impl DearPlaces {
 }
 
 fn full() -> Error {
-    let message = "too many dear queries are asked at once: ask for less, or try again in a while";
+    let message = "too many expensive queries are executed: try again in a while, or ask for fewer counts, searches and fields";
     Error::new(Code::Unavailable, message)
 }
 
@@ -81,24 +70,23 @@ mod tests {
 
     #[tokio::test]
     async fn some_run_some_wait_and_the_rest_are_refused() {
-        let places = DearPlaces::new(1);
+        let places = ExpensivePlaces::new(1);
         let deadline = Instant::now() + Duration::from_millis(200);
         let enter =
             async |permit: &Permit, complexity| places.enter(permit, complexity, deadline).await;
         let held = Arc::new(Semaphore::new(1));
         let permit = Permit::new(held.clone().try_acquire_owned().unwrap());
-        enter(&permit, DEAR).await.unwrap();
+        enter(&permit).await.unwrap();
         assert_eq!(held.available_permits(), 1, "the place of all is given up");
 
         let permits: Vec<_> = (0..WAITING).map(|_| Permit::default()).collect();
-        let waiting = permits.iter().map(|permit| Box::pin(enter(permit, DEAR)));
+        let waiting = permits.iter().map(|permit| Box::pin(enter(permit)));
         let mut waiting: Vec<_> = waiting.collect();
         for waiting in &mut waiting {
             assert!(waiting.now_or_never().is_none());
         }
-        let refused = enter(&Permit::default(), DEAR).await.unwrap_err();
+        let refused = enter(&Permit::default()).await.unwrap_err();
         assert_eq!(refused.code, Code::Unavailable);
-        enter(&Permit::default(), DEAR - 1).await.unwrap();
 
         drop(permit);
         waiting.remove(0).await.unwrap();

@@ -1,6 +1,6 @@
-//! Clients who ask the dearest questions that are allowed, beside one who asks cheap ones.
+//! Clients who send the most expensive queries that are allowed, beside one who sends cheap ones.
 //!
-//! `cargo test --release --test it dear_questions -- --include-ignored --nocapture` prints how long the cheap ones take.
+//! `cargo test --release --test it expensive_queries -- --include-ignored --nocapture` prints how long the cheap ones take.
 
 use std::{
     sync::{
@@ -69,7 +69,7 @@ fn code(answer: &Value) -> Option<&str> {
 }
 
 /// The list under as many aliases as an operation may have.
-async fn dearest(server: &Serving, token: &str, list: (&str, &str)) -> String {
+async fn most_expensive(server: &Serving, token: &str, list: (&str, &str)) -> String {
     for aliases in (1..=100).rev() {
         let question = question(list, aliases);
         let answer = server.ask(token, &question, from()).await.unwrap();
@@ -86,26 +86,26 @@ struct Seen {
     refused: usize,
     cached: Vec<Duration>,
     not_ready: usize,
-    dear: usize,
+    expensive: usize,
 }
 
-async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
+async fn ask_the_most_expensive(storage: TestDatabase, time: Duration) -> Seen {
     let import = program_on(&storage, &["import", "--organization", "acme"]);
     run_with(import, &objects(20_000)).ok();
     let server = Arc::new(Serving::start(program_on(&storage, &[])));
     let ann = token("ann@acme", "connectors:read");
     let mut questions = Vec::new();
     for list in LISTS {
-        questions.push(dearest(&server, &ann, list).await);
+        questions.push(most_expensive(&server, &ann, list).await);
     }
     let questions = Arc::new(questions);
     server.data("", CACHED, json!({})).await;
     let until = Instant::now() + time;
-    let dear = Arc::new(AtomicUsize::new(0));
+    let expensive = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
         let (server, ann, questions) = (server.clone(), ann.clone(), questions.clone());
-        let dear = dear.clone();
+        let expensive = expensive.clone();
         clients.spawn(async move {
             for number in client.. {
                 if Instant::now() > until {
@@ -114,7 +114,7 @@ async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
                 let question = &questions[number % questions.len()];
                 let answer = server.ask(&ann, question, from()).await.unwrap();
                 match code(&answer) {
-                    None => dear.fetch_add(1, Ordering::Relaxed),
+                    None => expensive.fetch_add(1, Ordering::Relaxed),
                     // As it says: it asks again in a second.
                     Some("UNAVAILABLE") => {
                         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -131,7 +131,7 @@ async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
         refused: 0,
         cached: Vec::new(),
         not_ready: 0,
-        dear: 0,
+        expensive: 0,
     };
     while Instant::now() < until {
         let began = Instant::now();
@@ -149,7 +149,7 @@ async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
     while let Some(client) = clients.join_next().await {
         client.unwrap();
     }
-    seen.dear = dear.load(Ordering::Relaxed);
+    seen.expensive = expensive.load(Ordering::Relaxed);
     seen.cheap.sort();
     seen.cached.sort();
     let at = |times: &[Duration], share: usize| {
@@ -158,8 +158,8 @@ async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
             .copied()
     };
     println!(
-        "{} dear answers; cheap ones: {} and {} refused, median {:.1?}, p95 {:.1?}; cached: {}, p95 {:.1?}; not ready {} times",
-        seen.dear,
+        "{} expensive answers; cheap ones: {} and {} refused, median {:.1?}, p95 {:.1?}; cached: {}, p95 {:.1?}; not ready {} times",
+        seen.expensive,
         seen.cheap.len(),
         seen.refused,
         at(&seen.cheap, 50),
@@ -171,9 +171,9 @@ async fn ask_the_dearest(storage: TestDatabase, time: Duration) -> Seen {
     seen
 }
 
-/// Cheap requests are served, kept answers and readiness stay, while others ask all that they may.
+/// Cheap requests are served, kept answers and readiness stay, while others send all that they may.
 fn are_served(seen: &Seen) {
-    assert!(seen.dear > 0, "no dear question is answered");
+    assert!(seen.expensive > 0, "no expensive query is answered");
     assert_eq!(seen.not_ready, 0);
     assert!(
         seen.refused * 20 <= seen.cheap.len(),
@@ -183,12 +183,14 @@ fn are_served(seen: &Seen) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dear_questions_leave_places_to_cheap_ones() {
-    are_served(&ask_the_dearest(TestDatabase::sqlite(), Duration::from_secs(15)).await);
+async fn expensive_queries_leave_places_to_cheap_ones() {
+    are_served(&ask_the_most_expensive(TestDatabase::sqlite(), Duration::from_secs(15)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
-async fn dear_questions_leave_places_to_cheap_ones_postgres() {
-    are_served(&ask_the_dearest(TestDatabase::postgres().await, Duration::from_secs(15)).await);
+async fn expensive_queries_leave_places_to_cheap_ones_postgres() {
+    are_served(
+        &ask_the_most_expensive(TestDatabase::postgres().await, Duration::from_secs(15)).await,
+    );
 }
