@@ -1,15 +1,16 @@
 //! The bytes of answers: of one, and of all that are under way.
 //!
 //! Invariant: an answer is counted while it is made, as its rows are read and its values written, and its text until the last byte is
-//! sent. An answer that ran out of bytes gets no more of them. Large answers cannot take the bytes of small ones.
+//! sent. An answer that ran out of bytes gets no more of them. Large answers cannot take the bytes of small ones, and one caller
+//! cannot take those of others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::{
-    byte_budget::{ByteBudget, Share},
     error::{Code, Error, Result},
+    fair_budget::{Account, FairBudget},
 };
 
 /// Bytes of an answer that are taken from those of all answers, small ones included: several pages of twenty connectors.
@@ -18,17 +19,26 @@ const SMALL: usize = 512 * 1024;
 /// Bytes that are taken at once, so that most answers take them once.
 const STEP: usize = 16 * 1024;
 
+/// The bytes that a mutation has besides, for rows and values that are short: it tells of a change.
+const RESERVE: usize = 4 * 1024 * 1024;
+const RESERVED_ROW: usize = 32 * 1024;
+const RESERVED_VALUE: usize = 1024;
+
 /// Memory of a row or a value besides its text, in bytes.
 pub const OVERHEAD: usize = 64;
+
+/// The key of a caller, who has half of the bytes of all answers at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerKey(pub u64);
 
 /// The bytes of all answers. Clones share the same bytes.
 #[derive(Clone, Debug)]
 pub struct Answers {
     most: usize,
     /// The first [`SMALL`] bytes of each answer.
-    small: ByteBudget,
+    small: FairBudget<CallerKey>,
     /// The other bytes of answers.
-    large: ByteBudget,
+    large: FairBudget<CallerKey>,
 }
 
 /// The bytes of one answer.
@@ -36,6 +46,8 @@ pub struct Answers {
 pub struct AnswerBudget {
     /// None for reads that are for no answer.
     answers: Option<Answers>,
+    caller: Option<CallerKey>,
+    is_of_mutation: bool,
     counts: Mutex<Counts>,
 }
 
@@ -45,6 +57,8 @@ struct Counts {
     written: usize,
     share: AnswerShare,
     failure: Option<Failure>,
+    /// Bytes of the [`RESERVE`] that are taken.
+    reserved: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,28 +70,33 @@ enum Failure {
 /// Bytes that an answer has of those of all answers. Dropped, it gives them back.
 #[derive(Debug, Default)]
 pub struct AnswerShare {
-    small: Option<Share>,
-    large: Option<Share>,
+    small: Option<Account<CallerKey>>,
+    large: Option<Account<CallerKey>>,
 }
 
 impl Answers {
     /// An answer may read `most` bytes and write as many. All answers together may have `all` bytes, and besides them as many as
     /// are kept in a cache.
     ///
-    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest has room for two of the largest.
+    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest has room for two of the largest. One
+    /// caller has half of both.
     pub fn new(most: usize, all: usize, cached: usize) -> Self {
         let small = all / 5 * 2;
+        let large = (all - small).max(most.saturating_mul(4));
+        let small = small.saturating_add(cached);
         Self {
             most,
-            small: ByteBudget::new(small.saturating_add(cached)),
-            large: ByteBudget::new((all - small).max(most.saturating_mul(4))),
+            small: FairBudget::new(small, small / 2),
+            large: FairBudget::new(large, large / 2),
         }
     }
 
-    /// The budget of a new answer.
-    pub fn begin(&self) -> Arc<AnswerBudget> {
+    /// The budget of a new answer to a caller.
+    pub fn begin(&self, caller: Option<CallerKey>, is_of_mutation: bool) -> Arc<AnswerBudget> {
         Arc::new(AnswerBudget {
             answers: Some(self.clone()),
+            caller,
+            is_of_mutation,
             counts: Mutex::default(),
         })
     }
@@ -88,6 +107,8 @@ impl AnswerBudget {
     pub fn unbounded() -> Arc<Self> {
         Arc::new(Self {
             answers: None,
+            caller: None,
+            is_of_mutation: false,
             counts: Mutex::default(),
         })
     }
@@ -95,7 +116,9 @@ impl AnswerBudget {
     /// Counts a row of so many bytes of text. `LIMIT_EXCEEDED` beyond the answer's bytes, `UNAVAILABLE` where all answers together
     /// have too many.
     pub fn read(&self, bytes: usize) -> Result<()> {
-        self.count(|counts| counts.read += bytes + OVERHEAD)
+        self.count(bytes, RESERVED_ROW, |counts| {
+            counts.read += bytes + OVERHEAD
+        })
     }
 
     /// Takes back rows whose statement runs again: so many of them, and the bytes of their text.
@@ -106,12 +129,18 @@ impl AnswerBudget {
 
     /// Counts a value whose text has so many bytes. Errors as [`Self::read`].
     pub fn write(&self, bytes: usize) -> Result<()> {
-        self.count(|counts| counts.written += bytes + OVERHEAD)
+        self.count(bytes, RESERVED_VALUE, |counts| {
+            counts.written += bytes + OVERHEAD
+        })
     }
 
-    /// Fails once the answer has run out of bytes.
+    /// Fails once the answer has run out of bytes, and of those in reserve.
     pub fn check(&self) -> Result<()> {
-        self.error(self.counts().failure)
+        let counts = self.counts();
+        if self.is_of_mutation && counts.reserved < RESERVE {
+            return Ok(());
+        }
+        self.error(counts.failure)
     }
 
     /// Counts the next event of a subscription from the beginning.
@@ -140,7 +169,7 @@ impl AnswerBudget {
                     .error(Some(Failure::TooLarge))
                     .map(|()| AnswerShare::default());
             }
-            if counts.share.grow_to(answers, bytes).is_none() && !kept {
+            if counts.share.grow_to(answers, self.caller, bytes).is_none() && !kept {
                 return self
                     .error(Some(Failure::Exhausted))
                     .map(|()| AnswerShare::default());
@@ -151,20 +180,25 @@ impl AnswerBudget {
         Ok(share)
     }
 
-    fn count(&self, add: impl FnOnce(&mut Counts)) -> Result<()> {
+    /// Counts so many bytes, from the reserve where they are at most `reserved`.
+    fn count(&self, bytes: usize, reserved: usize, add: impl FnOnce(&mut Counts)) -> Result<()> {
         let Some(answers) = &self.answers else {
             return Ok(());
         };
         let mut counts = self.counts();
-        self.error(counts.failure)?;
-        add(&mut counts);
-        if counts.read.max(counts.written) > answers.most {
-            counts.failure = Some(Failure::TooLarge);
-        } else {
-            let bytes = counts.read + counts.written;
-            if counts.share.grow_to(answers, bytes).is_none() {
+        if counts.failure.is_none() {
+            add(&mut counts);
+            let all = counts.read + counts.written;
+            if counts.read.max(counts.written) > answers.most {
+                counts.failure = Some(Failure::TooLarge);
+            } else if counts.share.grow_to(answers, self.caller, all).is_none() {
                 counts.failure = Some(Failure::Exhausted);
             }
+        }
+        let is_short = bytes <= reserved && counts.reserved + bytes <= RESERVE;
+        if counts.failure.is_some() && self.is_of_mutation && is_short {
+            counts.reserved += bytes + OVERHEAD;
+            return Ok(());
         }
         self.error(counts.failure)
     }
@@ -173,9 +207,17 @@ impl AnswerBudget {
         Err(match failure {
             None => return Ok(()),
             Some(Failure::TooLarge) => {
-                let of = "bytes: ask for fewer items or fields";
+                let of = if self.is_of_mutation {
+                    "bytes: the change was made, read it with fewer fields"
+                } else {
+                    "bytes: ask for fewer items or fields"
+                };
                 Error::limit_exceeded("an answer", self.most() as u64, of)
             }
+            Some(Failure::Exhausted) if self.is_of_mutation => Error::new(
+                Code::Unavailable,
+                "too many bytes of answers are under way: the change was made, read it in a while",
+            ),
             Some(Failure::Exhausted) => Error::new(
                 Code::Unavailable,
                 "too many bytes of answers are under way: try again in a while, or ask for fewer items or fields",
@@ -190,10 +232,16 @@ impl AnswerBudget {
 
 impl AnswerShare {
     /// None where the bytes are not free.
-    fn grow_to(&mut self, answers: &Answers, bytes: usize) -> Option<()> {
+    fn grow_to(
+        &mut self,
+        answers: &Answers,
+        caller: Option<CallerKey>,
+        bytes: usize,
+    ) -> Option<()> {
         let bytes = bytes.checked_next_multiple_of(STEP)?;
-        grow(&mut self.small, &answers.small, bytes.min(SMALL))?;
-        grow(&mut self.large, &answers.large, bytes.saturating_sub(SMALL))
+        let large = bytes.saturating_sub(SMALL);
+        grow(&mut self.small, &answers.small, caller, bytes.min(SMALL))?;
+        grow(&mut self.large, &answers.large, caller, large)
     }
 
     /// Gives back all bytes but so many.
@@ -263,15 +311,18 @@ impl From<Vec<u8>> for AnswerText {
     }
 }
 
-fn grow(share: &mut Option<Share>, budget: &ByteBudget, bytes: usize) -> Option<()> {
+fn grow(
+    share: &mut Option<Account<CallerKey>>,
+    budget: &FairBudget<CallerKey>,
+    caller: Option<CallerKey>,
+    bytes: usize,
+) -> Option<()> {
+    if share.is_none() && bytes > 0 {
+        *share = Some(budget.open(caller).ok()?);
+    }
     match share {
-        Some(share) if share.bytes() >= bytes => Some(()),
-        Some(share) => share.grow(bytes - share.bytes()).ok(),
-        None if bytes == 0 => Some(()),
-        None => {
-            *share = Some(budget.try_take(bytes).ok()?);
-            Some(())
-        }
+        Some(share) => share.grow(bytes.saturating_sub(share.bytes())).ok(),
+        None => Some(()),
     }
 }
 
@@ -288,7 +339,7 @@ mod tests {
     #[test]
     fn an_answer_has_so_many_bytes_and_then_none() {
         let answers = Answers::new(MIB, 16 * MIB, 0);
-        let answer = answers.begin();
+        let answer = answers.begin(None, false);
         answer.read(MIB - OVERHEAD).unwrap();
         answer.write(MIB / 2).unwrap();
         answer.unread(1, MIB - OVERHEAD);
@@ -304,27 +355,57 @@ mod tests {
     #[test]
     fn large_answers_leave_small_ones_their_bytes() {
         let answers = Answers::new(2 * MIB, 10 * MIB, 0);
-        let large: Vec<_> = (0..7).map(|_| answers.begin()).collect();
+        let large: Vec<_> = (0..7).map(|_| answers.begin(None, false)).collect();
         let made = large
             .iter()
             .filter(|answer| answer.read(2 * MIB - OVERHEAD).is_ok());
         // Eight MiB, less what each has of the small ones' bytes.
         assert_eq!(made.count(), 5);
         assert_eq!(code(large[6].check()), Some(Code::Unavailable));
-        let small = answers.begin();
+        let small = answers.begin(None, false);
         small.read(100).unwrap();
         let share = small.of_text(100, false).unwrap();
         drop(large);
-        let next = answers.begin();
+        let next = answers.begin(None, false);
         next.read(2 * MIB - OVERHEAD).unwrap();
         drop((share, next, small));
         assert_eq!(answers.small.taken() + answers.large.taken(), 0);
     }
 
     #[test]
+    fn a_caller_leaves_half_to_others() {
+        let answers = Answers::new(2 * MIB, 20 * MIB, 0);
+        let (one, other) = (Some(CallerKey(1)), Some(CallerKey(2)));
+        let unread: Vec<_> = (0..100).map(|_| answers.begin(one, false)).collect();
+        let made = unread.iter().filter(|answer| answer.read(MIB / 4).is_ok());
+        assert!(made.count() < 20);
+        assert_eq!(code(unread[99].check()), Some(Code::Unavailable));
+        answers
+            .begin(other, false)
+            .read(2 * MIB - OVERHEAD)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_mutation_tells_what_it_changed() {
+        let answers = Answers::new(MIB, 16 * MIB, 0);
+        let answer = answers.begin(None, true);
+        assert_eq!(code(answer.write(2 * MIB)), Some(Code::LimitExceeded));
+        answer.check().unwrap();
+        answer.read(RESERVED_ROW).unwrap();
+        answer.write(RESERVED_VALUE).unwrap();
+        assert_eq!(
+            code(answer.write(RESERVED_VALUE + 1)),
+            Some(Code::LimitExceeded)
+        );
+        let read = (0..1000).take_while(|_| answer.read(RESERVED_ROW).is_ok());
+        assert_eq!(read.count(), 126);
+    }
+
+    #[test]
     fn a_text_has_its_bytes_until_it_is_sent() {
         let answers = Answers::new(2 * MIB, 10 * MIB, 0);
-        let answer = answers.begin();
+        let answer = answers.begin(None, false);
         answer.read(MIB).unwrap();
         answer.write(MIB).unwrap();
         let share = answer.of_text(MIB, false).unwrap();
@@ -332,8 +413,8 @@ mod tests {
         assert_eq!(answers.small.taken() + answers.large.taken(), MIB);
         drop(share);
         assert_eq!(answers.small.taken() + answers.large.taken(), 0);
-        let too_large = answers.begin().of_text(3 * MIB, false);
+        let too_large = answers.begin(None, false).of_text(3 * MIB, false);
         assert_eq!(code(too_large), Some(Code::LimitExceeded));
-        answers.begin().of_text(3 * MIB, true).unwrap();
+        answers.begin(None, false).of_text(3 * MIB, true).unwrap();
     }
 }

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod fair_budget;
 pub mod graphql;
 pub mod http;
 pub mod interchange;

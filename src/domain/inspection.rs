@@ -203,6 +203,8 @@ impl ToolChanges {
     pub const BURST: u32 = 3;
     /// The time in which one change is forgotten.
     pub const EVERY: Duration = Duration::from_mins(10);
+    /// Clocks of processes differ by so much.
+    const SKEW: Duration = Duration::from_secs(1);
 
     pub fn new(settle_at: Option<Timestamp>) -> Self {
         Self { settle_at }
@@ -210,8 +212,8 @@ impl ToolChanges {
 
     /// Counts a change. If it is one too many, returns when it may be kept.
     pub fn count(self, now: Timestamp) -> Result<Timestamp, Timestamp> {
-        let latest = now.saturating_add(Self::EVERY * Self::BURST);
-        // A time that is much further off than changes can have made it is of a clock that was set. Clocks of processes differ.
+        let latest = now.saturating_add(Self::EVERY * Self::BURST + Self::SKEW);
+        // A time that is much further off than changes can have made it is of a clock that was set.
         let plausible = latest.saturating_add(Self::EVERY);
         let settle_at = self.settle_at.filter(|at| (now..=plausible).contains(at));
         let settle_at = settle_at.unwrap_or(now).saturating_add(Self::EVERY);
@@ -235,7 +237,7 @@ mod tests {
         }
         let again = changes.count(now).unwrap_err();
         assert_eq!(again, Timestamp(now.0 + 10 * MINUTE));
-        assert!(changes.count(Timestamp(again.0 - 1)).is_err());
+        assert!(changes.count(Timestamp(again.0 - 2_000_000)).is_err());
         assert!(changes.count(Timestamp(now.0 - 1)).is_err());
         // One in ten minutes, for ever.
         let mut kept = 0;

@@ -14,6 +14,7 @@ use tower_http::compression::{
 use crate::{
     clock::Clock,
     config::Origin,
+    fair_budget::FairBudget,
     observability::{
         metrics::Metrics,
         request_id,
@@ -25,7 +26,6 @@ use crate::{
 
 use super::{
     admission::{Admission, open_streams::OpenStreams},
-    connections::fair_budget::FairBudget,
     cors, graphiql,
     graphql::{
         content_coding::COMPRESSED_FROM,

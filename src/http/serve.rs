@@ -15,10 +15,11 @@ use tokio::{
 
 pub use super::connections::bounds::{Bounds, CONNECTIONS};
 
+use crate::fair_budget::FairBudget;
+
 use super::{
     connections::{
         addresses::Addresses,
-        fair_budget::FairBudget,
         protocol::{self, Served},
     },
     stopping::{Phase, Stopping},

@@ -195,12 +195,14 @@ impl Variable {
 /// reads some rows by an index.
 const VISIT: u64 = 200;
 
-/// Searches and counts of an operation that is not expensive. A dashboard has nine at once, and on 20,000 connectors they take
-/// some tenths of a second.
-const CHEAP_VISITS: u64 = 10;
+/// Searches and counts of an operation that is not expensive: a filtered search with its count and facets has four.
+const CHEAP_VISITS: u64 = 5;
 
 /// Points of an operation that is not expensive. A page of a hundred connectors with all fields of theirs has 4,200.
 const CHEAP_COMPLEXITY: u64 = 8_000;
+
+/// Visits of an introspection, whose lists are long and resolved one value after the other.
+const SCHEMA: u64 = 5;
 
 /// Points of a search among the tools of one connector.
 const TOOL_SEARCH: u64 = 10;
@@ -209,6 +211,8 @@ const TOOL_SEARCH: u64 = 10;
 /// shorter than the longest.
 fn weight(field: &str) -> u64 {
     match field {
+        // It reads the checks of days.
+        "uptime" => 20,
         "metadata" => METADATA_BYTES as u64 / 1024,
         "inputSchema" | "outputSchema" | "iconUrls" => 4,
         "description" | "instructions" | "annotations" => 1,
@@ -311,11 +315,16 @@ impl<'a> Walk<'a> {
             "personalConnectors" => {
                 let search = field.get_argument("search");
                 let search = search.is_some_and(|search| !self.is_null(&search.node));
-                let filter = field.get_argument("filter");
-                u64::from(search) + filter.map_or(0, |filter| self.searches(&filter.node))
+                // A filter may walk the whole list for a page.
+                let filter = field.get_argument("filter").map_or(0, |filter| {
+                    u64::from(!self.is_null(&filter.node)) + self.searches(&filter.node)
+                });
+                u64::from(search) + filter
             }
             "totalCount" | "facets" if is_of_list => 1,
             "personalConnectorChanges" => 1,
+            "__schema" => SCHEMA,
+            "__type" => 1,
             _ => 0,
         }
     }

@@ -71,7 +71,7 @@ impl Pipeline {
         let is_kept = prepared.operation_type == OperationType::Mutation;
         let (mut response, budget) = loop {
             let permit = permit.clone();
-            let budget = self.answers.begin();
+            let budget = self.answers.begin(caller.key, is_kept);
             let request = prepared
                 .request(document.clone(), prepared.operation_name.clone())
                 .data(Request {
@@ -145,7 +145,7 @@ impl Pipeline {
             request,
             traits,
         } = subscribed;
-        let budget = self.answers.begin();
+        let budget = self.answers.begin(caller.key, false);
         let request = request.data(Request {
             unsubscribed: unsubscribed.clone(),
             turn: turn.clone(),

@@ -72,8 +72,7 @@ mod tests {
     async fn some_run_some_wait_and_the_rest_are_refused() {
         let places = ExpensivePlaces::new(1);
         let deadline = Instant::now() + Duration::from_millis(200);
-        let enter =
-            async |permit: &Permit, complexity| places.enter(permit, complexity, deadline).await;
+        let enter = async |permit: &Permit| places.enter(permit, deadline).await;
         let held = Arc::new(Semaphore::new(1));
         let permit = Permit::new(held.clone().try_acquire_owned().unwrap());
         enter(&permit).await.unwrap();

@@ -40,7 +40,7 @@ mod unsent_variables;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    answer_budget::Answers,
+    answer_budget::{Answers, CallerKey},
     commands,
     config::OperationLimits,
     domain::viewer::Viewer,
@@ -80,6 +80,8 @@ pub struct Pipeline {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) viewer: Viewer,
+    /// The key of the caller's bytes of answers.
+    pub(crate) key: Option<CallerKey>,
     pub(crate) record: RequestRecord,
 }
 

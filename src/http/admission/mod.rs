@@ -7,7 +7,11 @@ pub mod concurrency;
 pub mod open_streams;
 pub mod rate_limit;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -16,7 +20,7 @@ use axum::{
 };
 use tokio::time::Instant;
 
-use crate::graphql::Permit;
+use crate::{answer_budget::CallerKey, graphql::Permit};
 
 use super::{
     auth::{Authenticator, Refusal, TokenEnd, Verified},
@@ -36,6 +40,7 @@ struct Limits {
     concurrency: ConcurrencyLimit,
     rate_limit: RateLimit,
     authenticator: Authenticator,
+    keys: RandomState,
 }
 
 /// An admitted request, with its caller, or why there is none.
@@ -71,6 +76,7 @@ impl Admission {
             concurrency,
             rate_limit,
             authenticator,
+            keys: RandomState::new(),
         }))
     }
 
@@ -112,6 +118,11 @@ impl Admission {
         headers: &HeaderMap,
     ) -> Option<Caller> {
         self.0.rate_limit.caller(verified, peer, headers)
+    }
+
+    /// The key of a caller's bytes of answers.
+    pub(super) fn key(&self, caller: Option<&Caller>) -> Option<CallerKey> {
+        caller.map(|caller| CallerKey(self.0.keys.hash_one(caller)))
     }
 
     pub(super) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {

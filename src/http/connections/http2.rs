@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker, ready},
@@ -16,6 +17,7 @@ use http_body::{Frame, SizeHint};
 use hyper::{body::Buf, rt::Executor, server::conn::http2};
 use hyper_util::rt::TokioTimer;
 use tokio::{
+    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -65,6 +67,7 @@ pub(super) fn builder(streams: Executing, header_list: u32) -> http2::Builder<Ex
 pub(super) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
     without_progress: Duration,
+    stuck: Arc<Notify>,
 }
 
 /// Runs the tasks of a connection's streams. It does not keep them.
@@ -72,6 +75,7 @@ pub(super) struct Streams {
 pub(super) struct Executing {
     tasks: Weak<Mutex<JoinSet<()>>>,
     without_progress: Duration,
+    stuck: Arc<Notify>,
 }
 
 impl Streams {
@@ -80,6 +84,7 @@ impl Streams {
         Self {
             tasks: Arc::default(),
             without_progress,
+            stuck: Arc::default(),
         }
     }
 
@@ -87,7 +92,13 @@ impl Streams {
         Executing {
             tasks: Arc::downgrade(&self.tasks),
             without_progress: self.without_progress,
+            stuck: Arc::clone(&self.stuck),
         }
+    }
+
+    /// Notified when the client has taken nothing of the last piece of an answer for the time.
+    pub(super) fn stuck(&self) -> Arc<Notify> {
+        Arc::clone(&self.stuck)
     }
 
     /// Whether no stream is open.
@@ -118,11 +129,20 @@ where
         let stream = PROGRESS.scope(progress.clone(), stream);
         let mut tasks = lock(&tasks);
         reap(&mut tasks);
+        let stuck = Arc::clone(&self.stuck);
         tasks.spawn(async move {
             tokio::select! {
                 () = stream => {}
                 // Dropped, the stream is reset.
-                () = progress.stalled(time) => tracing::debug!("a stream is reset: its client takes nothing"),
+                () = progress.stalled(time) => {
+                    tracing::debug!("a stream is reset: its client takes nothing");
+                    return;
+                }
+            }
+            // The stream has its end already, and can no longer be reset.
+            tokio::select! {
+                () = poll_fn(|context| progress.poll_done(context)) => {}
+                () = progress.stalled(time) => stuck.notify_one(),
             }
         });
     }

@@ -5,7 +5,6 @@
 pub(super) mod addresses;
 pub(super) mod bounds;
 pub mod descriptors;
-pub(super) mod fair_budget;
 mod half_closed;
 mod head;
 mod http2;

@@ -29,7 +29,6 @@ use tower::ServiceExt;
 use super::{
     addresses::Seat,
     bounds::Bounds,
-    fair_budget::FairBudget,
     head,
     http2::{self, Paced, Streams},
     peer::Peer,
@@ -38,11 +37,13 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    fair_budget::FairBudget,
     http::{
         admission::rate_limit::Caller,
         date,
         probes::is_probe,
         rejection::Rejection,
+        shed::turned_away,
         stopping::{Phase, Stopping},
     },
 };
@@ -50,6 +51,9 @@ use crate::{
 const HEADERS: usize = 100;
 /// The largest head of a request.
 const HEAD_BYTES: u32 = 64 * 1024;
+/// The largest head of a request over HTTP/2. Each connection has as many bytes of those of all heads.
+const HTTP2_HEAD_BYTES: u32 = 32 * 1024;
+const TOO_MANY_HEADS: &str = "too many bytes of requests' heads are under way: try again later";
 /// A connection is closed after a request with a longer head: its buffer is as long.
 const KEPT_HEAD: usize = 16 * 1024;
 /// How long a surplus connection may take for its one head.
@@ -121,6 +125,15 @@ impl Connection {
             Ok(Ok(Some(true))) => {
                 // Heads are counted by their streams.
                 arrivals.answered(Some(Part::Stream));
+                // A head of many frames is counted before it is whole.
+                let reserved = self.served.heads.open(self.key.clone());
+                let reserved = reserved.and_then(|mut reserved| {
+                    reserved.grow(HTTP2_HEAD_BYTES as usize).map(|()| reserved)
+                });
+                let Ok(_reserved) = reserved else {
+                    turned_away(TOO_MANY_HEADS);
+                    return;
+                };
                 // In a box: its state is larger, and most connections speak HTTP/1.1.
                 Box::pin(self.http2(stream, shut, head)).await;
             }
@@ -232,6 +245,7 @@ impl Connection {
         idle: Duration,
     ) {
         let streams = Streams::new(self.served.bounds.without_progress);
+        let stuck = streams.stuck();
         let requests = tokio::sync::Notify::new();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             requests.notify_one();
@@ -241,7 +255,7 @@ impl Connection {
                 Ok::<_, Infallible>(response.map(Paced::new))
             }
         });
-        let connection = http2::builder(streams.executor(), HEAD_BYTES)
+        let connection = http2::builder(streams.executor(), HTTP2_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let mut draining = pin!(self.served.stopping.reached(Phase::Draining));
@@ -258,6 +272,7 @@ impl Connection {
                     is_last |= self.is_surplus;
                 }
                 () = &mut draining, if !is_last => is_last = true,
+                () = stuck.notified() => return,
                 () = shut.as_mut(), if streams.is_idle() => return,
                 () = &mut silent => {
                     if streams.is_idle() {
@@ -284,8 +299,7 @@ impl Connection {
         let head = self.served.heads.open(self.key.clone());
         let head = head.and_then(|mut head| head.grow(head::bytes(&request)).map(|()| head));
         let Ok(_head) = head else {
-            let message = "too many bytes of requests are under way: try again later";
-            return dated(Rejection::shed(message).unread(request.headers()));
+            return dated(Rejection::shed(TOO_MANY_HEADS).unread(request.headers()));
         };
         self.answer(request).await
     }

@@ -20,8 +20,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{fair_budget::Account, half_closed::HalfClosed, socket::BACKSTOP};
-use crate::http::admission::rate_limit::Caller;
+use super::{half_closed::HalfClosed, socket::BACKSTOP};
+use crate::{fair_budget::Account, http::admission::rate_limit::Caller};
 
 /// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -84,14 +84,14 @@ impl Arrivals {
     pub(super) fn answered(&self, without_end: Option<Part>) {
         self.0.has_some.store(false, Ordering::Relaxed);
         if let Some(part) = without_end {
-            self.head().empty();
+            self.head().shrink_to(0);
             self.enter(part);
         }
     }
 
     /// The answer is written, and the next request may come.
     pub(super) fn finished(&self) {
-        self.head().empty();
+        self.head().shrink_to(0);
         self.enter(Part::Head);
     }
 

@@ -238,8 +238,11 @@ impl Call<'_> {
         let permit = service.admission.permit(self.deadline).await?;
         // With a place: parsed variables take many times the memory of their text.
         let parameters = sent.read(service.pipeline.limits())?;
+        let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
+        let own = service.admission.caller(&verified, peer, headers);
         let caller = Caller {
             viewer: verified.viewer.clone(),
+            key: service.admission.key(own.as_ref()),
             record: self.record.clone(),
         };
         let mut stream = None;
@@ -261,9 +264,7 @@ impl Call<'_> {
                     if is_subscription {
                         service.stopping.refuse_streams()?;
                     }
-                    let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
-                    let caller = service.admission.caller(&verified, peer, headers);
-                    stream = Some(service.open_streams.open(caller)?);
+                    stream = Some(service.open_streams.open(own.clone())?);
                     Ok(Delivery::Stream)
                 }
                 _ => Err(not_acceptable(

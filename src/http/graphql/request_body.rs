@@ -11,9 +11,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::Code,
-    http::{
-        admission::rate_limit::Caller, connections::fair_budget::Account, rejection::Rejection,
-    },
+    fair_budget::Account,
+    http::{admission::rate_limit::Caller, rejection::Rejection},
 };
 
 /// The first bytes that are taken for a body.

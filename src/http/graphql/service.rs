@@ -6,9 +6,9 @@ use axum::extract::FromRef;
 
 use crate::{
     config::Origin,
+    fair_budget::FairBudget,
     http::{
         admission::{Admission, open_streams::OpenStreams, rate_limit::Caller},
-        connections::fair_budget::FairBudget,
         stopping::Stopping,
     },
     observability::metrics::Metrics,

@@ -106,6 +106,12 @@ async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
             assert_eq!(writer.send(&server).await, Sent::Acknowledged);
             id = writer.live.keys().next().unwrap().clone();
         }
+        // Another change of the tools is kept at once.
+        rows(
+            &storage.url,
+            "UPDATE connector_health SET tools_settle_at = NULL",
+        )
+        .await;
         trigger.set(on, "").await;
         let (token, variables) = if write == CHECK {
             (&crew.checker.token, json!({ "id": crew.checker.id }))

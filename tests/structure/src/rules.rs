@@ -86,14 +86,15 @@ const fn layer(
 
 /// All layers, from the bottom up.
 #[rustfmt::skip]
-pub(crate) const LAYERS: [Layer; 23] = [
+pub(crate) const LAYERS: [Layer; 24] = [
     layer("entity", &["entity/src/"], &[]),
     layer("migration", &["migration/src/"], &[]),
     layer("error", &["src/error.rs"], &[]),
     layer("clock", &["src/clock.rs"], &["entity"]),
     layer("buckets", &["src/buckets.rs"], &[]),
     layer("byte_budget", &["src/byte_budget.rs"], &[]),
-    layer("answer_budget", &["src/answer_budget.rs"], &["byte_budget"]),
+    layer("fair_budget", &["src/fair_budget.rs"], &["byte_budget"]),
+    layer("answer_budget", &["src/answer_budget.rs"], &["fair_budget"]),
     layer("terminal", &["src/terminal.rs"], &[]),
     layer("domain", &["src/domain/"], &["entity"]),
     // All may import it, and so it imports the domain alone.
@@ -107,7 +108,7 @@ pub(crate) const LAYERS: [Layer; 23] = [
     layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "terminal"]),
     layer("graphql", &["src/graphql/"], &["answer_budget", "byte_budget", "clock", "commands", "domain", "entity", "mcp", "store"]),
     layer("pipeline", &["src/pipeline/"], &["answer_budget", "byte_budget", "commands", "config", "domain", "graphql", "observability", "store"]),
-    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity", "graphql", "observability", "pipeline", "store"]),
+    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity", "fair_budget", "graphql", "observability", "pipeline", "store"]),
     layer("app", &["src/app.rs"], &["answer_budget", "byte_budget", "clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "pipeline", "store"]),
     layer("lib", &["src/lib.rs"], &[]),
     layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store", "terminal"]),

@@ -62,6 +62,8 @@ pub(super) struct Metered {
     delivered: bool,
     /// Since when the client has taken none of the bytes that wait for it.
     blocked: Option<Instant>,
+    /// Whether the last flush has not ended.
+    is_flushing: bool,
 }
 
 impl Metered {
@@ -76,6 +78,7 @@ impl Metered {
             bytes: None,
             delivered: false,
             blocked: None,
+            is_flushing: false,
         }
     }
 
@@ -151,6 +154,8 @@ impl Metered {
             Poll::Pending => {
                 self.blocked.get_or_insert_with(Instant::now);
             }
+            // Over HTTP/2, a write only hands on what a flush waits for.
+            Poll::Ready(_) if self.is_flushing => {}
             Poll::Ready(_) => self.blocked = None,
         }
     }
@@ -186,7 +191,14 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.is_flushing = flushed.is_pending();
+        if self.is_flushing {
+            self.blocked.get_or_insert_with(Instant::now);
+        } else {
+            self.blocked = None;
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -243,6 +243,7 @@ impl<'a> Operations<'a> {
         let entry = LogEntry::of_operation(service.metrics.clone(), record.clone());
         let caller = Caller {
             viewer: self.client.verified.viewer.clone(),
+            key: service.admission.key(self.caller.as_ref()),
             record,
         };
         let (admission, timeout) = (service.admission.clone(), service.request_timeout);

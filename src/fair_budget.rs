@@ -12,7 +12,7 @@ use crate::byte_budget::{ByteBudget, Exhausted, Share};
 
 /// A budget in bytes, and the part that one key may have of it. Clones share the same bytes.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct FairBudget<K> {
+pub struct FairBudget<K> {
     all: ByteBudget,
     part: usize,
     parts: Arc<Mutex<HashMap<K, Part>>>,
@@ -27,7 +27,7 @@ struct Part {
 
 /// Bytes that one request or one connection has. Dropped, it gives them back.
 #[derive(Debug)]
-pub(in crate::http) struct Account<K: Eq + Hash> {
+pub struct Account<K: Eq + Hash> {
     all: Share,
     /// `None` where the key has no bound of its own.
     own: Option<(K, Share)>,
@@ -36,7 +36,7 @@ pub(in crate::http) struct Account<K: Eq + Hash> {
 
 impl<K: Clone + Eq + Hash> FairBudget<K> {
     /// So many bytes in all, and so many of them for one key.
-    pub(in crate::http) fn new(all: usize, part: usize) -> Self {
+    pub fn new(all: usize, part: usize) -> Self {
         Self {
             all: ByteBudget::new(all),
             part,
@@ -44,8 +44,13 @@ impl<K: Clone + Eq + Hash> FairBudget<K> {
         }
     }
 
+    /// The bytes of all accounts.
+    pub fn taken(&self) -> usize {
+        self.all.taken()
+    }
+
     /// An account without bytes. Without a key it is bounded by the whole budget alone.
-    pub(in crate::http) fn open(&self, key: Option<K>) -> Result<Account<K>, Exhausted> {
+    pub fn open(&self, key: Option<K>) -> Result<Account<K>, Exhausted> {
         let all = self.all.try_take(0)?;
         let own = match key {
             None => None,
@@ -70,7 +75,7 @@ impl<K: Clone + Eq + Hash> FairBudget<K> {
 
 impl<K: Eq + Hash> Account<K> {
     /// Takes bytes more, if the budget and the key's part of it have them.
-    pub(in crate::http) fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let before = self.bytes();
         if let Some((_, own)) = &mut self.own {
             own.grow(bytes)?;
@@ -84,17 +89,17 @@ impl<K: Eq + Hash> Account<K> {
         grown
     }
 
-    /// Gives back all bytes.
-    pub(in crate::http) fn empty(&mut self) {
-        if self.bytes() > 0 {
-            self.all.shrink_to(0);
+    /// Gives back all bytes but so many.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        if self.bytes() > bytes {
+            self.all.shrink_to(bytes);
             if let Some((_, own)) = &mut self.own {
-                own.shrink_to(0);
+                own.shrink_to(bytes);
             }
         }
     }
 
-    pub(in crate::http) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.all.bytes()
     }
 }
@@ -135,10 +140,10 @@ mod tests {
         assert_eq!(exempt.grow(1), Err(Exhausted));
         drop(first);
         exempt.grow(40).unwrap();
-        again.empty();
+        again.shrink_to(0);
         exempt.grow(20).unwrap();
         drop((again, second, exempt));
         assert!(lock(&budget.parts).is_empty(), "no key is kept");
-        assert_eq!(budget.all.taken(), 0);
+        assert_eq!(budget.taken(), 0);
     }
 }
