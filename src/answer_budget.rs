@@ -117,7 +117,7 @@ impl AnswerBudget {
     /// have too many.
     pub fn read(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_ROW, |counts| {
-            counts.read += bytes + OVERHEAD
+            counts.read += bytes + OVERHEAD;
         })
     }
 
@@ -130,7 +130,7 @@ impl AnswerBudget {
     /// Counts a value whose text has so many bytes. Errors as [`Self::read`].
     pub fn write(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_VALUE, |counts| {
-            counts.written += bytes + OVERHEAD
+            counts.written += bytes + OVERHEAD;
         })
     }
 

@@ -322,9 +322,8 @@ impl<'a> Walk<'a> {
                 u64::from(search) + filter
             }
             "totalCount" | "facets" if is_of_list => 1,
-            "personalConnectorChanges" => 1,
+            "personalConnectorChanges" | "__type" => 1,
             "__schema" => SCHEMA,
-            "__type" => 1,
             _ => 0,
         }
     }
@@ -587,7 +586,7 @@ mod tests {
             ),
             (
                 "query($f: F) { personalConnectors(first: 0, filter: $f) { __typename } b: personalConnectors(first: 0, filter: {or: [$f, {toolName: \"x\"}, {toolName: null}]}) { __typename } }",
-                2 + 5 * VISIT,
+                2 + 7 * VISIT,
             ),
         ] {
             let filter = json!({ "and": [{ "toolName": "a", "not": { "toolName": "b" } }, { "toolName": null }] });

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_account_lasts_as_long_as_its_caller_has_something() {
-        let streams = OpenStreams::new(1, 1, 64 << 20);
+        let streams = OpenStreams::new(1, 1, 256 << 20);
         let ann = || Some(Caller::User(None, "ann".to_owned()));
         let accounts = || streams.callers.lock().unwrap().len();
         let first = streams.open(ann()).unwrap();
