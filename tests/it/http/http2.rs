@@ -137,7 +137,8 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     let mut stuck = Vec::new();
     for _ in 0..5 {
         let mut sender = sender.clone().ready().await.unwrap();
-        let path = "/graphql?query={viewer{userId}}";
+        // An answer of several pieces.
+        let path = "/graphql?query={__schema{types{name,description,fields{name,description}}}}";
         let (answer, _) = sender
             .send_request(request(Method::GET, path), true)
             .unwrap();
@@ -167,6 +168,19 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
         }
     };
     tokio::join!(go_on, asked);
+}
+
+#[tokio::test]
+async fn a_small_answer_that_is_not_read_ends_the_connection() {
+    let server = server(|bounds| bounds.without_progress = Duration::from_millis(500)).await;
+    let (sender, connection) = client(address(&server), 10).await;
+    let mut sender = sender.ready().await.unwrap();
+    let path = "/graphql?query={viewer{userId}}";
+    let (answer, _) = sender
+        .send_request(request(Method::GET, path), true)
+        .unwrap();
+    let _unread = timeout(LONG, answer).await.unwrap().unwrap();
+    let _ = timeout(LONG, connection).await.unwrap();
 }
 
 #[tokio::test]
