@@ -88,15 +88,20 @@ async fn an_import_beside_the_server_is_told_to_everybody() {
 /// `cargo test --release --test it a_crowd -- --ignored --nocapture` prints how long a burst takes to the last of a crowd, and what
 /// memory the crowd takes.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a minute, and measures"]
+#[ignore = "takes minutes, and measures"]
 async fn a_crowd() {
-    crowd(5000, 1000).await;
+    crowd(10_000, 1000).await;
 }
 
 /// Has so many subscribers hear of so many changes, which another process makes.
 async fn crowd(size: usize, burst: usize) {
     let storage = TestDatabase::sqlite();
-    let flags = ["--max-sockets", "0", "--log", "warn"];
+    let flags = ["--max-sockets", "0", "--max-connections", "12000"];
+    let flags = [
+        &flags[..],
+        &["--max-connections-per-address", "0", "--log", "warn"],
+    ]
+    .concat();
     let server = Serving::start(program_on(&storage, &flags));
     let memory = || server.process.resident().unwrap_or_default();
     let before = memory();
