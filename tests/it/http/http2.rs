@@ -138,7 +138,7 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     for _ in 0..5 {
         let mut sender = sender.clone().ready().await.unwrap();
         // An answer of several pieces.
-        let path = "/graphql?query={__schema{types{name,description,fields{name,description}}}}";
+        let path = "/graphql?query={__schema{types{name,description,fields{name,description,args{name,description}}}}}";
         let (answer, _) = sender
             .send_request(request(Method::GET, path), true)
             .unwrap();
