@@ -36,7 +36,7 @@ use tokio::{net::TcpStream, sync::RwLock, task::JoinSet, time::sleep};
 use model::{CONNECTOR, User};
 use worker::{Chance, Worker, data};
 
-/// What is wrong, with all that is needed to see it.
+/// An error that says what is wrong, and all that is needed to see it.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Users of one organization, who see some of each other's connectors.
@@ -65,7 +65,7 @@ impl Service {
             ])
             .args(["--jwt-secret", SECRET])
             .args(&options.flags)
-            // Whose servers the model's connectors have is nobody's business.
+            // The servers of the model's connectors do not exist.
             .env("CONNECTORS_MONITOR", "false")
             .stdout(Stdio::piped())
             .spawn()?;

@@ -90,11 +90,11 @@ pub(crate) struct User {
     pub(crate) connectors: RwLock<Vec<Connector>>,
 }
 
-/// What a list is of.
+/// The arguments of a list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) search: Option<Vec<&'static str>>,
-    /// Whose; of everybody in the organization where there is none.
+    /// The owner. Without one, the list has the connectors of the whole organization.
     pub(crate) owner: Option<String>,
     pub(crate) category: Option<&'static str>,
     pub(crate) status: Option<&'static str>,
@@ -178,7 +178,7 @@ impl Listing {
         tier.map(|tier| if exact { 0 } else { tier })
     }
 
-    /// What the list should be: of all that the viewer sees of these, each with who owns it.
+    /// The answer that the service should give, from all connectors that the viewer sees, each with its owner.
     pub(crate) fn answer(&self, seen: &[(&User, &Connector)], from: usize) -> Value {
         let found: Vec<_> = seen
             .iter()

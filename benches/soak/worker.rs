@@ -22,7 +22,7 @@ use crate::{
 /// So many connectors a user has at most.
 const MOST: usize = 40;
 
-/// Of a hundred requests so many write.
+/// Requests of a hundred that write.
 const WRITES: u64 = 6;
 
 /// Numbers that repeat with their seed (`SplitMix64`).
@@ -74,7 +74,7 @@ impl Worker {
         while self.asked.load(Relaxed) < requests {
             if self.chance.below(100) < WRITES {
                 self.write().await?;
-                // What was acknowledged is there at once.
+                // An acknowledged write is there at once.
                 self.list_mine().await?;
             } else {
                 match self.chance.below(10) {
@@ -171,7 +171,7 @@ impl Worker {
                 vec![word]
             }
         });
-        // By relevance a search alone is ordered, unless it says otherwise.
+        // A search is ordered by relevance, unless it has another order.
         let order = (search.is_none() || chance.one_in(2)).then(|| {
             (
                 chance.of(&["NAME", "CREATED_AT", "UPDATED_AT"]),

@@ -266,8 +266,8 @@ impl HttpBody for Paced {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Of several pieces, not before the last one is sent, or nobody would look whether it is. A single one has the end of the
-        // stream: proxies such as haproxy wait for it, up to 200 ms, before they hand the piece on.
+        // An answer of several pieces ends after the last one is sent, so that a stall of it is seen. A single piece carries the end
+        // of the stream: proxies such as haproxy wait for the end, up to 200 ms, before they hand the piece on.
         let is_sent = self.pieces <= 1 || !self.progress.is_waiting();
         is_sent && self.rest.is_empty() && self.body.is_end_stream()
     }
