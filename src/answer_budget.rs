@@ -86,8 +86,8 @@ impl Answers {
         let small = small.saturating_add(cached);
         Self {
             most,
-            small: FairBudget::new(small, small / 2),
-            large: FairBudget::new(large, large / 2),
+            small: FairBudget::new(small, small / 2, 0),
+            large: FairBudget::new(large, large / 2, 0),
         }
     }
 
@@ -318,7 +318,7 @@ fn grow(
     bytes: usize,
 ) -> Option<()> {
     if share.is_none() && bytes > 0 {
-        *share = Some(budget.open(caller).ok()?);
+        *share = Some(budget.open(caller));
     }
     match share {
         Some(share) => share.grow(bytes.saturating_sub(share.bytes())).ok(),

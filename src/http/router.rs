@@ -58,6 +58,9 @@ pub struct Services {
 
 const GRAPHQL: &str = "/graphql";
 
+/// A body of so many bytes, as most are, is not counted.
+const SMALL_BODY: usize = 2 * 1024;
+
 /// The service, and its metrics, which may have a listener of their own.
 pub fn routers(services: Services) -> (Router, Router) {
     let Services {
@@ -95,7 +98,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         open_streams,
         stopping,
         metrics: metrics.clone(),
-        bodies: FairBudget::new(body_memory, body_memory / 2),
+        bodies: FairBudget::new(body_memory, body_memory / 2, SMALL_BODY),
         max_body_bytes,
         request_timeout,
         allowed_origins,

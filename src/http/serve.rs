@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of requests' heads that may be under way on all connections, and on those of one address.
 const HEADS: usize = 64 << 20;
 const HEADS_OF_ADDRESS: usize = HEADS / 2;
+/// A head of so many bytes is not counted: each connection has a buffer of them anyway.
+const SMALL_HEAD: usize = 4 * 1024;
 
 /// The share of all connections that there may be of surplus connections: see [`Addresses`].
 const SURPLUS_SHARE: usize = 20;
@@ -51,7 +53,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
         router,
         stopping: stopping.clone(),
         bounds: bounds.clone(),
-        heads: FairBudget::new(HEADS, HEADS_OF_ADDRESS),
+        heads: FairBudget::new(HEADS, HEADS_OF_ADDRESS, SMALL_HEAD),
     });
     let mut tasks = JoinSet::new();
     let connection = |stream, address: SocketAddr, permit: Option<OwnedSemaphorePermit>| {

@@ -53,6 +53,8 @@ const HEADERS: usize = 100;
 const HEAD_BYTES: u32 = 64 * 1024;
 /// The largest head of a request over HTTP/2. Each connection has as many bytes of those of all heads.
 const HTTP2_HEAD_BYTES: u32 = 32 * 1024;
+/// Memory of a stream besides its head: its task and its state.
+const STREAM_BYTES: usize = 8 * 1024;
 const TOO_MANY_HEADS: &str = "too many bytes of requests' heads are under way: try again later";
 /// A connection is closed after a request with a longer head: its buffer is as long.
 const KEPT_HEAD: usize = 16 * 1024;
@@ -105,10 +107,7 @@ impl Connection {
     async fn serve(self, stream: TcpStream) {
         let bounds = &self.served.bounds;
         socket::prepare(&stream, bounds.without_progress);
-        let Ok(head) = self.served.heads.open(self.key.clone()) else {
-            return;
-        };
-        let arrivals = Arrivals::new(head);
+        let arrivals = Arrivals::new(self.served.heads.open(self.key.clone()));
         let mut stream = Watched::new(stream, arrivals.clone(), bounds.without_progress);
         let mut shut = pin!(self.shut());
         let head = if self.is_surplus {
@@ -126,14 +125,11 @@ impl Connection {
                 // Heads are counted by their streams.
                 arrivals.answered(Some(Part::Stream));
                 // A head of many frames is counted before it is whole.
-                let reserved = self.served.heads.open(self.key.clone());
-                let reserved = reserved.and_then(|mut reserved| {
-                    reserved.grow(HTTP2_HEAD_BYTES as usize).map(|()| reserved)
-                });
-                let Ok(_reserved) = reserved else {
+                let mut reserved = self.served.heads.open(self.key.clone());
+                if reserved.grow(HTTP2_HEAD_BYTES as usize).is_err() {
                     turned_away(TOO_MANY_HEADS);
                     return;
-                };
+                }
                 // In a box: its state is larger, and most connections speak HTTP/1.1.
                 Box::pin(self.http2(stream, shut, head)).await;
             }
@@ -296,11 +292,10 @@ impl Connection {
 
     /// Answers a request of a stream, whose head counts among those under way.
     async fn charged(&self, request: Request) -> Response {
-        let head = self.served.heads.open(self.key.clone());
-        let head = head.and_then(|mut head| head.grow(head::bytes(&request)).map(|()| head));
-        let Ok(_head) = head else {
+        let mut head = self.served.heads.open(self.key.clone());
+        if head.grow(STREAM_BYTES + head::bytes(&request)).is_err() {
             return dated(Rejection::shed(TOO_MANY_HEADS).unread(request.headers()));
-        };
+        }
         self.answer(request).await
     }
 

@@ -194,7 +194,6 @@ impl Call<'_> {
         let peer = peer(&self.parts.extensions);
         let address = service.admission.address(peer, &self.parts.headers);
         let memory = service.bodies.open(address);
-        let memory = memory.map_err(|_| request_body::no_memory())?;
         let most = service.max_body_bytes;
         body.read(most, memory, self.deadline).await
     }

@@ -71,7 +71,7 @@ enum Failed {
 }
 
 /// Rejects a body for which there is no memory now.
-pub(super) fn no_memory() -> Rejection {
+fn no_memory() -> Rejection {
     Rejection::shed("too many bytes of bodies are under way: try again later")
 }
 
