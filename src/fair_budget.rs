@@ -33,7 +33,8 @@ pub struct Account<K: Clone + Eq + Hash> {
     /// `None` has no bound of its own.
     key: Option<K>,
     bytes: usize,
-    counted: Option<Counted<K>>,
+    /// In a box: most accounts have none.
+    counted: Option<Box<Counted<K>>>,
 }
 
 /// The bytes of an account that has more than the free ones.
@@ -99,9 +100,11 @@ impl<K: Clone + Eq + Hash> Account<K> {
     pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let bytes = self.bytes.saturating_add(bytes);
         if bytes > self.budget.free {
-            let counted = match &mut self.counted {
-                Some(counted) => counted,
-                None => (self.counted).insert(self.budget.count(self.key.as_ref())?),
+            let counted = if let Some(counted) = &mut self.counted {
+                counted
+            } else {
+                let counted = self.budget.count(self.key.as_ref())?;
+                self.counted.insert(Box::new(counted))
             };
             counted.grow_to(bytes)?;
         }
