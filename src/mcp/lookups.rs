@@ -196,6 +196,20 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(1);
 
+    #[test]
+    fn an_address_that_cannot_be_reached_is_no_fault_of_ours() {
+        use rustix::io::Errno;
+
+        // A host without IPv6 has no address to connect from.
+        for (errno, is) in [
+            (Errno::ADDRNOTAVAIL, false),
+            (Errno::NETUNREACH, false),
+            (Errno::MFILE, true),
+        ] {
+            assert_eq!(is_ours(&errno.into()), is, "{errno}");
+        }
+    }
+
     #[tokio::test]
     async fn a_name_that_hangs_has_one_place() {
         let slow = Arc::new(Slow::default());

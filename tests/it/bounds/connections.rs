@@ -57,6 +57,32 @@ async fn heads_under_way_share_their_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_of_http2_that_do_not_end_share_their_memory() {
+    let (_storage, serving) = serving(&[]);
+    // GET, http and / of the static table, and a field of 30,000 bytes, of which the last are missing (RFC 7541, section 6.2.2).
+    let mut fields = vec![0x82, 0x86, 0x84, 0x00, 1, b'x', 0x7f, 0xb1, 0xe9, 0x01];
+    fields.resize(28_000, b'x');
+    let mut head = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    head.extend(frame(HEADERS, 0, 1, &fields[..16_000]));
+    head.extend(frame(CONTINUATION, 0, 1, &fields[16_000..]));
+    let (_open, grown) = serving
+        .process
+        .growth(async {
+            let mut open = Vec::new();
+            for _ in 0..4500 {
+                let mut stream = connect(&serving).await;
+                let _ = stream.write_all(&head).await;
+                open.push(stream);
+            }
+            assert_eq!(serving.get("/health/live").await.0, 200);
+            open
+        })
+        .await;
+    println!("{grown} MiB");
+    assert!(grown <= SIXTEEN, "{grown} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_nothing_takes_little() {
     let (_storage, serving) = serving(&[]);
     let request = "GET /graphiql HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);

@@ -170,6 +170,23 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     tokio::join!(go_on, asked);
 }
 
+/// Proxies hold a piece back until the next one, or the end of the stream, comes.
+#[tokio::test]
+async fn a_small_answer_ends_with_its_data() {
+    let server = server(|_| {}).await;
+    let (sender, _connection) = client(address(&server), 65_535).await;
+    for _ in 0..20 {
+        let mut sender = sender.clone().ready().await.unwrap();
+        let path = "/graphql?query={viewer{userId}}";
+        let (answer, _) = sender
+            .send_request(request(Method::GET, path), true)
+            .unwrap();
+        let mut body = timeout(LONG, answer).await.unwrap().unwrap().into_body();
+        timeout(LONG, body.data()).await.unwrap().unwrap().unwrap();
+        assert!(body.is_end_stream());
+    }
+}
+
 #[tokio::test]
 async fn a_small_answer_that_is_not_read_ends_the_connection() {
     let server = server(|bounds| bounds.without_progress = Duration::from_millis(500)).await;
