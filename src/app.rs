@@ -218,20 +218,17 @@ pub async fn routers(
         tracer,
         clock,
     });
-    Ok(match config.metrics_listen {
-        Some(_) => Routers {
-            main,
-            metrics: Some(metrics),
-            stopping,
-            inspector,
-        },
-        None => Routers {
-            // What is no route is answered by the service's layers.
-            main: metrics.merge(main),
-            metrics: None,
-            stopping,
-            inspector,
-        },
+    // What is no route is answered by the layers of the main router.
+    let (main, metrics) = if config.metrics_listen.is_empty() {
+        (metrics.merge(main), None)
+    } else {
+        (main, Some(metrics))
+    };
+    Ok(Routers {
+        main,
+        metrics,
+        stopping,
+        inspector,
     })
 }
 

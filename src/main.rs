@@ -3,8 +3,7 @@
 use std::{
     error::Error,
     fmt::{Display, Write as _},
-    io::{self, ErrorKind, Write},
-    net::SocketAddr,
+    io::{self, Write},
     process::ExitCode,
     time::Duration,
 };
@@ -17,15 +16,19 @@ use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        Backup, Check, Cli, Command, Database, Export, Import, KeySource, LogFormat, Migrate,
-        Serve, Token,
+        Backup, Check, Cli, Command, Database, Export, Import, KeySource, ListenAddress, LogFormat,
+        Migrate, Serve, Token, shell_word,
     },
     domain::viewer::User,
     error::chain,
     graphql,
     http::{
         auth::mint,
-        connections::{descriptors, socket},
+        connections::{
+            descriptors,
+            listener::{Listener, Reachable},
+            socket,
+        },
         serve::{Bounds, CONNECTIONS, serve},
         stopping::Stopping,
     },
@@ -40,7 +43,6 @@ use personal_connectors::{
     terminal::Printable,
 };
 use tokio::{
-    net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -121,18 +123,34 @@ fn announce(text: &str) {
     }
 }
 
-fn listen(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    socket::listen(address).map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AddrInUse => "Stop what listens there, or choose another port",
-            ErrorKind::PermissionDenied => {
-                "Choose a port of 1024 or higher, or grant CAP_NET_BIND_SERVICE"
+async fn listen(
+    flag: &str,
+    addresses: &[ListenAddress],
+    mode: u32,
+) -> anyhow::Result<(Listener, Vec<Reachable>)> {
+    let bound = Listener::bind(addresses, mode).await;
+    bound.map_err(|error| anyhow!("{error} ({flag})"))
+}
+
+/// Announces that something is served under a path of each address.
+fn announce_at(name: &str, reachable: &[Reachable], path: &str) {
+    for at in reachable {
+        announce(&match at {
+            Reachable::Tcp { authority, is_any } => {
+                let others = if *is_any {
+                    " (and at all addresses of this machine)"
+                } else {
+                    ""
+                };
+                format!("{name} at http://{authority}{path}{others}")
             }
-            ErrorKind::AddrNotAvailable => "Choose an address of this machine",
-            _ => "Choose another address",
-        };
-        anyhow!("cannot listen on {address}: {error}. {advice} ({flag})")
-    })
+            Reachable::Unix(file) => {
+                let file = file.display().to_string();
+                let word = shell_word(&file);
+                format!("{name} at unix:{file} (curl --unix-socket {word} http://localhost{path})")
+            }
+        });
+    }
 }
 
 /// The bounds of connections, of a process that may open so many files.
@@ -169,23 +187,26 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
     log(&config.log.log, config.log.log_format);
     let bounds = bounds(&config, descriptors);
     let app = App::start(&config, Clock::system()).await?;
-    let listener = listen("--listen", config.listen)?;
+    let (listener, reachable) = listen("--listen", &config.listen, config.listen_mode).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
-    let address = listener.local_addr()?;
-    announce(&format!("GraphQL at http://{address}/graphql"));
-    announce(&format!("GraphiQL at http://{address}/graphiql"));
+    announce_at("GraphQL", &reachable, "/graphql");
+    // Browsers do not open Unix sockets.
+    let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
+    let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
+    announce_at("GraphiQL", &pages, "/graphiql");
     if let Some(command) = config.token_command() {
         announce(&format!("For a token: {command}"));
     }
     // Metrics are served to the end: how a service stops is of interest too.
     let metrics_stopping = Stopping::default();
-    let metrics = match (config.metrics_listen, app.routers.metrics.clone()) {
-        (Some(address), Some(router)) => {
-            let listener = listen("--metrics-listen", address)?;
-            let address = listener.local_addr()?;
-            announce(&format!("Metrics at http://{address}/metrics"));
+    let metrics = match app.routers.metrics.clone() {
+        Some(router) => {
+            let addresses = &config.metrics_listen;
+            let (listener, reachable) =
+                listen("--metrics-listen", addresses, config.listen_mode).await?;
+            announce_at("Metrics", &reachable, "/metrics");
             let bounds = Bounds {
                 grace: Duration::ZERO,
                 connections: METRICS_CONNECTIONS,
@@ -199,7 +220,7 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
                 bounds,
             )))
         }
-        _ => None,
+        None => None,
     };
     let main = app.routers.main.clone();
     serve(listener, main, stopping.clone(), bounds).await;

@@ -1,6 +1,6 @@
 //! The flags of a server.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, builder::BoolishValueParser};
@@ -9,24 +9,37 @@ use url::Url;
 use super::{
     database::{Database, DatabaseSettings},
     limits::Limits,
+    listen::ListenAddress,
     log::Log,
     mcp::Mcp,
     origin::Origin,
     tokens::{TokenRules, Tokens},
-    values::{address, delay, duration},
+    values::{delay, duration, mode},
 };
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address and port to listen on
+    /// Address and port to listen on, or a Unix socket such as unix:/run/connectors.sock; can be given several times. A name
+    /// such as localhost:8080 is all its addresses; :8080 and [::]:8080 are all addresses of IPv6 and IPv4
     #[arg(
         long,
         env = "CONNECTORS_LISTEN",
         value_name = "ADDRESS",
         default_value = "127.0.0.1:8080",
-        value_parser = address
+        value_delimiter = ',',
+        value_parser = str::parse::<ListenAddress>
     )]
-    pub listen: SocketAddr,
+    pub listen: Vec<ListenAddress>,
+
+    /// Permissions of the files of Unix sockets, in octal. By default the owner and the group may connect
+    #[arg(
+        long,
+        env = "CONNECTORS_LISTEN_MODE",
+        value_name = "MODE",
+        default_value = "660",
+        value_parser = mode
+    )]
+    pub listen_mode: u32,
 
     #[command(flatten)]
     pub database: Database,
@@ -78,9 +91,15 @@ pub struct Serve {
     )]
     pub cors_origin: Vec<Origin>,
 
-    /// Address and port for the metrics alone; by default /metrics is where the rest is
-    #[arg(long, env = "CONNECTORS_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
-    pub metrics_listen: Option<SocketAddr>,
+    /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the rest is
+    #[arg(
+        long,
+        env = "CONNECTORS_METRICS_LISTEN",
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        value_parser = str::parse::<ListenAddress>
+    )]
+    pub metrics_listen: Vec<ListenAddress>,
 
     /// Base URL of an OpenTelemetry collector that requests' spans are sent to (OTLP over HTTP), such as
     /// http://127.0.0.1:4318. By default none are

@@ -1,9 +1,6 @@
 //! What flags' values are read by; each refusal says what was expected.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use entity::ConnectorVisibility;
 use ipnet::IpNet;
@@ -11,9 +8,12 @@ use serde::de::{IntoDeserializer, value::Error as ValueError};
 
 use crate::domain::fields;
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "expected an address and a port such as 127.0.0.1:8080".to_owned())
+/// Reads the permissions of a file, in octal.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "expected permissions in octal, such as 600, 660 or 666".to_owned())
 }
 
 /// A single address is a network of one.
@@ -77,6 +77,15 @@ pub(super) fn principal(text: &str) -> Result<String, String> {
     fields::principal("it", text).map_err(|error| error.message)
 }
 
+/// A word as a shell reads it.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into();
+    }
+    format!("'{}'", text.replace('\'', r"'\''")).into()
+}
+
 pub(super) fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
     serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
         .map_err(|_| "expected private, organization or public".to_owned())
@@ -94,4 +103,21 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
     text.parse::<tracing_subscriber::EnvFilter>()
         .map(|_| text.to_owned())
         .map_err(|error| format!("expected a level or module=level,…: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_words_as_they_are() {
+        for (text, word) in [
+            ("sqlite:///var/x.db", "sqlite:///var/x.db"),
+            ("/home/ann o'hara/x", r"'/home/ann o'\''hara/x'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
 }

@@ -3,11 +3,10 @@
 //! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
 //! request that has arrived at a stop is left without its answer before the deadline.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
-    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{self, Instant, timeout_at},
@@ -20,6 +19,8 @@ use crate::fair_budget::FairBudget;
 use super::{
     connections::{
         addresses::Addresses,
+        listener::Listener,
+        peer::Peer,
         protocol::{self, Served},
     },
     stopping::{Phase, Stopping},
@@ -42,7 +43,13 @@ const SMALL_HEAD: usize = 4 * 1024;
 const SURPLUS_SHARE: usize = 20;
 
 /// Serves until the stop. Then answers under way are finished, and sockets closed; those that are not by the deadline are cut.
-pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bounds: Bounds) {
+pub async fn serve(
+    listener: impl Into<Listener>,
+    router: Router,
+    stopping: Stopping,
+    bounds: Bounds,
+) {
+    let mut listener = listener.into();
     let connections = Arc::new(Semaphore::new(bounds.connections));
     let addresses = Addresses::new(
         bounds.connections_of_address,
@@ -56,15 +63,15 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
         heads: FairBudget::new(HEADS, HEADS_OF_ADDRESS, SMALL_HEAD),
     });
     let mut tasks = JoinSet::new();
-    let connection = |stream, address: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
-        let key = addresses.key(address.ip());
+    let connection = |stream, peer: Peer, permit: Option<OwnedSemaphorePermit>| {
+        let key = addresses.key(peer);
         let seat = addresses.enter(key.clone());
         // Surplus connections have places of their own.
         let permit = permit.filter(|_| !seat.is_surplus());
         let served = served.clone();
         async move {
             let _permit = permit;
-            protocol::serve(stream, address, key, &seat, served).await;
+            protocol::serve(stream, peer, key, &seat, served).await;
         }
     };
     let mut closing = pin!(stopping.reached(Phase::Closing));
@@ -80,9 +87,9 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
             () = &mut closing => break,
         };
         match accepted {
-            Ok((stream, address)) => {
+            Ok((stream, peer)) => {
                 is_told = false;
-                tasks.spawn(connection(stream, address, permit.ok()));
+                tasks.spawn(connection(stream, peer, permit.ok()));
             }
             Err(error) => {
                 cannot_accept(&error, is_told).await;
@@ -95,13 +102,13 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Stopping, bo
     let time = deadline.saturating_duration_since(now);
     let cut = deadline - (time / LAST_SHARE).min(LAST);
     // All that the system has taken is served: its queue is short, and no more come.
-    refuse_handshakes(&listener);
+    listener.refuse_new();
     let until = cut.min(now + bounds.grace(deadline) / 2);
     // A last look at the queue is taken after the time.
     while let Ok(accepted) = timeout_at(until, listener.accept()).await {
         match accepted {
-            Ok((stream, address)) => {
-                tasks.spawn(connection(stream, address, None));
+            Ok((stream, peer)) => {
+                tasks.spawn(connection(stream, peer, None));
             }
             Err(error) if Instant::now() < until => cannot_accept(&error, false).await,
             Err(_) => break,
@@ -132,26 +139,3 @@ async fn cannot_accept(error: &std::io::Error, is_told: bool) {
     }
     time::sleep(PAUSE).await;
 }
-
-/// Has the system begin no further handshake for a listener, and finish those that are under way.
-///
-/// A client that is not let in tries again after a second.
-#[cfg(target_os = "linux")]
-fn refuse_handshakes(listener: &TcpListener) {
-    use socket2::{SockFilter, SockRef};
-
-    /// Classic BPF over a TCP header: drops a segment with SYN set, and keeps any other.
-    const NO_SYN: [SockFilter; 4] = [
-        SockFilter::new(0x30, 0, 0, 13),       // load the byte of the flags
-        SockFilter::new(0x45, 0, 1, 0x02),     // is SYN set?
-        SockFilter::new(0x06, 0, 0, 0),        // yes: drop
-        SockFilter::new(0x06, 0, 0, u32::MAX), // no: keep
-    ];
-    if let Err(error) = SockRef::from(listener).attach_filter(&NO_SYN) {
-        tracing::debug!(%error, "new connections are taken until the listener is closed");
-    }
-}
-
-/// Elsewhere the system has no such filter: a connection that comes at the very end is reset.
-#[cfg(not(target_os = "linux"))]
-fn refuse_handshakes(_: &TcpListener) {}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderName, header::FORWARDED};
 use ipnet::IpNet;
 
-use crate::config::ProxyHeader;
+use crate::{config::ProxyHeader, http::connections::peer::Peer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -23,21 +23,27 @@ impl TrustedProxies {
         Self { networks, header }
     }
 
-    pub(in crate::http) fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.networks.iter().any(|net| net.contains(&address))
+    /// Whether a peer is one of the proxies. The other end of a Unix socket always is.
+    pub(in crate::http) fn contains(&self, peer: impl Into<Peer>) -> bool {
+        match peer.into() {
+            Peer::Local => true,
+            Peer::Address(address) => {
+                let address = address.to_canonical();
+                self.networks.iter().any(|net| net.contains(&address))
+            }
+        }
     }
 
-    /// The address of the client: behind trusted proxies the rightmost address that is not one of theirs.
-    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.to_canonical();
-        if !self.contains(client) {
-            return client;
+    /// The client: behind trusted proxies the rightmost address that is not one of theirs.
+    pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Peer {
+        if !self.contains(peer) {
+            return peer;
         }
+        let mut client = peer;
         for hop in self.hops(headers).into_iter().rev() {
             // An element in an unknown form is not believed, even from a trusted proxy, nor any element before it.
             let Some(address) = hop else { break };
-            client = address;
+            client = address.into();
             if !self.contains(client) {
                 break;
             }
@@ -83,9 +89,15 @@ mod tests {
         let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().unwrap());
         let sent = sent.iter();
         let headers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        TrustedProxies::new(networks.to_vec(), header)
-            .client_address(peer.parse().unwrap(), &headers.collect::<HeaderMap>())
-            .to_string()
+        let peer = match peer {
+            "unix" => Peer::Local,
+            address => Peer::Address(address.parse().unwrap()),
+        };
+        let proxies = TrustedProxies::new(networks.to_vec(), header);
+        match proxies.client(peer, &headers.collect::<HeaderMap>()) {
+            Peer::Local => "unix".to_owned(),
+            Peer::Address(address) => address.to_canonical().to_string(),
+        }
     }
 
     #[test]
@@ -106,6 +118,11 @@ mod tests {
             ),
             ("10.0.0.1", standard, "proto=https;For=1.1.1.1", "1.1.1.1"),
             ("10.0.0.1", standard, "for=_hidden", "10.0.0.1"),
+            ("unix", xff, "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+            ("unix", xff, "1.1.1.1, 10.0.0.2", "1.1.1.1"),
+            // A proxy that is itself asked over a Unix socket.
+            ("unix", xff, "1.1.1.1, unix:", "unix"),
+            ("unix", standard, "for=1.1.1.1", "1.1.1.1"),
         ] {
             let name = match header {
                 ProxyHeader::XForwardedFor => "x-forwarded-for",
@@ -123,6 +140,7 @@ mod tests {
             "1.1.1.1"
         );
         assert_eq!(seen("10.0.0.1", ProxyHeader::Forwarded, &both), "6.6.6.6");
+        assert_eq!(seen("unix", ProxyHeader::XForwardedFor, &[]), "unix");
         let other = &both[..1];
         assert_eq!(
             seen("10.0.0.1", ProxyHeader::XForwardedFor, other),

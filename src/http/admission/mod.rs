@@ -9,7 +9,6 @@ pub mod rate_limit;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -24,7 +23,7 @@ use crate::{answer_budget::CallerKey, graphql::Permit};
 
 use super::{
     auth::{Authenticator, Refusal, TokenEnd, Verified},
-    connections::peer::peer,
+    connections::peer::{Peer, peer},
     rejection::Rejection,
 };
 
@@ -82,7 +81,7 @@ impl Admission {
 
     async fn admit(
         &self,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Result<Result<Verified, Refusal>, Rejection> {
         let Limits { concurrency, .. } = &*self.0;
@@ -93,7 +92,7 @@ impl Admission {
     /// Verifies who sent a request with these headers, and charges them for it.
     pub(super) async fn verify(
         &self,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Result<Result<Verified, Refusal>, TooMany> {
         let Limits {
@@ -114,7 +113,7 @@ impl Admission {
     pub(super) fn caller(
         &self,
         verified: &Verified,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Option<Caller> {
         self.0.rate_limit.caller(verified, peer, headers)
@@ -125,7 +124,7 @@ impl Admission {
         caller.map(|caller| CallerKey(self.0.keys.hash_one(caller)))
     }
 
-    pub(super) fn address(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<Caller> {
+    pub(super) fn address(&self, peer: Option<Peer>, headers: &HeaderMap) -> Option<Caller> {
         self.0.rate_limit.address(peer, headers)
     }
 

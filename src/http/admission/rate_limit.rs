@@ -15,6 +15,7 @@ use crate::{
     error::Code,
     http::{
         auth::{Authenticator, Refusal, Verified},
+        connections::peer::Peer,
         rejection::Rejection,
     },
 };
@@ -28,12 +29,17 @@ const BURST: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) enum Caller {
     Address(IpAddr),
+    /// All that come over Unix sockets without an address in the proxy's header.
+    Local,
     User(Option<String>, String),
 }
 
 impl Caller {
     /// An IPv6 subscriber has a /64 of addresses.
-    pub(in crate::http) fn at(address: IpAddr) -> Self {
+    pub(in crate::http) fn at(peer: Peer) -> Self {
+        let Peer::Address(address) = peer else {
+            return Self::Local;
+        };
         Self::Address(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
                 address.to_bits() & !u128::from(u64::MAX),
@@ -87,7 +93,7 @@ impl RateLimit {
     pub(in crate::http) async fn admit(
         &self,
         authenticator: &Authenticator,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Result<Result<Verified, Refusal>, TooMany> {
         if let Some(verified) = authenticator.known(headers) {
@@ -112,7 +118,7 @@ impl RateLimit {
     pub(in crate::http) fn caller(
         &self,
         verified: &Verified,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Option<Caller> {
         user(verified).or_else(|| self.address(peer, headers))
@@ -120,10 +126,10 @@ impl RateLimit {
 
     pub(in crate::http) fn address(
         &self,
-        peer: Option<IpAddr>,
+        peer: Option<Peer>,
         headers: &HeaderMap,
     ) -> Option<Caller> {
-        peer.map(|peer| Caller::at(self.proxies.client_address(peer, headers)))
+        peer.map(|peer| Caller::at(self.proxies.client(peer, headers)))
     }
 
     pub(in crate::http) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
@@ -158,7 +164,7 @@ mod tests {
     use super::*;
 
     fn at(address: &str) -> Caller {
-        Caller::at(address.parse().unwrap())
+        Caller::at(Peer::Address(address.parse().unwrap()))
     }
 
     #[test]
@@ -199,6 +205,8 @@ mod tests {
         }
         pass(99);
         assert_eq!(allowed(&at("192.0.2.1")), 20, "no more is saved up");
+        assert_eq!(allowed(&Caller::at(Peer::Local)), 20);
+        assert_eq!(allowed(&Caller::at(Peer::Local)), 0);
         let never = RateLimit::new(0, TrustedProxies::default(), clock);
         assert!((0..1000).all(|_| never.charge(&at("192.0.2.1")).is_ok()));
     }

@@ -5,13 +5,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::Peer;
 use crate::http::admission::rate_limit::Caller;
 
 /// The connections of all addresses. Clones share them.
@@ -62,11 +62,14 @@ impl Addresses {
         }))
     }
 
-    /// The key that the connections and bytes of an address are counted by. A trusted proxy has none.
-    pub(in crate::http) fn key(&self, address: IpAddr) -> Option<Caller> {
+    /// The key that the connections and bytes of a peer are counted by. A trusted proxy has none.
+    pub(in crate::http) fn key(&self, peer: Peer) -> Option<Caller> {
+        let Peer::Address(address) = peer else {
+            return None;
+        };
         let canonical = address.to_canonical();
         let is_trusted = self.0.trusted.iter().any(|net| net.contains(&canonical));
-        (!is_trusted).then(|| Caller::at(address))
+        (!is_trusted).then(|| Caller::at(peer))
     }
 
     /// Counts one more connection of an address.
@@ -150,7 +153,8 @@ mod tests {
     fn an_address_has_its_connections_and_the_newest_surplus_stays() {
         let trusted = Arc::from(["10.0.0.0/8".parse().unwrap()]);
         let addresses = Addresses::new(2, 2, trusted);
-        let enter = |address: &str| addresses.enter(addresses.key(address.parse().unwrap()));
+        let at = |address: &str| Peer::Address(address.parse().unwrap());
+        let enter = |address: &str| addresses.enter(addresses.key(at(address)));
         let kept = [enter("2001:db8::1"), enter("2001:db8::2")];
         let surplus = [enter("2001:db8::3"), enter("2001:db8::4")];
         assert!(kept.iter().all(|seat| !seat.is_surplus()));
@@ -158,12 +162,16 @@ mod tests {
         assert!(!enter("2001:db8:0:1::1").is_surplus());
         let proxy: Vec<_> = (0..9).map(|_| enter("::ffff:10.0.0.1")).collect();
         assert!(!proxy.iter().any(Seat::is_surplus), "a trusted proxy");
+        let local: Vec<_> = (0..9)
+            .map(|_| addresses.enter(addresses.key(Peer::Local)))
+            .collect();
+        assert!(!local.iter().any(Seat::is_surplus), "a Unix socket");
         let newest = enter("2001:db8::5");
         let is_taken = |seat: &Seat| seat.taken().now_or_never().is_some();
         assert!(is_taken(&surplus[0]) && !is_taken(&surplus[1]) && !is_taken(&newest));
         drop(kept);
         assert!(!enter("2001:db8::1").is_surplus());
-        drop((surplus, newest, proxy));
+        drop((surplus, newest, proxy, local));
         let open = addresses.lock();
         assert!(
             open.counts.is_empty() && open.surplus.is_empty(),

@@ -1,6 +1,6 @@
 //! A client that has sent its last byte: does it wait for its answer, or has it hung up?
 //!
-//! TCP does not tell the two apart. An interim response does: a client that waits skips it (RFC 9110, section 15.2), and the
+//! TCP does not tell the two apart, a Unix socket does. An interim response does: a client that waits skips it (RFC 9110, section 15.2), and the
 //! system of a client that has closed its socket answers it with a reset.
 
 use std::{
@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::stream::Stream;
 
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -41,9 +40,11 @@ impl HalfClosed {
         }
     }
 
-    /// Sends an interim response, once. To be called only where no part of the answer is written.
-    pub(super) fn ask(&mut self, stream: &TcpStream) {
-        if !self.is_asked {
+    /// Sends an interim response over TCP, once. To be called only where no part of the answer is written.
+    pub(super) fn ask(&mut self, stream: &Stream) {
+        if let Stream::Tcp(stream) = stream
+            && !self.is_asked
+        {
             self.is_asked = true;
             // 25 bytes fit whole where nothing else was written.
             let _ = stream.try_write(INTERIM);
@@ -53,14 +54,12 @@ impl HalfClosed {
     /// Is ready with an error when the client has hung up, and without one when the body that it sent has no end.
     pub(super) fn poll(
         &mut self,
-        stream: &TcpStream,
+        stream: &Stream,
         awaits_body: bool,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while self.look.poll_tick(context).is_ready() {
-            if let Some(error) = stream.take_error()? {
-                return Poll::Ready(Err(error));
-            }
+            stream.check_open()?;
             self.looks += 1;
             if awaits_body && self.looks > LOOKS_FOR_A_BODY {
                 return Poll::Ready(Ok(()));

@@ -8,6 +8,7 @@ pub mod descriptors;
 mod half_closed;
 mod head;
 mod http2;
+pub mod listener;
 pub(super) mod peer;
 pub(super) mod protocol;
 pub mod socket;

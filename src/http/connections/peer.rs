@@ -1,14 +1,24 @@
-//! The address at the other end of a connection.
+//! The other end of a connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::http::Extensions;
 
-/// The address at the other end of a connection, as an extension of its requests.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// The other end of a connection, as an extension of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Peer {
+    Address(IpAddr),
+    /// A process of this machine, over a Unix socket. It is a trusted proxy.
+    Local,
+}
 
-/// The address at the other end of a request's connection.
-pub(in crate::http) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get().map(|Peer(address)| address.ip())
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+/// The other end of a request's connection.
+pub(in crate::http) fn peer(extensions: &Extensions) -> Option<Peer> {
+    extensions.get().copied()
 }

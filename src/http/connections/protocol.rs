@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -20,10 +19,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::TcpStream,
-    time::{self, Instant, timeout},
-};
+use tokio::time::{self, Instant, timeout};
 use tower::ServiceExt;
 
 use super::{
@@ -33,7 +29,7 @@ use super::{
     http2::{self, Paced, Streams},
     peer::Peer,
     socket,
-    stream::{Arrivals, Part, Watched},
+    stream::{Arrivals, Part, Stream, Watched},
 };
 use crate::{
     clock::Clock,
@@ -77,16 +73,16 @@ pub(in crate::http) struct Served {
 #[derive(Clone, Debug)]
 struct Connection {
     served: Arc<Served>,
-    address: SocketAddr,
+    peer: Peer,
     /// The key of its bytes; none where the address is a trusted proxy's.
     key: Option<Caller>,
     is_surplus: bool,
 }
 
-/// Serves a connection of an address, which is counted in the seat.
+/// Serves a connection of a peer, which is counted in the seat.
 pub(in crate::http) async fn serve(
-    stream: TcpStream,
-    address: SocketAddr,
+    stream: Stream,
+    peer: Peer,
     key: Option<Caller>,
     seat: &Seat,
     served: Arc<Served>,
@@ -94,7 +90,7 @@ pub(in crate::http) async fn serve(
     let connection = Connection {
         is_surplus: seat.is_surplus(),
         served,
-        address,
+        peer,
         key,
     };
     tokio::select! {
@@ -104,7 +100,7 @@ pub(in crate::http) async fn serve(
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream) {
+    async fn serve(self, stream: Stream) {
         let bounds = &self.served.bounds;
         socket::prepare(&stream, bounds.without_progress);
         let arrivals = Arrivals::new(self.served.heads.open(self.key.clone()));
@@ -305,7 +301,7 @@ impl Connection {
         let mut response = if let Some(refused) = self.refused(&mut request) {
             refused
         } else {
-            request.extensions_mut().insert(Peer(self.address));
+            request.extensions_mut().insert(self.peer);
             let answered = self.served.router.clone().oneshot(request).await;
             answered.unwrap_or_else(|never| match never {})
         };

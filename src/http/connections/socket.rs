@@ -1,12 +1,11 @@
-//! Sockets: the listener's queue, and when a connection is dead.
+//! Options of sockets: the listener's queue, and when a connection is dead.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
-/// Connections that the system finishes before they are accepted. The system may have a lower bound (`somaxconn`).
-const BACKLOG: u32 = 4096;
+use super::{listener::BACKLOG, stream::Stream};
 
 /// How long a connection is silent before the system asks whether the other end is there, and how often it asks.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -22,20 +21,7 @@ pub(super) const BACKSTOP: u32 = 4;
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 256 * 1024;
 
-/// Listens on an address, with a queue for bursts of connections.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A restart does not wait until the connections of the last process are forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// The system's bound on the queue of a listener, where it is lower than [`listen`] asks for.
+/// The system's bound on the queue of a listener, where it is lower than the service asks for.
 pub fn short_backlog() -> Option<u32> {
     let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
     let most = text.trim().parse().ok()?;
@@ -45,7 +31,16 @@ pub fn short_backlog() -> Option<u32> {
 /// Prepares an accepted connection. The system ends it when the other end has taken nothing for a time.
 ///
 /// An option that the system refuses is left out: each bounds a case that others bound later.
-pub(super) fn prepare(stream: &TcpStream, without_progress: Duration) {
+///
+/// A Unix socket needs none: its other end cannot vanish without a word.
+pub(super) fn prepare(stream: &Stream, without_progress: Duration) {
+    match stream {
+        Stream::Tcp(stream) => prepare_tcp(stream, without_progress),
+        Stream::Unix(_) => {}
+    }
+}
+
+fn prepare_tcp(stream: &TcpStream, without_progress: Duration) {
     // Answers are written whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(stream);

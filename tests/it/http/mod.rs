@@ -6,6 +6,7 @@ mod hostile;
 mod http2;
 mod http_caching;
 mod jwks;
+mod listening;
 mod negotiation;
 mod rate_limit;
 mod requests;

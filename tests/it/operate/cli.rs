@@ -56,6 +56,11 @@ fn wrong_values_are_refused_with_what_was_expected() {
     let wrong = [
         ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
         ("--listen", "127.0.0.1:99999", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--listen", "http://localhost:8080", "a Unix socket such as unix:/run/connectors.sock"),
+        ("--listen", "unix:x.sock", "with an absolute path"),
+        ("--metrics-listen", "9464", "expected an address and a port such as 127.0.0.1:8080"),
+        ("--listen-mode", "u+rw", "expected permissions in octal, such as 600, 660 or 666"),
+        ("--listen-mode", "1777", "expected permissions in octal, such as 600, 660 or 666"),
         ("--database-url", "mysql://host/db", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
         ("--database-url", "", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
         ("--database-url", "sqlite::memory:", "expected the path of a file after sqlite://"),

@@ -120,10 +120,11 @@ impl Drop for Haproxy {
     }
 }
 
+/// A replica that haproxy reaches at an address or over a Unix socket, and the test at a port of its own.
 fn replica(storage: &TestDatabase, address: &str) -> Serving {
     let mut command = program_on(storage, &["--max-per-user", "1000000"]);
     command.env_remove("CONNECTORS_DRAIN_DELAY");
-    command.env("CONNECTORS_LISTEN", address);
+    command.env("CONNECTORS_LISTEN", format!("127.0.0.1:0,{address}"));
     Serving::up(Process::spawn(&mut command))
 }
 
@@ -178,53 +179,84 @@ async fn load(
     Ok(made)
 }
 
+/// Restarts all replicas one after the other, under load, and checks that no request fails.
+async fn restart_all(storage: &TestDatabase, addresses: [String; 3]) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut replicas = Vec::new();
+    for address in &addresses {
+        replicas.push(replica(storage, address));
+    }
+    let mut kept = Haproxy::start(&addresses, "option http-keep-alive").await;
+    let mut closed = Haproxy::start(&addresses, "option httpclose").await;
+    let ann = token("ann@acme", "connectors:write");
+    let (asked, over) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        for (mode, haproxy) in [("kept", &kept), ("closed", &closed)] {
+            let name = format!("{mode} {number}");
+            clients.spawn(load(
+                haproxy.url.clone(),
+                ann.clone(),
+                name,
+                asked.clone(),
+                over.clone(),
+            ));
+        }
+    }
+    for ((name, _), (address, serving)) in REPLICAS.iter().zip(addresses.iter().zip(&mut replicas))
+    {
+        let began = Instant::now();
+        serving.process.signal("TERM");
+        let done = tokio::task::block_in_place(|| serving.process.wait());
+        assert!(
+            began.elapsed() >= Duration::from_secs(5),
+            "it stops without a drain delay"
+        );
+        done.ok();
+        *serving = replica(storage, address);
+        for haproxy in [&mut kept, &mut closed] {
+            haproxy.until(name, "UP").await;
+        }
+        // The new one takes its share of requests.
+        let served = async || {
+            serving
+                .get("/metrics")
+                .await
+                .1
+                .contains("graphql_requests_total{")
+        };
+        within(LONG, "the new process serves", served).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    let mut made = 0;
+    for result in clients.join_all().await {
+        made += result.unwrap();
+    }
+    assert!(made > 100, "{made} changes are no load");
+    // Nor did haproxy have to mend anything: no connection or response failed, and nothing was sent twice.
+    for haproxy in [&kept, &closed] {
+        let row = haproxy.row("BACKEND").await.unwrap();
+        assert_eq!(row[13..17], ["0", "0", "0", "0"], "{row:?}");
+    }
+    let count = "SELECT COUNT(*) FROM personal_connector WHERE name LIKE 'Roll %'";
+    assert_eq!(rows(&storage.url, count).await, format!("{made}\n"));
+}
+
 on_both_databases! {
     #![ignore = "needs haproxy"]
 
     async fn rolling_restarts_fail_no_request(storage: TestDatabase) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let addresses = REPLICAS.map(|_| free_address());
-        let mut replicas = Vec::new();
-        for address in &addresses {
-            replicas.push(replica(&storage, address));
-        }
-        let mut kept = Haproxy::start(&addresses, "option http-keep-alive").await;
-        let mut closed = Haproxy::start(&addresses, "option httpclose").await;
-        let ann = token("ann@acme", "connectors:write");
-        let (asked, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut clients = JoinSet::new();
-        for number in 0..CLIENTS {
-            for (mode, haproxy) in [("kept", &kept), ("closed", &closed)] {
-                let name = format!("{mode} {number}");
-                clients.spawn(load(haproxy.url.clone(), ann.clone(), name, asked.clone(), over.clone()));
-            }
-        }
-        for ((name, _), (address, serving)) in REPLICAS.iter().zip(addresses.iter().zip(&mut replicas)) {
-            let began = Instant::now();
-            serving.process.signal("TERM");
-            let done = tokio::task::block_in_place(|| serving.process.wait());
-            assert!(began.elapsed() >= Duration::from_secs(5), "it stops without a drain delay");
-            done.ok();
-            *serving = replica(&storage, address);
-            for haproxy in [&mut kept, &mut closed] {
-                haproxy.until(name, "UP").await;
-            }
-            // The new one takes its share of requests.
-            let served = async || serving.get("/metrics").await.1.contains("graphql_requests_total{");
-            within(LONG, "the new process serves", served).await;
-        }
-        over.store(true, Ordering::Relaxed);
-        let mut made = 0;
-        for result in clients.join_all().await {
-            made += result.unwrap();
-        }
-        assert!(made > 100, "{made} changes are no load");
-        // Nor did haproxy have to mend anything: no connection or response failed, and nothing was sent twice.
-        for haproxy in [&kept, &closed] {
-            let row = haproxy.row("BACKEND").await.unwrap();
-            assert_eq!(row[13..17], ["0", "0", "0", "0"], "{row:?}");
-        }
-        let count = "SELECT COUNT(*) FROM personal_connector WHERE name LIKE 'Roll %'";
-        assert_eq!(rows(&storage.url, count).await, format!("{made}\n"));
+        restart_all(&storage, REPLICAS.map(|_| free_address())).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs haproxy"]
+async fn rolling_restarts_over_unix_sockets_fail_no_request() {
+    let folder = TempDir::new().unwrap();
+    let path = |(name, _)| format!("{}/{name}.sock", folder.path().display());
+    restart_all(&TestDatabase::sqlite(), REPLICAS.map(path)).await;
 }

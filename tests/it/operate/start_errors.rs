@@ -80,7 +80,7 @@ fn settings_and_files() {
     let taken = listener.local_addr().unwrap().to_string();
     let issuer = "--jwt-issuer i --jwt-audience a";
     #[rustfmt::skip]
-    let cases: [(String, i32, &[&str]); 34] = [
+    let cases: [(String, i32, &[&str]); 36] = [
         ("migrate --database-url postgres://u:hunter2@127.0.0.1:1/x".into(), 1, &["127.0.0.1:1/x", "Connection refused", "Check that PostgreSQL runs there"]),
         ("migrate --database-url postgres://u:hunter2@nowhere.invalid/x".into(), 1, &["nowhere.invalid:5432/x", "lookup", "Correct the host"]),
         ("migrate --database-url postgres:///x?host=/nowhere&user=u&password=hunter2".into(), 1, &["/nowhere:5432/x", "No such file", "Correct the file or folder"]),
@@ -97,6 +97,8 @@ fn settings_and_files() {
         ("migrate --database-url sqlite://x.db?speed=high".into(), 1, &["--database-url", "speed"]),
         ("migrate --to m0".into(), 2, &["--to", "m20261122_000001_catalogue"]),
         ("serve --listen localhost".into(), 2, &["--listen", "expected an address and a port"]),
+        ("serve --database-url sqlite://ok.db --listen nowhere.invalid:80".into(), 1, &["nowhere.invalid:80", "lookup", "a name that has one", "--listen"]),
+        ("serve --database-url sqlite://ok.db --listen unix:/nowhere/x.sock".into(), 1, &["unix:/nowhere/x.sock", "no such folder", "--listen"]),
         (format!("serve --database-url sqlite://ok.db --listen {taken}"), 1, &[&taken, "in use", "--listen"]),
         (format!("serve --database-url sqlite://ok.db --listen 127.0.0.1:0 --metrics-listen {taken}"), 1, &[&taken, "in use", "--metrics-listen"]),
         ("serve --database-url sqlite://ok.db --listen 203.0.113.7:8080".into(), 1, &["203.0.113.7:8080", "Choose an address of this machine"]),

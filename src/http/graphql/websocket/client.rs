@@ -1,11 +1,14 @@
 //! A client of a socket.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
 use crate::{
-    http::{admission::open_streams::OpenStream, auth::Verified, graphql::service::Service},
+    http::{
+        admission::open_streams::OpenStream, auth::Verified, connections::peer::Peer,
+        graphql::service::Service,
+    },
     observability::request_record::RequestRecord,
 };
 
@@ -15,7 +18,7 @@ pub(super) struct Session {
     /// The record of the handshake.
     pub(super) record: RequestRecord,
     pub(super) headers: HeaderMap,
-    pub(super) peer: Option<IpAddr>,
+    pub(super) peer: Option<Peer>,
 }
 
 /// A client that was acknowledged.

@@ -1,0 +1,379 @@
+//! The sockets that a service listens on: TCP ports and Unix sockets.
+//!
+//! Invariant: the file of a Unix socket that another process serves is never removed, and none is left at the end.
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
+
+use super::{peer::Peer, stream::Stream};
+use crate::config::{ListenAddress, ListenHost};
+
+/// Connections that the system finishes before they are accepted. The system may have a lower bound (`somaxconn`).
+pub(super) const BACKLOG: u32 = 4096;
+
+/// The longest path of a Unix socket, in bytes: `sun_path` without its final zero.
+const PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// How long, and how often, to wait for another process that makes or removes a socket's file in the same folder.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+const LOCK_TRIES: u32 = 100;
+
+/// The sockets of a service.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<ListeningSocket>,
+    /// The socket that the next connection is looked for at first, so that none waits for ever.
+    next: usize,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// Why the service cannot listen on an address, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {cause}. {advice}")]
+pub struct ListenError {
+    address: ListenAddress,
+    cause: String,
+    advice: &'static str,
+}
+
+/// Where a socket can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reachable {
+    /// At this host and port: `127.0.0.1:8080`, or `localhost:8080`.
+    Tcp {
+        authority: String,
+        /// Whether it is one of all addresses of this machine.
+        is_any: bool,
+    },
+    Unix(PathBuf),
+}
+
+impl Listener {
+    /// Listens on the addresses; `mode` has the permissions of Unix sockets' files. Gives where each address can be reached.
+    pub async fn bind(
+        addresses: &[ListenAddress],
+        mode: u32,
+    ) -> Result<(Self, Vec<Reachable>), ListenError> {
+        let (mut sockets, mut reachable) = (Vec::new(), Vec::new());
+        for address in addresses {
+            match address {
+                ListenAddress::Tcp { host, port } => {
+                    let bound = bind_tcp(host, *port).await;
+                    let (listeners, at) = bound.map_err(|error| of_tcp(address, &error))?;
+                    sockets.extend(listeners.into_iter().map(ListeningSocket::Tcp));
+                    reachable.push(at);
+                }
+                ListenAddress::Unix(path) => {
+                    let bound = bind_unix(path, mode);
+                    let (listener, file) = bound.map_err(|error| of_unix(address, &error))?;
+                    sockets.push(ListeningSocket::Unix(listener, file));
+                    reachable.push(Reachable::Unix(path.clone()));
+                }
+            }
+        }
+        Ok((Self { sockets, next: 0 }, reachable))
+    }
+
+    /// The next connection, and its other end.
+    pub(in crate::http) async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
+        std::future::poll_fn(|context| self.poll_accept(context)).await
+    }
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        let count = self.sockets.len();
+        let (first, last) = self.sockets.split_at(self.next.min(count));
+        for (at, socket) in last.iter().chain(first).enumerate() {
+            if let Poll::Ready(accepted) = socket.poll_accept(context) {
+                self.next = (self.next + at + 1) % count;
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Has the system begin no further connection. Those that it has begun can be accepted still.
+    pub(in crate::http) fn refuse_new(&mut self) {
+        for socket in &mut self.sockets {
+            match socket {
+                ListeningSocket::Tcp(listener) => refuse_handshakes(listener),
+                ListeningSocket::Unix(_, file) => file.remove(),
+            }
+        }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self {
+            sockets: vec![ListeningSocket::Tcp(listener)],
+            next: 0,
+        }
+    }
+}
+
+impl ListeningSocket {
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, address)| (Stream::Tcp(stream), address.ip().into())),
+            Self::Unix(listener, _) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| (Stream::Unix(stream), Peer::Local)),
+        }
+    }
+}
+
+/// Listens on all addresses of a host. A family of addresses that this machine lacks is left out of several.
+async fn bind_tcp(host: &ListenHost, port: u16) -> io::Result<(Vec<TcpListener>, Reachable)> {
+    let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let listeners = match host {
+        ListenHost::Any => match bind_address(any_v6) {
+            Err(error) if is_missing(&error) => vec![bind_address(any_v4)?],
+            bound => vec![bound?],
+        },
+        ListenHost::V4(address) => vec![bind_address((*address, port).into())?],
+        ListenHost::V6(address) => vec![bind_address((*address, port).into())?],
+        ListenHost::Name(name) => bind_name(name, port).await?,
+    };
+    let Some(address) = listeners.first() else {
+        return Err(io::ErrorKind::AddrNotAvailable.into());
+    };
+    let address = address.local_addr()?;
+    let is_any = address.ip().is_unspecified();
+    let authority = match host {
+        ListenHost::Name(name) => format!("{name}:{}", address.port()),
+        _ if is_any => format!("127.0.0.1:{}", address.port()),
+        _ => address.to_string(),
+    };
+    Ok((listeners, Reachable::Tcp { authority, is_any }))
+}
+
+async fn bind_name(name: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut addresses: Vec<SocketAddr> = if name.eq_ignore_ascii_case("localhost") {
+        // Both, whatever the machine's table of names says (RFC 6761, section 6.3).
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        loopback.map(|address| (address, port).into()).into()
+    } else {
+        lookup_host((name, port)).await?.collect()
+    };
+    addresses.sort_unstable();
+    addresses.dedup();
+    let mut listeners = Vec::new();
+    let mut missing = None;
+    let mut port = port;
+    for mut address in addresses {
+        // The system chooses one port for all.
+        address.set_port(port);
+        match bind_address(address) {
+            Ok(listener) => {
+                port = listener.local_addr()?.port();
+                listeners.push(listener);
+            }
+            Err(error) if is_missing(&error) => missing = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// Whether this machine does not have the address, or any of its family.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(address) => {
+            let socket = TcpSocket::new_v6()?;
+            if address.ip().is_unspecified() {
+                // Some systems have it for IPv6 alone by default.
+                socket2::SockRef::from(&socket).set_only_v6(false)?;
+            }
+            socket
+        }
+    };
+    // A restart does not wait until the connections of the last process are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn of_tcp(address: &ListenAddress, error: &io::Error) -> ListenError {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "Stop what listens there, or choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "Choose a port of 1024 or higher, or grant CAP_NET_BIND_SERVICE"
+        }
+        _ => "Choose an address of this machine, or a name that has one",
+    };
+    ListenError {
+        address: address.clone(),
+        cause: error.to_string(),
+        advice,
+    }
+}
+
+/// The file of a Unix socket. Dropped, it is removed, unless another file is at its path.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and inode; none when it is removed.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn remove(&mut self) {
+        let Some(identity) = self.identity.take() else {
+            return;
+        };
+        let _lock = lock_folder(&self.path);
+        if identity_of(&self.path).is_ok_and(|found| found == identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            let path = self.path.display();
+            tracing::warn!(%error, %path, "the file of the Unix socket stays");
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// Makes a socket's file. One that no process listens on any more is replaced.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    if path.as_os_str().len() > PATH_BYTES {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    // Two processes that start at once must not remove each other's file.
+    let _lock = lock_folder(path);
+    if let Ok(file) = fs::symlink_metadata(path) {
+        if !file.file_type().is_socket() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if is_served(&address)? {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        fs::remove_file(path)?;
+    }
+    socket.bind(&address)?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        identity: Some(identity_of(path)?),
+    };
+    // Nobody connects before the socket listens.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(
+        std::os::fd::OwnedFd::from(socket),
+    ))?;
+    Ok((listener, file))
+}
+
+/// Whether a process listens on a socket's file.
+fn is_served(address: &SockAddr) -> io::Result<bool> {
+    let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    client.set_nonblocking(true)?;
+    match client.connect(address) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        // A full queue, or a socket that may not be asked.
+        _ => Ok(true),
+    }
+}
+
+/// Locks the folder of a file against other processes of this program, until dropped. Not every file system has locks.
+fn lock_folder(path: &Path) -> Option<fs::File> {
+    let folder = fs::File::open(path.parent()?).ok()?;
+    for _ in 0..LOCK_TRIES {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(rustix::io::Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn of_unix(address: &ListenAddress, error: &io::Error) -> ListenError {
+    let (cause, advice) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "another process serves it".to_owned(),
+            "Stop that process, or choose another path",
+        ),
+        io::ErrorKind::AlreadyExists => (
+            "there is a file that is no socket".to_owned(),
+            "Remove it, or choose another path",
+        ),
+        io::ErrorKind::InvalidFilename => (
+            format!("the path is longer than {PATH_BYTES} bytes"),
+            "Choose a shorter path",
+        ),
+        io::ErrorKind::NotFound => ("there is no such folder".to_owned(), "Make it first"),
+        io::ErrorKind::PermissionDenied => (
+            error.to_string(),
+            "Run as a user who may write the folder, or choose another path",
+        ),
+        _ => (error.to_string(), "Choose another path"),
+    };
+    ListenError {
+        address: address.clone(),
+        cause,
+        advice,
+    }
+}
+
+/// Has the system begin no further handshake for a listener, and finish those that are under way.
+///
+/// A client that is not let in tries again after a second.
+#[cfg(target_os = "linux")]
+fn refuse_handshakes(listener: &TcpListener) {
+    use socket2::{SockFilter, SockRef};
+
+    /// Classic BPF over a TCP header: drops a segment with SYN set, and keeps any other.
+    const NO_SYN: [SockFilter; 4] = [
+        SockFilter::new(0x30, 0, 0, 13),       // load the byte of the flags
+        SockFilter::new(0x45, 0, 1, 0x02),     // is SYN set?
+        SockFilter::new(0x06, 0, 0, 0),        // yes: drop
+        SockFilter::new(0x06, 0, 0, u32::MAX), // no: keep
+    ];
+    if let Err(error) = SockRef::from(listener).attach_filter(&NO_SYN) {
+        tracing::debug!(%error, "new connections are taken until the listener is closed");
+    }
+}
+
+/// Elsewhere the system has no such filter: a connection that comes at the very end is reset.
+#[cfg(not(target_os = "linux"))]
+fn refuse_handshakes(_: &TcpListener) {}
