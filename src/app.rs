@@ -303,10 +303,10 @@ fn monitor(config: &Serve, database: Database, inspector: Inspector, clock: Cloc
     Monitor::start(database, inspector, settings, clock)
 }
 
-/// Opens the database and brings its schema up to date, unless it is only to be read.
+/// Opens the database. Brings its schema up to date, or fails if it is not and the settings do not migrate.
 pub async fn open(settings: &DatabaseSettings) -> Result<Database, OpenError> {
     let database = Database::open(settings).await?;
-    if settings.read_only {
+    if !settings.migrates {
         database.check_migrated().await?;
         return Ok(database);
     }

@@ -16,8 +16,8 @@ use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        Backup, Check, Cli, Command, Database, Export, Import, KeySource, ListenAddress, LogFormat,
-        Migrate, Serve, Token, shell_word,
+        Backup, Check, Cli, Command, Database, DatabaseSettings, Export, Import, KeySource,
+        ListenAddress, LogFormat, Migrate, Serve, Token, shell_word,
     },
     domain::viewer::User,
     error::chain,
@@ -60,6 +60,10 @@ const PARTLY: u8 = 3;
 
 /// The longest time to finish an answer with metrics, once all else is served.
 const LAST_METRICS: Duration = Duration::from_secs(1);
+
+/// Said where the environment has the database of other programs.
+const IGNORED: &str =
+    "DATABASE_URL is set, and not read. To use that database, set CONNECTORS_DATABASE_URL";
 
 /// Connections of the listener of metrics.
 const METRICS_CONNECTIONS: usize = 100;
@@ -121,6 +125,27 @@ fn announce(text: &str) {
     if let Err(error) = write_out(format_args!("{text}\n")) {
         tracing::warn!(cause = chain(error.as_ref()), text, "nobody was told");
     }
+}
+
+/// Tells which database a command uses, before it does anything.
+fn name_database(
+    config: &Database,
+    settings: DatabaseSettings,
+) -> anyhow::Result<DatabaseSettings> {
+    let location = settings.location()?;
+    let new = if settings.makes_file()? {
+        " (a new file)"
+    } else {
+        ""
+    };
+    let mut lines = format!("database: {location}{new}\n");
+    if config.ignores_common_url() {
+        lines += IGNORED;
+        lines.push('\n');
+    }
+    // A command does its work where nobody reads, too.
+    let _ = write!(io::stderr(), "{}", Printable(lines));
+    Ok(settings)
 }
 
 async fn listen(
@@ -186,6 +211,12 @@ fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
 async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<ExitCode> {
     log(&config.log.log, config.log.log_format);
     let bounds = bounds(&config, descriptors);
+    let settings = config.database()?;
+    let (database, is_new) = (settings.location()?, settings.makes_file()?);
+    tracing::info!(%database, is_new, "the service starts");
+    if config.database.ignores_common_url() {
+        tracing::warn!("{IGNORED}");
+    }
     let app = App::start(&config, Clock::system()).await?;
     let (listener, reachable) = listen("--listen", &config.listen, config.listen_mode).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
@@ -236,7 +267,8 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
 
 async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     log("info", LogFormat::Human);
-    let database = store::Database::open(&config.database.settings()?).await?;
+    let settings = name_database(&config.database, config.database.settings()?)?;
+    let database = store::Database::open(&settings).await?;
     let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
     if applied + reverted > 0 {
         let database = database.location();
@@ -247,7 +279,8 @@ async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
 }
 
 fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
-    let settings = config.database.settings()?;
+    let settings = config.database.settings()?.reading();
+    let settings = name_database(&config.database, settings)?;
     let BackupReport {
         bytes,
         connectors,
@@ -261,7 +294,7 @@ fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
-    let settings = config.settings()?;
+    let settings = name_database(config, config.settings()?.reading())?;
     let sound = store::check(&settings).await?;
     let mut report = String::new();
     for finding in &sound.findings {
@@ -290,7 +323,8 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
-    let database = app::open(&config.database.settings()?).await?;
+    let settings = name_database(&config.database, config.database.settings()?)?;
+    let database = app::open(&settings).await?;
     let dry_run = config.dry_run;
     let asked = import::Import {
         files: config.files,
@@ -318,7 +352,9 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
 
 async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
-    let database = app::open(&config.database.settings()?).await?;
+    let settings = config.database.settings()?.reading();
+    let settings = name_database(&config.database, settings)?;
+    let database = app::open(&settings).await?;
     let visibilities = if config.visibility.is_empty() {
         vec![
             ConnectorVisibility::Organization,
@@ -339,7 +375,9 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
     let clock = Clock::system();
     let inspector = app::checker(&config.servers, &config.checks, &clock)?;
-    let database = app::open(&config.database.settings()?).await?;
+    let settings = config.database.settings()?.existing();
+    let settings = name_database(&config.database, settings)?;
+    let database = app::open(&settings).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
     let report = check_all(&database, inspector, bounds, schedule, &clock, &config.ids).await;
     let report = report.map_err(|error| database.explain(error))?;

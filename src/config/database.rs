@@ -16,7 +16,7 @@ const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 #[derive(Debug, Args)]
 pub struct Database {
     /// The database of the catalogue: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
-    /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL counts too
+    /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL is not read: it is often another program's
     #[arg(
         long,
         env = "CONNECTORS_DATABASE_URL",
@@ -70,16 +70,7 @@ pub enum Pooler {
 
 impl Database {
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is where the environment is read"
-        )]
-        let fallback = || {
-            std::env::var("DATABASE_URL")
-                .ok()
-                .filter(|url| !url.is_empty())
-        };
-        let url = self.database_url.clone().or_else(fallback);
+        let url = self.database_url.clone();
         let url = url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
         check_database_url(&url)?;
         Ok(DatabaseSettings {
@@ -89,7 +80,18 @@ impl Database {
             pooler: self.database_pooler,
             read_timeout: None,
             read_only: false,
+            migrates: true,
         })
+    }
+
+    /// Whether the environment has `DATABASE_URL`, and no database is named.
+    pub fn ignores_common_url(&self) -> bool {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the operator may expect that it counts"
+        )]
+        let common = std::env::var_os("DATABASE_URL");
+        self.database_url.is_none() && common.is_some_and(|url| !url.is_empty())
     }
 }
 
@@ -130,16 +132,39 @@ pub struct DatabaseSettings {
     pub pooler: Pooler,
     /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
     pub read_timeout: Option<Duration>,
-    /// The database is read and never written, or migrated.
+    /// The database is read and never written.
     pub read_only: bool,
+    /// A missing SQLite file is made, and the schema is brought up to date. Otherwise either is an error.
+    pub migrates: bool,
 }
 
 impl DatabaseSettings {
+    /// The database as it is: its file and its schema must be there.
+    pub fn existing(self) -> Self {
+        Self {
+            migrates: false,
+            ..self
+        }
+    }
+
+    /// The database as it is, which is not written.
+    pub fn reading(self) -> Self {
+        Self {
+            read_only: true,
+            ..self.existing()
+        }
+    }
+
+    /// Whether the SQLite file is missing and would be made.
+    pub fn makes_file(&self) -> Result<bool, DatabaseUrlError> {
+        Ok(self.migrates && self.file()?.is_some_and(|file| !file.exists()))
+    }
+
     pub fn location(&self) -> Result<DatabaseLocation, DatabaseUrlError> {
         DatabaseLocation::of(&self.url)
     }
 
-    /// The file of an SQLite database.
+    /// The absolute path of an SQLite database.
     pub fn file(&self) -> Result<Option<PathBuf>, DatabaseUrlError> {
         Ok(match self.location()? {
             DatabaseLocation::File(file) => Some(file),
@@ -169,7 +194,11 @@ impl DatabaseLocation {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url);
             let options = options.map_err(|error| DatabaseUrlError::new(&error))?;
-            return Ok(Self::File(options.get_filename().to_owned()));
+            let file = options.get_filename();
+            // Messages are read in other folders too.
+            return Ok(Self::File(
+                std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            ));
         }
         Ok(Self::server(&PostgresUrl::parse(url)?.hosts))
     }

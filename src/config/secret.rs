@@ -46,8 +46,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret kept beside an SQLite database, made if there is none; never on PostgreSQL, where replicas would each have
-/// their own.
+/// The secret kept beside an SQLite database, made if there is none and the database may be made; never on PostgreSQL, where
+/// replicas would each have their own.
 pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let Some(file) = database.file()? else {
         bail!(
@@ -59,13 +59,14 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let path = PathBuf::from(path);
     let (text, mode) = match read(&path) {
         Ok(read) => read,
-        Err(error) if error.kind() == ErrorKind::NotFound && database.read_only => bail!(
-            "there is no token secret {}, and --read-only makes none. Copy it from where the service writes, or give --jwt-secret \
-             or --jwks",
+        Err(error) if error.kind() == ErrorKind::NotFound && !database.migrates => bail!(
+            "there is no token secret {}: the service makes it when it starts on that database and may write. Start it first, name \
+             the service's database with --database-url, or give --jwt-secret",
             path.display()
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)
             .and_then(|()| read(&path))
+            .inspect(|_| tracing::info!(path = %path.display(), "made a secret for tokens"))
             .map_err(|error| failed("make", &path, &error))?,
         Err(error) => {
             return Err(failed("read", &path, &error));

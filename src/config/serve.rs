@@ -184,6 +184,7 @@ impl Serve {
         Ok(DatabaseSettings {
             read_timeout: Some(self.limits.request_timeout),
             read_only: self.read_only,
+            migrates: !self.read_only,
             ..self.database.settings()?
         })
     }
@@ -228,7 +229,6 @@ impl Serve {
     }
 
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
-        self.tokens
-            .rules(&self.database.settings()?, self.anonymous_read)
+        self.tokens.rules(&self.database()?, self.anonymous_read)
     }
 }

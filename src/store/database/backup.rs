@@ -24,7 +24,7 @@ use crate::{
     config::{DatabaseLocation, DatabaseSettings},
     store::database::{
         connect::Database,
-        open_error::{OpenError, folder, refuse_newer},
+        open_error::{OpenError, folder, refuse_foreign, refuse_unknown},
         sqlite_file,
     },
 };
@@ -95,7 +95,7 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
     if applied.is_empty() {
         return Err(OpenError::NoCatalogue(location).into());
     }
-    refuse_newer(&location, &applied)?;
+    refuse_unknown(&location, &applied)?;
 
     let temporary = temporary(file).map_err(|error| unwritten(&error))?;
     let mut copy = Connection::open(temporary.path()).map_err(|error| unwritten(&error))?;
@@ -205,6 +205,46 @@ pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec
         return Ok(Vec::new());
     }
     texts(connection, "SELECT version FROM seaql_migrations")
+}
+
+/// The tables of an SQLite file, but SQLite's own.
+pub(in crate::store) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+
+/// Refuses a file with the tables of another program, and leaves it as it is.
+pub(in crate::store) fn refuse_foreign_file(
+    location: &DatabaseLocation,
+    file: &Path,
+    wait: Duration,
+) -> Result<(), OpenError> {
+    if !file.is_file() {
+        return Ok(());
+    }
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| OpenError::new("open", location, wait, error);
+    let until = Instant::now() + wait;
+    let (applied, tables) = loop {
+        match migrations_and_tables(file, wait) {
+            // SQLite refuses at once while another process turns a new file to WAL.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            read => break read.map_err(|error| failed(&error))?,
+        }
+    };
+    refuse_foreign(location, &applied, &tables)
+}
+
+/// Both as they are at one moment.
+fn migrations_and_tables(
+    file: &Path,
+    wait: Duration,
+) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
+    let (connection, _) = sqlite_file::open(file, wait)?;
+    let read = connection.unchecked_transaction()?;
+    Ok((applied(&read)?, texts(&read, TABLES)?))
 }
 
 /// The first column of a statement's rows.

@@ -14,7 +14,7 @@ use sqlx::{
     ConnectOptions, Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     config::{DatabaseLocation, DatabaseSettings, DatabaseUrlError},
@@ -22,10 +22,12 @@ use crate::{
     error::{Error, Result},
     postgres::{pool::PgPool, precondition, server::Server},
     store::{
+        cancellation::joined,
         catalog::count_cache::CountCache,
         changes::catalogue_version::VersionTracker,
         checks::counters::CheckCounters,
         database::{
+            backup::refuse_foreign_file,
             open_error::{OpenError, folder},
             pool::Pool,
             reader::{PgReader, Reader},
@@ -76,12 +78,18 @@ struct Opened {
 }
 
 impl Database {
-    /// Opens the database; an SQLite file and the folder it is in are made where they are missing.
+    /// Opens the database. A missing SQLite file and its folder are made, if the settings migrate. A file with the tables of
+    /// another program is refused, and not written.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let known = Arc::new(WriteStatus::new(settings.read_only));
         let opened = match &location {
-            DatabaseLocation::File(_) => open_sqlite(settings, &known).await,
+            DatabaseLocation::File(file) => {
+                let (place, file, wait) = (location.clone(), file.clone(), settings.wait);
+                let look = spawn_blocking(move || refuse_foreign_file(&place, &file, wait));
+                joined(look).await?;
+                open_sqlite(settings, &known).await
+            }
             DatabaseLocation::Server(_) => open_postgres(settings).await,
         };
         let Opened {
@@ -196,7 +204,7 @@ async fn open_sqlite(
     writes: &WriteStatus,
 ) -> Result<Opened, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(&settings.url)?
-        .create_if_missing(true)
+        .create_if_missing(settings.migrates)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -214,6 +222,9 @@ async fn open_sqlite(
         file.opened().map_err(of_rusqlite)?;
         pool.connect_lazy_with(options)
     } else {
+        if settings.migrates {
+            std::fs::create_dir_all(folder(options.get_filename()))?;
+        }
         match connect_sqlite(pool.clone(), &options, settings.wait).await {
             Ok(pool) => {
                 file.opened().map_err(of_rusqlite)?;
@@ -242,13 +253,12 @@ async fn open_sqlite(
     })
 }
 
-/// Opens the writer; the file and its folder are made where they are missing.
+/// Opens the writer.
 async fn connect_sqlite(
     pool: SqlitePoolOptions,
     options: &SqliteConnectOptions,
     wait: Duration,
 ) -> Result<SqlitePool, sqlx::Error> {
-    std::fs::create_dir_all(folder(options.get_filename()))?;
     let until = Instant::now() + wait;
     loop {
         match pool.clone().connect_with(options.clone()).await {

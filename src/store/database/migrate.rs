@@ -15,8 +15,9 @@ use crate::{
     error::Result,
     postgres::server::Pooling,
     store::database::{
+        backup,
         connect::Database,
-        open_error::{OpenError, refuse_newer},
+        open_error::{OpenError, refuse_foreign, refuse_unknown},
         reader::Reader,
         sqlite_readers::Pace,
         transaction::Writer,
@@ -33,12 +34,13 @@ const STILL: Duration = Duration::from_secs(10);
 const MIGRATION_END: Duration = Duration::from_hours(1);
 
 impl Database {
-    /// Fails where the schema is not this program's, for who may not migrate it.
+    /// Fails if the schema is not up to date.
     pub async fn check_migrated(&self) -> Result<(), OpenError> {
         let applied = self.applied().await;
         let applied = applied.map_err(|error| self.failed("read", &error))?;
         match self.steps(&applied, None)? {
             (0, 0) => Ok(()),
+            _ if applied.is_empty() => Err(OpenError::NoCatalogue(self.location().clone())),
             _ => Err(OpenError::Outdated(self.location().clone())),
         }
     }
@@ -99,6 +101,8 @@ impl Database {
         }
         // Another process may have migrated meanwhile.
         let before = applied(&tx).await.map_err(failed)?;
+        let tables = tables(&tx).await.map_err(failed)?;
+        refuse_foreign(self.location(), &before, &tables)?;
         let (up, down) = self.steps(&before, version)?;
         let migrate = async {
             // SeaORM logs that it has nothing to do.
@@ -130,7 +134,7 @@ impl Database {
     /// How many migrations are to be applied and reverted to come from these to a version.
     fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
         let known = migration::names();
-        refuse_newer(self.location(), applied)?;
+        refuse_unknown(self.location(), applied)?;
         let to = version.map_or(known.len(), |version| {
             known.iter().take_while(|name| **name != version).count() + 1
         });
@@ -194,6 +198,25 @@ async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr
         .query_all_raw(select("SELECT version FROM seaql_migrations"))
         .await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
+}
+
+/// The tables where new ones are made, but those of SQLite itself and of PostgreSQL's extensions.
+async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let backend = connection.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT relname::text AS name FROM pg_class AS c
+                WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f')
+                AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                ORDER BY relname"
+        }
+        _ => backup::TABLES,
+    };
+    let rows = connection
+        .query_all_raw(Statement::from_string(backend, sql))
+        .await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
 impl Writer {

@@ -36,6 +36,14 @@ pub enum OpenError {
     )]
     NoCatalogue(DatabaseLocation),
     #[error(
+        "the database {location} is another program's: it has {found}. Name an empty database{or_schema} with --database-url"
+    )]
+    Foreign {
+        location: DatabaseLocation,
+        found: String,
+        or_schema: &'static str,
+    },
+    #[error(
         "the schema of the database {0} is not up to date: run the command migrate where it can be written"
     )]
     Outdated(DatabaseLocation),
@@ -53,6 +61,17 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    pub(in crate::store) fn foreign(location: &DatabaseLocation, found: String) -> Self {
+        Self::Foreign {
+            location: location.clone(),
+            found,
+            or_schema: match location {
+                DatabaseLocation::File(_) => "",
+                DatabaseLocation::Server(_) => " or schema (?options=-csearch_path=NAME)",
+            },
+        }
+    }
+
     /// The failure of a task, explained by the error's innermost cause.
     pub(in crate::store) fn new(
         task: &'static str,
@@ -299,18 +318,90 @@ pub(in crate::store) fn folder(file: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Refuses a database that a newer version of this program has migrated.
-pub(in crate::store) fn refuse_newer(
+/// Refuses a database that another program, or a newer version of this one, has migrated.
+pub(in crate::store) fn refuse_unknown(
     location: &DatabaseLocation,
     applied: &[String],
 ) -> Result<(), OpenError> {
     let mut known = migration::names();
+    let is_own = applied.iter().any(|name| known.contains(name));
     match applied.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
+        // Other programs with SeaORM keep theirs in a table of the same name.
+        Some(unknown) if !is_own => {
+            let found = format!("the migration {unknown}");
+            Err(OpenError::foreign(location, found))
+        }
         Some(unknown) => Err(OpenError::Newer {
             location: location.clone(),
             unknown: unknown.clone(),
             last_known: known.pop().unwrap_or_default(),
         }),
+    }
+}
+
+/// Refuses a database with tables, where no migration of this program was applied.
+pub(in crate::store) fn refuse_foreign(
+    location: &DatabaseLocation,
+    applied: &[String],
+    tables: &[String],
+) -> Result<(), OpenError> {
+    const SHOWN: usize = 3;
+    refuse_unknown(location, applied)?;
+    // An empty table of migrations is nobody's.
+    let mut others = tables.iter().filter(|name| *name != "seaql_migrations");
+    if !applied.is_empty() || others.clone().next().is_none() {
+        return Ok(());
+    }
+    let shown: Vec<_> = others.by_ref().take(SHOWN).map(String::as_str).collect();
+    let noun = if shown.len() == 1 { "table" } else { "tables" };
+    let shown = shown.join(", ");
+    let found = match others.count() {
+        0 => format!("the {noun} {shown}"),
+        more => format!("the {noun} {shown} and {more} more"),
+    };
+    Err(OpenError::foreign(location, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_database_or_an_own_one_is_taken() {
+        let location = DatabaseLocation::Server("db:5432/shop".to_owned());
+        let own = migration::names();
+        let mut newer = own.clone();
+        newer.push("m20990101_000001_more".to_owned());
+        let check = |applied: &[String], tables: &[&str]| {
+            let tables: Vec<_> = tables.iter().map(ToString::to_string).collect();
+            refuse_foreign(&location, applied, &tables).map_err(|error| error.to_string())
+        };
+        for (applied, tables) in [
+            (&[][..], &[][..]),
+            (&[], &["seaql_migrations"]),
+            (&own, &["seaql_migrations", "personal_connector", "users"]),
+            (&own[..1], &["seaql_migrations"]),
+        ] {
+            assert_eq!(check(applied, tables), Ok(()), "{applied:?} {tables:?}");
+        }
+        let theirs = ["m20220101_000001_users".to_owned()];
+        for (applied, tables, found) in [
+            (&[][..], &["users"][..], "it has the table users. "),
+            (&[], &["a", "b", "c"], "it has the tables a, b, c. "),
+            (
+                &[],
+                &["a", "b", "c", "d", "seaql_migrations"],
+                "a, b, c and 1 more. ",
+            ),
+            (&theirs, &["users"], "the migration m20220101_000001_users"),
+        ] {
+            let refused = check(applied, tables).unwrap_err();
+            assert!(refused.contains(found), "{refused}");
+            assert!(refused.contains("another program's"), "{refused}");
+            assert!(refused.contains("search_path"), "{refused}");
+        }
+        let refused = check(&newer, &[]).unwrap_err();
+        assert!(refused.contains("run the newer version"), "{refused}");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         cancellation::joined,
         database::{
             backup::{self, FINDINGS},
-            open_error::{OpenError, refuse_newer},
+            open_error::{OpenError, refuse_unknown},
         },
     },
 };
@@ -375,7 +375,7 @@ impl Soundness {
         if applied.is_empty() {
             return Err(OpenError::NoCatalogue(location.clone()));
         }
-        refuse_newer(location, applied)?;
+        refuse_unknown(location, applied)?;
         let known = migration::names();
         let schema = known
             .iter()

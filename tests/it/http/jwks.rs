@@ -129,7 +129,9 @@ async fn a_jwks_that_is_away_at_the_start() {
     let issuer = Issuer::away().await;
     let storage = TestDatabase::sqlite();
     let mut command = program(&["--jwks", &issuer.url]);
-    command.args(RULES).env("DATABASE_URL", &storage.url);
+    command
+        .args(RULES)
+        .env("CONNECTORS_DATABASE_URL", &storage.url);
     let server = Serving::start(command);
     let good = sign(&header("ours"), &json!({}), &key(PEM));
     for accept in [
@@ -246,7 +248,9 @@ async fn tokens_of_a_jwks_file() {
     let storage = TestDatabase::sqlite();
     let on = |flags: &[&str]| {
         let mut command = program(&["--jwks", file.to_str().unwrap()]);
-        command.args(flags).env("DATABASE_URL", &storage.url);
+        command
+            .args(flags)
+            .env("CONNECTORS_DATABASE_URL", &storage.url);
         command
     };
     for flags in [
@@ -308,7 +312,9 @@ async fn tokens_of_a_jwks_file() {
     let told = server.stop().ok();
     assert!(told.lines().all(|line| line.starts_with("Graph")), "{told}");
     let mut token = program(&["token", "--user=ann", "--jwks=keys.json"]);
-    token.args(RULES).env("DATABASE_URL", &storage.url);
+    token
+        .args(RULES)
+        .env("CONNECTORS_DATABASE_URL", &storage.url);
     let told = run(token).failed(1);
     assert!(
         told.contains("made by whoever has the private keys"),

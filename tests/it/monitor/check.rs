@@ -39,6 +39,7 @@ fn table(out: &str) -> (Vec<Vec<String>>, &str) {
 
 on_both_databases! {
     async fn one_round(storage: TestDatabase) {
+        run(program_on(&storage, &["migrate"])).ok();
         let nothing = check(&storage, &[]);
         assert_eq!((nothing.err.contains("error"), nothing.ok()), (false, "0 checked\n".to_owned()));
         let good = Plain::new(well_behaved).await;

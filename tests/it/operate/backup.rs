@@ -290,7 +290,8 @@ on_both_databases! {
             for part in ["m20991231_000001_later", env!("CARGO_PKG_VERSION"), "run the newer version", "migrate --to", known.trim()] {
                 assert!(told.contains(part), "{command:?}: {part} in {told}");
             }
-            assert_eq!(told.lines().count(), 1, "{told}");
+            let errors = told.lines().filter(|line| line.starts_with("error: "));
+            assert_eq!(errors.count(), 1, "{told}");
         }
     }
 

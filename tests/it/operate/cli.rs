@@ -105,7 +105,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
     let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
         // A wrong value of its own, or one that something else would have to be there for.
         if flag != "--database-url" {
-            command.env("DATABASE_URL", "sqlite://connectors.db");
+            command.env("CONNECTORS_DATABASE_URL", "sqlite://connectors.db");
         }
         command.current_dir(&folder);
         let refused = run(command);
@@ -132,32 +132,40 @@ fn a_setting_of_serving_does_not_hinder_the_commands() {
     let mut schema = program_on(&storage, &["schema"]);
     schema.env("CONNECTORS_JWT_ISSUER", "https://issuer.example");
     assert_eq!(run(schema).ok(), graphql::sdl());
+    run(program_on(&storage, &["migrate"])).ok();
     // Nobody needs keys to move connectors.
     let mut export = program(&["export", "--database-url", &storage.url]);
     export.env("CONNECTORS_JWKS", "https://issuer.example/jwks");
     assert_eq!(run(export).ok(), "");
 }
 
-/// A flag counts more than our variable, that more than the common one, and the default least.
+/// A flag counts more than the variable, and the default least. The variable of other programs does not count.
 #[test]
 fn where_the_database_is() {
     let folder = TempDir::new().unwrap();
-    let given = |arguments: &[&str], variables: &[(&str, &str)], file: &str| {
-        let mut command = program(arguments);
-        command.current_dir(&folder).envs(variables.iter().copied());
-        run(command).ok();
-        let path = folder.path().join(file);
-        assert!(path.exists(), "{file}");
-        fs::remove_file(path).unwrap();
-    };
-    let flag = ["migrate", "--database-url", "sqlite://flag.db"];
     let (ours, common) = (
         ("CONNECTORS_DATABASE_URL", "sqlite://ours.db"),
         ("DATABASE_URL", "sqlite://common.db"),
     );
+    let given = |arguments: &[&str], variables: &[(&str, &str)], file: &str| {
+        let mut command = program(arguments);
+        command.current_dir(&folder).envs(variables.iter().copied());
+        let done = run(command);
+        let path = folder.path().join(file);
+        let named = format!("{} (a new file)", path.display());
+        assert_eq!(done.database, Some(named), "{}", done.err);
+        let note = "DATABASE_URL is set, and not read";
+        let is_ignored = variables == [common] && arguments == ["migrate"];
+        assert_eq!(done.err.contains(note), is_ignored, "{}", done.err);
+        done.ok();
+        assert!(path.exists(), "{file}");
+        fs::remove_file(path).unwrap();
+    };
+    let flag = ["migrate", "--database-url", "sqlite://flag.db"];
     given(&flag, &[ours, common], "flag.db");
     given(&["migrate"], &[ours, common], "ours.db");
-    given(&["migrate"], &[common], "common.db");
+    given(&flag, &[common], "flag.db");
+    given(&["migrate"], &[common], "data/connectors.db");
     given(&["migrate"], &[("DATABASE_URL", "")], "data/connectors.db");
     given(&["migrate"], &[], "data/connectors.db");
 }
@@ -208,6 +216,8 @@ async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
             .split_once("personal-connectors ")
             .map(|(_, hint)| hint);
         let hint = hint.unwrap_or_else(|| panic!("{}", done.out)).to_owned();
+        let source = "For a token, with the same CONNECTORS_JWT_SECRET: /";
+        assert!(done.out.contains(source), "{}", done.out);
         done.ok();
         // What it shows is what works.
         let hint: Vec<_> = hint.split(' ').collect();
@@ -242,7 +252,7 @@ async fn makes_tokens() {
     let mut command = program_on(&storage, &line);
     command.args(scopes);
     let done = run(command);
-    assert_eq!(done.err, "");
+    assert_eq!((&*done.err, &done.database), ("", &None));
     let printed = done.ok();
     let token = printed.strip_suffix('\n').unwrap();
     assert!(!token.contains(char::is_whitespace), "{token}");
@@ -273,6 +283,27 @@ async fn makes_tokens() {
         refused["errors"][0]["extensions"]["code"],
         "UNAUTHENTICATED"
     );
+
+    for (scope, unknown) in [
+        ("connectors:read", "there is no scope connectors:read"),
+        ("connectors:write,write", "there is no scope write"),
+    ] {
+        let mut wrong = program_on(&storage, &line);
+        wrong.args(["--scope", scope]);
+        let told = run(wrong).failed(2);
+        for part in [
+            "--scope",
+            unknown,
+            "connectors:write, connectors:admin, catalog:admin",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    let mut commas = program_on(&storage, &line);
+    commas.args(["--scope", "connectors:write, catalog:admin"]);
+    let who = server.data(run(commas).ok().trim(), WHO, json!({})).await;
+    let scopes = ["catalog:admin", "connectors:write"];
+    assert_eq!(who["viewer"]["scopes"], json!(scopes));
 
     let told = run(program_on(&storage, &["token"])).failed(2);
     assert!(told.contains("--user <USER>"), "{told}");

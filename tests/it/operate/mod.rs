@@ -3,6 +3,7 @@
 mod backup;
 mod cli;
 mod clocks;
+mod databases;
 mod operations;
 pub mod outage;
 mod read_only;

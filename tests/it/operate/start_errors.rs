@@ -314,7 +314,7 @@ fn a_closed_output() {
     let folder = TempDir::new().unwrap();
     for line in [
         "schema",
-        "token --user ann",
+        "token --user ann --jwt-secret 01234567890123456789012345678901",
         "export",
         "check-database",
         "backup x.db",

@@ -98,6 +98,7 @@ impl TestDatabase {
     /// What another process opens it with.
     pub fn settings(&self) -> DatabaseSettings {
         DatabaseSettings {
+            migrates: true,
             url: self.served_url(),
             connections: 4,
             wait: Duration::from_secs(5),

@@ -82,10 +82,27 @@ pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
 pub struct Done {
     pub code: Option<i32>,
     pub out: String,
+    /// The database that a command named first.
+    pub database: Option<String>,
+    /// All else of standard error.
     pub err: String,
 }
 
 impl Done {
+    fn new(code: Option<i32>, out: String, err: String) -> Self {
+        let named = err.strip_prefix("database: ");
+        let (database, err) = match named.and_then(|named| named.split_once('\n')) {
+            Some((database, rest)) => (Some(database.to_owned()), rest.to_owned()),
+            None => (None, err),
+        };
+        Self {
+            code,
+            out,
+            database,
+            err,
+        }
+    }
+
     /// Standard output of a program that had nothing to complain of.
     #[track_caller]
     pub fn ok(self) -> String {
@@ -117,11 +134,7 @@ pub fn run_with(mut command: Command, input: &str) -> Done {
     let out = read_all(child.stdout.take().unwrap());
     let err = read_all(child.stderr.take().unwrap());
     let status = await_end(&mut child);
-    Done {
-        code: status.code(),
-        out: out.join().unwrap(),
-        err: err.join().unwrap(),
-    }
+    Done::new(status.code(), out.join().unwrap(), err.join().unwrap())
 }
 
 /// Waits for a program's end, and not for ever: perhaps it serves where it should have refused to.
@@ -218,11 +231,8 @@ impl Process {
         let status = await_end(&mut self.child);
         let mut out = String::new();
         self.out.read_to_string(&mut out).unwrap();
-        Done {
-            code: status.code(),
-            out,
-            err: self.logs.take().unwrap().join().unwrap(),
-        }
+        let err = self.logs.take().unwrap().join().unwrap();
+        Done::new(status.code(), out, err)
     }
 }
 

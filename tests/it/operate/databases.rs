@@ -1,0 +1,198 @@
+//! Which database a command uses, what it makes, and what it leaves alone.
+
+use std::{fs, path::Path, process::Command};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use tempfile::TempDir;
+
+use crate::support::{
+    harness::{TestDatabase, rows},
+    process::{SECRET, Serving, program, program_on, run},
+};
+
+/// All commands that use a database, each as it is called.
+const COMMANDS: [&[&str]; 6] = [
+    &["serve"],
+    &["migrate"],
+    &["import", "objects.json"],
+    &["export"],
+    &["check"],
+    &["check-database"],
+];
+
+fn command(line: &[&str], folder: &Path, url: &str) -> Command {
+    let mut command = program(line);
+    command
+        .current_dir(folder)
+        .env("CONNECTORS_DATABASE_URL", url)
+        .env("CONNECTORS_LISTEN", "127.0.0.1:0")
+        .env("CONNECTORS_JWT_SECRET", SECRET);
+    command
+}
+
+/// Runs every command on a database of another program, and checks what each says.
+fn all_refuse(url: &str, location: &str, found: &str) {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("objects.json"), "[]").unwrap();
+    for line in COMMANDS {
+        let done = run(command(line, folder.path(), url));
+        // The service has it in its log.
+        let named = (line != ["serve"]).then_some(location);
+        assert_eq!(done.database.as_deref(), named, "{line:?}");
+        let told = done.failed(1);
+        let error = told.lines().find_map(|line| line.strip_prefix("error: "));
+        let error = error.unwrap_or_else(|| panic!("{line:?}: {told}"));
+        assert!(error.contains(location), "{line:?}: {error}");
+        let is_foreign = error.contains("is another program's") && error.contains("Name an empty");
+        // A command that only reads may look for the catalogue alone.
+        let has_none = error.contains("has no catalogue");
+        let writes = ["serve", "migrate", "import"].contains(&line[0]);
+        assert!(is_foreign || has_none && !writes, "{line:?}: {error}");
+        assert!(has_none || error.contains(found), "{line:?}: {error}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{location}");
+}
+
+async fn make(file: &Path, sql: &str) {
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let sql = AssertSqlSafe(sql.to_owned());
+    connection.execute(sql).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_stays_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("theirs.db");
+    let many = "CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE posts (id INTEGER);
+        CREATE TABLE likes (id INTEGER); CREATE TABLE tags (id INTEGER); INSERT INTO users DEFAULT VALUES";
+    let sea_orm = "CREATE TABLE seaql_migrations (version TEXT, applied_at INTEGER);
+        INSERT INTO seaql_migrations VALUES ('m20220101_000001_create_table', 1); CREATE TABLE cake (id INTEGER)";
+    for (sql, found) in [
+        (many, "the tables likes, posts, tags and 1 more"),
+        (sea_orm, "the migration m20220101_000001_create_table"),
+    ] {
+        make(&file, sql).await;
+        let before = fs::read(&file).unwrap();
+        let path = file.to_str().unwrap();
+        all_refuse(&format!("sqlite://{path}"), path, found);
+        assert_eq!(fs::read(&file).unwrap(), before, "it is written");
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_file_is_taken_and_an_own_one_may_have_more_tables() {
+    let storage = TestDatabase::sqlite();
+    let path = storage.url.strip_prefix("sqlite://").unwrap().to_owned();
+    fs::write(&path, "").unwrap();
+    let done = run(program_on(&storage, &["migrate"]));
+    assert_eq!(done.database.as_ref(), Some(&path), "{}", done.err);
+    done.ok();
+    make(Path::new(&path), "CREATE TABLE notes (id INTEGER)").await;
+    Serving::on(&storage).stop().ok();
+    run(program_on(&storage, &["export"])).ok();
+}
+
+/// Commands that only read make no file and no folder; those that write do, and say so.
+#[test]
+fn only_commands_that_write_make_a_database() {
+    let folder = TempDir::new().unwrap();
+    let url = "sqlite://new/typo.db";
+    let path = folder.path().join("new/typo.db");
+    let shown = path.display().to_string();
+    for line in [
+        &["export"][..],
+        &["check"],
+        &["check-database"],
+        &["backup", "copy.db"],
+        &["serve", "--read-only"],
+    ] {
+        let done = run(command(line, folder.path(), url));
+        let named = (line[0] != "serve").then_some(&shown);
+        assert_eq!(done.database.as_ref(), named, "{line:?}");
+        let told = done.failed(1);
+        for part in [&shown, "Correct the path in --database-url"] {
+            assert!(told.contains(part), "{line:?}: {told}");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{line:?}");
+    }
+    fs::write(folder.path().join("objects.json"), "[]").unwrap();
+    for line in [&["migrate"][..], &["import", "objects.json"]] {
+        let done = run(command(line, folder.path(), url));
+        let named = format!("{shown} (a new file)");
+        assert_eq!(done.database, Some(named), "{line:?}: {}", done.err);
+        done.ok();
+        assert!(path.exists());
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+}
+
+/// Nor do they change the schema: the service that runs may be an older one.
+#[tokio::test]
+async fn commands_that_read_leave_an_old_schema() {
+    let storage = TestDatabase::sqlite();
+    let first = migration::names().remove(0);
+    run(program_on(&storage, &["migrate", "--to", &first])).ok();
+    for line in [&["export"][..], &["check"]] {
+        let told = run(program_on(&storage, line)).failed(1);
+        assert!(told.contains("run the command migrate"), "{told}");
+    }
+    let applied = rows(&storage.url, "SELECT version FROM seaql_migrations").await;
+    assert_eq!(applied.trim(), first);
+}
+
+async fn execute(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let sql = AssertSqlSafe(sql.to_owned());
+    connection.execute(sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn a_postgres_of_another_program_stays_as_it_is() {
+    let tables = "SELECT string_agg(relname::text, ' ' ORDER BY relname) AS names FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace";
+    for (sql, found) in [
+        (
+            "CREATE TABLE users (id integer); CREATE TABLE posts (id integer) PARTITION BY LIST (id)",
+            "the tables posts, users. ",
+        ),
+        (
+            "CREATE TABLE seaql_migrations (version text, applied_at bigint);
+                INSERT INTO seaql_migrations VALUES ('m20220101_000001_create_table', 1)",
+            "the migration m20220101_000001_create_table",
+        ),
+    ] {
+        let storage = TestDatabase::postgres().await;
+        execute(&storage.url, sql).await;
+        let before = rows(&storage.url, tables).await;
+        let location = storage.url.rsplit_once('@').unwrap().1;
+        all_refuse(&storage.url, location, found);
+        assert_eq!(rows(&storage.url, tables).await, before);
+
+        // A schema of its own is as good as a database of its own.
+        execute(&storage.url, "CREATE SCHEMA catalogue").await;
+        let own = format!("{}?options=-csearch_path%3Dcatalogue", storage.url);
+        let own = TestDatabase::at(own);
+        run(program_on(&own, &["migrate"])).ok();
+        Serving::on(&own).stop().ok();
+        assert_eq!(rows(&storage.url, tables).await, before);
+    }
+}
+
+/// Tables of extensions, views, and tables of other schemas are no other program's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn what_extensions_make_is_no_other_program() {
+    let storage = TestDatabase::postgres().await;
+    let sql = "CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE TABLE spatial_ref_sys (id integer);
+        ALTER EXTENSION pg_stat_statements ADD TABLE spatial_ref_sys; CREATE VIEW v AS SELECT 1 AS one;
+        CREATE SCHEMA shop; CREATE TABLE shop.users (id integer)";
+    execute(&storage.url, sql).await;
+    run(program_on(&storage, &["migrate"])).ok();
+    Serving::on(&storage).stop().ok();
+}
