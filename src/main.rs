@@ -17,7 +17,7 @@ use personal_connectors::{
     clock::Clock,
     config::{
         Backup, Check, Cli, Command, Database, DatabaseSettings, Export, Import, KeySource,
-        ListenAddress, LogFormat, Migrate, Serve, Token, shell_word,
+        ListenAddress, LogFormat, Migrate, Scopes, Serve, Token, shell_word,
     },
     domain::viewer::User,
     error::chain,
@@ -227,8 +227,8 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
     let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
     let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
     announce_at("GraphiQL", &pages, "/graphiql");
-    if let Some(command) = config.token_command() {
-        announce(&format!("For a token: {command}"));
+    if let Some(hint) = config.token_hint()? {
+        announce(&hint);
     }
     // Metrics are served to the end: how a service stops is of interest too.
     let metrics_stopping = Stopping::default();
@@ -391,18 +391,19 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
 }
 
 fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
-    let rules = config.tokens.rules(&config.database.settings()?, true)?;
+    let mut settings = config.database.settings()?.reading();
+    if config.tokens.is_beside_database() {
+        settings = name_database(&config.database, settings)?;
+    }
+    let rules = config.tokens.rules(&settings, true)?;
     let KeySource::Secret(secret) = &rules.keys else {
         bail!("with --jwks tokens are made by whoever has the private keys");
     };
-    let scopes = config
-        .scope
-        .iter()
-        .flat_map(|scopes| scopes.split_whitespace());
+    let scopes = config.scope.iter().flat_map(|Scopes(scopes)| scopes);
     let user = User {
         id: config.user.clone(),
         organization: config.organization.clone(),
-        scopes: scopes.map(ToOwned::to_owned).collect(),
+        scopes: scopes.cloned().collect(),
     };
     let token = mint(secret, &rules, &user, config.expires_in, &Clock::system())?;
     write_out(format_args!("{token}\n"))?;

@@ -10,7 +10,7 @@ use super::{
     mcp::{Checks, Servers},
     serve::Serve,
     tokens::Tokens,
-    values::{lifetime, migration, principal, visibility},
+    values::{Scopes, lifetime, migration, principal, scopes, visibility},
 };
 
 /// A catalogue of MCP personal connectors behind GraphQL.
@@ -45,7 +45,7 @@ pub enum Command {
     Export(Export),
     /// Check connectors' servers once, and write what was found as a table; it is kept
     Check(Check),
-    /// Make a bearer token with the secret, and write it to standard output
+    /// Make a bearer token with the secret of a service, and write it to standard output
     Token(Token),
     /// Write the GraphQL schema to standard output
     Schema,
@@ -160,9 +160,9 @@ pub struct Token {
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
-    /// Scopes, separated by spaces or given one by one: connectors:write, connectors:admin, catalog:admin
-    #[arg(long, env = "CONNECTORS_SCOPE", value_name = "SCOPE")]
-    pub scope: Vec<String>,
+    /// Scopes, separated by commas or spaces or given one by one: connectors:write, connectors:admin, catalog:admin
+    #[arg(long, env = "CONNECTORS_SCOPE", value_name = "SCOPE", value_parser = scopes)]
+    pub scope: Vec<Scopes>,
 
     /// How long the token is good for
     #[arg(

@@ -1,9 +1,15 @@
 //! The database: its flags and its URL.
 
-use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{
@@ -213,6 +219,13 @@ impl DatabaseLocation {
         });
         Self::Server(format!("{}/{database}", names.join(",")))
     }
+}
+
+/// The URL of an SQLite file.
+pub(super) fn sqlite_url(file: &Path) -> String {
+    const RESERVED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+    let path = file.to_string_lossy();
+    format!("sqlite://{}", utf8_percent_encode(&path, RESERVED))
 }
 
 /// The name of a server in messages.

@@ -39,4 +39,4 @@ pub use serve::Serve;
 pub(crate) use servers::{AllowedHost, without_final_dot};
 pub use servers::{AllowedServer, Scheme, ServerRules};
 pub use tokens::{KeySource, TokenRules, Tokens};
-pub use values::shell_word;
+pub use values::{Scopes, shell_word};

@@ -162,21 +162,9 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// The command that makes a token for this server, as this program was called; none with a JWKS.
-    pub fn token_command(&self) -> Option<String> {
-        if self.tokens.jwks.is_some() {
-            return None;
-        }
-        let called = std::env::args().next();
-        let program = called.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
-        // The secret is found beside the database; a URL of PostgreSQL's may hold a password.
-        let database = match &self.database.database_url {
-            Some(url) if url.starts_with("sqlite:") => format!(" --database-url {url}"),
-            _ => String::new(),
-        };
-        Some(format!(
-            "{program} token{database} --user you --organization yours --scope connectors:write"
-        ))
+    /// How to make a token for this server, from any folder; none with a JWKS.
+    pub fn token_hint(&self) -> anyhow::Result<Option<String>> {
+        self.tokens.hint(&self.database.settings()?)
     }
 
     /// The database, with the end of requests as the end of reads.

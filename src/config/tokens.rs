@@ -1,16 +1,19 @@
 //! The rules that bearer tokens are verified by.
 
-use std::{path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
 use url::Url;
 
 use super::{
-    database::DatabaseSettings,
+    database::{DatabaseSettings, sqlite_url},
     secret::{self, Secret},
-    values::{claim, jwks_age, leeway, principal},
+    values::{claim, jwks_age, leeway, principal, shell_word},
 };
+
+const SECRET_VARIABLE: &str = "CONNECTORS_JWT_SECRET";
+const ORGANIZATION_CLAIM: &str = "org";
 
 #[derive(Debug, Args)]
 pub struct Tokens {
@@ -18,7 +21,7 @@ pub struct Tokens {
     /// database
     #[arg(
         long,
-        env = "CONNECTORS_JWT_SECRET",
+        env = SECRET_VARIABLE,
         value_name = "SECRET",
         hide_env_values = true,
         conflicts_with = "jwks"
@@ -34,7 +37,7 @@ pub struct Tokens {
         requires = "jwt_issuer",
         requires = "jwt_audience"
     )]
-    pub(super) jwks: Option<String>,
+    jwks: Option<String>,
 
     /// How long the keys of a JWKS are used after the last time that it could be read
     #[arg(
@@ -69,7 +72,7 @@ pub struct Tokens {
         long,
         env = "CONNECTORS_JWT_ORGANIZATION_CLAIM",
         value_name = "CLAIM",
-        default_value = "org",
+        default_value = ORGANIZATION_CLAIM,
         value_parser = claim
     )]
     jwt_organization_claim: String,
@@ -85,7 +88,58 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The rules that tokens are read by. Makes and keeps a secret where none is configured and the database is SQLite's.
+    /// Whether the secret is the one beside the database.
+    pub fn is_beside_database(&self) -> bool {
+        self.jwt_secret.is_none() && self.jwks.is_none()
+    }
+
+    /// How to make a token that these rules accept, from any folder: a command, and what else it needs. It holds no secret. With a
+    /// JWKS there is none.
+    pub(super) fn hint(&self, database: &DatabaseSettings) -> anyhow::Result<Option<String>> {
+        if self.jwks.is_some() {
+            return Ok(None);
+        }
+        let mut words = vec![program(), "token".to_owned()];
+        let mut condition = String::new();
+        match (&self.jwt_secret, database.file()?) {
+            (Some(secret), _) => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the hint names the source of the secret"
+                )]
+                let is_variable = env::var(SECRET_VARIABLE).is_ok_and(|value| value == *secret);
+                let source = if is_variable {
+                    SECRET_VARIABLE
+                } else {
+                    "--jwt-secret"
+                };
+                condition = format!(", with the same {source}");
+            }
+            // The secret is beside the file.
+            (None, Some(file)) => {
+                words.push("--database-url".to_owned());
+                words.push(sqlite_url(&file));
+            }
+            (None, None) => {}
+        }
+        if let Some(issuer) = &self.jwt_issuer {
+            words.extend(["--jwt-issuer".to_owned(), issuer.clone()]);
+        }
+        if let Some(audience) = &self.jwt_audience {
+            words.extend(["--jwt-audience".to_owned(), audience.clone()]);
+        }
+        if self.jwt_organization_claim != ORGANIZATION_CLAIM {
+            let claim = self.jwt_organization_claim.clone();
+            words.extend(["--jwt-organization-claim".to_owned(), claim]);
+        }
+        let user = "--user you --organization yours --scope connectors:write";
+        let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+        let command = words.join(" ");
+        Ok(Some(format!("For a token{condition}: {command} {user}")))
+    }
+
+    /// The rules that tokens are read by. Where no key is configured, the secret beside the SQLite database counts; it is made if
+    /// the database may be.
     pub fn rules(
         &self,
         database: &DatabaseSettings,
@@ -112,6 +166,20 @@ impl Tokens {
             anonymous_read,
         })
     }
+}
+
+/// This program as it can be called from any folder.
+fn program() -> String {
+    let called = env::args().next().unwrap_or_default();
+    if called.is_empty() {
+        return env!("CARGO_PKG_NAME").to_owned();
+    }
+    if !called.contains('/') {
+        // The shell found it on its path.
+        return called;
+    }
+    let absolute = std::path::absolute(&called);
+    absolute.map_or(called, |path| path.display().to_string())
 }
 
 /// The source of the keys that verify tokens.

@@ -1,12 +1,15 @@
 //! What flags' values are read by; each refusal says what was expected.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, net::IpAddr, time::Duration};
 
 use entity::ConnectorVisibility;
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 
-use crate::domain::fields;
+use crate::domain::{
+    fields,
+    viewer::{ADMIN, CATALOG_ADMIN, WRITE},
+};
 
 /// Reads the permissions of a file, in octal.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
@@ -77,6 +80,25 @@ pub(super) fn principal(text: &str) -> Result<String, String> {
     fields::principal("it", text).map_err(|error| error.message)
 }
 
+/// Scopes that a token of this program may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(pub BTreeSet<String>);
+
+/// Reads scopes between blanks or commas.
+pub(super) fn scopes(text: &str) -> Result<Scopes, String> {
+    const KNOWN: [&str; 3] = [WRITE, ADMIN, CATALOG_ADMIN];
+    let words = text.split(|c: char| c == ',' || c.is_whitespace());
+    let mut scopes = BTreeSet::new();
+    for word in words.filter(|word| !word.is_empty()) {
+        if !KNOWN.contains(&word) {
+            let known = KNOWN.join(", ");
+            return Err(format!("there is no scope {word}: expected {known}"));
+        }
+        scopes.insert(word.to_owned());
+    }
+    Ok(Scopes(scopes))
+}
+
 /// A word as a shell reads it.
 pub fn shell_word(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
@@ -108,6 +130,26 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scopes_are_between_blanks_or_commas_and_known() {
+        let both = BTreeSet::from([ADMIN, WRITE].map(ToOwned::to_owned));
+        for text in [
+            "connectors:write connectors:admin",
+            "connectors:write,connectors:admin",
+            " connectors:admin , connectors:write,",
+        ] {
+            assert_eq!(scopes(text), Ok(Scopes(both.clone())), "{text}");
+        }
+        assert_eq!(scopes(""), Ok(Scopes::default()));
+        for unknown in ["connectors:read", "Connectors:write", "connectors:write;x"] {
+            let refused = scopes(unknown).unwrap_err();
+            assert!(
+                refused.contains(unknown) && refused.contains(WRITE),
+                "{refused}"
+            );
+        }
+    }
 
     #[test]
     fn a_shell_reads_words_as_they_are() {

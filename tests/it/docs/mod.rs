@@ -4,6 +4,7 @@ mod links;
 mod schema;
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -197,11 +198,9 @@ async fn commands_on_postgres() {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::postgres().await;
         let command = command.replace("postgres://postgres@127.0.0.1:5432/postgres", &database.url);
-        std::fs::write(
-            folder.path().join("secret"),
-            "of at least thirty-two bytes, as it is",
-        )
-        .unwrap();
+        let secret = folder.path().join("jwt-secret");
+        std::fs::write(&secret, "of at least thirty-two bytes, as it is").unwrap();
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
         if command.contains(" migrate ") {
             let done = shell(&localised(&command, 0), folder.path()).status();
             assert!(done.unwrap().success(), "{command}");

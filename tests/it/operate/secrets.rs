@@ -1,6 +1,6 @@
 //! Secrets: made and kept by a first start, never printed and never logged.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -67,7 +67,7 @@ fn secrets_are_never_printed() {
     for line in lines {
         let mut command = program(line);
         command
-            .env("DATABASE_URL", &storage.url)
+            .env("CONNECTORS_DATABASE_URL", &storage.url)
             .env("RUST_BACKTRACE", "1");
         let done = run(command);
         let told = done.out + &done.err;
@@ -136,7 +136,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
     let url = format!("sqlite://{}/new/connectors.db", folder.path().display());
     let on = |arguments: &[&str]| {
         let mut command = program(arguments);
-        command.env("DATABASE_URL", &url);
+        command.env("CONNECTORS_DATABASE_URL", &url);
         command
     };
     let mint = || run(on(&["token", "--user", "ann", "--organization", "acme"]));
@@ -187,6 +187,77 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
     assert!(told.contains("must be at least 32 bytes long"), "{told}");
 }
 
+/// The command that a start shows makes a token of its server, in any folder, and shows no secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hint_names_the_command_for_this_server() {
+    let folder = TempDir::new().unwrap();
+    let (at, elsewhere) = (folder.path().join("it's here"), TempDir::new().unwrap());
+    fs::create_dir(&at).unwrap();
+    let rules = [
+        "--jwt-issuer",
+        "https://issuer.example",
+        "--jwt-audience=us",
+    ];
+    let claim = ["--jwt-organization-claim", "https://acme.example/org"];
+    let mine = ["--jwt-secret", SECRET];
+    let lines: [(&[&str], &str); 4] = [
+        (&[], "For a token: "),
+        (&["--database-url", "sqlite://other.db"], "For a token: "),
+        (&[rules.as_slice(), &claim].concat(), "For a token: "),
+        (
+            &[rules.as_slice(), &mine].concat(),
+            "For a token, with the same --jwt-secret: ",
+        ),
+    ];
+    for (flags, start) in lines {
+        let mut command = program(flags);
+        command.current_dir(&at);
+        let server = Serving::start(command);
+        let url = server.url.clone();
+        // What it announces comes at the start, and is read at the end.
+        let again = server.stop();
+        let line = again.out.lines().find_map(|line| line.strip_prefix(start));
+        let hint = line.unwrap_or_else(|| panic!("{}", again.out)).to_owned();
+        assert!(!again.out.contains(SECRET), "{}", again.out);
+        again.ok();
+        let mut shell = Command::new("sh");
+        shell.env_clear().current_dir(&elsewhere);
+        if flags.contains(&"--jwt-secret") {
+            shell.env("CONNECTORS_JWT_SECRET", SECRET);
+        }
+        shell.args(["-c", &hint]);
+        let token = run(shell).ok();
+        let address = url["http://".len()..].trim_end_matches("/graphql");
+        let mut command = program(flags);
+        command.current_dir(&at).env("CONNECTORS_LISTEN", address);
+        let server = Serving::up(Process::spawn(&mut command));
+        let who = server.data(token.trim(), WHO, json!({})).await;
+        assert_eq!(who["viewer"]["userId"], "you", "{hint}");
+    }
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+}
+
+/// A token of a secret that no service has would be refused: the command makes none.
+#[test]
+fn the_token_command_makes_no_secret() {
+    let folder = TempDir::new().unwrap();
+    let mut command = program(&["token", "--user", "ann"]);
+    command.current_dir(&folder);
+    let done = run(command);
+    let database = folder.path().join("data/connectors.db");
+    assert_eq!(done.database, Some(database.display().to_string()));
+    let told = done.failed(1);
+    let secret = folder.path().join("data/connectors.db.jwt-secret");
+    for part in [
+        format!("there is no token secret {}", secret.display()),
+        "Start it first, name the service's database with --database-url, or give --jwt-secret"
+            .to_owned(),
+    ] {
+        assert!(told.contains(&part), "{part}: {told}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn no_secret_is_made_on_postgres() {
@@ -196,7 +267,7 @@ async fn no_secret_is_made_on_postgres() {
         let mut command = program(words);
         command
             .current_dir(&folder)
-            .env("DATABASE_URL", &storage.url);
+            .env("CONNECTORS_DATABASE_URL", &storage.url);
         let told = run(command).failed(1);
         assert!(
             told.contains("on PostgreSQL give --jwt-secret or --jwks"),
