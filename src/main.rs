@@ -4,20 +4,21 @@ use std::{
     error::Error,
     fmt::{Display, Write as _},
     io::{self, Write},
+    iter,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::Parser;
 use entity::ConnectorVisibility;
 use mimalloc::MiMalloc;
 use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        Backup, Check, Cli, Command, Database, DatabaseSettings, Export, Import, KeySource,
-        ListenAddress, LogFormat, Migrate, Scopes, Serve, Token, shell_word,
+        self, Backup, Call, Check, Command, Config, Database, DatabaseSettings, Export, Import,
+        KeySource, ListenAddress, LogFormat, Migrate, Scopes, Serve, Settings, Token, WrongSetting,
+        shell_word,
     },
     domain::viewer::User,
     error::chain,
@@ -55,15 +56,14 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// SIGXFSZ, on Linux and macOS: a file would grow beyond the limit of the process. By default it ends the process.
 const FILE_SIZE_LIMIT: i32 = 25;
 
+/// A setting is wrong, on the command line or elsewhere.
+const WRONG_SETTING: u8 = 2;
+
 /// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
 const PARTLY: u8 = 3;
 
 /// The longest time to finish an answer with metrics, once all else is served.
 const LAST_METRICS: Duration = Duration::from_secs(1);
-
-/// Said where the environment has the database of other programs.
-const IGNORED: &str =
-    "DATABASE_URL is set, and not read. To use that database, set CONNECTORS_DATABASE_URL";
 
 /// Connections of the listener of metrics.
 const METRICS_CONNECTIONS: usize = 100;
@@ -85,15 +85,26 @@ fn main() -> ExitCode {
 
 /// Runs a command, in a process that may open so many files; `None` is no limit.
 async fn run(descriptors: Option<u64>) -> ExitCode {
-    let cli = Cli::parse();
+    let Call {
+        cli,
+        warnings,
+        settings,
+    } = config::read().unwrap_or_else(|error| error.exit());
+    let is_serving = matches!(cli.command, None | Some(Command::Serve(_)));
+    if !is_serving {
+        for warning in &warnings {
+            // There is nowhere to tell that this cannot be told.
+            let _ = writeln!(io::stderr(), "warning: {}", Printable(warning));
+        }
+    }
     // Handled, it leaves the write with an error, which is a full disk's.
     let _handled = signal(SignalKind::from_raw(FILE_SIZE_LIMIT));
     let done = match cli.command {
         _ if !Clock::system().is_usable() => Err(anyhow!(
             "the system's clock is before 1970 or after 9999: set it, and start again"
         )),
-        None => run_serve(cli.serve, descriptors).await,
-        Some(Command::Serve(serve)) => run_serve(*serve, descriptors).await,
+        None => run_serve(cli.serve, &warnings, &settings, descriptors).await,
+        Some(Command::Serve(serve)) => run_serve(*serve, &warnings, &settings, descriptors).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
         Some(Command::Backup(backup)) => run_backup(&backup),
         Some(Command::CheckDatabase(database)) => run_check_database(&database).await,
@@ -101,6 +112,7 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
         Some(Command::Export(export)) => run_export(export).await,
         Some(Command::Check(check)) => run_check(&check).await,
         Some(Command::Token(token)) => run_token(&token),
+        Some(Command::Config(config)) => run_config(&config, &settings),
         Some(Command::Schema) => write_out(graphql::sdl()).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| failed(error.as_ref()))
@@ -110,6 +122,10 @@ fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     let line = chain(error);
     // There is nowhere to tell that this cannot be told.
     let _ = writeln!(io::stderr(), "error: {}", Printable(line));
+    let mut causes = iter::successors(Some(error), |&error| error.source());
+    if causes.any(<dyn Error>::is::<WrongSetting>) {
+        return ExitCode::from(WRONG_SETTING);
+    }
     ExitCode::FAILURE
 }
 
@@ -128,23 +144,16 @@ fn announce(text: &str) {
 }
 
 /// Tells which database a command uses, before it does anything.
-fn name_database(
-    config: &Database,
-    settings: DatabaseSettings,
-) -> anyhow::Result<DatabaseSettings> {
+fn name_database(settings: DatabaseSettings) -> anyhow::Result<DatabaseSettings> {
     let location = settings.location()?;
     let new = if settings.makes_file()? {
         " (a new file)"
     } else {
         ""
     };
-    let mut lines = format!("database: {location}{new}\n");
-    if config.ignores_common_url() {
-        lines += IGNORED;
-        lines.push('\n');
-    }
+    let line = format!("database: {location}{new}");
     // A command does its work where nobody reads, too.
-    let _ = write!(io::stderr(), "{}", Printable(lines));
+    let _ = writeln!(io::stderr(), "{}", Printable(line));
     Ok(settings)
 }
 
@@ -208,15 +217,20 @@ fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
     }
 }
 
-async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<ExitCode> {
+async fn run_serve(
+    config: Serve,
+    warnings: &[String],
+    sources: &Settings,
+    descriptors: Option<u64>,
+) -> anyhow::Result<ExitCode> {
     log(&config.log.log, config.log.log_format);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let bounds = bounds(&config, descriptors);
     let settings = config.database()?;
     let (database, is_new) = (settings.location()?, settings.makes_file()?);
     tracing::info!(%database, is_new, "the service starts");
-    if config.database.ignores_common_url() {
-        tracing::warn!("{IGNORED}");
-    }
     let app = App::start(&config, Clock::system()).await?;
     let (listener, reachable) = listen("--listen", &config.listen, config.listen_mode).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
@@ -227,7 +241,7 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
     let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
     let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
     announce_at("GraphiQL", &pages, "/graphiql");
-    if let Some(hint) = config.token_hint()? {
+    if let Some(hint) = config.token_hint(sources)? {
         announce(&hint);
     }
     // Metrics are served to the end: how a service stops is of interest too.
@@ -265,9 +279,16 @@ async fn run_serve(config: Serve, descriptors: Option<u64>) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
+fn run_config(config: &Config, settings: &Settings) -> anyhow::Result<ExitCode> {
+    if config.print {
+        write_out(settings)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     log("info", LogFormat::Human);
-    let settings = name_database(&config.database, config.database.settings()?)?;
+    let settings = name_database(config.database.settings()?)?;
     let database = store::Database::open(&settings).await?;
     let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
     if applied + reverted > 0 {
@@ -280,7 +301,7 @@ async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
 
 fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
     let settings = config.database.settings()?.reading();
-    let settings = name_database(&config.database, settings)?;
+    let settings = name_database(settings)?;
     let BackupReport {
         bytes,
         connectors,
@@ -294,7 +315,7 @@ fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
-    let settings = name_database(config, config.settings()?.reading())?;
+    let settings = name_database(config.settings()?.reading())?;
     let sound = store::check(&settings).await?;
     let mut report = String::new();
     for finding in &sound.findings {
@@ -323,7 +344,7 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
-    let settings = name_database(&config.database, config.database.settings()?)?;
+    let settings = name_database(config.database.settings()?)?;
     let database = app::open(&settings).await?;
     let dry_run = config.dry_run;
     let asked = import::Import {
@@ -353,7 +374,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
 async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
     let settings = config.database.settings()?.reading();
-    let settings = name_database(&config.database, settings)?;
+    let settings = name_database(settings)?;
     let database = app::open(&settings).await?;
     let visibilities = if config.visibility.is_empty() {
         vec![
@@ -376,7 +397,7 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let inspector = app::checker(&config.servers, &config.checks, &clock)?;
     let settings = config.database.settings()?.existing();
-    let settings = name_database(&config.database, settings)?;
+    let settings = name_database(settings)?;
     let database = app::open(&settings).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
     let report = check_all(&database, inspector, bounds, schedule, &clock, &config.ids).await;
@@ -393,11 +414,13 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
 fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
     let mut settings = config.database.settings()?.reading();
     if config.tokens.is_beside_database() {
-        settings = name_database(&config.database, settings)?;
+        settings = name_database(settings)?;
     }
     let rules = config.tokens.rules(&settings, true)?;
     let KeySource::Secret(secret) = &rules.keys else {
-        bail!("with --jwks tokens are made by whoever has the private keys");
+        bail!(WrongSetting(
+            "with --jwks, your identity provider makes the tokens. Remove --jwks to make one with the secret".into()
+        ));
     };
     let scopes = config.scope.iter().flat_map(|Scopes(scopes)| scopes);
     let user = User {

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use entity::ConnectorVisibility;
 
 use super::{
@@ -10,12 +10,13 @@ use super::{
     mcp::{Checks, Servers},
     serve::Serve,
     tokens::Tokens,
-    values::{Scopes, lifetime, migration, principal, scopes, visibility},
+    values::{Scopes, boolean, lifetime, migration, principal, scopes, visibility},
 };
 
 /// A catalogue of MCP personal connectors behind GraphQL.
 ///
-/// Every flag can be given in the environment too; a flag counts more. Without a command it serves.
+/// Every flag can be given as a variable too, or in a configuration file by its name without the hyphens before it. Flags count more
+/// than variables, and variables more than the file. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -25,8 +26,23 @@ use super::{
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Configuration file in TOML. Its keys are the names of flags, such as listen = "127.0.0.1:8080"
+    #[arg(long, env = "CONNECTORS_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     pub serve: Serve,
+}
+
+impl Cli {
+    /// Checks the settings that depend on each other.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match &self.command {
+            None => self.serve.check(),
+            Some(Command::Serve(serve)) => serve.check(),
+            Some(Command::Config(config)) => config.serve.check(),
+            Some(_) => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,15 +63,34 @@ pub enum Command {
     Check(Check),
     /// Make a bearer token with the secret of a service, and write it to standard output
     Token(Token),
+    /// Check the settings of serve, or write them with their sources as a configuration file
+    Config(Box<Config>),
     /// Write the GraphQL schema to standard output
     Schema,
 }
 
 #[derive(Debug, Args)]
-pub struct Migrate {
-    #[command(flatten)]
-    pub database: Database,
+pub struct Config {
+    /// Write all settings, each with its source. Secrets are left out
+    #[arg(
+        long,
+        env = "CONNECTORS_PRINT",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = ArgAction::Set,
+        value_parser = boolean
+    )]
+    pub print: bool,
 
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
     /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
     /// what later migrations added: below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
     /// which events were forgotten and which type a connector had before
@@ -66,23 +101,23 @@ pub struct Migrate {
         value_parser = migration
     )]
     pub to: Option<String>,
+
+    #[command(flatten)]
+    pub database: Database,
 }
 
 #[derive(Debug, Args)]
 pub struct Backup {
-    #[command(flatten)]
-    pub database: Database,
-
     /// File to make. One that exists is not overwritten
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+
+    #[command(flatten)]
+    pub database: Database,
 }
 
 #[derive(Debug, Args)]
 pub struct Import {
-    #[command(flatten)]
-    pub database: Database,
-
     /// Files of published objects or registry servers: one, an array, a registry page, or a line each; `-` or none is
     /// standard input
     #[arg(value_name = "FILE")]
@@ -103,15 +138,25 @@ pub struct Import {
     pub visibility: ConnectorVisibility,
 
     /// Check everything and write nothing
-    #[arg(long, env = "CONNECTORS_DRY_RUN", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        env = "CONNECTORS_DRY_RUN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = ArgAction::Set,
+        value_parser = boolean
+    )]
     pub dry_run: bool,
+
+    #[command(flatten)]
+    pub database: Database,
 }
 
 #[derive(Debug, Args)]
 pub struct Export {
-    #[command(flatten)]
-    pub database: Database,
-
     /// Of the custom connectors only those of this organization
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
@@ -126,16 +171,19 @@ pub struct Export {
         value_parser = visibility
     )]
     pub visibility: Vec<ConnectorVisibility>,
+
+    #[command(flatten)]
+    pub database: Database,
 }
 
 #[derive(Debug, Args)]
 pub struct Check {
-    #[command(flatten)]
-    pub database: Database,
-
     /// Ids of the connectors to check; by default all that have a server which can be called
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
+
+    #[command(flatten)]
+    pub database: Database,
 
     #[command(flatten)]
     pub servers: Servers,
@@ -146,12 +194,6 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 pub struct Token {
-    #[command(flatten)]
-    pub database: Database,
-
-    #[command(flatten)]
-    pub tokens: Tokens,
-
     /// Id of the user
     #[arg(long, env = "CONNECTORS_USER", value_name = "USER", value_parser = principal)]
     pub user: String,
@@ -173,4 +215,10 @@ pub struct Token {
         value_parser = lifetime
     )]
     pub expires_in: Duration,
+
+    #[command(flatten)]
+    pub database: Database,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
 }

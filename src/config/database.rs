@@ -7,19 +7,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::{
     database_url::{DatabaseUrlError, PostgresUrl},
-    values::duration,
+    sources::heading,
+    values::{duration, whole_user},
 };
 
 const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::DATABASE)]
 pub struct Database {
     /// The database of the catalogue: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
     /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL is not read: it is often another program's
@@ -27,9 +28,11 @@ pub struct Database {
         long,
         env = "CONNECTORS_DATABASE_URL",
         value_name = "URL",
-        hide_env_values = true
+        default_value = DEFAULT_DATABASE,
+        hide_env_values = true,
+        value_parser = database_url
     )]
-    pub(super) database_url: Option<String>,
+    pub(super) database_url: String,
 
     /// Connections to PostgreSQL, or readers of the SQLite file, for requests. One or two more watch the database
     #[arg(
@@ -76,11 +79,8 @@ pub enum Pooler {
 
 impl Database {
     pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
-        let url = self.database_url.clone();
-        let url = url.unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
-        check_database_url(&url)?;
         Ok(DatabaseSettings {
-            url,
+            url: self.database_url.clone(),
             connections: self.database_connections,
             wait: self.database_wait,
             pooler: self.database_pooler,
@@ -89,42 +89,23 @@ impl Database {
             migrates: true,
         })
     }
-
-    /// Whether the environment has `DATABASE_URL`, and no database is named.
-    pub fn ignores_common_url(&self) -> bool {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the operator may expect that it counts"
-        )]
-        let common = std::env::var_os("DATABASE_URL");
-        self.database_url.is_none() && common.is_some_and(|url| !url.is_empty())
-    }
 }
 
-/// Not by the parser of flags, which prints what it refuses: a URL may hold a password.
-fn check_database_url(url: &str) -> anyhow::Result<()> {
+/// Reads a URL that can be used. The error has no part of it: it may hold a password.
+fn database_url(url: &str) -> Result<String, String> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         // In memory, writer and readers would each have a database of their own.
         let path = path.trim_start_matches('/');
-        ensure!(
-            !path.is_empty() && !path.contains(":memory:"),
-            "--database-url: expected the path of a file after sqlite://"
-        );
-        return Ok(());
+        if path.is_empty() || path.contains(":memory:") {
+            return Err("expected the path of a file after sqlite://".to_owned());
+        }
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        whole_user(url)?;
+    } else {
+        return Err("expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE".to_owned());
     }
-    ensure!(
-        url.starts_with("postgres://") || url.starts_with("postgresql://"),
-        "--database-url: expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"
-    );
-    // An unescaped character splits the password, and messages would show its rest as host or database.
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
-    ensure!(
-        !behind.contains('@'),
-        "--database-url: an @ follows the first / ? or #. In user and password write these characters as %2F, %3F and %23, \
-         and an @ elsewhere as %40"
-    );
-    Ok(())
+    let location = DatabaseLocation::of(url).map_err(|error| error.to_string());
+    location.map(|_| url.to_owned())
 }
 
 #[derive(Clone, Debug)]
@@ -258,5 +239,34 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::NotFound => "Correct the path in --database-url",
         _ => PERMISSION_ADVICE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each character of a password is taken as it is, or refused with how to write it.
+    #[test]
+    fn special_characters_of_passwords() {
+        let of = |password: &str| database_url(&format!("postgres://ann:{password}@host/db"));
+        for c in (' '..='~').chain(['é']) {
+            match of(&format!("p{c}q")) {
+                Ok(url) => {
+                    let location = DatabaseLocation::of(&url).unwrap().to_string();
+                    assert_eq!(location, "host:5432/db", "{c}");
+                }
+                Err(error) => {
+                    assert!(
+                        error.contains("%23") && !error.contains(&format!("{c}q")),
+                        "{c}: {error}"
+                    );
+                    assert!("/?#".contains(c), "{c}");
+                    of(&format!("p%{:02X}q", u32::from(c))).unwrap();
+                }
+            }
+        }
+        let error = of("p%ffq").unwrap_err();
+        assert!(!error.contains("%ffq"), "{error}");
     }
 }

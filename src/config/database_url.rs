@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 /// The database's URL cannot be parsed.
 #[derive(Debug, thiserror::Error)]
-#[error("--database-url: {0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+#[error("{0}. Expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
 pub struct DatabaseUrlError(String);
 
 impl DatabaseUrlError {

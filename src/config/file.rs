@@ -3,8 +3,9 @@
 //! Invariant: a pipe without a writer, or a file system that hangs, holds nothing up for longer than [`READ_IN`].
 
 use std::{
-    fs,
-    io::{self, ErrorKind},
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::mpsc::sync_channel,
     thread,
@@ -29,6 +30,37 @@ pub(super) fn bounded<T: Send + 'static>(
         );
         Err(io::Error::new(ErrorKind::TimedOut, text))
     })
+}
+
+/// The bit of a file's mode that lets every user of the system read it.
+pub(super) const READABLE_BY_ALL: u32 = 0o004;
+
+/// The largest file of settings, in bytes.
+const SETTINGS_BYTES: u64 = 1024 * 1024;
+
+/// A small file of text, such as a secret.
+#[derive(Debug)]
+pub(super) struct TextFile {
+    pub text: String,
+    /// The bits of its permissions.
+    pub mode: u32,
+}
+
+impl TextFile {
+    /// Reads at most [`SETTINGS_BYTES`].
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let path = path.to_owned();
+        bounded(move || {
+            let file = File::open(path)?;
+            let mode = file.metadata()?.permissions().mode();
+            let mut text = String::new();
+            if file.take(SETTINGS_BYTES + 1).read_to_string(&mut text)? as u64 > SETTINGS_BYTES {
+                let message = format!("it is larger than {SETTINGS_BYTES} bytes");
+                return Err(io::Error::new(ErrorKind::FileTooLarge, message));
+            }
+            Ok(Self { text, mode })
+        })
+    }
 }
 
 /// Reads the text of a file.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use super::values::{duration, network};
+use super::{
+    sources::heading,
+    values::{duration, network},
+};
 
 const TOKENS: u64 = 10_000;
 /// GraphiQL and generators ask 15 levels of the introspection schema.
@@ -21,6 +24,7 @@ const DIRECTIVES: u64 = 100;
 pub const STRING_BYTES: u64 = 256;
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = heading::REQUESTS)]
 pub struct Limits {
     /// Custom connectors that one user may have
     #[arg(
@@ -48,7 +52,8 @@ pub struct Limits {
         env = "CONNECTORS_BODY_MEMORY_MB",
         value_name = "MIB",
         default_value_t = 64,
-        value_parser = clap::value_parser!(u32).range(1..=2048)
+        value_parser = clap::value_parser!(u32).range(1..=2048),
+        help_heading = heading::MEMORY
     )]
     pub body_memory_mb: u32,
 
@@ -101,8 +106,8 @@ pub struct Limits {
     )]
     pub rate_limit: u32,
 
-    /// Addresses of proxies that say which address a request came from, and whose connections are not bounded by their address,
-    /// such as 10.0.0.0/8; may be given several times
+    /// Addresses of trusted proxies, such as 10.0.0.0/8; can be given several times. They say which address a request came from, and
+    /// their connections are not bounded by their address
     #[arg(
         long,
         env = "CONNECTORS_TRUSTED_PROXY",
@@ -130,7 +135,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_TOKENS",
         value_name = "N",
         default_value_t = TOKENS,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::OPERATIONS
     )]
     pub max_tokens: u64,
 
@@ -140,7 +146,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_DEPTH",
         value_name = "N",
         default_value_t = DEPTH,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::OPERATIONS
     )]
     pub max_depth: u64,
 
@@ -150,7 +157,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_FIELDS",
         value_name = "N",
         default_value_t = FIELDS,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::OPERATIONS
     )]
     pub max_fields: u64,
 
@@ -161,7 +169,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_COMPLEXITY",
         value_name = "N",
         default_value_t = COMPLEXITY,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::OPERATIONS
     )]
     pub max_complexity: u64,
 
@@ -172,7 +181,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_VALUES",
         value_name = "N",
         default_value_t = VALUES,
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::OPERATIONS
     )]
     pub max_values: u64,
 
@@ -181,7 +191,8 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_ALIASES",
         value_name = "N",
-        default_value_t = ALIASES
+        default_value_t = ALIASES,
+        help_heading = heading::OPERATIONS
     )]
     pub max_aliases: u64,
 
@@ -190,7 +201,8 @@ pub struct Limits {
         long,
         env = "CONNECTORS_MAX_DIRECTIVES",
         value_name = "N",
-        default_value_t = DIRECTIVES
+        default_value_t = DIRECTIVES,
+        help_heading = heading::OPERATIONS
     )]
     pub max_directives: u64,
 
@@ -220,7 +232,8 @@ pub struct Limits {
         env = "CONNECTORS_MAX_ANSWER_BYTES",
         value_name = "BYTES",
         default_value_t = 8 * 1024 * 1024,
-        value_parser = clap::value_parser!(u64).range(64 * 1024..=1024 * 1024 * 1024)
+        value_parser = clap::value_parser!(u64).range(64 * 1024..=1024 * 1024 * 1024),
+        help_heading = heading::MEMORY
     )]
     pub max_answer_bytes: u64,
 
@@ -230,7 +243,8 @@ pub struct Limits {
         env = "CONNECTORS_ANSWER_MEMORY_MB",
         value_name = "MIB",
         default_value_t = 128,
-        value_parser = clap::value_parser!(u64).range(16..=1_000_000)
+        value_parser = clap::value_parser!(u64).range(16..=1_000_000),
+        help_heading = heading::MEMORY
     )]
     pub answer_memory_mb: u64,
 
@@ -241,7 +255,8 @@ pub struct Limits {
         env = "CONNECTORS_SOCKET_MEMORY_MB",
         value_name = "MIB",
         default_value_t = 512,
-        value_parser = clap::value_parser!(u32).range(32..=1_000_000)
+        value_parser = clap::value_parser!(u32).range(32..=1_000_000),
+        help_heading = heading::MEMORY
     )]
     pub socket_memory_mb: u32,
 
@@ -251,7 +266,8 @@ pub struct Limits {
         env = "CONNECTORS_DOCUMENT_CACHE_MB",
         value_name = "MIB",
         default_value_t = 16,
-        value_parser = clap::value_parser!(u64).range(0..=1_000_000)
+        value_parser = clap::value_parser!(u64).range(0..=1_000_000),
+        help_heading = heading::MEMORY
     )]
     pub document_cache_mb: u64,
 
@@ -262,7 +278,8 @@ pub struct Limits {
         env = "CONNECTORS_ANSWER_CACHE_MB",
         value_name = "MIB",
         default_value_t = 32,
-        value_parser = clap::value_parser!(u64).range(0..=1_000_000)
+        value_parser = clap::value_parser!(u64).range(0..=1_000_000),
+        help_heading = heading::MEMORY
     )]
     pub answer_cache_mb: u64,
 }

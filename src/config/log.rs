@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::values::log_filter;
+use super::{sources::heading, values::log_filter};
 
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -12,6 +12,7 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::OBSERVABILITY)]
 pub struct Log {
     /// What is logged: a level, or levels by module as tracing-subscriber reads them
     #[arg(

@@ -9,11 +9,13 @@ use crate::domain::inspection::{Schedule, TOOLS};
 
 use super::{
     servers::{AllowedServer, Scheme, ServerRules},
-    values::{duration, lifetime},
+    sources::heading,
+    values::{boolean, duration, lifetime},
 };
 
 /// Which servers may be called.
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::SERVERS)]
 pub struct Servers {
     /// Where MCP servers may be besides at public addresses: a host, a host and its port (mcp:8000) or a network
     /// (10.0.0.0/8); can be given several times
@@ -49,6 +51,7 @@ pub struct Servers {
 
 /// How connectors' servers are checked.
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::CHECKS)]
 pub struct Checks {
     /// From one check of a connector to the next; up to sixteen times as long where it fails
     #[arg(
@@ -102,6 +105,7 @@ pub struct Checks {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::SERVERS)]
 pub struct Mcp {
     #[command(flatten)]
     pub servers: Servers,
@@ -141,7 +145,9 @@ pub struct Mcp {
         env = "CONNECTORS_MONITOR",
         value_name = "BOOL",
         default_value_t = true,
-        action = clap::ArgAction::Set
+        action = clap::ArgAction::Set,
+        value_parser = boolean,
+        help_heading = heading::CHECKS
     )]
     pub monitor: bool,
 

@@ -1,4 +1,4 @@
-//! The command line and the environment, checked once at the start.
+//! The command line, the environment and the configuration file, checked once at the start.
 //!
 //! Invariant: nothing else reads the environment, and no secret is ever printed. It imports nothing of this crate but the
 //! domain.
@@ -21,10 +21,11 @@ mod origin;
 mod secret;
 mod serve;
 mod servers;
+mod sources;
 mod tokens;
 mod values;
 
-pub use cli::{Backup, Check, Cli, Command, Export, Import, Migrate, Token};
+pub use cli::{Backup, Check, Cli, Command, Config, Export, Import, Migrate, Token};
 pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
 pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
 pub use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
@@ -38,5 +39,6 @@ pub use secret::{Secret, SecretTooShort};
 pub use serve::Serve;
 pub(crate) use servers::{AllowedHost, without_final_dot};
 pub use servers::{AllowedServer, Scheme, ServerRules};
+pub use sources::{Call, Settings, WrongSetting, command, read};
 pub use tokens::{KeySource, TokenRules, Tokens};
 pub use values::{Scopes, shell_word};

@@ -3,7 +3,6 @@
 use std::{
     fmt, fs,
     io::{self, ErrorKind, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +11,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     database::{DatabaseSettings, advice},
-    file::bounded,
+    file::TextFile,
+    sources::WrongSetting,
 };
 
 /// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
@@ -40,6 +40,11 @@ impl Secret {
     }
 }
 
+/// Reads a secret from its text. The error has no part of it.
+pub(super) fn parse(text: &str) -> Result<Secret, SecretTooShort> {
+    Secret::new(text)
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
@@ -50,14 +55,14 @@ impl fmt::Debug for Secret {
 /// replicas would each have their own.
 pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let Some(file) = database.file()? else {
-        bail!(
-            "on PostgreSQL give --jwt-secret or --jwks: replicas must share what tokens are checked with"
-        );
+        bail!(WrongSetting(
+            "on PostgreSQL give --jwt-secret-file, --jwt-secret or --jwks: replicas must share what tokens are checked with".into()
+        ));
     };
     let mut path = file.into_os_string();
     path.push(".jwt-secret");
     let path = PathBuf::from(path);
-    let (text, mode) = match read(&path) {
+    let TextFile { text, mode } = match TextFile::read(&path) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::NotFound && !database.migrates => bail!(
             "there is no token secret {}: the service makes it when it starts on that database and may write. Start it first, name \
@@ -65,7 +70,7 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
             path.display()
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)
-            .and_then(|()| read(&path))
+            .and_then(|()| TextFile::read(&path))
             .inspect(|_| tracing::info!(path = %path.display(), "made a secret for tokens"))
             .map_err(|error| failed("make", &path, &error))?,
         Err(error) => {
@@ -83,15 +88,6 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
             "the token secret {} is of no use: {error}. Remove it to have another made; tokens signed with it end",
             path.display()
         )
-    })
-}
-
-/// The text of the file, and the bits of who may do what with it.
-fn read(path: &Path) -> io::Result<(String, u32)> {
-    let path = path.to_owned();
-    bounded(move || {
-        let text = fs::read_to_string(&path)?;
-        Ok((text, fs::metadata(&path)?.permissions().mode()))
     })
 }
 

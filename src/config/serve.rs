@@ -2,8 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context;
-use clap::{Args, builder::BoolishValueParser};
+use clap::{ArgAction, Args};
 use url::Url;
 
 use super::{
@@ -13,11 +12,13 @@ use super::{
     log::Log,
     mcp::Mcp,
     origin::Origin,
+    sources::{Settings, heading},
     tokens::{TokenRules, Tokens},
-    values::{delay, duration, mode},
+    values::{base_url, boolean, delay, duration, mode},
 };
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::SERVICE)]
 pub struct Serve {
     /// Address and port to listen on, or a Unix socket such as unix:/run/connectors.sock; can be given several times. A name
     /// such as localhost:8080 is all its addresses; :8080 and [::]:8080 are all addresses of IPv6 and IPv4
@@ -41,19 +42,23 @@ pub struct Serve {
     )]
     pub listen_mode: u32,
 
-    #[command(flatten)]
-    pub database: Database,
-
     /// Serve queries only: the catalogue is not changed, migrated or checked. For a standby of PostgreSQL, or a read-only file
-    #[arg(long, env = "CONNECTORS_READ_ONLY", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        env = "CONNECTORS_READ_ONLY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = ArgAction::Set,
+        value_parser = boolean
+    )]
     pub read_only: bool,
 
     /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
     #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
     pub catalog: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub tokens: Tokens,
 
     /// Whether the public part of the catalogue is read without a token
     #[arg(
@@ -61,7 +66,9 @@ pub struct Serve {
         env = "CONNECTORS_ANONYMOUS_READ",
         value_name = "BOOL",
         default_value_t = true,
-        action = clap::ArgAction::Set
+        action = ArgAction::Set,
+        value_parser = boolean,
+        help_heading = heading::TOKENS
     )]
     anonymous_read: bool,
 
@@ -71,13 +78,20 @@ pub struct Serve {
         env = "CONNECTORS_INTROSPECTION",
         value_name = "BOOL",
         default_value_t = true,
-        action = clap::ArgAction::Set
+        action = ArgAction::Set,
+        value_parser = boolean,
+        help_heading = heading::OPERATIONS
     )]
     pub introspection: bool,
 
     /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code Generator
     /// (persisted-documents.json) and relay-compiler (persistConfig.file) write it
-    #[arg(long, env = "CONNECTORS_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "CONNECTORS_TRUSTED_DOCUMENTS",
+        value_name = "FILE",
+        help_heading = heading::OPERATIONS
+    )]
     pub trusted_documents: Option<PathBuf>,
 
     /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
@@ -87,7 +101,8 @@ pub struct Serve {
         env = "CONNECTORS_CORS_ORIGIN",
         value_name = "ORIGIN",
         value_delimiter = ',',
-        value_parser = str::parse::<Origin>
+        value_parser = str::parse::<Origin>,
+        help_heading = heading::BROWSERS
     )]
     pub cors_origin: Vec<Origin>,
 
@@ -97,7 +112,8 @@ pub struct Serve {
         env = "CONNECTORS_METRICS_LISTEN",
         value_name = "ADDRESS",
         value_delimiter = ',',
-        value_parser = str::parse::<ListenAddress>
+        value_parser = str::parse::<ListenAddress>,
+        help_heading = heading::OBSERVABILITY
     )]
     pub metrics_listen: Vec<ListenAddress>,
 
@@ -107,9 +123,11 @@ pub struct Serve {
         long,
         env = "CONNECTORS_OTLP_ENDPOINT",
         value_name = "URL",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = base_url,
+        help_heading = heading::OBSERVABILITY
     )]
-    otlp_endpoint: Option<String>,
+    pub otlp_endpoint: Option<Url>,
 
     /// How often the database is asked whether the catalogue has changed
     #[arg(
@@ -117,7 +135,8 @@ pub struct Serve {
         env = "CONNECTORS_STATE_POLL",
         value_name = "TIME",
         default_value = "250ms",
-        value_parser = duration
+        value_parser = duration,
+        help_heading = heading::CHANGES
     )]
     pub state_poll: Duration,
 
@@ -127,7 +146,8 @@ pub struct Serve {
         env = "CONNECTORS_EVENT_RETENTION",
         value_name = "TIME",
         default_value = "30d",
-        value_parser = duration
+        value_parser = duration,
+        help_heading = heading::CHANGES
     )]
     pub event_retention: Duration,
 
@@ -151,6 +171,13 @@ pub struct Serve {
     )]
     pub shutdown_timeout: Duration,
 
+    // A heading holds for all flags after it: those of other subjects are the last ones.
+    #[command(flatten)]
+    pub database: Database,
+
+    #[command(flatten)]
+    pub tokens: Tokens,
+
     #[command(flatten)]
     pub mcp: Mcp,
 
@@ -163,8 +190,8 @@ pub struct Serve {
 
 impl Serve {
     /// How to make a token for this server, from any folder; none with a JWKS.
-    pub fn token_hint(&self) -> anyhow::Result<Option<String>> {
-        self.tokens.hint(&self.database.settings()?)
+    pub fn token_hint(&self, settings: &Settings) -> anyhow::Result<Option<String>> {
+        self.tokens.hint(&self.database.settings()?, settings)
     }
 
     /// The database, with the end of requests as the end of reads.
@@ -177,22 +204,10 @@ impl Serve {
         })
     }
 
-    /// The base URL of the collector.
-    pub fn otlp_endpoint(&self) -> anyhow::Result<Option<Url>> {
-        let Some(text) = &self.otlp_endpoint else {
-            return Ok(None);
-        };
-        // Not by the parser of flags either. What authenticates is a header.
-        let url = Url::parse(text).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none()
-        });
-        let expected = "--otlp-endpoint: expected an http or https URL without user, query and \
-                        fragment, such as http://127.0.0.1:4318";
-        url.context(expected).map(Some)
+    /// Checks the settings that depend on each other.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let limits = self.mcp.limits(self.limits.request_timeout);
+        limits.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Requests worked on at once: while some of them wait for the database, others are read and written.

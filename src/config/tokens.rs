@@ -1,32 +1,39 @@
 //! The rules that bearer tokens are verified by.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Context;
 use clap::Args;
 use url::Url;
 
 use super::{
     database::{DatabaseSettings, sqlite_url},
     secret::{self, Secret},
-    values::{claim, jwks_age, leeway, principal, shell_word},
+    sources::{Settings, Source, heading},
+    values::{claim, jwks_age, leeway, principal, shell_word, whole_user},
 };
 
-const SECRET_VARIABLE: &str = "CONNECTORS_JWT_SECRET";
+/// The flag of the secret.
+const SECRET: &str = "jwt-secret";
 const ORGANIZATION_CLAIM: &str = "org";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::TOKENS)]
 pub struct Tokens {
     /// Secret of at least 32 bytes that tokens are signed with (HS256). By default one is made and kept beside the SQLite
     /// database
     #[arg(
         long,
-        env = SECRET_VARIABLE,
+        env = "CONNECTORS_JWT_SECRET",
         value_name = "SECRET",
         hide_env_values = true,
-        conflicts_with = "jwks"
+        conflicts_with = "jwks",
+        value_parser = secret::parse
     )]
-    jwt_secret: Option<String>,
+    jwt_secret: Option<Secret>,
 
     /// JWKS file or http(s) URL with the public keys of tokens (RS256, ES256, EdDSA); needs an issuer and an audience
     #[arg(
@@ -35,9 +42,10 @@ pub struct Tokens {
         value_name = "FILE|URL",
         hide_env_values = true,
         requires = "jwt_issuer",
-        requires = "jwt_audience"
+        requires = "jwt_audience",
+        value_parser = jwks
     )]
-    jwks: Option<String>,
+    pub(super) jwks: Option<KeySource>,
 
     /// How long the keys of a JWKS are used after the last time that it could be read
     #[arg(
@@ -95,26 +103,26 @@ impl Tokens {
 
     /// How to make a token that these rules accept, from any folder: a command, and what else it needs. It holds no secret. With a
     /// JWKS there is none.
-    pub(super) fn hint(&self, database: &DatabaseSettings) -> anyhow::Result<Option<String>> {
+    pub(super) fn hint(
+        &self,
+        database: &DatabaseSettings,
+        settings: &Settings,
+    ) -> anyhow::Result<Option<String>> {
         if self.jwks.is_some() {
             return Ok(None);
         }
         let mut words = vec![program(), "token".to_owned()];
         let mut condition = String::new();
-        match (&self.jwt_secret, database.file()?) {
-            (Some(secret), _) => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the hint names the source of the secret"
-                )]
-                let is_variable = env::var(SECRET_VARIABLE).is_ok_and(|value| value == *secret);
-                let source = if is_variable {
-                    SECRET_VARIABLE
-                } else {
-                    "--jwt-secret"
-                };
-                condition = format!(", with the same {source}");
+        match (settings.source(SECRET), database.file()?) {
+            (Some((_, Some(file))), _) => {
+                words.push(format!("--{SECRET}-file"));
+                words.push(absolute(file));
             }
+            (Some((Source::File { path, .. }, None)), _) => {
+                words.push("--config".to_owned());
+                words.push(absolute(path));
+            }
+            (Some((source, None)), _) => condition = format!(", with the same {source}"),
             // The secret is beside the file.
             (None, Some(file)) => {
                 words.push("--database-url".to_owned());
@@ -146,13 +154,8 @@ impl Tokens {
         anonymous_read: bool,
     ) -> anyhow::Result<TokenRules> {
         let keys = match (&self.jwt_secret, &self.jwks) {
-            (Some(secret), _) => {
-                KeySource::Secret(Secret::new(secret.as_bytes()).context("--jwt-secret")?)
-            }
-            (None, Some(jwks)) => match Url::parse(jwks) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") => KeySource::JwksUrl(url),
-                _ => KeySource::JwksFile(jwks.into()),
-            },
+            (Some(secret), _) => KeySource::Secret(secret.clone()),
+            (None, Some(jwks)) => jwks.clone(),
             (None, None) => KeySource::Secret(secret::beside(database)?),
         };
         Ok(TokenRules {
@@ -178,8 +181,29 @@ fn program() -> String {
         // The shell found it on its path.
         return called;
     }
-    let absolute = std::path::absolute(&called);
-    absolute.map_or(called, |path| path.display().to_string())
+    absolute(Path::new(&called))
+}
+
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    absolute.as_deref().unwrap_or(path).display().to_string()
+}
+
+/// Reads the file or URL of a JWKS. The error has no part of it: it may hold a password.
+fn jwks(text: &str) -> Result<KeySource, String> {
+    if !text.contains("://") {
+        return Ok(KeySource::JwksFile(text.into()));
+    }
+    whole_user(text)?;
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    url.map(KeySource::JwksUrl).ok_or_else(|| {
+        "expected a file, or a URL that begins with https:// or http:// and has no user name or password"
+            .to_owned()
+    })
 }
 
 /// The source of the keys that verify tokens.

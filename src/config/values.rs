@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, net::IpAddr, time::Duration};
 use entity::ConnectorVisibility;
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
+use url::Url;
 
 use crate::domain::{
     fields,
@@ -17,6 +18,44 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|mode| *mode <= 0o777)
         .ok_or_else(|| "expected permissions in octal, such as 600, 660 or 666".to_owned())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// Refuses a URL whose user or password has a character that ends them. The error has no part of it, and of a parser it would show
+/// the rest of the password as host or path.
+pub(super) fn whole_user(url: &str) -> Result<(), String> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
+    if behind.contains('@') {
+        return Err(
+            "an @ follows the first / ? or #. In user and password write these characters as %2F, %3F and %23, and an @ elsewhere \
+             as %40"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Reads the URL of a collector, which authenticates by headers.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    whole_user(text)?;
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    url.ok_or_else(|| {
+        "expected an http or https URL without user, query and fragment, such as http://127.0.0.1:4318".to_owned()
+    })
 }
 
 /// A single address is a network of one.

@@ -129,8 +129,7 @@ fn of_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
 
 fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
     const SERVER: &str = "Check that PostgreSQL runs there, and --database-url";
-    const PASSWORD: &str =
-        "Correct user and password in --database-url, or the server's pg_hba.conf";
+    const PASSWORD: &str = "Correct user and password in --database-url, where % is written as %25, or the server's pg_hba.conf";
     const TLS: &str =
         "Correct sslmode and sslrootcert in --database-url, or the server's certificate";
     let Some(error) = of_sqlx(error) else {

@@ -19,6 +19,7 @@ use crate::support::{
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
+const CONFIGURATION: &str = "docs/operate/configuration.md";
 
 /// A page of the documentation.
 pub struct Page {
@@ -334,6 +335,7 @@ fn snippets() {
         for (language, text) in blocks(&page.text) {
             assert!(
                 ["sh", "graphql", "json", "sql", "text"].contains(&language.as_str())
+                    || (page.path == CONFIGURATION && language == "toml")
                     || sources.iter().any(|source| source.contains(&text)),
                 "{}: no client has this {language}:\n{text}",
                 page.path
@@ -342,13 +344,25 @@ fn snippets() {
     }
 }
 
+/// The service takes the configuration files of the page about them.
+#[test]
+fn configuration_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = Page::read(CONFIGURATION).blocks_in(&["toml"]);
+    assert!(!blocks.is_empty());
+    for (_, text) in blocks {
+        std::fs::write(folder.path().join("file.toml"), text).unwrap();
+        let command = format!("{BINARY} config --config file.toml");
+        run(shell(&command, folder.path())).ok();
+    }
+}
+
 #[test]
 fn settings() {
-    use clap::CommandFactory;
     const SETTINGS: &str = "docs/reference/settings.md";
     let pages = pages();
     let page = pages.iter().find(|page| page.path == SETTINGS).unwrap();
-    let cli = personal_connectors::config::Cli::command();
+    let cli = personal_connectors::config::command();
     for command in cli.get_subcommands().chain([&cli]) {
         for flag in command.get_arguments().filter(|flag| {
             flag.get_long()

@@ -2,8 +2,8 @@
 
 use std::{fs, io::Write, net::TcpStream, process::Command as Program};
 
-use clap::{Arg, Command, CommandFactory};
-use personal_connectors::{config::Cli, graphql};
+use clap::{Arg, Command};
+use personal_connectors::{config, graphql};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ use crate::{
 const WHO: &str = "{ viewer { userId organizationId scopes } }";
 
 fn each_flag(each: impl Fn(&str, &Command, &Arg)) {
-    let root = Cli::command();
+    let root = config::command();
     let all = std::iter::once(&root).chain(root.get_subcommands());
     for command in all {
         for flag in command.get_arguments() {
@@ -73,7 +73,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--jwks", "https://issuer.example/jwks", "--jwt-issuer <ISSUER>"),
         ("--jwt-organization-claim", "sub", "expected the name of a claim with no meaning of its own"),
         ("--default-organization", "", "must not be blank"),
-        ("--anonymous-read", "maybe", "[possible values: true, false]"),
+        ("--anonymous-read", "maybe", "expected true or false"),
         ("--otlp-endpoint", "", "expected an http or https URL"),
         ("--otlp-endpoint", "127.0.0.1:4318", "expected an http or https URL"),
         ("--otlp-endpoint", "grpc://127.0.0.1:4317", "expected an http or https URL"),
@@ -87,7 +87,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         ("--inspection-timeout", "10s", "expected a time shorter than --request-timeout"),
         ("--max-inspections", "0", "0 is not in 1..=1000"),
         ("--inspection-rate", "-1", "-1 is not in 0..=1000000"),
-        ("--monitor", "often", "[possible values: true, false]"),
+        ("--monitor", "often", "expected true or false"),
         ("--check-interval", "500ms", "expected a time of a second at least"),
         ("--check-timeout", "0s", "expected a time such as 500ms, 10s or 1h"),
         ("--max-checks", "0", "0 is not in 1..=1000"),
@@ -103,6 +103,12 @@ fn wrong_values_are_refused_with_what_was_expected() {
     ];
     let folder = TempDir::new().unwrap();
     let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
+        // What is in a file is no setting.
+        let code = if expected.contains("No such file") {
+            1
+        } else {
+            2
+        };
         // A wrong value of its own, or one that something else would have to be there for.
         if flag != "--database-url" {
             command.env("CONNECTORS_DATABASE_URL", "sqlite://connectors.db");
@@ -110,7 +116,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         command.current_dir(&folder);
         let refused = run(command);
         let told = format!("{flag} {value}: {}", refused.err);
-        assert!(matches!(refused.code, Some(1 | 2)), "{told}");
+        assert_eq!(refused.code, Some(code), "{told}");
         assert!(refused.err.contains(expected), "{told}");
         assert!(refused.err.contains(flag), "{told}");
         assert_eq!(refused.out, "", "{told}");
@@ -119,10 +125,34 @@ fn wrong_values_are_refused_with_what_was_expected() {
         let assigned = format!("{flag}={value}");
         each(flag, value, expected, program(&["serve", &assigned]));
         each(flag, value, expected, program(&[&assigned]));
+        // An empty variable is none.
+        if value.is_empty() {
+            continue;
+        }
         let variable = flag[2..].replace('-', "_").to_uppercase();
+        let variable = format!("CONNECTORS_{variable}");
         let mut by_variable = program(&["serve"]);
-        by_variable.env(format!("CONNECTORS_{variable}"), value);
+        by_variable.env(&variable, value);
         each(flag, value, expected, by_variable);
+        let file = folder.path().join("settings.toml");
+        fs::write(&file, format!("\n{} = {value:?}\n", &flag[2..])).unwrap();
+        let by_file = || {
+            let mut command = program(&["serve", "--config", "settings.toml"]);
+            command.env_remove(&variable);
+            command
+        };
+        each(flag, value, expected, by_file());
+        // The source is named too, unless another setting is missing, or a file is wrong.
+        if expected.contains("<ISSUER>") || expected.contains("No such file") {
+            continue;
+        }
+        let mut by_variable = program(&["config"]);
+        by_variable.env(&variable, value);
+        each(flag, value, &variable, by_variable);
+        let mut by_file = by_file();
+        by_file.current_dir(&folder);
+        let told = run(by_file).failed(2);
+        assert!(told.contains("settings.toml:2"), "{flag}: {told}");
     }
 }
 

@@ -10,6 +10,7 @@ mod read_only;
 mod replicas;
 mod rolling;
 mod secrets;
+mod settings;
 mod start_errors;
 mod stopping;
 mod traces;

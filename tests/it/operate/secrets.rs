@@ -268,9 +268,9 @@ async fn no_secret_is_made_on_postgres() {
         command
             .current_dir(&folder)
             .env("CONNECTORS_DATABASE_URL", &storage.url);
-        let told = run(command).failed(1);
+        let told = run(command).failed(2);
         assert!(
-            told.contains("on PostgreSQL give --jwt-secret or --jwks"),
+            told.contains("on PostgreSQL give --jwt-secret-file"),
             "{told}"
         );
     }

@@ -1,0 +1,95 @@
+//! The arguments of a command, as clap reads them.
+//!
+//! All flags are long ones, and no value begins with two hyphens unless it follows an equals sign.
+
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+};
+
+use clap::{Arg, Command};
+
+use super::{command, values};
+
+/// The arguments after a command's name.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    /// The arguments, without blanks after the commas of lists.
+    pub all: Vec<OsString>,
+    /// The flags by their names, each with its last value. A flag without a value has an empty one.
+    pub flags: HashMap<String, OsString>,
+}
+
+impl Arguments {
+    pub(super) fn read(command: &Command, arguments: &[OsString]) -> Self {
+        let mut read = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            if argument == "--" {
+                read.all.push(argument.clone());
+                break;
+            }
+            let Some((arg, long, value)) = flag(command, argument) else {
+                read.all.push(argument.clone());
+                continue;
+            };
+            let has_equals = value.is_some();
+            let value = match value {
+                None if arg.get_action().takes_values() && !arg.is_require_equals_set() => {
+                    arguments.next().map(OsString::as_os_str)
+                }
+                value => value,
+            };
+            let value = value.map(|value| match value.to_str() {
+                Some(list) if command::is_list(arg) => OsString::from(values::without_blanks(list)),
+                _ => value.to_owned(),
+            });
+            let name = format!("--{long}");
+            match &value {
+                Some(value) if has_equals => read.all.push(values::joined(&name, value)),
+                value => {
+                    read.all.push(name.into());
+                    read.all.extend(value.clone());
+                }
+            }
+            read.flags
+                .insert(long.to_owned(), value.unwrap_or_default());
+        }
+        read.all.extend(arguments.cloned());
+        read
+    }
+}
+
+/// A flag with its name, and the value after an equals sign. None is another argument, or a flag that the command lacks.
+fn flag<'a>(
+    command: &'a Command,
+    argument: &'a OsStr,
+) -> Option<(&'a Arg, &'a str, Option<&'a OsStr>)> {
+    let flag = argument.as_bytes().strip_prefix(b"--")?;
+    let equals = flag.iter().position(|byte| *byte == b'=');
+    let (long, value) = match equals {
+        Some(at) => (flag.get(..at)?, flag.get(at + 1..)),
+        None => (flag, None),
+    };
+    let long = std::str::from_utf8(long).ok()?;
+    let arg = command::setting(command, long)?;
+    Some((arg, long, value.map(OsStr::from_bytes)))
+}
+
+/// The arguments with the command before the configuration file, where a user may have written them the other way round.
+pub(super) fn command_first(root: &Command, arguments: &[OsString]) -> Vec<OsString> {
+    let mut arguments = arguments.to_vec();
+    let words = match arguments.get(1).map(|first| flag(root, first)) {
+        Some(Some((_, command::CONFIG, None))) => 2,
+        Some(Some((_, command::CONFIG, Some(_)))) => 1,
+        _ => return arguments,
+    };
+    let place = 1 + words;
+    let name = arguments.get(place).and_then(|name| name.to_str());
+    if name.is_some_and(|name| root.find_subcommand(name).is_some()) {
+        let name = arguments.remove(place);
+        arguments.insert(1, name);
+    }
+    arguments
+}

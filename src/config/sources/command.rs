@@ -1,0 +1,151 @@
+//! The command line as clap has it: the declared flags, and those that are derived from them.
+
+use std::path::PathBuf;
+
+use clap::{Arg, Command, CommandFactory, builder::Resettable, value_parser};
+
+use crate::config::Cli;
+
+/// The flag that names the configuration file.
+pub(super) const CONFIG: &str = "config";
+
+/// Flags that say how a command runs. They are no settings, and `config --print` leaves them out.
+const NO_SETTINGS: [&str; 4] = [CONFIG, "print", "help", "version"];
+
+/// The flags that `-h` shows beside those without a heading. `--help` shows all.
+const COMMON: [&str; 11] = [
+    "listen",
+    "database-url",
+    "jwt-secret-file",
+    "jwks",
+    "jwt-issuer",
+    "jwt-audience",
+    "trusted-proxy",
+    "cors-origin",
+    "mcp-allow",
+    "metrics-listen",
+    "log",
+];
+
+/// The command line with all its flags.
+///
+/// Each setting that holds a secret has a second flag, `--NAME-file`, for a file with its value.
+pub fn command() -> Command {
+    complete(Cli::command()).mut_subcommands(complete)
+}
+
+fn complete(command: Command) -> Command {
+    let files: Vec<_> = command
+        .get_arguments()
+        .filter(|arg| has_file(arg))
+        .filter_map(file_flag)
+        .collect();
+    let command = command.args(files);
+    command.mut_args(first_sentence).mut_args(|arg| {
+        let is_common = arg.get_help_heading().is_none()
+            || arg.get_long().is_some_and(|long| COMMON.contains(&long));
+        arg.hide_short_help(!is_common)
+    })
+}
+
+/// Leaves the first sentence of a description to `-h`.
+fn first_sentence(arg: Arg) -> Arg {
+    let long = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    match long.split_once(". ") {
+        Some((first, _)) => arg.help(first.to_owned()).long_help(long),
+        None => arg,
+    }
+}
+
+/// Whether a file may hold the value: it is a secret, or a URL that may contain one, and no file itself.
+pub(super) fn has_file(arg: &Arg) -> bool {
+    let is_file = |name: &clap::builder::Str| name.contains("FILE");
+    arg.is_hide_env_values_set()
+        && !arg
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .any(is_file)
+}
+
+fn file_flag(of: &Arg) -> Option<Arg> {
+    let (long, variable) = (of.get_long()?, variable(of)?);
+    let mut flag = Arg::new(format!("{}_file", of.get_id()))
+        .long(format!("{long}-file"))
+        .env(format!("{variable}_FILE"))
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .display_order(of.get_display_order())
+        .help(format!(
+            "File with the value of --{long}. One line end at its end is left out"
+        ));
+    if let Some(heading) = of.get_help_heading() {
+        flag = flag.help_heading(heading.to_owned());
+    }
+    Some(flag)
+}
+
+/// The setting whose value is in the file that this flag names.
+pub(super) fn value_of_file<'a>(command: &'a Command, flag: &Arg) -> Option<&'a Arg> {
+    let long = flag.get_long()?.strip_suffix("-file")?;
+    setting(command, long).filter(|arg| has_file(arg))
+}
+
+/// The settings of a command, in the order of `--help`'s declaration.
+pub(super) fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|arg| is_setting(arg))
+}
+
+fn is_setting(arg: &Arg) -> bool {
+    arg.get_long()
+        .is_some_and(|long| !NO_SETTINGS.contains(&long))
+}
+
+/// The flag of this name. Names of settings are the keys of a configuration file.
+pub(super) fn setting<'a>(command: &'a Command, long: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(long))
+}
+
+/// The settings of all commands, which may share a configuration file and an environment.
+pub(super) fn all_settings(root: &Command) -> impl Iterator<Item = &Arg> {
+    all_arguments(root).filter(|arg| is_setting(arg))
+}
+
+/// The arguments of all commands.
+pub(super) fn all_arguments(root: &Command) -> impl Iterator<Item = &Arg> {
+    let commands = std::iter::once(root).chain(root.get_subcommands());
+    commands.flat_map(Command::get_arguments)
+}
+
+pub(super) fn variable(arg: &Arg) -> Option<&str> {
+    arg.get_env()?.to_str()
+}
+
+/// Whether the setting has several values, separated by commas.
+pub(super) fn is_list(arg: &Arg) -> bool {
+    arg.get_value_delimiter().is_some()
+}
+
+/// Whether a flag may be given several times.
+pub(super) fn is_repeated(arg: &Arg) -> bool {
+    matches!(arg.get_action(), clap::ArgAction::Append)
+}
+
+/// Whether both flags cannot hold at the same time: one excludes the other, or both are the same setting.
+pub(super) fn exclude(command: &Command, one: &Arg, other: &Arg) -> bool {
+    let one = value_of_file(command, one).unwrap_or(one);
+    let other = value_of_file(command, other).unwrap_or(other);
+    let excludes = |one: &Arg, other: &Arg| {
+        let conflicts = command.get_arg_conflicts_with(one);
+        conflicts.iter().any(|arg| arg.get_id() == other.get_id())
+    };
+    one.get_id() == other.get_id() || excludes(one, other) || excludes(other, one)
+}
+
+/// The command line for clap, which reads no variables itself.
+pub(super) fn without_variables(root: Command) -> Command {
+    let unset = |command: Command| command.mut_args(|arg| arg.env(Resettable::Reset));
+    unset(root).mut_subcommands(unset)
+}

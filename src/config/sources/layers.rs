@@ -1,0 +1,210 @@
+//! Which source each setting is taken from.
+//!
+//! From the strongest to the weakest: flags, variables, the configuration file, defaults.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, Command, Error, error::ErrorKind};
+
+use super::{
+    arguments::Arguments,
+    command,
+    config_file::{ConfigFile, Value},
+    environment::Environment,
+    values::items,
+};
+use crate::config::file::{READABLE_BY_ALL, TextFile};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Source {
+    /// The configuration file.
+    File {
+        path: PathBuf,
+        line: usize,
+    },
+    Variable(String),
+    Flag(String),
+}
+
+impl Source {
+    /// The larger one counts.
+    fn strength(&self) -> u8 {
+        match self {
+            Self::File { .. } => 0,
+            Self::Variable(_) => 1,
+            Self::Flag(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The values of one setting, as text.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<'a> {
+    pub arg: &'a Arg,
+    /// Several values are a list.
+    pub values: Vec<OsString>,
+    pub source: Source,
+    /// The file that holds the value.
+    pub file: Option<PathBuf>,
+}
+
+/// The settings of a command that one of the sources has, each from its strongest source.
+///
+/// A setting that excludes another one takes its place, if it has a stronger source.
+pub(super) fn choose<'a>(
+    called: &'a Command,
+    arguments: &Arguments,
+    environment: &Environment,
+    file: Option<&ConfigFile>,
+) -> Result<Vec<Setting<'a>>, Error> {
+    let mut found = Vec::new();
+    for arg in command::settings(called) {
+        let given = match given(arg, arguments, environment) {
+            Some(given) => Some(given),
+            None => file.map(|file| in_file(arg, file)).transpose()?.flatten(),
+        };
+        found.extend(given);
+    }
+    let stronger = |setting: &Setting<'_>| {
+        found.iter().any(|other| {
+            other.source.strength() > setting.source.strength()
+                && command::exclude(called, other.arg, setting.arg)
+        })
+    };
+    Ok(found
+        .iter()
+        .filter(|setting| !stronger(setting))
+        .cloned()
+        .collect())
+}
+
+/// The setting from a flag or its variable.
+fn given<'a>(
+    arg: &'a Arg,
+    arguments: &Arguments,
+    environment: &Environment,
+) -> Option<Setting<'a>> {
+    let long = arg.get_long()?;
+    if let Some(value) = arguments.flags.get(long) {
+        let source = Source::Flag(format!("--{long}"));
+        return Some(setting(arg, vec![value.clone()], source));
+    }
+    let variable = command::variable(arg)?;
+    let values = split(arg, environment.get(variable)?);
+    let source = Source::Variable(variable.to_owned());
+    (!values.is_empty()).then(|| setting(arg, values, source))
+}
+
+fn in_file<'a>(arg: &'a Arg, file: &ConfigFile) -> Result<Option<Setting<'a>>, Error> {
+    let long = arg.get_long().unwrap_or_default();
+    let Some(entry) = file.get(long) else {
+        return Ok(None);
+    };
+    let values: Vec<OsString> = match &entry.value {
+        // As an empty variable.
+        Value::One(text) if text.is_empty() => Vec::new(),
+        Value::One(text) => split(arg, &OsString::from(text)),
+        Value::Array(_) if !command::is_repeated(arg) => {
+            let place = file.source(entry);
+            let message = format!("{place}: {long} has one value, and not an array of values\n");
+            return Err(Error::raw(ErrorKind::InvalidValue, message));
+        }
+        Value::Array(texts) => texts.iter().map(Into::into).collect(),
+    };
+    let source = file.source(entry);
+    Ok((!values.is_empty()).then(|| setting(arg, values, source)))
+}
+
+fn setting(arg: &Arg, values: Vec<OsString>, source: Source) -> Setting<'_> {
+    Setting {
+        arg,
+        values,
+        source,
+        file: None,
+    }
+}
+
+/// The items of a list, or the one value.
+fn split(arg: &Arg, value: &OsString) -> Vec<OsString> {
+    match value.to_str() {
+        Some(list) if command::is_list(arg) => items(list).map(Into::into).collect(),
+        _ => vec![value.clone()],
+    }
+}
+
+/// Reads the values of the settings whose files are named. Adds them to the settings, and gives warnings.
+pub(super) fn read_files<'a>(
+    called: &'a Command,
+    settings: &mut Vec<Setting<'a>>,
+) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    for flag in settings.clone() {
+        let Some(arg) = command::value_of_file(called, flag.arg) else {
+            continue;
+        };
+        if let Some(other) = settings.iter().find(|other| other.arg == arg) {
+            let message = format!(
+                "{} cannot be used with {}. Remove one of them\n",
+                flag.source, other.source
+            );
+            return Err(Error::raw(ErrorKind::ArgumentConflict, message));
+        }
+        let path = flag.values.first().map_or(Path::new(""), Path::new);
+        let value = read_file(path, &mut warnings).map_err(|cause| {
+            let long = flag.arg.get_long().unwrap_or_default();
+            let mut place = format!("--{long}");
+            if !matches!(flag.source, Source::Flag(_)) {
+                place = format!("{place} ({})", flag.source);
+            }
+            let message = format!("{place} {}: {cause}\n", path.display());
+            Error::raw(ErrorKind::InvalidValue, message)
+        })?;
+        settings.push(Setting {
+            arg,
+            values: vec![value.into()],
+            source: flag.source,
+            file: Some(path.to_owned()),
+        });
+    }
+    Ok(warnings)
+}
+
+/// The text of a secret's file, without one line end at its end.
+fn read_file(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> {
+    let TextFile { mut text, mode } = TextFile::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            "it is not text. Write the secret as text, such as base64".to_owned()
+        }
+        _ => error.to_string(),
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err("it is empty. Write the value into it".to_owned());
+    }
+    if mode & READABLE_BY_ALL != 0 {
+        let path = path.display();
+        warnings.push(format!(
+            "every user of the system can read the secret in {path}: run chmod 600 {path}, or set its mode where it is mounted"
+        ));
+    }
+    Ok(text)
+}

@@ -1,0 +1,69 @@
+//! Refusals of clap, which name flags, with the sources of their values.
+
+use clap::{
+    Command, Error,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use super::layers::{Setting, Source};
+
+/// Adds the variable, or the place in a file, to each flag that the refusal names. Hides the value of a secret.
+pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && chosen
+            .iter()
+            .any(|setting| setting.arg.to_string() == *flag && setting.arg.is_hide_env_values_set())
+        && let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && !value.is_empty()
+    {
+        let hidden = ContextValue::String("***".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    let with_source = |flag: &String| {
+        let mut settings = chosen.iter();
+        let setting = settings.find(|setting| setting.arg.to_string() == *flag);
+        match setting.and_then(source) {
+            Some(source) => format!("{flag} ({source})"),
+            None => flag.clone(),
+        }
+    };
+    for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
+        let named = match error.get(kind) {
+            Some(ContextValue::String(flag)) => ContextValue::String(with_source(flag)),
+            Some(ContextValue::Strings(flags)) => {
+                ContextValue::Strings(flags.iter().map(with_source).collect())
+            }
+            _ => continue,
+        };
+        error.insert(kind, named);
+    }
+    error
+}
+
+/// The message, with the sources of the flags that it names.
+pub(super) fn told_with_sources(message: &str, chosen: &[Setting<'_>]) -> String {
+    let mut message = message.to_owned();
+    for setting in chosen {
+        let long = format!("--{}", setting.arg.get_long().unwrap_or_default());
+        let is_named = message
+            .split(|c: char| c != '-' && !c.is_ascii_alphanumeric())
+            .any(|word| word == long);
+        if is_named && let Some(source) = source(setting) {
+            message.extend([". ", &long, " is set by ", &source]);
+        }
+    }
+    message
+}
+
+pub(super) fn of(called: &Command, message: &str) -> Error {
+    called.clone().error(ErrorKind::ValueValidation, message)
+}
+
+/// The source of a value that is not on the command line.
+fn source(setting: &Setting<'_>) -> Option<String> {
+    match (&setting.source, &setting.file) {
+        (Source::Flag(_), None) => None,
+        (_, Some(file)) => Some(file.display().to_string()),
+        (source, None) => Some(source.to_string()),
+    }
+}

@@ -1,0 +1,166 @@
+//! Values as text, before clap reads them.
+
+use std::{
+    borrow::Cow,
+    ffi::{OsStr, OsString},
+};
+
+/// Similarity of two names that are taken for the same one with a slip of the pen. 1 is equality.
+const SIMILAR: f64 = 0.8;
+
+/// The items of a list, without the blanks around them and without empty ones.
+pub(super) fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}
+
+/// A list without the blanks around its commas.
+pub(super) fn without_blanks(list: &str) -> String {
+    let items: Vec<_> = list.split(',').map(str::trim).collect();
+    items.join(",")
+}
+
+/// `--flag=value`
+pub(super) fn joined(flag: &str, value: &OsStr) -> OsString {
+    let mut joined = OsString::from(flag);
+    joined.push("=");
+    joined.push(value);
+    joined
+}
+
+/// The name that is most like this one, if one is like it.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase().replace('_', "-");
+    let likeness = |known: &str| {
+        let known = known.to_lowercase().replace('_', "-");
+        strsim::jaro_winkler(&name, &known)
+    };
+    known
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= SIMILAR)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
+}
+
+/// ` Did you mean NAME?`, if there is such a name.
+pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(". Did you mean {name}?"))
+}
+
+/// The parameters of a database's URL that hold no secret.
+const PUBLIC_PARAMETERS: [&str; 12] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "mode",
+    "port",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+    "vfs",
+];
+
+const HIDDEN: &str = "***";
+
+/// A URL with asterisks in place of its password and of the parameters that may be secret. Any other text is hidden as a
+/// whole.
+pub(super) fn masked(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return HIDDEN.into();
+    };
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, Some(query)),
+        None => (rest, None),
+    };
+    // A path of SQLite may have an @ in it, and no password.
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((user, place)) if scheme != "sqlite" => (Some(user), place),
+        _ => (None, rest),
+    };
+    let user = user.map(|user| match user.split_once(':') {
+        Some((name, _)) => format!("{name}:{HIDDEN}@"),
+        None => format!("{user}@"),
+    });
+    let query = query.map(|query| {
+        let parameters: Vec<_> = query.split('&').map(parameter).collect();
+        format!("?{}", parameters.join("&"))
+    });
+    let (user, query) = (user.unwrap_or_default(), query.unwrap_or_default());
+    let written = format!("{scheme}:{user}{place}{query}");
+    if written == text {
+        text.into()
+    } else {
+        written.into()
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphabetic()) && !text.is_empty()
+}
+
+fn parameter(text: &str) -> Cow<'_, str> {
+    match text.split_once('=') {
+        Some((name, _)) if PUBLIC_PARAMETERS.contains(&name) => text.into(),
+        Some((name, _)) => format!("{name}={HIDDEN}").into(),
+        None => HIDDEN.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, expected) in [
+            ("a secret of some length", "***"),
+            (
+                "sqlite://data/a@b:c.db?mode=rwc",
+                "sqlite://data/a@b:c.db?mode=rwc",
+            ),
+            (
+                "postgres://ann@host/db?sslmode=require",
+                "postgres://ann@host/db?sslmode=require",
+            ),
+            (
+                "postgres://ann:p@ss:w@h1,h2:7/db",
+                "postgres://ann:***@h1,h2:7/db",
+            ),
+            (
+                "postgres://host/db?user=ann&password=x",
+                "postgres://host/db?user=ann&password=***",
+            ),
+            (
+                "https://issuer.example/keys?x",
+                "https://issuer.example/keys?***",
+            ),
+            ("https://issuer.example/keys", "https://issuer.example/keys"),
+        ] {
+            assert_eq!(masked(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_slip_is_found() {
+        let known = ["listen", "metrics-listen", "database-url", "jwt-secret"];
+        for (name, expected) in [
+            ("LISTEN_ADDR", Some("listen")),
+            ("database_ulr", Some("database-url")),
+            ("jwtsecret", Some("jwt-secret")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(name, known.into_iter()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_take_blanks() {
+        let items: Vec<_> = items(" a , b,,c ,").collect();
+        assert_eq!(items, ["a", "b", "c"]);
+        assert_eq!(without_blanks("a, b ,"), "a,b,");
+    }
+}
