@@ -63,7 +63,7 @@ pub enum Command {
     Check(Check),
     /// Make a bearer token with the secret of a service, and write it to standard output
     Token(Token),
-    /// Check the settings of serve, or write them with their sources as a configuration file
+    /// Check the settings of serve, or write them as a configuration file
     Config(Box<Config>),
     /// Write the GraphQL schema to standard output
     Schema,

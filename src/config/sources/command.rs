@@ -13,7 +13,7 @@ pub(super) const CONFIG: &str = "config";
 const NO_SETTINGS: [&str; 4] = [CONFIG, "print", "help", "version"];
 
 /// The flags that `-h` shows beside those without a heading. `--help` shows all.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 10] = [
     "listen",
     "database-url",
     "jwt-secret-file",
@@ -23,7 +23,6 @@ const COMMON: [&str; 11] = [
     "trusted-proxy",
     "cors-origin",
     "mcp-allow",
-    "metrics-listen",
     "log",
 ];
 
