@@ -127,6 +127,7 @@ pub struct DatabaseSettings {
 
 impl DatabaseSettings {
     /// The database as it is: its file and its schema must be there.
+    #[must_use]
     pub fn existing(self) -> Self {
         Self {
             migrates: false,
@@ -135,6 +136,7 @@ impl DatabaseSettings {
     }
 
     /// The database as it is, which is not written.
+    #[must_use]
     pub fn reading(self) -> Self {
         Self {
             read_only: true,

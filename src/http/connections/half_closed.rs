@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::stream::Stream;
+use super::socket::Stream;
 
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 

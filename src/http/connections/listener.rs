@@ -16,11 +16,11 @@ use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, lookup_host};
 
-use super::{peer::Peer, stream::Stream};
+use super::{
+    peer::Peer,
+    socket::{BACKLOG, Stream},
+};
 use crate::config::{ListenAddress, ListenHost};
-
-/// Connections that the system finishes before they are accepted. The system may have a lower bound (`somaxconn`).
-pub(super) const BACKLOG: u32 = 4096;
 
 /// The longest path of a Unix socket, in bytes: `sun_path` without its final zero.
 const PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };

@@ -28,8 +28,8 @@ use super::{
     head,
     http2::{self, Paced, Streams},
     peer::Peer,
-    socket,
-    stream::{Arrivals, Part, Stream, Watched},
+    socket::{self, Stream},
+    stream::{Arrivals, Part, Watched},
 };
 use crate::{
     clock::Clock,

@@ -1,11 +1,21 @@
-//! Options of sockets: the listener's queue, and when a connection is dead.
+//! Accepted sockets, TCP's and Unix's: their bytes, and when a connection is dead.
 
-use std::time::Duration;
+use std::{
+    io::{self, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_util::FutureExt;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
 
-use super::{listener::BACKLOG, stream::Stream};
+/// Connections that the system finishes before they are accepted. The system may have a lower bound (`somaxconn`).
+pub(super) const BACKLOG: u32 = 4096;
 
 /// How long a connection is silent before the system asks whether the other end is there, and how often it asks.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -20,6 +30,80 @@ pub(super) const BACKSTOP: u32 = 4;
 /// of the kernel's memory, instead of megabytes.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 256 * 1024;
+
+/// The bytes of an accepted connection.
+#[derive(Debug)]
+pub(in crate::http) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Calls the same on the stream of either kind.
+macro_rules! each {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($inner) => $call,
+            Stream::Unix($inner) => $call,
+        }
+    };
+}
+
+impl Stream {
+    /// Fails where the client has hung up, as far as the system says.
+    pub(super) fn check_open(&self) -> io::Result<()> {
+        if let Some(error) = each!(self, stream => stream.take_error())? {
+            return Err(error);
+        }
+        // A client that has only sent its last byte leaves a Unix socket writable.
+        if let Self::Unix(stream) = self
+            && let Some(ready) = stream.ready(Interest::WRITABLE).now_or_never()
+            && ready?.is_write_closed()
+        {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, stream => stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
+    }
+}
 
 /// The system's bound on the queue of a listener, where it is lower than the service asks for.
 pub fn short_backlog() -> Option<u32> {

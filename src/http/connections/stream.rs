@@ -14,14 +14,15 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf},
-    net::{TcpStream, UnixStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{half_closed::HalfClosed, socket::BACKSTOP};
+use super::{
+    half_closed::HalfClosed,
+    socket::{BACKSTOP, Stream},
+};
 use crate::{fair_budget::Account, http::admission::rate_limit::Caller};
 
 /// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
@@ -29,80 +30,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes that are read before the protocol is known: as many as most heads of requests have.
 const FIRST_READ: usize = 1024;
-
-/// The bytes of an accepted connection.
-#[derive(Debug)]
-pub(in crate::http) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// Calls the same on the stream of either kind.
-macro_rules! each {
-    ($stream:expr, $inner:ident => $call:expr) => {
-        match $stream {
-            Stream::Tcp($inner) => $call,
-            Stream::Unix($inner) => $call,
-        }
-    };
-}
-
-impl Stream {
-    /// Fails where the client has hung up, as far as the system says.
-    pub(super) fn check_open(&self) -> io::Result<()> {
-        if let Some(error) = each!(self, stream => stream.take_error())? {
-            return Err(error);
-        }
-        // A client that has only sent its last byte leaves a Unix socket writable.
-        if let Self::Unix(stream) = self
-            && let Some(ready) = stream.ready(Interest::WRITABLE).now_or_never()
-            && ready?.is_write_closed()
-        {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        Ok(())
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        each!(self, stream => stream.is_write_vectored())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
-    }
-}
 
 /// The part of a request that the connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,8 +24,8 @@ use crate::{
     config::{DatabaseLocation, DatabaseSettings},
     store::database::{
         connect::Database,
-        open_error::{OpenError, folder, refuse_foreign, refuse_unknown},
-        sqlite_file,
+        open_error::{OpenError, folder, refuse_unknown},
+        sqlite_file::{self, applied, texts},
     },
 };
 
@@ -197,61 +197,6 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, 
     }
     let (connection, _) = sqlite_file::open(file, wait)?;
     Ok(connection)
-}
-
-/// The names of the migrations that were applied to a file.
-pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    if !connection.table_exists(None, "seaql_migrations")? {
-        return Ok(Vec::new());
-    }
-    texts(connection, "SELECT version FROM seaql_migrations")
-}
-
-/// The tables of an SQLite file, but SQLite's own.
-pub(in crate::store) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
-
-/// Refuses a file with the tables of another program, and leaves it as it is.
-pub(in crate::store) fn refuse_foreign_file(
-    location: &DatabaseLocation,
-    file: &Path,
-    wait: Duration,
-) -> Result<(), OpenError> {
-    if !file.is_file() {
-        return Ok(());
-    }
-    let failed =
-        |error: &(dyn std::error::Error + 'static)| OpenError::new("open", location, wait, error);
-    let until = Instant::now() + wait;
-    let (applied, tables) = loop {
-        match migrations_and_tables(file, wait) {
-            // SQLite refuses at once while another process turns a new file to WAL.
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < until =>
-            {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            read => break read.map_err(|error| failed(&error))?,
-        }
-    };
-    refuse_foreign(location, &applied, &tables)
-}
-
-/// Both as they are at one moment.
-fn migrations_and_tables(
-    file: &Path,
-    wait: Duration,
-) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
-    let (connection, _) = sqlite_file::open(file, wait)?;
-    let read = connection.unchecked_transaction()?;
-    Ok((applied(&read)?, texts(&read, TABLES)?))
-}
-
-/// The first column of a statement's rows.
-pub(in crate::store) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    rows.collect()
 }
 
 /// What `integrity_check` or `quick_check` finds wrong with a file's pages, indexes and full-text indexes. Neither writes, which

@@ -27,11 +27,10 @@ use crate::{
         changes::catalogue_version::VersionTracker,
         checks::counters::CheckCounters,
         database::{
-            backup::refuse_foreign_file,
             open_error::{OpenError, folder},
             pool::Pool,
             reader::{PgReader, Reader},
-            sqlite_file::SqliteFile,
+            sqlite_file::{SqliteFile, refuse_foreign_file},
             sqlite_readers::Readers,
             transaction::{Purpose, Transaction, Writer},
             unwritable::Unwritable,

@@ -15,10 +15,10 @@ use crate::{
     error::Result,
     postgres::server::Pooling,
     store::database::{
-        backup,
         connect::Database,
         open_error::{OpenError, refuse_foreign, refuse_unknown},
         reader::Reader,
+        sqlite_file,
         sqlite_readers::Pace,
         transaction::Writer,
     },
@@ -211,7 +211,7 @@ async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr>
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
                 ORDER BY relname"
         }
-        _ => backup::TABLES,
+        _ => sqlite_file::TABLES,
     };
     let rows = connection
         .query_all_raw(Statement::from_string(backend, sql))

@@ -16,6 +16,7 @@ use crate::{
         database::{
             backup::{self, FINDINGS},
             open_error::{OpenError, refuse_unknown},
+            sqlite_file,
         },
     },
 };
@@ -224,7 +225,7 @@ fn check_file(
         OpenError::new("check", location, settings.wait, error)
     };
     let connection = backup::open(file, settings.wait).map_err(|error| failed(&*error))?;
-    let applied = backup::applied(&connection).map_err(|error| failed(&error))?;
+    let applied = sqlite_file::applied(&connection).map_err(|error| failed(&error))?;
     let mut sound = Soundness::default();
     let invariants = sound.applicable(location, &applied)?;
     sound
@@ -233,7 +234,7 @@ fn check_file(
     let foreign_keys =
         "SELECT \"table\" || ' row ' || COALESCE(rowid, '') || ': the row that it refers to in '
         || parent || ' is missing' FROM pragma_foreign_key_check";
-    match backup::texts(&connection, &limited(foreign_keys)) {
+    match sqlite_file::texts(&connection, &limited(foreign_keys)) {
         Ok(found) => sound.findings.extend(found),
         Err(error) => sound
             .findings
@@ -241,7 +242,7 @@ fn check_file(
     }
     for invariant in invariants {
         let sql = limited(&invariant.sql.replace("{seq}", "rowid"));
-        match backup::texts(&connection, &sql) {
+        match sqlite_file::texts(&connection, &sql) {
             Ok(rows) => sound.found(invariant, &rows),
             Err(error) => sound.unread(invariant.table, &error.to_string()),
         }

@@ -12,14 +12,22 @@ use std::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
-use crate::store::database::{unwritable::Unwritable, write_status::Look};
+use crate::{
+    config::DatabaseLocation,
+    store::database::{
+        open_error::{OpenError, refuse_foreign},
+        unwritable::Unwritable,
+        write_status::Look,
+    },
+};
 
 /// Free bytes of a disk below which a write may fail: twice what a probe writes.
 const LITTLE_SPACE: u64 = 128 << 10;
@@ -198,6 +206,61 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(C
     }
 }
 
+/// The names of the migrations that were applied to a file.
+pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !connection.table_exists(None, "seaql_migrations")? {
+        return Ok(Vec::new());
+    }
+    texts(connection, "SELECT version FROM seaql_migrations")
+}
+
+/// The tables of an SQLite file, but SQLite's own.
+pub(in crate::store) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+
+/// Refuses a file with the tables of another program, and leaves it as it is.
+pub(in crate::store) fn refuse_foreign_file(
+    location: &DatabaseLocation,
+    file: &Path,
+    wait: Duration,
+) -> Result<(), OpenError> {
+    if !file.is_file() {
+        return Ok(());
+    }
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| OpenError::new("open", location, wait, error);
+    let until = Instant::now() + wait;
+    let (applied, tables) = loop {
+        match migrations_and_tables(file, wait) {
+            // SQLite refuses at once while another process turns a new file to WAL.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < until =>
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+            read => break read.map_err(|error| failed(&error))?,
+        }
+    };
+    refuse_foreign(location, &applied, &tables)
+}
+
+/// Both as they are at one moment.
+fn migrations_and_tables(
+    file: &Path,
+    wait: Duration,
+) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
+    let (connection, _) = open(file, wait)?;
+    let read = connection.unchecked_transaction()?;
+    Ok((applied(&read)?, texts(&read, TABLES)?))
+}
+
+/// The first column of a statement's rows.
+pub(in crate::store) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
 fn cannot_open(error: &rusqlite::Error) -> bool {
     let codes = [
         ErrorCode::CannotOpen,
@@ -212,7 +275,7 @@ fn cannot_open(error: &rusqlite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, thread};
+    use std::io::Write;
 
     use super::*;
 

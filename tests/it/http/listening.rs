@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get};
+use axum::{Router, http::HeaderValue, routing::get};
+use futures_util::{SinkExt, StreamExt};
 use personal_connectors::{
     config::ListenAddress,
     http::{
@@ -28,6 +29,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::{Instant, sleep, timeout},
 };
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use crate::support::{
     harness::TestDatabase,
@@ -153,6 +155,24 @@ async fn several_addresses_are_announced_and_served() {
     )
     .await;
     assert!(answer.contains("graphql_requests_total"), "{answer}");
+
+    let mut request = "ws://localhost/graphql".into_client_request().unwrap();
+    let protocol = HeaderValue::from_static("graphql-transport-ws");
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol);
+    let stream = UnixStream::connect(&path).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream)
+        .await
+        .unwrap();
+    let init = Message::text(r#"{"type":"connection_init"}"#);
+    socket.send(init).await.unwrap();
+    let message = socket.next().await.unwrap().unwrap();
+    assert!(
+        message.to_text().unwrap().contains("connection_ack"),
+        "{message}"
+    );
+    drop(socket);
 
     let done = server.stop();
     let announced = done.out.clone();
