@@ -117,7 +117,59 @@ async function run(page) {
   return answer;
 }
 
+/** Everything that the editors mark. A known mistake is marked first, so that the marks are those of the tab in front. */
+async function marks(page, variables) {
+  const set = text =>
+    page.evaluate(text => {
+      const model = __MONACO.editor.getModels().find(model => model.uri.path.endsWith('variables.json'));
+      const before = model.getValue();
+      model.setValue(text);
+      return before;
+    }, text);
+  const messages = () => page.evaluate(() => __MONACO.editor.getModelMarkers({}).map(({ message }) => message));
+  const told = isMarked =>
+    page.waitForFunction(
+      isMarked => __MONACO.editor.getModelMarkers({}).some(({ message }) => message.includes('nosuch')) === isMarked,
+      isMarked,
+    );
+  const before = await set('{ "nosuch": 1 }');
+  await told(true);
+  await set(variables === undefined ? before : JSON.stringify(variables));
+  await told(false);
+  const found = await messages();
+  await set(before);
+  return found;
+}
+
 const examples = ['ByCategoryAndStatus', 'Facets', 'Search', 'Create', 'Changes'];
+
+// In a page of its own, whose tabs are left with other variables.
+const marked = await open('light');
+for (const example of examples) {
+  await choose(marked, example);
+  assert.deepEqual(await marks(marked), [], example);
+}
+// GraphQL allows these: one item for a list, a default that is left out, and any JSON.
+await choose(marked, 'Facets');
+assert.deepEqual(await marks(marked, { filter: { type: 'OFFICIAL', status: null, not: { or: { category: ['DESIGN'] } } } }), []);
+await choose(marked, 'Create');
+const draft = { name: 'A', serverUrl: 'https://a.example/mcp' };
+for (const metadata of [null, [], {}, '', 0, false]) {
+  assert.deepEqual(await marks(marked, { input: { ...draft, metadata } }), [], JSON.stringify(metadata));
+}
+// And not these.
+for (const [input, message] of [
+  [{ ...draft, name: undefined }, /Missing property "name"/],
+  [{ ...draft, name: 7 }, /Incorrect type/],
+  [{ ...draft, visibility: 'SECRET' }, /Value is not accepted/],
+  [{ ...draft, serverUrl: {} }, /Incorrect type/],
+]) {
+  assert.match((await marks(marked, { input })).join(), message);
+}
+
+leaving = true;
+await marked.close();
+leaving = false;
 
 const page = await open('light');
 assert.deepEqual(await titles(page), examples);
@@ -219,6 +271,12 @@ if (screenshots) {
   await settle(dark);
   await dark.screenshot({ path: `${screenshots}/dark.png` });
 }
+
+// On a telephone the answer is below the editors.
+await dark.setViewportSize({ width: 360, height: 740 });
+await run(dark);
+const { width } = await dark.locator('.graphiql-response').boundingBox();
+assert.ok(width > 200, `the answer is ${width} px wide`);
 
 leaving = true;
 await browser.close();

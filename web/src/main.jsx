@@ -14,6 +14,7 @@ import './page.css';
 
 import { defaultHeaders, defaultTabs } from './examples.js';
 import { storage } from './storage.js';
+import { scalarSchemas } from './variables.js';
 import Worker from './worker.js?worker';
 
 globalThis.MonacoEnvironment = { getWorker: (_id, label) => new Worker({ name: label }) };
@@ -42,6 +43,7 @@ createRoot(document.getElementById('graphiql')).render(
     // A token is gone with the page: local storage is no place for one.
     shouldPersistHeaders={false}
     storage={storage}
+    customScalarSchemas={scalarSchemas}
     defaultEditorToolsVisibility="variables"
     inputValueDeprecation
     schemaDescription

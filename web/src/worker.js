@@ -4,7 +4,16 @@ import 'monaco-editor/esm/vs/editor/editor.worker.js';
 
 const languages = {
   json: () => import('monaco-editor/esm/vs/language/json/json.worker.js'),
-  graphql: () => import('monaco-graphql/esm/graphql.worker.js'),
+  graphql: async () => {
+    const { GraphQLWorker } = await import('monaco-graphql/esm/GraphQLWorker.js');
+    const { corrected } = await import('./variables.js');
+    const { doGetVariablesJSONSchema } = GraphQLWorker.prototype;
+    GraphQLWorker.prototype.doGetVariablesJSONSchema = async function (uri) {
+      const schema = await doGetVariablesJSONSchema.call(this, uri);
+      return schema && corrected(schema, this._getTextModel(uri).getValue());
+    };
+    await import('monaco-graphql/esm/graphql.worker.js');
+  },
 };
 
 // Each import sets `onmessage`. What comes before a language's is kept for it.
