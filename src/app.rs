@@ -208,6 +208,7 @@ pub async fn routers(
         body_memory: config.limits.body_memory(),
         request_timeout: config.limits.request_timeout,
         allowed_origins: config.cors_origin.clone(),
+        allowed_headers: config.cors_header.clone(),
         probed: Probed {
             database,
             state,

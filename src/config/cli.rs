@@ -62,7 +62,7 @@ pub enum Command {
     /// Check connectors' servers once, and write what was found as a table; it is kept
     Check(Check),
     /// Make a bearer token with the secret of a service, and write it to standard output
-    Token(Token),
+    Token(Box<Token>),
     /// Check the settings of serve, or write them as a configuration file
     Config(Box<Config>),
     /// Write the GraphQL schema to standard output

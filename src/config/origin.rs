@@ -1,37 +1,99 @@
-//! The origins whose pages may ask from a browser (CORS).
+//! The origins whose pages may ask from a browser (CORS), and the headers that they may send.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
-use axum::http::HeaderValue;
+use axum::http::HeaderName;
 use url::Url;
 
-/// An origin whose pages may send requests from a browser.
+/// The name of a header that pages may send.
+pub type CorsHeader = HeaderName;
+
+/// An origin (RFC 6454, section 6.1) as browsers write it: in lower case, and without the default port of its scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    Any,
-    /// `scheme://host[:port]`
-    One(HeaderValue),
+pub struct Origin(String);
+
+impl Origin {
+    /// Parses `scheme://host[:port]`. `None` for more than that, and for `null`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        Self::new(scheme, authority)
+    }
+
+    /// The origin with a scheme and an authority, `host[:port]`.
+    pub fn new(scheme: &str, authority: &str) -> Option<Self> {
+        if authority.contains(['/', '\\', '?', '#', '@', '*']) {
+            return None;
+        }
+        Self::of(&Url::parse(&format!("{scheme}://{authority}")).ok()?)
+    }
+
+    /// Web views and extensions have schemes of their own, such as `capacitor://localhost`.
+    fn of(url: &Url) -> Option<Self> {
+        let host = url.host_str().filter(|host| !host.is_empty())?;
+        let (scheme, host) = (url.scheme(), host.to_ascii_lowercase());
+        let port = url
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
+        let origin = format!("{scheme}://{host}{port}");
+        (scheme != "file").then_some(Self(origin))
+    }
+
+    pub fn scheme(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
 }
 
-impl FromStr for Origin {
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The origins whose pages may send requests from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    Any,
+    One(Origin),
+}
+
+impl AllowedOrigin {
+    /// Whether this allows the origin of an `Origin` header.
+    pub fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::One(one) => Origin::parse(origin).as_ref() == Some(one),
+        }
+    }
+}
+
+impl FromStr for AllowedOrigin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
         if text == "*" {
             return Ok(Self::Any);
         }
-        // As browsers write it: they are compared as text.
-        let written = Url::parse(text)
+        if let Some(origin) = Origin::parse(text) {
+            return Ok(Self::One(origin));
+        }
+        let url = Url::parse(text)
             .ok()
-            .map(|url| url.origin())
-            .filter(|origin| origin.is_tuple() && !text.contains('*'))
-            .map(|origin| origin.ascii_serialization());
-        match (written, HeaderValue::from_str(text)) {
-            (Some(written), Ok(value)) if written == text => Ok(Self::One(value)),
-            (Some(written), _) => Err(format!("expected an origin as browsers send it: {written}")),
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        match url.as_ref().and_then(Origin::of) {
+            Some(origin) if !text.contains('*') => Err(format!(
+                "expected an origin, without path and user: {origin}"
+            )),
             _ => Err("expected * or an origin such as https://app.example.com".to_owned()),
         }
     }
+}
+
+/// Reads the name of a header, or `*` for any.
+pub(super) fn header_name(text: &str) -> Result<CorsHeader, String> {
+    let name = text.trim().parse();
+    name.map_err(|_| "expected the name of a header such as X-Client, or *".to_owned())
 }
 
 #[cfg(test)]
@@ -39,31 +101,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_written_as_browsers_send_it() {
-        for text in [
-            "https://app.example.com",
-            "http://localhost:3000",
-            "http://[::1]:8080",
-        ] {
-            assert_eq!(
-                text.parse(),
-                Ok(Origin::One(HeaderValue::from_static(text)))
-            );
-        }
-        assert_eq!("*".parse(), Ok(Origin::Any));
-        for (text, expected) in [
-            ("https://app.example.com/", "https://app.example.com"),
-            ("https://app.example.com/path", "https://app.example.com"),
-            ("HTTPS://App.example.com", "https://app.example.com"),
+    fn origins_are_compared_as_origins() {
+        for (text, written) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("HTTPS://App.Example.com", "https://app.example.com"),
             ("https://app.example.com:443", "https://app.example.com"),
-            ("https://a@app.example.com", "https://app.example.com"),
+            ("http://app.example.com:80", "http://app.example.com"),
+            ("https://app.example.com:80", "https://app.example.com:80"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://[0:0::1]", "http://[::1]"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+            (" https://app.example.com", "https://app.example.com"),
+        ] {
+            let allowed: AllowedOrigin = text.parse().unwrap();
+            assert_eq!(
+                allowed,
+                AllowedOrigin::One(Origin(written.to_owned())),
+                "{text}"
+            );
+            assert!(allowed.allows(written), "{text}");
+            for other in [
+                "null",
+                "",
+                "https://app.example.com.evil.example",
+                "app.example.com",
+            ] {
+                assert!(!allowed.allows(other), "{text} {other}");
+            }
+        }
+        assert_eq!("*".parse(), Ok(AllowedOrigin::Any));
+        assert!(AllowedOrigin::Any.allows("null"));
+    }
+
+    #[test]
+    fn more_than_an_origin_is_refused() {
+        for (text, expected) in [
+            ("https://app.example.com/", "user: https://app.example.com"),
+            (
+                "https://App.example.com:443/path",
+                "user: https://app.example.com",
+            ),
+            ("https://app.example.com?q", "user: https://app.example.com"),
+            ("https://a@app.example.com", "user: https://app.example.com"),
             ("app.example.com", "* or an origin"),
+            ("app.example.com:443", "* or an origin"),
             ("null", "* or an origin"),
             ("file:///tmp", "* or an origin"),
+            ("file://host", "* or an origin"),
+            ("blob:https://app.example.com/x", "* or an origin"),
             ("", "* or an origin"),
+            ("https://", "* or an origin"),
             ("https://*.example.com", "* or an origin"),
         ] {
-            let error = text.parse::<Origin>().unwrap_err();
+            let error = text.parse::<AllowedOrigin>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -11,7 +11,7 @@ use super::{
     listen::ListenAddress,
     log::Log,
     mcp::Mcp,
-    origin::Origin,
+    origin::{AllowedOrigin, CorsHeader, header_name},
     sources::{Settings, heading},
     tokens::{TokenRules, Tokens},
     values::{base_url, boolean, delay, duration, mode},
@@ -101,10 +101,22 @@ pub struct Serve {
         env = "CONNECTORS_CORS_ORIGIN",
         value_name = "ORIGIN",
         value_delimiter = ',',
-        value_parser = str::parse::<Origin>,
+        value_parser = str::parse::<AllowedOrigin>,
         help_heading = heading::BROWSERS
     )]
-    pub cors_origin: Vec<Origin>,
+    pub cors_origin: Vec<AllowedOrigin>,
+
+    /// Header that pages of these origins may send, besides those that the service and the usual clients have; * for any; can be
+    /// given several times
+    #[arg(
+        long,
+        env = "CONNECTORS_CORS_HEADER",
+        value_name = "HEADER",
+        value_delimiter = ',',
+        value_parser = header_name,
+        help_heading = heading::BROWSERS
+    )]
+    pub cors_header: Vec<CorsHeader>,
 
     /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the rest is
     #[arg(

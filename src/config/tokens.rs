@@ -13,12 +13,26 @@ use super::{
     database::{DatabaseSettings, sqlite_url},
     secret::{self, Secret},
     sources::{Settings, Source, heading},
-    values::{claim, jwks_age, leeway, principal, shell_word, whole_user},
+    values::{
+        claim, jwks_age, leeway, nonempty, principal, scope_claim, shell_word, user_claim,
+        whole_user,
+    },
 };
+
+/// The largest `--max-token-bytes`: a token, and 8 KiB of other headers, fit in the head of a request of HTTP/2.
+pub const MOST_TOKEN_BYTES: u32 = 24 * 1024;
 
 /// The flag of the secret.
 const SECRET: &str = "jwt-secret";
-const ORGANIZATION_CLAIM: &str = "org";
+
+/// The flags that say what is in a token.
+const CLAIMS: [&str; 5] = [
+    "jwt-issuer",
+    "jwt-audience",
+    "jwt-user-claim",
+    "jwt-organization-claim",
+    "jwt-scope-claim",
+];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::TOKENS)]
@@ -67,23 +81,77 @@ pub struct Tokens {
     )]
     jwt_leeway: Duration,
 
-    /// Issuer (`iss`) that tokens must have
-    #[arg(long, env = "CONNECTORS_JWT_ISSUER", value_name = "ISSUER")]
-    jwt_issuer: Option<String>,
+    /// Issuer (`iss`) that tokens must have; one of these, if given several times
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_ISSUER",
+        value_name = "ISSUER",
+        value_delimiter = ',',
+        value_parser = nonempty
+    )]
+    jwt_issuer: Vec<String>,
 
-    /// Audience (`aud`) that tokens must have
-    #[arg(long, env = "CONNECTORS_JWT_AUDIENCE", value_name = "AUDIENCE")]
-    jwt_audience: Option<String>,
+    /// Audience (`aud`) that tokens must have; one of these, if given several times
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_AUDIENCE",
+        value_name = "AUDIENCE",
+        value_delimiter = ',',
+        value_parser = nonempty
+    )]
+    jwt_audience: Vec<String>,
 
-    /// Claim of tokens that has the user's organization
+    /// Claim of tokens with the user's id: its whole name, or a path with dots such as user.id
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_USER_CLAIM",
+        value_name = "CLAIM",
+        default_value = "sub",
+        value_parser = user_claim
+    )]
+    jwt_user_claim: String,
+
+    /// Claims of tokens with the user's organization, by name or path: a text, or a list or map of one organization. The first
+    /// claim that names one counts
     #[arg(
         long,
         env = "CONNECTORS_JWT_ORGANIZATION_CLAIM",
         value_name = "CLAIM",
-        default_value = ORGANIZATION_CLAIM,
+        value_delimiter = ',',
+        default_value = "org,organization,org_id",
         value_parser = claim
     )]
-    jwt_organization_claim: String,
+    jwt_organization_claim: Vec<String>,
+
+    /// Claims of tokens with scopes, by name or path: a text with spaces, or a list. The scopes of all claims count
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_SCOPE_CLAIM",
+        value_name = "CLAIM",
+        value_delimiter = ',',
+        default_value = "scope,scp,permissions",
+        value_parser = scope_claim
+    )]
+    jwt_scope_claim: Vec<String>,
+
+    /// Prefix that the issuer puts before scopes, such as https://api.example.com/; scopes without it count too
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_SCOPE_PREFIX",
+        value_name = "PREFIX",
+        value_parser = nonempty
+    )]
+    jwt_scope_prefix: Option<String>,
+
+    /// Longest token, in bytes
+    #[arg(
+        long,
+        env = "CONNECTORS_MAX_TOKEN_BYTES",
+        value_name = "BYTES",
+        default_value_t = 16 * 1024,
+        value_parser = clap::value_parser!(u32).range(1024..=i64::from(MOST_TOKEN_BYTES))
+    )]
+    max_token_bytes: u32,
 
     /// Organization of tokens that name none
     #[arg(
@@ -130,15 +198,10 @@ impl Tokens {
             }
             (None, None) => {}
         }
-        if let Some(issuer) = &self.jwt_issuer {
-            words.extend(["--jwt-issuer".to_owned(), issuer.clone()]);
-        }
-        if let Some(audience) = &self.jwt_audience {
-            words.extend(["--jwt-audience".to_owned(), audience.clone()]);
-        }
-        if self.jwt_organization_claim != ORGANIZATION_CLAIM {
-            let claim = self.jwt_organization_claim.clone();
-            words.extend(["--jwt-organization-claim".to_owned(), claim]);
+        for name in CLAIMS {
+            if let Some(value) = settings.given(name) {
+                words.extend([format!("--{name}"), value]);
+            }
         }
         let user = "--user you --organization yours --scope connectors:write";
         let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
@@ -162,10 +225,14 @@ impl Tokens {
             keys,
             jwks_max_age: self.jwks_max_age,
             leeway: self.jwt_leeway,
-            issuer: self.jwt_issuer.clone(),
-            audience: self.jwt_audience.clone(),
-            organization_claim: self.jwt_organization_claim.clone(),
+            issuers: self.jwt_issuer.clone(),
+            audiences: self.jwt_audience.clone(),
+            user_claim: self.jwt_user_claim.clone(),
+            organization_claims: self.jwt_organization_claim.clone(),
+            scope_claims: self.jwt_scope_claim.clone(),
+            scope_prefix: self.jwt_scope_prefix.clone(),
             default_organization: self.default_organization.clone(),
+            max_token_bytes: self.max_token_bytes as usize,
             anonymous_read,
         })
     }
@@ -224,14 +291,23 @@ pub struct TokenRules {
     pub jwks_max_age: Duration,
     /// How far `nbf` and `iat` may be in the future. `exp` has no leeway.
     pub leeway: Duration,
-    /// The `iss` a token must have. Required with a JWKS: its keys may sign for others too.
-    pub issuer: Option<String>,
-    /// The audience that a token's `aud` must name. Required with a JWKS, as the issuer is.
-    pub audience: Option<String>,
-    /// The claim that holds the user's organization.
-    pub organization_claim: String,
+    /// A token's `iss` must be one of these; any will do if there are none. Required with a JWKS: its keys may sign for others
+    /// too.
+    pub issuers: Vec<String>,
+    /// A token's `aud` must name one of these. Required with a JWKS, as the issuers are.
+    pub audiences: Vec<String>,
+    /// The claim with the user's id. A claim is given by its whole name, or by its path with dots.
+    pub user_claim: String,
+    /// The claims with the user's organization. The first that names one counts.
+    pub organization_claims: Vec<String>,
+    /// The claims with scopes. The scopes of all count.
+    pub scope_claims: Vec<String>,
+    /// A prefix that is left out of scopes which have it.
+    pub scope_prefix: Option<String>,
     /// The organization of users whose token names none.
     pub default_organization: Option<String>,
+    /// The longest token that is read.
+    pub max_token_bytes: usize,
     /// Whether a request without a token is let through, as an anonymous one.
     pub anonymous_read: bool,
 }

@@ -107,12 +107,34 @@ pub(super) fn leeway(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 0s, 30s or 2m, of 10 minutes at most".to_owned())
 }
 
+/// A claim without a meaning of its own in RFC 7519 or RFC 8693.
 pub(super) fn claim(text: &str) -> Result<String, String> {
+    claim_or(text, None)
+}
+
+pub(super) fn user_claim(text: &str) -> Result<String, String> {
+    claim_or(text, Some("sub"))
+}
+
+pub(super) fn scope_claim(text: &str) -> Result<String, String> {
+    claim_or(text, Some("scope"))
+}
+
+fn claim_or(text: &str, allowed: Option<&str>) -> Result<String, String> {
+    let text = text.trim();
     let registered = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
-    if text.is_empty() || registered.contains(&text) {
+    let is_taken = registered.contains(&text) && allowed != Some(text);
+    if text.is_empty() || is_taken {
         return Err("expected the name of a claim with no meaning of its own".to_owned());
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn nonempty(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected a text that is not empty".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn principal(text: &str) -> Result<String, String> {

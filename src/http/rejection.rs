@@ -136,10 +136,13 @@ impl From<Refused> for Rejection {
 }
 
 /// The status of a request that could be read, but was not executed (GraphQL over HTTP, section 6.4).
+///
+/// Automatic persisted queries are not of that specification: some clients of theirs read no body but that of 200.
 fn status(code: Code, media_type: MediaType) -> StatusCode {
     match (media_type, code) {
         (_, Code::BadRequest) => StatusCode::BAD_REQUEST,
-        (MediaType::Json, _) => StatusCode::OK,
+        (MediaType::Json, _)
+        | (_, Code::PersistedQueryNotFound | Code::PersistedQueryNotSupported) => StatusCode::OK,
         (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
     }

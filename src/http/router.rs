@@ -13,7 +13,7 @@ use tower_http::compression::{
 
 use crate::{
     clock::Clock,
-    config::Origin,
+    config::{AllowedOrigin, CorsHeader},
     fair_budget::FairBudget,
     observability::{
         metrics::Metrics,
@@ -50,7 +50,9 @@ pub struct Services {
     pub body_memory: usize,
     pub request_timeout: Duration,
     /// The pages of other origins that may ask.
-    pub allowed_origins: Vec<Origin>,
+    pub allowed_origins: Vec<AllowedOrigin>,
+    /// The headers that they may send, besides the usual ones.
+    pub allowed_headers: Vec<CorsHeader>,
     pub probed: Probed,
     pub tracer: Option<Tracer>,
     pub clock: Clock,
@@ -73,6 +75,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         body_memory,
         request_timeout,
         allowed_origins,
+        allowed_headers,
         probed,
         tracer,
         clock,
@@ -84,7 +87,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         pipeline.document_usage(),
         responses.usage(),
     ));
-    let cors = cors::layer(allowed_origins.clone());
+    let cors = cors::layer(allowed_origins.clone(), allowed_headers);
     let probes = Probes {
         probed: Arc::new(probed),
         admission: admission.clone(),

@@ -56,6 +56,16 @@ impl Settings {
         let shown = self.0.iter().find(|shown| shown.name == name);
         shown?.source.as_ref()
     }
+
+    /// The value of a setting as a flag has it; none of a default or a secret.
+    pub(in crate::config) fn given(&self, name: &str) -> Option<String> {
+        let shown = self.0.iter().find(|shown| shown.name == name)?;
+        shown.source.as_ref()?;
+        match &shown.state {
+            State::Value(value, _) => Some(as_flag(value)),
+            State::Hidden(..) | State::Unset => None,
+        }
+    }
 }
 
 fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State {
@@ -97,6 +107,15 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
         value(first)
     };
     State::Value(value, source)
+}
+
+/// The value as a flag has it: the items of a list with commas between them.
+fn as_flag(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(as_flag).collect::<Vec<_>>().join(","),
+        value => value.to_string(),
+    }
 }
 
 /// A number without quotes.

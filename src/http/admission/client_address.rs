@@ -2,12 +2,26 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName, header::FORWARDED};
+use axum::http::{
+    HeaderMap, HeaderName,
+    header::{FORWARDED, HOST},
+};
 use ipnet::IpNet;
 
 use crate::{config::ProxyHeader, http::connections::peer::Peer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The URL that a client asked, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::http) struct Asked {
+    /// `http` or `https`, if a trusted proxy says it.
+    pub(in crate::http) scheme: Option<&'static str>,
+    /// The host, with its port if it is not the scheme's.
+    pub(in crate::http) host: Option<String>,
+}
 
 /// The proxies that say which address a request came from, and the one header that they say it in.
 ///
@@ -51,6 +65,36 @@ impl TrustedProxies {
         client
     }
 
+    /// The scheme and host that the client asked: behind trusted proxies those that the first proxy says, or else `Host`.
+    ///
+    /// No page can make a browser send these headers with a WebSocket's handshake. So the first value may be believed.
+    pub(super) fn asked(&self, peer: Option<Peer>, headers: &HeaderMap) -> Asked {
+        let is_behind_proxy = peer.is_some_and(|peer| self.contains(peer));
+        let first = |name: HeaderName| {
+            let value = headers.get(name)?.to_str().ok()?;
+            value.split(',').next()
+        };
+        let (scheme, host) = match self.header {
+            _ if !is_behind_proxy => (None, None),
+            ProxyHeader::XForwardedFor => (
+                first(X_FORWARDED_PROTO).map(str::trim),
+                first(X_FORWARDED_HOST).map(str::trim),
+            ),
+            ProxyHeader::Forwarded => {
+                let element = first(FORWARDED);
+                let parameter = |name| element.and_then(|element| parameter(element, name));
+                (parameter("proto"), parameter("host"))
+            }
+        };
+        let host = host.filter(|host| !host.is_empty());
+        Asked {
+            scheme: scheme.and_then(http_scheme),
+            host: host
+                .or_else(|| headers.get(HOST)?.to_str().ok())
+                .map(ToOwned::to_owned),
+        }
+    }
+
     /// The addresses in the proxies' header, from the client's to the last proxy's.
     fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let (name, parse): (_, fn(&str) -> _) = match self.header {
@@ -63,13 +107,26 @@ impl TrustedProxies {
     }
 }
 
-/// The `for` of an element of `Forwarded` (RFC 7239, section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
+    node(parameter(element, "for")?)
+}
+
+/// A parameter of an element of `Forwarded` (RFC 7239, section 4).
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        let is_for = name.trim().eq_ignore_ascii_case("for");
-        is_for.then(|| node(value.trim().trim_matches('"')))?
+        let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
+        is_wanted.then(|| value.trim().trim_matches('"'))
     })
+}
+
+/// The scheme of a page's origin. Some proxies say `wss` of a WebSocket.
+fn http_scheme(text: &str) -> Option<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "http" | "ws" => Some("http"),
+        "https" | "wss" => Some("https"),
+        _ => None,
+    }
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
@@ -85,16 +142,19 @@ fn node(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    fn at(peer: &str) -> Peer {
+        match peer {
+            "unix" => Peer::Local,
+            address => Peer::Address(address.parse().unwrap()),
+        }
+    }
+
     fn seen(peer: &str, header: ProxyHeader, sent: &[(&'static str, &str)]) -> String {
         let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().unwrap());
         let sent = sent.iter();
         let headers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let peer = match peer {
-            "unix" => Peer::Local,
-            address => Peer::Address(address.parse().unwrap()),
-        };
         let proxies = TrustedProxies::new(networks.to_vec(), header);
-        match proxies.client(peer, &headers.collect::<HeaderMap>()) {
+        match proxies.client(at(peer), &headers.collect::<HeaderMap>()) {
             Peer::Local => "unix".to_owned(),
             Peer::Address(address) => address.to_canonical().to_string(),
         }
@@ -130,6 +190,91 @@ mod tests {
             };
             assert_eq!(seen(peer, header, &[(name, value)]), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn the_host_and_scheme_of_trusted_proxies_are_believed() {
+        let (xff, standard) = (ProxyHeader::XForwardedFor, ProxyHeader::Forwarded);
+        let forwarded = "for=1.1.1.1;proto=https;host=\"a.example:8443\", for=10.0.0.2;host=b";
+        for (peer, header, sent, scheme, host) in [
+            ("10.0.0.1", xff, &[][..], None, "in.example"),
+            (
+                "10.0.0.1",
+                xff,
+                &[
+                    ("x-forwarded-proto", "https"),
+                    ("x-forwarded-host", "a.example, b.example"),
+                ][..],
+                Some("https"),
+                "a.example",
+            ),
+            (
+                "unix",
+                xff,
+                &[("x-forwarded-host", "a.example")],
+                None,
+                "a.example",
+            ),
+            (
+                "10.0.0.1",
+                xff,
+                &[("x-forwarded-proto", "WSS, http")],
+                Some("https"),
+                "in.example",
+            ),
+            (
+                "10.0.0.1",
+                xff,
+                &[("x-forwarded-proto", "ftp"), ("x-forwarded-host", "")],
+                None,
+                "in.example",
+            ),
+            (
+                "10.0.0.1",
+                xff,
+                &[("forwarded", forwarded)],
+                None,
+                "in.example",
+            ),
+            (
+                "10.0.0.1",
+                standard,
+                &[("forwarded", forwarded)],
+                Some("https"),
+                "a.example:8443",
+            ),
+            (
+                "10.0.0.1",
+                standard,
+                &[("x-forwarded-host", "a.example")],
+                None,
+                "in.example",
+            ),
+            (
+                "192.0.2.9",
+                xff,
+                &[("x-forwarded-host", "a.example")],
+                None,
+                "in.example",
+            ),
+            (
+                "192.0.2.9",
+                standard,
+                &[("forwarded", forwarded)],
+                None,
+                "in.example",
+            ),
+        ] {
+            let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()], header);
+            let sent = [("host", "in.example")].iter().chain(sent);
+            let headers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let headers = headers.collect::<HeaderMap>();
+            let asked = proxies.asked(Some(at(peer)), &headers);
+            let host = Some(host.to_owned());
+            assert_eq!(asked, Asked { scheme, host }, "{peer} {headers:?}");
+        }
+        let nobody = TrustedProxies::default().asked(None, &HeaderMap::new());
+        assert_eq!(nobody, Asked::default());
     }
 
     #[test]

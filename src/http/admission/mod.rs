@@ -27,6 +27,7 @@ use super::{
     rejection::Rejection,
 };
 
+use client_address::Asked;
 use concurrency::{ConcurrencyLimit, Full};
 use rate_limit::{Caller, RateLimit, TooMany};
 
@@ -128,6 +129,11 @@ impl Admission {
         self.0.rate_limit.address(peer, headers)
     }
 
+    /// The URL that a client asked, as trusted proxies say.
+    pub(super) fn asked(&self, peer: Option<Peer>, headers: &HeaderMap) -> Asked {
+        self.0.rate_limit.asked(peer, headers)
+    }
+
     /// Charges a caller for one request more.
     pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
         self.0.rate_limit.charge(caller)
@@ -136,6 +142,11 @@ impl Admission {
     /// Ends when the token of a caller does. See [`Authenticator::expiry`].
     pub(super) fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
         self.0.authenticator.expiry(verified)
+    }
+
+    /// The longest token that is read.
+    pub(super) fn max_token_bytes(&self) -> usize {
+        self.0.authenticator.max_token_bytes()
     }
 
     /// Whether there is a key to verify a token with.
@@ -192,10 +203,14 @@ mod tests {
             keys: KeySource::Secret(secret.clone()),
             jwks_max_age: Duration::from_hours(24),
             leeway: Duration::from_mins(1),
-            issuer: None,
-            audience: None,
-            organization_claim: "org_id".to_owned(),
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            user_claim: "sub".to_owned(),
+            organization_claims: vec!["org_id".to_owned()],
+            scope_claims: vec!["scope".to_owned()],
+            scope_prefix: None,
             default_organization: None,
+            max_token_bytes: 16 * 1024,
             anonymous_read: false,
         };
         let user = User {

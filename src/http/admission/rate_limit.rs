@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-use super::client_address::TrustedProxies;
+use super::client_address::{Asked, TrustedProxies};
 
 /// The time whose worth of requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
@@ -130,6 +130,10 @@ impl RateLimit {
         headers: &HeaderMap,
     ) -> Option<Caller> {
         peer.map(|peer| Caller::at(self.proxies.client(peer, headers)))
+    }
+
+    pub(super) fn asked(&self, peer: Option<Peer>, headers: &HeaderMap) -> Asked {
+        self.proxies.asked(peer, headers)
     }
 
     pub(in crate::http) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {

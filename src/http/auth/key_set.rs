@@ -20,6 +20,9 @@ use super::{
 /// The least modulus of an RSA key (RFC 7518 §3.3).
 const RSA_BITS: usize = 2048;
 
+/// How many keys are tried for a token that does not say which one signed it.
+const KEYS_TRIED: usize = 8;
+
 /// The keys of one reading, and the tokens they verified.
 pub(super) struct KeySet {
     algorithms: &'static [Algorithm],
@@ -77,25 +80,40 @@ impl KeySet {
         self.keys.iter().any(|key| key.digest == Some(digest))
     }
 
-    /// Whether the token is signed by the one key that fits it: by its `kid`, if it says one (RFC 7515 §4.1.4), and by its
-    /// algorithm. Returns the digest of that key.
+    /// Whether the token is signed by a key that fits it: by its `kid`, if it says one (RFC 7515 §4.1.4), and by its algorithm.
+    /// Where no key has that `kid`, or the token says none, the keys that could be meant are tried. Returns the digest of the
+    /// key.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<Option<KeyDigest>, Refusal> {
         if !self.algorithms.contains(&jws.algorithm) {
             return Err(Refusal::Algorithm);
         }
-        let named = || self.keys.iter().filter(|key| key.may_be(jws.kid.as_ref()));
-        let mut fitting = named().filter(|key| key.algorithm == jws.algorithm);
-        let key = match (fitting.next(), fitting.next()) {
-            (Some(key), None) => key,
-            (Some(_), Some(_)) => return Err(Refusal::AmbiguousKey),
-            (None, _) if named().next().is_some() => return Err(Refusal::Algorithm),
-            (None, _) => return Err(Refusal::UnknownKey),
-        };
-        if jws.is_signed_by(&key.decoding, key.algorithm) {
-            Ok(key.digest)
+        let is_named = |key: &&Key| key.is_named(jws.kid.as_ref());
+        let (candidates, otherwise): (Vec<&Key>, _) = if self.keys.iter().any(|key| is_named(&key))
+        {
+            (
+                self.keys.iter().filter(is_named).collect(),
+                Refusal::Signature,
+            )
         } else {
-            Err(Refusal::Signature)
+            let may_be = |key: &&Key| {
+                jws.kid.is_none() || key.kid.is_none() && key.algorithm == jws.algorithm
+            };
+            (
+                self.keys.iter().filter(may_be).collect(),
+                Refusal::UnknownKey,
+            )
+        };
+        let fits = |key: &&Key| key.algorithm == jws.algorithm;
+        let fitting: Vec<_> = candidates.iter().copied().filter(fits).collect();
+        let is_signed_by = |key: &&Key| jws.is_signed_by(&key.decoding, key.algorithm);
+        if let Some(key) = fitting.iter().copied().take(KEYS_TRIED).find(is_signed_by) {
+            return Ok(key.digest);
         }
+        Err(match fitting.len() {
+            0 if !candidates.is_empty() => Refusal::Algorithm,
+            count if count > KEYS_TRIED => Refusal::AmbiguousKey,
+            _ => otherwise,
+        })
     }
 }
 
@@ -138,10 +156,10 @@ impl Key {
         })
     }
 
-    /// Whether a token that says `kid` may mean this key.
-    fn may_be(&self, kid: Option<&String>) -> bool {
+    /// Whether a token that says `kid` means this key.
+    fn is_named(&self, kid: Option<&String>) -> bool {
         // The secret is the only key of its set, whatever the issuer calls it.
-        kid.is_none() || self.kid.as_ref() == kid || self.algorithm == Algorithm::HS256
+        self.algorithm == Algorithm::HS256 || kid.is_some() && self.kid.as_ref() == kid
     }
 }
 

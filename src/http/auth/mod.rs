@@ -1,5 +1,6 @@
 //! Authentication of requests by bearer tokens (RFC 6750).
 
+mod claims;
 mod errors;
 mod jwks;
 mod key_set;

@@ -4,9 +4,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 
 use crate::{error::Code, http::rejection::Rejection};
 
-/// The longest token that is looked at, in bytes.
-pub(super) const TOKEN_BYTES: usize = 8 * 1024;
-
 /// Why a request is not let through, in words its sender may read: they hold nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -16,8 +13,8 @@ pub enum Refusal {
     Scheme,
     #[error("there must be one Authorization header, of the form: Bearer token")]
     Header,
-    #[error("the token is longer than {TOKEN_BYTES} bytes")]
-    TooLong,
+    #[error("the token has {bytes} bytes, and may have {most}")]
+    TooLong { bytes: usize, most: usize },
     #[error("the token is not a signed JWT")]
     Malformed,
     #[error("the token has a crit header, and no extension is understood")]
@@ -29,7 +26,7 @@ pub enum Refusal {
     /// The token may be good: it is not the caller's fault.
     #[error("there is no key to verify the token with now: try again later")]
     NoKeys,
-    #[error("more than one key could have signed the token")]
+    #[error("too many keys could have signed the token: it must name its key by kid")]
     AmbiguousKey,
     #[error("the token's signature is not valid")]
     Signature,
@@ -45,12 +42,8 @@ pub enum Refusal {
     Issuer,
     #[error("the token is for another audience")]
     Audience,
-    #[error("sub must be a string of 1 to 255 characters without control characters")]
+    #[error("the user must be a string of 1 to 255 characters without control characters")]
     Subject,
-    #[error("the organization must be a string of 1 to 255 characters without control characters")]
-    Organization,
-    #[error("scope must be a string of scopes between spaces, or an array of strings")]
-    Scope,
 }
 
 impl Refusal {

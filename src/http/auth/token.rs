@@ -3,23 +3,23 @@
 //! Invariant: what is read from a token is checked here, against the [`TokenRules`] and the given time; the system's time and
 //! the library's own rules have no say.
 
-use std::{collections::BTreeSet, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use entity::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
     clock::Clock,
     config::{Secret, TokenRules},
-    domain::{
-        fields,
-        viewer::{User, Viewer},
-    },
+    domain::viewer::{User, Viewer},
 };
 
-use super::refusal::Refusal;
+use super::{
+    claims::{self, Claims},
+    refusal::Refusal,
+};
 
 const MICROS: i64 = 1_000_000;
 
@@ -111,32 +111,19 @@ impl<'a> Jws<'a> {
                 return Err(Refusal::NotYet);
             }
         }
-        if let Some(issuer) = &rules.issuer
-            && claims.get("iss").is_none_or(|iss| iss != issuer)
-        {
+        let is_of = |issuer: &String| claims.get("iss").is_some_and(|iss| iss == issuer);
+        if !rules.issuers.is_empty() && !rules.issuers.iter().any(is_of) {
             return Err(Refusal::Issuer);
         }
-        if let Some(audience) = &rules.audience
-            && !claims.get("aud").is_some_and(|aud| match aud {
-                Value::Array(several) => several.iter().any(|aud| aud == audience),
-                one => one == audience,
-            })
-        {
+        let is_for = |audience: &String| match claims.get("aud") {
+            Some(Value::Array(several)) => several.iter().any(|aud| aud == audience),
+            Some(one) => one == audience,
+            None => false,
+        };
+        if !rules.audiences.is_empty() && !rules.audiences.iter().any(is_for) {
             return Err(Refusal::Audience);
         }
-
-        let id = principal(claims.get("sub")).ok_or(Refusal::Subject)?;
-        let organization = match claims.get(&rules.organization_claim) {
-            None | Some(Value::Null) => rules.default_organization.clone(),
-            claim => Some(principal(claim).ok_or(Refusal::Organization)?),
-        };
-        let scopes = scopes(claims.get("scope")).ok_or(Refusal::Scope)?;
-        let user = User {
-            id,
-            organization,
-            scopes,
-        };
-        Ok((user, expires_at))
+        Ok((claims::user(&claims, rules)?, expires_at))
     }
 }
 
@@ -150,19 +137,20 @@ pub fn mint(
 ) -> Result<String, jsonwebtoken::errors::Error> {
     let issued_at = clock.now().0.div_euclid(MICROS);
     let expires_at = issued_at.saturating_add_unsigned(lifetime.as_secs());
-    let mut claims = Map::new();
-    claims.insert("sub".to_owned(), user.id.clone().into());
-    let scopes: Vec<&str> = user.scopes.iter().map(String::as_str).collect();
-    claims.insert("scope".to_owned(), scopes.join(" ").into());
+    let mut claims = Claims::new();
+    claims.insert(rules.user_claim.clone(), user.id.clone().into());
     claims.insert("iat".to_owned(), issued_at.into());
     claims.insert("exp".to_owned(), expires_at.into());
+    let scopes: Vec<&str> = user.scopes.iter().map(String::as_str).collect();
+    let (iss, aud) = ("iss".to_owned(), "aud".to_owned());
     for (name, value) in [
-        (rules.organization_claim.as_str(), &user.organization),
-        ("iss", &rules.issuer),
-        ("aud", &rules.audience),
+        (rules.scope_claims.first(), Some(scopes.join(" "))),
+        (rules.organization_claims.first(), user.organization.clone()),
+        (Some(&iss), rules.issuers.first().cloned()),
+        (Some(&aud), rules.audiences.first().cloned()),
     ] {
-        if let Some(value) = value {
-            claims.insert(name.to_owned(), value.clone().into());
+        if let (Some(name), Some(value)) = (name, value) {
+            claims.insert(name.clone(), value.into());
         }
     }
     let header = jsonwebtoken::Header::new(Algorithm::HS256);
@@ -170,13 +158,13 @@ pub fn mint(
 }
 
 /// A part's JSON object. Of members of the same name the last one counts (RFC 7515 §4, RFC 7519 §4).
-fn object(part: &str) -> Option<Map<String, Value>> {
+fn object(part: &str) -> Option<Claims> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
     serde_json::from_slice(&json).ok()
 }
 
 /// A `NumericDate` (RFC 7519 §2): seconds since the epoch, fractions allowed.
-fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, Refusal> {
+fn numeric_date(claims: &Claims, name: &str) -> Result<Option<Timestamp>, Refusal> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "times beyond the end of time are the end of time: `as` saturates"
@@ -186,24 +174,4 @@ fn numeric_date(claims: &Map<String, Value>, name: &str) -> Result<Option<Timest
         .get(name)
         .map(|date| date.as_f64().map(timestamp).ok_or(Refusal::NumericDate))
         .transpose()
-}
-
-fn principal(claim: Option<&Value>) -> Option<String> {
-    fields::principal("principal", claim?.as_str()?).ok()
-}
-
-/// `scope` as RFC 8693 §4.2 has it, or an array of scopes as several issuers send it.
-fn scopes(claim: Option<&Value>) -> Option<BTreeSet<String>> {
-    match claim {
-        None | Some(Value::Null) => Some(BTreeSet::new()),
-        Some(Value::String(scopes)) => {
-            let scopes = scopes.split(' ').filter(|scope| !scope.is_empty());
-            Some(scopes.map(ToOwned::to_owned).collect())
-        }
-        Some(Value::Array(scopes)) => scopes
-            .iter()
-            .map(|scope| scope.as_str().map(ToOwned::to_owned))
-            .collect(),
-        Some(_) => None,
-    }
 }

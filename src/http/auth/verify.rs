@@ -18,7 +18,7 @@ use crate::{
 use super::{
     errors::StartError,
     keys::Keys,
-    refusal::{Refusal, TOKEN_BYTES},
+    refusal::Refusal,
     token::{Jws, TokenEnd, Verified},
     token_cache,
 };
@@ -38,8 +38,9 @@ pub struct Authenticator {
 impl Authenticator {
     /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again.
     pub async fn new(rules: TokenRules, clock: Clock) -> Result<Self, StartError> {
-        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        let both = given(&rules.issuer) && given(&rules.audience);
+        let given =
+            |texts: &[String]| !texts.is_empty() && texts.iter().all(|text| !text.is_empty());
+        let both = given(&rules.issuers) && given(&rules.audiences);
         if !both && !matches!(rules.keys, KeySource::Secret(_)) {
             return Err(StartError::IssuerAndAudience);
         }
@@ -56,6 +57,10 @@ impl Authenticator {
             clock,
             stepped,
         })
+    }
+
+    pub(in crate::http) fn max_token_bytes(&self) -> usize {
+        self.rules.max_token_bytes
     }
 
     /// Whether there is a key to verify a token with.
@@ -84,8 +89,9 @@ impl Authenticator {
                 Err(Refusal::Missing)
             };
         };
-        if token.len() > TOKEN_BYTES {
-            return Err(Refusal::TooLong);
+        let (bytes, most) = (token.len(), self.rules.max_token_bytes);
+        if bytes > most {
+            return Err(Refusal::TooLong { bytes, most });
         }
         let keys = self.keys.current();
         if keys.is_empty() {
@@ -98,9 +104,14 @@ impl Authenticator {
         let jws = Jws::parse(token)?;
         let (keys, key) = match keys.verify(&jws) {
             Err(Refusal::UnknownKey) => {
-                let keys = self.keys.fresh().await;
-                let verified = keys.verify(&jws);
-                (keys, verified)
+                let fresh = self.keys.fresh().await;
+                let is_known = Arc::ptr_eq(&keys, &fresh);
+                let verified = if is_known {
+                    Err(Refusal::UnknownKey)
+                } else {
+                    fresh.verify(&jws)
+                };
+                (fresh, verified)
             }
             verified => (keys, verified),
         };

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::MOST_TOKEN_BYTES,
     fair_budget::FairBudget,
     http::{
         admission::rate_limit::Caller,
@@ -49,6 +50,8 @@ const HEADERS: usize = 100;
 const HEAD_BYTES: u32 = 64 * 1024;
 /// The largest head of a request over HTTP/2. Each connection has as many bytes of those of all heads.
 const HTTP2_HEAD_BYTES: u32 = 32 * 1024;
+/// A head holds the longest token, and other headers.
+const _: () = assert!(MOST_TOKEN_BYTES + 8 * 1024 <= HTTP2_HEAD_BYTES);
 /// Memory of a stream besides its head: its task and its state.
 const STREAM_BYTES: usize = 8 * 1024;
 const TOO_MANY_HEADS: &str = "too many bytes of requests' heads are under way: try again later";
@@ -57,7 +60,7 @@ const KEPT_HEAD: usize = 16 * 1024;
 /// How long a surplus connection may take for its one head.
 const SURPLUS_HEAD: Duration = Duration::from_secs(5);
 
-const EVENT_STREAM: &[u8] = b"text/event-stream";
+const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/mixed"];
 
 /// Values that all connections of a listener share.
 #[derive(Debug)]
@@ -177,7 +180,7 @@ impl Connection {
                 arrivals.answered(if is_upgrade {
                     Some(Part::Socket)
                 } else {
-                    is_event_stream(&response).then_some(Part::Stream)
+                    is_stream(&response).then_some(Part::Stream)
                 });
                 let is_last = is_large
                     || self.is_surplus
@@ -331,9 +334,15 @@ fn dated(mut response: Response) -> Response {
     response
 }
 
-fn is_event_stream(response: &Response) -> bool {
+/// Whether the body goes on until the client or the service ends it.
+fn is_stream(response: &Response) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(EVENT_STREAM))
+    let begins = |value: &HeaderValue| {
+        STREAMS
+            .iter()
+            .any(|name| value.as_bytes().starts_with(name))
+    };
+    content_type.is_some_and(begins)
 }
 
 /// The body of a request, which tells when it has arrived whole.

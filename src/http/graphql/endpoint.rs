@@ -37,10 +37,10 @@ use super::{
     content_coding::{encoded, response},
     http_caching,
     methods::Allowed,
-    negotiation::{Accepted, Coding, MediaType, accepted, coding},
+    negotiation::{Accepted, Coding, MediaType, StreamType, accepted, coding},
     request_body::{self, Received, RequestBody},
     response_cache::{CacheableResponse, Fill, Lookup, Variant},
-    server_sent_events,
+    response_stream,
     service::{Endpoint, Service},
     websocket,
 };
@@ -75,7 +75,7 @@ pub(in crate::http) async fn graphql(
         Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
         Ok(Sending::Once(text, media_type)) => once(text, media_type, coding(&parts.headers)).await,
         // It has its own headers.
-        Ok(Sending::Events(response)) => http_caching::not_kept(response),
+        Ok(Sending::Stream(response)) => http_caching::not_kept(response),
         Err(rejection) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
             let (text, rejected) = rejection.into_parts(media_type);
@@ -115,7 +115,7 @@ enum Sending {
     Cacheable(CacheableResponse),
     /// A text with errors in it.
     Once(AnswerText, MediaType),
-    Events(Response),
+    Stream(Response),
 }
 
 /// How a response is wanted.
@@ -143,9 +143,10 @@ impl Call<'_> {
     ) -> Result<Sending, Rejection> {
         let headers = &self.parts.headers;
         let method = Allowed::of(&self.parts.method)?;
-        if accepted.answer.is_none() && !accepted.events {
+        if accepted.answer.is_none() && accepted.stream.is_none() {
             return Err(not_acceptable(
-                "answers are application/graphql-response+json, application/json or text/event-stream, in UTF-8",
+                "answers are application/graphql-response+json or application/json in UTF-8, and of subscriptions \
+                 text/event-stream or multipart/mixed;subscriptionSpec=1.0",
             ));
         }
         if method == Allowed::Post {
@@ -252,22 +253,24 @@ impl Call<'_> {
                 fill.abandon();
             }
             let is_subscription = operation.operation_type == Some(OperationType::Subscription);
-            match wanted.accepted.answer {
-                Some(accepted) if !is_subscription => {
+            match (wanted.accepted.answer, wanted.accepted.stream) {
+                (Some(accepted), _) if !is_subscription => {
                     media_type = accepted;
                     Ok(Delivery::Response {
                         reports_cost: wanted.reports_cost,
                     })
                 }
-                _ if wanted.accepted.events => {
+                (_, Some(stream_type)) => {
                     if is_subscription {
                         service.stopping.refuse_streams()?;
                     }
-                    stream = Some(service.open_streams.open(own.clone())?);
+                    let open = service.open_streams.open(own.clone())?;
+                    stream = Some((stream_type, open));
                     Ok(Delivery::Stream)
                 }
                 _ => Err(not_acceptable(
-                    "a subscription is answered as text/event-stream, or over a WebSocket",
+                    "a subscription is answered as text/event-stream, as multipart/mixed;subscriptionSpec=1.0, or over a \
+                     WebSocket: name one of the two in Accept, or open a WebSocket",
                 )),
             }
         };
@@ -276,9 +279,15 @@ impl Call<'_> {
         match outcome.await? {
             Outcome::Stream(messages) => {
                 let expiry = service.admission.expiry(&verified);
-                let events =
-                    server_sent_events::response(messages, stream, &service.stopping, expiry);
-                Ok(Sending::Events(events))
+                let (stream_type, open) = stream.unzip();
+                let response = response_stream::response(
+                    stream_type.unwrap_or(StreamType::Events),
+                    messages,
+                    open,
+                    &service.stopping,
+                    expiry,
+                );
+                Ok(Sending::Stream(response))
             }
             Outcome::Response(Answer { text, has_errors }) if has_errors => {
                 Ok(Sending::Once(text, media_type))

@@ -7,6 +7,6 @@ mod methods;
 pub(super) mod negotiation;
 mod request_body;
 pub mod response_cache;
-mod server_sent_events;
+mod response_stream;
 pub(super) mod service;
 mod websocket;

@@ -1,5 +1,5 @@
-//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and
-//! server-sent events. And which content coding: `Accept-Encoding` (section 12.5.3).
+//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and two
+//! of streams. And which content coding: `Accept-Encoding` (section 12.5.3).
 //!
 //! Invariant: an answer is only ever of a type and coding that its client accepts, and in UTF-8; `application/json`, and not
 //! encoded, where the client leaves it open.
@@ -30,6 +30,15 @@ impl MediaType {
             Self::GraphqlResponse => "application/graphql-response+json",
         }
     }
+}
+
+/// A stream of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum StreamType {
+    /// `text/event-stream`
+    Events,
+    /// `multipart/mixed;subscriptionSpec=1.0`
+    Multipart,
 }
 
 /// What an answer's text is encoded with.
@@ -76,8 +85,8 @@ pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
 pub(in crate::http) struct Accepted {
     /// The type of one answer that it likes best; none when it takes neither.
     pub(in crate::http) answer: Option<MediaType>,
-    /// Whether it takes a stream of events, by name: whoever takes anything hardly means it.
-    pub(in crate::http) events: bool,
+    /// The stream that it likes best, of those that it names: a client that takes anything expects no stream.
+    pub(in crate::http) stream: Option<StreamType>,
 }
 
 pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
@@ -92,7 +101,7 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
         if answer.is_some() {
             return Accepted {
                 answer,
-                events: false,
+                stream: None,
             };
         }
     }
@@ -106,10 +115,9 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
     if is_open {
         return Accepted {
             answer: Some(MediaType::Json),
-            events: false,
+            stream: None,
         };
     }
-    let events = |range: &Range| range.weight > 0 && range.range.essence_str() == EVENT_STREAM;
     let json = quality(&ranges, MediaType::Json);
     let graphql = quality(&ranges, MediaType::GraphqlResponse);
     let answer = match (json, graphql) {
@@ -121,13 +129,17 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
         }
         _ => Some(MediaType::Json),
     };
+    let streams = ranges.iter().filter(|range| range.weight > 0);
+    // The last of the highest is the maximum: of two that are liked alike, the first is taken.
+    let best = streams
+        .filter_map(|range| Some((range.weight, range.stream_type()?)))
+        .rev()
+        .max_by_key(|(weight, _)| *weight);
     Accepted {
         answer,
-        events: ranges.iter().any(events),
+        stream: best.map(|(_, stream)| stream),
     }
 }
-
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// How exactly a range says what it means; the more exact one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +171,20 @@ impl Range {
         }
         let range = range.parse().ok()?;
         Some(Self { range, weight })
+    }
+
+    /// The stream that the range names. Parts without a protocol are a subscription of no client.
+    fn stream_type(&self) -> Option<StreamType> {
+        let is_protocol = |(name, value): (mime::Name<'_>, mime::Name<'_>)| {
+            name == "subscriptionspec" && value == "1.0"
+        };
+        match self.range.essence_str() {
+            "text/event-stream" => Some(StreamType::Events),
+            "multipart/mixed" if self.range.params().any(is_protocol) => {
+                Some(StreamType::Multipart)
+            }
+            _ => None,
+        }
     }
 
     fn matches(&self, offered: MediaType) -> Option<Specificity> {
@@ -334,17 +360,53 @@ mod tests {
     }
 
     #[test]
-    fn events_are_taken_by_name() {
+    fn streams_are_taken_by_name() {
+        let (events, multipart) = (Some(StreamType::Events), Some(StreamType::Multipart));
         for (accept, expected) in [
-            ("text/event-stream", true),
-            ("application/json, TEXT/Event-Stream;q=0.1", true),
-            ("text/event-stream;q=0, */*", false),
-            ("*/*", false),
-            ("text/*", false),
-            ("", false),
+            ("text/event-stream", events),
+            ("application/json, TEXT/Event-Stream;q=0.1", events),
+            ("text/event-stream;q=0, */*", None),
+            ("*/*", None),
+            ("text/*", None),
+            ("", None),
+            // Apollo iOS, Apollo Kotlin, Apollo Client 4 and 3, and urql.
+            (
+                "multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json",
+                multipart,
+            ),
+            (
+                "multipart/mixed;subscriptionSpec=1.0, application/graphql-response+json, application/json",
+                multipart,
+            ),
+            (
+                "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json",
+                multipart,
+            ),
+            (
+                r#"multipart/mixed;boundary="graphql";subscriptionSpec="1.0",application/json"#,
+                multipart,
+            ),
+            ("text/event-stream, multipart/mixed", events),
+            ("MULTIPART/Mixed; SubscriptionSpec=1.0", multipart),
+            ("multipart/mixed;deferSpec=20220824, application/json", None),
+            ("multipart/mixed;subscriptionSpec=2.0", None),
+            ("multipart/mixed", None),
+            ("multipart/mixed;subscriptionSpec=1.0;q=0, */*", None),
+            (
+                "multipart/mixed;subscriptionSpec=1.0, text/event-stream",
+                multipart,
+            ),
+            (
+                "text/event-stream, multipart/mixed;subscriptionSpec=1.0",
+                events,
+            ),
+            (
+                "text/event-stream;q=0.5, multipart/mixed;subscriptionSpec=1.0",
+                multipart,
+            ),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
-            assert_eq!(accepted(&headers).events, expected, "{accept}");
+            assert_eq!(accepted(&headers).stream, expected, "{accept}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::FromRef;
 
 use crate::{
-    config::Origin,
+    config::AllowedOrigin,
     fair_budget::FairBudget,
     http::{
         admission::{Admission, open_streams::OpenStreams, rate_limit::Caller},
@@ -33,7 +33,7 @@ pub(in crate::http) struct Service {
     pub(in crate::http) max_body_bytes: usize,
     pub(in crate::http) request_timeout: Duration,
     /// The pages that may open sockets, besides those of this host.
-    pub(in crate::http) allowed_origins: Vec<Origin>,
+    pub(in crate::http) allowed_origins: Vec<AllowedOrigin>,
 }
 
 impl FromRef<Endpoint> for Admission {

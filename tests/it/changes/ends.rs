@@ -94,7 +94,7 @@ async fn what_is_no_websocket_is_answered_with_its_code() {
     }
     // Before the token, few bytes suffice.
     let mut socket = Socket::open(&server, &[PROTOCOL]).await.unwrap();
-    let long = frame(0x81, &vec![b' '; 20_000]);
+    let long = frame(0x81, &vec![b' '; 25_000]);
     socket.0.get_mut().write_all(&long).await.unwrap();
     assert_eq!(closed(&mut socket).await, Some(1009));
     let mut socket = Socket::at(&format!("{}/graphql", server.url), "").await;

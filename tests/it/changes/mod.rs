@@ -5,5 +5,6 @@ mod ends;
 mod events;
 mod feed;
 mod histories;
+mod multipart;
 mod sockets;
 mod subscriptions;

@@ -220,6 +220,93 @@ async fn pages_of_other_sites_open_no_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_says_which_origin_was_asked() {
+    let start = async |proxies: &[&str]| Server::on_sqlite(proxies).await;
+    let trusting = start(&["--trusted-proxy", "127.0.0.1"]).await;
+    let standard = start(&[
+        "--trusted-proxy",
+        "127.0.0.1",
+        "--proxy-header",
+        "forwarded",
+    ])
+    .await;
+    let (bare, forwarded) = (
+        start(&[]).await,
+        "for=192.0.2.1;proto=https;host=app.example.com",
+    );
+    let (host, proto) = (
+        ("x-forwarded-host", "app.example.com"),
+        ("x-forwarded-proto", "https"),
+    );
+    for (server, origin, headers, opens) in [
+        (
+            &trusting,
+            "https://app.example.com",
+            &[host, proto][..],
+            true,
+        ),
+        (
+            &trusting,
+            "https://app.example.com:443",
+            &[host, proto],
+            true,
+        ),
+        (&trusting, "https://app.example.com", &[host], true),
+        (&trusting, "http://app.example.com", &[host, proto], false),
+        (&trusting, "https://app.example.com", &[proto], false),
+        (&trusting, "https://evil.example.com", &[host, proto], false),
+        (
+            &trusting,
+            "https://app.example.com",
+            &[("forwarded", forwarded)],
+            false,
+        ),
+        (
+            &standard,
+            "https://app.example.com",
+            &[("forwarded", forwarded)],
+            true,
+        ),
+        (&standard, "https://app.example.com", &[host, proto], false),
+        (&bare, "https://app.example.com", &[host, proto], false),
+    ] {
+        let mut sent = vec![PROTOCOL, ("origin", origin)];
+        sent.extend(headers);
+        let opened = Socket::open(server, &sent).await;
+        assert_eq!(opened.is_ok(), opens, "{sent:?}");
+        if let Err(tungstenite::Error::Http(response)) = opened {
+            let body = String::from_utf8(response.into_body().unwrap_or_default()).unwrap();
+            assert!(
+                body.contains(origin) && body.contains("--cors-origin"),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_token_opens_a_socket() {
+    let server = Server::on_sqlite(&["--max-token-bytes", "24576"]).await;
+    let least = server.token("ann@acme", &["a"]).len();
+    // A scope has four characters of the token for three of its own.
+    let scope = "s".repeat((24_000 - least) / 4 * 3);
+    let token = server.token("ann@acme", &[&scope]);
+    assert!(token.len() > 23_000);
+    drop(Socket::of(&server, &token).await);
+    let who = server
+        .data(&token, "{ viewer { userId } }", json!({}))
+        .await;
+    assert_eq!(who["viewer"]["userId"], "ann");
+    let small = Server::on_sqlite(&["--max-token-bytes", "1024"]).await;
+    let (status, answer) = small
+        .post(&token, r#"{"query":"{ viewer { userId } }"}"#)
+        .await;
+    assert_eq!(status, 401);
+    let message = format!("the token has {} bytes, and may have 1024", token.len());
+    assert_eq!(answer["errors"][0]["message"], message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_needs_a_stream() {
     let server = Server::on_sqlite(&[]).await;
     for (accept, query, status, content_type) in [
@@ -236,7 +323,37 @@ async fn a_subscription_needs_a_stream() {
             406,
             "application/graphql-response+json; charset=utf-8",
         ),
-        // What urql and others send with everything.
+        // What urql and others send with everything, Apollo's clients with subscriptions, and Apollo Client with `@defer`.
+        (
+            "multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json",
+            CHANGED,
+            200,
+            "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0",
+        ),
+        (
+            "multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json",
+            "{ viewer { userId } }",
+            200,
+            "application/graphql-response+json; charset=utf-8",
+        ),
+        (
+            "multipart/mixed;deferSpec=20220824,application/json",
+            "{ viewer { userId } }",
+            200,
+            "application/json; charset=utf-8",
+        ),
+        (
+            "multipart/mixed;deferSpec=20220824,application/json",
+            CHANGED,
+            406,
+            "application/json; charset=utf-8",
+        ),
+        (
+            "multipart/mixed",
+            CHANGED,
+            406,
+            "application/json; charset=utf-8",
+        ),
         (
             "application/json, text/event-stream, multipart/mixed",
             CHANGED,

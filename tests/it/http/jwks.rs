@@ -261,8 +261,8 @@ async fn tokens_of_a_jwks_file() {
         let told = run(on(flags)).failed(2);
         assert!(told.contains("required arguments"), "{told}");
     }
-    let told = run(on(&["--jwt-issuer", "", "--jwt-audience", "connectors"])).failed(1);
-    assert!(told.contains("need an issuer and an audience"), "{told}");
+    let told = run(on(&["--jwt-issuer", "", "--jwt-audience", "connectors"])).failed(2);
+    assert!(told.contains("expected a text that is not empty"), "{told}");
 
     for bad in ["{}", "[]", "no JSON", r#"{"keys":[]}"#] {
         fs::write(&file, bad).unwrap();

@@ -279,6 +279,8 @@ on_both! {
             (&server, "https://a.example", None), (&configured, "https://a.example", Some("https://a.example")),
             (&configured, "http://localhost:3000", Some("http://localhost:3000")), (&configured, "https://b.example", Some("https://b.example")),
             (&configured, "https://c.example", None), (&configured, "https://a.example.com", None), (&configured, "null", None),
+            (&configured, "https://a.example:443", Some("https://a.example:443")), (&configured, "http://a.example", None),
+            (&configured, "https://a.example:8443", None),
             (&open, "https://c.example", Some("*")), (&open, "null", Some("*")),
         ] {
             let url = format!("{}/graphql", server.url);
@@ -304,6 +306,28 @@ on_both! {
                     assert!(header("access-control-expose-headers").unwrap().contains("x-request-id"));
                 }
             }
+        }
+    }
+
+    async fn pages_send_the_usual_headers_and_those_that_are_configured(server: Server) {
+        let start = |flags: &'static [&'static str]| Server::start(server.storage.clone(), flags, server.clock.clone());
+        let usual = start(&["--cors-origin", "https://App.example:443"]).await;
+        let more = start(&["--cors-origin", "https://app.example", "--cors-header", "x-a, X-B", "--cors-header", "x-c"]).await;
+        let any = start(&["--cors-origin", "*", "--cors-header", "*"]).await;
+        for (server, header, allowed) in [
+            (&usual, "cache-control", true), (&usual, "traceparent", true), (&usual, "tracestate", true), (&usual, "baggage", true),
+            (&usual, "sentry-trace", true), (&usual, "apollographql-client-name", true), (&usual, "apollographql-client-version", true),
+            (&usual, "apollo-require-preflight", true), (&usual, "x-apollo-operation-name", true), (&usual, "graphql-preflight", true),
+            (&usual, "x-request-id", true), (&usual, "if-none-match", true), (&usual, "graphql-cost", true), (&usual, "accept", true),
+            (&usual, "x-a", false), (&usual, "cookie", false), (&usual, "x-forwarded-host", false),
+            (&more, "x-a", true), (&more, "x-b", true), (&more, "x-c", true), (&more, "baggage", true), (&more, "x-d", false),
+            (&any, "*", true), (&any, "authorization", true),
+        ] {
+            let preflight = client().request(Method::OPTIONS, format!("{}/graphql", server.url)).header("origin", "https://app.example")
+                .header("access-control-request-method", "POST").header("access-control-request-headers", header);
+            let response = preflight.send().await.unwrap();
+            let told = response.headers()["access-control-allow-headers"].to_str().unwrap().to_ascii_lowercase();
+            assert_eq!(told.split(',').any(|name| name.trim() == header), allowed, "{header}: {told}");
         }
     }
 

@@ -114,22 +114,89 @@ async fn jwks_say_what_they_are_for() {
     }
 }
 
+/// A token that does not say which key signed it.
+fn nameless(signer: &Signer) -> String {
+    signer.sign(&json!({"alg": signer.algorithm}), &claims(&json!({})))
+}
+
 #[tokio::test]
-async fn a_token_without_kid_needs_a_single_key() {
-    let nameless =
-        |signer: &Signer| signer.sign(&json!({"alg": signer.algorithm}), &claims(&json!({})));
+async fn a_token_without_kid_is_tried_with_each_key_that_fits() {
     let (one, two, ed) = (Signer::es256(), Signer::es256_other(), Signer::eddsa());
     let single = with_jwks(&jwks(&[&one, &ed])).await;
     assert!(ask(&single, &nameless(&one)).await.is_ok());
     let user = ask(&single, &nameless(&two)).await;
-    assert_eq!(user, Err(Refusal::Signature));
+    assert_eq!(user, Err(Refusal::UnknownKey));
     let user = ask(&single, &nameless(&Signer::rs256())).await;
     assert_eq!(user, Err(Refusal::Algorithm));
 
     let several = with_jwks(&jwks(&[&one, &two, &ed])).await;
-    let user = ask(&several, &nameless(&one)).await;
-    assert_eq!(user, Err(Refusal::AmbiguousKey));
-    assert!(ask(&several, &nameless(&ed)).await.is_ok());
+    for signer in [&one, &two, &ed] {
+        assert!(ask(&several, &nameless(signer)).await.is_ok());
+    }
+    // Not with one that is for something else.
+    let mut encrypts = two.jwk();
+    merge(&mut encrypts, &json!({"use": "enc"}));
+    let keys = json!({"keys": [one.jwk(), encrypts]}).to_string();
+    let user = ask(&with_jwks(&keys).await, &nameless(&two)).await;
+    assert_eq!(user, Err(Refusal::UnknownKey));
+}
+
+#[tokio::test]
+async fn keys_without_kid_are_each_tried() {
+    let (one, two) = (Signer::es256(), Signer::es256_other());
+    let unnamed = |signer: &Signer| {
+        let mut jwk = signer.jwk();
+        merge(&mut jwk, &json!({"kid": null}));
+        jwk
+    };
+    let keys = json!({"keys": [unnamed(&one), unnamed(&two)]}).to_string();
+    let authenticator = with_jwks(&keys).await;
+    for token in [one.token(), two.token(), nameless(&one), nameless(&two)] {
+        assert!(ask(&authenticator, &token).await.is_ok());
+    }
+    let user = ask(&authenticator, &Signer::eddsa().token()).await;
+    assert_eq!(user, Err(Refusal::UnknownKey));
+    // The key with the name is the one that is meant.
+    let mut named = unnamed(&two);
+    merge(&mut named, &json!({"kid": one.kid}));
+    let keys = json!({"keys": [named, unnamed(&one)]}).to_string();
+    let user = ask(&with_jwks(&keys).await, &one.token()).await;
+    assert_eq!(user, Err(Refusal::Signature));
+}
+
+#[tokio::test]
+async fn at_most_eight_keys_are_tried() {
+    let (one, two) = (Signer::es256(), Signer::es256_other());
+    for (others, expected) in [(7, Ok(())), (8, Err(Refusal::AmbiguousKey))] {
+        let others = (0..others).map(|n| {
+            let mut jwk = two.jwk();
+            merge(&mut jwk, &json!({"kid": n.to_string()}));
+            jwk
+        });
+        let keys: Vec<Value> = others.chain([one.jwk()]).collect();
+        let authenticator = with_jwks(&json!({ "keys": keys }).to_string()).await;
+        let user = ask(&authenticator, &nameless(&one)).await;
+        assert_eq!(user.map(drop), expected);
+        assert!(accepts(&authenticator, &one).await);
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_kid_is_looked_for_too() {
+    let (old, new) = (Signer::es256(), Signer::es256_other());
+    let clock = clock();
+    let issuer = Issuer::new(&[&old]).await;
+    let authenticator = issuer.authenticator(&clock).await;
+    issuer.publish(&[&new]);
+    clock.set(at(NOW + 1));
+    assert!(ask(&authenticator, &nameless(&new)).await.is_ok());
+    assert_eq!(issuer.fetches(), 2);
+    // A forgery is looked for once a minute.
+    for _ in 0..3 {
+        let user = ask(&authenticator, &nameless(&old)).await;
+        assert_eq!(user, Err(Refusal::UnknownKey));
+    }
+    assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
@@ -492,15 +559,15 @@ async fn what_keeps_the_service_from_starting() {
     let complete = rules(KeySource::JwksFile(path.to_owned()));
     for incomplete in [
         TokenRules {
-            issuer: None,
+            issuers: Vec::new(),
             ..complete.clone()
         },
         TokenRules {
-            audience: None,
+            audiences: Vec::new(),
             ..complete.clone()
         },
         TokenRules {
-            issuer: Some(String::new()),
+            issuers: vec![String::new()],
             ..complete.clone()
         },
     ] {

@@ -1,5 +1,6 @@
 //! Tests with real keys, and with an issuer on a socket.
 
+mod claims;
 mod jwks;
 mod tokens;
 
@@ -60,10 +61,14 @@ fn rules(keys: KeySource) -> TokenRules {
         keys,
         jwks_max_age: Duration::from_hours(24),
         leeway: Duration::from_mins(1),
-        issuer: Some("https://issuer.example".to_owned()),
-        audience: Some("connectors".to_owned()),
-        organization_claim: "org_id".to_owned(),
+        issuers: vec!["https://issuer.example".to_owned()],
+        audiences: vec!["connectors".to_owned()],
+        user_claim: "sub".to_owned(),
+        organization_claims: vec!["org_id".to_owned()],
+        scope_claims: vec!["scope".to_owned()],
+        scope_prefix: None,
         default_organization: None,
+        max_token_bytes: 16 * 1024,
         anonymous_read: true,
     }
 }

@@ -18,9 +18,7 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderValue, Method, Request, StatusCode, Version,
-        header::{
-            AUTHORIZATION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
-        },
+        header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE},
         request::Parts,
     },
     response::Response,
@@ -38,11 +36,10 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use crate::{
-    config::Origin,
     error::Code,
     http::{
-        admission::open_streams::OpenStream, connections::peer::peer, rejection::Rejection,
-        stopping::Phase,
+        admission::open_streams::OpenStream, connections::peer::peer, cors::check_handshake,
+        rejection::Rejection, stopping::Phase,
     },
     observability::request_record::RequestRecord,
 };
@@ -59,8 +56,8 @@ const PROTOCOL: &str = "graphql-transport-ws";
 
 /// How long a client may take to send `connection_init`.
 const INIT: Duration = Duration::from_secs(10);
-/// Bytes of a message before the client is acknowledged. A token has a few KiB at most.
-const INIT_BYTES: usize = 16 * 1024;
+/// Bytes of a message before the client is acknowledged, besides those of the longest token.
+const INIT_BYTES: usize = 8 * 1024;
 /// How long a client may take to answer the close frame of a stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// How often a silent client is asked whether it is there; silent for three times as long it is not.
@@ -90,17 +87,11 @@ pub(super) fn upgrade(
     record: RequestRecord,
     parts: &mut Parts,
 ) -> Result<Response, Rejection> {
-    // A browser lets every page open sockets, and names the page's origin.
-    if !is_ours(&parts.headers, &service.allowed_origins) {
-        let message = "pages of this origin may not ask here";
-        return Err(Rejection::new(
-            StatusCode::FORBIDDEN,
-            Code::Forbidden,
-            message,
-        ));
-    }
-    service.stopping.refuse_streams()?;
     let peer = peer(&parts.extensions);
+    let asked = service.admission.asked(peer, &parts.headers);
+    let checked = check_handshake(&parts.headers, &asked, &service.allowed_origins);
+    checked.map_err(|message| Rejection::new(StatusCode::FORBIDDEN, Code::Forbidden, &message))?;
+    service.stopping.refuse_streams()?;
     let address = service.admission.address(peer, &parts.headers);
     let open = service.open_streams.open(address)?;
     let (mut response, upgraded) = handshake(parts)?;
@@ -135,7 +126,7 @@ pub(super) fn upgrade(
         let mut wire = Wire::new(
             stream,
             Arc::clone(open.account()),
-            INIT_BYTES.min(service.max_body_bytes),
+            (INIT_BYTES + service.admission.max_token_bytes()).min(service.max_body_bytes),
             service.max_body_bytes,
             service.request_timeout,
         )
@@ -197,23 +188,6 @@ fn asks_for_protocol(headers: &HeaderMap) -> bool {
     asked
         .flat_map(|list| list.as_bytes().split(|&byte| byte == b','))
         .any(|name| name.trim_ascii() == PROTOCOL.as_bytes())
-}
-
-/// Whether a handshake comes from a page that may ask: of this host, or configured; or from no page.
-fn is_ours(headers: &HeaderMap, allowed: &[Origin]) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else {
-        return true;
-    };
-    let same_host = || {
-        let host = headers.get(HOST)?.to_str().ok()?;
-        // Not its scheme, which a proxy may have changed.
-        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
-        Some(authority.eq_ignore_ascii_case(host))
-    };
-    allowed.iter().any(|allowed| match allowed {
-        Origin::Any => true,
-        Origin::One(one) => one == origin,
-    }) || same_host().unwrap_or(false)
 }
 
 impl Session {

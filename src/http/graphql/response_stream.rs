@@ -1,0 +1,186 @@
+//! An operation whose answers are sent as they come, by one of two protocols: GraphQL over Server-Sent Events in its distinct
+//! connections mode, and Apollo's multipart protocol for subscriptions (`subscriptionSpec=1.0`).
+//!
+//! Invariant: each end is told. Where the service ends what would have gone on, the last message is an error alone. No
+//! `complete` follows, so that a client asks again.
+
+use std::{convert::Infallible, time::Duration};
+
+use crate::{
+    answer_budget::AnswerShare,
+    error::Code,
+    http::{
+        admission::open_streams::OpenStream,
+        auth::TokenEnd,
+        stopping::{Phase, STOPS, Stopping},
+    },
+    pipeline::stream::{Message, Messages},
+};
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderName, HeaderValue, header::CONTENT_TYPE},
+    response::Response,
+};
+use futures_util::{Stream, stream};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::negotiation::StreamType;
+
+/// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// nginx hands events on as they come only where it is told so.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// How messages are written. A multipart message ends with the next boundary: until it has come, the client waits.
+impl StreamType {
+    const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Events => "text/event-stream",
+            Self::Multipart => r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#,
+        })
+    }
+
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Events => "",
+            Self::Multipart => "\r\n--graphql",
+        }
+    }
+
+    /// An answer, which is JSON without line breaks.
+    fn next(self, answer: &str) -> String {
+        match self {
+            Self::Events => format!("event: next\ndata: {answer}\n\n"),
+            Self::Multipart => part(&format!(r#"{{"payload":{answer}}}"#)),
+        }
+    }
+
+    /// An error of the connection, not of the operation.
+    fn failed(self, errors: &str) -> String {
+        match self {
+            Self::Events => self.next(&format!(r#"{{"errors":{errors}}}"#)),
+            Self::Multipart => {
+                let failed = part(&format!(r#"{{"payload":null,"errors":{errors}}}"#));
+                format!("{failed}--\r\n")
+            }
+        }
+    }
+
+    const fn complete(self) -> &'static str {
+        match self {
+            Self::Events => "event: complete\ndata:\n\n",
+            Self::Multipart => "--\r\n",
+        }
+    }
+
+    fn keep_alive(self) -> String {
+        match self {
+            Self::Events => ":\n\n".to_owned(),
+            Self::Multipart => part("{}"),
+        }
+    }
+}
+
+fn part(json: &str) -> String {
+    format!("\r\nContent-Type: application/json\r\n\r\n{json}\r\n--graphql")
+}
+
+/// The response of a stream. It ends when the operation does, and when the caller's token does. A subscription ends when the
+/// service stops too.
+pub(super) fn response(
+    stream_type: StreamType,
+    messages: Messages,
+    stream: Option<OpenStream>,
+    stopping: &Stopping,
+    expiry: impl Future<Output = TokenEnd> + Send + 'static,
+) -> Response {
+    let closing = stopping.reached(Phase::Closing);
+    let texts = texts(stream_type, messages, stream, closing, expiry);
+    let mut response = Response::new(Body::from_stream(texts));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, stream_type.content_type());
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// The sources of a stream.
+struct Source<C, E> {
+    messages: Messages,
+    _stream: Option<OpenStream>,
+    /// None once it was.
+    closing: Option<C>,
+    expiry: E,
+    /// The bytes of the last answer, which count until more is asked for.
+    sent: AnswerShare,
+}
+
+impl<C, E> Source<C, E>
+where
+    C: Future<Output = ()> + Unpin,
+    E: Future<Output = TokenEnd> + Unpin,
+{
+    /// The next message, or the end of the token. May be dropped, and loses no message.
+    async fn next(&mut self) -> Result<Option<Message>, TokenEnd> {
+        if let Some(closing) = &mut self.closing {
+            tokio::select! {
+                message = self.messages.next() => return Ok(message),
+                end = &mut self.expiry => return Err(end),
+                () = closing => self.messages.end_subscription(),
+            }
+            self.closing = None;
+        }
+        tokio::select! {
+            message = self.messages.next() => Ok(message),
+            end = &mut self.expiry => Err(end),
+        }
+    }
+}
+
+fn texts(
+    stream_type: StreamType,
+    messages: Messages,
+    stream: Option<OpenStream>,
+    closing: impl Future<Output = ()> + Send + 'static,
+    expiry: impl Future<Output = TokenEnd> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let source = Source {
+        messages,
+        _stream: stream,
+        closing: Some(Box::pin(closing)),
+        expiry: Box::pin(expiry),
+        sent: AnswerShare::default(),
+    };
+    stream::unfold(
+        (Some(source), stream_type.begin()),
+        move |(source, begin)| async move {
+            let mut source = source?;
+            source.sent = AnswerShare::default();
+            let ended = |code: Code, message: &str| {
+                let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
+                (stream_type.failed(&json!([error]).to_string()), None)
+            };
+            let next = match timeout(KEEP_ALIVE, source.next()).await {
+                Err(_) => (stream_type.keep_alive(), Some(source)),
+                Ok(Ok(None)) => return None,
+                Ok(Ok(Some(Message::Next(answer)))) => {
+                    let text = stream_type.next(answer.as_str());
+                    source.sent = answer.into_share();
+                    (text, Some(source))
+                }
+                Ok(Ok(Some(Message::Refused(errors)))) => {
+                    let refused = stream_type.next(&format!(r#"{{"errors":{errors}}}"#));
+                    (refused + stream_type.complete(), None)
+                }
+                Ok(Ok(Some(Message::Complete))) => (stream_type.complete().to_owned(), None),
+                Ok(Ok(Some(Message::Ended))) => ended(Code::Unavailable, STOPS),
+                Ok(Ok(Some(Message::GivenUp))) => ended(Code::Timeout, "the client reads nothing"),
+                Ok(Err(end @ TokenEnd::NoKeys)) => ended(Code::Unavailable, &end.to_string()),
+                Ok(Err(end)) => ended(Code::Unauthenticated, &end.to_string()),
+            };
+            let (text, source) = next;
+            Some((Ok(Bytes::from(format!("{begin}{text}"))), (source, "")))
+        },
+    )
+}
