@@ -22,6 +22,7 @@ use personal_connectors::{
     config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
+    outbound::Outbound,
     pipeline::{encode, measure},
     store::{Catalog, ChangeFollower, Database, State},
 };
@@ -79,7 +80,16 @@ impl Service {
         let clock = Clock::system();
         let database = app::open(&config.database()?).await?;
         let rules = config.token_rules()?;
-        let routers = app::routers(&config, rules, database.clone(), clock.clone(), None).await?;
+        let outbound = Outbound::new(&config.outbound.rules()?)?;
+        let routers = app::routers(
+            &config,
+            rules,
+            outbound.clone(),
+            database.clone(),
+            clock.clone(),
+            None,
+        )
+        .await?;
         let state = State::poll(database.clone(), config.state_poll);
         Ok(Self {
             router: routers.main,
@@ -89,7 +99,7 @@ impl Service {
                 key_clock: commands::Context::key_clock(clock.clone()),
                 clock,
                 quota: 1,
-                inspections: Arc::new(app::inspections(&config, &Clock::system())?),
+                inspections: Arc::new(app::inspections(&config, outbound, &Clock::system())?),
                 schedule: config.mcp.checks.schedule(),
             },
             changes: Arc::new(ChangeFollower::start(database.clone(), &state)),

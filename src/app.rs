@@ -13,7 +13,7 @@ use crate::{
     answer_budget::Answers,
     clock::Clock,
     commands,
-    config::{Checks, DatabaseSettings, OperationLimits, Serve, Servers, TokenRules},
+    config::{Check, DatabaseSettings, OperationLimits, Serve, TokenRules},
     graphql,
     http::{
         self, Background, Probed, Services,
@@ -29,6 +29,7 @@ use crate::{
     mcp::{guard::Guard, handshake::Inspector, inspections::Inspections, memory::Memory},
     monitor::{self, Monitor},
     observability::telemetry::{Tracer, Traces},
+    outbound::Outbound,
     pipeline::{
         ExpensivePlaces, Pipeline,
         documents::{Documents, Trusted},
@@ -69,14 +70,23 @@ impl App {
     /// Opens and migrates the database, and loads the catalogue.
     pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
         // First what costs nothing to refuse.
+        let outbound = Outbound::new(&config.outbound.rules()?)?;
         let rules = config.token_rules()?;
         let collector = match &config.otlp_endpoint {
-            Some(url) => Some(Traces::to(url).await?),
+            Some(url) => Some(Traces::to(url, outbound.clone())?),
             None => None,
         };
         let tracer = collector.as_ref().map(Traces::tracer);
         let database = open(&config.database()?).await?;
-        let routers = routers(config, rules, database.clone(), clock.clone(), tracer).await?;
+        let routers = routers(
+            config,
+            rules,
+            outbound,
+            database.clone(),
+            clock.clone(),
+            tracer,
+        )
+        .await?;
         let monitor = if config.mcp.monitor && !config.read_only {
             let inspector = routers.inspector.within(config.mcp.checks.limits());
             let monitor = monitor(config, database.clone(), inspector, clock.clone());
@@ -132,6 +142,7 @@ impl App {
 pub async fn routers(
     config: &Serve,
     rules: TokenRules,
+    outbound: Outbound,
     database: Database,
     clock: Clock,
     tracer: Option<Tracer>,
@@ -151,7 +162,7 @@ pub async fn routers(
         Some(file) => Some(Trusted::read(file, limits, &validator).await?),
         None => None,
     };
-    let authenticator = Authenticator::new(rules, clock.clone()).await?;
+    let authenticator = Authenticator::new(rules, outbound.clone(), clock.clone()).await?;
     let background = Background {
         write_watch: (!config.read_only).then(|| WriteWatch::start(database.clone())),
         loading: load(config, &database, &clock).await?,
@@ -159,7 +170,7 @@ pub async fn routers(
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let changes = ChangeFollower::start(database.clone(), &state);
     let stopping = Stopping::default();
-    let inspections = inspections(config, &clock)?;
+    let inspections = inspections(config, outbound, &clock)?;
     let inspector = inspections.inspector().clone();
     let commands = commands::Context {
         database: database.clone(),
@@ -269,11 +280,15 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
 }
 
 /// What looks at MCP servers for callers.
-pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections> {
+pub fn inspections(
+    config: &Serve,
+    outbound: Outbound,
+    clock: &Clock,
+) -> anyhow::Result<Inspections> {
     let (limits, wait) = config.mcp.limits(config.limits.request_timeout)?;
     let guard = Guard::new(config.mcp.servers.rules());
     Ok(Inspections::new(
-        Inspector::new(guard, Memory::default(), limits, clock.clone())?,
+        Inspector::new(guard, outbound, Memory::default(), limits, clock.clone()),
         config.mcp.max_inspections.into(),
         wait,
         config.mcp.inspection_rate,
@@ -282,15 +297,17 @@ pub fn inspections(config: &Serve, clock: &Clock) -> anyhow::Result<Inspections>
 }
 
 /// Inspects MCP servers to check connectors, in a process that does nothing else.
-pub fn checker(servers: &Servers, checks: &Checks, clock: &Clock) -> anyhow::Result<Inspector> {
-    let guard = Guard::new(servers.rules());
-    let limits = checks.limits();
+pub fn checker(config: &Check, clock: &Clock) -> anyhow::Result<Inspector> {
+    let outbound = Outbound::new(&config.outbound.rules()?)?;
+    let guard = Guard::new(config.servers.rules());
+    let limits = config.checks.limits();
     Ok(Inspector::new(
         guard,
+        outbound,
         Memory::default(),
         limits,
         clock.clone(),
-    )?)
+    ))
 }
 
 fn monitor(config: &Serve, database: Database, inspector: Inspector, clock: Clock) -> Monitor {

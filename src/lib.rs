@@ -18,6 +18,7 @@ pub mod interchange;
 pub mod mcp;
 pub mod monitor;
 pub mod observability;
+pub mod outbound;
 pub mod pipeline;
 mod postgres;
 pub mod store;

@@ -395,7 +395,7 @@ async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
 async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
     let clock = Clock::system();
-    let inspector = app::checker(&config.servers, &config.checks, &clock)?;
+    let inspector = app::checker(config, &clock)?;
     let settings = config.database.settings()?.existing();
     let settings = name_database(settings)?;
     let database = app::open(&settings).await?;

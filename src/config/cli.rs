@@ -8,6 +8,7 @@ use entity::ConnectorVisibility;
 use super::{
     database::Database,
     mcp::{Checks, Servers},
+    outbound::Outbound,
     serve::Serve,
     tokens::Tokens,
     values::{Scopes, boolean, lifetime, migration, principal, scopes, visibility},
@@ -184,6 +185,9 @@ pub struct Check {
 
     #[command(flatten)]
     pub database: Database,
+
+    #[command(flatten)]
+    pub outbound: Outbound,
 
     #[command(flatten)]
     pub servers: Servers,

@@ -1,6 +1,6 @@
 //! Which MCP servers are called, and how much that may cost.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use anyhow::ensure;
 use clap::Args;
@@ -8,7 +8,7 @@ use clap::Args;
 use crate::domain::inspection::{Schedule, TOOLS};
 
 use super::{
-    servers::{AllowedServer, Scheme, ServerRules},
+    outbound::servers::{AllowedServer, Scheme, ServerRules, ports},
     sources::heading,
     values::{boolean, duration, lifetime},
 };
@@ -17,8 +17,8 @@ use super::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVERS)]
 pub struct Servers {
-    /// Where MCP servers may be besides at public addresses: a host, a host and its port (mcp:8000) or a network
-    /// (10.0.0.0/8); can be given several times
+    /// MCP servers that may be called in addition to those at public addresses: a host (mcp or mcp:8000), all hosts under a
+    /// name (*.internal) or a network (10.0.0.0/8); can be given several times
     #[arg(
         long,
         env = "CONNECTORS_MCP_ALLOW",
@@ -28,15 +28,16 @@ pub struct Servers {
     )]
     mcp_allow: Vec<AllowedServer>,
 
-    /// Ports of MCP servers that may be called; can be given several times. By default all
+    /// Ports of MCP servers that may be called, one by one or as a range (8000-8999); can be given several times. By default
+    /// all
     #[arg(
         long,
         env = "CONNECTORS_MCP_PORTS",
         value_name = "PORT",
         value_delimiter = ',',
-        value_parser = clap::value_parser!(u16).range(1..)
+        value_parser = ports
     )]
-    mcp_ports: Vec<u16>,
+    mcp_ports: Vec<RangeInclusive<u16>>,
 
     /// Schemes of MCP servers' URLs that may be called, such as https,wss; can be given several times. By default all
     #[arg(

@@ -18,9 +18,9 @@ mod listen;
 mod log;
 mod mcp;
 mod origin;
+mod outbound;
 mod secret;
 mod serve;
-mod servers;
 mod sources;
 mod tokens;
 mod values;
@@ -35,10 +35,13 @@ pub use listen::{ListenAddress, ListenHost};
 pub use log::{Log, LogFormat};
 pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};
 pub use origin::{AllowedOrigin, CorsHeader, Origin};
+pub(crate) use outbound::servers::{AllowedHost, without_final_dot};
+pub use outbound::{
+    Outbound, OutboundRules, ProxyUrl,
+    servers::{AllowedServer, Scheme, ServerRules},
+};
 pub use secret::{Secret, SecretTooShort};
 pub use serve::Serve;
-pub(crate) use servers::{AllowedHost, without_final_dot};
-pub use servers::{AllowedServer, Scheme, ServerRules};
 pub use sources::{Call, Settings, WrongSetting, command, read};
 pub use tokens::{KeySource, MOST_TOKEN_BYTES, TokenRules, Tokens};
 pub use values::{Scopes, shell_word};

@@ -12,6 +12,7 @@ use super::{
     log::Log,
     mcp::Mcp,
     origin::{AllowedOrigin, CorsHeader, header_name},
+    outbound::Outbound,
     sources::{Settings, heading},
     tokens::{TokenRules, Tokens},
     values::{base_url, boolean, delay, duration, mode},
@@ -189,6 +190,9 @@ pub struct Serve {
 
     #[command(flatten)]
     pub tokens: Tokens,
+
+    #[command(flatten)]
+    pub outbound: Outbound,
 
     #[command(flatten)]
     pub mcp: Mcp,

@@ -52,17 +52,42 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none()
+            && !url.path().trim_end_matches('/').ends_with("/v1/traces")
     });
     url.ok_or_else(|| {
-        "expected an http or https URL without user, query and fragment, such as http://127.0.0.1:4318".to_owned()
+        "expected an http or https URL without user, query, fragment and /v1/traces, which is added, such as http://127.0.0.1:4318".to_owned()
     })
 }
 
-/// A single address is a network of one.
+/// Reads a network. A single address is a network of one; IPv4 that is mapped into IPv6 is IPv4.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse().map(|address: IpAddr| address.into()))
-        .map_err(|_| "expected addresses such as 10.0.0.0/8 or 192.0.2.1".to_owned())
+    let Ok(net) = text.parse::<IpNet>() else {
+        let address: IpAddr = text
+            .parse()
+            .map_err(|_| "expected addresses such as 10.0.0.0/8 or 192.0.2.1".to_owned())?;
+        if address.is_unspecified() {
+            return Err(format!(
+                "{address} is no host's address: write {address}/0 for all addresses"
+            ));
+        }
+        return Ok(address.to_canonical().into());
+    };
+    if net.addr() != net.network() {
+        return Err(format!(
+            "the address has bits beyond the network's length: write {} for the network, or {} for the address",
+            net.trunc(),
+            net.addr()
+        ));
+    }
+    let mapped = match net {
+        IpNet::V6(net) => net
+            .addr()
+            .to_ipv4_mapped()
+            .zip(net.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    let mapped = mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
+    Ok(mapped.unwrap_or(net))
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -1,6 +1,6 @@
 //! Connections to MCP servers, of all transports.
 //!
-//! Invariant: a connection leads to an address that the guard permits, and every byte that comes over it is counted before anything
+//! Invariant: a connection leads to an address that the guard permits, directly or through the outbound proxy, and every byte that comes over it is counted before anything
 //! looks at it: heads, framing and TLS count as bodies do.
 
 use std::{
@@ -8,34 +8,40 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use hyper::Uri;
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection as Connecting, HttpConnector, dns::Name},
-    rt::TokioIo,
-};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{Mutex, OnceCell},
-    time::sleep,
+    time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use crate::{byte_budget::Share, config::InspectionLimits};
+use crate::{
+    byte_budget::Share,
+    config::InspectionLimits,
+    outbound::{
+        Outbound, Way,
+        connection::{Connection, dial, has_none_to_spare, is_of_unknown_authority},
+        proxy::{Proxy, ProxyFailure, TunnelError},
+    },
+};
 
 use super::{
-    failure::{Failure, NO_TLS, TOO_LARGE, reason},
-    guard::{Guard, Refusal, Unresolved},
-    lookups::{AGAIN, is_ours},
+    failure::{
+        Failure, NO_CONNECTION, NO_TLS, PROXY_AT_FAULT, TOO_LARGE, UNKNOWN_AUTHORITY, reason,
+    },
+    guard::{Guard, Refusal},
+    lookups::AGAIN,
     memory::{Memory, SMALL_BYTES},
     stopwatch::Stopwatch,
 };
@@ -45,7 +51,11 @@ pub(super) struct Line {
     pub(super) guard: Guard,
     pub(super) limits: InspectionLimits,
     pub(super) stopwatch: Stopwatch,
-    tls: Arc<rustls::ClientConfig>,
+    outbound: Outbound,
+    /// The fault of the outbound proxy, if it had one.
+    proxy_failure: Arc<OnceLock<ProxyFailure>>,
+    /// Whether the proxy has been asked for a connection, and has not answered.
+    awaits_proxy: AtomicBool,
     /// Bytes received on all connections.
     received: AtomicUsize,
     memory: Memory,
@@ -58,7 +68,8 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(
         guard: Guard,
-        tls: Arc<rustls::ClientConfig>,
+        outbound: Outbound,
+        proxy_failure: Arc<OnceLock<ProxyFailure>>,
         limits: InspectionLimits,
         memory: Memory,
     ) -> Self {
@@ -66,7 +77,9 @@ impl Line {
             guard,
             limits,
             stopwatch: Stopwatch::default(),
-            tls,
+            outbound,
+            proxy_failure,
+            awaits_proxy: AtomicBool::new(false),
             received: AtomicUsize::new(0),
             memory,
             large: OnceCell::new(),
@@ -85,6 +98,11 @@ impl Line {
         !self.large.initialized() && self.received.load(Ordering::Relaxed) > SMALL_BYTES
     }
 
+    /// Whether the last connection is one that the proxy has not made yet.
+    pub(super) fn awaits_proxy(&self) -> bool {
+        self.awaits_proxy.load(Ordering::Relaxed)
+    }
+
     fn count(&self, bytes: usize) -> Result<(), Failure> {
         let before = self.received.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.limits.bytes {
@@ -100,78 +118,107 @@ impl Line {
         let port = url
             .port_u16()
             .unwrap_or(if is_encrypted { 443 } else { 80 });
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| Refusal::NotAUrl)?;
-        // It tries addresses of both families at once (RFC 8305).
-        let mut connector = HttpConnector::new_with_resolver(Resolver {
-            line: self.clone(),
-            port,
-        });
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let tcp = loop {
-            match connector.call(url.clone()).await {
-                Ok(connection) => break connection.into_inner(),
-                Err(error) if has_none_to_spare(&error) => {
-                    self.stopwatch.wait(sleep(AGAIN)).await;
-                }
-                Err(error) => return Err(reason(&error, true)),
-            }
-        };
-        let counted = Counted {
-            tcp,
-            line: self.clone(),
-            growing: None,
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| Refusal::NotAUrl)?;
+        let mut addresses = self.addresses(host, port).await?;
+        let counted = match self.outbound.way(&mut addresses) {
+            Way::Direct => self.counted(self.dial(&url, &addresses).await?),
+            Way::Through(proxy) => self.tunnel(proxy, &addresses).await?,
         };
         if !is_encrypted {
-            return Ok(Connection(Box::new(counted)));
+            return Ok(Connection::new(counted));
         }
-        let tls = TlsConnector::from(self.tls.clone());
-        let encrypted = tls.connect(name, counted).await.map_err(|error| {
+        let encrypted = self.outbound.tls().connect(name, counted).await;
+        let encrypted = encrypted.map_err(|error| {
             // Too much may have come before there was a connection.
             match reason(&error, true) {
                 TOO_LARGE => TOO_LARGE,
+                _ if is_of_unknown_authority(&error) => UNKNOWN_AUTHORITY,
                 _ => NO_TLS,
             }
         })?;
-        Ok(Connection(Box::new(encrypted)))
-    }
-}
-
-/// Whether a connection failed because this process or machine has no file, port or memory to spare.
-fn has_none_to_spare(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .any(is_ours)
-}
-
-/// Gives permitted addresses alone.
-#[derive(Clone)]
-struct Resolver {
-    line: Arc<Line>,
-    port: u16,
-}
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = Unresolved;
-    type Future = BoxFuture<'static, Result<Self::Response, Unresolved>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
-        Poll::Ready(Ok(()))
+        Ok(Connection::new(encrypted))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (line, port) = (self.line.clone(), self.port);
-        async move {
-            let turn = line.lookup.clone().lock_owned().await;
-            let found = line
-                .guard
-                .resolve(name.as_str(), port, &line.stopwatch, turn);
-            Ok(found.await?.into_iter())
+    /// The addresses of a host that may be connected to. One that the URL has itself was judged with it.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![SocketAddr::new(address, port)]);
         }
-        .boxed()
+        let turn = self.lookup.clone().lock_owned().await;
+        let found = self.guard.resolve(host, port, &self.stopwatch, turn);
+        Ok(found.await?)
+    }
+
+    async fn dial(&self, url: &Uri, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+        loop {
+            match dial(url.clone(), addresses.to_vec()).await {
+                Ok(tcp) => return Ok(tcp),
+                Err(error) if has_none_to_spare(&*error) => {
+                    self.stopwatch.wait(sleep(AGAIN)).await;
+                }
+                Err(error) => return Err(reason(&*error, true)),
+            }
+        }
+    }
+
+    /// Has the proxy connect to one of the addresses, which it tries in turn.
+    async fn tunnel(
+        self: &Arc<Self>,
+        proxy: &Proxy,
+        addresses: &[SocketAddr],
+    ) -> Result<Counted, Failure> {
+        let mut failure = NO_CONNECTION;
+        for (at, address) in addresses.iter().enumerate() {
+            let is_last = at + 1 == addresses.len();
+            let tcp = loop {
+                // The time that the proxy takes to be reached is not the server's.
+                match self.stopwatch.wait(proxy.connect()).await {
+                    Err(TunnelError::Io(_)) => self.stopwatch.wait(sleep(AGAIN)).await,
+                    made => break made,
+                }
+            };
+            let mut counted = self.counted(tcp.map_err(|error| self.untunnelled(error))?);
+            let target = address.to_string();
+            self.awaits_proxy.store(true, Ordering::Relaxed);
+            let asked = proxy.tunnel(&mut counted, &target);
+            let asked = if is_last {
+                asked.await
+            } else {
+                match timeout(self.limits.beginning, asked).await {
+                    Ok(asked) => asked,
+                    Err(_) => continue,
+                }
+            };
+            self.awaits_proxy.store(false, Ordering::Relaxed);
+            match asked {
+                Ok(()) => return Ok(counted),
+                Err(error @ TunnelError::Unreachable(_)) => failure = self.untunnelled(error),
+                Err(error) => return Err(self.untunnelled(error)),
+            }
+        }
+        Err(failure)
+    }
+
+    /// The failure of a tunnel. A fault of the proxy is noted: then nothing is known of the server.
+    fn untunnelled(&self, error: TunnelError) -> Failure {
+        match error {
+            TunnelError::Proxy(failure) => {
+                let _ = self.proxy_failure.set(failure);
+                PROXY_AT_FAULT
+            }
+            TunnelError::Forbidden(status) => Failure::Blocked(Refusal::Proxy(status)),
+            TunnelError::Unreachable(status) => Failure::ByProxy(status),
+            TunnelError::Io(error) => reason(&*error, true),
+        }
+    }
+
+    fn counted(self: &Arc<Self>, tcp: TcpStream) -> Counted {
+        Counted {
+            tcp,
+            line: self.clone(),
+            growing: None,
+        }
     }
 }
 
@@ -191,46 +238,6 @@ impl Service<Uri> for Connector {
     fn call(&mut self, url: Uri) -> Self::Future {
         let connecting = self.0.clone().connect(url);
         connecting.map(|made| made.map(TokioIo::new)).boxed()
-    }
-}
-
-/// A connection, encrypted or not.
-pub(super) struct Connection(Box<dyn Stream>);
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-impl Connecting for Connection {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

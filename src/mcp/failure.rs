@@ -14,6 +14,8 @@ pub(super) enum Failure {
     Blocked(#[from] Refusal),
     #[error("cannot be reached: {0}")]
     Unreachable(&'static str),
+    #[error("cannot be reached: the outbound proxy cannot connect to it (HTTP status {0})")]
+    ByProxy(u16),
     #[error("ends the connection in the middle of an answer")]
     Broken,
     /// With its `WWW-Authenticate`, and the URL that said so.
@@ -38,6 +40,11 @@ pub(super) const NO_CONNECTION: Failure =
     Failure::Unreachable("no connection can be made to its host and port");
 pub(super) const NO_TLS: Failure =
     Failure::Unreachable("no secure connection can be made, or its certificate is not valid");
+pub(super) const UNKNOWN_AUTHORITY: Failure = Failure::Unreachable(
+    "its certificate is of an authority that is unknown here, and that the operator may add (--ca-file)",
+);
+/// Stands for a failure of the proxy's, which ends the inspection without a verdict.
+pub(super) const PROXY_AT_FAULT: Failure = Failure::Unreachable("the outbound proxy is at fault");
 pub(super) const TOO_LARGE: Failure =
     Failure::NotMcp("sends more than an MCP server has reason to");
 pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends what is not a message of MCP");

@@ -5,13 +5,16 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::config::{AllowedHost, Scheme, ServerRules, without_final_dot};
+use crate::{
+    config::{AllowedHost, Scheme, ServerRules, without_final_dot},
+    outbound::addresses::{embedded, special},
+};
 
 pub use super::lookups::Lookup;
 use super::{lookups::Lookups, stopwatch::Stopwatch};
@@ -36,6 +39,8 @@ pub enum Refusal {
     Host,
     #[error("it redirects from https to http")]
     Downgrade,
+    #[error("the outbound proxy does not permit it (HTTP status {0})")]
+    Proxy(u16),
 }
 
 /// Why there is no address to connect to.
@@ -113,8 +118,8 @@ impl Guard {
         let may_be_named = self.rules.allow.iter().any(|allowed| {
             allowed.port == Some(port)
                 && match &allowed.host {
-                    AllowedHost::Name(name) => name == host,
                     AllowedHost::Network(net) => address.is_none_or(|address| within(net, address)),
+                    named => named.names(host),
                 }
         });
         if !self.is_open(port) && !may_be_named {
@@ -125,13 +130,13 @@ impl Guard {
             // Whatever a name server says of it: RFC 6761 §6.3.
             None if host == "localhost" || host.ends_with(".localhost") => {
                 let allowed = self.rules.allow.iter().any(|allowed| match &allowed.host {
-                    AllowedHost::Name(name) => name == host && allowed.at(port),
                     AllowedHost::Network(net) => {
                         [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
                             .iter()
                             .any(|address| within(net, *address))
                             && allowed.at(port)
                     }
+                    named => named.names(host) && allowed.at(port),
                 });
                 if allowed { Ok(()) } else { Err(Refusal::Host) }
             }
@@ -141,7 +146,8 @@ impl Guard {
 
     /// Whether a port may be called wherever it is.
     fn is_open(&self, port: u16) -> bool {
-        self.rules.ports.is_empty() || self.rules.ports.contains(&port)
+        let mut ports = self.rules.ports.iter();
+        self.rules.ports.is_empty() || ports.any(|range| range.contains(&port))
     }
 
     /// Whether a host's address may be connected to. The host is empty where the URL has the address itself.
@@ -149,8 +155,8 @@ impl Guard {
         let mut allowed = self.rules.allow.iter().filter(|allowed| {
             allowed.at(port)
                 && match &allowed.host {
-                    AllowedHost::Name(name) => !host.is_empty() && name == host,
                     AllowedHost::Network(net) => within(net, address),
+                    named => named.names(host),
                 }
         });
         let is_allowed = allowed.clone().next().is_some();
@@ -201,79 +207,6 @@ fn within(net: &IpNet, address: IpAddr) -> bool {
             Some(address) => address,
             None => return false,
         }))
-}
-
-/// The IPv4 address that packets to an address go to.
-fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(address) => match address.octets() {
-            // Mapped (RFC 4291 §2.5.5.2), and NAT64's well-known prefix (RFC 6052 §2.1), by which hosts without IPv4 reach it.
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-            | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => {
-                Some(Ipv4Addr::new(a, b, c, d))
-            }
-            _ => None,
-        },
-    }
-}
-
-/// What an address is for, unless it is for anybody on the internet: the registries of special-purpose addresses (RFC 6890),
-/// and where clouds keep what they tell a machine of itself.
-fn special(address: IpAddr) -> Option<&'static str> {
-    match (embedded(address), address) {
-        (Some(address), _) => of(address.into()),
-        (None, address) => {
-            of(address).or_else(|| (!GLOBAL.contains(&address)).then_some("it is reserved"))
-        }
-    }
-}
-
-fn of(address: IpAddr) -> Option<&'static str> {
-    let found = SPECIAL.iter().find(|(net, _)| net.contains(&address));
-    found.map(|(_, kind)| *kind)
-}
-
-/// Of IPv6, all that is given out as global unicast (RFC 4291 §2.4).
-static GLOBAL: LazyLock<IpNet> = LazyLock::new(|| net("2000::/3"));
-
-static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {
-    [
-        ("0.0.0.0/8", "it means no host"),
-        ("10.0.0.0/8", "it is private"),
-        ("100.64.0.0/10", "it is a carrier's own"),
-        ("127.0.0.0/8", "it is the machine itself"),
-        // Azure's, in the middle of public addresses.
-        ("168.63.129.16/32", "it is a cloud's metadata"),
-        ("169.254.0.0/16", "it is link-local"),
-        ("172.16.0.0/12", "it is private"),
-        ("192.0.0.0/24", "it is reserved"),
-        ("192.0.2.0/24", "it is for documentation"),
-        ("192.88.99.0/24", "it is reserved"),
-        ("192.168.0.0/16", "it is private"),
-        ("198.18.0.0/15", "it is for benchmarks"),
-        ("198.51.100.0/24", "it is for documentation"),
-        ("203.0.113.0/24", "it is for documentation"),
-        ("224.0.0.0/4", "it is multicast"),
-        ("240.0.0.0/4", "it is reserved"),
-        ("::/128", "it means no host"),
-        ("::1/128", "it is the machine itself"),
-        // Teredo, benchmarks and ORCHIDs are in it.
-        ("2001::/23", "it is reserved"),
-        ("2001:db8::/32", "it is for documentation"),
-        ("2002::/16", "it is a tunnel to IPv4"),
-        ("3fff::/20", "it is for documentation"),
-        ("fc00::/7", "it is private"),
-        ("fe80::/10", "it is link-local"),
-        ("fec0::/10", "it is private"),
-        ("ff00::/8", "it is multicast"),
-    ]
-    .map(|(text, kind)| (net(text), kind))
-    .to_vec()
-});
-
-fn net(text: &str) -> IpNet {
-    text.parse().expect("a network")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::{
     collections::HashSet,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
         inspection::{Inspection, Outcome, ServerInfo, TOOL_NAME_BYTES, Tool, Transport},
         tools::Kept,
     },
+    outbound::{Outbound, proxy::ProxyFailure},
 };
 
 use super::{
@@ -59,15 +60,21 @@ const CAPABILITY_CHARACTERS: usize = 100;
 #[derive(Clone)]
 pub struct Inspector {
     guard: Guard,
+    outbound: Outbound,
     memory: Memory,
     limits: InspectionLimits,
     clock: Clock,
-    tls: Arc<rustls::ClientConfig>,
 }
 
-/// An inspection that found nothing, as it waited for this service all the time that it had for that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PutOff;
+/// An inspection that found nothing, for a reason that is not the server's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PutOff {
+    /// It waited for a place of this service all the time that it had for that.
+    #[error("this machine had no memory, file or lookup for them")]
+    NoPlace,
+    #[error(transparent)]
+    Proxy(ProxyFailure),
+}
 
 impl std::fmt::Debug for Inspector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -83,36 +90,29 @@ struct Progress {
     inspection: Inspection,
     /// Those of the pages that came, whatever becomes of the next one.
     tools: Mutex<Kept>,
+    /// Set by any connection that the outbound proxy did not make by its own fault.
+    proxy_failure: Arc<OnceLock<ProxyFailure>>,
 }
 
 /// What begins a session.
 type Session = RunningService<RoleClient, ClientConfig>;
 
 impl Inspector {
-    /// Certificates are checked against Mozilla's list, wherever the service runs. All inspectors of a process share its memory.
+    /// All inspectors of a process share its memory.
     pub fn new(
         guard: Guard,
+        outbound: Outbound,
         memory: Memory,
         limits: InspectionLimits,
         clock: Clock,
-    ) -> Result<Self, rustls::Error> {
-        let roots = webpki_roots::TLS_SERVER_ROOTS
-            .iter()
-            .cloned()
-            .collect::<rustls::RootCertStore>();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
+    ) -> Self {
+        Self {
             guard,
+            outbound,
             memory,
             limits,
             clock,
-            tls: Arc::new(tls),
-        })
+        }
     }
 
     /// An inspector with other bounds, which shares memory and lookups with this one.
@@ -134,14 +134,19 @@ impl Inspector {
     ) -> Result<Inspection, PutOff> {
         timeout(self.limits.time + patience, self.inspected(url, claimed))
             .await
-            .map_err(|_| PutOff)
+            .unwrap_or(Err(PutOff::NoPlace))
     }
 
-    async fn inspected(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+    async fn inspected(
+        &self,
+        url: Option<&str>,
+        claimed: Option<ServerType>,
+    ) -> Result<Inspection, PutOff> {
         // Until the end.
         let _small = self.memory.small().await;
         let mut progress = Progress {
             tools: Mutex::default(),
+            proxy_failure: Arc::default(),
             inspection: Inspection {
                 outcome: Outcome::NotCheckable,
                 message: String::new(),
@@ -169,7 +174,7 @@ impl Inspector {
                     _ => "There is no address to call.",
                 },
             );
-            return progress.inspection;
+            return Ok(progress.inspection);
         };
         match self.guard.target(url) {
             Ok(url) => {
@@ -182,15 +187,23 @@ impl Inspector {
             }
             Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
         }
+        if let Some(failure) = progress.proxy_failure.get() {
+            return Err(PutOff::Proxy(failure.clone()));
+        }
         let kept = progress.tools.into_inner();
         let kept = kept.unwrap_or_else(PoisonError::into_inner);
         progress.inspection.tools = kept.into_tools();
-        progress.inspection
+        Ok(progress.inspection)
     }
 
     async fn look(&self, url: &Url, claimed: Option<ServerType>, progress: &mut Progress) {
-        let (guard, tls) = (self.guard.clone(), self.tls.clone());
-        let wire = Wire::new(guard, tls, self.limits.clone(), self.memory.clone());
+        let wire = Wire::new(
+            self.guard.clone(),
+            self.outbound.clone(),
+            progress.proxy_failure.clone(),
+            self.limits.clone(),
+            self.memory.clone(),
+        );
         let _inspection = wire.inspection();
         let stopwatch = wire.stopwatch();
         let talk_time = self.limits.time.saturating_sub(self.limits.close);
@@ -199,6 +212,9 @@ impl Inspector {
             // Whoever said enough before is not late.
             if progress.inspection.transport.is_some() {
                 progress.note("It did not list all that it offers in time.");
+            } else if wire.line().awaits_proxy() {
+                let message = "The outbound proxy did not connect to the server in time.";
+                progress.say(Outcome::Timeout, message);
             } else {
                 progress.say(Outcome::Timeout, "The server did not answer in time.");
             }
@@ -207,7 +223,9 @@ impl Inspector {
         let Err(failure) = ended else { return };
         let (outcome, challenge, at) = match &failure {
             Failure::Blocked(_) => (Outcome::Blocked, None, None),
-            Failure::Unreachable(_) | Failure::Broken => (Outcome::Unreachable, None, None),
+            Failure::Unreachable(_) | Failure::ByProxy(_) | Failure::Broken => {
+                (Outcome::Unreachable, None, None)
+            }
             Failure::AuthRequired(challenge, at) => {
                 (Outcome::AuthRequired, challenge.as_deref(), Some(&**at))
             }
@@ -357,7 +375,10 @@ where
     {
         Ok(Ok(session)) => return list(&attempt, session, kind, progress).await,
         Ok(Err(
-            failure @ (Failure::Blocked(_) | Failure::Unreachable(_) | Failure::AuthRequired(..)),
+            failure @ (Failure::Blocked(_)
+            | Failure::Unreachable(_)
+            | Failure::ByProxy(_)
+            | Failure::AuthRequired(..)),
         )) => return Err(failure),
         Ok(Err(_)) | Err(_) => {}
     }

@@ -94,7 +94,8 @@ impl Inspections {
 }
 
 impl Slot {
-    /// Looks at a server. `UNAVAILABLE` where this service had no place, memory or file for it in time.
+    /// Looks at a server. `UNAVAILABLE` where this service had no place, memory or file for it in time, or its outbound proxy is at
+    /// fault.
     pub async fn inspect(
         &self,
         url: Option<&str>,
@@ -102,7 +103,14 @@ impl Slot {
     ) -> Result<Inspection> {
         let patience = self.until.saturating_duration_since(Instant::now());
         let inspected = self.inspector.inspect(url, claimed, patience).await;
-        inspected.map_err(|PutOff| too_many())
+        inspected.map_err(|put_off| match put_off {
+            PutOff::NoPlace => too_many(),
+            // The proxy's name is the operator's to know, and is in the log.
+            PutOff::Proxy(_) => Error::new(
+                Code::Unavailable,
+                "no server can be inspected while this service's outbound proxy is at fault: try again in a while",
+            ),
+        })
     }
 }
 

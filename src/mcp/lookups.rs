@@ -17,6 +17,8 @@ use futures_util::{
 };
 use tokio::{sync::Semaphore, time::sleep};
 
+use crate::outbound::connection::is_ours;
+
 use super::stopwatch::Stopwatch;
 
 /// Names that are asked for at once: half the threads that the runtime has for what blocks. The system's resolver goes on for up to
@@ -154,17 +156,6 @@ impl Drop for End {
     }
 }
 
-/// Whether an error is one of this process or machine, which has no file, port or memory to spare, and of no server.
-pub(super) fn is_ours(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-
-    let code = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(
-        code,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -195,20 +186,6 @@ mod tests {
     }
 
     const SOON: Duration = Duration::from_millis(1);
-
-    #[test]
-    fn an_address_that_cannot_be_reached_is_no_fault_of_ours() {
-        use rustix::io::Errno;
-
-        // A host without IPv6 has no address to connect from.
-        for (errno, is) in [
-            (Errno::ADDRNOTAVAIL, false),
-            (Errno::NETUNREACH, false),
-            (Errno::MFILE, true),
-        ] {
-            assert_eq!(is_ours(&errno.into()), is, "{errno}");
-        }
-    }
 
     #[tokio::test]
     async fn a_name_that_hangs_has_one_place() {

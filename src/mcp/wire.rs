@@ -7,7 +7,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -28,7 +28,10 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-use crate::config::InspectionLimits;
+use crate::{
+    config::InspectionLimits,
+    outbound::{Outbound, proxy::ProxyFailure},
+};
 
 use super::{
     connection::{Connector, Line},
@@ -71,7 +74,7 @@ pub(super) struct Wire {
 /// What all attempts of an inspection share.
 struct Calls {
     line: Arc<Line>,
-    /// It asks no proxy, which would resolve names itself; it decodes nothing, so that nothing grows; and it follows no redirect,
+    /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, so that nothing grows; and it follows no redirect,
     /// since redirects are judged here.
     client: Client<Connector, Full<Bytes>>,
     requests_left: AtomicUsize,
@@ -88,12 +91,14 @@ impl fmt::Debug for Wire {
 impl Wire {
     pub(super) fn new(
         guard: Guard,
-        tls: Arc<rustls::ClientConfig>,
+        outbound: Outbound,
+        proxy_failure: Arc<OnceLock<ProxyFailure>>,
         limits: InspectionLimits,
         memory: Memory,
     ) -> Self {
         let requests_left = AtomicUsize::new(limits.requests);
-        let line = Arc::new(Line::new(guard, tls, limits, memory));
+        let line = Line::new(guard, outbound, proxy_failure, limits, memory);
+        let line = Arc::new(line);
         let client = Client::builder(TokioExecutor::new())
             .http1_max_buf_size(HEAD_BYTES)
             .build(Connector(line.clone()));

@@ -39,8 +39,8 @@ pub(super) struct Checks {
     ids: HashSet<String>,
     under_way: JoinSet<Checked>,
     found: Vec<Check>,
-    /// Those of the connectors whose checks were put off.
-    put_off: Vec<String>,
+    /// Why checks were put off, a reason each.
+    put_off: Vec<PutOff>,
     /// Of the tools that were found.
     bytes: usize,
     /// When what was found is given.
@@ -134,8 +134,8 @@ impl Checks {
         std::mem::take(&mut self.found)
     }
 
-    /// The ids of connectors whose checks were put off since this was last asked. They are due still.
-    pub(super) fn put_off(&mut self) -> Vec<String> {
+    /// The reasons of the checks that were put off since this was last asked. Their connectors are due still.
+    pub(super) fn put_off(&mut self) -> Vec<PutOff> {
         std::mem::take(&mut self.put_off)
     }
 
@@ -167,10 +167,13 @@ impl Checks {
         };
         self.queue.done(host);
         self.start();
-        let Ok(found) = found else {
-            self.ids.remove(&target.personal_connector_id);
-            self.put_off.push(target.personal_connector_id);
-            return;
+        let found = match found {
+            Ok(found) => found,
+            Err(reason) => {
+                self.ids.remove(&target.personal_connector_id);
+                self.put_off.push(reason);
+                return;
+            }
         };
         if self.found.is_empty() {
             self.until = Instant::now() + BATCH_TIME;

@@ -2,7 +2,10 @@
 //!
 //! Invariant: memory holds a row for each connector that is checked, and of what was found no more than is kept together.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use anyhow::ensure;
 use comfy_table::{CellAlignment, Table, presets};
@@ -30,8 +33,8 @@ const ROWS_A_STATEMENT: usize = 500;
 #[derive(Debug)]
 pub struct Report {
     rows: Vec<Row>,
-    /// Connectors that were not checked, as this process had no memory, file or lookup for them.
-    put_off: usize,
+    /// How many connectors were not checked, by the reason.
+    put_off: BTreeMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -64,10 +67,12 @@ pub async fn check_all(
     drop(catalog);
     let progress = terminal::bar(names.len() as u64);
     let mut rows = Vec::with_capacity(names.len());
-    let mut put_off = 0;
+    let mut put_off = BTreeMap::new();
     while !checks.is_idle() {
         let found = checks.batch().await;
-        put_off += checks.put_off().len();
+        for reason in checks.put_off() {
+            *put_off.entry(reason.to_string()).or_default() += 1;
+        }
         let kept = keep(database, None, &found, schedule, clock.now());
         checks.meanwhile(kept).await?;
         progress.inc(found.len() as u64);
@@ -79,7 +84,6 @@ pub async fn check_all(
     }
     progress.finish_and_clear();
     rows.sort_by_cached_key(|row| (name_key(&row.name), row.id.clone()));
-    put_off += checks.put_off().len();
     Ok(Report { rows, put_off })
 }
 
@@ -146,7 +150,7 @@ impl Row {
 impl Report {
     /// Whether all that were checked work for whoever may use them.
     pub fn is_all_alive(&self) -> bool {
-        self.put_off == 0 && self.rows.iter().all(|row| is_alive(row.outcome))
+        self.put_off.is_empty() && self.rows.iter().all(|row| is_alive(row.outcome))
     }
 }
 
@@ -185,10 +189,10 @@ impl fmt::Display for Report {
                 before = ", ";
             }
         }
-        if *put_off > 0 {
+        for (reason, count) in put_off {
             write!(
                 f,
-                "; {put_off} not checked, as this machine had no memory, file or lookup for them: run the command again"
+                "; {count} not checked, as {reason}: run the command again"
             )?;
         }
         Ok(())

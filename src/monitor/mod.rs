@@ -21,7 +21,7 @@ use crate::{
     config::CheckBounds,
     domain::inspection::Schedule,
     error::Result,
-    mcp::handshake::Inspector,
+    mcp::handshake::{Inspector, PutOff},
     store::{Actor, Candidate, Database, DuePosition, Lease, Tx, keep_running},
 };
 
@@ -118,8 +118,18 @@ struct Walk {
     passed_by: bool,
     /// When it goes on, or the next one begins, at the latest.
     wake: Instant,
+    /// Whether a check was put off by a fault of the outbound proxy. Such connectors are due still, and are not tried again before
+    /// the next walk.
+    lacks_proxy: bool,
     /// When postponed connectors were last looked for.
     swept: Option<Instant>,
+}
+
+impl Walk {
+    /// Whether there may be room now for connectors that had none before.
+    fn goes_on(&self) -> bool {
+        self.after.is_some() || (self.passed_by && !self.lacks_proxy)
+    }
 }
 
 impl Worker {
@@ -157,6 +167,7 @@ impl Worker {
         let mut walk = Walk {
             after: None,
             passed_by: false,
+            lacks_proxy: false,
             wake: Instant::now(),
             swept: None,
         };
@@ -169,8 +180,11 @@ impl Worker {
                 },
                 found = checks.batch(), if !checks.is_idle() => {
                     let put_off = checks.put_off();
-                    if !put_off.is_empty() {
-                        let connectors = put_off.len();
+                    // The log tells of the proxy once, and not for each check.
+                    let no_place = |reason: &&PutOff| **reason == PutOff::NoPlace;
+                    let connectors = put_off.iter().filter(no_place).count();
+                    walk.lacks_proxy |= connectors < put_off.len();
+                    if connectors > 0 {
                         tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this process in a minute");
                     }
                     let schedule = self.settings.schedule;
@@ -180,11 +194,15 @@ impl Worker {
                         return Ok(());
                     }
                     self.succeeded();
-                    if walk.after.is_some() || walk.passed_by {
+                    if walk.lacks_proxy {
+                        walk.wake = walk.wake.max(Instant::now() + every);
+                    }
+                    if walk.goes_on() {
                         self.fill(&mut checks, &mut walk).await?;
                     }
                 }
                 () = time::sleep_until(walk.wake) => {
+                    walk.lacks_proxy = false;
                     self.fill(&mut checks, &mut walk).await?;
                     if checks.is_idle() {
                         self.succeeded();

@@ -5,12 +5,17 @@
 use std::{
     io::{self, IsTerminal},
     panic,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context;
+use async_trait::async_trait;
 use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_http::{Bytes, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
@@ -19,15 +24,22 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider, SpanData},
 };
 use tokio::{
+    runtime::Handle,
     task::spawn_blocking,
     time::{Instant, timeout_at},
 };
 use url::Url;
 
-use crate::{config::LogFormat, error::chain};
+use crate::{
+    config::LogFormat,
+    error::chain,
+    outbound::{Outbound, http_client::HttpClient},
+};
 
 /// How long a collector may take for a batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest answer of a collector.
+const ANSWER_BYTES: usize = 64 * 1024;
 
 pub fn log(filter: &str, format: LogFormat) {
     // In the log's format, and in the span of the request that it happened in.
@@ -54,15 +66,18 @@ pub type Tracer = SdkTracer;
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// To the collector at a base URL (OTLP specification, "Endpoint URLs for OTLP/HTTP").
-    pub async fn to(collector: &Url) -> anyhow::Result<Self> {
+    /// To the collector at a base URL (OTLP specification, "Endpoint URLs for OTLP/HTTP"). Batches are sent on this runtime.
+    pub fn to(collector: &Url, outbound: Outbound) -> anyhow::Result<Self> {
         let base = collector.as_str().trim_end_matches('/');
-        let https_only = collector.scheme() == "https";
-        // A blocking client, since batches leave from a thread without a runtime; none is made on one of the runtime's.
-        let client = spawn_blocking(move || client(https_only)).await?;
+        let reason = Reason::default();
+        let sender = Sender {
+            client: HttpClient::new(outbound, TIMEOUT, ANSWER_BYTES),
+            runtime: Handle::current(),
+            reason: Arc::clone(&reason),
+        };
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(client.context("spans have no HTTP client")?)
+            .with_http_client(sender)
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(TIMEOUT)
             .with_endpoint(format!("{base}/v1/traces"))
@@ -78,6 +93,7 @@ impl Traces {
             .with_resource(resource.build())
             .with_batch_exporter(Reported {
                 exporter,
+                reason,
                 failing: AtomicBool::new(false),
             });
         Ok(Self(provider.build()))
@@ -98,32 +114,50 @@ impl Traces {
     }
 }
 
-/// A client that sends to the collector, and nowhere that the environment's proxies or the collector say.
-fn client(https_only: bool) -> reqwest::Result<reqwest::blocking::Client> {
-    // The client panics where the process has no cryptography; an error says that somebody has installed some.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::blocking::Client::builder()
-        .timeout(TIMEOUT)
-        .https_only(https_only)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
+/// Sends batches on the runtime, from the exporter's thread, which has none.
+#[derive(Debug)]
+struct Sender {
+    client: HttpClient,
+    runtime: Handle,
+    reason: Reason,
+}
+
+/// The reason why the last batch was not sent. The exporter leaves it out of its own errors.
+type Reason = Arc<Mutex<Option<String>>>;
+
+#[async_trait]
+impl opentelemetry_http::HttpClient for Sender {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let sending = self
+            .runtime
+            .spawn(async move { client.send(request).await });
+        Ok(sending.await?.inspect_err(|error| {
+            let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+            *reason = Some(chain(error));
+        })?)
+    }
 }
 
 /// Has the log tell once when a collector takes no more spans, and once when it does again.
 #[derive(Debug)]
 struct Reported {
     exporter: SpanExporter,
+    reason: Reason,
     failing: AtomicBool,
 }
 
 impl opentelemetry_sdk::trace::SpanExporter for Reported {
     async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
         let exported = self.exporter.export(spans).await;
+        let reason = {
+            let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+            reason.take()
+        };
         let failed = self.failing.swap(exported.is_err(), Ordering::Relaxed);
         match &exported {
             Err(error) if !failed => {
-                let cause = chain(error);
+                let cause = reason.unwrap_or_else(|| chain(error));
                 tracing::warn!(
                     cause,
                     "spans cannot be exported, and are dropped until they can"

@@ -5,6 +5,7 @@ pub(in crate::config) const DATABASE: &str = "Database";
 pub(in crate::config) const TOKENS: &str = "Tokens";
 pub(in crate::config) const BROWSERS: &str = "Browsers";
 pub(in crate::config) const CHANGES: &str = "Changes";
+pub(in crate::config) const OUTBOUND: &str = "Connections to others";
 pub(in crate::config) const SERVERS: &str = "MCP servers";
 pub(in crate::config) const CHECKS: &str = "Checks of connectors";
 pub(in crate::config) const REQUESTS: &str = "Limits of callers and requests";

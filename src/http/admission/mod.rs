@@ -171,9 +171,10 @@ mod tests {
 
     use crate::{
         clock::Clock,
-        config::{KeySource, Secret, TokenRules},
+        config::{KeySource, OutboundRules, Secret, TokenRules},
         domain::viewer::User,
         http::auth::mint,
+        outbound::Outbound,
     };
 
     use super::{client_address::TrustedProxies, *};
@@ -219,10 +220,11 @@ mod tests {
             scopes: BTreeSet::new(),
         };
         let token = mint(&secret, &rules, &user, Duration::from_mins(1), &clock).unwrap();
+        let outbound = Outbound::new(&OutboundRules::default()).unwrap();
         let admission = Admission::new(
             ConcurrencyLimit::new(1),
             RateLimit::new(1, TrustedProxies::default(), clock.clone()),
-            Authenticator::new(rules, clock).await.unwrap(),
+            Authenticator::new(rules, outbound, clock).await.unwrap(),
         );
         let router = Router::new()
             .route("/name", get(name))

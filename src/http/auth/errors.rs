@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use crate::outbound::http_client::RequestError;
+
 /// The largest JWKS that is read.
 pub(super) const JWKS_BYTES: usize = 1024 * 1024;
 /// The longest time of one read of a JWKS.
@@ -18,8 +20,6 @@ pub enum StartError {
         "--jwks: the URL must begin with https:// or http:// and hold no user name or password"
     )]
     JwksUrl,
-    #[error("the HTTP client for the JWKS URL cannot be built")]
-    HttpClient(#[source] reqwest::Error),
     #[error("--jwks {}", path.display())]
     JwksFile {
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Unread {
     #[error("it cannot be read within {} s: its file system hangs", JWKS_TIMEOUT.as_secs())]
     FileHangs,
     #[error("it cannot be fetched")]
-    Fetch(#[source] reqwest::Error),
+    Fetch(#[source] RequestError),
     #[error("it is larger than {JWKS_BYTES} bytes")]
     TooLarge,
     // Without the parser's words: they may quote what should not have been in there.

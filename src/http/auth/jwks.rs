@@ -5,7 +5,6 @@
 use std::{
     fs::File,
     io::Read,
-    net::ToSocketAddrs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,21 +14,14 @@ use std::{
 };
 
 use jsonwebtoken::jwk::Jwk;
-use reqwest::{
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect,
-};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::{
-    sync::{Mutex, oneshot},
-    time::timeout,
-};
+use tokio::{sync::oneshot, time::timeout};
 use url::Url;
 
-use super::errors::{JWKS_BYTES, JWKS_TIMEOUT, StartError, Unread};
+use crate::outbound::{Outbound, http_client::HttpClient};
 
-const JWKS_REDIRECTS: usize = 3;
+use super::errors::{JWKS_BYTES, JWKS_TIMEOUT, StartError, Unread};
 
 /// The source of a JWKS.
 pub(super) enum Jwks {
@@ -40,7 +32,7 @@ pub(super) enum Jwks {
     },
     Url {
         url: Url,
-        client: reqwest::Client,
+        client: Box<HttpClient>,
     },
 }
 
@@ -50,15 +42,20 @@ impl Jwks {
         Self::File { path, reading }
     }
 
-    pub(super) fn url(url: Url) -> Result<Self, StartError> {
-        let client = client(&url)?;
+    pub(super) fn url(url: Url, outbound: Outbound) -> Result<Self, StartError> {
+        let bare = url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "https" | "http") || !bare {
+            return Err(StartError::JwksUrl);
+        }
+        let client = HttpClient::new(outbound, JWKS_TIMEOUT, JWKS_BYTES);
+        let client = Box::new(client);
         Ok(Self::Url { url, client })
     }
 
     pub(super) async fn read(&self) -> Result<Vec<Jwk>, Unread> {
         match self {
             Self::File { path, reading } => parse(&read(path.clone(), reading).await?),
-            Self::Url { url, client } => parse(&fetch(client, url).await?),
+            Self::Url { url, client } => parse(&client.get(url).await.map_err(Unread::Fetch)?),
         }
     }
 }
@@ -102,21 +99,6 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, Unread> {
     }
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url) -> Result<Vec<u8>, Unread> {
-    // Without the URL, whose query may hold what is not for the log.
-    let failed = |error: reqwest::Error| Unread::Fetch(error.without_url());
-    let response = client.get(url.clone()).send().await.map_err(failed)?;
-    let mut response = response.error_for_status().map_err(failed)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > JWKS_BYTES {
-            return Err(Unread::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 /// The JWKs of a JWK Set that can be understood; others are ignored (RFC 7517 §5).
 fn parse(json: &[u8]) -> Result<Vec<Jwk>, Unread> {
     #[derive(Deserialize)]
@@ -126,43 +108,4 @@ fn parse(json: &[u8]) -> Result<Vec<Jwk>, Unread> {
     let set: JwkSet = serde_json::from_slice(json).map_err(|_| Unread::NotAJwkSet)?;
     let jwks = set.keys.into_iter().map(serde_json::from_value);
     Ok(jwks.filter_map(Result::ok).collect())
-}
-
-/// A client that keeps to https when `url` does, redirects included.
-pub(super) fn client(url: &Url) -> Result<reqwest::Client, StartError> {
-    let bare = url.username().is_empty() && url.password().is_none();
-    if !matches!(url.scheme(), "https" | "http") || !bare {
-        return Err(StartError::JwksUrl);
-    }
-    // The client takes its cryptography from the process and panics where there is none. An error here says only that
-    // somebody has installed one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(JWKS_TIMEOUT)
-        .https_only(url.scheme() == "https")
-        .redirect(redirect::Policy::limited(JWKS_REDIRECTS))
-        .dns_resolver(OneLookup::default())
-        // The environment's proxies: what the environment says is for the configuration to read.
-        .no_proxy()
-        .build()
-        .map_err(StartError::HttpClient)
-}
-
-/// The system's resolver, one thread at a time. Lookups that hang longer than a read would hold more threads with each read.
-#[derive(Debug, Default)]
-struct OneLookup(Arc<Mutex<()>>);
-
-impl Resolve for OneLookup {
-    fn resolve(&self, name: Name) -> Resolving {
-        let turn = Arc::clone(&self.0);
-        Box::pin(async move {
-            let turn = turn.lock_owned().await;
-            let ask = move || {
-                let _turn = turn;
-                Ok((name.as_str(), 0).to_socket_addrs()?.collect::<Vec<_>>())
-            };
-            let found: std::io::Result<_> = tokio::task::spawn_blocking(ask).await?;
-            Ok(Box::new(found?.into_iter()) as Addrs)
-        })
-    }
 }

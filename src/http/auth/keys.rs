@@ -23,6 +23,7 @@ use crate::{
     clock::{Clock, Moment},
     config::{KeySource, TokenRules},
     error::chain,
+    outbound::Outbound,
 };
 
 use super::{
@@ -74,11 +75,15 @@ struct Reads {
 
 impl Keys {
     /// Reads the keys, and starts the task that reads them again for as long as they are used.
-    pub(super) async fn new(rules: &TokenRules, clock: Clock) -> Result<Arc<Self>, StartError> {
+    pub(super) async fn new(
+        rules: &TokenRules,
+        outbound: Outbound,
+        clock: Clock,
+    ) -> Result<Arc<Self>, StartError> {
         let (jwks, secret) = match &rules.keys {
             KeySource::Secret(secret) => (None, Some(secret)),
             KeySource::JwksFile(path) => (Some(Jwks::file(path.clone())), None),
-            KeySource::JwksUrl(url) => (Some(Jwks::url(url.clone())?), None),
+            KeySource::JwksUrl(url) => (Some(Jwks::url(url.clone(), outbound)?), None),
         };
         let now = clock.moment();
         let keys = Self {

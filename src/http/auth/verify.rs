@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, Steps},
     config::{KeySource, TokenRules},
     domain::{fields, viewer::Viewer},
+    outbound::Outbound,
 };
 
 use super::{
@@ -37,7 +38,11 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again.
-    pub async fn new(rules: TokenRules, clock: Clock) -> Result<Self, StartError> {
+    pub async fn new(
+        rules: TokenRules,
+        outbound: Outbound,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
         let given =
             |texts: &[String]| !texts.is_empty() && texts.iter().all(|text| !text.is_empty());
         let both = given(&rules.issuers) && given(&rules.audiences);
@@ -48,7 +53,7 @@ impl Authenticator {
             fields::principal("organization", organization)
                 .map_err(|_| StartError::DefaultOrganization)?;
         }
-        let keys = Keys::new(&rules, clock.clone()).await?;
+        let keys = Keys::new(&rules, outbound, clock.clone()).await?;
         let (steps, stepped) = watch::channel(());
         tokio::spawn(watch(Steps::new(clock.clone()), steps));
         Ok(Self {

@@ -3,7 +3,6 @@ use std::{io, sync::Mutex};
 use futures_util::future::BoxFuture;
 
 use super::*;
-use crate::config::AllowedServer;
 
 /// Answers one list after the other, and then the last one for ever.
 #[derive(Debug)]
@@ -248,6 +247,13 @@ async fn the_operator_allows_places() {
         (&["[::1]:8000"], "http://[::1]:8001/", false),
         (&["127.0.0.0/8"], "http://2130706433/", true),
         (&["169.254.169.254"], "http://169.254.169.254/", true),
+        (&["*.internal"], "http://mcp.internal/", true),
+        (&["*.internal"], "http://MCP.a.internal.:8000/", true),
+        (&["*.internal"], "http://internal/", false),
+        (&["*.internal"], "http://mcp.internal.example/", false),
+        (&["*.internal"], "http://10.1.2.3/", false),
+        (&["*.internal:8000"], "http://mcp.internal:8000/", true),
+        (&["*.internal:8000"], "http://mcp.internal:22/", false),
     ] {
         let said = verdict(&inside(allow), text).await;
         assert_eq!(said.is_ok(), permitted, "{allow:?} {text}: {said:?}");
@@ -261,33 +267,27 @@ async fn the_operator_allows_places() {
             "{allow}"
         );
     }
-    for wrong in [
-        "",
-        "mcp:",
-        "mcp:0x50",
-        "mcp:99999",
-        "http://mcp",
-        "a b",
-        "10.0.0.0/33",
-        "mcp/x",
-    ] {
-        assert!(wrong.parse::<AllowedServer>().is_err(), "{wrong}");
-    }
+    // All names under localhost are this machine's.
+    let guard = answering(allowing(&["*.localhost"]), &[&["127.0.0.1"]]);
+    assert_eq!(verdict(&guard, "http://a.localhost").await, Ok(()));
+    assert!(verdict(&guard, "http://localhost").await.is_err());
 }
 
 #[tokio::test]
 async fn ports_and_schemes_are_restricted() {
     let rules = ServerRules {
-        ports: vec![443, 8443],
+        ports: vec![443..=443, 8400..=8499],
         schemes: vec![Scheme::Https, Scheme::Wss],
-        ..allowing(&["mcp:9000", "10.0.0.0/8"])
+        ..allowing(&["mcp:9000", "*.internal:9000", "10.0.0.0/8"])
     };
     let guard = answering(rules, &[&["8.8.8.8"]]);
     for (text, expected) in [
         ("https://mcp.example.com", Ok(())),
         ("wss://mcp.example.com:8443", Ok(())),
         ("https://mcp.example.com:22", Err(Refusal::Port(22))),
+        ("https://mcp.example.com:8500", Err(Refusal::Port(8500))),
         ("https://mcp:9000", Ok(())),
+        ("https://a.internal:9000", Ok(())),
         ("https://mcp:9001", Err(Refusal::Port(9001))),
         // A network is where one may go, and says nothing of ports.
         ("https://10.0.0.1:22", Err(Refusal::Port(22))),
@@ -304,7 +304,7 @@ async fn ports_and_schemes_are_restricted() {
 #[tokio::test]
 async fn a_port_that_is_allowed_of_a_network_is_open_there_alone() {
     let rules = ServerRules {
-        ports: vec![443],
+        ports: vec![443..=443],
         ..allowing(&["10.0.0.0/8", "10.1.2.3:9000"])
     };
     for (address, expected) in [

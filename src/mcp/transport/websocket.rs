@@ -27,11 +27,13 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use crate::mcp::{
-    connection::Connection,
-    failure::{Failure, NOT_JSON_RPC, TOO_LARGE, reason},
-    guard::Refusal,
-    wire::{AGENT, Wire, refused_by, uri},
+use crate::{
+    mcp::{
+        failure::{Failure, NOT_JSON_RPC, TOO_LARGE, reason},
+        guard::Refusal,
+        wire::{AGENT, Wire, refused_by, uri},
+    },
+    outbound::connection::Connection,
 };
 
 type Socket = WebSocketStream<Connection>;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,6 +17,10 @@ use tempfile::TempDir;
 use crate::support::{
     clients::subscribers::{CHANGED, Events, PROTOCOL, Socket},
     harness::{Server, TestDatabase, client, fixed_clock, post},
+    network::{
+        proxy::{Proxy, Reaction},
+        tls::{AUTHORITY, Tls},
+    },
     process::{Serving, program, run},
     waiting::within,
 };
@@ -71,6 +76,11 @@ impl Issuer {
             .with_state(answer.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, answer }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let url = self.url.strip_prefix("http://").unwrap();
+        url.strip_suffix("/jwks").unwrap().parse().unwrap()
     }
 
     fn publish(&self, keys: &[(&str, &[u8])]) {
@@ -161,6 +171,106 @@ async fn a_jwks_that_is_away_at_the_start() {
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(lines[0].contains("WARN") && lines[0].contains("cannot be read"));
     assert!(lines[1].contains("INFO") && lines[1].contains("read again"));
+}
+
+/// Serves with a JWKS and these flags until its keys are there, or for a moment; gives whether they are, and the log.
+async fn with_keys_at(jwks: &str, flags: &[&str], are_expected: bool) -> String {
+    let storage = TestDatabase::sqlite();
+    let mut command = program(&["--jwks", jwks]);
+    command
+        .args(RULES)
+        .args(flags)
+        .env("DATABASE_URL", &storage.url);
+    // No client reads these.
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+    ] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    command.env("NO_PROXY", "*").env("SSL_CERT_FILE", AUTHORITY);
+    let server = Serving::start(command);
+    let good = sign(&header("ours"), &json!({}), &key(PEM));
+    if are_expected {
+        within(TAKEN_IN, "keys", async || {
+            asked(&server.url, &good, JSON).await.0 == 200
+        })
+        .await;
+    } else {
+        assert_eq!(asked(&server.url, &good, JSON).await, unavailable());
+    }
+    let done = tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+    done.err
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jwks_is_read_by_an_authority_of_the_operators() {
+    let issuer = Issuer::away().await;
+    issuer.publish(&[("ours", PEM)]);
+    let tls = Tls::before(issuer.address()).await;
+    let jwks = format!("https://localhost:{}/jwks", tls.address.port());
+    let log = with_keys_at(&jwks, &[], false).await;
+    assert!(
+        log.contains("unknown authority") && log.contains("--ca-file"),
+        "{log}"
+    );
+    let log = with_keys_at(&jwks, &["--ca-file", AUTHORITY], true).await;
+    assert!(!log.contains("WARN"), "{log}");
+    assert_eq!(tls.names().last().unwrap().as_deref(), Some("localhost"));
+}
+
+/// A name that this machine does not know, and an address of it, behind the proxy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jwks_is_read_through_a_proxy() {
+    let issuer = Issuer::away().await;
+    issuer.publish(&[("ours", PEM)]);
+    let tls = Tls::before(issuer.address()).await;
+    let (bare, encrypted) = (issuer.address(), tls.address);
+    let proxy = Proxy::new(move |target| match target {
+        "issuer.invalid:80" | "8.8.8.8:80" => Reaction::Connect(bare),
+        "issuer.example:443" => Reaction::Connect(encrypted),
+        _ => Reaction::Answer("HTTP/1.1 403 X\r\n\r\n"),
+    })
+    .await;
+    let url = format!("http://ann:secret@{}", proxy.address);
+    let flags = ["--outbound-proxy", &url, "--ca-file", AUTHORITY];
+    for jwks in [
+        "http://issuer.invalid/jwks",
+        "http://8.8.8.8/jwks",
+        "https://issuer.example/jwks",
+    ] {
+        let log = with_keys_at(jwks, &flags, true).await;
+        assert!(!log.contains("WARN") && !log.contains("secret"), "{log}");
+    }
+    let targets = ["issuer.invalid:80", "8.8.8.8:80", "issuer.example:443"];
+    assert_eq!(proxy.targets(), targets);
+    assert_eq!(
+        tls.names().last().unwrap().as_deref(),
+        Some("issuer.example")
+    );
+    // A JWKS that is not public is read directly.
+    let log = with_keys_at(&issuer.url, &flags, true).await;
+    assert!(!log.contains("WARN"), "{log}");
+    assert_eq!(proxy.targets(), targets);
+    let log = with_keys_at("http://other.invalid/jwks", &flags, false).await;
+    assert!(
+        log.contains("does not permit a connection to it: HTTP status 403"),
+        "{log}"
+    );
+    let log = with_keys_at(
+        "http://other.invalid/jwks",
+        &["--outbound-proxy", "http://ann:secret@127.0.0.1:1"],
+        false,
+    )
+    .await;
+    assert!(
+        log.contains("the outbound proxy http://127.0.0.1:1 cannot be reached"),
+        "{log}"
+    );
+    assert!(!log.contains("secret"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod names;
+mod outbound;
 mod reach;
 mod real;
 mod transports;

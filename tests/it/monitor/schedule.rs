@@ -26,7 +26,7 @@ use crate::{
     support::{
         clients::load::{Load, Outcome, closed},
         connectors,
-        harness::{NOW, Server, TestDatabase, rows, timestamp},
+        harness::{NOW, Server, TestDatabase, direct, rows, timestamp},
         mcp::{Plain, Reaction, allowing, answer, well_behaved},
         objects::{import, object},
         process::{Serving, program_on, token},
@@ -40,7 +40,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn inspector(time: Duration) -> Inspector {
     let guard = Guard::new(allowing(&["127.0.0.0/8"]));
     let limits = InspectionLimits::within(time);
-    Inspector::new(guard, Memory::default(), limits, Clock::system()).unwrap()
+    Inspector::new(guard, direct(), Memory::default(), limits, Clock::system())
 }
 
 fn settings() -> Settings {

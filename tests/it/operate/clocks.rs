@@ -22,7 +22,7 @@ use crate::{
         checks::{after, found},
         clients::subscribers::{CHANGED, Socket},
         connectors::official,
-        harness::{NOW, TestDatabase, client, rows, timestamp},
+        harness::{NOW, TestDatabase, client, direct, rows, timestamp},
         mcp::{Plain, allowing, well_behaved},
         mutations::{CREATE, WRITE, draft, text, with},
         objects::{import, object},
@@ -340,7 +340,7 @@ on_both! {
         let clock = server.clock.clone();
         let guard = Guard::new(allowing(&["127.0.0.0/8"]));
         let limits = InspectionLimits::within(SECOND);
-        let inspector = Inspector::new(guard, Memory::default(), limits, clock.clone()).unwrap();
+        let inspector = Inspector::new(guard, direct(), Memory::default(), limits, clock.clone());
         let schedule = Schedule { interval: HOUR, history: 100 };
         let bounds = CheckBounds { at_once: 8, by_host: 8 };
         let settings = Settings { bounds, schedule, lease: SECOND * 3 };

@@ -125,6 +125,60 @@ fn settings_and_files() {
     }
 }
 
+#[test]
+fn authorities_and_proxies() {
+    let folder = TempDir::new().unwrap();
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/keys");
+    let authority = fs::read_to_string(keys.join("test-only-ca.pem")).unwrap();
+    let key = fs::read_to_string(keys.join("test-only-ec-p256.pem")).unwrap();
+    fs::write(folder.path().join("ca.pem"), &authority).unwrap();
+    fs::write(folder.path().join("both.pem"), authority + &key).unwrap();
+    fs::write(folder.path().join("text"), "hello").unwrap();
+    fs::write(folder.path().join("ca.der"), [0x30, 0x82, 1, 2]).unwrap();
+    #[rustfmt::skip]
+    let cases: [(&str, &[&str]); 10] = [
+        ("--ca-file none.pem", &["--ca-file none.pem", "cannot be read", "No such file"]),
+        ("--ca-file ca.pem,none.pem", &["--ca-file none.pem", "No such file"]),
+        ("--ca-file ca.pem --ca-file text", &["--ca-file text", "no certificate", "-----BEGIN CERTIFICATE-----"]),
+        ("--ca-file both.pem", &["--ca-file both.pem", "private key", "the authority's certificate alone"]),
+        ("--ca-file ca.der", &["--ca-file ca.der", "DER", "openssl x509 -inform der -in ca.der -out ca.der.pem"]),
+        ("--outbound-proxy http://ann:hunter2@proxy:3128/path", &["--outbound-proxy", "without a path"]),
+        ("--outbound-proxy socks5://ann:hunter2@proxy:1080", &["--outbound-proxy", "http://HOST:PORT"]),
+        ("--outbound-proxy ann:hunter2@proxy:3128", &["--outbound-proxy", "http://USER:PASSWORD@HOST:PORT"]),
+        ("--otlp-endpoint http://127.0.0.1:4318/v1/traces", &["--otlp-endpoint", "/v1/traces, which is added"]),
+        ("--jwks file:///keys.json --jwt-issuer i --jwt-audience a", &["--jwks", "expected a file, or a URL"]),
+    ];
+    for (flags, expected) in cases {
+        let serve = format!("serve --database-url sqlite://ok.db {flags}");
+        let code = if flags.starts_with("--ca-file") { 1 } else { 2 };
+        refused(command(&serve, folder.path()), code, expected);
+        if !flags.starts_with("--otlp") && !flags.starts_with("--jwks") {
+            let check = format!("check --database-url sqlite://ok.db {flags}");
+            refused(command(&check, folder.path()), code, expected);
+        }
+    }
+    #[rustfmt::skip]
+    let lists: [(&str, &[&str]); 5] = [
+        ("--mcp-allow mcp,foo.*", &["--mcp-allow", "a star stands for the first labels alone"]),
+        ("--mcp-allow http://mcp:8000/", &["--mcp-allow", "write mcp:8000"]),
+        ("--mcp-ports 9000-8000", &["--mcp-ports", "such as 8000-8999"]),
+        ("--trusted-proxy 10.1.2.3/8", &["--trusted-proxy", "write 10.0.0.0/8 for the network"]),
+        ("--trusted-proxy 0.0.0.0", &["--trusted-proxy", "write 0.0.0.0/0 for all addresses"]),
+    ];
+    for (flags, expected) in lists {
+        let serve = format!("serve --database-url sqlite://ok.db {flags}");
+        let told = run(command(&serve, folder.path())).failed(2);
+        for part in expected {
+            assert!(told.contains(part), "{part} is not in: {told}");
+        }
+    }
+    // The value of the environment is not in the help either.
+    let mut help = program(&["--help"]);
+    help.env("CONNECTORS_OUTBOUND_PROXY", "http://ann:hunter2@proxy:3128");
+    let told = run(help).ok();
+    assert!(told.contains("--outbound-proxy") && !told.contains("hunter2"));
+}
+
 /// A pipe that nobody writes to is read for ever, as a file of a file system that hangs is.
 #[test]
 fn files_that_cannot_be_read_to_their_end() {

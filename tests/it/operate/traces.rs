@@ -30,6 +30,10 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use crate::support::{
     harness::{TestDatabase, client},
     mutations::{CREATE, draft, mutation},
+    network::{
+        proxy::{Proxy, Reaction},
+        tls::{AUTHORITY, Tls},
+    },
     process::{Done, Serving, program_on, token},
 };
 
@@ -400,6 +404,61 @@ async fn whose_service_it_is_and_where_the_collector_may_be_told() {
     assert_eq!(resource["deployment.environment.name"], "test");
     let (headers, _) = collector.came.lock().unwrap()[0].clone();
     assert_eq!(headers["authorization"], "Bearer let-me-in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_reached_through_a_proxy_and_by_an_authority_of_the_operators() {
+    let collector = Collector::start().await;
+    let bare: std::net::SocketAddr = collector.url["http://".len()..].parse().unwrap();
+    let tls = Tls::before(bare).await;
+    let encrypted = tls.address;
+    let proxy = Proxy::new(move |target| match target {
+        "collector.invalid:4318" => Reaction::Connect(bare),
+        "mcp.example:443" => Reaction::Connect(encrypted),
+        _ => Reaction::Answer("HTTP/1.1 502 X\r\n\r\n"),
+    })
+    .await;
+    let local = format!("https://localhost:{}", encrypted.port());
+    for (n, endpoint) in [
+        "http://collector.invalid:4318",
+        "https://mcp.example",
+        &local,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let storage = TestDatabase::sqlite();
+        let flags = [
+            "--otlp-endpoint",
+            endpoint,
+            "--outbound-proxy",
+            &proxy.url(),
+            "--ca-file",
+            AUTHORITY,
+        ];
+        let server = Serving::start(program_on(&storage, &flags));
+        server.data("", WHO, json!({})).await;
+        let done = server.stop();
+        assert_eq!(complaints(&done), 0, "{}", done.err);
+        assert_eq!(
+            collector.requests().len(),
+            n + 1,
+            "{endpoint}: {}",
+            done.err
+        );
+    }
+    assert_eq!(
+        proxy.targets(),
+        ["collector.invalid:4318", "mcp.example:443"]
+    );
+    let names: Vec<_> = tls.names().into_iter().flatten().collect();
+    assert_eq!(names, ["mcp.example", "localhost"]);
+    // Without the authority, the log says what to do.
+    let storage = TestDatabase::sqlite();
+    let server = Serving::start(program_on(&storage, &["--otlp-endpoint", &local]));
+    server.data("", WHO, json!({})).await;
+    let done = server.stop();
+    assert!(done.err.contains("--ca-file"), "{}", done.err);
 }
 
 /// How many lines of the log are about spans.

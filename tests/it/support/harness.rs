@@ -11,12 +11,13 @@ use entity::Timestamp;
 use personal_connectors::{
     app,
     clock::Clock,
-    config::{Cli, DatabaseSettings, KeySource, Serve},
+    config::{Cli, DatabaseSettings, KeySource, OutboundRules, Serve},
     domain::viewer::User,
     http::{
         auth::mint,
         serve::{Bounds, serve},
     },
+    outbound::Outbound,
     store::Database,
 };
 use reqwest::RequestBuilder;
@@ -228,9 +229,16 @@ impl Server {
             }
         });
         let rules = config.token_rules().unwrap();
-        let routers = app::routers(&config, rules, database.clone(), clock.clone(), None)
-            .await
-            .unwrap();
+        let routers = app::routers(
+            &config,
+            rules,
+            Outbound::new(&config.outbound.rules().unwrap()).unwrap(),
+            database.clone(),
+            clock.clone(),
+            None,
+        )
+        .await
+        .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, routers.main, routers.stopping, bounds));
@@ -403,10 +411,14 @@ pub fn timestamp(rfc3339: &str) -> Timestamp {
         .into()
 }
 
+/// Connections without a proxy, by the built-in authorities.
+pub fn direct() -> Outbound {
+    Outbound::new(&OutboundRules::default()).unwrap()
+}
+
 /// One client for all tests, which are in one process.
 pub fn client() -> &'static reqwest::Client {
     static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         // A pooled connection would outlive the runtime of the test that made it.
         reqwest::Client::builder()
             .no_proxy()

@@ -1,6 +1,7 @@
 //! MCP servers for tests: real ones, ones that misbehave, and places that the service must not call.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,7 +10,12 @@ use entity::ServerType;
 use personal_connectors::{
     config::{InspectionLimits, ServerRules},
     domain::inspection::Inspection,
-    mcp::{guard::Guard, handshake::Inspector, memory::Memory},
+    mcp::{
+        guard::Guard,
+        handshake::{Inspector, PutOff},
+        memory::Memory,
+    },
+    outbound::Outbound,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -17,7 +23,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::harness::fixed_clock;
+use crate::support::harness::{direct, fixed_clock};
 
 pub fn allowing(places: &[&str]) -> ServerRules {
     ServerRules {
@@ -40,13 +46,32 @@ pub struct Patient(Inspector);
 
 impl Patient {
     pub async fn inspect(&self, url: Option<&str>, claimed: Option<ServerType>) -> Inspection {
+        self.try_inspect(url, claimed).await.unwrap()
+    }
+
+    pub async fn try_inspect(
+        &self,
+        url: Option<&str>,
+        claimed: Option<ServerType>,
+    ) -> Result<Inspection, PutOff> {
         let inspected = self.0.inspect(url, claimed, Duration::from_mins(1));
-        inspected.await.unwrap()
+        inspected.await
     }
 }
 
 pub fn inspector(guard: Guard, limits: InspectionLimits) -> Patient {
-    Patient(Inspector::new(guard, Memory::default(), limits, fixed_clock()).unwrap())
+    inspector_through(direct(), guard, limits)
+}
+
+/// An inspector that connects by a proxy, or with more authorities.
+pub fn inspector_through(outbound: Outbound, guard: Guard, limits: InspectionLimits) -> Patient {
+    Patient(Inspector::new(
+        guard,
+        outbound,
+        Memory::default(),
+        limits,
+        fixed_clock(),
+    ))
 }
 
 /// Looks at a server of this machine's.
@@ -153,6 +178,10 @@ impl Plain {
             }
             Reaction::Close => {}
         }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.url.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
     pub fn asked(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ pub mod invariants;
 pub mod mcp;
 pub mod model;
 pub mod mutations;
+pub mod network;
 pub mod objects;
 pub mod process;
 pub mod random;

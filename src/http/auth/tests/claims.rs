@@ -14,7 +14,9 @@ fn by_default() -> TokenRules {
 
 /// The user of a token with these claims, nulls among them.
 async fn user(rules: &TokenRules, more: &Value) -> Result<User, Refusal> {
-    let authenticator = Authenticator::new(rules.clone(), clock()).await.unwrap();
+    let authenticator = Authenticator::new(rules.clone(), direct(), clock())
+        .await
+        .unwrap();
     let mut claims = claims(&json!({}));
     for (name, value) in more.as_object().unwrap() {
         claims[name] = value.clone();
@@ -218,6 +220,6 @@ async fn a_minted_token_is_read_by_its_own_rules() {
         scopes: BTreeSet::from(["a".to_owned(), "connectors:write".to_owned()]),
     };
     let token = mint(&secret(), &rules, &ann, Duration::from_mins(1), &clock()).unwrap();
-    let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+    let authenticator = Authenticator::new(rules, direct(), clock()).await.unwrap();
     assert_eq!(ask(&authenticator, &token).await, Ok(ann));
 }

@@ -30,11 +30,12 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{errors::*, jwks::client, refusal::*, token::*, verify::*, *};
+use super::{errors::*, refusal::*, token::*, verify::*, *};
 use crate::{
     clock::Clock,
-    config::{KeySource, Secret, SecretTooShort, TokenRules},
+    config::{KeySource, OutboundRules, Secret, SecretTooShort, TokenRules},
     domain::viewer::{User, Viewer},
+    outbound::Outbound,
 };
 
 const SECRET: &[u8; 32] = b"a secret of the tests: 32 bytes.";
@@ -75,7 +76,7 @@ fn rules(keys: KeySource) -> TokenRules {
 
 async fn with_secret() -> Authenticator {
     let rules = rules(KeySource::Secret(secret()));
-    Authenticator::new(rules, clock()).await.unwrap()
+    Authenticator::new(rules, direct(), clock()).await.unwrap()
 }
 
 /// Claims that [`rules`] accept, with these instead of theirs; null leaves one out.
@@ -203,6 +204,11 @@ fn der(pem: &[u8]) -> Vec<u8> {
     key.secret_der().to_vec()
 }
 
+/// Connections without a proxy, by the built-in authorities.
+fn direct() -> Outbound {
+    Outbound::new(&OutboundRules::default()).unwrap()
+}
+
 fn bearer(token: &str) -> HeaderMap {
     let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
     HeaderMap::from_iter([(header::AUTHORIZATION, value)])
@@ -299,7 +305,9 @@ impl Issuer {
 
     async fn authenticator(&self, clock: &Clock) -> Authenticator {
         let rules = rules(KeySource::JwksUrl(self.url.clone()));
-        Authenticator::new(rules, clock.clone()).await.unwrap()
+        Authenticator::new(rules, direct(), clock.clone())
+            .await
+            .unwrap()
     }
 }
 
@@ -310,7 +318,12 @@ fn jwks(signers: &[&Signer]) -> String {
 
 async fn with_file(path: &Path, jwks: &str) -> Result<Authenticator, StartError> {
     std::fs::write(path, jwks).unwrap();
-    Authenticator::new(rules(KeySource::JwksFile(path.to_owned())), clock()).await
+    Authenticator::new(
+        rules(KeySource::JwksFile(path.to_owned())),
+        direct(),
+        clock(),
+    )
+    .await
 }
 
 async fn with_jwks(jwks: &str) -> Authenticator {

@@ -12,7 +12,9 @@ async fn a_minted_token_is_its_user() {
         scopes: BTreeSet::from(["connectors:write".to_owned(), "openid".to_owned()]),
     };
     let token = mint(&secret(), &rules, &ann, Duration::from_mins(1), &clock).unwrap();
-    let authenticator = Authenticator::new(rules, clock.clone()).await.unwrap();
+    let authenticator = Authenticator::new(rules, direct(), clock.clone())
+        .await
+        .unwrap();
     let verified = authenticator.viewer(&bearer(&token)).await.unwrap();
     assert_eq!(verified.viewer, Viewer::User(ann));
     assert_eq!(verified.expires_at, Some(at(NOW + 60)));
@@ -61,7 +63,9 @@ async fn authorization_headers() {
 #[tokio::test]
 async fn without_a_token() {
     let mut rules = rules(KeySource::Secret(secret()));
-    let authenticator = Authenticator::new(rules.clone(), clock()).await.unwrap();
+    let authenticator = Authenticator::new(rules.clone(), direct(), clock())
+        .await
+        .unwrap();
     let anonymous = Verified {
         viewer: Viewer::Anonymous,
         expires_at: None,
@@ -70,7 +74,7 @@ async fn without_a_token() {
     assert_eq!(authenticator.viewer(&HeaderMap::new()).await, Ok(anonymous));
 
     rules.anonymous_read = false;
-    let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+    let authenticator = Authenticator::new(rules, direct(), clock()).await.unwrap();
     let refused = authenticator.viewer(&HeaderMap::new()).await;
     assert_eq!(refused, Err(Refusal::Missing));
 }
@@ -141,7 +145,7 @@ async fn the_leeway_is_a_rule() {
     for (leeway, latest) in [(0, NOW), (120, NOW + 120)] {
         let mut rules = rules(KeySource::Secret(secret()));
         rules.leeway = Duration::from_secs(leeway);
-        let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+        let authenticator = Authenticator::new(rules, direct(), clock()).await.unwrap();
         for (changes, expected) in [
             (json!({"nbf": latest, "iat": latest}), Ok(())),
             (json!({"nbf": latest + 1}), Err(Refusal::NotYet)),
@@ -161,7 +165,7 @@ async fn claims_that_are_not_asked_for_are_not_checked() {
     let mut rules = rules(KeySource::Secret(secret()));
     rules.issuers = Vec::new();
     rules.audiences = Vec::new();
-    let authenticator = Authenticator::new(rules, clock()).await.unwrap();
+    let authenticator = Authenticator::new(rules, direct(), clock()).await.unwrap();
     let signer = Signer::hs256();
     let token = signer.sign(
         &signer.header(),

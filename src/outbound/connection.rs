@@ -1,0 +1,136 @@
+//! Connections to others, and the reasons why there are none.
+
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use hyper::Uri;
+use hyper_util::client::legacy::connect::{
+    Connected, Connection as Connecting, HttpConnector, dns::Name,
+};
+use rustls::CertificateError;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tower::{Service, service_fn};
+
+/// An error of a connection that is not made.
+pub type ConnectError = Box<dyn StdError + Send + Sync>;
+
+/// Connects to one of these addresses of a URL's host. It tries addresses of both families at once (RFC 8305).
+pub async fn dial(url: Uri, addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
+    let resolve = move |_: Name| {
+        let addresses = addresses.clone().into_iter();
+        std::future::ready(Ok::<_, io::Error>(addresses))
+    };
+    let mut connector = HttpConnector::new_with_resolver(service_fn(resolve));
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    Ok(connector.call(url).await?.into_inner())
+}
+
+/// Whether an error, or a cause of it, tells that this process or machine has no file, port or memory to spare.
+pub fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (**error).source());
+    causes
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(is_ours)
+}
+
+/// Whether an error is one of this process or machine, which has no file, port or memory to spare, and of no server.
+pub fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        code,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
+
+/// Whether a TLS handshake failed because no known authority signed the certificate.
+pub fn is_of_unknown_authority(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+        ))
+    )
+}
+
+/// A connection, encrypted or not.
+pub struct Connection(Box<dyn Stream>);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection(..)")
+    }
+}
+
+impl Connection {
+    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self(Box::new(stream))
+    }
+}
+
+impl Connecting for Connection {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_reached_is_no_fault_of_ours() {
+        // A host without IPv6 has no address to connect from.
+        for (errno, is) in [
+            (Errno::ADDRNOTAVAIL, false),
+            (Errno::NETUNREACH, false),
+            (Errno::MFILE, true),
+        ] {
+            assert_eq!(is_ours(&errno.into()), is, "{errno}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Connections to others: MCP servers, the issuer of tokens and the collector of spans.
+//!
+//! Invariant: all of them share one list of certificate authorities and one proxy. Nothing in the environment changes either: no
+//! client of this crate reads `HTTP_PROXY`, `SSL_CERT_FILE` or their like.
+
+pub mod addresses;
+pub mod connection;
+pub mod http_client;
+pub mod proxy;
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use crate::config::OutboundRules;
+
+use self::{addresses::special, proxy::Proxy};
+
+/// The way to others. Clones share the proxy's state.
+#[derive(Clone)]
+pub struct Outbound {
+    tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outbound {
+    /// Checks certificates against Mozilla's list and the authorities of the rules, wherever the service runs.
+    pub fn new(rules: &OutboundRules) -> Result<Self, rustls::Error> {
+        let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        for authority in &rules.authorities {
+            roots.add(authority.clone())?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            tls: Arc::new(tls),
+            proxy: rules.proxy.clone().map(Proxy::new),
+        })
+    }
+
+    pub fn tls(&self) -> TlsConnector {
+        TlsConnector::from(self.tls.clone())
+    }
+
+    pub fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    /// The way to a host with these addresses: through the proxy where all of them are public, and directly to those that are not.
+    pub fn way(&self, addresses: &mut Vec<SocketAddr>) -> Way<'_> {
+        let Some(proxy) = &self.proxy else {
+            return Way::Direct;
+        };
+        if addresses.iter().all(|address| is_public(*address)) {
+            return Way::Through(proxy);
+        }
+        addresses.retain(|address| !is_public(*address));
+        Way::Direct
+    }
+}
+
+/// The way of a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'a> {
+    Direct,
+    Through(&'a Proxy),
+}
+
+fn is_public(address: SocketAddr) -> bool {
+    special(address.ip()).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_for_public_addresses() {
+        let rules = OutboundRules {
+            proxy: Some("http://192.0.2.1:3128".parse().unwrap()),
+            ..OutboundRules::default()
+        };
+        let parse = |list: &[&str]| -> Vec<SocketAddr> {
+            let addresses = list.iter().map(|text| text.parse().unwrap());
+            addresses.map(|ip| SocketAddr::new(ip, 443)).collect()
+        };
+        let proxied = Outbound::new(&rules).unwrap();
+        for (addresses, left, is_direct) in [
+            (
+                &["8.8.8.8", "2606:4700::1"][..],
+                &["8.8.8.8", "2606:4700::1"][..],
+                false,
+            ),
+            (&["10.0.0.1"], &["10.0.0.1"], true),
+            (&["::1"], &["::1"], true),
+            (&["8.8.8.8", "10.0.0.1"], &["10.0.0.1"], true),
+        ] {
+            let mut addresses = parse(addresses);
+            let way = proxied.way(&mut addresses);
+            assert_eq!(matches!(way, Way::Direct), is_direct, "{addresses:?}");
+            assert_eq!(addresses, parse(left));
+        }
+        let direct = Outbound::new(&OutboundRules::default()).unwrap();
+        assert!(matches!(direct.way(&mut parse(&["8.8.8.8"])), Way::Direct));
+    }
+}
