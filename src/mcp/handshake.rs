@@ -271,7 +271,12 @@ async fn talk(
         by_http(wire, url, progress).await
     };
     let Err(failure) = first else { return Ok(()) };
-    if !may_be_another(&failure) || progress.inspection.transport.is_some() {
+    // Uvicorn and others forbid the handshake where there is no WebSocket.
+    let is_forbidden_handshake =
+        websocket_first && matches!(failure, Failure::Status(StatusCode::FORBIDDEN));
+    if !(may_be_another(&failure) || is_forbidden_handshake)
+        || progress.inspection.transport.is_some()
+    {
         return Err(failure);
     }
     let second = if websocket_first {

@@ -273,6 +273,31 @@ async fn http_where_a_websocket_is_claimed() {
     is_the_plain_server(&found, Transport::StreamableHttp);
 }
 
+/// Uvicorn forbids a WebSocket where a program has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forbidden_handshake_is_no_answer_over_http() {
+    let server = Plain::new(|request| match request.header("upgrade") {
+        Some(_) => answer(403, "", ""),
+        None => well_behaved(request),
+    })
+    .await;
+    let url = server.url.replace("http://", "ws://");
+    let found = inspect(&url, ServerType::Websocket).await;
+    assert_eq!(found.outcome, Outcome::WrongTransport, "{}", found.message);
+    is_the_plain_server(&found, Transport::StreamableHttp);
+    // A server that forbids all is as it was, over either.
+    for claimed in [ServerType::Websocket, ServerType::Http] {
+        let forbidding = Plain::new(|_| answer(403, "", "")).await;
+        let found = inspect(&forbidding.url, claimed).await;
+        assert_eq!(found.outcome, Outcome::NotMcp);
+        assert!(
+            found.message.contains("HTTP status 403"),
+            "{}",
+            found.message
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_are_not_run_and_no_address_is_not_called() {
     let inspector = inspector(Guard::new(allowing(&[])), limits());
