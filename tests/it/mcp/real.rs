@@ -1,4 +1,4 @@
-//! Servers that others wrote: the MCP project's reference server, and ones of its SDKs for Python and Rust.
+//! Servers that others wrote: the MCP project's reference server, ones of its SDKs for Python, TypeScript and Rust, and `FastMCP`.
 
 use std::{
     path::{Path, PathBuf},
@@ -172,6 +172,86 @@ async fn a_server_in_python() {
                 (Some(1), Some(1))
             );
         }
+    }
+}
+
+/// A server of `FastMCP`, open or behind a sign-in.
+async fn fastmcp(transport: &str, path: &str, access: &str) -> (u16, Inspection) {
+    let port = free_port().await;
+    let mut command = Command::new(installed(".venv/bin/python"));
+    command.arg(installed("fastmcp_server.py"));
+    command.args([transport, &port.to_string(), access]);
+    let _server = start(command, port).await;
+    (port, look(port, path, ServerType::Http).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
+async fn a_server_of_fastmcp() {
+    for (transport, path, by) in [
+        ("http", "/mcp", Transport::StreamableHttp),
+        ("sse", "/sse", Transport::Sse),
+    ] {
+        let (_, found) = fastmcp(transport, path, "open").await;
+        assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
+        assert_eq!(found.message, "The server speaks MCP.");
+        assert_eq!(found.transport, Some(by));
+        let server = found.server_info.unwrap();
+        assert_eq!((&*server.name, &*server.version), ("fast", "1.0.0"));
+        assert_eq!(found.instructions.as_deref(), Some("Multiplies numbers."));
+        assert!(found.tools_listed);
+        let names: Vec<_> = found.tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["multiply", "divide"]);
+        let multiply = &found.tools[0];
+        assert!(multiply.input_schema.as_ref().unwrap().contains("integer"));
+        assert!(multiply.output_schema.is_some());
+        let annotations = multiply.annotations.as_ref().unwrap();
+        assert!(
+            annotations.contains("\"readOnlyHint\":true"),
+            "{annotations}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
+async fn a_server_of_fastmcp_behind_a_sign_in() {
+    for (transport, path) in [("http", "/mcp"), ("sse", "/sse")] {
+        let (port, found) = fastmcp(transport, path, "signed-in").await;
+        assert_eq!(found.outcome, Outcome::AuthRequired, "{}", found.message);
+        assert_eq!(found.message, "The server asks for a sign-in.");
+        let issuers: Vec<_> = found
+            .authorization_servers
+            .iter()
+            .map(|url| url.trim_end_matches('/'))
+            .collect();
+        assert_eq!(issuers, ["https://issuer.example"], "{port}");
+        assert!(found.tools.is_empty() && !found.tools_listed);
+    }
+}
+
+/// A server of the SDK for TypeScript in both eras of MCP: with a handshake, and without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs an MCP server, which script/test mcp installs"]
+async fn a_server_in_typescript() {
+    for (era, version) in [("modern", "2026-07-28"), ("legacy", "2025-11-25")] {
+        let port = free_port().await;
+        let mut command = Command::new("node");
+        command.arg(installed("server.mjs"));
+        command.args([&port.to_string(), era]);
+        installed("node_modules/@modelcontextprotocol/server");
+        let _server = start(command, port).await;
+        let found = look(port, "/mcp", ServerType::Http).await;
+        assert_eq!(found.outcome, Outcome::Open, "{era}: {}", found.message);
+        assert_eq!(found.transport, Some(Transport::StreamableHttp));
+        assert_eq!(found.protocol_version.as_deref(), Some(version));
+        let server = found.server_info.unwrap();
+        assert_eq!((&*server.name, &*server.version), ("typescript", "1.0.0"));
+        assert_eq!(found.instructions.as_deref(), Some("Joins texts."));
+        let names: Vec<_> = found.tools.iter().map(|tool| &*tool.name).collect();
+        assert_eq!(names, ["join"]);
+        let schema = found.tools[0].input_schema.as_ref().unwrap();
+        assert!(schema.contains("\"texts\""), "{schema}");
     }
 }
 
