@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod inspections;
 mod lookups;
 pub mod memory;
+mod offers;
 pub mod stopwatch;
 mod transport;
 mod wire;
