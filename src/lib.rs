@@ -9,6 +9,7 @@ pub mod byte_budget;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod content_decoding;
 pub mod domain;
 pub mod error;
 pub mod fair_budget;

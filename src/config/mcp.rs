@@ -202,7 +202,7 @@ impl Mcp {
 }
 
 /// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
-/// parsed: a value takes up to 600 bytes, and twice that until the message is known for what it is.
+/// parsed: a value takes up to 600 bytes. Bytes that a content coding makes more count as they are decoded.
 #[derive(Clone, Debug)]
 pub struct InspectionLimits {
     /// The whole time.

@@ -103,6 +103,15 @@ impl Line {
         self.awaits_proxy.load(Ordering::Relaxed)
     }
 
+    /// Counts bytes that were decoded from those received, and waits for the memory for them.
+    pub(super) async fn decoded(&self, bytes: usize) -> Result<(), Failure> {
+        self.count(bytes)?;
+        if self.is_to_grow() {
+            self.grow().await;
+        }
+        Ok(())
+    }
+
     fn count(&self, bytes: usize) -> Result<(), Failure> {
         let before = self.received.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.limits.bytes {

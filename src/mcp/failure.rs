@@ -25,6 +25,11 @@ pub(super) enum Failure {
     Status(StatusCode),
     #[error("{0}")]
     NotMcp(&'static str),
+    /// With the coding's name, cut to what a message can show.
+    #[error(
+        "compresses its answers by {0:?}, which this service does not decode: gzip, deflate or br"
+    )]
+    UnknownCoding(String),
 }
 
 impl From<Unresolved> for Failure {
@@ -47,6 +52,8 @@ pub(super) const UNKNOWN_AUTHORITY: Failure = Failure::Unreachable(
 pub(super) const PROXY_AT_FAULT: Failure = Failure::Unreachable("the outbound proxy is at fault");
 pub(super) const TOO_LARGE: Failure =
     Failure::NotMcp("sends more than an MCP server has reason to");
+pub(super) const NOT_DECODED: Failure =
+    Failure::NotMcp("sends an answer that is not in the coding of its Content-Encoding");
 pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends what is not a message of MCP");
 
 /// Why there is no answer, or no more of it, without the library's words; with a connection or before there is one.

@@ -223,7 +223,9 @@ impl Inspector {
             }
             // Some ask for a sign-in by forbidding.
             Failure::Status(StatusCode::FORBIDDEN) => (Outcome::NotMcp, None, Some(url)),
-            Failure::Status(_) | Failure::NotMcp(_) => (Outcome::NotMcp, None, None),
+            Failure::Status(_) | Failure::NotMcp(_) | Failure::UnknownCoding(_) => {
+                (Outcome::NotMcp, None, None)
+            }
         };
         progress.end(outcome, &failure);
         let Some(at) = at else { return };
@@ -298,7 +300,7 @@ async fn talk(
 /// Whether another transport may find what this one did not.
 fn may_be_another(failure: &Failure) -> bool {
     match failure {
-        Failure::NotMcp(_) | Failure::Broken => true,
+        Failure::NotMcp(_) | Failure::UnknownCoding(_) | Failure::Broken => true,
         Failure::Status(status) => !is_out_of_order(*status) && *status != StatusCode::FORBIDDEN,
         _ => false,
     }

@@ -11,7 +11,7 @@ const MIB: usize = 1024 * 1024;
 pub const SMALL: usize = MIB;
 
 /// Bytes that an inspection has besides where its server sends more than [`SMALL_BYTES`] in all, or more than [`SMALL_VALUES`] in
-/// a message.
+/// a message, or compresses by brotli, whose decoder takes up to 16 MiB.
 pub const LARGE: usize = 31 * MIB;
 
 /// Bytes of all inspections and checks of a process.
@@ -22,7 +22,7 @@ const ALL_SMALL: usize = 70 * 1024 * 1024;
 const ALL_LARGE: usize = 186 * 1024 * 1024;
 const _: () = assert!(ALL_SMALL + ALL_LARGE <= ALL);
 
-/// Bytes received, all told, that [`SMALL`] is enough for.
+/// Bytes received and decoded, all told, that [`SMALL`] is enough for.
 pub const SMALL_BYTES: usize = 64 * 1024;
 
 /// Values of a message's JSON that [`SMALL`] is enough for.

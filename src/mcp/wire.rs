@@ -12,13 +12,13 @@ use std::{
     },
 };
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::{Bytes, Incoming},
     header::{
-        ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
         USER_AGENT, WWW_AUTHENTICATE,
     },
 };
@@ -30,12 +30,13 @@ use url::Url;
 
 use crate::{
     config::InspectionLimits,
+    content_decoding::{self, Coding, Unknown},
     outbound::{Outbound, proxy::ProxyFailure},
 };
 
 use super::{
     connection::{Connector, Line},
-    failure::{Failure, NOT_JSON_RPC, TOO_LARGE, reason},
+    failure::{Failure, NOT_DECODED, NOT_JSON_RPC, TOO_LARGE, reason},
     guard::{Guard, Refusal},
     memory::{Memory, SMALL_VALUES},
     stopwatch::Stopwatch,
@@ -74,8 +75,8 @@ pub(super) struct Wire {
 /// What all attempts of an inspection share.
 struct Calls {
     line: Arc<Line>,
-    /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, so that nothing grows; and it follows no redirect,
-    /// since redirects are judged here.
+    /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, since what grows is counted here; and it
+    /// follows no redirect, since redirects are judged here.
     client: Client<Connector, Full<Bytes>>,
     requests_left: AtomicUsize,
     /// Cancelled when the inspection is over.
@@ -186,6 +187,9 @@ impl Wire {
             *request.uri_mut() = uri(&url)?;
             *request.headers_mut() = headers.clone();
             request.headers_mut().insert(USER_AGENT, AGENT);
+            request
+                .headers_mut()
+                .insert(ACCEPT_ENCODING, content_decoding::ACCEPTED);
             let response = tokio::select! {
                 response = self.calls.client.request(request) => {
                     response.map_err(|error| reason(&error, error.is_connect()))?
@@ -225,25 +229,47 @@ impl Wire {
         ))
     }
 
-    /// The bytes of a body as they come, so many at most.
+    /// The bytes of a body as they come, decoded, so many at most.
     pub(super) fn body(
         &self,
         response: Response,
         most: usize,
     ) -> impl Stream<Item = Result<Vec<u8>, Failure>> + Send + use<> {
-        let coded = response.headers().contains_key(CONTENT_ENCODING);
+        let codings = content_decoding::codings(response.headers());
         let over = self.calls.over.clone().cancelled_owned();
         let chunks = response.into_body().into_data_stream().take_until(over);
-        let first = coded.then_some(Err(Failure::NotMcp(
-            "compresses its answers without being asked to",
-        )));
-        let mut left = most;
-        let chunks = chunks.map(move |chunk| {
-            let chunk = chunk.map_err(|error| reason(&error, false))?;
-            left = left.checked_sub(chunk.len()).ok_or(TOO_LARGE)?;
-            Ok(chunk.to_vec())
-        });
-        stream::iter(first).chain(chunks)
+        let chunks = chunks.map(|chunk| chunk.map_err(|error| reason(&error, false)));
+        match codings {
+            Err(Unknown(name)) => stream::iter([Err(Failure::UnknownCoding(name))]).boxed(),
+            Ok(codings) if codings.is_empty() => {
+                let mut left = most;
+                let chunks = chunks.map(move |chunk| {
+                    let chunk = chunk?;
+                    left = left.checked_sub(chunk.len()).ok_or(TOO_LARGE)?;
+                    Ok(chunk.to_vec())
+                });
+                chunks.boxed()
+            }
+            Ok(codings) => {
+                let line = self.line();
+                let chunks = chunks.map_err(std::io::Error::other);
+                let chunks = content_decoding::decoded(&codings, chunks, most);
+                let decoded = async move {
+                    if codings.contains(&Coding::Brotli) {
+                        line.grow().await;
+                    }
+                    chunks.then(move |chunk| {
+                        let line = line.clone();
+                        async move {
+                            let chunk = chunk.map_err(|error| undecoded(&error))?;
+                            line.decoded(chunk.len()).await?;
+                            Ok(chunk.to_vec())
+                        }
+                    })
+                };
+                stream::once(decoded).flatten().boxed()
+            }
+        }
     }
 
     /// A whole body.
@@ -271,6 +297,21 @@ impl Wire {
             self.calls.line.grow().await;
         }
         serde_json::from_slice(json).map_err(|_| NOT_JSON_RPC)
+    }
+}
+
+/// Why an answer in a coding cannot be read on.
+fn undecoded(error: &std::io::Error) -> Failure {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Failure>());
+    match inner {
+        Some(failure) => failure.clone(),
+        None => match error.kind() {
+            std::io::ErrorKind::FileTooLarge => TOO_LARGE,
+            std::io::ErrorKind::UnexpectedEof => Failure::Broken,
+            _ => NOT_DECODED,
+        },
     }
 }
 

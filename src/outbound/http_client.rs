@@ -11,10 +11,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::{FutureExt, future::BoxFuture};
+use bytes::{Bytes, BytesMut};
+use futures_util::{
+    FutureExt, TryStreamExt,
+    future::{self, BoxFuture},
+    stream,
+};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{Request, Response, StatusCode, Uri, header::LOCATION};
+use hyper::{
+    Request, Response, StatusCode, Uri,
+    header::{ACCEPT_ENCODING, LOCATION},
+};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,6 +30,8 @@ use rustls::pki_types::ServerName;
 use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 use tower::Service;
 use url::Url;
+
+use crate::content_decoding::{self, Coding, Unknown};
 
 use super::{
     Outbound, Way,
@@ -51,6 +60,10 @@ pub enum RequestError {
     Client(#[source] hyper_util::client::legacy::Error),
     #[error("its answer breaks off")]
     Broken(#[source] ConnectError),
+    #[error("it has the Content-Encoding {0:?}: gzip, deflate and br can be decoded")]
+    UnknownCoding(String),
+    #[error("it is not in the coding of its Content-Encoding")]
+    NotDecoded(#[source] io::Error),
     #[error("its URL cannot be called")]
     Url,
 }
@@ -107,7 +120,9 @@ impl HttpClient {
         Err(RequestError::Redirects)
     }
 
-    async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
+    async fn answer(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT_ENCODING, content_decoding::ACCEPTED);
         let response = self.client.request(request.map(Full::new)).await;
         let (head, body) = response.map_err(RequestError::Client)?.into_parts();
         let body = Limited::new(body, self.most).collect().await;
@@ -118,7 +133,27 @@ impl HttpClient {
                 RequestError::Broken(error)
             }
         })?;
-        Ok(Response::from_parts(head, body.to_bytes()))
+        let codings = content_decoding::codings(&head.headers);
+        let codings = codings.map_err(|Unknown(name)| RequestError::UnknownCoding(name))?;
+        let body = self.decoded(&codings, body.to_bytes()).await?;
+        Ok(Response::from_parts(head, body))
+    }
+
+    async fn decoded(&self, codings: &[Coding], body: Bytes) -> Result<Bytes, RequestError> {
+        if codings.is_empty() {
+            return Ok(body);
+        }
+        let body = stream::once(future::ready(Ok(body)));
+        let decoded = content_decoding::decoded(codings, body, self.most);
+        let whole = decoded.try_fold(BytesMut::new(), |mut whole, chunk| {
+            whole.extend_from_slice(&chunk);
+            future::ok(whole)
+        });
+        let whole = whole.await.map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => RequestError::TooLarge(self.most),
+            _ => RequestError::NotDecoded(error),
+        })?;
+        Ok(whole.freeze())
     }
 }
 

@@ -109,3 +109,57 @@ fn parse(json: &[u8]) -> Result<Vec<Jwk>, Unread> {
     let jwks = set.keys.into_iter().map(serde_json::from_value);
     Ok(jwks.filter_map(Result::ok).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZlibEncoder};
+    use axum::{Router, http::header, response::IntoResponse, routing::get};
+    use tokio::io::{AsyncRead, AsyncReadExt};
+
+    use crate::{config::OutboundRules, outbound::http_client::RequestError};
+
+    use super::*;
+
+    /// Reads a JWKS that a server gives in a coding.
+    async fn read(coding: &'static str, mut body: impl AsyncRead + Unpin) -> Result<usize, Unread> {
+        let mut coded = Vec::new();
+        body.read_to_end(&mut coded).await.unwrap();
+        let answer = async move |headers: axum::http::HeaderMap| {
+            assert_eq!(headers[header::ACCEPT_ENCODING], "gzip, deflate, br");
+            ([(header::CONTENT_ENCODING, coding)], coded).into_response()
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let router = Router::new().route("/jwks", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let outbound = Outbound::new(&OutboundRules::default()).unwrap();
+        let jwks = Jwks::url(Url::parse(&url).unwrap(), outbound).unwrap();
+        let jwks = jwks.read().await;
+        jwks.map(|jwks| jwks.len())
+    }
+
+    #[tokio::test]
+    async fn a_jwks_may_be_coded() {
+        let jwks = &br#"{"keys":[{"kty":"oct","k":"AA"}]}"#[..];
+        assert_eq!(read("", jwks).await.unwrap(), 1);
+        assert_eq!(read("identity", jwks).await.unwrap(), 1);
+        assert_eq!(read("none", jwks).await.unwrap(), 1);
+        assert_eq!(read("gzip", GzipEncoder::new(jwks)).await.unwrap(), 1);
+        assert_eq!(read("deflate", ZlibEncoder::new(jwks)).await.unwrap(), 1);
+        assert_eq!(read("BR", BrotliEncoder::new(jwks)).await.unwrap(), 1);
+        let unknown = read("zstd", jwks).await.unwrap_err();
+        assert!(
+            matches!(unknown, Unread::Fetch(RequestError::UnknownCoding(name)) if name == "zstd")
+        );
+        assert!(matches!(
+            read("gzip", jwks).await,
+            Err(Unread::Fetch(RequestError::NotDecoded(_)))
+        ));
+        let large = " ".repeat(JWKS_BYTES + 1);
+        let large = GzipEncoder::new(large.as_bytes());
+        assert!(matches!(
+            read("gzip", large).await,
+            Err(Unread::Fetch(RequestError::TooLarge(_)))
+        ));
+    }
+}

@@ -1,5 +1,6 @@
 //! The MCP client, on servers of every kind.
 
+mod codings;
 mod hostile;
 mod names;
 mod outbound;

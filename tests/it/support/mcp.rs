@@ -112,6 +112,8 @@ pub enum Reaction {
     /// A beginning, and then a byte now and then.
     Drip(Vec<u8>),
     Hang,
+    /// Bytes, and then nothing until the client leaves.
+    Hold(Vec<u8>),
     Close,
 }
 
@@ -171,6 +173,11 @@ impl Plain {
                 while socket.write_all(b" ").await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+            }
+            Reaction::Hold(bytes) => {
+                let _ = socket.write_all(&bytes).await;
+                let mut rest = Vec::new();
+                let _ = socket.read_to_end(&mut rest).await;
             }
             Reaction::Hang => {
                 let mut rest = Vec::new();

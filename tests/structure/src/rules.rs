@@ -86,7 +86,7 @@ const fn layer(
 
 /// All layers, from the bottom up.
 #[rustfmt::skip]
-pub(crate) const LAYERS: [Layer; 25] = [
+pub(crate) const LAYERS: [Layer; 26] = [
     layer("entity", &["entity/src/"], &[]),
     layer("migration", &["migration/src/"], &[]),
     layer("error", &["src/error.rs"], &[]),
@@ -95,12 +95,13 @@ pub(crate) const LAYERS: [Layer; 25] = [
     layer("byte_budget", &["src/byte_budget.rs"], &[]),
     layer("fair_budget", &["src/fair_budget.rs"], &["byte_budget"]),
     layer("answer_budget", &["src/answer_budget.rs"], &["fair_budget"]),
+    layer("content_decoding", &["src/content_decoding.rs"], &[]),
     layer("terminal", &["src/terminal.rs"], &[]),
     layer("domain", &["src/domain/"], &["entity"]),
     // All may import it, and so it imports the domain alone.
     layer("config", &["src/config/"], &["domain", "entity"]),
-    layer("outbound", &["src/outbound/"], &["config"]),
-    layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "domain", "entity", "outbound"]),
+    layer("outbound", &["src/outbound/"], &["config", "content_decoding"]),
+    layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "content_decoding", "domain", "entity", "outbound"]),
     layer("postgres", &["src/postgres/"], &["config"]),
     layer("store", &["src/store/"], &["answer_budget", "clock", "config", "domain", "entity", "migration", "postgres"]),
     layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "outbound", "store"]),
