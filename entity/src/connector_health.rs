@@ -21,13 +21,19 @@ pub struct Model {
     pub protocol_version: Option<String>,
     /// What the server says it is, as JSON.
     pub server_info: Option<String>,
+    /// The settings of the extensions that the server declares: a JSON object.
+    pub extensions: Option<String>,
     /// A JSON array of URLs.
     pub authorization_servers: Option<String>,
     /// Stands for the tools that are kept; none where they were never listed.
     pub tools_digest: Option<String>,
+    /// When the tools that are kept were listed. None also if an earlier version listed them before its last check.
+    pub tools_checked_at: Option<Timestamp>,
     /// When changes of the tools count as forgotten: each adds to it, and too many in a short time are not kept. None where none
     /// count.
     pub tools_settle_at: Option<Timestamp>,
+    /// Microseconds that the server stays as it is, as it says. None if it does not say.
+    pub fresh_for: Option<i64>,
     /// Checks in a row that found nothing that works.
     pub failures: i64,
     /// None where there is nothing to check.

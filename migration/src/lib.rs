@@ -8,6 +8,7 @@ mod m20261122_000003_health;
 mod m20261128_000004_write_probe;
 mod m20261129_000005_marks;
 mod m20261129_000006_tools_settle;
+mod m20261129_000007_kept_tools;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000004_write_probe::Migration),
             Box::new(m20261129_000005_marks::Migration),
             Box::new(m20261129_000006_tools_settle::Migration),
+            Box::new(m20261129_000007_kept_tools::Migration),
         ]
     }
 }

@@ -28,6 +28,9 @@ const WINDOW_HOURS: u64 = 8760;
 /// Doublings of the interval after failures, at most.
 pub const BACKOFFS: u32 = 4;
 
+/// The longest interval that a server can ask for.
+pub const LONGEST_FRESH: Duration = Duration::from_hours(24);
+
 /// A tool that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tool {
@@ -35,7 +38,7 @@ pub struct Tool {
     pub name: String,
     pub title: Option<String>,
     pub description: Option<String>,
-    /// JSON; none if it is larger than the limit, or there is no room for it.
+    /// JSON; none if there is none, if it is larger than the limit, or if there is no room for it.
     pub input_schema: Option<String>,
     /// JSON; none if there is none, if it is larger than the limit, or if there is no room for it.
     pub output_schema: Option<String>,
@@ -87,9 +90,13 @@ pub struct Inspection {
     pub server_info: Option<ServerInfo>,
     /// How to use it, for models.
     pub instructions: Option<String>,
-    /// The names of what it declares: `tools`, `resources`, `prompts`, … and of extensions.
+    /// The names of what it declares: `tools`, `resources`, `prompts`, …
     pub capabilities: Vec<String>,
+    /// The settings of the extensions that it declares, by their names: a JSON object. None if there are none or more than are kept.
+    pub extensions: Option<String>,
     pub tools: Vec<Tool>,
+    /// Tools that the server lists and that are not in `tools`, since they have no name or one that was listed before.
+    pub tools_left_out: usize,
     /// Whether those are its tools, as far as any are kept: not where it could not be asked, or broke off.
     pub tools_listed: bool,
     /// How many there are, as far as they were counted; none where they are not offered.
@@ -97,6 +104,16 @@ pub struct Inspection {
     pub prompt_count: Option<usize>,
     /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
     pub authorization_servers: Vec<String>,
+    /// How long the server's description and tools stay as they are, as it says (MCP 2026-07-28, `ttlMs`).
+    pub fresh_for: Option<Duration>,
+}
+
+impl Inspection {
+    /// Adds a sentence to the message.
+    pub fn note(&mut self, note: &str) {
+        self.message.push(' ');
+        self.message.push_str(note);
+    }
 }
 
 /// What is kept of the last check of a connector's server.
@@ -109,7 +126,10 @@ pub struct Health {
     pub transport: Option<Transport>,
     pub protocol_version: Option<String>,
     pub server_info: Option<ServerInfo>,
+    pub extensions: Option<String>,
     pub authorization_servers: Vec<String>,
+    /// When the tools that are kept were listed; none if they never were, or if nobody noted it.
+    pub tools_checked_at: Option<Timestamp>,
 }
 
 /// What is kept of each check.
@@ -134,6 +154,11 @@ pub fn window(hours: i32, now: Timestamp) -> error::Result<Timestamp> {
 /// Whether there is a server, and it works for whoever may use it.
 pub fn is_alive(outcome: Outcome) -> bool {
     ALIVE.contains(&outcome)
+}
+
+/// Whether MCP has deprecated a transport (MCP 2026-07-28, Deprecated Features).
+pub fn is_deprecated(transport: Transport) -> bool {
+    transport == Transport::Sse
 }
 
 /// An outcome as clients know it.
@@ -165,10 +190,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. A tenth of
-    /// it more or less, which differs from one connector to the next, spreads those that were checked together.
-    pub fn next(self, seq: i64, checked_at: Timestamp, failures: i64) -> Timestamp {
-        let interval = self.backoff(failures);
+    /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. Without
+    /// failures, a server that stays as it is for longer lengthens it. A tenth of it more or less, which differs from one connector
+    /// to the next, spreads those that were checked together.
+    pub fn next(
+        self,
+        seq: i64,
+        checked_at: Timestamp,
+        failures: i64,
+        fresh_for: Option<Duration>,
+    ) -> Timestamp {
+        let fresh_for = fresh_for.filter(|_| failures == 0).map_or(0, fresh_micros);
+        let interval = self.backoff(failures).max(fresh_for);
         // Splits the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
         let mixed = (seq ^ checked_at.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
         let thousandths = mixed.rem_euclid(201) - 100;
@@ -176,7 +209,7 @@ impl Schedule {
         Timestamp(checked_at.0.saturating_add(interval).saturating_add(jitter))
     }
 
-    /// The latest that [`Schedule::next`] gives for a check at `now`.
+    /// The latest that [`Schedule::next`] gives for a check at `now` of a server that does not lengthen its interval.
     pub fn latest(self, now: Timestamp, failures: i64) -> Timestamp {
         let interval = self.backoff(failures);
         Timestamp(now.0.saturating_add(interval).saturating_add(interval / 10))
@@ -188,6 +221,12 @@ impl Schedule {
         let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
         interval.saturating_mul(1 << doublings)
     }
+}
+
+/// The microseconds by which a server can put off its next check.
+pub fn fresh_micros(fresh_for: Duration) -> i64 {
+    let micros = fresh_for.min(LONGEST_FRESH).as_micros();
+    i64::try_from(micros).unwrap_or_default()
 }
 
 /// How often the tools that are kept of a connector change: [`BURST`](Self::BURST) times in a row, and once in
@@ -263,7 +302,7 @@ mod tests {
         };
         for (failures, intervals) in [(0, 1), (1, 2), (2, 4), (4, 16), (5, 16), (i64::MAX, 16)] {
             for seq in 0..1000 {
-                let next = schedule.next(seq, Timestamp(7), failures).0 - 7;
+                let next = schedule.next(seq, Timestamp(7), failures, None).0 - 7;
                 let off = next - intervals * MINUTE;
                 assert!(
                     off.abs() <= intervals * MINUTE / 10,
@@ -276,6 +315,34 @@ mod tests {
     }
 
     #[test]
+    fn a_server_lengthens_its_interval_up_to_a_day() {
+        let schedule = Schedule {
+            interval: Duration::from_hours(1),
+            history: 10,
+        };
+        for (failures, fresh_for, hours) in [
+            (0, None, 1),
+            (0, Some(Duration::ZERO), 1),
+            (0, Some(Duration::from_millis(1)), 1),
+            (0, Some(Duration::from_hours(5)), 5),
+            (0, Some(Duration::from_hours(25)), 24),
+            (0, Some(Duration::MAX), 24),
+            (1, Some(Duration::MAX), 2),
+        ] {
+            let next = schedule.next(1, Timestamp(0), failures, fresh_for).0;
+            let off = next - hours * 60 * MINUTE;
+            assert!(off.abs() <= hours * 6 * MINUTE, "{fresh_for:?}: {next}");
+        }
+        // An interval of the operator's that is longer stays.
+        let schedule = Schedule {
+            interval: Duration::from_hours(48),
+            history: 10,
+        };
+        let next = schedule.next(1, Timestamp(0), 0, Some(Duration::MAX)).0;
+        assert!(next > 40 * 60 * MINUTE);
+    }
+
+    #[test]
     fn those_that_were_checked_together_are_not_due_together() {
         let schedule = Schedule {
             interval: Duration::from_mins(1),
@@ -283,7 +350,7 @@ mod tests {
         };
         let mut tenths = [0; 10];
         for seq in 0..1000 {
-            let next = schedule.next(seq, Timestamp(0), 0).0;
+            let next = schedule.next(seq, Timestamp(0), 0, None).0;
             let place = (next - MINUTE * 9 / 10) * 10 / (MINUTE / 5 + 1);
             tenths[usize::try_from(place).unwrap()] += 1;
         }

@@ -59,15 +59,25 @@ pub struct Kept {
     names: HashSet<String>,
     bytes: usize,
     is_cut: bool,
+    /// Tools that were listed.
+    listed: usize,
+    nameless: usize,
+    repeated: usize,
+    /// Tools that lack a part which was not of its type.
+    odd: usize,
 }
 
 impl Kept {
     /// Adds the next tool that the server lists, as far as there is room for it: else without its schemas, or without all but its
-    /// name, or not at all. A name that was listed before is no other tool.
-    pub fn add(&mut self, tool: Tool) {
+    /// name, or not at all. A name that was listed before is no other tool. `is_odd` is whether a part of it was left out that is
+    /// not of its type.
+    pub fn add(&mut self, tool: Tool, is_odd: bool) {
+        self.listed += 1;
         if self.names.contains(&tool.name) {
+            self.repeated += 1;
             return;
         }
+        self.odd += usize::from(is_odd);
         if self.tools.len() >= TOOLS {
             self.is_cut = true;
             return;
@@ -95,7 +105,39 @@ impl Kept {
         fits(&tool).then_some(tool)
     }
 
-    /// Whether a tool was not kept, or not all of it.
+    /// Counts a tool that the server lists without a name.
+    pub fn leave_out(&mut self) {
+        self.listed += 1;
+        self.nameless += 1;
+    }
+
+    /// Tools that were listed, and are no tools of their own.
+    pub fn left_out(&self) -> usize {
+        self.nameless + self.repeated
+    }
+
+    /// Says of how many tools something was left out, and why.
+    pub fn notes(&self) -> Vec<String> {
+        let listed = self.listed;
+        let counts = [
+            (self.nameless, "left out: no name that is a text"),
+            (self.repeated, "left out: a name that was listed before"),
+            (
+                self.odd,
+                "kept in part: a part is missing or of a wrong type",
+            ),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let note = |(count, why)| {
+            format!(
+                "{count} of {listed} tools {} {why}.",
+                if count == 1 { "is" } else { "are" }
+            )
+        };
+        counts.map(note).collect()
+    }
+
+    /// Whether there was no room for a tool, or for all of it.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -123,13 +165,23 @@ mod tests {
     #[test]
     fn what_is_kept_has_a_bound() {
         let mut kept = Kept::default();
-        kept.add(tool("whole", 1000));
-        kept.add(tool("whole", 2000));
+        kept.add(tool("whole", 1000), false);
+        assert_eq!((kept.left_out(), kept.notes()), (0, vec![]));
+        kept.add(tool("whole", 2000), true);
+        kept.leave_out();
         assert!(!kept.is_cut());
-        kept.add(tool("without its schema", TOOLS_BYTES));
+        kept.add(tool("without its schema", TOOLS_BYTES), true);
+        kept.leave_out();
+        assert_eq!(kept.left_out(), 3);
+        let notes = [
+            "2 of 5 tools are left out: no name that is a text.",
+            "1 of 5 tools is left out: a name that was listed before.",
+            "1 of 5 tools is kept in part: a part is missing or of a wrong type.",
+        ];
+        assert_eq!(kept.notes(), notes);
         assert!(kept.is_cut());
         for n in 0..TOOLS {
-            kept.add(tool(&format!("{n:0>200}"), TOOLS_BYTES / 10));
+            kept.add(tool(&format!("{n:0>200}"), TOOLS_BYTES / 10), false);
         }
         let tools = kept.into_tools();
         assert_eq!(tools[0].input_schema.as_ref().map(String::len), Some(1000));

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use hyper::StatusCode;
 use rmcp::{
     RoleClient,
-    model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion, ServerPeerInfo},
+    model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion},
     service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt, RunningService},
     transport::Transport as Transporting,
 };
@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     config::InspectionLimits,
     domain::{
-        inspection::{Inspection, Outcome, Transport},
+        inspection::{Inspection, Outcome, Transport, is_deprecated},
         tools::Kept,
     },
     outbound::{Outbound, proxy::ProxyFailure},
@@ -36,14 +36,10 @@ use super::{
     failure::Failure,
     guard::Guard,
     memory::Memory,
-    offers::{clip, clipped, kept_info, offers},
+    offers::{Description, offers},
     transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
     wire::Wire,
 };
-
-/// Names of capabilities that are kept, and the characters of each.
-const CAPABILITIES: usize = 100;
-const CAPABILITY_CHARACTERS: usize = 100;
 
 /// Inspects servers.
 #[derive(Clone)]
@@ -75,10 +71,10 @@ impl std::fmt::Debug for Inspector {
 }
 
 /// Where an inspection has got to.
-pub(super) struct Progress {
-    pub(super) inspection: Inspection,
+struct Progress {
+    inspection: Inspection,
     /// Those of the pages that came, whatever becomes of the next one.
-    pub(super) tools: Mutex<Kept>,
+    tools: Mutex<Kept>,
     /// Set by any connection that the outbound proxy did not make by its own fault.
     proxy_failure: Arc<OnceLock<ProxyFailure>>,
 }
@@ -151,6 +147,9 @@ impl Inspector {
                 resource_count: None,
                 prompt_count: None,
                 authorization_servers: Vec::new(),
+                tools_left_out: 0,
+                extensions: None,
+                fresh_for: None,
             },
         };
         let Some(url) = url.filter(|_| claimed != Some(ServerType::Stdio)) else {
@@ -451,11 +450,13 @@ async fn list(
 ) -> Result<(), Failure> {
     let limits = wire.limits();
     let peer = session.peer().clone();
-    let info = peer.peer_info();
-    let info = info.ok_or(Failure::NotMcp("does not say what it is"))?;
-    progress.begun(&info, kind, wire.stopwatch().elapsed(), limits);
+    let description = peer
+        .peer_info()
+        .and_then(|info| Description::of(&info, limits));
+    let description = description.ok_or(Failure::NotMcp("does not say what it is"))?;
+    progress.begun(&description, kind, wire.stopwatch().elapsed());
     let listed = tokio::select! {
-        () = offers(&peer, &info, limits, progress) => Ok(()),
+        () = offers(&peer, &description, limits, &progress.tools, &mut progress.inspection) => Ok(()),
         failure = wire.failed() => Err(failure),
     };
     // It ends the session; a server that takes its time with it is left.
@@ -472,33 +473,25 @@ async fn list(
 
 impl Progress {
     /// The server speaks MCP.
-    fn begun(
-        &mut self,
-        info: &ServerPeerInfo,
-        kind: Transport,
-        latency: Duration,
-        limits: &InspectionLimits,
-    ) {
+    fn begun(&mut self, description: &Description, kind: Transport, latency: Duration) {
         self.say(Outcome::Open, "The server speaks MCP.");
         let found = &mut self.inspection;
         found.latency_ms = u64::try_from(latency.as_millis()).ok();
         found.transport = Some(kind);
-        found.protocol_version = Some(clip(info.protocol_version.as_str(), limits));
-        let server = info.server_info.as_ref();
-        found.server_info = server.map(|server| kept_info(server, limits));
-        let instructions = info.instructions.as_deref();
-        found.instructions = instructions.map(|text| clip(text, limits));
-        let declared = serde_json::to_value(&info.capabilities).unwrap_or_default();
-        let names = declared.as_object().into_iter().flatten();
-        found.capabilities = names
-            .map(|(name, _)| clipped(name, CAPABILITY_CHARACTERS))
-            .take(CAPABILITIES)
-            .collect();
+        found.protocol_version = Some(description.protocol_version.clone());
+        found.server_info.clone_from(&description.server_info);
+        found.instructions.clone_from(&description.instructions);
+        found.capabilities.clone_from(&description.capabilities);
+        found.extensions.clone_from(&description.extensions);
+        if is_deprecated(kind) {
+            self.note(
+                "It speaks HTTP+SSE, which MCP has deprecated: streamable HTTP takes its place.",
+            );
+        }
     }
 
-    pub(super) fn note(&mut self, note: &str) {
-        let message = &mut self.inspection.message;
-        *message = format!("{message} {note}");
+    fn note(&mut self, note: &str) {
+        self.inspection.note(note);
     }
 
     fn say(&mut self, outcome: Outcome, message: &str) {

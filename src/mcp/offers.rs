@@ -1,167 +1,218 @@
-//! Asks a server for what it offers, and keeps of it what is wanted.
+//! Reads what a server says of itself, and asks it for what it offers.
+//!
+//! Invariant: results are read here alone, part by part. A part that is missing or of another type than MCP has it loses itself: a
+//! tool without a name loses no other tool, and an icon loses no server.
 
-use std::{collections::HashSet, sync::PoisonError};
+mod description;
+mod text;
+mod tool;
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
 use rmcp::{
     RoleClient,
-    model::{Cursor, Icon, Implementation, PaginatedRequestParams, ServerPeerInfo},
-    service::{Peer, ServiceError},
+    model::{
+        ClientRequest, CustomResult, ListPromptsRequest, ListResourcesRequest, ListToolsRequest,
+        PaginatedRequestParams, ServerResult,
+    },
+    service::Peer,
 };
+use serde_json::Value;
 
 use crate::{
     config::InspectionLimits,
-    domain::inspection::{ServerInfo, TOOL_NAME_BYTES, Tool},
+    domain::{inspection::Inspection, tools::Kept},
 };
 
-use super::handshake::Progress;
+use super::transport::message;
+
+pub(super) use self::description::Description;
+use self::description::ttl_ms;
 
 /// Bytes of a cursor that is sent back to its server.
 const CURSOR_BYTES: usize = 8 * 1024;
-/// Icons of a server that are kept, and the bytes of all of them.
-const ICONS: usize = 10;
-const ICON_BYTES: usize = 64 * 1024;
-/// One page of a list: how many items it had, and where the next one begins.
-struct Page {
-    items: usize,
-    next: Option<Cursor>,
+
+/// A list that a server may offer.
+#[derive(Clone, Copy)]
+enum List {
+    Tools,
+    Prompts,
+    Resources,
 }
 
+/// A list that was asked for, page by page.
+struct Walked {
+    /// How many items it has, up to the most that are counted.
+    count: usize,
+    is_whole: bool,
+    /// Milliseconds that all pages stay as they are; none if a page does not say.
+    ttl_ms: Option<u64>,
+}
+
+/// A server gave an error, or something else than a list.
+struct Unlisted;
+
+impl List {
+    /// The capability, which is the member of the result too.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+        }
+    }
+
+    fn request(self, cursor: Option<String>) -> ClientRequest {
+        let cursor = cursor.map(Some);
+        let params = cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(cursor));
+        match self {
+            Self::Tools => ClientRequest::ListToolsRequest(ListToolsRequest {
+                params,
+                ..ListToolsRequest::default()
+            }),
+            Self::Prompts => ClientRequest::ListPromptsRequest(ListPromptsRequest {
+                params,
+                ..ListPromptsRequest::default()
+            }),
+            Self::Resources => ClientRequest::ListResourcesRequest(ListResourcesRequest {
+                params,
+                ..ListResourcesRequest::default()
+            }),
+        }
+    }
+}
+
+/// Asks for all lists that the server may offer. Tools are kept page by page, whatever becomes of the next one.
 pub(super) async fn offers(
     peer: &Peer<RoleClient>,
-    info: &ServerPeerInfo,
+    description: &Description,
     limits: &InspectionLimits,
-    progress: &mut Progress,
+    kept: &Mutex<Kept>,
+    inspection: &mut Inspection,
 ) {
-    if info.capabilities.tools.is_none() {
-        progress.inspection.tools_listed = true;
+    if description.may_offer(List::Tools.name()) {
+        tools(peer, description, limits, kept, inspection).await;
     } else {
-        let kept = &progress.tools;
-        let walked = walk(limits.items, move |params| async move {
-            let page = peer.list_tools(params).await?;
-            let items = page.tools.len();
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            for tool in page.tools.into_iter().take(limits.items) {
-                kept.add(kept_tool(tool, limits));
-            }
-            Ok(Page {
-                items,
-                next: page.next_cursor,
-            })
-        })
-        .await;
-        progress.inspection.tools_listed = walked.is_ok();
-        let is_cut = {
-            let kept = progress.tools.lock();
-            kept.unwrap_or_else(PoisonError::into_inner).is_cut()
-        };
-        match walked {
-            Ok((_, true)) if is_cut => {
-                progress.note("Its tools have more text than is kept here.");
-            }
-            Ok((_, true)) => {}
-            Ok((_, false)) => progress.note("It has more tools than are kept here."),
-            Err(_) => progress.note("It does not list its tools as MCP has it."),
+        inspection.tools_listed = true;
+        inspection.fresh_for = description.fresh_for(description.ttl_ms);
+    }
+    let mut counts = [None, None];
+    for (list, count) in [List::Prompts, List::Resources]
+        .into_iter()
+        .zip(&mut counts)
+    {
+        if description.may_offer(list.name()) {
+            let walked = walk(peer, list, description, limits, |_| ()).await;
+            *count = walked.ok().map(|walked| walked.count);
         }
     }
-    if info.capabilities.prompts.is_some() {
-        let walked = walk(limits.items, move |params| async move {
-            let page = peer.list_prompts(params).await?;
-            Ok(Page {
-                items: page.prompts.len(),
-                next: page.next_cursor,
-            })
-        });
-        progress.inspection.prompt_count = walked.await.ok().map(|(count, _)| count);
+    let [prompts, resources] = counts;
+    inspection.prompt_count = prompts;
+    inspection.resource_count = resources;
+}
+
+async fn tools(
+    peer: &Peer<RoleClient>,
+    description: &Description,
+    limits: &InspectionLimits,
+    kept: &Mutex<Kept>,
+    inspection: &mut Inspection,
+) {
+    let walked = walk(peer, List::Tools, description, limits, |tools| {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in tools.iter().take(limits.items) {
+            match tool::read(tool, limits) {
+                Some(tool) => kept.add(tool.tool, tool.is_cut),
+                None => kept.leave_out(),
+            }
+        }
+    });
+    let walked = walked.await;
+    let (is_cut, left_out, notes) = {
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.is_cut(), kept.left_out(), kept.notes())
+    };
+    inspection.tools_left_out = left_out;
+    inspection.tools_listed = walked.is_ok();
+    for note in notes {
+        inspection.note(&note);
     }
-    if info.capabilities.resources.is_some() {
-        let walked = walk(limits.items, move |params| async move {
-            let page = peer.list_resources(params).await?;
-            Ok(Page {
-                items: page.resources.len(),
-                next: page.next_cursor,
-            })
-        });
-        progress.inspection.resource_count = walked.await.ok().map(|(count, _)| count);
+    match walked {
+        Ok(walked) => {
+            let ttl_ms = description.ttl_ms.min(walked.ttl_ms);
+            inspection.fresh_for = description.fresh_for(ttl_ms);
+            if !walked.is_whole {
+                inspection.note("It has more tools than are kept here.");
+            } else if is_cut {
+                inspection.note("Its tools have more text than is kept here.");
+            }
+        }
+        Err(Unlisted) if description.says_capabilities => {
+            inspection.note("It does not list its tools as MCP has it.");
+        }
+        // A server that declares nothing need not have tools.
+        Err(Unlisted) => {}
     }
 }
 
-/// How many items the pages of a list have, at most so many, and whether those are all.
-async fn walk<F>(
-    most: usize,
-    page: impl Fn(Option<PaginatedRequestParams>) -> F,
-) -> Result<(usize, bool), ServiceError>
-where
-    F: Future<Output = Result<Page, ServiceError>>,
-{
-    let mut count = 0;
+/// Asks for the pages of a list until they end or have enough items, and hands out the items of each.
+async fn walk(
+    peer: &Peer<RoleClient>,
+    list: List,
+    description: &Description,
+    limits: &InspectionLimits,
+    mut each: impl FnMut(&[Value]),
+) -> Result<Walked, Unlisted> {
+    let most = limits.items;
+    let (mut count, mut ttl_ms_of_all) = (0, Some(u64::MAX));
     let mut cursors = HashSet::new();
-    let mut params = None;
+    let mut cursor = None;
     loop {
-        let Page { items, next } = page(params).await?;
-        count += items;
-        let Some(next) = next else {
-            return Ok((count.min(most), count <= most));
+        let page = ask(peer, list.request(cursor)).await?;
+        let items = match page.get(list.name()) {
+            Some(Value::Array(items)) => items.as_slice(),
+            // Languages whose empty list is null write it so.
+            Some(Value::Null) => &[],
+            _ => return Err(Unlisted),
         };
-        // A cursor that comes again leads round in circles, and a long one costs more than it may each time.
-        if count >= most || next.len() > CURSOR_BYTES || !cursors.insert(next.clone()) {
-            return Ok((count.min(most), false));
+        each(items);
+        count += items.len();
+        ttl_ms_of_all = ttl_ms_of_all.min(ttl_ms(&page));
+        let walked = |is_whole| Walked {
+            count: count.min(most),
+            is_whole,
+            ttl_ms: ttl_ms_of_all,
+        };
+        let next = match page.get("nextCursor") {
+            None | Some(Value::Null) => return Ok(walked(count <= most)),
+            Some(Value::String(next)) => next.clone(),
+            Some(_) => return Ok(walked(false)),
+        };
+        let is_new = !cursors.contains(&next);
+        // Before MCP 2026-07-28, servers end a list by an empty cursor. Since then it is a cursor, and ends no list but one that it
+        // leads round in circles.
+        if next.is_empty() && !(description.is_modern && is_new) {
+            return Ok(walked(count <= most));
         }
-        params = Some(PaginatedRequestParams::default().with_cursor(Some(next)));
+        // A long cursor costs more than it may each time.
+        if count >= most || next.len() > CURSOR_BYTES || !is_new {
+            return Ok(walked(false));
+        }
+        cursors.insert(next.clone());
+        cursor = Some(next);
     }
 }
 
-fn kept_tool(tool: rmcp::model::Tool, limits: &InspectionLimits) -> Tool {
-    let json = |schema: &rmcp::model::JsonObject| {
-        let text = serde_json::to_string(schema).ok()?;
-        (text.len() <= limits.schema_bytes).then_some(text)
-    };
-    let annotations = tool.annotations.as_ref();
-    let mut name = clipped(&tool.name, TOOL_NAME_BYTES);
-    name.truncate(name.floor_char_boundary(TOOL_NAME_BYTES));
-    Tool {
-        name,
-        title: tool.title.as_deref().map(|text| clip(text, limits)),
-        description: tool.description.map(|text| clip(&text, limits)),
-        input_schema: json(&tool.input_schema),
-        output_schema: tool.output_schema.as_deref().and_then(json),
-        annotations: annotations
-            .and_then(|annotations| serde_json::to_string(annotations).ok())
-            .filter(|text| text.len() <= limits.schema_bytes),
-    }
-}
-
-pub(super) fn clip(text: &str, limits: &InspectionLimits) -> String {
-    clipped(text, limits.characters)
-}
-
-/// The beginning of a text, without NUL, which PostgreSQL does not keep.
-pub(super) fn clipped(text: &str, characters: usize) -> String {
-    let shown = |c| if c == '\0' { '\u{fffd}' } else { c };
-    text.chars().map(shown).take(characters).collect()
-}
-
-pub(super) fn kept_info(server: &Implementation, limits: &InspectionLimits) -> ServerInfo {
-    let optional = |text: &Option<String>| text.as_deref().map(|text| clip(text, limits));
-    let icons = server.icons.iter().flatten();
-    let shown =
-        |icon: &&Icon| icon.src.starts_with("https://") || icon.src.starts_with("data:image/");
-    let mut left = ICON_BYTES;
-    let fits = |icon: &&Icon| {
-        let rest = left.checked_sub(icon.src.len());
-        left = rest.unwrap_or(left);
-        rest.is_some()
-    };
-    ServerInfo {
-        name: clip(&server.name, limits),
-        title: optional(&server.title),
-        version: clip(&server.version, limits),
-        description: optional(&server.description),
-        website_url: optional(&server.website_url),
-        icons: icons
-            .filter(shown)
-            .take(ICONS)
-            .filter(fits)
-            .map(|icon| icon.src.clone())
-            .collect(),
+/// Sends a request, and returns the server's own result.
+async fn ask(peer: &Peer<RoleClient>, request: ClientRequest) -> Result<Value, Unlisted> {
+    match peer.send_request(request).await {
+        Ok(ServerResult::CustomResult(CustomResult(Value::Object(result)))) => {
+            let text = message::text(&result).ok_or(Unlisted)?;
+            serde_json::from_str(text).map_err(|_| Unlisted)
+        }
+        _ => Err(Unlisted),
     }
 }

@@ -24,6 +24,7 @@ use hyper::{
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rmcp::model::ServerJsonRpcMessage;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -40,6 +41,7 @@ use super::{
     guard::{Guard, Refusal},
     memory::{Memory, SMALL_VALUES},
     stopwatch::Stopwatch,
+    transport::message,
 };
 
 pub(super) type Response = hyper::Response<Incoming>;
@@ -286,8 +288,19 @@ impl Wire {
         Ok(whole)
     }
 
-    /// A message of the server's, if it is one and no larger in any way than it may be.
-    pub(super) async fn message(&self, json: &[u8]) -> Result<ServerJsonRpcMessage, Failure> {
+    /// A message of the server's, in the form that the library takes, if it is one and no larger in any way than it may be. None
+    /// is one that no request waits for.
+    pub(super) async fn message(
+        &self,
+        json: &[u8],
+    ) -> Result<Option<ServerJsonRpcMessage>, Failure> {
+        let message = self.message_value(json).await?;
+        let message = message.map(serde_json::from_value).transpose();
+        message.map_err(|_| NOT_JSON_RPC)
+    }
+
+    /// [`Self::message`], as JSON.
+    pub(super) async fn message_value(&self, json: &[u8]) -> Result<Option<Value>, Failure> {
         let limits = self.limits();
         if json.len() > limits.message_bytes {
             return Err(TOO_LARGE);
@@ -296,7 +309,7 @@ impl Wire {
         if values > SMALL_VALUES {
             self.calls.line.grow().await;
         }
-        serde_json::from_slice(json).map_err(|_| NOT_JSON_RPC)
+        message::read(json)
     }
 }
 

@@ -6,7 +6,7 @@ use async_graphql::{Context, Object, SimpleObject, connection::PageInfo};
 
 use crate::{
     domain::{
-        inspection::{Health, PastCheck},
+        inspection::{Health, PastCheck, is_deprecated},
         listing::limit,
         tools,
     },
@@ -17,7 +17,7 @@ use crate::{
 use super::{
     inspection::{InspectionOutcome, McpServerInfo, McpTool, McpTransport},
     loader::Siblings,
-    scalars::{DateTime, Url},
+    scalars::{DateTime, Json, Url},
     text::Text,
 };
 
@@ -57,6 +57,11 @@ impl ConnectorHealth {
         self.health.transport.map(Into::into)
     }
 
+    /// Whether MCP has deprecated the transport, as it has HTTP+SSE (MCP 2026-07-28, Deprecated Features).
+    async fn is_transport_deprecated(&self) -> bool {
+        self.health.transport.is_some_and(is_deprecated)
+    }
+
     /// The revision of MCP that is spoken, such as `2025-11-25`.
     async fn protocol_version(&self) -> Option<Text<'_>> {
         self.health.protocol_version.as_deref().map(Text::new)
@@ -65,6 +70,18 @@ impl ConnectorHealth {
     /// What the server says it is.
     async fn server_info(&self) -> Option<McpServerInfo<'_>> {
         self.health.server_info.as_ref().map(McpServerInfo)
+    }
+
+    /// Settings of the extensions that the server declares, by the extensions' names (MCP 2026-07-28, `extensions`): an object. Null
+    /// if it declares none, or more than 16 KiB.
+    async fn extensions(&self) -> Option<Text<'_, Json>> {
+        self.health.extensions.as_deref().map(Text::new)
+    }
+
+    /// When the tools that are kept were listed; null if they never were. It is before `checkedAt` if the last check could not list
+    /// them: a server that asks for a sign-in, or does not answer, keeps the tools that it had.
+    async fn tools_checked_at(&self) -> Option<DateTime> {
+        self.health.tools_checked_at.map(DateTime)
     }
 
     /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).

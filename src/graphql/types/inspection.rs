@@ -73,6 +73,11 @@ impl Inspection {
         self.0.transport.map(Into::into)
     }
 
+    /// Whether MCP has deprecated the transport, as it has HTTP+SSE (MCP 2026-07-28, Deprecated Features).
+    async fn is_transport_deprecated(&self) -> bool {
+        self.0.transport.is_some_and(inspection::is_deprecated)
+    }
+
     /// The revision of MCP that is spoken, such as `2025-11-25`.
     async fn protocol_version(&self) -> Option<Text<'_>> {
         self.0.protocol_version.as_deref().map(Text::new)
@@ -91,6 +96,17 @@ impl Inspection {
     /// The names of what the server declares, such as `tools` and `resources`.
     async fn capabilities(&self) -> Vec<Text<'_>> {
         Text::list(&self.0.capabilities)
+    }
+
+    /// Settings of the extensions that the server declares, by the extensions' names (MCP 2026-07-28, `extensions`): an object. Null
+    /// if it declares none, or more than 16 KiB.
+    async fn extensions(&self) -> Option<Text<'_, Json>> {
+        self.0.extensions.as_deref().map(Text::new)
+    }
+
+    /// How many tools the server lists that are not in `tools`, because they have no name, or one that was listed before.
+    async fn tools_left_out(&self) -> usize {
+        self.0.tools_left_out
     }
 
     /// The tools that the server offers, up to 1,000.
@@ -119,7 +135,7 @@ pub(super) struct McpServerInfo<'a>(pub(super) &'a inspection::ServerInfo);
 /// What an MCP server says it is.
 #[Object]
 impl McpServerInfo<'_> {
-    /// Its name, for programs.
+    /// Its name, for programs; its title where it gives no name.
     async fn name(&self) -> Text<'_> {
         Text::new(&self.0.name)
     }
@@ -129,7 +145,7 @@ impl McpServerInfo<'_> {
         self.0.title.as_deref().map(Text::new)
     }
 
-    /// Its version, of whatever form.
+    /// Its version, of whatever form; empty where it gives none.
     async fn version(&self) -> Text<'_> {
         Text::new(&self.0.version)
     }
@@ -170,7 +186,7 @@ impl McpTool<'_> {
         self.0.description.as_deref().map(Text::new)
     }
 
-    /// The JSON Schema of its arguments; null where that is larger than 64 KiB.
+    /// The JSON Schema of its arguments; null where the server gives none, or where that is larger than 64 KiB.
     async fn input_schema(&self) -> Option<Text<'_, Json>> {
         self.0.input_schema.as_deref().map(Text::new)
     }

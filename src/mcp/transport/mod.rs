@@ -1,5 +1,6 @@
 //! Ways to send messages to an MCP server and to receive its own.
 
+pub(super) mod message;
 pub(super) mod sse;
 mod streamable_http;
 pub(super) mod websocket;

@@ -106,7 +106,8 @@ impl Transport<RoleClient> for SseTransport {
             }
             let Some(data) = event.data else { continue };
             match self.wire.message(data.as_bytes()).await {
-                Ok(message) => return Some(message),
+                Ok(Some(message)) => return Some(message),
+                Ok(None) => {}
                 Err(failure) => {
                     self.wire.fail(failure);
                     return None;

@@ -77,14 +77,16 @@ impl Wire {
         let events = events.then(move |event| {
             let wire = wire.clone();
             async move {
-                let event = event.inspect_err(|_| {
+                let mut event = event.inspect_err(|_| {
                     wire.fail(NOT_JSON_RPC);
                 })?;
-                let data = event.data.as_deref().unwrap_or("");
+                let data = event.data.take().unwrap_or_default();
                 // An event without data tells where to go on.
                 if !data.trim().is_empty() {
-                    let message = wire.message(data.as_bytes()).await;
-                    message.map_err(|failure| SseError::Body(Box::new(wire.fail(failure))))?;
+                    let message = wire.message_value(data.as_bytes()).await;
+                    let message =
+                        message.map_err(|failure| SseError::Body(Box::new(wire.fail(failure))))?;
+                    event.data = message.map(|message| message.to_string());
                 }
                 Ok(event)
             }
@@ -139,7 +141,11 @@ impl StreamableHttpClient for Wire {
         }
         let body = self.collect(response, self.limits().message_bytes).await;
         let body = body.map_err(|failure| self.refuse(failure))?;
-        match (self.message(&body).await, failure) {
+        let message = self.message(&body).await;
+        match (
+            message.and_then(|message| message.ok_or(NOT_JSON_RPC)),
+            failure,
+        ) {
             // An error has its status too.
             (Ok(message @ ServerJsonRpcMessage::Error(_)), _) | (Ok(message), None) => {
                 Ok(StreamableHttpPostResponse::Json(message, session))

@@ -153,8 +153,8 @@ impl Transport<RoleClient> for WebSocketTransport {
                 }
             };
             let message = match &received {
-                Message::Text(text) => self.wire.message(text.as_bytes()).await.map(Some),
-                Message::Binary(bytes) => self.wire.message(bytes).await.map(Some),
+                Message::Text(text) => self.wire.message(text.as_bytes()).await,
+                Message::Binary(bytes) => self.wire.message(bytes).await,
                 _ => Ok(None),
             };
             match message {

@@ -111,7 +111,7 @@ impl Database {
         limit: u64,
     ) -> Result<Vec<i64>> {
         use connector_health::{
-            Column::{CheckedAt, Failures, NextCheckAt, Seq},
+            Column::{CheckedAt, Failures, FreshFor, NextCheckAt, Seq},
             Entity,
         };
 
@@ -127,11 +127,18 @@ impl Database {
             };
             postponed = postponed.add(many.and(NextCheckAt.gt(latest)));
         }
+        // A server may put its next check off itself.
+        let fresh_for = || Expr::col(FreshFor);
+        let without = Expr::col(NextCheckAt)
+            .sub(fresh_for())
+            .sub(fresh_for().div(10));
+        let is_not_fresh = FreshFor.is_null().or(without.gt(Expr::value(now)));
         let select = Entity::find()
             .select_only()
             .column(Seq)
             .filter(NextCheckAt.gt(after))
             .filter(postponed)
+            .filter(is_not_fresh)
             .limit(limit)
             .into_query();
         let rows = self

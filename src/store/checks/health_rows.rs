@@ -88,9 +88,12 @@ pub(super) fn unchecked(seq: i64, next_check_at: Option<Timestamp>) -> connector
         transport: None,
         protocol_version: None,
         server_info: None,
+        extensions: None,
         authorization_servers: None,
         tools_digest: None,
+        tools_checked_at: None,
         tools_settle_at: None,
+        fresh_for: None,
         failures: 0,
         next_check_at,
     }

@@ -43,7 +43,9 @@ impl Catalog {
                 Column::Transport,
                 Column::ProtocolVersion,
                 Column::ServerInfo,
+                Column::Extensions,
                 Column::AuthorizationServers,
+                Column::ToolsCheckedAt,
             ])
             .filter(among(Column::Seq, seqs))
             .filter(Column::Outcome.is_not_null())
@@ -57,7 +59,9 @@ impl Catalog {
                 transport: cells.next()?,
                 protocol_version: cells.next()?,
                 server_info: json::<Option<ServerInfo>>(cells)?.flatten(),
+                extensions: cells.next()?,
                 authorization_servers: json(cells)?.unwrap_or_default(),
+                tools_checked_at: cells.next()?,
             })
         });
         Ok(rows.await?.into_iter().collect())

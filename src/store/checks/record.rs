@@ -14,11 +14,15 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect, sea_query::Expr,
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{
-        inspection::{Inspection, Schedule, ServerInfo, Tool, ToolChanges, is_alive, is_checkable},
+        inspection::{
+            Inspection, Schedule, ServerInfo, Tool, ToolChanges, fresh_micros, is_alive,
+            is_checkable,
+        },
         viewer::Sight,
     },
     error::{Error, Result},
@@ -33,6 +37,9 @@ use crate::{
         write::Tx,
     },
 };
+
+/// Begins a digest for which the order of members does not count.
+const CANONICAL: &str = "canonical:";
 
 /// The result of a check of a target.
 #[derive(Clone, Debug)]
@@ -118,7 +125,7 @@ impl Tx {
         if before.outcome != after.outcome {
             fields.push("health");
         }
-        let mut tools_differ = before.tools_digest != after.tools_digest;
+        let mut tools_differ = found.tools_listed && !are_same(before, &after, &found.tools)?;
         // No tools where none were known is no change.
         if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
             match ToolChanges::new(before.tools_settle_at).count(self.locked()) {
@@ -179,11 +186,12 @@ fn health(
     };
     let info = |server: &ServerInfo| serde_json::to_string(server).map_err(Error::internal);
     let issuers = serde_json::to_string(&found.authorization_servers).map_err(Error::internal)?;
-    let digest = if found.tools_listed {
-        Some(digest(&found.tools)?)
+    let (digest, tools_checked_at) = if found.tools_listed {
+        (Some(digest(&found.tools)?), Some(checked_at))
     } else {
-        before.tools_digest.clone()
+        (before.tools_digest.clone(), before.tools_checked_at)
     };
+    let fresh_for = found.fresh_for.filter(|_| failures == 0);
     Ok(connector_health::Model {
         seq: row.seq,
         outcome: Some(found.outcome),
@@ -193,12 +201,15 @@ fn health(
         transport: found.transport,
         protocol_version: found.protocol_version.clone(),
         server_info: found.server_info.as_ref().map(info).transpose()?,
+        extensions: found.extensions.clone(),
         authorization_servers: Some(issuers),
         tools_digest: digest,
+        tools_checked_at,
         tools_settle_at: before.tools_settle_at,
+        fresh_for: fresh_for.map(fresh_micros),
         failures,
         next_check_at: is_checkable(row.server_url.as_deref(), row.server_type)
-            .then(|| schedule.next(row.seq, checked_at, failures)),
+            .then(|| schedule.next(row.seq, checked_at, failures, fresh_for)),
     })
 }
 
@@ -209,18 +220,59 @@ fn postpone_tools(
     again: Timestamp,
 ) {
     after.tools_digest.clone_from(&before.tools_digest);
+    after.tools_checked_at = before.tools_checked_at;
     after.next_check_at = after.next_check_at.map(|next| next.min(again));
     if let Some(message) = &mut after.message {
         message.push_str(" Its tools change too often, and are shown as they were.");
     }
 }
 
-/// Stands for tools, in whatever order they were listed.
+/// Whether tools that were listed are those that are kept.
+fn are_same(
+    before: &connector_health::Model,
+    after: &connector_health::Model,
+    tools: &[Tool],
+) -> Result<bool> {
+    if before.tools_digest == after.tools_digest {
+        return Ok(true);
+    }
+    // A digest of an earlier version is replaced without a change of the tools.
+    let former = before.tools_digest.as_ref();
+    let former = former.filter(|digest| !digest.starts_with(CANONICAL));
+    match former {
+        Some(digest) => Ok(*digest == plain_digest(tools.to_vec())?),
+        None => Ok(false),
+    }
+}
+
+/// Stands for tools, in whatever order they and the members of their JSON were listed.
 fn digest(tools: &[Tool]) -> Result<String> {
-    let mut tools: Vec<_> = tools.iter().collect();
+    let canonical = |tool: &Tool| Tool {
+        input_schema: tool.input_schema.as_deref().map(sorted),
+        output_schema: tool.output_schema.as_deref().map(sorted),
+        annotations: tool.annotations.as_deref().map(sorted),
+        ..tool.clone()
+    };
+    let digest = plain_digest(tools.iter().map(canonical).collect())?;
+    Ok(format!("{CANONICAL}{digest}"))
+}
+
+/// The digest of earlier versions: the order of members counts.
+fn plain_digest(mut tools: Vec<Tool>) -> Result<String> {
     tools.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let tools = serde_json::to_vec(&tools).map_err(Error::internal)?;
     Ok(format!("{:x}", Sha256::digest(tools)))
+}
+
+/// JSON whose members are in the order of their names.
+fn sorted(json: &str) -> String {
+    match serde_json::from_str::<Value>(json) {
+        Ok(mut value) => {
+            value.sort_all_objects();
+            value.to_string()
+        }
+        Err(_) => json.to_owned(),
+    }
 }
 
 /// Deletes a connector's checks with these times, both included: they are from a future that did not come.

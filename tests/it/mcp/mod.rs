@@ -4,6 +4,7 @@ mod codings;
 mod hostile;
 mod names;
 mod outbound;
+mod parts;
 mod reach;
 mod real;
 mod transports;

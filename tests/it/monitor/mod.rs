@@ -2,4 +2,5 @@
 
 mod check;
 mod health;
+mod kept;
 mod schedule;

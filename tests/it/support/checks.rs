@@ -42,6 +42,9 @@ pub fn found(outcome: Outcome) -> Inspection {
         resource_count: None,
         prompt_count: None,
         authorization_servers: Vec::new(),
+        tools_left_out: 0,
+        extensions: None,
+        fresh_for: None,
     }
 }
 

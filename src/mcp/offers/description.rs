@@ -1,0 +1,122 @@
+//! What a server says of itself in answer to `initialize` or `server/discover`.
+
+use std::time::Duration;
+
+use rmcp::model::{ProtocolVersion, ServerPeerInfo};
+use serde_json::{Map, Value};
+
+use crate::{config::InspectionLimits, domain::inspection::ServerInfo, mcp::transport::message};
+
+use super::text::{clip, clipped};
+
+/// Icons of a server that are kept, and the bytes of all of them.
+const ICONS: usize = 10;
+const ICON_BYTES: usize = 64 * 1024;
+/// Names of capabilities that are kept, and the characters of each.
+const CAPABILITIES: usize = 100;
+const CAPABILITY_CHARACTERS: usize = 100;
+/// Bytes of the extensions' JSON that is kept.
+const EXTENSION_BYTES: usize = 16 * 1024;
+/// The member of `_meta` that has what `serverInfo` had before (MCP 2026-07-28).
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+
+/// A server's description. Parts of another type than MCP has them are left out.
+pub(in crate::mcp) struct Description {
+    pub(in crate::mcp) protocol_version: String,
+    pub(in crate::mcp) server_info: Option<ServerInfo>,
+    pub(in crate::mcp) instructions: Option<String>,
+    pub(in crate::mcp) capabilities: Vec<String>,
+    /// JSON of an object: settings by the extension's name.
+    pub(in crate::mcp) extensions: Option<String>,
+    /// Milliseconds that the description stays as it is; none if the server does not say.
+    pub(super) ttl_ms: Option<u64>,
+    /// Whether a cursor may be empty.
+    pub(super) is_modern: bool,
+    /// Whether it says what it offers at all.
+    pub(super) says_capabilities: bool,
+}
+
+impl Description {
+    /// Reads the description that a session began with.
+    pub(in crate::mcp) fn of(info: &ServerPeerInfo, limits: &InspectionLimits) -> Option<Self> {
+        let result: Value = serde_json::from_str(message::text(info.meta.as_ref()?)?).ok()?;
+        let capabilities = result.get("capabilities").and_then(Value::as_object);
+        let server = match result.get("serverInfo") {
+            Some(server) => Some(server),
+            None => result.get("_meta").and_then(|meta| meta.get(SERVER_INFO)),
+        };
+        let instructions = result.get("instructions").and_then(Value::as_str);
+        let extensions = capabilities.and_then(|capabilities| capabilities.get("extensions"));
+        let extensions = extensions.filter(|extensions| extensions.is_object());
+        let extensions = extensions.map(Value::to_string);
+        Some(Self {
+            protocol_version: clip(info.protocol_version.as_str(), limits),
+            server_info: server
+                .and_then(Value::as_object)
+                .and_then(|server| server_info(server, limits)),
+            instructions: instructions.map(|text| clip(text, limits)),
+            capabilities: declared(capabilities)
+                .map(|name| clipped(name, CAPABILITY_CHARACTERS))
+                .take(CAPABILITIES)
+                .collect(),
+            extensions: extensions.filter(|json| json.len() <= EXTENSION_BYTES),
+            ttl_ms: ttl_ms(&result),
+            is_modern: info.protocol_version >= ProtocolVersion::V_2026_07_28,
+            says_capabilities: capabilities.is_some(),
+        })
+    }
+
+    /// The time that a result of the server is fresh, which revisions before 2026-07-28 do not know.
+    pub(super) fn fresh_for(&self, ttl_ms: Option<u64>) -> Option<Duration> {
+        ttl_ms.filter(|_| self.is_modern).map(Duration::from_millis)
+    }
+
+    /// Whether the server is to be asked for a list: it declares the capability, or declares nothing that could be read.
+    pub(super) fn may_offer(&self, capability: &str) -> bool {
+        !self.says_capabilities || self.capabilities.iter().any(|name| name == capability)
+    }
+}
+
+/// The names of capabilities that are not switched off.
+fn declared(capabilities: Option<&Map<String, Value>>) -> impl Iterator<Item = &str> {
+    let declared = capabilities.into_iter().flatten();
+    let declared = declared.filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    declared.map(|(name, _)| name.as_str())
+}
+
+/// Milliseconds that a result stays as it is (MCP 2026-07-28, `CacheableResult`); none if it does not say.
+pub(super) fn ttl_ms(result: &Value) -> Option<u64> {
+    result.get("ttlMs")?.as_u64()
+}
+
+/// None if it has neither a name nor a title.
+fn server_info(server: &Map<String, Value>, limits: &InspectionLimits) -> Option<ServerInfo> {
+    let text = |name: &str| Some(clip(server.get(name)?.as_str()?, limits));
+    let (name, title) = (text("name"), text("title"));
+    if name.is_none() && title.is_none() {
+        return None;
+    }
+    let icons = server.get("icons").and_then(Value::as_array);
+    let urls = icons.into_iter().flatten();
+    let urls = urls.filter_map(|icon| icon.get("src")?.as_str());
+    let is_shown = |url: &&str| url.starts_with("https://") || url.starts_with("data:image/");
+    let mut left = ICON_BYTES;
+    let fits = |url: &&str| {
+        let rest = left.checked_sub(url.len());
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    Some(ServerInfo {
+        name: name.or_else(|| title.clone()).unwrap_or_default(),
+        title,
+        version: text("version").unwrap_or_default(),
+        description: text("description"),
+        website_url: text("websiteUrl"),
+        icons: urls
+            .filter(is_shown)
+            .take(ICONS)
+            .filter(fits)
+            .map(str::to_owned)
+            .collect(),
+    })
+}

@@ -1,0 +1,371 @@
+//! Messages of servers, in the form in which the library takes them.
+//!
+//! Invariant: the library sees of a message what the protocol needs, in types that it accepts. All else is for
+//! [`offers`](crate::mcp::offers), which is handed the text of each result ([`text`]): so a part that nothing needs, or that is not
+//! by the book, loses no other one.
+
+use std::borrow::Cow;
+
+use rmcp::model::ProtocolVersion;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value, json, value::RawValue};
+
+use crate::mcp::failure::{Failure, NOT_JSON_RPC};
+
+/// The member of a result that has the server's own result, as JSON text.
+const TEXT: &str = "personal-connectors/text";
+/// A revision of MCP is a date; others fit into a header too.
+const VERSION_BYTES: usize = 32;
+/// JSON-RPC's code of an error that says no code.
+const INTERNAL_ERROR: i64 = -32603;
+
+/// A message of JSON-RPC 2.0. Whatever else it has is not read.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    jsonrpc: Value,
+    #[serde(default)]
+    id: Value,
+    method: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Box<RawValue>>,
+    error: Option<Value>,
+}
+
+/// The members of a result that make it one of `initialize` or `server/discover`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Beginning {
+    protocol_version: Option<Value>,
+    supported_versions: Option<Value>,
+    result_type: Option<Value>,
+    capabilities: Option<serde::de::IgnoredAny>,
+    server_info: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads a message that a server sent. None is a message that no request waits for: a notification. A batch (MCP 2025-03-26)
+/// gives its answer.
+pub(in crate::mcp) fn read(json: &[u8]) -> Result<Option<Value>, Failure> {
+    let text = String::from_utf8_lossy(json);
+    let text = repaired(text.trim_start_matches('\u{feff}'));
+    let mut messages: Vec<Message> = if text.trim_start().starts_with('[') {
+        serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?
+    } else {
+        vec![serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?]
+    };
+    messages.sort_by_key(|message| message.method.is_some());
+    let message = messages.into_iter().next().ok_or(NOT_JSON_RPC)?;
+    message.into_known()
+}
+
+/// The text of a result, or of the metadata that took its place.
+pub(in crate::mcp) fn text(result: &Map<String, Value>) -> Option<&str> {
+    result.get(TEXT)?.as_str()
+}
+
+impl Message {
+    fn into_known(self) -> Result<Option<Value>, Failure> {
+        let is_2 = match &self.jsonrpc {
+            Value::String(version) => version == "2.0",
+            Value::Number(version) => version.as_f64() == Some(2.0),
+            version => version.is_null() && self.result.is_some(),
+        };
+        if !is_2 {
+            return Err(NOT_JSON_RPC);
+        }
+        let id = id(self.id);
+        let is_request = self.method.as_ref().is_some_and(Value::is_string);
+        let (member, value) = match (self.method, self.error, self.result) {
+            // Its parameters are left out: no capability was declared, so a ping alone has another answer than "method not found".
+            (Some(method), _, _) if is_request && id.is_some() => ("method", method),
+            (Some(_), _, _) => return Ok(None),
+            (None, Some(error), _) => ("error", known_error(&error)),
+            (None, None, Some(result)) if id.is_some() => ("result", known_result(result.get())),
+            (None, None, _) => return Err(NOT_JSON_RPC),
+        };
+        let mut message = Map::new();
+        message.insert("jsonrpc".to_owned(), "2.0".into());
+        if let Some(id) = id {
+            message.insert("id".to_owned(), id);
+        }
+        message.insert(member.to_owned(), value);
+        Ok(Some(Value::Object(message)))
+    }
+}
+
+/// A text or an integer, also one that is written as `1.0`.
+fn id(id: Value) -> Option<Value> {
+    match id {
+        Value::String(_) => Some(id),
+        Value::Number(number) if number.as_i64().is_some() => Some(number.into()),
+        Value::Number(number) => {
+            let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+            let number: i64 = format!("{number:.0}").parse().ok()?;
+            Some(number.into())
+        }
+        _ => None,
+    }
+}
+
+fn known_error(error: &Value) -> Value {
+    let code = error.get("code").and_then(Value::as_i64);
+    let code = code.filter(|code| i32::try_from(*code).is_ok());
+    let message = error.get("message").and_then(Value::as_str);
+    let message = message.or_else(|| error.as_str()).unwrap_or_default();
+    let mut known = json!({ "code": code.unwrap_or(INTERNAL_ERROR), "message": message });
+    if let Some(data) = error.get("data") {
+        known["data"] = data.clone();
+    }
+    known
+}
+
+/// What the library needs of a result to begin, and the text of it all.
+fn known_result(text: &str) -> Value {
+    let is_object = text.trim_start().starts_with('{');
+    let beginning: Option<Beginning> = serde_json::from_str(text).ok().filter(|_| is_object);
+    let kept = json!({ TEXT: text });
+    match beginning {
+        Some(Beginning {
+            supported_versions: Some(versions),
+            result_type,
+            ..
+        }) => {
+            let is_complete = result_type.is_none_or(|kind| kind == "complete");
+            if !is_complete {
+                return kept;
+            }
+            let versions = match versions {
+                Value::Array(versions) => versions,
+                version => vec![version],
+            };
+            let versions: Vec<_> = versions.into_iter().filter(Value::is_string).collect();
+            json!({
+                "resultType": "complete",
+                "supportedVersions": versions,
+                "capabilities": {},
+                "ttlMs": 0,
+                "cacheScope": "private",
+                "_meta": kept,
+            })
+        }
+        Some(Beginning {
+            protocol_version,
+            capabilities,
+            server_info,
+            ..
+        }) if protocol_version.is_some() || capabilities.is_some() || server_info.is_some() => {
+            let version = protocol_version.as_ref().and_then(Value::as_str);
+            let version = version.filter(|version| is_version(version));
+            // A server that names no revision is taken for one of the first that had a header for it.
+            let assumed = ProtocolVersion::V_2025_03_26;
+            json!({
+                "protocolVersion": version.unwrap_or(assumed.as_str()),
+                "capabilities": {},
+                "serverInfo": { "name": "", "version": "" },
+                "_meta": kept,
+            })
+        }
+        _ => kept,
+    }
+}
+
+/// Whether a revision can be sent back in a header.
+fn is_version(version: &str) -> bool {
+    !version.is_empty()
+        && version.len() <= VERSION_BYTES
+        && version.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Makes JSON of what some programs write in its place: surrogates without their other half, control characters in texts, and words
+/// that are no value, such as `NaN` and `Infinity`, which become null.
+fn repaired(json: &str) -> Cow<'_, str> {
+    let mut repaired = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    let mut quoted = false;
+    while let Some(rest) = json.get(at..)
+        && let Some(first) = rest.chars().next()
+    {
+        let (length, replacement) = match first {
+            '"' => {
+                quoted = !quoted;
+                (1, None)
+            }
+            '\\' if quoted => escape(rest),
+            '\0'..'\u{20}' if quoted => (1, Some(format!("\\u{:04x}", u32::from(first)))),
+            '+' | '-' | '.' | '0'..='9' | 'A'..='Z' | 'a'..='z' if !quoted => {
+                let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+                let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                let word = &rest[..length];
+                let is_json = matches!(word, "true" | "false" | "null")
+                    || serde_json::from_str::<Number>(word).is_ok();
+                (length, (!is_json).then(|| "null".to_owned()))
+            }
+            _ => (first.len_utf8(), None),
+        };
+        if let Some(replacement) = replacement {
+            repaired.push_str(&json[copied..at]);
+            repaired.push_str(&replacement);
+            copied = at + length;
+        }
+        at += length;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    repaired.push_str(&json[copied..]);
+    Cow::Owned(repaired)
+}
+
+/// The length of an escape, and its replacement if it is a surrogate alone.
+fn escape(rest: &str) -> (usize, Option<String>) {
+    let unit = |from: usize| {
+        let hex = rest.get(from..from + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(hex, 16).ok()
+    };
+    match unit(0) {
+        None => (1 + rest.chars().nth(1).map_or(0, char::len_utf8), None),
+        Some(0xD800..0xDC00) if matches!(unit(6), Some(0xDC00..0xE000)) => (12, None),
+        Some(0xD800..0xE000) => (6, Some("\\ufffd".to_owned())),
+        Some(_) => (6, None),
+    }
+}
+
+/// A member that is there, unless it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    let value: Box<RawValue> = Deserialize::deserialize(deserializer)?;
+    Ok((value.get() != "null").then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::{CustomResult, ServerJsonRpcMessage, ServerResult};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_made_json() {
+        for (text, expected) in [
+            (
+                r#"{"a":"\ud800","b":"\ude00\ud83d"}"#,
+                r#"{"a":"\ufffd","b":"\ufffd\ufffd"}"#,
+            ),
+            (
+                "[NaN,-Infinity,Infinity,1e999,undefined]",
+                "[null,null,null,null,null]",
+            ),
+            ("\"a\tb\"", r#""a\u0009b""#),
+        ] {
+            assert_eq!(repaired(text), expected);
+        }
+        for text in [
+            r#"{"a":"\ud83d\ude00 NaN \\ud800 \" Infinity"}"#,
+            r#"[true,false,null,-1.5e+3,0,"é",""]"#,
+            "",
+            "{",
+            "\"\\",
+            "\"\\u12",
+            "\"\\é",
+        ] {
+            assert!(
+                matches!(repaired(text), Cow::Borrowed(same) if same == text),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_without_its_ornaments() {
+        let read = |value: Value| read(value.to_string().as_bytes());
+        let error =
+            json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32601, "message": "no" } });
+        assert_eq!(read(error.clone()), Ok(Some(error.clone())));
+        for odd in [
+            json!({ "jsonrpc": 2.0, "id": 1.0, "error": { "code": -32601, "message": "no", "more": [1] }, "result": null, "x": [] }),
+            json!([{ "jsonrpc": "2.0", "method": "ping", "id": 7 }, error]),
+        ] {
+            assert_eq!(read(odd), Ok(Some(error.clone())));
+        }
+        let told = json!({ "jsonrpc": "2.0", "id": null, "error": "no" });
+        let known = json!({ "jsonrpc": "2.0", "error": { "code": -32603, "message": "no" } });
+        assert_eq!(read(told), Ok(Some(known)));
+        // Requests of the server are answered, and its notifications are not waited for.
+        let ping = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping", "params": { "progressToken": [] } });
+        let bare = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" });
+        assert_eq!(read(ping), Ok(Some(bare)));
+        for nothing in [
+            json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": 7 } }),
+            json!({ "jsonrpc": "2.0", "method": 7, "id": 1 }),
+        ] {
+            assert_eq!(read(nothing), Ok(None));
+        }
+        for wrong in [
+            json!({}),
+            json!([]),
+            json!("x"),
+            json!({ "error": "invalid_token" }),
+            json!({ "error": { "code": 404, "message": "Not found" } }),
+            json!({ "jsonrpc": "1.0", "id": 0, "result": {} }),
+            json!({ "jsonrpc": "2.0", "id": null, "result": {} }),
+        ] {
+            assert_eq!(read(wrong.clone()), Err(NOT_JSON_RPC), "{wrong}");
+        }
+        assert_eq!(
+            super::read("\u{feff}{\"id\":1,\"result\":[]}".as_bytes())
+                .unwrap()
+                .unwrap()["id"],
+            1
+        );
+    }
+
+    /// The library takes every message for what it is.
+    #[test]
+    fn the_library_takes_results() {
+        let taken = |result: &str| {
+            let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+            let message = read(message.as_bytes()).unwrap().unwrap();
+            match serde_json::from_value(message).unwrap() {
+                ServerJsonRpcMessage::Response(response) => response.result,
+                other => panic!("{other:?}"),
+            }
+        };
+        for list in [
+            r#"{"tools":[{"name":1}],"nextCursor":""}"#,
+            "{}",
+            "[]",
+            "1",
+            r#"{"resultType":"complete"}"#,
+        ] {
+            let ServerResult::CustomResult(CustomResult(Value::Object(result))) = taken(list)
+            else {
+                panic!("{list}");
+            };
+            assert_eq!(text(&result), Some(list));
+        }
+        for (begun, version) in [
+            (
+                r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":true},"serverInfo":{"icons":7}}"#,
+                "2025-06-18",
+            ),
+            (r#"{"protocolVersion":7,"serverInfo":null}"#, "2025-03-26"),
+            (r#"{"protocolVersion":"a\nb"}"#, "2025-03-26"),
+            (r#"{"capabilities":[]}"#, "2025-03-26"),
+        ] {
+            let ServerResult::InitializeResult(result) = taken(begun) else {
+                panic!("{begun}");
+            };
+            assert_eq!(result.protocol_version.as_str(), version);
+            assert_eq!(text(&result.meta.unwrap()), Some(begun));
+        }
+        for discovered in [
+            r#"{"supportedVersions":["2026-07-28",7],"ttlMs":-1}"#,
+            r#"{"supportedVersions":"2026-07-28","resultType":"complete","_meta":[]}"#,
+        ] {
+            let ServerResult::DiscoverResult(result) = taken(discovered) else {
+                panic!("{discovered}");
+            };
+            assert_eq!(result.supported_versions.len(), 1);
+            assert_eq!(text(&result.meta.unwrap()), Some(discovered));
+        }
+    }
+}
