@@ -11,6 +11,8 @@ use super::wire::{JSON, Wire, refused, values};
 
 const METADATA_BYTES: usize = 64 * 1024;
 const SERVERS: usize = 10;
+/// URLs of metadata that challenges may name.
+const NAMED: usize = 3;
 const URL_BYTES: usize = 2048;
 
 #[derive(Deserialize)]
@@ -19,13 +21,15 @@ struct Metadata {
     authorization_servers: Vec<String>,
 }
 
-/// The issuers that a resource names: where its challenge says, else where its metadata is by convention (RFC 9728 §3.1, §5.1).
-/// Empty where none can be had.
-pub(super) async fn servers(wire: &Wire, resource: &Url, challenge: Option<&str>) -> Vec<String> {
-    let said = challenge.and_then(|challenge| parameter(challenge, "resource_metadata"));
-    let said = said.and_then(|url| Url::parse(&url).ok());
+/// The issuers that a resource names: at the URLs that its challenges give, then at the well-known ones (RFC 9728 §3.1, §5.1).
+/// Empty if none can be had.
+pub(super) async fn servers(wire: &Wire, resource: &Url, challenges: &[String]) -> Vec<String> {
+    let said = challenges.iter().flat_map(|challenge| {
+        let urls = parameters(challenge, "resource_metadata");
+        urls.filter_map(|url| resource.join(&url).ok())
+    });
     let mut asked: Vec<Url> = Vec::new();
-    for url in said.into_iter().chain(well_known(resource)) {
+    for url in said.take(NAMED).chain(well_known(resource)) {
         if asked.contains(&url) {
             continue;
         }
@@ -79,41 +83,46 @@ async fn metadata(wire: &Wire, url: &Url) -> Option<Vec<String>> {
     (!servers.is_empty()).then_some(servers)
 }
 
-/// A parameter of `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not. Takes time in proportion to the challenge.
-fn parameter(challenge: &str, name: &str) -> Option<String> {
-    let mut rest = challenge;
-    loop {
-        // A separator, or the beginning of a quoted value, in which there is no parameter.
-        let start = rest.trim_start_matches([' ', ',', '\t']);
-        let end = start
-            .find([' ', ',', '\t', '=', '"'])
-            .unwrap_or(start.len());
-        let (word, after) = start.split_at(end);
-        let after = after.trim_start_matches([' ', '\t']);
-        let Some(value) = after.strip_prefix('=') else {
-            // A scheme, what stands for one (token68), or a quote at a wrong place.
-            rest = after.strip_prefix('"').unwrap_or(after);
-            if rest.is_empty() {
-                return None;
+/// All values of a parameter in a field `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not, whatever the scheme. Takes time in
+/// proportion to the field.
+fn parameters<'a>(field: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let mut rest = field;
+    std::iter::from_fn(move || {
+        loop {
+            let (found, after) = next_parameter(rest, name)?;
+            rest = after;
+            if found.is_some() {
+                return found;
             }
-            continue;
-        };
-        let value = value.trim_start_matches([' ', '\t']);
-        let is_it = word.eq_ignore_ascii_case(name);
-        if let Some(quoted) = value.strip_prefix('"') {
-            let end = closing_quote(quoted)?;
-            if is_it {
-                return Some(quoted[..end].replace('\\', ""));
-            }
-            rest = &quoted[end + 1..];
-        } else {
-            let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
-            if is_it {
-                return Some(value[..end].to_owned());
-            }
-            rest = &value[end..];
         }
-    }
+    })
+}
+
+/// Reads one word or parameter: its value if it has the name, and the rest. None at the end, or at a quote that is not closed.
+fn next_parameter<'a>(rest: &'a str, name: &str) -> Option<(Option<String>, &'a str)> {
+    // A separator, or the beginning of a quoted value, in which there is no parameter.
+    let start = rest.trim_start_matches([' ', ',', '\t']);
+    let end = start
+        .find([' ', ',', '\t', '=', '"'])
+        .unwrap_or(start.len());
+    let (word, after) = start.split_at(end);
+    let after = after.trim_start_matches([' ', '\t']);
+    let Some(value) = after.strip_prefix('=') else {
+        // A scheme, what stands for one (token68), or a quote at a wrong place.
+        let rest = after.strip_prefix('"').unwrap_or(after);
+        return (!rest.is_empty()).then_some((None, rest));
+    };
+    let value = value.trim_start_matches([' ', '\t']);
+    let is_it = word.eq_ignore_ascii_case(name);
+    let (value, rest) = match value.strip_prefix('"') {
+        Some(quoted) => {
+            let end = closing_quote(quoted)?;
+            let (value, rest) = quoted.split_at(end);
+            (value, rest.strip_prefix('"').unwrap_or(rest))
+        }
+        None => value.split_at(value.find([',', ' ', '\t']).unwrap_or(value.len())),
+    };
+    Some((is_it.then(|| value.replace('\\', "")), rest))
 }
 
 /// The byte at which a quoted string ends.
@@ -132,13 +141,16 @@ mod tests {
 
     #[test]
     fn a_challenge_says_where_the_metadata_is() {
-        let url = |challenge| parameter(challenge, "resource_metadata");
+        let url = |challenge| parameters(challenge, "resource_metadata").next();
         let expected = Some("https://a.example/m".to_owned());
         for challenge in [
             "Bearer resource_metadata=\"https://a.example/m\"",
             "Bearer realm=\"x\", Resource_Metadata = \"https://a.example/m\", scope=\"a b\"",
             "Basic realm=x, Bearer error=\"e\",resource_metadata=https://a.example/m",
             "Bearer x_resource_metadata=\"no\", resource_metadata=\"https:\\//a.example/m\"",
+            "Basic realm=\"a, b=\\\"c\\\", Bearer x\", Bearer resource_metadata=\"https://a.example/m\"",
+            "Negotiate YWJj==, Bearer resource_metadata=\"https://a.example/m\"",
+            "Bearer resource_metadata=\"https://a.example/m\", Basic realm=\"x\"",
         ] {
             assert_eq!(url(challenge), expected, "{challenge}");
         }
@@ -151,6 +163,9 @@ mod tests {
         ] {
             assert_eq!(url(challenge), None, "{challenge}");
         }
+        let two = "Bearer resource_metadata=/a, DPoP resource_metadata=\"/b\"";
+        let found: Vec<_> = parameters(two, "resource_metadata").collect();
+        assert_eq!(found, ["/a", "/b"]);
     }
 
     /// A parser that looks at all the rest for each word takes minutes.
@@ -168,7 +183,8 @@ mod tests {
             "=\"\\",
         ] {
             let challenge = part.repeat(1_000_000 / part.len());
-            assert_eq!(parameter(&challenge, "resource_metadata"), None, "{part}");
+            let found = parameters(&challenge, "resource_metadata").next();
+            assert_eq!(found, None, "{part}");
         }
         assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }

@@ -3,6 +3,8 @@
 //! Invariant: a connection leads to an address that the guard permits, directly or through the outbound proxy, and every byte that comes over it is counted before anything
 //! looks at it: heads, framing and TLS count as bodies do.
 
+pub(super) mod reuse;
+
 use std::{
     io,
     net::SocketAddr,
@@ -36,6 +38,7 @@ use crate::{
     },
 };
 
+use self::reuse::Reusable;
 use super::{
     failure::{
         Failure, NO_CONNECTION, NO_TLS, PROXY_AT_FAULT, TOO_LARGE, UNKNOWN_AUTHORITY, reason,
@@ -236,7 +239,7 @@ impl Line {
 pub(super) struct Connector(pub(super) Arc<Line>);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Connection>;
+    type Response = TokioIo<Reusable<Connection>>;
     type Error = Failure;
     type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
 
@@ -246,7 +249,9 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, url: Uri) -> Self::Future {
         let connecting = self.0.clone().connect(url);
-        connecting.map(|made| made.map(TokioIo::new)).boxed()
+        connecting
+            .map(|made| made.map(Reusable::new).map(TokioIo::new))
+            .boxed()
     }
 }
 

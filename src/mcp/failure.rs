@@ -18,11 +18,16 @@ pub(super) enum Failure {
     ByProxy(u16),
     #[error("ends the connection in the middle of an answer")]
     Broken,
-    /// With its `WWW-Authenticate`, and the URL that said so.
+    #[error("does not answer in time")]
+    Late,
+    /// With all its `WWW-Authenticate` fields, and the URL that said so.
     #[error("asks for a sign-in")]
-    AuthRequired(Option<String>, Box<Url>),
+    AuthRequired(Vec<String>, Box<Url>),
     #[error("answers with HTTP status {0}")]
     Status(StatusCode),
+    /// A close code of WebSocket (RFC 6455 §7.4, and IANA's registry).
+    #[error("closes the WebSocket with code {0}")]
+    Closed(u16),
     #[error("{0}")]
     NotMcp(&'static str),
     /// With the coding's name, cut to what a message can show.
@@ -55,6 +60,13 @@ pub(super) const TOO_LARGE: Failure =
 pub(super) const NOT_DECODED: Failure =
     Failure::NotMcp("sends an answer that is not in the coding of its Content-Encoding");
 pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends what is not a message of MCP");
+pub(super) const EMPTY: Failure = Failure::NotMcp("answers with an empty body");
+pub(super) const ACCEPTED: Failure = Failure::NotMcp("accepts a request without answering it");
+pub(super) const NO_ANSWER: Failure = Failure::NotMcp("ends the connection without an answer");
+pub(super) const ANOTHER_ANSWER: Failure =
+    Failure::NotMcp("answers another request than the one that was sent");
+pub(super) const NO_ENDPOINT: Failure =
+    Failure::NotMcp("opens an event stream that does not say where to send messages");
 
 /// Why there is no answer, or no more of it, without the library's words; with a connection or before there is one.
 pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Failure {

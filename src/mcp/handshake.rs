@@ -4,6 +4,7 @@
 //! could be ended.
 
 use std::{
+    future::ready,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -11,7 +12,6 @@ use std::{
 
 use entity::ServerType;
 use futures_util::FutureExt;
-use hyper::StatusCode;
 use rmcp::{
     RoleClient,
     model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion},
@@ -33,11 +33,12 @@ use crate::{
 
 use super::{
     authorization,
-    failure::Failure,
-    guard::Guard,
+    failure::{Failure, NO_ANSWER, NO_ENDPOINT},
+    guard::{Guard, Refusal},
     memory::Memory,
     offers::{Description, offers},
     transport::{sse::SseTransport, streamable_http, websocket::WebSocketTransport},
+    verdict::{self, Attempt, Claim, Evidence, Verdict},
     wire::Wire,
 };
 
@@ -72,7 +73,12 @@ impl std::fmt::Debug for Inspector {
 
 /// Where an inspection has got to.
 struct Progress {
+    claim: Claim,
     inspection: Inspection,
+    /// The last attempt over each transport.
+    attempts: Vec<(Transport, Wire)>,
+    /// The failure that ended the lists of a session that began; none if they were answered.
+    unlisted: Option<Failure>,
     /// Those of the pages that came, whatever becomes of the next one.
     tools: Mutex<Kept>,
     /// Set by any connection that the outbound proxy did not make by its own fault.
@@ -130,6 +136,9 @@ impl Inspector {
         // Until the end.
         let _small = self.memory.small().await;
         let mut progress = Progress {
+            claim: Claim::default(),
+            attempts: Vec::new(),
+            unlisted: None,
             tools: Mutex::default(),
             proxy_failure: Arc::default(),
             inspection: Inspection {
@@ -166,14 +175,15 @@ impl Inspector {
         };
         match self.guard.target(url) {
             Ok(url) => {
+                progress.claim = Claim::new(claimed, url.scheme());
                 // What a server sends goes through much that others wrote, and none of it may end who checks the next one.
-                let looking = AssertUnwindSafe(self.look(&url, claimed, &mut progress));
+                let looking = AssertUnwindSafe(self.look(&url, &mut progress));
                 if looking.catch_unwind().await.is_err() {
                     let message = "The server answers with what this service cannot read.";
                     progress.say(Outcome::NotMcp, message);
                 }
             }
-            Err(refusal) => progress.end(Outcome::Blocked, &refusal.into()),
+            Err(refusal) => progress.end(Outcome::Blocked, Some(refusal.into())),
         }
         if let Some(failure) = progress.proxy_failure.get() {
             return Err(PutOff::Proxy(failure.clone()));
@@ -184,7 +194,7 @@ impl Inspector {
         Ok(progress.inspection)
     }
 
-    async fn look(&self, url: &Url, claimed: Option<ServerType>, progress: &mut Progress) {
+    async fn look(&self, url: &Url, progress: &mut Progress) {
         let wire = Wire::new(
             self.guard.clone(),
             self.outbound.clone(),
@@ -195,151 +205,86 @@ impl Inspector {
         let _inspection = wire.inspection();
         let stopwatch = wire.stopwatch();
         let talk_time = self.limits.time.saturating_sub(self.limits.close);
-        let talking = stopwatch.within(talk_time, Box::pin(talk(&wire, url, claimed, progress)));
-        let Ok(ended) = talking.await else {
-            // Whoever said enough before is not late.
-            if progress.inspection.transport.is_some() {
-                progress.note("It did not list all that it offers in time.");
-            } else if wire.line().awaits_proxy() {
-                let message = "The outbound proxy did not connect to the server in time.";
-                progress.say(Outcome::Timeout, message);
-            } else {
-                progress.say(Outcome::Timeout, "The server did not answer in time.");
-            }
+        // Attempts and lists are late until they end, so a late end needs no note.
+        let _ = stopwatch
+            .within(talk_time, Box::pin(talk(&wire, url, progress)))
+            .await;
+        let verdict = progress.verdict();
+        if verdict.failure == Some(Failure::Late)
+            && progress.inspection.transport.is_none()
+            && wire.line().awaits_proxy()
+        {
+            let message = "The outbound proxy did not connect to the server in time.";
+            progress.say(Outcome::Timeout, message);
             return;
-        };
-        let Err(failure) = ended else { return };
-        let (outcome, challenge, at) = match &failure {
-            Failure::Blocked(_) => (Outcome::Blocked, None, None),
-            Failure::Unreachable(_) | Failure::ByProxy(_) | Failure::Broken => {
-                (Outcome::Unreachable, None, None)
-            }
-            Failure::AuthRequired(challenge, at) => {
-                (Outcome::AuthRequired, challenge.as_deref(), Some(&**at))
-            }
-            Failure::Status(status) if is_out_of_order(*status) => {
-                (Outcome::Unreachable, None, None)
-            }
-            // Some ask for a sign-in by forbidding.
-            Failure::Status(StatusCode::FORBIDDEN) => (Outcome::NotMcp, None, Some(url)),
-            Failure::Status(_) | Failure::NotMcp(_) | Failure::UnknownCoding(_) => {
-                (Outcome::NotMcp, None, None)
-            }
-        };
-        progress.end(outcome, &failure);
-        let Some(at) = at else { return };
-        let left = self.limits.time.saturating_sub(stopwatch.elapsed());
-        let attempt = wire.fresh();
-        let servers = Box::pin(authorization::servers(&attempt, at, challenge));
-        let servers = stopwatch.within(left, servers).await.unwrap_or_default();
-        if outcome == Outcome::AuthRequired || !servers.is_empty() {
-            let at = Failure::AuthRequired(None, Box::new(at.clone()));
-            progress.end(Outcome::AuthRequired, &at);
         }
-        progress.inspection.authorization_servers = servers;
+        if let Some(outcome) = verdict.with_issuers {
+            let (challenges, at) = match &verdict.failure {
+                Some(Failure::AuthRequired(challenges, at)) => (&challenges[..], &**at),
+                _ => (&[][..], url),
+            };
+            let left = self.limits.time.saturating_sub(stopwatch.elapsed());
+            let attempt = wire.fresh();
+            let servers = Box::pin(authorization::servers(&attempt, at, challenges));
+            let servers = stopwatch.within(left, servers).await.unwrap_or_default();
+            let is_sign_in = outcome == verdict.outcome || !servers.is_empty();
+            progress.inspection.authorization_servers = servers;
+            if is_sign_in {
+                let failure = Failure::AuthRequired(Vec::new(), Box::new(at.clone()));
+                progress.end(outcome, Some(failure));
+                return;
+            }
+        }
+        progress.end(verdict.outcome, verdict.failure);
     }
 }
 
-/// Such a status tells of a server that is out of order, or too busy, and nothing of what it speaks.
-fn is_out_of_order(status: StatusCode) -> bool {
-    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-        || status == StatusCode::TOO_MANY_REQUESTS
-}
-
-/// Begins by the transport that is claimed, and by the other one where that finds nothing.
-async fn talk(
-    wire: &Wire,
-    url: &Url,
-    claimed: Option<ServerType>,
-    progress: &mut Progress,
-) -> Result<(), Failure> {
-    let websocket_first = claimed == Some(ServerType::Websocket)
-        || (claimed.is_none() && matches!(url.scheme(), "ws" | "wss"));
-    let first = if websocket_first {
-        by_websocket(wire, url, progress).await
-    } else {
-        by_http(wire, url, progress).await
-    };
-    let Err(failure) = first else { return Ok(()) };
-    // Uvicorn and others forbid the handshake where there is no WebSocket.
-    let is_forbidden_handshake =
-        websocket_first && matches!(failure, Failure::Status(StatusCode::FORBIDDEN));
-    if !(may_be_another(&failure) || is_forbidden_handshake)
-        || progress.inspection.transport.is_some()
-    {
-        return Err(failure);
-    }
-    let second = if websocket_first {
-        by_http(wire, url, progress).await
-    } else {
-        by_websocket(wire, url, progress).await
-    };
-    match second {
-        Ok(()) | Err(Failure::AuthRequired(..)) => {}
-        // The transport that is claimed is what counts.
-        Err(_) if progress.inspection.transport.is_none() => return Err(failure),
-        Err(_) => {}
-    }
-    if let Err(sign_in) = second
-        && progress.inspection.transport.is_none()
-    {
-        return Err(sign_in);
-    }
-    if claimed.is_some() {
-        let message = if websocket_first {
-            "The server speaks MCP over HTTP, and not over WebSocket."
-        } else {
-            "The server speaks MCP over WebSocket, and not over HTTP."
+/// Tries all transports, the claimed ones first, until one leaves nothing to find over the next.
+async fn talk(wire: &Wire, url: &Url, progress: &mut Progress) {
+    for transport in progress.claim.order() {
+        let tried = match transport {
+            Transport::StreamableHttp => {
+                let open = |attempt| ready(http(url).map(|url| streamable_http(attempt, &url)));
+                begin(wire, transport, progress, open).await
+            }
+            Transport::Sse => by_sse(wire, url, progress).await,
+            Transport::WebSocket => {
+                let open = |attempt| WebSocketTransport::open(attempt, url);
+                begin(wire, transport, progress, open).await
+            }
         };
-        progress.say(Outcome::WrongTransport, message);
-    }
-    Ok(())
-}
-
-/// Whether another transport may find what this one did not.
-fn may_be_another(failure: &Failure) -> bool {
-    match failure {
-        Failure::NotMcp(_) | Failure::UnknownCoding(_) | Failure::Broken => true,
-        Failure::Status(status) => !is_out_of_order(*status) && *status != StatusCode::FORBIDDEN,
-        _ => false,
+        match tried {
+            Err(failure) if !verdict::is_final(transport, &failure) => {}
+            _ => return,
+        }
     }
 }
 
-async fn by_http(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), Failure> {
+/// The URL for HTTP, of a URL that may be for WebSocket.
+fn http(url: &Url) -> Result<Url, Failure> {
     let mut url = url.clone();
     let scheme = match url.scheme() {
         "wss" | "https" => "https",
         _ => "http",
     };
-    url.set_scheme(scheme)
-        .map_err(|()| super::guard::Refusal::NotAUrl)?;
-    let streamable = |attempt: &Wire| {
-        let transport = streamable_http(attempt.clone(), &url);
-        std::future::ready(Ok(transport))
-    };
-    let begun = begin(wire, Transport::StreamableHttp, progress, streamable).await;
-    let Err(failure) = begun else { return Ok(()) };
-    if !may_be_another(&failure) || progress.inspection.transport.is_some() {
-        return Err(failure);
-    }
-    let attempt = wire.fresh();
-    let opening = wire.stopwatch().within(
-        wire.limits().beginning,
-        Box::pin(SseTransport::open(attempt.clone(), &url)),
-    );
-    match opening.await {
-        Ok(Ok(transport)) => {
-            let initialize = ClientLifecycleMode::Initialize;
-            converse(&attempt, transport, initialize, Transport::Sse, progress).await
-        }
-        Ok(Err(sign_in @ Failure::AuthRequired(..))) => Err(sign_in),
-        _ => Err(failure),
-    }
+    url.set_scheme(scheme).map_err(|()| Refusal::NotAUrl)?;
+    Ok(url)
 }
 
-async fn by_websocket(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), Failure> {
-    let open = |attempt: &Wire| WebSocketTransport::open(attempt.clone(), url);
-    begin(wire, Transport::WebSocket, progress, open).await
+async fn by_sse(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), Failure> {
+    let attempt = progress.attempt(Transport::Sse, wire);
+    let opening = async { SseTransport::open(attempt.clone(), &http(url)?).await };
+    let beginning = wire.limits().beginning;
+    let opened = wire.stopwatch().within(beginning, Box::pin(opening)).await;
+    let opened = opened.unwrap_or_else(|_| {
+        Err(match attempt.evidence() {
+            Evidence::Channel => NO_ENDPOINT,
+            _ => Failure::Late,
+        })
+    });
+    let transport = opened.map_err(|failure| attempt.fail(failure))?;
+    let initialize = ClientLifecycleMode::Initialize;
+    converse(&attempt, transport, initialize, Transport::Sse, progress).await
 }
 
 /// Asks a server of the 2026 revision what it is, and one of an earlier revision, on a new transport, to begin a session: what an
@@ -348,18 +293,19 @@ async fn begin<T, F>(
     wire: &Wire,
     kind: Transport,
     progress: &mut Progress,
-    open: impl Fn(&Wire) -> F,
+    open: impl Fn(Wire) -> F,
 ) -> Result<(), Failure>
 where
     T: Transporting<RoleClient> + 'static,
     F: Future<Output = Result<T, Failure>>,
 {
-    let attempt = wire.fresh();
+    let attempt = progress.attempt(kind, wire);
     let discover = ClientLifecycleMode::Discover {
         preferred_versions: vec![ProtocolVersion::V_2026_07_28],
     };
     let discovering = async {
-        let transport = open(&attempt).await?;
+        let transport = open(attempt.clone()).await;
+        let transport = transport.map_err(|failure| attempt.fail(failure))?;
         start(&attempt, transport, discover).await
     };
     let beginning = wire.limits().beginning;
@@ -377,8 +323,9 @@ where
         )) => return Err(failure),
         Ok(Err(_)) | Err(_) => {}
     }
-    let attempt = wire.fresh();
-    let transport = open(&attempt).await?;
+    let attempt = progress.attempt(kind, wire);
+    let transport = open(attempt.clone()).await;
+    let transport = transport.map_err(|failure| attempt.fail(failure))?;
     converse(
         &attempt,
         transport,
@@ -413,10 +360,11 @@ where
 {
     let service = ClientImplementation::describe();
     let begun = tokio::select! {
-        begun = service.serve_with_lifecycle(transport, lifecycle) => begun,
+        biased;
         failure = wire.failed() => return Err(failure),
+        begun = service.serve_with_lifecycle(transport, lifecycle) => begun,
     };
-    begun.map_err(|error| wire.failure().unwrap_or_else(|| unbegun(&error)))
+    begun.map_err(|error| wire.fail(unbegun(&error)))
 }
 
 /// Who the service says it is.
@@ -436,7 +384,7 @@ fn unbegun(error: &ClientInitializeError) -> Failure {
         ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
             "speaks no revision of MCP that this service knows"
         }
-        ClientInitializeError::ConnectionClosed(_) => "ends the connection without an answer",
+        ClientInitializeError::ConnectionClosed(_) => return NO_ANSWER,
         _ => "does not answer as MCP has it",
     })
 }
@@ -453,28 +401,44 @@ async fn list(
     let description = peer
         .peer_info()
         .and_then(|info| Description::of(&info, limits));
-    let description = description.ok_or(Failure::NotMcp("does not say what it is"))?;
+    let description =
+        description.ok_or_else(|| wire.fail(Failure::NotMcp("does not say what it is")))?;
     progress.begun(&description, kind, wire.stopwatch().elapsed());
-    let listed = tokio::select! {
-        () = offers(&peer, &description, limits, &progress.tools, &mut progress.inspection) => Ok(()),
-        failure = wire.failed() => Err(failure),
+    progress.unlisted = tokio::select! {
+        biased;
+        failure = wire.failed() => Some(failure),
+        () = offers(&peer, &description, limits, &progress.tools, &mut progress.inspection) => None,
     };
     // It ends the session; a server that takes its time with it is left.
     let _ = session.close_with_timeout(limits.close).await;
-    match listed {
-        Err(failure @ Failure::AuthRequired(..)) => Err(failure),
-        Err(_) => {
-            progress.note("It did not list all that it offers.");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
+    Ok(())
 }
 
 impl Progress {
+    /// A new attempt over a transport, on what is left of the bounds. It takes the place of an earlier one over the same transport.
+    fn attempt(&mut self, transport: Transport, wire: &Wire) -> Wire {
+        let attempt = wire.fresh();
+        self.attempts.retain(|(earlier, _)| *earlier != transport);
+        self.attempts.push((transport, attempt.clone()));
+        attempt
+    }
+
+    fn verdict(&mut self) -> Verdict {
+        if self.inspection.transport.is_some() {
+            return verdict::of_session(self.inspection.outcome, self.unlisted.take());
+        }
+        let attempts = self.attempts.iter().map(|(transport, wire)| {
+            let failure = wire.failure().unwrap_or(Failure::Late);
+            Attempt::new(*transport, wire.evidence(), failure)
+        });
+        verdict::of_attempts(self.claim, attempts.collect())
+    }
+
     /// The server speaks MCP.
     fn begun(&mut self, description: &Description, kind: Transport, latency: Duration) {
-        self.say(Outcome::Open, "The server speaks MCP.");
+        let (outcome, message) = verdict::begun(self.claim, kind);
+        self.say(outcome, message);
+        self.unlisted = Some(Failure::Late);
         let found = &mut self.inspection;
         found.latency_ms = u64::try_from(latency.as_millis()).ok();
         found.transport = Some(kind);
@@ -499,7 +463,23 @@ impl Progress {
         message.clone_into(&mut self.inspection.message);
     }
 
-    fn end(&mut self, outcome: Outcome, failure: &Failure) {
-        self.say(outcome, &format!("The server {failure}."));
+    /// Says what it came to: of a session too, what ended its lists.
+    fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
+        let has_begun = self.inspection.transport.is_some();
+        match failure {
+            None => {}
+            Some(Failure::AuthRequired(..)) if has_begun && outcome == Outcome::AuthRequired => {
+                self.say(
+                    outcome,
+                    "The server asks for a sign-in to list what it offers.",
+                );
+            }
+            Some(failure) if has_begun => {
+                self.note(&format!(
+                    "It did not list all that it offers: it {failure}."
+                ));
+            }
+            Some(failure) => self.say(outcome, &format!("The server {failure}.")),
+        }
     }
 }

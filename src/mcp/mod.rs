@@ -13,4 +13,5 @@ pub mod memory;
 mod offers;
 pub mod stopwatch;
 mod transport;
+mod verdict;
 mod wire;

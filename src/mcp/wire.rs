@@ -23,7 +23,7 @@ use hyper::{
     },
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use rmcp::model::ServerJsonRpcMessage;
+use rmcp::model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -36,12 +36,13 @@ use crate::{
 };
 
 use super::{
-    connection::{Connector, Line},
-    failure::{Failure, NOT_DECODED, NOT_JSON_RPC, TOO_LARGE, reason},
+    connection::{Connector, Line, reuse::Used},
+    failure::{ANOTHER_ANSWER, Failure, NOT_DECODED, NOT_JSON_RPC, TOO_LARGE, reason},
     guard::{Guard, Refusal},
     memory::{Memory, SMALL_VALUES},
     stopwatch::Stopwatch,
     transport::message,
+    verdict::Evidence,
 };
 
 pub(super) type Response = hyper::Response<Incoming>;
@@ -71,7 +72,18 @@ const NEUTRAL: [HeaderName; 3] = [
 #[derive(Clone)]
 pub(super) struct Wire {
     calls: Arc<Calls>,
-    failure: Arc<watch::Sender<Option<Failure>>>,
+    seen: Arc<watch::Sender<Seen>>,
+}
+
+/// Evidence, requests and the failure of an attempt.
+#[derive(Debug, Default)]
+struct Seen {
+    evidence: Evidence,
+    /// The requests that were sent.
+    asked: Vec<RequestId>,
+    /// The last request has no answer yet.
+    waiting: bool,
+    failure: Option<Failure>,
 }
 
 /// What all attempts of an inspection share.
@@ -80,6 +92,8 @@ struct Calls {
     /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, since what grows is counted here; and it
     /// follows no redirect, since redirects are judged here.
     client: Client<Connector, Full<Bytes>>,
+    /// Makes a new connection for each request.
+    fresh: Client<Connector, Full<Bytes>>,
     requests_left: AtomicUsize,
     /// Cancelled when the inspection is over.
     over: CancellationToken,
@@ -102,17 +116,20 @@ impl Wire {
         let requests_left = AtomicUsize::new(limits.requests);
         let line = Line::new(guard, outbound, proxy_failure, limits, memory);
         let line = Arc::new(line);
-        let client = Client::builder(TokioExecutor::new())
-            .http1_max_buf_size(HEAD_BYTES)
-            .build(Connector(line.clone()));
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.http1_max_buf_size(HEAD_BYTES);
+        let client = builder.build(Connector(line.clone()));
+        builder.pool_max_idle_per_host(0);
+        let fresh = builder.build(Connector(line.clone()));
         Self {
             calls: Arc::new(Calls {
                 line,
                 client,
+                fresh,
                 requests_left,
                 over: CancellationToken::new(),
             }),
-            failure: Arc::new(watch::Sender::new(None)),
+            seen: Arc::default(),
         }
     }
 
@@ -125,7 +142,7 @@ impl Wire {
     pub(super) fn fresh(&self) -> Self {
         Self {
             calls: self.calls.clone(),
-            failure: Arc::new(watch::Sender::new(None)),
+            seen: Arc::default(),
         }
     }
 
@@ -145,33 +162,112 @@ impl Wire {
         &self.calls.line.limits
     }
 
-    /// Notes why the attempt fails; the first reason counts.
+    /// Notes why the attempt fails. The first reason counts, and is returned.
     pub(super) fn fail(&self, failure: Failure) -> Failure {
-        self.failure.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert_with(|| failure.clone());
+        self.seen.send_if_modified(|seen| {
+            let is_first = seen.failure.is_none();
+            seen.failure.get_or_insert_with(|| failure.clone());
             is_first
         });
+        self.failure().unwrap_or(failure)
+    }
+
+    /// Notes why the attempt fails, and returns when the inspection is over. So the library never hears of a failure, and has no
+    /// answer to it that could come before [`failed`](Self::failed).
+    pub(super) async fn end(&self, failure: Failure) -> Failure {
+        let failure = self.fail(failure);
+        self.over().await;
         failure
+    }
+
+    pub(super) async fn over(&self) {
+        self.calls.over.cancelled().await;
     }
 
     /// Why the attempt fails, as soon as it does.
     pub(super) async fn failed(&self) -> Failure {
-        let mut failure = self.failure.subscribe();
-        let failed = failure.wait_for(Option::is_some).await;
-        let failed = failed.ok().and_then(|failure| failure.clone());
+        let mut seen = self.seen.subscribe();
+        let failed = seen.wait_for(|seen| seen.failure.is_some()).await;
+        let failed = failed.ok().and_then(|seen| seen.failure.clone());
         match failed {
             Some(failure) => failure,
             None => std::future::pending().await,
         }
     }
 
-    /// Why the attempt failed, if that is known.
+    /// Why the attempt failed, if it did.
     pub(super) fn failure(&self) -> Option<Failure> {
-        self.failure.borrow().clone()
+        self.seen.borrow().failure.clone()
     }
 
-    /// Sends a request, and the same one to where it is redirected to.
+    /// Notes evidence; the best counts.
+    pub(super) fn saw(&self, evidence: Evidence) {
+        self.seen
+            .send_modify(|seen| seen.evidence = seen.evidence.max(evidence));
+    }
+
+    pub(super) fn evidence(&self) -> Evidence {
+        self.seen.borrow().evidence
+    }
+
+    /// Notes a message that is about to be sent; returns whether it is a request, which has an answer.
+    pub(super) fn asks(&self, message: &ClientJsonRpcMessage) -> bool {
+        let ClientJsonRpcMessage::Request(request) = message else {
+            return false;
+        };
+        self.seen.send_modify(|seen| {
+            seen.asked.push(request.id.clone());
+            seen.waiting = true;
+        });
+        true
+    }
+
+    /// Whether the last request has no answer yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.seen.borrow().waiting
+    }
+
+    /// Returns when a request has no answer.
+    pub(super) async fn waiting(&self) {
+        // The sender is here, so this ends without an error.
+        let _ = self.seen.subscribe().wait_for(|seen| seen.waiting).await;
+    }
+
+    /// Matches an answer to its request. An error without a known id answers the last request: servers refuse some requests before
+    /// they read the id (JSON-RPC 2.0 §5).
+    fn matched(&self, message: Value) -> Result<ServerJsonRpcMessage, Failure> {
+        let mut message = serde_json::from_value(message).map_err(|_| NOT_JSON_RPC)?;
+        let mut result = Ok(());
+        self.seen.send_if_modified(|seen| {
+            let Some(last) = seen.asked.last() else {
+                return false;
+            };
+            // Some servers send a number back as a text.
+            let is = |id: &RequestId, other: &RequestId| id.to_string() == other.to_string();
+            let was_asked = |id: &RequestId| seen.asked.iter().any(|asked| is(asked, id));
+            let answers = match &mut message {
+                ServerJsonRpcMessage::Response(response) if was_asked(&response.id) => {
+                    is(last, &response.id)
+                }
+                ServerJsonRpcMessage::Response(_) => {
+                    result = Err(ANOTHER_ANSWER);
+                    false
+                }
+                ServerJsonRpcMessage::Error(error) => {
+                    let id = error.id.take().filter(was_asked);
+                    let id = id.unwrap_or_else(|| last.clone());
+                    is(last, error.id.insert(id))
+                }
+                _ => false,
+            };
+            seen.waiting &= !answers;
+            seen.evidence = seen.evidence.max(Evidence::Message);
+            true
+        });
+        result.map(|()| message)
+    }
+
+    /// Sends a request, and again to the URL that it is redirected to, or if its connection turns out to be closed.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -193,10 +289,8 @@ impl Wire {
                 .headers_mut()
                 .insert(ACCEPT_ENCODING, content_decoding::ACCEPTED);
             let response = tokio::select! {
-                response = self.calls.client.request(request) => {
-                    response.map_err(|error| reason(&error, error.is_connect()))?
-                }
-                // What ends a session may still be sent then; the library waits 5 s for it.
+                response = self.exchange(request) => response?,
+                // A session may still be ended then; the library waits 5 s for it.
                 () = self.calls.over.cancelled(), if method != Method::DELETE => return Err(Failure::Broken),
             };
             let status = response.status();
@@ -222,6 +316,25 @@ impl Wire {
             url = next;
         }
         Err(Failure::NotMcp("redirects more than 3 times"))
+    }
+
+    /// Sends a request once, or twice if its connection was closed after an earlier answer. Servers close idle connections when they
+    /// like, and some after each answer without saying so. A second request does no harm: `server/discover`, `initialize` and lists
+    /// change nothing that a server keeps, as RFC 9110 §9.2.2 asks of a request that is sent again.
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Response, Failure> {
+        let again = request.clone();
+        let used = Used::by(&mut request);
+        let error = match self.calls.client.request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let failure = reason(&error, error.is_connect());
+        if failure != Failure::Broken || !used.was_stale() {
+            return Err(failure);
+        }
+        self.request()?;
+        let response = self.calls.fresh.request(again).await;
+        response.map_err(|error| reason(&error, error.is_connect()))
     }
 
     /// Counts a request or a connection.
@@ -288,19 +401,32 @@ impl Wire {
         Ok(whole)
     }
 
-    /// A message of the server's, in the form that the library takes, if it is one and no larger in any way than it may be. None
-    /// is one that no request waits for.
+    /// Reads a message of the server, in the form that the library takes. None is a notification, which no request waits for.
     pub(super) async fn message(
         &self,
         json: &[u8],
     ) -> Result<Option<ServerJsonRpcMessage>, Failure> {
-        let message = self.message_value(json).await?;
-        let message = message.map(serde_json::from_value).transpose();
-        message.map_err(|_| NOT_JSON_RPC)
+        let known = self.known(json).await?;
+        known.map(|known| self.matched(known)).transpose()
     }
 
-    /// [`Self::message`], as JSON.
-    pub(super) async fn message_value(&self, json: &[u8]) -> Result<Option<Value>, Failure> {
+    /// [`Self::message`], as text.
+    pub(super) async fn message_text(&self, json: &[u8]) -> Result<Option<String>, Failure> {
+        let Some(known) = self.known(json).await? else {
+            return Ok(None);
+        };
+        let text = known.to_string();
+        Ok(Some(match self.matched(known)? {
+            // Its id may be another one now.
+            error @ ServerJsonRpcMessage::Error(_) => {
+                serde_json::to_string(&error).map_err(|_| NOT_JSON_RPC)?
+            }
+            _ => text,
+        }))
+    }
+
+    /// What the library needs of a message, if it is one and no larger in any way than it may be.
+    async fn known(&self, json: &[u8]) -> Result<Option<Value>, Failure> {
         let limits = self.limits();
         if json.len() > limits.message_bytes {
             return Err(TOO_LARGE);
@@ -309,7 +435,11 @@ impl Wire {
         if values > SMALL_VALUES {
             self.calls.line.grow().await;
         }
-        message::read(json)
+        let message = message::read(json)?;
+        if message.is_none() {
+            self.saw(Evidence::Message);
+        }
+        Ok(message)
     }
 }
 
@@ -329,25 +459,21 @@ fn undecoded(error: &std::io::Error) -> Failure {
 }
 
 /// The failure that a status alone tells of, if it does.
-pub(super) fn refused(url: &Url, response: &Response) -> Option<Failure> {
+pub(super) fn refused<B>(url: &Url, response: &hyper::Response<B>) -> Option<Failure> {
     let status = response.status();
-    let challenge = response.headers().get(WWW_AUTHENTICATE);
-    let challenge = challenge.and_then(|value| value.to_str().ok());
-    refused_by(url, status, challenge)
-}
-
-pub(super) fn refused_by(
-    url: &Url,
-    status: StatusCode,
-    challenge: Option<&str>,
-) -> Option<Failure> {
-    let sign_in = status == StatusCode::UNAUTHORIZED
-        || (status == StatusCode::FORBIDDEN && challenge.is_some());
-    if sign_in {
-        let url = Box::new(url.clone());
-        return Some(Failure::AuthRequired(challenge.map(str::to_owned), url));
+    if status.is_success() {
+        return None;
     }
-    (!status.is_success()).then_some(Failure::Status(status))
+    let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let challenges = challenges.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
+    let challenges: Vec<_> = challenges.collect();
+    let sign_in = status == StatusCode::UNAUTHORIZED
+        || (status == StatusCode::FORBIDDEN && !challenges.is_empty());
+    Some(if sign_in {
+        Failure::AuthRequired(challenges, Box::new(url.clone()))
+    } else {
+        Failure::Status(status)
+    })
 }
 
 /// Whether the content has a media type, whatever its parameters.

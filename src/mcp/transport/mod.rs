@@ -1,5 +1,6 @@
 //! Ways to send messages to an MCP server and to receive its own.
 
+mod events;
 pub(super) mod message;
 pub(super) mod sse;
 mod streamable_http;

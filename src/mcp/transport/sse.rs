@@ -1,5 +1,7 @@
-//! HTTP with server-sent events (MCP 2024-11-05), which the library has no client for any more: a stream that begins with the
-//! address to send messages to, and then has the server's.
+//! HTTP with server-sent events (MCP 2024-11-05), which the library has no client for any more: a stream that gives the
+//! address to send messages to, and then the server's messages.
+
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::BoxStream};
 use hyper::{
@@ -11,23 +13,50 @@ use rmcp::{
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
     transport::Transport,
 };
-use sse_stream::{Sse, SseStream};
+use sse_stream::Sse;
+use tokio::sync::watch;
 use url::Url;
 
 use crate::mcp::{
-    failure::{Failure, NOT_JSON_RPC},
+    failure::{Failure, NO_ENDPOINT, NOT_JSON_RPC},
+    verdict::Evidence,
     wire::{EVENT_STREAM, JSON, URL_BYTES, Wire, is, refused},
 };
+
+use super::events::{events, is_message};
 
 pub(in crate::mcp) struct SseTransport {
     wire: Wire,
     /// Where messages are sent to.
     endpoint: Url,
     events: BoxStream<'static, Result<Sse, Failure>>,
+    /// A message that came, and is not returned yet: the library may drop [`receive`](Transport::receive) at any time.
+    received: Option<String>,
+    /// The stream ended.
+    ended: Option<Failure>,
+    /// Requests that are being sent. What the stream says waits for them, so that the refusal of a request counts whenever the
+    /// stream ends.
+    sending: Arc<watch::Sender<usize>>,
+}
+
+/// A request that is being sent. Dropped, it is sent.
+struct Sending(Arc<watch::Sender<usize>>);
+
+impl Sending {
+    fn new(sending: &Arc<watch::Sender<usize>>) -> Self {
+        sending.send_modify(|count| *count += 1);
+        Self(sending.clone())
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl SseTransport {
-    /// Opens the stream, and waits for where messages are to be sent.
+    /// Opens the stream, and waits for the event `endpoint`, whatever comes before it.
     pub(in crate::mcp) async fn open(wire: Wire, url: &Url) -> Result<Self, Failure> {
         let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(EVENT_STREAM))]);
         let (url, response) = wire.send(Method::GET, url, accept, None).await?;
@@ -37,31 +66,62 @@ impl SseTransport {
         if !is(response.headers(), EVENT_STREAM) {
             return Err(NOT_JSON_RPC);
         }
-        let body = wire.body(response, wire.limits().bytes);
-        let noting = wire.clone();
-        let body = body.map(move |chunk| {
-            let chunk = chunk.map_err(|failure| noting.fail(failure));
-            chunk.map(std::io::Cursor::new)
-        });
-        let events = SseStream::from_bytes_stream(body);
-        let mut events = events.map(|event| event.map_err(|_| NOT_JSON_RPC)).boxed();
-        let first = events.next().await.ok_or(NOT_JSON_RPC)?;
-        let first = first.map_err(|failure| wire.failure().unwrap_or(failure))?;
-        let endpoint = match (first.event.as_deref(), first.data) {
-            (Some("endpoint"), Some(data)) if data.len() <= URL_BYTES => {
-                url.join(data.trim()).map_err(|_| NOT_JSON_RPC)?
+        wire.saw(Evidence::Channel);
+        let mut events = events(wire.body(response, wire.limits().bytes)).boxed();
+        let data = loop {
+            let event = events.next().await.ok_or(NO_ENDPOINT)??;
+            if let (Some("endpoint"), Some(data)) = (event.event.as_deref(), event.data) {
+                break data;
             }
-            _ => return Err(NOT_JSON_RPC),
         };
+        if data.len() > URL_BYTES {
+            return Err(NO_ENDPOINT);
+        }
+        let endpoint = url.join(data.trim()).map_err(|_| NO_ENDPOINT)?;
         // Messages go to nobody but who was asked.
         if endpoint.origin() != url.origin() {
             return Err(Failure::NotMcp("has messages sent to another host"));
         }
+        wire.saw(Evidence::Message);
         Ok(Self {
             wire,
             endpoint,
             events,
+            received: None,
+            ended: None,
+            sending: Arc::default(),
         })
+    }
+
+    /// The next message, or why there is none.
+    async fn message(&mut self) -> Result<ServerJsonRpcMessage, Failure> {
+        loop {
+            while self.received.is_none() {
+                let event = self.events.next().await.ok_or(Failure::Broken)??;
+                let is_message = is_message(&event);
+                let data = event
+                    .data
+                    .filter(|data| is_message && !data.trim().is_empty());
+                self.received = data;
+            }
+            self.sent().await;
+            let data = self.received.as_deref().unwrap_or_default();
+            let message = self.wire.message(data.as_bytes()).await;
+            self.received = None;
+            if let Some(message) = message? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Waits until requests are sent, but not for ever: some servers answer a POST late.
+    async fn sent(&mut self) {
+        let mut sending = self.sending.subscribe();
+        let sent = Box::pin(async move {
+            let _ = sending.wait_for(|count| *count == 0).await;
+        });
+        let time = self.wire.limits().beginning;
+        let _ = self.wire.stopwatch().within(time, sent).await;
     }
 }
 
@@ -73,47 +133,44 @@ impl Transport<RoleClient> for SseTransport {
         message: ClientJsonRpcMessage,
     ) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let (wire, endpoint) = (self.wire.clone(), self.endpoint.clone());
+        let sending = wire.asks(&message).then(|| Sending::new(&self.sending));
         async move {
             let body = serde_json::to_vec(&message).map_err(|_| NOT_JSON_RPC)?;
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
-            let sent = wire
-                .send(Method::POST, &endpoint, headers, Some(body))
-                .await;
-            let (url, response) = sent.map_err(|failure| wire.fail(failure))?;
-            let awaited = matches!(message, ClientJsonRpcMessage::Request(_));
-            match refused(&url, &response).filter(|_| awaited) {
-                Some(failure) => Err(wire.fail(failure)),
+            let sent = Box::pin(wire.send(Method::POST, &endpoint, headers, Some(body)));
+            if sending.is_none() {
+                // Servers answer to what needs no answer as they please, or not at all.
+                let _ = wire.stopwatch().within(wire.limits().beginning, sent).await;
+                return Ok(());
+            }
+            let refusal = match sent.await {
+                Ok((url, response)) => refused(&url, &response),
+                Err(failure) => Some(failure),
+            };
+            match refusal.filter(|_| wire.is_waiting()) {
+                Some(failure) => {
+                    wire.fail(failure.clone());
+                    drop(sending);
+                    Err(wire.end(failure).await)
+                }
                 None => Ok(()),
             }
         }
     }
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
-        loop {
-            let event = match self.events.next().await {
-                Some(Ok(event)) => event,
-                Some(Err(failure)) => {
-                    self.wire.fail(failure);
-                    return None;
-                }
-                None => {
-                    self.wire.fail(Failure::Broken);
-                    return None;
-                }
-            };
-            if !matches!(event.event.as_deref(), None | Some("message")) {
-                continue;
-            }
-            let Some(data) = event.data else { continue };
-            match self.wire.message(data.as_bytes()).await {
-                Ok(Some(message)) => return Some(message),
-                Ok(None) => {}
-                Err(failure) => {
-                    self.wire.fail(failure);
-                    return None;
-                }
-            }
-        }
+        let failure = match self.ended.clone() {
+            Some(failure) => failure,
+            None => match self.message().await {
+                Ok(message) => return Some(message),
+                Err(failure) => self.ended.insert(failure).clone(),
+            },
+        };
+        // A server may close the stream after its last answer.
+        self.sent().await;
+        self.wire.waiting().await;
+        self.wire.end(failure).await;
+        None
     }
 
     async fn close(&mut self) -> Result<(), Failure> {

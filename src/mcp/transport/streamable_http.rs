@@ -5,9 +5,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use hyper::{
     Method, StatusCode,
+    body::Body,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use rmcp::{
@@ -21,17 +25,20 @@ use rmcp::{
         },
     },
 };
-use sse_stream::{Sse, SseStream};
+use sse_stream::Sse;
 use url::Url;
 
 use crate::mcp::{
-    failure::{Failure, NOT_JSON_RPC},
+    failure::{ACCEPTED, EMPTY, Failure, NO_ANSWER, NOT_JSON_RPC},
+    verdict::Evidence,
     wire::{EVENT_STREAM, JSON, Response, Wire, is, refused},
 };
 
+use super::events::{events, is_message};
+
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const ACCEPTED_TYPES: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 type Error = StreamableHttpError<Failure>;
 
@@ -57,41 +64,96 @@ pub(in crate::mcp) fn streamable_http(
     StreamableHttpClientTransport::with_client(wire, config)
 }
 
+/// The state of a stream of events that should bring an answer.
+#[derive(Debug, Default)]
+struct Stream {
+    is_answered: bool,
+    /// An event had an id, so the rest of a closed stream can be asked for.
+    is_resumable: bool,
+}
+
 impl Wire {
-    fn refuse(&self, failure: Failure) -> Error {
-        StreamableHttpError::Client(self.fail(failure))
+    async fn refuse(&self, failure: Failure) -> Error {
+        StreamableHttpError::Client(self.end(failure).await)
     }
 
-    /// The events of an answer, each looked at before the library parses it.
+    /// The events of an answer, each looked at before the library parses it. They end with the answer.
     fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
-        let wire = self.clone();
+        self.saw(Evidence::Channel);
         let body = self.body(response, self.limits().message_bytes);
-        let events = SseStream::from_bytes_stream(body.map({
-            let wire = wire.clone();
-            move |chunk| {
-                chunk
-                    .map_err(|failure| wire.fail(failure))
-                    .map(std::io::Cursor::new)
+        let state = (self.clone(), events(body).boxed(), Stream::default());
+        let events = stream::unfold(state, |(wire, mut events, mut stream)| async move {
+            if stream.is_answered {
+                return None;
             }
-        }));
-        let events = events.then(move |event| {
-            let wire = wire.clone();
-            async move {
-                let mut event = event.inspect_err(|_| {
-                    wire.fail(NOT_JSON_RPC);
-                })?;
-                let data = event.data.take().unwrap_or_default();
-                // An event without data tells where to go on.
-                if !data.trim().is_empty() {
-                    let message = wire.message_value(data.as_bytes()).await;
-                    let message =
-                        message.map_err(|failure| SseError::Body(Box::new(wire.fail(failure))))?;
-                    event.data = message.map(|message| message.to_string());
-                }
-                Ok(event)
-            }
+            let event = match events.next().await {
+                Some(Ok(event)) => wire.looked_at(event, &mut stream).await,
+                Some(Err(Failure::Broken)) | None if stream.is_resumable => return None,
+                Some(Err(failure)) => Err(failure),
+                None => Err(NO_ANSWER),
+            };
+            let event = match event {
+                Ok(event) => Ok(event),
+                Err(failure) => Err(SseError::Body(Box::new(wire.end(failure).await))),
+            };
+            Some((event, (wire, events, stream)))
         });
         events.boxed()
+    }
+
+    /// An event as the library may have it. It reads the data of every event as a message.
+    async fn looked_at(&self, mut event: Sse, stream: &mut Stream) -> Result<Sse, Failure> {
+        stream.is_resumable |= event.id.is_some();
+        let data = event.data.take().filter(|_| is_message(&event));
+        // An event without data tells where to go on.
+        if let Some(data) = data.filter(|data| !data.trim().is_empty()) {
+            event.data = self.message_text(data.as_bytes()).await?;
+            stream.is_answered = !self.is_waiting();
+        }
+        Ok(event)
+    }
+
+    /// The answer to a request, in whichever form it comes.
+    async fn answer(
+        &self,
+        url: &Url,
+        in_session: bool,
+        response: Response,
+    ) -> Result<StreamableHttpPostResponse, Failure> {
+        let status = response.status();
+        let refusal = refused(url, &response);
+        // These count whatever the body says; other statuses may have a JSON-RPC error, as of a server of another revision.
+        let is_gone = in_session && status == StatusCode::NOT_FOUND;
+        if let Some(failure) = &refusal
+            && (is_gone || failure.evidence() != Evidence::NotHere)
+        {
+            return Err(failure.clone());
+        }
+        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            return Err(ACCEPTED);
+        }
+        let session = response.headers().get(SESSION);
+        let session = session.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        if is(response.headers(), EVENT_STREAM) && refusal.is_none() {
+            let events = self.events(response);
+            return Ok(StreamableHttpPostResponse::Sse(events, session));
+        }
+        let is_empty = response.body().is_end_stream();
+        if is_empty || !is(response.headers(), "application/json") {
+            return Err(refusal.unwrap_or(if is_empty { EMPTY } else { NOT_JSON_RPC }));
+        }
+        let body = self.collect(response, self.limits().message_bytes).await?;
+        if body.is_empty() {
+            return Err(refusal.unwrap_or(EMPTY));
+        }
+        match (self.message(&body).await, refusal) {
+            (Ok(Some(message @ ServerJsonRpcMessage::Error(_))), _)
+            | (Ok(Some(message @ ServerJsonRpcMessage::Response(_))), None) => {
+                Ok(StreamableHttpPostResponse::Json(message, session))
+            }
+            (_, Some(failure)) | (Err(failure), None) => Err(failure),
+            (Ok(_), None) => Err(NO_ANSWER),
+        }
     }
 }
 
@@ -108,49 +170,23 @@ impl StreamableHttpClient for Wire {
     ) -> Result<StreamableHttpPostResponse, Error> {
         let url = parse(&uri)?;
         let mut headers = with_session(custom_headers, session_id.as_deref())?;
-        headers.insert(ACCEPT, ACCEPTED);
+        headers.insert(ACCEPT, ACCEPTED_TYPES);
         headers.insert(CONTENT_TYPE, JSON);
         let body = serde_json::to_vec(&message)?;
-        let sent = self.send(Method::POST, &url, headers, Some(body)).await;
-        let (url, response) = sent.map_err(|failure| self.refuse(failure))?;
-        let awaited = matches!(message, ClientJsonRpcMessage::Request(_));
-        if !awaited
-            || matches!(
-                response.status(),
-                StatusCode::ACCEPTED | StatusCode::NO_CONTENT
-            )
-        {
-            // Servers answer to what needs no answer as they please.
+        let is_request = self.asks(&message);
+        let sent = Box::pin(self.send(Method::POST, &url, headers, Some(body)));
+        if !is_request {
+            // Servers answer to what needs no answer as they please, or not at all.
+            let _ = self.stopwatch().within(self.limits().beginning, sent).await;
             return Ok(StreamableHttpPostResponse::Accepted);
         }
-        let session = response.headers().get(SESSION);
-        let session = session.and_then(|value| Some(value.to_str().ok()?.to_owned()));
-        let failure = refused(&url, &response);
-        if is(response.headers(), EVENT_STREAM) && failure.is_none() {
-            return Ok(StreamableHttpPostResponse::Sse(
-                self.events(response),
-                session,
-            ));
-        }
-        if let Some(failure @ Failure::AuthRequired(..)) = failure {
-            return Err(self.refuse(failure));
-        }
-        if !is(response.headers(), "application/json") {
-            let failure = failure.unwrap_or(NOT_JSON_RPC);
-            return Err(self.refuse(failure));
-        }
-        let body = self.collect(response, self.limits().message_bytes).await;
-        let body = body.map_err(|failure| self.refuse(failure))?;
-        let message = self.message(&body).await;
-        match (
-            message.and_then(|message| message.ok_or(NOT_JSON_RPC)),
-            failure,
-        ) {
-            // An error has its status too.
-            (Ok(message @ ServerJsonRpcMessage::Error(_)), _) | (Ok(message), None) => {
-                Ok(StreamableHttpPostResponse::Json(message, session))
-            }
-            (_, Some(failure)) | (Err(failure), None) => Err(self.refuse(failure)),
+        let answer = match sent.await {
+            Ok((url, response)) => self.answer(&url, session_id.is_some(), response).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(self.refuse(failure).await),
         }
     }
 
@@ -170,12 +206,17 @@ impl StreamableHttpClient for Wire {
         headers.insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
         headers.insert(LAST_EVENT_ID, value(&last_event_id)?);
         let sent = self.send(Method::GET, &parse(&uri)?, headers, None).await;
-        let (url, response) = sent.map_err(|failure| self.refuse(failure))?;
-        match refused(&url, &response) {
-            Some(failure) => Err(self.refuse(failure)),
-            None if is(response.headers(), EVENT_STREAM) => Ok(self.events(response)),
-            None => Err(self.refuse(NOT_JSON_RPC)),
-        }
+        let failure = match sent.map(|(url, response)| (refused(&url, &response), response)) {
+            Ok((None, response)) if is(response.headers(), EVENT_STREAM) => {
+                return Ok(self.events(response));
+            }
+            Ok((Some(failure), _)) | Err(failure) if failure.evidence() != Evidence::NotHere => {
+                failure
+            }
+            // The answer that broke off is what counts.
+            _ => NO_ANSWER,
+        };
+        Err(self.refuse(failure).await)
     }
 
     async fn delete_session(

@@ -6,10 +6,7 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use hyper::{
-    StatusCode,
-    header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, USER_AGENT, WWW_AUTHENTICATE},
-};
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use rmcp::{
     RoleClient,
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
@@ -31,7 +28,8 @@ use crate::{
     mcp::{
         failure::{Failure, NOT_JSON_RPC, TOO_LARGE, reason},
         guard::Refusal,
-        wire::{AGENT, Wire, refused_by, uri},
+        verdict::{Evidence, PRIVATE_UNAUTHORIZED, UNAUTHORIZED},
+        wire::{AGENT, Wire, refused, uri},
     },
     outbound::connection::Connection,
 };
@@ -40,8 +38,13 @@ type Socket = WebSocketStream<Connection>;
 
 pub(in crate::mcp) struct WebSocketTransport {
     wire: Wire,
+    url: Url,
     sink: Arc<Mutex<SplitSink<Socket, Message>>>,
     stream: SplitStream<Socket>,
+    /// A message that came, and is not returned yet: the library may drop [`receive`](Transport::receive) at any time.
+    received: Option<Message>,
+    /// The connection ended.
+    ended: Option<Failure>,
 }
 
 impl WebSocketTransport {
@@ -58,12 +61,62 @@ impl WebSocketTransport {
             Some(socket) => socket,
             None => handshake(&wire, &url, false).await?.ok_or(NOT_JSON_RPC)?,
         };
+        wire.saw(Evidence::Channel);
         let (sink, stream) = socket.split();
         Ok(Self {
             wire,
+            url,
             sink: Arc::new(Mutex::new(sink)),
             stream,
+            received: None,
+            ended: None,
         })
+    }
+
+    /// The next message, or why there is none.
+    async fn message(&mut self) -> Result<ServerJsonRpcMessage, Failure> {
+        loop {
+            let received = if let Some(received) = self.received.take() {
+                received
+            } else {
+                let received = self.stream.next().await.ok_or(Failure::Broken)?;
+                received.map_err(|error| broken(&error))?
+            };
+            if let Message::Close(frame) = received {
+                let code = frame.map(|frame| u16::from(frame.code));
+                return Err(code.map_or(Failure::Broken, |code| closed(code, &self.url)));
+            }
+            if let Message::Text(_) | Message::Binary(_) = received {
+                let received = self.received.insert(received);
+                let message = self
+                    .wire
+                    .message(received.clone().into_data().as_ref())
+                    .await;
+                self.received = None;
+                if let Some(message) = message? {
+                    return Ok(message);
+                }
+            }
+        }
+    }
+}
+
+fn broken(error: &Error) -> Failure {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => TOO_LARGE,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Failure::Broken,
+        Error::Protocol(_) | Error::Utf8(_) => NOT_JSON_RPC,
+        Error::Io(error) => reason(error, false),
+        _ => Failure::Broken,
+    }
+}
+
+fn closed(code: u16, url: &Url) -> Failure {
+    match code {
+        UNAUTHORIZED | PRIVATE_UNAUTHORIZED => {
+            Failure::AuthRequired(Vec::new(), Box::new(url.clone()))
+        }
+        code => Failure::Closed(code),
     }
 }
 
@@ -91,12 +144,11 @@ async fn handshake(wire: &Wire, url: &Url, subprotocol: bool) -> Result<Option<S
             SubProtocolError::NoSubProtocol,
         ))) if subprotocol => Ok(None),
         Err(Error::Http(response)) => {
-            let challenge = response.headers().get(WWW_AUTHENTICATE);
-            let challenge = challenge.and_then(|value| value.to_str().ok());
-            let failure = refused_by(url, response.status(), challenge);
-            Err(failure.unwrap_or(Failure::Status(StatusCode::OK)))
+            let failure = refused(url, &response);
+            Err(failure.unwrap_or(Failure::Status(response.status())))
         }
         Err(Error::Io(error)) => Err(reason(&error, false)),
+        Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Failure::Broken),
         Err(_) => Err(Failure::NotMcp("does not speak WebSocket")),
     }
 }
@@ -124,48 +176,32 @@ impl Transport<RoleClient> for WebSocketTransport {
     ) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let (wire, sink) = (self.wire.clone(), self.sink.clone());
         async move {
-            wire.request().map_err(|failure| wire.fail(failure))?;
+            if let Err(failure) = wire.request() {
+                return Err(wire.end(failure).await);
+            }
             let text = serde_json::to_string(&message).map_err(|_| NOT_JSON_RPC)?;
+            wire.asks(&message);
             let sent = sink.lock().await.send(Message::text(text)).await;
-            sent.map_err(|_| wire.fail(Failure::Broken))
+            if sent.is_err() {
+                // The server's own end of the connection says why.
+                wire.over().await;
+            }
+            Ok(())
         }
     }
 
     async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
-        loop {
-            let received = match self.stream.next().await {
-                Some(Ok(received)) => received,
-                Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                    self.wire.fail(TOO_LARGE);
-                    return None;
-                }
-                Some(Err(Error::Protocol(_) | Error::Utf8(_))) => {
-                    self.wire.fail(NOT_JSON_RPC);
-                    return None;
-                }
-                Some(Err(Error::Io(error))) => {
-                    self.wire.fail(reason(&error, false));
-                    return None;
-                }
-                Some(Err(_)) | None => {
-                    self.wire.fail(Failure::Broken);
-                    return None;
-                }
-            };
-            let message = match &received {
-                Message::Text(text) => self.wire.message(text.as_bytes()).await,
-                Message::Binary(bytes) => self.wire.message(bytes).await,
-                _ => Ok(None),
-            };
-            match message {
-                Ok(Some(message)) => return Some(message),
-                Ok(None) => {}
-                Err(failure) => {
-                    self.wire.fail(failure);
-                    return None;
-                }
-            }
-        }
+        let failure = match self.ended.clone() {
+            Some(failure) => failure,
+            None => match self.message().await {
+                Ok(message) => return Some(message),
+                Err(failure) => self.ended.insert(failure).clone(),
+            },
+        };
+        // A server may close the connection after its last answer.
+        self.wire.waiting().await;
+        self.wire.end(failure).await;
+        None
     }
 
     async fn close(&mut self) -> Result<(), Failure> {
