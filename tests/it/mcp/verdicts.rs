@@ -109,120 +109,24 @@ async fn a_session_that_begins_and_lists_that_are_refused() {
     let expected = comes_to(Open, SPEAKS, 2, 0);
     look("all is answered", expected, well_behaved).await;
     let sign_in = "asks for a sign-in to list what it offers";
-    for (name, status, headers, body, issuers, expected) in [
-        (
-            "401",
-            401,
-            "",
-            false,
-            METADATA,
-            comes_to(AuthRequired, sign_in, 0, 1),
-        ),
-        (
-            "401 with a body",
-            401,
-            "",
-            true,
-            METADATA,
-            comes_to(AuthRequired, sign_in, 0, 1),
-        ),
-        (
-            "401, no metadata",
-            401,
-            "",
-            false,
-            NO_METADATA,
-            comes_to(AuthRequired, sign_in, 0, 0),
-        ),
-        (
-            "403 with a challenge",
-            403,
-            "www-authenticate: Bearer\r\n",
-            true,
-            METADATA,
-            comes_to(AuthRequired, sign_in, 0, 1),
-        ),
-        (
-            "403",
-            403,
-            "",
-            false,
-            METADATA,
-            comes_to(AuthRequired, sign_in, 0, 1),
-        ),
-        (
-            "403 with a body",
-            403,
-            "",
-            true,
-            METADATA,
-            comes_to(AuthRequired, sign_in, 0, 1),
-        ),
-        (
-            "403, no metadata",
-            403,
-            "",
-            true,
-            NO_METADATA,
-            comes_to(Open, "it answers with HTTP status 403", 0, 0),
-        ),
-        (
-            "404",
-            404,
-            "",
-            false,
-            METADATA,
-            comes_to(Open, "it answers with HTTP status 404", 0, 0),
-        ),
-        (
-            "429",
-            429,
-            "",
-            true,
-            METADATA,
-            comes_to(Open, "it answers with HTTP status 429", 0, 0),
-        ),
-        (
-            "500",
-            500,
-            "",
-            false,
-            METADATA,
-            comes_to(Open, "it answers with HTTP status 500", 0, 0),
-        ),
-        (
-            "503 with a body",
-            503,
-            "",
-            true,
-            METADATA,
-            comes_to(Open, "it answers with HTTP status 503", 0, 0),
-        ),
-        (
-            "202",
-            202,
-            "",
-            false,
-            METADATA,
-            comes_to(Open, "it accepts a request without answering it", 0, 0),
-        ),
-        (
-            "204",
-            204,
-            "",
-            false,
-            METADATA,
-            comes_to(Open, "it accepts a request without answering it", 0, 0),
-        ),
-        (
-            "an empty body",
-            200,
-            "",
-            false,
-            METADATA,
-            comes_to(Open, "it answers with an empty body", 0, 0),
-        ),
-    ] {
+    #[rustfmt::skip]
+    let table = [
+        ("401", 401, "", false, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("401 with a body", 401, "", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("401, no metadata", 401, "", false, NO_METADATA, comes_to(AuthRequired, sign_in, 0, 0)),
+        ("403 with a challenge", 403, "www-authenticate: Bearer\r\n", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("403", 403, "", false, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("403 with a body", 403, "", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("403, no metadata", 403, "", true, NO_METADATA, comes_to(Open, "it answers with HTTP status 403", 0, 0)),
+        ("404", 404, "", false, METADATA, comes_to(Open, "it answers with HTTP status 404", 0, 0)),
+        ("429", 429, "", true, METADATA, comes_to(Open, "it answers with HTTP status 429", 0, 0)),
+        ("500", 500, "", false, METADATA, comes_to(Open, "it answers with HTTP status 500", 0, 0)),
+        ("503 with a body", 503, "", true, METADATA, comes_to(Open, "it answers with HTTP status 503", 0, 0)),
+        ("202", 202, "", false, METADATA, comes_to(Open, "it accepts a request without answering it", 0, 0)),
+        ("204", 204, "", false, METADATA, comes_to(Open, "it accepts a request without answering it", 0, 0)),
+        ("an empty body", 200, "", false, METADATA, comes_to(Open, "it answers with an empty body", 0, 0)),
+    ];
+    for (name, status, headers, body, issuers, expected) in table {
         let headers = format!("{JSON}{headers}content-length: ");
         let react = but("tools/list", issuers, move |request| {
             let body = if body {
@@ -234,7 +138,12 @@ async fn a_session_that_begins_and_lists_that_are_refused() {
         });
         look(name, expected, react).await;
     }
-    // A list that comes after the tools.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_came_before_a_refusal_are_kept() {
+    use Outcome::{AuthRequired, Open};
+    let sign_in = "asks for a sign-in to list what it offers";
     let react = but("prompts/list", METADATA, |_| answer(401, "", ""));
     look(
         "401 on prompts",
