@@ -56,7 +56,7 @@ pub enum Command {
     Backup(Backup),
     /// Say whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes nothing
     CheckDatabase(Database),
-    /// Load connectors from files: published objects or MCP registry servers
+    /// Load connectors from files: published objects, MCP registry servers, clients' configurations and other catalogues
     Import(Import),
     /// Write connectors as published JSON objects, a line each
     Export(Export),
@@ -119,12 +119,12 @@ pub struct Backup {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Files of published objects or registry servers: one, an array, a registry page, or a line each; `-` or none is
-    /// standard input
+    /// Files of JSON: published objects, servers of an MCP registry, a client's mcpServers, or a catalogue of ToolHive, Docker
+    /// or mcpm. One object, an array, a page, or a line each; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Organization of custom connectors that name none
+    /// Organization of custom connectors that name none, such as a client's servers
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 

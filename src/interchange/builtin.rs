@@ -16,10 +16,15 @@ use crate::{
 };
 
 use super::{
-    load::{Fate, Loader},
+    Rejection,
+    load::{Fate, Ids, Loaded, Loader, Outcome, Wait},
     published::{self, Assumed},
-    reader,
+    reader::{self, Element, Event},
+    shape::{self, Form},
 };
+
+/// What is wrong with a catalogue is told up to this count.
+const TOLD: usize = 20;
 
 /// The built-in catalogue, in the published form.
 const BUILT_IN: &str = include_str!("catalog.json");
@@ -63,11 +68,17 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
         }
     }
     let mut rejected = Vec::new();
-    let mut run = Loader::new(ConnectorSource::Catalog);
-    let loaded = run.load(&mut tx, entries).await?;
-    for (entry, loaded) in entries.iter().zip(loaded) {
+    let mut run = Loader::new(ConnectorSource::Catalog, Ids::default());
+    let outcomes = run.load(&mut tx, entries, Wait::Over).await?;
+    for (entry, outcome) in entries.iter().zip(outcomes) {
+        let loaded = match outcome {
+            Ok(Outcome::Loaded(loaded)) => Ok(loaded),
+            // None waits in the only batch.
+            Ok(Outcome::Waits) => continue,
+            Err(rejection) => Err(rejection),
+        };
         let linked = match &loaded {
-            Ok(loaded) if loaded.unlinked => run.link(&mut tx, entry).await?,
+            Ok(Loaded { unlinked: true, .. }) => run.link(&mut tx, entry).await?,
             _ => Ok(()),
         };
         match linked.and(loaded) {
@@ -79,7 +90,7 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
     if !rejected.is_empty() {
         bail!(
             "the catalogue does not fit the database: {}",
-            rejected.join("; ")
+            bounded(&rejected)
         );
     }
     tx.commit().await?;
@@ -93,11 +104,20 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     };
     let mut entries = Vec::new();
     let mut wrong = Vec::new();
-    reader::read(text.as_bytes(), |number, object| {
-        let entry = object
-            .map_err(|rejection| vec![rejection])
-            .and_then(|object| published::parse(&object, &assumed));
-        match entry {
+    reader::read(text.as_bytes(), |event| {
+        let element = match event {
+            Event::Element(element) => element,
+            Event::NextPage(_) => {
+                wrong.push("it is one page of a list: give the whole list".to_owned());
+                return Ok(());
+            }
+            Event::KeysLeftOut(keys, _) => {
+                tracing::warn!(keys = keys.join(", "), "keys of the catalogue are left out");
+                return Ok(());
+            }
+        };
+        let number = element.number;
+        match entry(element, &assumed) {
             Ok(entry) if entry.r#type == ConnectorType::Custom => {
                 wrong.push(format!("entry {number}: type must not be custom"));
             }
@@ -111,7 +131,29 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
         Ok::<_, std::convert::Infallible>(())
     })?;
     if !wrong.is_empty() {
-        bail!("{}", wrong.join("; "));
+        bail!("{}", bounded(&wrong));
     }
     Ok(entries)
+}
+
+/// Reads a published object. What is no such object is rejected as what it is.
+fn entry(element: Element, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
+    let object = element.object.map_err(|rejection| vec![rejection])?;
+    let form = shape::recognise(element.place, &object).map_err(|rejection| vec![rejection])?;
+    if form != Form::Published {
+        return Err(vec![Rejection {
+            field: String::new(),
+            reason: "is a server of another catalogue: load it with import".to_owned(),
+        }]);
+    }
+    published::parse(&object, assumed).map(|parsed| parsed.entry)
+}
+
+fn bounded(wrong: &[String]) -> String {
+    let told = wrong.iter().take(TOLD).map(String::as_str);
+    let told = told.collect::<Vec<_>>().join("; ");
+    match wrong.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
+    }
 }

@@ -1,7 +1,9 @@
 //! Entries into the database, a batch at a time.
 //!
 //! Invariant: a batch is one transaction; an entry that is right lands and one that is not is told why, whatever became of
-//! the others; what is loaded again changes nothing.
+//! the others and in whatever order they come; what is loaded again changes nothing.
+
+mod claims;
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +11,7 @@ use entity::{ConnectorSource, ConnectorType, Timestamp, personal_connector::Mode
 
 use crate::{
     domain::{
-        connector::{Availability, Entry, NameClaim, REPLACEMENTS},
+        connector::{Availability, Entry, REPLACEMENTS},
         viewer::Sight,
     },
     error::{Error, Result},
@@ -17,8 +19,21 @@ use crate::{
 };
 
 use super::{Rejection, object::REPLACED_BY_KEY};
+use claims::{Candidate, Claim, Claims, Verdict};
+pub(super) use claims::{Ids, Wait};
 
-/// What became of an entry.
+/// Ids or names in a statement: both databases bound its parameters.
+const KEYS_A_STATEMENT: usize = 500;
+
+/// What became of an entry that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Loaded(Loaded),
+    /// It takes a name of a connector that comes later: give it to [`Loader::load`] again, in the last batch.
+    Waits,
+}
+
+/// What became of an entry that was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loaded {
     pub(super) fate: Fate,
@@ -37,20 +52,16 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Loader {
     source: ConnectorSource,
-    ids: HashSet<String>,
-    connector_ids: HashSet<String>,
-    claims: HashSet<NameClaim>,
+    claims: Claims,
     /// What was loaded and is not committed; of a dry run all, so that it comes to the same as a real one.
     links: HashMap<String, Link>,
-    /// The entries of the last batch that count as had.
-    last: Vec<Entry>,
 }
 
 /// What a batch needs to know of the database.
 struct Batch {
     present: HashMap<String, Model>,
-    connector_ids: HashMap<String, String>,
-    claims: HashMap<NameClaim, String>,
+    /// The connectors that have what entries of the batch want.
+    holders: HashMap<Claim, String>,
 }
 
 /// What following replacements needs to know of a connector.
@@ -62,32 +73,29 @@ struct Link {
 }
 
 impl Loader {
-    pub(super) fn new(source: ConnectorSource) -> Self {
+    /// `expected` are the ids of all entries of the run: those that were not loaded yet may give up their names.
+    pub(super) fn new(source: ConnectorSource, expected: Ids) -> Self {
         Self {
             source,
-            ids: HashSet::new(),
-            connector_ids: HashSet::new(),
-            claims: HashSet::new(),
+            claims: Claims::new(expected),
             links: HashMap::new(),
-            last: Vec::new(),
         }
     }
 
     /// Forgets the last batch, which was rolled back and is to be loaded again.
     pub(super) fn rolled_back(&mut self) {
-        for entry in std::mem::take(&mut self.last) {
-            self.ids.remove(&entry.id);
-            if entry.r#type == ConnectorType::Custom {
-                self.claims.remove(&claim(&entry));
-            } else {
-                self.connector_ids.remove(&entry.connector_id);
-            }
-        }
+        self.claims.roll_back();
         self.links.clear();
+    }
+
+    /// To be called after a batch of a dry run, which is not loaded again.
+    pub(super) fn rehearsed(&mut self) {
+        self.claims.commit();
     }
 
     /// To be called after a commit: from here on the database itself knows.
     pub(super) fn committed(&mut self) {
+        self.claims.commit();
         self.links.clear();
     }
 
@@ -96,24 +104,92 @@ impl Loader {
         &mut self,
         tx: &mut Tx,
         entries: &[Entry],
-    ) -> Result<Vec<Result<Loaded, Rejection>>> {
-        self.last.clear();
+        wait: Wait,
+    ) -> Result<Vec<Result<Outcome, Rejection>>> {
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut open: Vec<_> = entries.iter().enumerate().collect();
+        while !open.is_empty() {
+            // An entry of an id counts if no earlier one of that id was right.
+            let mut ids = HashSet::new();
+            let (now, later): (Vec<_>, Vec<_>) = open
+                .into_iter()
+                .partition(|(_, entry)| ids.insert(&entry.id));
+            let (turns, distinct): (Vec<_>, Vec<_>) = now.into_iter().unzip();
+            let loaded = self.load_distinct(tx, &distinct, wait).await?;
+            outcomes.extend(turns.into_iter().zip(loaded));
+            let (same, later): (Vec<_>, Vec<_>) = later
+                .into_iter()
+                .partition(|(_, entry)| self.claims.has(&entry.id));
+            outcomes.extend(
+                same.into_iter()
+                    .map(|(turn, _)| (turn, Err(claims::same_id()))),
+            );
+            open = later;
+        }
+        outcomes.sort_by_key(|(turn, _)| *turn);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    async fn load_distinct(
+        &mut self,
+        tx: &mut Tx,
+        entries: &[&Entry],
+        wait: Wait,
+    ) -> Result<Vec<Result<Outcome, Rejection>>> {
         let batch = Batch::read(tx, entries).await?;
+        let candidates: Vec<_> = entries
+            .iter()
+            .map(|entry| self.candidate(&batch, entry))
+            .collect();
+        let plan = self.claims.plan(&candidates, &batch.holders, wait);
+        let given_up: Vec<_> = plan
+            .given_up
+            .iter()
+            .filter_map(|turn| batch.present.get(&entries.get(*turn)?.id))
+            .collect();
+        tx.give_up_names(&given_up).await?;
         let mut new = Vec::new();
-        let mut fates = Vec::with_capacity(entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
         // What replaces others comes first, so that most are linked at once.
-        let mut turns: Vec<_> = (0..entries.len()).collect();
-        turns.sort_by_key(|turn| entries[*turn].availability.replaced_by.is_some());
-        for turn in turns {
-            let fate = self.take(tx, &batch, &entries[turn], &mut new).await?;
-            fates.push((turn, fate));
+        let mut turns: Vec<_> = entries.iter().zip(plan.verdicts).enumerate().collect();
+        turns.sort_by_key(|(_, (entry, _))| entry.availability.replaced_by.is_some());
+        for (turn, (entry, verdict)) in turns {
+            let outcome = match verdict {
+                Verdict::Rejected(rejection) => Err(rejection),
+                Verdict::Waits => Ok(Outcome::Waits),
+                Verdict::Taken => {
+                    let taken = self.take(tx, &batch, entry, &mut new).await?;
+                    taken.map(Outcome::Loaded)
+                }
+            };
+            outcomes.push((turn, outcome));
         }
         // All constraints were checked, so that a refusal is a mistake of ours.
         tx.insert(new)
             .await?
             .map_err(|refused| Error::internal(refused.message))?;
-        fates.sort_by_key(|(turn, _)| *turn);
-        Ok(fates.into_iter().map(|(_, fate)| fate).collect())
+        outcomes.sort_by_key(|(turn, _)| *turn);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// The entry with what it wants, what its connector has, and what is wrong with it whatever the others do.
+    fn candidate<'a>(&self, batch: &'a Batch, entry: &'a Entry) -> Candidate<'a> {
+        let present = batch.present.get(&entry.id);
+        Candidate {
+            id: &entry.id,
+            wants: Claim::of_entry(entry),
+            has: present.map(Claim::of_row),
+            is_kept: present.is_some_and(|row| self.keeps(row, entry)),
+            rejection: present.and_then(|row| misplaced(row, entry)),
+        }
+    }
+
+    /// Whether the connector stays as it is.
+    fn keeps(&self, row: &Model, entry: &Entry) -> bool {
+        // What an import brought is not the catalogue file's to change.
+        let is_foreign =
+            (self.source, row.source) == (ConnectorSource::Catalog, ConnectorSource::Import);
+        is_foreign || row.source_hash.as_deref() == Some(&entry.hash)
     }
 
     /// Gives an entry the replacement that it could not have when it was loaded.
@@ -153,18 +229,9 @@ impl Loader {
         entry: &Entry,
         new: &mut Vec<Model>,
     ) -> Result<Result<Loaded, Rejection>> {
-        if let Err(rejection) = self.check(batch, entry) {
-            return Ok(Err(rejection));
-        }
         let present = batch.present.get(&entry.id);
-        let kept = present.filter(|row| {
-            // What an import brought is not the catalogue file's to change.
-            let left =
-                (self.source, row.source) == (ConnectorSource::Catalog, ConnectorSource::Import);
-            left || row.source_hash.as_deref() == Some(&entry.hash)
-        });
-        if let Some(row) = kept {
-            self.remember(entry, row.replaced_by_id.clone());
+        if let Some(row) = present.filter(|row| self.keeps(row, entry)) {
+            self.remember_link(entry, row.replaced_by_id.clone());
             return Ok(Ok(Loaded {
                 fate: Fate::Unchanged,
                 unlinked: false,
@@ -213,52 +280,8 @@ impl Loader {
                 }
             }
         };
-        self.remember(entry, replaced_by);
-        Ok(Ok(Loaded { fate, unlinked }))
-    }
-
-    /// Refuses what the database, or the run so far, has otherwise.
-    fn check(&self, batch: &Batch, entry: &Entry) -> Result<(), Rejection> {
-        if self.ids.contains(&entry.id) {
-            return reject("id", "an earlier entry has the same id");
-        }
-        let custom = entry.r#type == ConnectorType::Custom;
-        if let Some(present) = batch.present.get(&entry.id) {
-            if custom != (present.r#type == ConnectorType::Custom) {
-                return reject("id", "the id belongs to a connector of another type");
-            }
-            if present.organization_id != entry.organization {
-                return reject("id", "the id belongs to another organization");
-            }
-        }
-        // What this run loaded has a new name, which is among the run's own, or still has its old one.
-        let others =
-            |id: Option<&String>| id.is_some_and(|id| *id != entry.id && !self.ids.contains(id));
-        if custom {
-            let claim = claim(entry);
-            if others(batch.claims.get(&claim)) || self.claims.contains(&claim) {
-                return reject("name", "the name is taken by another connector");
-            }
-        } else if others(batch.connector_ids.get(&entry.connector_id))
-            || self.connector_ids.contains(&entry.connector_id)
-        {
-            return reject(
-                "connectorId",
-                "the connectorId is taken by another connector",
-            );
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, entry: &Entry, replaced_by: Option<String>) {
-        self.ids.insert(entry.id.clone());
-        if entry.r#type == ConnectorType::Custom {
-            self.claims.insert(claim(entry));
-        } else {
-            self.connector_ids.insert(entry.connector_id.clone());
-        }
-        self.last.push(entry.clone());
         self.remember_link(entry, replaced_by);
+        Ok(Ok(Loaded { fate, unlinked }))
     }
 
     fn remember_link(&mut self, entry: &Entry, replaced_by: Option<String>) {
@@ -316,33 +339,47 @@ impl Loader {
 }
 
 impl Batch {
-    async fn read(tx: &Tx, entries: &[Entry]) -> Result<Self> {
-        let ids: Vec<_> = entries.iter().map(|entry| entry.id.clone()).collect();
-        let (custom, catalogue): (Vec<_>, Vec<_>) = entries
-            .iter()
-            .partition(|entry| entry.r#type == ConnectorType::Custom);
-        let connector_ids: Vec<_> = catalogue
-            .iter()
-            .map(|entry| entry.connector_id.clone())
-            .collect();
-        let name_keys: Vec<_> = custom
-            .iter()
-            .map(|entry| entry.details.name.key.clone())
-            .collect();
-        let present = tx.get(&Sight::Everything, &ids).await?;
-        let same_connector_id = tx.by_connector_id(&connector_ids).await?;
-        Ok(Self {
-            present: present
-                .into_iter()
-                .map(|row| (row.id.clone(), row))
-                .collect(),
-            connector_ids: same_connector_id
-                .into_iter()
-                .map(|row| (row.connector_id, row.id))
-                .collect(),
-            claims: tx.claims(&name_keys).await?.into_iter().collect(),
-        })
+    async fn read(tx: &Tx, entries: &[&Entry]) -> Result<Self> {
+        let (mut present, mut holders) = (HashMap::new(), HashMap::new());
+        for entries in entries.chunks(KEYS_A_STATEMENT) {
+            let ids: Vec<_> = entries.iter().map(|entry| entry.id.clone()).collect();
+            let (custom, catalogue): (Vec<&Entry>, Vec<&Entry>) = entries
+                .iter()
+                .partition(|entry| entry.r#type == ConnectorType::Custom);
+            let connector_ids = catalogue.iter().map(|entry| entry.connector_id.clone());
+            let name_keys = custom.iter().map(|entry| entry.details.name.key.clone());
+            let rows = tx.get(&Sight::Everything, &ids).await?;
+            present.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
+            let same_connector_id = tx
+                .by_connector_id(&connector_ids.collect::<Vec<_>>())
+                .await?;
+            holders.extend(
+                same_connector_id
+                    .into_iter()
+                    .map(|row| (Claim::ConnectorId(row.connector_id), row.id)),
+            );
+            let same_name = tx.claims(&name_keys.collect::<Vec<_>>()).await?;
+            holders.extend(
+                same_name
+                    .into_iter()
+                    .map(|(claim, id)| (Claim::Name(claim), id)),
+            );
+        }
+        Ok(Self { present, holders })
     }
+}
+
+/// Why an entry cannot change the connector of its id, if it cannot.
+fn misplaced(row: &Model, entry: &Entry) -> Option<Rejection> {
+    let is_custom = |r#type: ConnectorType| r#type == ConnectorType::Custom;
+    if is_custom(entry.r#type) != is_custom(row.r#type) {
+        return Some(Rejection::new(
+            "id",
+            "the id belongs to a connector of another type",
+        ));
+    }
+    (row.organization_id != entry.organization)
+        .then(|| Rejection::new("id", "the id belongs to another organization"))
 }
 
 /// The row that an entry makes: a new one, or of the one there is.
@@ -398,19 +435,6 @@ fn source_status(entry: &Entry) -> Option<String> {
         .then(|| serde_json::json!(entry.availability).to_string())
 }
 
-fn claim(entry: &Entry) -> NameClaim {
-    let (organization, creator) = (entry.organization.as_deref(), entry.created_by.as_deref());
-    NameClaim::new(
-        entry.visibility,
-        organization,
-        creator,
-        &entry.details.name.key,
-    )
-}
-
 fn reject<T>(field: &str, reason: &str) -> Result<T, Rejection> {
-    Err(Rejection {
-        field: field.to_owned(),
-        reason: reason.to_owned(),
-    })
+    Err(Rejection::new(field, reason))
 }

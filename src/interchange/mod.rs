@@ -1,4 +1,5 @@
-//! Connectors in and out of files: the published JSON object and the MCP registry's `server.json`.
+//! Connectors in and out of files: published JSON objects, the MCP registry's `server.json`, and the servers of clients'
+//! configurations and other catalogues.
 //!
 //! Invariant: a file's text becomes an [`Entry`](crate::domain::connector::Entry) by the same field rules as a mutation's
 //! input, or a [`Rejection`] that says which field and why; nothing is dropped in silence.
@@ -7,20 +8,32 @@ pub mod builtin;
 pub mod export;
 pub mod import;
 mod load;
+mod named;
 pub mod object;
 pub mod published;
 pub mod reader;
 pub mod registry;
+mod secrets;
+pub mod shape;
 
 use std::fmt;
 
-use crate::error::UserError;
+use crate::{domain::connector::Entry, error::UserError};
 
 /// Why an object of a file was not taken: the field, as the file names it, and what was expected of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     pub field: String,
     pub reason: String,
+}
+
+impl Rejection {
+    fn new(field: &str, reason: &str) -> Self {
+        Self {
+            field: field.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -30,6 +43,30 @@ impl fmt::Display for Rejection {
             // Most reasons are sentences about it already.
             field if self.reason.starts_with(field) => f.write_str(&self.reason),
             field => write!(f, "{field}: {}", self.reason),
+        }
+    }
+}
+
+/// An entry, and what of its object it does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    pub entry: Entry,
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that was left out of an object, or should be known of it. The object is loaded nevertheless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The same for all warnings of one kind, of which only the first ones are written.
+    pub kind: &'static str,
+    pub text: String,
+}
+
+impl Warning {
+    fn new(kind: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
         }
     }
 }

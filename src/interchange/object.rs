@@ -73,6 +73,16 @@ impl<'de> Deserialize<'de> for Keyed {
     }
 }
 
+/// The text at a key, if it is one.
+pub(super) fn text(object: &Object, key: &str) -> Option<String> {
+    serde_json::from_str(object.get(key)?.get()).ok()
+}
+
+/// The object at a key, if it is one.
+pub(super) fn inner(object: &Object, key: &str) -> Option<Object> {
+    parse(object.get(key)?.get()).ok()
+}
+
 /// Takes values out of an object and remembers every rejection, so that a file's author mends them all at once.
 ///
 /// A key that is null counts as absent.
@@ -88,6 +98,14 @@ impl<'a> Keys<'a> {
             object,
             rejections: Vec::new(),
         }
+    }
+
+    pub(super) fn object(&self) -> &'a Object {
+        self.object
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.object.keys().map(String::as_str)
     }
 
     pub(super) fn reject(&mut self, key: &str, expected: &str) {

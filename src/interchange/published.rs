@@ -9,13 +9,14 @@ use entity::{
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
-    connector::{Availability, Draft, Entry, Errors, check_visibility},
+    connector::{Availability, Draft, Entry, Errors},
     fields,
 };
 
 use super::{
-    Rejection,
+    Parsed, Rejection, Warning,
     object::{Json, Keys, Object, REPLACED_BY_KEY, Word},
+    secrets,
 };
 
 /// What `object` always is.
@@ -55,7 +56,9 @@ pub struct Assumed {
 }
 
 /// Reads one object, or says everything that is wrong with it.
-pub fn parse(object: &Object, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
+///
+/// What everybody will see is warned of where it may be a secret, and stays as it is: the form is this service's own.
+pub fn parse(object: &Object, assumed: &Assumed) -> Result<Parsed, Vec<Rejection>> {
     let (mut keys, mut errors) = (Keys::of(object), Errors::default());
     keys.only(&KEYS);
     keys.require(&REQUIRED);
@@ -102,7 +105,7 @@ pub fn parse(object: &Object, assumed: &Assumed) -> Result<Entry, Vec<Rejection>
         (Some(id), Some(r#type), Some(connector_id), Some(details), Some(availability))
             if rejections.is_empty() =>
         {
-            Ok(hashed(Entry {
+            let entry = hashed(Entry {
                 id,
                 r#type,
                 connector_id,
@@ -114,10 +117,35 @@ pub fn parse(object: &Object, assumed: &Assumed) -> Result<Entry, Vec<Rejection>
                 created_at,
                 updated_at,
                 hash: String::new(),
-            }))
+            });
+            let warnings = public_secrets(&entry);
+            Ok(Parsed { entry, warnings })
         }
         _ => Err(rejections),
     }
+}
+
+fn public_secrets(entry: &Entry) -> Vec<Warning> {
+    if entry.visibility != ConnectorVisibility::Public {
+        return Vec::new();
+    }
+    let url = entry.details.server_url.as_deref();
+    let in_url = url
+        .and_then(secrets::redacted_url)
+        .map(|_| "serverUrl".to_owned());
+    let metadata = entry.details.metadata.as_deref();
+    let metadata = metadata.and_then(secrets::redacted);
+    let in_metadata = metadata.into_iter().flat_map(|(_, paths)| paths);
+    let paths: Vec<_> = in_metadata.map(|path| format!("metadata.{path}")).collect();
+    in_url
+        .into_iter()
+        .chain(paths)
+        .map(|path| {
+            let path: String = path.chars().take(100).collect();
+            let text = format!("{path} may be a secret, and everybody sees it");
+            Warning::new("public secret", text)
+        })
+        .collect()
 }
 
 /// Whose a connector is and who sees it.
@@ -171,14 +199,19 @@ impl Owner {
         };
         // A bad organization is rejected as such, and not for being absent as well.
         if organization.is_some() || keys.raw("organization").is_none() {
-            check_visibility(visibility, organization.as_deref(), errors);
+            if visibility != ConnectorVisibility::Private && organization.is_none() {
+                keys.reject(
+                    "visibility",
+                    "must be private without an organization: add --organization, or give the object an organization",
+                );
+            }
             if visibility == ConnectorVisibility::Private
                 && organization.is_none()
                 && keys.raw("createdBy").is_none()
             {
                 keys.reject(
                     "organization",
-                    "is required, as neither it nor createdBy says whose it is",
+                    "is required, as neither it nor createdBy says whose it is: add --organization, or one of them",
                 );
             }
         }

@@ -1,67 +1,83 @@
 //! The objects of one input, one after the other.
 //!
-//! Invariant: whatever the input's size, of its objects no more is held than [`ELEMENT_BYTES`] of one, which is handed on, or
-//! rejected under its number, before the next is read.
+//! Invariant: whatever the input's size, of its objects no more is held than [`ELEMENT_BYTES`] of two, which are handed on, or
+//! rejected under their number, before the next is read. Nothing is left out without an [`Event`].
+
+mod tap;
 
 use std::{
-    cell::{Cell, RefCell},
     fmt,
-    io::{self, BufRead, Read},
+    io::{BufRead, Read},
 };
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{
     Rejection,
     object::{self, Object},
+    shape::{self, Place},
 };
-
-/// The longest object that is read.
-pub const ELEMENT_BYTES: usize = 1024 * 1024;
-
-/// The key of a registry page that has its list.
-const SERVERS: &[u8] = b"servers";
+pub use tap::ELEMENT_BYTES;
+use tap::{Part, Tap};
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Keys beside a list of servers that are named in an event.
+const KEYS_NAMED: usize = 5;
 
 /// Why reading ended before its input did; what came before was handed on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError<E> {
     /// The input could not be read, or stops being JSON at the line and column that the message says.
     #[error("{0}")]
-    Input(serde_json::Error),
+    Input(String),
     /// The receiver wants no more.
     #[error("{0}")]
     Receiver(E),
 }
 
-impl<E> ReadError<E> {
-    fn unreadable(reason: impl fmt::Display) -> Self {
-        Self::Input(serde_json::Error::custom(reason))
-    }
+/// One object of an input.
+#[derive(Debug)]
+pub struct Element {
+    /// From 1.
+    pub number: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    pub place: Place,
+    /// Its key, in a map of servers by name.
+    pub name: Option<String>,
+    pub object: Result<Object, Rejection>,
 }
 
-/// Hands each object to `each` with its number from 1, and gives their count.
+/// A part of an input.
+#[derive(Debug)]
+pub enum Event {
+    Element(Element),
+    /// The input is one page of a list, and this is the cursor of the next page.
+    NextPage(String),
+    /// Keys beside a list of servers, which are not read: the first ones, and the count of the others.
+    KeysLeftOut(Vec<String>, usize),
+}
+
+/// Hands each part to `each`, and gives the count of elements.
 ///
-/// An input is any sequence of JSON values, a line each or not. An array is its elements, an object with an array `servers`
-/// is that array's elements, and any other object is itself; what is no object is handed on as a rejection. `input` is read
-/// a byte at a time.
+/// An input is any sequence of JSON values, a line each or not; comments and trailing commas are blanks. An array is its
+/// elements. An object with a list or a map of servers under a key of [`Place`] is the elements of that. Any other object is
+/// itself; what is no object is handed on as a rejection, and so is a line that is not JSON among lines that are.
 pub fn read<E>(
     mut input: impl BufRead,
-    each: impl FnMut(u64, Result<Object, Rejection>) -> Result<(), E>,
+    each: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<u64, ReadError<E>> {
+    let unreadable = |error: std::io::Error| ReadError::Input(error.to_string());
     let mut head = Vec::new();
     let mut start = input.by_ref().take(BYTE_ORDER_MARK.len() as u64);
-    start
-        .read_to_end(&mut head)
-        .map_err(ReadError::unreadable)?;
+    start.read_to_end(&mut head).map_err(unreadable)?;
     if head.starts_with(&[0xfe, 0xff]) || head.starts_with(&[0xff, 0xfe]) {
-        return Err(ReadError::unreadable(
-            "the input is UTF-16, and must be UTF-8",
-        ));
+        let reason = "the input is UTF-16, and must be UTF-8";
+        return Err(ReadError::Input(reason.to_owned()));
     }
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
 
@@ -69,36 +85,125 @@ pub fn read<E>(
     let mut reading = Reading {
         tap: &tap,
         count: 0,
+        name: None,
         each,
         stopped: None,
     };
-    let mut json = serde_json::Deserializer::from_reader(&tap);
+    let (mut values, mut lines) = (0_u64, true);
     loop {
-        // Looks past the blanks for one more value, and takes nothing of it.
-        match json.end() {
-            Ok(()) => return Ok(reading.count),
-            Err(error) if error.is_io() => return Err(ReadError::Input(error)),
-            Err(_) => {}
+        let lines_before = tap.line() - 1;
+        let mut json = serde_json::Deserializer::from_reader(&tap);
+        let error = loop {
+            // Looks past the blanks for one more value, and takes nothing of it.
+            match json.end() {
+                Ok(()) => return Ok(reading.count),
+                Err(error) if error.is_io() => return Err(ReadError::Input(error.to_string())),
+                Err(_) => tap.restart(Part::Top),
+            }
+            let (line, count) = (tap.line(), reading.count);
+            match Value(&mut reading, Level::Top).deserialize(&mut json) {
+                Ok(_) => {
+                    values += 1;
+                    lines &= tap.line() == line;
+                }
+                Err(error) => {
+                    break Failure {
+                        error,
+                        line,
+                        taken: reading.count - count,
+                    };
+                }
+            }
+        };
+        if let Some(stopped) = reading.stopped.take() {
+            return Err(ReadError::Receiver(stopped));
         }
-        if let Err(error) = Value(&mut reading, Level::Top).deserialize(&mut json) {
-            let stopped = reading.stopped.take();
-            return Err(stopped.map_or(ReadError::Input(error), ReadError::Receiver));
+        let Failure { error, line, taken } = error;
+        if error.is_io() {
+            return Err(ReadError::Input(error.to_string()));
+        }
+        let reason = reason(&error);
+        let at = lines_before + error.line() as u64;
+        let first = (values == 0)
+            .then(|| tap.head())
+            .transpose()
+            .map_err(unreadable)?;
+        let looks_like = first.as_deref().and_then(shape::text_looks_like);
+        if let Some(looks_like) = looks_like {
+            let column = error.column();
+            let reason = format!(
+                "{reason} at line {at} column {column}. It is not JSON: it looks like {looks_like}"
+            );
+            return Err(ReadError::Input(reason));
+        }
+        let may_skip = taken == 0 && first.is_none_or(|head| head.first() == Some(&b'{'));
+        if !may_skip || !tap.skip_line(values > 0 && lines).map_err(unreadable)? {
+            let column = error.column();
+            return Err(ReadError::Input(format!(
+                "{reason} at line {at} column {column}"
+            )));
+        }
+        let rejection = Rejection {
+            field: "line".to_owned(),
+            reason: format!("line {line} is not JSON: {reason}"),
+        };
+        reading.name = None;
+        let element = (line, Err(rejection));
+        if reading
+            .hand_on::<serde_json::Error>(Place::Open, element)
+            .is_err()
+            && let Some(stopped) = reading.stopped.take()
+        {
+            return Err(ReadError::Receiver(stopped));
         }
     }
+}
+
+/// A value that is not JSON.
+struct Failure {
+    error: serde_json::Error,
+    /// The line on which the value begins.
+    line: u64,
+    /// How many elements of it were handed on before.
+    taken: u64,
+}
+
+/// The message without its position.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let at = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&at).unwrap_or(&text).to_owned()
 }
 
 struct Reading<'t, R, F, E> {
     tap: &'t Tap<R>,
     count: u64,
+    /// The key of the element that is read.
+    name: Option<String>,
     each: F,
     /// What `each` failed with, while serde's own error carries the stop outwards.
     stopped: Option<E>,
 }
 
-impl<R, E, F: FnMut(u64, Result<Object, Rejection>) -> Result<(), E>> Reading<'_, R, F, E> {
-    fn hand_on<D: serde::de::Error>(&mut self, object: Result<Object, Rejection>) -> Result<(), D> {
+impl<R, E, F: FnMut(Event) -> Result<(), E>> Reading<'_, R, F, E> {
+    fn hand_on<D: serde::de::Error>(
+        &mut self,
+        place: Place,
+        (line, object): (u64, Result<Object, Rejection>),
+    ) -> Result<(), D> {
         self.count += 1;
-        (self.each)(self.count, object).map_err(|error| {
+        let element = Element {
+            number: self.count,
+            line,
+            place,
+            name: self.name.take(),
+            object,
+        };
+        self.tell(Event::Element(element))
+    }
+
+    fn tell<D: serde::de::Error>(&mut self, event: Event) -> Result<(), D> {
+        (self.each)(event).map_err(|error| {
             self.stopped = Some(error);
             D::custom("stopped")
         })
@@ -108,18 +213,22 @@ impl<R, E, F: FnMut(u64, Result<Object, Rejection>) -> Result<(), E>> Reading<'_
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
     Top,
-    /// The value of a top-level object's key `servers`.
-    Servers,
-    /// Of a list.
-    Element,
+    /// The value of a key in which others than the top's own may have servers.
+    Envelope,
+    /// The value of a key that has servers: a list, or a map by name.
+    Servers(Place),
+    Element(Place),
+    /// The first member of an object at the top: an element if it shows that the object is a map of servers.
+    First,
 }
 
-/// A value about to be read; says whether it was a list of elements.
+/// A value about to be read; says whether it was, or had, elements.
 struct Value<'r, 't, R, F, E>(&'r mut Reading<'t, R, F, E>, Level);
 
 impl<'de, R, E, F> DeserializeSeed<'de> for Value<'_, '_, R, F, E>
 where
-    F: FnMut(u64, Result<Object, Rejection>) -> Result<(), E>,
+    R: Read,
+    F: FnMut(Event) -> Result<(), E>,
 {
     type Value = bool;
 
@@ -131,7 +240,8 @@ where
 
 impl<'de, R, E, F> Visitor<'de> for Value<'_, '_, R, F, E>
 where
-    F: FnMut(u64, Result<Object, Rejection>) -> Result<(), E>,
+    R: Read,
+    F: FnMut(Event) -> Result<(), E>,
 {
     type Value = bool;
 
@@ -141,130 +251,183 @@ where
 
     fn visit_none<D: serde::de::Error>(self) -> Result<bool, D> {
         let Self(reading, level) = self;
-        if level != Level::Servers {
-            reading.hand_on(object::parse("null"))?;
+        match level {
+            // Go writes an empty list as null.
+            Level::Servers(place) => return Ok(place.may_be_null()),
+            Level::Envelope | Level::First => return Ok(false),
+            Level::Top => {
+                reading.hand_on(Place::Open, (reading.tap.line(), object::parse("null")))?;
+            }
+            Level::Element(place) => {
+                reading.hand_on(place, (reading.tap.line(), object::parse("null")))?;
+            }
         }
         Ok(false)
     }
 
     fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
         let Self(reading, level) = self;
-        match (level, reading.tap.last.get()) {
-            (Level::Top | Level::Servers, b'[') => {
+        let place = match (level, reading.tap.last()) {
+            (Level::Top | Level::Servers(_), b'[') => {
                 return json.deserialize_seq(Value(reading, level));
             }
-            (Level::Servers, _) => {
+            (Level::Envelope | Level::Servers(_), b'{') => {
+                return json.deserialize_map(Value(reading, level));
+            }
+            (Level::Envelope | Level::Servers(_), _) => {
                 IgnoredAny::deserialize(json)?;
                 return Ok(false);
             }
             (Level::Top, b'{') => {
-                reading.tap.restart();
-                if json.deserialize_map(Value(&mut *reading, level))? {
-                    return Ok(true);
+                if !json.deserialize_map(Value(&mut *reading, level))? {
+                    reading.hand_on(Place::Open, reading.tap.take(Part::Top))?;
                 }
+                return Ok(true);
             }
-            (Level::Top | Level::Element, _) => {
-                reading.tap.restart();
+            (Level::Top, _) => Place::Open,
+            (Level::Element(place), _) => place,
+            (Level::First, _) => {
+                reading.tap.restart(Part::Element);
                 IgnoredAny::deserialize(json)?;
+                let (line, object) = reading.tap.take(Part::Element);
+                let is_package = object.as_ref().is_ok_and(shape::is_package);
+                if is_package {
+                    reading.hand_on(Place::Packages, (line, object))?;
+                }
+                return Ok(is_package);
             }
-        }
-        reading.hand_on(reading.tap.object())?;
+        };
+        reading.tap.restart(Part::Element);
+        IgnoredAny::deserialize(json)?;
+        reading.hand_on(place, reading.tap.take(Part::Element))?;
         Ok(false)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        let reading = self.0;
-        while let Some(_nested) = list.next_element_seed(Value(&mut *reading, Level::Element))? {}
+        let Self(reading, level) = self;
+        let place = match level {
+            Level::Servers(place) => place.in_a_list(),
+            _ => Place::Open,
+        };
+        let element = Level::Element(place);
+        while let Some(_nested) = list.next_element_seed(Value(&mut *reading, element))? {}
         Ok(true)
     }
 
-    /// Of an object at the top.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let (reading, mut page) = (self.0, false);
-        while let Some(IsServers(servers)) = map.next_key()? {
-            if servers {
-                page |= map.next_value_seed(Value(&mut *reading, Level::Servers))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        let Self(reading, level) = self;
+        let (mut found, mut cursor) = (false, None);
+        let (mut named, mut others) = (Vec::new(), 0);
+        let mut members = match level {
+            Level::Servers(place) => Some(place),
+            _ => None,
+        };
+        let mut is_first = level == Level::Top;
+        while let Some(Key(key)) = map.next_key()? {
+            let first = std::mem::take(&mut is_first);
+            let level = match members {
+                Some(place) => Level::Element(place),
+                None => match Place::of(&key) {
+                    Some(place) => Level::Servers(place),
+                    None if level == Level::Top && shape::is_envelope(&key) => Level::Envelope,
+                    None if key == shape::PAGE => {
+                        cursor = map.next_value_seed(Cursor(reading.tap))?.or(cursor);
+                        continue;
+                    }
+                    None if first => Level::First,
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                        leave_out(&key, &mut named, &mut others);
+                        continue;
+                    }
+                },
+            };
+            reading.name = matches!(level, Level::Element(_) | Level::First).then(|| key.clone());
+            let has = map.next_value_seed(Value(&mut *reading, level))?;
+            reading.name = None;
+            match level {
+                Level::First if has => members = Some(Place::Packages),
+                Level::Servers(_) | Level::Envelope if !has => {
+                    leave_out(&key, &mut named, &mut others);
+                }
+                Level::First => leave_out(&key, &mut named, &mut others),
+                _ => {}
             }
+            found |= has || members.is_some();
         }
-        Ok(page)
+        found |= members.is_some();
+        if found && !named.is_empty() {
+            reading.tell(Event::KeysLeftOut(named, others))?;
+        }
+        if found && let Some(cursor) = cursor {
+            reading.tell(Event::NextPage(cursor))?;
+        }
+        Ok(found)
     }
 }
 
-/// Whether a key is `servers`. Read as bytes, a key that is no Unicode is left for the object's own rejection.
-struct IsServers(bool);
+/// Remembers a key beside a list of servers, unless it is known to have none.
+fn leave_out(key: &str, named: &mut Vec<String>, others: &mut usize) {
+    if shape::is_about_the_list(key) {
+        return;
+    }
+    if named.len() < KEYS_NAMED {
+        named.push(key.chars().take(50).collect());
+    } else {
+        *others += 1;
+    }
+}
 
-impl<'de> Deserialize<'de> for IsServers {
+/// Reads the cursor of the next page, if the value is an object that has one.
+struct Cursor<'t, R>(&'t Tap<R>);
+
+impl<'de, R: Read> DeserializeSeed<'de> for Cursor<'_, R> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Option<String>, D::Error> {
+        json.deserialize_option(self)
+    }
+}
+
+impl<'de, R: Read> Visitor<'de> for Cursor<'_, R> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_none<D>(self) -> Result<Option<String>, D> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<Option<String>, D::Error> {
+        self.0.restart(Part::Element);
+        IgnoredAny::deserialize(json)?;
+        let (_, page) = self.0.take(Part::Element);
+        Ok(page.ok().and_then(|page| shape::next_cursor(&page)))
+    }
+}
+
+/// A key, read as bytes: one that is no Unicode is left for the object's own rejection.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Key;
+        struct Bytes;
 
-        impl Visitor<'_> for Key {
-            type Value = IsServers;
+        impl Visitor<'_> for Bytes {
+            type Value = Key;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a key")
             }
 
-            fn visit_bytes<D>(self, key: &[u8]) -> Result<IsServers, D> {
-                Ok(IsServers(key == SERVERS))
+            fn visit_bytes<D>(self, key: &[u8]) -> Result<Key, D> {
+                Ok(Key(String::from_utf8_lossy(key).into_owned()))
             }
         }
 
-        json.deserialize_bytes(Key)
-    }
-}
-
-/// Keeps the text of the element that passes through it, up to one byte more than may be.
-///
-/// `serde_json` does not buffer its input: when it has seen a value's first byte, that byte is the last one read, and when it
-/// has taken an object, its closing brace is.
-struct Tap<R> {
-    input: RefCell<R>,
-    last: Cell<u8>,
-    element: RefCell<Vec<u8>>,
-}
-
-impl<R> Tap<R> {
-    fn new(input: R) -> Self {
-        Self {
-            input: RefCell::new(input),
-            last: Cell::new(0),
-            element: RefCell::default(),
-        }
-    }
-
-    /// Begins an element with the byte read last.
-    fn restart(&self) {
-        let mut element = self.element.borrow_mut();
-        element.clear();
-        element.push(self.last.get());
-    }
-
-    fn object(&self) -> Result<Object, Rejection> {
-        let element = self.element.borrow();
-        let rejected = |reason: &str| Rejection {
-            field: String::new(),
-            reason: reason.to_owned(),
-        };
-        if element.len() > ELEMENT_BYTES {
-            return Err(rejected("must be at most 1 MiB"));
-        }
-        object::parse(str::from_utf8(&element).map_err(|_| rejected("must be UTF-8"))?)
-    }
-}
-
-impl<R: Read> Read for &Tap<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.borrow_mut().read(buffer)?;
-        let mut element = self.element.borrow_mut();
-        for byte in &buffer[..read] {
-            self.last.set(*byte);
-            if element.len() <= ELEMENT_BYTES {
-                element.push(*byte);
-            }
-        }
-        Ok(read)
+        json.deserialize_bytes(Bytes)
     }
 }
 

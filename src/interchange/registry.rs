@@ -1,13 +1,15 @@
 //! The MCP registry's `server.json`, as official connectors.
 //!
 //! Invariant: what a `server.json` says stands in the entry, either in a field that holds it exactly or in the metadata under
-//! its own key; a name always makes the same id.
+//! its own key, but for secrets; what no field can hold is told. A name always makes the same id.
+
+mod rank;
+mod remotes;
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, Utc};
-use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType, Timestamp};
-use semver::BuildMetadata;
+use chrono::Datelike;
+use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -19,14 +21,24 @@ use crate::domain::{
 };
 
 use super::{
-    Rejection,
+    Parsed, Rejection, Warning,
     object::Word,
     object::{self, Json, Keys, Object},
     published::{hashed, moment},
+    secrets,
 };
+use rank::Precedence;
+pub use rank::Rank;
+pub(super) use remotes::transport;
 
 /// The key in `_meta` of what the registry itself says of a version.
 const OFFICIAL: &str = "io.modelcontextprotocol.registry/official";
+
+/// The key of the same around a server, in the middle of 2025.
+const OFFICIAL_OF_2025: &str = "x-io.modelcontextprotocol.registry";
+
+/// The key of the version, its time and whether it is the latest, in May 2025.
+const VERSION_DETAIL: &str = "version_detail";
 
 /// Which version of which server an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,24 +50,33 @@ pub struct Version {
     pub rank: Rank,
 }
 
-/// Orders the versions of one name: of several, the greatest is to be parsed, and of equals the last in the file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
-    latest: bool,
-    /// None, which is below all, for what is not semantic.
-    version: Option<semver::Version>,
-    published_at: Option<DateTime<Utc>>,
+/// Whether the object is a registry's: it has a server around which a page stands, a `name` with a slash in it, or keys of a
+/// `server.json` that no other form has.
+pub fn is_server(object: &Object) -> bool {
+    let name = || object::text(object, "name").is_some_and(|name| name.contains('/'));
+    let schema = || {
+        object::text(object, "$schema").is_some_and(|schema| schema.ends_with("server.schema.json"))
+    };
+    let own = || object.contains_key("name") && object.contains_key("remotes");
+    let list = || {
+        object.contains_key("name")
+            && object
+                .get("packages")
+                .is_some_and(|list| list.get().starts_with('['))
+    };
+    !object.contains_key("object")
+        && (object.contains_key("server")
+            || object.contains_key(VERSION_DETAIL)
+            || name()
+            || schema()
+            || own()
+            || list())
 }
 
-/// Whether the object is a registry's: it has no key `object`, and has the key `server` (a page's element) or a `name` with a
-/// slash in it (a `server.json`).
-pub fn is_server(object: &Object) -> bool {
-    let named = || {
-        object
-            .get("name")
-            .is_some_and(|name| name.get().contains('/'))
-    };
-    !object.contains_key("object") && (object.contains_key("server") || named())
+/// The id of the connector that the object makes, if it has a name.
+pub(super) fn id_of(object: &Object) -> Option<String> {
+    let server = object::inner(object, "server");
+    object::text(server.as_ref().unwrap_or(object), "name").map(|name| id(&name))
 }
 
 pub fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
@@ -63,15 +84,10 @@ pub fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
     let mut keys = Keys::of(&source.server);
     let name = registry_name(&mut keys);
     let status = source.status(&mut keys);
-    let version = keys.text("version");
-    let version = version.and_then(|version| semver::Version::parse(&version).ok());
+    let version = source.version(&mut keys).unwrap_or_default();
     let rank = Rank {
         latest: source.official.is_latest.unwrap_or_default(),
-        // Build metadata has no say in precedence.
-        version: version.map(|version| semver::Version {
-            build: BuildMetadata::EMPTY,
-            ..version
-        }),
+        version: Precedence::of(&version),
         published_at: source.official.published_at.as_deref().and_then(moment),
     };
     match (name, keys.rejections(Errors::default())) {
@@ -85,7 +101,7 @@ pub fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
 }
 
 /// Makes the official connector of one version, or says everything that is wrong with it.
-pub fn parse(object: &Object) -> Result<Entry, Vec<Rejection>> {
+pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
     let source = Source::open(object).map_err(|rejection| vec![rejection])?;
     let (mut keys, mut errors) = (Keys::of(&source.server), Errors::default());
     let connector_id = registry_name(&mut keys).unwrap_or_default();
@@ -93,18 +109,17 @@ pub fn parse(object: &Object) -> Result<Entry, Vec<Rejection>> {
     if status.is_none() {
         keys.reject("status", "is deleted");
     }
-    let (server_type, server_url) = address(&mut keys);
+    let mut warnings = Vec::new();
+    let (server_type, server_url) = remotes::address(&mut keys, &mut warnings);
+    let (title, version) = (keys.text("title"), source.version(&mut keys));
+    told_in_metadata(title.as_deref(), version.as_deref(), &mut warnings);
     let mut draft = Draft {
-        name: display_name(&connector_id, keys.text("title")),
+        name: display_name(&connector_id, title),
         description: keys.text("description").filter(|text| !text.is_empty()),
-        icon_url: icon(&mut keys),
+        icon_url: icon(&mut keys, &mut warnings),
         category: None,
-        version: keys
-            .text("version")
-            .filter(|version| fields::version(version).is_ok()),
-        // A URL with a variable is a template, which only who knows the variable's value can call.
-        server_url: server_url
-            .filter(|url| !url.contains('{') && fields::server_url(url, server_type).is_ok()),
+        version: version.filter(|version| fields::version(version).is_ok()),
+        server_url,
         server_type,
         metadata: None,
     };
@@ -122,25 +137,66 @@ pub fn parse(object: &Object) -> Result<Entry, Vec<Rejection>> {
     draft.metadata = source.rest(&draft, &availability, created_at, updated_at);
 
     let id = id(&connector_id);
-    let (details, _) = draft.parse(ConnectorType::Official, &mut errors);
+    let (mut details, _) = draft.parse(ConnectorType::Official, &mut errors);
+    if let Some(details) = &mut details
+        && let Some((metadata, paths)) = details.metadata.as_deref().and_then(secrets::redacted)
+    {
+        warnings.push(secrets_left_out(&paths));
+        details.metadata = errors.take(fields::metadata(&metadata));
+    }
     let availability = availability.parse(&id, &mut errors);
     let rejections = keys.rejections(errors);
     match (details, availability) {
-        (Some(details), Some(availability)) if rejections.is_empty() => Ok(hashed(Entry {
-            id,
-            r#type: ConnectorType::Official,
-            connector_id,
-            details,
-            availability,
-            visibility: ConnectorVisibility::Public,
-            organization: None,
-            created_by: None,
-            created_at,
-            updated_at,
-            hash: String::new(),
-        })),
+        (Some(details), Some(availability)) if rejections.is_empty() => {
+            let entry = hashed(Entry {
+                id,
+                r#type: ConnectorType::Official,
+                connector_id,
+                details,
+                availability,
+                visibility: ConnectorVisibility::Public,
+                organization: None,
+                created_by: None,
+                created_at,
+                updated_at,
+                hash: String::new(),
+            });
+            Ok(Parsed { entry, warnings })
+        }
         _ => Err(rejections),
     }
+}
+
+/// Warns of a title and a version that no field can hold.
+fn told_in_metadata(title: Option<&str>, version: Option<&str>, warnings: &mut Vec<Warning>) {
+    if title.is_some_and(|title| !title.trim().is_empty() && fields::name(title).is_err()) {
+        let text = "title cannot be a name, and stays in the metadata only";
+        warnings.push(Warning::new("title", text));
+    }
+    if let Some(version) = version.filter(|version| fields::version(version).is_err()) {
+        let version: String = version.chars().take(50).collect();
+        let text = format!("version {version} is not semantic, and stays in the metadata only");
+        warnings.push(Warning::new("version", text));
+    }
+}
+
+/// The warning of secrets at these paths of the metadata.
+pub(super) fn secrets_left_out(paths: &[String]) -> Warning {
+    const NAMED: usize = 5;
+    let mut named: Vec<String> = paths
+        .iter()
+        .take(NAMED)
+        .map(|path| path.chars().take(100).collect())
+        .collect();
+    if paths.len() > NAMED {
+        named.push(format!("{} more", paths.len() - NAMED));
+    }
+    let count = match paths.len() {
+        1 => "1 secret is".to_owned(),
+        count => format!("{count} secrets are"),
+    };
+    let text = format!("{count} left out of the metadata: {}", named.join(", "));
+    Warning::new("secrets of the metadata", text)
 }
 
 /// The name, if it is one by the registry's own schema.
@@ -163,63 +219,23 @@ fn registry_name(keys: &mut Keys<'_>) -> Option<String> {
     None
 }
 
-#[derive(Deserialize)]
-struct Remote {
-    r#type: String,
-    url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    transport: Option<Transport>,
-}
-
-#[derive(Deserialize)]
-struct Transport {
-    r#type: String,
-}
-
-#[derive(Deserialize)]
-struct Icon {
-    src: String,
-}
-
-/// The registry's transports, the one to prefer first.
-const TRANSPORTS: [(&str, ServerType); 5] = [
-    ("streamable-http", ServerType::Http),
-    ("sse", ServerType::Http),
-    ("websocket", ServerType::Websocket),
-    ("ws", ServerType::Websocket),
-    ("stdio", ServerType::Stdio),
-];
-
-/// How the server is spoken to, and where if it runs somewhere: a package runs on its user's machine.
-fn address(keys: &mut Keys<'_>) -> (Option<ServerType>, Option<String>) {
-    let remotes =
-        keys.value::<Vec<Remote>>("remotes", "must be a list of objects with a type and a url");
-    let packages =
-        keys.value::<Vec<Package>>("packages", "must be a list of objects with a transport");
-    let (mut remotes, packages) = (remotes.unwrap_or_default(), packages.unwrap_or_default());
-    for (name, server_type) in TRANSPORTS {
-        if let Some(at) = remotes.iter().position(|remote| remote.r#type == name) {
-            return (Some(server_type), remotes.swap_remove(at).url);
-        }
-    }
-    let transports = packages
-        .iter()
-        .filter_map(|package| package.transport.as_ref());
-    let transports: Vec<_> = transports.map(|transport| &*transport.r#type).collect();
-    let spoken = TRANSPORTS
-        .iter()
-        .find(|(name, _)| transports.contains(name));
-    (spoken.map(|(_, server_type)| *server_type), None)
-}
-
 /// The first icon that a connector can have.
-fn icon(keys: &mut Keys<'_>) -> Option<String> {
-    let icons = keys.value::<Vec<Icon>>("icons", "must be a list of objects with a src")?;
-    let mut sources = icons.into_iter().map(|icon| icon.src);
-    sources.find(|url| fields::icon_url(url).is_ok())
+fn icon(keys: &mut Keys<'_>, warnings: &mut Vec<Warning>) -> Option<String> {
+    let icons = remotes::objects(
+        keys,
+        "icons",
+        "must be a list of objects with a src",
+        warnings,
+    );
+    let mut sources = icons
+        .iter()
+        .filter_map(|(_, icon)| object::text(icon, "src"));
+    let icon = sources.find(|url| fields::icon_url(url).is_ok());
+    if icon.is_none() && !icons.is_empty() {
+        let text = "icons has no src that begins with https://, and stays in the metadata only";
+        warnings.push(Warning::new("icons", text));
+    }
+    icon
 }
 
 /// Of a list of icons, what there is when one URL is all of it.
@@ -251,7 +267,7 @@ fn twice(key: &str) -> Rejection {
 }
 
 /// The connector's id: the first 128 bits of the name's SHA-256, spelled as a ULID is.
-fn id(name: &str) -> String {
+pub(super) fn id(name: &str) -> String {
     let hash = Sha256::digest(name);
     let bits = hash
         .iter()
@@ -296,10 +312,28 @@ struct Source<'a> {
 #[serde(rename_all = "camelCase")]
 struct Official {
     status: Option<String>,
+    #[serde(alias = "status_message")]
     status_message: Option<String>,
+    #[serde(alias = "published_at", alias = "release_date")]
     published_at: Option<String>,
+    #[serde(alias = "updated_at")]
     updated_at: Option<String>,
+    #[serde(alias = "is_latest")]
     is_latest: Option<bool>,
+}
+
+/// Reads what the registry says of a version, in the present form or in one of 2025, where some keys stood twice.
+fn official_of(key: &str, official: &RawValue) -> Result<Official, Rejection> {
+    let rejected = || Rejection {
+        field: key.to_owned(),
+        reason: format!("{key} must be as the registry writes it"),
+    };
+    let mut members = object::parse(official.get()).map_err(|_| rejected())?;
+    if members.contains_key("published_at") {
+        members.shift_remove("release_date");
+    }
+    let members = serde_json::to_string(&members).map_err(|_| rejected())?;
+    serde_json::from_str(&members).map_err(|_| rejected())
 }
 
 impl<'a> Source<'a> {
@@ -327,19 +361,30 @@ impl<'a> Source<'a> {
                 return Err(twice(key));
             }
         }
-        let official = match meta.get(OFFICIAL) {
-            Some(official) => serde_json::from_str(official.get()).map_err(|_| Rejection {
-                field: format!("_meta.{OFFICIAL}"),
-                reason: format!("{OFFICIAL} must be as the registry writes it"),
-            })?,
-            None => None,
+        let around_it = || around.and_then(|around| around.get(OFFICIAL_OF_2025));
+        let (key, official) = match meta.get(OFFICIAL) {
+            Some(official) => (format!("_meta.{OFFICIAL}"), Some(official)),
+            None => match around_it() {
+                Some(official) => (OFFICIAL_OF_2025.to_owned(), Some(official)),
+                None => (VERSION_DETAIL.to_owned(), server.get(VERSION_DETAIL)),
+            },
         };
+        let official = official.filter(|official| official.get() != "null");
+        let official = official.map(|official| official_of(&key, official));
+        let official = official.transpose()?;
         Ok(Self {
             server,
             around,
             meta,
             official: official.unwrap_or_default(),
         })
+    }
+
+    /// The version, where it stands now or where it stood in May 2025.
+    fn version(&self, keys: &mut Keys<'_>) -> Option<String> {
+        let detail = || object::inner(&self.server, VERSION_DETAIL);
+        keys.text("version")
+            .or_else(|| object::text(&detail()?, "version"))
     }
 
     /// None when the version is deleted.

@@ -4,6 +4,8 @@
 //! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
 //! commits' order, without gaps, on both databases.
 
+mod names;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -20,11 +22,7 @@ use sea_orm::{
 
 use crate::{
     clock::Clock,
-    domain::{
-        connector::{Availability, NameClaim},
-        cursor::LogPosition,
-        viewer::Sight,
-    },
+    domain::{connector::Availability, cursor::LogPosition, viewer::Sight},
     error::{Error, Result, UserError},
     store::{
         catalog::{by_id, search, visible},
@@ -294,23 +292,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The custom connectors whose folded names are among these, and what each lays claim to.
-    pub async fn claims(&self, name_keys: &[String]) -> Result<Vec<(NameClaim, String)>> {
-        let rivals = visible(&Sight::Everything)
-            .filter(Column::Type.eq(entity::ConnectorType::Custom))
-            .filter(Column::NameKey.is_in(name_keys))
-            .all(&self.tx)
-            .await
-            .map_err(failed)?;
-        let claim = |row: Model| {
-            let (organization, creator) =
-                (row.organization_id.as_deref(), row.created_by.as_deref());
-            let claim = NameClaim::new(row.visibility, organization, creator, &row.name_key);
-            (claim, row.id)
-        };
-        Ok(rivals.into_iter().map(claim).collect())
-    }
-
     /// How many custom connectors a creator has.
     pub async fn count_created(&self, user: &str, organization: Option<&str>) -> Result<u64> {
         visible(&Sight::Everything)
@@ -325,16 +306,6 @@ impl Tx {
     pub async fn from_catalog(&self) -> Result<Vec<Model>> {
         visible(&Sight::Everything)
             .filter(Column::Source.eq(entity::ConnectorSource::Catalog))
-            .all(&self.tx)
-            .await
-            .map_err(failed)
-    }
-
-    /// The official or `aitronos_built` connectors of these connectorIds.
-    pub async fn by_connector_id(&self, connector_ids: &[String]) -> Result<Vec<Model>> {
-        visible(&Sight::Everything)
-            .filter(Column::ConnectorId.is_in(connector_ids))
-            .filter(Column::Type.ne(entity::ConnectorType::Custom))
             .all(&self.tx)
             .await
             .map_err(failed)

@@ -80,10 +80,8 @@ fn assumed() -> Assumed {
 }
 
 fn parse_text(json: &str, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
-    parse(
-        &object::parse(json).map_err(|rejection| vec![rejection])?,
-        assumed,
-    )
+    let object = object::parse(json).map_err(|rejection| vec![rejection])?;
+    parse(&object, assumed).map(|parsed| parsed.entry)
 }
 
 /// `base` with other values for some keys; `absent` takes a key away.
@@ -183,8 +181,12 @@ fn the_built_in_catalogue_is_right() {
     };
     let mut catalogue = Vec::new();
     let catalog = include_str!("../catalog.json");
-    reader::read(catalog.as_bytes(), |_, object| {
-        let entry = parse(&object.unwrap(), &nobody).unwrap();
+    reader::read(catalog.as_bytes(), |event| {
+        let reader::Event::Element(element) = event else {
+            panic!("{event:?}");
+        };
+        let Parsed { entry, warnings } = parse(&element.object.unwrap(), &nobody).unwrap();
+        assert_eq!(warnings, []);
         let model = model(entry);
         catalogue.push((model.id.clone(), write(&model, &nobody)));
         Ok::<_, Infallible>(())
@@ -411,12 +413,18 @@ fn says_everything_that_is_wrong() {
         (
             CUSTOM,
             json!({"organization": null}),
-            &[("visibility", "visibility must be PRIVATE")],
+            &[(
+                "visibility",
+                "visibility must be private without an organization",
+            )],
         ),
         (
             CUSTOM,
             json!({"organization": null, "visibility": "public"}),
-            &[("visibility", "visibility must be PRIVATE")],
+            &[(
+                "visibility",
+                "visibility must be private without an organization",
+            )],
         ),
         (
             CUSTOM,
@@ -697,4 +705,32 @@ proptest! {
         prop_assert_eq!(write(&read, &assumed), written);
         prop_assert_eq!(read, Model { source_hash: Some(hash), ..row });
     }
+}
+
+#[test]
+fn warns_of_what_everybody_sees_and_may_be_a_secret() {
+    let warned = |changes: Value| {
+        let json = changed(CUSTOM, &changes);
+        let parsed = parse(&object::parse(&json).unwrap(), &assumed()).unwrap();
+        let metadata = changes.get("metadata").map(ToString::to_string);
+        assert!(metadata.is_none() || parsed.entry.details.metadata == metadata);
+        let texts = parsed.warnings.into_iter().map(|warning| warning.text);
+        texts.collect::<Vec<_>>()
+    };
+    let secret = json!({"headers": {"Authorization": "Bearer abc"}});
+    for changes in [
+        json!({"visibility": "public", "metadata": {"authMethod": "api_key", "token": "in the header"}}),
+        json!({"visibility": "organization", "metadata": secret}),
+        json!({"visibility": "public", "serverUrl": "https://a.example/mcp?page=1"}),
+    ] {
+        assert_eq!(warned(changes), [""; 0]);
+    }
+    assert_eq!(
+        warned(json!({"visibility": "public", "metadata": secret})),
+        ["metadata.headers.Authorization may be a secret, and everybody sees it"]
+    );
+    assert_eq!(
+        warned(json!({"visibility": "public", "serverUrl": "https://a.example/mcp?api_key=abc"})),
+        ["serverUrl may be a secret, and everybody sees it"]
+    );
 }

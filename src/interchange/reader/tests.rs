@@ -1,6 +1,6 @@
 use std::{
     convert::Infallible,
-    io::{BufReader, Cursor, Read as _},
+    io::{self, BufReader, Cursor, Read as _},
 };
 
 use proptest::{collection::vec, prelude::*};
@@ -10,12 +10,15 @@ use super::*;
 /// What was handed on: an object as its keys and values, a rejection as its field and reason.
 fn read_all(input: impl BufRead) -> (Vec<String>, Option<String>) {
     let mut read_so_far = Vec::new();
-    let result = read(input, |number, object| {
-        read_so_far.push(match object {
+    let result = read(input, |event| {
+        let Event::Element(element) = event else {
+            return Ok(());
+        };
+        read_so_far.push(match element.object {
             Ok(object) => serde_json::to_string(&object).unwrap(),
             Err(Rejection { field, reason }) => format!("{field}: {reason}"),
         });
-        assert_eq!(number, read_so_far.len() as u64);
+        assert_eq!(element.number, read_so_far.len() as u64);
         Ok::<_, Infallible>(())
     });
     let error = match result {
@@ -50,9 +53,14 @@ fn shapes() {
         ),
         (r#"{"servers":[{"a":1}],"servers":null}"#, &[r#"{"a":1}"#]),
         (r#"{"\u0073ervers":[{"a":1}]}"#, &[r#"{"a":1}"#]),
-        // No page: its `servers` is no list.
-        (r#"{"servers":{"a":1}}"#, &[r#"{"servers":{"a":1}}"#]),
-        (r#"{"servers":null}"#, &[r#"{"servers":null}"#]),
+        (r#"{"servers":null}"#, &[]),
+        (r#"{"servers":{"a":1,"b":{}}}"#, &[NONE, "{}"]),
+        (r#"{"data":{"x":1,"servers":[{"a":1}]}}"#, &[r#"{"a":1}"#]),
+        (r#"{"mcp":{"servers":{"a":{"b":1}}}}"#, &[r#"{"b":1}"#]),
+        (r#"{"mcpServers":{"a":{"b":1}}}"#, &[r#"{"b":1}"#]),
+        // No page: it has no list and no map of servers.
+        (r#"{"data":{"x":1}}"#, &[r#"{"data":{"x":1}}"#]),
+        (r#"{"data":null}"#, &[r#"{"data":null}"#]),
         (r#"{"servers":7,"a":1}"#, &[r#"{"servers":7,"a":1}"#]),
         // No page either: it is not at the top.
         (r#"[{"servers":[{"a":1}]}]"#, &[r#"{"servers":[{"a":1}]}"#]),
@@ -69,6 +77,12 @@ fn shapes() {
             r#"{"n":1.10,"big":12345678901234567890123}"#,
             &[r#"{"n":1.10,"big":12345678901234567890123}"#],
         ),
+        // Comments and trailing commas, and what looks like them in texts.
+        (
+            "// one\n{ /* two\n * three */ \"a\": \"//,]/*\\\"\", // four\n }",
+            &[r#"{"a":"//,]/*\""}"#],
+        ),
+        ("[{}, {},\n]", &["{}"; 2]),
     ] {
         let (read, error) = read_all(input.as_bytes());
         assert_eq!(
@@ -82,7 +96,10 @@ fn shapes() {
 #[test]
 fn tells_where_the_input_stops_being_json() {
     for (input, before, expected) in [
-        ("{}\n{}\n{\"a\": tru}", 2, "line 3 column 10"),
+        ("{}\n{\n\"a\": tru\n}", 1, "line 4 column 0"),
+        ("{\"a\": tru}", 0, "line 1 column 10"),
+        ("{\"a\": 1,,}", 0, "line 1 column 9"),
+        ("{\"a\": 1 / 2}", 0, "line 1 column 9"),
         ("[{}, {]", 1, "line 1 column 7"),
         ("[{}, {}", 2, "EOF while parsing a list at line 1 column 7"),
         ("[{} {}]", 1, "line 1 column 5"),
@@ -148,15 +165,146 @@ fn rejects_an_object_above_the_limit_and_goes_on() {
 #[test]
 fn stops_when_the_receiver_does() {
     let mut taken = 0;
-    let result = read(&b"[{},{},{}] nonsense"[..], |number, _| {
-        taken = number;
-        if number == 2 { Err("full") } else { Ok(()) }
+    let result = read(&b"[{},{},{}] nonsense"[..], |_| {
+        taken += 1;
+        if taken == 2 { Err("full") } else { Ok(()) }
     });
     assert!(
         matches!(result, Err(ReadError::Receiver("full"))),
         "{result:?}"
     );
     assert_eq!(taken, 2);
+}
+
+#[test]
+fn a_line_that_is_not_json_does_not_stop_the_others() {
+    const WRONG: &str = "line 2 is not JSON: ";
+    for line in [
+        r#"{"a": tru}"#,
+        r#"{"a": "cut"#,
+        r#"{"a": {"b": 1"#,
+        "oops",
+        "\0",
+        "]",
+    ] {
+        for (input, after) in [
+            (format!("{{\"a\":1}}\n{line}\n{{\"c\":1}}\n"), 1),
+            (
+                format!("{{\"a\":1}}\r\n{line}\r\n\r\n{{\"c\":1}}\n{line}"),
+                2,
+            ),
+            (format!("{{\"a\":1}}\n{line}"), 0),
+        ] {
+            let (read, error) = read_all(input.as_bytes());
+            assert_eq!(error, None, "{input}");
+            assert_eq!(read.len(), 2 + after, "{input}: {read:?}");
+            assert_eq!(read[0], r#"{"a":1}"#);
+            assert!(
+                read[1].starts_with(&format!("line: {WRONG}")),
+                "{}",
+                read[1]
+            );
+            assert!(after == 0 || read[2] == r#"{"c":1}"#, "{read:?}");
+        }
+    }
+    // The first line too.
+    let (read, error) = read_all(&b"{\"a\": tru}\n{\"c\":1}\n{}"[..]);
+    assert_eq!((read.len(), &*read[1], error), (3, r#"{"c":1}"#, None));
+    // A line longer than an object may be, which is cut.
+    let long = format!("{{}}\n{{\"a\":\"{}\n{{\"c\":1}}", "x".repeat(2 << 20));
+    let (read, error) = read_all(long.as_bytes());
+    assert_eq!((read.len(), error), (3, None));
+    assert_eq!(read[2], r#"{"c":1}"#);
+}
+
+#[test]
+fn tells_what_is_not_json() {
+    for (input, expected) in [
+        ("name: github\nimage: mcp/github\n", "it looks like YAML"),
+        ("---\nname: github\n", "it looks like YAML"),
+        ("# servers\n- name: github\n", "it looks like YAML"),
+        (
+            "[mcp_servers.github]\ncommand = \"npx\"\n",
+            "it looks like TOML",
+        ),
+        ("<!DOCTYPE html><html>", "it looks like HTML or XML"),
+        ("\u{1f}\u{8b}\u{8}", "line 1 column 1"),
+    ] {
+        let (read, error) = read_all(input.as_bytes());
+        let error = error.unwrap();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        assert_eq!(read, [""; 0]);
+    }
+    let (_, error) = read_all(&[0x1f, 0x8b, 8][..]);
+    assert!(error.unwrap().contains("it looks like a compressed file"));
+}
+
+#[test]
+fn tells_of_pages_and_of_keys_beside_the_servers() {
+    let events = |input: &str| {
+        let mut events = Vec::new();
+        read(input.as_bytes(), |event| {
+            match event {
+                Event::NextPage(cursor) => events.push(format!("next {cursor}")),
+                Event::KeysLeftOut(keys, others) => {
+                    events.push(format!("{} and {others}", keys.join(" ")));
+                }
+                Event::Element(Element {
+                    name, place, line, ..
+                }) => {
+                    events.push(format!("{line} {place:?} {}", name.unwrap_or_default()));
+                }
+            }
+            Ok::<_, Infallible>(())
+        })
+        .unwrap();
+        events
+    };
+    for (input, expected) in [
+        (
+            r#"{"servers":[{}],"metadata":{"count":1,"nextCursor":"a:1"}}"#,
+            &["1 Open ", "next a:1"][..],
+        ),
+        (
+            "{\"metadata\":{\"next_cursor\":\"b\"},\n\"servers\":[\n{}]}",
+            &["3 Open ", "next b"],
+        ),
+        (r#"{"servers":[],"metadata":{"nextCursor":""}}"#, &[]),
+        (
+            r#"{"servers":[],"metadata":{"nextCursor":null,"x":{"nextCursor":"c"}}}"#,
+            &[],
+        ),
+        (r#"{"servers":[],"metadata":["nextCursor"]}"#, &[]),
+        // A connector's own metadata is no page's.
+        (r#"{"id":"a","metadata":{"nextCursor":"a"}}"#, &["1 Open "]),
+        (
+            "{\"inputs\":[1],\n\"servers\":{\"a\":{},\n\"b\":{}},\"version\":1}",
+            &["2 Servers a", "3 Servers b", "inputs and 0"],
+        ),
+        (
+            r#"{"a":1,"b":2,"mcpServers":{"x":{}},"c":3,"d":4,"e":5,"f":6,"g":7}"#,
+            &["1 ClientServers x", "a b c d e and 2"],
+        ),
+        (
+            r#"{"version":"1","data":{"servers":[{}],"groups":[{}]},"meta":{}}"#,
+            &["1 Open ", "groups and 0"],
+        ),
+        (
+            r#"{"servers":{"a":{}},"remote_servers":{"b":{}}}"#,
+            &["1 Servers a", "1 RemoteServers b"],
+        ),
+        (
+            r#"{"version":3,"registry":{"a":{}}}"#,
+            &["1 DockerRegistry a"],
+        ),
+        (
+            r#"{"a":{"name":"a","installations":{}},"servers":{"name":"s"},"c":1}"#,
+            &["1 Packages a", "1 Packages servers", "1 Packages c"],
+        ),
+        (r#"{"a":{"name":"a"},"b":{}}"#, &["1 Open "]),
+    ] {
+        assert_eq!(events(input), expected, "{input}");
+    }
 }
 
 /// Gives a few bytes at a time.

@@ -217,6 +217,27 @@ on_both_databases! {
         assert_eq!(server.rows(STATUSES).await, "pcon_x|deprecated|||2\n");
     }
 
+    async fn names_change_hands_whatever_the_order(storage: TestDatabase) {
+        let starts = Starts::new(storage);
+        let as_id = |name: &str, id: &str| with(entry(name), json!({ "connectorId": id }));
+        drop(starts.with(&[entry("a"), entry("b"), entry("c"), entry("d")]).await);
+        // A swap, a chain whose first one is freed, and a new one for a name that was given up.
+        let swapped = [as_id("a", "b"), as_id("b", "a"), as_id("c", "d"), as_id("d", "e"), as_id("f", "c")];
+        let (server, events) = starts.with(&swapped).await;
+        let changed = |id: &str| format!("updated|pcon_{id}|[\"connectorId\"]|2\n");
+        let expected = ["a", "b", "c", "d"].map(changed).concat() + "created|pcon_f|[]|1\n";
+        assert_eq!(events, expected);
+        let ids = "SELECT id, connector_id, revision FROM personal_connector ORDER BY id";
+        assert_eq!(server.rows(ids).await, "pcon_a|b|2\npcon_b|a|2\npcon_c|d|2\npcon_d|e|2\npcon_f|c|1\n");
+        drop(server);
+        let (_, events) = starts.with(&swapped).await;
+        assert_eq!(events, "");
+        // What an import brought gives nothing up.
+        run_with(program_on(&starts.storage, &["import"]), &entry("x").to_string()).ok();
+        let told = starts.refused(&json!([as_id("a", "x"), as_id("x", "z")]).to_string()).await;
+        assert!(told.ends_with("pcon_a: connectorId: the connectorId is taken by another connector"), "{told}");
+    }
+
     async fn a_wrong_entry_is_named_and_nothing_is_loaded(storage: TestDatabase) {
         let starts = Starts::new(storage);
         let (server, _) = starts.with(&[entry("a")]).await;
@@ -252,6 +273,17 @@ on_both_databases! {
         let told = starts.refused(&both.to_string()).await;
         for expected in ["entry 1: name", "; entry 1: iconUrl", "; entry 2: version"] {
             assert!(told.contains(expected), "{told}");
+        }
+        // Another form is said to be that, and however much is wrong, the message is short.
+        let server_json = json!({ "name": "io.example/a", "version": "1.0.0" });
+        for (catalogue, expected) in [
+            (json!([server_json]), "entry 1: the object is a server of another catalogue: load it with import"),
+            (json!([{ "colour": "red" }]), "entry 1: the object is neither a personal connector nor an MCP server: its keys are colour"),
+            (json!({ "servers": [entry("a")], "metadata": { "nextCursor": "b" } }), "it is one page of a list: give the whole list"),
+            (json!(vec![json!({ "colour": "red" }); 3000]), "; and 2980 more"),
+        ] {
+            let told = starts.refused(&catalogue.to_string()).await;
+            assert!(told.contains(expected) && told.len() < 10_000, "{told}");
         }
         let told = starts.refused("[{").await;
         assert!(told.contains("at line 1 column 2"), "{told}");

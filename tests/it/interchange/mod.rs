@@ -3,4 +3,6 @@
 mod bulk;
 mod catalogue_file;
 mod export;
+mod forms;
 mod import;
+mod names;

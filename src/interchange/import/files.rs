@@ -1,0 +1,246 @@
+//! The files of an import: what is in them, and what that becomes.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufReader, Seek},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use crate::{
+    domain::connector::Entry,
+    interchange::{
+        Parsed, Rejection, Warning,
+        load::Ids,
+        named,
+        object::{self, Object},
+        published::{self, Assumed},
+        reader::{self, Element, Event},
+        registry::{self, Rank},
+        shape::{self, Form},
+    },
+};
+
+pub(super) const ENTRIES_A_BATCH: usize = 500;
+
+/// An object of the input, or a word about a file.
+pub(super) struct Item {
+    /// The file and line, the number of the object in the file, and its name for people.
+    pub(super) at: String,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
+    Entry(Box<Entry>, Vec<Warning>),
+    OlderVersion,
+    Deleted,
+    Rejected(Vec<Rejection>),
+    /// About the file.
+    Warning(Warning),
+}
+
+/// What the first reading found.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub(super) objects: u64,
+    /// Of each registry server the number of its latest version.
+    latest: HashMap<String, (Rank, u64)>,
+    /// The ids of all entries.
+    pub(super) ids: Ids,
+}
+
+/// A file and its name.
+pub(super) struct Source {
+    name: String,
+    file: File,
+}
+
+/// The files. Standard input, and what else can be read only once, is kept in a temporary file.
+pub(super) fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
+    let files = if files.is_empty() {
+        vec!["-".into()]
+    } else {
+        files
+    };
+    let open = |path: PathBuf| {
+        if path.as_os_str() == "-" {
+            let file = keep(&mut io::stdin().lock()).context("standard input cannot be read")?;
+            let name = "standard input".to_owned();
+            return Ok(Source { name, file });
+        }
+        let opened = File::open(&path).and_then(|mut file| {
+            if file.metadata()?.is_file() {
+                Ok(file)
+            } else {
+                keep(&mut file)
+            }
+        });
+        let name = path.display().to_string();
+        let file = opened.with_context(|| format!("{name} cannot be read"))?;
+        Ok(Source { name, file })
+    };
+    files.into_iter().map(open).collect()
+}
+
+fn keep(input: &mut impl io::Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    Ok(file)
+}
+
+/// Reads all files from their beginnings. Each event has the name of its file and the count of objects before that file.
+fn each_event(
+    sources: &[Source],
+    mut each: impl FnMut(&str, u64, Event) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut before = 0;
+    for Source { name, file } in sources {
+        let mut file = file;
+        file.rewind()?;
+        let count = reader::read(BufReader::new(file), |event| each(name, before, event));
+        before += count.with_context(|| format!("{name} cannot be read on"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn survey(sources: &[Source], assumed: &Assumed) -> anyhow::Result<Survey> {
+    let mut survey = Survey::default();
+    each_event(sources, |_, before, event| {
+        let Event::Element(element) = event else {
+            return Ok(());
+        };
+        survey.objects = before + element.number;
+        let Ok(object) = element.object else {
+            return Ok(());
+        };
+        let Ok(form) = shape::recognise(element.place, &object) else {
+            return Ok(());
+        };
+        let id = match form {
+            Form::Published => object::text(&object, "id"),
+            Form::Registry => registry::id_of(&object),
+            _ => named::id_of(element.name.as_deref(), &object, assumed),
+        };
+        if let Some(id) = id {
+            survey.ids.insert(&id);
+        }
+        if form == Form::Registry
+            && let Ok(version) = registry::identify(&object)
+            && !version.deleted
+        {
+            let number = survey.objects;
+            let best = survey
+                .latest
+                .entry(version.name)
+                .or_insert_with(|| (version.rank.clone(), number));
+            if version.rank >= best.0 {
+                *best = (version.rank, number);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(survey)
+}
+
+pub(super) fn read(
+    sources: &[Source],
+    survey: &Survey,
+    assumed: &Assumed,
+    batches: &mpsc::Sender<Vec<Item>>,
+) -> anyhow::Result<()> {
+    let mut batch = Vec::new();
+    each_event(sources, |file, before, event| {
+        batch.push(match event {
+            Event::Element(element) => Item {
+                at: place(file, &element),
+                content: content(before + element.number, element, survey, assumed),
+            },
+            event => Item {
+                at: file.to_owned(),
+                content: Content::Warning(about_file(event)),
+            },
+        });
+        if batch.len() == ENTRIES_A_BATCH {
+            batches.blocking_send(std::mem::take(&mut batch))?;
+        }
+        Ok(())
+    })?;
+    batches.blocking_send(batch)?;
+    Ok(())
+}
+
+/// What is to be known of a file besides its objects.
+fn about_file(event: Event) -> Warning {
+    match event {
+        Event::KeysLeftOut(keys, others) => {
+            let others = match others {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
+            let keys = keys.join(", ");
+            let text =
+                format!("only the servers are read, and these keys left out: {keys}{others}");
+            Warning::new("keys left out", text)
+        }
+        Event::NextPage(cursor) => {
+            let cursor: String = cursor.chars().take(200).collect();
+            let text = format!(
+                "this is one page of a list: fetch the next page with ?cursor={cursor}, and import it too"
+            );
+            Warning::new("next page", text)
+        }
+        // It is an item of its own.
+        Event::Element(_) => Warning::new("", ""),
+    }
+}
+
+fn content(number: u64, element: Element, survey: &Survey, assumed: &Assumed) -> Content {
+    let object = match element.object {
+        Ok(object) => object,
+        Err(rejection) => return Content::Rejected(vec![rejection]),
+    };
+    let is_latest = |name: &str| {
+        let latest = survey.latest.get(name);
+        latest.is_none_or(|(_, latest)| *latest == number)
+    };
+    let parsed = match shape::recognise(element.place, &object) {
+        Err(rejection) => Err(vec![rejection]),
+        Ok(Form::Published) => published::parse(&object, assumed),
+        Ok(Form::Registry) => match registry::identify(&object) {
+            Ok(version) if version.deleted => return Content::Deleted,
+            Ok(version) if !is_latest(&version.name) => return Content::OlderVersion,
+            Ok(_) => registry::parse(&object),
+            Err(rejections) => Err(rejections),
+        },
+        Ok(form) => named::parse(form, element.name.as_deref(), &object, assumed),
+    };
+    match parsed {
+        Ok(Parsed { entry, warnings }) => Content::Entry(Box::new(entry), warnings),
+        Err(rejections) => Content::Rejected(rejections),
+    }
+}
+
+fn place(file: &str, element: &Element) -> String {
+    let Element { number, line, .. } = element;
+    match label(element) {
+        Some(name) => format!("{file}:{line}: entry {number} ({name})"),
+        None => format!("{file}:{line}: entry {number}"),
+    }
+}
+
+/// The name of an object, or its id.
+fn label(element: &Element) -> Option<String> {
+    let object: Option<&Object> = element.object.as_ref().ok();
+    let name = |object: &Object| object::text(object, "name");
+    let of_server = |object: &Object| name(&object::inner(object, "server")?);
+    let label = element.name.clone().or_else(|| {
+        let object = object?;
+        name(object)
+            .or_else(|| of_server(object))
+            .or_else(|| object::text(object, "id"))
+    });
+    label.map(|label| label.chars().take(100).collect())
+}

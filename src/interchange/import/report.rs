@@ -1,0 +1,178 @@
+//! What an import says: a line for each thing that is wrong, and counts at the end.
+
+use std::{collections::HashMap, fmt};
+
+/// Lines of one kind that are written before the others are only counted.
+const LINES_A_KIND: u64 = 20;
+
+/// Kinds of lines that are told apart.
+const KINDS: usize = 200;
+
+/// What became of the objects of an import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub created: u64,
+    pub updated: u64,
+    pub unchanged: u64,
+    /// Versions of a registry server that are not its latest.
+    pub older_versions: u64,
+    /// Registry servers with the status `deleted`.
+    pub deleted: u64,
+    pub rejected: u64,
+    /// Of the entries that were loaded, those that cannot have their replacement.
+    pub without_replacement: u64,
+    /// Of the files and the entries that were loaded, what was left out of them.
+    pub warnings: u64,
+}
+
+impl Report {
+    /// Whether each object of the input is in the catalogue now, with its replacement.
+    pub fn is_complete(&self) -> bool {
+        self.rejected == 0 && self.without_replacement == 0
+    }
+
+    pub fn total(&self) -> u64 {
+        self.created
+            + self.updated
+            + self.unchanged
+            + self.older_versions
+            + self.deleted
+            + self.rejected
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} objects: {} created, {} updated, {} unchanged, {} older versions, {} deleted in the registry, {} rejected",
+            self.total(),
+            self.created,
+            self.updated,
+            self.unchanged,
+            self.older_versions,
+            self.deleted,
+            self.rejected
+        )?;
+        if self.without_replacement > 0 {
+            write!(
+                f,
+                "; {} without their replacement",
+                self.without_replacement
+            )?;
+        }
+        match self.warnings {
+            0 => Ok(()),
+            1 => f.write_str("; 1 warning"),
+            warnings => write!(f, "; {warnings} warnings"),
+        }
+    }
+}
+
+/// A line that may be written.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) kind: String,
+    pub(super) text: String,
+}
+
+impl Line {
+    pub(super) fn new(what: &str, at: &str, kind: &str, text: impl fmt::Display) -> Self {
+        Self {
+            kind: format!("{what}: {}", without_numbers(kind)),
+            text: format!("{what}: {at}: {text}"),
+        }
+    }
+}
+
+/// A reason without its numbers, so that two that differ in them are of one kind.
+fn without_numbers(reason: &str) -> String {
+    const CHARS: usize = 120;
+    let mut kind = String::new();
+    for c in reason.chars().take(CHARS) {
+        if !c.is_ascii_digit() {
+            kind.push(c);
+        } else if !kind.ends_with('#') {
+            kind.push('#');
+        }
+    }
+    kind
+}
+
+/// Counts lines by their kinds, and lets the first ones of each through.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    counts: HashMap<String, u64>,
+    /// Kinds of which more came, in the order in which they did.
+    more: Vec<String>,
+}
+
+impl Lines {
+    pub(super) fn admit(&mut self, line: Line) -> Option<String> {
+        // The last kind is of all others.
+        let kind = if self.counts.len() < KINDS || self.counts.contains_key(&line.kind) {
+            line.kind
+        } else {
+            "others".to_owned()
+        };
+        let count = self.counts.entry(kind.clone()).or_default();
+        *count += 1;
+        if *count == LINES_A_KIND + 1 {
+            self.more.push(kind);
+        }
+        (*count <= LINES_A_KIND).then_some(line.text)
+    }
+
+    /// A line for each kind of which not all were written.
+    pub(super) fn rest(&self) -> Vec<String> {
+        let line = |kind: &String| {
+            let more = self.counts.get(kind)? - LINES_A_KIND;
+            let (what, reason) = kind.split_once(": ").unwrap_or(("rejected", kind));
+            Some(format!("{what}: and {more} more like it: {reason}"))
+        };
+        self.more.iter().filter_map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_lines_of_each_kind() {
+        let mut lines = Lines::default();
+        let line = |number: u64, kind: &str| {
+            Line::new(
+                "rejected",
+                &format!("a:{number}"),
+                kind,
+                format!("{kind} {number}"),
+            )
+        };
+        let mut written = Vec::new();
+        for number in 1..=3255 {
+            written.extend(lines.admit(line(number, &format!("name must be at most {number}"))));
+        }
+        written.extend(lines.admit(line(1, "version is required")));
+        assert_eq!(written.len(), 21);
+        assert_eq!(written[0], "rejected: a:1: name must be at most 1 1");
+        assert_eq!(
+            lines.rest(),
+            ["rejected: and 3235 more like it: name must be at most #"]
+        );
+
+        // However many kinds there are, the lines are bounded.
+        let mut lines = Lines::default();
+        let kinds = (0..10_000).map(|number: u32| {
+            let letters: String = number
+                .to_string()
+                .bytes()
+                .map(|b| char::from(b + 49))
+                .collect();
+            line(1, &letters)
+        });
+        let written = kinds.filter_map(|line| lines.admit(line)).count();
+        assert_eq!(written, KINDS + 20);
+        assert_eq!(lines.rest().len(), 1);
+    }
+}

@@ -1,0 +1,354 @@
+//! The input of the JSON parser, a byte at a time.
+//!
+//! Invariant: comments and trailing commas become blanks, so that positions stay; of a value at most [`ELEMENT_BYTES`] and
+//! one byte more are kept.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io::{self, Read},
+};
+
+use crate::interchange::{
+    Rejection,
+    object::{self, Object},
+};
+
+/// The longest object that is read.
+pub const ELEMENT_BYTES: usize = 1024 * 1024;
+
+/// Passes bytes to `serde_json`, and keeps the text of two values: the one at the top, and the element within it.
+///
+/// `serde_json` does not buffer its input: when it has seen a value's first byte, that byte is the last one read, and when it
+/// has taken an object, its closing brace is.
+pub(super) struct Tap<R> {
+    input: RefCell<Plain<R>>,
+    /// Bytes to read again, before the input.
+    pending: RefCell<VecDeque<u8>>,
+    last: Cell<u8>,
+    /// The number of the line of the last byte, from 1.
+    line: Cell<u64>,
+    /// Whether the next byte that is not blank is the first one of its line.
+    fresh: Cell<bool>,
+    /// Whether the last byte that was not blank was the first one of its line.
+    begins_line: Cell<bool>,
+    /// The first bytes of the line of the last byte.
+    line_head: RefCell<Vec<u8>>,
+    top: RefCell<Kept>,
+    element: RefCell<Kept>,
+}
+
+/// How many bytes of a line its head has at most. The parser reads fewer of the next line before it stops at a line's end.
+const LINE_HEAD: usize = 16;
+
+/// The text of a value, and where it began.
+#[derive(Default)]
+struct Kept {
+    text: Vec<u8>,
+    line: u64,
+    begins_line: bool,
+}
+
+impl Kept {
+    fn push(&mut self, byte: u8) {
+        if self.text.len() <= ELEMENT_BYTES {
+            self.text.push(byte);
+        }
+    }
+
+    fn object(&self) -> Result<Object, Rejection> {
+        let rejected = |reason: &str| Rejection {
+            field: String::new(),
+            reason: reason.to_owned(),
+        };
+        if self.text.len() > ELEMENT_BYTES {
+            return Err(rejected("must be at most 1 MiB"));
+        }
+        object::parse(str::from_utf8(&self.text).map_err(|_| rejected("must be UTF-8"))?)
+    }
+}
+
+/// Which of the two kept values.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Top,
+    Element,
+}
+
+impl<R: Read> Tap<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input: RefCell::new(Plain::new(input)),
+            pending: RefCell::default(),
+            last: Cell::new(0),
+            line: Cell::new(1),
+            fresh: Cell::new(true),
+            begins_line: Cell::new(false),
+            line_head: RefCell::default(),
+            top: RefCell::default(),
+            element: RefCell::default(),
+        }
+    }
+
+    /// The byte read last.
+    pub(super) fn last(&self) -> u8 {
+        self.last.get()
+    }
+
+    pub(super) fn line(&self) -> u64 {
+        self.line.get()
+    }
+
+    /// Begins to keep a value, with the byte read last.
+    pub(super) fn restart(&self, part: Part) {
+        let mut kept = self.kept(part).borrow_mut();
+        kept.text.clear();
+        kept.text.push(self.last.get());
+        kept.line = self.line.get();
+        kept.begins_line = self.begins_line.get();
+    }
+
+    /// The value kept, and the line on which it began.
+    pub(super) fn take(&self, part: Part) -> (u64, Result<Object, Rejection>) {
+        let kept = self.kept(part).borrow();
+        (kept.line, kept.object())
+    }
+
+    fn kept(&self, part: Part) -> &RefCell<Kept> {
+        match part {
+            Part::Top => &self.top,
+            Part::Element => &self.element,
+        }
+    }
+
+    /// The beginning of the input from the value at the top on, for a message.
+    pub(super) fn head(&self) -> io::Result<Vec<u8>> {
+        const HEAD: usize = 200;
+        let mut head = self.top.borrow().text.clone();
+        let (line, fresh) = (self.line.get(), self.fresh.get());
+        let mut more = Vec::new();
+        while head.len() + more.len() < HEAD {
+            match self.next()? {
+                Some(byte) => more.push(byte),
+                None => break,
+            }
+        }
+        self.unread(&more, line, fresh);
+        head.extend(more);
+        Ok(head)
+    }
+
+    /// Skips the line of the value at the top, which is not JSON, if the input has a value a line; says whether it does.
+    ///
+    /// It does if the next line begins an object, or if each value so far had one line (`lines`) and this one looks whole.
+    pub(super) fn skip_line(&self, lines: bool) -> io::Result<bool> {
+        let (mut line, number) = {
+            let top = self.top.borrow();
+            if !top.begins_line || top.text.first() == Some(&b'[') {
+                return Ok(false);
+            }
+            (top.text.clone(), top.line)
+        };
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            let rest = line.split_off(end + 1);
+            self.unread(&rest, number + 1, true);
+        } else if self.line.get() > number {
+            // The line is longer than what is kept of it.
+            let head = self.line_head.borrow().clone();
+            if self.line.get() > number + 1 || head.len() >= LINE_HEAD {
+                return Ok(false);
+            }
+            self.unread(&head, number + 1, true);
+        } else {
+            loop {
+                match self.next()? {
+                    Some(b'\n') | None => break,
+                    Some(byte) if line.len() <= ELEMENT_BYTES => line.push(byte),
+                    Some(_) => {}
+                }
+            }
+        }
+        let mut blanks = Vec::new();
+        let line_of_rest = self.line.get();
+        let next = loop {
+            match self.next()? {
+                Some(byte) if byte.is_ascii_whitespace() => blanks.push(byte),
+                next => break next,
+            }
+        };
+        blanks.extend(next);
+        self.unread(&blanks, line_of_rest, true);
+        let begins_object = blanks == b"{" || blanks.ends_with(b"\n{");
+        let ends_open = matches!(line.trim_ascii().last(), Some(b'{' | b'[' | b',' | b':'));
+        Ok(begins_object || lines && (!ends_open || next.is_none()))
+    }
+
+    /// Has bytes read again. Before the first of them, the line is `line`, and nothing but blanks stands on it if it is
+    /// `fresh`.
+    fn unread(&self, bytes: &[u8], line: u64, fresh: bool) {
+        let mut pending = self.pending.borrow_mut();
+        for byte in bytes.iter().rev() {
+            pending.push_front(*byte);
+        }
+        self.line.set(line);
+        self.fresh.set(fresh);
+    }
+
+    fn next(&self) -> io::Result<Option<u8>> {
+        let pending = self.pending.borrow_mut().pop_front();
+        let byte = match pending {
+            Some(byte) => byte,
+            None => match self.input.borrow_mut().next()? {
+                Some(byte) => byte,
+                None => return Ok(None),
+            },
+        };
+        self.last.set(byte);
+        if byte == b'\n' {
+            self.line.set(self.line.get() + 1);
+            self.fresh.set(true);
+            self.line_head.borrow_mut().clear();
+            return Ok(Some(byte));
+        }
+        let mut head = self.line_head.borrow_mut();
+        if head.len() < LINE_HEAD {
+            head.push(byte);
+        }
+        if !byte.is_ascii_whitespace() {
+            self.begins_line.set(self.fresh.replace(false));
+        }
+        Ok(Some(byte))
+    }
+}
+
+impl<R: Read> Read for &Tap<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(first) = buffer.first_mut() else {
+            return Ok(0);
+        };
+        let Some(byte) = self.next()? else {
+            return Ok(0);
+        };
+        *first = byte;
+        self.top.borrow_mut().push(byte);
+        self.element.borrow_mut().push(byte);
+        Ok(1)
+    }
+}
+
+/// JSON as editors write it, read as plain JSON: `//` and `/* */` comments and commas before `]` and `}` become blanks.
+struct Plain<R> {
+    input: R,
+    state: State,
+    /// Brackets that are open on the way here.
+    depth: usize,
+    /// A comma that is not passed on before the next byte of weight is known.
+    comma: bool,
+    /// Bytes to pass on first.
+    next: VecDeque<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Outside,
+    Text,
+    Escaped,
+    LineComment,
+    BlockComment,
+    /// After a `*` in a block comment.
+    BlockEnd,
+}
+
+impl<R: Read> Plain<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            state: State::Outside,
+            depth: 0,
+            comma: false,
+            next: VecDeque::new(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            if let Some(byte) = self.next.pop_front() {
+                return Ok(Some(byte));
+            }
+            let Some(byte) = self.raw()? else {
+                return Ok(std::mem::take(&mut self.comma).then_some(b','));
+            };
+            self.step(byte)?;
+        }
+    }
+
+    /// Takes a byte, and puts what it becomes into `next`.
+    fn step(&mut self, byte: u8) -> io::Result<()> {
+        let blank = if byte == b'\n' { b'\n' } else { b' ' };
+        match (self.state, byte) {
+            // No text of JSON goes over a line's end: what began there is broken, and the next line is not.
+            (State::Text | State::Escaped | State::LineComment, b'\n') => {
+                self.state = State::Outside;
+                self.next.push_back(b'\n');
+            }
+            (State::Text, b'\\') => self.pass(State::Escaped, byte),
+            (State::Text, b'"') => self.pass(State::Outside, byte),
+            (State::Text | State::Escaped, _) => self.pass(State::Text, byte),
+            (State::LineComment, _) => self.pass(State::LineComment, blank),
+            (State::BlockEnd, b'/') => self.pass(State::Outside, b' '),
+            (State::BlockComment | State::BlockEnd, b'*') => self.pass(State::BlockEnd, b' '),
+            (State::BlockComment | State::BlockEnd, _) => self.pass(State::BlockComment, blank),
+            (State::Outside, b'/') => match self.raw()? {
+                Some(b'/') => self.comment(State::LineComment),
+                Some(b'*') => self.comment(State::BlockComment),
+                other => {
+                    self.weigh(b'/');
+                    if let Some(other) = other {
+                        self.step(other)?;
+                    }
+                }
+            },
+            (State::Outside, b',') if self.depth > 0 && !self.comma => self.comma = true,
+            (State::Outside, byte) if byte.is_ascii_whitespace() => self.next.push_back(byte),
+            (State::Outside, byte) => self.weigh(byte),
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, state: State, byte: u8) {
+        self.state = state;
+        self.next.push_back(byte);
+    }
+
+    fn comment(&mut self, state: State) {
+        self.state = state;
+        self.next.extend([b' ', b' ']);
+    }
+
+    /// Passes on a byte outside of texts, after the comma that stands before it.
+    fn weigh(&mut self, byte: u8) {
+        let closes = matches!(byte, b']' | b'}');
+        if std::mem::take(&mut self.comma) {
+            self.next.push_back(if closes { b' ' } else { b',' });
+        }
+        match byte {
+            b'"' => self.state = State::Text,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.next.push_back(byte);
+    }
+
+    fn raw(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        loop {
+            return match self.input.read(&mut byte) {
+                Ok(0) => Ok(None),
+                Ok(_) => Ok(Some(byte[0])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+}

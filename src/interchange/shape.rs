@@ -1,0 +1,233 @@
+//! Recognises what an input has, before anything of it is judged.
+//!
+//! Invariant: the keys that tell one form from another stand here only. An object of no known form is one [`Rejection`], which
+//! names what it looks like.
+
+use super::{
+    Rejection,
+    object::{self, Object},
+    registry,
+};
+
+/// The key of a page's own data.
+pub(super) const PAGE: &str = "metadata";
+
+/// The key of an object in the published form.
+const PUBLISHED: &str = "object";
+
+/// The part of an input in which an object stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the top, in a list at the top, or in the list `servers` of a page.
+    Open,
+    /// The map `servers`: of VS Code's configuration, or of `ToolHive`'s catalogue.
+    Servers,
+    /// `mcpServers` of a client's configuration, or Zed's `context_servers`.
+    ClientServers,
+    /// `remote_servers` of `ToolHive`'s catalogue.
+    RemoteServers,
+    /// `registry` of Docker's catalogue.
+    DockerRegistry,
+    /// A map of mcpm's servers by name.
+    Packages,
+}
+
+impl Place {
+    /// The place of the elements under a key.
+    pub(super) fn of(key: &str) -> Option<Self> {
+        match key {
+            "servers" => Some(Self::Servers),
+            "mcpServers" | "context_servers" => Some(Self::ClientServers),
+            "remote_servers" => Some(Self::RemoteServers),
+            "registry" => Some(Self::DockerRegistry),
+            _ => None,
+        }
+    }
+
+    pub(super) fn in_a_list(self) -> Self {
+        match self {
+            Self::Servers => Self::Open,
+            place => place,
+        }
+    }
+
+    pub(super) fn may_be_null(self) -> bool {
+        matches!(self, Self::Servers | Self::ClientServers)
+    }
+}
+
+/// Whether the servers are below this key: in `ToolHive`'s file, and in VS Code's settings.
+pub(super) fn is_envelope(key: &str) -> bool {
+    matches!(key, "data" | "mcp")
+}
+
+/// Whether a key beside a list of servers says something of the list, and has no servers.
+pub(super) fn is_about_the_list(key: &str) -> bool {
+    let known = [
+        PAGE,
+        "$schema",
+        "count",
+        "displayName",
+        "last_updated",
+        "meta",
+        "name",
+        "version",
+    ];
+    known.contains(&key)
+}
+
+/// The cursor of the next page, in `metadata`.
+pub(super) fn next_cursor(page: &Object) -> Option<String> {
+    let cursor = ["nextCursor", "next_cursor"].into_iter();
+    let mut cursors = cursor.filter_map(|key| object::text(page, key));
+    cursors.find(|cursor| !cursor.is_empty())
+}
+
+/// Whether the object is a server of mcpm's.
+pub(super) fn is_package(object: &Object) -> bool {
+    object.contains_key("name") && object.contains_key("installations")
+}
+
+/// The forms that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Written by `export`.
+    Published,
+    /// A `server.json`, or what a registry puts around it.
+    Registry,
+    /// Of a client's configuration.
+    Client,
+    /// A `server.yaml` as JSON, or an entry of Docker's catalogue.
+    Docker,
+    Mcpm,
+    ToolHive,
+}
+
+/// Recognises an object by where it stands and by its keys.
+pub(super) fn recognise(place: Place, object: &Object) -> Result<Form, Rejection> {
+    let has = |key: &str| object.contains_key(key);
+    if has(PUBLISHED) {
+        return Ok(Form::Published);
+    }
+    if registry::is_server(object) {
+        return Ok(Form::Registry);
+    }
+    let is_started = ["command", "url", "serverUrl", "httpUrl"]
+        .into_iter()
+        .any(has);
+    match place {
+        Place::ClientServers => return Ok(Form::Client),
+        Place::DockerRegistry => return Ok(Form::Docker),
+        Place::RemoteServers => return Ok(Form::ToolHive),
+        Place::Servers | Place::Packages | Place::Open => {}
+    }
+    if is_package(object) {
+        return Ok(Form::Mcpm);
+    }
+    if has("image") && has("transport") || place == Place::Servers && has("image") {
+        return Ok(Form::ToolHive);
+    }
+    let named = place == Place::Servers || has("name");
+    if named && is_started {
+        return Ok(Form::Client);
+    }
+    if has("name") && (has("about") || has("image") || has("remote")) {
+        return Ok(Form::Docker);
+    }
+    let id = object::text(object, "id");
+    if has("connectorId") || id.is_some_and(|id| id.starts_with("pcon_")) {
+        return Ok(Form::Published);
+    }
+    Err(unrecognised(object))
+}
+
+fn unrecognised(object: &Object) -> Rejection {
+    let looks_like = looks_like(object).map_or_else(|| keys(object), ToOwned::to_owned);
+    Rejection {
+        field: String::new(),
+        reason: format!(
+            "is neither a personal connector nor an MCP server: {looks_like}. Give objects that export wrote, servers of an \
+             MCP registry, or a client's mcpServers"
+        ),
+    }
+}
+
+/// What has such keys.
+fn looks_like(object: &Object) -> Option<&'static str> {
+    const LOOKS: [(&[&str], &str); 11] = [
+        (
+            &["mcpServers"],
+            "it looks like a client's configuration in a list: give each configuration by itself",
+        ),
+        (&["openapi"], "it looks like an OpenAPI document"),
+        (&["swagger"], "it looks like an OpenAPI document"),
+        (&["jsonrpc"], "it looks like a JSON-RPC message"),
+        (&["inputSchema"], "it looks like an MCP tool"),
+        (&["dependencies"], "it looks like a package.json"),
+        (
+            &["manifest_version"],
+            "it looks like an MCP bundle's manifest.json",
+        ),
+        (
+            &["dxt_version"],
+            "it looks like an MCP bundle's manifest.json",
+        ),
+        (&["$schema", "properties"], "it looks like a JSON Schema"),
+        (&["errors"], "it looks like an answer that is an error"),
+        (&["error"], "it looks like an answer that is an error"),
+    ];
+    let look = LOOKS
+        .iter()
+        .find(|(keys, _)| keys.iter().all(|key| object.contains_key(*key)));
+    look.map(|(_, look)| *look)
+}
+
+fn keys(object: &Object) -> String {
+    const NAMED: usize = 5;
+    if object.is_empty() {
+        return "it is empty".to_owned();
+    }
+    let mut keys: Vec<String> = object
+        .keys()
+        .take(NAMED)
+        .map(|key| key.chars().take(50).collect())
+        .collect();
+    if object.len() > NAMED {
+        keys.push("…".to_owned());
+    }
+    format!("its keys are {}", keys.join(", "))
+}
+
+/// What text that is not JSON looks like by its beginning, and what to do.
+pub(super) fn text_looks_like(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(b"PK") {
+        return Some("a compressed file: unpack it first");
+    }
+    if head.starts_with(b"<") {
+        return Some("HTML or XML: fetch the JSON that the site's API answers");
+    }
+    let head = String::from_utf8_lossy(head);
+    let line = head.lines().next().unwrap_or_default().trim_end();
+    let is_word = |text: &str| {
+        let legal = |c: char| c.is_alphanumeric() || "_-.\"' ".contains(c);
+        text.starts_with(|c: char| c.is_alphabetic() || "_\"'".contains(c))
+            && text.chars().all(legal)
+    };
+    let key = |mark: char| line.split_once(mark).is_some_and(|(key, _)| is_word(key));
+    if line
+        .strip_prefix('[')
+        .and_then(|line| line.strip_suffix(']'))
+        .is_some_and(is_word)
+        && !line.contains('"')
+        || key('=')
+    {
+        return Some("TOML: convert it to JSON first, for example with yq -p toml -o json");
+    }
+    if line == "---" || line.starts_with("- ") || line.starts_with('#') || key(':') {
+        return Some("YAML: convert it to JSON first, for example with yq -o json");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! The forms that `import` reads besides its own, what it leaves out of them, and how it says so.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    on_both_databases,
+    support::{
+        harness::{TestDatabase, rows},
+        process::{Done, program_on, run, run_with},
+    },
+};
+
+const SERVERS: &str =
+    "SELECT name, type, server_type, server_url FROM personal_connector ORDER BY name_key";
+
+fn import(storage: &TestDatabase, flags: &[&str], input: &str) -> Done {
+    let mut command = program_on(storage, &["import"]);
+    command.args(flags);
+    run_with(command, input)
+}
+
+fn server(name: &str) -> Value {
+    json!({ "name": format!("io.example/{name}"), "description": "", "version": "1.0.0" })
+}
+
+on_both_databases! {
+    async fn servers_of_a_client_become_the_organizations_without_secrets(storage: TestDatabase) {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("mcp.json");
+        let configuration = r#"{
+            // Asked for at the start.
+            "inputs": [{ "type": "promptString", "id": "key", "password": true }],
+            "servers": {
+                "remote": { "type": "http", "url": "https://a.example/mcp?api_key=s3cr3t", "headers": { "Authorization": "Bearer s3cr3t" } },
+                "local": { "command": "npx", "args": ["-y", "x", "--token", "s3cr3t"], "env": { "KEY": "s3cr3t" }, },
+            },
+        }"#;
+        fs::write(&file, configuration).unwrap();
+        let path = file.to_str().unwrap();
+        let done = import(&storage, &["--organization", "acme", path], "");
+        assert_eq!(
+            done.err.replace(path, "mcp.json"),
+            "warning: mcp.json:5: entry 1 (remote): 1 value of headers is left out; the names stay in the metadata\n\
+             warning: mcp.json:5: entry 1 (remote): a secret is left out of the url: user name, password or parameter\n\
+             warning: mcp.json:6: entry 2 (local): 1 secret is left out of the command and its args\n\
+             warning: mcp.json:6: entry 2 (local): 1 value of env is left out; the names stay in the metadata\n\
+             warning: mcp.json: only the servers are read, and these keys left out: inputs\n"
+        );
+        assert!(done.out.starts_with("2 objects: 2 created, ") && done.out.ends_with(" 0 rejected; 5 warnings\n"), "{}", done.out);
+        assert_eq!(done.code, Some(0));
+        let found = rows(&storage.url, SERVERS).await;
+        assert_eq!(found, "local|custom|stdio|\nremote|custom|http|https://a.example/mcp\n");
+        let exported = run(program_on(&storage, &["export"])).ok();
+        assert!(!exported.contains("s3cr3t") && exported.contains(r#""env":["KEY"]"#), "{exported}");
+        // Again it is the same, as Claude's or Cursor's it is too, and an export of it is no change.
+        let cursor = configuration.replace("\"servers\"", "\"mcpServers\"");
+        for input in [configuration, &cursor, &exported] {
+            let again = import(&storage, &["--organization", "acme"], input);
+            assert!(again.out.starts_with("2 objects: 0 created, 0 updated, 2 unchanged, "), "{}", again.out);
+        }
+        // It says what to do where nothing says whose they are.
+        let done = import(&storage, &[], r#"{"mcpServers":{"x":{"command":"npx"}}}"#);
+        assert_eq!(
+            done.err,
+            "rejected: standard input:1: entry 1 (x): organization is required, as the file does not name one: add --organization\n"
+        );
+        assert_eq!(done.code, Some(3));
+    }
+
+    async fn catalogues_of_others(storage: TestDatabase) {
+        let toolhive = json!({ "version": "1.0.0", "meta": {}, "data": { "servers": [server("hive")] } });
+        let toolhive_map = json!({ "data": { "servers": { "io.example/map": server("map"), "fetch": { "image": "a/b", "transport": "stdio" } } } });
+        let docker = json!({ "name": "docs", "type": "remote", "remote": { "transport_type": "sse", "url": "https://a.example/sse" } });
+        let docker_catalogue = json!({ "version": 3, "registry": { "github": { "title": "GitHub", "image": "mcp/github" } } });
+        let mcpm = json!({ "brave": { "name": "brave", "display_name": "Brave", "installations": { "npm": { "command": "npx" } } } });
+        let may = json!({
+            "servers": [{
+                "id": "1", "name": "io.example/may", "description": "", "version_detail": { "version": "1.2.3", "is_latest": true },
+                "remotes": [{ "transport_type": "sse", "url": "https://may.example/sse" }],
+            }],
+            "metadata": { "next_cursor": "1" , "count": 1 },
+        });
+        for input in [&toolhive, &toolhive_map, &docker, &docker_catalogue, &mcpm] {
+            let done = import(&storage, &["--organization", "acme"], &input.to_string());
+            assert_eq!((&*done.err, done.code), ("", Some(0)), "{input}");
+        }
+        let done = import(&storage, &[], &may.to_string());
+        assert_eq!(
+            done.err,
+            "warning: standard input: this is one page of a list: fetch the next page with ?cursor=1, and import it too\n"
+        );
+        assert_eq!(done.code, Some(0));
+        assert_eq!(
+            rows(&storage.url, SERVERS).await,
+            "Brave|custom|stdio|\ndocs|custom|http|https://a.example/sse\nfetch|custom|stdio|\nGitHub|custom|stdio|\n\
+             hive|official||\nmap|official||\nmay|official|http|https://may.example/sse\n"
+        );
+    }
+
+    async fn what_is_not_recognised_is_told_once(storage: TestDatabase) {
+        run(program_on(&storage, &["migrate"])).ok();
+        for (input, expected) in [
+            ("name: github\nimage: mcp/github\n", "error: standard input cannot be read on: expected ident at line 1 column 2. \
+              It is not JSON: it looks like YAML: convert it to JSON first, for example with yq -o json\n"),
+            ("{\"openapi\":\"3.1.0\"}", "rejected: standard input:1: entry 1: the object is neither a personal connector nor an \
+              MCP server: it looks like an OpenAPI document. Give objects that export wrote, servers of an MCP registry, or a \
+              client's mcpServers\n"),
+        ] {
+            let done = import(&storage, &[], input);
+            assert_eq!(done.err, expected);
+        }
+        // However many there are.
+        let many = json!(vec![json!({ "colour": "red" }); 3000]);
+        let done = import(&storage, &[], &many.to_string());
+        let lines: Vec<_> = done.err.lines().collect();
+        assert_eq!(lines.len(), 21, "{}", done.err);
+        assert!(lines[20].starts_with("rejected: and 2980 more like it: the object is neither "), "{}", lines[20]);
+        assert!(done.out.ends_with(" 3000 rejected\n"), "{}", done.out);
+        assert_eq!(import(&storage, &[], r#"{"servers":null,"metadata":{"count":0}}"#).ok(), "0 objects: 0 created, \
+            0 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 rejected\n");
+    }
+
+    async fn a_line_that_is_not_json_does_not_stop_the_others(storage: TestDatabase) {
+        let input = format!("{}\n{{\"name\": \"io.exam\n{}\nnonsense\n", server("a"), server("b"));
+        let done = import(&storage, &[], &input);
+        let lines: Vec<_> = done.err.lines().collect();
+        assert_eq!(lines.len(), 2, "{}", done.err);
+        assert!(lines[0].starts_with("rejected: standard input:2: entry 2: line 2 is not JSON: "), "{}", lines[0]);
+        assert!(lines[1].starts_with("rejected: standard input:4: entry 4: line 4 is not JSON: "), "{}", lines[1]);
+        assert!(done.out.starts_with("4 objects: 2 created, "), "{}", done.out);
+        assert_eq!(done.code, Some(3));
+        assert_eq!(rows(&storage.url, SERVERS).await, "a|official||\nb|official||\n");
+    }
+
+    async fn the_newest_version_and_the_first_usable_remote_count(storage: TestDatabase) {
+        let version = |version: &str, remotes: Value| json!({ "name": "io.example/v", "version": version, "remotes": remotes });
+        let remote = |url: &str| json!({ "type": "streamable-http", "url": url });
+        let input = [
+            version("v1.9.0", json!([])),
+            version("v1.10.0", json!([remote("https://{t}.example/mcp"), { "type": "pigeon" }, remote("https://v.example/mcp")])),
+            version("v1.10.0-rc.1", json!([])),
+        ];
+        let input: Vec<_> = input.iter().map(Value::to_string).collect();
+        let done = import(&storage, &[], &input.join("\n"));
+        let at = "warning: standard input:2: entry 2 (io.example/v): ";
+        assert_eq!(
+            done.err,
+            format!(
+                "{at}remotes[0] has no usable URL, and stays in the metadata only: https://{{t}}.example/mcp is a template, and \
+                 its variables have no values here\n\
+                 {at}remotes[1] is left out: its type is pigeon; expected streamable-http, sse, websocket or stdio\n\
+                 {at}version v1.10.0 is not semantic, and stays in the metadata only\n"
+            )
+        );
+        assert_eq!(done.code, Some(0));
+        assert!(done.out.starts_with("3 objects: 1 created, 0 updated, 0 unchanged, 2 older versions"), "{}", done.out);
+        assert_eq!(rows(&storage.url, SERVERS).await, "v|official|http|https://v.example/mcp\n");
+    }
+}
