@@ -16,9 +16,9 @@ use personal_connectors::{
     app::{self, App},
     clock::Clock,
     config::{
-        self, Backup, Call, Check, Command, Config, Database, DatabaseSettings, Export, Import,
-        KeySource, ListenAddress, LogFormat, Migrate, Scopes, Serve, Settings, Token, WrongSetting,
-        shell_word,
+        self, Backup, Call, Check, Command, Config, Database, DatabaseSettings, Export, Given,
+        Import, KeySource, ListenAddress, LogFormat, Migrate, Scopes, Serve, Settings, Token,
+        WrongSetting, shell_word,
     },
     domain::viewer::User,
     error::chain,
@@ -89,6 +89,7 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
         cli,
         warnings,
         settings,
+        given,
     } = config::read().unwrap_or_else(|error| error.exit());
     let is_serving = matches!(cli.command, None | Some(Command::Serve(_)));
     if !is_serving {
@@ -103,8 +104,8 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
         _ if !Clock::system().is_usable() => Err(anyhow!(
             "the system's clock is before 1970 or after 9999: set it, and start again"
         )),
-        None => run_serve(cli.serve, &warnings, &settings, descriptors).await,
-        Some(Command::Serve(serve)) => run_serve(*serve, &warnings, &settings, descriptors).await,
+        None => run_serve(cli.serve, &warnings, &given, descriptors).await,
+        Some(Command::Serve(serve)) => run_serve(*serve, &warnings, &given, descriptors).await,
         Some(Command::Migrate(database)) => run_migrate(&database).await,
         Some(Command::Backup(backup)) => run_backup(&backup),
         Some(Command::CheckDatabase(database)) => run_check_database(&database).await,
@@ -220,7 +221,7 @@ fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
 async fn run_serve(
     config: Serve,
     warnings: &[String],
-    sources: &Settings,
+    given: &Given,
     descriptors: Option<u64>,
 ) -> anyhow::Result<ExitCode> {
     log(&config.log.log, config.log.log_format);
@@ -241,7 +242,7 @@ async fn run_serve(
     let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
     let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
     announce_at("GraphiQL", &pages, "/graphiql");
-    if let Some(hint) = config.token_hint(sources)? {
+    if let Some(hint) = config.token_hint(given)? {
         announce(&hint);
     }
     // Metrics are served to the end: how a service stops is of interest too.

@@ -42,6 +42,6 @@ pub use outbound::{
 };
 pub use secret::{Secret, SecretTooShort};
 pub use serve::Serve;
-pub use sources::{Call, Settings, WrongSetting, command, read};
+pub use sources::{Call, Given, Settings, WrongSetting, command, read};
 pub use tokens::{KeySource, MOST_TOKEN_BYTES, TokenRules, Tokens};
 pub use values::{Scopes, shell_word};

@@ -13,7 +13,7 @@ use super::{
     mcp::Mcp,
     origin::{AllowedOrigin, CorsHeader, header_name},
     outbound::Outbound,
-    sources::{Settings, heading},
+    sources::{Given, heading},
     tokens::{TokenRules, Tokens},
     values::{base_url, boolean, delay, duration, mode},
 };
@@ -206,8 +206,8 @@ pub struct Serve {
 
 impl Serve {
     /// How to make a token for this server, from any folder; none with a JWKS.
-    pub fn token_hint(&self, settings: &Settings) -> anyhow::Result<Option<String>> {
-        self.tokens.hint(&self.database.settings()?, settings)
+    pub fn token_hint(&self, given: &Given) -> anyhow::Result<Option<String>> {
+        self.tokens.hint(&self.database.settings()?, given)
     }
 
     /// The database, with the end of requests as the end of reads.

@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     database::{DatabaseSettings, sqlite_url},
     secret::{self, Secret},
-    sources::{Settings, Source, heading},
+    sources::{Given, Source, heading},
     values::{
         claim, jwks_age, leeway, nonempty, principal, scope_claim, shell_word, user_claim,
         whole_user,
@@ -174,23 +174,25 @@ impl Tokens {
     pub(super) fn hint(
         &self,
         database: &DatabaseSettings,
-        settings: &Settings,
+        given: &Given,
     ) -> anyhow::Result<Option<String>> {
         if self.jwks.is_some() {
             return Ok(None);
         }
         let mut words = vec![program(), "token".to_owned()];
         let mut condition = String::new();
-        match (settings.source(SECRET), database.file()?) {
-            (Some((_, Some(file))), _) => {
-                words.push(format!("--{SECRET}-file"));
-                words.push(absolute(file));
-            }
-            (Some((Source::File { path, .. }, None)), _) => {
-                words.push("--config".to_owned());
-                words.push(absolute(path));
-            }
-            (Some((source, None)), _) => condition = format!(", with the same {source}"),
+        match (given.get(SECRET), database.file()?) {
+            (Some(secret), _) => match (&secret.file, &secret.source) {
+                (Some(file), _) => {
+                    words.push(format!("--{SECRET}-file"));
+                    words.push(absolute(file));
+                }
+                (None, Source::File { path, .. }) => {
+                    words.push("--config".to_owned());
+                    words.push(absolute(path));
+                }
+                (None, source) => condition = format!(", with the same {source}"),
+            },
             // The secret is beside the file.
             (None, Some(file)) => {
                 words.push("--database-url".to_owned());
@@ -199,7 +201,7 @@ impl Tokens {
             (None, None) => {}
         }
         for name in CLAIMS {
-            if let Some(value) = settings.given(name) {
+            if let Some(value) = given.get(name).and_then(|given| given.value.clone()) {
                 words.extend([format!("--{name}"), value]);
             }
         }

@@ -13,7 +13,7 @@ use toml::{
 
 use super::{
     command,
-    layers::Source,
+    given::Source,
     values::{did_you_mean, nearest},
 };
 use crate::config::file::{READABLE_BY_ALL, TextFile};

@@ -4,7 +4,6 @@
 
 use std::{
     ffi::OsString,
-    fmt,
     path::{Path, PathBuf},
 };
 
@@ -15,39 +14,17 @@ use super::{
     command,
     config_file::{ConfigFile, Value},
     environment::Environment,
+    given::Source,
     values::items,
 };
 use crate::config::file::{READABLE_BY_ALL, TextFile};
 
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Source {
-    /// The configuration file.
-    File {
-        path: PathBuf,
-        line: usize,
-    },
-    Variable(String),
-    Flag(String),
-}
-
-impl Source {
-    /// The larger one counts.
-    fn strength(&self) -> u8 {
-        match self {
-            Self::File { .. } => 0,
-            Self::Variable(_) => 1,
-            Self::Flag(_) => 2,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
-        }
+/// The larger one counts.
+fn strength(source: &Source) -> u8 {
+    match source {
+        Source::File { .. } => 0,
+        Source::Variable(_) => 1,
+        Source::Flag(_) => 2,
     }
 }
 
@@ -81,7 +58,7 @@ pub(super) fn choose<'a>(
     }
     let stronger = |setting: &Setting<'_>| {
         found.iter().any(|other| {
-            other.source.strength() > setting.source.strength()
+            strength(&other.source) > strength(&setting.source)
                 && command::exclude(called, other.arg, setting.arg)
         })
     };

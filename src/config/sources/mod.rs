@@ -7,6 +7,7 @@ mod arguments;
 mod command;
 mod config_file;
 mod environment;
+mod given;
 pub(super) mod heading;
 mod layers;
 mod refusal;
@@ -22,13 +23,14 @@ use self::{
     arguments::Arguments,
     config_file::ConfigFile,
     environment::Environment,
+    given::GivenSetting,
     layers::Setting,
     values::{joined, masked},
 };
 use super::Cli;
 
-pub(super) use self::layers::Source;
-pub use self::{command::command, shown::Settings, wrong_setting::WrongSetting};
+pub(super) use self::given::Source;
+pub use self::{command::command, given::Given, shown::Settings, wrong_setting::WrongSetting};
 
 /// The setting of the database, and the variable in which other programs and platforms have one.
 const DATABASE: &str = "database-url";
@@ -40,8 +42,10 @@ pub struct Call {
     pub cli: Cli,
     /// Findings that do not stop the command, such as an unknown variable.
     pub warnings: Vec<String>,
-    /// The command's settings and their sources.
+    /// The command's settings and their sources, as `config --print` writes them.
     pub settings: Settings,
+    /// The command's settings that are no defaults.
+    pub given: Given,
 }
 
 /// Reads the arguments and the environment of the process, and the files that they name.
@@ -81,9 +85,9 @@ fn call(arguments: &[OsString], environment: &Environment) -> Result<Call, Error
             "{COMMON_DATABASE} is set, and not read. To use that database, set CONNECTORS_{COMMON_DATABASE}"
         ));
     }
-    let has_secrets = chosen
-        .iter()
-        .any(|setting| matches!(setting.source, Source::File { .. }) && is_secret(setting));
+    let has_secrets = chosen.iter().any(|setting| {
+        matches!(setting.source, self::given::Source::File { .. }) && is_secret(setting)
+    });
     warnings.extend(file.and_then(|file| file.warning(has_secrets)));
     warnings.extend(layers::read_files(called, &mut chosen)?);
 
@@ -104,7 +108,23 @@ fn call(arguments: &[OsString], environment: &Environment) -> Result<Call, Error
         cli,
         warnings,
         settings: Settings::of(called, &chosen, of_command),
+        given: given(&chosen),
     })
+}
+
+fn given(chosen: &[Setting<'_>]) -> Given {
+    let given = chosen.iter().map(|setting| {
+        let values = setting.values.iter().map(|value| value.to_string_lossy());
+        let value = values.collect::<Vec<_>>().join(",");
+        let given = GivenSetting {
+            value: (!command::has_file(setting.arg)).then_some(value),
+            source: setting.source.clone(),
+            file: setting.file.clone(),
+        };
+        let name = setting.arg.get_long().unwrap_or_default();
+        (name.to_owned(), given)
+    });
+    Given(given.collect())
 }
 
 /// The file that `--config` names, or its variable.

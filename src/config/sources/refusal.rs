@@ -5,7 +5,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::layers::{Setting, Source};
+use super::{given::Source, layers::Setting};
 
 /// Adds the variable, or the place in a file, to each flag that the refusal names. Hides the value of a secret.
 pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {

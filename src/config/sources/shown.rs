@@ -1,15 +1,11 @@
 //! The settings that hold, as a configuration file.
 
-use std::{borrow::Cow, ffi::OsStr, fmt, path::PathBuf};
+use std::{borrow::Cow, ffi::OsStr, fmt};
 
 use clap::{ArgMatches, Command, parser::ValueSource};
 use toml::Value;
 
-use super::{
-    command,
-    layers::{Setting, Source},
-    values::masked,
-};
+use super::{command, layers::Setting, values::masked};
 
 /// The settings of a command, each with its source. It has no secrets.
 #[derive(Debug, Default)]
@@ -20,8 +16,6 @@ struct Shown {
     heading: String,
     name: String,
     state: State,
-    /// The source of a value that is no default, and the file that holds it alone.
-    source: Option<(Source, Option<PathBuf>)>,
 }
 
 #[derive(Debug)]
@@ -39,32 +33,12 @@ impl Settings {
             heading: arg.get_help_heading().unwrap_or_default().to_owned(),
             name: arg.get_long().unwrap_or_default().to_owned(),
             state: state(arg, chosen, matches),
-            source: chosen
-                .iter()
-                .find(|setting| setting.arg == arg)
-                .map(|setting| (setting.source.clone(), setting.file.clone())),
         });
         let mut shown: Vec<_> = shown.collect();
         // Flags of one heading are declared in several places.
         let headings: Vec<_> = shown.iter().map(|shown| shown.heading.clone()).collect();
         shown.sort_by_key(|shown| headings.iter().position(|of| *of == shown.heading));
         Self(shown)
-    }
-
-    /// The source of a setting, and the file that holds its value alone; none of a default.
-    pub(in crate::config) fn source(&self, name: &str) -> Option<&(Source, Option<PathBuf>)> {
-        let shown = self.0.iter().find(|shown| shown.name == name);
-        shown?.source.as_ref()
-    }
-
-    /// The value of a setting as a flag has it; none of a default or a secret.
-    pub(in crate::config) fn given(&self, name: &str) -> Option<String> {
-        let shown = self.0.iter().find(|shown| shown.name == name)?;
-        shown.source.as_ref()?;
-        match &shown.state {
-            State::Value(value, _) => Some(as_flag(value)),
-            State::Hidden(..) | State::Unset => None,
-        }
     }
 }
 
@@ -107,15 +81,6 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
         value(first)
     };
     State::Value(value, source)
-}
-
-/// The value as a flag has it: the items of a list with commas between them.
-fn as_flag(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(as_flag).collect::<Vec<_>>().join(","),
-        value => value.to_string(),
-    }
 }
 
 /// A number without quotes.

@@ -1,0 +1,43 @@
+//! Settings that a flag, a variable or the configuration file gives.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+/// The place of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Source {
+    /// The configuration file.
+    File {
+        path: PathBuf,
+        line: usize,
+    },
+    Variable(String),
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The settings of a command that are no defaults, by their names.
+#[derive(Debug, Default)]
+pub struct Given(pub(super) BTreeMap<String, GivenSetting>);
+
+#[derive(Debug)]
+pub(in crate::config) struct GivenSetting {
+    /// The value as a flag has it; none of a setting that may hold a secret.
+    pub value: Option<String>,
+    pub source: Source,
+    /// The file that holds the value alone.
+    pub file: Option<PathBuf>,
+}
+
+impl Given {
+    pub(in crate::config) fn get(&self, name: &str) -> Option<&GivenSetting> {
+        self.0.get(name)
+    }
+}
