@@ -229,7 +229,7 @@ pub async fn routers(
         tracer,
         clock,
     });
-    // What is no route is answered by the layers of the main router.
+    // The layers of the main router answer what is no route.
     let (main, metrics) = if config.metrics_listen.is_empty() {
         (metrics.merge(main), None)
     } else {

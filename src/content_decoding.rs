@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
-    /// What an encoder flushes is decoded at once.
+    /// Bytes that an encoder flushes are decoded at once.
     #[tokio::test]
     async fn bytes_are_decoded_as_they_come() {
         fn reader(bytes: &'static [u8]) -> impl AsyncBufRead + Unpin {

@@ -23,7 +23,7 @@ use super::{
     shape::{self, Form},
 };
 
-/// What is wrong with a catalogue is told up to this count.
+/// The errors of a catalogue that are told, at most.
 const TOLD: usize = 20;
 
 /// The built-in catalogue, in the published form.

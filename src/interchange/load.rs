@@ -25,7 +25,7 @@ pub(super) use claims::{Ids, Wait};
 /// Ids or names in a statement: both databases bound its parameters.
 const KEYS_A_STATEMENT: usize = 500;
 
-/// What became of an entry that is right.
+/// The result of a valid entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Loaded(Loaded),
@@ -33,7 +33,7 @@ pub(super) enum Outcome {
     Waits,
 }
 
-/// What became of an entry that was loaded.
+/// The result of a loaded entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loaded {
     pub(super) fate: Fate,
@@ -186,7 +186,7 @@ impl Loader {
 
     /// Whether the connector stays as it is.
     fn keeps(&self, row: &Model, entry: &Entry) -> bool {
-        // What an import brought is not the catalogue file's to change.
+        // The catalogue file does not change connectors of an import.
         let is_foreign =
             (self.source, row.source) == (ConnectorSource::Catalog, ConnectorSource::Import);
         is_foreign || row.source_hash.as_deref() == Some(&entry.hash)

@@ -57,7 +57,7 @@ pub struct Assumed {
 
 /// Reads one object, or says everything that is wrong with it.
 ///
-/// What everybody will see is warned of where it may be a secret, and stays as it is: the form is this service's own.
+/// A possible secret that everybody will see causes a warning, and stays as it is: the form is this service's own.
 pub fn parse(object: &Object, assumed: &Assumed) -> Result<Parsed, Vec<Rejection>> {
     let (mut keys, mut errors) = (Keys::of(object), Errors::default());
     keys.only(&KEYS);

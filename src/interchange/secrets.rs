@@ -245,7 +245,7 @@ pub(super) fn redacted(json: &str) -> Option<(String, Vec<String>)> {
     Some((json, found))
 }
 
-/// Where a value stands, and whether it is a credential by its name.
+/// The place of a value, and whether its name says that it is a credential.
 #[derive(Clone, Default)]
 struct At {
     path: String,

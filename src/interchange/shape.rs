@@ -95,7 +95,7 @@ pub(super) enum Form {
     Published,
     /// A `server.json`, or what a registry puts around it.
     Registry,
-    /// Of a client's configuration.
+    /// A client's configuration.
     Client,
     /// A `server.yaml` as JSON, or an entry of Docker's catalogue.
     Docker,
@@ -152,7 +152,7 @@ fn unrecognised(object: &Object) -> Rejection {
     }
 }
 
-/// What has such keys.
+/// The forms that have such keys.
 fn looks_like(object: &Object) -> Option<&'static str> {
     const LOOKS: [(&[&str], &str); 11] = [
         (
@@ -198,7 +198,7 @@ fn keys(object: &Object) -> String {
     format!("its keys are {}", keys.join(", "))
 }
 
-/// What text that is not JSON looks like by its beginning, and what to do.
+/// Names the form of text that is not JSON by its beginning, and says what to do.
 pub(super) fn text_looks_like(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(b"PK") {
         return Some("a compressed file: unpack it first");

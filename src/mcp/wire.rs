@@ -425,7 +425,7 @@ impl Wire {
         }))
     }
 
-    /// What the library needs of a message, if it is one and no larger in any way than it may be.
+    /// Reads the parts of a message that the library needs. Fails if it is none, or larger in any way than it may be.
     async fn known(&self, json: &[u8]) -> Result<Option<Value>, Failure> {
         let limits = self.limits();
         if json.len() > limits.message_bytes {

@@ -38,7 +38,7 @@ fn of(address: IpAddr) -> Option<&'static str> {
     found.map(|(_, kind)| *kind)
 }
 
-/// Of IPv6, all that is given out as global unicast (RFC 4291 §2.4).
+/// All of IPv6 that is given out as global unicast (RFC 4291 §2.4).
 static GLOBAL: LazyLock<IpNet> = LazyLock::new(|| net("2000::/3"));
 
 static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {

@@ -9,7 +9,7 @@ use url::Url;
 /// An HTTP proxy. `Display` and `Debug` give its URL without user and password.
 #[derive(Clone)]
 pub struct ProxyUrl {
-    /// Of IPv6, without brackets.
+    /// An address of IPv6 has no brackets.
     host: String,
     port: u16,
     authorization: Option<String>,

@@ -22,7 +22,7 @@ use crate::config::file::{READABLE_BY_ALL, TextFile};
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     path: PathBuf,
-    /// By the names of their settings.
+    /// The names of the settings are the keys.
     entries: BTreeMap<String, Entry>,
     is_readable_by_all: bool,
 }

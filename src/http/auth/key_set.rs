@@ -81,7 +81,7 @@ impl KeySet {
     }
 
     /// Whether the token is signed by a key that fits it: by its `kid`, if it says one (RFC 7515 §4.1.4), and by its algorithm.
-    /// Where no key has that `kid`, or the token says none, the keys that could be meant are tried. Returns the digest of the
+    /// If no key has that `kid`, or the token has none, the keys that could be meant are tried. Returns the digest of the
     /// key.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<Option<KeyDigest>, Refusal> {
         if !self.algorithms.contains(&jws.algorithm) {

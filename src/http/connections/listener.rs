@@ -52,7 +52,7 @@ pub struct ListenError {
     advice: &'static str,
 }
 
-/// Where a socket can be reached.
+/// The address that reaches a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reachable {
     /// At this host and port: `127.0.0.1:8080`, or `localhost:8080`.

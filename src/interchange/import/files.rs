@@ -42,11 +42,11 @@ pub(super) enum Content {
     Warning(Warning),
 }
 
-/// What the first reading found.
+/// The findings of the first reading.
 #[derive(Default)]
 pub(super) struct Survey {
     pub(super) objects: u64,
-    /// Of each registry server the number of its latest version.
+    /// The number of the latest version, by registry server.
     latest: HashMap<String, (Rank, u64)>,
     /// The ids of all entries.
     pub(super) ids: Ids,
@@ -172,7 +172,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What is to be known of a file besides its objects.
+/// The findings in a file besides its objects.
 fn about_file(event: Event) -> Warning {
     match event {
         Event::KeysLeftOut(keys, others) => {

@@ -1,4 +1,4 @@
-//! What an import says: a line for each thing that is wrong, and counts at the end.
+//! The report of an import: a line for each error, and counts at the end.
 
 use std::{collections::HashMap, fmt};
 
@@ -8,7 +8,7 @@ const LINES_A_KIND: u64 = 20;
 /// Kinds of lines that are told apart.
 const KINDS: usize = 200;
 
-/// What became of the objects of an import.
+/// The results of the objects of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub created: u64,
@@ -19,9 +19,9 @@ pub struct Report {
     /// Registry servers with the status `deleted`.
     pub deleted: u64,
     pub rejected: u64,
-    /// Of the entries that were loaded, those that cannot have their replacement.
+    /// Loaded entries that cannot have their replacement.
     pub without_replacement: u64,
-    /// Of the files and the entries that were loaded, what was left out of them.
+    /// Parts of the files and the loaded entries that were left out.
     pub warnings: u64,
 }
 

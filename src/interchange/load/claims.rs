@@ -26,7 +26,7 @@ pub(in crate::interchange) enum Wait {
     Over,
 }
 
-/// What only one connector may have.
+/// Something that only one connector may have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Claim {
     /// The name of a custom connector.
@@ -95,7 +95,7 @@ impl Ids {
 pub(super) struct Candidate<'a> {
     pub(super) id: &'a str,
     pub(super) wants: Claim,
-    /// What its connector has, if there is one.
+    /// The claims of its connector, if there is one.
     pub(super) has: Option<Claim>,
     /// The connector stays as it is, whatever the entry wants.
     pub(super) is_kept: bool,
@@ -109,7 +109,7 @@ pub(super) enum Verdict {
     Rejected(Rejection),
 }
 
-/// What becomes of a batch.
+/// The plan for a batch.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
@@ -117,7 +117,7 @@ pub(super) struct Plan {
     pub(super) given_up: Vec<usize>,
 }
 
-/// What the entries of a run have so far.
+/// The claims of a run so far.
 #[derive(Debug)]
 pub(super) struct Claims {
     expected: Ids,
@@ -125,7 +125,7 @@ pub(super) struct Claims {
     claims: HashSet<Claim>,
     waiting_ids: HashSet<String>,
     waiting_claims: HashSet<Claim>,
-    /// What was added since the last commit.
+    /// Claims that were added since the last commit.
     last: Vec<(String, Claim, Verdict)>,
 }
 

@@ -1,4 +1,4 @@
-//! What the forms say of a server, and the connector that it makes.
+//! A server as the forms describe it, and the connector that it makes.
 
 use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType};
 
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// What the forms say of a server.
+/// A server as the forms describe it.
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    /// What the file knows it by.
+    /// Its name in the file.
     pub(super) name: String,
-    /// What people know it by.
+    /// Its name for people.
     pub(super) title: Option<String>,
     pub(super) description: Option<String>,
     pub(super) icon_url: Option<String>,

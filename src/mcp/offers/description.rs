@@ -1,4 +1,4 @@
-//! What a server says of itself in answer to `initialize` or `server/discover`.
+//! A server's description of itself, in answer to `initialize` or `server/discover`.
 
 use std::time::Duration;
 

@@ -119,7 +119,7 @@ fn known_error(error: &Value) -> Value {
     known
 }
 
-/// What the library needs of a result to begin, and the text of it all.
+/// The parts of a result that the library needs to begin, and the text of it all.
 fn known_result(text: &str) -> Value {
     let is_object = text.trim_start().starts_with('{');
     let beginning: Option<Beginning> = serde_json::from_str(text).ok().filter(|_| is_object);

@@ -323,7 +323,7 @@ async fn a_subscription_needs_a_stream() {
             406,
             "application/graphql-response+json; charset=utf-8",
         ),
-        // What urql and others send with everything, Apollo's clients with subscriptions, and Apollo Client with `@defer`.
+        // urql and others send this with everything, Apollo's clients with subscriptions, and Apollo Client with `@defer`.
         (
             "multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json",
             CHANGED,

@@ -232,7 +232,7 @@ on_both_databases! {
         drop(server);
         let (_, events) = starts.with(&swapped).await;
         assert_eq!(events, "");
-        // What an import brought gives nothing up.
+        // A connector of an import gives nothing up.
         run_with(program_on(&starts.storage, &["import"]), &entry("x").to_string()).ok();
         let told = starts.refused(&json!([as_id("a", "x"), as_id("x", "z")]).to_string()).await;
         assert!(told.ends_with("pcon_a: connectorId: the connectorId is taken by another connector"), "{told}");

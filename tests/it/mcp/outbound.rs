@@ -308,7 +308,7 @@ on_both_databases! {
         assert_eq!(open, "2\n");
     }
 
-    /// What is due behind a dead proxy stays due, holds nobody up, and is checked when the proxy is back.
+    /// A check behind a dead proxy stays due, delays no other, and runs when the proxy is back.
     async fn a_dead_proxy_postpones_checks(storage: TestDatabase) {
         let plain = Plain::new(well_behaved).await;
         let bare = plain.address();

@@ -306,7 +306,7 @@ async fn other_messages_before_the_answer() {
     })
     .await;
     is_open("in events", &inspect(&server.url, ServerType::Http).await);
-    // What was asked for is answered: a ping, and that the others are not known.
+    // The server's requests are answered: a ping, and an error for the others.
     let requests = server.requests.lock().unwrap().clone();
     let answers = requests
         .iter()

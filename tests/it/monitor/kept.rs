@@ -1,4 +1,4 @@
-//! What is kept of a server that changes how it answers: its tools, their date, and the next check.
+//! A server that changes its answers keeps its tools, their date and the time of the next check.
 
 use std::time::Duration;
 

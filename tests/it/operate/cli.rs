@@ -50,67 +50,69 @@ fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
     });
 }
 
+/// Flags, wrong values and parts of the refusals.
+#[rustfmt::skip]
+const WRONG: &[(&str, &str, &str)] = &[
+    ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
+    ("--listen", "127.0.0.1:99999", "expected an address and a port such as 127.0.0.1:8080"),
+    ("--listen", "http://localhost:8080", "a Unix socket such as unix:/run/connectors.sock"),
+    ("--listen", "unix:x.sock", "with an absolute path"),
+    ("--metrics-listen", "9464", "expected an address and a port such as 127.0.0.1:8080"),
+    ("--listen-mode", "u+rw", "expected permissions in octal, such as 600, 660 or 666"),
+    ("--listen-mode", "1777", "expected permissions in octal, such as 600, 660 or 666"),
+    ("--database-url", "mysql://host/db", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+    ("--database-url", "", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+    ("--database-url", "sqlite::memory:", "expected the path of a file after sqlite://"),
+    ("--database-url", "sqlite://", "expected the path of a file after sqlite://"),
+    ("--database-connections", "1", "1 is not in 2..=1000"),
+    ("--database-wait", "5", "expected a time such as 500ms, 10s or 1h"),
+    ("--database-wait", "0s", "expected a time such as 500ms, 10s or 1h"),
+    ("--catalog", "nowhere.json", "--catalog nowhere.json: No such file"),
+    ("--jwt-secret", "31 bytes, which is one too few.", "must be at least 32 bytes long"),
+    ("--jwks", "https://issuer.example/jwks", "--jwt-issuer <ISSUER>"),
+    ("--jwt-organization-claim", "sub", "expected the name of a claim with no meaning of its own"),
+    ("--jwt-organization-claim", "org,,org_id", "expected the name of a claim with no meaning of its own"),
+    ("--jwt-user-claim", "exp", "expected the name of a claim with no meaning of its own"),
+    ("--jwt-scope-claim", "scope,sub", "expected the name of a claim with no meaning of its own"),
+    ("--max-token-bytes", "24577", "24577 is not in 1024..=24576"),
+    ("--cors-origin", "https://app.example.com/", "expected an origin, without path and user: https://app.example.com"),
+    ("--cors-origin", "app.example.com", "expected * or an origin such as https://app.example.com"),
+    ("--cors-header", "X Client", "expected the name of a header such as X-Client, or *"),
+    ("--default-organization", "", "must not be blank"),
+    ("--anonymous-read", "maybe", "expected true or false"),
+    ("--otlp-endpoint", "", "expected an http or https URL"),
+    ("--otlp-endpoint", "127.0.0.1:4318", "expected an http or https URL"),
+    ("--otlp-endpoint", "grpc://127.0.0.1:4317", "expected an http or https URL"),
+    ("--otlp-endpoint", "http://ann@127.0.0.1:4318", "without user, query, fragment and /v1/traces"),
+    ("--otlp-endpoint", "http://127.0.0.1:4318?key=1", "without user, query, fragment and /v1/traces"),
+    ("--trusted-documents", "nowhere.json", "--trusted-documents nowhere.json: No such file"),
+    ("--mcp-allow", "http://mcp:8000", "write mcp:8000"),
+    ("--mcp-allow", "10.0.0.0/33", "expected a host, a host and its port or a network"),
+    ("--mcp-ports", "0", "0 is not in 1..=65535"),
+    ("--mcp-schemes", "ftp", "expected http, https, ws or wss"),
+    ("--inspection-timeout", "10s", "expected a time shorter than --request-timeout"),
+    ("--max-inspections", "0", "0 is not in 1..=1000"),
+    ("--inspection-rate", "-1", "-1 is not in 0..=1000000"),
+    ("--monitor", "often", "expected true or false"),
+    ("--check-interval", "500ms", "expected a time of a second at least"),
+    ("--check-timeout", "0s", "expected a time such as 500ms, 10s or 1h"),
+    ("--max-checks", "0", "0 is not in 1..=1000"),
+    ("--max-checks-per-host", "1001", "1001 is not in 1..=1000"),
+    ("--check-history", "0", "0 is not in 1..=10000"),
+    ("--max-per-user", "-1", "invalid digit"),
+    ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
+    ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),
+    ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
+    ("--max-tokens", "many", "invalid digit"),
+    ("--answer-cache-mb", "1000001", "1000001 is not in 0..=1000000"),
+    ("--log", "a=b=c", "expected a level or module=level"),
+];
+
 #[test]
 fn wrong_values_are_refused_with_what_was_expected() {
-    #[rustfmt::skip]
-    let wrong = [
-        ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
-        ("--listen", "127.0.0.1:99999", "expected an address and a port such as 127.0.0.1:8080"),
-        ("--listen", "http://localhost:8080", "a Unix socket such as unix:/run/connectors.sock"),
-        ("--listen", "unix:x.sock", "with an absolute path"),
-        ("--metrics-listen", "9464", "expected an address and a port such as 127.0.0.1:8080"),
-        ("--listen-mode", "u+rw", "expected permissions in octal, such as 600, 660 or 666"),
-        ("--listen-mode", "1777", "expected permissions in octal, such as 600, 660 or 666"),
-        ("--database-url", "mysql://host/db", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
-        ("--database-url", "", "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
-        ("--database-url", "sqlite::memory:", "expected the path of a file after sqlite://"),
-        ("--database-url", "sqlite://", "expected the path of a file after sqlite://"),
-        ("--database-connections", "1", "1 is not in 2..=1000"),
-        ("--database-wait", "5", "expected a time such as 500ms, 10s or 1h"),
-        ("--database-wait", "0s", "expected a time such as 500ms, 10s or 1h"),
-        ("--catalog", "nowhere.json", "--catalog nowhere.json: No such file"),
-        ("--jwt-secret", "31 bytes, which is one too few.", "must be at least 32 bytes long"),
-        ("--jwks", "https://issuer.example/jwks", "--jwt-issuer <ISSUER>"),
-        ("--jwt-organization-claim", "sub", "expected the name of a claim with no meaning of its own"),
-        ("--jwt-organization-claim", "org,,org_id", "expected the name of a claim with no meaning of its own"),
-        ("--jwt-user-claim", "exp", "expected the name of a claim with no meaning of its own"),
-        ("--jwt-scope-claim", "scope,sub", "expected the name of a claim with no meaning of its own"),
-        ("--max-token-bytes", "24577", "24577 is not in 1024..=24576"),
-        ("--cors-origin", "https://app.example.com/", "expected an origin, without path and user: https://app.example.com"),
-        ("--cors-origin", "app.example.com", "expected * or an origin such as https://app.example.com"),
-        ("--cors-header", "X Client", "expected the name of a header such as X-Client, or *"),
-        ("--default-organization", "", "must not be blank"),
-        ("--anonymous-read", "maybe", "expected true or false"),
-        ("--otlp-endpoint", "", "expected an http or https URL"),
-        ("--otlp-endpoint", "127.0.0.1:4318", "expected an http or https URL"),
-        ("--otlp-endpoint", "grpc://127.0.0.1:4317", "expected an http or https URL"),
-        ("--otlp-endpoint", "http://ann@127.0.0.1:4318", "without user, query and fragment"),
-        ("--otlp-endpoint", "http://127.0.0.1:4318?key=1", "without user, query and fragment"),
-        ("--trusted-documents", "nowhere.json", "--trusted-documents nowhere.json: No such file"),
-        ("--mcp-allow", "http://mcp:8000", "expected a host, a host and its port or a network"),
-        ("--mcp-allow", "10.0.0.0/33", "expected a host, a host and its port or a network"),
-        ("--mcp-ports", "0", "0 is not in 1..=65535"),
-        ("--mcp-schemes", "ftp", "expected http, https, ws or wss"),
-        ("--inspection-timeout", "10s", "expected a time shorter than --request-timeout"),
-        ("--max-inspections", "0", "0 is not in 1..=1000"),
-        ("--inspection-rate", "-1", "-1 is not in 0..=1000000"),
-        ("--monitor", "often", "expected true or false"),
-        ("--check-interval", "500ms", "expected a time of a second at least"),
-        ("--check-timeout", "0s", "expected a time such as 500ms, 10s or 1h"),
-        ("--max-checks", "0", "0 is not in 1..=1000"),
-        ("--max-checks-per-host", "1001", "1001 is not in 1..=1000"),
-        ("--check-history", "0", "0 is not in 1..=10000"),
-        ("--max-per-user", "-1", "invalid digit"),
-        ("--max-body-bytes", "1023", "1023 is not in 1024..=1073741824"),
-        ("--event-retention", "0d", "expected a time such as 500ms, 10s or 1h"),
-        ("--request-timeout", "soon", "expected a time such as 500ms, 10s or 1h"),
-        ("--max-tokens", "many", "invalid digit"),
-        ("--answer-cache-mb", "1000001", "1000001 is not in 0..=1000000"),
-        ("--log", "a=b=c", "expected a level or module=level"),
-    ];
     let folder = TempDir::new().unwrap();
     let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
-        // What is in a file is no setting.
+        // Values in a file are no settings.
         let code = if expected.contains("No such file") {
             1
         } else {
@@ -128,7 +130,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         assert!(refused.err.contains(flag), "{told}");
         assert_eq!(refused.out, "", "{told}");
     };
-    for (flag, value, expected) in wrong {
+    for &(flag, value, expected) in WRONG {
         let assigned = format!("{flag}={value}");
         each(flag, value, expected, program(&["serve", &assigned]));
         each(flag, value, expected, program(&[&assigned]));

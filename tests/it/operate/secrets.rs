@@ -214,7 +214,7 @@ async fn the_hint_names_the_command_for_this_server() {
         command.current_dir(&at);
         let server = Serving::start(command);
         let url = server.url.clone();
-        // What it announces comes at the start, and is read at the end.
+        // Its announcement comes at the start, and is read at the end.
         let again = server.stop();
         let line = again.out.lines().find_map(|line| line.strip_prefix(start));
         let hint = line.unwrap_or_else(|| panic!("{}", again.out)).to_owned();

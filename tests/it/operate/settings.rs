@@ -233,7 +233,7 @@ fn a_stronger_source_replaces_what_it_excludes() {
     let token = run(with(&["token", "--user", "ann", &secret], None)).ok();
     assert_eq!(token.matches('.').count(), 2);
 
-    // Of one source they are refused.
+    // Both in one source are refused.
     let mut both = with(&["config"], Some(SECRET));
     both.env("CONNECTORS_JWKS", "keys.json");
     let told = run(both).failed(2);

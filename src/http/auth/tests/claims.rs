@@ -48,7 +48,7 @@ async fn scopes_come_from_every_claim_that_has_some() {
             json!({"scope": "openid profile", "permissions": ["connectors:write"]}),
             &["connectors:write", "openid", "profile"],
         ),
-        // Of another type: left out.
+        // Another type is left out.
         (
             json!({"scope": 7, "scp": {"a": "b"}, "permissions": ["c", 7, null, ["d"]]}),
             &["c"],

@@ -88,7 +88,7 @@ fn names_that_come_later() {
         wait(&[(3, 1, Some(3)), (1, 2, Some(1)), (4, 4, None)]),
         "WWT"
     );
-    // What waits keeps its id and its claim until then.
+    // A waiting entry keeps its id and its claim until then.
     let mut claims = Claims::new(Ids::default());
     claims.expected.insert("9");
     let holders = HashMap::from([(claim(2), "9".to_owned())]);
