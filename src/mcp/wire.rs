@@ -24,7 +24,7 @@ use hyper::{
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rmcp::model::{ClientJsonRpcMessage, RequestId, ServerJsonRpcMessage};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -235,36 +235,43 @@ impl Wire {
 
     /// Matches an answer to its request. An error without a known id answers the last request: servers refuse some requests before
     /// they read the id (JSON-RPC 2.0 §5).
-    fn matched(&self, message: Value) -> Result<ServerJsonRpcMessage, Failure> {
-        let mut message = serde_json::from_value(message).map_err(|_| NOT_JSON_RPC)?;
-        let mut result = Ok(());
+    fn matched(&self, mut message: Value) -> Result<Value, Failure> {
+        // Some servers send a number back as a text.
+        let text = |id: &Value| {
+            id.as_str()
+                .map_or_else(|| id.to_string(), ToOwned::to_owned)
+        };
+        let is_error = message.get("error").is_some();
+        let is_answer = message.get("method").is_none();
+        let mut is_foreign = false;
         self.seen.send_if_modified(|seen| {
             let Some(last) = seen.asked.last() else {
                 return false;
             };
-            // Some servers send a number back as a text.
-            let is = |id: &RequestId, other: &RequestId| id.to_string() == other.to_string();
-            let was_asked = |id: &RequestId| seen.asked.iter().any(|asked| is(asked, id));
-            let answers = match &mut message {
-                ServerJsonRpcMessage::Response(response) if was_asked(&response.id) => {
-                    is(last, &response.id)
-                }
-                ServerJsonRpcMessage::Response(_) => {
-                    result = Err(ANOTHER_ANSWER);
-                    false
-                }
-                ServerJsonRpcMessage::Error(error) => {
-                    let id = error.id.take().filter(was_asked);
-                    let id = id.unwrap_or_else(|| last.clone());
-                    is(last, error.id.insert(id))
-                }
-                _ => false,
-            };
-            seen.waiting &= !answers;
             seen.evidence = seen.evidence.max(Evidence::Message);
+            if !is_answer {
+                return true;
+            }
+            let given = message.get("id").map(text);
+            let asked = seen
+                .asked
+                .iter()
+                .find(|id| Some(id.to_string()) == given)
+                .or_else(|| is_error.then_some(last));
+            match asked {
+                Some(asked) => {
+                    seen.waiting &= asked != last;
+                    message["id"] = json!(asked);
+                }
+                None => is_foreign = true,
+            }
             true
         });
-        result.map(|()| message)
+        if is_foreign {
+            Err(ANOTHER_ANSWER)
+        } else {
+            Ok(message)
+        }
     }
 
     /// Sends a request, and again to the URL that it is redirected to, or if its connection turns out to be closed.
@@ -407,22 +414,14 @@ impl Wire {
         json: &[u8],
     ) -> Result<Option<ServerJsonRpcMessage>, Failure> {
         let known = self.known(json).await?;
-        known.map(|known| self.matched(known)).transpose()
+        let message = known.map(serde_json::from_value).transpose();
+        message.map_err(|_| NOT_JSON_RPC)
     }
 
     /// [`Self::message`], as text.
     pub(super) async fn message_text(&self, json: &[u8]) -> Result<Option<String>, Failure> {
-        let Some(known) = self.known(json).await? else {
-            return Ok(None);
-        };
-        let text = known.to_string();
-        Ok(Some(match self.matched(known)? {
-            // Its id may be another one now.
-            error @ ServerJsonRpcMessage::Error(_) => {
-                serde_json::to_string(&error).map_err(|_| NOT_JSON_RPC)?
-            }
-            _ => text,
-        }))
+        let known = self.known(json).await?;
+        Ok(known.map(|known| known.to_string()))
     }
 
     /// Reads the parts of a message that the library needs. Fails if it is none, or larger in any way than it may be.
@@ -435,11 +434,13 @@ impl Wire {
         if values > SMALL_VALUES {
             self.calls.line.grow().await;
         }
-        let message = message::read(json)?;
-        if message.is_none() {
-            self.saw(Evidence::Message);
+        match message::read(json)? {
+            Some(message) => self.matched(message).map(Some),
+            None => {
+                self.saw(Evidence::Message);
+                Ok(None)
+            }
         }
-        Ok(message)
     }
 }
 

@@ -46,6 +46,11 @@ impl Description {
             None => result.get("_meta").and_then(|meta| meta.get(SERVER_INFO)),
         };
         let instructions = result.get("instructions").and_then(Value::as_str);
+        let mut names: Vec<_> = declared(capabilities)
+            .map(|name| clipped(name, CAPABILITY_CHARACTERS))
+            .collect();
+        names.sort_unstable();
+        names.truncate(CAPABILITIES);
         let extensions = capabilities.and_then(|capabilities| capabilities.get("extensions"));
         let extensions = extensions.filter(|extensions| extensions.is_object());
         let extensions = extensions.map(Value::to_string);
@@ -55,10 +60,7 @@ impl Description {
                 .and_then(Value::as_object)
                 .and_then(|server| server_info(server, limits)),
             instructions: instructions.map(|text| clip(text, limits)),
-            capabilities: declared(capabilities)
-                .map(|name| clipped(name, CAPABILITY_CHARACTERS))
-                .take(CAPABILITIES)
-                .collect(),
+            capabilities: names,
             extensions: extensions.filter(|json| json.len() <= EXTENSION_BYTES),
             ttl_ms: ttl_ms(&result),
             is_modern: info.protocol_version >= ProtocolVersion::V_2026_07_28,

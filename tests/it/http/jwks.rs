@@ -180,7 +180,7 @@ async fn with_keys_at(jwks: &str, flags: &[&str], are_expected: bool) -> String 
     command
         .args(RULES)
         .args(flags)
-        .env("DATABASE_URL", &storage.url);
+        .env("CONNECTORS_DATABASE_URL", &storage.url);
     // No client reads these.
     for name in [
         "HTTP_PROXY",
@@ -376,7 +376,7 @@ async fn tokens_of_a_jwks_file() {
 
     for bad in ["{}", "[]", "no JSON", r#"{"keys":[]}"#] {
         fs::write(&file, bad).unwrap();
-        let told = run(on(&RULES)).failed(1);
+        let told = run(on(&RULES)).failed(2);
         assert!(
             told.contains("error: --jwks ") && told.contains("jwks.json"),
             "{told}"

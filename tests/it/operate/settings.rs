@@ -67,7 +67,7 @@ fn an_empty_variable_is_none() {
     assert_eq!(run(commas).ok(), expected);
     // Blanks are no value of others.
     let mut blank = bare(&folder, &["config"]);
-    blank.env("CONNECTORS_LISTEN", " ");
+    blank.env("CONNECTORS_REQUEST_TIMEOUT", " ");
     run(blank).failed(2);
     // An empty flag is a mistake.
     run(bare(&folder, &["config", "--database-url="])).failed(2);
@@ -183,7 +183,7 @@ fn a_stronger_source_counts() {
     command.env("CONNECTORS_READ_ONLY", "off");
     let printed_ = printed(command);
     for (name, value, source) in [
-        ("listen", "\"127.0.0.1:2\"", "CONNECTORS_LISTEN"),
+        ("listen", "[\"127.0.0.1:2\"]", "CONNECTORS_LISTEN"),
         ("max-tokens", "7", "--max-tokens"),
         ("monitor", "false", "connectors.toml:4"),
         ("read-only", "false", "CONNECTORS_READ_ONLY"),
@@ -292,8 +292,8 @@ fn wrong_files_are_refused() {
             "wrong.toml:1: listen must be a text, a number, true, false",
         ),
         (
-            "listen = ['127.0.0.1:1']\n",
-            "wrong.toml:1: listen has one value, and not an array",
+            "request-timeout = ['1s']\n",
+            "wrong.toml:1: request-timeout has one value, and not an array",
         ),
         (
             "mcp-ports = [[80]]\n",

@@ -90,11 +90,13 @@ pub struct Done {
 
 impl Done {
     fn new(code: Option<i32>, out: String, err: String) -> Self {
-        let named = err.strip_prefix("database: ");
-        let (database, err) = match named.and_then(|named| named.split_once('\n')) {
-            Some((database, rest)) => (Some(database.to_owned()), rest.to_owned()),
-            None => (None, err),
-        };
+        const NAMED: &str = "database: ";
+        let is_named = |line: &&str| line.starts_with(NAMED);
+        let named = err.lines().find(is_named);
+        let database = named.map(|line| line[NAMED.len()..].to_owned());
+        let err = named.map_or(err.clone(), |line| {
+            err.replacen(&format!("{line}\n"), "", 1)
+        });
         Self {
             code,
             out,
