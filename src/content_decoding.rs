@@ -25,6 +25,9 @@ pub const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
 /// Characters of an unknown coding's name that a message shows.
 const NAME_CHARACTERS: usize = 20;
 
+/// Codings of one answer that are decoded. Each decoder polls the one within it, so a long list would overflow the stack.
+const CODINGS: usize = 3;
+
 /// A coding that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -41,10 +44,14 @@ pub enum Coding {
 pub struct Unknown(pub String);
 
 /// Returns the codings of an answer in the order in which they were applied. Values that mean no coding are left out: none, empty,
-/// `identity`, `none`, and a charset at the wrong place.
+/// `identity`, `none`, and a charset at the wrong place. More than [`CODINGS`] are unknown as a whole.
 pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
     let values = headers.get_all(CONTENT_ENCODING).into_iter();
     let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let unknown = |name: &str| {
+        let shown = name.chars().filter(char::is_ascii_graphic);
+        Unknown(shown.take(NAME_CHARACTERS).collect())
+    };
     let mut codings = Vec::new();
     for text in texts {
         for name in text.split(',') {
@@ -54,11 +61,11 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
                 "gzip" | "x-gzip" => Coding::Gzip,
                 "deflate" => Coding::Deflate,
                 "br" => Coding::Brotli,
-                _ => {
-                    let shown = name.chars().filter(char::is_ascii_graphic);
-                    return Err(Unknown(shown.take(NAME_CHARACTERS).collect()));
-                }
+                name => return Err(unknown(name)),
             });
+            if codings.len() > CODINGS {
+                return Err(unknown(&text));
+            }
         }
     }
     Ok(codings)
@@ -190,6 +197,10 @@ mod tests {
         assert_eq!(of(&["x-gzip, identity,br"]), Ok(vec![Gzip, Brotli]));
         assert_eq!(of(&["deflate", "gzip"]), Ok(vec![Deflate, Gzip]));
         assert_eq!(of(&["gzip, zstd"]), Err(Unknown("zstd".to_owned())));
+        assert_eq!(of(&["gzip"; CODINGS]), Ok(vec![Coding::Gzip; CODINGS]));
+        assert_eq!(of(&["gzip"; 10_000]), Err(Unknown("gzip".to_owned())));
+        let many = of(&["br, br, gzip, deflate, gzip"]);
+        assert_eq!(many, Err(Unknown("br,br,gzip,deflate,g".to_owned())));
         let long = of(&["<a b>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]);
         assert_eq!(long, Err(Unknown("<ab>aaaaaaaaaaaaaaaa".to_owned())));
     }

@@ -26,15 +26,26 @@ pub struct Printable<T>(pub T);
 
 impl<T: Display> Display for Printable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Replacing(f), "{}", self.0)
+        write!(Replacing(f, commands_a_terminal), "{}", self.0)
     }
 }
 
-struct Replacing<'a, 'b>(&'a mut fmt::Formatter<'b>);
+/// [`Printable`] text of one line: line feed and tab are replaced too.
+#[derive(Debug)]
+pub struct PrintableLine<T>(pub T);
+
+impl<T: Display> Display for PrintableLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_replaced = |c: char| c.is_control() || commands_a_terminal(c);
+        write!(Replacing(f, is_replaced), "{}", self.0)
+    }
+}
+
+struct Replacing<'a, 'b>(&'a mut fmt::Formatter<'b>, fn(char) -> bool);
 
 impl Write for Replacing<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (place, part) in text.split(commands_a_terminal).enumerate() {
+        for (place, part) in text.split(self.1).enumerate() {
             if place > 0 {
                 self.0.write_char(char::REPLACEMENT_CHARACTER)?;
             }
@@ -53,6 +64,13 @@ fn commands_a_terminal(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_stays_one() {
+        let text = "name\nrejected: faked\tx\u{1b}[2J";
+        let shown = PrintableLine(text).to_string();
+        assert_eq!(shown, "name\u{fffd}rejected: faked\u{fffd}x\u{fffd}[2J");
+    }
 
     #[test]
     fn commands_become_replacement_characters() {

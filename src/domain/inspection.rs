@@ -206,7 +206,11 @@ impl Schedule {
         let mixed = (seq ^ checked_at.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
         let thousandths = mixed.rem_euclid(201) - 100;
         let jitter = interval / 1000 * thousandths;
-        Timestamp(checked_at.0.saturating_add(interval).saturating_add(jitter))
+        let mut after = interval.saturating_add(jitter);
+        if fresh_for > self.backoff(failures) {
+            after = after.min(fresh_micros(LONGEST_FRESH));
+        }
+        Timestamp(checked_at.0.saturating_add(after))
     }
 
     /// The latest that [`Schedule::next`] gives for a check at `now` of a server that does not lengthen its interval.

@@ -18,7 +18,7 @@ use crate::{
     domain::connector::Entry,
     error::Result,
     store::{Actor, Again, Database, Tx},
-    terminal::{self, Printable},
+    terminal::{self, PrintableLine},
 };
 
 use super::{
@@ -78,7 +78,7 @@ pub async fn import(
     let mut write = |new: Vec<Line>| {
         new.into_iter()
             .filter_map(|line| lines.admit(line))
-            .try_for_each(|line| progress.suspend(|| writeln!(out, "{}", Printable(line))))
+            .try_for_each(|line| progress.suspend(|| writeln!(out, "{}", PrintableLine(line))))
     };
     while let Some(batch) = batches.recv().await {
         progress.inc(batch.len() as u64);
@@ -89,7 +89,7 @@ pub async fn import(
     write(run.link().await?)?;
     progress.finish_and_clear();
     for line in lines.rest() {
-        writeln!(out, "{}", Printable(line))?;
+        writeln!(out, "{}", PrintableLine(line))?;
     }
     Ok(run.report)
 }

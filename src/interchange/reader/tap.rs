@@ -244,6 +244,11 @@ struct Plain<R> {
     depth: usize,
     /// A comma that is not passed on before the next byte of weight is known.
     comma: bool,
+    /// The last byte outside of texts and comments.
+    before: u8,
+    /// The number of the line, from 1, and of the one on which the comment began.
+    line: u64,
+    comment_line: u64,
     /// Bytes to pass on first.
     next: VecDeque<u8>,
 }
@@ -266,6 +271,9 @@ impl<R: Read> Plain<R> {
             state: State::Outside,
             depth: 0,
             comma: false,
+            before: b' ',
+            line: 1,
+            comment_line: 1,
             next: VecDeque::new(),
         }
     }
@@ -276,6 +284,11 @@ impl<R: Read> Plain<R> {
                 return Ok(Some(byte));
             }
             let Some(byte) = self.raw()? else {
+                if matches!(self.state, State::BlockComment | State::BlockEnd) {
+                    let line = self.comment_line;
+                    let message = format!("the comment that begins on line {line} does not end");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+                }
                 return Ok(std::mem::take(&mut self.comma).then_some(b','));
             };
             self.step(byte)?;
@@ -298,7 +311,7 @@ impl<R: Read> Plain<R> {
             (State::BlockEnd, b'/') => self.pass(State::Outside, b' '),
             (State::BlockComment | State::BlockEnd, b'*') => self.pass(State::BlockEnd, b' '),
             (State::BlockComment | State::BlockEnd, _) => self.pass(State::BlockComment, blank),
-            (State::Outside, b'/') => match self.raw()? {
+            (State::Outside, b'/') if self.may_comment() => match self.raw()? {
                 Some(b'/') => self.comment(State::LineComment),
                 Some(b'*') => self.comment(State::BlockComment),
                 other => {
@@ -308,8 +321,14 @@ impl<R: Read> Plain<R> {
                     }
                 }
             },
-            (State::Outside, b',') if self.depth > 0 && !self.comma => self.comma = true,
-            (State::Outside, byte) if byte.is_ascii_whitespace() => self.next.push_back(byte),
+            (State::Outside, b',') if self.depth > 0 && !self.comma => {
+                self.comma = true;
+                self.before = byte;
+            }
+            (State::Outside, byte) if byte.is_ascii_whitespace() => {
+                self.before = byte;
+                self.next.push_back(byte);
+            }
             (State::Outside, byte) => self.weigh(byte),
         }
         Ok(())
@@ -320,13 +339,21 @@ impl<R: Read> Plain<R> {
         self.next.push_back(byte);
     }
 
+    /// Whether a comment may begin here. In a line that is not JSON, a `/*` within words begins none, and takes no later line with it.
+    fn may_comment(&self) -> bool {
+        self.before.is_ascii_whitespace() || b"{}[],:\"".contains(&self.before)
+    }
+
     fn comment(&mut self, state: State) {
         self.state = state;
+        self.before = b' ';
+        self.comment_line = self.line;
         self.next.extend([b' ', b' ']);
     }
 
     /// Passes on a byte outside of texts, after the comma that stands before it.
     fn weigh(&mut self, byte: u8) {
+        self.before = byte;
         let closes = matches!(byte, b']' | b'}');
         if std::mem::take(&mut self.comma) {
             self.next.push_back(if closes { b' ' } else { b',' });
@@ -345,7 +372,10 @@ impl<R: Read> Plain<R> {
         loop {
             return match self.input.read(&mut byte) {
                 Ok(0) => Ok(None),
-                Ok(_) => Ok(Some(byte[0])),
+                Ok(_) => {
+                    self.line += u64::from(byte[0] == b'\n');
+                    Ok(Some(byte[0]))
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => Err(error),
             };

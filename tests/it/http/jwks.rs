@@ -376,7 +376,7 @@ async fn tokens_of_a_jwks_file() {
 
     for bad in ["{}", "[]", "no JSON", r#"{"keys":[]}"#] {
         fs::write(&file, bad).unwrap();
-        let told = run(on(&RULES)).failed(2);
+        let told = run(on(&RULES)).failed(1);
         assert!(
             told.contains("error: --jwks ") && told.contains("jwks.json"),
             "{told}"
@@ -425,9 +425,9 @@ async fn tokens_of_a_jwks_file() {
     token
         .args(RULES)
         .env("CONNECTORS_DATABASE_URL", &storage.url);
-    let told = run(token).failed(1);
+    let told = run(token).failed(2);
     assert!(
-        told.contains("made by whoever has the private keys"),
+        told.contains("your identity provider makes the tokens"),
         "{told}"
     );
 }

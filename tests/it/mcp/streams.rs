@@ -138,6 +138,8 @@ async fn serve(
     Some(())
 }
 
+const SPEAKS_SSE: &str = "The server speaks MCP. It speaks HTTP+SSE, which MCP has deprecated: streamable HTTP takes its place.";
+
 /// A ping, a `retry:`, an id, a comment and more may come before the event `endpoint`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_endpoint_may_come_after_other_events() {
@@ -158,7 +160,7 @@ async fn the_endpoint_may_come_after_other_events() {
         let name = &beginning[..beginning.len().min(40)];
         let found = steady(name, &url, ServerType::Http).await;
         assert_eq!(found.outcome, Outcome::Open, "{name}: {}", found.message);
-        assert_eq!(found.message, "The server speaks MCP.", "{name}");
+        assert_eq!(found.message, SPEAKS_SSE, "{name}");
         assert_eq!(
             (found.transport, found.tools.len()),
             (Some(Transport::Sse), 2),
@@ -308,7 +310,7 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
     ] {
         let found = steady(name, &url, ServerType::Http).await;
         assert_eq!(found.outcome, Open, "{name}: {}", found.message);
-        assert_eq!(found.message, "The server speaks MCP.", "{name}");
+        assert_eq!(found.message, SPEAKS_SSE, "{name}");
         assert_eq!(found.tools.len(), 2, "{name}");
     }
 }
