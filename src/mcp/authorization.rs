@@ -7,7 +7,10 @@ use hyper::{
 use serde::Deserialize;
 use url::Url;
 
-use super::wire::{JSON, Wire, refused, values};
+use super::{
+    measure::values,
+    wire::{JSON, Wire, refused},
+};
 
 const METADATA_BYTES: usize = 64 * 1024;
 const SERVERS: usize = 10;

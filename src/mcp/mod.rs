@@ -9,6 +9,7 @@ pub mod guard;
 pub mod handshake;
 pub mod inspections;
 mod lookups;
+mod measure;
 pub mod memory;
 mod offers;
 pub mod stopwatch;

@@ -8,7 +8,7 @@ mod text;
 mod tool;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -20,14 +20,17 @@ use rmcp::{
     },
     service::Peer,
 };
-use serde_json::Value;
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     config::InspectionLimits,
     domain::{inspection::Inspection, tools::Kept},
 };
 
-use super::transport::message;
+use super::{
+    measure::{bounded, bounded_object},
+    transport::message,
+};
 
 pub(super) use self::description::Description;
 use self::description::ttl_ms;
@@ -171,15 +174,14 @@ async fn walk(
     let mut cursors = HashSet::new();
     let mut cursor = None;
     loop {
-        let page = ask(peer, list.request(cursor)).await?;
-        let items = match page.get(list.name()) {
-            Some(Value::Array(items)) => items.as_slice(),
-            // Languages whose empty list is null write it so.
-            Some(Value::Null) => &[],
-            _ => return Err(Unlisted),
-        };
-        each(items);
-        count += items.len();
+        let result = ask(peer, list.request(cursor)).await?;
+        let Page {
+            items,
+            listed,
+            members: page,
+        } = Page::read(&result, list, limits)?;
+        each(&items);
+        count += listed;
         ttl_ms_of_all = ttl_ms_of_all.min(ttl_ms(&page));
         let walked = |is_whole| Walked {
             count: count.min(most),
@@ -206,12 +208,49 @@ async fn walk(
     }
 }
 
-/// Sends a request, and returns the server's own result.
-async fn ask(peer: &Peer<RoleClient>, request: ClientRequest) -> Result<Value, Unlisted> {
+/// A page of a list.
+struct Page {
+    /// The first items, up to the most that are kept. An item beyond the bounds has its small members alone.
+    items: Vec<Value>,
+    listed: usize,
+    /// The members of the result besides the list.
+    members: Map<String, Value>,
+}
+
+impl Page {
+    fn read(result: &str, list: List, limits: &InspectionLimits) -> Result<Self, Unlisted> {
+        let mut members: BTreeMap<String, &RawValue> =
+            serde_json::from_str(result).map_err(|_| Unlisted)?;
+        let listed = members.remove(list.name()).ok_or(Unlisted)?;
+        // Languages whose empty list is null write it so.
+        let listed: Option<Vec<&RawValue>> =
+            serde_json::from_str(listed.get()).map_err(|_| Unlisted)?;
+        let listed = listed.unwrap_or_default();
+        let mut left = limits.values;
+        let items = listed.iter().take(limits.items).map(|item| {
+            let whole = bounded(item, limits, &mut left);
+            let rest = || bounded_object(item.get(), limits, &mut left).map(Value::Object);
+            whole.or_else(rest).unwrap_or_default()
+        });
+        let items = items.collect();
+        let members = members
+            .into_iter()
+            .filter_map(|(name, member)| Some((name, bounded(member, limits, &mut left)?)));
+        Ok(Self {
+            items,
+            listed: listed.len(),
+            members: members.collect(),
+        })
+    }
+}
+
+/// Sends a request, and returns the text of the server's own result.
+async fn ask(peer: &Peer<RoleClient>, request: ClientRequest) -> Result<String, Unlisted> {
     match peer.send_request(request).await {
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result)))) => {
-            let text = message::text(&result).ok_or(Unlisted)?;
-            serde_json::from_str(text).map_err(|_| Unlisted)
+            message::text(&result)
+                .map(ToOwned::to_owned)
+                .ok_or(Unlisted)
         }
         _ => Err(Unlisted),
     }

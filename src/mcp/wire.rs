@@ -39,6 +39,7 @@ use super::{
     connection::{Connector, Line, reuse::Used},
     failure::{ANOTHER_ANSWER, Failure, NOT_DECODED, NOT_JSON_RPC, TOO_LARGE, reason},
     guard::{Guard, Refusal},
+    measure::values,
     memory::{Memory, SMALL_VALUES},
     stopwatch::Stopwatch,
     transport::message,
@@ -430,11 +431,10 @@ impl Wire {
         if json.len() > limits.message_bytes {
             return Err(TOO_LARGE);
         }
-        let values = values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
-        if values > SMALL_VALUES {
+        if values(json, limits.depth, SMALL_VALUES).is_none() {
             self.calls.line.grow().await;
         }
-        match message::read(json)? {
+        match message::read(json, limits)? {
             Some(message) => self.matched(message).map(Some),
             None => {
                 self.saw(Evidence::Message);
@@ -485,30 +485,6 @@ pub(super) fn is(headers: &HeaderMap, media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(media_type)
 }
 
-/// How many values JSON has, if it is at most so deep and they are at most so many. It need not be JSON.
-pub(super) fn values(json: &[u8], depth: usize, most: usize) -> Option<usize> {
-    let (mut open, mut count, mut quoted, mut escaped) = (0_usize, 1, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if quoted => {}
-            b'{' | b'[' => {
-                open += 1;
-                count += 1;
-            }
-            b'}' | b']' => open = open.saturating_sub(1),
-            b',' => count += 1,
-            _ => {}
-        }
-        if open > depth || count > most {
-            return None;
-        }
-    }
-    Some(count)
-}
-
 fn take(left: &AtomicUsize, count: usize) -> Option<()> {
     let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
         left.checked_sub(count)
@@ -519,20 +495,4 @@ fn take(left: &AtomicUsize, count: usize) -> Option<()> {
 /// A URL as HTTP's library has it.
 pub(super) fn uri(url: &Url) -> Result<Uri, Refusal> {
     url.as_str().parse().map_err(|_| Refusal::NotAUrl)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_measured_before_it_is_parsed() {
-        let nested = br#"{"a":[1,{"b":"[[[[[,,,,,\"[["}]}"#;
-        assert_eq!(values(nested, 3, 5), Some(5));
-        assert_eq!(values(nested, 2, 5), None);
-        assert_eq!(values(nested, 3, 4), None);
-        assert_eq!(values(b"[1,2,3,4]", 2, 4), None);
-        assert_eq!(values(&b"[".repeat(100), 64, 1000), None);
-        assert_eq!(values(b"", 0, 1), Some(1));
-    }
 }

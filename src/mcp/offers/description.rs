@@ -5,7 +5,11 @@ use std::time::Duration;
 use rmcp::model::{ProtocolVersion, ServerPeerInfo};
 use serde_json::{Map, Value};
 
-use crate::{config::InspectionLimits, domain::inspection::ServerInfo, mcp::transport::message};
+use crate::{
+    config::InspectionLimits,
+    domain::inspection::ServerInfo,
+    mcp::{measure::bounded_object, transport::message},
+};
 
 use super::text::{clip, clipped};
 
@@ -39,7 +43,8 @@ pub(in crate::mcp) struct Description {
 impl Description {
     /// Reads the description that a session began with.
     pub(in crate::mcp) fn of(info: &ServerPeerInfo, limits: &InspectionLimits) -> Option<Self> {
-        let result: Value = serde_json::from_str(message::text(info.meta.as_ref()?)?).ok()?;
+        let mut left = limits.values;
+        let result = bounded_object(message::text(info.meta.as_ref()?)?, limits, &mut left)?;
         let capabilities = result.get("capabilities").and_then(Value::as_object);
         let server = match result.get("serverInfo") {
             Some(server) => Some(server),
@@ -87,7 +92,7 @@ fn declared(capabilities: Option<&Map<String, Value>>) -> impl Iterator<Item = &
 }
 
 /// Milliseconds that a result stays as it is (MCP 2026-07-28, `CacheableResult`); none if it does not say.
-pub(super) fn ttl_ms(result: &Value) -> Option<u64> {
+pub(super) fn ttl_ms(result: &Map<String, Value>) -> Option<u64> {
     result.get("ttlMs")?.as_u64()
 }
 

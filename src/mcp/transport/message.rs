@@ -7,10 +7,16 @@
 use std::borrow::Cow;
 
 use rmcp::model::ProtocolVersion;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Number, Value, json, value::RawValue};
 
-use crate::mcp::failure::{Failure, NOT_JSON_RPC};
+use crate::{
+    config::InspectionLimits,
+    mcp::{
+        failure::{Failure, NOT_JSON_RPC, TOO_LARGE},
+        measure::{bounded, values},
+    },
+};
 
 /// The member of a result that has the server's own result, as JSON text.
 const TEXT: &str = "personal-connectors/text";
@@ -21,41 +27,50 @@ const INTERNAL_ERROR: i64 = -32603;
 
 /// A message of JSON-RPC 2.0. Whatever else it has is not read.
 #[derive(Deserialize)]
-struct Message {
-    #[serde(default)]
-    jsonrpc: Value,
-    #[serde(default)]
-    id: Value,
-    method: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Box<RawValue>>,
-    error: Option<Value>,
+struct Message<'a> {
+    #[serde(borrow)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
 }
 
 /// The members of a result that make it one of `initialize` or `server/discover`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Beginning {
-    protocol_version: Option<Value>,
-    supported_versions: Option<Value>,
-    result_type: Option<Value>,
+struct Beginning<'a> {
+    #[serde(borrow)]
+    protocol_version: Option<&'a RawValue>,
+    #[serde(borrow)]
+    supported_versions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result_type: Option<&'a RawValue>,
     capabilities: Option<serde::de::IgnoredAny>,
     server_info: Option<serde::de::IgnoredAny>,
 }
 
 /// Reads a message that a server sent. None is a message that no request waits for: a notification. A batch (MCP 2025-03-26)
-/// gives its answer.
-pub(in crate::mcp) fn read(json: &[u8]) -> Result<Option<Value>, Failure> {
+/// gives its answer. A result may be larger than the other parts: whoever reads it bounds it part by part.
+pub(in crate::mcp) fn read(
+    json: &[u8],
+    limits: &InspectionLimits,
+) -> Result<Option<Value>, Failure> {
     let text = String::from_utf8_lossy(json);
     let text = repaired(text.trim_start_matches('\u{feff}'));
-    let mut messages: Vec<Message> = if text.trim_start().starts_with('[') {
+    let mut messages: Vec<Message<'_>> = if text.trim_start().starts_with('[') {
+        values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?
     } else {
         vec![serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?]
     };
     messages.sort_by_key(|message| message.method.is_some());
     let message = messages.into_iter().next().ok_or(NOT_JSON_RPC)?;
-    message.into_known()
+    message.into_known(limits)
 }
 
 /// The text of a result, or of the metadata that took its place.
@@ -63,9 +78,17 @@ pub(in crate::mcp) fn text(result: &Map<String, Value>) -> Option<&str> {
     result.get(TEXT)?.as_str()
 }
 
-impl Message {
-    fn into_known(self) -> Result<Option<Value>, Failure> {
-        let is_2 = match &self.jsonrpc {
+impl Message<'_> {
+    fn into_known(self, limits: &InspectionLimits) -> Result<Option<Value>, Failure> {
+        let mut left = limits.values;
+        let mut part = |part: Option<&RawValue>| match part {
+            Some(part) => bounded(part, limits, &mut left).ok_or(TOO_LARGE),
+            None => Ok(Value::Null),
+        };
+        let (jsonrpc, id_value) = (part(self.jsonrpc)?, part(self.id)?);
+        let method = self.method.map(|method| part(Some(method))).transpose()?;
+        let error = self.error.map(|error| part(Some(error))).transpose()?;
+        let is_2 = match &jsonrpc {
             Value::String(version) => version == "2.0",
             Value::Number(version) => version.as_f64() == Some(2.0),
             version => version.is_null() && self.result.is_some(),
@@ -73,14 +96,16 @@ impl Message {
         if !is_2 {
             return Err(NOT_JSON_RPC);
         }
-        let id = id(self.id);
-        let is_request = self.method.as_ref().is_some_and(Value::is_string);
-        let (member, value) = match (self.method, self.error, self.result) {
+        let id = id(id_value);
+        let is_request = method.as_ref().is_some_and(Value::is_string);
+        let (member, value) = match (method, error, self.result) {
             // Its parameters are left out: no capability was declared, so a ping alone has another answer than "method not found".
             (Some(method), _, _) if is_request && id.is_some() => ("method", method),
             (Some(_), _, _) => return Ok(None),
             (None, Some(error), _) => ("error", known_error(&error)),
-            (None, None, Some(result)) if id.is_some() => ("result", known_result(result.get())),
+            (None, None, Some(result)) if id.is_some() => {
+                ("result", known_result(result.get(), limits))
+            }
             (None, None, _) => return Err(NOT_JSON_RPC),
         };
         let mut message = Map::new();
@@ -120,23 +145,26 @@ fn known_error(error: &Value) -> Value {
 }
 
 /// The parts of a result that the library needs to begin, and the text of it all.
-fn known_result(text: &str) -> Value {
+fn known_result(text: &str, limits: &InspectionLimits) -> Value {
     let is_object = text.trim_start().starts_with('{');
-    let beginning: Option<Beginning> = serde_json::from_str(text).ok().filter(|_| is_object);
+    let beginning: Option<Beginning<'_>> = serde_json::from_str(text).ok().filter(|_| is_object);
     let kept = json!({ TEXT: text });
+    let mut left = limits.values;
+    let mut part = |part: &RawValue| bounded(part, limits, &mut left);
     match beginning {
         Some(Beginning {
             supported_versions: Some(versions),
             result_type,
             ..
         }) => {
-            let is_complete = result_type.is_none_or(|kind| kind == "complete");
+            let is_complete =
+                result_type.is_none_or(|kind| part(kind).is_some_and(|kind| kind == "complete"));
             if !is_complete {
                 return kept;
             }
-            let versions = match versions {
-                Value::Array(versions) => versions,
-                version => vec![version],
+            let versions = match part(versions) {
+                Some(Value::Array(versions)) => versions,
+                version => version.into_iter().collect(),
             };
             let versions: Vec<_> = versions.into_iter().filter(Value::is_string).collect();
             json!({
@@ -154,7 +182,8 @@ fn known_result(text: &str) -> Value {
             server_info,
             ..
         }) if protocol_version.is_some() || capabilities.is_some() || server_info.is_some() => {
-            let version = protocol_version.as_ref().and_then(Value::as_str);
+            let version = protocol_version.and_then(part);
+            let version = version.as_ref().and_then(Value::as_str);
             let version = version.filter(|version| is_version(version));
             // A server that names no revision is taken for one of the first that had a header for it.
             let assumed = ProtocolVersion::V_2025_03_26;
@@ -231,12 +260,6 @@ fn escape(rest: &str) -> (usize, Option<String>) {
     }
 }
 
-/// A member that is there, unless it is null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    let value: Box<RawValue> = Deserialize::deserialize(deserializer)?;
-    Ok((value.get() != "null").then_some(value))
-}
-
 #[cfg(test)]
 mod tests {
     use rmcp::model::{CustomResult, ServerJsonRpcMessage, ServerResult};
@@ -276,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_message_is_read_without_its_ornaments() {
-        let read = |value: Value| read(value.to_string().as_bytes());
+        let read = |value: Value| read(value.to_string().as_bytes(), &InspectionLimits::default());
         let error =
             json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32601, "message": "no" } });
         assert_eq!(read(error.clone()), Ok(Some(error.clone())));
@@ -311,9 +334,12 @@ mod tests {
             assert_eq!(read(wrong.clone()), Err(NOT_JSON_RPC), "{wrong}");
         }
         assert_eq!(
-            super::read("\u{feff}{\"id\":1,\"result\":[]}".as_bytes())
-                .unwrap()
-                .unwrap()["id"],
+            super::read(
+                "\u{feff}{\"id\":1,\"result\":[]}".as_bytes(),
+                &InspectionLimits::default()
+            )
+            .unwrap()
+            .unwrap()["id"],
             1
         );
     }
@@ -323,7 +349,8 @@ mod tests {
     fn the_library_takes_results() {
         let taken = |result: &str| {
             let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
-            let message = read(message.as_bytes()).unwrap().unwrap();
+            let limits = InspectionLimits::default();
+            let message = read(message.as_bytes(), &limits).unwrap().unwrap();
             match serde_json::from_value(message).unwrap() {
                 ServerJsonRpcMessage::Response(response) => response.result,
                 other => panic!("{other:?}"),

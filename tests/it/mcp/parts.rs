@@ -127,6 +127,44 @@ async fn what_a_server_says_of_itself() {
     );
 }
 
+/// A part that is deeper, or has more values, than is read loses no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deeper_or_larger_than_is_read() {
+    let deep = (0..100).fold(
+        json!({}),
+        |inner, _| json!({ "properties": { "a": inner } }),
+    );
+    let large = json!({ "enum": vec![1; 20_000] });
+    for schema in [deep, large] {
+        let tool = json!({ "name": "odd", "description": "Odd.", "inputSchema": schema.clone() });
+        let found = with("tools/list", move |result| {
+            result["tools"]
+                .as_array_mut()
+                .unwrap()
+                .insert(0, tool.clone());
+        })
+        .await;
+        assert_eq!(found.outcome, Outcome::Open);
+        assert_eq!(
+            names(&found),
+            ["add", "odd", "subtract"],
+            "{}",
+            found.message
+        );
+        let [add, odd, _] = &found.tools[..] else {
+            panic!("{:?}", found.tools)
+        };
+        assert!(add.input_schema.is_some() && odd.input_schema.is_none());
+        assert_eq!(odd.description.as_deref(), Some("Odd."));
+        assert!(found.message.contains("1 of 3 tools"), "{}", found.message);
+        let found = with("initialize", move |result| {
+            result["capabilities"]["experimental"] = schema.clone();
+        })
+        .await;
+        is_open("a capability", &found);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_json() {
     for (method, from, to) in [
