@@ -78,15 +78,10 @@ fn command(keys: &mut Keys<'_>, server: &mut Server) {
         keys.reject("command", "must be a string");
         return;
     };
-    let mut left_out = 0;
     // Some write the arguments after the command.
-    let words: Vec<_> = command.split_whitespace().map(ToOwned::to_owned).collect();
-    let words = redacted(words, &mut left_out);
-    let command = if left_out > 0 {
-        words.join(" ")
-    } else {
-        command
-    };
+    let redacted_command = secrets::redacted_line(&command);
+    let mut left_out = redacted_command.is_some();
+    let command = redacted_command.unwrap_or(command);
     server
         .metadata
         .push(("command".to_owned(), serde_json::json!(command).to_string()));
@@ -95,31 +90,23 @@ fn command(keys: &mut Keys<'_>, server: &mut Server) {
             keys.reject("args", "must be a list of strings");
             return;
         };
-        let args = redacted(args, &mut left_out);
+        let mut arguments = secrets::Arguments::default();
+        let args = args.into_iter().map(|arg| {
+            let redacted = arguments.redact(&arg);
+            left_out |= redacted.is_some();
+            redacted.unwrap_or(arg)
+        });
+        let args: Vec<_> = args.collect();
         server
             .metadata
             .push(("args".to_owned(), serde_json::json!(args).to_string()));
     }
-    if left_out > 0 {
+    if left_out {
         server.warn(
             "secret in arguments",
-            format!(
-                "{} left out of the command and its args",
-                count(left_out, "secret", "secrets")
-            ),
+            "secrets of the command and its args are left out",
         );
     }
-}
-
-fn redacted(args: Vec<String>, left_out: &mut usize) -> Vec<String> {
-    let mut before: Option<String> = None;
-    let redacted = args.into_iter().map(|arg| {
-        let redacted = secrets::redacted_argument(before.as_deref(), &arg);
-        *left_out += usize::from(redacted.is_some());
-        before = Some(arg.clone());
-        redacted.unwrap_or(arg)
-    });
-    redacted.collect()
 }
 
 /// Keeps the names of variables or headers: each value may be a secret.

@@ -143,7 +143,7 @@ impl Server {
             Some(callable) => {
                 self.warn(
                     "secret in a URL",
-                    "a secret is left out of the url: user name, password or parameter",
+                    "a secret is left out of the url: user name, password, parameter or fragment",
                 );
                 callable
             }

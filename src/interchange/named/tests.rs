@@ -68,7 +68,7 @@ fn servers_of_clients() {
                 Stdio,
                 None,
                 json!({"command": "npx -y x --api-key REDACTED", "args": ["--token=REDACTED"]}),
-                &["2 secrets are left out of the command and its args"],
+                &["secrets of the command and its args are left out"],
             ),
         ),
         (
@@ -86,7 +86,7 @@ fn servers_of_clients() {
                 Http,
                 Some("https://a.example/mcp?a=1"),
                 json!({"headers": ["A"]}),
-                &["a secret is left out of the url: user name, password or parameter"],
+                &["a secret is left out of the url: user name, password, parameter or fragment"],
             ),
         ),
         (

@@ -125,7 +125,9 @@ fn url(remote: &Object, transport: Transport) -> Result<Option<String>, (&'stati
     let Some(url) = object::text(remote, "url") else {
         return Err(("no URL", "it has no url".to_owned()));
     };
-    if secrets::redacted_url(&url).is_some() {
+    // A fragment is for browsers, and may be a secret.
+    let url = url.split('#').next().unwrap_or_default();
+    if secrets::redacted_url(url).is_some() {
         return Err(("secret in a URL", "its url has a secret in it".to_owned()));
     }
     let shown: String = url.chars().take(200).collect();
@@ -133,7 +135,7 @@ fn url(remote: &Object, transport: Transport) -> Result<Option<String>, (&'stati
         let reason = format!("{shown} is a template, and its variables have no values here");
         return Err(("template of a URL", reason));
     }
-    match fields::server_url(&url, Some(transport.server_type)) {
+    match fields::server_url(url, Some(transport.server_type)) {
         Ok(url) => Ok(Some(url)),
         Err(error) => {
             let expected = error.message.trim_start_matches("serverUrl ").to_owned();

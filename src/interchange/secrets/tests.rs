@@ -41,11 +41,21 @@ fn references_are_no_secrets() {
         "Bearer",
         "Bearer ${env:TOKEN}",
         "{{ key }}",
+        "${USER}:${PASSWORD}",
         REDACTED,
     ] {
         assert!(!is_literal(value), "{value}");
     }
-    for value in ["abc", "Bearer abc", "sk-{key}x", "a$b"] {
+    for value in [
+        "abc",
+        "Bearer abc",
+        "sk-{key}x",
+        "a$b",
+        "${A}b",
+        "{abc",
+        "${A:-b}",
+        r#"{"a":"b"}"#,
+    ] {
         assert!(is_literal(value), "{value}");
     }
 }
@@ -53,7 +63,7 @@ fn references_are_no_secrets() {
 #[test]
 fn urls() {
     for (url, expected) in [
-        ("https://a.example/mcp?page=1#x", None),
+        ("https://a.example/mcp?page=1", None),
         ("https://a.example/@scope/server", None),
         ("https://a.example/mcp?api_key={key}", None),
         ("postgres://${USER}:${PASSWORD}@db/app", None),
@@ -63,12 +73,16 @@ fn urls() {
             "https://user:pass@a.example/mcp",
             Some(["https://a.example/mcp"; 2]),
         ),
+        (
+            "https://a.example/mcp#access_token=abc",
+            Some(["https://a.example/mcp"; 2]),
+        ),
         ("https://abc@a.example", Some(["https://a.example"; 2])),
         (
             "https://a.example/mcp?a=1&api_key=abc&b=2#x",
             Some([
                 "https://a.example/mcp?a=1&api_key=REDACTED&b=2#x",
-                "https://a.example/mcp?a=1&b=2#x",
+                "https://a.example/mcp?a=1&b=2",
             ]),
         ),
         (
@@ -97,35 +111,110 @@ fn urls() {
 
 #[test]
 fn arguments() {
-    for (before, argument, expected) in [
-        (Some("-y"), "@modelcontextprotocol/server-github", None),
-        (None, "--port=8080", None),
-        (Some("--port"), "8080", None),
-        (Some("--api-key"), "${KEY}", None),
-        (Some("--token"), "--verbose", None),
-        (None, "TOKEN={token}", None),
-        (Some("--api-key"), "abc", Some("REDACTED")),
-        (None, "--api-key=abc", Some("--api-key=REDACTED")),
-        (Some("-e"), "API_KEY=abc", Some("API_KEY=REDACTED")),
+    for (arguments, expected) in [
+        ("-y @modelcontextprotocol/server-github", None),
+        ("--port=8080 --port 8080 -it --rm", None),
+        ("--api-key ${KEY} --token --verbose", None),
+        ("TOKEN={token} -e API_KEY mcp/github", None),
+        ("-e A=${A} --env=B={b} -eC=$C", None),
+        ("--header Authorization:${AUTH}", None),
+        ("--api-key abc", Some("--api-key REDACTED")),
         (
-            Some("--header"),
-            "Authorization: Bearer abc",
-            Some("Authorization: REDACTED"),
+            "--api-key=abc --key=abc",
+            Some("--api-key=REDACTED --key=REDACTED"),
         ),
-        (Some("--header"), "Authorization:${AUTH}", None),
-        (None, "postgres://bob:abc@db/app", Some("postgres://db/app")),
+        ("-e MODE=abc x", Some("-e MODE=REDACTED x")),
+        ("--env=MY_KEY=abc", Some("--env=MY_KEY=REDACTED")),
+        ("--env DB_PASS=abc", Some("--env DB_PASS=REDACTED")),
+        ("-eFOO=abc", Some("-eFOO=REDACTED")),
+        ("-e=foo=abc", Some("-e=foo=REDACTED")),
         (
-            None,
-            "ghp_0123456789abcdefghijABCDEFGHIJ012345",
-            Some("REDACTED"),
+            "-e DATABASE_URL=postgres://u:abc@h/d",
+            Some("-e DATABASE_URL=REDACTED"),
         ),
-        (None, "0aZ9bY8cX7dW6eV5fU4gT3hS2rQ1", Some("REDACTED")),
+        ("env FOO=abc npx", Some("env FOO=REDACTED npx")),
+        ("-H X-Key:abc", Some("-H X-Key: REDACTED")),
+        ("--headers X-Key abc x", Some("--headers X-Key REDACTED x")),
+        ("postgres://bob:abc@db/app", Some("postgres://db/app")),
+        (
+            "https://h.example/mcp#token=abc",
+            Some("https://h.example/mcp"),
+        ),
+        (
+            "ghp_0123456789abcdefghijABCDEFGHIJ012345 x",
+            Some("REDACTED x"),
+        ),
+        ("0aZ9bY8cX7dW6eV5fU4gT3hS2rQ1 x", Some("REDACTED x")),
     ] {
+        let mut state = Arguments::default();
+        let redacted = arguments.split(' ').map(|argument| {
+            let redacted = state.redact(argument);
+            redacted.unwrap_or_else(|| argument.to_owned())
+        });
+        let redacted: Vec<_> = redacted.collect();
         assert_eq!(
-            redacted_argument(before, argument).as_deref(),
-            expected,
-            "{argument}"
+            redacted.join(" "),
+            expected.unwrap_or(arguments),
+            "{arguments}"
         );
+    }
+    for (argument, expected) in [
+        ("--header=X-Key: abc", Some("--header=X-Key: REDACTED")),
+        ("-HX-Key: abc", Some("-HX-Key: REDACTED")),
+        ("Authorization: Bearer abc", Some("Authorization: REDACTED")),
+        (
+            "docker run -e FOO=abc -H 'X-Key: abc' x",
+            Some("docker run -e FOO=REDACTED -H X-Key: REDACTED x"),
+        ),
+        ("a b c", None),
+        ("'a b", None),
+        ("x\"a b\"", None),
+    ] {
+        let redacted = Arguments::default().redact(argument);
+        assert_eq!(redacted.as_deref(), expected, "{argument}");
+    }
+    let mut after_flag = Arguments::default();
+    assert_eq!(after_flag.redact("--header"), None);
+    assert_eq!(
+        after_flag.redact("X-Key: abc def").as_deref(),
+        Some("X-Key: REDACTED")
+    );
+}
+
+#[test]
+fn values_are_judged_by_their_place() {
+    for (json, expected) in [
+        (
+            r#"{"headers":[{"name":"X","value":"abc"},{"name":"Y","value":"Bearer {y}"}]}"#,
+            r#"{"headers":[{"name":"X","value":"REDACTED"},{"name":"Y","value":"Bearer {y}"}]}"#,
+        ),
+        (
+            r#"{"headers":{"Authorization":"Bearer {token}","X":"abc"}}"#,
+            r#"{"headers":{"Authorization":"Bearer {token}","X":"REDACTED"}}"#,
+        ),
+        (
+            r#"{"environmentVariables":[{"name":"MODE","value":"abc"},{"name":"M","default":"info"},{"name":"N","default":"abc45678"}]}"#,
+            r#"{"environmentVariables":[{"name":"MODE","value":"REDACTED"},{"name":"M","default":"info"},{"name":"N","default":"REDACTED"}]}"#,
+        ),
+        (
+            r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=abc"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
+            r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=REDACTED"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
+        ),
+        (
+            r#"{"packageArguments":[{"value":"--api-key=abc"},{"value":"--api-key"},{"value":"abc"},{"value":"abc"}]}"#,
+            r#"{"packageArguments":[{"value":"--api-key=REDACTED"},{"value":"--api-key"},{"value":"REDACTED"},{"value":"abc"}]}"#,
+        ),
+        (
+            r#"{"remotes":[{"url":"https://h.example/mcp#abc"}],"websiteUrl":"https://h.example/#docs"}"#,
+            r#"{"remotes":[{"url":"https://h.example/mcp"}],"websiteUrl":"https://h.example/#docs"}"#,
+        ),
+        (
+            r#"{"environment":["FOO=abc","BAR"],"env":["KEY"],"properties":{"env":{"type":"string"}}}"#,
+            r#"{"environment":["FOO=REDACTED","BAR"],"env":["KEY"],"properties":{"env":{"type":"string"}}}"#,
+        ),
+    ] {
+        let (redacted, _) = redacted(json).unwrap();
+        assert_eq!(redacted, expected);
     }
 }
 
@@ -133,7 +222,7 @@ fn arguments() {
 fn json_keeps_all_that_is_no_secret() {
     for json in [
         r#"{"n":1.10,"big":12345678901234567890123,"a":[{"token":"of a user"}],"auth":"oauth2"}"#,
-        r#"{"headers":{"Authorization":"Bearer {token}","X":"abc"},"isSecret":true,"description":"Bearer token"}"#,
+        r#"{"headers":{"Authorization":"Bearer {token}","X":"${X}"},"isSecret":true,"description":"Bearer token"}"#,
         r#"{"a":1,"a":2}"#,
         "[]",
     ] {

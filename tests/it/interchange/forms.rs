@@ -44,8 +44,8 @@ on_both_databases! {
         assert_eq!(
             done.err.replace(path, "mcp.json"),
             "warning: mcp.json:5: entry 1 (remote): 1 value of headers is left out; the names stay in the metadata\n\
-             warning: mcp.json:5: entry 1 (remote): a secret is left out of the url: user name, password or parameter\n\
-             warning: mcp.json:6: entry 2 (local): 1 secret is left out of the command and its args\n\
+             warning: mcp.json:5: entry 1 (remote): a secret is left out of the url: user name, password, parameter or fragment\n\
+             warning: mcp.json:6: entry 2 (local): secrets of the command and its args are left out\n\
              warning: mcp.json:6: entry 2 (local): 1 value of env is left out; the names stay in the metadata\n\
              warning: mcp.json: only the servers are read, and these keys left out: inputs\n"
         );
