@@ -10,6 +10,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+use url::form_urlencoded;
 
 use super::{
     database_url::{DatabaseUrlError, PostgresUrl},
@@ -96,7 +97,7 @@ fn database_url(url: &str) -> Result<String, String> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         // In memory, writer and readers would each have a database of their own.
         let path = path.trim_start_matches('/');
-        if path.is_empty() || path.contains(":memory:") {
+        if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
             return Err("expected the path of a file after sqlite://".to_owned());
         }
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -146,7 +147,15 @@ impl DatabaseSettings {
 
     /// Whether the SQLite file is missing and would be made.
     pub fn makes_file(&self) -> Result<bool, DatabaseUrlError> {
-        Ok(self.migrates && self.file()?.is_some_and(|file| !file.exists()))
+        Ok(self.may_make_file() && self.file()?.is_some_and(|file| !file.exists()))
+    }
+
+    /// Whether a missing SQLite file may be made. `mode=rw` and `mode=ro` in the URL need one.
+    pub fn may_make_file(&self) -> bool {
+        let query = self.url.split_once('?').map_or("", |(_, query)| query);
+        let needs_file = form_urlencoded::parse(query.as_bytes())
+            .any(|(key, mode)| key == "mode" && matches!(&*mode, "rw" | "ro"));
+        self.migrates && !needs_file
     }
 
     pub fn location(&self) -> Result<DatabaseLocation, DatabaseUrlError> {

@@ -24,8 +24,8 @@ use crate::{
     config::{DatabaseLocation, DatabaseSettings},
     store::database::{
         connect::Database,
-        open_error::{OpenError, folder, refuse_unknown},
-        sqlite_file::{self, applied, texts},
+        open_error::{OpenError, folder},
+        sqlite_file::{self, contents, refuse_foreign_file, texts},
     },
 };
 
@@ -89,13 +89,11 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
     if file.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(file.to_owned()));
     }
+    refuse_foreign_file(&location, source, settings.wait)?;
     let source = open(source, settings.wait)
         .map_err(|error| OpenError::new("back up", &location, settings.wait, &*error))?;
-    let applied = applied(&source).map_err(failed)?;
-    if applied.is_empty() {
-        return Err(OpenError::NoCatalogue(location).into());
-    }
-    refuse_unknown(&location, &applied)?;
+    let contents = contents(&source).map_err(failed)?;
+    contents.of_catalogue(&location)?;
 
     let temporary = temporary(file).map_err(|error| unwritten(&error))?;
     let mut copy = Connection::open(temporary.path()).map_err(|error| unwritten(&error))?;

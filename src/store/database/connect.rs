@@ -27,7 +27,8 @@ use crate::{
         changes::catalogue_version::VersionTracker,
         checks::counters::CheckCounters,
         database::{
-            open_error::{OpenError, folder},
+            migrate::contents,
+            open_error::{Contents, OpenError, folder},
             pool::Pool,
             reader::{PgReader, Reader},
             sqlite_file::{SqliteFile, refuse_foreign_file},
@@ -77,25 +78,26 @@ struct Opened {
 }
 
 impl Database {
-    /// Opens the database. A missing SQLite file and its folder are made, if the settings migrate. A file with the tables of
-    /// another program is refused, and not written.
+    /// Opens the database. A missing SQLite file and its folder are made, if the settings allow it. A database that is
+    /// another program's is refused, and not written.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let known = Arc::new(WriteStatus::new(settings.read_only));
+        let failed = |error: sqlx::Error| OpenError::new("open", &location, settings.wait, &error);
+        Self::refuse_foreign_file(settings).await?;
         let opened = match &location {
-            DatabaseLocation::File(file) => {
-                let (place, file, wait) = (location.clone(), file.clone(), settings.wait);
-                let look = spawn_blocking(move || refuse_foreign_file(&place, &file, wait));
-                joined(look).await?;
-                open_sqlite(settings, &known).await
+            DatabaseLocation::File(_) => open_sqlite(settings, &known).await.map_err(failed)?,
+            DatabaseLocation::Server(_) => {
+                let (opened, contents) = open_postgres(settings).await.map_err(failed)?;
+                contents.refuse_foreign(&location)?;
+                opened
             }
-            DatabaseLocation::Server(_) => open_postgres(settings).await,
         };
         let Opened {
             reader,
             writer,
             control,
-        } = opened.map_err(|error| OpenError::new("open", &location, settings.wait, &error))?;
+        } = opened;
         Ok(Self {
             reader,
             writer,
@@ -109,6 +111,18 @@ impl Database {
             groups: Arc::default(),
             check_counters: Arc::default(),
         })
+    }
+
+    /// Refuses an SQLite file that cannot be read, or is another program's. Nothing is written.
+    pub async fn refuse_foreign_file(settings: &DatabaseSettings) -> Result<(), OpenError> {
+        let (location, wait) = (settings.location()?, settings.wait);
+        let DatabaseLocation::File(file) = location.clone() else {
+            return Ok(());
+        };
+        joined(spawn_blocking(move || {
+            refuse_foreign_file(&location, &file, wait)
+        }))
+        .await
     }
 
     /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
@@ -203,7 +217,7 @@ async fn open_sqlite(
     writes: &WriteStatus,
 ) -> Result<Opened, sqlx::Error> {
     let options = SqliteConnectOptions::from_str(&settings.url)?
-        .create_if_missing(settings.migrates)
+        .create_if_missing(settings.may_make_file())
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -221,7 +235,7 @@ async fn open_sqlite(
         file.opened().map_err(of_rusqlite)?;
         pool.connect_lazy_with(options)
     } else {
-        if settings.migrates {
+        if settings.may_make_file() {
             std::fs::create_dir_all(folder(options.get_filename()))?;
         }
         match connect_sqlite(pool.clone(), &options, settings.wait).await {
@@ -270,11 +284,14 @@ async fn connect_sqlite(
     }
 }
 
-async fn open_postgres(settings: &DatabaseSettings) -> Result<Opened, sqlx::Error> {
+/// Opens a PostgreSQL database, and gives its contents.
+async fn open_postgres(settings: &DatabaseSettings) -> Result<(Opened, Contents), sqlx::Error> {
     let configuration = |error: DatabaseUrlError| sqlx::Error::Configuration(Box::new(error));
     let mut server = Server::new(settings).map_err(configuration)?;
     let mut connection = server.reach(settings).await?;
     precondition::check(&mut connection).await?;
+    let contents = timeout(settings.wait, contents(&mut connection)).await;
+    let contents = contents.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
     if server.may_be_standby()
         && !settings.read_only
         && precondition::is_standby(&mut connection).await?
@@ -291,7 +308,7 @@ async fn open_postgres(settings: &DatabaseSettings) -> Result<Opened, sqlx::Erro
         pool.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
     };
     let (limits, requests) = (server.limits, pool(settings.connections)?);
-    Ok(Opened {
+    let opened = Opened {
         reader: Reader::Postgres(PgReader::new(requests.clone(), limits)),
         writer: Writer::Postgres(requests),
         control: Control {
@@ -301,5 +318,6 @@ async fn open_postgres(settings: &DatabaseSettings) -> Result<Opened, sqlx::Erro
             )),
             writer: Writer::Postgres(pool(1)?),
         },
-    })
+    };
+    Ok((opened, contents))
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
     sea_query::{Expr, Query},
 };
-use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use sqlx::{Executor, PgConnection, Row, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 use tokio::time::{self, Instant};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     postgres::server::Pooling,
     store::database::{
         connect::Database,
-        open_error::{OpenError, refuse_foreign, refuse_unknown},
+        open_error::{Contents, OpenError, refuse_unknown},
         reader::Reader,
         sqlite_file,
         sqlite_readers::Pace,
@@ -100,9 +100,9 @@ impl Database {
             self.forget_statements(&tx).await.map_err(failed)?;
         }
         // Another process may have migrated meanwhile.
-        let before = applied(&tx).await.map_err(failed)?;
-        let tables = tables(&tx).await.map_err(failed)?;
-        refuse_foreign(self.location(), &before, &tables)?;
+        let found = contents_within(&tx).await.map_err(failed)?;
+        found.refuse_foreign(self.location())?;
+        let before = found.applied.unwrap_or_default();
         let (up, down) = self.steps(&before, version)?;
         let migrate = async {
             // SeaORM logs that it has nothing to do.
@@ -156,12 +156,8 @@ impl Database {
 
     /// The migrations that were applied, also where there is no table of them yet.
     pub(in crate::store) async fn applied(&self) -> Result<Vec<String>> {
-        let is_there = match self.reader.backend() {
-            DbBackend::Postgres => {
-                "SIGN(COALESCE(to_regclass('seaql_migrations')::oid::bigint, 0))::bigint"
-            }
-            _ => "(SELECT COUNT(*) FROM sqlite_schema WHERE name = 'seaql_migrations')",
-        };
+        let (has_versions, _) = looks(self.reader.backend());
+        let is_there = format!("(SELECT COUNT(*) FROM ({has_versions}) AS found)");
         let select = Query::select().expr(Expr::cust(is_there)).to_owned();
         let rows = self
             .reader
@@ -182,41 +178,64 @@ async fn versions(reader: &Reader) -> Result<Vec<String>> {
     rows.await
 }
 
-/// The names of the migrations that were applied, without making the table of their names.
-async fn applied(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let installed = match connection.get_database_backend() {
-        DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
-        _ => {
-            "SELECT 1 AS one FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'"
-        }
-    };
-    let select = |sql: &str| Statement::from_string(connection.get_database_backend(), sql);
-    if connection.query_one_raw(select(installed)).await?.is_none() {
-        return Ok(Vec::new());
+/// Gives a row where there is a table of migrations as SeaORM makes it.
+const HAS_VERSIONS: &str =
+    "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass('seaql_migrations')
+        AND attname = 'version' AND atttypid IN ('text'::regtype, 'varchar'::regtype)";
+
+const VERSIONS: &str = "SELECT version AS name FROM seaql_migrations";
+
+/// The tables and views where new ones are made, but those of extensions.
+const RELATIONS: &str = "SELECT relname::text AS name FROM pg_class AS c
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f', 'v', 'm')
+    AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY relname";
+
+/// The statements that look for SeaORM's table, and for tables and views.
+fn looks(backend: DbBackend) -> (&'static str, &'static str) {
+    match backend {
+        DbBackend::Postgres => (HAS_VERSIONS, RELATIONS),
+        _ => (sqlite_file::HAS_VERSIONS, sqlite_file::RELATIONS),
     }
-    let rows = connection
-        .query_all_raw(select("SELECT version FROM seaql_migrations"))
-        .await?;
-    rows.iter().map(|row| row.try_get("", "version")).collect()
 }
 
-/// The tables where new ones are made, but those of SQLite itself and of PostgreSQL's extensions.
-async fn tables(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let backend = connection.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => {
-            "SELECT relname::text AS name FROM pg_class AS c
-                WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f')
-                AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-                ORDER BY relname"
-        }
-        _ => sqlite_file::TABLES,
+/// The contents of a database in a transaction.
+async fn contents_within(tx: &impl ConnectionTrait) -> Result<Contents, DbErr> {
+    let backend = tx.get_database_backend();
+    let names = async |sql: &str| {
+        let rows = tx.query_all_raw(Statement::from_string(backend, sql));
+        let rows = rows.await?.into_iter();
+        rows.map(|row| row.try_get("", "name"))
+            .collect::<Result<Vec<String>, DbErr>>()
     };
-    let rows = connection
-        .query_all_raw(Statement::from_string(backend, sql))
-        .await?;
-    rows.iter().map(|row| row.try_get("", "name")).collect()
+    let (has_versions, relations) = looks(backend);
+    let relations = names(relations).await?;
+    let applied = if names(has_versions).await?.is_empty() {
+        None
+    } else {
+        Some(names(VERSIONS).await?)
+    };
+    Ok(Contents { applied, relations })
+}
+
+/// The contents of a PostgreSQL database.
+///
+/// Relations are read first: another process's migration that ends meanwhile is seen with its versions.
+pub(super) async fn contents(connection: &mut PgConnection) -> sqlx::Result<Contents> {
+    let relations = names(connection, RELATIONS).await?;
+    let applied = if names(connection, HAS_VERSIONS).await?.is_empty() {
+        None
+    } else {
+        Some(names(connection, VERSIONS).await?)
+    };
+    Ok(Contents { applied, relations })
+}
+
+/// Runs a statement by the simple protocol, which prepares nothing in a pooler's session.
+async fn names(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<Vec<String>> {
+    let rows = connection.fetch_all(sql).await?;
+    rows.iter().map(|row| row.try_get("name")).collect()
 }
 
 impl Writer {

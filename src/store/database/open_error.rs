@@ -67,7 +67,9 @@ impl OpenError {
             found,
             or_schema: match location {
                 DatabaseLocation::File(_) => "",
-                DatabaseLocation::Server(_) => " or schema (?options=-csearch_path=NAME)",
+                DatabaseLocation::Server(_) => {
+                    " or schema (CREATE SCHEMA NAME, then ?options=-csearch_path=NAME)"
+                }
             },
         }
     }
@@ -188,6 +190,9 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
                 Some("42501") => {
                     "Have its owner grant the role that right, or run the command migrate with the role that owns the tables"
                 }
+                Some("3F000") => {
+                    "Make the schema that search_path in --database-url names: CREATE SCHEMA NAME"
+                }
                 Some("53300") => "Raise the server's max_connections, or lower what others use",
                 Some("53100") => "Free space on the server's disk",
                 Some("57P03") => "Wait until the server is up, or raise --database-wait",
@@ -267,7 +272,7 @@ fn of_file(
             Err(error) => (error.to_string(), advice(&error)),
             Ok(()) if !file.exists() => (
                 "there is no such file".to_owned(),
-                "Correct the path in --database-url",
+                "Correct the path in --database-url, or make the database with the command migrate",
             ),
             Ok(()) => (text, PERMISSION_ADVICE),
         },
@@ -339,27 +344,52 @@ pub(in crate::store) fn refuse_unknown(
     }
 }
 
-/// Refuses a database with tables, where no migration of this program was applied.
-pub(in crate::store) fn refuse_foreign(
-    location: &DatabaseLocation,
-    applied: &[String],
-    tables: &[String],
-) -> Result<(), OpenError> {
-    const SHOWN: usize = 3;
-    refuse_unknown(location, applied)?;
-    // An empty table of migrations is nobody's.
-    let mut others = tables.iter().filter(|name| *name != "seaql_migrations");
-    if !applied.is_empty() || others.clone().next().is_none() {
-        return Ok(());
+/// The parts of a database that show whose it is.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Contents {
+    /// The migrations that were applied. None without SeaORM's table of them.
+    pub(in crate::store) applied: Option<Vec<String>>,
+    /// Tables and views, but SQLite's own and those of PostgreSQL's extensions.
+    pub(in crate::store) relations: Vec<String>,
+}
+
+impl Contents {
+    /// Refuses a database with tables or views, where no migration of this program was applied.
+    pub(in crate::store) fn refuse_foreign(
+        &self,
+        location: &DatabaseLocation,
+    ) -> Result<(), OpenError> {
+        const SHOWN: usize = 3;
+        let applied = self.applied.as_deref().unwrap_or_default();
+        refuse_unknown(location, applied)?;
+        // SeaORM's table is nobody's while it is empty.
+        let is_other = |name: &&String| self.applied.is_none() || *name != "seaql_migrations";
+        let mut others = self.relations.iter().filter(is_other);
+        if !applied.is_empty() || others.clone().next().is_none() {
+            return Ok(());
+        }
+        let shown: Vec<_> = others.by_ref().take(SHOWN).map(String::as_str).collect();
+        let noun = match shown.len() {
+            1 => "table or view",
+            _ => "tables or views",
+        };
+        let shown = shown.join(", ");
+        let found = match others.count() {
+            0 => format!("the {noun} {shown}"),
+            more => format!("the {noun} {shown} and {more} more"),
+        };
+        Err(OpenError::foreign(location, found))
     }
-    let shown: Vec<_> = others.by_ref().take(SHOWN).map(String::as_str).collect();
-    let noun = if shown.len() == 1 { "table" } else { "tables" };
-    let shown = shown.join(", ");
-    let found = match others.count() {
-        0 => format!("the {noun} {shown}"),
-        more => format!("the {noun} {shown} and {more} more"),
-    };
-    Err(OpenError::foreign(location, found))
+
+    /// Refuses a database without a catalogue, too, and gives the migrations that were applied.
+    pub(in crate::store) fn of_catalogue(
+        self,
+        location: &DatabaseLocation,
+    ) -> Result<Vec<String>, OpenError> {
+        self.refuse_foreign(location)?;
+        let applied = self.applied.filter(|applied| !applied.is_empty());
+        applied.ok_or_else(|| OpenError::NoCatalogue(location.clone()))
+    }
 }
 
 #[cfg(test)]
@@ -372,10 +402,21 @@ mod tests {
         let own = migration::names();
         let mut newer = own.clone();
         newer.push("m20990101_000001_more".to_owned());
-        let check = |applied: &[String], tables: &[&str]| {
-            let tables: Vec<_> = tables.iter().map(ToString::to_string).collect();
-            refuse_foreign(&location, applied, &tables).map_err(|error| error.to_string())
+        let refuse = |applied: Option<&[String]>, relations: &[&str]| {
+            let contents = Contents {
+                applied: applied.map(<[_]>::to_vec),
+                relations: relations.iter().map(ToString::to_string).collect(),
+            };
+            let refused = contents.refuse_foreign(&location);
+            refused.map_err(|error| error.to_string())
         };
+        let check = |applied: &[String], relations: &[&str]| refuse(Some(applied), relations);
+        assert_eq!(refuse(None, &[]), Ok(()));
+        let refused = refuse(None, &["seaql_migrations"]).unwrap_err();
+        assert!(
+            refused.contains("the table or view seaql_migrations. "),
+            "{refused}"
+        );
         for (applied, tables) in [
             (&[][..], &[][..]),
             (&[], &["seaql_migrations"]),
@@ -386,8 +427,12 @@ mod tests {
         }
         let theirs = ["m20220101_000001_users".to_owned()];
         for (applied, tables, found) in [
-            (&[][..], &["users"][..], "it has the table users. "),
-            (&[], &["a", "b", "c"], "it has the tables a, b, c. "),
+            (&[][..], &["users"][..], "it has the table or view users. "),
+            (
+                &[],
+                &["a", "b", "c"],
+                "it has the tables or views a, b, c. ",
+            ),
             (
                 &[],
                 &["a", "b", "c", "d", "seaql_migrations"],

@@ -15,8 +15,9 @@ use crate::{
         cancellation::joined,
         database::{
             backup::{self, FINDINGS},
-            open_error::{OpenError, refuse_unknown},
-            sqlite_file,
+            migrate::contents,
+            open_error::OpenError,
+            sqlite_file::{self, refuse_foreign_file},
         },
     },
 };
@@ -224,10 +225,11 @@ fn check_file(
     let failed = |error: &(dyn std::error::Error + 'static)| {
         OpenError::new("check", location, settings.wait, error)
     };
+    refuse_foreign_file(location, file, settings.wait)?;
     let connection = backup::open(file, settings.wait).map_err(|error| failed(&*error))?;
-    let applied = sqlite_file::applied(&connection).map_err(|error| failed(&error))?;
+    let contents = sqlite_file::contents(&connection).map_err(|error| failed(&error))?;
     let mut sound = Soundness::default();
-    let invariants = sound.applicable(location, &applied)?;
+    let invariants = sound.applicable(&contents.of_catalogue(location)?);
     sound
         .findings
         .extend(backup::damage(&connection, "integrity_check"));
@@ -256,16 +258,9 @@ async fn check_server(
     settings: &DatabaseSettings,
 ) -> Result<Soundness, OpenError> {
     let failed = |error: sqlx::Error| OpenError::new("check", location, settings.wait, &error);
-    let installed = "SELECT 'installed' WHERE to_regclass('seaql_migrations') IS NOT NULL";
-    let installed = texts(&mut connection, installed).await.map_err(failed)?;
-    let applied = if installed.is_empty() {
-        Vec::new()
-    } else {
-        let applied = texts(&mut connection, "SELECT version FROM seaql_migrations");
-        applied.await.map_err(failed)?
-    };
+    let contents = contents(&mut connection).await.map_err(failed)?;
     let mut sound = Soundness::default();
-    let invariants = sound.applicable(location, &applied)?;
+    let invariants = sound.applicable(&contents.of_catalogue(location)?);
     check_pages(&mut connection, &mut sound)
         .await
         .map_err(failed)?;
@@ -370,13 +365,8 @@ impl Soundness {
     /// The invariants that a schema of these migrations must keep.
     fn applicable(
         &mut self,
-        location: &DatabaseLocation,
         applied: &[String],
-    ) -> Result<impl Iterator<Item = &'static Invariant> + use<>, OpenError> {
-        if applied.is_empty() {
-            return Err(OpenError::NoCatalogue(location.clone()));
-        }
-        refuse_unknown(location, applied)?;
+    ) -> impl Iterator<Item = &'static Invariant> + use<> {
         let known = migration::names();
         let schema = known
             .iter()
@@ -389,7 +379,7 @@ impl Soundness {
             self.unchecked.push(what);
         }
         let invariants = INVARIANTS.iter();
-        Ok(invariants.filter(move |invariant| invariant.schema <= schema))
+        invariants.filter(move |invariant| invariant.schema <= schema)
     }
 
     fn found(&mut self, invariant: &Invariant, rows: &[String]) {

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -23,7 +23,7 @@ use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 use crate::{
     config::DatabaseLocation,
     store::database::{
-        open_error::{OpenError, refuse_foreign},
+        open_error::{Contents, OpenError},
         unwritable::Unwritable,
         write_status::Look,
     },
@@ -189,48 +189,61 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(C
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     };
-    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let has_log = ["-wal", "-journal"].into_iter().any(|suffix| {
-        let mut log = real.as_os_str().to_owned();
-        log.push(suffix);
-        fs::metadata(log).is_ok_and(|log| log.len() > 0)
-    });
+    let has_log = logs(file).any(|log| log.len() > 0);
     match connect(file, flags) {
         Err(error) if cannot_open(&error) && !has_log && file.is_file() => {
-            let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
-            let uri = format!("file:{path}?immutable=1");
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            Ok((connect(Path::new(&uri), flags)?, true))
+            Ok((open_immutable(file)?, true))
         }
         opened => Ok((opened?, false)),
     }
 }
 
-/// The names of the migrations that were applied to a file.
-pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    if !connection.table_exists(None, "seaql_migrations")? {
-        return Ok(Vec::new());
-    }
-    texts(connection, "SELECT version FROM seaql_migrations")
+/// Opens a file without a lock and without shared memory.
+fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
+    let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
+    let uri = format!("file:{path}?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri, flags)
 }
 
-/// The tables of an SQLite file, but SQLite's own.
-pub(in crate::store) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+/// The logs beside a file, as far as there are any.
+fn logs(file: &Path) -> impl Iterator<Item = fs::Metadata> {
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    ["-wal", "-journal"].into_iter().filter_map(move |suffix| {
+        let mut log = real.as_os_str().to_owned();
+        log.push(suffix);
+        fs::metadata(log).ok()
+    })
+}
 
-/// Refuses a file with the tables of another program, and leaves it as it is.
+/// Gives a row where there is a table of migrations as SeaORM makes it.
+pub(in crate::store) const HAS_VERSIONS: &str =
+    "SELECT name FROM pragma_table_info('seaql_migrations') WHERE name = 'version'";
+
+/// The tables and views of an SQLite file, but SQLite's own tables.
+pub(in crate::store) const RELATIONS: &str =
+    "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
+    AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+
+/// Refuses a file that is another program's, and leaves it as it is.
 pub(in crate::store) fn refuse_foreign_file(
     location: &DatabaseLocation,
     file: &Path,
     wait: Duration,
 ) -> Result<(), OpenError> {
+    let failed =
+        |error: &(dyn std::error::Error + 'static)| OpenError::new("open", location, wait, error);
+    if file.is_dir() {
+        return Err(failed(&io::Error::from(ErrorKind::IsADirectory)));
+    }
     if !file.is_file() {
         return Ok(());
     }
-    let failed =
-        |error: &(dyn std::error::Error + 'static)| OpenError::new("open", location, wait, error);
     let until = Instant::now() + wait;
-    let (applied, tables) = loop {
-        match migrations_and_tables(file, wait) {
+    let contents = loop {
+        match look_inside(file, wait) {
             // SQLite refuses at once while another process turns a new file to WAL.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
@@ -241,17 +254,31 @@ pub(in crate::store) fn refuse_foreign_file(
             read => break read.map_err(|error| failed(&error))?,
         }
     };
-    refuse_foreign(location, &applied, &tables)
+    contents.refuse_foreign(location)
 }
 
-/// Both as they are at one moment.
-fn migrations_and_tables(
-    file: &Path,
-    wait: Duration,
-) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
-    let (connection, _) = open(file, wait)?;
+/// Reads a file's contents. Where no process has a log beside it, no file is made beside it either.
+fn look_inside(file: &Path, wait: Duration) -> rusqlite::Result<Contents> {
+    let has_log = || logs(file).next().is_some();
+    if !has_log()
+        && let Ok(contents) = open_immutable(file).and_then(|connection| contents(&connection))
+        && !has_log()
+    {
+        return Ok(contents);
+    }
+    contents(&open(file, wait)?.0)
+}
+
+/// A file's contents at one moment.
+pub(in crate::store) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
     let read = connection.unchecked_transaction()?;
-    Ok((applied(&read)?, texts(&read, TABLES)?))
+    let has_versions = !texts(&read, HAS_VERSIONS)?.is_empty();
+    // Other programs may have numbers there.
+    let versions = || texts(&read, "SELECT CAST(version AS TEXT) FROM seaql_migrations");
+    Ok(Contents {
+        applied: has_versions.then(versions).transpose()?,
+        relations: texts(&read, RELATIONS)?,
+    })
 }
 
 /// The first column of a statement's rows.

@@ -140,7 +140,7 @@ impl Writer {
         }
     }
 
-    /// Has SQLite write its log over from the beginning, so that repeated probes do not make it grow.
+    /// Has SQLite copy its log to the database, and then write it over from the beginning.
     pub(in crate::store) async fn checkpoint(&self) {
         if let Self::Sqlite { pool, .. } = self {
             // Where it fails, the log is left as it is.
@@ -154,6 +154,10 @@ impl Writer {
         match self {
             Self::Sqlite { pool, file } => {
                 file.close();
+                if pool.size() > 0 {
+                    // SQLite leaves the log of a connection that never read it.
+                    self.checkpoint().await;
+                }
                 pool.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
