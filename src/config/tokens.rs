@@ -180,9 +180,9 @@ impl Tokens {
             return Ok(None);
         }
         let mut words = vec![program(), "token".to_owned()];
-        let mut condition = String::new();
+        let (mut condition, mut secret) = (String::new(), None);
         match (given.get(SECRET), database.file()?) {
-            (Some(secret), _) => match (&secret.file, &secret.source) {
+            (Some(given), _) => match (&given.file, &given.source) {
                 (Some(file), _) => {
                     words.push(format!("--{SECRET}-file"));
                     words.push(absolute(file));
@@ -191,7 +191,13 @@ impl Tokens {
                     words.push("--config".to_owned());
                     words.push(absolute(path));
                 }
-                (None, source) => condition = format!(", with the same {source}"),
+                (None, source) => {
+                    condition = format!(", with the same {source}");
+                    secret = Some(match source {
+                        Source::Variable(name) => format!(" --{SECRET} \"${name}\""),
+                        _ => format!(" --{SECRET} SECRET"),
+                    });
+                }
             },
             // The secret is beside the file.
             (None, Some(file)) => {
@@ -208,7 +214,11 @@ impl Tokens {
         let user = "--user you --organization yours --scope connectors:write";
         let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
         let command = words.join(" ");
-        Ok(Some(format!("For a token{condition}: {command} {user}")))
+        // The shell fills in a variable. The operator fills in what a flag had.
+        let secret = secret.unwrap_or_default();
+        Ok(Some(format!(
+            "For a token{condition}: {command}{secret} {user}"
+        )))
     }
 
     /// The rules that tokens are read by. Where no key is configured, the secret beside the SQLite database counts; it is made if

@@ -200,7 +200,7 @@ async fn the_hint_names_the_command_for_this_server() {
     ];
     let claim = ["--jwt-organization-claim", "https://acme.example/org"];
     let mine = ["--jwt-secret", SECRET];
-    let lines: [(&[&str], &str); 4] = [
+    let lines: [(&[&str], &str); 5] = [
         (&[], "For a token: "),
         (&["--database-url", "sqlite://other.db"], "For a token: "),
         (&[rules.as_slice(), &claim].concat(), "For a token: "),
@@ -208,10 +208,18 @@ async fn the_hint_names_the_command_for_this_server() {
             &[rules.as_slice(), &mine].concat(),
             "For a token, with the same --jwt-secret: ",
         ),
+        (
+            &["--read-only=false"],
+            "For a token, with the same CONNECTORS_JWT_SECRET: ",
+        ),
     ];
     for (flags, start) in lines {
         let mut command = program(flags);
         command.current_dir(&at);
+        let is_variable = start.contains("CONNECTORS_JWT_SECRET");
+        if is_variable {
+            command.env("CONNECTORS_JWT_SECRET", SECRET);
+        }
         let server = Serving::start(command);
         let url = server.url.clone();
         // Its announcement comes at the start, and is read at the end.
@@ -220,16 +228,31 @@ async fn the_hint_names_the_command_for_this_server() {
         let hint = line.unwrap_or_else(|| panic!("{}", again.out)).to_owned();
         assert!(!again.out.contains(SECRET), "{}", again.out);
         again.ok();
-        let mut shell = Command::new("sh");
-        shell.env_clear().current_dir(&elsewhere);
-        if flags.contains(&"--jwt-secret") {
+        let shell = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.env_clear().current_dir(&elsewhere);
+            shell.args(["-c", script]);
+            shell
+        };
+        let token = if flags.contains(&"--jwt-secret") {
+            run(shell(&hint)).failed(2);
+            let hint = hint.replacen("--jwt-secret SECRET", &format!("--jwt-secret {SECRET}"), 1);
+            run(shell(&hint)).ok()
+        } else if is_variable {
+            // Without the variable, no token is made that the server would refuse.
+            run(shell(&hint)).failed(2);
+            let mut shell = shell(&hint);
             shell.env("CONNECTORS_JWT_SECRET", SECRET);
-        }
-        shell.args(["-c", &hint]);
-        let token = run(shell).ok();
+            run(shell).ok()
+        } else {
+            run(shell(&hint)).ok()
+        };
         let address = url["http://".len()..].trim_end_matches("/graphql");
         let mut command = program(flags);
         command.current_dir(&at).env("CONNECTORS_LISTEN", address);
+        if is_variable {
+            command.env("CONNECTORS_JWT_SECRET", SECRET);
+        }
         let server = Serving::up(Process::spawn(&mut command));
         let who = server.data(token.trim(), WHO, json!({})).await;
         assert_eq!(who["viewer"]["userId"], "you", "{hint}");
