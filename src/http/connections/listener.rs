@@ -281,6 +281,9 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     // Two processes that start at once must not remove each other's file.
     let _lock = lock_folder(path);
     if let Ok(file) = fs::symlink_metadata(path) {
+        if file.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         if !file.file_type().is_socket() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -336,6 +339,10 @@ fn of_unix(address: &ListenAddress, error: &io::Error) -> ListenError {
         io::ErrorKind::AlreadyExists => (
             "there is a file that is no socket".to_owned(),
             "Remove it, or choose another path",
+        ),
+        io::ErrorKind::IsADirectory => (
+            "there is a folder".to_owned(),
+            "Add the name of a file, or choose another path",
         ),
         io::ErrorKind::InvalidFilename => (
             format!("the path is longer than {PATH_BYTES} bytes"),

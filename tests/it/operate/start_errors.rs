@@ -80,7 +80,7 @@ fn settings_and_files() {
     let taken = listener.local_addr().unwrap().to_string();
     let issuer = "--jwt-issuer i --jwt-audience a";
     #[rustfmt::skip]
-    let cases: [(String, i32, &[&str]); 38] = [
+    let cases: [(String, i32, &[&str]); 39] = [
         ("migrate --database-url postgres://u:hunter2@127.0.0.1:1/x".into(), 1, &["127.0.0.1:1/x", "Connection refused", "Check that PostgreSQL runs there"]),
         ("migrate --database-url postgres://u:hunter2@nowhere.invalid/x".into(), 1, &["nowhere.invalid:5432/x", "lookup", "Correct the host"]),
         ("migrate --database-url postgres:///x?host=/nowhere&user=u&password=hunter2".into(), 1, &["/nowhere:5432/x", "No such file", "Correct the file or folder"]),
@@ -101,6 +101,7 @@ fn settings_and_files() {
         ("serve --listen localhost".into(), 2, &["--listen", "expected an address and a port"]),
         ("serve --database-url sqlite://ok.db --listen nowhere.invalid:80".into(), 1, &["nowhere.invalid:80", "lookup", "a name that has one", "--listen"]),
         ("serve --database-url sqlite://ok.db --listen unix:/nowhere/x.sock".into(), 1, &["unix:/nowhere/x.sock", "no such folder", "--listen"]),
+        (format!("serve --database-url sqlite://ok.db --listen unix:{}", at("folder").display()), 1, &["there is a folder", "Add the name of a file", "--listen"]),
         (format!("serve --database-url sqlite://ok.db --listen {taken}"), 1, &[&taken, "in use", "--listen"]),
         (format!("serve --database-url sqlite://ok.db --listen 127.0.0.1:0 --metrics-listen {taken}"), 1, &[&taken, "in use", "--metrics-listen"]),
         ("serve --database-url sqlite://ok.db --listen 203.0.113.7:8080".into(), 1, &["203.0.113.7:8080", "Choose an address of this machine"]),
