@@ -13,7 +13,7 @@ use crate::{
     answer_budget::Answers,
     clock::Clock,
     commands,
-    config::{Check, DatabaseSettings, OperationLimits, Serve, TokenRules},
+    config::{Check, DatabaseSettings, OperationLimits, Serve},
     graphql,
     http::{
         self, Background, Probed, Services,
@@ -55,6 +55,47 @@ pub struct App {
     collector: Option<Traces>,
 }
 
+/// The inputs of a start, which are read before the database is changed.
+#[expect(missing_debug_implementations, reason = "the schema has none")]
+pub struct Inputs {
+    outbound: Outbound,
+    catalog: CatalogFile,
+    validator: graphql::Schema,
+    documents: Documents,
+    authenticator: Authenticator,
+}
+
+impl Inputs {
+    /// Reads the inputs. A secret is made where it is missing, but not beside a file that is another program's.
+    pub async fn read(config: &Serve, clock: &Clock) -> anyhow::Result<Self> {
+        let outbound = Outbound::new(&config.outbound.rules()?)?;
+        Database::refuse_foreign_file(&config.database()?).await?;
+        let rules = config.token_rules()?;
+        let limits = OperationLimits {
+            max_tokens: config.limits.max_tokens,
+            max_depth: config.limits.max_depth,
+            max_fields: config.limits.max_fields,
+            max_complexity: config.limits.max_complexity,
+            max_values: config.limits.max_values,
+            max_aliases: config.limits.max_aliases,
+            max_directives: config.limits.max_directives,
+            introspection: config.introspection,
+        };
+        let validator = graphql::validator(config.introspection);
+        let trusted = match &config.trusted_documents {
+            Some(file) => Some(Trusted::read(file, limits, &validator).await?),
+            None => None,
+        };
+        Ok(Self {
+            catalog: CatalogFile::read(config.catalog.as_deref())?,
+            validator,
+            documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
+            authenticator: Authenticator::new(rules, outbound.clone(), clock.clone()).await?,
+            outbound,
+        })
+    }
+}
+
 /// What is served where.
 #[derive(Debug)]
 pub struct Routers {
@@ -68,25 +109,14 @@ pub struct Routers {
 
 impl App {
     /// Opens and migrates the database, and loads the catalogue.
-    pub async fn start(config: &Serve, clock: Clock) -> anyhow::Result<Self> {
-        // First what costs nothing to refuse.
-        let outbound = Outbound::new(&config.outbound.rules()?)?;
-        let rules = config.token_rules()?;
+    pub async fn start(config: &Serve, inputs: Inputs, clock: Clock) -> anyhow::Result<Self> {
         let collector = match &config.otlp_endpoint {
-            Some(url) => Some(Traces::to(url, outbound.clone())?),
+            Some(url) => Some(Traces::to(url, inputs.outbound.clone())?),
             None => None,
         };
         let tracer = collector.as_ref().map(Traces::tracer);
         let database = open(&config.database()?).await?;
-        let routers = routers(
-            config,
-            rules,
-            outbound,
-            database.clone(),
-            clock.clone(),
-            tracer,
-        )
-        .await?;
+        let routers = routers(config, inputs, database.clone(), clock.clone(), tracer).await?;
         let monitor = if config.mcp.monitor && !config.read_only {
             let inspector = routers.inspector.within(config.mcp.checks.limits());
             let monitor = monitor(config, database.clone(), inspector, clock.clone());
@@ -141,31 +171,21 @@ impl App {
 /// Loads the catalogue into an open database, and gives what serves it.
 pub async fn routers(
     config: &Serve,
-    rules: TokenRules,
-    outbound: Outbound,
+    inputs: Inputs,
     database: Database,
     clock: Clock,
     tracer: Option<Tracer>,
 ) -> anyhow::Result<Routers> {
-    let limits = OperationLimits {
-        max_tokens: config.limits.max_tokens,
-        max_depth: config.limits.max_depth,
-        max_fields: config.limits.max_fields,
-        max_complexity: config.limits.max_complexity,
-        max_values: config.limits.max_values,
-        max_aliases: config.limits.max_aliases,
-        max_directives: config.limits.max_directives,
-        introspection: config.introspection,
-    };
-    let validator = graphql::validator(config.introspection);
-    let trusted = match &config.trusted_documents {
-        Some(file) => Some(Trusted::read(file, limits, &validator).await?),
-        None => None,
-    };
-    let authenticator = Authenticator::new(rules, outbound.clone(), clock.clone()).await?;
+    let Inputs {
+        outbound,
+        catalog,
+        validator,
+        documents,
+        authenticator,
+    } = inputs;
     let background = Background {
         write_watch: (!config.read_only).then(|| WriteWatch::start(database.clone())),
-        loading: load(config, &database, &clock).await?,
+        loading: load(config, catalog, &database, &clock).await?,
     };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
     let changes = ChangeFollower::start(database.clone(), &state);
@@ -185,7 +205,7 @@ pub async fn routers(
             schema: graphql::schema(config.introspection),
             introspector: graphql::introspector(config.introspection),
             validator,
-            documents: Documents::new(config.limits.document_cache_mb << 20, limits, trusted),
+            documents,
             commands,
             changes: Arc::new(changes),
             answers: Answers::new(
@@ -246,10 +266,10 @@ pub async fn routers(
 /// Loads the catalogue file. Where the database cannot be written, a task goes on trying.
 async fn load(
     config: &Serve,
+    file: CatalogFile,
     database: &Database,
     clock: &Clock,
 ) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
-    let file = CatalogFile::read(config.catalog.as_deref())?;
     if config.read_only {
         return Ok(None);
     }

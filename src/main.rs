@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow, bail};
 use entity::ConnectorVisibility;
 use mimalloc::MiMalloc;
 use personal_connectors::{
-    app::{self, App},
+    app::{self, App, Inputs},
     clock::Clock,
     config::{
         self, Backup, Call, Check, Command, Config, Database, DatabaseSettings, Export, Given,
@@ -46,6 +46,7 @@ use personal_connectors::{
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
+    task,
     time::Instant,
 };
 
@@ -230,10 +231,20 @@ async fn run_serve(
     }
     let bounds = bounds(&config, descriptors);
     let settings = config.database()?;
-    let (database, is_new) = (settings.location()?, settings.makes_file()?);
-    tracing::info!(%database, is_new, "the service starts");
-    let app = App::start(&config, Clock::system()).await?;
-    let (listener, reachable) = listen("--listen", &config.listen, config.listen_mode).await?;
+    let database = settings.location()?;
+    let new_file = settings.makes_file()?;
+    tracing::info!(%database, new_file, "the service starts");
+    let clock = Clock::system();
+    // Nothing is migrated for a service that cannot serve. A client that finds the port open finds the secret made.
+    let inputs = Inputs::read(&config, &clock).await?;
+    let mode = config.listen_mode;
+    let (listener, reachable) = listen("--listen", &config.listen, mode).await?;
+    let metrics = if config.metrics_listen.is_empty() {
+        None
+    } else {
+        Some(listen("--metrics-listen", &config.metrics_listen, mode).await?)
+    };
+    let app = App::start(&config, inputs, clock).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
@@ -247,11 +258,8 @@ async fn run_serve(
     }
     // Metrics are served to the end: how a service stops is of interest too.
     let metrics_stopping = Stopping::default();
-    let metrics = match app.routers.metrics.clone() {
-        Some(router) => {
-            let addresses = &config.metrics_listen;
-            let (listener, reachable) =
-                listen("--metrics-listen", addresses, config.listen_mode).await?;
+    let metrics = match app.routers.metrics.clone().zip(metrics) {
+        Some((router, (listener, reachable))) => {
             announce_at("Metrics", &reachable, "/metrics");
             let bounds = Bounds {
                 grace: Duration::ZERO,
@@ -345,11 +353,19 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
 
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
-    let settings = name_database(config.database.settings()?)?;
-    let database = app::open(&settings).await?;
     let dry_run = config.dry_run;
+    let settings = config.database.settings()?;
+    let settings = name_database(if dry_run {
+        settings.existing()
+    } else {
+        settings
+    })?;
+    // A file that cannot be read leaves no new database.
+    let files = config.files;
+    let files = task::spawn_blocking(move || import::open(files)).await??;
+    let database = app::open(&settings).await?;
     let asked = import::Import {
-        files: config.files,
+        files,
         assumed: Assumed {
             organization: config.organization,
             visibility: config.visibility,

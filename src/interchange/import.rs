@@ -7,7 +7,7 @@
 mod files;
 mod report;
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use entity::ConnectorSource;
 use indicatif::ProgressBar;
@@ -27,14 +27,14 @@ use super::{
     published::Assumed,
 };
 use files::{Content, ENTRIES_A_BATCH, Item};
+pub use files::{Source, open};
 pub use report::Report;
 use report::{Line, Lines};
 
 /// An import as it was asked for.
 #[derive(Debug)]
 pub struct Import {
-    /// `-`, or no file at all, is standard input.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Source>,
     pub assumed: Assumed,
     pub dry_run: bool,
 }
@@ -54,10 +54,9 @@ pub async fn import(
     let (sender, mut batches) = mpsc::channel::<Vec<Item>>(2);
     let (surveyed, survey) = tokio::sync::oneshot::channel();
     let reading = tokio::task::spawn_blocking(move || {
-        let sources = files::open(files)?;
-        let mut survey = files::survey(&sources, &assumed)?;
+        let mut survey = files::survey(&files, &assumed)?;
         let _ = surveyed.send((survey.objects, std::mem::take(&mut survey.ids)));
-        files::read(&sources, &survey, &assumed, &sender)
+        files::read(&files, &survey, &assumed, &sender)
     });
     let (progress, ids) = match survey.await {
         Ok((objects, ids)) => (terminal::bar(objects), ids),

@@ -52,14 +52,15 @@ pub(super) struct Survey {
     pub(super) ids: Ids,
 }
 
-/// A file and its name.
-pub(super) struct Source {
+/// An open file and its name.
+#[derive(Debug)]
+pub struct Source {
     name: String,
     file: File,
 }
 
-/// The files. Standard input, and what else can be read only once, is kept in a temporary file.
-pub(super) fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
+/// Opens the files. `-`, or no file at all, is standard input. What can be read only once is kept in a temporary file.
+pub fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
     let files = if files.is_empty() {
         vec!["-".into()]
     } else {

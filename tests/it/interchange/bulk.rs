@@ -29,6 +29,7 @@ fn peaks(count: usize) -> [u64; 2] {
     let storage = TestDatabase::sqlite();
     let import = ["import", "--organization", "acme", file.to_str().unwrap()];
     let dry = [&import[..], &["--dry-run"]].concat();
+    run(program_on(&storage, &["migrate"])).ok();
     let dry = least(&storage, &dry);
     run(program_on(&storage, &import)).ok();
     [dry, least(&storage, &["export"])]

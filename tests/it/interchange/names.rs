@@ -38,6 +38,7 @@ fn import(storage: &TestDatabase, flags: &[&str], objects: &[Value]) -> Done {
 
 /// Imports as a dry run, in earnest, and once more: all say the same, and the last one changes nothing.
 async fn import_all_ways(storage: &TestDatabase, objects: &[Value]) -> Done {
+    run(program_on(storage, &["migrate"])).ok();
     let dry = import(storage, &["--dry-run"], objects);
     let done = import(storage, &[], objects);
     assert_eq!(

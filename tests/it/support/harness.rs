@@ -228,17 +228,10 @@ impl Server {
                 observed.lock().unwrap().push(statement.clone());
             }
         });
-        let rules = config.token_rules().unwrap();
-        let routers = app::routers(
-            &config,
-            rules,
-            Outbound::new(&config.outbound.rules().unwrap()).unwrap(),
-            database.clone(),
-            clock.clone(),
-            None,
-        )
-        .await
-        .unwrap();
+        let inputs = app::Inputs::read(&config, &clock).await.unwrap();
+        let routers = app::routers(&config, inputs, database.clone(), clock.clone(), None)
+            .await
+            .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, routers.main, routers.stopping, bounds));
