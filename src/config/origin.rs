@@ -21,7 +21,9 @@ impl Origin {
 
     /// The origin with a scheme and an authority, `host[:port]`.
     pub fn new(scheme: &str, authority: &str) -> Option<Self> {
-        if authority.contains(['/', '\\', '?', '#', '@', '*']) {
+        // A parser of URLs removes tabs and line ends, and decodes a host.
+        let is_foreign = |c: char| c.is_whitespace() || c.is_control() || r"/\?#@*%".contains(c);
+        if scheme.contains(is_foreign) || authority.contains(is_foreign) {
             return None;
         }
         Self::of(&Url::parse(&format!("{scheme}://{authority}")).ok()?)
@@ -126,6 +128,11 @@ mod tests {
             for other in [
                 "null",
                 "",
+                "https://app.exam\tple.com",
+                "ht\ttps://app.example.com",
+                "https://app%2Eexample.com",
+                " https://app.example.com",
+                "https://app.example.com\n",
                 "https://app.example.com.evil.example",
                 "app.example.com",
             ] {

@@ -91,8 +91,9 @@ pub(in crate::http) fn check_handshake(
     };
     let sent = header.to_str().unwrap_or_default();
     let host = asked.host.as_deref().unwrap_or_default();
-    // An unknown scheme is taken for the page's: a proxy may have taken TLS off.
-    let is_own = Origin::parse(sent).is_some_and(|origin| {
+    // An unknown scheme is taken for the page's: a proxy may have taken TLS off. Web views have schemes of their own.
+    let page = Origin::parse(sent).filter(|origin| ["http", "https"].contains(&origin.scheme()));
+    let is_own = page.is_some_and(|origin| {
         let own = Origin::new(asked.scheme.unwrap_or_else(|| origin.scheme()), host);
         own.as_ref() == Some(&origin)
     });
@@ -141,6 +142,8 @@ mod tests {
             ("http://b.example", None, "a.example", false),
             ("https://a.example.evil.example", None, "a.example", false),
             ("https://a.example@evil.example", None, "a.example", false),
+            ("capacitor://a.example", None, "a.example", false),
+            ("https://a.exam\tple", None, "a.example", false),
             ("null", None, "null", false),
             ("", None, "", false),
         ] {

@@ -286,7 +286,7 @@ async fn a_proxy_says_which_origin_was_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_token_opens_a_socket() {
-    let server = Server::on_sqlite(&["--max-token-bytes", "24576"]).await;
+    let server = Server::on_sqlite(&["--max-token-bytes=24576", "--max-body-bytes=1024"]).await;
     let least = server.token("ann@acme", &["a"]).len();
     // A scope has four characters of the token for three of its own.
     let scope = "s".repeat((24_000 - least) / 4 * 3);

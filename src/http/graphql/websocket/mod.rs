@@ -126,7 +126,7 @@ pub(super) fn upgrade(
         let mut wire = Wire::new(
             stream,
             Arc::clone(open.account()),
-            (INIT_BYTES + service.admission.max_token_bytes()).min(service.max_body_bytes),
+            INIT_BYTES + service.admission.max_token_bytes(),
             service.max_body_bytes,
             service.request_timeout,
         )

@@ -22,6 +22,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self, Message, Utf8Bytes,
+        error::CapacityError,
         protocol::{
             CloseFrame, Role, WebSocketConfig,
             frame::{
@@ -87,6 +88,8 @@ pub(super) struct Wire {
     overdue: Pin<Box<Sleep>>,
     /// How long a client may take for a message.
     message_time: Duration,
+    /// The longest message at present.
+    longest: usize,
     max_message: usize,
 }
 
@@ -99,13 +102,14 @@ impl Wire {
         max_message: usize,
         message_time: Duration,
     ) -> Self {
+        let most = max_message.max(init_bytes);
         let stream = Metered::new(TokioIo::new(stream), account, init_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_write_buffer_size(WRITE_BUFFER)
-            .max_message_size(Some(max_message))
-            .max_frame_size(Some(max_message));
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most));
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             writing: None,
@@ -115,12 +119,14 @@ impl Wire {
             flushing: false,
             overdue: Box::pin(sleep_until(Instant::now())),
             message_time,
+            longest: init_bytes,
             max_message,
         }
     }
 
     /// The client is acknowledged: messages may be as long as bodies, and count for its account.
     pub(super) fn acknowledge(&mut self, account: Arc<Account>) {
+        self.longest = self.max_message;
         let most = self.max_message.saturating_mul(MOST_HEADS);
         self.socket.get_mut().count_for(account, most);
     }
@@ -230,6 +236,11 @@ impl Wire {
     ) -> Result<Event, End> {
         let stream = self.socket.get_mut();
         match received {
+            Some(Ok(Message::Text(text))) if text.len() > self.longest => {
+                let (size, max_size) = (text.len(), self.longest);
+                let too_long = CapacityError::MessageTooLong { size, max_size };
+                Err(failed(&too_long.into()))
+            }
             Some(Ok(Message::Text(text))) => {
                 stream.delivered();
                 Ok(Event::Text(text))
