@@ -291,6 +291,15 @@ async fn run_serve(
 fn run_config(config: &Config, settings: &Settings) -> anyhow::Result<ExitCode> {
     if config.print {
         write_out(settings)?;
+        let hidden: Vec<_> = settings.hidden().collect();
+        if !hidden.is_empty() {
+            let names = hidden.join(", ");
+            // There is nowhere to tell that this cannot be told.
+            let _ = writeln!(
+                io::stderr(),
+                "warning: hidden, and so not in this output: {names}. Give each another start by its file or variable"
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -432,6 +441,12 @@ fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
     let mut settings = config.database.settings()?.reading();
     if config.tokens.is_beside_database() {
         settings = name_database(settings)?;
+    }
+    if config.tokens.is_beside_database() && settings.file()?.is_none() {
+        bail!(WrongSetting(
+            "on PostgreSQL give --jwt-secret-file or --jwt-secret, with the secret of the service"
+                .into()
+        ));
     }
     let rules = config.tokens.rules(&settings, true)?;
     let KeySource::Secret(secret) = &rules.keys else {

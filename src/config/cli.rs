@@ -41,6 +41,7 @@ impl Cli {
             None => self.serve.check(),
             Some(Command::Serve(serve)) => serve.check(),
             Some(Command::Config(config)) => config.serve.check(),
+            Some(Command::Token(token)) => token.tokens.check(),
             Some(_) => Ok(()),
         }
     }
@@ -75,7 +76,6 @@ pub struct Config {
     /// Write all settings, each with its source. Secrets are left out
     #[arg(
         long,
-        env = "CONNECTORS_PRINT",
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,

@@ -222,6 +222,7 @@ impl Serve {
 
     /// Checks the settings that depend on each other.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.tokens.check()?;
         let limits = self.mcp.limits(self.limits.request_timeout);
         limits.map(|_| ()).map_err(|error| error.to_string())
     }

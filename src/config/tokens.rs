@@ -1,6 +1,7 @@
 //! The rules that bearer tokens are verified by.
 
 use std::{
+    collections::HashMap,
     env,
     path::{Path, PathBuf},
     time::Duration,
@@ -167,6 +168,26 @@ impl Tokens {
     /// Whether the secret is the one beside the database.
     pub fn is_beside_database(&self) -> bool {
         self.jwt_secret.is_none() && self.jwks.is_none()
+    }
+
+    /// Checks that no claim has two meanings.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let organizations = self.jwt_organization_claim.iter();
+        let scopes = self.jwt_scope_claim.iter();
+        let claims = std::iter::once((&self.jwt_user_claim, "--jwt-user-claim"))
+            .chain(organizations.map(|claim| (claim, "--jwt-organization-claim")))
+            .chain(scopes.map(|claim| (claim, "--jwt-scope-claim")));
+        let mut flags = HashMap::new();
+        for (claim, flag) in claims {
+            if let Some(other) = flags.insert(claim, flag)
+                && other != flag
+            {
+                return Err(format!(
+                    "{other} and {flag} both name the claim {claim}: remove it from one of them"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// How to make a token that these rules accept, from any folder: a command, and what else it needs. It holds no secret. With a

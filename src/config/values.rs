@@ -5,16 +5,18 @@ use std::{borrow::Cow, collections::BTreeSet, net::IpAddr, time::Duration};
 use entity::ConnectorVisibility;
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
+use super::sources::{did_you_mean, nearest};
 use crate::domain::{
     fields,
     viewer::{ADMIN, CATALOG_ADMIN, WRITE},
 };
 
-/// Reads the permissions of a file, in octal.
+/// Reads the permissions of a file, in octal with or without `0o`.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text, 8)
+    u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8)
         .ok()
         .filter(|mode| *mode <= 0o777)
         .ok_or_else(|| "expected permissions in octal, such as 600, 660 or 666".to_owned())
@@ -208,9 +210,32 @@ pub(super) fn migration(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    text.parse::<tracing_subscriber::EnvFilter>()
-        .map(|_| text.to_owned())
-        .map_err(|error| format!("expected a level or module=level,…: {error}"))
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let directives: Vec<_> = text.split(',').map(str::trim).collect();
+    // A module alone has all its levels, and others have none: a misspelt level would silence the log.
+    let is_module = |word: &&&str| {
+        let module = word.split("::").next().unwrap_or_default();
+        let is_ours = [env!("CARGO_CRATE_NAME"), "access"].contains(&module);
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "_-:".contains(c);
+        !is_ours
+            && !word.is_empty()
+            && word.chars().all(is_word)
+            && word.parse::<LevelFilter>().is_err()
+    };
+    // A span's fields have commas too.
+    if !text.contains('[')
+        && let Some(word) = directives.iter().find(is_module)
+    {
+        let nearest = did_you_mean(nearest(word, LEVELS.into_iter()));
+        let levels = LEVELS.join(", ");
+        return Err(format!(
+            "{word} is no level: expected {levels}, or {word}=LEVEL for a module{nearest}"
+        ));
+    }
+    let text = directives.join(",");
+    text.parse::<EnvFilter>()
+        .map_err(|error| format!("expected a level or module=level,…: {error}"))?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -234,6 +259,43 @@ mod tests {
                 refused.contains(unknown) && refused.contains(WRITE),
                 "{refused}"
             );
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        for text in ["660", "0660", "0o660"] {
+            assert_eq!(mode(text), Ok(0o660), "{text}");
+        }
+        for text in ["0x1b0", "432b", "0o0o660", "888", "1777", ""] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_has_levels() {
+        for (text, filter) in [
+            ("debug", "debug"),
+            ("WARN", "WARN"),
+            ("0", "0"),
+            (
+                "info, hyper=debug ,rustls=off",
+                "info,hyper=debug,rustls=off",
+            ),
+            ("personal_connectors::mcp", "personal_connectors::mcp"),
+            ("off,access", "off,access"),
+            ("[request{a,b}]=debug", "[request{a,b}]=debug"),
+        ] {
+            assert_eq!(log_filter(text).as_deref(), Ok(filter));
+        }
+        for (text, expected) in [
+            ("debugg", "Did you mean debug?"),
+            ("info,wran", "Did you mean warn?"),
+            ("info,hyper", "hyper=LEVEL for a module"),
+            ("hyper=debugg", "expected a level or module=level"),
+        ] {
+            let refused = log_filter(text).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, Error, error::ErrorKind};
 
 use super::{command, values};
 
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn read(command: &Command, arguments: &[OsString]) -> Self {
+    pub(super) fn read(command: &Command, arguments: &[OsString]) -> Result<Self, Error> {
         let mut read = Self::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -34,6 +34,14 @@ impl Arguments {
                 read.all.push(argument.clone());
                 continue;
             };
+            let next = arguments.as_slice().first().and_then(|next| next.to_str());
+            if value.is_none()
+                && arg.is_require_equals_set()
+                && let Some(is @ ("true" | "false")) = next
+            {
+                let message = format!("write --{long}={is}, with an equals sign\n");
+                return Err(Error::raw(ErrorKind::NoEquals, message));
+            }
             let has_equals = value.is_some();
             let value = match value {
                 None if arg.get_action().takes_values() && !arg.is_require_equals_set() => {
@@ -57,7 +65,7 @@ impl Arguments {
                 .insert(long.to_owned(), value.unwrap_or_default());
         }
         read.all.extend(arguments.cloned());
-        read
+        Ok(read)
     }
 }
 

@@ -30,7 +30,14 @@ const COMMON: [&str; 10] = [
 ///
 /// Each setting that holds a secret has a second flag, `--NAME-file`, for a file with its value.
 pub fn command() -> Command {
-    complete(Cli::command()).mut_subcommands(complete)
+    complete(Cli::command())
+        .mut_subcommands(complete)
+        // A shared configuration file may name a JWKS. It makes no tokens.
+        .mut_subcommand("token", |token| {
+            token
+                .mut_arg("jwks", |arg| arg.hide(true))
+                .mut_arg("jwks_max_age", |arg| arg.hide(true))
+        })
 }
 
 fn complete(command: Command) -> Command {
@@ -58,13 +65,13 @@ fn first_sentence(arg: Arg) -> Arg {
 
 /// Whether a file may hold the value: it is a secret, or a URL that may contain one, and no file itself.
 pub(super) fn has_file(arg: &Arg) -> bool {
-    let is_file = |name: &clap::builder::Str| name.contains("FILE");
-    arg.is_hide_env_values_set()
-        && !arg
-            .get_value_names()
-            .unwrap_or_default()
-            .iter()
-            .any(is_file)
+    arg.is_hide_env_values_set() && !takes(arg, "FILE")
+}
+
+/// Whether the name of the value in `--help` has this word, such as `FILE` or `URL`.
+pub(super) fn takes(arg: &Arg, word: &str) -> bool {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.iter().any(|name| name.contains(word))
 }
 
 fn file_flag(of: &Arg) -> Option<Arg> {

@@ -13,10 +13,14 @@ use toml::{
 
 use super::{
     command,
+    environment::PREFIX,
     given::Source,
     values::{did_you_mean, nearest},
 };
 use crate::config::file::{READABLE_BY_ALL, TextFile};
+
+/// The setting whose digits are octal: `660` and TOML's `0o660` are the same.
+const LISTEN_MODE: &str = "listen-mode";
 
 /// A configuration file that was read.
 #[derive(Debug)]
@@ -98,9 +102,15 @@ fn entries(text: &str, root: &Command) -> Result<BTreeMap<String, Entry>, Refusa
         let before = text.get(..start).unwrap_or_default();
         before.matches('\n').count() + 1
     };
-    let table = DeTable::parse(text).map_err(|error| Refusal {
-        line: line(error.span().map_or(0, |span| span.start)),
-        message: format!("not TOML: {}", error.message()),
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = line(error.span().map_or(0, |span| span.start));
+        let hint = if is_unquoted(text.lines().nth(line - 1).unwrap_or_default()) {
+            ". Put the value in quotes"
+        } else {
+            ""
+        };
+        let message = format!("not TOML: {}{hint}", error.message());
+        Refusal { line, message }
     })?;
     let mut entries = BTreeMap::new();
     for (key, value) in table.into_inner() {
@@ -111,7 +121,7 @@ fn entries(text: &str, root: &Command) -> Result<BTreeMap<String, Entry>, Refusa
         if !known.any(|known| known == name) {
             return Err(refusal(unknown(&name, value.get_ref(), root)));
         }
-        let value = read(value).ok_or_else(|| {
+        let value = read(value, name == LISTEN_MODE).ok_or_else(|| {
             refusal(format!(
                 "{name} must be a text, a number, true, false, or an array of them"
             ))
@@ -119,6 +129,14 @@ fn entries(text: &str, root: &Command) -> Result<BTreeMap<String, Entry>, Refusa
         entries.insert(name.into_owned(), Entry { line, value });
     }
     Ok(entries)
+}
+
+/// Whether a line has a text without quotes as its value.
+fn is_unquoted(line: &str) -> bool {
+    let value = line.split_once('=').map_or("", |(_, value)| value);
+    let value = value.split('#').next().unwrap_or_default().trim();
+    let is_plain = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    !value.is_empty() && !is_plain && !value.starts_with(['"', '\'', '[', '{'])
 }
 
 fn unknown(name: &str, value: &DeValue<'_>, root: &Command) -> String {
@@ -131,15 +149,17 @@ fn unknown(name: &str, value: &DeValue<'_>, root: &Command) -> String {
         );
     }
     let known = command::all_settings(root).filter_map(|arg| arg.get_long());
-    let nearest = did_you_mean(nearest(name, known));
+    let variable = name.strip_prefix(PREFIX).unwrap_or(name);
+    let nearest = did_you_mean(nearest(variable, known));
     format!("{name} is not a setting{nearest}")
 }
 
-/// The value as a flag has it; none if it has a form that no flag has.
-fn read(value: Spanned<DeValue<'_>>) -> Option<Value> {
+/// The value as a flag has it; none if it has a form that no flag has. A flag in octal has numbers as they are written.
+fn read(value: Spanned<DeValue<'_>>, is_octal: bool) -> Option<Value> {
     let one = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Boolean(is) => Some(is.to_string()),
+        DeValue::Integer(number) if is_octal => Some(number.to_string()),
         DeValue::Integer(number) => {
             let value = i64::from_str_radix(number.as_str(), number.radix());
             Some(value.map_or_else(|_| number.to_string(), |value| value.to_string()))

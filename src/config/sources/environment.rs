@@ -9,7 +9,7 @@ use super::{
     values::{did_you_mean, nearest},
 };
 
-const PREFIX: &str = "CONNECTORS_";
+pub(super) const PREFIX: &str = "CONNECTORS_";
 
 /// Variables that Kubernetes sets in each container for a service named `connectors`, if it sets the first one.
 const OF_KUBERNETES: [&str; 3] = [

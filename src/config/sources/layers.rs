@@ -11,7 +11,7 @@ use clap::{Arg, Command, Error, error::ErrorKind};
 
 use super::{
     arguments::Arguments,
-    command,
+    command::{self, takes},
     config_file::{ConfigFile, Value},
     environment::Environment,
     given::Source,
@@ -37,6 +37,21 @@ pub(super) struct Setting<'a> {
     pub source: Source,
     /// The file that holds the value.
     pub file: Option<PathBuf>,
+}
+
+impl Setting<'_> {
+    /// The flag that gives the setting, or its file, with its source if that is another.
+    pub(super) fn name(&self) -> String {
+        let long = self.arg.get_long().unwrap_or_default();
+        let flag = match &self.file {
+            Some(file) => format!("--{long}-file {}", file.display()),
+            None => format!("--{long}"),
+        };
+        match &self.source {
+            Source::Flag(_) => flag,
+            source => format!("{flag} ({source})"),
+        }
+    }
 }
 
 /// The settings of a command that one of the sources has, each from its strongest source.
@@ -100,7 +115,17 @@ fn in_file<'a>(arg: &'a Arg, file: &ConfigFile) -> Result<Option<Setting<'a>>, E
             let message = format!("{place}: {long} has one value, and not an array of values\n");
             return Err(Error::raw(ErrorKind::InvalidValue, message));
         }
-        Value::Array(texts) => texts.iter().map(Into::into).collect(),
+        Value::Array(texts) => {
+            let has_comma = |text: &&String| command::is_list(arg) && text.contains(',');
+            if let Some(text) = texts.iter().find(has_comma) {
+                let place = file.source(entry);
+                let message = format!(
+                    "{place}: {long} has an item with a comma: {text}. Commas separate the items of this setting: write each as an item, and rename a file that has one\n"
+                );
+                return Err(Error::raw(ErrorKind::InvalidValue, message));
+            }
+            texts.iter().map(Into::into).collect()
+        }
     };
     let source = file.source(entry);
     Ok((!values.is_empty()).then(|| setting(arg, values, source)))
@@ -115,10 +140,11 @@ fn setting(arg: &Arg, values: Vec<OsString>, source: Source) -> Setting<'_> {
     }
 }
 
-/// The items of a list, or the one value.
+/// The items of a list, or the one value. Blanks around it count in paths and secrets alone.
 fn split(arg: &Arg, value: &OsString) -> Vec<OsString> {
     match value.to_str() {
         Some(list) if command::is_list(arg) => items(list).map(Into::into).collect(),
+        Some(text) if !takes(arg, "FILE") && !takes(arg, "SECRET") => vec![text.trim().into()],
         _ => vec![value.clone()],
     }
 }
@@ -136,18 +162,14 @@ pub(super) fn read_files<'a>(
         if let Some(other) = settings.iter().find(|other| other.arg == arg) {
             let message = format!(
                 "{} cannot be used with {}. Remove one of them\n",
-                flag.source, other.source
+                flag.name(),
+                other.name()
             );
             return Err(Error::raw(ErrorKind::ArgumentConflict, message));
         }
         let path = flag.values.first().map_or(Path::new(""), Path::new);
         let value = read_file(path, &mut warnings).map_err(|cause| {
-            let long = flag.arg.get_long().unwrap_or_default();
-            let mut place = format!("--{long}");
-            if !matches!(flag.source, Source::Flag(_)) {
-                place = format!("{place} ({})", flag.source);
-            }
-            let message = format!("{place} {}: {cause}\n", path.display());
+            let message = format!("{} {}: {cause}\n", flag.name(), path.display());
             Error::raw(ErrorKind::InvalidValue, message)
         })?;
         settings.push(Setting {

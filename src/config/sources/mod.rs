@@ -25,12 +25,15 @@ use self::{
     environment::Environment,
     given::GivenSetting,
     layers::Setting,
-    values::{joined, masked},
+    values::{joined, without_secrets},
 };
 use super::Cli;
 
-pub(super) use self::given::Source;
 pub use self::{command::command, given::Given, shown::Settings, wrong_setting::WrongSetting};
+pub(super) use self::{
+    given::Source,
+    values::{did_you_mean, nearest},
+};
 
 /// The setting of the database, and the variable in which other programs and platforms have one.
 const DATABASE: &str = "database-url";
@@ -71,7 +74,7 @@ fn call(arguments: &[OsString], environment: &Environment) -> Result<Call, Error
     let (begin, rest) = arguments.split_at(arguments.len().min(1 + usize::from(called.is_some())));
     let called = called.unwrap_or(&root);
 
-    let arguments = Arguments::read(called, rest);
+    let arguments = Arguments::read(called, rest)?;
     let file = config_file(&root, &arguments, environment)?;
     let mut chosen = layers::choose(called, &arguments, environment, file.as_ref())?;
     let mut warnings: Vec<_> = environment.unknown(&root).collect();
@@ -144,11 +147,10 @@ fn config_file(
 }
 
 fn is_secret(setting: &Setting<'_>) -> bool {
-    let is_hidden = |value: &OsString| {
+    setting.values.iter().any(|value| {
         let text = value.to_string_lossy();
-        masked(&text) != text
-    };
-    command::has_file(setting.arg) && setting.values.iter().any(is_hidden)
+        without_secrets(setting.arg, &text) != text
+    })
 }
 
 /// The flags that give clap a setting of another source than the command line.

@@ -1,5 +1,10 @@
 //! Refusals of clap, which name flags, with the sources of their values.
 
+use std::{
+    error::Error as _,
+    num::{IntErrorKind, ParseIntError},
+};
+
 use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -22,8 +27,12 @@ pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
     let with_source = |flag: &String| {
         let mut settings = chosen.iter();
         let setting = settings.find(|setting| setting.arg.to_string() == *flag);
-        match setting.and_then(source) {
-            Some(source) => format!("{flag} ({source})"),
+        match setting {
+            Some(setting) if setting.file.is_some() => setting.name(),
+            Some(setting) => match source(setting) {
+                Some(source) => format!("{flag} ({source})"),
+                None => flag.clone(),
+            },
             None => flag.clone(),
         }
     };
@@ -37,7 +46,20 @@ pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
         };
         error.insert(kind, named);
     }
-    error
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause.map(ParseIntError::kind) {
+        Some(IntErrorKind::Empty | IntErrorKind::InvalidDigit) => no_number(&error),
+        _ => error,
+    }
+}
+
+/// The refusal of a text that is no number. The standard library's sentence is about its digits.
+fn no_number(error: &Error) -> Error {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    let text = text.replace(&cause, "expected a whole number, without sign and unit");
+    Error::raw(error.kind(), text)
 }
 
 /// The message, with the sources of the flags that it names.

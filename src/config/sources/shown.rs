@@ -5,7 +5,7 @@ use std::{borrow::Cow, ffi::OsStr, fmt};
 use clap::{ArgMatches, Command, parser::ValueSource};
 use toml::Value;
 
-use super::{command, layers::Setting, values::masked};
+use super::{command, layers::Setting, values::without_secrets};
 
 /// The settings of a command, each with its source. It has no secrets.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ enum State {
     Value(Value, String),
     /// A value with a hidden part, and its source.
     Hidden(String, String),
+    /// A hidden value, and the file that holds it alone.
+    InFile(String, String),
     Unset,
 }
 
@@ -39,6 +41,12 @@ impl Settings {
         let headings: Vec<_> = shown.iter().map(|shown| shown.heading.clone()).collect();
         shown.sort_by_key(|shown| headings.iter().position(|of| *of == shown.heading));
         Self(shown)
+    }
+
+    /// The names of the settings whose values are hidden and in no file of their own.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        let is_hidden = |shown: &&Shown| matches!(shown.state, State::Hidden(..));
+        self.0.iter().filter(is_hidden).map(|shown| &*shown.name)
     }
 }
 
@@ -60,17 +68,12 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
     };
     let first = texts.first().map_or("", |text| text);
     if let Some(file) = setting.and_then(|setting| setting.file.as_ref()) {
-        return State::Hidden(
-            masked(first).into_owned(),
-            format!("the file {}", file.display()),
-        );
+        let source = format!("the file {}", file.display());
+        return State::InFile(without_secrets(arg, first).into_owned(), source);
     }
-    if arg.is_hide_env_values_set() {
-        let is_path = !command::has_file(arg) && !first.contains(':');
-        let shown = if is_path { first.into() } else { masked(first) };
-        if shown != first {
-            return State::Hidden(shown.into_owned(), source);
-        }
+    let shown = without_secrets(arg, first);
+    if shown != first {
+        return State::Hidden(shown.into_owned(), source);
     }
     let is = matches.try_get_one::<bool>(id).ok().flatten();
     let value = if let Some(is) = is {
@@ -103,7 +106,7 @@ impl fmt::Display for Settings {
             let name = &shown.name;
             match &shown.state {
                 State::Value(value, source) => writeln!(f, "{name} = {value} # {source}")?,
-                State::Hidden(text, source) => {
+                State::Hidden(text, source) | State::InFile(text, source) => {
                     let text = Value::String(text.clone());
                     writeln!(f, "# {name} = {text} # {source}, hidden here")?;
                 }

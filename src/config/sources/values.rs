@@ -5,6 +5,10 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
+use clap::Arg;
+
+use super::command::takes;
+
 /// Similarity of two names that are taken for the same one with a slip of the pen. 1 is equality.
 const SIMILAR: f64 = 0.8;
 
@@ -30,7 +34,10 @@ pub(super) fn joined(flag: &str, value: &OsStr) -> OsString {
 }
 
 /// The name that is most like this one, if one is like it.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(in crate::config) fn nearest<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     let name = name.to_lowercase().replace('_', "-");
     let likeness = |known: &str| {
         let known = known.to_lowercase().replace('_', "-");
@@ -44,7 +51,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// ` Did you mean NAME?`, if there is such a name.
-pub(super) fn did_you_mean(nearest: Option<&str>) -> String {
+pub(in crate::config) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!(". Did you mean {name}?"))
 }
 
@@ -66,10 +73,25 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
 
 const HIDDEN: &str = "***";
 
-/// A URL with asterisks in place of its password and of the parameters that may be secret. Any other text is hidden as a
-/// whole.
-pub(super) fn masked(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+/// The value of a setting without its secrets. The setting decides what may be shown, and not the look of the value.
+pub(super) fn without_secrets<'a>(arg: &Arg, value: &'a str) -> Cow<'a, str> {
+    let is_path = takes(arg, "FILE") && !value.contains("://");
+    if !arg.is_hide_env_values_set() || is_path {
+        value.into()
+    } else if takes(arg, "URL") {
+        masked(value)
+    } else {
+        HIDDEN.into()
+    }
+}
+
+/// A URL with asterisks in place of its user, its password and the parameters that may be secret. PostgreSQL's user is no secret.
+/// A text without a scheme is hidden as a whole.
+fn masked(text: &str) -> Cow<'_, str> {
+    let url = text.split_once(':').filter(|(scheme, rest)| {
+        *scheme == "sqlite" || (is_scheme(scheme) && rest.starts_with("//"))
+    });
+    let Some((scheme, rest)) = url else {
         return HIDDEN.into();
     };
     let (rest, query) = match rest.split_once('?') {
@@ -82,6 +104,7 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         _ => (None, rest),
     };
     let user = user.map(|user| match user.split_once(':') {
+        _ if !scheme.starts_with("postgres") => format!("//{HIDDEN}@"),
         Some((name, _)) => format!("{name}:{HIDDEN}@"),
         None => format!("{user}@"),
     });
@@ -118,6 +141,10 @@ mod tests {
     fn passwords_are_masked() {
         for (text, expected) in [
             ("a secret of some length", "***"),
+            ("prod:a secret of some length", "***"),
+            ("http:a secret of some length", "***"),
+            ("http://ann:p@ss@proxy:3128", "http://***@proxy:3128"),
+            ("http://token@proxy:3128", "http://***@proxy:3128"),
             (
                 "sqlite://data/a@b:c.db?mode=rwc",
                 "sqlite://data/a@b:c.db?mode=rwc",

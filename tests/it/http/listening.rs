@@ -226,7 +226,9 @@ async fn the_file_of_a_unix_socket() {
     // One of a dead process is replaced.
     server.process.kill();
     assert!(path.exists());
-    let server = start(&storage, listen, &["--listen-mode", "600"]);
+    let file = folder.path().join("connectors.toml");
+    fs::write(&file, "listen-mode = 0o600").unwrap();
+    let server = start(&storage, listen, &["--config", file.to_str().unwrap()]);
     assert_eq!(mode(), 0o600);
     assert!(over_unix(&path, LIVE).await.starts_with("HTTP/1.1 200"));
 

@@ -279,6 +279,11 @@ fn the_token_command_makes_no_secret() {
         assert!(told.contains(&part), "{part}: {told}");
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    let help = run(program(&["token", "--help"])).ok();
+    assert!(
+        help.contains("--jwt-secret-file <FILE>") && !help.contains("--jwks"),
+        "{help}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -296,6 +301,8 @@ async fn no_secret_is_made_on_postgres() {
             told.contains("on PostgreSQL give --jwt-secret-file"),
             "{told}"
         );
+        // A token is made with a secret alone.
+        assert_eq!(told.contains("--jwks"), words == ["serve"], "{told}");
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }

@@ -65,7 +65,22 @@ fn an_empty_variable_is_none() {
     let mut commas = bare(&folder, &["config", "--print"]);
     commas.env("CONNECTORS_MCP_ALLOW", " , ");
     assert_eq!(run(commas).ok(), expected);
-    // Blanks are no value of others.
+    // Blanks around a value are no part of it, except of a path or a secret.
+    let mut blanks = bare(&folder, &["config"]);
+    blanks.env("CONNECTORS_MAX_TOKENS", " 5 ");
+    blanks.env("CONNECTORS_MONITOR", "false\n");
+    blanks.env("CONNECTORS_OTLP_ENDPOINT", " http://127.0.0.1:4318 ");
+    blanks.env("CONNECTORS_CATALOG", " x.json ");
+    let printed = printed(blanks);
+    for (name, value) in [
+        ("max-tokens", "5"),
+        ("monitor", "false"),
+        ("otlp-endpoint", "\"http://127.0.0.1:4318\""),
+        ("catalog", "\" x.json \""),
+    ] {
+        assert_eq!(printed[name].0, value, "{name}");
+    }
+    // Blanks alone are no value of others.
     let mut blank = bare(&folder, &["config"]);
     blank.env("CONNECTORS_REQUEST_TIMEOUT", " ");
     run(blank).failed(2);
@@ -132,6 +147,7 @@ fn unknown_variables_are_told() {
             ". Did you mean CONNECTORS_LISTEN?",
         ),
         ("CONNECTORS_COLOUR", "no effect\n"),
+        ("CONNECTORS_PRINT", "no effect"),
     ] {
         let told = told(&[(name, "x")]);
         let expected = format!("warning: the variable {name} is not a setting, and has no effect");
@@ -201,6 +217,23 @@ fn a_stronger_source_counts() {
     };
     assert_eq!(switched("--read-only"), "true");
     assert_eq!(switched("--read-only=false"), "false");
+    let told = run(bare(&folder, &["config", "--read-only", "false"])).failed(2);
+    assert!(
+        told.contains("write --read-only=false, with an equals sign"),
+        "{told}"
+    );
+    // TOML's octal is that of permissions.
+    let file = folder.path().join("connectors.toml");
+    for (literal, printed_) in [
+        ("660", "660"),
+        ("0o660", "\"0o660\""),
+        ("'0660'", "\"0660\""),
+    ] {
+        fs::write(&file, format!("listen-mode = {literal}\nmax-depth = 0o20")).unwrap();
+        let printed = printed(bare(&folder, &["config", "--config", "connectors.toml"]));
+        assert_eq!(printed["listen-mode"].0, printed_);
+        assert_eq!(printed["max-depth"].0, "16");
+    }
 }
 
 /// A secret and a JWKS exclude each other.
@@ -274,6 +307,30 @@ fn wrong_files_are_refused() {
             "wrong.toml:2: not TOML: duplicate key",
         ),
         ("jwt-secret = \"hunter2", "wrong.toml:1: not TOML: "),
+        (
+            "listen = 127.0.0.1:8080 # all\n",
+            ". Put the value in quotes\n",
+        ),
+        (
+            "listen-mode = 0x1b0\n",
+            "expected permissions in octal, such as 600",
+        ),
+        (
+            "\nca-file = ['a.pem', '/x,y.pem']\n",
+            "wrong.toml:2: ca-file has an item with a comma: /x,y.pem",
+        ),
+        (
+            "CONNECTORS_LISTEN = '127.0.0.1:1'\n",
+            "wrong.toml:1: CONNECTORS_LISTEN is not a setting. Did you mean listen?",
+        ),
+        (
+            "max-tokens = 'many'\n",
+            "'--max-tokens <N> (wrong.toml:1)': expected a whole number",
+        ),
+        (
+            "jwt-secret-file = 'hunter2'\njwt-secret = 'x'\n",
+            "--jwt-secret-file (wrong.toml:1) cannot be used with --jwt-secret (wrong.toml:2)",
+        ),
         (
             "\n\nmax_tokens = 5\n",
             "wrong.toml:3: max_tokens is not a setting. Did you mean max-tokens?",
@@ -406,14 +463,14 @@ async fn secrets_are_read_from_files() {
                 ("CONNECTORS_JWT_SECRET_FILE", "jwt-secret"),
                 ("CONNECTORS_JWT_SECRET", SECRET),
             ],
-            "CONNECTORS_JWT_SECRET_FILE cannot be used with CONNECTORS_JWT_SECRET",
+            "--jwt-secret-file (CONNECTORS_JWT_SECRET_FILE) cannot be used with --jwt-secret (CONNECTORS_JWT_SECRET)",
         ),
         (
             [
                 ("CONNECTORS_JWT_SECRET_FILE", "jwt-secret"),
                 ("CONNECTORS_JWKS", "keys.json"),
             ],
-            "(CONNECTORS_JWKS)",
+            "'--jwt-secret-file jwt-secret (CONNECTORS_JWT_SECRET_FILE)' cannot be used with '--jwks <FILE|URL> (CONNECTORS_JWKS)'",
         ),
     ] {
         let told = given(&["config"], &variables).failed(2);
@@ -429,7 +486,7 @@ async fn secrets_are_read_from_files() {
         ("noise", "--jwt-secret-file noise: it is not text"),
         (
             "short",
-            "'--jwt-secret <SECRET> (short)': the secret must be at least 32 bytes",
+            "'--jwt-secret-file short': the secret must be at least 32 bytes",
         ),
     ] {
         let told = given(&["config", "--jwt-secret-file", file], &[]).failed(2);
@@ -449,6 +506,14 @@ fn a_secret_that_all_users_can_read_is_told() {
     write(&at("closed"), SECRET, 0o440);
     write(&at("open"), SECRET, 0o444);
     write(&at("open.toml"), &format!("jwt-secret = {SECRET:?}"), 0o604);
+    // The value has the look of a URL.
+    let prod = format!("prod:{SECRET}");
+    write(&at("prod.toml"), &format!("jwt-secret = {prod:?}"), 0o604);
+    write(
+        &at("proxy.toml"),
+        "outbound-proxy = 'http://token@proxy:3128'",
+        0o604,
+    );
     write(&at("plain.toml"), "database-url = 'sqlite://x.db'", 0o644);
     write(
         &at("closed.toml"),
@@ -459,6 +524,8 @@ fn a_secret_that_all_users_can_read_is_told() {
         ("--jwt-secret-file", "open", true),
         ("--jwt-secret-file", "closed", false),
         ("--config", "open.toml", true),
+        ("--config", "prod.toml", true),
+        ("--config", "proxy.toml", true),
         ("--config", "plain.toml", false),
         ("--config", "closed.toml", false),
     ] {
@@ -468,6 +535,37 @@ fn a_secret_that_all_users_can_read_is_told() {
         assert_eq!(done.err.contains("chmod 600"), warns);
         done.ok();
     }
+}
+
+/// A setting is a secret by its name, and not by the look of its value.
+#[test]
+fn printed_settings_have_no_secrets() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("secret"), SECRET).unwrap();
+    for secret in ["prod:", "http:", "postgres://", "sqlite:", ""] {
+        let flag = format!("--jwt-secret={secret}{SECRET}");
+        let proxy = "--outbound-proxy=http://hunter2@proxy:3128";
+        let done = run(bare(&folder, &["config", "--print", &flag, proxy]));
+        let hidden = "warning: hidden, and so not in this output: jwt-secret, outbound-proxy.";
+        assert!(done.err.starts_with(hidden), "{}", done.err);
+        let text = done.ok();
+        assert!(
+            !text.contains(SECRET) && !text.contains("hunter2"),
+            "{text}"
+        );
+        for line in [
+            "\n# jwt-secret = \"***\" # --jwt-secret, hidden here\n",
+            "\n# outbound-proxy = \"http://***@proxy:3128\" # --outbound-proxy, hidden here\n",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+    // What a file holds is given back by its name.
+    let done = run(bare(
+        &folder,
+        &["config", "--print", "--jwt-secret-file=secret"],
+    ));
+    assert!(!done.err.contains("hidden"), "{}", done.err);
 }
 
 #[test]
