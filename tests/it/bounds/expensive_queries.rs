@@ -93,7 +93,7 @@ async fn ask_the_most_expensive(storage: TestDatabase, time: Duration) -> Seen {
     let import = program_on(&storage, &["import", "--organization", "acme"]);
     run_with(import, &objects(20_000)).ok();
     let server = Arc::new(Serving::start(program_on(&storage, &[])));
-    let ann = token("ann@acme", "connectors:read");
+    let ann = token("ann@acme", "connectors:write");
     let mut questions = Vec::new();
     for list in LISTS {
         questions.push(most_expensive(&server, &ann, list).await);

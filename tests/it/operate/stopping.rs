@@ -342,7 +342,7 @@ async fn a_change_over_an_event_stream_is_finished() {
         text.contains("event: next") && text.contains(r#""userErrors":[]"#),
         "{text}"
     );
-    assert!(text.trim_end().ends_with("event: complete"), "{text}");
+    assert!(text.ends_with("event: complete\ndata:\n\n"), "{text}");
     server.process.wait().ok();
     assert_eq!(rows(&storage.url, MADE).await, "1\n");
 }

@@ -164,7 +164,8 @@ async fn an_encoding_that_cannot_hold_every_text_is_refused() {
         run_sql(&storage.url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
         for told in told {
             let told = told.failed(1);
-            assert_eq!(told.lines().count(), 1, "{told}");
+            let errors = told.lines().filter(|line| !line.contains(" INFO "));
+            assert_eq!(errors.count(), 1, "{told}");
             assert!(told.contains(encoding) && told.contains("UTF8"), "{told}");
         }
         assert_eq!(tables, "0\n");

@@ -92,6 +92,8 @@ async fn assert_digests(storage: &TestDatabase) {
     }
     for ((seq, digest), tools) in stored {
         let stored = Sha256::digest(serde_json::to_vec(&tools).unwrap());
+        // Members of these schemas are in their order.
+        let digest = digest.trim_start_matches("canonical:");
         assert_eq!(digest, format!("{stored:x}"), "of {seq}: {tools:?}");
     }
 }
