@@ -128,7 +128,7 @@ pub struct Import {
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
-    /// Visibility of custom connectors that name none: private, organization or public
+    /// Visibility of new custom connectors that name none: organization or public, or private if they name who created them
     #[arg(
         long,
         env = "CONNECTORS_VISIBILITY",

@@ -76,6 +76,15 @@ pub struct Availability {
     pub replaced_by: Option<String>,
 }
 
+/// What an entry changes of the connector that has its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All fields: an absent one is cleared.
+    Whole,
+    /// The server, and the other fields that the entry has. The name, the visibility and the creator stay.
+    Named,
+}
+
 /// A whole connector as a file brings it, right by every rule that needs no database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -93,6 +102,7 @@ pub struct Entry {
     pub updated_at: Option<Timestamp>,
     /// Digest of all of the above as the file says it.
     pub hash: String,
+    pub extent: Extent,
 }
 
 /// The scope in which a custom connector's name must be unique, and the name's key.

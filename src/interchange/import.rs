@@ -136,6 +136,11 @@ impl Run<'_> {
                 }
                 Content::OlderVersion => self.report.older_versions += 1,
                 Content::Deleted => self.report.deleted += 1,
+                Content::Disabled => {
+                    self.report.disabled += 1;
+                    let text = "it is skipped, as it is disabled there";
+                    lines.push((turn, self.warn(&at, &[Warning::new("disabled", text)])));
+                }
                 Content::Rejected(rejections) => {
                     lines.push((turn, self.reject(&at, &rejections)));
                 }

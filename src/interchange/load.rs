@@ -5,20 +5,27 @@
 
 mod claims;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use entity::{ConnectorSource, ConnectorType, Timestamp, personal_connector::Model};
 
 use crate::{
     domain::{
-        connector::{Availability, Entry, REPLACEMENTS},
+        connector::{Availability, Details, Entry, Extent, REPLACEMENTS},
+        fields,
         viewer::Sight,
     },
     error::{Error, Result},
     store::{Tx, UpdatedAt, availability},
 };
 
-use super::{Rejection, object::REPLACED_BY_KEY};
+use super::{
+    Rejection, named,
+    object::{self, Json, REPLACED_BY_KEY},
+};
 use claims::{Candidate, Claim, Claims, Verdict};
 pub(super) use claims::{Ids, Wait};
 
@@ -122,7 +129,7 @@ impl Loader {
                 .partition(|(_, entry)| self.claims.has(&entry.id));
             outcomes.extend(
                 same.into_iter()
-                    .map(|(turn, _)| (turn, Err(claims::same_id()))),
+                    .map(|(turn, entry)| (turn, Err(claims::same_id(entry.extent)))),
             );
             open = later;
         }
@@ -137,6 +144,8 @@ impl Loader {
         wait: Wait,
     ) -> Result<Vec<Result<Outcome, Rejection>>> {
         let batch = Batch::read(tx, entries).await?;
+        let merged: Vec<_> = entries.iter().map(|entry| batch.merged(entry)).collect();
+        let entries: Vec<&Entry> = merged.iter().map(AsRef::as_ref).collect();
         let candidates: Vec<_> = entries
             .iter()
             .map(|entry| self.candidate(&batch, entry))
@@ -177,6 +186,7 @@ impl Loader {
         let present = batch.present.get(&entry.id);
         Candidate {
             id: &entry.id,
+            extent: entry.extent,
             wants: Claim::of_entry(entry),
             has: present.map(Claim::of_row),
             is_kept: present.is_some_and(|row| self.keeps(row, entry)),
@@ -238,8 +248,10 @@ impl Loader {
             }));
         }
         // What an administrator made of the status stays until the file says something new about it.
+        let is_said =
+            |row: &Model| row.source_status.is_some() && row.source_status == source_status(entry);
         let status = present
-            .filter(|row| row.source_status.is_some() && row.source_status == source_status(entry))
+            .filter(|row| is_said(row) || availability(row) == entry.availability)
             .map(availability);
         let (availability, unlinked) = if let Some(status) = status {
             (status, false)
@@ -367,6 +379,59 @@ impl Batch {
         }
         Ok(Self { present, holders })
     }
+
+    /// The entry with what it leaves of its connector as it is.
+    fn merged<'a>(&self, entry: &'a Entry) -> Cow<'a, Entry> {
+        match self.present.get(&entry.id) {
+            Some(row) if entry.extent == Extent::Named => Cow::Owned(merged(row, entry.clone())),
+            _ => Cow::Borrowed(entry),
+        }
+    }
+}
+
+fn merged(row: &Model, entry: Entry) -> Entry {
+    let details = entry.details;
+    Entry {
+        details: Details {
+            name: fields::name(&row.name).unwrap_or(details.name),
+            description: details.description.or_else(|| row.description.clone()),
+            icon_url: details.icon_url.or_else(|| row.icon_url.clone()),
+            category: details.category.or(row.category),
+            version: details.version.or_else(|| row.version.clone()),
+            metadata: merged_metadata(row.metadata.as_deref(), details.metadata),
+            ..details
+        },
+        availability: if entry.availability == Availability::ACTIVE {
+            availability(row)
+        } else {
+            entry.availability
+        },
+        visibility: row.visibility,
+        created_by: row.created_by.clone(),
+        ..entry
+    }
+}
+
+/// The file's metadata, with members of the connector's that are not a client's.
+fn merged_metadata(before: Option<&str>, file: Option<String>) -> Option<String> {
+    let before = before.and_then(|json| object::parse(json).ok());
+    let file_members = file.as_deref().and_then(|json| object::parse(json).ok());
+    let members = file_members.unwrap_or_default();
+    let others = before.into_iter().flatten();
+    let others = others
+        .filter(|(key, _)| !named::METADATA.contains(&key.as_str()) && !members.contains_key(key));
+    let others: Vec<_> = others.collect();
+    let mut json = Json::default();
+    for (key, value) in members
+        .iter()
+        .chain(others.iter().map(|(key, value)| (key, value)))
+    {
+        json.raw(key, value.get());
+    }
+    if json.is_empty() {
+        return None;
+    }
+    fields::metadata(&json.finish()).ok().or(file)
 }
 
 /// Why an entry cannot change the connector of its id, if it cannot.

@@ -39,7 +39,7 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.field {
-            "" => write!(f, "the object {}", self.reason),
+            "" => write!(f, "the entry {}", self.reason),
             // Most reasons are sentences about it already.
             field if self.reason.starts_with(field) => f.write_str(&self.reason),
             field => write!(f, "{field}: {}", self.reason),

@@ -19,6 +19,9 @@ use super::Rejection;
 /// The key of a deprecated connector's replacement.
 pub(super) const REPLACED_BY_KEY: &str = "replacedBy";
 
+/// The reason of a value that is no object at all.
+pub(super) const NO_OBJECT: &str = "must be a JSON object";
+
 /// The keys in the file's order, each with its value as the text it came as.
 pub type Object = IndexMap<String, Box<RawValue>>;
 
@@ -26,10 +29,10 @@ pub type Object = IndexMap<String, Box<RawValue>>;
 pub fn parse(json: &str) -> Result<Object, Rejection> {
     let rejected = |field: String, reason: String| Rejection { field, reason };
     if !json.trim_start().starts_with('{') {
-        return Err(rejected(String::new(), "must be a JSON object".to_owned()));
+        return Err(rejected(String::new(), NO_OBJECT.to_owned()));
     }
     let Keyed { object, twice } = serde_json::from_str(json)
-        .map_err(|error| rejected(String::new(), format!("must be a JSON object: {error}")))?;
+        .map_err(|error| rejected(String::new(), format!("{NO_OBJECT}: {error}")))?;
     match twice {
         Some(key) => {
             let reason = format!("{key} stands twice");

@@ -9,7 +9,7 @@ use entity::{
 use sha2::{Digest, Sha256};
 
 use crate::domain::{
-    connector::{Availability, Draft, Entry, Errors},
+    connector::{Availability, Draft, Entry, Errors, Extent},
     fields,
 };
 
@@ -117,6 +117,7 @@ pub fn parse(object: &Object, assumed: &Assumed) -> Result<Parsed, Vec<Rejection
                 created_at,
                 updated_at,
                 hash: String::new(),
+                extent: Extent::Whole,
             });
             let warnings = public_secrets(&entry);
             Ok(Parsed { entry, warnings })
@@ -214,6 +215,17 @@ impl Owner {
                     "is required, as neither it nor createdBy says whose it is: add --organization, or one of them",
                 );
             }
+        }
+        let is_assumed = keys.raw("visibility").is_none();
+        if is_assumed
+            && visibility == ConnectorVisibility::Private
+            && organization.is_some()
+            && keys.raw("createdBy").is_none()
+        {
+            keys.reject(
+                "createdBy",
+                "is required, as --visibility private shows a connector to its creator only: give the object a createdBy, or --visibility organization",
+            );
         }
         Self {
             visibility,

@@ -215,6 +215,8 @@ enum Level {
     Top,
     /// The value of a key in which others than the top's own may have servers.
     Envelope,
+    /// A map of envelopes by name.
+    Projects,
     /// The value of a key that has servers: a list, or a map by name.
     Servers(Place),
     Element(Place),
@@ -254,7 +256,7 @@ where
         match level {
             // Go writes an empty list as null.
             Level::Servers(place) => return Ok(place.may_be_null()),
-            Level::Envelope | Level::First => return Ok(false),
+            Level::Envelope | Level::Projects | Level::First => return Ok(false),
             Level::Top => {
                 reading.hand_on(Place::Open, (reading.tap.line(), object::parse("null")))?;
             }
@@ -271,10 +273,10 @@ where
             (Level::Top | Level::Servers(_), b'[') => {
                 return json.deserialize_seq(Value(reading, level));
             }
-            (Level::Envelope | Level::Servers(_), b'{') => {
+            (Level::Envelope | Level::Projects | Level::Servers(_), b'{') => {
                 return json.deserialize_map(Value(reading, level));
             }
-            (Level::Envelope | Level::Servers(_), _) => {
+            (Level::Envelope | Level::Projects | Level::Servers(_), _) => {
                 IgnoredAny::deserialize(json)?;
                 return Ok(false);
             }
@@ -325,11 +327,14 @@ where
         let mut is_first = level == Level::Top;
         while let Some(Key(key)) = map.next_key()? {
             let first = std::mem::take(&mut is_first);
+            let within = level;
             let level = match members {
                 Some(place) => Level::Element(place),
+                None if level == Level::Projects => Level::Envelope,
                 None => match Place::of(&key) {
                     Some(place) => Level::Servers(place),
                     None if level == Level::Top && shape::is_envelope(&key) => Level::Envelope,
+                    None if level == Level::Top && shape::is_projects(&key) => Level::Projects,
                     None if key == shape::PAGE => {
                         cursor = map.next_value_seed(Cursor(reading.tap))?.or(cursor);
                         continue;
@@ -347,7 +352,8 @@ where
             reading.name = None;
             match level {
                 Level::First if has => members = Some(Place::Packages),
-                Level::Servers(_) | Level::Envelope if !has => {
+                Level::Envelope if within == Level::Projects => {}
+                Level::Servers(_) | Level::Envelope | Level::Projects if !has => {
                     leave_out(&key, &mut named, &mut others);
                 }
                 Level::First => leave_out(&key, &mut named, &mut others),

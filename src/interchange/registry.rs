@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::domain::{
-    connector::{Availability, Draft, Entry, Errors},
+    connector::{Availability, Draft, Entry, Errors, Extent},
     fields,
 };
 
@@ -160,6 +160,7 @@ pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
                 created_at,
                 updated_at,
                 hash: String::new(),
+                extent: Extent::Whole,
             });
             Ok(Parsed { entry, warnings })
         }

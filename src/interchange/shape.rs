@@ -61,6 +61,11 @@ pub(super) fn is_envelope(key: &str) -> bool {
     matches!(key, "data" | "mcp")
 }
 
+/// Whether the key has a map of envelopes by name: Claude Code keeps the servers of each folder there.
+pub(super) fn is_projects(key: &str) -> bool {
+    key == "projects"
+}
+
 /// Whether a key beside a list of servers says something of the list, and has no servers.
 pub(super) fn is_about_the_list(key: &str) -> bool {
     let known = [
@@ -222,6 +227,9 @@ pub(super) fn text_looks_like(head: &[u8]) -> Option<&'static str> {
         || key('=')
     {
         return Some("TOML: convert it to JSON first, for example with yq -p toml -o json");
+    }
+    if line.matches(',').count() > 0 && line.split(',').all(is_word) {
+        return Some("CSV: convert it to JSON first, for example with mlr --icsv --ojson cat");
     }
     if line == "---" || line.starts_with("- ") || line.starts_with('#') || key(':') {
         return Some("YAML: convert it to JSON first, for example with yq -o json");

@@ -37,6 +37,8 @@ pub(super) enum Content {
     Entry(Box<Entry>, Vec<Warning>),
     OlderVersion,
     Deleted,
+    /// It is disabled where it comes from.
+    Disabled,
     Rejected(Vec<Rejection>),
     /// About the file.
     Warning(Warning),
@@ -201,7 +203,14 @@ fn about_file(event: Event) -> Warning {
 fn content(number: u64, element: Element, survey: &Survey, assumed: &Assumed) -> Content {
     let object = match element.object {
         Ok(object) => object,
-        Err(rejection) => return Content::Rejected(vec![rejection]),
+        Err(mut rejection) => {
+            if element.name.is_some() && rejection.reason == object::NO_OBJECT {
+                let expected =
+                    r#"must be an object such as {"url": "https://…"} or {"command": "…"}"#;
+                expected.clone_into(&mut rejection.reason);
+            }
+            return Content::Rejected(vec![rejection]);
+        }
     };
     let is_latest = |name: &str| {
         let latest = survey.latest.get(name);
@@ -216,6 +225,7 @@ fn content(number: u64, element: Element, survey: &Survey, assumed: &Assumed) ->
             Ok(_) => registry::parse(&object),
             Err(rejections) => Err(rejections),
         },
+        Ok(Form::Client) if named::is_disabled(&object) => return Content::Disabled,
         Ok(form) => named::parse(form, element.name.as_deref(), &object, assumed),
     };
     match parsed {

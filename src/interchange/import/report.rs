@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt};
 
+use crate::domain::fields;
+
 /// Lines of one kind that are written before the others are only counted.
 const LINES_A_KIND: u64 = 20;
 
@@ -18,6 +20,8 @@ pub struct Report {
     pub older_versions: u64,
     /// Registry servers with the status `deleted`.
     pub deleted: u64,
+    /// Servers that are disabled in the configuration of their client.
+    pub disabled: u64,
     pub rejected: u64,
     /// Loaded entries that cannot have their replacement.
     pub without_replacement: u64,
@@ -37,6 +41,7 @@ impl Report {
             + self.unchanged
             + self.older_versions
             + self.deleted
+            + self.disabled
             + self.rejected
     }
 }
@@ -60,6 +65,9 @@ impl fmt::Display for Report {
                 "; {} without their replacement",
                 self.without_replacement
             )?;
+        }
+        if self.disabled > 0 {
+            write!(f, "; {} disabled", self.disabled)?;
         }
         match self.warnings {
             0 => Ok(()),
@@ -85,10 +93,12 @@ impl Line {
     }
 }
 
-/// A reason without its numbers, so that two that differ in them are of one kind.
+/// A reason without its numbers and ids, so that two that differ in them are of one kind.
 fn without_numbers(reason: &str) -> String {
     const CHARS: usize = 120;
-    let mut kind = String::new();
+    let is_no_id = |word: &&str| !word.starts_with(fields::ID_PREFIX);
+    let words: Vec<_> = reason.split(' ').filter(is_no_id).collect();
+    let (reason, mut kind) = (words.join(" "), String::new());
     for c in reason.chars().take(CHARS) {
         if !c.is_ascii_digit() {
             kind.push(c);

@@ -12,7 +12,7 @@ use entity::{ConnectorType, personal_connector::Model};
 
 use crate::{
     domain::{
-        connector::{Entry, NameClaim},
+        connector::{Entry, Extent, NameClaim},
         fields,
     },
     interchange::Rejection,
@@ -62,14 +62,17 @@ impl Claim {
         ))
     }
 
-    fn taken(&self) -> Rejection {
-        match self {
-            Self::Name(_) => Rejection::new("name", "the name is taken by another connector"),
-            Self::ConnectorId(_) => Rejection::new(
-                "connectorId",
-                "the connectorId is taken by another connector",
-            ),
-        }
+    /// Rejects an entry, as a connector of the database has what it wants, or an earlier entry.
+    fn taken(&self, holder: Option<&str>) -> Rejection {
+        let (field, change) = match self {
+            Self::Name(_) => ("name", "rename the entry"),
+            Self::ConnectorId(_) => ("connectorId", "change it"),
+        };
+        let reason = match holder {
+            Some(id) => format!("the {field} is taken by {id}: {change}, or delete that connector"),
+            None => format!("the {field} is taken by an earlier entry: {change}"),
+        };
+        Rejection::new(field, &reason)
     }
 }
 
@@ -94,6 +97,7 @@ impl Ids {
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     pub(super) id: &'a str,
+    pub(super) extent: Extent,
     pub(super) wants: Claim,
     /// The claims of its connector, if there is one.
     pub(super) has: Option<Claim>,
@@ -204,10 +208,10 @@ impl Claims {
                 Some(other) => match verdicts.get(*other) {
                     Some(Verdict::Taken) if gives_up(candidates.get(*other)) => continue,
                     Some(Verdict::Waits) if wait == Wait::Allowed => Verdict::Waits,
-                    _ => Verdict::Rejected(candidate.wants.taken()),
+                    _ => Verdict::Rejected(candidate.wants.taken(Some(holder))),
                 },
                 None if wait == Wait::Allowed && self.expected.contains(holder) => Verdict::Waits,
-                None => Verdict::Rejected(candidate.wants.taken()),
+                None => Verdict::Rejected(candidate.wants.taken(Some(holder))),
             };
             if let Some(place) = verdicts.get_mut(turn) {
                 *place = verdict;
@@ -228,7 +232,7 @@ impl Claims {
         let mut wanted = HashSet::new();
         let verdict = |candidate: &Candidate<'_>| {
             if self.has(candidate.id) {
-                return Verdict::Rejected(same_id());
+                return Verdict::Rejected(same_id(candidate.extent));
             }
             if let Some(rejection) = &candidate.rejection {
                 return Verdict::Rejected(rejection.clone());
@@ -237,7 +241,7 @@ impl Claims {
                 return Verdict::Taken;
             }
             if self.claims.contains(&candidate.wants) || !wanted.insert(candidate.wants.clone()) {
-                return Verdict::Rejected(candidate.wants.taken());
+                return Verdict::Rejected(candidate.wants.taken(None));
             }
             if self.waiting_claims.contains(&candidate.wants) {
                 return Verdict::Waits;
@@ -266,8 +270,11 @@ impl Claims {
     }
 }
 
-pub(super) fn same_id() -> Rejection {
-    Rejection::new("id", "an earlier entry has the same id")
+pub(super) fn same_id(extent: Extent) -> Rejection {
+    match extent {
+        Extent::Whole => Rejection::new("id", "an earlier entry has the same id"),
+        Extent::Named => Rejection::new("name", "an earlier entry has the same name"),
+    }
 }
 
 fn gives_up(candidate: Option<&Candidate<'_>>) -> bool {

@@ -10,7 +10,7 @@ use crate::interchange::{
 };
 
 /// The keys that are read. Gemini CLI has `httpUrl`, Windsurf `serverUrl`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 17] = [
     "name",
     "description",
     "version",
@@ -25,7 +25,20 @@ const KEYS: [&str; 14] = [
     "env",
     "headers",
     "http_headers",
+    "disabled",
+    "enabled",
+    "isActive",
 ];
+
+/// The members of a connector's metadata that a client's server makes.
+pub(in crate::interchange) const METADATA: [&str; 5] =
+    ["command", "args", "env", "headers", "http_headers"];
+
+/// Whether the client does not use the server.
+pub(in crate::interchange) fn is_disabled(object: &Object) -> bool {
+    let is = |key: &str, json: &str| object.get(key).is_some_and(|value| value.get() == json);
+    is("disabled", "true") || is("enabled", "false") || is("isActive", "false")
+}
 
 pub(super) fn read(keys: &mut Keys<'_>, server: &mut Server) {
     server.description = keys.text("description").filter(|text| !text.is_empty());
@@ -52,7 +65,7 @@ pub(super) fn read(keys: &mut Keys<'_>, server: &mut Server) {
         };
         server.warn(
             "keys of a client",
-            format!("left out: {}{more}", shown.join(", ")),
+            format!("these keys are left out: {}{more}", shown.join(", ")),
         );
     }
 }

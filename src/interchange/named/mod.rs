@@ -13,6 +13,7 @@ use super::{
     published::Assumed,
     shape::Form,
 };
+pub(super) use client::{METADATA, is_disabled};
 use server::{Server, id};
 
 /// Reads a server of one of these forms; `key` is its name in a map of servers.

@@ -4,7 +4,7 @@ use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType};
 
 use crate::{
     domain::{
-        connector::{Availability, Draft, Entry, Errors},
+        connector::{Availability, Draft, Entry, Errors, Extent},
         fields,
     },
     interchange::{
@@ -81,6 +81,12 @@ impl Server {
         } else {
             ConnectorStatus::Active
         };
+        if assumed.visibility == ConnectorVisibility::Private {
+            keys.reject(
+                "visibility",
+                "must not be private, as the file does not say who created it: give --visibility organization or public",
+            );
+        }
         if assumed.organization.is_none() {
             keys.reject(
                 "organization",
@@ -106,6 +112,7 @@ impl Server {
             created_at: None,
             updated_at: None,
             hash: String::new(),
+            extent: Extent::Named,
         });
         if assumed.visibility == ConnectorVisibility::Public
             && let Some(url) = entry.details.server_url.as_deref()
@@ -230,9 +237,10 @@ impl Server {
 
 const OPAQUE_PATH: &str = "the path of the url may be a secret, and everybody sees it";
 
-/// The id of the connector of a name in an organization.
+/// The id of the connector of a name in an organization, in which names are unique by their keys.
 pub(super) fn id(name: &str, assumed: &Assumed) -> String {
     // No server of a registry has a line break in its name.
     let organization = assumed.organization.as_deref().unwrap_or_default();
-    registry::id(&format!("{organization}\n{name}"))
+    let key = fields::name(name).map_or_else(|_| name.to_owned(), |name| name.key);
+    registry::id(&format!("{organization}\n{key}"))
 }

@@ -90,12 +90,12 @@ fn servers_of_clients() {
             ),
         ),
         (
-            json!({"serverUrl": "wss://a.example", "disabled": true, "autoApprove": []}),
+            json!({"serverUrl": "wss://a.example", "disabled": false, "autoApprove": [], "auth": {}}),
             (
                 Websocket,
                 Some("wss://a.example"),
                 Value::Null,
-                &["left out: disabled, autoApprove"],
+                &["these keys are left out: autoApprove, auth"],
             ),
         ),
         (
@@ -164,6 +164,7 @@ fn a_name_of_an_organization_is_one_connector() {
         id_of(Some(key), &Object::new(), &assumed).unwrap()
     };
     assert_eq!(of("acme", "a"), of("acme", "a"));
+    assert_eq!(of("acme", "a"), of("acme", "A"));
     assert_ne!(of("acme", "a"), of("acme", "b"));
     assert_ne!(of("acme", "a"), of("globex", "a"));
     let entry = read(Place::ClientServers, Some("a"), &json!({"command": "x"}))

@@ -688,6 +688,7 @@ fn row() -> impl Strategy<Value = Model> {
                 created_at: Some(Timestamp(times.0)),
                 updated_at: Some(Timestamp(times.1)),
                 hash: String::new(),
+                extent: Extent::Whole,
             })
         },
     )

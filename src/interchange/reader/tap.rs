@@ -144,7 +144,7 @@ impl<R: Read> Tap<R> {
     pub(super) fn skip_line(&self, lines: bool) -> io::Result<bool> {
         let (mut line, number) = {
             let top = self.top.borrow();
-            if !top.begins_line || top.text.first() == Some(&b'[') {
+            if !(top.begins_line || lines) || top.text.first() == Some(&b'[') {
                 return Ok(false);
             }
             (top.text.clone(), top.line)

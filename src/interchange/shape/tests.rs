@@ -101,7 +101,7 @@ fn what_is_not_recognised_is_one_line_that_says_what_it_looks_like() {
         ),
     ] {
         let told = form(Place::Open, &json).unwrap_err();
-        let begin = "the object is neither a personal connector nor an MCP server: ";
+        let begin = "the entry is neither a personal connector nor an MCP server: ";
         assert!(told.starts_with(&format!("{begin}{expected}")), "{told}");
         assert!(
             told.contains(". Give objects that export wrote") && !told.contains('\n'),

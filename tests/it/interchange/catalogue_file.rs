@@ -252,7 +252,7 @@ on_both_databases! {
             (json!([with(entry("b"), json!({ "status": "gone" }))]), "entry 1: status must be one of active, deprecated, maintenance"),
             (json!([with(entry("b"), json!({ "colour": 1 }))]), "entry 1: colour is not a key of a personal connector"),
             (json!([with(entry("b"), json!({ "id": "b", "serverUrl": "x" }))]), "entry 1: id must be"),
-            (json!([good, 7]), "entry 2: the object must be a JSON object"),
+            (json!([good, 7]), "entry 2: the entry must be a JSON object"),
             (json!([good, custom]), "entry 2: type must not be custom"),
             (json!([good, good]), "pcon_good: id: an earlier entry has the same id"),
             (json!([good, with(entry("b"), json!({ "connectorId": "good" }))]), "pcon_b: connectorId: the connectorId is taken"),
@@ -277,8 +277,8 @@ on_both_databases! {
         // Another form is said to be that, and however much is wrong, the message is short.
         let server_json = json!({ "name": "io.example/a", "version": "1.0.0" });
         for (catalogue, expected) in [
-            (json!([server_json]), "entry 1: the object is a server of another catalogue: load it with import"),
-            (json!([{ "colour": "red" }]), "entry 1: the object is neither a personal connector nor an MCP server: its keys are colour"),
+            (json!([server_json]), "entry 1: the entry is a server of another catalogue: load it with import"),
+            (json!([{ "colour": "red" }]), "entry 1: the entry is neither a personal connector nor an MCP server: its keys are colour"),
             (json!({ "servers": [entry("a")], "metadata": { "nextCursor": "b" } }), "it is one page of a list: give the whole list"),
             (json!(vec![json!({ "colour": "red" }); 3000]), "; and 2980 more"),
         ] {

@@ -105,7 +105,7 @@ on_both_databases! {
         for (input, expected) in [
             ("name: github\nimage: mcp/github\n", "error: standard input cannot be read on: expected ident at line 1 column 2. \
               It is not JSON: it looks like YAML: convert it to JSON first, for example with yq -o json\n"),
-            ("{\"openapi\":\"3.1.0\"}", "rejected: standard input:1: entry 1: the object is neither a personal connector nor an \
+            ("{\"openapi\":\"3.1.0\"}", "rejected: standard input:1: entry 1: the entry is neither a personal connector nor an \
               MCP server: it looks like an OpenAPI document. Give objects that export wrote, servers of an MCP registry, or a \
               client's mcpServers\n"),
         ] {
@@ -117,7 +117,7 @@ on_both_databases! {
         let done = import(&storage, &[], &many.to_string());
         let lines: Vec<_> = done.err.lines().collect();
         assert_eq!(lines.len(), 21, "{}", done.err);
-        assert!(lines[20].starts_with("rejected: and 2980 more like it: the object is neither "), "{}", lines[20]);
+        assert!(lines[20].starts_with("rejected: and 2980 more like it: the entry is neither "), "{}", lines[20]);
         assert!(done.out.ends_with(" 3000 rejected\n"), "{}", done.out);
         assert_eq!(import(&storage, &[], r#"{"servers":null,"metadata":{"count":0}}"#).ok(), "0 objects: 0 created, \
             0 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 rejected\n");

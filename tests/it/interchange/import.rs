@@ -156,7 +156,7 @@ on_both_databases! {
             "rejected: standard input:2: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal connector\n\
              rejected: standard input:2: entry 2 ( ): name must not be blank\n\
              rejected: standard input:2: entry 2 ( ): iconUrl must be an absolute URL that begins with https://\n\
-             rejected: standard input:3: entry 3: the object must be a JSON object\n\
+             rejected: standard input:3: entry 3: the entry must be a JSON object\n\
              rejected: standard input:4: entry 4 (theirs): id: the id belongs to another organization\n\
              rejected: standard input:5: entry 5 (same id): id: an earlier entry has the same id\n\
              rejected: standard input:6: entry 6 (GOOD): name: the name is taken by another connector\n\

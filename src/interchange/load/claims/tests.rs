@@ -19,6 +19,7 @@ fn decide(
         .zip(&ids)
         .map(|((_, wants, has), id)| Candidate {
             id,
+            extent: Extent::Whole,
             wants: claim(*wants),
             has: has.map(claim),
             is_kept: false,
@@ -94,6 +95,7 @@ fn names_that_come_later() {
     let holders = HashMap::from([(claim(2), "9".to_owned())]);
     let candidate = |id, wants| Candidate {
         id,
+        extent: Extent::Whole,
         wants: claim(wants),
         has: None,
         is_kept: false,
