@@ -89,7 +89,7 @@ pub fn read<E>(
         each,
         stopped: None,
     };
-    let (mut values, mut lines) = (0_u64, true);
+    let (mut values, mut lines, mut after_object) = (0_u64, true, false);
     loop {
         let lines_before = tap.line() - 1;
         let mut json = serde_json::Deserializer::from_reader(&tap);
@@ -105,6 +105,7 @@ pub fn read<E>(
                 Ok(_) => {
                     values += 1;
                     lines &= tap.line() == line;
+                    after_object = tap.last() == b'}';
                 }
                 Err(error) => {
                     break Failure {
@@ -137,7 +138,11 @@ pub fn read<E>(
             return Err(ReadError::Input(reason));
         }
         let may_skip = taken == 0 && first.is_none_or(|head| head.first() == Some(&b'{'));
-        if !may_skip || !tap.skip_line(values > 0 && lines).map_err(unreadable)? {
+        if !may_skip
+            || !tap
+                .skip_line(values > 0 && lines, after_object)
+                .map_err(unreadable)?
+        {
             let column = error.column();
             return Err(ReadError::Input(format!(
                 "{reason} at line {at} column {column}"

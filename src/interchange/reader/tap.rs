@@ -140,11 +140,13 @@ impl<R: Read> Tap<R> {
 
     /// Skips the line of the value at the top, which is not JSON, if the input has a value a line; says whether it does.
     ///
+    /// The value may follow an object on its line (`after_object`) if each value so far had one.
+    ///
     /// It does if the next line begins an object, or if each value so far had one line (`lines`) and this one looks whole.
-    pub(super) fn skip_line(&self, lines: bool) -> io::Result<bool> {
+    pub(super) fn skip_line(&self, lines: bool, after_object: bool) -> io::Result<bool> {
         let (mut line, number) = {
             let top = self.top.borrow();
-            if !(top.begins_line || lines) || top.text.first() == Some(&b'[') {
+            if !(top.begins_line || lines && after_object) || top.text.first() == Some(&b'[') {
                 return Ok(false);
             }
             (top.text.clone(), top.line)

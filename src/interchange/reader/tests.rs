@@ -103,7 +103,7 @@ fn tells_where_the_input_stops_being_json() {
         ("[{}, {]", 1, "line 1 column 7"),
         ("[{}, {}", 2, "EOF while parsing a list at line 1 column 7"),
         ("[{} {}]", 1, "line 1 column 5"),
-        ("{},{}", 1, "line 1 column 3"),
+        ("{\n},{}", 1, "line 2 column 2"),
         (
             "{\"servers\":[{},",
             1,

@@ -519,9 +519,11 @@ fn no_secret_becomes_metadata() {
             "https://a.example/{tenant}?api_key=REDACTED&page=1",
         ),
         ("/remotes/0/headers/0/value", "REDACTED"),
+        ("/remotes/0/headers/2/value", "REDACTED"),
         ("/remotes/0/headers/3/default", "REDACTED"),
         ("/remotes/0/variables/token/value", "REDACTED"),
         ("/packages/0/environmentVariables/0/value", "REDACTED"),
+        ("/packages/0/environmentVariables/1/value", "REDACTED"),
         ("/packages/0/runtimeArguments/0/value", "REDACTED"),
     ] {
         *expected.pointer_mut(at).unwrap() = value.into();
@@ -532,7 +534,7 @@ fn no_secret_becomes_metadata() {
     assert!(told.contains(&"remotes[0] has no usable URL, and stays in the metadata only: its url has a secret in it".to_owned()), "{told:?}");
     assert!(
         told.iter().any(
-            |text| text.starts_with("7 secrets are left out of the metadata: repository.url, ")
+            |text| text.starts_with("9 secrets are left out of the metadata: repository.url, ")
         ),
         "{told:?}"
     );

@@ -235,7 +235,7 @@ on_both_databases! {
         // A connector of an import gives nothing up.
         run_with(program_on(&starts.storage, &["import"]), &entry("x").to_string()).ok();
         let told = starts.refused(&json!([as_id("a", "x"), as_id("x", "z")]).to_string()).await;
-        assert!(told.ends_with("pcon_a: connectorId: the connectorId is taken by another connector"), "{told}");
+        assert!(told.ends_with("pcon_a: connectorId: the connectorId is taken by pcon_x: change it, or delete that connector"), "{told}");
     }
 
     async fn a_wrong_entry_is_named_and_nothing_is_loaded(storage: TestDatabase) {

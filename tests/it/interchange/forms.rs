@@ -9,7 +9,7 @@ use crate::{
     on_both_databases,
     support::{
         harness::{TestDatabase, rows},
-        process::{Done, program_on, run, run_with},
+        process::{Done, Serving, program_on, run, run_with, token},
     },
 };
 
@@ -70,6 +70,91 @@ on_both_databases! {
         assert_eq!(done.code, Some(3));
     }
 
+    async fn what_people_changed_stays_when_a_client_is_imported_again(storage: TestDatabase) {
+        const ROW: &str = "SELECT name, description, visibility, status, metadata, server_url FROM personal_connector ORDER BY id";
+        let server = Serving::on(&storage);
+        let client = |name: &str, server: Value| json!({ "mcpServers": { name: server } }).to_string();
+        let acme = |flags: &[&str], input: &str| import(&storage, &[&["--organization", "acme"], flags].concat(), input);
+        let docs = |url: &str| client("docs", json!({ "url": url, "headers": { "X-Key": "s3cr3t" } }));
+        acme(&[], &docs("https://a.example/mcp")).ok();
+        let id = rows(&storage.url, "SELECT id FROM personal_connector").await;
+        let id = id.trim();
+        let ann = token("ann@acme", "connectors:write connectors:admin");
+        let change = "mutation($id: ID!) {
+            updateCustomConnector(input: { id: $id, description: \"By hand\", visibility: PUBLIC, metadata: { headers: [], team: \"docs\" } }) {
+                userErrors { message } }
+            setConnectorStatus(input: { id: $id, status: MAINTENANCE }) { userErrors { message } } }";
+        let changed = server.data(&ann, change, json!({ "id": id })).await;
+        assert_eq!(changed, json!({ "updateCustomConnector": { "userErrors": [] }, "setConnectorStatus": { "userErrors": [] } }));
+        // The file has a new URL; the rest is as people left it, whatever is assumed of new ones.
+        acme(&[], &docs("https://b.example/mcp")).ok();
+        let metadata = r#"{"headers":["X-Key"],"team":"docs"}"#;
+        let row = |name: &str, url: &str| format!("{name}|By hand|public|maintenance|{metadata}|{url}\n");
+        assert_eq!(rows(&storage.url, ROW).await, row("docs", "https://b.example/mcp"));
+        let again = acme(&["--visibility", "public"], &docs("https://b.example/mcp"));
+        assert!(again.out.starts_with("1 objects: 0 created, 0 updated, 1 unchanged, "), "{}", again.out);
+        // A name in other letters is the same connector, and what the file says of it counts.
+        let said = json!({ "url": "https://c.example/mcp", "description": "By file" });
+        acme(&[], &client("Docs", said)).ok();
+        let by_file = row("docs", "https://c.example/mcp").replace("By hand", "By file");
+        assert_eq!(rows(&storage.url, ROW).await, by_file);
+        let twice = r#"{"mcpServers":{"two":{"command":"a"},"TWO":{"command":"b"},"two":{"command":"c"}}}"#;
+        let done = acme(&["--dry-run"], twice);
+        assert_eq!(
+            done.err,
+            "rejected: standard input:1: entry 2 (TWO): name: an earlier entry has the same name\n\
+             rejected: standard input:1: entry 3 (two): name: an earlier entry has the same name\n"
+        );
+        // One that a user made is another connector.
+        let create = "mutation { createCustomConnector(input: { name: \"Mine\", serverUrl: \"https://m.example\", visibility: ORGANIZATION }) {
+            personalConnector { id } } }";
+        let mine = server.data(&ann, create, json!({})).await;
+        let mine = mine["createCustomConnector"]["personalConnector"]["id"].as_str().unwrap();
+        let done = acme(&[], &client("mine", json!({ "command": "x" })));
+        let expected = format!("(mine): name: the name is taken by {mine}: rename the entry, or delete that connector\n");
+        assert!(done.err.ends_with(&expected), "{}", done.err);
+    }
+
+    async fn servers_that_a_client_does_not_use_or_nobody_owns(storage: TestDatabase) {
+        let input = json!({
+            "numStartups": 3,
+            "mcpServers": { "off": { "command": "a", "disabled": true }, "on": { "command": "b", "disabled": false } },
+            "projects": {
+                "/home/a": { "mcpServers": { "here": { "command": "c" } }, "history": [] },
+                "/home/b": { "history": [] },
+            },
+        });
+        let done = import(&storage, &["--organization", "acme"], &input.to_string());
+        assert_eq!(
+            done.err,
+            "warning: standard input:1: entry 1 (off): it is skipped, as it is disabled there\n\
+             warning: standard input: only the servers are read, and these keys left out: history\n\
+             warning: standard input: only the servers are read, and these keys left out: numStartups\n"
+        );
+        assert!(done.out.starts_with("3 objects: 2 created, ") && done.out.ends_with(" 0 rejected; 1 disabled; 3 warnings\n"), "{}", done.out);
+        assert_eq!(rows(&storage.url, SERVERS).await, "here|custom|stdio|\non|custom|stdio|\n");
+
+        let published = json!({
+            "id": "pcon_p", "object": "personal_connector", "name": "p", "type": "custom", "connectorId": "custom_mcp",
+            "status": "active", "serverUrl": "https://x.example.com",
+        });
+        for (input, expected) in [
+            (json!({ "mcpServers": { "x": { "command": "x" } } }), "(x): visibility must not be private, as the file does not say who \
+                created it: give --visibility organization or public\n"),
+            (published.clone(), "(p): createdBy is required, as --visibility private shows a connector to its creator only: give the \
+                object a createdBy, or --visibility organization\n"),
+            (json!({ "mcpServers": { "x": "https://x.example" } }), "(x): the entry must be an object such as {\"url\": \"https://…\"} \
+                or {\"command\": \"…\"}\n"),
+        ] {
+            let done = import(&storage, &["--organization", "acme", "--visibility", "private"], &input.to_string());
+            assert!(done.err.ends_with(expected), "{}", done.err);
+            assert_eq!(done.code, Some(3));
+        }
+        let mut owned = published;
+        owned["createdBy"] = "ann".into();
+        import(&storage, &["--organization", "acme", "--visibility", "private"], &owned.to_string()).ok();
+    }
+
     async fn catalogues_of_others(storage: TestDatabase) {
         let toolhive = json!({ "version": "1.0.0", "meta": {}, "data": { "servers": [server("hive")] } });
         let toolhive_map = json!({ "data": { "servers": { "io.example/map": server("map"), "fetch": { "image": "a/b", "transport": "stdio" } } } });
@@ -105,6 +190,8 @@ on_both_databases! {
         for (input, expected) in [
             ("name: github\nimage: mcp/github\n", "error: standard input cannot be read on: expected ident at line 1 column 2. \
               It is not JSON: it looks like YAML: convert it to JSON first, for example with yq -o json\n"),
+            ("name,url\na,https://a.example\n", "error: standard input cannot be read on: expected ident at line 1 column 2. \
+              It is not JSON: it looks like CSV: convert it to JSON first, for example with mlr --icsv --ojson cat\n"),
             ("{\"openapi\":\"3.1.0\"}", "rejected: standard input:1: entry 1: the entry is neither a personal connector nor an \
               MCP server: it looks like an OpenAPI document. Give objects that export wrote, servers of an MCP registry, or a \
               client's mcpServers\n"),
@@ -124,15 +211,18 @@ on_both_databases! {
     }
 
     async fn a_line_that_is_not_json_does_not_stop_the_others(storage: TestDatabase) {
-        let input = format!("{}\n{{\"name\": \"io.exam\n{}\nnonsense\n", server("a"), server("b"));
+        let input = format!("{}\n{{\"name\": \"io.exam\n{}\nnonsense\n{{}} {{\n{}\n", server("a"), server("b"), server("c"));
         let done = import(&storage, &[], &input);
         let lines: Vec<_> = done.err.lines().collect();
-        assert_eq!(lines.len(), 2, "{}", done.err);
+        assert_eq!(lines.len(), 4, "{}", done.err);
         assert!(lines[0].starts_with("rejected: standard input:2: entry 2: line 2 is not JSON: "), "{}", lines[0]);
         assert!(lines[1].starts_with("rejected: standard input:4: entry 4: line 4 is not JSON: "), "{}", lines[1]);
-        assert!(done.out.starts_with("4 objects: 2 created, "), "{}", done.out);
+        // The first value of a line is read, and the second one is not.
+        assert!(lines[2].starts_with("rejected: standard input:5: entry 5: the entry is neither "), "{}", lines[2]);
+        assert!(lines[3].starts_with("rejected: standard input:5: entry 6: line 5 is not JSON: "), "{}", lines[3]);
+        assert!(done.out.starts_with("7 objects: 3 created, "), "{}", done.out);
         assert_eq!(done.code, Some(3));
-        assert_eq!(rows(&storage.url, SERVERS).await, "a|official||\nb|official||\n");
+        assert_eq!(rows(&storage.url, SERVERS).await, "a|official||\nb|official||\nc|official||\n");
     }
 
     async fn the_newest_version_and_the_first_usable_remote_count(storage: TestDatabase) {

@@ -150,21 +150,23 @@ on_both_databases! {
             json!({ "name": "com.example/ b", "version": "1" }),
             json!({ "server": { "name": "com.example/b", "version": 1 } }),
         ];
+        let wiki = rows(&storage.url, "SELECT id FROM personal_connector WHERE name = 'Wiki'").await;
+        let wiki = wiki.trim();
         let done = import_both_ways(&storage, &lines(&input)).await;
         assert_eq!(
             done.err,
-            "rejected: standard input:2: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal connector\n\
+            format!("rejected: standard input:2: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal connector\n\
              rejected: standard input:2: entry 2 ( ): name must not be blank\n\
              rejected: standard input:2: entry 2 ( ): iconUrl must be an absolute URL that begins with https://\n\
              rejected: standard input:3: entry 3: the entry must be a JSON object\n\
              rejected: standard input:4: entry 4 (theirs): id: the id belongs to another organization\n\
              rejected: standard input:5: entry 5 (same id): id: an earlier entry has the same id\n\
-             rejected: standard input:6: entry 6 (GOOD): name: the name is taken by another connector\n\
-             rejected: standard input:7: entry 7 (wíki): name: the name is taken by another connector\n\
+             rejected: standard input:6: entry 6 (GOOD): name: the name is taken by an earlier entry: rename the entry\n\
+             rejected: standard input:7: entry 7 (wíki): name: the name is taken by {wiki}: rename the entry, or delete that connector\n\
              rejected: standard input:10: entry 10 (github): id: the id belongs to a connector of another type\n\
-             rejected: standard input:11: entry 11 (hub): connectorId: the connectorId is taken by another connector\n\
+             rejected: standard input:11: entry 11 (hub): connectorId: the connectorId is taken by pcon_github: change it, or delete that connector\n\
              rejected: standard input:12: entry 12 (com.example/ b): name must be a namespace, a slash and a server's name, in up to 200 of a-z A-Z 0-9 . - and _\n\
-             rejected: standard input:13: entry 13 (com.example/b): version must be a string\n"
+             rejected: standard input:13: entry 13 (com.example/b): version must be a string\n")
         );
         assert_eq!(
             done.out,

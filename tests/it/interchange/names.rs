@@ -113,10 +113,10 @@ on_both_databases! {
         let done = import_all_ways(&storage, &[&input[..], &filler, &end].concat()).await;
         assert_eq!(
             done.err,
-            "rejected: standard input:604: entry 604 (Stays): name: the name is taken by another connector\n\
+            "rejected: standard input:604: entry 604 (Stays): name: the name is taken by pcon_stays: rename the entry, or delete that connector\n\
              rejected: standard input:605: entry 605 (D): version must be a semantic version such as 1.0.0\n\
-             rejected: standard input:1: entry 1 (A): name: the name is taken by another connector\n\
-             rejected: standard input:2: entry 2 (B): name: the name is taken by another connector\n"
+             rejected: standard input:1: entry 1 (A): name: the name is taken by pcon_a: rename the entry, or delete that connector\n\
+             rejected: standard input:2: entry 2 (B): name: the name is taken by pcon_b: rename the entry, or delete that connector\n"
         );
         assert_eq!(done.code, Some(3));
         assert_eq!(
