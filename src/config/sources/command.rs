@@ -1,9 +1,10 @@
 //! The command line as clap has it: the declared flags, and those that are derived from them.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use clap::{Arg, Command, CommandFactory, builder::Resettable, value_parser};
 
+use super::values::{HIDDEN, masked};
 use crate::config::Cli;
 
 /// The flag that names the configuration file.
@@ -72,6 +73,18 @@ pub(super) fn has_file(arg: &Arg) -> bool {
 pub(super) fn takes(arg: &Arg, word: &str) -> bool {
     let names = arg.get_value_names().unwrap_or_default();
     names.iter().any(|name| name.contains(word))
+}
+
+/// The value of a setting without its secrets. The setting decides what may be shown, and not the look of the value.
+pub(super) fn without_secrets<'a>(arg: &Arg, value: &'a str) -> Cow<'a, str> {
+    let is_path = takes(arg, "FILE") && !value.contains("://");
+    if !arg.is_hide_env_values_set() || is_path {
+        value.into()
+    } else if takes(arg, "URL") {
+        masked(value)
+    } else {
+        HIDDEN.into()
+    }
 }
 
 fn file_flag(of: &Arg) -> Option<Arg> {

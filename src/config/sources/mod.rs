@@ -20,12 +20,8 @@ use std::{env, ffi::OsString, path::Path};
 use clap::{Command, Error, FromArgMatches};
 
 use self::{
-    arguments::Arguments,
-    config_file::ConfigFile,
-    environment::Environment,
-    given::GivenSetting,
-    layers::Setting,
-    values::{joined, without_secrets},
+    arguments::Arguments, config_file::ConfigFile, environment::Environment, given::GivenSetting,
+    layers::Setting, values::joined,
 };
 use super::Cli;
 
@@ -149,7 +145,7 @@ fn config_file(
 fn is_secret(setting: &Setting<'_>) -> bool {
     setting.values.iter().any(|value| {
         let text = value.to_string_lossy();
-        without_secrets(setting.arg, &text) != text
+        command::without_secrets(setting.arg, &text) != text
     })
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ffi::OsStr, fmt};
 use clap::{ArgMatches, Command, parser::ValueSource};
 use toml::Value;
 
-use super::{command, layers::Setting, values::without_secrets};
+use super::{command, layers::Setting};
 
 /// The settings of a command, each with its source. It has no secrets.
 #[derive(Debug, Default)]
@@ -69,9 +69,9 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
     let first = texts.first().map_or("", |text| text);
     if let Some(file) = setting.and_then(|setting| setting.file.as_ref()) {
         let source = format!("the file {}", file.display());
-        return State::InFile(without_secrets(arg, first).into_owned(), source);
+        return State::InFile(command::without_secrets(arg, first).into_owned(), source);
     }
-    let shown = without_secrets(arg, first);
+    let shown = command::without_secrets(arg, first);
     if shown != first {
         return State::Hidden(shown.into_owned(), source);
     }

@@ -5,10 +5,6 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-use clap::Arg;
-
-use super::command::takes;
-
 /// Similarity of two names that are taken for the same one with a slip of the pen. 1 is equality.
 const SIMILAR: f64 = 0.8;
 
@@ -71,23 +67,11 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
     "vfs",
 ];
 
-const HIDDEN: &str = "***";
-
-/// The value of a setting without its secrets. The setting decides what may be shown, and not the look of the value.
-pub(super) fn without_secrets<'a>(arg: &Arg, value: &'a str) -> Cow<'a, str> {
-    let is_path = takes(arg, "FILE") && !value.contains("://");
-    if !arg.is_hide_env_values_set() || is_path {
-        value.into()
-    } else if takes(arg, "URL") {
-        masked(value)
-    } else {
-        HIDDEN.into()
-    }
-}
+pub(super) const HIDDEN: &str = "***";
 
 /// A URL with asterisks in place of its user, its password and the parameters that may be secret. PostgreSQL's user is no secret.
 /// A text without a scheme is hidden as a whole.
-fn masked(text: &str) -> Cow<'_, str> {
+pub(super) fn masked(text: &str) -> Cow<'_, str> {
     let url = text.split_once(':').filter(|(scheme, rest)| {
         *scheme == "sqlite" || (is_scheme(scheme) && rest.starts_with("//"))
     });

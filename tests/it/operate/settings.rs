@@ -358,7 +358,7 @@ fn wrong_files_are_refused() {
         ),
         (
             "\nmcp-ports = [80, 0]\n",
-            "'--mcp-ports <PORT> (wrong.toml:2)': 0 is not in 1..=65535",
+            "'--mcp-ports <PORT> (wrong.toml:2)': expected a port from 1 to 65535",
         ),
         (
             "request-timeout = '5s'\ninspection-timeout = '5s'",
@@ -470,7 +470,7 @@ async fn secrets_are_read_from_files() {
                 ("CONNECTORS_JWT_SECRET_FILE", "jwt-secret"),
                 ("CONNECTORS_JWKS", "keys.json"),
             ],
-            "'--jwt-secret-file jwt-secret (CONNECTORS_JWT_SECRET_FILE)' cannot be used with '--jwks <FILE|URL> (CONNECTORS_JWKS)'",
+            "'--jwks <FILE|URL> (CONNECTORS_JWKS)' cannot be used with '--jwt-secret-file jwt-secret (CONNECTORS_JWT_SECRET_FILE)'",
         ),
     ] {
         let told = given(&["config"], &variables).failed(2);
