@@ -235,8 +235,9 @@ async fn run_serve(
     let new_file = settings.makes_file()?;
     tracing::info!(%database, new_file, "the service starts");
     let clock = Clock::system();
-    // Nothing is migrated for a service that cannot serve. A client that finds the port open finds the secret made.
+    // Nothing is migrated for a service whose files cannot be read. A client that finds the port open finds a migrated database.
     let inputs = Inputs::read(&config, &clock).await?;
+    let app = App::start(&config, inputs, clock).await?;
     let mode = config.listen_mode;
     let (listener, reachable) = listen("--listen", &config.listen, mode).await?;
     let metrics = if config.metrics_listen.is_empty() {
@@ -244,7 +245,6 @@ async fn run_serve(
     } else {
         Some(listen("--metrics-listen", &config.metrics_listen, mode).await?)
     };
-    let app = App::start(&config, inputs, clock).await?;
     // Before anybody is told that it serves: a signal would end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;

@@ -108,12 +108,9 @@ fn a_start_that_fails_makes_no_database_and_a_migration_one_file() {
         names.sort();
         names
     };
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
     for line in [
         &["serve", "--catalog", "none.json"][..],
         &["serve", "--trusted-documents", "none.json"],
-        &["serve", "--metrics-listen", &taken],
         &["import", "none.json"],
     ] {
         let done = run(command(line, folder.path(), "sqlite://new.db"));
@@ -166,7 +163,11 @@ fn only_commands_that_write_make_a_database() {
         let url = format!("{url}?mode={mode}");
         let done = run(command(&["migrate"], folder.path(), &url));
         assert_eq!(done.database.as_ref(), Some(&shown), "{mode}");
-        assert!(done.failed(1).contains("Correct the path in --database-url"), "{mode}");
+        assert!(
+            done.failed(1)
+                .contains("Correct the path in --database-url"),
+            "{mode}"
+        );
     }
     fs::write(folder.path().join("objects.json"), "[]").unwrap();
     for line in [&["migrate"][..], &["import", "objects.json"]] {

@@ -236,7 +236,11 @@ async fn the_hint_names_the_command_for_this_server() {
         };
         let token = if flags.contains(&"--jwt-secret") {
             run(shell(&hint)).failed(2);
-            let hint = hint.replacen("--jwt-secret SECRET", &format!("--jwt-secret '{SECRET}'"), 1);
+            let hint = hint.replacen(
+                "--jwt-secret SECRET",
+                &format!("--jwt-secret '{SECRET}'"),
+                1,
+            );
             run(shell(&hint)).ok()
         } else if is_variable {
             // Without the variable, no token is made that the server would refuse.

@@ -210,12 +210,12 @@ async fn a_file_that_another_process_holds() {
     let storage = TestDatabase::sqlite();
     let path = storage.url.strip_prefix("sqlite://").unwrap();
     fs::write(path, "").unwrap();
-    let mut other = SqliteConnection::connect(&storage.url).await.unwrap();
-    other
-        .execute("CREATE TABLE t (x); BEGIN EXCLUSIVE")
-        .await
-        .unwrap();
     let folder = TempDir::new().unwrap();
+    let migrate = format!("migrate --database-url {}", storage.url);
+    run(command(&migrate, folder.path())).ok();
+    let mut other = SqliteConnection::connect(&storage.url).await.unwrap();
+    let held = "PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
+    other.execute(held).await.unwrap();
     let migrate = command(
         &format!("migrate --database-url {}", storage.url),
         folder.path(),
