@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(of(&["deflate", "gzip"]), Ok(vec![Deflate, Gzip]));
         assert_eq!(of(&["gzip, zstd"]), Err(Unknown("zstd".to_owned())));
         assert_eq!(of(&["gzip"; CODINGS]), Ok(vec![Coding::Gzip; CODINGS]));
-        assert_eq!(of(&["gzip"; 10_000]), Err(Unknown("gzip".to_owned())));
+        assert_eq!(of(&["gzip"; 1000]), Err(Unknown("gzip".to_owned())));
         let many = of(&["br, br, gzip, deflate, gzip"]);
         assert_eq!(many, Err(Unknown("br,br,gzip,deflate,g".to_owned())));
         let long = of(&["<a b>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]);

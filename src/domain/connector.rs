@@ -76,7 +76,7 @@ pub struct Availability {
     pub replaced_by: Option<String>,
 }
 
-/// What an entry changes of the connector that has its id.
+/// The fields that an entry changes of the connector that has its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// All fields: an absent one is cleared.

@@ -434,13 +434,11 @@ impl Wire {
         if values(json, limits.depth, SMALL_VALUES).is_none() {
             self.calls.line.grow().await;
         }
-        match message::read(json, limits)? {
-            Some(message) => self.matched(message).map(Some),
-            None => {
-                self.saw(Evidence::Message);
-                Ok(None)
-            }
+        let message = message::read(json, limits)?;
+        if message.is_none() {
+            self.saw(Evidence::Message);
         }
+        message.map(|message| self.matched(message)).transpose()
     }
 }
 

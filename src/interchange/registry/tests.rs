@@ -660,7 +660,7 @@ fn every_server_of_the_real_files_is_accounted_for() {
                 continue;
             };
             parsed += 1;
-            // Two of the servers have what is, or looks like, a password.
+            // Six of the servers have passwords, or values of variables in arguments of docker.
             if warnings
                 .iter()
                 .any(|warning| warning.kind.contains("secret"))
@@ -677,7 +677,7 @@ fn every_server_of_the_real_files_is_accounted_for() {
         println!(
             "{file}: {total} = {parsed} parsed + {older} older + {deleted} deleted + {rejected} rejected"
         );
-        assert!(with_secrets <= 2, "{file}: {with_secrets}");
+        assert!(with_secrets <= 6, "{file}: {with_secrets}");
         assert_eq!(parsed + older + deleted + rejected, total);
         assert_eq!(
             [total, parsed, older, deleted, rejected],

@@ -2,7 +2,7 @@
 
 use super::{REDACTED, is_credential, is_literal, is_opaque, redacted_text};
 
-/// What an argument of a command is, as the argument before it says.
+/// The meaning of a command's argument, by the argument before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Kind {
     #[default]

@@ -53,7 +53,7 @@ struct At {
     key: String,
     /// The headers or variables that it is, or is in.
     values: Option<Values>,
-    /// Where each literal text is a secret if its name says so.
+    /// A place in which a literal text is a secret if its name says so.
     is_value: bool,
     is_secret: bool,
 }

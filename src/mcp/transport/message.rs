@@ -66,6 +66,10 @@ pub(in crate::mcp) fn read(
         values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?
     } else {
+        // Half a message's memory is left for parts of a result that has too many.
+        if json.len() > limits.message_bytes / 2 {
+            values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
+        }
         vec![serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?]
     };
     messages.sort_by_key(|message| message.method.is_some());
@@ -76,6 +80,14 @@ pub(in crate::mcp) fn read(
 /// The text of a result, or of the metadata that took its place.
 pub(in crate::mcp) fn text(result: &Map<String, Value>) -> Option<&str> {
     result.get(TEXT)?.as_str()
+}
+
+/// [`text`], without a copy.
+pub(in crate::mcp) fn into_text(mut result: Map<String, Value>) -> Option<String> {
+    match result.remove(TEXT)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 impl Message<'_> {

@@ -560,7 +560,7 @@ fn printed_settings_have_no_secrets() {
             assert!(text.contains(line), "{line}: {text}");
         }
     }
-    // What a file holds is given back by its name.
+    // A file's value is given back by the file's name.
     let done = run(bare(
         &folder,
         &["config", "--print", "--jwt-secret-file=secret"],
