@@ -248,9 +248,7 @@ impl Page {
 async fn ask(peer: &Peer<RoleClient>, request: ClientRequest) -> Result<String, Unlisted> {
     match peer.send_request(request).await {
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result)))) => {
-            message::text(&result)
-                .map(ToOwned::to_owned)
-                .ok_or(Unlisted)
+            message::into_text(result).ok_or(Unlisted)
         }
         _ => Err(Unlisted),
     }

@@ -147,11 +147,11 @@ async fn what_is_deeper_or_larger_than_is_read() {
         assert_eq!(found.outcome, Outcome::Open);
         assert_eq!(
             names(&found),
-            ["add", "odd", "subtract"],
+            ["odd", "add", "subtract"],
             "{}",
             found.message
         );
-        let [add, odd, _] = &found.tools[..] else {
+        let [odd, add, _] = &found.tools[..] else {
             panic!("{:?}", found.tools)
         };
         assert!(add.input_schema.is_some() && odd.input_schema.is_none());
