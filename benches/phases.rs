@@ -79,17 +79,9 @@ impl Service {
         let config = Cli::try_parse_from(line)?.serve;
         let clock = Clock::system();
         let database = app::open(&config.database()?).await?;
-        let rules = config.token_rules()?;
+        let inputs = app::Inputs::read(&config, &clock).await?;
         let outbound = Outbound::new(&config.outbound.rules()?)?;
-        let routers = app::routers(
-            &config,
-            rules,
-            outbound.clone(),
-            database.clone(),
-            clock.clone(),
-            None,
-        )
-        .await?;
+        let routers = app::routers(&config, inputs, database.clone(), clock.clone(), None).await?;
         let state = State::poll(database.clone(), config.state_poll);
         Ok(Self {
             router: routers.main,

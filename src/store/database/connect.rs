@@ -27,7 +27,6 @@ use crate::{
         changes::catalogue_version::VersionTracker,
         checks::counters::CheckCounters,
         database::{
-            migrate::contents,
             open_error::{Contents, OpenError, folder},
             pool::Pool,
             reader::{PgReader, Reader},
@@ -290,7 +289,7 @@ async fn open_postgres(settings: &DatabaseSettings) -> Result<(Opened, Contents)
     let mut server = Server::new(settings).map_err(configuration)?;
     let mut connection = server.reach(settings).await?;
     precondition::check(&mut connection).await?;
-    let contents = timeout(settings.wait, contents(&mut connection)).await;
+    let contents = timeout(settings.wait, Contents::of_postgres(&mut connection)).await;
     let contents = contents.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
     if server.may_be_standby()
         && !settings.read_only

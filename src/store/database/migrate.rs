@@ -8,7 +8,7 @@ use sea_orm::{
     SqlxPostgresConnector, SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
     sea_query::{Expr, Query},
 };
-use sqlx::{Executor, PgConnection, Row, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
+use sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 use tokio::time::{self, Instant};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     postgres::server::Pooling,
     store::database::{
         connect::Database,
-        open_error::{Contents, OpenError, refuse_unknown},
+        open_error::{Contents, HAS_VERSIONS, OpenError, RELATIONS, VERSIONS, refuse_unknown},
         reader::Reader,
         sqlite_file,
         sqlite_readers::Pace,
@@ -178,20 +178,6 @@ async fn versions(reader: &Reader) -> Result<Vec<String>> {
     rows.await
 }
 
-/// Gives a row where there is a table of migrations as SeaORM makes it.
-const HAS_VERSIONS: &str =
-    "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass('seaql_migrations')
-        AND attname = 'version' AND atttypid IN ('text'::regtype, 'varchar'::regtype)";
-
-const VERSIONS: &str = "SELECT version AS name FROM seaql_migrations";
-
-/// The tables and views where new ones are made, but those of extensions.
-const RELATIONS: &str = "SELECT relname::text AS name FROM pg_class AS c
-    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f', 'v', 'm')
-    AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
-        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-    ORDER BY relname";
-
 /// The statements that look for SeaORM's table, and for tables and views.
 fn looks(backend: DbBackend) -> (&'static str, &'static str) {
     match backend {
@@ -217,25 +203,6 @@ async fn contents_within(tx: &impl ConnectionTrait) -> Result<Contents, DbErr> {
         Some(names(VERSIONS).await?)
     };
     Ok(Contents { applied, relations })
-}
-
-/// The contents of a PostgreSQL database.
-///
-/// Relations are read first: another process's migration that ends meanwhile is seen with its versions.
-pub(super) async fn contents(connection: &mut PgConnection) -> sqlx::Result<Contents> {
-    let relations = names(connection, RELATIONS).await?;
-    let applied = if names(connection, HAS_VERSIONS).await?.is_empty() {
-        None
-    } else {
-        Some(names(connection, VERSIONS).await?)
-    };
-    Ok(Contents { applied, relations })
-}
-
-/// Runs a statement by the simple protocol, which prepares nothing in a pooler's session.
-async fn names(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<Vec<String>> {
-    let rows = connection.fetch_all(sql).await?;
-    rows.iter().map(|row| row.try_get("name")).collect()
 }
 
 impl Writer {

@@ -6,6 +6,7 @@ use std::{error::Error as StdError, fs, io, iter, path::Path, time::Duration};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sea_orm::RuntimeErr;
+use sqlx::{Executor, PgConnection, Row};
 
 use crate::{
     config::{DatabaseLocation, DatabaseUrlError, PERMISSION_ADVICE, advice},
@@ -354,6 +355,19 @@ pub(in crate::store) struct Contents {
 }
 
 impl Contents {
+    /// Reads the contents of a PostgreSQL database.
+    ///
+    /// Relations are read first: another process's migration that ends meanwhile is seen with its versions.
+    pub(super) async fn of_postgres(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        let relations = names(connection, RELATIONS).await?;
+        let applied = if names(connection, HAS_VERSIONS).await?.is_empty() {
+            None
+        } else {
+            Some(names(connection, VERSIONS).await?)
+        };
+        Ok(Self { applied, relations })
+    }
+
     /// Refuses a database with tables or views, where no migration of this program was applied.
     pub(in crate::store) fn refuse_foreign(
         &self,
@@ -390,6 +404,26 @@ impl Contents {
         let applied = self.applied.filter(|applied| !applied.is_empty());
         applied.ok_or_else(|| OpenError::NoCatalogue(location.clone()))
     }
+}
+
+/// Gives a row where there is a table of migrations as SeaORM makes it.
+pub(super) const HAS_VERSIONS: &str =
+    "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass('seaql_migrations')
+        AND attname = 'version' AND atttypid IN ('text'::regtype, 'varchar'::regtype)";
+
+pub(super) const VERSIONS: &str = "SELECT version AS name FROM seaql_migrations";
+
+/// The tables and views where new ones are made, but those of extensions.
+pub(super) const RELATIONS: &str = "SELECT relname::text AS name FROM pg_class AS c
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f', 'v', 'm')
+    AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
+        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    ORDER BY relname";
+
+/// Runs a statement by the simple protocol, which prepares nothing in a pooler's session.
+async fn names(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<Vec<String>> {
+    let rows = connection.fetch_all(sql).await?;
+    rows.iter().map(|row| row.try_get("name")).collect()
 }
 
 #[cfg(test)]

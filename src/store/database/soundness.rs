@@ -15,8 +15,7 @@ use crate::{
         cancellation::joined,
         database::{
             backup::{self, FINDINGS},
-            migrate::contents,
-            open_error::OpenError,
+            open_error::{Contents, OpenError},
             sqlite_file::{self, refuse_foreign_file},
         },
     },
@@ -258,7 +257,9 @@ async fn check_server(
     settings: &DatabaseSettings,
 ) -> Result<Soundness, OpenError> {
     let failed = |error: sqlx::Error| OpenError::new("check", location, settings.wait, &error);
-    let contents = contents(&mut connection).await.map_err(failed)?;
+    let contents = Contents::of_postgres(&mut connection)
+        .await
+        .map_err(failed)?;
     let mut sound = Soundness::default();
     let invariants = sound.applicable(&contents.of_catalogue(location)?);
     check_pages(&mut connection, &mut sound)

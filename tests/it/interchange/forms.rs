@@ -71,13 +71,13 @@ on_both_databases! {
     }
 
     async fn what_people_changed_stays_when_a_client_is_imported_again(storage: TestDatabase) {
-        const ROW: &str = "SELECT name, description, visibility, status, metadata, server_url FROM personal_connector ORDER BY id";
+        const ROW: &str = "SELECT name, description, visibility, status, metadata, server_url FROM personal_connector WHERE type = 'custom' ORDER BY id";
         let server = Serving::on(&storage);
         let client = |name: &str, server: Value| json!({ "mcpServers": { name: server } }).to_string();
         let acme = |flags: &[&str], input: &str| import(&storage, &[&["--organization", "acme"], flags].concat(), input);
         let docs = |url: &str| client("docs", json!({ "url": url, "headers": { "X-Key": "s3cr3t" } }));
         acme(&[], &docs("https://a.example/mcp")).ok();
-        let id = rows(&storage.url, "SELECT id FROM personal_connector").await;
+        let id = rows(&storage.url, "SELECT id FROM personal_connector WHERE type = 'custom'").await;
         let id = id.trim();
         let ann = token("ann@acme", "connectors:write connectors:admin");
         let change = "mutation($id: ID!) {
