@@ -96,7 +96,8 @@ on_both_databases! {
         // A name in other letters is the same connector, and what the file says of it counts.
         let said = json!({ "url": "https://c.example/mcp", "description": "By file" });
         acme(&[], &client("Docs", said)).ok();
-        let by_file = row("docs", "https://c.example/mcp").replace("By hand", "By file");
+        // It has no headers now, and their names go.
+        let by_file = format!("docs|By file|public|maintenance|{}|https://c.example/mcp\n", r#"{"team":"docs"}"#);
         assert_eq!(rows(&storage.url, ROW).await, by_file);
         let twice = r#"{"mcpServers":{"two":{"command":"a"},"TWO":{"command":"b"},"two":{"command":"c"}}}"#;
         let done = acme(&["--dry-run"], twice);
