@@ -286,6 +286,77 @@ fn a_stronger_source_replaces_what_it_excludes() {
     assert!(told.contains("--jwt-issuer <ISSUER>"), "{told}");
 }
 
+/// Configuration files, and parts of their refusals.
+const WRONG_FILES: &[(&str, &str)] = &[
+    ("\nlisten 5\n", "wrong.toml:2: not TOML: "),
+    (
+        "listen = '127.0.0.1:1'\nlisten = '127.0.0.1:2'\n",
+        "wrong.toml:2: not TOML: duplicate key",
+    ),
+    ("jwt-secret = \"hunter2", "wrong.toml:1: not TOML: "),
+    (
+        "listen = 127.0.0.1:8080 # all\n",
+        ". Put the value in quotes\n",
+    ),
+    (
+        "listen-mode = 0x1b0\n",
+        "expected permissions in octal, such as 600",
+    ),
+    (
+        "\nca-file = ['a.pem', '/x,y.pem']\n",
+        "wrong.toml:2: ca-file has an item with a comma: /x,y.pem",
+    ),
+    (
+        "CONNECTORS_LISTEN = '127.0.0.1:1'\n",
+        "wrong.toml:1: CONNECTORS_LISTEN is not a setting. Did you mean listen?",
+    ),
+    (
+        "max-tokens = 'many'\n",
+        "'--max-tokens <N> (wrong.toml:1)': expected a whole number",
+    ),
+    (
+        "jwt-secret-file = 'hunter2'\njwt-secret = 'x'\n",
+        "--jwt-secret-file (wrong.toml:1) cannot be used with --jwt-secret (wrong.toml:2)",
+    ),
+    (
+        "\n\nmax_tokens = 5\n",
+        "wrong.toml:3: max_tokens is not a setting. Did you mean max-tokens?",
+    ),
+    ("colour = 5\n", "wrong.toml:1: colour is not a setting\n"),
+    (
+        "[limits]\nmax-tokens = 5\n",
+        "wrong.toml:1: limits is a table, and settings have none",
+    ),
+    (
+        "config = 'other.toml'\n",
+        "wrong.toml:1: a configuration file cannot name another one",
+    ),
+    (
+        "listen = 2026-11-29\n",
+        "wrong.toml:1: listen must be a text, a number, true, false",
+    ),
+    (
+        "request-timeout = ['1s']\n",
+        "wrong.toml:1: request-timeout has one value, and not an array",
+    ),
+    (
+        "mcp-ports = [[80]]\n",
+        "wrong.toml:1: mcp-ports must be a text",
+    ),
+    (
+        "\nmcp-ports = [80, 0]\n",
+        "'--mcp-ports <PORT> (wrong.toml:2)': expected a port from 1 to 65535",
+    ),
+    (
+        "request-timeout = '5s'\ninspection-timeout = '5s'",
+        "--inspection-timeout is set by wrong.toml:2",
+    ),
+    (
+        "\njwt-secret = 'hunter2'\n",
+        "'***' for '--jwt-secret <SECRET> (wrong.toml:2)': the secret must be at least 32 bytes",
+    ),
+];
+
 #[test]
 fn wrong_files_are_refused() {
     let folder = TempDir::new().unwrap();
@@ -300,75 +371,7 @@ fn wrong_files_are_refused() {
         );
         told
     };
-    for (text, expected) in [
-        ("\nlisten 5\n", "wrong.toml:2: not TOML: "),
-        (
-            "listen = '127.0.0.1:1'\nlisten = '127.0.0.1:2'\n",
-            "wrong.toml:2: not TOML: duplicate key",
-        ),
-        ("jwt-secret = \"hunter2", "wrong.toml:1: not TOML: "),
-        (
-            "listen = 127.0.0.1:8080 # all\n",
-            ". Put the value in quotes\n",
-        ),
-        (
-            "listen-mode = 0x1b0\n",
-            "expected permissions in octal, such as 600",
-        ),
-        (
-            "\nca-file = ['a.pem', '/x,y.pem']\n",
-            "wrong.toml:2: ca-file has an item with a comma: /x,y.pem",
-        ),
-        (
-            "CONNECTORS_LISTEN = '127.0.0.1:1'\n",
-            "wrong.toml:1: CONNECTORS_LISTEN is not a setting. Did you mean listen?",
-        ),
-        (
-            "max-tokens = 'many'\n",
-            "'--max-tokens <N> (wrong.toml:1)': expected a whole number",
-        ),
-        (
-            "jwt-secret-file = 'hunter2'\njwt-secret = 'x'\n",
-            "--jwt-secret-file (wrong.toml:1) cannot be used with --jwt-secret (wrong.toml:2)",
-        ),
-        (
-            "\n\nmax_tokens = 5\n",
-            "wrong.toml:3: max_tokens is not a setting. Did you mean max-tokens?",
-        ),
-        ("colour = 5\n", "wrong.toml:1: colour is not a setting\n"),
-        (
-            "[limits]\nmax-tokens = 5\n",
-            "wrong.toml:1: limits is a table, and settings have none",
-        ),
-        (
-            "config = 'other.toml'\n",
-            "wrong.toml:1: a configuration file cannot name another one",
-        ),
-        (
-            "listen = 2026-11-29\n",
-            "wrong.toml:1: listen must be a text, a number, true, false",
-        ),
-        (
-            "request-timeout = ['1s']\n",
-            "wrong.toml:1: request-timeout has one value, and not an array",
-        ),
-        (
-            "mcp-ports = [[80]]\n",
-            "wrong.toml:1: mcp-ports must be a text",
-        ),
-        (
-            "\nmcp-ports = [80, 0]\n",
-            "'--mcp-ports <PORT> (wrong.toml:2)': expected a port from 1 to 65535",
-        ),
-        (
-            "request-timeout = '5s'\ninspection-timeout = '5s'",
-            "--inspection-timeout is set by wrong.toml:2",
-        ),
-        (
-            "\njwt-secret = 'hunter2'\n",
-            "'***' for '--jwt-secret <SECRET> (wrong.toml:2)': the secret must be at least 32 bytes",
-        ),
-    ] {
+    for &(text, expected) in WRONG_FILES {
         fs::write(&path, text).unwrap();
         for words in [&["serve"][..], &["config"], &["config", "--print"]] {
             let mut command = bare(&folder, words);

@@ -89,14 +89,15 @@ pub struct Done {
 }
 
 impl Done {
-    fn new(code: Option<i32>, out: String, err: String) -> Self {
+    fn new(code: Option<i32>, out: String, err: &str) -> Self {
         const NAMED: &str = "database: ";
-        let is_named = |line: &&str| line.starts_with(NAMED);
-        let named = err.lines().find(is_named);
-        let database = named.map(|line| line[NAMED.len()..].to_owned());
-        let err = named.map_or(err.clone(), |line| {
-            err.replacen(&format!("{line}\n"), "", 1)
-        });
+        let (named, rest): (Vec<_>, Vec<_>) = err
+            .split_inclusive('\n')
+            .partition(|line| line.starts_with(NAMED));
+        let database = named
+            .first()
+            .map(|line| line[NAMED.len()..].trim_end().to_owned());
+        let err = rest.concat();
         Self {
             code,
             out,
@@ -136,7 +137,7 @@ pub fn run_with(mut command: Command, input: &str) -> Done {
     let out = read_all(child.stdout.take().unwrap());
     let err = read_all(child.stderr.take().unwrap());
     let status = await_end(&mut child);
-    Done::new(status.code(), out.join().unwrap(), err.join().unwrap())
+    Done::new(status.code(), out.join().unwrap(), &err.join().unwrap())
 }
 
 /// Waits for a program's end, and not for ever: perhaps it serves where it should have refused to.
@@ -234,7 +235,7 @@ impl Process {
         let mut out = String::new();
         self.out.read_to_string(&mut out).unwrap();
         let err = self.logs.take().unwrap().join().unwrap();
-        Done::new(status.code(), out, err)
+        Done::new(status.code(), out, &err)
     }
 }
 
