@@ -74,7 +74,7 @@ pub struct Checks {
     )]
     check_timeout: Duration,
 
-    /// Connectors checked at once; each may take 64 MiB, and all checks and inspections together take 256 MiB at most
+    /// Connectors checked at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at most
     #[arg(
         long,
         env = "CONNECTORS_MAX_CHECKS",
@@ -120,7 +120,7 @@ pub struct Mcp {
     )]
     inspection_timeout: Option<Duration>,
 
-    /// MCP servers inspected at once; each may take 64 MiB, and all checks and inspections together take 256 MiB at most
+    /// MCP servers inspected at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at most
     #[arg(
         long,
         env = "CONNECTORS_MAX_INSPECTIONS",

@@ -400,14 +400,14 @@ async fn list(
     let peer = session.peer().clone();
     let description = peer
         .peer_info()
-        .and_then(|info| Description::of(&info, limits));
+        .and_then(|info| Description::of(&info, wire));
     let description =
         description.ok_or_else(|| wire.fail(Failure::NotMcp("does not say what it is")))?;
     progress.begun(&description, kind, wire.stopwatch().elapsed());
     progress.unlisted = tokio::select! {
         biased;
         failure = wire.failed() => Some(failure),
-        () = offers(&peer, &description, limits, &progress.tools, &mut progress.inspection) => None,
+        () = offers(&peer, wire, &description, &progress.tools, &mut progress.inspection) => None,
     };
     // It ends the session; a server that takes its time with it is left.
     let _ = session.close_with_timeout(limits.close).await;

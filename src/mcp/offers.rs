@@ -30,6 +30,7 @@ use crate::{
 use super::{
     measure::{bounded, bounded_object},
     transport::message,
+    wire::Wire,
 };
 
 pub(super) use self::description::Description;
@@ -91,13 +92,13 @@ impl List {
 /// Asks for all lists that the server may offer. Tools are kept page by page, whatever becomes of the next one.
 pub(super) async fn offers(
     peer: &Peer<RoleClient>,
+    wire: &Wire,
     description: &Description,
-    limits: &InspectionLimits,
     kept: &Mutex<Kept>,
     inspection: &mut Inspection,
 ) {
     if description.may_offer(List::Tools.name()) {
-        tools(peer, description, limits, kept, inspection).await;
+        tools(peer, wire, description, kept, inspection).await;
     } else {
         inspection.tools_listed = true;
         inspection.fresh_for = description.fresh_for(description.ttl_ms);
@@ -108,7 +109,7 @@ pub(super) async fn offers(
         .zip(&mut counts)
     {
         if description.may_offer(list.name()) {
-            let walked = walk(peer, list, description, limits, |_| ()).await;
+            let walked = walk(peer, wire, list, description, |_| ()).await;
             *count = walked.ok().map(|walked| walked.count);
         }
     }
@@ -119,12 +120,13 @@ pub(super) async fn offers(
 
 async fn tools(
     peer: &Peer<RoleClient>,
+    wire: &Wire,
     description: &Description,
-    limits: &InspectionLimits,
     kept: &Mutex<Kept>,
     inspection: &mut Inspection,
 ) {
-    let walked = walk(peer, List::Tools, description, limits, |tools| {
+    let limits = wire.limits();
+    let walked = walk(peer, wire, List::Tools, description, |tools| {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         for tool in tools.iter().take(limits.items) {
             match tool::read(tool, limits) {
@@ -164,17 +166,18 @@ async fn tools(
 /// Asks for the pages of a list until they end or have enough items, and hands out the items of each.
 async fn walk(
     peer: &Peer<RoleClient>,
+    wire: &Wire,
     list: List,
     description: &Description,
-    limits: &InspectionLimits,
     mut each: impl FnMut(&[Value]),
 ) -> Result<Walked, Unlisted> {
+    let limits = wire.limits();
     let most = limits.items;
     let (mut count, mut ttl_ms_of_all) = (0, Some(u64::MAX));
     let mut cursors = HashSet::new();
     let mut cursor = None;
     loop {
-        let result = ask(peer, list.request(cursor)).await?;
+        let result = ask(peer, wire, list.request(cursor)).await?;
         let Page {
             items,
             listed,
@@ -245,10 +248,15 @@ impl Page {
 }
 
 /// Sends a request, and returns the text of the server's own result.
-async fn ask(peer: &Peer<RoleClient>, request: ClientRequest) -> Result<String, Unlisted> {
+async fn ask(
+    peer: &Peer<RoleClient>,
+    wire: &Wire,
+    request: ClientRequest,
+) -> Result<String, Unlisted> {
     match peer.send_request(request).await {
         Ok(ServerResult::CustomResult(CustomResult(Value::Object(result)))) => {
-            message::into_text(result).ok_or(Unlisted)
+            let key = message::key(&result);
+            key.and_then(|key| wire.result(key)).ok_or(Unlisted)
         }
         _ => Err(Unlisted),
     }

@@ -7,7 +7,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -74,6 +74,14 @@ const NEUTRAL: [HeaderName; 3] = [
 pub(super) struct Wire {
     calls: Arc<Calls>,
     seen: Arc<watch::Sender<Seen>>,
+    result: Arc<Mutex<LastResult>>,
+}
+
+/// The text of the last answered request's result, which is kept beside the library.
+#[derive(Debug, Default)]
+struct LastResult {
+    key: u64,
+    text: Option<String>,
 }
 
 /// Evidence, requests and the failure of an attempt.
@@ -131,6 +139,7 @@ impl Wire {
                 over: CancellationToken::new(),
             }),
             seen: Arc::default(),
+            result: Arc::default(),
         }
     }
 
@@ -144,6 +153,7 @@ impl Wire {
         Self {
             calls: self.calls.clone(),
             seen: Arc::default(),
+            result: Arc::default(),
         }
     }
 
@@ -438,7 +448,29 @@ impl Wire {
         if message.is_none() {
             self.saw(Evidence::Message);
         }
-        message.map(|message| self.matched(message)).transpose()
+        let Some(message) = message else {
+            return Ok(None);
+        };
+        let was_waiting = self.is_waiting();
+        let mut message = self.matched(message)?;
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = message::set_aside(&mut message, result.key + 1);
+        // A second answer to the same request does not count.
+        if text.is_some() && was_waiting && !self.is_waiting() {
+            result.key += 1;
+            result.text = text;
+        }
+        Ok(Some(message))
+    }
+
+    /// Takes the text of the result that has this key.
+    pub(super) fn result(&self, key: u64) -> Option<String> {
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        if result.key == key {
+            result.text.take()
+        } else {
+            None
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::InspectionLimits,
     domain::inspection::ServerInfo,
-    mcp::{measure::bounded_object, transport::message},
+    mcp::{measure::bounded_object, transport::message, wire::Wire},
 };
 
 use super::text::{clip, clipped};
@@ -42,9 +42,14 @@ pub(in crate::mcp) struct Description {
 
 impl Description {
     /// Reads the description that a session began with.
-    pub(in crate::mcp) fn of(info: &ServerPeerInfo, limits: &InspectionLimits) -> Option<Self> {
+    pub(in crate::mcp) fn of(info: &ServerPeerInfo, wire: &Wire) -> Option<Self> {
+        let limits = wire.limits();
         let mut left = limits.values;
-        let result = bounded_object(message::text(info.meta.as_ref()?)?, limits, &mut left)?;
+        let result = bounded_object(
+            &wire.result(message::key(info.meta.as_ref()?)?)?,
+            limits,
+            &mut left,
+        )?;
         let capabilities = result.get("capabilities").and_then(Value::as_object);
         let server = match result.get("serverInfo") {
             Some(server) => Some(server),

@@ -1,10 +1,10 @@
 //! Messages of servers, in the form in which the library takes them.
 //!
 //! Invariant: the library sees of a message what the protocol needs, in types that it accepts. All else is for
-//! [`offers`](crate::mcp::offers), which is handed the text of each result ([`text`]): so a part that nothing needs, or that is not
+//! [`offers`](crate::mcp::offers), which is handed the text of each result ([`set_aside`]): so a part that nothing needs, or that is not
 //! by the book, loses no other one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
 
 use rmcp::model::ProtocolVersion;
 use serde::Deserialize;
@@ -66,7 +66,7 @@ pub(in crate::mcp) fn read(
         values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?
     } else {
-        // Half a message's memory is left for parts of a result that has too many.
+        // Text and values of a large result would take more than an inspection may.
         if json.len() > limits.message_bytes / 2 {
             values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         }
@@ -77,17 +77,22 @@ pub(in crate::mcp) fn read(
     message.into_known(limits)
 }
 
-/// The text of a result, or of the metadata that took its place.
-pub(in crate::mcp) fn text(result: &Map<String, Value>) -> Option<&str> {
-    result.get(TEXT)?.as_str()
-}
-
-/// [`text`], without a copy.
-pub(in crate::mcp) fn into_text(mut result: Map<String, Value>) -> Option<String> {
-    match result.remove(TEXT)? {
+/// Takes the text of a result out of a message, and leaves a key in its place. The library would copy the text several times.
+pub(in crate::mcp) fn set_aside(message: &mut Value, key: u64) -> Option<String> {
+    let result = message.get_mut("result")?;
+    let holder = match result.get(TEXT) {
+        Some(_) => result,
+        None => result.get_mut("_meta")?,
+    };
+    match mem::replace(holder.get_mut(TEXT)?, key.into()) {
         Value::String(text) => Some(text),
         _ => None,
     }
+}
+
+/// The key of the text of a result, or of the metadata that took its place.
+pub(in crate::mcp) fn key(result: &Map<String, Value>) -> Option<u64> {
+    result.get(TEXT)?.as_u64()
 }
 
 impl Message<'_> {
@@ -362,7 +367,8 @@ mod tests {
         let taken = |result: &str| {
             let message = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
             let limits = InspectionLimits::default();
-            let message = read(message.as_bytes(), &limits).unwrap().unwrap();
+            let mut message = read(message.as_bytes(), &limits).unwrap().unwrap();
+            assert_eq!(set_aside(&mut message, 7).as_deref(), Some(result));
             match serde_json::from_value(message).unwrap() {
                 ServerJsonRpcMessage::Response(response) => response.result,
                 other => panic!("{other:?}"),
@@ -379,7 +385,7 @@ mod tests {
             else {
                 panic!("{list}");
             };
-            assert_eq!(text(&result), Some(list));
+            assert_eq!(key(&result), Some(7));
         }
         for (begun, version) in [
             (
@@ -394,7 +400,7 @@ mod tests {
                 panic!("{begun}");
             };
             assert_eq!(result.protocol_version.as_str(), version);
-            assert_eq!(text(&result.meta.unwrap()), Some(begun));
+            assert_eq!(key(&result.meta.unwrap()), Some(7));
         }
         for discovered in [
             r#"{"supportedVersions":["2026-07-28",7],"ttlMs":-1}"#,
@@ -404,7 +410,7 @@ mod tests {
                 panic!("{discovered}");
             };
             assert_eq!(result.supported_versions.len(), 1);
-            assert_eq!(text(&result.meta.unwrap()), Some(discovered));
+            assert_eq!(key(&result.meta.unwrap()), Some(7));
         }
     }
 }

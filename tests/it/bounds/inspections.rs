@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    bounds::SIXTEEN,
+    bounds::{ONE, SIXTEEN},
     support::{
         harness::TestDatabase,
         mcp::{Plain, Reaction, Request, answer, json_answer, response, well_behaved},
@@ -13,8 +13,6 @@ use crate::{
     },
 };
 
-/// MiB that one inspection may make the process grow by.
-const INSPECTION: u64 = 64;
 const MESSAGE: usize = 1_000_000;
 const VALUES: usize = 19_000;
 
@@ -124,7 +122,7 @@ async fn one_inspection() {
         let outcome = &found["data"]["inspectServer"]["inspection"]["outcome"];
         assert_eq!(outcome, "OPEN", "{found}");
         assert!(worst.asked().iter().any(|asked| asked == "tools/list"));
-        assert!(grown <= INSPECTION, "{name}: {grown} MiB");
+        assert!(grown <= ONE, "{name}: {grown} MiB");
     }
 }
 
