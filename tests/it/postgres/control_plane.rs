@@ -133,7 +133,7 @@ async fn sessions_are_used_again() {
         ask(number).await;
         seen.extend(sessions().await);
     }
-    // Two for requests and two of its own. On a slow machine a few are opened again, as they do not answer in time.
-    assert!(seen.len() < 10, "{seen:?}");
+    // Two for requests and two of its own, each opened when it is first needed.
+    assert!(seen.len() <= 4, "{seen:?}");
     server.stop().ok();
 }
