@@ -197,6 +197,10 @@ fn values_are_judged_by_their_place() {
             r#"{"environmentVariables":[{"name":"MODE","value":"REDACTED"},{"name":"M","default":"info"},{"name":"N","default":"REDACTED"}]}"#,
         ),
         (
+            r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},{"name":"TOKEN","value":"abc","isSecret":false},{"name":"X","value":"abc","isSecret":"true"}]}"#,
+            r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},{"name":"TOKEN","value":"REDACTED","isSecret":false},{"name":"X","value":"REDACTED","isSecret":"true"}]}"#,
+        ),
+        (
             r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=abc"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
             r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=REDACTED"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
         ),

@@ -127,9 +127,13 @@ fn in_object(
         let member = members.iter().find(|(name, _)| name == key);
         member.and_then(|(_, value)| serde_json::from_str::<String>(value.get()).ok())
     };
-    let is_marked = members.iter().any(|(key, value)| {
-        matches!(&**key, "isSecret" | "is_secret" | "secret") && value.get() == "true"
-    });
+    let says = |what: &str| {
+        members.iter().any(|(key, value)| {
+            matches!(&**key, "isSecret" | "is_secret" | "secret")
+                && value.get().trim_matches('"') == what
+        })
+    };
+    let (is_marked, is_open) = (says("true"), says("false"));
     let is_credential_named = text("name").is_some_and(|name| is_credential(&name));
     // A map of values, not a list of objects.
     let holds_values = !at.path.ends_with(']') && Values::of(&at.key).is_some();
@@ -140,8 +144,8 @@ fn in_object(
         let (is_secret, is_value) = if holds_values {
             (true, true)
         } else if is_input {
-            // A variable's default is the publisher's, and most are no secrets.
-            let by_place = at.values.is_some();
+            // A variable's default is the publisher's, and most are no secrets. Of some, the publisher says that they are none.
+            let by_place = at.values == Some(Values::Headers) || at.values.is_some() && !is_open;
             let is_sure = at.values == Some(Values::Headers) || key == "value";
             (is_named || by_place, is_named || is_sure)
         } else {
