@@ -24,7 +24,10 @@ use rmcp::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::mcp::{allowing, inspector};
+use crate::{
+    mcp::open_message,
+    support::mcp::{allowing, inspector},
+};
 
 /// A program that ends with its test.
 struct Running(Child);
@@ -97,7 +100,7 @@ async fn everything(transport: &str, path: &str) -> Inspection {
 
 fn is_everything(found: &Inspection, transport: Transport) {
     assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
-    assert_eq!(found.message, "The server speaks MCP.");
+    assert_eq!(found.message, open_message(transport));
     assert_eq!(found.transport, Some(transport));
     let server = found.server_info.as_ref().unwrap();
     assert!(server.name.contains("everything"), "{server:?}");
@@ -194,7 +197,7 @@ async fn a_server_of_fastmcp() {
     ] {
         let (_, found) = fastmcp(transport, path, "open").await;
         assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
-        assert_eq!(found.message, "The server speaks MCP.");
+        assert_eq!(found.message, open_message(by));
         assert_eq!(found.transport, Some(by));
         let server = found.server_info.unwrap();
         assert_eq!((&*server.name, &*server.version), ("fast", "1.0.0"));

@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    mcp::verdicts::steady,
+    mcp::{open_message, verdicts::steady},
     support::mcp::{Plain, Reaction, Request, answer, read, response, result},
 };
 
@@ -138,8 +138,6 @@ async fn serve(
     Some(())
 }
 
-const SPEAKS_SSE: &str = "The server speaks MCP. It speaks HTTP+SSE, which MCP has deprecated: streamable HTTP takes its place.";
-
 /// A ping, a `retry:`, an id, a comment and more may come before the event `endpoint`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_endpoint_may_come_after_other_events() {
@@ -160,7 +158,7 @@ async fn the_endpoint_may_come_after_other_events() {
         let name = &beginning[..beginning.len().min(40)];
         let found = steady(name, &url, ServerType::Http).await;
         assert_eq!(found.outcome, Outcome::Open, "{name}: {}", found.message);
-        assert_eq!(found.message, SPEAKS_SSE, "{name}");
+        assert_eq!(found.message, open_message(Transport::Sse), "{name}");
         assert_eq!(
             (found.transport, found.tools.len()),
             (Some(Transport::Sse), 2),
@@ -310,7 +308,7 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
     ] {
         let found = steady(name, &url, ServerType::Http).await;
         assert_eq!(found.outcome, Open, "{name}: {}", found.message);
-        assert_eq!(found.message, SPEAKS_SSE, "{name}");
+        assert_eq!(found.message, open_message(Transport::Sse), "{name}");
         assert_eq!(found.tools.len(), 2, "{name}");
     }
 }
