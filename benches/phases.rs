@@ -1,17 +1,17 @@
 //! The phases of an answer, one by one and in a process without a socket: what of its time goes where.
 //!
-//! `cargo bench -p benches` runs them on SQLite, and tells what changed since it ran before.
+//! `cargo bench -p benches` runs them on SQLite, and prints what changed since it ran before.
 
 use std::{hint::black_box, sync::Arc};
 
 use async_graphql::{Response, Variables};
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::{Request, StatusCode, header},
 };
 use clap::Parser;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use fixtures::published::{official, with};
 use http_body_util::BodyExt;
 use mimalloc::MiMalloc;
 use personal_connectors::{
@@ -22,6 +22,7 @@ use personal_connectors::{
     config::{Cli, OperationLimits},
     domain::viewer::Viewer,
     graphql::{self, Schema},
+    http::Routes,
     outbound::Outbound,
     pipeline::{encode, measure},
     store::{Catalog, ChangeFollower, Database, State},
@@ -30,7 +31,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 /// The service's.
 #[global_allocator]
@@ -50,7 +50,7 @@ const BY_ID: &str = "query ById($id: ID!) {
 
 /// A service on a database of its own.
 struct Service {
-    router: Router,
+    routes: Routes,
     schema: Schema,
     database: Database,
     commands: commands::Context,
@@ -78,15 +78,16 @@ impl Service {
         ];
         let config = Cli::try_parse_from(line)?.serve;
         let clock = Clock::system();
-        let database = app::open(&config.database()?).await?;
+        let database = app::open(&config.database()).await?;
         let inputs = app::Inputs::read(&config, &clock).await?;
         let outbound = Outbound::new(&config.outbound.rules()?)?;
         let routers = app::routers(&config, inputs, database.clone(), clock.clone(), None).await?;
         let state = State::poll(database.clone(), config.state_poll);
         Ok(Self {
-            router: routers.main,
+            routes: routers.main,
             schema: graphql::schema(true),
             commands: commands::Context {
+                keeps_profiles: false,
                 database: database.clone(),
                 key_clock: commands::Context::key_clock(clock.clone()),
                 clock,
@@ -114,6 +115,7 @@ impl Service {
             unsubscribed: CancellationToken::new(),
             permit: Arc::default(),
             turn: graphql::Turn::default(),
+            event_ids: graphql::EventIds::default(),
             budget: AnswerBudget::unbounded(),
         });
         self.schema.execute(request).await
@@ -124,12 +126,11 @@ impl Service {
         let request = Request::post("/graphql")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
-            // What is kept would tell nothing of the rest.
+            // A cached response would say nothing of the rest.
             .header(header::CACHE_CONTROL, "no-cache")
             .body(Body::from(body))
             .expect("a request");
-        let response = self.router.clone().oneshot(request).await;
-        let response = response.expect("an answer");
+        let response = self.routes.answer(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await;
         body.expect("a whole answer").to_bytes()
@@ -140,16 +141,11 @@ fn connectors() -> Value {
     let categories = ["development", "productivity", "communication", "design"];
     let connectors = (0..100).flat_map(|number| {
         categories.map(|category| {
-            json!({
-                "id": format!("pcon_{category}{number}"),
-                "object": "personal_connector",
-                "name": format!("Calendar {category} {number}"),
-                "type": "official",
-                "connectorId": format!("{category}{number}"),
+            let id = format!("{category}{number}");
+            let more = json!({
                 "description": "connects your workspace to the team and keeps records in sync with every change that people make",
                 "category": category,
                 "version": "1.2.3",
-                "status": "active",
                 "serverUrl": format!("https://mcp-{number}.example.com/v1"),
                 "serverType": "http",
                 "metadata": {
@@ -157,7 +153,8 @@ fn connectors() -> Value {
                     "auth": { "kind": "oauth2", "scopes": ["read", "write"] },
                 },
                 "createdAt": format!("2025-01-01T00:{:02}:{:02}.5Z", number / 60, number % 60),
-            })
+            });
+            with(official(&id, &format!("Calendar {category} {number}")), more)
         })
     });
     Value::Array(connectors.collect())
@@ -193,7 +190,7 @@ impl Operation {
             .into()
     }
 
-    /// Parsed, as the gate keeps documents.
+    /// The request with its document parsed, as the document cache has it.
     fn request(&self) -> async_graphql::Request {
         let parsed = async_graphql::parser::parse_query(self.document).expect("a document");
         let mut request = async_graphql::Request::new(String::new())
@@ -207,15 +204,15 @@ fn phases(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let service = runtime.block_on(Service::start()).expect("a service");
 
-    // A document that was not seen before is scanned, parsed and walked; what is known is not.
+    // A document that is not cached is scanned and parsed, and its cost computed.
     for Operation { name, document, .. } in operations() {
-        criterion.bench_function(&format!("gate: a new document, {name}"), |bench| {
+        criterion.bench_function(&format!("prepare: a new document, {name}"), |bench| {
             bench.iter(|| measure(black_box(document), OperationLimits::default()));
         });
     }
-    // HTTP and the gate, around what needs no database.
+    // HTTP, and the preparation of a document that needs no database.
     let nothing = Bytes::from(r#"{"query":"{ __typename }"}"#);
-    criterion.bench_function("gate: a known document, that asks for nothing", |bench| {
+    criterion.bench_function("prepare: a cached document without a read", |bench| {
         bench
             .to_async(&runtime)
             .iter(|| service.answer(nothing.clone()));

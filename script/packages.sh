@@ -1,4 +1,4 @@
-# Installs packages of npm and PyPI for script/test and tests/clients/run, which source this file.
+# Installs and finds packages for script/test and tests/clients/run, which source this file.
 
 # when_changed STAMP FILE… -- COMMAND…: runs the command, unless it succeeded before with the same files and versions.
 when_changed() {
@@ -30,4 +30,9 @@ make_venv() {
   shift
   python3 -m venv --clear "$folder/.venv" &&
     "$folder/.venv/bin/pip" install -q --disable-pip-version-check "$@" -r "$folder/requirements.txt"
+}
+
+# Debian's generator of clients in Go, and its library.
+has_gqlclientgen() {
+  type -P go gqlclientgen >/dev/null && [ -d /usr/share/gocode/src/git.sr.ht/~emersion/gqlclient ]
 }

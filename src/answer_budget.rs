@@ -4,13 +4,16 @@
 //! sent. An answer that ran out of bytes gets no more of them. Large answers cannot take the bytes of small ones, and one caller
 //! cannot take those of others.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use bytes::Bytes;
 
 use crate::{
-    error::{Code, Error, Result},
-    fair_budget::{Account, FairBudget},
+    error::{Error, Result},
+    fair_budget::{FairBudget, FairShare},
 };
 
 /// Bytes of an answer that are taken from those of all answers, small ones included: several pages of twenty connectors.
@@ -19,21 +22,21 @@ const SMALL: usize = 512 * 1024;
 /// Bytes that are taken at once, so that most answers take them once.
 const STEP: usize = 16 * 1024;
 
-/// The bytes that a mutation has besides, for rows and values that are short: it tells of a change.
+/// The bytes that a mutation has besides, for rows and values that are short: its answer shows a change that was made.
 const RESERVE: usize = 4 * 1024 * 1024;
 const RESERVED_ROW: usize = 32 * 1024;
 const RESERVED_VALUE: usize = 1024;
 
 /// Memory of a row or a value besides its text, in bytes.
-pub const OVERHEAD: usize = 64;
+pub(crate) const OVERHEAD: usize = 64;
 
 /// The key of a caller, who has half of the bytes of all answers at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallerKey(pub u64);
+pub(crate) struct CallerKey(pub u64);
 
 /// The bytes of all answers. Clones share the same bytes.
 #[derive(Clone, Debug)]
-pub struct Answers {
+pub(crate) struct Answers {
     most: usize,
     /// The first [`SMALL`] bytes of each answer.
     small: FairBudget<CallerKey>,
@@ -47,9 +50,13 @@ pub struct AnswerBudget {
     /// None for reads that are for no answer.
     answers: Option<Answers>,
     caller: Option<CallerKey>,
-    is_of_mutation: bool,
+    is_mutation: bool,
     counts: Mutex<Counts>,
+    permit: OnceLock<Permit>,
 }
+
+/// A permit of any kind, which its clones share.
+pub(crate) type Permit = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -69,18 +76,18 @@ enum Failure {
 
 /// Bytes that an answer has of those of all answers. Dropped, it gives them back.
 #[derive(Debug, Default)]
-pub struct AnswerShare {
-    small: Option<Account<CallerKey>>,
-    large: Option<Account<CallerKey>>,
+pub(crate) struct AnswerShare {
+    small: Option<FairShare<CallerKey>>,
+    large: Option<FairShare<CallerKey>>,
 }
 
 impl Answers {
     /// An answer may read `most` bytes and write as many. All answers together may have `all` bytes, and besides them as many as
     /// are kept in a cache.
     ///
-    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest has room for two of the largest. One
-    /// caller has half of both.
-    pub fn new(most: usize, all: usize, cached: usize) -> Self {
+    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest holds two of the largest. One caller
+    /// has half of both.
+    pub(crate) fn new(most: usize, all: usize, cached: usize) -> Self {
         let small = all / 5 * 2;
         let large = (all - small).max(most.saturating_mul(4));
         let small = small.saturating_add(cached);
@@ -92,12 +99,13 @@ impl Answers {
     }
 
     /// The budget of a new answer to a caller.
-    pub fn begin(&self, caller: Option<CallerKey>, is_of_mutation: bool) -> Arc<AnswerBudget> {
+    pub(crate) fn begin(&self, caller: Option<CallerKey>, is_mutation: bool) -> Arc<AnswerBudget> {
         Arc::new(AnswerBudget {
             answers: Some(self.clone()),
             caller,
-            is_of_mutation,
+            is_mutation,
             counts: Mutex::default(),
+            permit: OnceLock::new(),
         })
     }
 }
@@ -108,68 +116,89 @@ impl AnswerBudget {
         Arc::new(Self {
             answers: None,
             caller: None,
-            is_of_mutation: false,
+            is_mutation: false,
             counts: Mutex::default(),
+            permit: OnceLock::new(),
         })
+    }
+
+    /// Holds a permit until the last statement of the answer has ended, also where nobody waits for the answer any more. The
+    /// first permit counts.
+    pub(crate) fn hold(&self, permit: Permit) {
+        let _ = self.permit.set(permit);
+    }
+
+    /// The permit that a statement of the answer holds until it has ended.
+    pub(crate) fn permit(&self) -> Option<Permit> {
+        self.permit.get().cloned()
     }
 
     /// Counts a row of so many bytes of text. `LIMIT_EXCEEDED` beyond the answer's bytes, `UNAVAILABLE` where all answers together
     /// have too many.
-    pub fn read(&self, bytes: usize) -> Result<()> {
+    pub(crate) fn read(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_ROW, |counts| {
             counts.read += bytes + OVERHEAD;
         })
     }
 
     /// Takes back rows whose statement runs again: so many of them, and the bytes of their text.
-    pub fn unread(&self, rows: usize, bytes: usize) {
+    pub(crate) fn unread(&self, rows: usize, bytes: usize) {
         let mut counts = self.counts();
         counts.read = counts.read.saturating_sub(bytes + rows * OVERHEAD);
     }
 
     /// Counts a value whose text has so many bytes. Errors as [`Self::read`].
-    pub fn write(&self, bytes: usize) -> Result<()> {
+    pub(crate) fn write(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_VALUE, |counts| {
             counts.written += bytes + OVERHEAD;
         })
     }
 
     /// Fails once the answer has run out of bytes, and of those in reserve.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let counts = self.counts();
-        if self.is_of_mutation && counts.reserved < RESERVE {
+        if self.is_mutation && counts.reserved < RESERVE {
             return Ok(());
         }
         self.error(counts.failure)
     }
 
     /// Counts the next event of a subscription from the beginning.
-    pub fn again(&self) {
+    pub(crate) fn again(&self) {
         *self.counts() = Counts::default();
     }
 
     /// Bytes of the values.
-    pub fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.counts().written
     }
 
     /// The most bytes that an answer may have.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         let answers = self.answers.as_ref();
         answers.map_or(usize::MAX, |answers| answers.most)
     }
 
-    /// The share of an answer whose text is written and has so many bytes; of a text that is `kept` whatever it has. The next event
-    /// of a subscription is counted from the beginning.
-    pub fn of_text(&self, bytes: usize, kept: bool) -> Result<AnswerShare> {
+    /// The most bytes that its text is written to: a mutation's is written whole.
+    pub(crate) fn most_of_text(&self) -> usize {
+        if self.is_mutation {
+            usize::MAX
+        } else {
+            self.most()
+        }
+    }
+
+    /// The share of an answer whose text is written and has so many bytes. A mutation's text gets a share whatever its size. The next
+    /// event of a subscription is counted from the beginning.
+    pub(crate) fn of_text(&self, bytes: usize) -> Result<AnswerShare> {
         let mut counts = self.counts();
         if let Some(answers) = &self.answers {
-            if bytes > answers.most && !kept {
+            if bytes > self.most_of_text() {
                 return self
                     .error(Some(Failure::TooLarge))
                     .map(|()| AnswerShare::default());
             }
-            if counts.share.grow_to(answers, self.caller, bytes).is_none() && !kept {
+            if counts.share.grow_to(answers, self.caller, bytes).is_none() && !self.is_mutation {
                 return self
                     .error(Some(Failure::Exhausted))
                     .map(|()| AnswerShare::default());
@@ -196,7 +225,7 @@ impl AnswerBudget {
             }
         }
         let is_short = bytes <= reserved && counts.reserved + bytes <= RESERVE;
-        if counts.failure.is_some() && self.is_of_mutation && is_short {
+        if counts.failure.is_some() && self.is_mutation && is_short {
             counts.reserved += bytes + OVERHEAD;
             return Ok(());
         }
@@ -207,19 +236,17 @@ impl AnswerBudget {
         Err(match failure {
             None => return Ok(()),
             Some(Failure::TooLarge) => {
-                let of = if self.is_of_mutation {
+                let of = if self.is_mutation {
                     "bytes: the change was made, read it with fewer fields"
                 } else {
                     "bytes: ask for fewer items or fields"
                 };
                 Error::limit_exceeded("an answer", self.most() as u64, of)
             }
-            Some(Failure::Exhausted) if self.is_of_mutation => Error::new(
-                Code::Unavailable,
+            Some(Failure::Exhausted) if self.is_mutation => Error::unavailable(
                 "too many bytes of answers are under way: the change was made, read it in a while",
             ),
-            Some(Failure::Exhausted) => Error::new(
-                Code::Unavailable,
+            Some(Failure::Exhausted) => Error::unavailable(
                 "too many bytes of answers are under way: try again in a while, or ask for fewer items or fields",
             ),
         })
@@ -245,7 +272,7 @@ impl AnswerShare {
     }
 
     /// Gives back all bytes but so many.
-    pub fn shrink_to(&mut self, bytes: usize) {
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(small) = &mut self.small {
             small.shrink_to(bytes.min(SMALL));
         }
@@ -257,13 +284,13 @@ impl AnswerShare {
 
 /// The text of an answer, as JSON. Its bytes are those of all answers until it is dropped.
 #[derive(Debug, Default)]
-pub struct AnswerText {
+pub(crate) struct AnswerText {
     text: Bytes,
     share: AnswerShare,
 }
 
 impl AnswerText {
-    pub fn new(text: Vec<u8>, share: AnswerShare) -> Self {
+    pub(crate) fn new(text: Vec<u8>, share: AnswerShare) -> Self {
         Self {
             // It may be kept for long, and holds no more bytes than it has.
             text: text.into_boxed_slice().into(),
@@ -271,29 +298,29 @@ impl AnswerText {
         }
     }
 
-    pub fn text(&self) -> &Bytes {
+    pub(crate) fn text(&self) -> &Bytes {
         &self.text
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.text).unwrap_or_default()
     }
 
-    /// Another form of the text in its place, such as a compressed one.
+    /// The answer with another form of its text, such as a compressed one.
     #[must_use]
-    pub fn replaced(self, text: Bytes) -> Self {
+    pub(crate) fn replaced(self, text: Bytes) -> Self {
         let mut share = self.share;
         share.shrink_to(text.len());
         Self { text, share }
     }
 
     /// The bytes that it has of those of all answers, for a copy of the text.
-    pub fn into_share(self) -> AnswerShare {
+    pub(crate) fn into_share(self) -> AnswerShare {
         self.share
     }
 
     /// The text as bytes that have its share as long as any of them are there.
-    pub fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }
@@ -312,7 +339,7 @@ impl From<Vec<u8>> for AnswerText {
 }
 
 fn grow(
-    share: &mut Option<Account<CallerKey>>,
+    share: &mut Option<FairShare<CallerKey>>,
     budget: &FairBudget<CallerKey>,
     caller: Option<CallerKey>,
     bytes: usize,
@@ -329,6 +356,7 @@ fn grow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     const MIB: usize = 1 << 20;
 
@@ -349,7 +377,7 @@ mod tests {
         assert_eq!(code(answer.check()), Some(Code::LimitExceeded));
         let unbounded = AnswerBudget::unbounded();
         unbounded.read(usize::MAX / 2).unwrap();
-        unbounded.of_text(usize::MAX, false).unwrap();
+        unbounded.of_text(usize::MAX).unwrap();
     }
 
     #[test]
@@ -364,7 +392,7 @@ mod tests {
         assert_eq!(code(large[6].check()), Some(Code::Unavailable));
         let small = answers.begin(None, false);
         small.read(100).unwrap();
-        let share = small.of_text(100, false).unwrap();
+        let share = small.of_text(100).unwrap();
         drop(large);
         let next = answers.begin(None, false);
         next.read(2 * MIB - OVERHEAD).unwrap();
@@ -408,13 +436,13 @@ mod tests {
         let answer = answers.begin(None, false);
         answer.read(MIB).unwrap();
         answer.write(MIB).unwrap();
-        let share = answer.of_text(MIB, false).unwrap();
+        let share = answer.of_text(MIB).unwrap();
         drop(answer);
         assert_eq!(answers.small.taken() + answers.large.taken(), MIB);
         drop(share);
         assert_eq!(answers.small.taken() + answers.large.taken(), 0);
-        let too_large = answers.begin(None, false).of_text(3 * MIB, false);
+        let too_large = answers.begin(None, false).of_text(3 * MIB);
         assert_eq!(code(too_large), Some(Code::LimitExceeded));
-        answers.begin(None, false).of_text(3 * MIB, true).unwrap();
+        answers.begin(None, true).of_text(3 * MIB).unwrap();
     }
 }

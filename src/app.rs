@@ -16,7 +16,7 @@ use crate::{
     config::{Check, DatabaseSettings, OperationLimits, Serve},
     graphql,
     http::{
-        self, Background, Probed, Services,
+        self, Background, Probed, Routes, Services,
         admission::{
             Admission, client_address::TrustedProxies, concurrency::ConcurrencyLimit,
             open_streams::OpenStreams, rate_limit::RateLimit,
@@ -31,7 +31,7 @@ use crate::{
     observability::telemetry::{Tracer, Traces},
     outbound::Outbound,
     pipeline::{
-        ExpensivePlaces, Pipeline,
+        ExpensiveQueries, Pipeline,
         documents::{Documents, Trusted},
     },
     store::{
@@ -46,6 +46,7 @@ const LOAD_AGAIN: Duration = Duration::from_secs(1);
 /// What serves, and what that needs as long as it does.
 #[derive(Debug)]
 pub struct App {
+    /// The routes to serve. They hold the tasks that poll the database.
     pub routers: Routers,
     database: Database,
     retention: Option<Retention>,
@@ -69,7 +70,7 @@ impl Inputs {
     /// Reads the inputs. A secret is made where it is missing, but not beside a file that is another program's.
     pub async fn read(config: &Serve, clock: &Clock) -> anyhow::Result<Self> {
         let outbound = Outbound::new(&config.outbound.rules()?)?;
-        Database::refuse_foreign_file(&config.database()?).await?;
+        Database::refuse_foreign_file(&config.database()).await?;
         let rules = config.token_rules()?;
         let limits = OperationLimits {
             max_tokens: config.limits.max_tokens,
@@ -99,12 +100,14 @@ impl Inputs {
 /// What is served where.
 #[derive(Debug)]
 pub struct Routers {
-    pub main: Router,
+    /// All routes but `/metrics`, which is among them only if the metrics have no listener of their own.
+    pub main: Routes,
     /// The metrics, where they have a listener of their own.
     pub metrics: Option<Router>,
+    /// The phase of the stop. All routes follow it.
     pub stopping: Stopping,
     /// The inspector that callers use: the monitor shares its memory and lookups.
-    pub inspector: Inspector,
+    pub(crate) inspector: Inspector,
 }
 
 impl App {
@@ -115,7 +118,7 @@ impl App {
             None => None,
         };
         let tracer = collector.as_ref().map(Traces::tracer);
-        let database = open(&config.database()?).await?;
+        let database = open(&config.database()).await?;
         let routers = routers(config, inputs, database.clone(), clock.clone(), tracer).await?;
         let monitor = if config.mcp.monitor && !config.read_only {
             let inspector = routers.inspector.within(config.mcp.checks.limits());
@@ -184,7 +187,7 @@ pub async fn routers(
         authenticator,
     } = inputs;
     let background = Background {
-        write_watch: (!config.read_only).then(|| WriteWatch::start(database.clone())),
+        _write_watch: (!config.read_only).then(|| WriteWatch::start(database.clone())),
         loading: load(config, catalog, &database, &clock).await?,
     };
     let state = Arc::new(State::poll(database.clone(), config.state_poll));
@@ -196,11 +199,12 @@ pub async fn routers(
         database: database.clone(),
         clock: clock.clone(),
         key_clock: commands::Context::key_clock(clock.clone()),
+        keeps_profiles: config.tokens.keeps_profiles(),
         quota: config.limits.max_per_user,
         inspections: Arc::new(inspections),
         schedule: config.mcp.checks.schedule(),
     };
-    let (main, metrics) = http::routers(Services {
+    let (main, metrics) = http::routes(Services {
         pipeline: Arc::new(Pipeline {
             schema: graphql::schema(config.introspection),
             introspector: graphql::introspector(config.introspection),
@@ -213,7 +217,7 @@ pub async fn routers(
                 usize::try_from(config.limits.answer_memory_mb << 20)?,
                 usize::try_from(config.limits.answer_cache_mb << 20)?,
             ),
-            expensive: ExpensivePlaces::new(usize::try_from(config.expensive_queries())?),
+            expensive: ExpensiveQueries::new(usize::try_from(config.expensive_queries())?),
             timeout: config.limits.request_timeout,
         }),
         admission: Admission::new(
@@ -238,6 +242,7 @@ pub async fn routers(
         max_body_bytes: usize::try_from(config.limits.max_body_bytes)?,
         body_memory: config.limits.body_memory(),
         request_timeout: config.limits.request_timeout,
+        has_schema_file: config.schema_file.unwrap_or(config.introspection),
         allowed_origins: config.cors_origin.clone(),
         allowed_headers: config.cors_header.clone(),
         probed: Probed {
@@ -249,9 +254,8 @@ pub async fn routers(
         tracer,
         clock,
     });
-    // The layers of the main router answer what is no route.
     let (main, metrics) = if config.metrics_listen.is_empty() {
-        (metrics.merge(main), None)
+        (main.with(metrics), None)
     } else {
         (main, Some(metrics))
     };
@@ -285,16 +289,16 @@ async fn load(
 }
 
 async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
-    let mut told = String::new();
+    let mut logged = String::new();
     loop {
         time::sleep(LOAD_AGAIN).await;
         let Err(error) = builtin::load(&database, &clock, &file).await else {
             return;
         };
         let cause = format!("{error:#}");
-        if cause != told {
+        if cause != logged {
             tracing::warn!(cause, "the catalogue file is not loaded yet");
-            told = cause;
+            logged = cause;
         }
     }
 }

@@ -4,61 +4,49 @@
 //! monotonic clock's, so that setting the wall clock changes nobody's allowance.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
+    hash::{Hash, RandomState},
     time::{Duration, Instant},
 };
+
+use hashlink::LruCache;
 
 const CALLERS: usize = 100_000;
 
 /// When each caller's bucket will be full again. What is full is as good as unknown.
 #[derive(Debug)]
-pub struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     /// The cost of one, and the most that a caller may use at once.
     cost: Duration,
     burst: Duration,
-    full_at: HashMap<K, (Instant, u64)>,
-    /// In the order of their last time.
-    order: BTreeMap<u64, K>,
-    next: u64,
+    full_at: LruCache<K, Instant, RandomState>,
 }
 
 impl<K: Clone + Eq + Hash> Buckets<K> {
     /// Each charge costs `cost`. A caller may use `burst` at once, and always one charge.
-    pub fn new(cost: Duration, burst: Duration) -> Self {
+    pub(crate) fn new(cost: Duration, burst: Duration) -> Self {
         Self {
             cost,
             burst: burst.max(cost),
-            full_at: HashMap::new(),
-            order: BTreeMap::new(),
-            next: 0,
+            full_at: LruCache::with_hasher(CALLERS, RandomState::new()),
         }
     }
 
     /// Charges one. If refused, returns the seconds to wait.
-    pub fn charge(&mut self, caller: &K, now: Instant) -> Result<(), u64> {
-        let known = self.full_at.get(caller).copied();
-        let full_at = known.map_or(now, |(full_at, _)| full_at.max(now)) + self.cost;
+    pub(crate) fn charge(&mut self, caller: &K, now: Instant) -> Result<(), u64> {
+        // Looked at without being used: a refused caller stays as old as they were.
+        let known = self.full_at.peek(caller).copied();
+        let full_at = known.map_or(now, |full_at| full_at.max(now)) + self.cost;
         let over = (full_at - now).saturating_sub(self.burst);
         if !over.is_zero() {
-            return Err(over.as_secs() + 1);
+            return Err(over.as_secs() + u64::from(over.subsec_nanos() > 0));
         }
-        if let Some((_, turn)) = known {
-            self.order.remove(&turn);
-        } else if self.full_at.len() >= CALLERS
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.full_at.remove(&oldest);
-        }
-        self.full_at.insert(caller.clone(), (full_at, self.next));
-        self.order.insert(self.next, caller.clone());
-        self.next += 1;
+        self.full_at.insert(caller.clone(), full_at);
         Ok(())
     }
 
     /// As if the last time had not been.
-    pub fn refund(&mut self, caller: &K) {
-        if let Some((full_at, _)) = self.full_at.get_mut(caller) {
+    pub(crate) fn refund(&mut self, caller: &K) {
+        if let Some(full_at) = self.full_at.peek_mut(caller) {
             *full_at -= self.cost;
         }
     }
@@ -74,13 +62,14 @@ mod tests {
     fn the_oldest_are_forgotten() {
         let mut buckets = Buckets::new(SECOND, SECOND);
         let now = Instant::now();
-        for caller in 0..=CALLERS {
+        for caller in 0..CALLERS {
             buckets.charge(&caller, now).unwrap();
         }
-        assert_eq!(
-            (buckets.full_at.len(), buckets.order.len()),
-            (CALLERS, CALLERS)
-        );
+        assert_eq!(buckets.charge(&0, now), Err(1), "a refusal is no use");
+        buckets.refund(&0);
+        buckets.charge(&1, now + SECOND).unwrap();
+        buckets.charge(&CALLERS, now + SECOND).unwrap();
+        assert_eq!(buckets.full_at.len(), CALLERS);
         assert!(!buckets.full_at.contains_key(&0));
         assert!(buckets.full_at.contains_key(&1));
     }
@@ -90,7 +79,7 @@ mod tests {
         let mut buckets = Buckets::new(6 * SECOND, SECOND);
         let now = Instant::now();
         assert_eq!(buckets.charge(&"ann", now), Ok(()));
-        assert_eq!(buckets.charge(&"ann", now + SECOND), Err(6));
+        assert_eq!(buckets.charge(&"ann", now + SECOND), Err(5));
         assert_eq!(buckets.charge(&"bob", now + SECOND), Ok(()));
         buckets.refund(&"ann");
         assert_eq!(buckets.charge(&"ann", now + SECOND), Ok(()));

@@ -1,4 +1,4 @@
-//! Bytes of memory that many holders share: bodies of requests, responses, operations of sockets, inspections.
+//! Bytes of memory that many holders share: operations of sockets, inspections.
 //!
 //! Invariant: the shares of a budget never have more bytes than it. A share that is dropped gives back its bytes.
 
@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A number of bytes to share. Clones share the same bytes.
 #[derive(Clone, Debug)]
-pub struct ByteBudget {
+pub(crate) struct ByteBudget {
     bytes: usize,
     /// A permit is a byte.
     free: Arc<Semaphore>,
@@ -16,17 +16,17 @@ pub struct ByteBudget {
 
 /// Bytes of a budget that one holder has.
 #[derive(Debug)]
-pub struct Share {
+pub(crate) struct Share {
     bytes: OwnedSemaphorePermit,
 }
 
 /// The budget does not have so many bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exhausted;
+pub(crate) struct Exhausted;
 
 impl ByteBudget {
     /// One share takes at most 4 GiB at once.
-    pub fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let bytes = bytes.min(Semaphore::MAX_PERMITS);
         Self {
             bytes,
@@ -34,8 +34,13 @@ impl ByteBudget {
         }
     }
 
+    /// The bytes of all shares together at most.
+    pub(crate) fn most(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes bytes, if they are free now. Nobody else has to wait for them then.
-    pub fn try_take(&self, bytes: usize) -> Result<Share, Exhausted> {
+    pub(crate) fn try_take(&self, bytes: usize) -> Result<Share, Exhausted> {
         let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
         let taken = Arc::clone(&self.free).try_acquire_many_owned(bytes);
         let bytes = taken.map_err(|_| Exhausted)?;
@@ -47,7 +52,7 @@ impl ByteBudget {
     /// # Panics
     ///
     /// Never: nobody closes the semaphore.
-    pub async fn take(&self, bytes: usize) -> Share {
+    pub(crate) async fn take(&self, bytes: usize) -> Share {
         let bytes = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;
         Share {
@@ -56,14 +61,15 @@ impl ByteBudget {
     }
 
     /// The bytes of all shares.
-    pub fn taken(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
         self.bytes.saturating_sub(self.free.available_permits())
     }
 }
 
 impl Share {
     /// Takes more bytes, if they are free now.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
         let taken = Arc::clone(self.bytes.semaphore()).try_acquire_many_owned(bytes);
         self.bytes.merge(taken.map_err(|_| Exhausted)?);
@@ -71,11 +77,11 @@ impl Share {
     }
 
     /// Gives back all bytes but so many.
-    pub fn shrink_to(&mut self, bytes: usize) {
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
         drop(self.bytes.split(self.bytes().saturating_sub(bytes)));
     }
 
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.num_permits()
     }
 }

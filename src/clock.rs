@@ -19,7 +19,7 @@ use ulid::Ulid;
 /// The least difference between wall time and monotonic time that counts as a step, in microseconds.
 const STEP: u64 = 1_000_000;
 
-/// Tells the time and makes ids: the system's, or fixed ones for tests.
+/// Gives the time and makes ids: the system's, or fixed ones for tests.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<Fixed>>);
 
@@ -35,6 +35,7 @@ struct Fixed {
 }
 
 impl Clock {
+    /// The system's wall time and monotonic time, with random ids.
     pub fn system() -> Self {
         Self(None)
     }
@@ -70,7 +71,7 @@ impl Clock {
     /// The wall time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "this is where time is told")]
+            #[expect(clippy::disallowed_methods, reason = "this is where time is read")]
             None => wall(SystemTime::now()),
             Some(fixed) => Timestamp(fixed.micros.load(Ordering::Relaxed)),
         }
@@ -82,7 +83,7 @@ impl Clock {
     }
 
     /// The time to measure durations by. It never goes back, and stands still while the machine is suspended.
-    pub fn monotonic(&self) -> Instant {
+    pub(crate) fn monotonic(&self) -> Instant {
         match &self.0 {
             None => Instant::now(),
             Some(fixed) => {
@@ -92,7 +93,7 @@ impl Clock {
     }
 
     /// This moment, by both clocks.
-    pub fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         Moment {
             monotonic: self.monotonic(),
             wall: self.now(),
@@ -102,29 +103,29 @@ impl Clock {
     /// The time since a moment: by the monotonic clock, or by the wall clock where more has passed by it.
     ///
     /// So it goes on while the machine is suspended. Setting the wall clock may make it longer, never shorter.
-    pub fn since(&self, moment: Moment) -> Duration {
+    pub(crate) fn since(&self, moment: Moment) -> Duration {
         let passed = (self.monotonic()).saturating_duration_since(moment.monotonic);
         passed.max(self.now().since(moment.wall))
     }
 
     /// An id for a new connector: `pcon_` and a ULID in lower case.
-    pub fn new_connector_id(&self) -> String {
+    pub(crate) fn new_connector_id(&self) -> String {
         let ulid = self.new_ulid(|fixed| &fixed.connector_ids);
         format!("pcon_{}", ulid.to_string().to_ascii_lowercase())
     }
 
     /// An id for a request that brought none.
-    pub fn new_request_id(&self) -> String {
+    pub(crate) fn new_request_id(&self) -> String {
         self.new_ulid(|fixed| &fixed.request_ids).to_string()
     }
 
     /// An id for who holds a lease, unlike all other processes'.
-    pub fn new_holder_id(&self) -> String {
+    pub(crate) fn new_holder_id(&self) -> String {
         self.new_ulid(|fixed| &fixed.holder_ids).to_string()
     }
 
     /// A random mark, which nothing else has, by a fixed clock too.
-    pub fn new_mark() -> Result<i64, getrandom::Error> {
+    pub(crate) fn new_mark() -> Result<i64, getrandom::Error> {
         getrandom::u64().map(u64::cast_signed)
     }
 
@@ -144,7 +145,7 @@ impl Clock {
 
 /// A moment by both clocks. See [`Clock::since`].
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     monotonic: Instant,
     wall: Timestamp,
 }
@@ -159,7 +160,7 @@ fn wall(time: SystemTime) -> Timestamp {
 
 /// Notices steps of the wall clock: it was set, or went on while the machine was suspended.
 #[derive(Debug)]
-pub struct Steps {
+pub(crate) struct Steps {
     clock: Clock,
     began: Instant,
     /// Microseconds by which wall time is ahead of the time since `began`.
@@ -167,7 +168,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    pub fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let (began, offset) = (clock.monotonic(), clock.now().0);
         Self {
             clock,
@@ -177,7 +178,7 @@ impl Steps {
     }
 
     /// Whether the wall clock has stepped, forwards or back, since the last time that this was true.
-    pub fn stepped(&mut self) -> bool {
+    pub(crate) fn stepped(&mut self) -> bool {
         let Timestamp(offset) = self.clock.now().saturating_sub(self.elapsed());
         let stepped = offset.abs_diff(self.offset) > STEP;
         if stepped {
@@ -209,7 +210,7 @@ struct Settling {
 
 impl Settled {
     /// Follows a step that has lasted for `lasts`; what the clock says now is one.
-    pub fn new(clock: Clock, lasts: Duration) -> Self {
+    pub(crate) fn new(clock: Clock, lasts: Duration) -> Self {
         let steps = Steps::new(clock);
         let state = Settling {
             since: steps.began,
@@ -223,7 +224,7 @@ impl Settled {
     }
 
     /// The time; none until the clock has been seen to agree with itself for so long.
-    pub fn now(&self) -> Option<Timestamp> {
+    pub(crate) fn now(&self) -> Option<Timestamp> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.steps.clock.monotonic();
         if state.steps.stepped() {

@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// The value of `Accept-Encoding` that names all codings that are decoded here.
-pub const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
+pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
 
 /// Characters of an unknown coding's name that a message shows.
 const NAME_CHARACTERS: usize = 20;
@@ -30,7 +30,7 @@ const CODINGS: usize = 3;
 
 /// A coding that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub(crate) enum Coding {
     /// RFC 1952, with any number of members.
     Gzip,
     /// The zlib format (RFC 1950), or bare DEFLATE data (RFC 1951), which many servers send by this name.
@@ -41,11 +41,11 @@ pub enum Coding {
 
 /// The name of a coding that cannot be decoded, cut to 20 letters, digits and punctuation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown(pub String);
+pub(crate) struct Unknown(pub(crate) String);
 
 /// Returns the codings of an answer in the order in which they were applied. Values that mean no coding are left out: none, empty,
-/// `identity`, `none`, and a charset at the wrong place. More than [`CODINGS`] are unknown as a whole.
-pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
+/// `identity`, `none`, and a charset, which does not belong there. More than [`CODINGS`] are unknown as a whole.
+pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
     let values = headers.get_all(CONTENT_ENCODING).into_iter();
     let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
     let unknown = |name: &str| {
@@ -74,7 +74,7 @@ pub fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
 /// Decodes the bytes of an answer. `most` bounds the bytes of each decoder's output: beyond it, the error is
 /// [`FileTooLarge`](io::ErrorKind::FileTooLarge). An answer that ends too early is
 /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). An answer without any byte is empty in all codings.
-pub fn decoded(
+pub(crate) fn decoded(
     codings: &[Coding],
     bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     most: usize,

@@ -4,15 +4,15 @@
 
 pub mod answer_budget;
 pub mod app;
-pub mod buckets;
-pub mod byte_budget;
+pub(crate) mod buckets;
+pub(crate) mod byte_budget;
 pub mod clock;
 pub mod commands;
 pub mod config;
-pub mod content_decoding;
+pub(crate) mod content_decoding;
 pub mod domain;
 pub mod error;
-pub mod fair_budget;
+pub(crate) mod fair_budget;
 pub mod graphql;
 pub mod http;
 pub mod interchange;

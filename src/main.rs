@@ -20,7 +20,7 @@ use personal_connectors::{
         Import, KeySource, ListenAddress, LogFormat, Migrate, Scopes, Serve, Settings, Token,
         WrongSetting, shell_word,
     },
-    domain::viewer::User,
+    domain::viewer::{Profile, User},
     error::chain,
     graphql,
     http::{
@@ -95,7 +95,7 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
     let is_serving = matches!(cli.command, None | Some(Command::Serve(_)));
     if !is_serving {
         for warning in &warnings {
-            // There is nowhere to tell that this cannot be told.
+            // A failure to write to standard error cannot be reported anywhere.
             let _ = writeln!(io::stderr(), "warning: {}", Printable(warning));
         }
     }
@@ -122,7 +122,7 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
 
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     let line = chain(error);
-    // There is nowhere to tell that this cannot be told.
+    // A failure to write to standard error cannot be reported anywhere.
     let _ = writeln!(io::stderr(), "error: {}", Printable(line));
     let mut causes = iter::successors(Some(error), |&error| error.source());
     if causes.any(<dyn Error>::is::<WrongSetting>) {
@@ -145,7 +145,7 @@ fn announce(text: &str) {
     }
 }
 
-/// Tells which database a command uses, before it does anything.
+/// Names the database that a command uses, before it does anything.
 fn name_database(settings: DatabaseSettings) -> anyhow::Result<DatabaseSettings> {
     let location = settings.location()?;
     let new = if settings.makes_file()? {
@@ -230,7 +230,7 @@ async fn run_serve(
         tracing::warn!("{warning}");
     }
     let bounds = bounds(&config, descriptors);
-    let settings = config.database()?;
+    let settings = config.database();
     let database = settings.location()?;
     let new_file = settings.makes_file()?;
     tracing::info!(%database, new_file, "the service starts");
@@ -245,7 +245,7 @@ async fn run_serve(
     } else {
         Some(listen("--metrics-listen", &config.metrics_listen, mode).await?)
     };
-    // Before anybody is told that it serves: a signal would end the process at once.
+    // Before the addresses are announced: a signal would end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
     announce_at("GraphQL", &reachable, "/graphql");
@@ -294,7 +294,7 @@ fn run_config(config: &Config, settings: &Settings) -> anyhow::Result<ExitCode> 
         let hidden: Vec<_> = settings.hidden().collect();
         if !hidden.is_empty() {
             let names = hidden.join(", ");
-            // There is nowhere to tell that this cannot be told.
+            // A failure to write to standard error cannot be reported anywhere.
             let _ = writeln!(
                 io::stderr(),
                 "warning: hidden, and so not in this output: {names}. Give each another start by its file or variable"
@@ -306,7 +306,7 @@ fn run_config(config: &Config, settings: &Settings) -> anyhow::Result<ExitCode> 
 
 async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
     log("info", LogFormat::Human);
-    let settings = name_database(config.database.settings()?)?;
+    let settings = name_database(config.database.settings())?;
     let database = store::Database::open(&settings).await?;
     let (applied, reverted) = database.migrate_to(config.to.as_deref()).await?;
     if applied + reverted > 0 {
@@ -318,7 +318,7 @@ async fn run_migrate(config: &Migrate) -> anyhow::Result<ExitCode> {
 }
 
 fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
-    let settings = config.database.settings()?.reading();
+    let settings = config.database.settings().reading();
     let settings = name_database(settings)?;
     let BackupReport {
         bytes,
@@ -333,7 +333,7 @@ fn run_backup(config: &Backup) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
-    let settings = name_database(config.settings()?.reading())?;
+    let settings = name_database(config.settings().reading())?;
     let sound = store::check(&settings).await?;
     let mut report = String::new();
     for finding in &sound.findings {
@@ -363,7 +363,7 @@ async fn run_check_database(config: &Database) -> anyhow::Result<ExitCode> {
 async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
     let dry_run = config.dry_run;
-    let settings = config.database.settings()?;
+    let settings = config.database.settings();
     let settings = name_database(if dry_run {
         settings.existing()
     } else {
@@ -380,6 +380,8 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
             visibility: config.visibility,
         },
         dry_run,
+        user: None,
+        shows_progress: true,
     };
     let imported = import(&database, &Clock::system(), asked, io::stderr()).await;
     let report = imported.map_err(|error| database.explain(error))?;
@@ -399,7 +401,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
 
 async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
-    let settings = config.database.settings()?.reading();
+    let settings = config.database.settings().reading();
     let settings = name_database(settings)?;
     let database = app::open(&settings).await?;
     let visibilities = if config.visibility.is_empty() {
@@ -412,7 +414,7 @@ async fn run_export(config: Export) -> anyhow::Result<ExitCode> {
     };
     let out = io::BufWriter::new(io::stdout().lock());
     let organization = config.organization.as_deref();
-    let exported = export(&database, organization, &visibilities, out).await;
+    let exported = export(&database, organization, &visibilities, config.curated, out).await;
     exported.map_err(|error| database.explain(error))?;
     database.close().await?;
     Ok(ExitCode::SUCCESS)
@@ -422,7 +424,7 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
     log("warn", LogFormat::Human);
     let clock = Clock::system();
     let inspector = app::checker(config, &clock)?;
-    let settings = config.database.settings()?.existing();
+    let settings = config.database.settings().existing();
     let settings = name_database(settings)?;
     let database = app::open(&settings).await?;
     let (bounds, schedule) = (config.checks.bounds(), config.checks.schedule());
@@ -438,7 +440,7 @@ async fn run_check(config: &Check) -> anyhow::Result<ExitCode> {
 }
 
 fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
-    let mut settings = config.database.settings()?.reading();
+    let mut settings = config.database.settings().reading();
     if config.tokens.is_beside_database() {
         settings = name_database(settings)?;
     }
@@ -459,6 +461,10 @@ fn run_token(config: &Token) -> anyhow::Result<ExitCode> {
         id: config.user.clone(),
         organization: config.organization.clone(),
         scopes: scopes.cloned().collect(),
+        profile: Profile {
+            name: config.name.clone(),
+            picture_url: None,
+        },
     };
     let token = mint(secret, &rules, &user, config.expires_in, &Clock::system())?;
     write_out(format_args!("{token}\n"))?;

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A progress bar on a terminal, and nothing elsewhere.
-pub fn bar(steps: u64) -> ProgressBar {
+pub(crate) fn bar(steps: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -32,7 +32,7 @@ impl<T: Display> Display for Printable<T> {
 
 /// [`Printable`] text of one line: line feed and tab are replaced too.
 #[derive(Debug)]
-pub struct PrintableLine<T>(pub T);
+pub(crate) struct PrintableLine<T>(pub(crate) T);
 
 impl<T: Display> Display for PrintableLine<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,8 +45,8 @@ struct Replacing<'a, 'b>(&'a mut fmt::Formatter<'b>, fn(char) -> bool);
 
 impl Write for Replacing<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for (place, part) in text.split(self.1).enumerate() {
-            if place > 0 {
+        for (index, part) in text.split(self.1).enumerate() {
+            if index > 0 {
                 self.0.write_char(char::REPLACEMENT_CHARACTER)?;
             }
             self.0.write_str(part)?;

@@ -61,7 +61,7 @@ def listed(*allowed):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description='Measures the release build beside a REST endpoint and fixed bytes.')
+    parser = argparse.ArgumentParser(description='Measures the release build beside REST endpoints and fixed bytes.')
     parser.add_argument('--only', type=listed(*ROWS), default=ROWS, metavar='ROW,…',
                         help=f'what is measured, of {", ".join(ROWS)}')
     parser.add_argument('--on', type=listed('sqlite', 'postgres'), default=['sqlite', 'postgres'], metavar='DATABASE,…',

@@ -55,7 +55,7 @@ def objects(count, seed):
             connector['iconUrl'] = f'https://cdn.example.com/icons/{word}-{number % 50}.svg'
         if kind == 'custom':
             connector['createdBy'] = 'usr_' + ''.join(chance.choices(letters, k=10))
-            # Most are everybody's, so that a walk meets some that are not.
+            # Most are everybody's, so that a scan meets some that are not.
             connector['visibility'] = chance.choices(['public', 'organization', 'private'], [7, 2, 1])[0]
         yield connector
 

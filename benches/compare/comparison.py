@@ -5,11 +5,11 @@ import subprocess
 
 from .catalogue import objects_file, public_ids
 from .operations import DEEP_PAGES, WORDS
-from .servers import Fixed, Rest, Service
+from .servers import EmbeddedRest, Fixed, Rest, Service
 
 
 class Comparison:
-    """The servers of these kinds: `cold` and `hot` of each build, `rest` and `fixed`."""
+    """The servers of these kinds: `cold` and `hot` of each build, `rest`, `embedded` (on SQLite) and `fixed`."""
 
     def __init__(self, bench, database, count, kinds):
         self.bench, self.database, self.count = bench, database, count
@@ -31,6 +31,8 @@ class Comparison:
                     self.servers[build.name, cache] = Service(f'{build.name}, {cache}', build.path, url, flags, bench.folder)
         if 'rest' in kinds:
             self.servers['rest'] = Rest(bench.rest, urls[0], bench.folder)
+        if 'embedded' in kinds and self.database.name == 'SQLite':
+            self.servers['embedded'] = EmbeddedRest(bench.rest, urls[0], bench.folder)
         if 'fixed' in kinds:
             data = next(iter(self.servers.values())).ask('list', {})[1]
             self.servers['fixed'] = Fixed(bench.rest, data, bench.folder)
@@ -77,7 +79,7 @@ class Comparison:
 
     def agree(self, operation, values):
         """Ends the run if the servers' answers differ. Each server keeps its own cursor as the place `here`."""
-        answers = [(server, server.ask(operation, values)[0]) for server in self.answering()]
+        answers = [(server, server.ask(operation, values)[0]) for server in self.answering(operation)]
         (first, expected), *others = answers
         for server, answer in others:
             for key in expected:
@@ -89,13 +91,15 @@ class Comparison:
             server.cursors['here'] = answer.get('cursor')
         return expected
 
-    def answering(self):
-        return [server for server in self.servers.values() if not isinstance(server, Fixed)]
+    def answering(self, operation):
+        """The servers that answer an operation with values of the database."""
+        return [server for server in self.servers.values()
+                if not isinstance(server, Fixed) and (operation != 'mutation' or server.success)]
 
     def verify(self, operation):
         """Sends the operation's requests to all servers. Returns a response's size; None for a mutation."""
         if operation == 'mutation':
-            for server in self.answering():
+            for server in self.answering(operation):
                 values = self.bench.creates[0]
                 new = {**values['new'], 'name': f'verified {secrets.token_hex(8)}'}
                 node = server.ask(operation, {**values, 'new': new})[0]['nodes'][0]
@@ -106,7 +110,7 @@ class Comparison:
         asked = self.values(operation)[:20]
         for values in asked:
             assert self.agree(operation, values)['nodes'], (operation, values)
-        return len(self.answering()[0].ask(operation, asked[0])[1])
+        return len(self.answering(operation)[0].ask(operation, asked[0])[1])
 
     def walk(self):
         """Goes to the middle of the list, and keeps the cursors of the pages from there."""
@@ -116,6 +120,6 @@ class Comparison:
             at += len(self.agree('list', {**values, 'first': 100})['nodes'])
             values = {'place': 'here'}
         for place in range(DEEP_PAGES):
-            for server in self.answering():
+            for server in self.answering('list'):
                 server.cursors[place] = server.cursors['here']
             self.agree('list', {'place': place})

@@ -42,5 +42,10 @@ def by_cpu(rounds, base):
     return ratio(*spent)
 
 
+def with_goal(ratio, goal):
+    """A ratio with the least that it should be, if there is such a goal and a ratio."""
+    return f'{ratio} (goal {goal})' if ratio and goal else ratio
+
+
 def ratio(numbers, divisors):
     return f'{statistics.median(a / b if b else math.nan for a, b in zip(numbers, divisors)):.2f}'

@@ -17,7 +17,7 @@ class Server(Listening):
 
     # The database's URL, if the server has one.
     url = None
-    # A text that each response to a create has.
+    # A text that each response to a create has. A server without it creates nothing.
     success = None
 
     def __init__(self, name, command, folder):
@@ -92,7 +92,7 @@ class Rest(Server):
     success = '"pcon_'
 
     def __init__(self, binary, url, folder):
-        super().__init__('REST', [binary, url], folder)
+        super().__init__('REST on sqlx', [binary, url], folder)
         self.url = url
 
     def request(self, operation, values):
@@ -113,6 +113,16 @@ class Rest(Server):
     @staticmethod
     def read(operation, answer):
         return {'nodes': [answer]} if operation in ('by-id', 'mutation') else page(answer)
+
+
+class EmbeddedRest(Rest):
+    """REST on rusqlite, in the process that serves it. It only reads."""
+
+    success = None
+
+    def __init__(self, binary, url, folder):
+        Server.__init__(self, 'REST on rusqlite', [binary, '--embedded', url], folder)
+        self.url = url
 
 
 class Fixed(Server):

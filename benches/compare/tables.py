@@ -7,10 +7,24 @@ from .load import WRITES_A_SECOND
 from .measure import Entry, interleaved
 from .operations import TITLES
 from .postgres import pooler
-from .report import by_cpu, by_rate, head, heading, line
+from .report import by_cpu, by_rate, head, heading, line, with_goal
 from .servers import Service
 
 SMALL, LARGE = 20_000, 200_000
+# Ratios to the other servers: a title, the server's key, and the ratio.
+COLUMNS = [
+    ('to REST on sqlx', 'rest', by_rate), ('by CPU', 'rest', by_cpu),
+    ('to REST on rusqlite', 'embedded', by_rate), ('by CPU', 'embedded', by_cpu),
+    ('to fixed bytes', 'fixed', by_rate),
+]
+# The least that ratios should be: by database, operation, state of the response cache, server, and ratio.
+GOALS = {
+    ('PostgreSQL', 'by-id', 'cold', 'rest', by_cpu): 0.85,
+    ('SQLite', 'by-id', 'cold', 'embedded', by_cpu): 0.6,
+    ('SQLite', 'list', 'cold', 'embedded', by_cpu): 0.8,
+    ('SQLite', 'list', 'hot', 'fixed', by_rate): 0.8,
+    ('PostgreSQL', 'list', 'hot', 'fixed', by_rate): 0.8,
+}
 
 
 def operations(bench, database, count):
@@ -19,24 +33,28 @@ def operations(bench, database, count):
     writes = 'writes' in bench.options.only
     if not asked and not writes:
         return
-    first = bench.builds[0].name
-    several = [f'to {first}', 'by CPU'] if len(bench.builds) > 1 else []
-    ratios = [*several, 'to REST', 'by CPU', 'to fixed bytes']
-    with closing(Comparison(bench, database, count, ['cold', 'hot', 'rest', 'fixed'])) as comparison:
+    with closing(Comparison(bench, database, count, ['cold', 'hot', 'rest', 'embedded', 'fixed'])) as comparison:
+        first = bench.builds[0].name
+        several = [(f'to {first}', None, by_rate), ('by CPU', None, by_cpu)] if len(bench.builds) > 1 else []
+        columns = [*several, *(column for column in COLUMNS if column[1] in comparison.servers)]
+        ratios = [title for title, *_ in columns]
         if asked:
             head(f'{database.name}, {count:,} connectors', ratios)
         for operation in asked:
             size = comparison.verify(operation)
+            answering = comparison.answering(operation)
             # Fixed bytes have the size of the list's.
-            servers = {key: server for key, server in comparison.servers.items() if key != 'fixed' or operation == 'list'}
+            servers = {key: server for key, server in comparison.servers.items()
+                       if server in answering or (key, operation) == ('fixed', 'list')}
             results = dict(zip(servers, interleaved(
                 [Entry(comparison, server, operation) for server in servers.values()], bench.options)))
             heading(TITLES[operation] + (f' ({size:,} bytes)' if size else ''), ratios)
             for key, found in results.items():
-                base = results.get((first, key[1])) if isinstance(key, tuple) else None
-                rest = results['rest'] if key != 'fixed' else None
-                line(servers[key].name, found, *([by_rate(found, base), by_cpu(found, base)] if several else []),
-                     by_rate(found, rest), by_cpu(found, rest), by_rate(found, results.get('fixed')))
+                cache = key[1] if isinstance(key, tuple) else None
+                cells = (with_goal(ratio(found, results.get(base or (first, cache))),
+                                   GOALS.get((database.name, operation, cache, base, ratio)))
+                         for _, base, ratio in columns)
+                line(servers[key].name, found, *cells)
         if writes:
             with_writes(bench, comparison)
 
@@ -101,7 +119,7 @@ def one_connection(bench, database):
     """Search on one connection: the time that the slowest answers take."""
     with closing(Comparison(bench, database, LARGE, ['cold', 'rest'])) as comparison:
         comparison.verify('search')
-        head(f'{database.name}, {LARGE:,} connectors, search, one connection', ['to REST', 'by CPU'])
+        head(f'{database.name}, {LARGE:,} connectors, search, one connection', ['to REST on sqlx', 'by CPU'])
         entries = [Entry(comparison, server, 'search') for server in comparison.servers.values()]
         results = dict(zip(comparison.servers, interleaved(entries, bench.options, connections=1)))
         for key, found in results.items():

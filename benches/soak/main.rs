@@ -10,7 +10,7 @@
 //! read of, so that all that was answered before must be in an answer, and nothing else.
 
 mod hostile;
-mod model;
+mod users;
 mod worker;
 
 use std::{
@@ -33,7 +33,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::RwLock, task::JoinSet, time::sleep};
 
-use model::{CONNECTOR, User};
+use users::{CONNECTOR, User};
 use worker::{Chance, Worker, data};
 
 /// An error that says what is wrong, and all that is needed to see it.
@@ -90,7 +90,7 @@ impl Service {
         Ok(sender)
     }
 
-    /// Resident and its own, in MiB; none where the system does not tell. The pages of the database that it reads as memory are the
+    /// Resident and its own, in MiB; none where the system does not say. The pages of the database that it reads as memory are the
     /// system's, and grow with the database.
     fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
@@ -168,6 +168,7 @@ fn user(options: &Options, number: usize) -> Outcome<User> {
         return Err(String::from_utf8_lossy(&token.stderr).into());
     }
     Ok(User {
+        who: format!("{name}@{organization}"),
         name,
         organization,
         token: String::from_utf8(token.stdout)?.trim().to_owned(),

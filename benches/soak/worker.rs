@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::body::Bytes;
+use fixtures::model::{Connector, Listing, Order, Search, micros, values};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1, header};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use tokio::sync::RwLockReadGuard;
 
 use crate::{
     MEMBERS, Outcome,
-    model::{CATEGORIES, CONNECTOR, Connector, Listing, STATUSES, User, WORDS, micros},
+    users::{CONNECTOR, Page, User, WORDS, connector, text},
 };
 
 /// So many connectors a user has at most.
@@ -145,13 +146,12 @@ impl Worker {
                 ("pcon_nobodys".to_owned(), Value::Null)
             } else {
                 let connector = &connectors[self.chance.index(connectors.len())];
-                let seen = !connector.private || owner.name == users[self.me].name;
-                let expected = if seen {
-                    connector.json(owner)
+                let expected = if users[self.me].sees(connector) {
+                    connector.fields.clone()
                 } else {
                     Value::Null
                 };
-                (connector.id.clone(), expected)
+                (text(&connector.fields["id"]).to_owned(), expected)
             };
         let document =
             format!("query ById($id: ID!) {{ personalConnector(id: $id) {{ {CONNECTOR} }} }}");
@@ -160,30 +160,49 @@ impl Worker {
         same(&request, &data["personalConnector"], &expected)
     }
 
-    pub(crate) fn listing(&mut self, owner: Option<String>) -> Listing {
+    /// A list of an owner's connectors, or of the whole organization's.
+    pub(crate) fn page(&mut self, owner: Option<&str>) -> Page {
         let chance = &mut self.chance;
         let search = chance.one_in(3).then(|| {
             let (word, other) = (chance.of(&WORDS), chance.of(&WORDS));
             // A word counts once.
-            if chance.one_in(3) && word != other {
+            let words = if chance.one_in(3) && word != other {
                 vec![word, other]
             } else {
                 vec![word]
+            };
+            Search {
+                text: words.join(" "),
+                key: words.join(" "),
+                words: words.into_iter().map(ToOwned::to_owned).collect(),
+                address: None,
             }
         });
-        // A search is ordered by relevance, unless it has another order.
-        let order = (search.is_none() || chance.one_in(2)).then(|| {
+        let (order, reversed) = if search.is_none() || chance.one_in(2) {
             (
-                chance.of(&["NAME", "CREATED_AT", "UPDATED_AT"]),
+                chance.of(&[Order::Name, Order::CreatedAt, Order::UpdatedAt]),
                 chance.one_in(2),
             )
-        });
-        Listing {
-            search,
-            owner,
-            category: chance.one_in(4).then(|| chance.of(&CATEGORIES)),
-            status: chance.one_in(4).then(|| chance.of(&STATUSES)),
-            order,
+        } else {
+            (Order::Relevance, false)
+        };
+        let mut filter = json!({ "visibility": ["PRIVATE", "ORGANIZATION"] });
+        if let Some(owner) = owner {
+            filter["createdBy"] = json!([owner]);
+        }
+        for field in ["category", "status"] {
+            if chance.one_in(4) {
+                filter[field] = json!([chance.of(&values(field))]);
+            }
+        }
+        Page {
+            listing: Listing {
+                search,
+                filter,
+                order,
+                reversed,
+                then_by: Vec::new(),
+            },
             first: chance.of(&[1, 5, 20]),
             counts: chance.one_in(3),
         }
@@ -192,27 +211,25 @@ impl Worker {
     /// Asks for a list of these users' connectors, each of whom writes nothing meanwhile; and for its second page.
     pub(crate) async fn list(
         &mut self,
-        listing: &Listing,
-        owners: &[(&User, RwLockReadGuard<'_, Vec<Connector>>)],
+        page: &Page,
+        owners: &[RwLockReadGuard<'_, Vec<Connector>>],
     ) -> Outcome<()> {
         let users = Arc::clone(&self.users);
-        let me = &users[self.me].name;
         let seen: Vec<_> = owners
             .iter()
-            .flat_map(|(owner, connectors)| {
-                connectors.iter().map(move |connector| (*owner, connector))
-            })
-            .filter(|(owner, connector)| !connector.private || owner.name == *me)
+            .flat_map(|connectors| connectors.iter())
+            .filter(|connector| users[self.me].sees(connector))
+            .cloned()
             .collect();
         let mut cursor = None;
-        for page in 0..2 {
-            let request = listing.request(cursor.as_ref());
+        for number in 0..2 {
+            let request = page.request(cursor.as_ref());
             let mut data = self.read(&request).await?;
             let list = &mut data["personalConnectors"];
             let end = list["pageInfo"]
                 .as_object_mut()
                 .and_then(|info| info.remove("endCursor"));
-            same(&request, list, &listing.answer(&seen, page * listing.first))?;
+            same(&request, list, &page.answer(&seen, number * page.first))?;
             cursor = end;
             if list["pageInfo"]["hasNextPage"] == false || !self.chance.one_in(2) {
                 break;
@@ -233,21 +250,21 @@ impl Worker {
     pub(crate) async fn list_of(&mut self, owner: usize) -> Outcome<()> {
         let users = Arc::clone(&self.users);
         let owner = &users[owner];
-        let listing = self.listing(Some(owner.name.clone()));
+        let page = self.page(Some(&owner.name));
         let connectors = owner.connectors.read().await;
-        self.list(&listing, &[(owner, connectors)]).await
+        self.list(&page, &[connectors]).await
     }
 
     pub(crate) async fn list_of_all(&mut self) -> Outcome<()> {
         let users = Arc::clone(&self.users);
         let first = self.me / MEMBERS * MEMBERS;
-        let listing = self.listing(None);
+        let page = self.page(None);
         let mut owners = Vec::new();
         // In one order, so that nobody waits for somebody who waits for them.
         for owner in &users[first..first + MEMBERS] {
-            owners.push((owner, owner.connectors.read().await));
+            owners.push(owner.connectors.read().await);
         }
-        self.list(&listing, &owners).await
+        self.list(&page, &owners).await
     }
 
     /// Without a token there is only what does not change.
@@ -324,34 +341,43 @@ impl Worker {
     }
 
     pub(crate) async fn create(&mut self, user: &User, mine: &mut Vec<Connector>) -> Outcome<()> {
-        let mut connector = Connector {
-            id: String::new(),
-            name: self.name(),
-            description: self.description(),
-            category: self.chance.of(&CATEGORIES),
-            status: "ACTIVE",
-            private: self.chance.one_in(2),
-            created_at: String::new(),
-            updated_at: String::new(),
-            revision: 1,
-            number: self.created,
-        };
-        let input = json!({
-            "name": connector.name,
-            "description": connector.description,
-            "category": connector.category,
-            "visibility": connector.visibility(),
-            "serverUrl": format!("https://mcp.example.com/{}", connector.number),
-            "metadata": { "number": connector.number },
+        let mut fields = json!({
+            "name": self.name(),
+            "type": "CUSTOM",
+            "connectorId": "custom_mcp",
+            "description": self.description(),
+            "category": self.chance.of(&values("category")),
+            "status": "ACTIVE",
+            "serverUrl": format!("https://mcp.example.com/{}", self.created),
+            "serverType": "HTTP",
+            "metadata": { "number": self.created },
+            "visibility": self.chance.of(&["PRIVATE", "ORGANIZATION"]),
+            "revision": 1,
+            "createdBy": user.name,
+            "organizationId": user.organization,
         });
+        let given = [
+            "name",
+            "description",
+            "category",
+            "visibility",
+            "serverUrl",
+            "metadata",
+        ];
+        let input = given.map(|field| (field.to_owned(), fields[field].clone()));
+        let input = Value::Object(input.into_iter().collect());
         let (request, payload) = self.mutate(user, "createCustomConnector", input).await?;
         let made = &payload["personalConnector"];
-        connector.id = text(&made["id"]);
-        connector.created_at = text(&made["createdAt"]);
-        connector.updated_at.clone_from(&connector.created_at);
-        let expected = json!({ "personalConnector": connector.json(user), "userErrors": [] });
+        for (field, from) in [
+            ("id", "id"),
+            ("createdAt", "createdAt"),
+            ("updatedAt", "createdAt"),
+        ] {
+            fields[field] = made[from].clone();
+        }
+        let expected = json!({ "personalConnector": fields, "userErrors": [] });
         same(&request, &payload, &expected)?;
-        mine.push(connector);
+        mine.push(connector(fields));
         Ok(())
     }
 
@@ -361,8 +387,8 @@ impl Worker {
         there: &Connector,
     ) -> Outcome<()> {
         let input = json!({
-            "name": there.name.to_uppercase(),
-            "visibility": there.visibility(),
+            "name": text(&there.fields["name"]).to_uppercase(),
+            "visibility": there.fields["visibility"],
             "serverUrl": "https://mcp.example.com",
         });
         let (request, payload) = self.mutate(user, "createCustomConnector", input).await?;
@@ -376,70 +402,57 @@ impl Worker {
         mine: &mut Vec<Connector>,
         at: usize,
     ) -> Outcome<()> {
-        let connector = mine.swap_remove(at);
-        let input = json!({ "id": connector.id });
+        let id = text(&mine.swap_remove(at).fields["id"]).to_owned();
+        let input = json!({ "id": id });
         let (request, payload) = self.mutate(user, "deleteCustomConnector", input).await?;
         same(
             &request,
             &payload,
-            &json!({ "deletedId": connector.id, "userErrors": [] }),
+            &json!({ "deletedId": id, "userErrors": [] }),
         )?;
-        self.deleted = Some(connector.id);
+        self.deleted = Some(id);
         Ok(())
     }
 
-    pub(crate) async fn update(&mut self, user: &User, connector: &mut Connector) -> Outcome<()> {
-        let mut after = connector.clone();
-        let mut input = json!({ "id": connector.id });
-        let mut field = "updateCustomConnector";
-        match self.chance.below(5) {
-            0 => {
-                after.name = self.name();
-                input["name"] = json!(after.name);
-            }
-            1 => {
-                after.description = self.description();
-                input["description"] = json!(after.description);
-            }
-            2 => {
-                after.category = self.chance.of(&CATEGORIES);
-                input["category"] = json!(after.category);
-            }
-            3 => {
-                after.private = !after.private;
-                input["visibility"] = json!(after.visibility());
-            }
-            _ => {
-                field = "setConnectorStatus";
-                after.status = self.chance.of(&STATUSES);
-                input["status"] = json!(after.status);
-            }
-        }
-        let outdated = field == "updateCustomConnector" && self.chance.one_in(8);
-        if field == "updateCustomConnector" {
-            input["expectedRevision"] = json!(connector.revision + u64::from(outdated));
-        }
-        let (request, payload) = self.mutate(user, field, input).await?;
+    pub(crate) async fn update(&mut self, user: &User, mine: &mut Connector) -> Outcome<()> {
+        let before = &mine.fields;
+        let (field, value) = match self.chance.below(5) {
+            0 => ("name", self.name()),
+            1 => ("description", self.description()),
+            2 => ("category", self.chance.of(&values("category")).to_owned()),
+            3 if before["visibility"] == "PRIVATE" => ("visibility", "ORGANIZATION".to_owned()),
+            3 => ("visibility", "PRIVATE".to_owned()),
+            _ => ("status", self.chance.of(&values("status")).to_owned()),
+        };
+        let mut input = json!({ "id": before["id"], field: value });
+        let mut outdated = false;
+        let mutation = if field == "status" {
+            "setConnectorStatus"
+        } else {
+            outdated = self.chance.one_in(8);
+            let revision = before["revision"].as_u64().unwrap_or_default();
+            input["expectedRevision"] = json!(revision + u64::from(outdated));
+            "updateCustomConnector"
+        };
+        let (request, payload) = self.mutate(user, mutation, input).await?;
         if outdated {
-            let expected = json!({ "personalConnector": connector.json(user), "userErrors": [{ "code": "CONFLICT" }] });
+            let expected =
+                json!({ "personalConnector": before, "userErrors": [{ "code": "CONFLICT" }] });
             return same(&request, &payload, &expected);
         }
-        let changed = connector.json(user) != after.json(user);
-        if changed {
-            after.revision += 1;
-            after.updated_at = text(&payload["personalConnector"]["updatedAt"]);
-            if micros(&after.updated_at) < micros(&connector.updated_at) {
+        let mut after = before.clone();
+        if after[field] != value {
+            after[field] = json!(value);
+            after["revision"] = json!(before["revision"].as_u64().unwrap_or_default() + 1);
+            after["updatedAt"] = payload["personalConnector"]["updatedAt"].clone();
+            if micros(text(&after["updatedAt"])) < micros(text(&before["updatedAt"])) {
                 return Err(format!("{request}\nwas updated before: {payload}").into());
             }
         }
-        *connector = after;
-        let expected = json!({ "personalConnector": connector.json(user), "userErrors": [] });
+        let expected = json!({ "personalConnector": after, "userErrors": [] });
+        *mine = connector(after);
         same(&request, &payload, &expected)
     }
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The `data` of an answer without errors.

@@ -11,6 +11,7 @@ pub mod connector_tool;
 pub mod idempotency_key;
 pub mod personal_connector;
 mod timestamp;
+pub mod user_profile;
 pub mod write_probe;
 
 pub use connector_event::EventKind;
@@ -22,3 +23,4 @@ pub use personal_connector::{
 /// Gives all values of an enum.
 pub use sea_orm::Iterable;
 pub use timestamp::Timestamp;
+pub use user_profile::UserKey;

@@ -10,15 +10,18 @@ use sea_orm::entity::prelude::*;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The first and the last moment that RFC 3339 can write: its years have four digits.
+    /// The first moment that RFC 3339 can write, whose years have four digits: 0000-01-01T00:00:00Z.
     pub const FIRST: Self = Self(-62_167_219_200_000_000);
+    /// The last moment that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
     pub const LAST: Self = Self(253_402_300_799_999_999);
 
+    /// Adds a duration, without what is finer than a microsecond. Stops at the latest moment that an `i64` can hold.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
+    /// Subtracts a duration, without what is finer than a microsecond. Stops at the earliest moment that an `i64` can hold.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))

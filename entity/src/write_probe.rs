@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
+/// The row of the table.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "write_probe")]

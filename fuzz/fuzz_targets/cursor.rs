@@ -4,33 +4,37 @@
 
 use libfuzzer_sys::fuzz_target;
 use personal_connectors::domain::{
-    cursor::{Cursor, Digest, Position, SortKey},
-    order::OrderField,
+    cursor::{Cursor, Digest},
+    order::{OrderField, Position, SortKey},
 };
 
 fuzz_target!(|text: &str| {
     let digest = Digest::of(&());
     let (name, id) = text.split_once(' ').unwrap_or((text, ""));
     let number = (text.bytes()).fold(0, |number, byte| number << 8 | i64::from(byte));
+    let by_name = || (OrderField::Name, SortKey::Name(name.to_owned()));
     let positions = [
-        (OrderField::Name, SortKey::Name(name.to_owned())),
-        (OrderField::CreatedAt, SortKey::Time(number)),
-        (
-            OrderField::Relevance,
-            SortKey::Relevance {
-                tier: number as i32,
-                name: name.to_owned(),
-            },
-        ),
+        vec![by_name()],
+        vec![(OrderField::CreatedAt, SortKey::Number(number))],
+        vec![
+            (OrderField::Relevance, SortKey::Tier(number as i32)),
+            by_name(),
+        ],
+        vec![
+            (OrderField::Latency, SortKey::Maybe(None)),
+            (OrderField::Uptime, SortKey::Maybe(Some(number))),
+            by_name(),
+        ],
     ];
-    let given = positions.map(|(field, key)| {
+    let given = positions.map(|keys| {
+        let (fields, keys): (Vec<_>, _) = keys.into_iter().unzip();
         let id = id.to_owned();
-        (field, Cursor::new(Position { key, id }, &digest))
+        (fields, Cursor::new(Position { keys, id }, digest))
     });
-    let parse = |text: &str, field| Cursor::parse("after", text.to_owned(), &digest, field);
-    for (field, cursor) in &given {
+    let parse = |text: &str, fields: &[_]| Cursor::parse("after", text.to_owned(), digest, fields);
+    for (fields, cursor) in &given {
         let fits = cursor.text.len() <= 1024 && !text.contains('\0');
-        match parse(&cursor.text, *field) {
+        match parse(&cursor.text, fields) {
             Ok(parsed) => assert_eq!(parsed, *cursor),
             Err(error) => assert!(!fits, "{error}: {cursor:?}"),
         }
@@ -38,9 +42,9 @@ fuzz_target!(|text: &str| {
     // A cursor of one order has another's checksum too, and another shape.
     let texts = given.iter().map(|(_, cursor)| cursor.text.as_str());
     for text in texts.chain([text]) {
-        for (field, _) in &given {
-            if let Ok(cursor) = parse(text, *field) {
-                assert_eq!(cursor, Cursor::new(cursor.position.clone(), &digest));
+        for (fields, _) in &given {
+            if let Ok(cursor) = parse(text, fields) {
+                assert_eq!(cursor, Cursor::new(cursor.position.clone(), digest));
             }
         }
     }

@@ -9,10 +9,16 @@ mod m20261128_000004_write_probe;
 mod m20261129_000005_marks;
 mod m20261129_000006_tools_settle;
 mod m20261129_000007_kept_tools;
+mod m20261130_000008_open_enums;
+mod m20261130_000009_history;
+mod m20261130_000010_orders;
+mod m20261130_000011_curation;
+mod m20261130_000012_user_profiles;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
+/// All migrations, from the first to the last.
 #[derive(Debug)]
 pub struct Migrator;
 
@@ -27,6 +33,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000005_marks::Migration),
             Box::new(m20261129_000006_tools_settle::Migration),
             Box::new(m20261129_000007_kept_tools::Migration),
+            Box::new(m20261130_000008_open_enums::Migration),
+            Box::new(m20261130_000009_history::Migration),
+            Box::new(m20261130_000010_orders::Migration),
+            Box::new(m20261130_000011_curation::Migration),
+            Box::new(m20261130_000012_user_profiles::Migration),
         ]
     }
 }

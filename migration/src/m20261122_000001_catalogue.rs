@@ -168,7 +168,7 @@ const SQLITE_SEARCH: &[&str] = &["CREATE VIRTUAL TABLE connector_search USING ft
         content = '', contentless_delete = 1, detail = column, tokenize = 'ascii'
     )"];
 
-/// Words arrive folded and split as a `tsvector` whose weights tell the field: A name, B connectorId, C description.
+/// Words arrive folded and split as a `tsvector` whose weights mean the field: A name, B connectorId, C description.
 const POSTGRES_SEARCH: &[&str] = &[
     "CREATE TABLE connector_search (
         seq BIGINT NOT NULL CONSTRAINT connector_search_pkey PRIMARY KEY

@@ -1,4 +1,4 @@
-//! Random marks of events, of the position up to which events are forgotten, and of leases: they tell apart two histories whose
+//! Random marks of events, of the position up to which events are forgotten, and of leases: they distinguish two histories whose
 //! numbers are the same.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};

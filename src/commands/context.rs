@@ -1,13 +1,10 @@
-//! The dependencies of commands, and their outcome.
+//! The dependencies of commands.
 
 use std::{sync::Arc, time::Duration};
 
-use entity::personal_connector::Model;
-
 use crate::{
     clock::{Clock, Settled},
-    domain::inspection::{Inspection, Schedule},
-    error::UserError,
+    domain::inspection::Schedule,
     mcp::inspections::Inspections,
     store::Database,
 };
@@ -18,13 +15,19 @@ const LASTS: Duration = Duration::from_hours(1);
 /// The parts of the service that commands use.
 #[derive(Clone, Debug)]
 pub struct Context {
+    /// Commands read and write it. A read-only one refuses all changes.
     pub database: Database,
+    /// Stamps changes, and makes the ids of connectors.
     pub clock: Clock,
     /// Says how old idempotency keys are.
     pub key_clock: Arc<Settled>,
+    /// Whether users' names and pictures are kept and shown.
+    pub keeps_profiles: bool,
     /// Custom connectors that one user may have.
     pub quota: u64,
+    /// Calls MCP servers for the mutations that inspect one, within the bounds of users and of the process.
     pub inspections: Arc<Inspections>,
+    /// When a connector is due again after a check that a mutation made, and how many checks are kept.
     pub schedule: Schedule,
 }
 
@@ -33,13 +36,4 @@ impl Context {
     pub fn key_clock(clock: Clock) -> Arc<Settled> {
         Arc::new(Settled::new(clock, LASTS))
     }
-}
-
-/// The result of a command: the connector as it is now, or the errors of the input; both on a conflict.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    pub connector: Option<Model>,
-    pub errors: Vec<UserError>,
-    /// The inspection of the server, if it was asked for.
-    pub inspection: Option<Box<Inspection>>,
 }

@@ -25,11 +25,13 @@ use super::{
     subcommand_negates_reqs = true
 )]
 pub struct Cli {
+    /// The command to run. None runs `serve` with the settings of this struct.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Configuration file in TOML. Its keys are the names of flags, such as listen = "127.0.0.1:8080"
     #[arg(long, env = "CONNECTORS_CONFIG", value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
+    /// The settings of `serve` if no command is named.
     #[command(flatten)]
     pub serve: Serve,
 }
@@ -47,6 +49,7 @@ impl Cli {
     }
 }
 
+/// A command and its settings.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the catalogue over HTTP; brings the database's schema up to date first
@@ -71,6 +74,7 @@ pub enum Command {
     Schema,
 }
 
+/// The settings of `config`, which checks or writes those of `serve`.
 #[derive(Debug, Args)]
 pub struct Config {
     /// Write all settings, each with its source. Secrets are left out
@@ -87,13 +91,14 @@ pub struct Config {
     pub print: bool,
 
     #[command(flatten)]
-    pub serve: Serve,
+    pub(crate) serve: Serve,
 }
 
+/// The settings of `migrate`: a database, and the version to bring it to.
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
-    /// what later migrations added: below 000007 when tools were listed, the extensions that servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
+    /// what later migrations added: below 000012 the names and pictures of users; below 000011 which fields were curated, so that the next import of a file brings what it says of them; below 000010 nothing that was stored; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
     /// which events were forgotten and which type a connector had before
     #[arg(
         long,
@@ -103,20 +108,24 @@ pub struct Migrate {
     )]
     pub to: Option<String>,
 
+    /// The database to migrate. A missing SQLite file is made.
     #[command(flatten)]
     pub database: Database,
 }
 
+/// The settings of `backup`: a database, and the file to copy it to.
 #[derive(Debug, Args)]
 pub struct Backup {
     /// File to make. One that exists is not overwritten
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
+    /// The SQLite database to copy.
     #[command(flatten)]
     pub database: Database,
 }
 
+/// The settings of `import`: files, and the organization and visibility of connectors that give none.
 #[derive(Debug, Args)]
 pub struct Import {
     /// Files of JSON: published objects, servers of an MCP registry, a client's mcpServers, or a catalogue of ToolHive, Docker
@@ -152,10 +161,12 @@ pub struct Import {
     )]
     pub dry_run: bool,
 
+    /// The database to load the files into. A missing SQLite file is made, but not by a dry run.
     #[command(flatten)]
     pub database: Database,
 }
 
+/// The settings of `export`: which connectors to write.
 #[derive(Debug, Args)]
 pub struct Export {
     /// Of the custom connectors only those of this organization
@@ -173,29 +184,48 @@ pub struct Export {
     )]
     pub visibility: Vec<ConnectorVisibility>,
 
+    /// Write the values that administrators set over what files say. By default those of the files are written
+    #[arg(
+        long,
+        env = "CONNECTORS_CURATED",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = ArgAction::Set,
+        value_parser = boolean
+    )]
+    pub curated: bool,
+
+    /// The database to read.
     #[command(flatten)]
     pub database: Database,
 }
 
+/// The settings of `check`: connectors, and the bounds of calls to their servers.
 #[derive(Debug, Args)]
 pub struct Check {
     /// Ids of the connectors to check; by default all that have a server which can be called
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
 
+    /// The database of the connectors, in which the results are kept.
     #[command(flatten)]
     pub database: Database,
 
     #[command(flatten)]
-    pub outbound: Outbound,
+    pub(crate) outbound: Outbound,
 
     #[command(flatten)]
-    pub servers: Servers,
+    pub(crate) servers: Servers,
 
+    /// The bounds of the checks, and how many are kept.
     #[command(flatten)]
     pub checks: Checks,
 }
 
+/// The settings of `token`: the user, scopes and lifetime, and the secret that signs it.
 #[derive(Debug, Args)]
 pub struct Token {
     /// Id of the user
@@ -210,6 +240,10 @@ pub struct Token {
     #[arg(long, env = "CONNECTORS_SCOPE", value_name = "SCOPE", value_parser = scopes)]
     pub scope: Vec<Scopes>,
 
+    /// Name of the user, for which --jwt-name-claim names the claim
+    #[arg(long, env = "CONNECTORS_NAME", value_name = "NAME", requires = "jwt_name_claim", value_parser = principal)]
+    pub name: Option<String>,
+
     /// How long the token is good for
     #[arg(
         long,
@@ -220,9 +254,11 @@ pub struct Token {
     )]
     pub expires_in: Duration,
 
+    /// The database whose secret signs the token, if no other secret is given.
     #[command(flatten)]
     pub database: Database,
 
+    /// The rules that the token must meet, and the secret.
     #[command(flatten)]
     pub tokens: Tokens,
 }

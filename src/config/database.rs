@@ -20,6 +20,7 @@ use super::{
 
 const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 
+/// The flags of the database.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::DATABASE)]
 pub struct Database {
@@ -79,8 +80,10 @@ pub enum Pooler {
 }
 
 impl Database {
-    pub fn settings(&self) -> anyhow::Result<DatabaseSettings> {
-        Ok(DatabaseSettings {
+    /// Settings that write the database and bring its schema up to date, without an end of reads. See
+    /// [`DatabaseSettings::existing`] and [`DatabaseSettings::reading`] for others.
+    pub fn settings(&self) -> DatabaseSettings {
+        DatabaseSettings {
             url: self.database_url.clone(),
             connections: self.database_connections,
             wait: self.database_wait,
@@ -88,7 +91,7 @@ impl Database {
             read_timeout: None,
             read_only: false,
             migrates: true,
-        })
+        }
     }
 }
 
@@ -109,6 +112,7 @@ fn database_url(url: &str) -> Result<String, String> {
     location.map(|_| url.to_owned())
 }
 
+/// How a database is opened.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// `sqlite://path` or `postgres://…`.
@@ -117,6 +121,7 @@ pub struct DatabaseSettings {
     pub connections: u32,
     /// How long to wait for a connection or for another process's write.
     pub wait: Duration,
+    /// How sessions of PostgreSQL are shared. SQLite has none.
     pub pooler: Pooler,
     /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
     pub read_timeout: Option<Duration>,
@@ -151,13 +156,14 @@ impl DatabaseSettings {
     }
 
     /// Whether a missing SQLite file may be made. `mode=rw` and `mode=ro` in the URL need one.
-    pub fn may_make_file(&self) -> bool {
+    pub(crate) fn may_make_file(&self) -> bool {
         let query = self.url.split_once('?').map_or("", |(_, query)| query);
         let needs_file = form_urlencoded::parse(query.as_bytes())
             .any(|(key, mode)| key == "mode" && matches!(&*mode, "rw" | "ro"));
         self.migrates && !needs_file
     }
 
+    /// The file, or the server and the name of the database. Fails if the URL cannot be parsed.
     pub fn location(&self) -> Result<DatabaseLocation, DatabaseUrlError> {
         DatabaseLocation::of(&self.url)
     }
@@ -174,7 +180,9 @@ impl DatabaseSettings {
 /// The location of a database: its file, or host, port and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseLocation {
+    /// The absolute path of an SQLite file.
     File(PathBuf),
+    /// Hosts, ports and name as `HOST:PORT,HOST:PORT/DATABASE`, without the user and the password.
     Server(String),
 }
 

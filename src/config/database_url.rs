@@ -26,7 +26,7 @@ impl DatabaseUrlError {
 
 /// The kind of server that a session is wanted with (libpq's `target_session_attrs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetSessionAttrs {
+pub(crate) enum TargetSessionAttrs {
     Any,
     ReadWrite,
     ReadOnly,
@@ -52,7 +52,7 @@ impl FromStr for TargetSessionAttrs {
 }
 
 impl TargetSessionAttrs {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Any => "any",
             Self::ReadWrite => "read-write",
@@ -66,13 +66,13 @@ impl TargetSessionAttrs {
 
 /// The servers of a URL, in its order.
 #[derive(Clone, Debug)]
-pub struct PostgresUrl {
-    pub hosts: Vec<PgConnectOptions>,
-    pub target: TargetSessionAttrs,
+pub(crate) struct PostgresUrl {
+    pub(crate) hosts: Vec<PgConnectOptions>,
+    pub(crate) target: TargetSessionAttrs,
     /// Whether the URL says which kind of server is wanted.
-    pub names_target: bool,
+    pub(crate) names_target: bool,
     /// `connect_timeout`: how long one host may take for a connection.
-    pub connect_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
 }
 
 /// The parts of the URL's query that this module reads.
@@ -87,7 +87,7 @@ struct Parameters {
 }
 
 impl PostgresUrl {
-    pub fn parse(url: &str) -> Result<Self, DatabaseUrlError> {
+    pub(crate) fn parse(url: &str) -> Result<Self, DatabaseUrlError> {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -164,7 +164,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// The hosts with their ports, as a URL has them. Those of the query take the place of the authority's.
+    /// The hosts with their ports, as a URL has them. Those of the query replace the authority's.
     fn hosts(&self, authority: &str) -> Result<Vec<String>, DatabaseUrlError> {
         let Some(hosts) = &self.hosts else {
             let hosts: Vec<_> = authority.split(',').map(ToOwned::to_owned).collect();

@@ -41,9 +41,9 @@ const SETTINGS_BYTES: u64 = 1024 * 1024;
 /// A small file of text, such as a secret.
 #[derive(Debug)]
 pub(super) struct TextFile {
-    pub text: String,
+    pub(crate) text: String,
     /// The bits of its permissions.
-    pub mode: u32,
+    pub(crate) mode: u32,
 }
 
 impl TextFile {

@@ -23,6 +23,7 @@ const DIRECTIVES: u64 = 100;
 /// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
 pub const STRING_BYTES: u64 = 256;
 
+/// The flags of the limits: of callers, of requests, of operations, and of memory.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = heading::REQUESTS)]
 pub struct Limits {
@@ -33,7 +34,7 @@ pub struct Limits {
         value_name = "N",
         default_value_t = 100
     )]
-    pub max_per_user: u64,
+    pub(crate) max_per_user: u64,
 
     /// Largest body of a request, in bytes
     #[arg(
@@ -43,7 +44,7 @@ pub struct Limits {
         default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u64).range(1024..=1024 * 1024 * 1024)
     )]
-    pub max_body_bytes: u64,
+    pub(crate) max_body_bytes: u64,
 
     /// Memory for bodies of requests under way, of which those of one address may have half, in MiB; never less than two of
     /// the largest bodies
@@ -55,7 +56,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(1..=2048),
         help_heading = heading::MEMORY
     )]
-    pub body_memory_mb: u32,
+    pub(crate) body_memory_mb: u32,
 
     /// Connections at once. By default 10000, or as many as the process may open files for
     #[arg(
@@ -74,7 +75,7 @@ pub struct Limits {
         value_name = "N",
         value_parser = clap::value_parser!(u32)
     )]
-    pub max_connections_per_address: Option<u32>,
+    pub(crate) max_connections_per_address: Option<u32>,
 
     /// Longest time to receive and answer a request
     #[arg(
@@ -84,7 +85,7 @@ pub struct Limits {
         default_value = "10s",
         value_parser = duration
     )]
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
 
     /// Requests worked on at once; four times as many may wait a second for their turn. By default 4 for each connection to
     /// the database
@@ -94,7 +95,7 @@ pub struct Limits {
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000)
     )]
-    pub max_concurrency: Option<u32>,
+    pub(crate) max_concurrency: Option<u32>,
 
     /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
     #[arg(
@@ -104,7 +105,7 @@ pub struct Limits {
         default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=1_000_000)
     )]
-    pub rate_limit: u32,
+    pub(crate) rate_limit: u32,
 
     /// Addresses of trusted proxies, such as 10.0.0.0/8; can be given several times. They say which address a request came from, and
     /// their connections are not bounded by their address
@@ -127,7 +128,7 @@ pub struct Limits {
         ignore_case = true,
         default_value_t
     )]
-    pub proxy_header: ProxyHeader,
+    pub(crate) proxy_header: ProxyHeader,
 
     /// Tokens of a document, and of all its operations with fragments written out wherever they are spread
     #[arg(
@@ -138,7 +139,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(1..),
         help_heading = heading::OPERATIONS
     )]
-    pub max_tokens: u64,
+    pub(crate) max_tokens: u64,
 
     /// Levels of selections in an operation
     #[arg(
@@ -149,7 +150,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(1..),
         help_heading = heading::OPERATIONS
     )]
-    pub max_depth: u64,
+    pub(crate) max_depth: u64,
 
     /// Fields of an operation, with fragments written out wherever they are spread
     #[arg(
@@ -160,7 +161,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(1..),
         help_heading = heading::OPERATIONS
     )]
-    pub max_fields: u64,
+    pub(crate) max_fields: u64,
 
     /// Points of an operation. A field has one, and more if it may be long. The fields of a list count as often as it may have
     /// items. A search, a count of a list and a page of changes have 200 each
@@ -172,7 +173,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(1..),
         help_heading = heading::OPERATIONS
     )]
-    pub max_complexity: u64,
+    pub(crate) max_complexity: u64,
 
     /// Values of the variables, and of the arguments of an operation with variables and fragments written out. Keys count too. A
     /// string counts one more for each 256 bytes
@@ -184,7 +185,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(1..),
         help_heading = heading::OPERATIONS
     )]
-    pub max_values: u64,
+    pub(crate) max_values: u64,
 
     /// Aliases in an operation
     #[arg(
@@ -194,7 +195,7 @@ pub struct Limits {
         default_value_t = ALIASES,
         help_heading = heading::OPERATIONS
     )]
-    pub max_aliases: u64,
+    pub(crate) max_aliases: u64,
 
     /// Directives in an operation
     #[arg(
@@ -204,7 +205,7 @@ pub struct Limits {
         default_value_t = DIRECTIVES,
         help_heading = heading::OPERATIONS
     )]
-    pub max_directives: u64,
+    pub(crate) max_directives: u64,
 
     /// WebSockets and event streams that one caller may have open; 0 is no limit
     #[arg(
@@ -214,7 +215,7 @@ pub struct Limits {
         default_value_t = 100,
         value_parser = clap::value_parser!(u32)
     )]
-    pub max_sockets: u32,
+    pub(crate) max_sockets: u32,
 
     /// Operations at once on one WebSocket
     #[arg(
@@ -224,7 +225,7 @@ pub struct Limits {
         default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..)
     )]
-    pub max_socket_operations: u32,
+    pub(crate) max_socket_operations: u32,
 
     /// Bytes that an answer may have: of the rows that are read for it, of its values, and of its text
     #[arg(
@@ -235,7 +236,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(64 * 1024..=1024 * 1024 * 1024),
         help_heading = heading::MEMORY
     )]
-    pub max_answer_bytes: u64,
+    pub(crate) max_answer_bytes: u64,
 
     /// Memory for all answers that are being made and sent, in MiB, besides the cache; at least four of the largest answers
     #[arg(
@@ -246,7 +247,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(16..=1_000_000),
         help_heading = heading::MEMORY
     )]
-    pub answer_memory_mb: u64,
+    pub(crate) answer_memory_mb: u64,
 
     /// Memory for operations and unfinished messages of all WebSockets, in MiB; an operation counts 4 KiB, and 64 bytes for each
     /// byte of its document and variables
@@ -258,7 +259,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(32..=1_000_000),
         help_heading = heading::MEMORY
     )]
-    pub socket_memory_mb: u32,
+    pub(crate) socket_memory_mb: u32,
 
     /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
     #[arg(
@@ -269,7 +270,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(0..=1_000_000),
         help_heading = heading::MEMORY
     )]
-    pub document_cache_mb: u64,
+    pub(crate) document_cache_mb: u64,
 
     /// Memory for answers that are kept, as they are sent, for when the same viewer asks the same and nothing has changed, in
     /// MiB; 0 keeps none
@@ -281,7 +282,7 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(0..=1_000_000),
         help_heading = heading::MEMORY
     )]
-    pub answer_cache_mb: u64,
+    pub(crate) answer_cache_mb: u64,
 }
 
 /// A header with the address that a request came from. Each proxy on the way adds the address that it was asked from.
@@ -296,7 +297,7 @@ pub enum ProxyHeader {
 
 impl Limits {
     /// Bytes of bodies that may be under way: half of them are at least one of the largest bodies.
-    pub fn body_memory(&self) -> usize {
+    pub(crate) fn body_memory(&self) -> usize {
         let bytes = (2 * self.max_body_bytes).max(u64::from(self.body_memory_mb) << 20);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
@@ -316,6 +317,7 @@ impl Limits {
 pub struct OperationLimits {
     /// Limits the text, and all operations together with fragments written out.
     pub max_tokens: u64,
+    /// Levels of selections in each other, with fragments written out.
     pub max_depth: u64,
     /// With fragments written out wherever they are spread.
     pub max_fields: u64,
@@ -323,11 +325,13 @@ pub struct OperationLimits {
     /// Searches and counts of lists count what they visit.
     pub max_complexity: u64,
     /// Limits the variables before they are parsed, and what arguments become with variables written out.
-    pub max_values: u64,
+    pub(crate) max_values: u64,
+    /// Aliases, with fragments written out wherever they are spread.
     pub max_aliases: u64,
+    /// Directives, with fragments written out wherever they are spread.
     pub max_directives: u64,
     /// Whether the schema may be asked for.
-    pub introspection: bool,
+    pub(crate) introspection: bool,
 }
 
 impl Default for OperationLimits {

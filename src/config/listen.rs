@@ -13,8 +13,11 @@ const EXPECTED: &str = "expected an address and a port such as 127.0.0.1:8080, l
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
+    /// A port of one or several addresses.
     Tcp {
+        /// The addresses on which the port is opened.
         host: ListenHost,
+        /// 0 has the system choose a free port.
         port: u16,
     },
     /// The absolute path of a Unix domain socket.
@@ -26,6 +29,7 @@ pub enum ListenAddress {
 pub enum ListenHost {
     /// All addresses of IPv6 and IPv4.
     Any,
+    /// With `0.0.0.0`, all addresses of IPv4.
     V4(Ipv4Addr),
     /// With `::`, all addresses of IPv4 too.
     V6(Ipv6Addr),

@@ -4,13 +4,18 @@ use clap::{Args, ValueEnum};
 
 use super::{sources::heading, values::log_filter};
 
-/// How a line of the log is written.
+/// How a line of the log is written: as text for people, or as a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(
+    missing_docs,
+    reason = "clap shows the documentation of a value in the help"
+)]
 pub enum LogFormat {
     Human,
     Json,
 }
 
+/// The flags of the log.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::OBSERVABILITY)]
 pub struct Log {

@@ -105,11 +105,12 @@ pub struct Checks {
     check_history: u32,
 }
 
+/// The flags of inspections, and of checks while the service runs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVERS)]
 pub struct Mcp {
     #[command(flatten)]
-    pub servers: Servers,
+    pub(crate) servers: Servers,
 
     /// Longest time to inspect an MCP server, shorter than a request's. By default four fifths of that
     #[arg(
@@ -128,7 +129,7 @@ pub struct Mcp {
         default_value_t = 4,
         value_parser = clap::value_parser!(u16).range(1..=1000)
     )]
-    pub max_inspections: u16,
+    pub(crate) max_inspections: u16,
 
     /// Inspections a minute by one user, who may ask for a minute's worth at once; 0 is no limit
     #[arg(
@@ -138,7 +139,7 @@ pub struct Mcp {
         default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(0..=1_000_000)
     )]
-    pub inspection_rate: u32,
+    pub(crate) inspection_rate: u32,
 
     /// Whether connectors are checked again and again; of several processes on a database one at a time does so
     #[arg(
@@ -150,14 +151,15 @@ pub struct Mcp {
         value_parser = boolean,
         help_heading = heading::CHECKS
     )]
-    pub monitor: bool,
+    pub(crate) monitor: bool,
 
+    /// The bounds and the schedule of checks.
     #[command(flatten)]
     pub checks: Checks,
 }
 
 impl Servers {
-    pub fn rules(&self) -> ServerRules {
+    pub(crate) fn rules(&self) -> ServerRules {
         ServerRules {
             allow: self.mcp_allow.clone(),
             ports: self.mcp_ports.clone(),
@@ -168,10 +170,11 @@ impl Servers {
 
 impl Checks {
     /// The bounds of one check.
-    pub fn limits(&self) -> InspectionLimits {
+    pub(crate) fn limits(&self) -> InspectionLimits {
         InspectionLimits::within(self.check_timeout)
     }
 
+    /// How many checks are made at once.
     pub fn bounds(&self) -> CheckBounds {
         CheckBounds {
             at_once: self.max_checks.into(),
@@ -179,6 +182,7 @@ impl Checks {
         }
     }
 
+    /// When connectors are checked again, and how many checks are kept.
     pub fn schedule(&self) -> Schedule {
         Schedule {
             interval: self.check_interval,
@@ -190,7 +194,7 @@ impl Checks {
 impl Mcp {
     /// The bounds of an inspection in a request that may take so long, and how long it may wait for its turn: half of what it
     /// leaves of that.
-    pub fn limits(&self, request: Duration) -> anyhow::Result<(InspectionLimits, Duration)> {
+    pub(crate) fn limits(&self, request: Duration) -> anyhow::Result<(InspectionLimits, Duration)> {
         let time = self.inspection_timeout.unwrap_or(request * 4 / 5);
         let rest = request.saturating_sub(time);
         ensure!(
@@ -263,6 +267,8 @@ impl InspectionLimits {
 /// How many checks are made at once.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckBounds {
+    /// Checks of all connectors, at least one.
     pub at_once: usize,
+    /// Checks of the connectors of one host, at least one.
     pub by_host: usize,
 }

@@ -28,19 +28,17 @@ mod values;
 pub use cli::{Backup, Check, Cli, Command, Config, Export, Import, Migrate, Token};
 pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
 pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
-pub use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
+pub(crate) use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};
 pub(crate) use file::read_text;
 pub use limits::{Limits, OperationLimits, ProxyHeader, STRING_BYTES};
 pub use listen::{ListenAddress, ListenHost};
 pub use log::{Log, LogFormat};
 pub use mcp::{CheckBounds, Checks, InspectionLimits, Mcp, Servers};
-pub use origin::{AllowedOrigin, CorsHeader, Origin};
+pub(crate) use origin::{AllowedOrigin, CorsHeader, Origin};
 pub(crate) use outbound::servers::{AllowedHost, without_final_dot};
-pub use outbound::{
-    Outbound, OutboundRules, ProxyUrl,
-    servers::{AllowedServer, Scheme, ServerRules},
-};
-pub use secret::{Secret, SecretTooShort};
+pub use outbound::{OutboundRules, servers::ServerRules};
+pub(crate) use outbound::{ProxyUrl, servers::Scheme};
+pub use secret::Secret;
 pub use serve::Serve;
 pub use sources::{Call, Given, Settings, WrongSetting, command, read};
 pub use tokens::{KeySource, MOST_TOKEN_BYTES, TokenRules, Tokens};

@@ -6,21 +6,21 @@ use axum::http::HeaderName;
 use url::Url;
 
 /// The name of a header that pages may send.
-pub type CorsHeader = HeaderName;
+pub(crate) type CorsHeader = HeaderName;
 
 /// An origin (RFC 6454, section 6.1) as browsers write it: in lower case, and without the default port of its scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(String);
+pub(crate) struct Origin(String);
 
 impl Origin {
     /// Parses `scheme://host[:port]`. `None` for more than that, and for `null`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         Self::new(scheme, authority)
     }
 
     /// The origin with a scheme and an authority, `host[:port]`.
-    pub fn new(scheme: &str, authority: &str) -> Option<Self> {
+    pub(crate) fn new(scheme: &str, authority: &str) -> Option<Self> {
         // A parser of URLs removes tabs and line ends, and decodes a host.
         let is_foreign = |c: char| c.is_whitespace() || c.is_control() || r"/\?#@*%".contains(c);
         if scheme.contains(is_foreign) || authority.contains(is_foreign) {
@@ -41,7 +41,7 @@ impl Origin {
         (scheme != "file").then_some(Self(origin))
     }
 
-    pub fn scheme(&self) -> &str {
+    pub(crate) fn scheme(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
 }
@@ -54,14 +54,14 @@ impl fmt::Display for Origin {
 
 /// The origins whose pages may send requests from a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedOrigin {
+pub(crate) enum AllowedOrigin {
     Any,
     One(Origin),
 }
 
 impl AllowedOrigin {
     /// Whether this allows the origin of an `Origin` header.
-    pub fn allows(&self, origin: &str) -> bool {
+    pub(crate) fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
             Self::One(one) => Origin::parse(origin).as_ref() == Some(one),

@@ -24,10 +24,10 @@ pub struct Secret(Vec<u8>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret must be at least {SECRET_BYTES} bytes long (RFC 7518 §3.2)")]
-pub struct SecretTooShort;
+pub(crate) struct SecretTooShort;
 
 impl Secret {
-    pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, SecretTooShort> {
+    pub(crate) fn new(secret: impl Into<Vec<u8>>) -> Result<Self, SecretTooShort> {
         let secret = secret.into();
         if secret.len() < SECRET_BYTES {
             return Err(SecretTooShort);

@@ -18,6 +18,7 @@ use super::{
     values::{base_url, boolean, delay, duration, mode},
 };
 
+/// The settings of `serve`, which are also those of a call without a command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVICE)]
 pub struct Serve {
@@ -55,11 +56,11 @@ pub struct Serve {
         action = ArgAction::Set,
         value_parser = boolean
     )]
-    pub read_only: bool,
+    pub(crate) read_only: bool,
 
     /// A catalogue of official and platform-built connectors in the published form, instead of the built-in one
     #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
-    pub catalog: Option<PathBuf>,
+    pub(crate) catalog: Option<PathBuf>,
 
     /// Whether the public part of the catalogue is read without a token
     #[arg(
@@ -83,7 +84,18 @@ pub struct Serve {
         value_parser = boolean,
         help_heading = heading::OPERATIONS
     )]
-    pub introspection: bool,
+    pub(crate) introspection: bool,
+
+    /// Whether GET /schema.graphql gives the schema, to generate clients from. By default as --introspection
+    #[arg(
+        long,
+        env = "CONNECTORS_SCHEMA_FILE",
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        value_parser = boolean,
+        help_heading = heading::OPERATIONS
+    )]
+    pub(crate) schema_file: Option<bool>,
 
     /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code Generator
     /// (persisted-documents.json) and relay-compiler (persistConfig.file) write it
@@ -93,7 +105,7 @@ pub struct Serve {
         value_name = "FILE",
         help_heading = heading::OPERATIONS
     )]
-    pub trusted_documents: Option<PathBuf>,
+    pub(crate) trusted_documents: Option<PathBuf>,
 
     /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
     /// By default none
@@ -105,7 +117,7 @@ pub struct Serve {
         value_parser = str::parse::<AllowedOrigin>,
         help_heading = heading::BROWSERS
     )]
-    pub cors_origin: Vec<AllowedOrigin>,
+    pub(crate) cors_origin: Vec<AllowedOrigin>,
 
     /// Header that pages of these origins may send, besides those that the service and the usual clients have; * for any; can be
     /// given several times
@@ -117,7 +129,7 @@ pub struct Serve {
         value_parser = header_name,
         help_heading = heading::BROWSERS
     )]
-    pub cors_header: Vec<CorsHeader>,
+    pub(crate) cors_header: Vec<CorsHeader>,
 
     /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the rest is
     #[arg(
@@ -140,7 +152,7 @@ pub struct Serve {
         value_parser = base_url,
         help_heading = heading::OBSERVABILITY
     )]
-    pub otlp_endpoint: Option<Url>,
+    pub(crate) otlp_endpoint: Option<Url>,
 
     /// How often the database is asked whether the catalogue has changed
     #[arg(
@@ -162,7 +174,7 @@ pub struct Serve {
         value_parser = duration,
         help_heading = heading::CHANGES
     )]
-    pub event_retention: Duration,
+    pub(crate) event_retention: Duration,
 
     /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; after SIGINT it is always 0s
     #[arg(
@@ -186,20 +198,24 @@ pub struct Serve {
 
     // A heading holds for all flags after it: those of other subjects are the last ones.
     #[command(flatten)]
-    pub database: Database,
+    pub(crate) database: Database,
 
     #[command(flatten)]
-    pub tokens: Tokens,
+    pub(crate) tokens: Tokens,
 
+    /// The certificate authorities and the proxy of connections to others.
     #[command(flatten)]
     pub outbound: Outbound,
 
+    /// Inspections and checks of MCP servers.
     #[command(flatten)]
     pub mcp: Mcp,
 
+    /// The limits of callers, requests, operations and memory.
     #[command(flatten)]
     pub limits: Limits,
 
+    /// The filter and the format of the log.
     #[command(flatten)]
     pub log: Log,
 }
@@ -207,17 +223,17 @@ pub struct Serve {
 impl Serve {
     /// How to make a token for this server, from any folder; none with a JWKS.
     pub fn token_hint(&self, given: &Given) -> anyhow::Result<Option<String>> {
-        self.tokens.hint(&self.database.settings()?, given)
+        self.tokens.hint(&self.database.settings(), given)
     }
 
     /// The database, with the end of requests as the end of reads.
-    pub fn database(&self) -> anyhow::Result<DatabaseSettings> {
-        Ok(DatabaseSettings {
+    pub fn database(&self) -> DatabaseSettings {
+        DatabaseSettings {
             read_timeout: Some(self.limits.request_timeout),
             read_only: self.read_only,
             migrates: !self.read_only,
-            ..self.database.settings()?
-        })
+            ..self.database.settings()
+        }
     }
 
     /// Checks the settings that depend on each other.
@@ -228,13 +244,13 @@ impl Serve {
     }
 
     /// Requests worked on at once: while some of them wait for the database, others are read and written.
-    pub fn max_concurrency(&self) -> u32 {
+    pub(crate) fn max_concurrency(&self) -> u32 {
         let connections = self.database.database_connections;
         self.limits.max_concurrency.unwrap_or(4 * connections)
     }
 
     /// Expensive queries executed at once. The other half of the connections to the database is left to other requests.
-    pub fn expensive_queries(&self) -> u32 {
+    pub(crate) fn expensive_queries(&self) -> u32 {
         (self.database.database_connections / 2).max(1)
     }
 
@@ -248,7 +264,9 @@ impl Serve {
         OTHERS + EACH * (database + servers)
     }
 
+    /// The rules that tokens are verified by. Without a configured key, reads or makes the secret beside the SQLite file. Fails
+    /// if that cannot be done, or on PostgreSQL.
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
-        self.tokens.rules(&self.database()?, self.anonymous_read)
+        self.tokens.rules(&self.database(), self.anonymous_read)
     }
 }

@@ -27,14 +27,17 @@ pub const MOST_TOKEN_BYTES: u32 = 24 * 1024;
 const SECRET: &str = "jwt-secret";
 
 /// The flags that say what is in a token.
-const CLAIMS: [&str; 5] = [
+const CLAIMS: [&str; 7] = [
     "jwt-issuer",
     "jwt-audience",
     "jwt-user-claim",
     "jwt-organization-claim",
     "jwt-scope-claim",
+    "jwt-name-claim",
+    "jwt-picture-claim",
 ];
 
+/// The flags of tokens: the keys that verify them, and the claims that are read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::TOKENS)]
 pub struct Tokens {
@@ -135,6 +138,26 @@ pub struct Tokens {
     )]
     jwt_scope_claim: Vec<String>,
 
+    /// Claim of tokens with the user's name, by name or path, such as name. The names of users who change connectors are kept
+    /// and shown; by default none are
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_NAME_CLAIM",
+        value_name = "CLAIM",
+        value_parser = claim
+    )]
+    jwt_name_claim: Option<String>,
+
+    /// Claim of tokens with the https address of the user's picture, by name or path, such as picture. It is kept and shown as
+    /// the name is
+    #[arg(
+        long,
+        env = "CONNECTORS_JWT_PICTURE_CLAIM",
+        value_name = "CLAIM",
+        value_parser = claim
+    )]
+    jwt_picture_claim: Option<String>,
+
     /// Prefix that the issuer puts before scopes, such as https://api.example.com/; scopes without it count too
     #[arg(
         long,
@@ -165,6 +188,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Whether users' names or pictures are kept and shown.
+    pub fn keeps_profiles(&self) -> bool {
+        self.jwt_name_claim.is_some() || self.jwt_picture_claim.is_some()
+    }
+
     /// Whether the secret is the one beside the database.
     pub fn is_beside_database(&self) -> bool {
         self.jwt_secret.is_none() && self.jwks.is_none()
@@ -263,6 +291,8 @@ impl Tokens {
             user_claim: self.jwt_user_claim.clone(),
             organization_claims: self.jwt_organization_claim.clone(),
             scope_claims: self.jwt_scope_claim.clone(),
+            name_claim: self.jwt_name_claim.clone(),
+            picture_claim: self.jwt_picture_claim.clone(),
             scope_prefix: self.jwt_scope_prefix.clone(),
             default_organization: self.default_organization.clone(),
             max_token_bytes: self.max_token_bytes as usize,
@@ -313,34 +343,40 @@ pub enum KeySource {
     Secret(Secret),
     /// RS256, ES256 and `EdDSA` with the keys of a JWK Set (RFC 7517 §5).
     JwksFile(PathBuf),
+    /// The same keys, by http or https. They are read again and again.
     JwksUrl(Url),
 }
 
 /// Which tokens are believed, and what is made of them.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
+    /// The keys that signatures are verified with.
     pub keys: KeySource,
     /// How long the keys of a JWKS are used after the last time that it could be read.
-    pub jwks_max_age: Duration,
+    pub(crate) jwks_max_age: Duration,
     /// How far `nbf` and `iat` may be in the future. `exp` has no leeway.
-    pub leeway: Duration,
+    pub(crate) leeway: Duration,
     /// A token's `iss` must be one of these; any will do if there are none. Required with a JWKS: its keys may sign for others
     /// too.
-    pub issuers: Vec<String>,
+    pub(crate) issuers: Vec<String>,
     /// A token's `aud` must name one of these. Required with a JWKS, as the issuers are.
-    pub audiences: Vec<String>,
+    pub(crate) audiences: Vec<String>,
     /// The claim with the user's id. A claim is given by its whole name, or by its path with dots.
-    pub user_claim: String,
+    pub(crate) user_claim: String,
     /// The claims with the user's organization. The first that names one counts.
-    pub organization_claims: Vec<String>,
+    pub(crate) organization_claims: Vec<String>,
     /// The claims with scopes. The scopes of all count.
-    pub scope_claims: Vec<String>,
+    pub(crate) scope_claims: Vec<String>,
+    /// The claim with the user's name, if names are kept.
+    pub(crate) name_claim: Option<String>,
+    /// The claim with the address of the user's picture, if pictures are kept.
+    pub(crate) picture_claim: Option<String>,
     /// A prefix that is left out of scopes which have it.
-    pub scope_prefix: Option<String>,
+    pub(crate) scope_prefix: Option<String>,
     /// The organization of users whose token names none.
-    pub default_organization: Option<String>,
+    pub(crate) default_organization: Option<String>,
     /// The longest token that is read.
-    pub max_token_bytes: usize,
+    pub(crate) max_token_bytes: usize,
     /// Whether a request without a token is let through, as an anonymous one.
-    pub anonymous_read: bool,
+    pub(crate) anonymous_read: bool,
 }

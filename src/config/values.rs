@@ -10,7 +10,7 @@ use url::Url;
 
 use super::sources::{did_you_mean, nearest};
 use crate::domain::{
-    fields,
+    field_values,
     viewer::{ADMIN, CATALOG_ADMIN, WRITE},
 };
 
@@ -110,7 +110,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 /// Times are added to others.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Tokens tell time in seconds.
+/// Tokens have their times in seconds.
 pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     duration(text)
         .ok()
@@ -165,7 +165,7 @@ pub(super) fn nonempty(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn principal(text: &str) -> Result<String, String> {
-    fields::principal("it", text).map_err(|error| error.message)
+    field_values::principal("it", text).map_err(|error| error.named())
 }
 
 /// Scopes that a token of this program may have.

@@ -1,70 +1,79 @@
 //! The log of changes, as one viewer may read it.
 //!
-//! Invariant: a viewer is told of a change only what they saw before it or see after it. What went out of their sight and what
+//! Invariant: a change shows a viewer only what they saw before it or see after it. What went out of their sight and what
 //! was deleted look the same, and a filter knows nothing of a side that they did not see.
 
-use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp};
+mod page;
+mod values;
 
-use crate::error::{Error, Result};
+pub use page::SCAN;
+pub(crate) use page::{Feed, History, Log, Page, PageMarks, Paging, Place, Window};
+pub(crate) use values::{FieldChange, Stored, Value};
+
+use entity::{
+    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp, UserKey,
+};
+
+use crate::error::{Result, UpdateConflict};
 
 use super::{
-    cursor::{self, LogPosition},
-    fields,
-    listing::{FILTER_VALUES, limit},
+    cursor::LogPosition,
+    field::{ChangedField, Field},
+    field_values,
+    listing::lists_within,
     viewer::{Ownership, Sight},
 };
 
-/// Events that a page looks at: what lies between two of a viewer's may be long.
-pub const SCAN: i64 = 10_000;
-
 /// A change as the log has it, for nobody's eyes as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub(crate) struct Event {
     /// The state that it brought the catalogue to.
-    pub position: LogPosition,
-    pub personal_connector_id: String,
-    pub organization: Option<String>,
+    pub(crate) position: LogPosition,
+    pub(crate) personal_connector_id: String,
+    pub(crate) organization: Option<String>,
     /// The connector before, unless the change created it.
-    pub before: Option<Side>,
+    pub(crate) before: Option<Side>,
     /// The connector after, unless the change deleted it.
-    pub after: Option<Side>,
-    /// GraphQL names of the fields that differ.
-    pub fields: Vec<String>,
+    pub(crate) after: Option<Side>,
+    /// The fields that differ.
+    pub(crate) fields: Vec<FieldChange>,
     /// The connector's revision after the change; the last one of a connector that was deleted.
-    pub revision: i64,
+    pub(crate) revision: i64,
     /// Who made the change, unless it was a file.
-    pub actor: Option<String>,
-    pub actor_organization: Option<String>,
-    pub occurred_at: Timestamp,
+    pub(crate) actor: Option<String>,
+    pub(crate) actor_organization: Option<String>,
+    pub(crate) occurred_at: Timestamp,
 }
 
 /// What the log keeps of a connector before, or after, a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Side {
-    pub r#type: ConnectorType,
-    pub visibility: ConnectorVisibility,
-    pub created_by: Option<String>,
-    pub category: Option<ConnectorCategory>,
-    pub status: ConnectorStatus,
+pub(crate) struct Side {
+    pub(crate) r#type: ConnectorType,
+    pub(crate) visibility: ConnectorVisibility,
+    pub(crate) created_by: Option<String>,
+    pub(crate) category: Option<ConnectorCategory>,
+    pub(crate) status: ConnectorStatus,
 }
 
-/// A change as one viewer is told of it.
+/// A change as one viewer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// The position to go on after, for a client that has read this change.
     pub position: LogPosition,
-    pub kind: Kind,
-    pub personal_connector_id: String,
-    /// GraphQL names of the fields that differ; none unless the kind is `Updated`.
-    pub fields: Vec<String>,
+    pub(crate) kind: Kind,
+    pub(crate) personal_connector_id: String,
+    /// The fields that differ; none unless the kind is `Updated`.
+    pub(crate) fields: Vec<FieldChange>,
     /// The connector's revision after the change; the last that the viewer saw, if the kind is `Deleted`.
-    pub revision: i64,
-    pub actor: Option<String>,
-    pub occurred_at: Timestamp,
+    pub(crate) revision: i64,
+    /// The user who made it, if the viewer may know them.
+    pub(crate) actor: Option<UserKey>,
+    pub(crate) occurred_at: Timestamp,
 }
 
 /// What a change is to a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It came into sight.
     Created,
     /// It was in sight, and is.
@@ -73,57 +82,22 @@ pub enum Kind {
     Deleted,
 }
 
-/// Of which connectors changes are told: what a restriction names must be true before or after the change. None of a field: no
-/// restriction; an empty list: nothing.
+/// Restricts the connectors whose changes are shown: what a restriction names must be true before or after the change.
+/// None of a field: no restriction; an empty list: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    pub personal_connector_id: Option<Vec<String>>,
+    pub(crate) personal_connector_id: Option<Vec<String>>,
+    /// The type is one of these.
     pub r#type: Option<Vec<ConnectorType>>,
+    /// The category is one of these. A connector without one does not match.
     pub category: Option<Vec<ConnectorCategory>>,
+    /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
 }
 
-/// A page of changes as somebody wants to read it.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    /// The position after which it begins; none for all that is kept.
-    pub after: Option<LogPosition>,
-    pub limit: u64,
-    pub filter: Filter,
-}
-
-/// The changes of a page, the position that it reaches to, and whether there are more beyond.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    pub changes: Vec<Change>,
-    pub end: LogPosition,
-    pub more: bool,
-}
-
-/// What the log keeps: every event above `forgotten`, up to `state`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    pub forgotten: LogPosition,
-    pub state: LogPosition,
-}
-
-/// The marks of the events that a page after a position begins behind and reaches to at most, where these are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageMarks {
-    pub after: Option<i64>,
-    pub end: Option<i64>,
-}
-
-/// Events by number: those above `after`, up to `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub after: LogPosition,
-    pub to: LogPosition,
-}
-
 impl Event {
-    /// What a viewer of this sight is told of it, if they are told anything.
-    pub fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
+    /// The change as a viewer of this sight sees it; none if they do not.
+    pub(crate) fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
         let seen = |side: &Option<Side>| {
             side.as_ref()
                 .filter(|side| sight.sees(self.ownership(side)))
@@ -142,19 +116,13 @@ impl Event {
             (Some(_), Some(_)) => Kind::Updated,
             (Some(_), None) => Kind::Deleted,
         };
-        let sees_owner = [&before, &after]
-            .into_iter()
-            .flatten()
-            .any(|side| sight.sees_owner(self.ownership(side)));
-        let told = |field: &&String| {
-            sees_owner || !matches!(field.as_str(), "createdBy" | "organizationId")
-        };
         let fields = match kind {
-            Kind::Updated => self.fields.iter().filter(told).cloned().collect(),
+            Kind::Updated => self.fields_of(sight),
+            // Nothing of a side that they did not see.
             Kind::Created | Kind::Deleted => Vec::new(),
         };
-        let sees_actor = kind != Kind::Deleted
-            && sight.knows(self.actor.as_deref(), self.actor_organization.as_deref());
+        let (actor, of) = (self.actor.as_ref(), self.actor_organization.as_deref());
+        let sees_actor = kind != Kind::Deleted && sight.knows(actor.map(String::as_str), of);
         // A connector out of sight is one revision on, by which it would differ from one that is gone.
         let hidden = kind == Kind::Deleted && self.after.is_some();
         Some(Change {
@@ -163,9 +131,45 @@ impl Event {
             personal_connector_id: self.personal_connector_id.clone(),
             fields,
             revision: self.revision - i64::from(hidden),
-            actor: self.actor.clone().filter(|_| sees_actor),
+            actor: actor.cloned().filter(|_| sees_actor).map(|id| UserKey {
+                organization: self.actor_organization.clone(),
+                id,
+            }),
             occurred_at: self.occurred_at,
         })
+    }
+
+    /// The fields that differ, of which the owner's have the values that a viewer of this sight sees.
+    fn fields_of(&self, sight: &Sight) -> Vec<FieldChange> {
+        let sees_owner = [&self.before, &self.after].map(|side| {
+            side.as_ref()
+                .is_some_and(|side| sight.sees_owner(self.ownership(side)))
+        });
+        let is_owner = |field: ChangedField| {
+            matches!(
+                field,
+                ChangedField::Of(Field::CreatedBy | Field::OrganizationId)
+            )
+        };
+        let shown = |change: &FieldChange| {
+            let [before, after] = sees_owner.map(|sees| sees || !is_owner(change.field));
+            (before || after).then(|| FieldChange {
+                field: change.field,
+                before: change.before.clone().filter(|_| before),
+                after: change.after.clone().filter(|_| after),
+            })
+        };
+        self.fields.iter().filter_map(shown).collect()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let values = self
+            .fields
+            .iter()
+            .flat_map(|change| [&change.before, &change.after]);
+        let texts: usize = values.flatten().map(|value| value.text().len()).sum();
+        size_of::<Self>() + self.fields.len() * size_of::<FieldChange>() + texts
     }
 
     fn ownership<'a>(&'a self, side: &'a Side) -> Ownership<'a> {
@@ -174,6 +178,50 @@ impl Event {
             visibility: side.visibility,
             organization: self.organization.as_deref(),
             created_by: side.created_by.as_deref(),
+        }
+    }
+}
+
+/// A connector as it is now, to a caller who expected it at a revision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unexpected {
+    pub(crate) expected: i64,
+    pub(crate) revision: i64,
+    pub(crate) updated_at: Timestamp,
+}
+
+impl Unexpected {
+    /// The changes since the expected revision, as a viewer sees them. `events` are the connector's last ones that raised its revision
+    /// above the expected one, in order.
+    pub(crate) fn conflict(self, sight: &Sight, events: &[Event]) -> UpdateConflict {
+        let seen = events.iter();
+        let seen = seen.map(|event| (event.revision, event.seen_by(sight, &Filter::default())));
+        let seen: Vec<_> = seen.collect();
+        let last = seen.last().filter(|(to, _)| *to == self.revision);
+        let last = last.and_then(|(_, change)| change.as_ref());
+        let expected = self.expected.saturating_add(1)..=self.revision;
+        let is_whole = !expected.is_empty() && seen.iter().map(|(to, _)| *to).eq(expected);
+        let changed_fields = is_whole.then(|| {
+            let mut fields = Vec::new();
+            for (_, change) in &seen {
+                // Nothing is known of a change that brought it into sight.
+                let change = change
+                    .as_ref()
+                    .filter(|change| change.kind == Kind::Updated)?;
+                for change in &change.fields {
+                    let name = change.field.name();
+                    if !fields.contains(&name) {
+                        fields.push(name);
+                    }
+                }
+            }
+            Some(fields)
+        });
+        UpdateConflict {
+            revision: self.revision,
+            actor: last.and_then(|change| change.actor.clone()),
+            occurred_at: last.map_or(self.updated_at, |change| change.occurred_at),
+            changed_fields: changed_fields.flatten(),
         }
     }
 }
@@ -192,86 +240,20 @@ impl Filter {
 
     fn parse(mut self) -> Result<Self> {
         let lists = [
-            self.personal_connector_id.as_ref().map(Vec::len),
-            self.r#type.as_ref().map(Vec::len),
-            self.category.as_ref().map(Vec::len),
-            self.status.as_ref().map(Vec::len),
+            (
+                "personalConnectorId",
+                self.personal_connector_id.as_ref().map(Vec::len),
+            ),
+            ("type", self.r#type.as_ref().map(Vec::len)),
+            ("category", self.category.as_ref().map(Vec::len)),
+            ("status", self.status.as_ref().map(Vec::len)),
         ];
-        if lists.into_iter().flatten().any(|len| len > FILTER_VALUES) {
-            return Err(Error::bad_user_input(format!(
-                "filter must have at most {FILTER_VALUES} values in a list"
-            )));
-        }
+        lists_within(lists)?;
         if let Some(ids) = &mut self.personal_connector_id {
             // Among the others is text with NUL, which PostgreSQL does not take.
-            ids.retain(|id| fields::is_id(id));
+            ids.retain(|id| field_values::is_id(id));
         }
         Ok(self)
-    }
-}
-
-impl Feed {
-    /// Every refusal is `BAD_USER_INPUT` and names the argument.
-    pub fn parse(after: Option<&str>, first: Option<i32>, filter: Filter) -> Result<Self> {
-        Ok(Self {
-            after: after
-                .map(|text| cursor::parse_of_changes("after", text))
-                .transpose()?,
-            limit: limit("first", first)?,
-            filter: filter.parse()?,
-        })
-    }
-}
-
-impl Page {
-    /// Of the first events in a span, one more than the page may have.
-    pub fn new(feed: &Feed, sight: &Sight, log: Log, span: Span, mut events: Vec<Event>) -> Self {
-        let cut = events.len() as u64 > feed.limit;
-        let end = if cut {
-            events.pop();
-            events.last().map_or(span.after, |event| event.position)
-        } else {
-            span.to
-        };
-        Self {
-            changes: events
-                .iter()
-                .filter_map(|event| event.seen_by(sight, &feed.filter))
-                .collect(),
-            end,
-            more: end != log.state,
-        }
-    }
-}
-
-impl Log {
-    /// Whether a position is of this history, and no change after it is forgotten. `mark` is that of the event of its number.
-    pub fn has(self, position: LogPosition, mark: Option<i64>) -> bool {
-        let is_kept = self.forgotten.number < position.number
-            && position.number <= self.state.number
-            && mark == Some(position.mark);
-        position == self.forgotten || position == self.state || is_kept
-    }
-
-    /// The events that a page after a position looks at. `CURSOR_EXPIRED` where some that followed it are forgotten, or it is of
-    /// another history.
-    pub fn span(self, after: Option<LogPosition>, marks: PageMarks) -> Result<Span> {
-        let after = after.unwrap_or(self.forgotten);
-        if after.number < self.forgotten.number {
-            let why = "is older than the changes that are kept";
-            return Err(cursor::expired("after", why));
-        }
-        if !self.has(after, marks.after) {
-            let why = "is not in the history of this catalogue, as a cursor of another one, or of changes that were lost when \
-                a backup was restored or a standby took over";
-            return Err(cursor::expired("after", why));
-        }
-        let number = after.number.saturating_add(SCAN);
-        let to = match marks.end {
-            Some(mark) if number < self.state.number => LogPosition { number, mark },
-            _ => self.state,
-        };
-        Ok(Span { after, to })
     }
 }
 
@@ -282,10 +264,7 @@ mod tests {
     use proptest::{option, prelude::*, sample::select};
 
     use super::*;
-    use crate::{
-        domain::viewer::{ADMIN, CATALOG_ADMIN, User, Viewer},
-        error::Code,
-    };
+    use crate::domain::viewer::{ADMIN, CATALOG_ADMIN, Profile, User, Viewer};
     use ConnectorVisibility::{Organization, Private, Public};
 
     fn viewer(id: &str, organization: Option<&str>, scopes: &[&str]) -> Viewer {
@@ -293,6 +272,7 @@ mod tests {
             id: id.to_owned(),
             organization: organization.map(ToOwned::to_owned),
             scopes: scopes.iter().map(ToString::to_string).collect(),
+            profile: Profile::default(),
         })
     }
 
@@ -318,20 +298,31 @@ mod tests {
         }
     }
 
+    /// A field with values that name it.
+    fn changed(field: Field) -> FieldChange {
+        let field = ChangedField::Of(field);
+        let value = |when| Some(Value::new(field, format!("{when} {}", field.name())));
+        FieldChange {
+            field,
+            before: value("old"),
+            after: value("new"),
+        }
+    }
+
     /// A change of ann's connector, which bob made as the catalogue's administrator.
     fn event(
         organization: Option<&str>,
         before: Option<ConnectorVisibility>,
         after: Option<ConnectorVisibility>,
     ) -> Event {
-        let fields = ["name", "createdBy", "organizationId"];
+        let fields = [Field::Name, Field::CreatedBy, Field::OrganizationId];
         Event {
             position: LogPosition { number: 7, mark: 0 },
             personal_connector_id: "pcon_a".to_owned(),
             organization: organization.map(ToOwned::to_owned),
             before: before.map(side),
             after: after.map(side),
-            fields: fields.map(ToOwned::to_owned).to_vec(),
+            fields: fields.map(changed).to_vec(),
             revision: 5,
             actor: Some("bob".to_owned()),
             actor_organization: organization.map(ToOwned::to_owned),
@@ -339,9 +330,14 @@ mod tests {
         }
     }
 
-    /// What each viewer is told as one table, read in review.
+    fn names(fields: &[FieldChange]) -> String {
+        let names: Vec<_> = fields.iter().map(|change| change.field.name()).collect();
+        names.join(",")
+    }
+
+    /// The changes as each viewer sees them, as one table to be read in review.
     #[test]
-    fn told() {
+    fn shown() {
         let mut table = String::new();
         for organization in [Some("acme"), None] {
             let sides = [None, Some(Private), Some(Organization), Some(Public)];
@@ -360,7 +356,7 @@ mod tests {
                     for (who, viewer) in viewers() {
                         let event = event(organization, before, after);
                         let change = event.seen_by(&viewer.sight(), &Filter::default());
-                        let told = change.map_or("nothing".to_owned(), |change| {
+                        let seen = change.map_or("nothing".to_owned(), |change| {
                             let Change {
                                 kind,
                                 fields,
@@ -368,15 +364,74 @@ mod tests {
                                 actor,
                                 ..
                             } = change;
-                            let actor = actor.unwrap_or_else(|| "-".to_owned());
-                            format!("{kind:?} to {revision} by {actor} {}", fields.join(","))
+                            let actor = actor.map_or_else(|| "-".to_owned(), |user| user.id);
+                            format!("{kind:?} to {revision} by {actor} {}", names(&fields))
                         });
-                        writeln!(table, "    {who:<10} {}", told.trim_end()).unwrap();
+                        writeln!(table, "    {who:<10} {}", seen.trim_end()).unwrap();
                     }
                 }
             }
         }
         insta::assert_snapshot!(table);
+    }
+
+    /// Ann's expectation of a connector that bob changed twice, as different viewers get told of it.
+    #[test]
+    fn a_conflict_tells_what_the_viewer_sees() {
+        let change = |revision, before, fields: &[&str]| Event {
+            revision,
+            occurred_at: Timestamp(revision),
+            fields: fields
+                .iter()
+                .map(|name| changed(Field::from_graphql(name).unwrap()))
+                .collect(),
+            ..event(Some("acme"), before, Some(Public))
+        };
+        let told = |who: usize, expected, events: &[Event]| {
+            let (_, viewer) = &viewers()[who];
+            let now = Unexpected {
+                expected,
+                revision: 4,
+                updated_at: Timestamp(9),
+            };
+            let UpdateConflict {
+                revision,
+                actor,
+                occurred_at: at,
+                changed_fields,
+            } = now.conflict(&viewer.sight(), events);
+            assert_eq!(revision, 4);
+            let fields = changed_fields.map(|fields| fields.join(","));
+            (actor.map(|user| user.id).unwrap_or_default(), at.0, fields)
+        };
+        let (anonymous, ann, cid) = (0, 1, 4);
+        let some = |fields: &str| Some(fields.to_owned());
+        let all = [
+            change(3, Some(Public), &["name", "createdBy"]),
+            change(4, Some(Public), &["version", "name"]),
+        ];
+        let bob = "bob".to_owned();
+        let expected = (bob.clone(), 4, some("name,createdBy,version"));
+        assert_eq!(told(ann, 2, &all), expected);
+        let expected = (bob.clone(), 4, some("version,name"));
+        assert_eq!(told(ann, 3, &all[1..]), expected);
+        let unnamed = (String::new(), 4, some("name,version"));
+        assert_eq!(told(cid, 2, &all), unnamed);
+        assert_eq!(told(anonymous, 2, &all), unnamed);
+
+        // Not all of the changes are there, or were in sight.
+        let unknown = (bob, 4, None);
+        assert_eq!(told(ann, 1, &all), unknown);
+        assert_eq!(told(ann, 2, &all[1..]), unknown);
+        let published = [change(3, Some(Private), &["visibility"]), all[1].clone()];
+        assert_eq!(told(cid, 2, &published), (String::new(), 4, None));
+        let created = [change(4, None, &[])];
+        assert_eq!(told(ann, 3, &created), unknown);
+        // The last one is not there.
+        assert_eq!(told(ann, 2, &all[..1]), (String::new(), 9, None));
+        for never in [4, 5, i64::MAX, i64::MIN] {
+            assert_eq!(told(ann, never, &[]), (String::new(), 9, None));
+        }
     }
 
     #[test]
@@ -421,128 +476,6 @@ mod tests {
         }
     }
 
-    /// The marks of a history by their numbers, from 0 on, and the number through which it is forgotten.
-    #[derive(Clone, Debug)]
-    struct History {
-        marks: Vec<i64>,
-        forgotten: usize,
-    }
-
-    impl History {
-        /// Has the marks of its numbers, and as many events.
-        fn new(forgotten: usize, state: usize) -> Self {
-            let marks = (0..=state).map(|number| i64::try_from(number).unwrap() * 10);
-            Self {
-                marks: marks.collect(),
-                forgotten,
-            }
-        }
-
-        fn at(&self, number: usize) -> LogPosition {
-            LogPosition {
-                number: number.try_into().unwrap(),
-                mark: self.marks[number],
-            }
-        }
-
-        fn log(&self) -> Log {
-            Log {
-                forgotten: self.at(self.forgotten),
-                state: self.at(self.marks.len() - 1),
-            }
-        }
-
-        /// The mark of an event that is kept.
-        fn mark(&self, number: i64) -> Option<i64> {
-            let number = usize::try_from(number).ok()?;
-            let mark = self.marks.get(number)?;
-            (number > self.forgotten).then_some(*mark)
-        }
-
-        fn span(&self, after: Option<LogPosition>) -> Result<Span> {
-            let log = self.log();
-            let begin = after.unwrap_or(log.forgotten).number;
-            let marks = PageMarks {
-                after: self.mark(begin),
-                end: self.mark(begin.saturating_add(SCAN)),
-            };
-            log.span(after, marks)
-        }
-    }
-
-    #[test]
-    fn cursors_are_good_from_what_was_forgotten_to_the_state() {
-        let look = usize::try_from(SCAN).unwrap();
-        for (forgotten, state, after, expected) in [
-            (0, 0, None, (0, 0)),
-            (0, 0, Some(0), (0, 0)),
-            (0, 7, None, (0, 7)),
-            (3, 7, None, (3, 7)),
-            (3, 7, Some(3), (3, 7)),
-            (3, 7, Some(7), (7, 7)),
-            // All is forgotten.
-            (7, 7, Some(7), (7, 7)),
-            (7, 7, None, (7, 7)),
-            (0, 3 * look, Some(5), (5, 5 + look)),
-            (2, 3 * look, None, (2, 2 + look)),
-        ] {
-            let history = History::new(forgotten, state);
-            let span = history.span(after.map(|after| history.at(after))).unwrap();
-            let expected = (history.at(expected.0), history.at(expected.1));
-            assert_eq!((span.after, span.to), expected, "{after:?}");
-        }
-        for (number, mark, expected) in [
-            (2, 20, "older"),
-            (0, 0, "older"),
-            (3, 31, "history"),
-            (5, 51, "history"),
-            (7, 71, "history"),
-            (8, 80, "history"),
-            (i64::MAX, 0, "history"),
-        ] {
-            let after = LogPosition { number, mark };
-            let error = History::new(3, 7).span(Some(after)).unwrap_err();
-            assert_eq!(error.code, Code::CursorExpired);
-            assert!(error.message.contains(expected), "{}", error.message);
-            assert!(error.message.contains("start over"), "{}", error.message);
-        }
-    }
-
-    #[test]
-    fn a_page_reaches_to_what_it_looked_at() {
-        let history = History::new(0, usize::try_from(2 * SCAN).unwrap());
-        let at = |number: i64| history.at(usize::try_from(number).unwrap());
-        let events = |numbers: &[i64]| {
-            let one = |number: &i64| Event {
-                position: at(*number),
-                ..event(None, None, Some(Public))
-            };
-            numbers.iter().map(one).collect::<Vec<_>>()
-        };
-        for (after, limit, found, end, more) in [
-            (0, 2, &[3, 5][..], SCAN, true),
-            (0, 2, &[3, 5, 9], 5, true),
-            (0, 2, &[], SCAN, true),
-            (0, 0, &[3], 0, true),
-            (4, 0, &[5], 4, true),
-            (SCAN, 2, &[SCAN + 1], 2 * SCAN, false),
-            (2 * SCAN, 2, &[], 2 * SCAN, false),
-        ] {
-            let feed = Feed {
-                after: Some(at(after)),
-                limit,
-                filter: Filter::default(),
-            };
-            let span = history.span(feed.after).unwrap();
-            let page = Page::new(&feed, &Sight::Public, history.log(), span, events(found));
-            assert_eq!((page.end, page.more), (at(end), more), "{after} {found:?}");
-            let told: Vec<_> = page.changes.iter().map(|change| change.position).collect();
-            let most = found.len().min(usize::try_from(limit).unwrap());
-            let expected: Vec<_> = found[..most].iter().map(|number| at(*number)).collect();
-            assert_eq!(told, expected);
-        }
-    }
-
     fn sides() -> impl Strategy<Value = Side> {
         (
             select(vec![Private, Organization, Public]),
@@ -561,43 +494,27 @@ mod tests {
             })
     }
 
-    /// A history, and another that has the same changes up to a number, and others after it.
-    fn histories() -> impl Strategy<Value = [History; 2]> {
-        (
-            0..12_usize,
-            0..12_usize,
-            0..12_usize,
-            0..12_usize,
-            0..12_usize,
-        )
-            .prop_map(|(shared, ours, theirs, forgotten, forgotten_by_them)| {
-                let history = |more, forgotten: usize, sign| {
-                    let mut history = History::new(forgotten.min(shared + more), shared + more);
-                    for mark in &mut history.marks[shared + 1..] {
-                        *mark *= sign;
-                    }
-                    history
-                };
-                [
-                    history(ours, forgotten, 1),
-                    history(theirs, forgotten_by_them, -1),
-                ]
-            })
-    }
-
     proptest! {
+        /// Values of before are shown to those who saw them, and the owner's to those who see owners.
         #[test]
-        fn a_position_is_good_in_the_histories_that_have_it([ours, theirs] in histories(), numbers in 0..24_usize) {
-            for history in [&ours, &theirs] {
-                let number = numbers.min(history.marks.len() - 1);
-                let after = history.at(number);
-                for other in [&ours, &theirs] {
-                    let has = other.marks.get(number) == Some(&after.mark) && number >= other.forgotten;
-                    let span = other.span(Some(after));
-                    prop_assert_eq!(span.is_ok(), has, "{:?} in {:?}", after, other);
-                    if let Ok(span) = span {
-                        prop_assert_eq!((span.after, span.to), (after, other.log().state));
-                    }
+        fn values_are_of_sides_that_were_seen(
+            organization in option::of(select(vec!["acme", "other"])),
+            before in option::of(sides()), after in option::of(sides()), who in select(viewers().to_vec()),
+        ) {
+            let sight = who.1.sight();
+            let event = Event { before, after, ..event(organization, None, None) };
+            let [before, after] = [&event.before, &event.after].map(|side| {
+                side.as_ref().map(|side| event.ownership(side)).filter(|side| sight.sees(*side))
+            });
+            let seen = event.seen_by(&sight, &Filter::default());
+            let fields = seen.map_or(Vec::new(), |change| change.fields);
+            let is_updated = before.is_some() && after.is_some();
+            prop_assert_eq!(fields.iter().any(|change| change.field == ChangedField::Of(Field::Name)), is_updated);
+            for change in fields {
+                let is_owners = change.field != ChangedField::Of(Field::Name);
+                for (value, side) in [(change.before, before), (change.after, after)] {
+                    let sees = side.is_some_and(|side| !is_owners || sight.sees_owner(side));
+                    prop_assert_eq!(value.is_some(), sees, "{:?}", change.field);
                 }
             }
         }
@@ -615,10 +532,10 @@ mod tests {
                 revision: hidden.revision - 1,
                 ..hidden.clone()
             };
-            let told = hidden.seen_by(&sight, &Filter::default());
-            let is_hidden = told.as_ref().is_some_and(|change| change.kind == Kind::Deleted);
+            let seen = hidden.seen_by(&sight, &Filter::default());
+            let is_hidden = seen.as_ref().is_some_and(|change| change.kind == Kind::Deleted);
             if is_hidden {
-                prop_assert_eq!(told, deleted.seen_by(&sight, &Filter::default()));
+                prop_assert_eq!(seen, deleted.seen_by(&sight, &Filter::default()));
             }
         }
 
@@ -638,8 +555,8 @@ mod tests {
                 (true, true) => Some(Kind::Updated),
                 (true, false) => Some(Kind::Deleted),
             };
-            let told = event.seen_by(&sight, &Filter::default());
-            prop_assert_eq!(told.map(|change| change.kind), kind);
+            let seen = event.seen_by(&sight, &Filter::default());
+            prop_assert_eq!(seen.map(|change| change.kind), kind);
         }
     }
 }

@@ -2,62 +2,51 @@
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
 //! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
-//! A list's: digest of search, filter and order (8), sort key, id. A change's: state number (8), mark (8). A tool's: digest of the
-//! search (8), name. Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+//! A list's: digest of search, filter and order (8), a sort key for each field of the order, id. A change's: state number (8), mark (8). A tool's: digest of the
+//! search (8), name. A check's: its time in microseconds (8). Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use entity::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Code, Error, Result};
 
-use super::order::OrderField;
+use super::order::{Form, OrderField, Position, SortKey};
 
 const LIST: u8 = 1;
 /// A cursor of changes as earlier versions gave it: a state number without a mark.
 const UNMARKED_CHANGES: u8 = 2;
 const TOOLS: u8 = 3;
 const CHANGES: u8 = 4;
+const CHECKS: u8 = 5;
 const MAX_CHARS: usize = 1024;
 
 /// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 8]);
 
-/// A row's place: its sort key, and its id for ties.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    pub key: SortKey,
-    pub id: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SortKey {
-    Name(String),
-    /// Microseconds, for the orders by time.
-    Time(i64),
-    Relevance {
-        tier: i32,
-        name: String,
-    },
-}
-
 /// A position in the log of changes: the state number that a change brought the catalogue to, and the change's mark. Another
 /// history, such as a restored backup with other changes after it, may have the number, but not the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogPosition {
+    /// The number of the change; 0 is before the first one. Never negative.
     pub number: i64,
+    /// The random mark of the change.
     pub mark: i64,
 }
 
 /// A position with the text that stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
+    /// The position of the row in its list.
     pub position: Position,
+    /// URL-safe base64 without padding, in the shape that the module describes.
     pub text: String,
 }
 
 impl Digest {
+    /// The first eight bytes of the SHA-256 of the value as JSON.
     pub fn of(asked: &impl Serialize) -> Self {
         let canonical = serde_json::to_vec(asked).unwrap_or_default();
         Self(head(&canonical))
@@ -65,14 +54,19 @@ impl Digest {
 }
 
 impl Cursor {
-    pub fn new(position: Position, digest: &Digest) -> Self {
+    /// Makes the text of a position in the list of a digest.
+    pub fn new(position: Position, digest: Digest) -> Self {
         let mut bytes = digest.0.to_vec();
-        match &position.key {
-            SortKey::Name(name) => put_text(&mut bytes, name),
-            SortKey::Time(micros) => bytes.extend(micros.to_be_bytes()),
-            SortKey::Relevance { tier, name } => {
-                bytes.extend(tier.to_be_bytes());
-                put_text(&mut bytes, name);
+        for key in &position.keys {
+            match key {
+                SortKey::Name(name) => put_text(&mut bytes, name),
+                SortKey::Number(number) => bytes.extend(number.to_be_bytes()),
+                SortKey::Maybe(None) => bytes.push(0),
+                SortKey::Maybe(Some(number)) => {
+                    bytes.push(1);
+                    bytes.extend(number.to_be_bytes());
+                }
+                SortKey::Tier(tier) => bytes.extend(tier.to_be_bytes()),
             }
         }
         put_text(&mut bytes, &position.id);
@@ -82,28 +76,38 @@ impl Cursor {
         }
     }
 
-    /// `BAD_USER_INPUT` names the argument, and tells a broken cursor from one of another list.
-    pub fn parse(argument: &str, text: String, digest: &Digest, field: OrderField) -> Result<Self> {
+    /// The cursor of a list that is ordered by these fields. `CURSOR_INVALID` names the argument, and says whether the cursor is
+    /// broken or of another list.
+    pub fn parse(
+        argument: &str,
+        text: String,
+        digest: Digest,
+        fields: &[OrderField],
+    ) -> Result<Self> {
         let bytes = open(LIST, argument, &text)?;
         let mut rest = bytes.as_slice();
-        if take(&mut rest).map(Digest) != Some(*digest) {
-            return Err(Error::bad_user_input(format!(
-                "{argument} is a cursor of another search, filter or order: use it with those it came from"
-            )));
+        if take(&mut rest).map(Digest) != Some(digest) {
+            return Err(refused(
+                argument,
+                "is a cursor of another search, filter or order",
+            ));
         }
         let mut position = || {
-            let key = match field {
-                OrderField::Name => SortKey::Name(take_text(&mut rest)?),
-                OrderField::CreatedAt | OrderField::UpdatedAt => {
-                    SortKey::Time(i64::from_be_bytes(take(&mut rest)?))
-                }
-                OrderField::Relevance => SortKey::Relevance {
-                    tier: i32::from_be_bytes(take(&mut rest)?),
-                    name: take_text(&mut rest)?,
-                },
+            let mut key = |field: &OrderField| {
+                Some(match field.form() {
+                    Form::Name => SortKey::Name(take_text(&mut rest)?),
+                    Form::Number => SortKey::Number(i64::from_be_bytes(take(&mut rest)?)),
+                    Form::Maybe => SortKey::Maybe(match take(&mut rest)? {
+                        [0] => None,
+                        [1] => Some(i64::from_be_bytes(take(&mut rest)?)),
+                        _ => return None,
+                    }),
+                    Form::Tier => SortKey::Tier(i32::from_be_bytes(take(&mut rest)?)),
+                })
             };
+            let keys = fields.iter().map(&mut key).collect::<Option<_>>()?;
             let id = take_text(&mut rest)?;
-            rest.is_empty().then_some(Position { key, id })
+            rest.is_empty().then_some(Position { keys, id })
         };
         Ok(Self {
             position: position().ok_or_else(|| broken(argument))?,
@@ -118,7 +122,7 @@ pub fn of_changes(after: LogPosition) -> String {
     seal(CHANGES, &[number, mark].concat())
 }
 
-/// The position that a cursor of changes stands for. `BAD_USER_INPUT` names the argument; `CURSOR_EXPIRED` for a cursor of an
+/// The position that a cursor of changes stands for. `CURSOR_INVALID` names the argument; `CURSOR_EXPIRED` for a cursor of an
 /// earlier version.
 pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
     let bytes = open(CHANGES, argument, text)?;
@@ -140,23 +144,33 @@ pub(super) fn expired(argument: &str, why: &str) -> Error {
 }
 
 /// The cursor of a tool in a list of this digest.
-pub fn of_tool(name: &str, digest: &Digest) -> String {
+pub(crate) fn of_tool(name: &str, digest: Digest) -> String {
     let mut bytes = digest.0.to_vec();
     put_text(&mut bytes, name);
     seal(TOOLS, &bytes)
 }
 
-/// The name that a cursor of tools stands for. `BAD_USER_INPUT` names the argument.
-pub fn parse_of_tool(argument: &str, text: &str, digest: &Digest) -> Result<String> {
+/// The name that a cursor of tools stands for. `CURSOR_INVALID` names the argument.
+pub(crate) fn parse_of_tool(argument: &str, text: &str, digest: Digest) -> Result<String> {
     let bytes = open(TOOLS, argument, text)?;
     let mut rest = bytes.as_slice();
-    if take(&mut rest).map(Digest) != Some(*digest) {
-        return Err(Error::bad_user_input(format!(
-            "{argument} is a cursor of another search: use it with the one it came from"
-        )));
+    if take(&mut rest).map(Digest) != Some(digest) {
+        return Err(refused(argument, "is a cursor of another search"));
     }
     let name = take_text(&mut rest).filter(|_| rest.is_empty());
     name.ok_or_else(|| broken(argument))
+}
+
+/// The cursor of a check of a connector, of which no two are of one time.
+pub(crate) fn of_check(checked_at: Timestamp) -> String {
+    seal(CHECKS, &checked_at.0.to_be_bytes())
+}
+
+/// The time of the check that a cursor stands for. `BAD_USER_INPUT` names the argument.
+pub(crate) fn parse_of_check(argument: &str, text: &str) -> Result<Timestamp> {
+    let bytes = open(CHECKS, argument, text)?;
+    let micros = bytes.as_slice().try_into().map(i64::from_be_bytes);
+    micros.map(Timestamp).map_err(|_| broken(argument))
 }
 
 fn seal(kind: u8, content: &[u8]) -> String {
@@ -179,33 +193,38 @@ fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
     if head::<4>(body) != *checksum {
         return Err(broken(argument));
     }
-    let refuse = |what: &str| {
-        Err(Error::bad_user_input(format!(
-            "{argument} is a cursor {what}"
-        )))
-    };
+    let refuse = |why: &str| Err(refused(argument, why));
     match body.split_first() {
         Some((given, content)) if *given == kind => Ok(content.to_vec()),
         Some((&UNMARKED_CHANGES, _)) if kind == CHANGES => Err(expired(
             argument,
             "is a cursor of an earlier version of this service",
         )),
-        Some((&LIST, _)) if kind == CHANGES => {
-            refuse("of a list of connectors: changes are followed from its changesCursor")
-        }
-        Some((&LIST, _)) => refuse("of a list of connectors: use it with those"),
-        Some((&(CHANGES | UNMARKED_CHANGES), _)) => {
-            refuse("of changes: use it with those, not with a list")
-        }
-        Some((&TOOLS, _)) => refuse("of a connector's tools: use it with those"),
-        _ => refuse("of another version of this service: begin again"),
+        Some((&LIST, _)) if kind == CHANGES => Err(Error::new(
+            Code::CursorInvalid,
+            format!(
+                "{argument} is a cursor of a list of connectors: start without it, or with the list's changesCursor"
+            ),
+        )),
+        Some((&LIST, _)) => refuse("is a cursor of a list of connectors"),
+        Some((&(CHANGES | UNMARKED_CHANGES), _)) => refuse("is a cursor of changes"),
+        Some((&CHECKS, _)) => refuse("is a cursor of a connector's checks"),
+        Some((&TOOLS, _)) => refuse("is a cursor of a connector's tools"),
+        _ => refuse("is a cursor of another version of this service"),
     }
 }
 
 fn broken(argument: &str) -> Error {
-    Error::bad_user_input(format!(
-        "{argument} must be a cursor as this list gave it, whole and unchanged"
-    ))
+    refused(
+        argument,
+        "is not a cursor that this list gave, whole and unchanged",
+    )
+}
+
+/// `CURSOR_INVALID`, with what to do.
+fn refused(argument: &str, why: &str) -> Error {
+    let message = format!("{argument} {why}: start without it");
+    Error::new(Code::CursorInvalid, message)
 }
 
 /// The first bytes of the SHA-256.
@@ -244,12 +263,23 @@ mod tests {
     use super::*;
     use crate::domain::text;
 
+    const FIELDS: [OrderField; 5] = [
+        OrderField::Relevance,
+        OrderField::CreatedAt,
+        OrderField::Uptime,
+        OrderField::Latency,
+        OrderField::Name,
+    ];
+
     fn position(tier: i32, name: &str) -> Position {
         Position {
-            key: SortKey::Relevance {
-                tier,
-                name: text::name_key(name),
-            },
+            keys: vec![
+                SortKey::Tier(tier),
+                SortKey::Number(i64::MIN),
+                SortKey::Maybe(Some(i64::from(tier))),
+                SortKey::Maybe(None),
+                SortKey::Name(text::name_key(name)),
+            ],
             id: format!("pcon_{}", "x".repeat(59)),
         }
     }
@@ -257,14 +287,14 @@ mod tests {
     #[test]
     fn tells_what_is_wrong() {
         let (here, there) = (Digest::of(&"here"), Digest::of(&"there"));
-        let text = Cursor::new(position(1, "GitHub"), &here).text;
+        let text = Cursor::new(position(1, "GitHub"), here).text;
         let refusal = |text: &str, digest| {
-            let error =
-                Cursor::parse("after", text.to_owned(), digest, OrderField::Relevance).unwrap_err();
-            assert_eq!(error.code, Code::BadUserInput);
+            let error = Cursor::parse("after", text.to_owned(), digest, &FIELDS).unwrap_err();
+            assert_eq!(error.code, Code::CursorInvalid);
+            assert!(error.message.ends_with(": start without it"));
             error.message
         };
-        assert!(refusal(&text, &there).contains("another search, filter or order"));
+        assert!(refusal(&text, there).contains("another search, filter or order"));
         for broken in [
             "",
             "x",
@@ -276,7 +306,7 @@ mod tests {
             &"A".repeat(2000),
         ] {
             assert!(
-                refusal(broken, &here).contains("whole and unchanged"),
+                refusal(broken, here).contains("whole and unchanged"),
                 "{broken}"
             );
         }
@@ -303,21 +333,22 @@ mod tests {
     fn lists_and_changes_have_their_own() {
         let refusal = |parsed: Result<()>| {
             let error = parsed.unwrap_err();
-            assert_eq!(error.code, Code::BadUserInput);
+            assert_eq!(error.code, Code::CursorInvalid);
+            assert!(error.message.contains(": start without it"));
             assert!(error.message.starts_with("after "), "{}", error.message);
             error.message
         };
         let changes = |text: &str| refusal(parse_of_changes("after", text).map(drop));
         let list = |text: String| {
-            refusal(Cursor::parse("after", text, &Digest::of(&()), OrderField::Name).map(drop))
+            refusal(Cursor::parse("after", text, Digest::of(&()), &[OrderField::Name]).map(drop))
         };
-        let of_list = Cursor::new(position(1, "GitHub"), &Digest::of(&())).text;
+        let of_list = Cursor::new(position(1, "GitHub"), Digest::of(&())).text;
         assert!(changes(&of_list).contains("changesCursor"));
         assert!(list(change(7)).contains("cursor of changes"));
-        let of_tool = of_tool("add", &Digest::of(&()));
+        let of_tool = of_tool("add", Digest::of(&()));
         assert!(list(of_tool.clone()).contains("connector's tools"));
         assert!(changes(&of_tool).contains("connector's tools"));
-        let tool = |text: &str| refusal(parse_of_tool("after", text, &Digest::of(&())).map(drop));
+        let tool = |text: &str| refusal(parse_of_tool("after", text, Digest::of(&())).map(drop));
         assert!(tool(&of_list).contains("list of connectors"));
         assert!(tool(&change(7)).contains("cursor of changes"));
         assert!(tool(&of_tool[1..]).contains("whole and unchanged"));
@@ -340,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_longest_fits() {
-        let text = Cursor::new(position(i32::MAX, &"각".repeat(100)), &Digest::of(&())).text;
+        let text = Cursor::new(position(i32::MAX, &"각".repeat(100)), Digest::of(&())).text;
         assert!(text.len() <= MAX_CHARS, "{}", text.len());
     }
 
@@ -348,9 +379,9 @@ mod tests {
         #[test]
         fn comes_back(tier: i32, name in "\\PC{0,100}") {
             let digest = Digest::of(&"list");
-            let cursor = Cursor::new(position(tier, &name), &digest);
+            let cursor = Cursor::new(position(tier, &name), digest);
             prop_assert!(cursor.text.len() <= MAX_CHARS);
-            let parsed = Cursor::parse("after", cursor.text.clone(), &digest, OrderField::Relevance);
+            let parsed = Cursor::parse("after", cursor.text.clone(), digest, &FIELDS);
             prop_assert_eq!(parsed.unwrap(), cursor);
         }
 
@@ -363,10 +394,10 @@ mod tests {
         #[test]
         fn tools_come_back(name in "\\PC{0,85}") {
             let digest = Digest::of(&"words");
-            let text = of_tool(&name, &digest);
+            let text = of_tool(&name, digest);
             prop_assert!(text.len() <= MAX_CHARS);
-            prop_assert_eq!(parse_of_tool("after", &text, &digest).unwrap(), name);
-            let refused = parse_of_tool("after", &text, &Digest::of(&"others")).unwrap_err();
+            prop_assert_eq!(parse_of_tool("after", &text, digest).unwrap(), name);
+            let refused = parse_of_tool("after", &text, Digest::of(&"others")).unwrap_err();
             prop_assert!(refused.message.contains("another search"));
         }
 
@@ -375,8 +406,8 @@ mod tests {
             let digest = Digest::of(&());
             for text in [text, URL_SAFE_NO_PAD.encode(bytes)] {
                 let _ = parse_of_changes("after", &text);
-                let _ = parse_of_tool("after", &text, &digest);
-                let _ = Cursor::parse("after", text, &digest, OrderField::Name);
+                let _ = parse_of_tool("after", &text, digest);
+                let _ = Cursor::parse("after", text, digest, &FIELDS);
             }
         }
     }

@@ -11,36 +11,38 @@ use serde::{Deserialize, Serialize};
 use crate::error::{self, Error};
 
 /// Tools that are kept of a server at most.
-pub const TOOLS: usize = 1000;
+pub(crate) const TOOLS: usize = 1000;
 
 /// Bytes of the texts of all tools that are kept of a server.
-pub const TOOLS_BYTES: usize = 256 * 1024;
+pub(crate) const TOOLS_BYTES: usize = 256 * 1024;
 
 /// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
-pub const TOOL_NAME_BYTES: usize = 256;
+pub(crate) const TOOL_NAME_BYTES: usize = 256;
 
 /// Outcomes of servers that are there, and work for whoever may use them.
-pub const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
+pub(crate) const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
 
 /// The longest window that an uptime is of: a year.
 const WINDOW_HOURS: u64 = 8760;
 
 /// Doublings of the interval after failures, at most.
-pub const BACKOFFS: u32 = 4;
+pub(crate) const BACKOFFS: u32 = 4;
 
 /// The longest interval that a server can ask for.
-pub const LONGEST_FRESH: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_FRESH: Duration = Duration::from_hours(24);
 
 /// A tool that a server offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tool {
     /// Unlike the others' of the server.
     pub name: String,
+    /// The name for people; none if there is none, or if there is no room for it.
     pub title: Option<String>,
+    /// None if there is none, or if there is no room for it.
     pub description: Option<String>,
-    /// JSON; none if there is none, if it is larger than the limit, or if there is no room for it.
+    /// JSON; none if there is none, if it is larger than the limit, or if the other tools leave no bytes for it.
     pub input_schema: Option<String>,
-    /// JSON; none if there is none, if it is larger than the limit, or if there is no room for it.
+    /// JSON; none if there is none, if it is larger than the limit, or if the other tools leave no bytes for it.
     pub output_schema: Option<String>,
     /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
     pub annotations: Option<String>,
@@ -48,7 +50,7 @@ pub struct Tool {
 
 impl Tool {
     /// Bytes of its texts.
-    pub fn text_bytes(&self) -> usize {
+    pub(crate) fn text_bytes(&self) -> usize {
         let texts = [
             &self.title,
             &self.description,
@@ -64,11 +66,13 @@ impl Tool {
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
+    /// The name for programs; the title if the server gives no name.
     pub name: String,
-    pub title: Option<String>,
+    pub(crate) title: Option<String>,
+    /// Text of any form; empty if the server gives none.
     pub version: String,
-    pub description: Option<String>,
-    pub website_url: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) website_url: Option<String>,
     /// URLs, as they were sent: https ones, and images in `data:` URLs.
     pub icons: Vec<String>,
 }
@@ -76,9 +80,11 @@ pub struct ServerInfo {
 /// What was found where a server is said to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
+    /// The state that the server was found in.
     pub outcome: Outcome,
     /// The outcome in words, for people; nothing of it is the server's own.
     pub message: String,
+    /// When the inspection began.
     pub checked_at: Timestamp,
     /// Milliseconds until the server had answered `server/discover` or `initialize`, by the transport that worked.
     pub latency_ms: Option<u64>,
@@ -94,13 +100,15 @@ pub struct Inspection {
     pub capabilities: Vec<String>,
     /// The settings of the extensions that it declares, by their names: a JSON object. None if there are none or more than are kept.
     pub extensions: Option<String>,
+    /// The tools that the server lists, within bounds: at most 1,000, with 256 KiB of text in all.
     pub tools: Vec<Tool>,
     /// Tools that the server lists and that are not in `tools`, since they have no name or one that was listed before.
     pub tools_left_out: usize,
     /// Whether those are its tools, as far as any are kept: not where it could not be asked, or broke off.
     pub tools_listed: bool,
-    /// How many there are, as far as they were counted; none where they are not offered.
+    /// Resources that the server lists, counted up to the limit; none if it offers no resources.
     pub resource_count: Option<usize>,
+    /// Prompts that the server lists, counted up to the limit; none if it offers no prompts.
     pub prompt_count: Option<usize>,
     /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
     pub authorization_servers: Vec<String>,
@@ -110,7 +118,7 @@ pub struct Inspection {
 
 impl Inspection {
     /// Adds a sentence to the message.
-    pub fn note(&mut self, note: &str) {
+    pub(crate) fn note(&mut self, note: &str) {
         self.message.push(' ');
         self.message.push_str(note);
     }
@@ -118,51 +126,51 @@ impl Inspection {
 
 /// What is kept of the last check of a connector's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    pub outcome: Outcome,
-    pub message: String,
-    pub checked_at: Timestamp,
-    pub latency_ms: Option<i64>,
-    pub transport: Option<Transport>,
-    pub protocol_version: Option<String>,
-    pub server_info: Option<ServerInfo>,
-    pub extensions: Option<String>,
-    pub authorization_servers: Vec<String>,
+pub(crate) struct Health {
+    pub(crate) outcome: Outcome,
+    /// When the first check in a row found the outcome.
+    pub(crate) since: Timestamp,
+    pub(crate) message: String,
+    pub(crate) checked_at: Timestamp,
+    pub(crate) latency_ms: Option<i64>,
+    pub(crate) transport: Option<Transport>,
+    pub(crate) protocol_version: Option<String>,
+    pub(crate) server_info: Option<ServerInfo>,
+    pub(crate) extensions: Option<String>,
+    pub(crate) authorization_servers: Vec<String>,
     /// When the tools that are kept were listed; none if they never were, or if nobody noted it.
-    pub tools_checked_at: Option<Timestamp>,
-}
-
-/// What is kept of each check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastCheck {
-    pub checked_at: Timestamp,
-    pub outcome: Outcome,
-    pub message: String,
-    pub latency_ms: Option<i64>,
+    pub(crate) tools_checked_at: Option<Timestamp>,
+    /// When the next check is due; none if there is nothing to check.
+    pub(crate) next_check_at: Option<Timestamp>,
 }
 
 /// When a window of so many hours began that ends now. `BAD_USER_INPUT` names the argument.
-pub fn window(hours: i32, now: Timestamp) -> error::Result<Timestamp> {
+pub(crate) fn window(hours: i32, now: Timestamp) -> error::Result<Timestamp> {
+    duration(hours).map(|duration| now.saturating_sub(duration))
+}
+
+/// The length of a window of so many hours. `BAD_USER_INPUT` names the argument.
+pub(crate) fn duration(hours: i32) -> error::Result<Duration> {
+    let message = || format!("hours must be from 1 to {WINDOW_HOURS}");
     match u64::try_from(hours) {
-        Ok(hours @ 1..=WINDOW_HOURS) => Ok(now.saturating_sub(Duration::from_hours(hours))),
-        _ => Err(Error::bad_user_input(format!(
-            "hours must be from 1 to {WINDOW_HOURS}"
-        ))),
+        Ok(hours @ 1..=WINDOW_HOURS) => Ok(Duration::from_hours(hours)),
+        Ok(hours) if hours > WINDOW_HOURS => Err(Error::beyond(message(), WINDOW_HOURS, hours)),
+        _ => Err(Error::bad_user_input(message())),
     }
 }
 
 /// Whether there is a server, and it works for whoever may use it.
-pub fn is_alive(outcome: Outcome) -> bool {
+pub(crate) fn is_alive(outcome: Outcome) -> bool {
     ALIVE.contains(&outcome)
 }
 
 /// Whether MCP has deprecated a transport (MCP 2026-07-28, Deprecated Features).
-pub fn is_deprecated(transport: Transport) -> bool {
+pub(crate) fn is_deprecated(transport: Transport) -> bool {
     transport == Transport::Sse
 }
 
 /// An outcome as clients know it.
-pub fn name(outcome: Outcome) -> &'static str {
+pub(crate) fn name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Open => "OPEN",
         Outcome::AuthRequired => "AUTH_REQUIRED",
@@ -176,7 +184,7 @@ pub fn name(outcome: Outcome) -> &'static str {
 }
 
 /// Whether there is anything to call.
-pub fn is_checkable(server_url: Option<&str>, server_type: Option<ServerType>) -> bool {
+pub(crate) fn is_checkable(server_url: Option<&str>, server_type: Option<ServerType>) -> bool {
     server_url.is_some() && server_type != Some(ServerType::Stdio)
 }
 
@@ -193,7 +201,7 @@ impl Schedule {
     /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. Without
     /// failures, a server that stays as it is for longer lengthens it. A tenth of it more or less, which differs from one connector
     /// to the next, spreads those that were checked together.
-    pub fn next(
+    pub(crate) fn next(
         self,
         seq: i64,
         checked_at: Timestamp,
@@ -228,7 +236,7 @@ impl Schedule {
 }
 
 /// The microseconds by which a server can put off its next check.
-pub fn fresh_micros(fresh_for: Duration) -> i64 {
+pub(crate) fn fresh_micros(fresh_for: Duration) -> i64 {
     let micros = fresh_for.min(LONGEST_FRESH).as_micros();
     i64::try_from(micros).unwrap_or_default()
 }
@@ -236,25 +244,25 @@ pub fn fresh_micros(fresh_for: Duration) -> i64 {
 /// How often the tools that are kept of a connector change: [`BURST`](Self::BURST) times in a row, and once in
 /// [`EVERY`](Self::EVERY) then. A generic cell rate algorithm, whose state is one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToolChanges {
+pub(crate) struct ToolChanges {
     /// When all changes are forgotten.
     settle_at: Option<Timestamp>,
 }
 
 impl ToolChanges {
     /// Changes in a row that are kept at once.
-    pub const BURST: u32 = 3;
+    pub(crate) const BURST: u32 = 3;
     /// The time in which one change is forgotten.
-    pub const EVERY: Duration = Duration::from_mins(10);
+    pub(crate) const EVERY: Duration = Duration::from_mins(10);
     /// Clocks of processes differ by so much.
     const SKEW: Duration = Duration::from_secs(1);
 
-    pub fn new(settle_at: Option<Timestamp>) -> Self {
+    pub(crate) fn new(settle_at: Option<Timestamp>) -> Self {
         Self { settle_at }
     }
 
     /// Counts a change. If it is one too many, returns when it may be kept.
-    pub fn count(self, now: Timestamp) -> Result<Timestamp, Timestamp> {
+    pub(crate) fn count(self, now: Timestamp) -> Result<Timestamp, Timestamp> {
         let latest = now.saturating_add(Self::EVERY * Self::BURST + Self::SKEW);
         // A time that is much further off than changes can have made it is of a clock that was set.
         let plausible = latest.saturating_add(Self::EVERY);
@@ -355,8 +363,8 @@ mod tests {
         let mut tenths = [0; 10];
         for seq in 0..1000 {
             let next = schedule.next(seq, Timestamp(0), 0, None).0;
-            let place = (next - MINUTE * 9 / 10) * 10 / (MINUTE / 5 + 1);
-            tenths[usize::try_from(place).unwrap()] += 1;
+            let tenth = (next - MINUTE * 9 / 10) * 10 / (MINUTE / 5 + 1);
+            tenths[usize::try_from(tenth).unwrap()] += 1;
         }
         assert!(
             tenths.iter().all(|count| (60..=140).contains(count)),

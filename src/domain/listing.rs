@@ -2,7 +2,7 @@
 //!
 //! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
 
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
@@ -14,104 +14,175 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 
 use super::{
-    cursor::{Cursor, Digest, Position},
-    fields,
+    cursor::{Cursor, Digest},
+    field_values,
     inspection::TOOL_NAME_BYTES,
-    order::{Direction, OrderField},
-    text,
+    order::{End, GivenOrder, Order, OrderField, Position},
+    server_address, text,
 };
 
-pub const PAGE_DEFAULT: u64 = 20;
-pub const PAGE_MAX: u64 = 100;
-pub const SEARCH_CHARS: usize = 256;
-pub const FILTER_LEVELS: usize = 5;
-pub const FILTER_CONDITIONS: usize = 100;
-pub const FILTER_VALUES: usize = 100;
+pub(crate) const PAGE_DEFAULT: u64 = 20;
+pub(crate) const PAGE_MAX: u64 = 100;
+pub(crate) const SEARCH_CHARS: usize = 256;
+pub(crate) const FILTER_LEVELS: usize = 5;
+pub(crate) const FILTER_CONDITIONS: usize = 100;
+pub(crate) const FILTER_VALUES: usize = 100;
 
 /// A list of connectors as somebody wants to see it.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    pub search: Option<Search>,
-    pub filter: Filter,
-    pub order: Order,
-    pub page: Page,
+    pub(crate) search: Option<Search>,
+    pub(crate) filter: Filter,
+    pub(crate) order: Order,
+    pub(crate) page: Page,
     digest: Digest,
 }
 
 /// The words of a search, folded; the last one is the beginning of a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Search {
+pub(crate) struct Search {
     /// The whole search, folded as names are.
-    pub key: String,
-    pub words: IndexSet<String>,
+    pub(crate) key: String,
+    pub(crate) words: IndexSet<String>,
+    /// The address that the search is; none if it is no URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
 }
 
 /// What must hold for a connector to be in the list. None of a field: no restriction; an empty list: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
+    /// The id is one of these. Parsing drops texts that no id can be.
     pub id: Option<Vec<String>>,
+    /// The type is one of these.
     pub r#type: Option<Vec<ConnectorType>>,
-    pub category: Option<Vec<ConnectorCategory>>,
+    /// The category is one of these. None among them stands for connectors without one.
+    pub category: Option<Vec<Option<ConnectorCategory>>>,
+    /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
-    pub server_type: Option<Vec<ServerType>>,
+    /// The server type is one of these. None among them stands for connectors without one.
+    pub server_type: Option<Vec<Option<ServerType>>>,
+    /// The visibility is one of these.
     pub visibility: Option<Vec<ConnectorVisibility>>,
+    /// The kind of connector, such as `github` or `custom_mcp`, is one of these.
     pub connector_id: Option<Vec<String>>,
+    /// The id of the creator is one of these, as far as the viewer sees creators.
     pub created_by: Option<Vec<String>>,
-    /// What the last check of its server came to.
-    pub outcome: Option<Vec<Outcome>>,
+    /// The outcome of the last check of the server is one of these. None among them stands for connectors whose first check is
+    /// still to come. `NotCheckable` stands for connectors without anything to check, too.
+    pub outcome: Option<Vec<Option<Outcome>>>,
+    /// The server lists a tool of one of these names.
     pub tool_name: Option<Vec<String>>,
+    /// The folded name is one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<NameMatch>,
+    /// The server is at one of these hosts, each with a port or without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Vec<String>>,
+    /// Tools are kept of the server, or none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_tools: Option<bool>,
+    /// The time of the last check of the server is in this range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<TimeRange>,
+    /// The share of the kept checks that found a server that works is in this range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<UptimeRange>,
+    /// The time of creation is in this range.
     pub created_at: Option<TimeRange>,
+    /// The time of the last change is in this range.
     pub updated_at: Option<TimeRange>,
+    /// Every one of these filters holds; an empty list holds.
     pub and: Option<Vec<Filter>>,
+    /// One of these filters holds at least; an empty list does not hold.
     pub or: Option<Vec<Filter>>,
+    /// This filter does not hold. It is the exact complement, connectors without a value included.
     pub not: Option<Box<Filter>>,
 }
 
 /// From `gte` on, before `lt`; an end that is none is open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct TimeRange {
     #[serde(serialize_with = "micros")]
-    pub gte: Option<Timestamp>,
+    pub(crate) gte: Option<Timestamp>,
     #[serde(serialize_with = "micros")]
-    pub lt: Option<Timestamp>,
+    pub(crate) lt: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Order {
-    pub field: OrderField,
-    pub direction: Direction,
+/// A name compared as names are: without regard to case and accents. Both hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NameMatch {
+    pub(crate) equals: Option<String>,
+    pub(crate) starts_with: Option<String>,
 }
+
+impl NameMatch {
+    /// Text of any length, which is folded.
+    pub fn new(equals: Option<&str>, starts_with: Option<&str>) -> Self {
+        Self {
+            equals: equals.map(folded),
+            starts_with: starts_with.map(folded),
+        }
+    }
+}
+
+/// From `gte` on, below `lt`, in millionths; an end that is none is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UptimeRange {
+    pub(crate) gte: Option<i64>,
+    pub(crate) lt: Option<i64>,
+}
+
+impl UptimeRange {
+    /// Takes shares from 0 to 1, of which six digits count.
+    pub fn new(gte: Option<f64>, lt: Option<f64>) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a number beyond stays beyond"
+        )]
+        let millionths = |share: f64| (share * UPTIME_WHOLE).round() as i64;
+        Self {
+            gte: gte.map(millionths),
+            lt: lt.map(millionths),
+        }
+    }
+}
+
+/// An uptime of 1, as it is stored.
+const UPTIME_WHOLE: f64 = 1_000_000.0;
 
 /// Which part of the list: `limit` rows from one end of what lies between two positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    pub end: End,
-    pub limit: u64,
-    pub after: Option<Cursor>,
-    pub before: Option<Cursor>,
-}
-
-/// Which end of the list a page is taken from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    First,
-    Last,
+pub(crate) struct Page {
+    pub(crate) end: End,
+    pub(crate) limit: u64,
+    pub(crate) after: Option<Cursor>,
+    pub(crate) before: Option<Cursor>,
 }
 
 /// A list as a client's arguments ask for it.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
+    /// At most 256 characters. A blank one finds everything.
     pub search: Option<String>,
+    /// At most 5 levels of `and`, `or` and `not`, 100 conditions, and 100 values in a list.
     pub filter: Option<Filter>,
-    pub order: Option<(OrderField, Option<Direction>)>,
+    /// The field, and a direction if it is not the field's natural one. By default relevance with a search, else the name.
+    pub order: Option<GivenOrder>,
+    /// Orders of rows that tie, three at most.
+    pub then_by: Vec<GivenOrder>,
+    /// Rows from the beginning of the list: 0 to 100. Not given with `last`; 20 if neither is given.
     pub first: Option<i32>,
+    /// A cursor of this list, behind which the page lies.
     pub after: Option<String>,
+    /// Rows from the end of the list: 0 to 100.
     pub last: Option<i32>,
+    /// A cursor of this list, in front of which the page lies.
     pub before: Option<String>,
 }
 
 impl Listing {
-    /// Every refusal is `BAD_USER_INPUT` and names the argument.
+    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
     pub fn parse(arguments: Arguments) -> Result<Self> {
         let search = arguments
             .search
@@ -122,19 +193,12 @@ impl Listing {
         let mut filter = arguments.filter.unwrap_or_default();
         filter.check()?;
         filter.normalise();
-        let order = Order::parse(arguments.order, search.is_some())?;
-        let digest = Digest::of(&(&search, &filter, order));
-        let (end, limit) = match (arguments.first, arguments.last) {
-            (Some(_), Some(_)) => {
-                return Err(Error::bad_user_input(
-                    "first and last: give one of the two, not both",
-                ));
-            }
-            (first, None) => (End::First, limit("first", first)?),
-            (None, last) => (End::Last, limit("last", last)?),
-        };
+        let order = Order::parse(arguments.order, arguments.then_by, search.is_some())?;
+        let digest = Digest::of(&(&search, &filter, &order));
+        let fields: Vec<_> = order.keys().iter().map(|key| key.field).collect();
+        let (end, limit) = size(arguments.first, arguments.last)?;
         let cursor = |name, text: Option<String>| {
-            text.map(|text| Cursor::parse(name, text, &digest, order.field))
+            text.map(|text| Cursor::parse(name, text, digest, &fields))
                 .transpose()
         };
         let page = Page {
@@ -153,14 +217,11 @@ impl Listing {
     }
 
     /// A whole list by name, to be read from its beginning in pages of `limit`.
-    pub fn walk(filter: Filter, limit: u64) -> Self {
-        let order = Order {
-            field: OrderField::Name,
-            direction: Direction::Asc,
-        };
+    pub(crate) fn all_by_name(filter: Filter, limit: u64) -> Self {
+        let order = Order::by(OrderField::Name);
         Self {
             search: None,
-            digest: Digest::of(&(None::<Search>, &filter, order)),
+            digest: Digest::of(&(None::<Search>, &filter, &order)),
             filter,
             order,
             page: Page {
@@ -173,101 +234,90 @@ impl Listing {
     }
 
     /// Turns to the page after a position.
-    pub fn go_on(&mut self, after: Position) {
-        self.page.after = Some(Cursor::new(after, &self.digest));
+    pub(crate) fn go_on(&mut self, after: Position) {
+        self.page.after = Some(Cursor::new(after, self.digest));
     }
 
     /// The cursor of a row of this list.
     pub fn cursor(&self, position: Position) -> String {
-        Cursor::new(position, &self.digest).text
+        Cursor::new(position, self.digest).text
+    }
+}
+
+/// The end of the list that a page is taken from, and its size. `BAD_USER_INPUT` names the arguments.
+pub(super) fn size(first: Option<i32>, last: Option<i32>) -> Result<(End, u64)> {
+    match (first, last) {
+        (Some(_), Some(_)) => Err(Error::bad_user_input(
+            "first and last: give one of the two, not both",
+        )),
+        (first, None) => Ok((End::First, limit("first", first)?)),
+        (None, last) => Ok((End::Last, limit("last", last)?)),
     }
 }
 
 /// A page's size; `0` is a page of nothing.
-pub fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
+pub(crate) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
+    limit_within(argument, given, PAGE_DEFAULT, PAGE_MAX)
+}
+
+/// Checks the lengths of a filter's lists. `BAD_USER_INPUT` names the list.
+pub(super) fn lists_within(
+    lists: impl IntoIterator<Item = (&'static str, Option<usize>)>,
+) -> Result<()> {
+    let mut lists = lists.into_iter();
+    let long = lists.find_map(|(name, len)| Some((name, len.filter(|len| *len > FILTER_VALUES)?)));
+    long.map_or(Ok(()), |(name, len)| {
+        let message =
+            format!("the list {name} of a filter must have at most {FILTER_VALUES} items");
+        Err(Error::beyond(message, FILTER_VALUES as u64, len as u64))
+    })
+}
+
+/// How many items are asked for, of so many at most. `BAD_USER_INPUT` names the argument.
+pub(super) fn limit_within(
+    argument: &str,
+    given: Option<i32>,
+    default: u64,
+    most: u64,
+) -> Result<u64> {
     let Some(given) = given else {
-        return Ok(PAGE_DEFAULT);
+        return Ok(default);
     };
-    u64::try_from(given)
-        .ok()
-        .filter(|given| *given <= PAGE_MAX)
-        .ok_or_else(|| Error::bad_user_input(format!("{argument} must be from 0 to {PAGE_MAX}")))
+    let message = || format!("{argument} must be from 0 to {most}");
+    match u64::try_from(given) {
+        Ok(given) if given <= most => Ok(given),
+        Ok(given) => Err(Error::beyond(message(), most, given)),
+        Err(_) => Err(Error::bad_user_input(message())),
+    }
 }
 
 impl Search {
     pub(super) fn parse(search: &str) -> Result<Option<Self>> {
         if search.chars().nth(SEARCH_CHARS).is_some() {
-            return Err(Error::bad_user_input(format!(
-                "search must be at most {SEARCH_CHARS} characters"
-            )));
+            return Err(Error::beyond(
+                format!("search must be at most {SEARCH_CHARS} characters"),
+                SEARCH_CHARS as u64,
+                search.chars().count() as u64,
+            ));
         }
         let search = search.trim();
         Ok((!search.is_empty()).then(|| Self {
-            // PostgreSQL does not take NUL, and no name has one.
-            key: text::name_key(search).replace('\0', "\u{fffd}"),
+            key: folded(search),
             words: text::words(search),
+            address: server_address::of_url(search),
         }))
     }
 }
 
-impl Order {
-    /// Ties go up by id in the field's natural direction; the other direction is the exact reverse, so that one index serves both.
-    pub fn ties(self) -> Direction {
-        if self.direction == self.field.natural() {
-            Direction::Asc
-        } else {
-            Direction::Desc
-        }
-    }
-
-    /// Which of two rows comes first when they are read from an end of the list.
-    pub fn compare(self, a: &Position, b: &Position, end: End) -> Ordering {
-        let keys = (a.key.cmp(&b.key), self.direction);
-        let ids = (a.id.cmp(&b.id), self.ties());
-        let [keys, ids] = [keys, ids].map(|(ordering, direction)| {
-            if is_ascending(direction, end) {
-                ordering
-            } else {
-                ordering.reverse()
-            }
-        });
-        keys.then(ids)
-    }
-
-    fn parse(given: Option<(OrderField, Option<Direction>)>, searched: bool) -> Result<Self> {
-        let (field, direction) = given.unwrap_or(if searched {
-            (OrderField::Relevance, None)
-        } else {
-            (OrderField::Name, None)
-        });
-        if field == OrderField::Relevance {
-            if !searched {
-                return Err(Error::bad_user_input(
-                    "orderBy.field: RELEVANCE needs a search",
-                ));
-            }
-            if direction.is_some() {
-                return Err(Error::bad_user_input(
-                    "orderBy.direction must be left out with RELEVANCE, which is best first",
-                ));
-            }
-        }
-        Ok(Self {
-            field,
-            direction: direction.unwrap_or(field.natural()),
-        })
-    }
-}
-
-/// Whether rows come up in a direction when they are read from an end of the list.
-pub fn is_ascending(direction: Direction, end: End) -> bool {
-    (direction == Direction::Asc) == (end == End::First)
+/// The key of a name. PostgreSQL does not take NUL, and no name has one.
+fn folded(name: &str) -> String {
+    text::name_key(name).replace('\0', "\u{fffd}")
 }
 
 impl Filter {
     /// This filter without its own top-level restrictions of the dimensions that facets count.
     #[must_use]
-    pub fn without_facets(&self) -> Self {
+    pub(crate) fn without_facets(&self) -> Self {
         Self {
             category: None,
             status: None,
@@ -279,39 +329,52 @@ impl Filter {
     }
 
     fn check(&self) -> Result<()> {
-        let too = |what: &str, most: usize| {
-            Err(Error::bad_user_input(format!(
-                "filter must have at most {most} {what}"
-            )))
+        let too = |what: &str, most: usize, current: usize| {
+            let message = format!("filter must have at most {most} {what}");
+            Err(Error::beyond(message, most as u64, current as u64))
         };
         let mut conditions = 0;
-        let mut queue = vec![(self, 1)];
+        let mut queue = vec![(self, 0)];
         while let Some((filter, level)) = queue.pop() {
             if level > FILTER_LEVELS {
-                return too("levels of and, or, not", FILTER_LEVELS);
+                return too("levels of and, or and not", FILTER_LEVELS, level);
             }
             let lists = [
-                filter.id.as_ref().map(Vec::len),
-                filter.r#type.as_ref().map(Vec::len),
-                filter.category.as_ref().map(Vec::len),
-                filter.status.as_ref().map(Vec::len),
-                filter.server_type.as_ref().map(Vec::len),
-                filter.visibility.as_ref().map(Vec::len),
-                filter.connector_id.as_ref().map(Vec::len),
-                filter.created_by.as_ref().map(Vec::len),
-                filter.outcome.as_ref().map(Vec::len),
-                filter.tool_name.as_ref().map(Vec::len),
-                filter.and.as_ref().map(Vec::len),
-                filter.or.as_ref().map(Vec::len),
+                ("id", filter.id.as_ref().map(Vec::len)),
+                ("type", filter.r#type.as_ref().map(Vec::len)),
+                ("category", filter.category.as_ref().map(Vec::len)),
+                ("status", filter.status.as_ref().map(Vec::len)),
+                ("serverType", filter.server_type.as_ref().map(Vec::len)),
+                ("visibility", filter.visibility.as_ref().map(Vec::len)),
+                ("connectorId", filter.connector_id.as_ref().map(Vec::len)),
+                ("createdBy", filter.created_by.as_ref().map(Vec::len)),
+                ("outcome", filter.outcome.as_ref().map(Vec::len)),
+                ("toolName", filter.tool_name.as_ref().map(Vec::len)),
+                ("host", filter.host.as_ref().map(Vec::len)),
             ];
-            if lists.into_iter().flatten().any(|len| len > FILTER_VALUES) {
-                return too("values in a list", FILTER_VALUES);
-            }
-            conditions += lists[..10].iter().flatten().count()
-                + usize::from(filter.created_at.is_some())
-                + usize::from(filter.updated_at.is_some());
+            let filters = [
+                ("and", filter.and.as_ref().map(Vec::len)),
+                ("or", filter.or.as_ref().map(Vec::len)),
+            ];
+            lists_within(lists.into_iter().chain(filters))?;
+            let others = [
+                filter.name.is_some(),
+                filter.has_tools.is_some(),
+                filter.checked_at.is_some(),
+                filter.uptime.is_some(),
+                filter.created_at.is_some(),
+                filter.updated_at.is_some(),
+            ];
+            conditions += lists.iter().filter(|(_, len)| len.is_some()).count()
+                + others.into_iter().filter(|given| *given).count();
             if conditions > FILTER_CONDITIONS {
-                return too("conditions", FILTER_CONDITIONS);
+                return too("conditions", FILTER_CONDITIONS, conditions);
+            }
+            let mut hosts = filter.host.iter().flatten();
+            if let Some(host) = hosts.find(|host| server_address::at_host(host).is_none()) {
+                return Err(Error::bad_user_input(format!(
+                    "filter.host must be hosts such as mcp.example.com or localhost:8000, not {host:?}"
+                )));
             }
             let children = [&filter.and, &filter.or].into_iter().flatten().flatten();
             queue.extend(
@@ -323,14 +386,17 @@ impl Filter {
         Ok(())
     }
 
-    /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
-    /// Whether it restricts tools' names, of which some are frequent and most are rare.
-    pub fn names_tools(&self) -> bool {
+    /// Whether it restricts tools' names, hosts or names, of which some are frequent and most are rare.
+    pub(crate) fn is_selective(&self) -> bool {
         let lists = [&self.and, &self.or].into_iter().flatten().flatten();
         let mut nested = lists.chain(self.not.as_deref());
-        self.tool_name.is_some() || nested.any(Self::names_tools)
+        self.tool_name.is_some()
+            || self.host.is_some()
+            || self.name.is_some()
+            || nested.any(Self::is_selective)
     }
 
+    /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
     fn normalise(&mut self) {
         fn sort<T: Ord>(list: &mut Option<Vec<T>>) {
             if let Some(list) = list {
@@ -346,7 +412,7 @@ impl Filter {
             sort(list);
         };
         if let Some(ids) = &mut self.id {
-            ids.retain(|id| fields::is_id(id));
+            ids.retain(|id| field_values::is_id(id));
         }
         sort(&mut self.id);
         sort(&mut self.r#type);
@@ -354,10 +420,17 @@ impl Filter {
         sort(&mut self.status);
         sort(&mut self.server_type);
         sort(&mut self.visibility);
-        sort_text(&mut self.connector_id, 1..fields::CONNECTOR_ID_CHARS + 1);
-        sort_text(&mut self.created_by, 1..4 * fields::PRINCIPAL_CHARS + 1);
+        sort_text(
+            &mut self.connector_id,
+            1..field_values::CONNECTOR_ID_CHARS + 1,
+        );
+        sort_text(
+            &mut self.created_by,
+            1..4 * field_values::PRINCIPAL_CHARS + 1,
+        );
         sort(&mut self.outcome);
         sort_text(&mut self.tool_name, 1..TOOL_NAME_BYTES + 1);
+        sort(&mut self.host);
         for child in [&mut self.and, &mut self.or]
             .into_iter()
             .flatten()

@@ -4,13 +4,16 @@
 //! entity's enums and times.
 
 pub mod changes;
+pub(crate) mod check_history;
 pub mod connector;
 pub mod cursor;
-pub mod facets;
-pub mod fields;
+pub(crate) mod facets;
+pub mod field;
+pub mod field_values;
 pub mod inspection;
 pub mod listing;
 pub mod order;
+pub(crate) mod server_address;
 pub mod text;
-pub mod tools;
+pub(crate) mod tools;
 pub mod viewer;

@@ -1,27 +1,303 @@
-//! The fields that a list is ordered by, and the directions.
+//! The order of a list: the fields that it goes by, and the directions.
+
+use std::cmp::Ordering;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
+
+/// Orders that may stand in `thenBy`.
+pub(crate) const THEN_BY: usize = 3;
+
+/// A field that a list is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OrderField {
+    /// The folded name, ascending by default.
     Name,
+    /// The time of creation, descending by default.
     CreatedAt,
+    /// The time of the last change, descending by default.
     UpdatedAt,
+    /// The match of the search, best first, then the name. Needs a search, and takes no direction.
     Relevance,
+    /// The status in the enum's order, ascending by default, then the name.
+    Status,
+    /// The type in the enum's order, ascending by default, then the name.
+    Type,
+    /// The category in the enum's order, ascending by default, then the name.
+    Category,
+    /// The outcome of the last check in the enum's order, ascending by default.
+    Outcome,
+    /// The time of the last check, descending by default.
+    CheckedAt,
+    /// The latency of the last check, ascending by default.
+    Latency,
+    /// The share of the kept checks that found a server that works, descending by default.
+    Uptime,
+    /// The number of tools that are kept, descending by default.
+    ToolCount,
 }
 
+/// The direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Direction {
+    /// Smallest or earliest first.
     Asc,
+    /// Largest or latest first.
     Desc,
 }
 
-impl OrderField {
-    /// The direction when none is given, in which ties go up by id; the other one is its exact reverse.
-    pub const fn natural(self) -> Direction {
+impl Direction {
+    const fn reverse(self) -> Self {
         match self {
-            Self::Name | Self::Relevance => Direction::Asc,
-            Self::CreatedAt | Self::UpdatedAt => Direction::Desc,
+            Self::Asc => Self::Desc,
+            Self::Desc => Self::Asc,
         }
+    }
+}
+
+/// The form of a row's value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Name,
+    Number,
+    /// A number, or none, which is last in both directions.
+    Maybe,
+    Tier,
+}
+
+impl OrderField {
+    /// The direction when none is given; the other one is its exact reverse, but for rows without a value.
+    pub(crate) const fn natural(self) -> Direction {
+        match self {
+            Self::Name
+            | Self::Relevance
+            | Self::Status
+            | Self::Type
+            | Self::Category
+            | Self::Outcome
+            | Self::Latency => Direction::Asc,
+            Self::CreatedAt
+            | Self::UpdatedAt
+            | Self::CheckedAt
+            | Self::Uptime
+            | Self::ToolCount => Direction::Desc,
+        }
+    }
+
+    pub(crate) const fn form(self) -> Form {
+        match self {
+            Self::Name => Form::Name,
+            Self::Relevance => Form::Tier,
+            Self::CreatedAt | Self::UpdatedAt | Self::Status | Self::Type | Self::ToolCount => {
+                Form::Number
+            }
+            Self::Category | Self::Outcome | Self::CheckedAt | Self::Latency | Self::Uptime => {
+                Form::Maybe
+            }
+        }
+    }
+
+    /// Whether rows that tie go on by name where no other order is given.
+    const fn goes_on_by_name(self) -> bool {
+        matches!(
+            self,
+            Self::Relevance | Self::Status | Self::Type | Self::Category
+        )
+    }
+
+    /// Whether few values are those of many rows, so that a position is found by the keys behind it too.
+    pub(crate) const fn has_many_ties(self) -> bool {
+        !matches!(
+            self,
+            Self::Name | Self::CreatedAt | Self::UpdatedAt | Self::Relevance
+        )
+    }
+
+    /// The direction of ties by id: up in the natural direction of a time of the connector, else as the field itself.
+    fn ties(self, direction: Direction) -> Direction {
+        match self {
+            Self::CreatedAt | Self::UpdatedAt => direction.reverse(),
+            _ => direction,
+        }
+    }
+
+    /// Whether the value is of the last check of the server.
+    pub(crate) const fn is_of_health(self) -> bool {
+        matches!(
+            self,
+            Self::Outcome | Self::CheckedAt | Self::Latency | Self::Uptime | Self::ToolCount
+        )
+    }
+}
+
+/// Which end of the list a page is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    First,
+    Last,
+}
+
+/// Whether rows come up in a direction when they are read from an end of the list.
+pub(crate) fn is_ascending(direction: Direction, end: End) -> bool {
+    (direction == Direction::Asc) == (end == End::First)
+}
+
+/// The position of a row in a list: its sort keys, and its id for ties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The values that the list is ordered by, one for each field of the order.
+    pub keys: Vec<SortKey>,
+    /// The id of the connector.
+    pub id: String,
+}
+
+/// The value that a row is ordered by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SortKey {
+    /// The folded name, for the order by name.
+    Name(String),
+    /// Microseconds since 1970, a count, or the position of an enum's value.
+    Number(i64),
+    /// A number, or none for a row without a value.
+    Maybe(Option<i64>),
+    /// The match of a search: -1 if it is the address of the server, 0 if it is the whole name; 1 to 4 for words of the name, the
+    /// connectorId, the description and the tools.
+    Tier(i32),
+}
+
+/// A field and a direction, if it is not the field's natural one.
+pub type GivenOrder = (OrderField, Option<Direction>);
+
+/// A field and its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Key {
+    pub(crate) field: OrderField,
+    pub(crate) direction: Direction,
+}
+
+impl Key {
+    fn new((field, direction): GivenOrder) -> Self {
+        Self {
+            field,
+            direction: direction.unwrap_or(field.natural()),
+        }
+    }
+}
+
+/// The order of a list. Ties go by id, so that it is total.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Order {
+    #[serde(flatten)]
+    pub(crate) first: Key,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    then_by: Vec<Key>,
+}
+
+impl Order {
+    /// The one order of this field, in its natural direction.
+    pub(crate) fn by(field: OrderField) -> Self {
+        Self {
+            first: Key::new((field, None)),
+            then_by: Vec::new(),
+        }
+    }
+
+    pub(crate) fn parse(
+        given: Option<GivenOrder>,
+        then_by: Vec<GivenOrder>,
+        searched: bool,
+    ) -> Result<Self> {
+        let (field, direction) = given.unwrap_or(if searched {
+            (OrderField::Relevance, None)
+        } else {
+            (OrderField::Name, None)
+        });
+        let refuse = |message: String| Err(Error::bad_user_input(message));
+        if field == OrderField::Relevance {
+            if !searched {
+                return refuse("orderBy.field: RELEVANCE needs a search".to_owned());
+            }
+            if direction.is_some() {
+                return refuse(
+                    "orderBy.direction must be left out with RELEVANCE, which is best first"
+                        .to_owned(),
+                );
+            }
+        }
+        if then_by.len() > THEN_BY {
+            return refuse(format!("thenBy must have at most {THEN_BY} orders"));
+        }
+        let mut fields = vec![field];
+        for (index, (field, _)) in then_by.iter().enumerate() {
+            if *field == OrderField::Relevance {
+                return refuse(format!(
+                    "thenBy[{index}].field: RELEVANCE can be given as orderBy alone"
+                ));
+            }
+            if fields.contains(field) {
+                return refuse(format!(
+                    "thenBy[{index}].field is ordered by already: name each field once"
+                ));
+            }
+            fields.push(*field);
+        }
+        Ok(Self {
+            first: Key::new((field, direction)),
+            then_by: then_by.into_iter().map(Key::new).collect(),
+        })
+    }
+
+    /// Whether it has orders besides the first, which no index gives.
+    pub(crate) fn is_compound(&self) -> bool {
+        !self.then_by.is_empty()
+    }
+
+    /// The keys of rows, before their ids.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let first = self.first;
+        let mut keys = vec![first];
+        if self.then_by.is_empty() && first.field.goes_on_by_name() {
+            let name = Key::new((OrderField::Name, None));
+            let direction = if first.direction == first.field.natural() {
+                name.direction
+            } else {
+                name.direction.reverse()
+            };
+            keys.push(Key { direction, ..name });
+        }
+        keys.extend(&self.then_by);
+        keys
+    }
+
+    /// The direction of ties by id. The order with all directions turned is the exact reverse, so that one index serves both.
+    pub(crate) fn ties(&self) -> Direction {
+        let last = self.then_by.last().unwrap_or(&self.first);
+        last.field.ties(last.direction)
+    }
+
+    /// Which of two rows comes first when they are read from an end of the list.
+    pub(crate) fn compare(&self, a: &Position, b: &Position, end: End) -> Ordering {
+        let directed = |ordering: Ordering, direction| {
+            if is_ascending(direction, end) {
+                ordering
+            } else {
+                ordering.reverse()
+            }
+        };
+        let keys = self.keys().into_iter().zip(a.keys.iter().zip(&b.keys));
+        let keys = keys.map(|(key, (a, b))| {
+            let nones = directed(a.is_none().cmp(&b.is_none()), Direction::Asc);
+            nones.then_with(|| directed(a.cmp(b), key.direction))
+        });
+        let keys = keys.fold(Ordering::Equal, Ordering::then);
+        keys.then_with(|| directed(a.id.cmp(&b.id), self.ties()))
+    }
+}
+
+impl SortKey {
+    /// Whether the row has no value of the field.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::Maybe(None))
     }
 }

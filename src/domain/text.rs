@@ -17,7 +17,7 @@ const WORD_CHARS: usize = 64;
 /// Folds case, accents and compatibility forms: NFKD, marks dropped, lower case.
 ///
 /// `fold("Éclair ﬁne") == "eclair fine"`. Folding what is folded changes nothing.
-pub fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let once = text.nfkd().filter(|c| !is_combining_mark(*c));
     // Lower case can bring marks back (none does in today's Unicode beyond what the filter took, but nothing promises it).
     once.flat_map(char::to_lowercase)
@@ -35,17 +35,31 @@ pub fn name_key(name: &str) -> String {
     key
 }
 
+/// The first text, by bytes, behind all that begin with a folded prefix; none where nothing is behind.
+pub(crate) fn behind(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        // The numbers of surrogates are no characters.
+        let next = (u32::from(last) + 1..).take(0x801).find_map(char::from_u32);
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
 /// The words of a text, folded, each once, in order of their last appearance: the last word of a search is a beginning.
 ///
 /// Splits at everything but letters and digits, and where Unicode sees a word's end (UAX #29): a Han character is a word.
-pub fn words(text: &str) -> IndexSet<String> {
+pub(crate) fn words(text: &str) -> IndexSet<String> {
     let mut words = IndexSet::new();
     for word in fold(text)
         .split(|c: char| !c.is_alphanumeric())
         .flat_map(UnicodeSegmentation::unicode_words)
     {
-        let (place, _) = words.insert_full(word.chars().take(WORD_CHARS).collect());
-        words.move_index(place, words.len() - 1);
+        let (index, _) = words.insert_full(word.chars().take(WORD_CHARS).collect());
+        words.move_index(index, words.len() - 1);
     }
     words
 }
@@ -96,6 +110,14 @@ mod tests {
         #[test]
         fn folding_twice_is_folding_once(text in any::<String>()) {
             prop_assert_eq!(fold(&fold(&text)), fold(&text));
+        }
+
+        #[test]
+        fn what_begins_with_a_prefix_is_before_what_is_behind(prefix in any::<String>(), rest in any::<String>(), other in any::<String>()) {
+            let is_before = |text: &str| behind(&prefix).is_none_or(|end| text < end.as_str());
+            let whole = format!("{prefix}{rest}");
+            prop_assert!(is_before(&whole));
+            prop_assert_eq!(other >= prefix && is_before(&other), other.starts_with(&prefix));
         }
 
         #[test]

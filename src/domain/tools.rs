@@ -10,34 +10,38 @@ use crate::error::Result;
 use super::{
     cursor::{self, Digest},
     inspection::{TOOLS, TOOLS_BYTES, Tool},
-    listing::{Search, limit},
+    listing::{Search, limit, limit_within},
 };
 
 /// A page of the tools of a connector, whichever it is, by their names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Words that a tool must have, the last one as a beginning; none of a search: all tools.
-    pub words: Option<Vec<String>>,
-    pub limit: u64,
+    pub(crate) words: Option<Vec<String>>,
+    pub(crate) limit: u64,
     /// The name that the page begins after.
-    pub after: Option<String>,
+    pub(crate) after: Option<String>,
     digest: Digest,
 }
 
 /// Tools in the order of their names, and whether there are more of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    pub tools: Vec<Tool>,
-    pub more: bool,
+pub(crate) struct Page {
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) more: bool,
 }
 
 impl Listing {
-    /// Every refusal is `BAD_USER_INPUT` and names the argument.
-    pub fn parse(first: Option<i32>, after: Option<&str>, search: Option<&str>) -> Result<Self> {
+    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    pub(crate) fn parse(
+        first: Option<i32>,
+        after: Option<&str>,
+        search: Option<&str>,
+    ) -> Result<Self> {
         let search = search.map(Search::parse).transpose()?.flatten();
         let words = search.map(|search| search.words.into_iter().collect());
         let digest = Digest::of(&words);
-        let after = after.map(|text| cursor::parse_of_tool("after", text, &digest));
+        let after = after.map(|text| cursor::parse_of_tool("after", text, digest));
         Ok(Self {
             words,
             limit: limit("first", first)?,
@@ -46,15 +50,23 @@ impl Listing {
         })
     }
 
+    /// A part of all tools that an inspection found, by default all.
+    pub(crate) fn parse_of_all(first: Option<i32>, after: Option<&str>) -> Result<Self> {
+        let most = TOOLS as u64;
+        let limit = limit_within("first", first, most, most)?;
+        let all = Self::parse(None, after, None)?;
+        Ok(Self { limit, ..all })
+    }
+
     /// The cursor of a tool of this list.
-    pub fn cursor(&self, name: &str) -> String {
-        cursor::of_tool(name, &self.digest)
+    pub(crate) fn cursor(&self, name: &str) -> String {
+        cursor::of_tool(name, self.digest)
     }
 }
 
 /// The tools that are kept of a server: no more than [`TOOLS`], whose texts have no more than [`TOOLS_BYTES`].
 #[derive(Debug, Default)]
-pub struct Kept {
+pub(crate) struct BoundedTools {
     tools: Vec<Tool>,
     names: HashSet<String>,
     bytes: usize,
@@ -67,11 +79,11 @@ pub struct Kept {
     odd: usize,
 }
 
-impl Kept {
-    /// Adds the next tool that the server lists, as far as there is room for it: else without its schemas, or without all but its
+impl BoundedTools {
+    /// Adds the next tool that the server lists, as far as the bytes allow: otherwise without its schemas, or without all but its
     /// name, or not at all. A name that was listed before is no other tool. `is_odd` is whether a part of it was left out that is
     /// not of its type.
-    pub fn add(&mut self, tool: Tool, is_odd: bool) {
+    pub(crate) fn add(&mut self, tool: Tool, is_odd: bool) {
         self.listed += 1;
         if self.names.contains(&tool.name) {
             self.repeated += 1;
@@ -93,7 +105,7 @@ impl Kept {
         }
     }
 
-    /// As much of a tool as there is room for.
+    /// As much of a tool as the bytes allow.
     fn cut(&self, mut tool: Tool) -> Option<Tool> {
         let fits = |tool: &Tool| self.bytes + tool.text_bytes() <= TOOLS_BYTES;
         if !fits(&tool) {
@@ -106,18 +118,18 @@ impl Kept {
     }
 
     /// Counts a tool that the server lists without a name.
-    pub fn leave_out(&mut self) {
+    pub(crate) fn leave_out(&mut self) {
         self.listed += 1;
         self.nameless += 1;
     }
 
     /// Tools that were listed, and are no tools of their own.
-    pub fn left_out(&self) -> usize {
+    pub(crate) fn left_out(&self) -> usize {
         self.nameless + self.repeated
     }
 
     /// Says of how many tools something was left out, and why.
-    pub fn notes(&self) -> Vec<String> {
+    pub(crate) fn notes(&self) -> Vec<String> {
         let listed = self.listed;
         let counts = [
             (self.nameless, "left out: no name that is a text"),
@@ -137,12 +149,12 @@ impl Kept {
         counts.map(note).collect()
     }
 
-    /// Whether there was no room for a tool, or for all of it.
-    pub fn is_cut(&self) -> bool {
+    /// Whether a tool was left out, or a part of it, for lack of bytes.
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    pub fn into_tools(self) -> Vec<Tool> {
+    pub(crate) fn into_tools(self) -> Vec<Tool> {
         self.tools
     }
 }
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_a_bound() {
-        let mut kept = Kept::default();
+        let mut kept = BoundedTools::default();
         kept.add(tool("whole", 1000), false);
         assert_eq!((kept.left_out(), kept.notes()), (0, vec![]));
         kept.add(tool("whole", 2000), true);

@@ -5,35 +5,56 @@
 
 use std::collections::BTreeSet;
 
-use entity::{ConnectorType, ConnectorVisibility};
+use entity::{ConnectorType, ConnectorVisibility, UserKey};
 
 /// Create custom connectors, and change those one created.
-pub const WRITE: &str = "connectors:write";
+pub(crate) const WRITE: &str = "connectors:write";
 /// The same for every custom connector of the organization, and make them public.
-pub const ADMIN: &str = "connectors:admin";
+pub(crate) const ADMIN: &str = "connectors:admin";
 /// See everything, and set the status of official and `aitronos_built` connectors.
-pub const CATALOG_ADMIN: &str = "catalog:admin";
+pub(crate) const CATALOG_ADMIN: &str = "catalog:admin";
 
 /// Who calls, as the token says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Viewer {
+    /// A caller without a token.
     Anonymous,
+    /// A caller with a token that was verified.
     User(User),
 }
 
+/// A user, as a token names them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct User {
+    /// 1 to 255 characters, without control characters.
     pub id: String,
+    /// The user's organization, 1 to 255 characters. None if neither the token nor the configuration gives one.
     pub organization: Option<String>,
+    /// The token's scopes. `connectors:write`, `connectors:admin` and `catalog:admin` count; others mean nothing.
     pub scopes: BTreeSet<String>,
+    /// Empty unless claims for it are configured.
+    pub profile: Profile,
+}
+
+/// A user's name and picture, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// 1 to 255 characters, without control characters.
+    pub name: Option<String>,
+    /// An https address of up to 2,048 characters.
+    pub picture_url: Option<String>,
 }
 
 /// What a viewer sees of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sight {
+    /// All connectors, for administrators of the catalogue.
     Everything,
+    /// Public connectors, for callers without a token.
     Public,
+    /// Public connectors, those that all of the user's organization see, and the user's own.
     Member {
+        /// The id of the user, whose own private connectors are in sight.
         user: String,
         /// The organization whose connectors are in sight; one's own have the same one, or none if this is none.
         organization: Option<String>,
@@ -45,28 +66,48 @@ pub enum Sight {
 /// Whose a connector is, and who it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership<'a> {
-    pub r#type: ConnectorType,
-    pub visibility: ConnectorVisibility,
-    pub organization: Option<&'a str>,
-    pub created_by: Option<&'a str>,
+    pub(crate) r#type: ConnectorType,
+    pub(crate) visibility: ConnectorVisibility,
+    pub(crate) organization: Option<&'a str>,
+    pub(crate) created_by: Option<&'a str>,
 }
 
 /// What a viewer wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
+    /// Create a custom connector.
     Create,
+    /// Create a custom connector when one has some already, of the most there may be.
+    CreateAnother {
+        /// The custom connectors that the viewer created.
+        present: u64,
+        /// The custom connectors that one user may have.
+        most: u64,
+    },
+    /// Read a connector.
     See(Ownership<'a>),
     /// Read `createdBy` and `organizationId`.
     SeeOwner(Ownership<'a>),
+    /// Change the details or the visibility of a custom connector.
     Update(Ownership<'a>),
+    /// Delete a custom connector.
     Delete(Ownership<'a>),
     /// Set the status of whichever connectors one may.
     SetStatuses,
+    /// Set the status, message and replacement of this connector.
     SetStatus(Ownership<'a>),
-    /// Make a connector PUBLIC that one creates or may update.
-    Publish,
+    /// Look at the server of a connector, and keep what was found.
+    Check(Ownership<'a>),
+    /// Make a connector PUBLIC that one creates or may update. One that is PUBLIC stays so.
+    Publish(Ownership<'a>),
     /// Change the `serverUrl` of a connector that one may update.
     MoveServer(Ownership<'a>),
+    /// Bring connectors of any type and organization from a file.
+    Import,
+    /// Set fields of official and platform-built connectors over what files say.
+    CurateAny,
+    /// Set fields of this connector over what its file says.
+    Curate(Ownership<'a>),
 }
 
 /// Why a viewer may not.
@@ -80,10 +121,69 @@ pub enum Denial {
     Hidden,
     /// The connector is visible, but not the viewer's to change.
     NotYours,
+    /// The connector is visible, but not custom.
+    NotCustom,
+    /// A connector without an organization is PRIVATE.
+    NoOrganization,
+    /// The viewer has as many custom connectors as there may be.
+    LimitReached,
+}
+
+/// An action on one connector for which the API says in advance whether the viewer may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// [`Action::Update`].
+    Update,
+    /// [`Action::Delete`].
+    Delete,
+    /// [`Action::SetStatus`].
+    SetStatus,
+    /// [`Action::Check`].
+    Check,
+    /// [`Action::Publish`].
+    Publish,
+    /// [`Action::Curate`].
+    Curate,
+}
+
+impl Right {
+    /// All rights. One that is missing here does not compile.
+    pub const ALL: [Self; Self::Curate as usize + 1] = [
+        Self::Update,
+        Self::Delete,
+        Self::SetStatus,
+        Self::Check,
+        Self::Publish,
+        Self::Curate,
+    ];
+
+    /// The action on a connector.
+    pub const fn on(self, target: Ownership<'_>) -> Action<'_> {
+        match self {
+            Self::Update => Action::Update(target),
+            Self::Delete => Action::Delete(target),
+            Self::SetStatus => Action::SetStatus(target),
+            Self::Check => Action::Check(target),
+            Self::Publish => Action::Publish(target),
+            Self::Curate => Action::Curate(target),
+        }
+    }
+
+    /// The fields of the connector that say whether the viewer may, and why not.
+    pub const fn graphql_names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Update => ("viewerCanUpdate", "viewerCannotUpdateReasons"),
+            Self::Delete => ("viewerCanDelete", "viewerCannotDeleteReasons"),
+            Self::SetStatus => ("viewerCanSetStatus", "viewerCannotSetStatusReasons"),
+            Self::Check => ("viewerCanCheck", "viewerCannotCheckReasons"),
+            Self::Publish => ("viewerCanPublish", "viewerCannotPublishReasons"),
+            Self::Curate => ("viewerCanCurate", "viewerCannotCurateReasons"),
+        }
+    }
 }
 
 impl Viewer {
-    pub fn user(&self) -> Option<&User> {
+    pub(crate) fn user(&self) -> Option<&User> {
         match self {
             Self::Anonymous => None,
             Self::User(user) => Some(user),
@@ -109,6 +209,10 @@ impl Viewer {
             Action::See(target) => allow_if(self.sight().sees(target), Denial::Hidden),
             Action::SeeOwner(target) => allow_if(self.sight().sees_owner(target), Denial::Hidden),
             Action::Create => self.writer().map(drop),
+            Action::CreateAnother { present, most } => {
+                self.decide(Action::Create)?;
+                allow_if(present < most, Denial::LimitReached)
+            }
             Action::Update(target) | Action::Delete(target) => {
                 self.writer()?.changes(target, &self.sight())
             }
@@ -132,12 +236,27 @@ impl Viewer {
                     )
                 }
             }
-            Action::Publish => {
+            Action::Check(target) => {
+                self.writer()?;
+                self.decide(Action::See(target))
+            }
+            Action::Publish(target) => {
                 let user = self.writer()?;
-                allow_if(
-                    user.administers(user.organization.as_deref()),
-                    Denial::NotYours,
-                )
+                user.changes(target, &self.sight())?;
+                if target.visibility == ConnectorVisibility::Public {
+                    return Ok(());
+                }
+                allow_if(target.organization.is_some(), Denial::NoOrganization)?;
+                allow_if(user.administers(target.organization), Denial::NotYours)
+            }
+            Action::Curate(target) => {
+                self.decide(Action::CurateAny)?;
+                self.decide(Action::See(target))?;
+                allow_if(target.r#type != ConnectorType::Custom, Denial::NotYours)
+            }
+            Action::Import | Action::CurateAny => {
+                let user = self.signed_in()?;
+                allow_if(user.has(CATALOG_ADMIN), Denial::Scope(CATALOG_ADMIN))
             }
             Action::MoveServer(target) => {
                 let user = self.writer()?;
@@ -161,6 +280,13 @@ impl Viewer {
 }
 
 impl User {
+    pub(crate) fn key(&self) -> UserKey {
+        UserKey {
+            organization: self.organization.clone(),
+            id: self.id.clone(),
+        }
+    }
+
     fn has(&self, scope: &str) -> bool {
         self.scopes.contains(scope)
     }
@@ -180,9 +306,9 @@ impl User {
 
     fn changes(&self, target: Ownership<'_>, sight: &Sight) -> Result<(), Denial> {
         allow_if(sight.sees(target), Denial::Hidden)?;
+        allow_if(target.r#type == ConnectorType::Custom, Denial::NotCustom)?;
         allow_if(
-            target.r#type == ConnectorType::Custom
-                && (self.owns(target) || self.administers(target.organization)),
+            self.owns(target) || self.administers(target.organization),
             Denial::NotYours,
         )
     }
@@ -190,7 +316,7 @@ impl User {
 
 impl Sight {
     /// Whether a connector is in sight. The store's `visible()` says the same in SQL.
-    pub fn sees(&self, target: Ownership<'_>) -> bool {
+    pub(crate) fn sees(&self, target: Ownership<'_>) -> bool {
         target.visibility == ConnectorVisibility::Public
             || match self {
                 Self::Everything => true,
@@ -209,12 +335,12 @@ impl Sight {
     }
 
     /// Whether a connector's creator and organization are in sight: only within the organization.
-    pub fn sees_owner(&self, target: Ownership<'_>) -> bool {
+    pub(crate) fn sees_owner(&self, target: Ownership<'_>) -> bool {
         self.knows(target.created_by, target.organization)
     }
 
-    /// Whether a user of an organization, or of none, is one to be told of: of one's own, or oneself.
-    pub fn knows(&self, who: Option<&str>, of: Option<&str>) -> bool {
+    /// Whether a user of an organization, or of none, is in sight: of one's own organization, or oneself.
+    pub(crate) fn knows(&self, who: Option<&str>, of: Option<&str>) -> bool {
         match self {
             Self::Everything => true,
             Self::Public => false,
@@ -240,6 +366,7 @@ mod tests {
             id: id.to_owned(),
             organization: organization.map(ToOwned::to_owned),
             scopes: scopes.iter().map(ToString::to_string).collect(),
+            profile: Profile::default(),
         })
     }
 
@@ -315,20 +442,27 @@ mod tests {
             Err(Denial::Scope(_)) => "scope",
             Err(Denial::Hidden) => "hidden",
             Err(Denial::NotYours) => "no",
+            Err(Denial::NotCustom) => "type",
+            Err(Denial::NoOrganization) => "org",
+            Err(Denial::LimitReached) => "limit",
         };
         let mut table = String::new();
         for (who, viewer) in &viewers {
             writeln!(
                 table,
-                "\n{who}: create {}, publish {}",
+                "\n{who}: create {}, beyond the limit {}, import {}",
                 cell(viewer.decide(Action::Create)),
-                cell(viewer.decide(Action::Publish)),
+                cell(viewer.decide(Action::CreateAnother {
+                    present: 3,
+                    most: 3
+                })),
+                cell(viewer.decide(Action::Import)),
             )
             .unwrap();
             writeln!(
                 table,
-                "  {:<26} {:<7} {:<7} {:<7} {:<7} {:<7} move server",
-                "", "see", "owner", "update", "delete", "status"
+                "  {:<26} {:<7} {:<7} {:<7} {:<7} {:<7} {:<7} {:<7} {:<7} move server",
+                "", "see", "owner", "update", "delete", "status", "check", "publish", "curate"
             )
             .unwrap();
             for (what, target) in targets {
@@ -338,6 +472,9 @@ mod tests {
                     Action::Update(target),
                     Action::Delete(target),
                     Action::SetStatus(target),
+                    Action::Check(target),
+                    Action::Publish(target),
+                    Action::Curate(target),
                     Action::MoveServer(target),
                 ]
                 .map(|action| format!("{:<7}", cell(viewer.decide(action))));

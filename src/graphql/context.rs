@@ -20,17 +20,24 @@ use crate::{
 /// Who asks, the catalogue as they see it, and what commands work with.
 #[derive(Debug)]
 pub struct Request {
+    /// The verified caller, or the anonymous one.
     pub viewer: Arc<Viewer>,
+    /// Reads connectors and changes, bounded by the viewer's sight.
     pub catalog: Catalog,
     /// Whether the document has selections that are merged, for which each has to be a value of its own.
     pub merges: bool,
+    /// Executes mutations.
     pub commands: commands::Context,
+    /// Gives subscriptions their events, which it reads once for all of them.
     pub changes: Arc<ChangeFollower>,
     /// Ends a subscription between two of its events.
     pub unsubscribed: CancellationToken,
+    /// The request's place among those that are worked on at once.
     pub permit: Arc<Permit>,
     /// The turn that an event of a subscription takes before it is answered.
     pub turn: Turn,
+    /// The ids of a subscription's events.
+    pub event_ids: EventIds,
     /// Counts the answer's bytes; of a subscription, each event's.
     pub budget: Arc<AnswerBudget>,
 }
@@ -38,23 +45,23 @@ pub struct Request {
 /// What a request holds while it is worked on, and gives up to wait for somebody else.
 #[derive(Default)]
 pub struct Permit {
-    place: Mutex<Option<Box<dyn Any + Send>>>,
+    permit: Mutex<Option<Box<dyn Any + Send>>>,
     /// Kept to the end.
     _held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Permit {
-    /// Holds what frees a place for the next request when it is dropped.
-    pub fn new(held: impl Any + Send) -> Self {
+    /// Holds a permit, which the next request gets when it is dropped.
+    pub(crate) fn new(held: impl Any + Send) -> Self {
         Self {
-            place: Mutex::new(Some(Box::new(held))),
+            permit: Mutex::new(Some(Box::new(held))),
             _held: None,
         }
     }
 
     /// Holds something else too, which is not given up but kept until the work has ended.
     #[must_use]
-    pub fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
+    pub(crate) fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
         Self {
             _held: Some(held),
             ..self
@@ -62,18 +69,18 @@ impl Permit {
     }
 
     /// It is not taken again: whoever gives it up has another bound.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.set(None);
     }
 
-    /// Holds the place of another bound instead.
-    pub fn hold(&self, place: impl Any + Send) {
-        self.set(Some(Box::new(place)));
+    /// Holds the permit of another bound instead.
+    pub(crate) fn hold(&self, permit: impl Any + Send) {
+        self.set(Some(Box::new(permit)));
     }
 
-    fn set(&self, place: Option<Box<dyn Any + Send>>) {
-        let mut held = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = place;
+    fn set(&self, permit: Option<Box<dyn Any + Send>>) {
+        let mut held = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = permit;
     }
 }
 
@@ -87,7 +94,7 @@ pub struct Turn {
 
 impl Turn {
     /// A turn of these, which is not taken yet.
-    pub fn of(turns: Arc<Semaphore>) -> Self {
+    pub(crate) fn of(turns: Arc<Semaphore>) -> Self {
         Self {
             turns,
             taken: Arc::default(),
@@ -95,7 +102,7 @@ impl Turn {
     }
 
     /// Waits until it can be taken. Gives back what was taken before.
-    pub async fn take(&self) {
+    pub(crate) async fn take(&self) {
         drop(self.pass_on());
         // Nobody closes the semaphore.
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
@@ -103,12 +110,47 @@ impl Turn {
     }
 
     /// The turn that was taken, to be kept with the answer until it is written.
-    pub fn pass_on(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn pass_on(&self) -> Option<OwnedSemaphorePermit> {
         self.taken().take()
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Option<OwnedSemaphorePermit>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ids of the events of one subscription, by which a client goes on where it was cut off. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct EventIds {
+    last: Option<Arc<str>>,
+    current: Arc<Mutex<Option<String>>>,
+}
+
+impl EventIds {
+    /// The ids for a client that got the event of an id last, or none.
+    pub(crate) fn after(last: Option<Arc<str>>) -> Self {
+        Self {
+            last,
+            current: Arc::default(),
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// Sets the id of the event that is answered next.
+    pub(super) fn set(&self, id: String) {
+        *self.current() = Some(id);
+    }
+
+    /// The id of the event that was answered.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.current().take()
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

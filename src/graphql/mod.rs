@@ -3,13 +3,23 @@
 //! Invariant: what clients see is written here by hand over the models' values; a change of a table does not change it, and
 //! an enum that drifts apart does not compile. No SQL, no HTTP.
 
+mod changes;
+mod connector;
 mod context;
-mod mutation;
-mod query;
+mod enums;
+pub(crate) mod field_traits;
+mod inspection;
+mod node;
+mod page_info;
+mod roots;
+mod scalars;
 mod schema;
-mod subscription;
-mod types;
+mod text;
+mod user;
+mod user_error;
+mod viewer;
 
-pub use context::{Permit, Request, Turn};
-pub use schema::{Schema, introspector, schema, sdl, validator};
-pub(crate) use types::DateTime;
+pub(crate) use connector::{DirectQuery, DirectRead, PLACEHOLDER, ParsedField, SelectedField};
+pub use context::{EventIds, Permit, Request, Turn};
+pub(crate) use scalars::DateTime;
+pub use schema::{Schema, introspector, schema, sdl, type_definitions, validator};

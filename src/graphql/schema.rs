@@ -10,13 +10,25 @@ use async_graphql::{
     },
 };
 
-use super::{context::Request, mutation::Mutation, query::Query, subscription::Subscription};
+use super::{
+    connector::Facet,
+    context::Request,
+    roots::{Mutation, Query, Subscription},
+};
 
+/// The schema's own description. The library has a text of its own for it in answers to introspection, and none in SDL.
+const DESCRIPTION: &str = "\
+A catalogue of personal connectors: ways into outside services through MCP (the Model Context Protocol). Lists that can be
+paged are connections (Relay's Cursor Connections). The payload of a mutation has all that is wrong with its input in
+`userErrors`; every other error has an `extensions.code`. An enum that is open to additions says so.";
+
+/// A schema of this service's root types.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema for documents that a [`validator`] found valid: of all rules it looks only at those which keep it from harm.
 ///
-/// Without introspection neither answers nor errors tell of what was not asked for by its name.
+/// Without introspection nothing tells of fields, arguments and types that the document does not name. Errors say what is expected of
+/// what it does name: the values of an enum, and the fields that an input needs.
 pub fn schema(introspection: bool) -> Schema {
     build(introspection)
         .validation_mode(ValidationMode::Fast)
@@ -38,7 +50,13 @@ pub fn introspector(introspection: bool) -> Schema {
 }
 
 fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
-    let schema = Schema::build(Query, Mutation, Subscription);
+    let schema = Schema::build(
+        Query::default(),
+        Mutation::default(),
+        Subscription::default(),
+    )
+    // No field is of the interface alone.
+    .register_output_type::<Facet>();
     if introspection {
         schema
     } else {
@@ -46,7 +64,7 @@ fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
     }
 }
 
-/// Memory of a value of introspection besides its text, in bytes: its place among the others of its object, and their paths.
+/// Memory of a value of introspection besides its text, in bytes: its entry in its object, and their paths.
 const NODE: usize = 192;
 
 struct CountsBytes;
@@ -72,6 +90,9 @@ impl Extension for CountsBytes {
             return failed(error);
         }
         let is_for_introspection = info.is_for_introspection || info.parent_type.starts_with("__");
+        if info.parent_type == "__Schema" && info.name == "description" {
+            return Ok(Some(Value::from(DESCRIPTION)));
+        }
         let value = next.run(context, info).await?;
         // Other texts are counted as they are written.
         let text = match &value {
@@ -105,9 +126,16 @@ impl Extension for NoFurther {
     }
 }
 
-/// The schema definition language of `schema.graphql`: sorted, so that it repeats, and without the built-in directives
-/// (GraphQL, section 3.13).
+/// The schema definition language of `schema.graphql`: the schema's description and root types, and [`type_definitions`].
 pub fn sdl() -> String {
+    let roots = "schema {\n  query: Query\n  mutation: Mutation\n  subscription: Subscription\n}";
+    let definitions = type_definitions();
+    format!("\"\"\"\n{DESCRIPTION}\n\"\"\"\n{roots}\n\n{definitions}")
+}
+
+/// The types of the schema as SDL that the library can parse, which knows no description of a schema. They are sorted, so that
+/// the text repeats, and without the built-in directives (GraphQL, section 3.13).
+pub fn type_definitions() -> String {
     let options = SDLExportOptions::new()
         .sorted_fields()
         .sorted_arguments()

@@ -18,11 +18,11 @@ use crate::{
 
 use super::admission::client_address::Asked;
 
-/// How long a browser may remember what it was told. Two hours are the most that all of them do.
+/// How long a browser may cache the answer to a preflight request. Two hours are the most that all of them do.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// The headers of requests that pages may send. docs/reference/http.md lists the same.
-const REQUEST_HEADERS: [&str; 19] = [
+const REQUEST_HEADERS: [&str; 20] = [
     // The service reads these.
     "accept",
     "authorization",
@@ -30,6 +30,7 @@ const REQUEST_HEADERS: [&str; 19] = [
     "content-type",
     "graphql-cost",
     "if-none-match",
+    "last-event-id",
     "x-request-id",
     // Trace Context and Baggage of the W3C, and Sentry.
     "baggage",
@@ -57,7 +58,7 @@ pub(super) fn layer(origins: Vec<AllowedOrigin>, more: Vec<CorsHeader>) -> Optio
     if origins.is_empty() {
         return None;
     }
-    // Where any may ask, all are told the same.
+    // If any may ask, all get the same answer.
     let (allowed, vary) = if origins.contains(&AllowedOrigin::Any) {
         (AllowOrigin::any(), Vec::new())
     } else {

@@ -15,7 +15,7 @@ use include_dir::{Dir, include_dir};
 /// `index.html`, and under `graphiql/` what it asks for: names with a hash of the content, each file in gzip.
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/web/dist");
 
-/// For styles alone more than files of ours is let in: the editor makes its themes and places its lines by inline ones.
+/// Styles may be inline: the editor makes its themes and positions its lines by such ones.
 const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
      style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

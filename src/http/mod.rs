@@ -2,19 +2,20 @@
 //!
 //! Invariant: headers and status codes are known here and nowhere else.
 
-pub mod admission;
+pub(crate) mod admission;
 pub mod auth;
 pub mod connections;
-pub mod cors;
+pub(crate) mod cors;
 mod date;
 mod graphiql;
-pub mod graphql;
+pub(crate) mod graphql;
 mod probes;
 mod rejection;
 mod router;
+mod schema_file;
 pub mod serve;
 mod shed;
 pub mod stopping;
 
-pub use probes::{Background, Probed};
-pub use router::{Services, routers};
+pub(crate) use probes::{Background, Probed};
+pub use router::{Routes, Services, routes};

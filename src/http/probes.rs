@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     observability::metrics::Metrics,
-    store::{Database, State as CatalogState, Unwritable, WriteWatch, cancel_on_drop},
+    store::{Database, State as CatalogState, Unwritable, WriteWatch},
 };
 
 use super::{
@@ -40,20 +40,20 @@ pub(super) fn is_probe(path: &str) -> bool {
 
 /// The parts of the service that the probes look at.
 #[derive(Debug)]
-pub struct Probed {
-    pub database: Database,
-    pub state: Arc<CatalogState>,
+pub(crate) struct Probed {
+    pub(crate) database: Database,
+    pub(crate) state: Arc<CatalogState>,
     /// How often the state is asked for.
-    pub state_poll: Duration,
-    pub background: Background,
+    pub(crate) state_poll: Duration,
+    pub(crate) background: Background,
 }
 
 /// Tasks that run as long as the routes exist.
 #[derive(Debug)]
-pub struct Background {
-    pub write_watch: Option<WriteWatch>,
+pub(crate) struct Background {
+    pub(crate) _write_watch: Option<WriteWatch>,
     /// Loads the catalogue file if that could not be done at the start.
-    pub loading: Option<AbortOnDropHandle<()>>,
+    pub(crate) loading: Option<AbortOnDropHandle<()>>,
 }
 
 impl Background {
@@ -91,8 +91,7 @@ pub(super) async fn ready(
         let report = json!({ "ready": false, "reason": "the service stops" });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response();
     }
-    let database = probed.database.clone();
-    let asked = cancel_on_drop(async move { database.is_migrated().await });
+    let asked = probed.database.is_migrated();
     let asked = time::timeout(REACHED_IN, asked)
         .await
         .ok()

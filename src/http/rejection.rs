@@ -20,15 +20,14 @@ use super::{
     shed::turned_away,
 };
 
-/// How long a client waits that was turned away with 503, in seconds.
-pub(super) const RETRY_AFTER: u64 = 1;
-
 /// A request that is answered with errors alone.
 #[derive(Debug)]
 pub(super) struct Rejection {
     code: Code,
     /// `None` leaves it to the code and the media type.
     status: Option<StatusCode>,
+    /// The seconds of `Retry-After`.
+    retry_after: Option<u64>,
     header: Option<(HeaderName, HeaderValue)>,
     text: String,
     is_shed: bool,
@@ -36,21 +35,25 @@ pub(super) struct Rejection {
 
 impl Rejection {
     pub(super) fn new(status: StatusCode, code: Code, message: &str) -> Self {
-        let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
+        Self::at(status, Error::new(code, message))
+    }
+
+    /// An error with a status of its own.
+    pub(super) fn at(status: StatusCode, error: Error) -> Self {
         Self {
             status: Some(status),
-            ..Self::of(code, &[error], None)
+            ..error.into()
         }
     }
 
     /// An error of the service's own, under the id of its request.
     pub(super) fn internal(request_id: &str) -> Self {
-        let Error { code, message, .. } = Error::internal("a panic");
-        let extensions = json!({ "code": code.as_str(), "requestId": request_id });
-        let error = json!({ "message": message, "extensions": extensions });
+        let error = Error::internal("a panic");
+        let mut json = error.to_json();
+        json["extensions"]["requestId"] = request_id.into();
         Self {
             status: Some(StatusCode::INTERNAL_SERVER_ERROR),
-            ..Self::of(code, &[error], None)
+            ..Self::of(error.code, None, &[json], None)
         }
     }
 
@@ -65,11 +68,10 @@ impl Rejection {
 
     /// The service lacks what the request needs: 503, and when to try again.
     pub(super) fn unavailable(message: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
-            .with(header::RETRY_AFTER, RETRY_AFTER.into())
+        Error::unavailable(message).into()
     }
 
-    fn of(code: Code, errors: &[Value], cost: Option<Value>) -> Self {
+    fn of(code: Code, retry_after: Option<u64>, errors: &[Value], cost: Option<Value>) -> Self {
         let mut answer = json!({ "errors": errors });
         if let Some(cost) = cost {
             answer["extensions"] = json!({ "cost": cost });
@@ -77,6 +79,7 @@ impl Rejection {
         Self {
             code,
             status: None,
+            retry_after,
             header: None,
             text: answer.to_string(),
             is_shed: false,
@@ -95,6 +98,10 @@ impl Rejection {
         let status = self.status.unwrap_or_else(|| status(self.code, media_type));
         let mut response = status.into_response();
         response.headers_mut().extend(self.header);
+        if let Some(seconds) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(Rejected {
             code: self.code,
             is_shed: self.is_shed,
@@ -110,7 +117,7 @@ impl Rejection {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, content_type);
-        http_caching::not_kept(response.map(|_| text.into()))
+        http_caching::not_stored(response.map(|_| text.into()))
     }
 }
 
@@ -123,15 +130,15 @@ impl From<Error> for Rejection {
 
 impl From<Refused> for Rejection {
     fn from(refused: Refused) -> Self {
-        let rejection = Self::of(refused.code, &refused.errors, refused.cost_report);
-        if refused.code == Code::Unavailable {
-            return Self {
-                status: Some(StatusCode::SERVICE_UNAVAILABLE),
-                ..rejection
-            }
-            .with(header::RETRY_AFTER, RETRY_AFTER.into());
-        }
-        rejection
+        let Refused {
+            code, retry_after, ..
+        } = refused;
+        Self::of(
+            code,
+            retry_after,
+            &refused.errors,
+            refused.cost_report.map(|report| *report),
+        )
     }
 }
 
@@ -140,10 +147,47 @@ impl From<Refused> for Rejection {
 /// Automatic persisted queries are not of that specification: some clients of theirs read no body but that of 200.
 fn status(code: Code, media_type: MediaType) -> StatusCode {
     match (media_type, code) {
+        (_, Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Code::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
         (_, Code::BadRequest) => StatusCode::BAD_REQUEST,
         (MediaType::Json, _)
         | (_, Code::PersistedQueryNotFound | Code::PersistedQueryNotSupported) => StatusCode::OK,
         (MediaType::GraphqlResponse, Code::Timeout) => StatusCode::GATEWAY_TIMEOUT,
         (MediaType::GraphqlResponse, _) => StatusCode::BAD_REQUEST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_and_the_extension_have_the_same_seconds() {
+        for (error, status, seconds) in [
+            (Error::rate_limited("too many", 7), 429, Some(7)),
+            (Error::unavailable("not now"), 503, Some(1)),
+            (
+                Error::unavailable("not now").retrying_after(60),
+                503,
+                Some(60),
+            ),
+            (Error::new(Code::BadRequest, "no"), 400, None),
+        ] {
+            for media_type in [MediaType::Json, MediaType::GraphqlResponse] {
+                let error = match error.retry_after() {
+                    Some(seconds) => Error::new(error.code, "").retrying_after(seconds),
+                    None => Error::new(error.code, ""),
+                };
+                let (text, response) = Rejection::from(error).into_parts(media_type);
+                assert_eq!(response.status().as_u16(), status);
+                let header = response.headers().get(header::RETRY_AFTER);
+                let header = header.map(|value| value.to_str().unwrap().parse().unwrap());
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                let extension = answer["errors"][0]["extensions"]["retryAfter"].as_u64();
+                assert_eq!((header, extension), (seconds, seconds), "{text}");
+            }
+        }
+        let shed = Rejection::shed("too much").into_parts(MediaType::Json).1;
+        assert_eq!(shed.headers()[header::RETRY_AFTER], "1");
     }
 }

@@ -1,12 +1,16 @@
 //! The routes, and the layers around them.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::Request,
+    handler::Handler,
     middleware::from_fn_with_state,
-    routing::{any, get},
+    response::Response,
+    routing::{MethodRouter, any, get},
 };
+use tower::{ServiceExt, util::option_layer};
 use tower_http::compression::{
     CompressionLayer, DefaultPredicate, Predicate, predicate::SizeAbove,
 };
@@ -15,12 +19,7 @@ use crate::{
     clock::Clock,
     config::{AllowedOrigin, CorsHeader},
     fair_budget::FairBudget,
-    observability::{
-        metrics::Metrics,
-        request_id,
-        request_log::{self, RequestLog},
-        telemetry::Tracer,
-    },
+    observability::{metrics::Metrics, request_id, request_log::RequestLog, telemetry::Tracer},
     pipeline::Pipeline,
 };
 
@@ -34,28 +33,31 @@ use super::{
         service::{Endpoint, Service},
     },
     probes::{self, Probed, Probes},
+    schema_file,
     stopping::Stopping,
 };
 
 /// The parts of the service that have routes.
 #[expect(missing_debug_implementations, reason = "the pipeline has none")]
 pub struct Services {
-    pub pipeline: Arc<Pipeline>,
-    pub admission: Admission,
-    pub responses: ResponseCache,
-    pub open_streams: OpenStreams,
-    pub stopping: Stopping,
-    pub max_body_bytes: usize,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) admission: Admission,
+    pub(crate) responses: ResponseCache,
+    pub(crate) open_streams: OpenStreams,
+    pub(crate) stopping: Stopping,
+    pub(crate) max_body_bytes: usize,
     /// Bytes of bodies that may be under way, of which those of one address may have half.
-    pub body_memory: usize,
-    pub request_timeout: Duration,
+    pub(crate) body_memory: usize,
+    pub(crate) request_timeout: Duration,
+    /// Whether the schema is served as a file.
+    pub(crate) has_schema_file: bool,
     /// The pages of other origins that may ask.
-    pub allowed_origins: Vec<AllowedOrigin>,
+    pub(crate) allowed_origins: Vec<AllowedOrigin>,
     /// The headers that they may send, besides the usual ones.
-    pub allowed_headers: Vec<CorsHeader>,
-    pub probed: Probed,
-    pub tracer: Option<Tracer>,
-    pub clock: Clock,
+    pub(crate) allowed_headers: Vec<CorsHeader>,
+    pub(crate) probed: Probed,
+    pub(crate) tracer: Option<Tracer>,
+    pub(crate) clock: Clock,
 }
 
 const GRAPHQL: &str = "/graphql";
@@ -63,8 +65,79 @@ const GRAPHQL: &str = "/graphql";
 /// A body of so many bytes, as most are, is not counted.
 const SMALL_BODY: usize = 2 * 1024;
 
+/// The routes of a listener.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// `/graphql` is called without the router, which costs as much as a cached response.
+    graphql: Option<Graphql>,
+    others: Router,
+}
+
+impl From<Router> for Routes {
+    fn from(others: Router) -> Self {
+        Self {
+            graphql: None,
+            others,
+        }
+    }
+}
+
+impl Routes {
+    /// Answers a request. The peer of its connection is an extension of it.
+    pub async fn answer(&self, request: Request) -> Response {
+        if let Some(graphql) = &self.graphql
+            && request.uri().path() == GRAPHQL
+        {
+            return graphql.answer(request).await;
+        }
+        called(self.others.clone(), request).await
+    }
+
+    /// Adds routes. A path without a route is answered by the layers of these routes.
+    #[must_use]
+    pub(crate) fn with(self, more: Router) -> Self {
+        Self {
+            others: more.merge(self.others),
+            ..self
+        }
+    }
+}
+
+/// The route `/graphql`.
+#[derive(Clone)]
+struct Graphql {
+    log: RequestLog,
+    endpoint: Endpoint,
+    /// The endpoint behind the layer of CORS, where other pages may ask.
+    for_pages: Option<MethodRouter>,
+}
+
+impl Graphql {
+    async fn answer(&self, request: Request) -> Response {
+        let answer = async |request| match self.for_pages.clone() {
+            Some(pages) => called(pages, request).await,
+            None => endpoint::graphql.call(request, self.endpoint.clone()).await,
+        };
+        self.log.log(request, answer).await
+    }
+}
+
+impl fmt::Debug for Graphql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graphql").finish_non_exhaustive()
+    }
+}
+
+async fn called(
+    service: impl tower::Service<Request, Response = Response, Error = Infallible>,
+    request: Request,
+) -> Response {
+    let answered = service.oneshot(request).await;
+    answered.unwrap_or_else(|never| match never {})
+}
+
 /// The service, and its metrics, which may have a listener of their own.
-pub fn routers(services: Services) -> (Router, Router) {
+pub fn routes(services: Services) -> (Routes, Router) {
     let Services {
         pipeline,
         admission,
@@ -74,6 +147,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         max_body_bytes,
         body_memory,
         request_timeout,
+        has_schema_file,
         allowed_origins,
         allowed_headers,
         probed,
@@ -88,6 +162,7 @@ pub fn routers(services: Services) -> (Router, Router) {
         responses.usage(),
     ));
     let cors = cors::layer(allowed_origins.clone(), allowed_headers);
+    let (cors_of_file, admission_of_file) = (cors.clone(), admission.clone());
     let probes = Probes {
         probed: Arc::new(probed),
         admission: admission.clone(),
@@ -112,14 +187,16 @@ pub fn routers(services: Services) -> (Router, Router) {
         clock: clock.clone(),
         route: GRAPHQL,
     };
-    // As few layers as possible: each costs a cached response as much as the lookup.
-    let mut graphql = Router::new()
-        .route(GRAPHQL, any(endpoint::graphql))
-        .with_state(endpoint);
-    if let Some(cors) = cors {
-        graphql = graphql.layer(cors);
-    }
-    let graphql = graphql.layer(from_fn_with_state(log, request_log::log));
+    let pages = |cors| {
+        any(endpoint::graphql)
+            .with_state(endpoint.clone())
+            .layer(cors)
+    };
+    let graphql = Graphql {
+        log,
+        for_pages: cors.map(pages),
+        endpoint,
+    };
     let health = Router::new()
         .route(probes::LIVE, get(probes::live))
         .route(probes::READY, get(probes::ready))
@@ -128,10 +205,17 @@ pub fn routers(services: Services) -> (Router, Router) {
         .route(probes::METRICS, get(probes::metrics))
         .with_state(probes);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
-    let others = graphiql::routes()
-        .merge(health)
+    let mut others = graphiql::routes().merge(health);
+    if has_schema_file {
+        let file = schema_file::routes(admission_of_file);
+        others = others.merge(file.layer(option_layer(cors_of_file)));
+    }
+    let others = others
         .layer(CompressionLayer::new().compress_when(compressed))
         .layer(from_fn_with_state(clock, request_id::identify));
-    // A path without a route is answered by the layers of the last.
-    (graphql.merge(others), metrics)
+    let routes = Routes {
+        graphql: Some(graphql),
+        others,
+    };
+    (routes, metrics)
 }

@@ -5,7 +5,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -23,6 +22,7 @@ use super::{
         peer::Peer,
         protocol::{self, Served},
     },
+    router::Routes,
     stopping::{Phase, Stopping},
 };
 
@@ -45,7 +45,7 @@ const SURPLUS_SHARE: usize = 20;
 /// Serves until the stop. Then answers under way are finished, and sockets closed; those that are not by the deadline are cut.
 pub async fn serve(
     listener: impl Into<Listener>,
-    router: Router,
+    routes: impl Into<Routes>,
     stopping: Stopping,
     bounds: Bounds,
 ) {
@@ -57,7 +57,7 @@ pub async fn serve(
         bounds.trusted.clone(),
     );
     let served = Arc::new(Served {
-        router,
+        routes: routes.into(),
         stopping: stopping.clone(),
         bounds: bounds.clone(),
         heads: FairBudget::new(HEADS, HEADS_OF_ADDRESS, SMALL_HEAD),
@@ -65,17 +65,17 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     let connection = |stream, peer: Peer, permit: Option<OwnedSemaphorePermit>| {
         let key = addresses.key(peer);
-        let seat = addresses.enter(key.clone());
-        // Surplus connections have places of their own.
-        let permit = permit.filter(|_| !seat.is_surplus());
+        let slot = addresses.enter(key.clone());
+        // Surplus connections are bounded apart.
+        let permit = permit.filter(|_| !slot.is_surplus());
         let served = served.clone();
         async move {
             let _permit = permit;
-            protocol::serve(stream, peer, key, &seat, served).await;
+            protocol::serve(stream, peer, key, &slot, served).await;
         }
     };
     let mut closing = pin!(stopping.reached(Phase::Closing));
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         while tasks.try_join_next().is_some() {}
         let accept = async {
@@ -88,12 +88,12 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                is_told = false;
+                is_logged = false;
                 tasks.spawn(connection(stream, peer, permit.ok()));
             }
             Err(error) => {
-                cannot_accept(&error, is_told).await;
-                is_told = true;
+                cannot_accept(&error, is_logged).await;
+                is_logged = true;
             }
         }
     }
@@ -104,7 +104,7 @@ pub async fn serve(
     // All that the system has taken is served: its queue is short, and no more come.
     listener.refuse_new();
     let until = cut.min(now + bounds.grace(deadline) / 2);
-    // A last look at the queue is taken after the time.
+    // The queue is polled once more after the time.
     while let Ok(accepted) = timeout_at(until, listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
@@ -132,9 +132,9 @@ pub async fn serve(
 }
 
 /// Waits after a connection could not be accepted. The log has a line for the first of several.
-async fn cannot_accept(error: &std::io::Error, is_told: bool) {
+async fn cannot_accept(error: &std::io::Error, is_logged: bool) {
     // Out of file descriptors, most likely: some come back.
-    if !is_told {
+    if !is_logged {
         tracing::warn!(%error, "cannot accept a connection");
     }
     time::sleep(PAUSE).await;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{StatusCode, header};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -15,9 +14,7 @@ use tokio::{
 };
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-use crate::error::Code;
-
-use super::rejection::{RETRY_AFTER, Rejection};
+use super::rejection::Rejection;
 
 /// The exit code of a process that SIGINT ended, as shells count.
 const ABORTED: i32 = 130;
@@ -26,7 +23,7 @@ const ABORTED: i32 = 130;
 pub(super) const STOPS: &str = "the service stops: ask again in a while";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(crate) enum Phase {
     #[default]
     Serving,
     /// Everything is served, but the service is not ready, and answers say that their connections are closed.
@@ -80,6 +77,7 @@ impl Stopping {
         Ok(())
     }
 
+    /// Begins the drain: everything is served, but the service is not ready. Does nothing in this or a later phase.
     pub fn drain(&self) {
         self.enter(Phase::Draining);
     }
@@ -102,12 +100,12 @@ impl Stopping {
         });
     }
 
-    pub fn has_reached(&self, phase: Phase) -> bool {
+    pub(crate) fn has_reached(&self, phase: Phase) -> bool {
         *self.0.phase.borrow() >= phase
     }
 
     /// Waits for a phase, or a later one.
-    pub fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
         let this = self.clone();
         async move {
             let mut phases = this.0.phase.subscribe();
@@ -126,8 +124,7 @@ impl Stopping {
         if !self.has_reached(Phase::Closing) {
             return Ok(());
         }
-        let refused = Rejection::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, STOPS);
-        Err(refused.with(header::RETRY_AFTER, RETRY_AFTER.into()))
+        Err(Rejection::unavailable(STOPS))
     }
 
     /// Counts a socket as open until the token is dropped: the connection that it came by has ended before.

@@ -23,19 +23,19 @@ use super::{
     shape::{self, Form},
 };
 
-/// The errors of a catalogue that are told, at most.
-const TOLD: usize = 20;
+/// The errors of a catalogue that are shown, at most.
+const SHOWN: usize = 20;
 
 /// The built-in catalogue, in the published form.
 const BUILT_IN: &str = include_str!("catalog.json");
 
 /// The entries of a catalogue file, or of the built-in one.
 #[derive(Clone, Debug)]
-pub struct CatalogFile(Vec<Entry>);
+pub(crate) struct CatalogFile(Vec<Entry>);
 
 impl CatalogFile {
     /// Fails where the file cannot be read, or an entry of it is not right.
-    pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let entries = match file {
             None => parse(BUILT_IN),
             Some(file) => read_text(file)
@@ -48,7 +48,11 @@ impl CatalogFile {
 }
 
 /// Loads a catalogue in one transaction.
-pub async fn load(database: &Database, clock: &Clock, file: &CatalogFile) -> anyhow::Result<()> {
+pub(crate) async fn load(
+    database: &Database,
+    clock: &Clock,
+    file: &CatalogFile,
+) -> anyhow::Result<()> {
     let mut again = Again::default();
     loop {
         match Box::pin(write(database, clock, &file.0)).await {
@@ -61,7 +65,7 @@ pub async fn load(database: &Database, clock: &Clock, file: &CatalogFile) -> any
 /// Writes the entries in one transaction.
 async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<()> {
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
-    for gone in tx.from_catalog().await? {
+    for gone in tx.of_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {
             tracing::info!(id = gone.id, "deleted: the catalogue no longer has it");
             tx.delete(&gone).await?;
@@ -139,7 +143,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
 /// Reads a published object. What is no such object is rejected as what it is.
 fn entry(element: Element, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
     let object = element.object.map_err(|rejection| vec![rejection])?;
-    let form = shape::recognise(element.place, &object).map_err(|rejection| vec![rejection])?;
+    let form = shape::recognise(element.section, &object).map_err(|rejection| vec![rejection])?;
     if form != Form::Published {
         return Err(vec![Rejection {
             field: String::new(),
@@ -150,10 +154,10 @@ fn entry(element: Element, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
 }
 
 fn bounded(wrong: &[String]) -> String {
-    let told = wrong.iter().take(TOLD).map(String::as_str);
-    let told = told.collect::<Vec<_>>().join("; ");
-    match wrong.len().saturating_sub(TOLD) {
-        0 => told,
-        more => format!("{told}; and {more} more"),
+    let shown = wrong.iter().take(SHOWN).map(String::as_str);
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    match wrong.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
     }
 }

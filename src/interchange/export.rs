@@ -10,7 +10,7 @@ use crate::{
         listing::{Filter, Listing},
         viewer::Sight,
     },
-    store::{Catalog, Database},
+    store::{Catalog, Database, uncurated},
 };
 
 use super::published::{self, Assumed};
@@ -20,11 +20,13 @@ const UNWRITTEN: &str = "cannot write to standard output";
 const ROWS_A_STATEMENT: u64 = 500;
 
 /// Writes the official and platform-built connectors, and of the custom ones those of `organization`, or of all when there
-/// is none, whose visibility is among `visibilities`; gives how many. All of one state, whatever changes meanwhile.
+/// is none, whose visibility is among `visibilities`; gives how many. All of one state, whatever changes meanwhile. Fields that are
+/// curated have the values of their files, unless the curated ones are asked for.
 pub async fn export(
     database: &Database,
     organization: Option<&str>,
     visibilities: &[ConnectorVisibility],
+    curated: bool,
     mut out: impl Write,
 ) -> anyhow::Result<u64> {
     let catalogue = Filter {
@@ -45,7 +47,7 @@ pub async fn export(
         visibility: ConnectorVisibility::Organization,
     };
     let catalog = Catalog::snapshot(database.clone(), Sight::Everything);
-    let mut listing = Listing::walk(either, ROWS_A_STATEMENT);
+    let mut listing = Listing::all_by_name(either, ROWS_A_STATEMENT);
     let mut written = 0;
     loop {
         let (hits, more) = catalog.page(&listing).await?;
@@ -57,6 +59,7 @@ pub async fn export(
             if row.r#type == ConnectorType::Custom && elsewhere {
                 continue;
             }
+            let row = if curated { row } else { uncurated(&row) };
             writeln!(out, "{}", published::write(&row, &assumed)).context(UNWRITTEN)?;
             written += 1;
         }

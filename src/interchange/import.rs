@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
-    domain::connector::Entry,
+    domain::{connector::Entry, viewer::User},
     error::Result,
     store::{Actor, Again, Database, Tx},
     terminal::{self, PrintableLine},
@@ -28,18 +28,25 @@ use super::{
 };
 use files::{Content, ENTRIES_A_BATCH, Item};
 pub use files::{Source, open};
-pub use report::Report;
+pub(crate) use report::Report;
 use report::{Line, Lines};
 
 /// An import as it was asked for.
 #[derive(Debug)]
 pub struct Import {
+    /// The files in the order in which they are read.
     pub files: Vec<Source>,
+    /// The organization and visibility of custom connectors that give none.
     pub assumed: Assumed,
+    /// Everything is checked and nothing is written.
     pub dry_run: bool,
+    /// The author of the changes, none for the command.
+    pub user: Option<User>,
+    /// A progress bar is drawn, if standard error is a terminal.
+    pub shows_progress: bool,
 }
 
-/// Runs an import, telling `out` of each rejected entry as it is met.
+/// Runs an import, and writes each rejected entry to `out` as it is met.
 pub async fn import(
     database: &Database,
     clock: &Clock,
@@ -50,7 +57,10 @@ pub async fn import(
         files,
         assumed,
         dry_run,
+        user,
+        shows_progress,
     } = import;
+    let actor = user.as_ref().map(Actor::of).unwrap_or_default();
     let (sender, mut batches) = mpsc::channel::<Vec<Item>>(2);
     let (surveyed, survey) = tokio::sync::oneshot::channel();
     let reading = tokio::task::spawn_blocking(move || {
@@ -59,8 +69,9 @@ pub async fn import(
         files::read(&files, &survey, &assumed, &sender)
     });
     let (progress, ids) = match survey.await {
-        Ok((objects, ids)) => (terminal::bar(objects), ids),
-        // The reading ended with an error, told below.
+        Ok((objects, ids)) if shows_progress => (terminal::bar(objects), ids),
+        Ok((_, ids)) => (ProgressBar::hidden(), ids),
+        // The reading ended with an error, which is returned below.
         Err(_) => (ProgressBar::hidden(), Ids::default()),
     };
 
@@ -68,6 +79,7 @@ pub async fn import(
         database,
         clock,
         dry_run,
+        actor,
         loader: Loader::new(ConnectorSource::Import, ids),
         report: Report::default(),
         waiting: Vec::new(),
@@ -98,6 +110,7 @@ struct Run<'a> {
     database: &'a Database,
     clock: &'a Clock,
     dry_run: bool,
+    actor: Actor,
     loader: Loader,
     report: Report,
     /// Entries that take names of connectors that come later.
@@ -294,7 +307,7 @@ impl Run<'_> {
         if self.dry_run {
             Tx::rehearse(self.database, now).await
         } else {
-            Tx::begin(self.database, Actor::default(), now).await
+            Tx::begin(self.database, self.actor.clone(), now).await
         }
     }
 

@@ -1,7 +1,7 @@
 //! Entries into the database, a batch at a time.
 //!
-//! Invariant: a batch is one transaction; an entry that is right lands and one that is not is told why, whatever became of
-//! the others and in whatever order they come; what is loaded again changes nothing.
+//! Invariant: a batch is one transaction; an entry that is right is stored and one that is not is rejected with the reason, whatever
+//! became of the others and in whatever order they come; what is loaded again changes nothing.
 
 mod claims;
 
@@ -10,16 +10,16 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use entity::{ConnectorSource, ConnectorType, Timestamp, personal_connector::Model};
+use entity::{ConnectorSource, ConnectorType, personal_connector::Model};
 
 use crate::{
     domain::{
-        connector::{Availability, Details, Entry, Extent, REPLACEMENTS},
-        fields,
+        connector::{Availability, Details, Edit, Entry, Extent, Import, REPLACEMENTS},
+        field_values,
         viewer::Sight,
     },
     error::{Error, Result},
-    store::{Tx, UpdatedAt, availability},
+    store::{Tx, availability, draft, uncurated},
 };
 
 use super::{
@@ -174,9 +174,9 @@ impl Loader {
             outcomes.push((turn, outcome));
         }
         // All constraints were checked, so that a refusal is a mistake of ours.
-        tx.insert(new)
+        tx.insert_imports(new)
             .await?
-            .map_err(|refused| Error::internal(refused.message))?;
+            .map_err(|refused| Error::internal(refused.named()))?;
         outcomes.sort_by_key(|(turn, _)| *turn);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
@@ -219,17 +219,8 @@ impl Loader {
         let Some(before) = tx.get(&Sight::Everything, id).await?.pop() else {
             return Ok(Ok(()));
         };
-        let file = Availability {
-            replaced_by: Some(replacement),
-            ..entry.availability.clone()
-        };
-        let after = Model {
-            source_hash: Some(entry.hash.clone()),
-            source_status: source_status(entry),
-            ..available(before.clone(), file)
-        };
-        let linked = tx.update(&before, after, UpdatedAt::Given).await?;
-        Ok(linked.map(drop).map_err(Into::into))
+        let linked = tx.update(&before, Edit::Link(entry.clone(), replacement));
+        Ok(linked.await?.map(drop).map_err(Into::into))
     }
 
     async fn take(
@@ -237,7 +228,7 @@ impl Loader {
         tx: &mut Tx,
         batch: &Batch,
         entry: &Entry,
-        new: &mut Vec<Model>,
+        new: &mut Vec<Import>,
     ) -> Result<Result<Loaded, Rejection>> {
         let present = batch.present.get(&entry.id);
         if let Some(row) = present.filter(|row| self.keeps(row, entry)) {
@@ -249,7 +240,7 @@ impl Loader {
         }
         // What an administrator made of the status stays until the file says something new about it.
         let is_said =
-            |row: &Model| row.source_status.is_some() && row.source_status == source_status(entry);
+            |row: &Model| row.source_status.is_some() && row.source_status == entry.source_status();
         let status = present
             .filter(|row| is_said(row) || availability(row) == entry.availability)
             .map(availability);
@@ -269,28 +260,23 @@ impl Loader {
             )
         };
         let replaced_by = availability.replaced_by.clone();
-        let mut after = available(row(present, entry, self.source, tx.now()), availability);
-        if unlinked {
-            // Until then it is not what the file brings: a run that ends before is made good by the next.
-            after.source_hash = None;
-            after.source_status = None;
-        }
+        let import = Import {
+            entry: entry.clone(),
+            source: self.source,
+            availability,
+            // Until it is linked: a run that ends before is made good by the next.
+            is_partial: unlinked,
+        };
         let fate = match present {
             None => {
-                new.push(after);
+                new.push(import);
                 Fate::Created
             }
-            Some(before) => {
-                let updated_at = match entry.updated_at {
-                    Some(_) => UpdatedAt::Given,
-                    None => UpdatedAt::Now,
-                };
-                match tx.update(before, after, updated_at).await? {
-                    Ok(row) if row.revision == before.revision => Fate::Unchanged,
-                    Ok(_) => Fate::Updated,
-                    Err(refused) => return Ok(Err(refused.into())),
-                }
-            }
+            Some(before) => match tx.update(before, Edit::Import(import)).await? {
+                Ok(row) if row.revision == before.revision => Fate::Unchanged,
+                Ok(_) => Fate::Updated,
+                Err(refused) => return Ok(Err(refused.into())),
+            },
         };
         self.remember_link(entry, replaced_by);
         Ok(Ok(Loaded { fate, unlinked }))
@@ -390,16 +376,11 @@ impl Batch {
 }
 
 fn merged(row: &Model, entry: Entry) -> Entry {
-    let details = entry.details;
+    let metadata = merged_metadata(row.metadata.as_deref(), entry.details.metadata.clone());
     Entry {
         details: Details {
-            name: fields::name(&row.name).unwrap_or(details.name),
-            description: details.description.or_else(|| row.description.clone()),
-            icon_url: details.icon_url.or_else(|| row.icon_url.clone()),
-            category: details.category.or(row.category),
-            version: details.version.or_else(|| row.version.clone()),
-            metadata: merged_metadata(row.metadata.as_deref(), details.metadata),
-            ..details
+            metadata,
+            ..entry.details.over(draft(&uncurated(row)))
         },
         availability: if entry.availability == Availability::ACTIVE {
             availability(row)
@@ -431,7 +412,7 @@ fn merged_metadata(before: Option<&str>, file: Option<String>) -> Option<String>
     if json.is_empty() {
         return None;
     }
-    fields::metadata(&json.finish()).ok().or(file)
+    field_values::metadata(&json.finish()).ok().or(file)
 }
 
 /// Why an entry cannot change the connector of its id, if it cannot.
@@ -445,59 +426,6 @@ fn misplaced(row: &Model, entry: &Entry) -> Option<Rejection> {
     }
     (row.organization_id != entry.organization)
         .then(|| Rejection::new("id", "the id belongs to another organization"))
-}
-
-/// The row that an entry makes: a new one, or of the one there is.
-fn row(before: Option<&Model>, entry: &Entry, source: ConnectorSource, now: Timestamp) -> Model {
-    let details = entry.details.clone();
-    Model {
-        seq: before.map_or(0, |row| row.seq),
-        id: entry.id.clone(),
-        name: details.name.text,
-        name_key: details.name.key,
-        r#type: entry.r#type,
-        connector_id: entry.connector_id.clone(),
-        description: details.description,
-        icon_url: details.icon_url,
-        category: details.category,
-        version: details.version,
-        status: entry.availability.status,
-        status_message: entry.availability.message.clone(),
-        replaced_by_id: entry.availability.replaced_by.clone(),
-        server_url: details.server_url,
-        server_type: details.server_type,
-        metadata: details.metadata,
-        visibility: entry.visibility,
-        organization_id: entry.organization.clone(),
-        created_by: entry.created_by.clone(),
-        created_at: entry
-            .created_at
-            .or(before.map(|row| row.created_at))
-            .unwrap_or(now),
-        updated_at: entry
-            .updated_at
-            .or(before.map(|row| row.updated_at))
-            .unwrap_or(now),
-        revision: before.map_or(1, |row| row.revision),
-        source,
-        source_hash: Some(entry.hash.clone()),
-        source_status: source_status(entry),
-    }
-}
-
-fn available(row: Model, availability: Availability) -> Model {
-    Model {
-        status: availability.status,
-        status_message: availability.message,
-        replaced_by_id: availability.replaced_by,
-        ..row
-    }
-}
-
-/// What to remember of the file's word on the status. A custom connector's is its owners' to change, and a file's too.
-fn source_status(entry: &Entry) -> Option<String> {
-    (entry.r#type != ConnectorType::Custom)
-        .then(|| serde_json::json!(entry.availability).to_string())
 }
 
 fn reject<T>(field: &str, reason: &str) -> Result<T, Rejection> {

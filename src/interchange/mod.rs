@@ -4,17 +4,17 @@
 //! Invariant: a file's text becomes an [`Entry`](crate::domain::connector::Entry) by the same field rules as a mutation's
 //! input, or a [`Rejection`] that says which field and why; nothing is dropped in silence.
 
-pub mod builtin;
+pub(crate) mod builtin;
 pub mod export;
 pub mod import;
 mod load;
 mod named;
-pub mod object;
+pub(crate) mod object;
 pub mod published;
-pub mod reader;
-pub mod registry;
+pub(crate) mod reader;
+pub(crate) mod registry;
 mod secrets;
-pub mod shape;
+pub(crate) mod shape;
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ use crate::{domain::connector::Entry, error::UserError};
 
 /// Why an object of a file was not taken: the field, as the file names it, and what was expected of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    pub field: String,
-    pub reason: String,
+pub(crate) struct Rejection {
+    pub(crate) field: String,
+    pub(crate) reason: String,
 }
 
 impl Rejection {
@@ -49,17 +49,17 @@ impl fmt::Display for Rejection {
 
 /// An entry, and what of its object it does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parsed {
-    pub entry: Entry,
-    pub warnings: Vec<Warning>,
+pub(crate) struct ParsedEntry {
+    pub(crate) entry: Entry,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Something that was left out of an object, or should be known of it. The object is loaded nevertheless.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub(crate) struct Warning {
     /// The same for all warnings of one kind, of which only the first ones are written.
-    pub kind: &'static str,
-    pub text: String,
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
 }
 
 impl Warning {
@@ -75,7 +75,7 @@ impl From<UserError> for Rejection {
     fn from(error: UserError) -> Self {
         Self {
             field: error.field.unwrap_or_default().to_owned(),
-            reason: error.message,
+            reason: error.named(),
         }
     }
 }

@@ -12,7 +12,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::domain::connector::{Errors, REPLACED_BY};
+use crate::domain::{
+    connector::{Errors, REPLACED_BY},
+    field::word,
+};
 
 use super::Rejection;
 
@@ -23,10 +26,10 @@ pub(super) const REPLACED_BY_KEY: &str = "replacedBy";
 pub(super) const NO_OBJECT: &str = "must be a JSON object";
 
 /// The keys in the file's order, each with its value as the text it came as.
-pub type Object = IndexMap<String, Box<RawValue>>;
+pub(crate) type Object = IndexMap<String, Box<RawValue>>;
 
 /// Reads one object; a rejection has an empty field where it is the whole that is wrong.
-pub fn parse(json: &str) -> Result<Object, Rejection> {
+pub(crate) fn parse(json: &str) -> Result<Object, Rejection> {
     let rejected = |field: String, reason: String| Rejection { field, reason };
     if !json.trim_start().starts_with('{') {
         return Err(rejected(String::new(), NO_OBJECT.to_owned()));
@@ -160,24 +163,23 @@ impl<'a> Keys<'a> {
 
     pub(super) fn word<T: Iterable + Serialize>(&mut self, key: &str) -> Option<T> {
         let text = self.text(key)?;
-        let word = T::iter().find(|value| Word(value).to_string() == text);
-        if word.is_none() {
-            let words: Vec<_> = T::iter().map(|value| Word(value).to_string()).collect();
+        let found = T::iter().find(|value| word(value) == text);
+        if found.is_none() {
+            let words: Vec<_> = T::iter().map(|value| word(value)).collect();
             self.reject(key, &format!("must be one of {}", words.join(", ")));
         }
-        word
+        found
     }
 
     /// All that was rejected here and by the fields' rules; of a key that was already rejected for its kind, the rules have
     /// nothing more to say.
     pub(super) fn rejections(self, errors: Errors) -> Vec<Rejection> {
         let of_kind = self.rejections;
-        let of_rules = errors.0.into_iter().map(|error| {
-            let mut rejection = Rejection::from(error);
-            if rejection.field == REPLACED_BY {
-                REPLACED_BY_KEY.clone_into(&mut rejection.field);
+        let of_rules = errors.0.into_iter().map(|mut error| {
+            if error.field == Some(REPLACED_BY) {
+                error.field = Some(REPLACED_BY_KEY);
             }
-            rejection
+            Rejection::from(error)
         });
         let new = of_rules.filter(|rule| of_kind.iter().all(|kind| kind.field != rule.field));
         let new: Vec<_> = new.collect();
@@ -194,10 +196,6 @@ impl Json {
         if let Some(text) = text.into() {
             self.raw(key, &quoted(text));
         }
-    }
-
-    pub(super) fn word(&mut self, key: &str, word: Option<impl Serialize>) {
-        self.text(key, word.map(|word| Word(word).to_string()).as_deref());
     }
 
     pub(super) fn raw(&mut self, key: &str, json: &str) {
@@ -219,13 +217,4 @@ impl Json {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// The word that the published object has for an enum's value.
-pub(super) struct Word<T>(pub(super) T);
-
-impl<T: Serialize> fmt::Display for Word<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.serialize(f)
-    }
 }

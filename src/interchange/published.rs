@@ -4,18 +4,24 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use entity::{
-    ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp, personal_connector::Model,
+    ConnectorStatus, ConnectorType, ConnectorVisibility, Iterable, Timestamp,
+    personal_connector::Model,
 };
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{
-    connector::{Availability, Draft, Entry, Errors, Extent},
-    fields,
+use crate::{
+    domain::{
+        connector::{Availability, Draft, DraftSource, Entry, Errors, Extent},
+        field::{Field, Kind},
+        field_values,
+    },
+    store::field_text,
 };
 
 use super::{
-    Parsed, Rejection, Warning,
-    object::{Json, Keys, Object, REPLACED_BY_KEY, Word},
+    ParsedEntry, Rejection, Warning,
+    object::{Json, Keys, Object, REPLACED_BY_KEY},
     secrets,
 };
 
@@ -24,77 +30,51 @@ const OBJECT: &str = "personal_connector";
 
 const REQUIRED: [&str; 6] = ["id", "object", "name", "type", "connectorId", "status"];
 
-/// The published keys, and then ours.
-const KEYS: [&str; 20] = [
-    "id",
-    "object",
-    "name",
-    "type",
-    "connectorId",
-    "description",
-    "iconUrl",
-    "category",
-    "version",
-    "status",
-    "serverUrl",
-    "serverType",
-    "metadata",
-    "createdAt",
-    "updatedAt",
-    "createdBy",
-    "visibility",
-    "statusMessage",
-    REPLACED_BY_KEY,
-    "organization",
-];
+/// The key of [`OBJECT`], which is no field.
+const OBJECT_KEY: &str = "object";
 
 /// Whose a custom connector is and who sees it, where its object does not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assumed {
+    /// 1 to 255 characters; none for connectors of no organization.
     pub organization: Option<String>,
+    /// PUBLIC and ORGANIZATION are rejected for a connector without an organization.
     pub visibility: ConnectorVisibility,
 }
 
 /// Reads one object, or says everything that is wrong with it.
 ///
 /// A possible secret that everybody will see causes a warning, and stays as it is: the form is this service's own.
-pub fn parse(object: &Object, assumed: &Assumed) -> Result<Parsed, Vec<Rejection>> {
+pub(crate) fn parse(object: &Object, assumed: &Assumed) -> Result<ParsedEntry, Vec<Rejection>> {
     let (mut keys, mut errors) = (Keys::of(object), Errors::default());
-    keys.only(&KEYS);
+    let known = Field::PUBLISHED.into_iter();
+    let known = known.filter_map(Field::published_key).chain([OBJECT_KEY]);
+    keys.only(&known.collect::<Vec<_>>());
     keys.require(&REQUIRED);
-    if keys.text("object").is_some_and(|object| object != OBJECT) {
-        keys.reject("object", "must be personal_connector");
+    if keys.text(OBJECT_KEY).is_some_and(|object| object != OBJECT) {
+        keys.reject(OBJECT_KEY, "must be personal_connector");
     }
     let id = keys.text("id");
-    let id = id.and_then(|id| errors.take(fields::id("id", &id)));
+    let id = id.and_then(|id| errors.take(field_values::id("id", &id)));
     let r#type = keys.word::<ConnectorType>("type");
     let connector_id = keys.text("connectorId");
     match (r#type, &connector_id) {
-        (Some(ConnectorType::Custom), Some(id)) if id != fields::CUSTOM_CONNECTOR_ID => {
+        (Some(ConnectorType::Custom), Some(id)) if id != field_values::CUSTOM_CONNECTOR_ID => {
             keys.reject("connectorId", "must be custom_mcp, as the type is custom");
         }
         (Some(ConnectorType::Official | ConnectorType::AitronosBuilt), Some(id)) => {
-            errors.take(fields::connector_id(id));
+            errors.take(field_values::connector_id(id));
         }
         _ => {}
     }
-    let draft = Draft {
-        name: keys.text("name").unwrap_or_default(),
-        description: keys.text("description"),
-        icon_url: keys.text("iconUrl"),
-        category: keys.word("category"),
-        version: keys.text("version"),
-        server_url: keys.text("serverUrl"),
-        server_type: keys.word("serverType"),
-        metadata: keys.raw("metadata").map(ToOwned::to_owned),
-    };
+    let draft = Draft::read(&mut keys);
     // A type or status that is not known is rejected above; the laxest one stands in, so that nothing false is said.
     let (details, _) = draft.parse(r#type.unwrap_or(ConnectorType::Official), &mut errors);
     let replaced_by = keys.text(REPLACED_BY_KEY);
     let availability = Availability {
         status: keys.word("status").unwrap_or(ConnectorStatus::Deprecated),
         message: keys.text("statusMessage"),
-        replaced_by: replaced_by.and_then(|id| errors.take(fields::id(REPLACED_BY_KEY, &id))),
+        replaced_by: replaced_by.and_then(|id| errors.take(field_values::id(REPLACED_BY_KEY, &id))),
     };
     let availability = availability.parse(id.as_deref().unwrap_or_default(), &mut errors);
     let (created_at, updated_at) = (time(&mut keys, "createdAt"), time(&mut keys, "updatedAt"));
@@ -120,9 +100,23 @@ pub fn parse(object: &Object, assumed: &Assumed) -> Result<Parsed, Vec<Rejection
                 extent: Extent::Whole,
             });
             let warnings = public_secrets(&entry);
-            Ok(Parsed { entry, warnings })
+            Ok(ParsedEntry { entry, warnings })
         }
         _ => Err(rejections),
+    }
+}
+
+impl DraftSource for Keys<'_> {
+    fn text(&mut self, field: Field) -> Option<String> {
+        Keys::text(self, field.published_key()?)
+    }
+
+    fn word<T: Iterable + Serialize>(&mut self, field: Field) -> Option<T> {
+        Keys::word(self, field.published_key()?)
+    }
+
+    fn json(&mut self, field: Field) -> Option<String> {
+        self.raw(field.published_key()?).map(ToOwned::to_owned)
     }
 }
 
@@ -173,7 +167,7 @@ impl Owner {
         let visibility = keys.word::<ConnectorVisibility>("visibility");
         let mut principal = |keys: &mut Keys<'_>, key: &'static str| {
             let id = keys.text(key)?;
-            errors.take(fields::principal(key, &id))
+            errors.take(field_values::principal(key, &id))
         };
         let organization = principal(keys, "organization");
         let created_by = principal(keys, "createdBy");
@@ -236,36 +230,28 @@ impl Owner {
 }
 
 /// Writes the object, and our additions to it only where reading it with `assumed` would not bring them about.
-pub fn write(model: &Model, assumed: &Assumed) -> String {
+pub(crate) fn write(model: &Model, assumed: &Assumed) -> String {
+    let is_custom = model.r#type == ConnectorType::Custom;
     let mut json = Json::default();
-    json.text("id", &*model.id);
-    json.text("object", OBJECT);
-    json.text("name", &*model.name);
-    json.word("type", Some(model.r#type));
-    json.text("connectorId", &*model.connector_id);
-    json.text("description", model.description.as_deref());
-    json.text("iconUrl", model.icon_url.as_deref());
-    json.word("category", model.category);
-    json.text("version", model.version.as_deref());
-    json.word("status", Some(model.status));
-    json.text("serverUrl", model.server_url.as_deref());
-    json.word("serverType", model.server_type);
-    if let Some(metadata) = &model.metadata {
-        json.raw("metadata", metadata);
-    }
-    json.text("createdAt", &*model.created_at.to_string());
-    json.text("updatedAt", &*model.updated_at.to_string());
-    json.text("createdBy", model.created_by.as_deref());
-    let custom = model.r#type == ConnectorType::Custom;
-    if custom && model.visibility != assumed.visibility {
-        json.word("visibility", Some(model.visibility));
-    }
-    json.text("statusMessage", model.status_message.as_deref());
-    json.text(REPLACED_BY_KEY, model.replaced_by_id.as_deref());
-    if custom && model.organization_id != assumed.organization {
-        match &model.organization_id {
-            Some(organization) => json.text("organization", &**organization),
-            None => json.raw("organization", "null"),
+    for field in Field::PUBLISHED {
+        let Some(key) = field.published_key() else {
+            continue;
+        };
+        let is_left_out = match field {
+            Field::Visibility => !is_custom || model.visibility == assumed.visibility,
+            Field::OrganizationId => !is_custom || model.organization_id == assumed.organization,
+            _ => false,
+        };
+        match (field_text(model, field), field.kind()) {
+            _ if is_left_out => {}
+            (Some(text), Kind::Json) => json.raw(key, &text),
+            (Some(text), _) => json.text(key, &*text),
+            // Null says that there is none, whatever is assumed.
+            (None, _) if field == Field::OrganizationId => json.raw(key, "null"),
+            (None, _) => {}
+        }
+        if field == Field::Id {
+            json.text(OBJECT_KEY, OBJECT);
         }
     }
     json.finish()
@@ -279,33 +265,41 @@ pub(super) fn hashed(entry: Entry) -> Entry {
     }
 }
 
+/// The fields that the digest has by position, present or not. Stored digests depend on it: it is never extended.
+const POSITIONAL: [Field; 19] = [
+    Field::Id,
+    Field::Type,
+    Field::ConnectorId,
+    Field::Name,
+    Field::Description,
+    Field::IconUrl,
+    Field::Category,
+    Field::Version,
+    Field::ServerUrl,
+    Field::ServerType,
+    Field::Metadata,
+    Field::Status,
+    Field::StatusMessage,
+    Field::ReplacedBy,
+    Field::Visibility,
+    Field::OrganizationId,
+    Field::CreatedBy,
+    Field::CreatedAt,
+    Field::UpdatedAt,
+];
+
 /// SHA-256 of everything an entry says, in hexadecimal; how its file was laid out and which keys came first is not in it.
-pub fn digest(entry: &Entry) -> String {
-    let word = |word: &dyn std::fmt::Display| Some(word.to_string());
-    let (details, availability) = (&entry.details, &entry.availability);
-    let fields = [
-        Some(entry.id.clone()),
-        word(&Word(entry.r#type)),
-        Some(entry.connector_id.clone()),
-        Some(details.name.text.clone()),
-        details.description.clone(),
-        details.icon_url.clone(),
-        details.category.map(|category| Word(category).to_string()),
-        details.version.clone(),
-        details.server_url.clone(),
-        details
-            .server_type
-            .map(|server_type| Word(server_type).to_string()),
-        details.metadata.clone(),
-        word(&Word(availability.status)),
-        availability.message.clone(),
-        availability.replaced_by.clone(),
-        word(&Word(entry.visibility)),
-        entry.organization.clone(),
-        entry.created_by.clone(),
-        entry.created_at.map(|time| time.to_string()),
-        entry.updated_at.map(|time| time.to_string()),
-    ];
+///
+/// A field of a later version follows with its key where the entry has it: an entry without it keeps its digest.
+pub(crate) fn digest(entry: &Entry) -> String {
+    let positional = POSITIONAL.into_iter().map(|field| entry.text(field));
+    let later = Field::ALL.iter().copied();
+    let later = later.filter(|field| !POSITIONAL.contains(field));
+    let keyed = later.filter_map(|field| {
+        let text = entry.text(field)?;
+        Some([Some(field.graphql_name().to_owned()), Some(text)])
+    });
+    let fields: Vec<_> = positional.chain(keyed.flatten()).collect();
     // As JSON the fields can't run into each other, nor an absent one be taken for an empty one.
     format!(
         "{:x}",

@@ -1,6 +1,6 @@
 //! The objects of one input, one after the other.
 //!
-//! Invariant: whatever the input's size, of its objects no more is held than [`ELEMENT_BYTES`] of two, which are handed on, or
+//! Invariant: whatever the input's size, of its objects no more is held than [`tap::ELEMENT_BYTES`] of two, which are handed on, or
 //! rejected under their number, before the next is read. Nothing is left out without an [`Event`].
 
 mod tap;
@@ -18,9 +18,8 @@ use serde::{
 use super::{
     Rejection,
     object::{self, Object},
-    shape::{self, Place},
+    shape::{self, Section},
 };
-pub use tap::ELEMENT_BYTES;
 use tap::{Part, Tap};
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -30,7 +29,7 @@ const KEYS_NAMED: usize = 5;
 
 /// Why reading ended before its input did; what came before was handed on.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError<E> {
+pub(crate) enum ReadError<E> {
     /// The input could not be read, or stops being JSON at the line and column that the message says.
     #[error("{0}")]
     Input(String),
@@ -41,20 +40,20 @@ pub enum ReadError<E> {
 
 /// One object of an input.
 #[derive(Debug)]
-pub struct Element {
+pub(crate) struct Element {
     /// From 1.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The line on which it begins, from 1.
-    pub line: u64,
-    pub place: Place,
+    pub(crate) line: u64,
+    pub(crate) section: Section,
     /// Its key, in a map of servers by name.
-    pub name: Option<String>,
-    pub object: Result<Object, Rejection>,
+    pub(crate) name: Option<String>,
+    pub(crate) object: Result<Object, Rejection>,
 }
 
 /// A part of an input.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Element(Element),
     /// The input is one page of a list, and this is the cursor of the next page.
     NextPage(String),
@@ -65,9 +64,9 @@ pub enum Event {
 /// Hands each part to `each`, and gives the count of elements.
 ///
 /// An input is any sequence of JSON values, a line each or not; comments and trailing commas are blanks. An array is its
-/// elements. An object with a list or a map of servers under a key of [`Place`] is the elements of that. Any other object is
+/// elements. An object with a list or a map of servers under a key of [`Section`] is the elements of that. Any other object is
 /// itself; what is no object is handed on as a rejection, and so is a line that is not JSON among lines that are.
-pub fn read<E>(
+pub(crate) fn read<E>(
     mut input: impl BufRead,
     each: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<u64, ReadError<E>> {
@@ -155,7 +154,7 @@ pub fn read<E>(
         reading.name = None;
         let element = (line, Err(rejection));
         if reading
-            .hand_on::<serde_json::Error>(Place::Open, element)
+            .hand_on::<serde_json::Error>(Section::Open, element)
             .is_err()
             && let Some(stopped) = reading.stopped.take()
         {
@@ -193,21 +192,21 @@ struct Reading<'t, R, F, E> {
 impl<R, E, F: FnMut(Event) -> Result<(), E>> Reading<'_, R, F, E> {
     fn hand_on<D: serde::de::Error>(
         &mut self,
-        place: Place,
+        section: Section,
         (line, object): (u64, Result<Object, Rejection>),
     ) -> Result<(), D> {
         self.count += 1;
         let element = Element {
             number: self.count,
             line,
-            place,
+            section,
             name: self.name.take(),
             object,
         };
-        self.tell(Event::Element(element))
+        self.emit(Event::Element(element))
     }
 
-    fn tell<D: serde::de::Error>(&mut self, event: Event) -> Result<(), D> {
+    fn emit<D: serde::de::Error>(&mut self, event: Event) -> Result<(), D> {
         (self.each)(event).map_err(|error| {
             self.stopped = Some(error);
             D::custom("stopped")
@@ -223,8 +222,8 @@ enum Level {
     /// A map of envelopes by name.
     Projects,
     /// The value of a key that has servers: a list, or a map by name.
-    Servers(Place),
-    Element(Place),
+    Servers(Section),
+    Element(Section),
     /// The first member of an object at the top: an element if it shows that the object is a map of servers.
     First,
 }
@@ -239,7 +238,7 @@ where
 {
     type Value = bool;
 
-    /// An option is how `serde_json` tells a value's first byte before anything but null is taken.
+    /// As an option: `serde_json` then looks at a value's first byte before it takes anything but null.
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
         json.deserialize_option(self)
     }
@@ -260,13 +259,13 @@ where
         let Self(reading, level) = self;
         match level {
             // Go writes an empty list as null.
-            Level::Servers(place) => return Ok(place.may_be_null()),
+            Level::Servers(section) => return Ok(section.may_be_null()),
             Level::Envelope | Level::Projects | Level::First => return Ok(false),
             Level::Top => {
-                reading.hand_on(Place::Open, (reading.tap.line(), object::parse("null")))?;
+                reading.hand_on(Section::Open, (reading.tap.line(), object::parse("null")))?;
             }
-            Level::Element(place) => {
-                reading.hand_on(place, (reading.tap.line(), object::parse("null")))?;
+            Level::Element(section) => {
+                reading.hand_on(section, (reading.tap.line(), object::parse("null")))?;
             }
         }
         Ok(false)
@@ -274,7 +273,7 @@ where
 
     fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
         let Self(reading, level) = self;
-        let place = match (level, reading.tap.last()) {
+        let section = match (level, reading.tap.last()) {
             (Level::Top | Level::Servers(_), b'[') => {
                 return json.deserialize_seq(Value(reading, level));
             }
@@ -287,36 +286,36 @@ where
             }
             (Level::Top, b'{') => {
                 if !json.deserialize_map(Value(&mut *reading, level))? {
-                    reading.hand_on(Place::Open, reading.tap.take(Part::Top))?;
+                    reading.hand_on(Section::Open, reading.tap.take(Part::Top))?;
                 }
                 return Ok(true);
             }
-            (Level::Top, _) => Place::Open,
-            (Level::Element(place), _) => place,
+            (Level::Top, _) => Section::Open,
+            (Level::Element(section), _) => section,
             (Level::First, _) => {
                 reading.tap.restart(Part::Element);
                 IgnoredAny::deserialize(json)?;
                 let (line, object) = reading.tap.take(Part::Element);
                 let is_package = object.as_ref().is_ok_and(shape::is_package);
                 if is_package {
-                    reading.hand_on(Place::Packages, (line, object))?;
+                    reading.hand_on(Section::Packages, (line, object))?;
                 }
                 return Ok(is_package);
             }
         };
         reading.tap.restart(Part::Element);
         IgnoredAny::deserialize(json)?;
-        reading.hand_on(place, reading.tap.take(Part::Element))?;
+        reading.hand_on(section, reading.tap.take(Part::Element))?;
         Ok(false)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let Self(reading, level) = self;
-        let place = match level {
-            Level::Servers(place) => place.in_a_list(),
-            _ => Place::Open,
+        let section = match level {
+            Level::Servers(section) => section.in_a_list(),
+            _ => Section::Open,
         };
-        let element = Level::Element(place);
+        let element = Level::Element(section);
         while let Some(_nested) = list.next_element_seed(Value(&mut *reading, element))? {}
         Ok(true)
     }
@@ -326,7 +325,7 @@ where
         let (mut found, mut cursor) = (false, None);
         let (mut named, mut others) = (Vec::new(), 0);
         let mut members = match level {
-            Level::Servers(place) => Some(place),
+            Level::Servers(section) => Some(section),
             _ => None,
         };
         let mut is_first = level == Level::Top;
@@ -334,10 +333,10 @@ where
             let first = std::mem::take(&mut is_first);
             let within = level;
             let level = match members {
-                Some(place) => Level::Element(place),
+                Some(section) => Level::Element(section),
                 None if level == Level::Projects => Level::Envelope,
-                None => match Place::of(&key) {
-                    Some(place) => Level::Servers(place),
+                None => match Section::of(&key) {
+                    Some(section) => Level::Servers(section),
                     None if level == Level::Top && shape::is_envelope(&key) => Level::Envelope,
                     None if level == Level::Top && shape::is_projects(&key) => Level::Projects,
                     None if key == shape::PAGE => {
@@ -356,7 +355,7 @@ where
             let has = map.next_value_seed(Value(&mut *reading, level))?;
             reading.name = None;
             match level {
-                Level::First if has => members = Some(Place::Packages),
+                Level::First if has => members = Some(Section::Packages),
                 Level::Envelope if within == Level::Projects => {}
                 Level::Servers(_) | Level::Envelope | Level::Projects if !has => {
                     leave_out(&key, &mut named, &mut others);
@@ -368,10 +367,10 @@ where
         }
         found |= members.is_some();
         if found && !named.is_empty() {
-            reading.tell(Event::KeysLeftOut(named, others))?;
+            reading.emit(Event::KeysLeftOut(named, others))?;
         }
         if found && let Some(cursor) = cursor {
-            reading.tell(Event::NextPage(cursor))?;
+            reading.emit(Event::NextPage(cursor))?;
         }
         Ok(found)
     }

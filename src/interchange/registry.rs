@@ -1,7 +1,7 @@
 //! The MCP registry's `server.json`, as official connectors.
 //!
 //! Invariant: what a `server.json` says stands in the entry, either in a field that holds it exactly or in the metadata under
-//! its own key, but for secrets; what no field can hold is told. A name always makes the same id.
+//! its own key, but for secrets; there is a warning for what no field can hold. A name always makes the same id.
 
 mod rank;
 mod remotes;
@@ -17,18 +17,18 @@ use ulid::Ulid;
 
 use crate::domain::{
     connector::{Availability, Draft, Entry, Errors, Extent},
-    fields,
+    field::word,
+    field_values,
 };
 
 use super::{
-    Parsed, Rejection, Warning,
-    object::Word,
+    ParsedEntry, Rejection, Warning,
     object::{self, Json, Keys, Object},
     published::{hashed, moment},
     secrets,
 };
 use rank::Precedence;
-pub use rank::Rank;
+pub(crate) use rank::Rank;
 pub(super) use remotes::transport;
 
 /// The key in `_meta` of what the registry itself says of a version.
@@ -42,17 +42,17 @@ const VERSION_DETAIL: &str = "version_detail";
 
 /// Which version of which server an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
+pub(crate) struct Version {
     /// The registry's name of the server.
-    pub name: String,
+    pub(crate) name: String,
     /// Taken out of the registry, and not to be parsed.
-    pub deleted: bool,
-    pub rank: Rank,
+    pub(crate) deleted: bool,
+    pub(crate) rank: Rank,
 }
 
 /// Whether the object is a registry's: it has a server around which a page stands, a `name` with a slash in it, or keys of a
 /// `server.json` that no other form has.
-pub fn is_server(object: &Object) -> bool {
+pub(crate) fn is_server(object: &Object) -> bool {
     let name = || object::text(object, "name").is_some_and(|name| name.contains('/'));
     let schema = || {
         object::text(object, "$schema").is_some_and(|schema| schema.ends_with("server.schema.json"))
@@ -79,7 +79,7 @@ pub(super) fn id_of(object: &Object) -> Option<String> {
     object::text(server.as_ref().unwrap_or(object), "name").map(|name| id(&name))
 }
 
-pub fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
+pub(crate) fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
     let source = Source::open(object).map_err(|rejection| vec![rejection])?;
     let mut keys = Keys::of(&source.server);
     let name = registry_name(&mut keys);
@@ -101,7 +101,7 @@ pub fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
 }
 
 /// Makes the official connector of one version, or says everything that is wrong with it.
-pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
+pub(crate) fn parse(object: &Object) -> Result<ParsedEntry, Vec<Rejection>> {
     let source = Source::open(object).map_err(|rejection| vec![rejection])?;
     let (mut keys, mut errors) = (Keys::of(&source.server), Errors::default());
     let connector_id = registry_name(&mut keys).unwrap_or_default();
@@ -112,16 +112,15 @@ pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
     let mut warnings = Vec::new();
     let (server_type, server_url) = remotes::address(&mut keys, &mut warnings);
     let (title, version) = (keys.text("title"), source.version(&mut keys));
-    told_in_metadata(title.as_deref(), version.as_deref(), &mut warnings);
+    warn_of_metadata_only(title.as_deref(), version.as_deref(), &mut warnings);
     let mut draft = Draft {
         name: display_name(&connector_id, title),
         description: keys.text("description").filter(|text| !text.is_empty()),
         icon_url: icon(&mut keys, &mut warnings),
-        category: None,
-        version: version.filter(|version| fields::version(version).is_ok()),
+        version: version.filter(|version| field_values::version(version).is_ok()),
         server_url,
         server_type,
-        metadata: None,
+        ..Draft::default()
     };
     let official = &source.official;
     let availability = Availability {
@@ -142,7 +141,7 @@ pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
         && let Some((metadata, paths)) = details.metadata.as_deref().and_then(secrets::redacted)
     {
         warnings.push(secrets_left_out(&paths));
-        details.metadata = errors.take(fields::metadata(&metadata));
+        details.metadata = errors.take(field_values::metadata(&metadata));
     }
     let availability = availability.parse(&id, &mut errors);
     let rejections = keys.rejections(errors);
@@ -162,19 +161,19 @@ pub fn parse(object: &Object) -> Result<Parsed, Vec<Rejection>> {
                 hash: String::new(),
                 extent: Extent::Whole,
             });
-            Ok(Parsed { entry, warnings })
+            Ok(ParsedEntry { entry, warnings })
         }
         _ => Err(rejections),
     }
 }
 
 /// Warns of a title and a version that no field can hold.
-fn told_in_metadata(title: Option<&str>, version: Option<&str>, warnings: &mut Vec<Warning>) {
-    if title.is_some_and(|title| !title.trim().is_empty() && fields::name(title).is_err()) {
+fn warn_of_metadata_only(title: Option<&str>, version: Option<&str>, warnings: &mut Vec<Warning>) {
+    if title.is_some_and(|title| !title.trim().is_empty() && field_values::name(title).is_err()) {
         let text = "title cannot be a name, and stays in the metadata only";
         warnings.push(Warning::new("title", text));
     }
-    if let Some(version) = version.filter(|version| fields::version(version).is_err()) {
+    if let Some(version) = version.filter(|version| field_values::version(version).is_err()) {
         let version: String = version.chars().take(50).collect();
         let text = format!("version {version} is not semantic, and stays in the metadata only");
         warnings.push(Warning::new("version", text));
@@ -210,7 +209,7 @@ fn registry_name(keys: &mut Keys<'_>) -> Option<String> {
     };
     let parts = name.split_once('/');
     let legal = parts.is_some_and(|(space, server)| part(space, b".-") && part(server, b"._-"));
-    if legal && name.len() <= fields::CONNECTOR_ID_CHARS {
+    if legal && name.len() <= field_values::CONNECTOR_ID_CHARS {
         return Some(name);
     }
     keys.reject(
@@ -231,7 +230,7 @@ fn icon(keys: &mut Keys<'_>, warnings: &mut Vec<Warning>) -> Option<String> {
     let mut sources = icons
         .iter()
         .filter_map(|(_, icon)| object::text(icon, "src"));
-    let icon = sources.find(|url| fields::icon_url(url).is_ok());
+    let icon = sources.find(|url| field_values::icon_url(url).is_ok());
     if icon.is_none() && !icons.is_empty() {
         let text = "icons has no src that begins with https://, and stays in the metadata only";
         warnings.push(Warning::new("icons", text));
@@ -276,7 +275,7 @@ pub(super) fn id(name: &str) -> String {
         .fold(0, |bits: u128, byte| bits << 8 | u128::from(*byte));
     format!(
         "{}{}",
-        fields::ID_PREFIX,
+        field_values::ID_PREFIX,
         Ulid(bits).to_string().to_ascii_lowercase()
     )
 }
@@ -286,7 +285,7 @@ fn display_name(name: &str, title: Option<String>) -> String {
     let server = name.split_once('/').map(|(_, server)| server.to_owned());
     let mut names = title.into_iter().chain(server);
     names
-        .find(|name| fields::name(name).is_ok())
+        .find(|name| field_values::name(name).is_ok())
         .unwrap_or_else(|| name.to_owned())
 }
 
@@ -412,7 +411,7 @@ impl<'a> Source<'a> {
         created_at: Option<Timestamp>,
         updated_at: Option<Timestamp>,
     ) -> Option<String> {
-        let status = Word(availability.status).to_string();
+        let status = word(availability.status);
         let said = |value: &RawValue, held: Option<&str>| {
             held.is_some() && serde_json::from_str::<String>(value.get()).ok().as_deref() == held
         };

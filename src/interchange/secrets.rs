@@ -11,7 +11,7 @@ use url::Url;
 pub(super) use arguments::{Arguments, redacted_line};
 pub(super) use values::redacted;
 
-/// Takes the place of a secret.
+/// Replaces a secret.
 pub(super) const REDACTED: &str = "REDACTED";
 
 /// Texts that are secrets by how they begin, and the least count of characters after that.

@@ -1,6 +1,6 @@
 //! Recognises what an input has, before anything of it is judged.
 //!
-//! Invariant: the keys that tell one form from another stand here only. An object of no known form is one [`Rejection`], which
+//! Invariant: the keys that distinguish the forms stand here only. An object of no known form is one [`Rejection`], which
 //! names what it looks like.
 
 use super::{
@@ -17,7 +17,7 @@ const PUBLISHED: &str = "object";
 
 /// The part of an input in which an object stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Section {
     /// At the top, in a list at the top, or in the list `servers` of a page.
     Open,
     /// The map `servers`: of VS Code's configuration, or of `ToolHive`'s catalogue.
@@ -32,8 +32,8 @@ pub enum Place {
     Packages,
 }
 
-impl Place {
-    /// The place of the elements under a key.
+impl Section {
+    /// The section whose elements are under a key.
     pub(super) fn of(key: &str) -> Option<Self> {
         match key {
             "servers" => Some(Self::Servers),
@@ -47,7 +47,7 @@ impl Place {
     pub(super) fn in_a_list(self) -> Self {
         match self {
             Self::Servers => Self::Open,
-            place => place,
+            section => section,
         }
     }
 
@@ -109,7 +109,7 @@ pub(super) enum Form {
 }
 
 /// Recognises an object by where it stands and by its keys.
-pub(super) fn recognise(place: Place, object: &Object) -> Result<Form, Rejection> {
+pub(super) fn recognise(section: Section, object: &Object) -> Result<Form, Rejection> {
     let has = |key: &str| object.contains_key(key);
     if has(PUBLISHED) {
         return Ok(Form::Published);
@@ -120,19 +120,19 @@ pub(super) fn recognise(place: Place, object: &Object) -> Result<Form, Rejection
     let is_started = ["command", "url", "serverUrl", "httpUrl"]
         .into_iter()
         .any(has);
-    match place {
-        Place::ClientServers => return Ok(Form::Client),
-        Place::DockerRegistry => return Ok(Form::Docker),
-        Place::RemoteServers => return Ok(Form::ToolHive),
-        Place::Servers | Place::Packages | Place::Open => {}
+    match section {
+        Section::ClientServers => return Ok(Form::Client),
+        Section::DockerRegistry => return Ok(Form::Docker),
+        Section::RemoteServers => return Ok(Form::ToolHive),
+        Section::Servers | Section::Packages | Section::Open => {}
     }
     if is_package(object) {
         return Ok(Form::Mcpm);
     }
-    if has("image") && has("transport") || place == Place::Servers && has("image") {
+    if has("image") && has("transport") || section == Section::Servers && has("image") {
         return Ok(Form::ToolHive);
     }
-    let named = place == Place::Servers || has("name");
+    let named = section == Section::Servers || has("name");
     if named && is_started {
         return Ok(Form::Client);
     }

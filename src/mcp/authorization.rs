@@ -111,7 +111,7 @@ fn next_parameter<'a>(rest: &'a str, name: &str) -> Option<(Option<String>, &'a 
     let (word, after) = start.split_at(end);
     let after = after.trim_start_matches([' ', '\t']);
     let Some(value) = after.strip_prefix('=') else {
-        // A scheme, what stands for one (token68), or a quote at a wrong place.
+        // A scheme, what stands for one (token68), or a quote that does not belong there.
         let rest = after.strip_prefix('"').unwrap_or(after);
         return (!rest.is_empty()).then_some((None, rest));
     };

@@ -64,7 +64,7 @@ pub(super) struct Line {
     memory: Memory,
     large: OnceCell<Share>,
     /// A name that hangs is asked for as long as the system likes; the next name waits for it, in the server's own time. So an
-    /// inspection has one place of the lookups, whatever names its server redirects to.
+    /// inspection has one slot of the lookups, whatever names its server redirects to.
     lookup: Arc<Mutex<()>>,
 }
 
@@ -181,8 +181,8 @@ impl Line {
         addresses: &[SocketAddr],
     ) -> Result<Counted, Failure> {
         let mut failure = NO_CONNECTION;
-        for (at, address) in addresses.iter().enumerate() {
-            let is_last = at + 1 == addresses.len();
+        for (index, address) in addresses.iter().enumerate() {
+            let is_last = index + 1 == addresses.len();
             let tcp = loop {
                 // The time that the proxy takes to be reached is not the server's.
                 match self.stopwatch.wait(proxy.connect()).await {

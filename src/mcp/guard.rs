@@ -22,9 +22,9 @@ use super::{lookups::Lookups, stopwatch::Stopwatch};
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 16;
 
-/// Why an address is not called. Its text is for whoever gave the address: it tells nothing of what names resolve to.
+/// Why an address is not called. Its text is for the caller who gave the address: it says nothing of what names resolve to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("it is not an http, https, ws or wss URL with a host")]
     NotAUrl,
     #[error("this service does not call {0} addresses")]
@@ -45,7 +45,7 @@ pub enum Refusal {
 
 /// Why there is no address to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unresolved {
+pub(crate) enum Unresolved {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("its host's name is not known")]
@@ -60,6 +60,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Judges by these rules, and looks up names with the system's resolver.
     pub fn new(rules: ServerRules) -> Self {
         Self {
             rules: Arc::new(rules),
@@ -76,7 +77,7 @@ impl Guard {
     }
 
     /// The URL that a text means, as far as it may be called without knowing where its host's name leads.
-    pub fn target(&self, text: &str) -> Result<Url, Refusal> {
+    pub(crate) fn target(&self, text: &str) -> Result<Url, Refusal> {
         // One parser for all spellings of an address: 0x7f.1, 2130706433 and full-width digits become what they mean.
         let url = Url::parse(text).map_err(|_| Refusal::NotAUrl)?;
         self.judge(&url)?;
@@ -84,7 +85,7 @@ impl Guard {
     }
 
     /// Where a redirect leads, if one may follow it.
-    pub fn redirect(&self, from: &Url, location: &str) -> Result<Url, Refusal> {
+    pub(crate) fn redirect(&self, from: &Url, location: &str) -> Result<Url, Refusal> {
         let mut to = from.join(location).map_err(|_| Refusal::NotAUrl)?;
         to.set_fragment(None);
         self.judge(&to)?;
@@ -95,7 +96,7 @@ impl Guard {
     }
 
     /// Whether a URL may be called, as far as it says itself where it leads.
-    pub fn judge(&self, url: &Url) -> Result<(), Refusal> {
+    pub(crate) fn judge(&self, url: &Url) -> Result<(), Refusal> {
         let scheme = url
             .scheme()
             .parse::<Scheme>()
@@ -114,7 +115,7 @@ impl Guard {
             Host::Ipv4(address) => ("", Some(IpAddr::V4(address))),
             Host::Ipv6(address) => ("", Some(IpAddr::V6(address))),
         };
-        // Of a name only its addresses tell whether it is in a network that is allowed.
+        // A name is in a network that is allowed if its addresses are.
         let may_be_named = self.rules.allow.iter().any(|allowed| {
             allowed.port == Some(port)
                 && match &allowed.host {
@@ -173,7 +174,7 @@ impl Guard {
 
     /// The addresses of a host that may be connected to at a port, and there is one at least. The host is a name. What is held is
     /// dropped when the system has answered, however long nobody waits for that any more.
-    pub async fn resolve(
+    pub(crate) async fn resolve(
         &self,
         host: &str,
         port: u16,

@@ -26,7 +26,7 @@ use crate::{
     config::InspectionLimits,
     domain::{
         inspection::{Inspection, Outcome, Transport, is_deprecated},
-        tools::Kept,
+        tools::BoundedTools,
     },
     outbound::{Outbound, proxy::ProxyFailure},
 };
@@ -55,9 +55,10 @@ pub struct Inspector {
 /// An inspection that found nothing, for a reason that is not the server's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutOff {
-    /// It waited for a place of this service all the time that it had for that.
+    /// It waited for a slot of this service all the time that it had for that.
     #[error("this machine had no memory, file or lookup for them")]
-    NoPlace,
+    Exhausted,
+    /// The outbound proxy failed, or its setting is wrong. Nothing is known of the server.
     #[error(transparent)]
     Proxy(ProxyFailure),
 }
@@ -80,7 +81,7 @@ struct Progress {
     /// The failure that ended the lists of a session that began; none if they were answered.
     unlisted: Option<Failure>,
     /// Those of the pages that came, whatever becomes of the next one.
-    tools: Mutex<Kept>,
+    tools: Mutex<BoundedTools>,
     /// Set by any connection that the outbound proxy did not make by its own fault.
     proxy_failure: Arc<OnceLock<ProxyFailure>>,
 }
@@ -108,14 +109,14 @@ impl Inspector {
 
     /// An inspector with other bounds, which shares memory and lookups with this one.
     #[must_use]
-    pub fn within(&self, limits: InspectionLimits) -> Self {
+    pub(crate) fn within(&self, limits: InspectionLimits) -> Self {
         Self {
             limits,
             ..self.clone()
         }
     }
 
-    /// Looks at the server of a URL, which is said to be of a type. Waits for places of this service so long at most, which takes
+    /// Looks at the server of a URL, which is said to be of a type. Waits for slots of this service so long at most, which takes
     /// nothing from the time that the server has.
     pub async fn inspect(
         &self,
@@ -125,7 +126,7 @@ impl Inspector {
     ) -> Result<Inspection, PutOff> {
         timeout(self.limits.time + patience, self.inspected(url, claimed))
             .await
-            .unwrap_or(Err(PutOff::NoPlace))
+            .unwrap_or(Err(PutOff::Exhausted))
     }
 
     async fn inspected(
@@ -415,7 +416,7 @@ async fn list(
 }
 
 impl Progress {
-    /// A new attempt over a transport, on what is left of the bounds. It takes the place of an earlier one over the same transport.
+    /// A new attempt over a transport, on what is left of the bounds. It replaces an earlier one over the same transport.
     fn attempt(&mut self, transport: Transport, wire: &Wire) -> Wire {
         let attempt = wire.fresh();
         self.attempts.retain(|(earlier, _)| *earlier != transport);

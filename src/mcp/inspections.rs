@@ -18,7 +18,7 @@ use crate::{
     buckets::Buckets,
     clock::Clock,
     domain::inspection::Inspection,
-    error::{Code, Error, Result},
+    error::{Error, Result},
 };
 
 use super::handshake::{Inspector, PutOff};
@@ -31,24 +31,24 @@ type Caller = (Option<String>, String);
 #[derive(Debug)]
 pub struct Inspections {
     inspector: Inspector,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     wait: Duration,
     rate: Option<Mutex<Buckets<Caller>>>,
     clock: Clock,
 }
 
-/// A place to inspect from. Dropped, it is the next one's.
+/// A slot to inspect from. Dropped, it is the next one's.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     inspector: Inspector,
-    /// When its caller has waited long enough for places of this service.
+    /// When its caller has waited long enough for slots of this service.
     until: Instant,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Inspections {
     /// So many at once, for which others wait so long, and so many a minute by one user, of whom 0 is no limit.
-    pub fn new(
+    pub(crate) fn new(
         inspector: Inspector,
         at_once: usize,
         wait: Duration,
@@ -58,7 +58,7 @@ impl Inspections {
         let cost = (a_minute > 0).then(|| MINUTE / a_minute);
         Self {
             inspector,
-            places: Arc::new(Semaphore::new(at_once)),
+            slots: Arc::new(Semaphore::new(at_once)),
             wait,
             rate: cost.map(|cost| Mutex::new(Buckets::new(cost, MINUTE))),
             clock,
@@ -66,27 +66,33 @@ impl Inspections {
     }
 
     /// The inspector, whose memory and lookups all others of the process are to share.
-    pub fn inspector(&self) -> &Inspector {
+    pub(crate) fn inspector(&self) -> &Inspector {
         &self.inspector
     }
 
-    /// A place for a user, charged for it.
-    pub async fn enter(&self, organization: Option<&str>, user: &str) -> Result<Slot> {
-        if let Some(rate) = &self.rate {
-            let caller = (organization.map(str::to_owned), user.to_owned());
-            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
-            rate.charge(&caller, self.clock.monotonic())
-                .map_err(|seconds| {
-                    let message = format!("too many inspections: wait {seconds} s");
-                    Error::new(Code::RateLimited, message)
-                })?;
-        }
+    /// Charges a user for an inspection.
+    pub(crate) fn charge(&self, organization: Option<&str>, user: &str) -> Result<()> {
+        let Some(rate) = &self.rate else {
+            return Ok(());
+        };
+        let caller = (organization.map(str::to_owned), user.to_owned());
+        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let charged = rate.charge(&caller, self.clock.monotonic());
+        charged.map_err(|seconds| {
+            let message = format!("too many inspections: wait {seconds} s");
+            Error::rate_limited(message, seconds)
+        })
+    }
+
+    /// A slot for a user, charged for it.
+    pub(crate) async fn enter(&self, organization: Option<&str>, user: &str) -> Result<Slot> {
+        self.charge(organization, user)?;
         let until = Instant::now() + self.wait;
-        match timeout_at(until, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Slot {
+        match timeout_at(until, self.slots.clone().acquire_owned()).await {
+            Ok(Ok(slot)) => Ok(Slot {
                 inspector: self.inspector.clone(),
                 until,
-                _place: place,
+                _permit: slot,
             }),
             _ => Err(too_many()),
         }
@@ -94,9 +100,9 @@ impl Inspections {
 }
 
 impl Slot {
-    /// Looks at a server. `UNAVAILABLE` where this service had no place, memory or file for it in time, or its outbound proxy is at
+    /// Looks at a server. `UNAVAILABLE` where this service had no slot, memory or file for it in time, or its outbound proxy is at
     /// fault.
-    pub async fn inspect(
+    pub(crate) async fn inspect(
         &self,
         url: Option<&str>,
         claimed: Option<ServerType>,
@@ -104,10 +110,9 @@ impl Slot {
         let patience = self.until.saturating_duration_since(Instant::now());
         let inspected = self.inspector.inspect(url, claimed, patience).await;
         inspected.map_err(|put_off| match put_off {
-            PutOff::NoPlace => too_many(),
+            PutOff::Exhausted => too_many(),
             // The proxy's name is the operator's to know, and is in the log.
-            PutOff::Proxy(_) => Error::new(
-                Code::Unavailable,
+            PutOff::Proxy(_) => Error::unavailable(
                 "no server can be inspected while this service's outbound proxy is at fault: try again in a while",
             ),
         })
@@ -115,8 +120,5 @@ impl Slot {
 }
 
 fn too_many() -> Error {
-    Error::new(
-        Code::Unavailable,
-        "too many servers are inspected at once: try again in a while",
-    )
+    Error::unavailable("too many servers are inspected at once: try again in a while")
 }

@@ -1,6 +1,6 @@
 //! Asks the system for the addresses of names.
 //!
-//! Invariant: no more names are asked for at once than there are places, and each name once, however many wait for it. A name
+//! Invariant: no more names are asked for at once than there are slots, and each name once, however many wait for it. A name
 //! whose name server hangs has one thread.
 
 use std::{
@@ -24,13 +24,15 @@ use super::stopwatch::Stopwatch;
 /// Names that are asked for at once: half the threads that the runtime has for what blocks. The system's resolver goes on for up to
 /// 20 s with its defaults when nobody waits any more, and an inspection has 8 s: so many are enough for 100 inspections at once
 /// whose names all hang.
-const PLACES: usize = 256;
+const SLOTS: usize = 256;
 
 /// The time until something is tried again for which the process had no file or no memory.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
 /// Asks for the addresses of a name.
 pub trait Lookup: fmt::Debug + Send + Sync {
+    /// All addresses of a host's name. An error means that the name is not known, unless it says that this process has no file
+    /// or memory: then the name is asked for again.
     fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -56,13 +58,13 @@ type Found = Result<Option<Arc<[IpAddr]>>, Exhausted>;
 #[derive(Clone, Copy, Debug)]
 struct Exhausted;
 
-/// Names that are asked for, and the places to ask from. Clones share them.
+/// Names that are asked for, and the slots to ask from. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Lookups(Arc<Asked>);
 
 struct Asked {
     lookup: Arc<dyn Lookup>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     names: Mutex<HashMap<String, Shared<BoxFuture<'static, Found>>>>,
 }
 
@@ -82,7 +84,7 @@ impl Lookups {
     pub(super) fn by(lookup: Arc<dyn Lookup>) -> Self {
         Self(Arc::new(Asked {
             lookup,
-            places: Arc::new(Semaphore::new(PLACES)),
+            slots: Arc::new(Semaphore::new(SLOTS)),
             names: Mutex::default(),
         }))
     }
@@ -100,9 +102,9 @@ impl Lookups {
             let asked = if let Some(asked) = self.asked(host) {
                 asked
             } else {
-                let place = self.0.places.clone().acquire_owned();
-                let place = stopwatch.wait(place).await.ok()?;
-                self.ask(host, (place, held.take()))
+                let slot = self.0.slots.clone().acquire_owned();
+                let slot = stopwatch.wait(slot).await.ok()?;
+                self.ask(host, (slot, held.take()))
             };
             match asked.await {
                 Ok(found) => return found,
@@ -188,32 +190,32 @@ mod tests {
     const SOON: Duration = Duration::from_millis(1);
 
     #[tokio::test]
-    async fn a_name_that_hangs_has_one_place() {
+    async fn a_name_that_hangs_has_one_slot() {
         let slow = Arc::new(Slow::default());
         let lookups = Lookups::by(slow.clone());
         let stopwatch = Stopwatch::default();
-        for _ in 0..PLACES + 10 {
+        for _ in 0..SLOTS + 10 {
             let asked = lookups.addresses("slow.example", &stopwatch, ());
             assert!(timeout(SOON, asked).await.is_err());
         }
         assert_eq!(slow.asked.load(Ordering::SeqCst), 1);
-        assert_eq!(lookups.0.places.available_permits(), PLACES - 1);
+        assert_eq!(lookups.0.slots.available_permits(), SLOTS - 1);
         let found = lookups.addresses("fast.example", &stopwatch, ()).await;
         assert!(found.is_some());
         slow.go_on.notify_one();
         let found = lookups.addresses("slow.example", &stopwatch, ()).await;
         assert!(found.is_some());
         assert!(lookups.0.names.lock().unwrap().is_empty());
-        assert_eq!(lookups.0.places.available_permits(), PLACES);
+        assert_eq!(lookups.0.slots.available_permits(), SLOTS);
     }
 
-    /// A look-up that waited for a place has all of its time left then.
+    /// A look-up that waited for a slot has all of its time left then.
     #[tokio::test]
-    async fn a_wait_for_a_place_is_not_counted() {
+    async fn a_wait_for_a_slot_is_not_counted() {
         let slow = Arc::new(Slow::default());
         let lookups = Lookups::by(slow.clone());
         let stopwatch = Stopwatch::default();
-        for name in 0..PLACES {
+        for name in 0..SLOTS {
             let name = format!("slow{name}.example");
             let asked = lookups.addresses(&name, &stopwatch, ());
             assert!(timeout(SOON, asked).await.is_err());

@@ -8,25 +8,25 @@ use crate::byte_budget::{ByteBudget, Share};
 const MIB: usize = 1024 * 1024;
 
 /// Bytes that each inspection has.
-pub const SMALL: usize = MIB;
+pub(crate) const SMALL: usize = MIB;
 
 /// Bytes that an inspection has besides where its server sends more than [`SMALL_BYTES`] in all, or more than [`SMALL_VALUES`] in
 /// a message, or compresses by brotli, whose decoder takes up to 16 MiB.
-pub const LARGE: usize = 31 * MIB;
+pub(crate) const LARGE: usize = 31 * MIB;
 
 /// Bytes of all inspections and checks of a process.
-pub const ALL: usize = 256 * MIB;
+pub(crate) const ALL: usize = 256 * MIB;
 
 /// The part of [`ALL`] from which each inspection takes [`SMALL`]. Without any left, inspections wait.
 const ALL_SMALL: usize = 70 * 1024 * 1024;
 const ALL_LARGE: usize = 186 * 1024 * 1024;
 const _: () = assert!(ALL_SMALL + ALL_LARGE <= ALL);
 
-/// Bytes received and decoded, all told, that [`SMALL`] is enough for.
-pub const SMALL_BYTES: usize = 64 * 1024;
+/// Bytes received and decoded, in all, that [`SMALL`] is enough for.
+pub(crate) const SMALL_BYTES: usize = 64 * 1024;
 
 /// Values of a message's JSON that [`SMALL`] is enough for.
-pub const SMALL_VALUES: usize = 512;
+pub(crate) const SMALL_VALUES: usize = 512;
 
 /// The bytes of all inspections. Clones share them.
 #[derive(Clone, Debug)]
@@ -46,12 +46,12 @@ impl Default for Memory {
 
 impl Memory {
     /// Waits for the bytes to begin with.
-    pub async fn small(&self) -> Share {
+    pub(crate) async fn small(&self) -> Share {
         self.small.take(SMALL).await
     }
 
     /// Waits for the bytes to read much with.
-    pub async fn large(&self) -> Share {
+    pub(crate) async fn large(&self) -> Share {
         self.large.take(LARGE).await
     }
 }

@@ -24,7 +24,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     config::InspectionLimits,
-    domain::{inspection::Inspection, tools::Kept},
+    domain::{inspection::Inspection, tools::BoundedTools},
 };
 
 use super::{
@@ -48,7 +48,7 @@ enum List {
 }
 
 /// A list that was asked for, page by page.
-struct Walked {
+struct ListResult {
     /// How many items it has, up to the most that are counted.
     count: usize,
     is_whole: bool,
@@ -94,7 +94,7 @@ pub(super) async fn offers(
     peer: &Peer<RoleClient>,
     wire: &Wire,
     description: &Description,
-    kept: &Mutex<Kept>,
+    kept: &Mutex<BoundedTools>,
     inspection: &mut Inspection,
 ) {
     if description.may_offer(List::Tools.name()) {
@@ -109,8 +109,8 @@ pub(super) async fn offers(
         .zip(&mut counts)
     {
         if description.may_offer(list.name()) {
-            let walked = walk(peer, wire, list, description, |_| ()).await;
-            *count = walked.ok().map(|walked| walked.count);
+            let result = read_list(peer, wire, list, description, |_| ()).await;
+            *count = result.ok().map(|result| result.count);
         }
     }
     let [prompts, resources] = counts;
@@ -122,11 +122,11 @@ async fn tools(
     peer: &Peer<RoleClient>,
     wire: &Wire,
     description: &Description,
-    kept: &Mutex<Kept>,
+    kept: &Mutex<BoundedTools>,
     inspection: &mut Inspection,
 ) {
     let limits = wire.limits();
-    let walked = walk(peer, wire, List::Tools, description, |tools| {
+    let result = read_list(peer, wire, List::Tools, description, |tools| {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         for tool in tools.iter().take(limits.items) {
             match tool::read(tool, limits) {
@@ -135,21 +135,21 @@ async fn tools(
             }
         }
     });
-    let walked = walked.await;
+    let result = result.await;
     let (is_cut, left_out, notes) = {
         let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         (kept.is_cut(), kept.left_out(), kept.notes())
     };
     inspection.tools_left_out = left_out;
-    inspection.tools_listed = walked.is_ok();
+    inspection.tools_listed = result.is_ok();
     for note in notes {
         inspection.note(&note);
     }
-    match walked {
-        Ok(walked) => {
-            let ttl_ms = description.ttl_ms.min(walked.ttl_ms);
+    match result {
+        Ok(result) => {
+            let ttl_ms = description.ttl_ms.min(result.ttl_ms);
             inspection.fresh_for = description.fresh_for(ttl_ms);
-            if !walked.is_whole {
+            if !result.is_whole {
                 inspection.note("It has more tools than are kept here.");
             } else if is_cut {
                 inspection.note("Its tools have more text than is kept here.");
@@ -164,13 +164,13 @@ async fn tools(
 }
 
 /// Asks for the pages of a list until they end or have enough items, and hands out the items of each.
-async fn walk(
+async fn read_list(
     peer: &Peer<RoleClient>,
     wire: &Wire,
     list: List,
     description: &Description,
     mut each: impl FnMut(&[Value]),
-) -> Result<Walked, Unlisted> {
+) -> Result<ListResult, Unlisted> {
     let limits = wire.limits();
     let most = limits.items;
     let (mut count, mut ttl_ms_of_all) = (0, Some(u64::MAX));
@@ -186,25 +186,25 @@ async fn walk(
         each(&items);
         count += listed;
         ttl_ms_of_all = ttl_ms_of_all.min(ttl_ms(&page));
-        let walked = |is_whole| Walked {
+        let finished = |is_whole| ListResult {
             count: count.min(most),
             is_whole,
             ttl_ms: ttl_ms_of_all,
         };
         let next = match page.get("nextCursor") {
-            None | Some(Value::Null) => return Ok(walked(count <= most)),
+            None | Some(Value::Null) => return Ok(finished(count <= most)),
             Some(Value::String(next)) => next.clone(),
-            Some(_) => return Ok(walked(false)),
+            Some(_) => return Ok(finished(false)),
         };
         let is_new = !cursors.contains(&next);
         // Before MCP 2026-07-28, servers end a list by an empty cursor. Since then it is a cursor, and ends no list but one that it
         // leads round in circles.
         if next.is_empty() && !(description.is_modern && is_new) {
-            return Ok(walked(count <= most));
+            return Ok(finished(count <= most));
         }
         // A long cursor costs more than it may each time.
         if count >= most || next.len() > CURSOR_BYTES || !is_new {
-            return Ok(walked(false));
+            return Ok(finished(false));
         }
         cursors.insert(next.clone());
         cursor = Some(next);

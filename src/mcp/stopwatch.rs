@@ -1,6 +1,6 @@
 //! The time that a server has to answer in.
 //!
-//! Invariant: a wait for a place of this service is not counted, and neither is the time in which the process is too busy to look.
+//! Invariant: a wait for a slot of this service is not counted, and neither is the time in which the process is too busy to look.
 //! A server is late only by time of its own.
 
 use std::{
@@ -20,16 +20,16 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// Measures the time of one inspection.
 #[derive(Debug)]
-pub struct Stopwatch {
+pub(crate) struct Stopwatch {
     started: Instant,
-    /// Waits for places that are under way.
+    /// Waits for slots that are under way.
     waits: watch::Sender<usize>,
     waited: Mutex<Duration>,
 }
 
 /// The time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Late;
+pub(crate) struct Late;
 
 /// A wait that is under way. Dropped, it is over.
 struct Wait<'a> {
@@ -48,11 +48,11 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    /// Waits for a place of this service. The time stands still meanwhile.
-    pub async fn wait<F: Future>(&self, place: F) -> F::Output {
-        let mut place = pin!(place);
-        // A place that is free is no wait: many of them would stop the time for good.
-        if let Some(taken) = place.as_mut().now_or_never() {
+    /// Waits for a slot of this service. The time stands still meanwhile.
+    pub(crate) async fn wait<F: Future>(&self, slot: F) -> F::Output {
+        let mut slot = pin!(slot);
+        // A slot that is free is no wait: many of them would stop the time for good.
+        if let Some(taken) = slot.as_mut().now_or_never() {
             return taken;
         }
         self.waits.send_modify(|waits| *waits += 1);
@@ -60,17 +60,21 @@ impl Stopwatch {
             stopwatch: self,
             since: Instant::now(),
         };
-        place.await
+        slot.await
     }
 
     /// The time since the beginning that was the server's own.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         self.started.elapsed().saturating_sub(waited)
     }
 
     /// Gives work so much time of the server's own.
-    pub async fn within<F: Future>(&self, time: Duration, work: F) -> Result<F::Output, Late> {
+    pub(crate) async fn within<F: Future>(
+        &self,
+        time: Duration,
+        work: F,
+    ) -> Result<F::Output, Late> {
         let mut work = pin!(work);
         let mut waits = self.waits.subscribe();
         let mut left = time;
@@ -132,9 +136,9 @@ mod tests {
         assert_eq!(stopwatch.within(TIME, pending::<()>()).await, Err(Late));
     }
 
-    /// A server cannot stop the time by places that are free.
+    /// A server cannot stop the time by slots that are free.
     #[tokio::test]
-    async fn free_places_are_no_waits() {
+    async fn free_slots_are_no_waits() {
         let stopwatch = Stopwatch::default();
         let work = async {
             loop {

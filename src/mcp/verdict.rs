@@ -150,7 +150,7 @@ impl Attempt {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) outcome: Outcome,
-    /// The failure to tell; none if everything was answered.
+    /// The failure to report; none if everything was answered.
     pub(super) failure: Option<Failure>,
     /// The outcome if the server's metadata names authorization servers (RFC 9728); none if the metadata is not asked for.
     pub(super) with_issuers: Option<Outcome>,
@@ -252,7 +252,7 @@ mod tests {
     };
     const BROKEN: Failure = Failure::Broken;
 
-    /// The failure that is told, and the outcome, of each row.
+    /// The failure that is reported, and the outcome, of each row.
     #[test]
     fn the_attempt_with_the_best_evidence_counts() {
         let blocked = || Failure::Blocked(Refusal::NotAUrl);

@@ -183,7 +183,7 @@ impl Wire {
         self.failure().unwrap_or(failure)
     }
 
-    /// Notes why the attempt fails, and returns when the inspection is over. So the library never hears of a failure, and has no
+    /// Notes why the attempt fails, and returns when the inspection is over. So the library never gets a failure, and has no
     /// answer to it that could come before [`failed`](Self::failed).
     pub(super) async fn end(&self, failure: Failure) -> Failure {
         let failure = self.fail(failure);
@@ -489,7 +489,7 @@ fn undecoded(error: &std::io::Error) -> Failure {
     }
 }
 
-/// The failure that a status alone tells of, if it does.
+/// The failure that a status alone means, if it means one.
 pub(super) fn refused<B>(url: &Url, response: &hyper::Response<B>) -> Option<Failure> {
     let status = response.status();
     if status.is_success() {

@@ -27,7 +27,7 @@ const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// The longest that a check waits for places of this service, besides the time that its server has. Then it is put off: not kept.
+/// The longest that a check waits for slots of this service, besides the time that its server has. Then it is put off: not kept.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Dropped, it drops what is under way.

@@ -90,7 +90,7 @@ pub async fn check_all(
 /// Has all checked that can be; gives their names by id.
 async fn all(catalog: &Catalog, checks: &mut Checks) -> anyhow::Result<HashMap<String, String>> {
     let mut names = HashMap::new();
-    let mut listing = Listing::walk(Filter::default(), ROWS_A_STATEMENT as u64);
+    let mut listing = Listing::all_by_name(Filter::default(), ROWS_A_STATEMENT as u64);
     loop {
         let (hits, more) = catalog.page(&listing).await?;
         let last = hits.last().map(|hit| hit.position.clone());
@@ -162,8 +162,8 @@ impl fmt::Display for Report {
             table
                 .load_style(presets::NOTHING)
                 .set_header(["NAME", "ID", "OUTCOME", "LATENCY", "TOOLS", "MESSAGE"]);
-            for place in [3, 4] {
-                if let Some(column) = table.column_mut(place) {
+            for index in [3, 4] {
+                if let Some(column) = table.column_mut(index) {
                     column.set_cell_alignment(CellAlignment::Right);
                 }
             }

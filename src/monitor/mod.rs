@@ -28,7 +28,7 @@ use crate::{
 use self::batch::{Checks, keep};
 
 /// How long a lease is good for. Who holds it renews it, and the others ask for it, three times in that time.
-pub const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 /// Targets that are read at a time, that wait for their turn, and that wait for one host. Those of a host that has more stay where
 /// they are, so that the others' are reached.
@@ -51,9 +51,12 @@ const MADE_DUE: u64 = 1000;
 /// The shortest: clocks and timers are not as exact as what is due.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The bounds and times of the monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
+    /// How many checks are made at once.
     pub bounds: CheckBounds,
+    /// When each connector is checked again, and how many checks of it are kept.
     pub schedule: Schedule,
     /// How long a lease is good for.
     pub lease: Duration,
@@ -67,6 +70,7 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// Starts the task that checks connectors. It checks while this process holds the lease, and starts again after a panic.
     pub fn start(
         database: Database,
         inspector: Inspector,
@@ -110,25 +114,25 @@ struct Worker {
     failures: u32,
 }
 
-/// Where the walk through what is due has got to.
-struct Walk {
+/// The position of the scan among the due checks.
+struct DueScan {
     /// None at its beginning.
     after: Option<DuePosition>,
     /// Whether somebody was left standing, whose host's line was full.
-    passed_by: bool,
+    skipped: bool,
     /// When it goes on, or the next one begins, at the latest.
     wake: Instant,
     /// Whether a check was put off by a fault of the outbound proxy. Such connectors are due still, and are not tried again before
-    /// the next walk.
+    /// the next scan.
     lacks_proxy: bool,
     /// When postponed connectors were last looked for.
     swept: Option<Instant>,
 }
 
-impl Walk {
-    /// Whether there may be room now for connectors that had none before.
+impl DueScan {
+    /// Whether there may be free slots now for connectors that had none before.
     fn goes_on(&self) -> bool {
-        self.after.is_some() || (self.passed_by && !self.lacks_proxy)
+        self.after.is_some() || (self.skipped && !self.lacks_proxy)
     }
 }
 
@@ -164,9 +168,9 @@ impl Worker {
         let mut renewals = time::interval_at(Instant::now() + every, every);
         renewals.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         let mut checks = Checks::new(self.inspector.clone(), self.settings.bounds);
-        let mut walk = Walk {
+        let mut scan = DueScan {
             after: None,
-            passed_by: false,
+            skipped: false,
             lacks_proxy: false,
             wake: Instant::now(),
             swept: None,
@@ -180,10 +184,10 @@ impl Worker {
                 },
                 found = checks.batch(), if !checks.is_idle() => {
                     let put_off = checks.put_off();
-                    // The log tells of the proxy once, and not for each check.
-                    let no_place = |reason: &&PutOff| **reason == PutOff::NoPlace;
-                    let connectors = put_off.iter().filter(no_place).count();
-                    walk.lacks_proxy |= connectors < put_off.len();
+                    // The proxy is logged once, and not for each check.
+                    let is_exhausted = |reason: &&PutOff| **reason == PutOff::Exhausted;
+                    let connectors = put_off.iter().filter(is_exhausted).count();
+                    scan.lacks_proxy |= connectors < put_off.len();
                     if connectors > 0 {
                         tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this process in a minute");
                     }
@@ -194,16 +198,16 @@ impl Worker {
                         return Ok(());
                     }
                     self.succeeded();
-                    if walk.lacks_proxy {
-                        walk.wake = walk.wake.max(Instant::now() + every);
+                    if scan.lacks_proxy {
+                        scan.wake = scan.wake.max(Instant::now() + every);
                     }
-                    if walk.goes_on() {
-                        self.fill(&mut checks, &mut walk).await?;
+                    if scan.goes_on() {
+                        self.fill(&mut checks, &mut scan).await?;
                     }
                 }
-                () = time::sleep_until(walk.wake) => {
-                    walk.lacks_proxy = false;
-                    self.fill(&mut checks, &mut walk).await?;
+                () = time::sleep_until(scan.wake) => {
+                    scan.lacks_proxy = false;
+                    self.fill(&mut checks, &mut scan).await?;
                     if checks.is_idle() {
                         self.succeeded();
                     }
@@ -232,32 +236,32 @@ impl Worker {
         }
     }
 
-    /// Goes on with the walk, as far as there is room.
-    async fn fill(&mut self, checks: &mut Checks, walk: &mut Walk) -> Result<()> {
-        let is_new = self.steps.stepped() || walk.swept.is_none();
-        if is_new || walk.swept.is_some_and(|at| at.elapsed() >= SWEEP) {
+    /// Goes on with the scan, as far as there are free slots.
+    async fn fill(&mut self, checks: &mut Checks, scan: &mut DueScan) -> Result<()> {
+        let is_new = self.steps.stepped() || scan.swept.is_none();
+        if is_new || scan.swept.is_some_and(|at| at.elapsed() >= SWEEP) {
             self.sweep(is_new).await?;
-            walk.swept = Some(Instant::now());
+            scan.swept = Some(Instant::now());
         }
         let now = self.clock.now();
-        walk.wake = Instant::now() + LOOK;
+        scan.wake = Instant::now() + LOOK;
         if !self.clock.is_usable() {
             return Ok(());
         }
-        if walk.after.is_none() {
-            walk.passed_by = false;
+        if scan.after.is_none() {
+            scan.skipped = false;
         }
         while checks.waiting() as u64 + PAGE <= WAITING {
-            let due = self.database.due(now, walk.after, PAGE).await?;
+            let due = self.database.due(now, scan.after, PAGE).await?;
             let is_last = (due.len() as u64) < PAGE;
-            for (place, target) in due {
-                walk.after = Some(place);
-                walk.passed_by |= !checks.offer(target, LINE);
+            for (position, target) in due {
+                scan.after = Some(position);
+                scan.skipped |= !checks.offer(target, LINE);
             }
             if is_last {
-                walk.after = None;
+                scan.after = None;
                 if let Some(next) = self.database.next_due(now).await? {
-                    walk.wake = Instant::now() + next.since(now).clamp(PAUSE, LOOK);
+                    scan.wake = Instant::now() + next.since(now).clamp(PAUSE, LOOK);
                 }
                 break;
             }

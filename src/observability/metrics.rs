@@ -120,7 +120,7 @@ impl Checks {
         );
     }
 
-    fn tell(&self, counters: &CheckCounters) {
+    fn update(&self, counters: &CheckCounters) {
         for (outcome, count) in counters.checks() {
             let outcome = inspection::name(outcome);
             let made = self.made.get_or_create(&Came { outcome });
@@ -234,7 +234,8 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn answered(&self, answered: &Answered, took: Duration) {
+    /// Counts a request that was answered at a time.
+    pub(crate) fn answered(&self, answered: &Answered, took: Duration, now: Instant) {
         let Answered {
             r#type,
             operation,
@@ -258,10 +259,10 @@ impl Metrics {
         };
         self.names.count(
             asked,
-            Instant::now(),
+            now,
             |operation| {
                 let series = series(operation, asked.labels);
-                self.requests.get_or_create(&series).inc();
+                self.requests.get_or_create_owned(&series)
             },
             |operation, labels| {
                 self.requests.remove(&series(operation.clone(), labels));
@@ -282,7 +283,7 @@ impl Metrics {
         if let Some(state) = state {
             self.state.set(state);
         }
-        self.checks.tell(database.check_counters());
+        self.checks.update(database.check_counters());
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -305,7 +306,7 @@ mod tests {
                 code: None,
                 has_token: true,
             };
-            metrics.answered(&answered, Duration::ZERO);
+            metrics.answered(&answered, Duration::ZERO, Instant::now());
         }
         let mut text = String::new();
         text::encode(&mut text, &metrics.registry).unwrap();

@@ -1,10 +1,10 @@
 //! The names of operations that have series of their own.
 //!
-//! Invariant: there are a bounded number of them, whatever clients send. Callers without a token take half of the places at
-//! most. A name that nobody has asked for in an hour gives its place to a new one.
+//! Invariant: there are a bounded number of them, whatever clients send. Callers without a token have half of them at most. A
+//! name that nobody has asked for in an hour gives way to a new one.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -12,13 +12,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::counter::Counter;
+
 /// Names with series of their own. The rest are [`OTHER`].
-const PLACES: usize = 100;
+const NAMES: usize = 100;
 
-/// The most places of names that came without a token.
-const ANONYMOUS_PLACES: usize = PLACES / 2;
+/// The most names that came without a token.
+const ANONYMOUS_NAMES: usize = NAMES / 2;
 
-/// A name that is not asked for in this time may lose its place.
+/// A name that is not asked for in this time may give way to another.
 const IDLE: Duration = Duration::from_hours(1);
 
 const OTHER: &str = "other";
@@ -37,97 +39,96 @@ pub(super) struct Asked<'a> {
 #[derive(Debug)]
 pub(super) struct OperationNames {
     start: Instant,
-    kept: RwLock<Kept>,
+    names: RwLock<HashMap<Arc<str>, Named>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    names: HashMap<Arc<str>, Place>,
-    labels: HashSet<Labels>,
-}
-
+/// The series of one name.
 #[derive(Debug)]
-struct Place {
+struct Named {
     has_token: bool,
     /// Seconds from the start to the last request.
     asked: AtomicU64,
+    counters: Vec<(Labels, Counter)>,
 }
 
 impl Default for OperationNames {
     fn default() -> Self {
         Self {
             start: Instant::now(),
-            kept: RwLock::default(),
+            names: RwLock::default(),
         }
     }
 }
 
 impl OperationNames {
-    /// Counts a request under its name, or under [`OTHER`]. `remove` removes the series of a name that lost its place.
+    /// Counts a request under its name, or under [`OTHER`]. `counter` gives the counter of the request's series of a name,
+    /// `remove` removes a series of a name that gives way.
     pub(super) fn count(
         &self,
         asked: Asked<'_>,
         now: Instant,
-        count: impl Fn(Arc<str>),
+        counter: impl Fn(Arc<str>) -> Counter,
         remove: impl Fn(&Arc<str>, Labels),
     ) {
         let seconds = now.saturating_duration_since(self.start).as_secs();
-        let name = asked.name;
+        let Asked { name, labels, .. } = asked;
         {
-            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(place) = kept.names.get(name)
-                && kept.labels.contains(&asked.labels)
+            let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(series) = names.get(name)
+                && let Some((_, counter)) = series.counters.iter().find(|(own, _)| *own == labels)
             {
-                place.asked.store(seconds, Ordering::Relaxed);
-                // Under the lock, so that no series is made of a name that has just lost its place.
-                return count(name.clone());
+                series.asked.store(seconds, Ordering::Relaxed);
+                // Under the lock, so that nothing is counted in a series that has just been removed.
+                counter.inc();
+                return;
             }
         }
-        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        kept.labels.insert(asked.labels);
-        let has_place =
-            kept.names.contains_key(name) || kept.make_place(asked.has_token, seconds, &remove);
-        if has_place {
-            let place = Place {
-                has_token: asked.has_token,
-                asked: AtomicU64::new(seconds),
-            };
-            kept.names.insert(name.clone(), place);
-            count(name.clone());
-        } else {
-            count(OTHER.into());
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if !names.contains_key(name)
+            && !may_have_series(&mut names, asked.has_token, seconds, remove)
+        {
+            counter(OTHER.into()).inc();
+            return;
+        }
+        let series = names.entry(name.clone()).or_insert_with(|| Named {
+            has_token: asked.has_token,
+            asked: AtomicU64::default(),
+            counters: Vec::new(),
+        });
+        series.has_token = asked.has_token;
+        series.asked.store(seconds, Ordering::Relaxed);
+        let counter = counter(name.clone());
+        counter.inc();
+        if series.counters.iter().all(|(own, _)| *own != labels) {
+            series.counters.push((labels, counter));
         }
     }
 }
 
-impl Kept {
-    /// Whether there is a place for a new name, after an idle name has lost its own where there must be one.
-    fn make_place(
-        &mut self,
-        has_token: bool,
-        seconds: u64,
-        remove: impl Fn(&Arc<str>, Labels),
-    ) -> bool {
-        let places = self.names.values();
-        let anonymous = places.filter(|place| !place.has_token).count();
-        let is_free = self.names.len() < PLACES && (has_token || anonymous < ANONYMOUS_PLACES);
-        if is_free {
-            return true;
-        }
-        let idle = self.names.iter().find(|(_, place)| {
-            let since = seconds.saturating_sub(place.asked.load(Ordering::Relaxed));
-            // Places of callers with a token go to callers with a token.
-            since >= IDLE.as_secs() && (has_token || !place.has_token)
-        });
-        let Some(idle) = idle.map(|(name, _)| name.clone()) else {
-            return false;
-        };
-        self.names.remove(&idle);
-        for labels in &self.labels {
-            remove(&idle, *labels);
-        }
-        true
+/// Whether a new name may have series, after an idle name has given way where one must.
+fn may_have_series(
+    names: &mut HashMap<Arc<str>, Named>,
+    has_token: bool,
+    seconds: u64,
+    remove: impl Fn(&Arc<str>, Labels),
+) -> bool {
+    let anonymous = names.values().filter(|series| !series.has_token).count();
+    if names.len() < NAMES && (has_token || anonymous < ANONYMOUS_NAMES) {
+        return true;
     }
+    let idle = names.iter().find(|(_, series)| {
+        let since = seconds.saturating_sub(series.asked.load(Ordering::Relaxed));
+        // Names of callers with a token give way to those of callers with a token.
+        since >= IDLE.as_secs() && (has_token || !series.has_token)
+    });
+    let Some(idle) = idle.map(|(name, _)| name.clone()) else {
+        return false;
+    };
+    let removed = names.remove(&idle);
+    for (labels, _) in removed.into_iter().flat_map(|series| series.counters) {
+        remove(&idle, labels);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
     /// Names as series count them.
     struct Series {
         names: OperationNames,
-        counts: Mutex<HashMap<Arc<str>, u64>>,
+        counts: Mutex<HashMap<Arc<str>, Counter>>,
     }
 
     impl Series {
@@ -161,7 +162,7 @@ mod tests {
             self.names.count(
                 asked,
                 self.names.start + after,
-                |name| *self.counts.lock().unwrap().entry(name).or_default() += 1,
+                |name| self.counts.lock().unwrap().entry(name).or_default().clone(),
                 |name, _| {
                     self.counts.lock().unwrap().remove(name);
                 },
@@ -169,12 +170,12 @@ mod tests {
         }
 
         fn count(&self, name: &str) -> Option<u64> {
-            self.counts.lock().unwrap().get(name).copied()
+            self.counts.lock().unwrap().get(name).map(Counter::get)
         }
     }
 
     #[test]
-    fn names_without_a_token_leave_places_to_others() {
+    fn names_without_a_token_leave_series_to_others() {
         let series = Series::new();
         for number in 0..1000 {
             series.ask(&format!("A{number}"), false, Duration::ZERO);
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_names_give_up_their_places() {
+    fn idle_names_give_way() {
         let series = Series::new();
         let later = IDLE + Duration::from_secs(1);
         for number in 0..100 {
@@ -200,6 +201,6 @@ mod tests {
             assert_eq!(series.count(name), Some(1));
         }
         assert_eq!(series.count("A1"), Some(2), "it was asked for");
-        assert_eq!(series.counts.lock().unwrap().len(), PLACES);
+        assert_eq!(series.counts.lock().unwrap().len(), NAMES);
     }
 }

@@ -12,9 +12,8 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
+    extract::Request,
     http::StatusCode,
-    middleware::Next,
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -40,7 +39,7 @@ pub(crate) struct Rejected {
     pub(crate) is_shed: bool,
 }
 
-/// The state of the layer.
+/// The log of the requests of a route.
 #[derive(Clone)]
 pub(crate) struct RequestLog {
     pub(crate) metrics: Arc<Metrics>,
@@ -51,33 +50,29 @@ pub(crate) struct RequestLog {
     pub(crate) route: &'static str,
 }
 
-/// The layer that gives each request its id and its [`RequestRecord`], and logs it.
-pub(crate) async fn log(
-    State(log): State<RequestLog>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let RequestLog {
-        metrics,
-        tracer,
-        clock,
-        route,
-    } = log;
-    let record = RequestRecord::new(RequestId::of(request.headers(), &clock));
-    request.extensions_mut().insert(record.clone());
-    let span = tracer.map(|tracer| RequestSpan::begin(&tracer, &request, route));
-    let mut entry = LogEntry::new(metrics, record, GONE);
-    entry.span = span;
-    let mut response = next.run(request).await;
-    entry.record.id().show(&mut response);
-    if let Some(Rejected { code, is_shed }) = response.extensions().get() {
-        entry.record.record_error(*code);
-        entry.is_shed = *is_shed;
+impl RequestLog {
+    /// Gives a request its id and its [`RequestRecord`], has it answered, and logs it.
+    pub(crate) async fn log<A: Future<Output = Response>>(
+        &self,
+        mut request: Request,
+        answer: impl FnOnce(Request) -> A,
+    ) -> Response {
+        let record = RequestRecord::new(RequestId::of(request.headers(), &self.clock));
+        request.extensions_mut().insert(record.clone());
+        let mut entry = LogEntry::new(self.metrics.clone(), record, GONE);
+        let tracer = self.tracer.as_ref();
+        entry.span = tracer.map(|tracer| RequestSpan::begin(tracer, &request, self.route));
+        let mut response = answer(request).await;
+        entry.record.id().show(&mut response);
+        if let Some(Rejected { code, is_shed }) = response.extensions().get() {
+            entry.record.record_error(*code);
+            entry.is_shed = *is_shed;
+        }
+        entry.status = response.status().as_u16();
+        // An empty body is never polled.
+        entry.is_whole = response.body().is_end_stream();
+        response.map(|body| Body::new(LoggedBody { body, entry }))
     }
-    entry.status = response.status().as_u16();
-    // An empty body is never polled.
-    entry.is_whole = response.body().is_end_stream();
-    response.map(|body| Body::new(LoggedBody { body, entry }))
 }
 
 /// The entry of one request, which is written when it is dropped.
@@ -116,14 +111,16 @@ impl LogEntry {
 
 impl Drop for LogEntry {
     fn drop(&mut self) {
-        let recorded = self.record.recorded();
+        let recorded = self.record.take();
         let id = &self.record.id().0;
-        let (kind, name) = match &recorded.operation {
-            Some(OperationLabel { kind, name }) => (*kind, name.clone()),
-            None => ("", Arc::default()),
+        let unknown = || OperationLabel {
+            kind: "",
+            name: Arc::default(),
         };
+        let OperationLabel { kind, name } = recorded.operation.clone().unwrap_or_else(unknown);
         let code = recorded.code.map(Code::as_str);
-        let took = self.began.elapsed();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.began);
         let answered = Answered {
             r#type: kind,
             operation: name,
@@ -131,7 +128,7 @@ impl Drop for LogEntry {
             code,
             has_token: recorded.has_token,
         };
-        self.metrics.answered(&answered, took);
+        self.metrics.answered(&answered, took, now);
         if let Some(span) = &mut self.span {
             let sent = (self.status != GONE).then_some(self.status);
             span.end(id, sent, &recorded);

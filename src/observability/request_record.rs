@@ -1,6 +1,9 @@
 //! The record of a request while it is worked on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::error::Code;
 
@@ -82,8 +85,14 @@ impl RequestRecord {
         });
     }
 
-    pub(crate) fn recorded(&self) -> Recorded {
-        self.change(|recorded| recorded.clone())
+    /// The operation of the request, if it is known.
+    pub(crate) fn operation(&self) -> Option<OperationLabel> {
+        self.change(|recorded| recorded.operation.clone())
+    }
+
+    /// Takes all that is recorded, at the end of the request.
+    pub(super) fn take(&self) -> Recorded {
+        self.change(mem::take)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Recorded) -> T) -> T {

@@ -41,6 +41,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer of a collector.
 const ANSWER_BYTES: usize = 64 * 1024;
 
+/// Begins the log on standard error, with panics in it. `filter` is a level, or levels by module as tracing-subscriber reads
+/// them.
+///
+/// # Panics
+///
+/// If the process has a log already.
 pub fn log(filter: &str, format: LogFormat) {
     // In the log's format, and in the span of the request that it happened in.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
@@ -58,16 +64,16 @@ pub fn log(filter: &str, format: LogFormat) {
 }
 
 /// Makes spans.
-pub type Tracer = SdkTracer;
+pub(crate) type Tracer = SdkTracer;
 
 /// Sends spans to a collector by OTLP over HTTP: in batches, from a thread of its own. Spans beyond a bounded queue are
 /// dropped.
 #[derive(Debug)]
-pub struct Traces(SdkTracerProvider);
+pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
     /// To the collector at a base URL (OTLP specification, "Endpoint URLs for OTLP/HTTP"). Batches are sent on this runtime.
-    pub fn to(collector: &Url, outbound: Outbound) -> anyhow::Result<Self> {
+    pub(crate) fn to(collector: &Url, outbound: Outbound) -> anyhow::Result<Self> {
         let base = collector.as_str().trim_end_matches('/');
         let reason = Reason::default();
         let sender = Sender {
@@ -99,12 +105,12 @@ impl Traces {
         Ok(Self(provider.build()))
     }
 
-    pub fn tracer(&self) -> Tracer {
+    pub(crate) fn tracer(&self) -> Tracer {
         self.0.tracer(env!("CARGO_PKG_NAME"))
     }
 
     /// Sends what there is until the deadline, and then no more.
-    pub async fn stop(self, deadline: Instant) {
+    pub(crate) async fn stop(self, deadline: Instant) {
         let within = deadline.saturating_duration_since(Instant::now());
         let stop = move || self.0.shutdown_with_timeout(within);
         let stopped = timeout_at(deadline, spawn_blocking(stop)).await;
@@ -139,7 +145,7 @@ impl opentelemetry_http::HttpClient for Sender {
     }
 }
 
-/// Has the log tell once when a collector takes no more spans, and once when it does again.
+/// Logs once when a collector takes no more spans, and once when it does again.
 #[derive(Debug)]
 struct Reported {
     exporter: SpanExporter,

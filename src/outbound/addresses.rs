@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 /// The IPv4 address that packets to an address go to.
-pub fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
+pub(crate) fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(address) => match address.octets() {
@@ -24,7 +24,7 @@ pub fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
 
 /// The purpose of an address that is not public: the registries of special-purpose addresses (RFC 6890), and the addresses of
 /// clouds' metadata services. None for a public address.
-pub fn special(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn special(address: IpAddr) -> Option<&'static str> {
     match (embedded(address), address) {
         (Some(address), _) => of(address.into()),
         (None, address) => {

@@ -20,10 +20,10 @@ use tokio::{
 use tower::{Service, service_fn};
 
 /// An error of a connection that is not made.
-pub type ConnectError = Box<dyn StdError + Send + Sync>;
+pub(crate) type ConnectError = Box<dyn StdError + Send + Sync>;
 
 /// Connects to one of these addresses of a URL's host. It tries addresses of both families at once (RFC 8305).
-pub async fn dial(url: Uri, addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
+pub(crate) async fn dial(url: Uri, addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
     let resolve = move |_: Name| {
         let addresses = addresses.clone().into_iter();
         std::future::ready(Ok::<_, io::Error>(addresses))
@@ -34,8 +34,8 @@ pub async fn dial(url: Uri, addresses: Vec<SocketAddr>) -> Result<TcpStream, Con
     Ok(connector.call(url).await?.into_inner())
 }
 
-/// Whether an error, or a cause of it, tells that this process or machine has no file, port or memory to spare.
-pub fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
+/// Whether an error, or a cause of it, says that this process or machine has no file, port or memory to spare.
+pub(crate) fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| (**error).source());
     causes
         .filter_map(|error| error.downcast_ref::<io::Error>())
@@ -43,7 +43,7 @@ pub fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// Whether an error is one of this process or machine, which has no file, port or memory to spare, and of no server.
-pub fn is_ours(error: &io::Error) -> bool {
+pub(crate) fn is_ours(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
@@ -54,7 +54,7 @@ pub fn is_ours(error: &io::Error) -> bool {
 }
 
 /// Whether a TLS handshake failed because no known authority signed the certificate.
-pub fn is_of_unknown_authority(error: &io::Error) -> bool {
+pub(crate) fn is_of_unknown_authority(error: &io::Error) -> bool {
     let error = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(
         error,
@@ -65,7 +65,7 @@ pub fn is_of_unknown_authority(error: &io::Error) -> bool {
 }
 
 /// A connection, encrypted or not.
-pub struct Connection(Box<dyn Stream>);
+pub(crate) struct Connection(Box<dyn Stream>);
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -77,7 +77,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+    pub(crate) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self(Box::new(stream))
     }
 }

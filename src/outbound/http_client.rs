@@ -45,7 +45,7 @@ const REDIRECTS: usize = 3;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub(crate) enum RequestError {
     #[error("it does not answer within {} s", .0.as_secs())]
     Late(Duration),
     #[error("it answers with HTTP status {0}")]
@@ -70,7 +70,7 @@ pub enum RequestError {
 
 /// A client with the bounds of one purpose.
 #[derive(Clone, Debug)]
-pub struct HttpClient {
+pub(crate) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
     time: Duration,
     most: usize,
@@ -78,7 +78,7 @@ pub struct HttpClient {
 
 impl HttpClient {
     /// A client whose requests take so long and whose answers have so many bytes at most.
-    pub fn new(outbound: Outbound, time: Duration, most: usize) -> Self {
+    pub(crate) fn new(outbound: Outbound, time: Duration, most: usize) -> Self {
         let connector = Connector {
             outbound,
             lookup: Arc::default(),
@@ -90,13 +90,16 @@ impl HttpClient {
     }
 
     /// Sends a request, and gives the answer whatever its status is.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RequestError> {
+    pub(crate) async fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, RequestError> {
         let sent = timeout(self.time, self.answer(request)).await;
         sent.unwrap_or(Err(RequestError::Late(self.time)))
     }
 
     /// The body at a URL, and where it redirects to. A redirect from https leads to https alone.
-    pub async fn get(&self, url: &Url) -> Result<Bytes, RequestError> {
+    pub(crate) async fn get(&self, url: &Url) -> Result<Bytes, RequestError> {
         let followed = timeout(self.time, self.follow(url.clone())).await;
         followed.unwrap_or(Err(RequestError::Late(self.time)))
     }

@@ -3,10 +3,10 @@
 //! Invariant: all of them share one list of certificate authorities and one proxy. Nothing in the environment changes either: no
 //! client of this crate reads `HTTP_PROXY`, `SSL_CERT_FILE` or their like.
 
-pub mod addresses;
-pub mod connection;
-pub mod http_client;
-pub mod proxy;
+pub(crate) mod addresses;
+pub(crate) mod connection;
+pub(crate) mod http_client;
+pub(crate) mod proxy;
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -51,16 +51,16 @@ impl Outbound {
         })
     }
 
-    pub fn tls(&self) -> TlsConnector {
+    pub(crate) fn tls(&self) -> TlsConnector {
         TlsConnector::from(self.tls.clone())
     }
 
-    pub fn has_proxy(&self) -> bool {
+    pub(crate) fn has_proxy(&self) -> bool {
         self.proxy.is_some()
     }
 
     /// The way to a host with these addresses: through the proxy where all of them are public, and directly to those that are not.
-    pub fn way(&self, addresses: &mut Vec<SocketAddr>) -> Way<'_> {
+    pub(crate) fn way(&self, addresses: &mut Vec<SocketAddr>) -> Way<'_> {
         let Some(proxy) = &self.proxy else {
             return Way::Direct;
         };
@@ -74,7 +74,7 @@ impl Outbound {
 
 /// The way of a connection.
 #[derive(Clone, Copy, Debug)]
-pub enum Way<'a> {
+pub(crate) enum Way<'a> {
     Direct,
     Through(&'a Proxy),
 }

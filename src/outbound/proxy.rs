@@ -31,7 +31,7 @@ const HEAD_BYTES: usize = 8 * 1024;
 
 /// An HTTP proxy. Clones share its state.
 #[derive(Clone)]
-pub struct Proxy(Arc<Shared>);
+pub(crate) struct Proxy(Arc<Shared>);
 
 struct Shared {
     url: ProxyUrl,
@@ -44,13 +44,13 @@ struct Shared {
 struct State {
     /// The last time that no connection was made.
     failed: Option<Instant>,
-    /// The fault that the log told of last, until the proxy works again.
-    told: Option<ProxyFault>,
+    /// The fault that was logged last, until the proxy works again.
+    logged: Option<ProxyFault>,
 }
 
 /// Why a tunnel is not made.
 #[derive(Debug, thiserror::Error)]
-pub enum TunnelError {
+pub(crate) enum TunnelError {
     /// The proxy is at fault, or the setting is wrong: nothing is known of the server.
     #[error(transparent)]
     Proxy(ProxyFailure),
@@ -69,11 +69,11 @@ pub enum TunnelError {
 #[error("the outbound proxy {proxy} {fault}")]
 pub struct ProxyFailure {
     proxy: String,
-    pub fault: ProxyFault,
+    pub(crate) fault: ProxyFault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProxyFault {
+pub(crate) enum ProxyFault {
     #[error("cannot be reached")]
     Unreachable,
     #[error(
@@ -95,7 +95,7 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    pub fn new(url: ProxyUrl) -> Self {
+    pub(crate) fn new(url: ProxyUrl) -> Self {
         Self(Arc::new(Shared {
             url,
             lookup: Arc::default(),
@@ -104,7 +104,7 @@ impl Proxy {
     }
 
     /// Connects to the proxy, within three seconds.
-    pub async fn connect(&self) -> Result<TcpStream, TunnelError> {
+    pub(crate) async fn connect(&self) -> Result<TcpStream, TunnelError> {
         let has_just_failed = {
             let state = self.state();
             state.failed.is_some_and(|at| at.elapsed() < PAUSE)
@@ -138,7 +138,7 @@ impl Proxy {
     }
 
     /// Asks for a connection to a target (`HOST:PORT`) on a connection to the proxy. All that comes after its answer is the target's.
-    pub async fn tunnel(
+    pub(crate) async fn tunnel(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         target: &str,
@@ -183,13 +183,13 @@ impl Proxy {
         Err(self.failure(fault))
     }
 
-    /// The failure, which the log tells of once.
+    /// The failure, which is logged once.
     fn failure(&self, fault: ProxyFault) -> TunnelError {
         let failure = ProxyFailure {
             proxy: self.0.url.to_string(),
             fault,
         };
-        if self.state().told.replace(fault) != Some(fault) {
+        if self.state().logged.replace(fault) != Some(fault) {
             tracing::warn!(
                 "{failure}: until it connects, no MCP server at a public address is checked or inspected, and a JWKS or \
                  collector there is not reached"
@@ -199,7 +199,7 @@ impl Proxy {
     }
 
     fn works(&self) {
-        if self.state().told.take().is_some() {
+        if self.state().logged.take().is_some() {
             tracing::info!("the outbound proxy {} connects again", self.0.url);
         }
     }

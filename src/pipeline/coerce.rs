@@ -14,7 +14,7 @@ use async_graphql::{
 };
 use async_graphql_value::{ConstValue, Value};
 
-use crate::{domain::fields::RAW_JSON_MARKER, graphql::DateTime};
+use crate::{domain::field_values::RAW_JSON_MARKER, graphql::DateTime};
 
 use super::schema_types::{input_of, type_of};
 

@@ -16,7 +16,7 @@ use async_graphql::{
 };
 use async_graphql_value::Value as Given;
 
-use crate::domain::fields::RAW_JSON_MARKER;
+use crate::{domain::field_values::RAW_JSON_MARKER, graphql::PLACEHOLDER};
 
 use super::{
     documents::selections::{collect_fields, directives, type_below},
@@ -47,12 +47,12 @@ impl Shape {
         operation: &OperationDefinition,
         variables: &Variables,
     ) -> Self {
-        let selected = Selected {
+        let builder = ShapeBuilder {
             document,
             variables,
         };
         let root = root_of(operation.ty);
-        selected.shape(vec![(root, &operation.selection_set.node)])
+        builder.shape(vec![(root, &operation.selection_set.node)])
     }
 
     /// Completes an answer to the operation, whose execution began.
@@ -87,7 +87,7 @@ impl Key {
     /// None stands for a null that has to go up.
     fn value(&self, present: Option<Value>, failures: Option<&Failures<'_>>) -> Option<Value> {
         let Some(r#type) = self.r#type else {
-            return Some(present.unwrap_or_default());
+            return Some(without_placeholders(present.unwrap_or_default()));
         };
         let value = present.and_then(|value| self.of_type(value, r#type, failures));
         or_null(value, r#type)
@@ -121,6 +121,20 @@ impl Key {
     }
 }
 
+/// A value of the introspection, whose keys are not collected.
+fn without_placeholders(value: Value) -> Value {
+    match value {
+        Value::Object(mut fields) => {
+            fields.shift_remove(PLACEHOLDER);
+            let fields = fields.into_iter();
+            let fields = fields.map(|(name, value)| (name, without_placeholders(value)));
+            Value::Object(fields.collect())
+        }
+        Value::List(items) => Value::List(items.into_iter().map(without_placeholders).collect()),
+        value => value,
+    }
+}
+
 /// Null for a value that is not there, where the type lets it be.
 fn or_null(value: Option<Value>, r#type: &Type) -> Option<Value> {
     match value {
@@ -129,7 +143,7 @@ fn or_null(value: Option<Value>, r#type: &Type) -> Option<Value> {
     }
 }
 
-/// The places where fields failed, by the steps to them, so that each place is found in one step from the one around it.
+/// The response positions where fields failed, as a tree of the segments of their paths.
 #[derive(Debug, Default)]
 struct Failures<'a> {
     failed: bool,
@@ -147,14 +161,14 @@ impl<'a> Failures<'a> {
     fn of(paths: impl Iterator<Item = &'a [PathSegment]>) -> Self {
         let mut failures = Self::default();
         for path in paths {
-            let place = path.iter().fold(&mut failures, |at, segment| {
+            let position = path.iter().fold(&mut failures, |at, segment| {
                 let step = match segment {
                     PathSegment::Field(name) => Step::Field(name),
                     PathSegment::Index(index) => Step::Index(*index),
                 };
                 at.below.entry(step).or_default()
             });
-            place.failed = true;
+            position.failed = true;
         }
         failures
     }
@@ -167,13 +181,13 @@ impl<'a> Failures<'a> {
 /// Selections of a value, each with the type that it selects of.
 type Selections<'a> = Vec<(&'a Name, &'a SelectionSet)>;
 
-/// An operation's selections, with the variables of its conditions.
-struct Selected<'a> {
+/// Builds shapes of an operation, with the variables of its conditions.
+struct ShapeBuilder<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
 }
 
-impl<'a> Selected<'a> {
+impl<'a> ShapeBuilder<'a> {
     fn shape(&self, selections: Selections<'a>) -> Shape {
         let mut keys = IndexMap::new();
         let included = |selection: &Selection| self.includes(selection);

@@ -1,10 +1,13 @@
-//! A parsed document, walked once before it is validated and executed.
+//! The cost of a document, computed before it is validated and executed.
 //!
-//! Invariant: a fragment is walked once however often it is spread, and circles are refused; the library walks each spread
+//! Invariant: a fragment is visited once however often it is spread, and circles are refused; the library visits each spread
 //! again, which three spreads in each of seventeen fragments make a matter of minutes. What is let through nests so little that
 //! recursion over it is safe.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::size_of,
+};
 
 use async_graphql::{
     Name, Positioned, Variables,
@@ -15,8 +18,9 @@ use serde_json::json;
 
 use crate::{
     config::{OperationLimits, STRING_BYTES},
-    domain::{fields::METADATA_BYTES, inspection::TOOLS, listing::PAGE_DEFAULT},
+    domain::listing::PAGE_DEFAULT,
     error::{Code, Error, Result},
+    graphql::field_traits::{Items, Visits, of_name},
 };
 
 /// What a document costs, with its fragments written out wherever they are spread.
@@ -33,7 +37,7 @@ pub struct Cost {
     pub size: u64,
     /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string count as one
     /// more.
-    pub values: u64,
+    pub(crate) values: u64,
     /// Selection sets in each other, fragments' too.
     nesting: u64,
     /// Searches, counts and looks at the log. They are of the whole catalogue, however many items a page of it has.
@@ -49,7 +53,8 @@ impl Cost {
             .find(|(_, _, cost, most)| cost > most);
         if let Some((_, what, cost, most)) = exceeding {
             let what = format!("{what}: this one has {cost}");
-            return Err(Error::limit_exceeded("an operation", most, &what));
+            let message = format!("an operation must have at most {most} {what}");
+            return Err(Error::over(message, most, Some(cost)));
         }
         if self.size > limits.max_tokens {
             let written_out = "the document, with its fragments written out,";
@@ -62,7 +67,7 @@ impl Cost {
         Ok(())
     }
 
-    /// What `extensions.cost` tells: each cost, and the most that it may be.
+    /// The value of `extensions.cost`: each cost, and the most that it may be.
     pub(super) fn report(&self, limits: OperationLimits) -> serde_json::Value {
         let costs = self.against(limits).into_iter();
         costs
@@ -123,21 +128,47 @@ impl Cost {
     }
 }
 
-/// What the dearest of a document's operations costs, and the size of all.
-pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Result<Cost> {
-    let mut walk = Walk {
+/// All that the cost of a document depends on besides the document: a summary of each variable, by its name.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(Vec<(Name, Variable)>);
+
+impl Sizes {
+    pub(super) fn of(variables: &Variables) -> Self {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| (name.clone(), Variable::of(value)));
+        Self(variables.collect())
+    }
+
+    /// Whether variables have these sizes.
+    pub(super) fn are_of(&self, variables: &Variables) -> bool {
+        let mut of_these = self.0.iter().zip(variables.iter());
+        self.0.len() == variables.len()
+            && of_these
+                .all(|((name, size), (other, value))| name == other && *size == Variable::of(value))
+    }
+
+    /// Bytes on the heap of the sizes of so many variables.
+    pub(super) const fn heap_bytes(variables: usize) -> usize {
+        variables * size_of::<(Name, Variable)>()
+    }
+}
+
+/// The cost of the dearest operation with variables of these sizes, and the size of all operations.
+pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Result<Cost> {
+    let mut visitor = CostVisitor {
         document,
-        variables: (variables.iter())
-            .map(|(name, value)| (name, Variable::of(value)))
+        variables: sizes
+            .iter()
+            .map(|(name, variable)| (name, variable))
             .collect(),
         fragments: HashMap::new(),
     };
     let mut dearest = Cost::default();
     for (_, operation) in document.operations.iter() {
         let operation = &operation.node;
-        let own = walk
+        let own = visitor
             .directives(&operation.directives)
-            .beside(walk.selections(&operation.selection_set.node, None, 1)?);
+            .beside(visitor.selections(&operation.selection_set.node, None, 1)?);
         let most = |a: u64, b: u64| a.max(b);
         dearest = Cost {
             depth: most(dearest.depth, own.depth),
@@ -151,10 +182,10 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
             visits: most(dearest.visits, own.visits),
         };
     }
-    // Those that no operation spreads are walked by the library too.
-    let spread: HashSet<_> = walk.fragments.keys().copied().collect();
+    // The library visits fragments that no operation spreads, too.
+    let spread: HashSet<_> = visitor.fragments.keys().copied().collect();
     for name in document.fragments.keys() {
-        let own = walk.fragment(name, 1)?;
+        let own = visitor.fragment(name, 1)?;
         if !spread.contains(name) {
             dearest.size = dearest.size.saturating_add(own.size);
         }
@@ -163,11 +194,14 @@ pub(super) fn cost(document: &ExecutableDocument, variables: &Variables) -> Resu
 }
 
 /// The cost of a use of a variable.
+#[derive(Debug, PartialEq, Eq)]
 struct Variable {
     values: u64,
     number: Option<u64>,
     /// The length of a list; 1 of another value.
     length: u64,
+    /// The length of an input's list of ids; 1 of another value.
+    ids: u64,
     is_null: bool,
     /// Searches of a filter.
     searches: u64,
@@ -175,14 +209,19 @@ struct Variable {
 
 impl Variable {
     fn of(value: &ConstValue) -> Self {
+        let length = |value: &ConstValue| match value {
+            ConstValue::List(items) => items.len() as u64,
+            _ => 1,
+        };
         Self {
             values: const_values(value),
             number: match value {
                 ConstValue::Number(number) => Some(number.as_u64().unwrap_or(1)),
                 _ => None,
             },
-            length: match value {
-                ConstValue::List(items) => items.len() as u64,
+            length: length(value),
+            ids: match value {
+                ConstValue::Object(fields) => fields.get(IDS).map_or(1, length),
                 _ => 1,
             },
             is_null: *value == ConstValue::Null,
@@ -190,6 +229,9 @@ impl Variable {
         }
     }
 }
+
+/// The field of an input that lists connectors.
+const IDS: &str = "ids";
 
 /// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events, where a page
 /// reads some rows by an index.
@@ -201,36 +243,17 @@ const CHEAP_VISITS: u64 = 5;
 /// Points of an operation that is not expensive. A page of a hundred connectors with all fields of theirs has 4,200.
 const CHEAP_COMPLEXITY: u64 = 8_000;
 
-/// Visits of an introspection, whose lists are long and resolved one value after the other.
-const SCHEMA: u64 = 5;
-
-/// Points of a search among the tools of one connector.
-const TOOL_SEARCH: u64 = 10;
-
-/// Points of a field besides the one that each costs: one for each KiB that metadata may have, and fewer where most values are far
-/// shorter than the longest.
-fn weight(field: &str) -> u64 {
-    match field {
-        // It reads the checks of days.
-        "uptime" => 20,
-        "metadata" => METADATA_BYTES as u64 / 1024,
-        "inputSchema" | "outputSchema" | "iconUrls" => 4,
-        "description" | "instructions" | "annotations" => 1,
-        _ => 0,
-    }
-}
-
 /// A thread's stack holds far more; an operation of more than half as many is refused by the library.
 const NESTING: u64 = 64;
 
-struct Walk<'a> {
+struct CostVisitor<'a> {
     document: &'a ExecutableDocument,
-    variables: HashMap<&'a Name, Variable>,
-    /// None while a fragment is being walked.
+    variables: HashMap<&'a Name, &'a Variable>,
+    /// None while a fragment is being visited.
     fragments: HashMap<&'a Name, Option<Cost>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CostVisitor<'a> {
     /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this one is in,
     /// with itself.
     fn selections(
@@ -270,13 +293,14 @@ impl<'a> Walk<'a> {
     fn field(&mut self, field: &'a Field, of: Option<&str>, level: u64) -> Result<Cost> {
         let name = Some(field.name.node.as_str());
         let selected = self.selections(&field.selection_set.node, name, level + 1)?;
-        let items = self.items(field, of);
+        let traits = of_name(of, &field.name.node);
+        let items = self.items(field, traits.items);
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
-            complexity: 1 + weight(&field.name.node) + self.tool_search(field),
+            complexity: 1 + traits.weight + self.search_weight(field, traits.search_weight),
             aliases: u64::from(field.alias.is_some()),
-            visits: self.visits(field, of),
+            visits: self.visits(field, traits.visits),
             ..self.arguments(&field.arguments)
         };
         let below = Cost {
@@ -288,52 +312,55 @@ impl<'a> Walk<'a> {
     }
 
     /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
-    fn items(&self, field: &Field, of: Option<&str>) -> u64 {
+    fn items(&self, field: &Field, items: Items) -> u64 {
         let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
-        match field.name.node.as_str() {
-            // By its field or by its type: no other field is of an inspection.
-            "tools" if matches!(of, Some("inspection" | "Inspection")) => TOOLS as u64,
-            "personalConnectors" | "personalConnectorChanges" | "tools" | "history" => {
-                ["first", "last"]
-                    .into_iter()
-                    .filter_map(argument)
-                    .find_map(|size| self.number(size))
-                    .unwrap_or(PAGE_DEFAULT)
+        match items {
+            Items::One | Items::Few | Items::OfConnection => 1,
+            Items::Page => ["first", "last"]
+                .into_iter()
+                .filter_map(argument)
+                .find_map(|size| self.number(size))
+                .unwrap_or(PAGE_DEFAULT),
+            Items::Ids => {
+                let ids = argument("ids").map(|ids| self.length(ids));
+                let of_input = || argument("input").map_or(1, |input| self.ids(input));
+                ids.unwrap_or_else(of_input)
             }
-            "nodes" => argument("ids").map_or(1, |ids| self.length(ids)),
-            _ => 1,
+            Items::AtMost(most) => most,
         }
     }
 
     /// How often the field visits many rows of the catalogue or the log.
-    fn visits(&self, field: &Field, of: Option<&str>) -> u64 {
-        let is_of_list = matches!(
-            of,
-            Some("personalConnectors" | "PersonalConnectorConnection")
-        );
-        match field.name.node.as_str() {
-            "personalConnectors" => {
-                let search = field.get_argument("search");
-                let search = search.is_some_and(|search| !self.is_null(&search.node));
-                // A filter may walk the whole list for a page.
+    fn visits(&self, field: &Field, visits: Visits) -> u64 {
+        match visits {
+            Visits::Always(visits) => visits,
+            Visits::OfArguments => {
+                // A filter may visit the whole list for a page.
                 let filter = field.get_argument("filter").map_or(0, |filter| {
                     u64::from(!self.is_null(&filter.node)) + self.searches(&filter.node)
                 });
-                u64::from(search) + filter
+                u64::from(self.has_search(field))
+                    + filter
+                    + u64::from(self.is_given(field, "thenBy"))
             }
-            "totalCount" | "facets" if is_of_list => 1,
-            "personalConnectorChanges" | "__type" => 1,
-            "__schema" => SCHEMA,
-            _ => 0,
         }
     }
 
-    fn tool_search(&self, field: &Field) -> u64 {
-        let searches = field.name.node == "tools"
-            && field
-                .get_argument("search")
-                .is_some_and(|search| !self.is_null(&search.node));
-        if searches { TOOL_SEARCH } else { 0 }
+    fn search_weight(&self, field: &Field, weight: u64) -> u64 {
+        if weight > 0 && self.has_search(field) {
+            weight
+        } else {
+            0
+        }
+    }
+
+    fn has_search(&self, field: &Field) -> bool {
+        self.is_given(field, "search")
+    }
+
+    fn is_given(&self, field: &Field, argument: &str) -> bool {
+        let argument = field.get_argument(argument);
+        argument.is_some_and(|argument| !self.is_null(&argument.node))
     }
 
     /// How many searches there are in a filter.
@@ -366,6 +393,15 @@ impl<'a> Walk<'a> {
             Value::Number(number) => Some(number.as_u64().unwrap_or(1)),
             Value::Variable(name) => self.variables.get(name)?.number,
             _ => None,
+        }
+    }
+
+    /// How many ids an input has.
+    fn ids(&self, input: &Value) -> u64 {
+        match input {
+            Value::Object(fields) => fields.get(IDS).map_or(1, |ids| self.length(ids)),
+            Value::Variable(name) => self.variables.get(name).map_or(1, |sent| sent.ids),
+            _ => 1,
         }
     }
 
@@ -444,7 +480,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Bounds the recursion of all that walks a document, here and later.
+/// Bounds the recursion of all that visits a document, here and later.
 fn nests(level: u64) -> Result<()> {
     if level > NESTING {
         return Err(Error::limit_exceeded(
@@ -498,10 +534,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    const TOOL_SEARCH: u64 = 10;
 
     fn cost_of(document: &str, variables: serde_json::Value) -> Result<Cost> {
         let document = parse_query(document).unwrap();
-        let cost = cost(&document, &Variables::from_json(variables))?;
+        let cost = cost(&document, &Sizes::of(&Variables::from_json(variables)))?;
         cost.within(OperationLimits::default())?;
         Ok(cost)
     }
@@ -528,6 +565,11 @@ mod tests {
                 1 + 3 * 2 + VISIT,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
+            ("mutation { deleteCustomConnectors(input: {ids: [\"a\", \"b\"]}) { results { id } } }", 1 + 2 * 2),
+            (
+                "mutation($input: DeleteCustomConnectorsInput!) { deleteCustomConnectors(input: $input) { results { id } } }",
+                1 + 3 * 2,
+            ),
             (
                 "mutation { inspectServer { inspection { tools { name title } } } }",
                 1 + 1 + 1 + 1000 * 2,
@@ -551,7 +593,8 @@ mod tests {
                 1 + 3 * 2,
             ),
         ] {
-            let variables = json!({ "n": 7, "ids": ["a", "b", "c"] });
+            let ids = json!(["a", "b", "c"]);
+            let variables = json!({ "n": 7, "ids": ids, "input": { "ids": ids } });
             assert_eq!(
                 cost_of(document, variables).unwrap().complexity,
                 complexity,
@@ -681,7 +724,7 @@ mod tests {
         }
     }
 
-    /// Whatever the order in which fragments are walked: a deep one is refused, and no stack overflows.
+    /// Whatever the order in which fragments are visited: a deep one is refused, and no stack overflows.
     #[test]
     fn bounds_how_deep_fragments_are_spread() {
         for (count, is_within) in [(60, true), (62, false), (1000, false)] {
@@ -695,7 +738,7 @@ mod tests {
             let spread_deep_first = format!("query A {{ ...F9 }} query B {{ ...F0 }} {all}");
             let unused = format!("{{ viewer }} {all}");
             for document in [spread, spread_deep_first, unused] {
-                let is = cost(&parse_query(&document).unwrap(), &Variables::default()).is_ok();
+                let is = cost(&parse_query(&document).unwrap(), &Sizes::default()).is_ok();
                 assert_eq!(is, is_within, "{document:.80}");
             }
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     answer_budget::{AnswerBudget, AnswerText},
-    domain::fields::RAW_JSON_MARKER,
+    domain::field_values::RAW_JSON_MARKER,
     error::Result,
 };
 
@@ -16,13 +16,12 @@ use crate::{
 const TYPICAL: usize = 16 * 1024;
 
 /// The text of an answer, whose values are dropped. `LIMIT_EXCEEDED` beyond the bytes of an answer and `UNAVAILABLE` beyond those of
-/// all, unless it is `kept` whatever it has.
-pub(super) fn encoded(answer: Response, budget: &AnswerBudget, kept: bool) -> Result<AnswerText> {
+/// all. A mutation's answer has no such limit, because the change was made.
+pub(super) fn encoded(answer: Response, budget: &AnswerBudget) -> Result<AnswerText> {
     let typical = budget.written().min(budget.most()) + TYPICAL;
-    let most = if kept { usize::MAX } else { budget.most() };
-    let text = write(&answer, typical, most);
+    let text = write(&answer, typical, budget.most_of_text());
     drop(answer);
-    let share = budget.of_text(text.len(), kept)?;
+    let share = budget.of_text(text.len())?;
     Ok(AnswerText::new(text, share))
 }
 
@@ -46,11 +45,11 @@ fn write(answer: &Response, typical: usize, most: usize) -> Vec<u8> {
         out.extend_from_slice(b",\"extensions\":");
         json(&answer.extensions, &mut out);
     }
-    for (place, error) in answer.errors.iter().enumerate() {
+    for (index, error) in answer.errors.iter().enumerate() {
         if out.len() > most {
             break;
         }
-        out.extend_from_slice(if place == 0 {
+        out.extend_from_slice(if index == 0 {
             b",\"errors\":[".as_slice()
         } else {
             b","
@@ -71,8 +70,8 @@ fn value(what: &Value, most: usize, out: &mut Vec<u8>) {
     match what {
         Value::List(items) => {
             out.push(b'[');
-            for (place, item) in items.iter().enumerate() {
-                if place > 0 {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
                     out.push(b',');
                 }
                 value(item, most, out);
@@ -85,8 +84,8 @@ fn value(what: &Value, most: usize, out: &mut Vec<u8>) {
                 return;
             }
             out.push(b'{');
-            for (place, (key, field)) in fields.iter().enumerate() {
-                if place > 0 {
+            for (index, (key, field)) in fields.iter().enumerate() {
+                if index > 0 {
                     out.push(b',');
                 }
                 json(key, out);

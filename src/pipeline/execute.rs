@@ -1,18 +1,22 @@
-//! Execution of a prepared operation by the resolvers.
+//! Execution of a prepared operation: of a direct query, or by the library and its resolvers.
 
 use std::sync::Arc;
 
 use async_graphql::{Pos, Response, ServerError, parser::types::OperationType};
-use futures_util::{Stream, StreamExt};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    future::{BoxFuture, Either},
+};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     answer_budget::{AnswerBudget, AnswerText},
+    domain::viewer::Viewer,
     error::{Code, Error},
-    graphql::{Permit, Request, Turn},
+    graphql::{EventIds, Permit, Request, Turn},
     observability::request_record::RequestRecord,
-    store::{Catalog, cancel_on_drop, may_read_again},
+    store::{Catalog, finished, may_read_again},
 };
 
 use super::{
@@ -21,7 +25,7 @@ use super::{
     documents::{document::Traits, heap_bytes::HeapBytes, selections::chosen},
     encode::{encoded, small},
     prepare::{Prepared, operation},
-    refused::{Refused, set_code},
+    refused::{Refused, set_extensions},
     subscription_root::one_root_field,
 };
 
@@ -29,8 +33,6 @@ use super::{
 pub(super) struct Executed {
     response: Response,
     budget: Arc<AnswerBudget>,
-    /// It is answered however many bytes it has, because it tells of a change.
-    is_kept: bool,
 }
 
 impl Executed {
@@ -40,7 +42,7 @@ impl Executed {
 
     /// Its text. A query's is refused beyond the bytes that it may have.
     pub(super) fn encoded(self) -> Result<AnswerText, Error> {
-        encoded(self.response, &self.budget, self.is_kept)
+        encoded(self.response, &self.budget)
     }
 }
 
@@ -58,7 +60,6 @@ impl Pipeline {
     ) -> Result<Executed, Refused> {
         let cost = prepared.cost;
         self.validate(&caller, &prepared).await?;
-        let document = prepared.executed();
         let one_read = prepared.traits.one_read;
         // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
@@ -67,27 +68,38 @@ impl Pipeline {
             entered.map_err(|error| Refused::from(error).costing(cost))?;
         }
         let permit = Arc::new(permit);
+        let viewer = Arc::new(caller.viewer.clone());
         let mut tries = 1;
-        let is_kept = prepared.operation_type == OperationType::Mutation;
-        let (mut response, budget) = loop {
+        let is_mutation = prepared.operation_type == OperationType::Mutation;
+        let (mut response, is_direct, budget) = loop {
             let permit = permit.clone();
-            let budget = self.answers.begin(caller.key, is_kept);
-            let request = prepared
-                .request(document.clone(), prepared.operation_name.clone())
-                .data(Request {
-                    permit: permit.clone(),
-                    ..self.resolver_data(&caller, prepared.traits, in_snapshot, budget.clone())
-                });
-            let schema = if prepared.traits.introspects {
-                self.introspector.clone()
+            let budget = self.answers.begin(caller.key, is_mutation);
+            budget.hold(permit.clone());
+            let direct = prepared.direct();
+            let is_direct = direct.is_some();
+            let answering = if let Some(direct) = direct {
+                let catalog = self.catalog(&viewer, in_snapshot, budget.clone());
+                direct
+                    .answer(catalog, viewer.clone(), budget.clone())
+                    .boxed()
             } else {
-                self.schema.clone()
+                let data = Request {
+                    permit: permit.clone(),
+                    ..self.resolver_data(&viewer, prepared.traits, in_snapshot, budget.clone())
+                };
+                self.by_the_library(&prepared, data)
             };
-            let answer = cancel_on_drop(async move {
-                let answer = schema.execute(request).await;
+            let answer = async move {
+                let answer = answering.await;
                 drop(permit);
                 answer
-            });
+            };
+            // A query ends with the future that waits for it.
+            let answer = if is_mutation {
+                Either::Left(finished(answer))
+            } else {
+                Either::Right(answer)
+            };
             let answer = timeout_at(deadline, answer).await;
             let answer = answer.map_err(|_| {
                 let error = match prepared.operation_type {
@@ -96,48 +108,46 @@ impl Pipeline {
                 };
                 Refused::from(error).costing(cost)
             })?;
-            if !is_kept {
+            if !is_mutation {
                 budget
                     .check()
                     .map_err(|error| Refused::from(error).costing(cost))?;
             }
             // A statement cannot run again in a snapshot that is gone.
             if !(in_snapshot && tries < TRIES && is_hindered(&answer)) {
-                break (answer, budget);
+                break (answer, is_direct, budget);
             }
             tries += 1;
         };
         drop(permit);
+        let document = &prepared.document.parsed;
         // Errors of validation have no path.
         let began = response.errors.is_empty()
             || response.errors.iter().any(|error| !error.path.is_empty());
         if began
-            && (!one_read || !response.errors.is_empty())
+            && !is_direct
+            && (!one_read || prepared.traits.skips || !response.errors.is_empty())
             && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
         {
             Shape::of(document, operation, &prepared.variables).complete(&mut response);
         }
         fill_codes(&mut response.errors, &caller.record);
         if began {
-            Ok(Executed {
-                response,
-                budget,
-                is_kept,
-            })
+            Ok(Executed { response, budget })
         } else {
             Err(Refused::invalid(&response.errors).costing(cost))
         }
     }
 
     /// Executes a subscription, if it is valid: an answer for each event until it is `unsubscribed`, or one of errors if it
-    /// cannot begin or go on. Each event takes a turn before it is answered.
+    /// cannot begin or go on, each with the event's id. Each event takes a turn before it is answered.
     pub(super) async fn subscribe(
         &self,
         caller: &Caller,
         prepared: Prepared,
         unsubscribed: &CancellationToken,
         turn: &Turn,
-    ) -> Result<impl Stream<Item = AnswerText> + use<>, Refused> {
+    ) -> Result<impl Stream<Item = (AnswerText, Option<String>)> + use<>, Refused> {
         self.validate(caller, &prepared).await?;
         let subscribed = subscribed(&prepared).map_err(|refused| refused.costing(prepared.cost))?;
         let Subscribed {
@@ -146,21 +156,26 @@ impl Pipeline {
             traits,
         } = subscribed;
         let budget = self.answers.begin(caller.key, false);
+        let viewer = Arc::new(caller.viewer.clone());
+        let event_ids = EventIds::after(caller.last_event_id.clone());
         let request = request.data(Request {
             unsubscribed: unsubscribed.clone(),
             turn: turn.clone(),
-            ..self.resolver_data(caller, traits, false, budget.clone())
+            event_ids: event_ids.clone(),
+            ..self.resolver_data(&viewer, traits, false, budget.clone())
         });
         let record = caller.record.clone();
         let answers = self.schema.execute_stream(request);
         Ok(answers.map(move |mut response| {
+            let id = event_ids.take();
             if let Err(error) = budget.check() {
-                return of_error(error, &budget, &record);
+                return (of_error(error, &budget, &record), id);
             }
             shape.complete(&mut response);
             fill_codes(&mut response.errors, &record);
-            let text = encoded(response, &budget, false);
-            text.unwrap_or_else(|error| of_error(error, &budget, &record))
+            let text = encoded(response, &budget);
+            let text = text.unwrap_or_else(|error| of_error(error, &budget, &record));
+            (text, id)
         }))
     }
 
@@ -177,29 +192,45 @@ impl Pipeline {
         })
     }
 
+    /// The library's answer. It clones the document, which the library takes apart.
+    fn by_the_library(&self, prepared: &Prepared, data: Request) -> BoxFuture<'static, Response> {
+        let document = prepared.executed().into_owned();
+        let request = prepared.request(document, prepared.operation_name.clone());
+        let schema = if prepared.traits.introspects {
+            self.introspector.clone()
+        } else {
+            self.schema.clone()
+        };
+        async move { schema.execute(request.data(data)).await }.boxed()
+    }
+
+    fn catalog(&self, viewer: &Viewer, in_snapshot: bool, budget: Arc<AnswerBudget>) -> Catalog {
+        let database = self.commands.database.clone();
+        let catalog = if in_snapshot {
+            Catalog::snapshot(database, viewer.sight())
+        } else {
+            Catalog::new(database, viewer.sight())
+        };
+        catalog.within(budget)
+    }
+
     /// The data of the resolvers.
     fn resolver_data(
         &self,
-        caller: &Caller,
+        viewer: &Arc<Viewer>,
         traits: Traits,
         in_snapshot: bool,
         budget: Arc<AnswerBudget>,
     ) -> Request {
-        let database = self.commands.database.clone();
-        let sight = caller.viewer.sight();
         Request {
-            viewer: Arc::new(caller.viewer.clone()),
-            catalog: if in_snapshot {
-                Catalog::snapshot(database, sight)
-            } else {
-                Catalog::new(database, sight)
-            }
-            .within(budget.clone()),
+            viewer: Arc::clone(viewer),
+            catalog: self.catalog(viewer, in_snapshot, budget.clone()),
             merges: traits.merges,
             commands: self.commands.clone(),
             changes: self.changes.clone(),
             unsubscribed: CancellationToken::new(),
             turn: Turn::default(),
+            event_ids: EventIds::default(),
             permit: Arc::default(),
             budget,
         }
@@ -220,8 +251,8 @@ struct Subscribed {
 fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = prepared.executed();
-    let operation = operation(document, prepared.operation_name.as_deref()).map_err(invalid)?;
-    let one = one_root_field(document, operation).map_err(invalid)?;
+    let operation = operation(&document, prepared.operation_name.as_deref()).map_err(invalid)?;
+    let one = one_root_field(&document, operation).map_err(invalid)?;
     let bytes = one.heap_bytes() + prepared.variables.heap_bytes();
     if bytes as u64 > SUBSCRIPTION_BYTES {
         let most = SUBSCRIPTION_BYTES;
@@ -233,7 +264,7 @@ fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
         return Err(error.into());
     }
     Ok(Subscribed {
-        shape: Shape::of(document, operation, &prepared.variables),
+        shape: Shape::of(&document, operation, &prepared.variables),
         request: prepared.request(one, None),
         traits: prepared.traits,
     })
@@ -257,21 +288,20 @@ fn is_hindered(answer: &Response) -> bool {
     answer.errors.iter().any(own)
 }
 
-/// Gives errors their codes. The service's own know theirs; the library's are about the document and its variables.
+/// Gives errors their codes and numbers. The service's own know theirs; the library's are about the document and its variables.
 fn fill_codes(errors: &mut [ServerError], record: &RequestRecord) {
     for error in errors {
-        let own = error.source::<Error>();
-        let code = own.map_or(Code::GraphqlValidationFailed, |own| own.code);
+        let of_library = Error::new(Code::GraphqlValidationFailed, "");
+        let own = error.source::<Error>().unwrap_or(&of_library);
+        let (code, extensions) = (own.code, own.extensions());
         if code == Code::Internal {
-            let cause = own.and_then(Error::cause);
+            let cause = own.cause();
             // In the request's span, which has its id.
             tracing::error!(cause, "internal error");
-            error
-                .extensions
-                .get_or_insert_default()
-                .set("requestId", record.id().0.as_str());
+            let request_id = serde_json::Value::from(record.id().0.as_str());
+            set_extensions(error, [("requestId", request_id)]);
         }
         record.record_error(code);
-        set_code(error, code);
+        set_extensions(error, extensions);
     }
 }

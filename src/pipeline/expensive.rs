@@ -1,6 +1,6 @@
-//! Places of expensive queries, which leave connections to the database and processors to other requests.
+//! Slots of expensive queries, which leave connections to the database and processors to other requests.
 //!
-//! Invariant: few expensive queries are executed at once, and a bounded number waits. While one waits, it holds no place of others.
+//! Invariant: few expensive queries are executed at once, and a bounded number waits. While one waits, it holds no slot of others.
 
 use std::sync::Arc;
 
@@ -10,44 +10,44 @@ use tokio::{
 };
 
 use crate::{
-    error::{Code, Error, Result},
+    error::{Error, Result},
     graphql::Permit,
 };
 
 /// Expensive queries that may wait, for each one that is executed.
 const WAITING: usize = 16;
 
-/// The places of all expensive queries of the process.
+/// The slots of all expensive queries of the process.
 #[derive(Debug)]
-pub struct ExpensivePlaces {
-    places: Arc<Semaphore>,
+pub(crate) struct ExpensiveQueries {
+    slots: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
-impl ExpensivePlaces {
+impl ExpensiveQueries {
     /// Executes so many expensive queries at once.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(most)),
+            slots: Arc::new(Semaphore::new(most)),
             waiting: Semaphore::new(most.saturating_mul(WAITING)),
         }
     }
 
-    /// Gives up the permit of an expensive query for a place among the expensive ones.
+    /// Gives up the permit of an expensive query for a slot among the expensive ones.
     ///
-    /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no place.
+    /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no slot.
     pub(super) async fn enter(&self, permit: &Permit, deadline: Instant) -> Result<()> {
         permit.give_up();
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            permit.hold(place);
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            permit.hold(slot);
             return Ok(());
         }
         let _waiting = self.waiting.try_acquire().map_err(|_| full())?;
         let now = Instant::now();
         let until = now + deadline.saturating_duration_since(now) / 2;
-        match timeout_at(until, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => {
-                permit.hold(place);
+        match timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(Ok(slot)) => {
+                permit.hold(slot);
                 Ok(())
             }
             _ => Err(full()),
@@ -57,7 +57,7 @@ impl ExpensivePlaces {
 
 fn full() -> Error {
     let message = "too many expensive queries are executed: try again in a while, or ask for fewer counts, searches and fields";
-    Error::new(Code::Unavailable, message)
+    Error::unavailable(message)
 }
 
 #[cfg(test)]
@@ -67,16 +67,17 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::error::Code;
 
     #[tokio::test]
     async fn some_run_some_wait_and_the_rest_are_refused() {
-        let places = ExpensivePlaces::new(1);
+        let slots = ExpensiveQueries::new(1);
         let deadline = Instant::now() + Duration::from_millis(200);
-        let enter = async |permit: &Permit| places.enter(permit, deadline).await;
+        let enter = async |permit: &Permit| slots.enter(permit, deadline).await;
         let held = Arc::new(Semaphore::new(1));
         let permit = Permit::new(held.clone().try_acquire_owned().unwrap());
         enter(&permit).await.unwrap();
-        assert_eq!(held.available_permits(), 1, "the place of all is given up");
+        assert_eq!(held.available_permits(), 1, "the slot of all is given up");
 
         let permits: Vec<_> = (0..WAITING).map(|_| Permit::default()).collect();
         let waiting = permits.iter().map(|permit| Box::pin(enter(permit)));

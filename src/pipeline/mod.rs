@@ -7,9 +7,9 @@
 //! | variables of their types | [`coerce`] |
 //! | cost within the limits | [`cost`] |
 //! | validation rules, once for a document | [`rules`] |
-//! | variables that were not sent, the root field of a subscription | [`unsent_variables`], [`subscription_root`] |
-//! | a place among the expensive queries | [`expensive`] |
-//! | validation by the library, resolvers | [`execute`], or [`stream`] for a stream of answers |
+//! | variables that were not sent, objects without fields, the root field of a subscription | [`rewrite`], [`subscription_root`] |
+//! | a slot among the expensive queries | [`expensive`] |
+//! | validation by the library, a direct query or resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
 //! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
@@ -22,20 +22,20 @@
 mod coerce;
 mod complete;
 mod cost;
-pub mod documents;
+pub(crate) mod documents;
 mod encode;
 mod execute;
 mod expensive;
 mod lexical_limits;
-pub(crate) mod parameters;
+pub mod parameters;
 mod prepare;
 pub(crate) mod refused;
 mod respond;
+mod rewrite;
 pub mod rules;
 mod schema_types;
 pub(crate) mod stream;
 mod subscription_root;
-mod unsent_variables;
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,27 +53,25 @@ use documents::Documents;
 
 pub(crate) use respond::{Answer, Delivery, Described, Outcome};
 
-pub use cost::Cost;
 pub use encode::encode;
-pub use expensive::ExpensivePlaces;
+pub(crate) use expensive::ExpensiveQueries;
 pub use prepare::measure;
 
 /// The engine, and all that operations run with.
-#[expect(missing_debug_implementations, reason = "the schema has none")]
-pub struct Pipeline {
-    pub schema: Schema,
+pub(crate) struct Pipeline {
+    pub(crate) schema: Schema,
     /// The schema for documents that introspect.
-    pub introspector: Schema,
+    pub(crate) introspector: Schema,
     /// A schema that only validates.
-    pub validator: Schema,
-    pub documents: Documents,
-    pub commands: commands::Context,
-    pub changes: Arc<ChangeFollower>,
+    pub(crate) validator: Schema,
+    pub(crate) documents: Documents,
+    pub(crate) commands: commands::Context,
+    pub(crate) changes: Arc<ChangeFollower>,
     /// The bytes of answers.
-    pub answers: Answers,
-    pub expensive: ExpensivePlaces,
+    pub(crate) answers: Answers,
+    pub(crate) expensive: ExpensiveQueries,
     /// How long a query or mutation of a stream may take.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// The caller of an operation, and the record of the request that it came in.
@@ -83,6 +81,8 @@ pub(crate) struct Caller {
     /// The key of the caller's bytes of answers.
     pub(crate) key: Option<CallerKey>,
     pub(crate) record: RequestRecord,
+    /// The id of the event that the caller's subscription goes on after.
+    pub(crate) last_event_id: Option<Arc<str>>,
 }
 
 impl Pipeline {

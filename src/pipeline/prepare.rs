@@ -1,32 +1,34 @@
 //! All that is done with an operation before it is executed.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{
     Name, ServerError, Variables,
     parser::types::{ExecutableDocument, OperationDefinition, OperationType},
 };
 
-use crate::{config::OperationLimits, error::Code, observability::request_record::RequestRecord};
+use crate::{
+    config::OperationLimits, error::Code, graphql::DirectRead,
+    observability::request_record::RequestRecord,
+};
 
 use super::{
     Pipeline, coerce,
-    cost::{self, Cost},
+    cost::Cost,
     documents::{
         document::{Document, Traits},
         selections::chosen,
     },
     parameters::Parameters,
     refused::Refused,
-    unsent_variables::unsent_variables,
+    rewrite::{skipped, unsent_variables},
+    rules::variable_positions::null_positions,
 };
 
 /// An operation that is well-formed and within the limits, and whose values are of their types.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) document: Arc<Document>,
-    /// The document without the variables that were not sent, if there are any.
-    without_unsent: Option<ExecutableDocument>,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Variables,
     pub(super) cost: Cost,
@@ -35,11 +37,23 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The document to execute.
-    pub(super) fn executed(&self) -> &ExecutableDocument {
-        self.without_unsent
-            .as_ref()
-            .unwrap_or(&self.document.parsed)
+    /// The document that the library executes: without the variables that were not sent, and with objects of which everything
+    /// may be skipped.
+    pub(super) fn executed(&self) -> Cow<'_, ExecutableDocument> {
+        let document = &self.document.parsed;
+        let name = self.operation_name.as_deref();
+        let executed = unsent_variables::leave_out(document, name, &self.variables);
+        let mut executed = executed.map_or(Cow::Borrowed(document), Cow::Owned);
+        if self.traits.skips {
+            skipped::keep_objects(executed.to_mut());
+        }
+        executed
+    }
+
+    /// The read that answers without the library, if it gives the same answer.
+    pub(super) fn direct(&self) -> Option<DirectRead> {
+        let query = self.document.direct.as_ref()?;
+        query.parse(|given| unsent_variables::value(given, &self.variables))
     }
 
     /// The request of the library that executes a document's operation of a name with the variables.
@@ -77,14 +91,13 @@ impl Pipeline {
         let operation = operation(parsed, name).map_err(invalid)?;
         let operation_type = operation.ty;
         coerce::variables(operation, &mut variables).map_err(invalid)?;
-        let cost = cost::cost(parsed, &variables)?;
+        let cost = document.cost(&variables)?;
         cost.within(documents.limits())
             .map_err(|error| Refused::from(error).costing(cost))?;
         let traits = document.checked().map_err(invalid)?;
-        let without_unsent = unsent_variables(parsed, name, &variables);
+        null_positions(parsed, operation, &variables).map_err(invalid)?;
         Ok(Prepared {
             document,
-            without_unsent,
             operation_name,
             variables,
             cost,
@@ -98,7 +111,7 @@ impl Pipeline {
 /// refused.
 pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
     let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
-    let cost = cost::cost(&document.parsed, &Variables::default());
+    let cost = document.cost(&Variables::default());
     let within = cost.and_then(|cost| cost.within(limits).map(|()| cost));
     within.map_err(|error| error.code)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use async_graphql::ServerError;
+use async_graphql::{ServerError, Value};
 use serde_json::json;
 
 use crate::{
@@ -19,29 +19,34 @@ const MOST_ERRORS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) code: Code,
+    /// The seconds after which to try again, of a code that has them.
+    pub(crate) retry_after: Option<u64>,
     pub(crate) errors: Vec<serde_json::Value>,
     /// The cost of the operation, if it is known.
     cost: Option<Box<Cost>>,
     /// `extensions.cost`, if it is asked for.
-    pub(crate) cost_report: Option<serde_json::Value>,
+    pub(crate) cost_report: Option<Box<serde_json::Value>>,
 }
 
 impl Refused {
+    /// A located error of a code.
     pub(super) fn new(mut error: ServerError, code: Code) -> Self {
-        set_code(&mut error, code);
-        Self::of(code, vec![json!(error)])
+        let own = Error::new(code, error.message.clone());
+        set_extensions(&mut error, own.extensions());
+        Self::of(&own, vec![json!(error)])
     }
 
     /// Errors of validation, which have their codes: the first hundred.
     pub(super) fn invalid(errors: &[ServerError]) -> Self {
         let errors = errors.iter().take(MOST_ERRORS);
         let errors = errors.map(|error| json!(error)).collect();
-        Self::of(Code::GraphqlValidationFailed, errors)
+        Self::of(&Error::new(Code::GraphqlValidationFailed, ""), errors)
     }
 
-    fn of(code: Code, errors: Vec<serde_json::Value>) -> Self {
+    fn of(own: &Error, errors: Vec<serde_json::Value>) -> Self {
         Self {
-            code,
+            code: own.code,
+            retry_after: own.retry_after(),
             errors,
             cost: None,
             cost_report: None,
@@ -58,7 +63,7 @@ impl Refused {
 
     /// Reports the cost against the limits, if there are any.
     pub(super) fn reporting(self, limits: Option<OperationLimits>) -> Self {
-        let report = |(cost, limits): (&Cost, OperationLimits)| cost.report(limits);
+        let report = |(cost, limits): (&Cost, OperationLimits)| Box::new(cost.report(limits));
         Self {
             cost_report: self.cost.as_deref().zip(limits).map(report),
             ..self
@@ -67,8 +72,8 @@ impl Refused {
 }
 
 impl From<Error> for Refused {
-    fn from(Error { code, message, .. }: Error) -> Self {
-        Self::new(ServerError::new(message, None), code)
+    fn from(error: Error) -> Self {
+        Self::of(&error, vec![error.to_json()])
     }
 }
 
@@ -83,9 +88,13 @@ impl fmt::Display for Refused {
     }
 }
 
-pub(super) fn set_code(error: &mut ServerError, code: Code) {
-    error
-        .extensions
-        .get_or_insert_default()
-        .set("code", code.as_str());
+/// Gives an error of the library the `extensions` of one of the service's.
+pub(super) fn set_extensions(
+    error: &mut ServerError,
+    extensions: impl IntoIterator<Item = (&'static str, serde_json::Value)>,
+) {
+    let values = error.extensions.get_or_insert_default();
+    for (name, value) in extensions {
+        values.set(name, Value::from_json(value).unwrap_or_default());
+    }
 }

@@ -13,7 +13,7 @@ use async_graphql::{
     },
 };
 
-use crate::graphql::sdl;
+use crate::graphql::type_definitions;
 
 struct SchemaTypes {
     /// All types. Objects and interfaces are without their fields.
@@ -33,7 +33,8 @@ static SCHEMA: LazyLock<SchemaTypes> = LazyLock::new(|| {
         mutation: Name::new("Mutation"),
         subscription: Name::new("Subscription"),
     };
-    let definitions = parse_schema(sdl()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
+    let definitions =
+        parse_schema(type_definitions()).map_or_else(|_| Vec::new(), |schema| schema.definitions);
     for definition in definitions {
         let TypeSystemDefinition::Type(definition) = definition else {
             continue;

@@ -1,8 +1,7 @@
 //! One operation as a stream of messages, whatever protocol they go out by.
 //!
-//! Invariant: an operation ends when nobody waits for it any longer: between two events of a subscription at once, a query when
-//! its reads are cancelled, as over HTTP. A mutation that has begun is finished. Until its work has really ended, an operation
-//! keeps what was reserved for it. Each end is a message, unless the reader has gone.
+//! Invariant: an operation ends when nobody waits for it any longer, and its reads with it. A mutation that has begun is finished,
+//! and keeps what was reserved for it until then. Each end is a message, unless the reader has gone.
 
 use std::{
     any::Any,
@@ -23,12 +22,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 use crate::{
     answer_budget::AnswerText,
     error::{Code, Error},
     graphql::{Permit, Turn},
-    store::{CancelGuard, spawn_cancellable},
 };
 
 use super::{Caller, Pipeline, prepare::Prepared, refused::Refused};
@@ -39,8 +38,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A message of an operation.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// An answer, as JSON.
-    Next(AnswerText),
+    /// An answer, as JSON, and the id of the event that it is of.
+    Next(AnswerText, Option<String>),
     /// A list of errors, as JSON: nothing was executed.
     Refused(String),
     /// There is no more.
@@ -71,7 +70,7 @@ pub(crate) struct Outlet {
     pub(crate) turns: Arc<Semaphore>,
 }
 
-/// Places and bytes that are reserved for an operation until its work has ended.
+/// A slot and bytes that are reserved for an operation until its work has ended.
 pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
 /// The messages of one operation. Dropped, the operation ends.
@@ -122,7 +121,6 @@ impl Messages {
 /// An operation under way. Dropped, it ends.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    _guard: CancelGuard,
     unsubscribed: CancellationToken,
     _dropped: DropGuard,
 }
@@ -162,8 +160,8 @@ impl Operation {
                 let _ = run.refuse(&refused).await;
             }
         };
+        tokio::spawn(work.in_current_span());
         Self {
-            _guard: spawn_cancellable(work),
             unsubscribed,
             _dropped: dropped.drop_guard(),
         }
@@ -217,9 +215,8 @@ impl Run {
                     Ok(mut answers) => {
                         // Each event takes a turn.
                         drop(self.turn.pass_on());
-                        // Not dropped in the middle: a statement may be under way.
-                        while let Some(answer) = answers.next().await {
-                            self.send(Message::Next(answer)).await?;
+                        while let Some((answer, id)) = self.waiting(answers.next()).await? {
+                            self.send(Message::Next(answer, id)).await?;
                         }
                         let end = if self.unsubscribed.is_cancelled() {
                             Message::Ended
@@ -241,7 +238,7 @@ impl Run {
                 match self.waiting(executed).await? {
                     Err(refused) => refused,
                     Ok(answer) => {
-                        self.send(Message::Next(answer)).await?;
+                        self.send(Message::Next(answer, None)).await?;
                         return self.send(Message::Complete).await;
                     }
                 }

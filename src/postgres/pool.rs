@@ -1,10 +1,13 @@
 //! A pool of sessions of PostgreSQL.
 //!
-//! Invariant: nothing that a server does not answer keeps a place in the pool: a connection is taken back without a question
-//! to the server.
+//! Invariant: nothing that a server does not answer keeps a slot of the pool: a connection is taken back without a question
+//! to the server. Where the future of a caller who waits is dropped, the connection is opened all the same: a server that is slow
+//! to take one would never have one.
 
 use std::{
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,8 @@ use deadpool::{
 };
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use sqlx::Connection;
-use tokio::time;
+use tokio::{runtime::Handle, time};
+use tracing::Instrument;
 
 use super::{
     errors,
@@ -59,6 +63,11 @@ impl PgPool {
 
     /// A session, as soon as one is free.
     pub(crate) async fn get(&self) -> Result<PgSession, DbErr> {
+        let pool = self.clone();
+        Continued(Some(Box::pin(async move { pool.acquire().await }))).await
+    }
+
+    async fn acquire(&self) -> Result<PgSession, DbErr> {
         let of_connecting = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
         let until = Instant::now() + self.server.limits.wait;
         let connection = loop {
@@ -105,6 +114,41 @@ impl PgPool {
         }
         while self.pool.status().size > 0 {
             time::sleep(RETURNED).await;
+        }
+    }
+}
+
+/// A future that goes on in a task where it is dropped before its end. Its output is dropped there.
+struct Continued<F>(Option<Pin<Box<F>>>)
+where
+    F: Future<Output: Send> + Send + 'static;
+
+impl<F> Future for Continued<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Taken out while it runs: nobody goes on with what panicked.
+        let Some(mut future) = self.0.take() else {
+            return Poll::Pending;
+        };
+        let polled = future.as_mut().poll(context);
+        if polled.is_pending() {
+            self.0 = Some(future);
+        }
+        polled
+    }
+}
+
+impl<F> Drop for Continued<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn drop(&mut self) {
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(future.in_current_span());
         }
     }
 }

@@ -67,8 +67,8 @@ pub(crate) struct NoHost(Vec<(String, sqlx::Error)>);
 
 impl fmt::Display for NoHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (host, error)) in self.0.iter().enumerate() {
-            let comma = if i > 0 { "; " } else { "" };
+        for (index, (host, error)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "; " } else { "" };
             write!(f, "{comma}{host}: {}", describe(error))?;
         }
         Ok(())
@@ -296,12 +296,12 @@ impl Server {
             return Err(failures.remove(0).1);
         }
         let error = NoHost(failures);
-        self.tell_refusal(&error.to_string());
+        self.log_refusal(&error.to_string());
         Err(sqlx::Error::AnyDriverError(Box::new(error)))
     }
 
     /// Logs that no connection can be opened, once until one can.
-    fn tell_refusal(&self, cause: &str) {
+    fn log_refusal(&self, cause: &str) {
         if self.has_connected() && !self.is_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 cause,
@@ -310,7 +310,7 @@ impl Server {
         }
     }
 
-    /// Whether it was reached before. The start tells of its failure itself.
+    /// Whether it was reached before. The start reports its failure itself.
     fn has_connected(&self) -> bool {
         self.was_reached.load(Ordering::Relaxed)
     }
@@ -351,7 +351,7 @@ impl Server {
             Ok(_) => {
                 self.is_refused.store(false, Ordering::Relaxed);
             }
-            Err(error) if self.url.hosts.len() == 1 => self.tell_refusal(&describe(error)),
+            Err(error) if self.url.hosts.len() == 1 => self.log_refusal(&describe(error)),
             Err(_) => {}
         }
         connected

@@ -1,20 +1,25 @@
 //! A session of PostgreSQL: statements, each with an end.
 //!
-//! Invariant: where a statement's end strikes, or its future is dropped, the connection is dropped too and its place in the
-//! pool is free at once. A session that is dropped in a transaction rolls it back first.
+//! Invariant: where a statement's end strikes, the connection is dropped too and its slot of the pool is free at once. Where a
+//! statement's future is dropped, its answer is read all the same before anything else is said on the connection, within its end.
+//! A session that is dropped in a transaction rolls it back first.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{any::Any, mem, sync::Arc, thread, time::Duration};
 
 use deadpool::managed::Object;
 use futures_util::TryStreamExt;
-use sea_orm::{Statement, sea_query::Values};
+use sea_orm::{Statement, Value, sea_query::Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
-    AssertSqlSafe, Executor, PgConnection, Postgres,
+    AssertSqlSafe, Connection, Executor, PgConnection, Postgres,
     postgres::{PgQueryResult, PgRow},
     query::Query,
 };
-use tokio::{runtime::Handle, time, time::error::Elapsed};
+use tokio::{
+    runtime::Handle,
+    time::{self, Instant, error::Elapsed},
+};
+use tracing::Instrument;
 
 use super::{
     errors,
@@ -29,27 +34,40 @@ pub(crate) struct PgSession {
     /// None once it was given up.
     connection: Option<Object<Manager>>,
     server: Arc<Server>,
-    /// A statement is under way, so that nothing else can be said on the connection.
-    is_busy: bool,
+    /// The end of the statement that is under way.
+    busy_until: Option<Instant>,
     in_transaction: bool,
+    /// It was dropped, and a task ends what is under way.
+    is_ending: bool,
     /// Others that write wait for its end.
     turn: Option<Turn>,
+    /// The permit of the request that it works for.
+    permit: Option<Permit>,
 }
+
+type Permit = Arc<dyn Any + Send + Sync>;
 
 impl PgSession {
     pub(crate) fn new(connection: Object<Manager>, server: Arc<Server>) -> Self {
         Self {
             connection: Some(connection),
             server,
-            is_busy: false,
+            busy_until: None,
             in_transaction: false,
+            is_ending: false,
             turn: None,
+            permit: None,
         }
     }
 
     /// Has others that write wait until the session is dropped, and its transaction ended.
     pub(crate) fn hold(&mut self, turn: Turn) {
         self.turn = Some(turn);
+    }
+
+    /// Holds a request's permit until what is under way has ended.
+    pub(crate) fn work_for(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 
     /// The version of the server, as `server_version_num`.
@@ -83,7 +101,7 @@ impl PgSession {
         sql: String,
         end: Duration,
     ) -> Result<PgQueryResult, sqlx::Error> {
-        let connection = self.start()?;
+        let connection = self.start(end).await?;
         let done = time::timeout(end, connection.execute(AssertSqlSafe(sql))).await;
         self.ended(end, done)
     }
@@ -94,7 +112,7 @@ impl PgSession {
         end: Duration,
     ) -> Result<PgQueryResult, sqlx::Error> {
         let is_prepared = self.prepares();
-        let connection = self.start()?;
+        let connection = self.start(end).await?;
         let query = query(&mut statement).persistent(is_prepared);
         let done = time::timeout(end, query.execute(connection)).await;
         self.ended(end, done)
@@ -104,13 +122,15 @@ impl PgSession {
     /// is dropped.
     pub(crate) async fn fetch<T, E>(
         &mut self,
-        mut statement: Statement,
+        sql: Arc<str>,
+        values: Vec<Value>,
         end: Duration,
         mut read: impl FnMut(PgRow) -> Result<T, E>,
     ) -> Result<Result<Vec<T>, E>, sqlx::Error> {
         let is_prepared = self.prepares();
-        let connection = self.start()?;
-        let query = query(&mut statement).persistent(is_prepared);
+        let connection = self.start(end).await?;
+        let values = SqlxValues(Values(values));
+        let query = sqlx::query_with(AssertSqlSafe(sql), values).persistent(is_prepared);
         let all = async {
             let mut rows = query.fetch(connection);
             let mut all = Vec::new();
@@ -130,16 +150,25 @@ impl PgSession {
         Ok(rows)
     }
 
-    /// Notes that the session is read-only, so that new ones take the place of those that are open.
+    /// Notes that the session is read-only, so that new ones replace those that are open.
     pub(crate) fn is_read_only(&mut self) {
         self.server.found_read_only();
         self.give_up();
     }
 
-    /// Drops the connection, and frees its place.
+    /// Drops the connection, and frees its slot of the pool.
     pub(crate) fn give_up(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
+        }
+    }
+
+    /// Ends what is under way, and gives the connection back.
+    async fn end(mut self) {
+        let end = self.server.limits.begin_end();
+        let settled = self.settle().await;
+        if settled.is_err() || self.in_transaction && self.finish("ROLLBACK", end).await.is_err() {
+            self.give_up();
         }
     }
 
@@ -148,14 +177,31 @@ impl PgSession {
         self.server.pooling == Pooling::None
     }
 
-    fn start(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        if self.is_busy {
-            // A statement was abandoned half-way.
-            self.give_up();
-        }
+    /// The connection, for a statement that has this end.
+    async fn start(&mut self, end: Duration) -> Result<&mut PgConnection, sqlx::Error> {
+        self.settle().await?;
         let connection = self.connection.as_mut().ok_or_else(errors::given_up)?;
-        self.is_busy = true;
+        self.busy_until = Some(Instant::now() + end);
         Ok(connection)
+    }
+
+    /// Reads the answer of a statement whose future was dropped.
+    async fn settle(&mut self) -> Result<(), sqlx::Error> {
+        let (Some(until), Some(connection)) = (self.busy_until, &mut self.connection) else {
+            return Ok(());
+        };
+        let answered = async {
+            // An error of the statement is answer enough.
+            while let Err(error) = connection.ping().await {
+                if errors::breaks_session(&error) {
+                    return Err(error);
+                }
+            }
+            Ok(())
+        };
+        let end = until.saturating_duration_since(Instant::now());
+        let answered = time::timeout(end, answered).await;
+        self.ended(end, answered)
     }
 
     fn ended<T>(
@@ -179,41 +225,36 @@ impl PgSession {
             self.server.found_broken();
             self.give_up();
         }
-        self.is_busy = false;
+        self.busy_until = None;
         done
     }
 }
 
 impl Drop for PgSession {
     fn drop(&mut self) {
-        if self.is_busy {
-            self.give_up();
+        let is_busy = self.busy_until.is_some();
+        if !(is_busy || self.in_transaction) {
+            return;
         }
         let Some(connection) = self.connection.take() else {
             return;
         };
-        if !self.in_transaction {
-            return;
-        }
-        // Until the rollback has succeeded, it is not to be used again. A runtime that ends drops the task without a run.
         let mut session = Self {
             connection: Some(connection),
             server: Arc::clone(&self.server),
-            is_busy: true,
-            in_transaction: false,
+            busy_until: self.busy_until,
+            in_transaction: self.in_transaction,
+            is_ending: true,
             turn: self.turn.take(),
+            permit: self.permit.take(),
         };
-        let Ok(runtime) = Handle::try_current() else {
-            session.give_up();
-            return;
-        };
-        runtime.spawn(async move {
-            session.is_busy = false;
-            let end = session.server.limits.begin_end();
-            if session.finish("ROLLBACK", end).await.is_err() {
-                session.give_up();
+        // A runtime that ends drops the task without a run. After a panic nobody knows where the statement is.
+        match Handle::try_current() {
+            Ok(runtime) if !(self.is_ending || is_busy && thread::panicking()) => {
+                runtime.spawn(session.end().in_current_span());
             }
-        });
+            _ => session.give_up(),
+        }
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 use crate::{
-    error::{Code, Error, UserError, UserErrorCode, chain},
+    error::{Code, Error, OPERATOR_ACTS, UserError, UserErrorCode, chain},
     postgres::errors::{LOCK_NOT_AVAILABLE, breaks_session, code, is_conflict, mixes_sessions},
-    store::database::unwritable::Unwritable,
+    store::unwritable::Unwritable,
 };
 
 /// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
@@ -29,7 +29,7 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
         if is_commit_unknown(cause) {
             let message = "the connection to the database broke at the end of the change: it may have been made or not. \
                  Read the connector before you try again; a create with an idempotencyKey can be sent again";
-            return Error::new(Code::Unavailable, message).caused_by(error);
+            return Error::unavailable(message).caused_by(error);
         }
         if code(cause).is_some_and(|code| mixes_sessions(&code)) {
             static SAID: Once = Once::new();
@@ -39,7 +39,9 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
                 );
             });
             let message = "the database's pooler mixes sessions: the service's operator must act";
-            return Error::new(Code::Unavailable, message).caused_by(error);
+            return Error::unavailable(message)
+                .retrying_after(OPERATOR_ACTS)
+                .caused_by(error);
         }
     }
     if has_no_connection(&error) {
@@ -54,12 +56,12 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
     }
     if is_hindered(&error) {
         let message = "the database cannot do that now: try again in a while";
-        return Error::new(Code::Unavailable, message).caused_by(error);
+        return Error::unavailable(message).caused_by(error);
     }
     Error::internal(error)
 }
 
-/// The same of the room that reads SQLite.
+/// The error that a failure of a read of SQLite is to a client. As [`failed`].
 pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
     if code.is_some_and(is_sqlite_damage) {
@@ -81,11 +83,11 @@ pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
         Unwritable::DiskFull | Unwritable::Disk | Unwritable::Locked | Unwritable::Blocked => {
-            format!("{reason}: try again in a while")
+            return Error::unavailable(format!("{reason}: try again in a while"));
         }
         _ => format!("{reason}: its operator must act"),
     };
-    Error::new(Code::Unavailable, message)
+    Error::unavailable(message).retrying_after(OPERATOR_ACTS)
 }
 
 /// The same where SeaORM's error is asked for. [`failed`] makes the first of it again.
@@ -138,7 +140,7 @@ pub(in crate::store) fn may_run_again(error: &DbErr) -> bool {
 }
 
 /// Whether reads that failed may succeed when they all run again.
-pub fn may_read_again(error: &Error) -> bool {
+pub(crate) fn may_read_again(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<DbErr>());
     cause.is_some_and(may_run_again)
@@ -200,7 +202,7 @@ pub(in crate::store) fn no_connection(
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
     let message = "there is no connection to the database: try again in a while";
-    Error::new(Code::Unavailable, message).caused_by(cause)
+    Error::unavailable(message).caused_by(cause)
 }
 
 fn too_long(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -241,7 +243,7 @@ fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether a database says that another holds what is asked for, or that it was told to end.
+/// Whether a database says that another holds what is asked for, or that the statement was cancelled.
 pub(in crate::store) fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| is_wait(&code))
 }
@@ -273,8 +275,8 @@ fn is_sqlite_lock(code: i32) -> bool {
     code & 0xff == BUSY
 }
 
-/// What the first statement said that came upon damage. One for the process, which serves one database: statements fail in too
-/// many places to have each know which it was.
+/// What the first statement said that came upon damage. One for the process, which serves one database: too many
+/// callers run statements for each to know which one it was.
 static DAMAGE: OnceLock<String> = OnceLock::new();
 
 pub(in crate::store) fn damage() -> Option<String> {
@@ -316,11 +318,11 @@ const UNIQUE: [(&str, &str); 4] = [
 ];
 
 /// The user error for a name or connectorId that somebody took first.
-pub fn taken(field: &'static str) -> UserError {
+pub(crate) fn taken(field: &'static str) -> UserError {
     UserError::new(
         UserErrorCode::Taken,
         field,
-        format!("{field} is taken by another connector"),
+        format!("another connector already has this {field}"),
     )
 }
 

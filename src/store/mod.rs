@@ -4,34 +4,39 @@
 //! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `database`, in
 //! `catalog::search` and `errors`, and in what [`catalog::filter::Lead`] says.
 
-mod cancellation;
 mod catalog;
 mod changes;
 mod checks;
 mod database;
 mod errors;
+mod memory;
+mod query;
+mod tasks;
+mod unwritable;
 mod write;
 
-pub use cancellation::{CancelGuard, cancel_on_drop, keep_running, spawn_cancellable};
-pub use catalog::columns::{Field, Fields};
+pub(crate) use catalog::columns::Fields;
+pub use catalog::rows::{draft, field_text, imported};
+pub(crate) use catalog::rows::{file_details, uncurated};
 pub use catalog::{Catalog, Hit};
-pub use changes::catalogue_version::Version;
 pub use changes::change_follower::{ChangeFollower, ChangeStream};
-pub use changes::retention::Retention;
 pub use changes::state_poll::State;
-pub use checks::counters::CheckCounters;
 pub use checks::due::{DuePosition, Target};
-pub use checks::lease::{Candidate, Lease};
-pub use checks::record::Check;
 pub use database::backup::{BackupError, BackupReport, DamageCheck, backup};
 pub use database::connect::Database;
-pub use database::open_error::OpenError;
-pub use database::pool::Pool;
+pub(crate) use database::open_error::OpenError;
+pub(crate) use database::pool::Pool;
 pub use database::soundness::{Soundness, check};
-pub use database::unwritable::Unwritable;
-pub use database::write_watch::WriteWatch;
-pub use errors::{may_read_again, taken};
-pub use write::{Actor, Again, Tx, UpdatedAt, retry};
+pub(crate) use database::write_watch::WriteWatch;
+pub(crate) use errors::{may_read_again, taken};
+pub(crate) use memory::catalogue_version::Version;
+pub(crate) use memory::check_counters::CheckCounters;
+pub(crate) use tasks::{finished, keep_running};
+pub(crate) use unwritable::Unwritable;
+pub use write::lease::{Candidate, Lease};
+pub use write::record_check::{Check, CheckTimes};
+pub use write::retention::Retention;
+pub use write::{Actor, Again, Tx, retry};
 
 use entity::personal_connector::Model;
 

@@ -22,7 +22,7 @@ export default defineConfig({
         acceptedIdNames: ['id'],
         acceptedIdTypes: ['ID'],
         exceptions: {
-          types: ['ConnectorCheck', 'ConnectorDraft', 'ConnectorHealth', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'UserError', 'Viewer'],
+          types: ['ConnectorCheck', 'ConnectorDraft', 'ConnectorHealth', 'CuratedField', 'EnvironmentVariable', 'FieldChange', 'HealthBuckets', 'ImportReport', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'ServerPackage', 'UpdateConflict', 'UserError', 'Viewer'],
           suffixes: ['Connection', 'Edge', 'Payload', 'Facet', 'Facets'],
         },
       },
@@ -31,7 +31,7 @@ export default defineConfig({
     // `edges`, and Relay's own plural root field `nodes(ids:)` are none. It wants every edge's node to have an id too, which
     // Relay does not, and a change has none.
     '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
-    // Changes are followed forwards alone, as Relay lets a list be.
+    // Tools and checks are read forwards alone, as Relay lets a list be.
     '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
   },
 });

@@ -1,32 +1,29 @@
 //! The steps that changes of a connector share.
 
-use entity::{ConnectorType, personal_connector::Model};
+use entity::{ConnectorVisibility, personal_connector::Model};
 
 use crate::{
     commands::{
-        context::{Context, Outcome},
-        refusals::{denied, hidden, refusal},
+        connector::outcome::{Outcome, denied, hidden, refusal},
+        context::Context,
     },
     domain::{
-        connector::{Errors, NameClaim},
-        fields,
+        changes::Unexpected,
+        connector::{Edit, Errors, NameClaim, check_visibility},
+        field_values,
         viewer::{Action, Denial, Ownership, User, Viewer},
     },
     error::{Result, UserError, UserErrorCode},
-    store::{Actor, Tx, UpdatedAt, ownership, taken},
+    store::{Actor, Tx, ownership, taken},
 };
 
 pub(super) async fn begin(context: &Context, user: &User) -> Result<Tx> {
-    let actor = Actor {
-        user: Some(user.id.clone()),
-        organization: user.organization.clone(),
-    };
-    Tx::begin(&context.database, actor, context.clock.now()).await
+    Tx::begin(&context.database, Actor::of(user), context.clock.now()).await
 }
 
 /// The connector of an id, as the viewer sees it.
 pub(super) async fn look_up(tx: &Tx, viewer: &Viewer, id: &str) -> Result<Option<Model>> {
-    if !fields::is_id(id) {
+    if !field_values::is_id(id) {
         return Ok(None);
     }
     Ok(tx.get(&viewer.sight(), &[id.to_owned()]).await?.pop())
@@ -49,40 +46,66 @@ pub(super) async fn find(
         return Ok(Err(refusal(Errors(vec![error]))));
     }
     if let Some(expected) = expected_revision.filter(|expected| *expected != connector.revision) {
-        let error = UserError::new(
-            UserErrorCode::Conflict,
-            "expectedRevision",
-            format!(
-                "the connector is at revision {}, not {expected}",
-                connector.revision
-            ),
+        let clause = format!(
+            "the connector is at revision {}, not {expected}",
+            connector.revision
         );
-        return Ok(Err(Outcome {
-            connector: Some(connector),
-            errors: vec![error],
-            inspection: None,
-        }));
+        let error = UserError::new(UserErrorCode::Conflict, "expectedRevision", clause);
+        return conflict(tx, viewer, connector, expected, error)
+            .await
+            .map(Err);
     }
     Ok(Ok(connector))
 }
 
-/// Writes a change made by hand, unless it changes nothing.
-pub(super) async fn save(mut tx: Tx, before: &Model, mut after: Model) -> Result<Outcome> {
-    if after.r#type == ConnectorType::Custom && after != *before {
-        // It no longer is what a file brought: a repeated import of the file would change it back.
-        after.source_hash = None;
+/// The outcome where a connector changed since an expected revision: the connector as it is now, and the changes since.
+pub(super) async fn conflict(
+    tx: &Tx,
+    viewer: &Viewer,
+    connector: Model,
+    expected: i64,
+    error: UserError,
+) -> Result<Outcome> {
+    // The last change is told also where the expected revision never was.
+    let above = expected.min(connector.revision.saturating_sub(1));
+    let events = tx.events_above(&connector.id, above).await?;
+    let unexpected = Unexpected {
+        expected,
+        revision: connector.revision,
+        updated_at: connector.updated_at,
+    };
+    let conflict = unexpected.conflict(&viewer.sight(), &events);
+    let error = UserError {
+        conflict: Some(Box::new(conflict)),
+        ..error
+    };
+    Ok(Outcome {
+        connector: Some(connector),
+        ..refusal(Errors(vec![error]))
+    })
+}
+
+/// Makes a change by hand, unless it changes nothing. Nothing is kept before the commit.
+pub(super) async fn change(tx: &mut Tx, before: &Model, edit: Edit) -> Result<Outcome> {
+    Ok(match tx.update(before, edit).await? {
+        Ok(connector) => Outcome {
+            connector: Some(connector),
+            ..Outcome::default()
+        },
+        Err(error) => refusal(Errors(vec![error])),
+    })
+}
+
+/// Commits what was done, unless the input was refused.
+pub(super) async fn finish(tx: Tx, outcome: Outcome) -> Result<Outcome> {
+    if !outcome.errors.is_empty() {
+        return Ok(outcome);
     }
-    match tx.update(before, after, UpdatedAt::Now).await? {
-        Ok(connector) => {
-            tx.commit().await?;
-            Ok(Outcome {
-                connector: Some(connector),
-                errors: Vec::new(),
-                inspection: None,
-            })
-        }
-        Err(error) => Ok(refusal(Errors(vec![error]))),
-    }
+    let position = tx.commit().await?;
+    Ok(Outcome {
+        position,
+        ..outcome
+    })
 }
 
 pub(super) async fn check_name(
@@ -100,12 +123,24 @@ pub(super) async fn check_name(
     Ok(())
 }
 
-pub(super) fn check_publish(viewer: &Viewer, errors: &mut Errors) {
-    if viewer.decide(Action::Publish).is_err() {
-        errors.push(
+/// Whether the viewer may give a connector this visibility.
+pub(super) fn check_visible_to(
+    viewer: &Viewer,
+    target: Ownership<'_>,
+    visibility: ConnectorVisibility,
+    errors: &mut Errors,
+) {
+    check_visibility(visibility, target.organization, errors);
+    if visibility != ConnectorVisibility::Public {
+        return;
+    }
+    match viewer.decide(Action::Publish(target)) {
+        // The check of the visibility has said so.
+        Ok(()) | Err(Denial::NoOrganization) => {}
+        Err(_) => errors.push(
             UserErrorCode::Forbidden,
             "visibility",
             "only an administrator of the organization may make a connector PUBLIC",
-        );
+        ),
     }
 }

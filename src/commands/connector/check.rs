@@ -1,30 +1,42 @@
 //! Checks the server of a connector.
 
+use entity::personal_connector::Model;
+
 use crate::{
     commands::{
-        connector::change::{begin, look_up},
-        context::{Context, Outcome},
-        refusals::{allowed, hidden, refusal},
+        connector::{
+            change::{begin, conflict, look_up},
+            outcome::{Outcome, hidden, refusal},
+        },
+        context::Context,
+        refusals::allowed,
     },
     domain::{
         connector::Errors,
-        fields,
+        field_values,
         viewer::{Action, User, Viewer},
     },
     error::{Result, UserError, UserErrorCode},
     mcp::inspections::Slot,
-    store::{Catalog, Check, Target, retry},
+    store::{Catalog, Check, Target, ownership, retry},
 };
 
 /// Looks at the server of a connector that is in sight, and keeps what was found: no transaction waits for the server.
-pub async fn check(context: &Context, viewer: &Viewer, id: String, slot: Slot) -> Result<Outcome> {
+pub(crate) async fn check(
+    context: &Context,
+    viewer: &Viewer,
+    id: String,
+    slot: Slot,
+) -> Result<Outcome> {
     let user = allowed(viewer, Action::Create)?;
     context.database.check_writes_allowed()?;
-    if !fields::is_id(&id) {
+    if !field_values::is_id(&id) {
         return missing();
     }
     let catalog = Catalog::new(context.database.clone(), viewer.sight());
-    let Some(before) = catalog.get(std::slice::from_ref(&id)).await?.remove(&id) else {
+    let found = catalog.get(std::slice::from_ref(&id)).await?.remove(&id);
+    let is_allowed = |connector: &Model| viewer.decide(Action::Check(ownership(connector))).is_ok();
+    let Some(before) = found.filter(is_allowed) else {
         return missing();
     };
     let found = slot
@@ -34,41 +46,37 @@ pub async fn check(context: &Context, viewer: &Viewer, id: String, slot: Slot) -
         target: Target::of(&before),
         found,
     };
-    let outcome = retry(|| keep(context, user, viewer, &id, &check)).await?;
+    let outcome = retry(|| keep(context, user, viewer, &id, (&check, before.revision))).await?;
     Ok(Outcome {
         inspection: Some(Box::new(check.found)),
         ..outcome
     })
 }
 
-/// Keeps what was found, unless the connector changed meanwhile.
+/// Keeps what was found, unless the connector, which was at a revision before, got another server meanwhile.
 async fn keep(
     context: &Context,
     user: &User,
     viewer: &Viewer,
     id: &str,
-    check: &Check,
+    (check, revision): (&Check, i64),
 ) -> Result<Outcome> {
     let mut tx = begin(context, user).await?;
     match look_up(&tx, viewer, id).await? {
         None => missing(),
         Some(connector) if Target::of(&connector) != check.target => {
-            let error = UserError::new(
-                UserErrorCode::Conflict,
-                "id",
-                "the connector was given another server while it was checked",
-            );
-            Ok(Outcome {
-                connector: Some(connector),
-                ..refusal(Errors(vec![error]))
-            })
+            let clause =
+                "the connector was given another server while it was checked: check it again";
+            let error = UserError::new(UserErrorCode::Conflict, "id", clause);
+            conflict(&tx, viewer, connector, revision, error).await
         }
         Some(connector) => {
             tx.record(std::slice::from_ref(check), context.schedule)
                 .await?;
-            tx.commit().await?;
+            let position = tx.commit().await?;
             Ok(Outcome {
                 connector: Some(connector),
+                position,
                 ..Outcome::default()
             })
         }

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use entity::{
-    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, idempotency_key,
-    personal_connector::Model,
-};
+use entity::{ConnectorType, ConnectorVisibility, idempotency_key};
 
 use crate::{
     commands::{
-        connector::change::{begin, check_name, check_publish},
-        context::{Context, Outcome},
-        refusals::{allowed, refusal},
+        connector::{
+            change::{begin, check_name, check_visible_to},
+            input_digest,
+            outcome::{Outcome, refusal},
+        },
+        context::Context,
+        refusals::allowed,
     },
     domain::{
-        connector::{Draft, Errors, NameClaim, check_visibility},
-        fields,
+        connector::{Draft, Errors, NameClaim, NewConnector},
+        field_values,
         inspection::{Inspection, is_alive},
-        viewer::{Action, Sight, Viewer},
+        viewer::{Action, Ownership, Sight, Viewer},
     },
     error::{Result, UserError, UserErrorCode},
     mcp::inspections::Slot,
@@ -29,24 +30,17 @@ const KEY_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The input of a create.
 #[derive(Clone, Debug)]
-pub struct Create {
-    pub draft: Draft,
-    pub visibility: ConnectorVisibility,
-    pub validate_only: bool,
-    pub idempotency: Option<Idempotency>,
+pub(crate) struct Create {
+    pub(crate) draft: Draft,
+    pub(crate) visibility: ConnectorVisibility,
+    pub(crate) validate_only: bool,
+    /// A key under which a create is done once.
+    pub(crate) idempotency_key: Option<String>,
 }
 
-/// A key under which a create is done once.
-#[derive(Clone, Debug)]
-pub struct Idempotency {
-    pub key: String,
-    /// Digest of the rest of the input.
-    pub input_hash: String,
-}
-
-/// Creates a connector to a server that is there, and tells what was found. Everything is checked before the server is looked at,
+/// Creates a connector to a server that is there, and returns what was found. Everything is checked before the server is looked at,
 /// and again with the write: no transaction waits for a server.
-pub async fn create_verified(
+pub(crate) async fn create_verified(
     context: &Context,
     viewer: &Viewer,
     input: Create,
@@ -62,19 +56,15 @@ pub async fn create_verified(
     let mut outcome = if is_alive(found.outcome) {
         retry(|| attempt(context, viewer, input.clone(), Aim::Write(Some(&found)))).await?
     } else {
-        let message = format!("was not verified: {}", found.message);
-        let error = UserError::new(
-            UserErrorCode::Invalid,
-            "serverUrl",
-            format!("serverUrl {message}"),
-        );
+        let message = found.message.as_str();
+        let error = UserError::new(UserErrorCode::Invalid, "serverUrl", message);
         refusal(Errors(vec![error]))
     };
     outcome.inspection = Some(Box::new(found));
     Ok(outcome)
 }
 
-pub async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result<Outcome> {
+pub(crate) async fn create(context: &Context, viewer: &Viewer, input: Create) -> Result<Outcome> {
     attempt(context, viewer, input, Aim::Write(None)).await
 }
 
@@ -97,31 +87,40 @@ async fn attempt(
     let organization = user.organization.as_deref();
     let mut errors = Errors::default();
     let (details, name) = input.draft.parse(ConnectorType::Custom, &mut errors);
-    check_visibility(input.visibility, organization, &mut errors);
-    if input.visibility == ConnectorVisibility::Public && organization.is_some() {
-        check_publish(viewer, &mut errors);
+    let own = Ownership {
+        r#type: ConnectorType::Custom,
+        visibility: ConnectorVisibility::Private,
+        organization,
+        created_by: Some(&user.id),
+    };
+    check_visible_to(viewer, own, input.visibility, &mut errors);
+    if let Some(key) = &input.idempotency_key {
+        errors.take(field_values::idempotency_key(key));
     }
-    if let Some(idempotency) = &input.idempotency {
-        errors.take(fields::idempotency_key(&idempotency.key));
-    }
-    let idempotency = input.idempotency.filter(|_| !input.validate_only);
+    let idempotency_key = input.idempotency_key.filter(|_| !input.validate_only);
 
     let mut tx = begin(context, user).await?;
-    let key = (organization.unwrap_or_default(), user.id.as_str());
-    if let Some(idempotency) = idempotency.as_ref().filter(|_| errors.0.is_empty())
-        && let Some(used) = find_key(context, &tx, (key.0, key.1, &idempotency.key)).await?
+    let (owner, creator) = (organization.unwrap_or_default(), user.id.as_str());
+    if let Some(key) = idempotency_key.as_ref().filter(|_| errors.0.is_empty())
+        && let Some(used) = find_key(context, &tx, (owner, creator, key)).await?
     {
-        return replay(&tx, &used, idempotency).await;
+        let is_same = input_digest::is_of(&used.input_hash, &input.draft, input.visibility);
+        return replay(&tx, &used, is_same).await;
     }
-    if tx.count_created(&user.id, organization).await? >= context.quota {
-        errors.0.push(UserError::new(
-            UserErrorCode::LimitExceeded,
-            None,
-            format!(
-                "you have {} custom connectors, the most there may be",
-                context.quota
-            ),
-        ));
+    let (most, current) = (
+        context.quota,
+        tx.count_created(&user.id, organization).await?,
+    );
+    let another = Action::CreateAnother {
+        present: current,
+        most,
+    };
+    if viewer.decide(another).is_err() {
+        let clause = format!(
+            "the most custom connectors that you may have is {most}, and you have {current}: delete one first"
+        );
+        let error = UserError::new(UserErrorCode::LimitExceeded, None, clause);
+        errors.0.push(error.over(most, current));
     }
     if let Some(name) = &name {
         let claim = NameClaim::new(input.visibility, organization, Some(&user.id), &name.key);
@@ -137,58 +136,39 @@ async fn attempt(
         return Ok(Outcome::default());
     }
     let now = tx.now();
-    let row = Model {
-        seq: 0,
+    let new = NewConnector {
         id: context.clock.new_connector_id(),
-        name: details.name.text,
-        name_key: details.name.key,
-        r#type: ConnectorType::Custom,
-        connector_id: fields::CUSTOM_CONNECTOR_ID.to_owned(),
-        description: details.description,
-        icon_url: details.icon_url,
-        category: details.category,
-        version: details.version,
-        status: ConnectorStatus::Active,
-        status_message: None,
-        replaced_by_id: None,
-        server_url: details.server_url,
-        server_type: details.server_type,
-        metadata: details.metadata,
+        details,
         visibility: input.visibility,
-        organization_id: user.organization.clone(),
-        created_by: Some(user.id.clone()),
-        created_at: now,
-        updated_at: now,
-        revision: 1,
-        source: ConnectorSource::Api,
-        source_hash: None,
-        source_status: None,
+        organization: user.organization.clone(),
+        created_by: user.id.clone(),
     };
-    let connector = match tx.insert(vec![row]).await? {
-        Ok(mut rows) => rows.pop(),
+    let connector = match tx.insert(new).await? {
+        Ok(connector) => connector,
         Err(error) => return Ok(refusal(Errors(vec![error]))),
     };
-    if let (Some(found), Some(connector)) = (found, &connector) {
+    if let Some(found) = found {
         let check = Check {
-            target: Target::of(connector),
+            target: Target::of(&connector),
             found: found.clone(),
         };
         tx.record(&[check], context.schedule).await?;
     }
-    if let (Some(idempotency), Some(connector)) = (idempotency, &connector) {
+    if let Some(key) = idempotency_key {
         let kept = idempotency_key::Model {
-            organization_id: key.0.to_owned(),
-            created_by: key.1.to_owned(),
-            key: idempotency.key,
-            input_hash: idempotency.input_hash,
+            organization_id: owner.to_owned(),
+            created_by: creator.to_owned(),
+            key,
+            input_hash: input_digest::digest(&input.draft, input.visibility),
             personal_connector_id: connector.id.clone(),
             created_at: context.key_clock.now().unwrap_or(now),
         };
         tx.keep_key(kept).await?;
     }
-    tx.commit().await?;
+    let position = tx.commit().await?;
     Ok(Outcome {
-        connector,
+        connector: Some(connector),
+        position,
         ..Outcome::default()
     })
 }
@@ -206,13 +186,13 @@ async fn find_key(
 }
 
 /// The answer to a used key: the connector that it made, as it is now.
-async fn replay(tx: &Tx, used: &idempotency_key::Model, again: &Idempotency) -> Result<Outcome> {
+async fn replay(tx: &Tx, used: &idempotency_key::Model, is_same: bool) -> Result<Outcome> {
     const FIELD: &str = "idempotencyKey";
-    if used.input_hash != again.input_hash {
+    if !is_same {
         return Ok(refusal(Errors(vec![UserError::new(
             UserErrorCode::Conflict,
             FIELD,
-            "idempotencyKey was used with another input",
+            "must be a new key: this one was used with another input",
         )])));
     }
     // The key is its creator's own, and so is what it made.
@@ -228,12 +208,12 @@ async fn replay(tx: &Tx, used: &idempotency_key::Model, again: &Idempotency) -> 
         None => vec![UserError::new(
             UserErrorCode::NotFound,
             FIELD,
-            "the connector that idempotencyKey made was deleted",
+            "the connector that this key made was deleted",
         )],
     };
     Ok(Outcome {
         connector,
         errors,
-        inspection: None,
+        ..Outcome::default()
     })
 }

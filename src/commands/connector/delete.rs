@@ -2,25 +2,35 @@
 
 use crate::{
     commands::{
-        connector::change::{begin, find},
-        context::{Context, Outcome},
+        connector::{
+            change::{begin, find, finish},
+            outcome::Outcome,
+        },
+        context::Context,
         refusals::allowed,
     },
     domain::viewer::{Action, Viewer},
     error::Result,
+    store::Tx,
 };
 
 #[derive(Clone, Debug)]
-pub struct Delete {
-    pub id: String,
-    pub expected_revision: Option<i64>,
+pub(crate) struct Delete {
+    pub(crate) id: String,
+    pub(crate) expected_revision: Option<i64>,
 }
 
-pub async fn delete(context: &Context, viewer: &Viewer, input: Delete) -> Result<Outcome> {
+pub(crate) async fn delete(context: &Context, viewer: &Viewer, input: Delete) -> Result<Outcome> {
     let user = allowed(viewer, Action::Create)?;
     let mut tx = begin(context, user).await?;
+    let outcome = apply(&mut tx, viewer, input).await?;
+    finish(tx, outcome).await
+}
+
+/// Deletes a connector in a transaction.
+pub(super) async fn apply(tx: &mut Tx, viewer: &Viewer, input: Delete) -> Result<Outcome> {
     let connector = match find(
-        &tx,
+        tx,
         viewer,
         &input.id,
         |target| viewer.decide(Action::Delete(target)),
@@ -32,7 +42,6 @@ pub async fn delete(context: &Context, viewer: &Viewer, input: Delete) -> Result
         Err(outcome) => return Ok(outcome),
     };
     tx.delete(&connector).await?;
-    tx.commit().await?;
     Ok(Outcome {
         connector: Some(connector),
         ..Outcome::default()

@@ -1,8 +1,21 @@
 //! One file for each mutation of a connector.
 
+mod bulk;
 mod change;
-pub(super) mod check;
-pub(super) mod create;
-pub(super) mod delete;
-pub(super) mod set_status;
-pub(super) mod update;
+mod check;
+mod create;
+mod delete;
+mod input_digest;
+mod outcome;
+mod queue_checks;
+mod set_status;
+mod update;
+
+pub(crate) use bulk::{Bulk, BulkOutcome, Change as BulkChange, ErrorPolicy, bulk};
+pub(crate) use check::check;
+pub(crate) use create::{Create, create, create_verified};
+pub(crate) use delete::{Delete, delete};
+pub(crate) use outcome::Outcome;
+pub(crate) use queue_checks::queue_checks;
+pub(crate) use set_status::{SetStatus, set_status};
+pub(crate) use update::{Update, update};

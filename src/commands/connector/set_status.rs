@@ -2,34 +2,45 @@
 
 use std::collections::HashSet;
 
-use entity::personal_connector::Model;
-
 use crate::{
     commands::{
-        connector::change::{begin, find, look_up, save},
-        context::{Context, Outcome},
-        refusals::{allowed, refusal},
+        connector::{
+            change::{begin, change, find, finish, look_up},
+            outcome::{Outcome, refusal},
+        },
+        context::Context,
+        refusals::allowed,
     },
     domain::{
-        connector::{Availability, Errors, REPLACED_BY, REPLACEMENTS},
+        connector::{Edit, Errors, Patch, REPLACED_BY, REPLACEMENTS, StatusChange},
         viewer::{Action, Sight, Viewer},
     },
     error::{Result, UserErrorCode},
-    store::Tx,
+    store::{Tx, availability},
 };
 
 #[derive(Clone, Debug)]
-pub struct SetStatus {
-    pub id: String,
-    pub availability: Availability,
-    pub expected_revision: Option<i64>,
+pub(crate) struct SetStatus {
+    pub(crate) id: String,
+    pub(crate) change: StatusChange,
+    pub(crate) expected_revision: Option<i64>,
 }
 
-pub async fn set_status(context: &Context, viewer: &Viewer, input: SetStatus) -> Result<Outcome> {
+pub(crate) async fn set_status(
+    context: &Context,
+    viewer: &Viewer,
+    input: SetStatus,
+) -> Result<Outcome> {
     let user = allowed(viewer, Action::SetStatuses)?;
-    let tx = begin(context, user).await?;
+    let mut tx = begin(context, user).await?;
+    let outcome = apply(&mut tx, viewer, input).await?;
+    finish(tx, outcome).await
+}
+
+/// Sets a status in a transaction.
+pub(super) async fn apply(tx: &mut Tx, viewer: &Viewer, input: SetStatus) -> Result<Outcome> {
     let before = match find(
-        &tx,
+        tx,
         viewer,
         &input.id,
         |target| viewer.decide(Action::SetStatus(target)),
@@ -41,21 +52,17 @@ pub async fn set_status(context: &Context, viewer: &Viewer, input: SetStatus) ->
         Err(outcome) => return Ok(outcome),
     };
     let mut errors = Errors::default();
-    let replacement = input.availability.replaced_by.clone();
-    let availability = input.availability.parse(&before.id, &mut errors);
-    if let Some(replacement) = replacement.filter(|replacement| *replacement != before.id) {
-        check_replacement(&tx, viewer, &before.id, &replacement, &mut errors).await?;
+    let availability = input.change.apply(&availability(&before));
+    let availability = availability.parse(&before.id, &mut errors);
+    if let Patch::Set(replacement) = &input.change.replaced_by
+        && *replacement != before.id
+    {
+        check_replacement(tx, viewer, &before.id, replacement, &mut errors).await?;
     }
     let (Some(availability), true) = (availability, errors.0.is_empty()) else {
         return Ok(refusal(errors));
     };
-    let after = Model {
-        status: availability.status,
-        status_message: availability.message,
-        replaced_by_id: availability.replaced_by,
-        ..before.clone()
-    };
-    save(tx, &before, after).await
+    change(tx, &before, Edit::Availability(availability)).await
 }
 
 /// A replacement must be visible to whoever names it, and following replacements must come to an end.
@@ -71,7 +78,7 @@ async fn check_replacement(
         errors.push(
             UserErrorCode::NotFound,
             REPLACED_BY,
-            "there is no connector of this replacedById",
+            "there is no connector of this id",
         );
     }
     let mut seen = HashSet::from([id.to_owned()]);

@@ -27,8 +27,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> 
         "it has a private key. Give a file with the authority's certificate alone"
     );
     let mut certificates = Vec::new();
-    for (at, certificate) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
-        let number = at + 1;
+    for (index, certificate) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
+        let number = index + 1;
         let certificate = certificate
             .map_err(|error| anyhow!("certificate {number} of it is not sound PEM: {error}"))?;
         let added = RootCertStore::empty().add(certificate.clone());

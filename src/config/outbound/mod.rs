@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::sources::heading;
 
-pub use proxy_url::ProxyUrl;
+pub(crate) use proxy_url::ProxyUrl;
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = heading::OUTBOUND)]

@@ -60,11 +60,11 @@ impl FromStr for ProxyUrl {
 
 impl ProxyUrl {
     /// A name, or an address without brackets.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 

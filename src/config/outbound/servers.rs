@@ -11,7 +11,7 @@ use url::Host;
 
 use crate::config::values::network;
 
-/// A place of MCP servers that may be called, in addition to the public internet.
+/// Hosts or a network whose MCP servers may be called, in addition to the public internet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedServer {
     pub(crate) host: AllowedHost,
@@ -166,9 +166,9 @@ impl FromStr for Scheme {
 /// The MCP servers that the service may call. By default any port of public addresses.
 #[derive(Clone, Debug, Default)]
 pub struct ServerRules {
-    /// Places that may be called besides.
+    /// Hosts and networks that may be called in addition to public addresses.
     pub allow: Vec<AllowedServer>,
-    /// The only ports that may be called; none are all. A place that is allowed with its port needs no other leave.
+    /// The only ports that may be called; none are all. A host that is allowed with its port is exempt.
     pub ports: Vec<RangeInclusive<u16>>,
     /// The only schemes; none are all four.
     pub schemes: Vec<Scheme>,
@@ -191,7 +191,7 @@ mod tests {
 
     /// Every value is meant, or refused with what to write.
     #[test]
-    fn a_place_is_meant_or_refused() {
+    fn a_host_or_network_is_meant_or_refused() {
         for (text, host, port) in [
             ("mcp", "Name(\"mcp\")", None),
             ("MCP.Example.:8000", "Name(\"mcp.example\")", Some(8000)),
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_star_is_for_whole_labels() {
-        let place: AllowedServer = "*.internal".parse().unwrap();
+        let server: AllowedServer = "*.internal".parse().unwrap();
         for (host, is) in [
             ("mcp.internal", true),
             ("a.b.internal", true),
@@ -269,7 +269,7 @@ mod tests {
             ("mcp.internal.example", false),
             ("", false),
         ] {
-            assert_eq!(place.host.names(host), is, "{host}");
+            assert_eq!(server.host.names(host), is, "{host}");
         }
     }
 

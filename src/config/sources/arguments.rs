@@ -16,9 +16,9 @@ use super::{command, values};
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     /// The arguments, without blanks after the commas of lists.
-    pub all: Vec<OsString>,
+    pub(crate) all: Vec<OsString>,
     /// The flags by their names, each with its last value. A flag without a value has an empty one.
-    pub flags: HashMap<String, OsString>,
+    pub(crate) flags: HashMap<String, OsString>,
 }
 
 impl Arguments {
@@ -93,10 +93,10 @@ pub(super) fn command_first(root: &Command, arguments: &[OsString]) -> Vec<OsStr
         Some(Some((_, command::CONFIG, Some(_)))) => 1,
         _ => return arguments,
     };
-    let place = 1 + words;
-    let name = arguments.get(place).and_then(|name| name.to_str());
+    let index = 1 + words;
+    let name = arguments.get(index).and_then(|name| name.to_str());
     if name.is_some_and(|name| root.find_subcommand(name).is_some()) {
-        let name = arguments.remove(place);
+        let name = arguments.remove(index);
         arguments.insert(1, name);
     }
     arguments

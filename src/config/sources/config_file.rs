@@ -35,8 +35,8 @@ pub(super) struct ConfigFile {
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Counted from 1.
-    pub line: usize,
-    pub value: Value,
+    pub(crate) line: usize,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl ConfigFile {
         self.entries.get(name)
     }
 
-    /// The place of an entry, which editors and terminals link.
+    /// The file and line of an entry, which editors and terminals link.
     pub(super) fn source(&self, entry: &Entry) -> Source {
         Source::File {
             path: self.path.clone(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// The place of a value.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Source {
     /// The configuration file.
@@ -30,10 +30,10 @@ pub struct Given(pub(super) BTreeMap<String, GivenSetting>);
 #[derive(Debug)]
 pub(in crate::config) struct GivenSetting {
     /// The value as a flag has it; none of a setting that may hold a secret.
-    pub value: Option<String>,
-    pub source: Source,
+    pub(crate) value: Option<String>,
+    pub(crate) source: Source,
     /// The file that holds the value alone.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Given {

@@ -31,12 +31,12 @@ fn strength(source: &Source) -> u8 {
 /// The values of one setting, as text.
 #[derive(Clone, Debug)]
 pub(super) struct Setting<'a> {
-    pub arg: &'a Arg,
+    pub(crate) arg: &'a Arg,
     /// Several values are a list.
-    pub values: Vec<OsString>,
-    pub source: Source,
+    pub(crate) values: Vec<OsString>,
+    pub(crate) source: Source,
     /// The file that holds the value.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }
 
 impl Setting<'_> {
@@ -56,7 +56,7 @@ impl Setting<'_> {
 
 /// The settings of a command that one of the sources has, each from its strongest source.
 ///
-/// A setting that excludes another one takes its place, if it has a stronger source.
+/// A setting that excludes another one replaces it, if it has a stronger source.
 pub(super) fn choose<'a>(
     called: &'a Command,
     arguments: &Arguments,
@@ -111,16 +111,16 @@ fn in_file<'a>(arg: &'a Arg, file: &ConfigFile) -> Result<Option<Setting<'a>>, E
         Value::One(text) if text.is_empty() => Vec::new(),
         Value::One(text) => split(arg, &OsString::from(text)),
         Value::Array(_) if !command::is_repeated(arg) => {
-            let place = file.source(entry);
-            let message = format!("{place}: {long} has one value, and not an array of values\n");
+            let source = file.source(entry);
+            let message = format!("{source}: {long} has one value, and not an array of values\n");
             return Err(Error::raw(ErrorKind::InvalidValue, message));
         }
         Value::Array(texts) => {
             let has_comma = |text: &&String| command::is_list(arg) && text.contains(',');
             if let Some(text) = texts.iter().find(has_comma) {
-                let place = file.source(entry);
+                let source = file.source(entry);
                 let message = format!(
-                    "{place}: {long} has an item with a comma: {text}. Commas separate the items of this setting: write each as an item, and rename a file that has one\n"
+                    "{source}: {long} has an item with a comma: {text}. Commas separate the items of this setting: write each as an item, and rename a file that has one\n"
                 );
                 return Err(Error::raw(ErrorKind::InvalidValue, message));
             }

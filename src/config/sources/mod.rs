@@ -38,6 +38,7 @@ const COMMON_DATABASE: &str = "DATABASE_URL";
 /// The command to run, with its settings.
 #[derive(Debug)]
 pub struct Call {
+    /// The command line as clap parsed it, with the settings of all sources.
     pub cli: Cli,
     /// Findings that do not stop the command, such as an unknown variable.
     pub warnings: Vec<String>,
@@ -97,7 +98,7 @@ fn call(arguments: &[OsString], environment: &Environment) -> Result<Call, Error
     let matches = parsed.map_err(|error| refusal::with_sources(error, &chosen))?;
     let cli = Cli::from_arg_matches(&matches)?;
     cli.check().map_err(|message| {
-        let message = refusal::told_with_sources(&message, &chosen);
+        let message = refusal::message_with_sources(&message, &chosen);
         refusal::of(called, &message)
     })?;
     let of_command = matches

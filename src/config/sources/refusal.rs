@@ -12,7 +12,7 @@ use clap::{
 
 use super::{given::Source, layers::Setting};
 
-/// Adds the variable, or the place in a file, to each flag that the refusal names. Hides the value of a secret.
+/// Adds the variable, or the file and line, to each flag that the refusal names. Hides the value of a secret.
 pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && chosen
@@ -63,7 +63,7 @@ fn no_number(error: &Error) -> Error {
 }
 
 /// The message, with the sources of the flags that it names.
-pub(super) fn told_with_sources(message: &str, chosen: &[Setting<'_>]) -> String {
+pub(super) fn message_with_sources(message: &str, chosen: &[Setting<'_>]) -> String {
     let mut message = message.to_owned();
     for setting in chosen {
         let long = format!("--{}", setting.arg.get_long().unwrap_or_default());

@@ -37,7 +37,7 @@ impl Settings {
             state: state(arg, chosen, matches),
         });
         let mut shown: Vec<_> = shown.collect();
-        // Flags of one heading are declared in several places.
+        // Flags of one heading are declared in several structs.
         let headings: Vec<_> = shown.iter().map(|shown| shown.heading.clone()).collect();
         shown.sort_by_key(|shown| headings.iter().position(|of| *of == shown.heading));
         Self(shown)

@@ -69,7 +69,7 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
 
 pub(super) const HIDDEN: &str = "***";
 
-/// A URL with asterisks in place of its user, its password and the parameters that may be secret. PostgreSQL's user is no secret.
+/// A URL with asterisks instead of its user, its password and the parameters that may be secret. PostgreSQL's user is no secret.
 /// A text without a scheme is hidden as a whole.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
     let url = text.split_once(':').filter(|(scheme, rest)| {
@@ -83,8 +83,8 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         None => (rest, None),
     };
     // A path of SQLite may have an @ in it, and no password.
-    let (user, place) = match rest.rsplit_once('@') {
-        Some((user, place)) if scheme != "sqlite" => (Some(user), place),
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) if scheme != "sqlite" => (Some(user), rest),
         _ => (None, rest),
     };
     let user = user.map(|user| match user.split_once(':') {
@@ -97,7 +97,7 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         format!("?{}", parameters.join("&"))
     });
     let (user, query) = (user.unwrap_or_default(), query.unwrap_or_default());
-    let written = format!("{scheme}:{user}{place}{query}");
+    let written = format!("{scheme}:{user}{rest}{query}");
     if written == text {
         text.into()
     } else {

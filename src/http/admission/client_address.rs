@@ -27,13 +27,13 @@ pub(in crate::http) struct Asked {
 ///
 /// Every other header of the kind is the client's own, which proxies pass on as it came.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies {
+pub(crate) struct TrustedProxies {
     networks: Vec<IpNet>,
     header: ProxyHeader,
 }
 
 impl TrustedProxies {
-    pub fn new(networks: Vec<IpNet>, header: ProxyHeader) -> Self {
+    pub(crate) fn new(networks: Vec<IpNet>, header: ProxyHeader) -> Self {
         Self { networks, header }
     }
 

@@ -32,13 +32,13 @@ impl From<Full> for Rejection {
 }
 
 #[derive(Debug)]
-pub struct ConcurrencyLimit {
+pub(crate) struct ConcurrencyLimit {
     permits: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
 impl ConcurrencyLimit {
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(most)),
             waiting: Semaphore::new(most.saturating_mul(WAITING)),
@@ -47,7 +47,7 @@ impl ConcurrencyLimit {
 
     /// Whether a request could at least wait for a permit. None is acquired: a body that arrives slowly would keep it from
     /// others.
-    pub(in crate::http) fn look(&self) -> Result<(), Full> {
+    pub(in crate::http) fn check(&self) -> Result<(), Full> {
         if self.waiting.available_permits() == 0 {
             return Err(Full);
         }
@@ -60,13 +60,13 @@ impl ConcurrencyLimit {
         deadline: Instant,
     ) -> Result<OwnedSemaphorePermit, Full> {
         // Those who wait come first: they get permits before any is free.
-        if let Ok(place) = self.permits.clone().try_acquire_owned() {
-            return Ok(place);
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
         }
         let _waiting = self.waiting.try_acquire().map_err(|_| Full)?;
         let until = deadline.min(Instant::now() + WAIT);
         match timeout_at(until, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(Full),
         }
     }
@@ -87,23 +87,23 @@ mod tests {
         let mut waiting: Vec<_> = (0..2 * WAITING)
             .map(|_| Box::pin(limit.acquire(far)))
             .collect();
-        assert!(limit.look().is_ok(), "nobody waits yet");
+        assert!(limit.check().is_ok(), "nobody waits yet");
         for waiting in &mut waiting {
             assert!(waiting.now_or_never().is_none());
         }
-        assert!(limit.look().is_err());
+        assert!(limit.check().is_err());
         assert!(limit.acquire(far).await.is_err());
         // In turn, and before those who come later.
         drop(first);
         assert!(limit.acquire(far).await.is_err());
         let _first = waiting.remove(0).await.unwrap();
-        assert!(limit.look().is_ok());
+        assert!(limit.check().is_ok());
         // Nobody waits for ever, nor beyond the request's deadline.
         let now = Instant::now();
         assert!(limit.acquire(now).await.is_err());
         for waiting in waiting {
             assert!(waiting.await.is_err());
         }
-        assert!(limit.look().is_ok());
+        assert!(limit.check().is_ok());
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! [`Admitted`] is the extractor for any route whose state has an [`Admission`].
 
-pub mod client_address;
-pub mod concurrency;
-pub mod open_streams;
-pub mod rate_limit;
+pub(crate) mod client_address;
+pub(crate) mod concurrency;
+pub(crate) mod open_streams;
+pub(crate) mod rate_limit;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -33,7 +33,7 @@ use rate_limit::{Caller, RateLimit, TooMany};
 
 /// The limits of all requests, and the authenticator of their callers.
 #[derive(Clone, Debug)]
-pub struct Admission(Arc<Limits>);
+pub(crate) struct Admission(Arc<Limits>);
 
 #[derive(Debug)]
 struct Limits {
@@ -67,7 +67,7 @@ where
 }
 
 impl Admission {
-    pub fn new(
+    pub(crate) fn new(
         concurrency: ConcurrencyLimit,
         rate_limit: RateLimit,
         authenticator: Authenticator,
@@ -86,7 +86,7 @@ impl Admission {
         headers: &HeaderMap,
     ) -> Result<Result<Verified, Refusal>, Rejection> {
         let Limits { concurrency, .. } = &*self.0;
-        concurrency.look()?;
+        concurrency.check()?;
         Ok(self.verify(peer, headers).await?)
     }
 
@@ -172,7 +172,7 @@ mod tests {
     use crate::{
         clock::Clock,
         config::{KeySource, OutboundRules, Secret, TokenRules},
-        domain::viewer::User,
+        domain::viewer::{Profile, User},
         http::auth::mint,
         outbound::Outbound,
     };
@@ -209,6 +209,8 @@ mod tests {
             user_claim: "sub".to_owned(),
             organization_claims: vec!["org_id".to_owned()],
             scope_claims: vec!["scope".to_owned()],
+            name_claim: None,
+            picture_claim: None,
             scope_prefix: None,
             default_organization: None,
             max_token_bytes: 16 * 1024,
@@ -218,6 +220,7 @@ mod tests {
             id: "ann".to_owned(),
             organization: None,
             scopes: BTreeSet::new(),
+            profile: Profile::default(),
         };
         let token = mint(&secret, &rules, &user, Duration::from_mins(1), &clock).unwrap();
         let outbound = Outbound::new(&OutboundRules::default()).unwrap();

@@ -12,13 +12,12 @@ use std::{
     },
 };
 
-use axum::http::{StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     byte_budget::{ByteBudget, Share},
-    error::Code,
-    http::rejection::{self, Rejection},
+    error::{Code, Error},
+    http::rejection::Rejection,
 };
 
 use super::rate_limit::Caller;
@@ -30,7 +29,7 @@ const MOST: usize = 20_000;
 const CALLER_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
-pub struct OpenStreams {
+pub(crate) struct OpenStreams {
     /// How many a caller may have; 0 is no limit.
     per_caller: usize,
     /// Operations at once on one socket.
@@ -62,12 +61,11 @@ impl TooManyStreams {
 
 impl From<TooManyStreams> for Rejection {
     fn from(too_many: TooManyStreams) -> Self {
-        let (status, code) = match too_many {
-            TooManyStreams::Caller => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited),
-            TooManyStreams::Process => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+        let code = match too_many {
+            TooManyStreams::Caller => Code::RateLimited,
+            TooManyStreams::Process => Code::Unavailable,
         };
-        Self::new(status, code, too_many.message())
-            .with(header::RETRY_AFTER, rejection::RETRY_AFTER.into())
+        Error::new(code, too_many.message()).into()
     }
 }
 
@@ -94,7 +92,7 @@ impl TooManyBytes {
 impl OpenStreams {
     /// So many sockets a caller (0 is no limit), so many operations a socket, so many bytes for unfinished messages and operations
     /// of all sockets.
-    pub fn new(per_caller: usize, operations: usize, bytes: usize) -> Self {
+    pub(crate) fn new(per_caller: usize, operations: usize, bytes: usize) -> Self {
         Self {
             per_caller,
             operations,
@@ -164,6 +162,15 @@ pub(in crate::http) struct Account {
 }
 
 impl Account {
+    /// The error that a lack of bytes is to the caller.
+    pub(in crate::http) fn error(&self, too_many: TooManyBytes) -> Error {
+        let message = too_many.message();
+        match too_many {
+            TooManyBytes::Caller => Error::over(message, self.bytes.most() as u64, None),
+            TooManyBytes::Process => Error::unavailable(message),
+        }
+    }
+
     /// Takes bytes, if the caller and the process have them now.
     pub(in crate::http) fn take(self: &Arc<Self>, bytes: usize) -> Result<Bytes, TooManyBytes> {
         let own = self.bytes.try_take(bytes);

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use axum::http::HeaderMap;
 
 use crate::{
     buckets::Buckets,
     clock::Clock,
-    error::Code,
+    error::Error,
     http::{
         auth::{Authenticator, Refusal, Verified},
         connections::peer::Peer,
@@ -55,11 +55,15 @@ pub(in crate::http) struct TooMany {
     pub(in crate::http) retry_after: u64,
 }
 
+impl TooMany {
+    pub(in crate::http) fn error(self) -> Error {
+        Error::rate_limited(self.to_string(), self.retry_after)
+    }
+}
+
 impl From<TooMany> for Rejection {
     fn from(too_many: TooMany) -> Self {
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        Self::new(status, Code::RateLimited, &too_many.to_string())
-            .with(RETRY_AFTER, too_many.retry_after.into())
+        too_many.error().into()
     }
 }
 
@@ -70,7 +74,7 @@ impl fmt::Display for TooMany {
 }
 
 #[derive(Debug)]
-pub struct RateLimit {
+pub(crate) struct RateLimit {
     /// None is no limit.
     buckets: Option<Mutex<Buckets<Caller>>>,
     proxies: TrustedProxies,
@@ -79,7 +83,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// So many requests a second for each caller; zero is no limit.
-    pub fn new(a_second: u32, proxies: TrustedProxies, clock: Clock) -> Self {
+    pub(crate) fn new(a_second: u32, proxies: TrustedProxies, clock: Clock) -> Self {
         let cost = (a_second > 0).then(|| Duration::from_secs(1) / a_second);
         Self {
             buckets: cost.map(|cost| Mutex::new(Buckets::new(cost, BURST))),

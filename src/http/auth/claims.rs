@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::TokenRules,
-    domain::{fields, viewer::User},
+    domain::{
+        field_values,
+        viewer::{Profile, User},
+    },
 };
 
 use super::refusal::Refusal;
@@ -22,6 +25,7 @@ pub(super) fn user(claims: &Claims, rules: &TokenRules) -> Result<User, Refusal>
         id: id.ok_or(Refusal::Subject)?,
         organization: organization(claims, rules),
         scopes: scopes(claims, rules),
+        profile: profile(claims, rules),
     })
 }
 
@@ -36,8 +40,19 @@ fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     whole.or_else(|| name.rmatch_indices('.').find_map(nested))
 }
 
+/// The user's name and picture (`OpenID` Connect Core, section 5.1), from the claims that are configured for them.
+fn profile(claims: &Claims, rules: &TokenRules) -> Profile {
+    let text = |name: &Option<String>| claim(claims, name.as_deref()?)?.as_str();
+    let name = text(&rules.name_claim).map(str::trim);
+    let picture = text(&rules.picture_claim);
+    Profile {
+        name: name.and_then(|name| field_values::principal("name", name).ok()),
+        picture_url: picture.and_then(|url| field_values::https_url("pictureUrl", url).ok()),
+    }
+}
+
 fn principal(claim: &Value) -> Option<String> {
-    fields::principal("principal", claim.as_str()?).ok()
+    field_values::principal("principal", claim.as_str()?).ok()
 }
 
 /// The organization of the first claim that names one. The default is for tokens that name none at all: a claim that cannot be
@@ -72,7 +87,7 @@ fn organizations(claim: &Value) -> Option<Vec<Option<String>>> {
         Value::Array(names) => Some(names.iter().map(principal).collect()),
         // A map of anything else may be one organization with its attributes.
         Value::Object(organizations) if organizations.values().all(Value::is_object) => {
-            let name = |name: &String| fields::principal("principal", name).ok();
+            let name = |name: &String| field_values::principal("principal", name).ok();
             Some(organizations.keys().map(name).collect())
         }
         _ => None,

@@ -11,7 +11,7 @@ pub(super) const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the service cannot start with these [`TokenRules`](crate::config::TokenRules).
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
     IssuerAndAudience,
     #[error("the default organization must be 1 to 255 characters without control characters")]
@@ -32,7 +32,7 @@ pub enum StartError {
 
 /// Why a JWKS could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub(crate) enum Unread {
     #[error("it cannot be read")]
     File(#[source] io::Error),
     #[error("it is not a regular file, and keys are read from it again and again")]

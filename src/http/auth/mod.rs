@@ -12,7 +12,7 @@ mod token;
 mod token_cache;
 mod verify;
 
-pub use errors::{StartError, Unread};
-pub use refusal::Refusal;
-pub use token::{TokenEnd, Verified, mint};
-pub use verify::Authenticator;
+pub(crate) use refusal::Refusal;
+pub use token::mint;
+pub(crate) use token::{TokenEnd, Verified};
+pub(crate) use verify::Authenticator;

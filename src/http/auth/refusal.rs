@@ -6,7 +6,7 @@ use crate::{error::Code, http::rejection::Rejection};
 
 /// Why a request is not let through, in words its sender may read: they hold nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("a bearer token is required")]
     Missing,
     #[error("the Authorization header must be of the Bearer scheme")]
@@ -48,7 +48,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The value of `WWW-Authenticate` (RFC 6750 §3): no error code where no bearer token was sent.
-    pub fn www_authenticate(self) -> HeaderValue {
+    pub(crate) fn www_authenticate(self) -> HeaderValue {
         let bare = HeaderValue::from_static("Bearer");
         let error = match self {
             Self::Missing | Self::Scheme => return bare,

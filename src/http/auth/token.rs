@@ -28,16 +28,16 @@ pub(super) type KeyDigest = [u8; 32];
 
 /// A verified caller, with the expiry and the key of their token. The anonymous have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verified {
-    pub viewer: Viewer,
-    pub expires_at: Option<Timestamp>,
+pub(crate) struct Verified {
+    pub(crate) viewer: Viewer,
+    pub(crate) expires_at: Option<Timestamp>,
     /// The key of a JWKS; none of a secret.
     pub(super) key: Option<KeyDigest>,
 }
 
 /// Why a token that was good is good no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenEnd {
+pub(crate) enum TokenEnd {
     #[error("the token has expired")]
     Expired,
     #[error("the token's key was withdrawn")]
@@ -146,11 +146,16 @@ pub fn mint(
     for (name, value) in [
         (rules.scope_claims.first(), Some(scopes.join(" "))),
         (rules.organization_claims.first(), user.organization.clone()),
+        (rules.name_claim.as_ref(), user.profile.name.clone()),
+        (
+            rules.picture_claim.as_ref(),
+            user.profile.picture_url.clone(),
+        ),
         (Some(&iss), rules.issuers.first().cloned()),
         (Some(&aud), rules.audiences.first().cloned()),
     ] {
         if let (Some(name), Some(value)) = (name, value) {
-            claims.insert(name.clone(), value.into());
+            claims.entry(name.clone()).or_insert_with(|| value.into());
         }
     }
     let header = jsonwebtoken::Header::new(Algorithm::HS256);

@@ -1,6 +1,6 @@
 //! A cache of verified tokens.
 //!
-//! Invariant: a token is found by its digest, never kept itself, and found only until it expires.
+//! Invariant: a token is found by its digest, never stored itself, and found only until it expires.
 
 use entity::Timestamp;
 use quick_cache::sync::Cache;

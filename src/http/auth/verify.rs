@@ -12,7 +12,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     clock::{Clock, Steps},
     config::{KeySource, TokenRules},
-    domain::{fields, viewer::Viewer},
+    domain::{field_values, viewer::Viewer},
     outbound::Outbound,
 };
 
@@ -28,7 +28,7 @@ use super::{
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Verifies bearer tokens.
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     rules: TokenRules,
     pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
@@ -38,7 +38,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again.
-    pub async fn new(
+    pub(crate) async fn new(
         rules: TokenRules,
         outbound: Outbound,
         clock: Clock,
@@ -50,7 +50,7 @@ impl Authenticator {
             return Err(StartError::IssuerAndAudience);
         }
         if let Some(organization) = &rules.default_organization {
-            fields::principal("organization", organization)
+            field_values::principal("organization", organization)
                 .map_err(|_| StartError::DefaultOrganization)?;
         }
         let keys = Keys::new(&rules, outbound, clock.clone()).await?;
@@ -69,12 +69,12 @@ impl Authenticator {
     }
 
     /// Whether there is a key to verify a token with.
-    pub fn has_keys(&self) -> bool {
+    pub(crate) fn has_keys(&self) -> bool {
         !self.keys.current().is_empty()
     }
 
     /// The sender of a request with these headers, if its token is in the cache.
-    pub fn known(&self, headers: &HeaderMap) -> Option<Verified> {
+    pub(crate) fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;
         let digest = token_cache::digest(token);
         let keys = self.keys.current();
@@ -82,7 +82,7 @@ impl Authenticator {
     }
 
     /// Verifies the sender of a request with these headers.
-    pub async fn viewer(&self, headers: &HeaderMap) -> Result<Verified, Refusal> {
+    pub(crate) async fn viewer(&self, headers: &HeaderMap) -> Result<Verified, Refusal> {
         let Some(token) = bearer_token(headers)? else {
             return if self.rules.anonymous_read {
                 Ok(Verified {
@@ -140,7 +140,7 @@ impl Authenticator {
     }
 
     /// Ends when the token expires, or when its key is used no more. Never ends where there is no token.
-    pub fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
+    pub(crate) fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
         let expired = self.expired(verified.expires_at);
         let gone = self.keys.gone(verified.key);
         async {
@@ -173,7 +173,7 @@ impl Authenticator {
     }
 }
 
-/// Tells of steps of the wall clock as long as somebody listens.
+/// Sends steps of the wall clock as long as somebody receives them.
 async fn watch(mut clock: Steps, steps: watch::Sender<()>) {
     while !steps.is_closed() {
         sleep(LOOK).await;

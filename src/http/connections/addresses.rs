@@ -39,13 +39,13 @@ struct Open {
 
 /// A connection that is counted until it is dropped.
 #[derive(Debug)]
-pub(in crate::http) struct Seat {
+pub(in crate::http) struct Slot {
     addresses: Addresses,
-    place: Place,
+    kind: SlotKind,
 }
 
 #[derive(Debug)]
-enum Place {
+enum SlotKind {
     /// The address is a trusted proxy's.
     Exempt,
     Counted(Caller),
@@ -73,14 +73,14 @@ impl Addresses {
     }
 
     /// Counts one more connection of an address.
-    pub(in crate::http) fn enter(&self, key: Option<Caller>) -> Seat {
-        let place = match key {
-            None => Place::Exempt,
+    pub(in crate::http) fn enter(&self, key: Option<Caller>) -> Slot {
+        let kind = match key {
+            None => SlotKind::Exempt,
             Some(key) => self.lock().enter(key, self.0.each, self.0.surplus),
         };
-        Seat {
+        Slot {
             addresses: self.clone(),
-            place,
+            kind,
         }
     }
 
@@ -90,11 +90,11 @@ impl Addresses {
 }
 
 impl Open {
-    fn enter(&mut self, key: Caller, each: usize, surplus: usize) -> Place {
+    fn enter(&mut self, key: Caller, each: usize, surplus: usize) -> SlotKind {
         let count = self.counts.entry(key.clone()).or_default();
         if *count < each {
             *count += 1;
-            return Place::Counted(key);
+            return SlotKind::Counted(key);
         }
         if self.surplus.len() >= surplus
             && let Some((_, oldest)) = self.surplus.pop_first()
@@ -104,33 +104,33 @@ impl Open {
         let (number, ends) = (self.next, CancellationToken::new());
         self.next += 1;
         self.surplus.insert(number, ends.clone());
-        Place::Surplus(number, ends)
+        SlotKind::Surplus(number, ends)
     }
 }
 
-impl Seat {
+impl Slot {
     /// Whether the address has its number of connections without this one.
     pub(in crate::http) fn is_surplus(&self) -> bool {
-        matches!(self.place, Place::Surplus(..))
+        matches!(self.kind, SlotKind::Surplus(..))
     }
 
-    /// Waits until a newer surplus connection takes the place of this one. Others keep theirs.
-    pub(in crate::http) async fn taken(&self) {
-        match &self.place {
-            Place::Surplus(_, ends) => ends.cancelled().await,
-            Place::Exempt | Place::Counted(_) => std::future::pending().await,
+    /// Waits until a newer surplus connection takes the slot of this one. Others never end.
+    pub(in crate::http) async fn ended(&self) {
+        match &self.kind {
+            SlotKind::Surplus(_, ends) => ends.cancelled().await,
+            SlotKind::Exempt | SlotKind::Counted(_) => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        match &self.place {
-            Place::Exempt => {}
-            Place::Surplus(number, _) => {
+        match &self.kind {
+            SlotKind::Exempt => {}
+            SlotKind::Surplus(number, _) => {
                 self.addresses.lock().surplus.remove(number);
             }
-            Place::Counted(key) => {
+            SlotKind::Counted(key) => {
                 let mut open = self.addresses.lock();
                 if let Some(count) = open.counts.get_mut(key) {
                     *count -= 1;
@@ -155,21 +155,21 @@ mod tests {
         let addresses = Addresses::new(2, 2, trusted);
         let at = |address: &str| Peer::Address(address.parse().unwrap());
         let enter = |address: &str| addresses.enter(addresses.key(at(address)));
-        let kept = [enter("2001:db8::1"), enter("2001:db8::2")];
+        let first = [enter("2001:db8::1"), enter("2001:db8::2")];
         let surplus = [enter("2001:db8::3"), enter("2001:db8::4")];
-        assert!(kept.iter().all(|seat| !seat.is_surplus()));
-        assert!(surplus.iter().all(Seat::is_surplus), "the same /64");
+        assert!(first.iter().all(|slot| !slot.is_surplus()));
+        assert!(surplus.iter().all(Slot::is_surplus), "the same /64");
         assert!(!enter("2001:db8:0:1::1").is_surplus());
         let proxy: Vec<_> = (0..9).map(|_| enter("::ffff:10.0.0.1")).collect();
-        assert!(!proxy.iter().any(Seat::is_surplus), "a trusted proxy");
+        assert!(!proxy.iter().any(Slot::is_surplus), "a trusted proxy");
         let local: Vec<_> = (0..9)
             .map(|_| addresses.enter(addresses.key(Peer::Local)))
             .collect();
-        assert!(!local.iter().any(Seat::is_surplus), "a Unix socket");
+        assert!(!local.iter().any(Slot::is_surplus), "a Unix socket");
         let newest = enter("2001:db8::5");
-        let is_taken = |seat: &Seat| seat.taken().now_or_never().is_some();
-        assert!(is_taken(&surplus[0]) && !is_taken(&surplus[1]) && !is_taken(&newest));
-        drop(kept);
+        let is_ended = |slot: &Slot| slot.ended().now_or_never().is_some();
+        assert!(is_ended(&surplus[0]) && !is_ended(&surplus[1]) && !is_ended(&newest));
+        drop(first);
         assert!(!enter("2001:db8::1").is_surplus());
         drop((surplus, newest, proxy, local));
         let open = addresses.lock();

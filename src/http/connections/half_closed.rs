@@ -1,7 +1,7 @@
 //! A client that has sent its last byte: does it wait for its answer, or has it hung up?
 //!
-//! TCP does not tell the two apart, a Unix socket does. An interim response does: a client that waits skips it (RFC 9110, section 15.2), and the
-//! system of a client that has closed its socket answers it with a reset.
+//! TCP does not distinguish the two, a Unix socket does. An interim response does: a client that waits skips it (RFC 9110,
+//! section 15.2), and the system of a client that has closed its socket answers it with a reset.
 
 use std::{
     io,
@@ -16,26 +16,26 @@ use super::socket::Stream;
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How often a reset is looked for. Nothing wakes a task for one after the end of what the client sends.
-const LOOK: Duration = Duration::from_millis(50);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// How many looks later a body is taken for cut off: what has arrived of it may still be on its way to the handler.
-const LOOKS_FOR_A_BODY: u32 = 5;
+/// After how many checks a body is taken for cut off: what has arrived of it may still be on its way to the handler.
+const CHECKS_OF_A_BODY: u32 = 5;
 
 /// A half-closed connection whose request is not answered yet.
 #[derive(Debug)]
 pub(super) struct HalfClosed {
-    look: Interval,
-    looks: u32,
+    timer: Interval,
+    checks: u32,
     is_asked: bool,
 }
 
 impl HalfClosed {
     pub(super) fn new() -> Self {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut timer = interval(CHECK_EVERY);
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            look,
-            looks: 0,
+            timer,
+            checks: 0,
             is_asked: false,
         }
     }
@@ -58,10 +58,10 @@ impl HalfClosed {
         awaits_body: bool,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.look.poll_tick(context).is_ready() {
+        while self.timer.poll_tick(context).is_ready() {
             stream.check_open()?;
-            self.looks += 1;
-            if awaits_body && self.looks > LOOKS_FOR_A_BODY {
+            self.checks += 1;
+            if awaits_body && self.checks > CHECKS_OF_A_BODY {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -57,10 +57,12 @@ pub struct ListenError {
 pub enum Reachable {
     /// At this host and port: `127.0.0.1:8080`, or `localhost:8080`.
     Tcp {
+        /// Host and port as a URL has them: an IPv6 address is in brackets.
         authority: String,
         /// Whether it is one of all addresses of this machine.
         is_any: bool,
     },
+    /// At the file of a Unix socket, by its absolute path.
     Unix(PathBuf),
 }
 
@@ -98,9 +100,9 @@ impl Listener {
     fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
         let count = self.sockets.len();
         let (first, last) = self.sockets.split_at(self.next.min(count));
-        for (at, socket) in last.iter().chain(first).enumerate() {
+        for (index, socket) in last.iter().chain(first).enumerate() {
             if let Poll::Ready(accepted) = socket.poll_accept(context) {
-                self.next = (self.next + at + 1) % count;
+                self.next = (self.next + index + 1) % count;
                 return Poll::Ready(accepted);
             }
         }

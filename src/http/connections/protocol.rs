@@ -10,7 +10,6 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes, HttpBody},
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header},
@@ -18,12 +17,11 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::time::{self, Instant, timeout};
-use tower::ServiceExt;
 
 use super::{
-    addresses::Seat,
+    addresses::Slot,
     bounds::Bounds,
     head,
     http2::{self, Paced, Streams},
@@ -40,6 +38,7 @@ use crate::{
         date,
         probes::is_probe,
         rejection::Rejection,
+        router::Routes,
         shed::turned_away,
         stopping::{Phase, Stopping},
     },
@@ -65,7 +64,7 @@ const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/mixed"];
 /// Values that all connections of a listener share.
 #[derive(Debug)]
 pub(in crate::http) struct Served {
-    pub(in crate::http) router: Router,
+    pub(in crate::http) routes: Routes,
     pub(in crate::http) stopping: Stopping,
     pub(in crate::http) bounds: Bounds,
     /// Bytes of requests' heads under way.
@@ -82,23 +81,23 @@ struct Connection {
     is_surplus: bool,
 }
 
-/// Serves a connection of a peer, which is counted in the seat.
+/// Serves a connection of a peer, which is counted in the slot.
 pub(in crate::http) async fn serve(
     stream: Stream,
     peer: Peer,
     key: Option<Caller>,
-    seat: &Seat,
+    slot: &Slot,
     served: Arc<Served>,
 ) {
     let connection = Connection {
-        is_surplus: seat.is_surplus(),
+        is_surplus: slot.is_surplus(),
         served,
         peer,
         key,
     };
     tokio::select! {
         () = connection.serve(stream) => {}
-        () = seat.taken() => {}
+        () = slot.ended() => {}
     }
 }
 
@@ -198,13 +197,15 @@ impl Connection {
         let connection = http1::Builder::new()
             // hyper's own answers, such as 400, have its header.
             .auto_date_header(date::value(Clock::system().now()).is_some())
-            .timer(TokioTimer::new())
-            .header_read_timeout(head)
+            // It makes a timer for each request: see below.
+            .header_read_timeout(None)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = pin!(connection);
+        arrivals.begun();
+        let mut late = pin!(time::sleep(head));
         let (mut grace_is_over, mut is_shut) = (false, false);
         let ended = poll_fn(|context| {
             // hyper writes the wall time at each poll, and panics where it cannot: then the connection is closed.
@@ -217,6 +218,16 @@ impl Connection {
             // First, so that a request which has arrived is taken before its connection is shut.
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                 return Poll::Ready(ended);
+            }
+            // One timer for all heads of the connection: where it fires, it is set to the end of the time of this one.
+            while late.as_mut().poll(context).is_ready() {
+                let now = Instant::now();
+                let end = arrivals.head_since().map_or(now, |since| since) + head;
+                if end <= now {
+                    tracing::debug!("a connection ended: its next head took too long");
+                    return Poll::Ready(Ok(()));
+                }
+                late.as_mut().reset(end);
             }
             grace_is_over = grace_is_over || shut.as_mut().poll(context).is_ready();
             // The answer to a head of which a part has arrived closes the connection.
@@ -305,8 +316,7 @@ impl Connection {
             refused
         } else {
             request.extensions_mut().insert(self.peer);
-            let answered = self.served.router.clone().oneshot(request).await;
-            answered.unwrap_or_else(|never| match never {})
+            self.served.routes.answer(request).await
         };
         if is_head {
             head::without_content(&mut response);
@@ -345,7 +355,7 @@ fn is_stream(response: &Response) -> bool {
     content_type.is_some_and(begins)
 }
 
-/// The body of a request, which tells when it has arrived whole.
+/// The body of a request, which notes when it has arrived whole.
 #[derive(Debug)]
 struct Arriving {
     body: Incoming,

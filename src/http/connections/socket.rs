@@ -23,7 +23,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
 /// So many times the bound of other connections, a WebSocket's and the system's bounds end a connection whose client takes
-/// nothing. By then, a socket has tried to tell its client why it is closed.
+/// nothing. By then, a socket has tried to send its client a close frame with the reason.
 pub(super) const BACKSTOP: u32 = 4;
 
 /// Bytes that the system takes for a connection before it has sent them, on Linux. A reader that reads nothing holds so many

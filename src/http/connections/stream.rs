@@ -23,7 +23,7 @@ use super::{
     half_closed::HalfClosed,
     socket::{BACKSTOP, Stream},
 };
-use crate::{fair_budget::Account, http::admission::rate_limit::Caller};
+use crate::{fair_budget::FairShare, http::admission::rate_limit::Caller};
 
 /// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,7 +44,7 @@ pub(super) enum Part {
     OldAnswer,
     /// An answer without an end of its own, or HTTP/2: a client that sends its last byte has hung up.
     Stream,
-    /// A WebSocket. It closes itself when its client takes nothing, and tells the client why.
+    /// A WebSocket. It closes itself when its client takes nothing, with a close frame that says why.
     Socket,
 }
 
@@ -56,17 +56,36 @@ pub(super) struct Arrivals(Arc<State>);
 struct State {
     has_some: AtomicBool,
     part: AtomicU8,
-    /// The bytes of a head. They are given back when the request is answered.
-    head: Mutex<Account<Caller>>,
+    head: Mutex<Head>,
+}
+
+/// The head of a request.
+#[derive(Debug)]
+struct Head {
+    /// When the connection began to wait for it.
+    since: Instant,
+    /// Its bytes. They are given back when the request is answered.
+    bytes: FairShare<Caller>,
 }
 
 impl Arrivals {
-    pub(super) fn new(head: Account<Caller>) -> Self {
+    pub(super) fn new(bytes: FairShare<Caller>) -> Self {
+        let since = Instant::now();
         Self(Arc::new(State {
             has_some: AtomicBool::new(false),
             part: AtomicU8::new(Part::Head as u8),
-            head: Mutex::new(head),
+            head: Mutex::new(Head { since, bytes }),
         }))
+    }
+
+    /// When the connection began to wait for a head. `None` while it has a request, or waits for none.
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        (self.part() == Part::Head).then(|| self.head().since)
+    }
+
+    /// The first bytes of a connection are there: the time of its first head begins.
+    pub(super) fn begun(&self) {
+        self.head().since = Instant::now();
     }
 
     /// A request is taken whose body has not arrived whole.
@@ -86,14 +105,18 @@ impl Arrivals {
     pub(super) fn answered(&self, without_end: Option<Part>) {
         self.0.has_some.store(false, Ordering::Relaxed);
         if let Some(part) = without_end {
-            self.head().shrink_to(0);
+            self.head().bytes.shrink_to(0);
             self.enter(part);
         }
     }
 
     /// The answer is written, and the next request may come.
     pub(super) fn finished(&self) {
-        self.head().shrink_to(0);
+        {
+            let mut head = self.head();
+            head.bytes.shrink_to(0);
+            head.since = Instant::now();
+        }
         self.enter(Part::Head);
     }
 
@@ -104,7 +127,7 @@ impl Arrivals {
     /// Counts what arrives.
     fn arrive(&self, bytes: usize) -> io::Result<()> {
         self.0.has_some.store(true, Ordering::Relaxed);
-        if self.part() == Part::Head && self.head().grow(bytes).is_err() {
+        if self.part() == Part::Head && self.head().bytes.grow(bytes).is_err() {
             let message = "too many bytes of requests' heads are under way";
             return Err(io::Error::other(message));
         }
@@ -124,11 +147,11 @@ impl Arrivals {
             Part::Stream,
             Part::Socket,
         ];
-        let at = usize::from(self.0.part.load(Ordering::Relaxed));
-        parts.get(at).copied().unwrap_or(Part::Stream)
+        let index = usize::from(self.0.part.load(Ordering::Relaxed));
+        parts.get(index).copied().unwrap_or(Part::Stream)
     }
 
-    fn head(&self) -> MutexGuard<'_, Account<Caller>> {
+    fn head(&self) -> MutexGuard<'_, Head> {
         self.0.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,8 +189,8 @@ impl Watched {
     pub(super) async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
         let mut first = Vec::with_capacity(FIRST_READ);
         loop {
-            let room = FIRST_READ - first.len();
-            let mut stream = (&mut self.stream).take(room as u64);
+            let most = FIRST_READ - first.len();
+            let mut stream = (&mut self.stream).take(most as u64);
             let read = stream.read_buf(&mut first).await?;
             self.arrivals.arrive(read)?;
             let compared = first.len().min(PREFACE.len());

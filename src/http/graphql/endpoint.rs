@@ -39,7 +39,7 @@ use super::{
     methods::Allowed,
     negotiation::{Accepted, Coding, MediaType, StreamType, accepted, coding},
     request_body::{self, Received, RequestBody},
-    response_cache::{CacheableResponse, Fill, Lookup, Variant},
+    response_cache::{CacheableResponse, Fill, Key, Lookup, Variant},
     response_stream,
     service::{Endpoint, Service},
     websocket,
@@ -47,6 +47,12 @@ use super::{
 
 /// Asks for `extensions.cost`.
 pub(in crate::http) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
+
+/// Goes on after the event of an id.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Bytes of the longest id of an event: a cursor.
+const EVENT_ID_BYTES: usize = 1024;
 
 pub(in crate::http) async fn graphql(
     State(Endpoint(service)): State<Endpoint>,
@@ -75,7 +81,7 @@ pub(in crate::http) async fn graphql(
         Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
         Ok(Sending::Once(text, media_type)) => once(text, media_type, coding(&parts.headers)).await,
         // It has its own headers.
-        Ok(Sending::Stream(response)) => http_caching::not_kept(response),
+        Ok(Sending::Stream(response)) => http_caching::not_stored(response),
         Err(rejection) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
             let (text, rejected) = rejection.into_parts(media_type);
@@ -93,7 +99,7 @@ pub(in crate::http) async fn graphql(
 /// A response that is sent once.
 async fn once(text: AnswerText, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
-    http_caching::not_kept(response(media_type, coding, body))
+    http_caching::not_stored(response(media_type, coding, body))
 }
 
 /// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
@@ -157,26 +163,39 @@ impl Call<'_> {
         if verified.viewer.user().is_some() {
             self.record.record_token();
         }
-        // The memory of the body is kept until the answer is made.
-        let (sent, _memory) = if method == Allowed::Get {
-            let query = self.parts.uri.query().unwrap_or_default();
-            (parameters::from_url(query), None)
-        } else {
-            let Received { bytes, memory } = self.receive(body).await?;
-            (parameters::from_body(&bytes), Some(memory))
+        let received = match method {
+            Allowed::Get => None,
+            Allowed::Post => Some(self.receive(body).await?),
         };
-        let sent = sent?;
+        let query = self.parts.uri.query().unwrap_or_default();
+        let bytes = received.as_ref().map(|received| received.bytes.as_slice());
         let wanted = Wanted {
             accepted,
             coding: coding(headers),
             reports_cost,
         };
-        let mut fill = match self.look_up(&sent, &verified.viewer, wanted).await? {
-            Lookup::Hit(cached) => {
-                cached.record(self.record);
-                return Ok(Sending::Cacheable(cached));
-            }
-            Lookup::Miss(fill) => fill,
+        let parameters = bytes.unwrap_or(query.as_bytes());
+        let key = self.key(method, parameters, &verified.viewer, wanted);
+        let responses = &self.service.responses;
+        let hit = |response: CacheableResponse| {
+            response.record(self.record);
+            Ok(Sending::Cacheable(response))
+        };
+        if let Some(response) = key.as_ref().and_then(|key| responses.get(key)) {
+            return hit(response);
+        }
+        let sent = match bytes {
+            None => parameters::from_url(query),
+            Some(bytes) => parameters::from_body(bytes),
+        }?;
+        // The memory of the body is kept until the answer is made.
+        let _memory = received.map(|received| received.memory);
+        let mut fill = match key {
+            None => Fill::none(),
+            Some(key) => match responses.look_up(key, self.deadline).await? {
+                Lookup::Hit(response) => return hit(response),
+                Lookup::Miss(fill) => fill,
+            },
         };
         // In a box: a hit does not carry the state that an execution needs.
         let executed = Box::pin(self.execute(sent, method, verified, wanted, &mut fill))
@@ -199,30 +218,26 @@ impl Call<'_> {
         body.read(most, memory, self.deadline).await
     }
 
-    /// Looks for a cached response.
-    async fn look_up(
+    /// The key of the response, if it may be a cached one.
+    fn key(
         &self,
-        sent: &Sent,
+        method: Allowed,
+        parameters: &[u8],
         viewer: &Viewer,
         wanted: Wanted,
-    ) -> Result<Lookup<'_>, Rejection> {
-        let (Some(media_type), false) = (
-            wanted.accepted.answer,
-            http_caching::wants_anew(&self.parts.headers),
-        ) else {
-            return Ok(Lookup::Miss(Fill::none()));
-        };
-        let variant = Variant {
-            document: &sent.document,
-            operation_name: sent.operation_name.as_deref(),
-            variables: &sent.variables,
+    ) -> Option<Key> {
+        let media_type = wanted.accepted.answer?;
+        if http_caching::wants_anew(&self.parts.headers) {
+            return None;
+        }
+        self.service.responses.key(&Variant {
+            method,
+            parameters,
             viewer,
             media_type,
             coding: wanted.coding,
             reports_cost: wanted.reports_cost,
-        };
-        let found = self.service.responses.look_up(&variant, self.deadline);
-        Ok(found.await?)
+        })
     }
 
     /// Has the pipeline execute a request. Nobody waits for a response that is not the same for them.
@@ -236,7 +251,7 @@ impl Call<'_> {
     ) -> Result<Sending, Rejection> {
         let service = self.service;
         let permit = service.admission.permit(self.deadline).await?;
-        // With a place: parsed variables take many times the memory of their text.
+        // With a permit: parsed variables take many times the memory of their text.
         let parameters = sent.read(service.pipeline.limits())?;
         let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
         let own = service.admission.caller(&verified, peer, headers);
@@ -244,6 +259,7 @@ impl Call<'_> {
             viewer: verified.viewer.clone(),
             key: service.admission.key(own.as_ref()),
             record: self.record.clone(),
+            last_event_id: last_event_id(headers, wanted.accepted.stream),
         };
         let mut stream = None;
         let mut media_type = MediaType::Json;
@@ -293,8 +309,8 @@ impl Call<'_> {
                 Ok(Sending::Once(text, media_type))
             }
             Outcome::Response(Answer { text, .. }) => {
-                let with_etag = method == Allowed::Get || fill.is_cached();
-                let operation = self.record.recorded().operation;
+                let with_etag = method == Allowed::Get;
+                let operation = self.record.operation();
                 let response =
                     CacheableResponse::new(text, media_type, wanted.coding, with_etag, operation);
                 Ok(Sending::Cacheable(response.await))
@@ -314,6 +330,15 @@ fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
             Err(Rejection::new(status, Code::BadRequest, message))
         }
     }
+}
+
+/// The id of the event that a client got last (HTML, section 9.2.4), where it asks for events. Longer than any that there is, it is cut.
+fn last_event_id(headers: &HeaderMap, stream: Option<StreamType>) -> Option<Arc<str>> {
+    let id = headers
+        .get(LAST_EVENT_ID)
+        .filter(|id| stream == Some(StreamType::Events) && !id.is_empty())?;
+    let id = &id.as_bytes()[..id.len().min(EVENT_ID_BYTES + 1)];
+    Some(String::from_utf8_lossy(id).into())
 }
 
 fn not_acceptable(message: &str) -> Rejection {

@@ -11,8 +11,6 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use sha2::{Digest, Sha256};
 
-use super::negotiation::MediaType;
-
 /// What an answer depends on beside the URL. The origin, where it counts, is added by the layer of CORS.
 const VARY: HeaderValue =
     HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
@@ -58,7 +56,7 @@ pub(in crate::http) fn wants_anew(asked: &HeaderMap) -> bool {
 }
 
 /// An answer that is to be asked for anew each time.
-pub(in crate::http) fn not_kept(mut response: Response) -> Response {
+pub(in crate::http) fn not_stored(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, VARY);
@@ -69,9 +67,9 @@ pub(in crate::http) fn not_kept(mut response: Response) -> Response {
 pub(in crate::http) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
 
 /// Weak, since compression comes after it (RFC 9110, section 8.8.1).
-pub(in crate::http) fn etag(media_type: MediaType, text: &[u8]) -> Option<ETag> {
+pub(in crate::http) fn etag(content_type: impl AsRef<[u8]>, text: &[u8]) -> Option<ETag> {
     let digest = Sha256::new()
-        .chain_update(media_type.content_type())
+        .chain_update(content_type)
         .chain_update(text)
         .finalize();
     let tag = URL_SAFE_NO_PAD.encode(&digest[..16]);

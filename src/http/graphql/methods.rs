@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use crate::{error::Code, http::rejection::Rejection};
 
 /// A method that requests may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Allowed {
     /// HEAD is answered as GET, without the content (RFC 9110, section 9.3.2).
     Get,

@@ -6,7 +6,7 @@ pub(super) mod http_caching;
 mod methods;
 pub(super) mod negotiation;
 mod request_body;
-pub mod response_cache;
+pub(crate) mod response_cache;
 mod response_stream;
 pub(super) mod service;
 mod websocket;

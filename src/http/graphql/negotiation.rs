@@ -122,7 +122,8 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
     let graphql = quality(&ranges, MediaType::GraphqlResponse);
     let answer = match (json, graphql) {
         (None, None) => None,
-        // What is named goes before what a wildcard lets through. Of two named alike, the one that tells more goes first.
+        // A named type goes before one that a wildcard allows. If both are named alike, `application/graphql-response+json` goes
+        // first.
         (json, graphql) if graphql > json => Some(MediaType::GraphqlResponse),
         (Some((_, Specificity::Type)), graphql) if graphql == json => {
             Some(MediaType::GraphqlResponse)

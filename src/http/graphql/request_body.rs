@@ -1,6 +1,11 @@
 //! The body of a request: its type, its bounds, and the rest of it that nobody reads.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -10,8 +15,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    error::Code,
-    fair_budget::Account,
+    error::{Code, Error},
+    fair_budget::FairShare,
     http::{admission::rate_limit::Caller, rejection::Rejection},
 };
 
@@ -60,12 +65,13 @@ pub(super) struct RequestBody {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    pub(super) memory: Account<Caller>,
+    pub(super) memory: FairShare<Caller>,
 }
 
 /// Why a body is not received.
 enum Failed {
-    TooLarge,
+    /// It has so many bytes, if its head says how many.
+    TooLarge(Option<u64>),
     CutOff,
     NoMemory,
 }
@@ -73,6 +79,23 @@ enum Failed {
 /// Rejects a body for which there is no memory now.
 fn no_memory() -> Rejection {
     Rejection::shed("too many bytes of bodies are under way: try again later")
+}
+
+/// The output of a future that is ready at its first or second poll. It needs no timer then.
+///
+/// hyper hands over a body that has arrived with its head at the second poll.
+async fn early<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut is_second = false;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if is_second => Poll::Ready(None),
+        Poll::Pending => {
+            is_second = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 impl RequestBody {
@@ -87,41 +110,43 @@ impl RequestBody {
     pub(super) async fn read(
         &mut self,
         most: usize,
-        memory: Account<Caller>,
+        memory: FairShare<Caller>,
         deadline: Instant,
     ) -> Result<Received, Rejection> {
-        let received = timeout_at(deadline, self.receive(most, memory)).await;
-        let (status, code, message) = match received {
+        let mut receiving = pin!(self.receive(most, memory));
+        let received = match early(receiving.as_mut()).await {
+            Some(received) => Ok(received),
+            None => timeout_at(deadline, receiving).await,
+        };
+        let (status, error) = match received {
             Ok(Ok(received)) => return Ok(received),
             Ok(Err(Failed::NoMemory)) => return Err(no_memory()),
-            Ok(Err(Failed::TooLarge)) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                Code::LimitExceeded,
-                format!("the body must be at most {most} bytes"),
-            ),
-            Ok(Err(Failed::CutOff)) => (
-                StatusCode::BAD_REQUEST,
-                Code::BadRequest,
-                "the body did not arrive whole".to_owned(),
-            ),
-            Err(_) => (
-                StatusCode::REQUEST_TIMEOUT,
-                Code::Timeout,
-                "the body took too long to arrive".to_owned(),
-            ),
+            Ok(Err(Failed::TooLarge(bytes))) => {
+                let message = format!("the body must be at most {most} bytes");
+                let error = Error::over(message, most as u64, bytes);
+                (StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
+            Ok(Err(Failed::CutOff)) => {
+                let error = Error::new(Code::BadRequest, "the body did not arrive whole");
+                (StatusCode::BAD_REQUEST, error)
+            }
+            Err(_) => {
+                let error = Error::new(Code::Timeout, "the body took too long to arrive");
+                (StatusCode::REQUEST_TIMEOUT, error)
+            }
         };
-        Err(Rejection::new(status, code, &message))
+        Err(Rejection::at(status, error))
     }
 
     async fn receive(
         &mut self,
         most: usize,
-        mut memory: Account<Caller>,
+        mut memory: FairShare<Caller>,
     ) -> Result<Received, Failed> {
         let size = self.body.size_hint();
         let fits = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= most);
         if !fits(size.lower()) {
-            return Err(Failed::TooLarge);
+            return Err(Failed::TooLarge(size.exact()));
         }
         let upper = size.upper().and_then(|upper| usize::try_from(upper).ok());
         let upper = upper.map_or(most, |upper| upper.min(most));
@@ -134,7 +159,7 @@ impl RequestBody {
                 continue;
             };
             if data.len() > most - bytes.len() {
-                return Err(Failed::TooLarge);
+                return Err(Failed::TooLarge(size.exact()));
             }
             let length = bytes.len() + data.len();
             if length > bytes.capacity() {
@@ -144,6 +169,10 @@ impl RequestBody {
                 bytes.reserve_exact(capacity - bytes.len());
             }
             bytes.extend_from_slice(data);
+            // Without a poll more, which would only find the end.
+            if self.body.is_end_stream() {
+                break;
+            }
         }
         Ok(Received { bytes, memory })
     }

@@ -1,7 +1,7 @@
 //! A cache of responses as they are sent, with one execution for equal requests at a time.
 //!
-//! Invariant: a response is found only by the viewer that it was made for, by an equal request, under the catalogue version of
-//! this process. The version changes with each commit: with one of this process before it is acknowledged, with another's
+//! Invariant: a response is found only by the viewer that it was made for, by a request of the same bytes, under the catalogue
+//! version of this process. The version changes with each commit: with one of this process before it is acknowledged, with another's
 //! within a second. A request that waits for another's response gets it, or is executed itself. The size is bounded.
 
 use std::{
@@ -32,24 +32,22 @@ use crate::{
         metrics::CacheUsage,
         request_record::{OperationLabel, RequestRecord},
     },
-    pipeline::parameters::Given,
     store::{State, Version},
 };
 
 use super::{
     content_coding::{encoded, response},
     http_caching,
+    methods::Allowed,
     negotiation::{Coding, MediaType},
 };
 
 /// All that a response depends on besides the catalogue.
 #[derive(Debug, Hash)]
 pub(super) struct Variant<'a> {
-    /// As it was sent, by its text or its identifier.
-    pub(super) document: &'a Given,
-    pub(super) operation_name: Option<&'a str>,
-    /// As they were sent.
-    pub(super) variables: &'a str,
+    pub(super) method: Allowed,
+    /// The body of POST, or the query of the URL, as it was sent: a response is found before its request is parsed.
+    pub(super) parameters: &'a [u8],
     pub(super) viewer: &'a Viewer,
     pub(super) media_type: MediaType,
     pub(super) coding: Coding,
@@ -58,23 +56,12 @@ pub(super) struct Variant<'a> {
 
 /// The SHA-256 of a request, so that no other request has the same key, and the version of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    asked: [u8; 32],
+pub(super) struct Key {
+    request: [u8; 32],
     version: Version,
 }
 
-impl Key {
-    fn new(asked: &Variant<'_>, version: Version) -> Self {
-        let mut digest = Digesting(Sha256::new());
-        asked.hash(&mut digest);
-        Self {
-            asked: digest.0.finalize().into(),
-            version,
-        }
-    }
-}
-
-/// Takes in whatever a value says of itself to a hash table, which tells it from all that are not equal to it.
+/// Digests what a value's `Hash` writes, which differs for values that are not equal.
 struct Digesting(Sha256);
 
 impl Hasher for Digesting {
@@ -102,7 +89,7 @@ struct Parts {
 }
 
 impl CacheableResponse {
-    /// With an `ETag`, for a response to GET, or one that is cached and may become one.
+    /// With an `ETag`, for a response to GET.
     pub(super) async fn new(
         text: AnswerText,
         media_type: MediaType,
@@ -110,7 +97,7 @@ impl CacheableResponse {
         with_etag: bool,
         operation: Option<OperationLabel>,
     ) -> Self {
-        let etag = with_etag.then(|| http_caching::etag(media_type, text.text()));
+        let etag = with_etag.then(|| http_caching::etag(media_type.content_type(), text.text()));
         let (coding, body) = encoded(coding, text).await;
         Self(Arc::new(Parts {
             media_type,
@@ -122,14 +109,14 @@ impl CacheableResponse {
     }
 
     /// The response to a request of this method and these headers.
-    pub(super) fn response(&self, method: &Method, asked: &HeaderMap) -> Response {
+    pub(super) fn response(&self, method: &Method, headers: &HeaderMap) -> Response {
         let Self(parts) = self;
         let answer = || response(parts.media_type, parts.coding, parts.body.clone());
         match &parts.etag {
             Some(etag) if matches!(*method, Method::GET | Method::HEAD) => {
-                http_caching::revalidated(asked, etag, answer)
+                http_caching::revalidated(headers, etag, answer)
             }
-            _ => http_caching::not_kept(answer()),
+            _ => http_caching::not_stored(answer()),
         }
     }
 
@@ -142,7 +129,7 @@ impl CacheableResponse {
 }
 
 /// Responses by their keys. `None` is there for a moment: it has those who wait execute their own requests.
-type Kept = Cache<Key, Option<CacheableResponse>, Weight>;
+type Responses = Cache<Key, Option<CacheableResponse>, Weight>;
 type Guard<'a> = PlaceholderGuard<
     'a,
     Key,
@@ -153,8 +140,8 @@ type Guard<'a> = PlaceholderGuard<
 >;
 
 /// Responses to requests that come again.
-pub struct ResponseCache {
-    kept: Option<Kept>,
+pub(crate) struct ResponseCache {
+    cached: Option<Responses>,
     state: Arc<State>,
     usage: CacheUsage,
 }
@@ -168,10 +155,10 @@ pub(super) enum Lookup<'a> {
 
 impl ResponseCache {
     /// Caches about as many bytes of responses, none if 0.
-    pub fn new(bytes: u64, state: Arc<State>) -> Self {
+    pub(crate) fn new(bytes: u64, state: Arc<State>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
-            kept: (bytes > 0).then(|| Cache::with_weighter(typical, bytes, Weight)),
+            cached: (bytes > 0).then(|| Cache::with_weighter(typical, bytes, Weight)),
             state,
             usage: CacheUsage::default(),
         }
@@ -181,35 +168,42 @@ impl ResponseCache {
         &self.usage
     }
 
-    /// Looks for a response, and waits for one that is being made, until the deadline. `TIMEOUT` after it.
-    pub(super) async fn look_up(
-        &self,
-        variant: &Variant<'_>,
-        deadline: Instant,
-    ) -> Result<Lookup<'_>, Error> {
-        // Before the lookup, and so before the first statement.
-        let (Some(kept), Some(version)) = (&self.kept, self.state.version()) else {
+    /// The key of a response to a request that comes now; `None` where no response is cached.
+    ///
+    /// To be taken before the first statement of the request.
+    pub(super) fn key(&self, variant: &Variant<'_>) -> Option<Key> {
+        self.cached.as_ref()?;
+        let version = self.state.version()?;
+        let mut digest = Digesting(Sha256::new());
+        variant.hash(&mut digest);
+        Some(Key {
+            request: digest.0.finalize().into(),
+            version,
+        })
+    }
+
+    /// The cached response of a key.
+    pub(super) fn get(&self, key: &Key) -> Option<CacheableResponse> {
+        let response = self.cached.as_ref()?.get(key)??;
+        self.usage.hits.inc();
+        Some(response)
+    }
+
+    /// Waits for a response that another request makes, until the deadline: `TIMEOUT` after it. Gives the right to make it where
+    /// no other request does.
+    pub(super) async fn look_up(&self, key: Key, deadline: Instant) -> Result<Lookup<'_>, Error> {
+        let Some(cached) = &self.cached else {
             return Ok(Lookup::Miss(Fill::none()));
         };
-        let key = Key::new(variant, version);
-        let found = match kept.get(&key) {
-            Some(found) => found,
-            None => match timeout_at(deadline, kept.get_value_or_guard_async(&key)).await {
-                Err(_) => return Err(Error::took_too_long()),
-                Ok(Ok(found)) => found,
-                Ok(Err(guard)) => {
-                    let place = Some((self, kept, key, guard));
-                    return Ok(Lookup::Miss(Fill(place)));
-                }
-            },
-        };
-        Ok(match found {
-            Some(response) => {
+        match timeout_at(deadline, cached.get_value_or_guard_async(&key)).await {
+            Err(_) => Err(Error::took_too_long()),
+            Ok(Ok(Some(response))) => {
                 self.usage.hits.inc();
-                Lookup::Hit(response)
+                Ok(Lookup::Hit(response))
             }
-            None => Lookup::Miss(Fill::none()),
-        })
+            Ok(Ok(None)) => Ok(Lookup::Miss(Fill::none())),
+            Ok(Err(guard)) => Ok(Lookup::Miss(Fill(Some((self, cached, key, guard))))),
+        }
     }
 }
 
@@ -222,7 +216,7 @@ impl fmt::Debug for ResponseCache {
 }
 
 /// The right to make a response that others may wait for. Dropped, as when its client hung up, it goes to the next of them.
-pub(super) struct Fill<'a>(Option<(&'a ResponseCache, &'a Kept, Key, Guard<'a>)>);
+pub(super) struct Fill<'a>(Option<(&'a ResponseCache, &'a Responses, Key, Guard<'a>)>);
 
 impl Fill<'_> {
     /// Leaves the response to this request alone.
@@ -230,30 +224,25 @@ impl Fill<'_> {
         Self(None)
     }
 
-    /// Whether the response will be cached.
-    pub(super) fn is_cached(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Gives the response to those who wait, and caches it.
     pub(super) fn complete(self, response: &CacheableResponse) {
-        let Some((cache, kept, key, guard)) = self.0 else {
+        let Some((cache, cached, key, guard)) = self.0 else {
             return;
         };
         let _ = guard.insert(Some(response.clone()));
         // Those who waited came before the change, so the response is right for them. For those who come now it is not.
         if cache.state.version() != Some(key.version) {
-            kept.remove(&key);
+            cached.remove(&key);
         }
         cache.usage.misses.inc();
-        cache.usage.set_bytes(kept.weight());
+        cache.usage.set_bytes(cached.weight());
     }
 
     /// Has those who wait execute their own requests, all at once.
     pub(super) fn abandon(&mut self) {
-        if let Some((_, kept, key, guard)) = self.0.take() {
+        if let Some((_, cached, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
-            kept.remove(&key);
+            cached.remove(&key);
         }
     }
 }
@@ -270,7 +259,7 @@ impl Weighter<Key, Option<CacheableResponse>> for Weight {
         /// An entry's in the table, and its links.
         const LINKS: usize = 64;
         let parts = answer.as_ref().map_or(0, |CacheableResponse(parts)| {
-            let name = parts.operation.as_ref().map_or(0, |told| told.name.len());
+            let name = (parts.operation.as_ref()).map_or(0, |label| label.name.len());
             let etag = parts.etag.as_ref().map_or(0, |_| http_caching::ETAG_BYTES);
             size_of::<Parts>() + parts.body.len() + name + etag
         });

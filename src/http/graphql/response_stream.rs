@@ -1,14 +1,14 @@
 //! An operation whose answers are sent as they come, by one of two protocols: GraphQL over Server-Sent Events in its distinct
 //! connections mode, and Apollo's multipart protocol for subscriptions (`subscriptionSpec=1.0`).
 //!
-//! Invariant: each end is told. Where the service ends what would have gone on, the last message is an error alone. No
+//! Invariant: each end is a message. Where the service ends what would have gone on, the last message is an error alone. No
 //! `complete` follows, so that a client asks again.
 
 use std::{convert::Infallible, time::Duration};
 
 use crate::{
     answer_budget::AnswerShare,
-    error::Code,
+    error::{Code, Error},
     http::{
         admission::open_streams::OpenStream,
         auth::TokenEnd,
@@ -30,7 +30,7 @@ use super::negotiation::StreamType;
 /// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// nginx hands events on as they come only where it is told so.
+/// nginx passes events on as they come only with this header.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How messages are written. A multipart message ends with the next boundary: until it has come, the client waits.
@@ -49,10 +49,13 @@ impl StreamType {
         }
     }
 
-    /// An answer, which is JSON without line breaks.
-    fn next(self, answer: &str) -> String {
+    /// An answer, which is JSON without line breaks, and the id of its event, which is base64.
+    fn next(self, answer: &str, id: Option<&str>) -> String {
         match self {
-            Self::Events => format!("event: next\ndata: {answer}\n\n"),
+            Self::Events => {
+                let id = id.map_or(String::new(), |id| format!("id: {id}\n"));
+                format!("{id}event: next\ndata: {answer}\n\n")
+            }
             Self::Multipart => part(&format!(r#"{{"payload":{answer}}}"#)),
         }
     }
@@ -60,7 +63,7 @@ impl StreamType {
     /// An error of the connection, not of the operation.
     fn failed(self, errors: &str) -> String {
         match self {
-            Self::Events => self.next(&format!(r#"{{"errors":{errors}}}"#)),
+            Self::Events => self.next(&format!(r#"{{"errors":{errors}}}"#), None),
             Self::Multipart => {
                 let failed = part(&format!(r#"{{"payload":null,"errors":{errors}}}"#));
                 format!("{failed}--\r\n")
@@ -158,19 +161,19 @@ fn texts(
             let mut source = source?;
             source.sent = AnswerShare::default();
             let ended = |code: Code, message: &str| {
-                let error = json!({ "message": message, "extensions": { "code": code.as_str() } });
-                (stream_type.failed(&json!([error]).to_string()), None)
+                let errors = json!([Error::new(code, message).to_json()]);
+                (stream_type.failed(&errors.to_string()), None)
             };
             let next = match timeout(KEEP_ALIVE, source.next()).await {
                 Err(_) => (stream_type.keep_alive(), Some(source)),
                 Ok(Ok(None)) => return None,
-                Ok(Ok(Some(Message::Next(answer)))) => {
-                    let text = stream_type.next(answer.as_str());
+                Ok(Ok(Some(Message::Next(answer, id)))) => {
+                    let text = stream_type.next(answer.as_str(), id.as_deref());
                     source.sent = answer.into_share();
                     (text, Some(source))
                 }
                 Ok(Ok(Some(Message::Refused(errors)))) => {
-                    let refused = stream_type.next(&format!(r#"{{"errors":{errors}}}"#));
+                    let refused = stream_type.next(&format!(r#"{{"errors":{errors}}}"#), None);
                     (refused + stream_type.complete(), None)
                 }
                 Ok(Ok(Some(Message::Complete))) => (stream_type.complete().to_owned(), None),

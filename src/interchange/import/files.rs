@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     domain::connector::Entry,
     interchange::{
-        Parsed, Rejection, Warning,
+        ParsedEntry, Rejection, Warning,
         load::Ids,
         named,
         object::{self, Object},
@@ -54,11 +54,27 @@ pub(super) struct Survey {
     pub(super) ids: Ids,
 }
 
-/// An open file and its name.
+/// A named input, which can be read several times.
 #[derive(Debug)]
 pub struct Source {
     name: String,
-    file: File,
+    input: Input,
+}
+
+#[derive(Debug)]
+enum Input {
+    File(File),
+    Text(String),
+}
+
+impl Source {
+    /// The text of a file.
+    pub(crate) fn of_text(name: &str, text: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            input: Input::Text(text),
+        }
+    }
 }
 
 /// Opens the files. `-`, or no file at all, is standard input. What can be read only once is kept in a temporary file.
@@ -72,7 +88,8 @@ pub fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
         if path.as_os_str() == "-" {
             let file = keep(&mut io::stdin().lock()).context("standard input cannot be read")?;
             let name = "standard input".to_owned();
-            return Ok(Source { name, file });
+            let input = Input::File(file);
+            return Ok(Source { name, input });
         }
         let opened = File::open(&path).and_then(|mut file| {
             if file.metadata()?.is_file() {
@@ -83,7 +100,8 @@ pub fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
         });
         let name = path.display().to_string();
         let file = opened.with_context(|| format!("{name} cannot be read"))?;
-        Ok(Source { name, file })
+        let input = Input::File(file);
+        Ok(Source { name, input })
     };
     files.into_iter().map(open).collect()
 }
@@ -100,10 +118,16 @@ fn each_event(
     mut each: impl FnMut(&str, u64, Event) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut before = 0;
-    for Source { name, file } in sources {
-        let mut file = file;
-        file.rewind()?;
-        let count = reader::read(BufReader::new(file), |event| each(name, before, event));
+    for Source { name, input } in sources {
+        let each = |event| each(name, before, event);
+        let count = match input {
+            Input::File(file) => {
+                let mut file = file;
+                file.rewind()?;
+                reader::read(BufReader::new(file), each)
+            }
+            Input::Text(text) => reader::read(text.as_bytes(), each),
+        };
         before += count.with_context(|| format!("{name} cannot be read on"))?;
     }
     Ok(())
@@ -119,7 +143,7 @@ pub(super) fn survey(sources: &[Source], assumed: &Assumed) -> anyhow::Result<Su
         let Ok(object) = element.object else {
             return Ok(());
         };
-        let Ok(form) = shape::recognise(element.place, &object) else {
+        let Ok(form) = shape::recognise(element.section, &object) else {
             return Ok(());
         };
         let id = match form {
@@ -158,7 +182,7 @@ pub(super) fn read(
     each_event(sources, |file, before, event| {
         batch.push(match event {
             Event::Element(element) => Item {
-                at: place(file, &element),
+                at: location(file, &element),
                 content: content(before + element.number, element, survey, assumed),
             },
             event => Item {
@@ -216,7 +240,7 @@ fn content(number: u64, element: Element, survey: &Survey, assumed: &Assumed) ->
         let latest = survey.latest.get(name);
         latest.is_none_or(|(_, latest)| *latest == number)
     };
-    let parsed = match shape::recognise(element.place, &object) {
+    let parsed = match shape::recognise(element.section, &object) {
         Err(rejection) => Err(vec![rejection]),
         Ok(Form::Published) => published::parse(&object, assumed),
         Ok(Form::Registry) => match registry::identify(&object) {
@@ -229,12 +253,12 @@ fn content(number: u64, element: Element, survey: &Survey, assumed: &Assumed) ->
         Ok(form) => named::parse(form, element.name.as_deref(), &object, assumed),
     };
     match parsed {
-        Ok(Parsed { entry, warnings }) => Content::Entry(Box::new(entry), warnings),
+        Ok(ParsedEntry { entry, warnings }) => Content::Entry(Box::new(entry), warnings),
         Err(rejections) => Content::Rejected(rejections),
     }
 }
 
-fn place(file: &str, element: &Element) -> String {
+fn location(file: &str, element: &Element) -> String {
     let Element { number, line, .. } = element;
     match label(element) {
         Some(name) => format!("{file}:{line}: entry {number} ({name})"),

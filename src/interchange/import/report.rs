@@ -2,31 +2,31 @@
 
 use std::{collections::HashMap, fmt};
 
-use crate::domain::fields;
+use crate::domain::field_values;
 
 /// Lines of one kind that are written before the others are only counted.
 const LINES_A_KIND: u64 = 20;
 
-/// Kinds of lines that are told apart.
+/// Kinds of lines that are counted apart.
 const KINDS: usize = 200;
 
 /// The results of the objects of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    pub created: u64,
-    pub updated: u64,
-    pub unchanged: u64,
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+    pub(crate) unchanged: u64,
     /// Versions of a registry server that are not its latest.
-    pub older_versions: u64,
+    pub(crate) older_versions: u64,
     /// Registry servers with the status `deleted`.
-    pub deleted: u64,
+    pub(crate) deleted: u64,
     /// Servers that are disabled in the configuration of their client.
-    pub disabled: u64,
-    pub rejected: u64,
+    pub(crate) disabled: u64,
+    pub(crate) rejected: u64,
     /// Loaded entries that cannot have their replacement.
-    pub without_replacement: u64,
+    pub(crate) without_replacement: u64,
     /// Parts of the files and the loaded entries that were left out.
-    pub warnings: u64,
+    pub(crate) warnings: u64,
 }
 
 impl Report {
@@ -35,7 +35,7 @@ impl Report {
         self.rejected == 0 && self.without_replacement == 0
     }
 
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.created
             + self.updated
             + self.unchanged
@@ -96,7 +96,7 @@ impl Line {
 /// A reason without its numbers and ids, so that two that differ in them are of one kind.
 fn without_numbers(reason: &str) -> String {
     const CHARS: usize = 120;
-    let is_no_id = |word: &&str| !word.starts_with(fields::ID_PREFIX);
+    let is_no_id = |word: &&str| !word.starts_with(field_values::ID_PREFIX);
     let words: Vec<_> = reason.split(' ').filter(is_no_id).collect();
     let (reason, mut kind) = (words.join(" "), String::new());
     for c in reason.chars().take(CHARS) {

@@ -13,7 +13,7 @@ use entity::{ConnectorType, personal_connector::Model};
 use crate::{
     domain::{
         connector::{Entry, Extent, NameClaim},
-        fields,
+        field_values,
     },
     interchange::Rejection,
 };
@@ -53,7 +53,8 @@ impl Claim {
             return Self::ConnectorId(row.connector_id.clone());
         }
         // Folded anew: an update writes the key of a name only if the name differs.
-        let key = fields::name(&row.name).map_or_else(|_| row.name_key.clone(), |name| name.key);
+        let key =
+            field_values::name(&row.name).map_or_else(|_| row.name_key.clone(), |name| name.key);
         Self::Name(NameClaim::new(
             row.visibility,
             row.organization_id.as_deref(),
@@ -213,8 +214,8 @@ impl Claims {
                 None if wait == Wait::Allowed && self.expected.contains(holder) => Verdict::Waits,
                 None => Verdict::Rejected(candidate.wants.taken(Some(holder))),
             };
-            if let Some(place) = verdicts.get_mut(turn) {
-                *place = verdict;
+            if let Some(last) = verdicts.get_mut(turn) {
+                *last = verdict;
             }
             // Its connector keeps its name now, which another may have counted on.
             open.extend(wanted_by.get(candidate.id));

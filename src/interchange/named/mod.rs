@@ -1,14 +1,14 @@
 //! Servers with a plain name, of clients' configurations and other catalogues, as custom connectors.
 //!
-//! Invariant: one name in one organization makes one connector. Values of variables and headers are never in it, and whatever
-//! of an object is not in it is told.
+//! Invariant: one name in one organization makes one connector. Values of variables and headers are never in it. There is a
+//! warning for all else of an object that is not in it.
 
 mod catalogues;
 mod client;
 mod server;
 
 use super::{
-    Parsed, Rejection,
+    ParsedEntry, Rejection,
     object::{self, Keys, Object},
     published::Assumed,
     shape::Form,
@@ -22,7 +22,7 @@ pub(super) fn parse(
     key: Option<&str>,
     object: &Object,
     assumed: &Assumed,
-) -> Result<Parsed, Vec<Rejection>> {
+) -> Result<ParsedEntry, Vec<Rejection>> {
     let mut keys = Keys::of(object);
     let mut server = Server {
         name: name(key, object).unwrap_or_default(),

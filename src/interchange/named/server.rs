@@ -5,10 +5,10 @@ use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType};
 use crate::{
     domain::{
         connector::{Availability, Draft, Entry, Errors, Extent},
-        fields,
+        field_values,
     },
     interchange::{
-        Parsed, Rejection, Warning,
+        ParsedEntry, Rejection, Warning,
         object::{self, Json, Keys, Object},
         published::{Assumed, hashed},
         registry, secrets,
@@ -54,7 +54,7 @@ impl Server {
         mut self,
         mut keys: Keys<'_>,
         assumed: &Assumed,
-    ) -> Result<Parsed, Vec<Rejection>> {
+    ) -> Result<ParsedEntry, Vec<Rejection>> {
         let mut errors = Errors::default();
         let (server_type, server_url) = self.address(&mut keys);
         if self.name.is_empty() {
@@ -64,16 +64,16 @@ impl Server {
         let title = self
             .title
             .take()
-            .filter(|title| fields::name(title).is_ok());
+            .filter(|title| field_values::name(title).is_ok());
         let draft = Draft {
             name: title.unwrap_or_else(|| self.name.clone()),
             description: self.description.take(),
             icon_url: self.icon_url.take(),
-            category: None,
             version: self.version.take(),
             server_url,
             server_type,
             metadata: self.metadata(),
+            ..Draft::default()
         };
         let (details, _) = draft.parse(ConnectorType::Custom, &mut errors);
         let status = if self.is_deprecated {
@@ -100,7 +100,7 @@ impl Server {
         let entry = hashed(Entry {
             id: id(&self.name, assumed),
             r#type: ConnectorType::Custom,
-            connector_id: fields::CUSTOM_CONNECTOR_ID.to_owned(),
+            connector_id: field_values::CUSTOM_CONNECTOR_ID.to_owned(),
             details,
             availability: Availability {
                 status,
@@ -120,7 +120,7 @@ impl Server {
         {
             self.warn("path of a URL", OPAQUE_PATH);
         }
-        Ok(Parsed {
+        Ok(ParsedEntry {
             entry,
             warnings: self.warnings,
         })
@@ -176,7 +176,7 @@ impl Server {
         if self
             .icon_url
             .as_deref()
-            .is_some_and(|url| fields::icon_url(url).is_err())
+            .is_some_and(|url| field_values::icon_url(url).is_err())
         {
             self.icon_url = None;
             self.warn(
@@ -187,7 +187,7 @@ impl Server {
         if self
             .version
             .as_deref()
-            .is_some_and(|version| fields::version(version).is_err())
+            .is_some_and(|version| field_values::version(version).is_err())
         {
             self.version = None;
             self.warn(
@@ -212,7 +212,7 @@ impl Server {
             }
         }
         let size = |(key, json): &(String, String)| key.len() + json.len() + 4;
-        while self.metadata.iter().map(size).sum::<usize>() > fields::METADATA_BYTES {
+        while self.metadata.iter().map(size).sum::<usize>() > field_values::METADATA_BYTES {
             let largest = self
                 .metadata
                 .iter()
@@ -221,7 +221,7 @@ impl Server {
             let Some((largest, _)) = largest else { break };
             let (key, _) = self.metadata.remove(largest);
             let key: String = key.chars().take(50).collect();
-            let bytes = fields::METADATA_BYTES;
+            let bytes = field_values::METADATA_BYTES;
             self.warn(
                 "large metadata",
                 format!("{key} is left out: metadata has at most {bytes} bytes"),
@@ -241,6 +241,6 @@ const OPAQUE_PATH: &str = "the path of the url may be a secret, and everybody se
 pub(super) fn id(name: &str, assumed: &Assumed) -> String {
     // No server of a registry has a line break in its name.
     let organization = assumed.organization.as_deref().unwrap_or_default();
-    let key = fields::name(name).map_or_else(|_| name.to_owned(), |name| name.key);
+    let key = field_values::name(name).map_or_else(|_| name.to_owned(), |name| name.key);
     registry::id(&format!("{organization}\n{key}"))
 }

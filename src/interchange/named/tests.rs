@@ -2,7 +2,7 @@ use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::interchange::shape::{self, Place};
+use crate::interchange::shape::{self, Section};
 
 fn assumed() -> Assumed {
     Assumed {
@@ -11,20 +11,20 @@ fn assumed() -> Assumed {
     }
 }
 
-fn read(place: Place, key: Option<&str>, json: &Value) -> Result<Parsed, Vec<Rejection>> {
+fn read(section: Section, key: Option<&str>, json: &Value) -> Result<ParsedEntry, Vec<Rejection>> {
     let object = object::parse(&json.to_string()).unwrap();
-    let form = shape::recognise(place, &object).unwrap();
+    let form = shape::recognise(section, &object).unwrap();
     parse(form, key, &object, &assumed())
 }
 
 /// Type, URL and metadata of the connector, and the warnings.
 fn taken(
-    place: Place,
+    section: Section,
     key: Option<&str>,
     json: &Value,
 ) -> (Option<ServerType>, Option<String>, Value, Vec<String>) {
-    let Parsed { entry, warnings } =
-        read(place, key, json).unwrap_or_else(|wrong| panic!("{json}: {wrong:?}"));
+    let ParsedEntry { entry, warnings } =
+        read(section, key, json).unwrap_or_else(|wrong| panic!("{json}: {wrong:?}"));
     assert_eq!(entry.r#type, ConnectorType::Custom);
     assert_eq!(entry.organization.as_deref(), Some("acme"));
     let details = entry.details;
@@ -113,7 +113,7 @@ fn servers_of_clients() {
             (Stdio, None, json!({"command": "npx", "args": ["x"]}), &[]),
         ),
     ] {
-        let (r#type, url, metadata, warnings) = taken(Place::ClientServers, Some("x"), &json);
+        let (r#type, url, metadata, warnings) = taken(Section::ClientServers, Some("x"), &json);
         let (expected_type, expected_url, expected_metadata, expected_warnings) = expected;
         assert_eq!(
             (r#type, url.as_deref()),
@@ -145,7 +145,7 @@ fn servers_of_clients_that_are_wrong() {
         (json!({"command": "a", "args": "b"}), "args"),
         (json!({"command": "a", "env": []}), "env"),
     ] {
-        let rejections = read(Place::ClientServers, Some("x"), &json).unwrap_err();
+        let rejections = read(Section::ClientServers, Some("x"), &json).unwrap_err();
         assert!(
             rejections.iter().any(|rejection| rejection.field == field),
             "{json}: {rejections:?}"
@@ -167,7 +167,7 @@ fn a_name_of_an_organization_is_one_connector() {
     assert_eq!(of("acme", "a"), of("acme", "A"));
     assert_ne!(of("acme", "a"), of("acme", "b"));
     assert_ne!(of("acme", "a"), of("globex", "a"));
-    let entry = read(Place::ClientServers, Some("a"), &json!({"command": "x"}))
+    let entry = read(Section::ClientServers, Some("a"), &json!({"command": "x"}))
         .unwrap()
         .entry;
     assert_eq!(
@@ -196,7 +196,7 @@ fn servers_of_other_catalogues() {
         "source": {"project": "https://github.com/github/github-mcp-server"},
         "config": {"secrets": [{"name": "github.token", "env": "TOKEN", "example": "<TOKEN>"}], "env": [{"name": "API_KEY", "value": "abc"}]},
     });
-    let Parsed { entry, warnings } = read(Place::Open, None, &docker).unwrap();
+    let ParsedEntry { entry, warnings } = read(Section::Open, None, &docker).unwrap();
     let details = entry.details;
     assert_eq!(
         (&*details.name.text, details.server_type),
@@ -213,7 +213,7 @@ fn servers_of_other_catalogues() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
 
     let remote = json!({"title": "Docs", "type": "remote", "remote": {"transport_type": "sse", "url": "https://a.example/sse"}});
-    let (r#type, url, ..) = taken(Place::DockerRegistry, Some("docs"), &remote);
+    let (r#type, url, ..) = taken(Section::DockerRegistry, Some("docs"), &remote);
     assert_eq!(
         (r#type, url.as_deref()),
         (Some(Http), Some("https://a.example/sse"))
@@ -224,7 +224,7 @@ fn servers_of_other_catalogues() {
         "installations": {"npm": {"type": "npm", "command": "npx", "args": ["-y", "b"], "env": {"BRAVE_API_KEY": "${BRAVE_API_KEY}"}}},
         "tools": [{"name": "search", "description": "x".repeat(20_000)}],
     });
-    let (r#type, url, metadata, warnings) = taken(Place::Packages, Some("brave"), &mcpm);
+    let (r#type, url, metadata, warnings) = taken(Section::Packages, Some("brave"), &mcpm);
     assert_eq!((r#type, url), (Some(Stdio), None));
     assert_eq!(metadata, json!({"installations": mcpm["installations"]}));
     assert_eq!(
@@ -233,11 +233,11 @@ fn servers_of_other_catalogues() {
     );
 
     let image = json!({"image": "a/b", "transport": "streamable-http", "description": "d", "status": "Deprecated"});
-    let entry = read(Place::Servers, Some("b"), &image).unwrap().entry;
+    let entry = read(Section::Servers, Some("b"), &image).unwrap().entry;
     assert_eq!(entry.availability.status, ConnectorStatus::Deprecated);
     assert_eq!(entry.details.server_type, Some(Stdio));
     let remote = json!({"url": "https://a.example", "transport": "streamable-http", "headers": [{"name": "X", "secret": true, "default": "abc"}]});
-    let (r#type, url, metadata, _) = taken(Place::RemoteServers, Some("r"), &remote);
+    let (r#type, url, metadata, _) = taken(Section::RemoteServers, Some("r"), &remote);
     assert_eq!(
         (r#type, url.as_deref()),
         (Some(Http), Some("https://a.example"))

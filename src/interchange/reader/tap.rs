@@ -1,7 +1,7 @@
 //! The input of the JSON parser, a byte at a time.
 //!
 //! Invariant: comments and trailing commas become blanks, so that positions stay; of a value at most [`ELEMENT_BYTES`] and
-//! one byte more are kept.
+//! one byte more are captured.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +15,7 @@ use crate::interchange::{
 };
 
 /// The longest object that is read.
-pub const ELEMENT_BYTES: usize = 1024 * 1024;
+pub(crate) const ELEMENT_BYTES: usize = 1024 * 1024;
 
 /// Passes bytes to `serde_json`, and keeps the text of two values: the one at the top, and the element within it.
 ///
@@ -34,8 +34,8 @@ pub(super) struct Tap<R> {
     begins_line: Cell<bool>,
     /// The first bytes of the line of the last byte.
     line_head: RefCell<Vec<u8>>,
-    top: RefCell<Kept>,
-    element: RefCell<Kept>,
+    top: RefCell<Captured>,
+    element: RefCell<Captured>,
 }
 
 /// How many bytes of a line its head has at most. The parser reads fewer of the next line before it stops at a line's end.
@@ -43,13 +43,13 @@ const LINE_HEAD: usize = 16;
 
 /// The text of a value, and where it began.
 #[derive(Default)]
-struct Kept {
+struct Captured {
     text: Vec<u8>,
     line: u64,
     begins_line: bool,
 }
 
-impl Kept {
+impl Captured {
     fn push(&mut self, byte: u8) {
         if self.text.len() <= ELEMENT_BYTES {
             self.text.push(byte);
@@ -101,20 +101,20 @@ impl<R: Read> Tap<R> {
 
     /// Begins to keep a value, with the byte read last.
     pub(super) fn restart(&self, part: Part) {
-        let mut kept = self.kept(part).borrow_mut();
-        kept.text.clear();
-        kept.text.push(self.last.get());
-        kept.line = self.line.get();
-        kept.begins_line = self.begins_line.get();
+        let mut captured = self.captured(part).borrow_mut();
+        captured.text.clear();
+        captured.text.push(self.last.get());
+        captured.line = self.line.get();
+        captured.begins_line = self.begins_line.get();
     }
 
     /// The value kept, and the line on which it began.
     pub(super) fn take(&self, part: Part) -> (u64, Result<Object, Rejection>) {
-        let kept = self.kept(part).borrow();
-        (kept.line, kept.object())
+        let captured = self.captured(part).borrow();
+        (captured.line, captured.object())
     }
 
-    fn kept(&self, part: Part) -> &RefCell<Kept> {
+    fn captured(&self, part: Part) -> &RefCell<Captured> {
         match part {
             Part::Top => &self.top,
             Part::Element => &self.element,

@@ -5,7 +5,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{tap::ELEMENT_BYTES, *};
 
 /// What was handed on: an object as its keys and values, a rejection as its field and reason.
 fn read_all(input: impl BufRead) -> (Vec<String>, Option<String>) {
@@ -250,9 +250,12 @@ fn tells_of_pages_and_of_keys_beside_the_servers() {
                     events.push(format!("{} and {others}", keys.join(" ")));
                 }
                 Event::Element(Element {
-                    name, place, line, ..
+                    name,
+                    section,
+                    line,
+                    ..
                 }) => {
-                    events.push(format!("{line} {place:?} {}", name.unwrap_or_default()));
+                    events.push(format!("{line} {section:?} {}", name.unwrap_or_default()));
                 }
             }
             Ok::<_, Infallible>(())

@@ -5,7 +5,7 @@ use semver::Prerelease;
 
 /// Orders the versions of one name: of several, the greatest is to be parsed, and of equals the last in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
+pub(crate) struct Rank {
     /// The registry says so.
     pub(super) latest: bool,
     pub(super) version: Precedence,

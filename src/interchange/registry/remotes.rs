@@ -8,7 +8,7 @@ use super::super::{
     object::{self, Keys, Object},
     secrets,
 };
-use crate::domain::fields;
+use crate::domain::field_values;
 
 /// The registry's transports, the one to prefer first.
 const TRANSPORTS: [(&str, ServerType); 5] = [
@@ -19,7 +19,7 @@ const TRANSPORTS: [(&str, ServerType); 5] = [
     ("stdio", ServerType::Stdio),
 ];
 
-/// A transport: its place among those to prefer, its name, and the type of its servers.
+/// A transport: its rank among those to prefer, its name, and the type of its servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::interchange) struct Transport {
     rank: usize,
@@ -135,12 +135,9 @@ fn url(remote: &Object, transport: Transport) -> Result<Option<String>, (&'stati
         let reason = format!("{shown} is a template, and its variables have no values here");
         return Err(("template of a URL", reason));
     }
-    match fields::server_url(url, Some(transport.server_type)) {
+    match field_values::server_url(url, Some(transport.server_type)) {
         Ok(url) => Ok(Some(url)),
-        Err(error) => {
-            let expected = error.message.trim_start_matches("serverUrl ").to_owned();
-            Err(("unusable URL", format!("{shown} {expected}")))
-        }
+        Err(error) => Err(("unusable URL", format!("{shown} {}", error.clause))),
     }
 }
 

@@ -10,7 +10,7 @@ fn object(json: &Value) -> Object {
     object::parse(&json.to_string()).unwrap()
 }
 
-fn parsed(json: &Value) -> Parsed {
+fn parsed(json: &Value) -> ParsedEntry {
     parse(&object(json)).unwrap_or_else(|rejections| panic!("{json}: {rejections:?}"))
 }
 
@@ -86,7 +86,7 @@ fn a_server_becomes_an_official_connector() {
     let entry = entry(&page_element);
     assert_eq!(entry.connector_id, "io.github.acme/weather");
     assert!(
-        fields::is_id(&entry.id) && entry.id.len() == 31,
+        field_values::is_id(&entry.id) && entry.id.len() == 31,
         "{}",
         entry.id
     );
@@ -364,7 +364,7 @@ fn says_everything_that_is_wrong() {
             &["description"],
         ),
         (
-            json!({"name": "a/b", "x": "x".repeat(fields::METADATA_BYTES)}),
+            json!({"name": "a/b", "x": "x".repeat(field_values::METADATA_BYTES)}),
             &["metadata"],
         ),
         (
@@ -530,15 +530,15 @@ fn no_secret_becomes_metadata() {
     }
     assert_eq!(metadata(&entry), expected);
     assert_eq!(entry.details.server_url, None);
-    let told = warnings(&server);
-    assert!(told.contains(&"remotes[0] has no usable URL, and stays in the metadata only: its url has a secret in it".to_owned()), "{told:?}");
+    let texts = warnings(&server);
+    assert!(texts.contains(&"remotes[0] has no usable URL, and stays in the metadata only: its url has a secret in it".to_owned()), "{texts:?}");
     assert!(
-        told.iter().any(
+        texts.iter().any(
             |text| text.starts_with("9 secrets are left out of the metadata: repository.url, ")
         ),
-        "{told:?}"
+        "{texts:?}"
     );
-    assert!(!format!("{entry:?}{told:?}").contains("abc"), "{told:?}");
+    assert!(!format!("{entry:?}{texts:?}").contains("abc"), "{texts:?}");
 }
 
 #[test]
@@ -571,7 +571,7 @@ fn forms_of_2025() {
     }
 }
 
-/// Every scalar of `said`, at the same place in `metadata` or in a field.
+/// Every scalar of `said`, at the same path in `metadata` or in a field.
 fn assert_held(at: &str, said: &Value, metadata: Option<&Value>, fields: &[String]) {
     match said {
         Value::Object(members) => {
@@ -619,7 +619,7 @@ fn every_field(entry: &Entry) -> Vec<String> {
     .flatten()
     .chain([&details.name.text, &entry.connector_id])
     .cloned()
-    .chain([Word(entry.availability.status).to_string()])
+    .chain([word(entry.availability.status)])
     .chain(times.map(|time| time.to_string()))
     .collect()
 }
@@ -656,7 +656,7 @@ fn every_server_of_the_real_files_is_accounted_for() {
         .unwrap();
         let (mut parsed, mut with_secrets) = (0, 0);
         for (_, object) in newest.into_values() {
-            let Ok(Parsed { entry, warnings }) = parse(&object) else {
+            let Ok(ParsedEntry { entry, warnings }) = parse(&object) else {
                 rejected += 1;
                 continue;
             };

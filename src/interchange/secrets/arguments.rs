@@ -33,7 +33,7 @@ impl Kind {
 
 /// The arguments of a command, one after the other.
 ///
-/// The place decides for variables and headers: only their names and references stay. Other arguments are judged by name and
+/// Of variables and headers only the names and references stay. Other arguments are judged by name and
 /// by form.
 #[derive(Clone, Debug, Default)]
 pub(in crate::interchange) struct Arguments {

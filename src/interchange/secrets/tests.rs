@@ -182,7 +182,7 @@ fn arguments() {
 }
 
 #[test]
-fn values_are_judged_by_their_place() {
+fn values_are_judged_by_their_path() {
     for (json, expected) in [
         (
             r#"{"headers":[{"name":"X","value":"abc"},{"name":"Y","value":"Bearer {y}"}]}"#,

@@ -19,7 +19,7 @@ use crate::interchange::object::Json;
 /// texts of all other values stay as they are.
 pub(in crate::interchange) fn redacted(json: &str) -> Option<(String, Vec<String>)> {
     let mut found = Vec::new();
-    let json = walk(json, &At::default(), &mut found)?;
+    let json = redact(json, &At::default(), &mut found)?;
     Some((json, found))
 }
 
@@ -45,7 +45,7 @@ impl Values {
     }
 }
 
-/// The place of a value, and whether its name says that it is a credential.
+/// The path of a value, and whether its name says that it is a credential.
 #[derive(Clone, Default)]
 struct At {
     path: String,
@@ -53,7 +53,7 @@ struct At {
     key: String,
     /// The headers or variables that it is, or is in.
     values: Option<Values>,
-    /// A place in which a literal text is a secret if its name says so.
+    /// A literal text here is a secret if its name says so.
     is_value: bool,
     is_secret: bool,
 }
@@ -67,7 +67,7 @@ impl At {
         }
     }
 
-    /// The text of this place without its secret, if it has one.
+    /// The text at this path without its secret, if it has one.
     fn redacted(&self, text: &str) -> Option<String> {
         if self.is_secret && is_literal(text) && (self.is_value || looks_secret(text)) {
             return Some(REDACTED.to_owned());
@@ -90,7 +90,7 @@ fn callable_fragment(url: &str) -> Option<String> {
     Some(redacted_url(url).unwrap_or_else(|| url.to_owned()))
 }
 
-fn walk(json: &str, at: &At, found: &mut Vec<String>) -> Option<String> {
+fn redact(json: &str, at: &At, found: &mut Vec<String>) -> Option<String> {
     match json.trim_start().bytes().next()? {
         b'{' => {
             let Members(members) = serde_json::from_str(json).ok()?;
@@ -145,9 +145,9 @@ fn in_object(
             (true, true)
         } else if is_input {
             // A variable's default is the publisher's, and most are no secrets. Of some, the publisher says that they are none.
-            let by_place = at.values == Some(Values::Headers) || at.values.is_some() && !is_open;
+            let by_path = at.values == Some(Values::Headers) || at.values.is_some() && !is_open;
             let is_sure = at.values == Some(Values::Headers) || key == "value";
-            (is_named || by_place, is_named || is_sure)
+            (is_named || by_path, is_named || is_sure)
         } else {
             (is_credential(key), false)
         };
@@ -164,7 +164,7 @@ fn in_object(
             is_value,
             is_secret,
         };
-        match walk(value.get(), &inner, found) {
+        match redact(value.get(), &inner, found) {
             Some(redacted) => {
                 changed = true;
                 json.raw(key, &redacted);
@@ -187,8 +187,8 @@ fn in_list(items: &[&RawValue], at: &At, found: &mut Vec<String>) -> Option<Stri
             .as_mut()
             .and_then(|arguments| redacted_argument(item.get(), arguments, &inner, found));
         let redacted = match argument {
-            Some(json) => Some(walk(&json, &inner, found).unwrap_or(json)),
-            None => walk(item.get(), &inner, found),
+            Some(json) => Some(redact(&json, &inner, found).unwrap_or(json)),
+            None => redact(item.get(), &inner, found),
         };
         changed |= redacted.is_some();
         json.push(redacted.unwrap_or_else(|| item.get().to_owned()));

@@ -2,15 +2,15 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn form(place: Place, json: &Value) -> Result<Form, String> {
+fn form(section: Section, json: &Value) -> Result<Form, String> {
     let object = object::parse(&json.to_string()).unwrap();
-    recognise(place, &object).map_err(|rejection| rejection.to_string())
+    recognise(section, &object).map_err(|rejection| rejection.to_string())
 }
 
 #[test]
 fn each_form_is_recognised_by_its_keys() {
-    use Place::*;
-    for (place, json, expected) in [
+    use Section::*;
+    for (section, json, expected) in [
         (
             Open,
             json!({"object": "personal_connector"}),
@@ -62,7 +62,7 @@ fn each_form_is_recognised_by_its_keys() {
         ),
         (Open, json!({"name": "a", "installations": {}}), Form::Mcpm),
     ] {
-        assert_eq!(form(place, &json), Ok(expected), "{place:?} {json}");
+        assert_eq!(form(section, &json), Ok(expected), "{section:?} {json}");
     }
 }
 
@@ -100,12 +100,15 @@ fn what_is_not_recognised_is_one_line_that_says_what_it_looks_like() {
             "it looks like a JSON-RPC message",
         ),
     ] {
-        let told = form(Place::Open, &json).unwrap_err();
+        let reason = form(Section::Open, &json).unwrap_err();
         let begin = "the entry is neither a personal connector nor an MCP server: ";
-        assert!(told.starts_with(&format!("{begin}{expected}")), "{told}");
         assert!(
-            told.contains(". Give objects that export wrote") && !told.contains('\n'),
-            "{told}"
+            reason.starts_with(&format!("{begin}{expected}")),
+            "{reason}"
+        );
+        assert!(
+            reason.contains(". Give objects that export wrote") && !reason.contains('\n'),
+            "{reason}"
         );
     }
 }

@@ -221,7 +221,7 @@ async fn every_address_of_a_name_is_judged() {
 }
 
 #[tokio::test]
-async fn the_operator_allows_places() {
+async fn the_operator_allows_hosts_and_networks() {
     let inside = |allow: &[&str]| answering(allowing(allow), &[&["10.1.2.3"]]);
     for (allow, text, permitted) in [
         (&["mcp"][..], "http://mcp/", true),

@@ -77,7 +77,7 @@ pub(in crate::mcp) fn read(
     message.into_known(limits)
 }
 
-/// Takes the text of a result out of a message, and leaves a key in its place. The library would copy the text several times.
+/// Takes the text of a result out of a message, and leaves a key instead. The library would copy the text several times.
 pub(in crate::mcp) fn set_aside(message: &mut Value, key: u64) -> Option<String> {
     let result = message.get_mut("result")?;
     let holder = match result.get(TEXT) {
@@ -90,7 +90,7 @@ pub(in crate::mcp) fn set_aside(message: &mut Value, key: u64) -> Option<String>
     }
 }
 
-/// The key of the text of a result, or of the metadata that took its place.
+/// The key of the text of a result, or of the metadata that replaced it.
 pub(in crate::mcp) fn key(result: &Map<String, Value>) -> Option<u64> {
     result.get(TEXT)?.as_u64()
 }
@@ -222,7 +222,7 @@ fn is_version(version: &str) -> bool {
         && version.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Makes JSON of what some programs write in its place: surrogates without their other half, control characters in texts, and words
+/// Makes JSON of what some programs write instead: surrogates without their other half, control characters in texts, and words
 /// that are no value, such as `NaN` and `Infinity`, which become null.
 fn repaired(json: &str) -> Cow<'_, str> {
     let mut repaired = String::new();
@@ -326,9 +326,9 @@ mod tests {
         ] {
             assert_eq!(read(odd), Ok(Some(error.clone())));
         }
-        let told = json!({ "jsonrpc": "2.0", "id": null, "error": "no" });
+        let given = json!({ "jsonrpc": "2.0", "id": null, "error": "no" });
         let known = json!({ "jsonrpc": "2.0", "error": { "code": -32603, "message": "no" } });
-        assert_eq!(read(told), Ok(Some(known)));
+        assert_eq!(read(given), Ok(Some(known)));
         // Requests of the server are answered, and its notifications are not waited for.
         let ping = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping", "params": { "progressToken": [] } });
         let bare = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" });

@@ -105,7 +105,7 @@ impl Wire {
     async fn looked_at(&self, mut event: Sse, stream: &mut Stream) -> Result<Sse, Failure> {
         stream.is_resumable |= event.id.is_some();
         let data = event.data.take().filter(|_| is_message(&event));
-        // An event without data tells where to go on.
+        // An event without data has the id to go on from.
         if let Some(data) = data.filter(|data| !data.trim().is_empty()) {
             event.data = self.message_text(data.as_bytes()).await?;
             stream.is_answered = !self.is_waiting();

@@ -1,9 +1,9 @@
 //! A parsed document, and what is known of it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_graphql::{
-    Request, ServerError,
+    Request, ServerError, Variables,
     parser::{
         parse_query,
         types::{ExecutableDocument, Selection},
@@ -11,9 +11,14 @@ use async_graphql::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{config::OperationLimits, error::Code, graphql::Schema};
+use crate::{
+    config::OperationLimits,
+    error::{Code, Error},
+    graphql::{DirectQuery, Schema, field_traits::of_type},
+};
 
 use crate::pipeline::{
+    cost::{self, Cost, Sizes},
     lexical_limits::scan,
     refused::Refused,
     rules::{
@@ -22,7 +27,12 @@ use crate::pipeline::{
     },
 };
 
-use super::{heap_bytes::HeapBytes, selections::selections};
+use super::{
+    direct,
+    heap_bytes::HeapBytes,
+    parse_error,
+    selections::{directives, selections},
+};
 
 /// The SHA-256 of a document's text, in lowercase hexadecimal digits.
 pub(in crate::pipeline) type Hash = String;
@@ -46,6 +56,10 @@ pub(in crate::pipeline) fn without_prefix(id: &str) -> &str {
 pub(in crate::pipeline) struct Document {
     pub(in crate::pipeline) parsed: ExecutableDocument,
     pub(super) heap_bytes: usize,
+    /// Set for a query that is answered without the library, once it is validated.
+    pub(in crate::pipeline) direct: Option<Arc<DirectQuery>>,
+    /// The last cost, and the sizes of the variables that it is of: those of one document are mostly alike.
+    cost: Mutex<Option<(Sizes, Cost)>>,
     checked: OnceLock<Result<Traits, ServerError>>,
     /// Set once the document is known to fit the schema.
     fits: OnceLock<()>,
@@ -67,29 +81,58 @@ pub(in crate::pipeline) struct Traits {
     pub(in crate::pipeline) changes_without_the_catalogue: bool,
     /// It asks for the schema.
     pub(in crate::pipeline) introspects: bool,
+    /// It has selections that may be skipped.
+    pub(in crate::pipeline) skips: bool,
 }
 
 impl Document {
     pub(in crate::pipeline) fn parse(text: &str, limits: OperationLimits) -> Result<Self, Refused> {
         scan(text, limits)?;
         let parsed = parse_query(text).map_err(|error| {
-            let mut error = ServerError::from(error);
-            error.message = without_long_lines(&error.message);
-            Refused::new(error, Code::GraphqlParseFailed)
+            Refused::new(
+                parse_error::in_one_line(text, error),
+                Code::GraphqlParseFailed,
+            )
         })?;
+        let variables = parsed.operations.iter();
+        let variables = variables.map(|(_, operation)| operation.node.variable_definitions.len());
+        let sizes = Sizes::heap_bytes(variables.max().unwrap_or_default());
+        let direct = direct::query(&parsed).map(Arc::new);
+        let direct_bytes = direct.as_ref();
+        let direct_bytes = direct_bytes.map_or(0, |query| {
+            query.heap_bytes() + query.arguments().heap_bytes()
+        });
         Ok(Self {
-            heap_bytes: parsed.heap_bytes(),
+            heap_bytes: parsed.heap_bytes() + sizes + direct_bytes,
             parsed,
+            direct,
+            cost: Mutex::default(),
             checked: OnceLock::new(),
             fits: OnceLock::new(),
         })
     }
 
+    /// The cost with variables, which were coerced. Computed again only if they have other sizes than the last ones.
+    pub(in crate::pipeline) fn cost(&self, variables: &Variables) -> Result<Cost, Error> {
+        if let Ok(last) = self.cost.try_lock()
+            && let Some((sizes, cost)) = &*last
+            && sizes.are_of(variables)
+        {
+            return Ok(*cost);
+        }
+        let sizes = Sizes::of(variables);
+        let cost = cost::cost(&self.parsed, &sizes)?;
+        if let Ok(mut last) = self.cost.try_lock() {
+            *last = Some((sizes, cost));
+        }
+        Ok(cost)
+    }
+
     /// Checks what the library does not, or not before it executes; once, however often the document comes.
     pub(in crate::pipeline) fn checked(&self) -> Result<Traits, ServerError> {
         let check = || {
-            let merges = overlapping_fields(&self.parsed)?;
             unknown_names(&self.parsed)?;
+            let merges = overlapping_fields(&self.parsed)?;
             correct_values(&self.parsed)?;
             variable_positions(&self.parsed)?;
             Ok(Traits::of(&self.parsed, merges))
@@ -119,16 +162,6 @@ impl Document {
     }
 }
 
-/// A parser's message shows the document's line, and a line of spaces as long. A document of one line may be a megabyte.
-fn without_long_lines(message: &str) -> String {
-    const LONG: usize = 500;
-    let lines = message.lines().filter(|line| line.len() <= LONG);
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The root field that reads the log of changes.
-const CHANGES: &str = "personalConnectorChanges";
-
 impl Traits {
     fn of(document: &ExecutableDocument, merges: bool) -> Self {
         let mut traits = Self {
@@ -139,27 +172,21 @@ impl Traits {
             merges,
             changes_without_the_catalogue: false,
             introspects: false,
+            skips: false,
         };
         for (parent, selection) in selections(document) {
+            traits.skips |= !directives(selection).is_empty();
             let Selection::Field(field) = selection else {
                 continue;
             };
             let name = field.node.name.node.as_str();
-            traits.one_read &= !matches!(
-                name,
-                "totalCount"
-                    | "facets"
-                    | "replacedBy"
-                    | "health"
-                    | "tools"
-                    | "changesCursor"
-                    | CHANGES
-            );
             traits.introspects |= matches!(name, "__schema" | "__type");
-            // The outcome of a check is the one field of health whose change is one of the catalogue.
-            let is_of_health = parent.is_some_and(|parent| parent == "ConnectorHealth");
-            traits.changes_without_the_catalogue |= matches!(name, CHANGES | "readOnly")
-                || is_of_health && !matches!(name, "outcome" | "__typename");
+            // Below a field that the schema does not have nothing is read.
+            if let Some(parent) = parent {
+                let of_field = of_type(parent, name);
+                traits.one_read &= !of_field.reads;
+                traits.changes_without_the_catalogue |= of_field.changes_alone;
+            }
         }
         traits
     }

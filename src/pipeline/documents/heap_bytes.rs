@@ -17,7 +17,7 @@ use async_graphql_value::{ConstValue, Value};
 
 /// A value that owns memory on the heap.
 pub(in crate::pipeline) trait HeapBytes {
-    /// About how many bytes it owns: those that its collections have room for, and what the allocator adds.
+    /// About how many bytes it owns: those of the capacity of its collections, and what the allocator adds.
     fn heap_bytes(&self) -> usize;
 }
 

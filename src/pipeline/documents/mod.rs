@@ -3,8 +3,10 @@
 //! Invariant: every cached document is within the limits, and the size of the cache is bounded. A document is found by the
 //! SHA-256 of its text, so none can stand for another. If there are trusted documents, no other is looked at.
 
+mod direct;
 pub(super) mod document;
 pub(super) mod heap_bytes;
+mod parse_error;
 pub(super) mod selections;
 mod trusted_documents;
 
@@ -22,25 +24,25 @@ use super::{parameters::Given, refused::Refused};
 
 use document::{Document, Hash, sha256, without_prefix};
 
-pub use trusted_documents::Trusted;
+pub(crate) use trusted_documents::Trusted;
 
 /// The documents of all clients.
 #[derive(Debug)]
-pub struct Documents {
+pub(crate) struct Documents {
     limits: OperationLimits,
     trusted: Option<Trusted>,
-    kept: Cache<Hash, Arc<Document>, Bytes>,
+    cached: Cache<Hash, Arc<Document>, Bytes>,
     pub(in crate::pipeline) usage: CacheUsage,
 }
 
 impl Documents {
     /// Caches about as many bytes of documents within these limits, none if 0; or takes the trusted ones alone.
-    pub fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
+    pub(crate) fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
             limits,
             trusted,
-            kept: Cache::with_weighter(typical, bytes, Bytes),
+            cached: Cache::with_weighter(typical, bytes, Bytes),
             usage: CacheUsage::default(),
         }
     }
@@ -68,7 +70,7 @@ impl Documents {
                 let id = without_prefix(id);
                 match &self.trusted {
                     Some(trusted) => Ok(Cow::Borrowed(trusted.hash_of(id))),
-                    None if self.kept.capacity() == 0 => Err(self.unknown(id)),
+                    None if self.cached.capacity() == 0 => Err(self.unknown(id)),
                     None => Ok(Cow::Borrowed(id)),
                 }
             }
@@ -83,7 +85,7 @@ impl Documents {
             self.usage.hits.inc();
             return Ok(document);
         }
-        if let Some(document) = self.kept.get(&*hash) {
+        if let Some(document) = self.cached.get(&*hash) {
             self.usage.hits.inc();
             return Ok(document);
         }
@@ -92,8 +94,8 @@ impl Documents {
         };
         let document = Arc::new(Document::parse(text, self.limits)?);
         self.usage.misses.inc();
-        self.kept.insert(hash.into_owned(), document.clone());
-        self.usage.set_bytes(self.kept.weight());
+        self.cached.insert(hash.into_owned(), document.clone());
+        self.usage.set_bytes(self.cached.weight());
         Ok(document)
     }
 
@@ -105,7 +107,7 @@ impl Documents {
                            64 lowercase hexadecimal digits";
             return Error::new(Code::BadRequest, message);
         }
-        if self.kept.capacity() == 0 {
+        if self.cached.capacity() == 0 {
             let code = Code::PersistedQueryNotSupported;
             return Error::new(code, "PersistedQueryNotSupported");
         }

@@ -12,7 +12,7 @@ use async_graphql::{
 use crate::pipeline::schema_types::{field_of, innermost, root_of};
 
 /// A selection, with the type that it selects of; `None` below a field that the schema does not have.
-pub(in crate::pipeline) type Selected<'a> = (Option<&'a Name>, &'a Selection);
+pub(in crate::pipeline) type TypedSelection<'a> = (Option<&'a Name>, &'a Selection);
 
 /// The operations that a name chooses: the one of that name, and without a name all.
 pub(in crate::pipeline) fn chosen<'a>(
@@ -44,7 +44,7 @@ pub(in crate::pipeline) fn roots(
 /// Every selection of a document, in the order of [`selections_in`]. A fragment is visited where it is defined.
 pub(in crate::pipeline) fn selections(
     document: &ExecutableDocument,
-) -> impl Iterator<Item = Selected<'_>> {
+) -> impl Iterator<Item = TypedSelection<'_>> {
     roots(document).flat_map(|(on, set)| selections_in(on, set))
 }
 
@@ -52,7 +52,7 @@ pub(in crate::pipeline) fn selections(
 pub(in crate::pipeline) fn selections_in<'a>(
     on: &'a Name,
     set: &'a SelectionSet,
-) -> impl Iterator<Item = Selected<'a>> {
+) -> impl Iterator<Item = TypedSelection<'a>> {
     Below {
         sets: vec![(Some(on), set.items.iter())],
     }
@@ -101,7 +101,7 @@ struct Below<'a> {
 }
 
 impl<'a> Iterator for Below<'a> {
-    type Item = Selected<'a>;
+    type Item = TypedSelection<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

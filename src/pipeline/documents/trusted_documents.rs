@@ -1,40 +1,40 @@
 //! Trusted documents: where there is a manifest, no other documents run.
 //!
-//! Invariant: each is parsed, within the limits, and fits the schema, before anything is served; none is ever let go.
+//! Invariant: each is parsed and within the limits before anything is served; none is ever let go. One that does not fit the
+//! schema, as a client of an earlier version has, is answered with the errors of its validation.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
-use async_graphql::Variables;
+use async_graphql::{ServerError, Variables};
 
 use crate::{
     config::{OperationLimits, read_text},
-    error::Code,
     graphql::Schema,
-    pipeline::{cost, parameters::Entries, refused::Refused},
+    pipeline::{parameters::Entries, refused::Refused},
 };
 
 use super::document::{Document, Hash, sha256, without_prefix};
 
 /// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
 #[derive(Debug)]
-pub struct Trusted {
+pub(crate) struct Trusted {
     documents: HashMap<Hash, Arc<Document>>,
     ids: HashMap<String, Hash>,
 }
 
 impl Trusted {
     /// Reads a manifest. What cannot run is refused with its id.
-    pub async fn read(
+    pub(crate) async fn read(
         file: &Path,
         limits: OperationLimits,
         validator: &Schema,
     ) -> anyhow::Result<Self> {
-        let told = || format!("--trusted-documents {}", file.display());
-        let text = read_text(file).with_context(told)?;
+        let flag = || format!("--trusted-documents {}", file.display());
+        let text = read_text(file).with_context(flag)?;
         Self::parse(&text, limits, validator)
             .await
-            .with_context(told)
+            .with_context(flag)
     }
 
     async fn parse(
@@ -46,17 +46,35 @@ impl Trusted {
             .context("expected a JSON object of documents by their ids")?;
         let mut documents = HashMap::new();
         let mut ids = HashMap::new();
+        let mut unfit = Vec::new();
+        let count = entries.len();
         for (id, text) in entries {
             let text: String = serde_json::from_str(text.get())
                 .map_err(|_| anyhow!("{id}: expected a document's text"))?;
             let hash = sha256(&text);
-            let document = checked(&text, limits, validator).await;
+            let document = within_limits(&text, limits);
             let document = document.map_err(|refused| anyhow!("{id}: {refused}"))?;
+            if let Err(error) = fits(&document, validator).await {
+                unfit.push((id.clone(), error.message));
+            }
             documents.insert(hash.clone(), Arc::new(document));
             let other = ids.insert(without_prefix(&id).to_owned(), hash.clone());
             if other.is_some_and(|other| other != hash) {
                 bail!("{id}: there are two documents of this id");
             }
+        }
+        // The manifest of another service has none that fits.
+        if let [(id, error), ..] = &*unfit
+            && unfit.len() == count
+        {
+            bail!("{id}: {error}");
+        }
+        for (id, error) in unfit {
+            tracing::warn!(
+                id,
+                error,
+                "a trusted document does not fit the schema: who sends it gets this error"
+            );
         }
         Ok(Self { documents, ids })
     }
@@ -72,22 +90,19 @@ impl Trusted {
     }
 }
 
-/// The document of a text, if there are variables that it could run with.
-async fn checked(
-    text: &str,
-    limits: OperationLimits,
-    validator: &Schema,
-) -> Result<Document, Refused> {
-    let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
+/// The document of a text, if there are variables that it could run with, in this schema or an earlier one.
+fn within_limits(text: &str, limits: OperationLimits) -> Result<Document, Refused> {
     let document = Document::parse(text, limits)?;
-    let parsed = &document.parsed;
-    let mut cost = cost::cost(parsed, &Variables::default())?;
+    let mut cost = document.cost(&Variables::default())?;
     // How many items a list may have, variables may say.
     cost.complexity = 0;
     cost.within(limits)?;
-    document.checked().map_err(invalid)?;
-    match document.validated(validator).await {
-        Ok(()) => Ok(document),
-        Err(mut errors) => Err(invalid(errors.swap_remove(0))),
-    }
+    Ok(document)
+}
+
+/// Whether a document is valid in this schema, or its first error.
+async fn fits(document: &Document, validator: &Schema) -> Result<(), ServerError> {
+    document.checked()?;
+    let validated = document.validated(validator).await;
+    validated.map_err(|mut errors| errors.swap_remove(0))
 }

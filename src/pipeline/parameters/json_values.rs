@@ -35,7 +35,7 @@ pub(super) fn count(json: &str, most: u64) -> u64 {
     values
 }
 
-/// The place of the byte before.
+/// The part of JSON that the byte before belongs to.
 #[derive(Clone, Copy)]
 enum Before {
     /// In a string, after so many of its bytes.

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     config::OperationLimits,
-    domain::fields::RAW_JSON_MARKER,
+    domain::field_values::RAW_JSON_MARKER,
     error::{Code, Error, Result},
 };
 
@@ -136,7 +136,7 @@ pub(crate) fn from_url(query: &str) -> Result<Sent> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decode(key)?, decode(value)?);
         let known = KEYS.iter().position(|known| *known == key);
-        if known.is_some_and(|at| given[at].replace(value).is_some()) {
+        if known.is_some_and(|index| given[index].replace(value).is_some()) {
             return Err(bad(format!("{key} must be given once")));
         }
     }
@@ -225,13 +225,21 @@ fn persisted_query(extensions: &str) -> Result<Option<String>> {
 
 /// The text of a JSON object, or none for null.
 fn object<'a>(key: &str, json: &'a str) -> Result<Option<&'a str>> {
+    if json.is_empty() {
+        let message = format!("{key} is empty: leave it out, or send a JSON object");
+        return Err(bad(message));
+    }
     let raw: &RawValue =
         serde_json::from_str(json).map_err(|_| bad(format!("{key} must be JSON")))?;
-    match raw.get() {
-        "null" => Ok(None),
-        object if object.starts_with('{') => Ok(Some(object)),
-        _ => Err(bad(format!("{key} must be an object"))),
-    }
+    let found = match (raw.get(), raw.get().as_bytes()) {
+        ("null", _) => return Ok(None),
+        (object, [b'{', ..]) => return Ok(Some(object)),
+        (_, [b'[', ..]) => "a list",
+        (_, [b'"', ..]) => "text: send the object itself, not JSON in a string",
+        (_, [b't' | b'f', ..]) => "true or false",
+        _ => "a number",
+    };
+    Err(bad(format!("{key} must be a JSON object, not {found}")))
 }
 
 fn bad(message: impl Into<String>) -> Error {
@@ -362,11 +370,31 @@ mod tests {
             ),
             (
                 r#"{"query":"{a}","variables":[]}"#,
-                "variables must be an object",
+                "variables must be a JSON object, not a list",
+            ),
+            (
+                r#"{"query":"{a}","variables":""}"#,
+                "variables must be a JSON object, not text: send the object itself, not JSON in a string",
+            ),
+            (
+                r#"{"query":"{a}","variables":"{\"a\":1}"}"#,
+                "variables must be a JSON object, not text: send the object itself, not JSON in a string",
+            ),
+            (
+                r#"{"query":"{a}","variables":false}"#,
+                "variables must be a JSON object, not true or false",
+            ),
+            (
+                r#"{"query":"{a}","variables":-1}"#,
+                "variables must be a JSON object, not a number",
             ),
             (
                 r#"{"query":"{a}","extensions":[]}"#,
-                "extensions must be an object",
+                "extensions must be a JSON object, not a list",
+            ),
+            (
+                r#"{"query":"{a}","extensions":"{}"}"#,
+                "extensions must be a JSON object, not text",
             ),
             (r#"{"documentId":1}"#, "documentId must be a string"),
             (
@@ -504,11 +532,25 @@ mod tests {
                 "query={a}&extensions={}&extensions={}",
                 "extensions must be given once",
             ),
-            ("query={a}&variables=", "variables must be JSON"),
+            (
+                "query={a}&variables=",
+                "variables is empty: leave it out, or send a JSON object",
+            ),
+            ("query={a}&extensions=", "extensions is empty"),
             ("query={a}&variables={", "variables must be JSON"),
             ("query={a}&variables={}{}", "variables must be JSON"),
-            ("query={a}&variables=[]", "variables must be an object"),
-            ("query={a}&extensions=1", "extensions must be an object"),
+            (
+                "query={a}&variables=[]",
+                "variables must be a JSON object, not a list",
+            ),
+            (
+                "query={a}&variables=\"{}\"",
+                "not text: send the object itself",
+            ),
+            (
+                "query={a}&extensions=1",
+                "extensions must be a JSON object, not a number",
+            ),
             ("query=%ff", "UTF-8"),
             ("query={a}&%ff=1", "UTF-8"),
         ] {

@@ -2,5 +2,5 @@
 
 pub mod correct_values;
 pub mod overlapping_fields;
-pub mod unknown_names;
-pub mod variable_positions;
+pub(crate) mod unknown_names;
+pub(crate) mod variable_positions;

@@ -1,72 +1,255 @@
 //! Fields of one key that cannot be merged (GraphQL, section 5.3.2).
 //!
-//! Invariant: once a document has passed here, the library finds none. It would tell of every pair, in every selection set
-//! around it, and once for every argument: a document of ten thousand tokens made gigabytes of errors.
+//! Invariant: once a document has passed here, all fields of one key in one object are the same field with the same arguments,
+//! and the library finds none that differ. The library looks at each selection set alone, and so misses fields that differ in
+//! two sets that are merged. It reports every pair, in every selection set around it, and once for every argument: a document
+//! of ten thousand tokens made gigabytes of errors.
 
-use std::{
-    collections::{HashMap, HashSet},
-    iter,
-};
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Positioned, ServerError,
-    parser::types::{ExecutableDocument, Field},
+    parser::types::{BaseType, ExecutableDocument, Field, SelectionSet, Type, TypeKind},
+};
+use indexmap::IndexMap;
+
+use crate::pipeline::{
+    documents::selections::{collect_fields, roots, type_below},
+    schema_types::{field_of, type_of},
 };
 
-use crate::pipeline::documents::selections::{collect_fields, roots, selections_in, set_of};
+/// Fields of merged selection sets that are compared. A set may be merged with others in more ways than there are sets.
+const COMPARED: usize = 100_000;
 
 /// Refuses a document with two fields of one key that are not the same field with the same arguments. Returns whether there
 /// are two whose selections are merged.
 pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerError> {
-    let sets = roots(document).flat_map(|(on, set)| {
-        let below = selections_in(on, set).filter_map(|(_, selection)| set_of(selection));
-        iter::once(set).chain(below)
-    });
-    let mut merges = false;
-    for set in sets.filter(|set| !set.items.is_empty()) {
-        let mut fields = Merged::default();
-        // Grouped as the library does: by the condition of the innermost fragment, `None` for one without. A field that is
-        // in another group here gets the library's errors, of which there are too many.
-        for (on, field) in collect_fields(document, [(None, set)], |_, on| on, |_| true) {
-            fields.add(on, field)?;
+    let mut scopes: Vec<_> = roots(document)
+        .map(|(on, set)| Scope {
+            sets: vec![(Some(on), set)],
+            is_of_shapes: false,
+        })
+        .collect();
+    scopes.reverse();
+    let (mut seen, mut merges, mut compared) = (HashSet::new(), false, 0);
+    while let Some(scope) = scopes.pop() {
+        if !seen.insert(scope.identity()) {
+            continue;
         }
-        merges |= fields.merges;
+        let mut fields = Merged::default();
+        let sets = scope.sets.iter().map(|(on, set)| ((*on, None), *set));
+        // The library groups by the condition of the innermost fragment, and `None` for one without. A field that is in another
+        // group here gets the library's errors, of which there are too many.
+        for ((parent, condition), field) in collect_fields(
+            document,
+            sets,
+            |(parent, _), on| (on.or(parent), on),
+            |_| true,
+        ) {
+            compared += usize::from(scope.sets.len() > 1);
+            if compared > COMPARED {
+                let message = format!(
+                    "fields of one key are merged in more than {COMPARED} ways: give them aliases"
+                );
+                return Err(ServerError::new(message, Some(field.pos)));
+            }
+            if let Some(name) = given_twice(&field.node) {
+                let message = format!("the argument {name:.100} is given twice");
+                return Err(ServerError::new(message, Some(field.pos)));
+            }
+            let is_same = fields.add(parent, condition, field, scope.is_of_shapes);
+            if !is_same {
+                let key = &field.node.response_key().node;
+                let message = format!(
+                    "two fields of the key {key:.100} differ: give one of them another alias"
+                );
+                return Err(ServerError::new(message, Some(field.pos)));
+            }
+        }
+        for same_key in fields.fields.into_values() {
+            compared += same_key.ways();
+            merges |= same_key.sets().nth(1).is_some();
+            same_key.scopes(scope.is_of_shapes, &mut scopes);
+        }
     }
     Ok(merges)
 }
 
-/// The fields of a selection set, with its fragments written out.
+/// Selection sets of one object.
+struct Scope<'a> {
+    /// The sets, with the types that they select of.
+    sets: Vec<(Option<&'a Name>, &'a SelectionSet)>,
+    /// The sets are of objects of different types: only the shapes of their fields must be the same.
+    is_of_shapes: bool,
+}
+
+impl Scope<'_> {
+    fn identity(&self) -> (bool, Vec<*const SelectionSet>) {
+        let sets = self.sets.iter().map(|(_, set)| std::ptr::from_ref(*set));
+        let mut sets: Vec<_> = sets.collect();
+        sets.sort_unstable();
+        sets.dedup();
+        (self.is_of_shapes, sets)
+    }
+}
+
+/// The fields of a scope, with its fragments written out, by their keys.
 #[derive(Default)]
 struct Merged<'a> {
+    fields: IndexMap<&'a Name, Fields<'a>>,
     /// The first field of each key, by the type that the innermost fragment is on.
-    fields: HashMap<(Option<&'a Name>, &'a Name), &'a Field>,
-    /// The keys of fields that select something, of any type.
-    selecting: HashSet<&'a Name>,
-    merges: bool,
+    by_condition: HashMap<(Option<&'a Name>, &'a Name), &'a Field>,
 }
 
 impl<'a> Merged<'a> {
+    /// Returns whether the field can be merged with those of its key.
     fn add(
         &mut self,
-        on: Option<&'a Name>,
+        parent: Option<&'a Name>,
+        condition: Option<&'a Name>,
         field: &'a Positioned<Field>,
-    ) -> Result<(), ServerError> {
-        let key = &field.node.response_key().node;
-        let selects = !field.node.selection_set.node.items.is_empty();
-        self.merges |= selects && !self.selecting.insert(key);
-        let first = *self.fields.entry((on, key)).or_insert(&field.node);
-        let same_arguments = first.arguments.len() == field.node.arguments.len()
-            && (first.arguments.iter()).all(|(name, value)| {
-                let other = field.node.get_argument(&name.node);
-                other.is_some_and(|other| other.node == value.node)
-            });
-        if first.name.node == field.node.name.node && same_arguments {
-            return Ok(());
+        is_of_shapes: bool,
+    ) -> bool {
+        let field = &field.node;
+        let key = &field.response_key().node;
+        let fields = self.fields.entry(key).or_default();
+        if !fields.has_shape_of(parent, field) {
+            return false;
         }
-        let message =
-            format!("two fields of the key {key:.100} differ: give one of them another alias");
-        Err(ServerError::new(message, Some(field.pos)))
+        let first = *self.by_condition.entry((condition, key)).or_insert(field);
+        if parent.is_some_and(|parent| type_of(parent).is_none()) {
+            fields.unknown.push((parent, field));
+            return is_of_shapes || is_same_field(first, field);
+        }
+        let is_same = is_of_shapes
+            || is_same_field(first, field)
+                && fields
+                    .first
+                    .iter()
+                    .all(|(other, first)| excludes(*other, parent) || is_same_field(first, field));
+        fields.add(parent, field);
+        is_same
     }
+}
+
+/// The fields of one key.
+#[derive(Default)]
+struct Fields<'a> {
+    /// The first field of each type.
+    first: Vec<(Option<&'a Name>, &'a Field)>,
+    /// The fields that select something.
+    selecting: Vec<(Option<&'a Name>, &'a Field)>,
+    /// The fields of types that the schema does not have. They are merged with no others: a document may name very many types.
+    unknown: Vec<(Option<&'a Name>, &'a Field)>,
+}
+
+impl<'a> Fields<'a> {
+    fn add(&mut self, parent: Option<&'a Name>, field: &'a Field) {
+        if !self.first.iter().any(|(other, _)| *other == parent) {
+            self.first.push((parent, field));
+        }
+        if !field.selection_set.node.items.is_empty() {
+            self.selecting.push((parent, field));
+        }
+    }
+
+    fn sets(&self) -> impl Iterator<Item = (Option<&'a Name>, &'a SelectionSet)> {
+        self.selecting
+            .iter()
+            .map(|(parent, field)| (type_below(*parent, field), &field.selection_set.node))
+    }
+
+    /// Sets that are compared once more, since types exclude each other.
+    fn ways(&self) -> usize {
+        (self.first.len().saturating_sub(1)).saturating_mul(self.selecting.len())
+    }
+
+    /// `SameResponseShape` of the specification, without the selections. The shapes of fields that the schema does not have are
+    /// not compared.
+    fn has_shape_of(&self, parent: Option<&Name>, field: &Field) -> bool {
+        let Some((first_parent, first)) = self.first.first() else {
+            return true;
+        };
+        match (shape(*first_parent, first), shape(parent, field)) {
+            (Some(first), Some(other)) => is_same_shape(first, other),
+            _ => true,
+        }
+    }
+
+    /// Adds the scopes below: of all fields, or of those of each type where types exclude each other.
+    fn scopes(&self, is_of_shapes: bool, scopes: &mut Vec<Scope<'a>>) {
+        let mut objects: Vec<_> = self.first.iter().map(|(parent, _)| *parent).collect();
+        objects.retain(|parent| !is_abstract(*parent));
+        let mut add = |sets: Vec<_>, is_of_shapes| {
+            if !sets.is_empty() {
+                scopes.push(Scope { sets, is_of_shapes });
+            }
+        };
+        for (parent, field) in &self.unknown {
+            let set = &field.selection_set.node;
+            if !set.items.is_empty() {
+                add(vec![(type_below(*parent, field), set)], is_of_shapes);
+            }
+        }
+        if objects.len() < 2 || is_of_shapes {
+            add(self.sets().collect(), is_of_shapes);
+            return;
+        }
+        for object in objects {
+            let selecting = self.selecting.iter().zip(self.sets());
+            let own = selecting.filter(|((parent, _), _)| !excludes(*parent, object));
+            add(own.map(|(_, set)| set).collect(), false);
+        }
+        add(self.sets().collect(), true);
+    }
+}
+
+/// An argument of a name that an earlier one has (section 5.4.2).
+fn given_twice(field: &Field) -> Option<&Name> {
+    let mut names = HashSet::with_capacity(field.arguments.len());
+    let mut given = field.arguments.iter().map(|(name, _)| &name.node);
+    given.find(|name| !names.insert(*name))
+}
+
+fn is_same_field(one: &Field, other: &Field) -> bool {
+    one.name.node == other.name.node
+        && one.arguments.len() == other.arguments.len()
+        && (one.arguments.iter()).all(|(name, value)| {
+            let other = other.get_argument(&name.node);
+            other.is_some_and(|other| other.node == value.node)
+        })
+}
+
+/// Whether no object is of both types.
+fn excludes(one: Option<&Name>, other: Option<&Name>) -> bool {
+    one != other && !is_abstract(one) && !is_abstract(other)
+}
+
+fn is_abstract(parent: Option<&Name>) -> bool {
+    let kind = parent.and_then(type_of);
+    matches!(kind, Some(TypeKind::Interface(_) | TypeKind::Union(_)))
+}
+
+fn shape(parent: Option<&Name>, field: &Field) -> Option<&'static Type> {
+    let definition = field_of(parent?, &field.name.node)?;
+    Some(&definition.ty.node)
+}
+
+fn is_same_shape(one: &Type, other: &Type) -> bool {
+    let is_leaf = |name| {
+        !matches!(
+            type_of(name),
+            Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_))
+        )
+    };
+    one.nullable == other.nullable
+        && match (&one.base, &other.base) {
+            (BaseType::List(one), BaseType::List(other)) => is_same_shape(one, other),
+            (BaseType::Named(one), BaseType::Named(other)) => {
+                one == other || !is_leaf(one) && !is_leaf(other)
+            }
+            _ => false,
+        }
 }
 
 #[cfg(test)]
@@ -89,18 +272,52 @@ mod tests {
             ("{ a(b: 1) a(b: 2) }", true),
             ("{ a(b: 1) a(c: 1) }", true),
             ("{ a ... { a(b: 1) } }", true),
-            ("{ ... on A { a } ... on B { a(b: 1) } }", false),
-            ("{ ... on A { a ... on B { b } ... on B { b: c } } }", true),
-            ("{ a ... on A { ... { a: b } } }", true),
-            ("{ ... on A { a ... { a: b } } }", true),
-            ("{ ... on A { a } ...F } fragment F on A { a: b }", true),
+            ("{ ... on Query { a } ... on Viewer { a(b: 1) } }", false),
             (
-                "{ ...F ...F ...X } fragment F on A { a ...G } fragment G on A { a ...F }",
+                "{ ... on Query { a ... on Viewer { b } ... on Viewer { b: c } } }",
+                true,
+            ),
+            ("{ a ... on Query { ... { a: b } } }", true),
+            ("{ ... on Query { a ... { a: b } } }", true),
+            (
+                "{ ... on Query { a } ...F } fragment F on Query { a: b }",
+                true,
+            ),
+            (
+                "{ ...F ...F ...X } fragment F on Query { a ...G } fragment G on Query { a ...F }",
                 false,
             ),
             ("{ x { y { a a: b } } }", true),
             ("{ x { a } y { a: b } }", false),
-            ("{ x } fragment F on A { a a: b }", true),
+            ("{ x { a } x { a: b } }", true),
+            (
+                "{ x { y { a } } ...F } fragment F on Query { x { y { a: b } } }",
+                true,
+            ),
+            ("{ x { a } x { b: a } }", false),
+            ("{ viewer { a: userId } viewer { a: scopes } }", true),
+            (
+                "{ nodes(ids: []) { a: id ... on PersonalConnector { a: name } } }",
+                true,
+            ),
+            (
+                "{ nodes(ids: []) { a: id ... on PersonalConnector { a: id } } }",
+                false,
+            ),
+            // No object is of both types, but the shapes of the key would differ.
+            (
+                "{ node(id: 1) { ... on PersonalConnector { a: name } ... on Viewer { a: userId } } }",
+                true,
+            ),
+            (
+                "{ node(id: 1) { ... on PersonalConnector { a: name } ... on Viewer { a: scopes } } }",
+                true,
+            ),
+            (
+                "{ node(id: 1) { ... on PersonalConnector { a: version } ... on Viewer { a: organizationId } } }",
+                true,
+            ),
+            ("{ x } fragment F on Query { a a: b }", true),
             ("query A { a } query B { a: b }", false),
         ] {
             let document = parse_query(document).unwrap();
@@ -120,9 +337,9 @@ mod tests {
             ("{ a { x } a { y } }", true),
             ("{ a { b { x } b { y } } }", true),
             ("{ a { b { x } } c { b { y } } }", false),
-            ("{ a { x } ... on A { a { y } } }", true),
-            ("{ a { x } ...F } fragment F on A { a { y } }", true),
-            ("{ ...F ...F } fragment F on A { a { y } }", false),
+            ("{ a { x } ... on Query { a { y } } }", true),
+            ("{ a { x } ...F } fragment F on Query { a { y } }", true),
+            ("{ ...F ...F } fragment F on Query { a { y } }", false),
             ("query A { a { x } } query B { a { y } }", false),
         ] {
             let document = parse_query(document).unwrap();

@@ -17,7 +17,7 @@ use crate::pipeline::{
 const MANY: usize = 100;
 
 /// Refuses a document with more than 100 unknown fields and arguments. Those of fewer are the validation's to refuse.
-pub fn unknown_names(document: &ExecutableDocument) -> Result<(), ServerError> {
+pub(crate) fn unknown_names(document: &ExecutableDocument) -> Result<(), ServerError> {
     match unknown(document).nth(MANY) {
         None => Ok(()),
         Some((pos, name)) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError,
+    Name, Pos, Positioned, ServerError, Variables,
     parser::types::{
         BaseType, Directive, ExecutableDocument, Field, OperationDefinition, Selection,
         SelectionSet, Type, TypeKind, VariableDefinition,
@@ -32,30 +32,63 @@ static CONDITION: LazyLock<Type> = LazyLock::new(|| Type {
 });
 
 /// Refuses a document with a variable where its type may not stand.
-pub fn variable_positions(document: &ExecutableDocument) -> Result<(), ServerError> {
-    let fragments: HashMap<_, _> = (document.fragments.iter())
-        .map(|(name, fragment)| {
-            let on = &fragment.node.type_condition.node.on.node;
-            (name, Used::by(on, &fragment.node.selection_set.node))
-        })
-        .collect();
+pub(crate) fn variable_positions(document: &ExecutableDocument) -> Result<(), ServerError> {
+    let fragments = used_by_fragments(document);
     let mut operations = document.operations.iter();
-    operations.try_for_each(|(_, operation)| check(&operation.node, &fragments))
+    operations.try_for_each(|(_, operation)| {
+        let declared: HashMap<_, _> = (operation.node.variable_definitions.iter())
+            .map(|definition| (&definition.node.name.node, &definition.node))
+            .collect();
+        each_usage(&operation.node, &fragments, |usage| usage.check(&declared))
+    })
 }
 
-fn check<'a>(
+/// Refuses null for a variable that may be null by its type, stands where null may not, and is allowed there for its default
+/// alone (section 6.4.1): nothing of the operation is executed before.
+pub(crate) fn null_positions(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Result<(), ServerError> {
+    let is_null = |name: &Name| variables.get(name) == Some(&ConstValue::Null);
+    let definitions = operation.variable_definitions.iter();
+    let mut definitions = definitions.map(|definition| &definition.node);
+    if !definitions.any(|one| one.default_value.is_some() && is_null(&one.name.node)) {
+        return Ok(());
+    }
+    each_usage(operation, &used_by_fragments(document), |usage| {
+        if usage.location.nullable || !is_null(usage.variable) {
+            return Ok(());
+        }
+        let message = format!(
+            "${} must not be null: it is given where a value of type {} is needed. Leave it out for its default",
+            usage.variable, usage.location
+        );
+        Err(ServerError::new(message, Some(usage.pos)))
+    })
+}
+
+fn used_by_fragments(document: &ExecutableDocument) -> HashMap<&Name, Used<'_>> {
+    let fragments = document.fragments.iter();
+    let fragments = fragments.map(|(name, fragment)| {
+        let on = &fragment.node.type_condition.node.on.node;
+        (name, Used::by(on, &fragment.node.selection_set.node))
+    });
+    fragments.collect()
+}
+
+/// Visits what an operation uses of variables, and so what the fragments do that it spreads.
+fn each_usage<'a>(
     operation: &'a OperationDefinition,
     fragments: &HashMap<&Name, Used<'a>>,
+    visit: impl Fn(&Usage<'a>) -> Result<(), ServerError>,
 ) -> Result<(), ServerError> {
     let own = Used::by(root_of(operation.ty), &operation.selection_set.node);
-    let declared: HashMap<_, _> = (operation.variable_definitions.iter())
-        .map(|definition| (&definition.node.name.node, &definition.node))
-        .collect();
     let mut seen = HashSet::new();
     let mut next = vec![&own];
     while let Some(used) = next.pop() {
         for usage in &used.usages {
-            usage.check(&declared)?;
+            visit(usage)?;
         }
         let spread = used.spreads.iter().filter(|name| seen.insert(**name));
         next.extend(spread.filter_map(|name| fragments.get(*name)));

@@ -2,15 +2,19 @@
 //!
 //! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its complement.
 
-use entity::{ConnectorType, connector_health, connector_tool, personal_connector::Column};
+use entity::{
+    ConnectorType, Outcome, connector_health, connector_tool, personal_connector::Column,
+};
 use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr, Value,
-    sea_query::{Expr, Func, Query, SimpleExpr},
+    sea_query::{CaseStatement, Expr, Func, Query, SimpleExpr},
 };
 
 use crate::domain::{
-    fields::CUSTOM_CONNECTOR_ID,
-    listing::{Filter, TimeRange},
+    field_values::CUSTOM_CONNECTOR_ID,
+    listing::{Filter, NameMatch},
+    order::{Order, OrderField},
+    server_address, text,
     viewer::Sight,
 };
 
@@ -20,18 +24,25 @@ pub(in crate::store) enum Lead {
     /// Any index that it finds fit.
     Any,
     /// On SQLite none that begins with category or status: it would take one for either alone, and sort the large part of the
-    /// table that it finds there, where a walk in the list's order meets a page of them soon.
+    /// table that it finds there, where a scan in the list's order finds a page of them soon.
     Order,
 }
 
 impl Lead {
     /// For a page: one category and one status together have an index for each order.
-    pub(in crate::store) fn to_page(filter: &Filter, backend: DbBackend) -> Self {
+    pub(in crate::store) fn to_page(filter: &Filter, order: &Order, backend: DbBackend) -> Self {
+        let first = order.first.field;
+        let has_index = [
+            OrderField::Name,
+            OrderField::CreatedAt,
+            OrderField::UpdatedAt,
+        ]
+        .contains(&first);
         let one_of_each = [
             filter.category.as_ref().map(Vec::len),
             filter.status.as_ref().map(Vec::len),
         ] == [Some(1); 2];
-        if backend == DbBackend::Postgres || one_of_each {
+        if backend == DbBackend::Postgres || (one_of_each && has_index) {
             Self::Any
         } else {
             Self::Order
@@ -46,8 +57,37 @@ impl Lead {
     }
 }
 
+/// The statement that a condition is in.
+pub(in crate::store) struct Scope<'a> {
+    pub(in crate::store) sight: &'a Sight,
+    pub(in crate::store) lead: Lead,
+    /// Whether rows have their health beside them. Else it is looked up row by row: most lists are scanned in their order.
+    pub(in crate::store) with_health: bool,
+}
+
+impl Scope<'_> {
+    /// Whether the health of a row is such.
+    fn health(&self, is: SimpleExpr) -> SimpleExpr {
+        use connector_health::{Column as Health, Entity};
+
+        if self.with_health {
+            return is;
+        }
+        let health = Query::select()
+            .expr(Expr::cust("1"))
+            .from(Entity)
+            .and_where(Health::Seq.into_expr().eq(Column::Seq.into_expr()))
+            .and_where(is)
+            .take();
+        Expr::exists(health)
+    }
+}
+
 /// The rows that `filter` names. `createdBy` names only rows whose creator is in sight.
-pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) -> Condition {
+pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Condition {
+    use connector_health::Column as Health;
+
+    let Scope { sight, lead, .. } = scope;
     let mut all = Condition::all();
     let restrictions = [
         filter.id.as_ref().map(|ids| any_of(Column::Id, ids)),
@@ -58,7 +98,7 @@ pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) ->
         filter
             .category
             .as_ref()
-            .map(|values| any_of(lead.column(Column::Category), &stored(values))),
+            .map(|values| any_or_none(lead.column(Column::Category), values)),
         filter
             .status
             .as_ref()
@@ -66,7 +106,7 @@ pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) ->
         filter
             .server_type
             .as_ref()
-            .map(|values| any_of(Column::ServerType, &stored(values))),
+            .map(|values| any_or_none(Column::ServerType.into_simple_expr(), values)),
         filter
             .visibility
             .as_ref()
@@ -84,19 +124,32 @@ pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) ->
         filter
             .outcome
             .as_ref()
-            .map(|values| came_to(&stored(values))),
+            .map(|values| scope.health(any_or_none(outcome(), values))),
         filter.tool_name.as_ref().map(|names| offers(names)),
+        filter.name.as_ref().map(called),
+        filter.host.as_ref().map(|hosts| at(hosts)),
+        filter.has_tools.map(|has| {
+            let count = Health::ToolCount.into_simple_expr();
+            let none = written(0);
+            scope.health(if has { count.gt(none) } else { count.eq(none) })
+        }),
+        filter
+            .checked_at
+            .map(|range| scope.health(within(Health::CheckedAt, range.gte, range.lt))),
+        filter
+            .uptime
+            .map(|range| scope.health(within(Health::Uptime, range.gte, range.lt))),
         filter
             .created_at
-            .map(|range| within(Column::CreatedAt, range)),
+            .map(|range| within(Column::CreatedAt, range.gte, range.lt)),
         filter
             .updated_at
-            .map(|range| within(Column::UpdatedAt, range)),
+            .map(|range| within(Column::UpdatedAt, range.gte, range.lt)),
         filter.and.as_ref().map(|filters| {
             filters
                 .iter()
                 .fold(Condition::all(), |all, filter| {
-                    all.add(condition(filter, sight, lead))
+                    all.add(condition(filter, scope))
                 })
                 .add(Expr::cust("TRUE"))
                 .into()
@@ -105,15 +158,13 @@ pub(in crate::store) fn condition(filter: &Filter, sight: &Sight, lead: Lead) ->
             filters
                 .iter()
                 .fold(Condition::any(), |any, filter| {
-                    any.add(condition(filter, sight, lead))
+                    any.add(condition(filter, scope))
                 })
                 .add(Expr::cust("FALSE"))
                 .into()
         }),
         filter.not.as_ref().map(|filter| {
-            let excluded: SimpleExpr = condition(filter, sight, lead)
-                .add(Expr::cust("TRUE"))
-                .into();
+            let excluded: SimpleExpr = condition(filter, scope).add(Expr::cust("TRUE")).into();
             SimpleExpr::from(Func::coalesce([excluded, Expr::cust("FALSE")])).not()
         }),
     ];
@@ -149,6 +200,21 @@ where
     }
 }
 
+/// [`any_of`] the values of an enum, of which none stands for null.
+fn any_or_none<E>(column: SimpleExpr, values: &[Option<E>]) -> SimpleExpr
+where
+    E: ActiveEnum<Value = String> + Clone,
+{
+    let given: Vec<_> = values.iter().flatten().cloned().collect();
+    if given.len() == values.len() {
+        any_of(column, &stored(&given))
+    } else if given.is_empty() {
+        column.is_null()
+    } else {
+        any_of(column.clone(), &stored(&given)).or(column.is_null())
+    }
+}
+
 /// Every custom connector has the one connectorId, for which an index is no short way: their type says the same.
 fn connector_id_of(ids: &[String]) -> SimpleExpr {
     let (custom, own): (Vec<_>, Vec<_>) = ids
@@ -163,17 +229,13 @@ fn connector_id_of(ids: &[String]) -> SimpleExpr {
     }
 }
 
-/// Whether the last check of its server came to one of these, which is looked up row by row: most lists are walked in their order.
-fn came_to(outcomes: &[SimpleExpr]) -> SimpleExpr {
-    use connector_health::{Column as Health, Entity};
+/// The outcome of a row of health; null before the first check. There is nothing to check where none is due.
+pub(in crate::store) fn outcome() -> SimpleExpr {
+    use connector_health::Column as Health;
 
-    let health = Query::select()
-        .expr(Expr::cust("1"))
-        .from(Entity)
-        .and_where(Health::Seq.into_expr().eq(Column::Seq.into_expr()))
-        .and_where(any_of(Health::Outcome, outcomes))
-        .take();
-    Expr::exists(health)
+    let not_checkable = written(Outcome::NotCheckable.to_value());
+    let without_check = CaseStatement::new().case(Health::NextCheckAt.is_null(), not_checkable);
+    Func::coalesce([Health::Outcome.into_simple_expr(), without_check.into()]).into()
 }
 
 /// Whether its server offers a tool of one of these names, of which most are rare: their index leads to the rows.
@@ -188,10 +250,46 @@ fn offers(names: &[String]) -> SimpleExpr {
     Column::Seq.in_subquery(tools)
 }
 
-fn within(column: Column, range: TimeRange) -> SimpleExpr {
+/// Whether its name is such.
+fn called(name: &NameMatch) -> SimpleExpr {
+    let key = || Column::NameKey.into_simple_expr();
+    let equals = name.equals.as_ref().map(|name| key().eq(name));
+    let begins = name.starts_with.as_ref().map(|prefix| {
+        let from = key().gte(prefix);
+        match text::behind(prefix) {
+            Some(end) => from.and(key().lt(end)),
+            None => from,
+        }
+    });
+    let both = [equals, begins].into_iter().flatten();
+    let both = both.fold(Condition::all(), Condition::add);
+    both.add(Expr::cust("TRUE")).into()
+}
+
+/// Whether its server is at one of these hosts, most of which are few servers': an index leads to them.
+fn at(hosts: &[String]) -> SimpleExpr {
+    use connector_health::{Column as Health, Entity};
+
+    let address = || Health::Address.into_simple_expr();
+    let ranges = hosts
+        .iter()
+        .filter_map(|host| server_address::at_host(host));
+    let ranges = ranges.flatten();
+    let ranges = ranges.map(|range| address().gte(range.start).and(address().lt(range.end)));
+    let any = ranges.fold(Condition::any().add(Expr::cust("FALSE")), Condition::add);
+    let servers = Query::select()
+        .column(Health::Seq)
+        .from(Entity)
+        .cond_where(any)
+        .take();
+    Column::Seq.in_subquery(servers)
+}
+
+/// Whether a value is in a range; not where it is null.
+fn within<V: Into<Value>>(column: impl ColumnTrait, gte: Option<V>, lt: Option<V>) -> SimpleExpr {
     let column = column.into_simple_expr();
-    let from = range.gte.map(|time| column.clone().gte(written(time)));
-    let to = range.lt.map(|time| column.clone().lt(written(time)));
+    let from = gte.map(|from| column.clone().gte(written(from)));
+    let to = lt.map(|to| column.clone().lt(written(to)));
     [from, to]
         .into_iter()
         .flatten()

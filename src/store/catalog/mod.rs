@@ -3,8 +3,9 @@
 //! Invariant: `visible()` begins every query of connectors here; there is no other way to read one.
 
 pub(in crate::store) mod columns;
-pub(in crate::store) mod count_cache;
 pub(in crate::store) mod filter;
+mod order;
+mod profiles;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod search;
 
@@ -15,9 +16,9 @@ use entity::{
     personal_connector::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, Iterable, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, Value,
-    sea_query::{Expr, Order as SqlOrder, SelectStatement, SimpleExpr},
+    ColumnTrait, Condition, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+    sea_query::{Expr, Order as SqlOrder, SelectStatement},
 };
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -25,21 +26,22 @@ use tokio::sync::OnceCell;
 use crate::{
     answer_budget::AnswerBudget,
     domain::{
-        cursor::{Position, SortKey},
         facets::Group,
-        listing::{End, Filter, Listing, Page, is_ascending},
-        order::{Direction, OrderField},
+        field::Field,
+        listing::{Filter, Listing, Page},
+        order::{End, OrderField, Position, is_ascending},
         viewer::Sight,
     },
     error::{Error, Result},
     store::{
         catalog::{
-            columns::{Field, Fields},
-            count_cache::CountCache,
-            filter::{Lead, any_of, stored},
-            search::Tier,
+            columns::Fields,
+            filter::{Lead, Scope, any_of, stored},
+            order::{Beyond, Stretch, position},
         },
         database::{connect::Database, reader::Snapshot, row::Row, sqlite_readers::Pace},
+        memory::count_cache::CountCache,
+        query::Query,
     },
 };
 
@@ -55,8 +57,8 @@ pub struct Catalog {
 /// A row of a list, as it was read, and where it stands there.
 #[derive(Clone, Debug)]
 pub struct Hit<T = Model> {
-    pub connector: T,
-    pub position: Position,
+    pub(crate) connector: T,
+    pub(crate) position: Position,
 }
 
 impl Catalog {
@@ -82,11 +84,11 @@ impl Catalog {
 
     /// Counts the rows that are read as bytes of an answer. Without this, nothing bounds them.
     #[must_use]
-    pub fn within(self, budget: Arc<AnswerBudget>) -> Self {
+    pub(crate) fn within(self, budget: Arc<AnswerBudget>) -> Self {
         Self { budget, ..self }
     }
 
-    pub fn sight(&self) -> &Sight {
+    pub(crate) fn sight(&self) -> &Sight {
         &self.sight
     }
 
@@ -106,19 +108,23 @@ impl Catalog {
     }
 
     /// Of the connector of an id, where it is in sight, some fields as `read` has them.
-    pub async fn get_fields<T: Send + 'static>(
+    pub(crate) async fn get_fields<T: Send + 'static>(
         &self,
         id: String,
         fields: Vec<Field>,
         read: impl Fn(Fields<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Option<T>> {
-        let select = by_id(&self.sight, &[id])
-            .select_only()
-            // Fields may be none.
-            .column(Column::Id)
-            .columns(fields.iter().map(|field| field.column()))
-            .into_query();
-        let rows = self.rows(&select, Pace::Brief, move |row| {
+        let backend = self.database.reader.backend();
+        let build = |ids: &[String]| {
+            let select = by_id(&self.sight, ids)
+                .select_only()
+                // Fields may be none.
+                .column(Column::Id)
+                .columns(fields.iter().map(|field| rows::column(*field)));
+            Query::build(&select.into_query(), backend)
+        };
+        let query = (self.database.statement_texts).query(&self.sight, &fields, id, build);
+        let rows = self.run(query, Pace::Brief, move |row| {
             read(Fields::new(row, &fields, 1))
         });
         Ok(rows.await?.pop())
@@ -126,32 +132,35 @@ impl Catalog {
 
     /// A page of a list, in the list's order, and whether the list goes on beyond it.
     pub async fn page(&self, listing: &Listing) -> Result<(Vec<Hit>, bool)> {
-        self.walk(listing, Column::iter(), rows::connector).await
+        self.read_page(listing, Column::iter(), rows::connector)
+            .await
     }
 
     /// A page of a list, of each connector some fields as `read` has them.
-    pub async fn page_fields<T: Send + 'static>(
+    pub(crate) async fn page_fields<T: Send + 'static>(
         &self,
         listing: &Listing,
         fields: Vec<Field>,
         read: impl Fn(Fields<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<(Vec<Hit<T>>, bool)> {
-        let columns: Vec<_> = fields.iter().map(|field| field.column()).collect();
+        let columns: Vec<_> = fields.iter().map(|field| rows::column(*field)).collect();
         let read = move |row: Row<'_>, from| read(Fields::new(row, &fields, from));
-        self.walk(listing, columns, read).await
+        self.read_page(listing, columns, read).await
     }
 
-    /// A page of a list, of each row what `read` makes of the columns, the first of which stands at the place that it is given.
-    async fn walk<T: Send + 'static>(
+    /// A page of a list, of each row what `read` makes of the columns. `read` is given the index of the first of them.
+    async fn read_page<T: Send + 'static>(
         &self,
         listing: &Listing,
         columns: impl IntoIterator<Item = Column> + Clone,
         read: impl Fn(Row<'_>, usize) -> Result<T> + Send + Sync + 'static,
     ) -> Result<(Vec<Hit<T>>, bool)> {
         let Page { end, limit, .. } = listing.page;
-        let field = listing.order.field;
+        let forms: Vec<_> = (listing.order.keys().iter())
+            .map(|key| key.field.form())
+            .collect();
         let read = Arc::new(move |row: Row<'_>| {
-            let (position, width) = position(row, field)?;
+            let (position, width) = position(row, &forms)?;
             let connector = read(row, width)?;
             Ok(Hit {
                 connector,
@@ -159,13 +168,13 @@ impl Catalog {
             })
         });
         // A stack: the one to begin with is taken from its end.
-        let mut stretches = self.stretches(listing);
-        let in_turn = field == OrderField::Relevance;
-        if is_ascending(listing.order.direction, end) {
-            stretches.reverse();
+        let mut parts = self.stretches(listing);
+        if end == End::First {
+            parts.reverse();
         }
         let own;
-        let catalog = if stretches.len() > 1 && self.snapshot.is_none() {
+        let is_one = matches!(parts.as_slice(), [part] if part.len() == 1);
+        let catalog = if self.snapshot.is_none() && !is_one {
             own = Self::snapshot(self.database.clone(), self.sight.clone())
                 .within(self.budget.clone());
             &own
@@ -173,18 +182,25 @@ impl Catalog {
             self
         };
         let mut hits = Vec::new();
-        while let Some(stretch) = stretches.pop()
-            && (!in_turn || hits.len() as u64 <= limit)
+        while hits.len() as u64 <= limit
+            && let Some(part) = parts.pop()
         {
-            let met = if in_turn { hits.len() as u64 } else { 0 };
-            let most = limit + 1 - met;
-            let select = self.stretch(listing, stretch, columns.clone(), most);
-            let read = Arc::clone(&read);
-            let rows = catalog.rows(&select, pace(listing), move |row| read(row));
-            hits.append(&mut rows.await?);
-        }
-        if !in_turn {
-            hits.sort_by(|a, b| listing.order.compare(&a.position, &b.position, end));
+            let most = limit + 1 - hits.len() as u64;
+            let is_merged = part.len() > 1;
+            let mut of_part = Vec::new();
+            for stretch in part {
+                let Some(select) = self.stretch(listing, &stretch, columns.clone(), most) else {
+                    continue;
+                };
+                let read = Arc::clone(&read);
+                let rows = catalog.rows(&select, pace(listing), move |row| read(row));
+                of_part.append(&mut rows.await?);
+            }
+            if is_merged {
+                of_part
+                    .sort_by(|a: &Hit<T>, b| listing.order.compare(&a.position, &b.position, end));
+            }
+            hits.append(&mut of_part);
         }
         let more = hits.len() as u64 > limit;
         hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
@@ -194,68 +210,58 @@ impl Catalog {
         Ok((hits, more))
     }
 
-    /// What a list is read in. By RELEVANCE its tiers, each as a whole before the next one, in the order's ascending direction; else
-    /// what is found in one way and in another, which are merged.
-    fn stretches(&self, listing: &Listing) -> Vec<Stretch> {
+    /// The parts in which a list is read, in its order, each as a whole before the next one. Rows that are found in one way and in
+    /// another are merged.
+    fn stretches(&self, listing: &Listing) -> Vec<Vec<Stretch>> {
         let backend = self.database.reader.backend();
-        let name = || Column::NameKey.into_simple_expr();
-        let (found, keys) = match (listing.order.field, &listing.search) {
+        match (listing.order.first.field, &listing.search) {
             (OrderField::Relevance, Some(search)) => {
                 let tiers = search::tiers(search, backend).into_iter();
-                let stretch = |tier: Tier| Stretch {
-                    found: tier.found,
-                    keys: vec![tier.rank, search::sorted(name(), backend)],
-                };
-                return tiers.map(stretch).collect();
+                let stretch = |tier| vec![Stretch::of_tier(&listing.order, tier, backend)];
+                tiers.map(stretch).collect()
             }
-            (field, _) => {
-                let key = match field {
-                    OrderField::CreatedAt => Column::CreatedAt.into_simple_expr(),
-                    OrderField::UpdatedAt => Column::UpdatedAt.into_simple_expr(),
-                    OrderField::Name | OrderField::Relevance => name(),
-                };
-                (self.conditions(listing), vec![key])
-            }
-        };
-        let stretch = |found| Stretch {
-            found,
-            keys: keys.clone(),
-        };
-        found.into_iter().map(stretch).collect()
+            _ => Stretch::of_parts(&listing.order, &self.conditions(listing), backend),
+        }
     }
 
-    /// The first rows of a stretch on the page: the position, from its last key to its first, then the columns.
+    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its rows.
     fn stretch(
         &self,
         listing: &Listing,
-        stretch: Stretch,
+        stretch: &Stretch,
         columns: impl IntoIterator<Item = Column>,
         most: u64,
-    ) -> SelectStatement {
+    ) -> Option<SelectStatement> {
         let Listing { order, page, .. } = listing;
-        let mut keys: Vec<_> = stretch
-            .keys
-            .into_iter()
-            .map(|key| (key, order.direction))
-            .collect();
-        keys.push((Column::Id.into_simple_expr(), order.ties()));
-
-        let lead = Lead::to_page(&listing.filter, self.database.reader.backend());
-        let mut select = self
-            .list(&listing.filter, lead)
-            .filter(stretch.found)
+        let (mut beyond, mut is_bounded) = (Condition::all(), false);
+        let ends = [(&page.after, false), (&page.before, true)];
+        for (cursor, before) in ends {
+            let Some(cursor) = cursor else { continue };
+            match stretch.beyond(&cursor.position, before) {
+                Beyond::All => {}
+                Beyond::None => return None,
+                Beyond::Where(rows) => {
+                    beyond = beyond.add(rows);
+                    is_bounded |= stretch.is_bounded(before);
+                }
+            }
+        }
+        let with_health = order.keys().iter().any(|key| key.field.is_of_health());
+        let scope = Scope {
+            sight: &self.sight,
+            lead: Lead::to_page(&listing.filter, order, self.database.reader.backend()),
+            with_health,
+        };
+        let mut select = visible(&self.sight)
+            .filter(filter::condition(&listing.filter, &scope))
+            .filter(stretch.found(is_bounded))
+            .filter(beyond)
             .select_only();
-        for (key, _) in keys.iter().rev() {
-            select = select.expr(key.clone());
+        for value in stretch.position() {
+            select = select.expr(value);
         }
         select = select.columns(columns);
-        if let Some(after) = &page.after {
-            select = select.filter(beyond(&keys, &after.position, false));
-        }
-        if let Some(before) = &page.before {
-            select = select.filter(beyond(&keys, &before.position, true));
-        }
-        for (key, direction) in keys {
+        for (key, direction) in stretch.order() {
             let order = if is_ascending(direction, page.end) {
                 SqlOrder::Asc
             } else {
@@ -263,7 +269,26 @@ impl Catalog {
             };
             select = select.order_by(key, order);
         }
-        select.limit(most).into_query()
+        let mut select = select.limit(most).into_query();
+        if with_health {
+            let seq = connector_health::Column::Seq.into_expr();
+            select.inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()));
+        }
+        Some(select)
+    }
+
+    /// How many custom connectors in sight a user of an organization, or of none, created.
+    pub(crate) async fn count_created(
+        &self,
+        user: &str,
+        organization: Option<&str>,
+    ) -> Result<u64> {
+        let count = created(&self.sight, user, organization)
+            .select_only()
+            .expr(Expr::cust("COUNT(*)"))
+            .into_query();
+        let rows = self.rows(&count, Pace::Brief, |row| row.cells(0).next());
+        Ok(rows.await?.iter().sum::<i64>().unsigned_abs())
     }
 
     /// The list's size.
@@ -272,7 +297,7 @@ impl Catalog {
             let mut total = 0;
             for found in self.conditions(listing) {
                 let count = self
-                    .list(&listing.filter, Lead::Any)
+                    .list(&listing.filter)
                     .filter(found)
                     .select_only()
                     .expr(Expr::cust("COUNT(*)"))
@@ -288,13 +313,13 @@ impl Catalog {
 
     /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
     /// made. By outcome too only where that is asked for, or restricted.
-    pub async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Vec<Group>> {
+    pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Vec<Group>> {
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
         let filter = listing.filter.without_facets();
         let count = async {
             let mut groups = Vec::new();
             for found in self.conditions(listing) {
-                let list = self.list(&filter, Lead::Any).filter(found);
+                let list = self.list(&filter).filter(found);
                 groups.append(&mut self.group(list, by_outcome).await?);
             }
             Ok(groups)
@@ -318,11 +343,10 @@ impl Catalog {
         let mut groups = groups.into_query();
         if by_outcome {
             let seq = connector_health::Column::Seq.into_expr();
-            let outcome = connector_health::Column::Outcome.into_simple_expr();
             groups
-                .left_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()))
-                .expr(outcome.clone())
-                .add_group_by([outcome]);
+                .inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()))
+                .expr_as(filter::outcome(), "found")
+                .add_group_by([Expr::col("found")]);
         }
         let read = move |row: Row<'_>| {
             let mut cells = row.cells(0);
@@ -353,8 +377,14 @@ impl Catalog {
         counts.get(state, &self.sight, asked, count).await
     }
 
-    fn list(&self, filter: &Filter, lead: Lead) -> Select<Entity> {
-        visible(&self.sight).filter(filter::condition(filter, &self.sight, lead))
+    /// All rows of a list, without an order.
+    fn list(&self, filter: &Filter) -> Select<Entity> {
+        let scope = Scope {
+            sight: &self.sight,
+            lead: Lead::Any,
+            with_health: false,
+        };
+        visible(&self.sight).filter(filter::condition(filter, &scope))
     }
 
     /// What a list's search finds, by conditions that share no row; without a search all.
@@ -373,44 +403,31 @@ impl Catalog {
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
+        let query = Query::build(select, self.database.reader.backend());
+        self.run(query, pace, read).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        query: Query,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>> {
         let (reader, budget) = (&self.database.reader, &self.budget);
         match &self.snapshot {
-            None => reader.rows_within(budget, select, pace, read).await,
+            None => reader.rows_within(budget, query, pace, read).await,
             Some(snapshot) => {
                 let snapshot = snapshot.get_or_try_init(|| reader.snapshot()).await?;
-                snapshot.rows_within(budget, select, pace, read).await
+                snapshot.rows_within(budget, query, pace, read).await
             }
         }
     }
 }
 
-/// A part of a list.
-struct Stretch {
-    found: Condition,
-    /// What its order is by, before ties.
-    keys: Vec<SimpleExpr>,
-}
-
-/// The position that a row begins with, and how many columns it has.
-fn position(row: Row<'_>, field: OrderField) -> Result<(Position, usize)> {
-    let mut cells = row.cells(0);
-    let id = cells.next()?;
-    let (key, width) = match field {
-        OrderField::Name => (SortKey::Name(cells.next()?), 2),
-        OrderField::CreatedAt | OrderField::UpdatedAt => (SortKey::Time(cells.next()?), 2),
-        OrderField::Relevance => {
-            let name = cells.next()?;
-            let tier: i64 = cells.next()?;
-            let tier = i32::try_from(tier).map_err(Error::internal)?;
-            (SortKey::Relevance { tier, name }, 3)
-        }
-    };
-    Ok((Position { key, id }, width))
-}
-
-/// A search visits all that it finds, to put the best first, and a tool's name leads to as many rows as have the tool.
+/// A search visits all that it finds, to put the best first, and a tool's name leads to as many rows as have the tool. Several orders
+/// sort all rows that tie in the first.
 fn pace(listing: &Listing) -> Pace {
-    if listing.search.is_some() || listing.filter.names_tools() {
+    if listing.search.is_some() || listing.filter.is_selective() || listing.order.is_compound() {
         Pace::Long
     } else {
         Pace::Brief
@@ -462,33 +479,16 @@ pub(in crate::store) fn by_id(sight: &Sight, ids: &[String]) -> Select<Entity> {
     visible(sight).filter(Column::Id.is_in(ids))
 }
 
-/// The rows strictly beyond a position in an order of several keys: after it, or `before` it.
-///
-/// Written as `k >= v AND (k > v OR …)`, from which a database can seek.
-fn beyond(keys: &[(SimpleExpr, Direction)], position: &Position, before: bool) -> SimpleExpr {
-    let mut values: Vec<Value> = match &position.key {
-        SortKey::Name(name) => vec![name.into()],
-        SortKey::Time(micros) => vec![(*micros).into()],
-        SortKey::Relevance { tier, name } => vec![(*tier).into(), name.into()],
+/// The custom connectors that a user of an organization, or of none, created.
+pub(in crate::store) fn created(
+    sight: &Sight,
+    user: &str,
+    organization: Option<&str>,
+) -> Select<Entity> {
+    let of = match organization {
+        Some(organization) => Column::OrganizationId.eq(organization),
+        None => Column::OrganizationId.is_null(),
     };
-    values.push((&position.id).into());
-    let mut conditions = keys
-        .iter()
-        .zip(values)
-        .rev()
-        .map(|((key, direction), value)| {
-            let up = (*direction == Direction::Asc) != before;
-            let (strictly, at_least) = if up {
-                (key.clone().gt(value.clone()), key.clone().gte(value))
-            } else {
-                (key.clone().lt(value.clone()), key.clone().lte(value))
-            };
-            (strictly, at_least)
-        });
-    let (last, _) = conditions
-        .next()
-        .unwrap_or((Expr::cust("FALSE"), Expr::cust("FALSE")));
-    conditions.fold(last, |beyond, (strictly, at_least)| {
-        at_least.and(strictly.or(beyond))
-    })
+    let created = visible(sight).filter(Column::CreatedBy.eq(user));
+    created.filter(of)
 }

@@ -1,37 +1,361 @@
-//! A whole connector, read from a row.
+//! A connector's row: the column of each field, how a row is read, and the rows that parsed parts make.
+//!
+//! Invariant: rows are made here alone, of parts that the parsers let through.
 
-use entity::personal_connector;
+use entity::{
+    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp,
+    personal_connector::{Column, Model},
+};
+use sea_orm::{ModelTrait, Value};
 
-use crate::{error::Result, store::database::row::Row};
+use crate::{
+    domain::{
+        changes::{self, FieldChange},
+        connector::{Availability, Details, Draft, Edit, FileDetails, Import, NewConnector},
+        field::{ChangedField, Field, Kind},
+        field_values::CUSTOM_CONNECTOR_ID,
+    },
+    error::Result,
+    store::database::row::{Cell, Row},
+};
 
-/// A whole connector, its columns in the entity's order.
-pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<personal_connector::Model> {
-    let mut cells = row.cells(from);
-    Ok(personal_connector::Model {
-        seq: cells.next()?,
-        id: cells.next()?,
-        name: cells.next()?,
-        name_key: cells.next()?,
-        r#type: cells.next()?,
-        connector_id: cells.next()?,
-        description: cells.next()?,
-        icon_url: cells.next()?,
-        category: cells.next()?,
-        version: cells.next()?,
-        status: cells.next()?,
-        status_message: cells.next()?,
-        replaced_by_id: cells.next()?,
-        server_url: cells.next()?,
-        server_type: cells.next()?,
-        metadata: cells.next()?,
-        visibility: cells.next()?,
-        organization_id: cells.next()?,
-        created_by: cells.next()?,
-        created_at: cells.next()?,
-        updated_at: cells.next()?,
-        revision: cells.next()?,
-        source: cells.next()?,
-        source_hash: cells.next()?,
-        source_status: cells.next()?,
+pub(in crate::store) const fn column(field: Field) -> Column {
+    match field {
+        Field::Id => Column::Id,
+        Field::Name => Column::Name,
+        Field::Type => Column::Type,
+        Field::ConnectorId => Column::ConnectorId,
+        Field::Description => Column::Description,
+        Field::IconUrl => Column::IconUrl,
+        Field::Category => Column::Category,
+        Field::Version => Column::Version,
+        Field::Status => Column::Status,
+        Field::StatusMessage => Column::StatusMessage,
+        Field::ReplacedBy => Column::ReplacedById,
+        Field::ServerUrl => Column::ServerUrl,
+        Field::ServerType => Column::ServerType,
+        Field::Metadata => Column::Metadata,
+        Field::Visibility => Column::Visibility,
+        Field::OrganizationId => Column::OrganizationId,
+        Field::CreatedBy => Column::CreatedBy,
+        Field::CreatedAt => Column::CreatedAt,
+        Field::UpdatedAt => Column::UpdatedAt,
+        Field::Revision => Column::Revision,
+    }
+}
+
+/// A whole connector, of a statement that selects all columns from an index on.
+///
+/// Statements select the columns in the order of the enum (`Column::iter`), so that a column's number is its index.
+pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<Model> {
+    let row = RowReader { row, from };
+    Ok(Model {
+        seq: row.get(Column::Seq)?,
+        id: row.get(Column::Id)?,
+        name: row.get(Column::Name)?,
+        name_key: row.get(Column::NameKey)?,
+        r#type: row.get(Column::Type)?,
+        connector_id: row.get(Column::ConnectorId)?,
+        description: row.get(Column::Description)?,
+        icon_url: row.get(Column::IconUrl)?,
+        category: row.get(Column::Category)?,
+        version: row.get(Column::Version)?,
+        status: row.get(Column::Status)?,
+        status_message: row.get(Column::StatusMessage)?,
+        replaced_by_id: row.get(Column::ReplacedById)?,
+        server_url: row.get(Column::ServerUrl)?,
+        server_type: row.get(Column::ServerType)?,
+        metadata: row.get(Column::Metadata)?,
+        visibility: row.get(Column::Visibility)?,
+        organization_id: row.get(Column::OrganizationId)?,
+        created_by: row.get(Column::CreatedBy)?,
+        created_at: row.get(Column::CreatedAt)?,
+        updated_at: row.get(Column::UpdatedAt)?,
+        revision: row.get(Column::Revision)?,
+        source: row.get(Column::Source)?,
+        source_hash: row.get(Column::SourceHash)?,
+        source_status: row.get(Column::SourceStatus)?,
+        file_details: row.get(Column::FileDetails)?,
     })
+}
+
+/// A row with all columns.
+#[derive(Clone, Copy)]
+struct RowReader<'a> {
+    row: Row<'a>,
+    from: usize,
+}
+
+impl RowReader<'_> {
+    fn get<T: Cell>(self, column: Column) -> Result<T> {
+        self.row.cells(self.from + column as usize).next()
+    }
+}
+
+/// A stored field as text: text and JSON as they are, an enum's word, RFC 3339, a number's digits.
+pub fn field_text(model: &Model, field: Field) -> Option<String> {
+    match model.get(column(field)) {
+        Value::String(text) => text,
+        Value::BigInt(number) => number.map(|number| match field.kind() {
+            Kind::Time => Timestamp(number).to_string(),
+            _ => number.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+/// A stored connector's descriptive fields.
+pub fn draft(model: &Model) -> Draft {
+    Draft {
+        name: model.name.clone(),
+        description: model.description.clone(),
+        icon_url: model.icon_url.clone(),
+        category: model.category,
+        version: model.version.clone(),
+        server_url: model.server_url.clone(),
+        server_type: model.server_type,
+        metadata: model.metadata.clone(),
+    }
+}
+
+/// A stored connector's values of the curated fields as its file has them.
+pub(crate) fn file_details(model: &Model) -> FileDetails {
+    FileDetails::read(model.file_details.as_deref())
+}
+
+/// A stored connector with its descriptive fields as its file says them.
+pub(crate) fn uncurated(model: &Model) -> Model {
+    let draft = file_details(model).uncovered(draft(model));
+    Model {
+        description: draft.description,
+        icon_url: draft.icon_url,
+        category: draft.category,
+        file_details: None,
+        ..model.clone()
+    }
+}
+
+/// The fields that differ, with their values; the revision and the time of the change follow from them.
+pub(in crate::store) fn changed_fields(before: &Model, after: &Model) -> Vec<FieldChange> {
+    let fields = Field::ALL.into_iter();
+    let fields = fields
+        .filter(|field| field.is_in_events())
+        .filter(|field| before.get(column(*field)) != after.get(column(*field)))
+        .map(|field| changed_field(field, before, after));
+    let curated = (before.file_details != after.file_details).then_some(FieldChange {
+        field: ChangedField::CuratedFields,
+        before: None,
+        after: None,
+    });
+    fields.chain(curated).collect()
+}
+
+/// A field with its values of two rows.
+pub(in crate::store) fn changed_field(field: Field, before: &Model, after: &Model) -> FieldChange {
+    let value = |row| {
+        let text = field_text(row, field);
+        text.map(|text| changes::Value::new(ChangedField::Of(field), text))
+    };
+    FieldChange {
+        field: ChangedField::Of(field),
+        before: value(before),
+        after: value(after),
+    }
+}
+
+/// The row of a new connector. The insert numbers it.
+pub(in crate::store) fn created(new: NewConnector, now: Timestamp) -> Model {
+    let connector_id = CUSTOM_CONNECTOR_ID.to_owned();
+    let row = Model {
+        visibility: new.visibility,
+        organization_id: new.organization,
+        created_by: Some(new.created_by),
+        ..blank(new.id, ConnectorType::Custom, connector_id, now)
+    };
+    described(row, new.details)
+}
+
+/// The row that a file makes: a new one, or of the one that is there.
+pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model {
+    let Import {
+        entry,
+        source,
+        availability,
+        is_partial,
+    } = import;
+    let source_status = entry.source_status();
+    let present = before.cloned();
+    let present = present.unwrap_or_else(|| {
+        blank(
+            entry.id.clone(),
+            entry.r#type,
+            entry.connector_id.clone(),
+            now,
+        )
+    });
+    let row = Model {
+        r#type: entry.r#type,
+        connector_id: entry.connector_id,
+        visibility: entry.visibility,
+        organization_id: entry.organization,
+        created_by: entry.created_by,
+        created_at: entry.created_at.unwrap_or(present.created_at),
+        updated_at: entry.updated_at.unwrap_or(present.updated_at),
+        source,
+        source_hash: Some(entry.hash).filter(|_| !is_partial),
+        source_status: source_status.filter(|_| !is_partial),
+        ..present
+    };
+    let row = described(available(row, availability), entry.details);
+    match before {
+        Some(before) => covered(row, before),
+        None => row,
+    }
+}
+
+/// The row that a file brings, with the curated fields of the row that is there.
+fn covered(row: Model, before: &Model) -> Model {
+    let (mut file, mut brought) = (file_details(before), draft(&row));
+    file.cover(&mut brought, &draft(before));
+    with_file(row, brought, &file)
+}
+
+fn with_file(row: Model, draft: Draft, file: &FileDetails) -> Model {
+    Model {
+        description: draft.description,
+        icon_url: draft.icon_url,
+        category: draft.category,
+        file_details: file.stored(),
+        ..row
+    }
+}
+
+/// The row after a change. The update counts the revision.
+pub(in crate::store) fn edited(before: &Model, edit: Edit, now: Timestamp) -> Model {
+    match edit {
+        Edit::Details(details, visibility) => {
+            let row = Model {
+                visibility,
+                ..before.clone()
+            };
+            by_hand(before, described(row, details))
+        }
+        Edit::Availability(availability) => {
+            by_hand(before, available(before.clone(), availability))
+        }
+        Edit::Curation(curation) => {
+            let (mut file, mut draft) = (file_details(before), draft(before));
+            curation.apply(&mut draft, &mut file);
+            with_file(before.clone(), draft, &file)
+        }
+        Edit::Import(import) => imported(Some(before), import, now),
+        Edit::Link(entry, replacement) => {
+            let row = Model {
+                source_status: entry.source_status(),
+                source_hash: Some(entry.hash),
+                ..before.clone()
+            };
+            let availability = Availability {
+                replaced_by: Some(replacement),
+                ..entry.availability
+            };
+            available(row, availability)
+        }
+    }
+}
+
+/// A custom connector that was changed by hand is not what a file brought: a repeated import of the file changes it back.
+fn by_hand(before: &Model, after: Model) -> Model {
+    let is_custom = after.r#type == ConnectorType::Custom;
+    let source_hash = after
+        .source_hash
+        .clone()
+        .filter(|_| !is_custom || after == *before);
+    Model {
+        source_hash,
+        ..after
+    }
+}
+
+fn described(row: Model, details: Details) -> Model {
+    let Details {
+        name,
+        description,
+        icon_url,
+        category,
+        version,
+        server_url,
+        server_type,
+        metadata,
+    } = details;
+    Model {
+        name: name.text,
+        name_key: name.key,
+        description,
+        icon_url,
+        category,
+        version,
+        server_url,
+        server_type,
+        metadata,
+        ..row
+    }
+}
+
+fn available(row: Model, availability: Availability) -> Model {
+    Model {
+        status: availability.status,
+        status_message: availability.message,
+        replaced_by_id: availability.replaced_by,
+        ..row
+    }
+}
+
+fn blank(id: String, r#type: ConnectorType, connector_id: String, now: Timestamp) -> Model {
+    Model {
+        seq: 0,
+        id,
+        name: String::new(),
+        name_key: String::new(),
+        r#type,
+        connector_id,
+        description: None,
+        icon_url: None,
+        category: None,
+        version: None,
+        status: ConnectorStatus::Active,
+        status_message: None,
+        replaced_by_id: None,
+        server_url: None,
+        server_type: None,
+        metadata: None,
+        visibility: ConnectorVisibility::Private,
+        organization_id: None,
+        created_by: None,
+        created_at: now,
+        updated_at: now,
+        revision: 1,
+        source: ConnectorSource::Api,
+        source_hash: None,
+        source_status: None,
+        file_details: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use sea_orm::Iterable;
+
+    use super::*;
+
+    #[test]
+    fn a_column_is_at_its_number_and_of_one_field() {
+        for (index, column) in Column::iter().enumerate() {
+            assert_eq!(column as usize, index, "{column:?}");
+        }
+        let columns = Field::ALL.iter().map(|field| column(*field) as usize);
+        assert_eq!(columns.collect::<HashSet<_>>().len(), Field::ALL.len());
+    }
 }

@@ -1,30 +1,22 @@
-//! Search: the words of connectors and of their tools, and which rows have them.
+//! Search: which rows have the words of a search.
 //!
-//! Invariant: both databases hold the same words and are asked for them alike; what differs is how an index is written and
-//! matched.
+//! Invariant: both databases are asked for the same words. How an index is matched differs. `write::search` fills the index.
 
-use entity::{
-    connector_tool,
-    personal_connector::{Column, Model},
-};
-use indexmap::IndexSet;
+use entity::{connector_health, personal_connector::Column};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, ExprTrait, IntoSimpleExpr,
-    Statement,
-    sea_query::{BinOper, CaseStatement, Expr, SimpleExpr},
+    ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr,
+    sea_query::{BinOper, CaseStatement, Expr, Query, SimpleExpr},
 };
 
-use crate::domain::{inspection::Tool, listing::Search, text};
+use crate::domain::listing::Search;
 
 /// How well a row matches, best first: the tiers of RELEVANCE.
+const ADDRESS: i32 = -1;
 const EXACT_NAME: i32 = 0;
 const NAME: i32 = 1;
 const CONNECTOR_ID: i32 = 2;
 const DESCRIPTION: i32 = 3;
 const TOOLS: i32 = 4;
-
-/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
-const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
 /// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools: by
 /// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
@@ -36,7 +28,25 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
         return vec![Condition::all().add(exact)];
     }
     let own = Condition::all().add(matches(search, backend, DESCRIPTION));
-    vec![own, only_tools(search, backend)]
+    let found = [own, only_tools(search, backend)];
+    let Some(address) = &search.address else {
+        return found.into();
+    };
+    let elsewhere = |found: Condition| found.add(is_at(address).not());
+    let there = Condition::all().add(is_at(address));
+    [there].into_iter().chain(found.map(elsewhere)).collect()
+}
+
+/// The rows whose server has an address.
+fn is_at(address: &str) -> SimpleExpr {
+    use connector_health::{Column as Health, Entity};
+
+    let servers = Query::select()
+        .column(Health::Seq)
+        .from(Entity)
+        .and_where(Health::Address.eq(address))
+        .take();
+    Column::Seq.in_subquery(servers)
 }
 
 /// The rows that are found by their tools alone.
@@ -54,11 +64,28 @@ pub(in crate::store) struct Tier {
     pub(in crate::store) rank: SimpleExpr,
 }
 
-/// What the rows of [`conditions`] are asked for by RELEVANCE.
+/// The conditions of rows by RELEVANCE: the rows of a server's address, then those of words, as in [`conditions`].
 ///
 /// PostgreSQL ranks what it finds in the fields; its index does not know them, so that a tier alone costs as much. FTS5's does: a
 /// tier for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
+    let tiers = tiers_of_words(search, backend);
+    let Some(address) = &search.address else {
+        return tiers;
+    };
+    let there = Tier {
+        found: Condition::all().add(is_at(address)),
+        rank: Expr::val(ADDRESS),
+    };
+    let elsewhere = |tier: Tier| Tier {
+        found: tier.found.add(is_at(address).not()),
+        ..tier
+    };
+    let elsewhere = tiers.into_iter().map(elsewhere);
+    [there].into_iter().chain(elsewhere).collect()
+}
+
+fn tiers_of_words(search: &Search, backend: DbBackend) -> Vec<Tier> {
     let exact = Column::NameKey.eq(&search.key);
     let tier = |rank: i32, found| Tier {
         found,
@@ -94,7 +121,7 @@ pub(in crate::store) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> 
     ]
 }
 
-/// A key that what was found is sorted by. SQLite would rather walk an index in its order, past all that was not found.
+/// A key to sort the rows that were found by. SQLite would rather scan an index in its order, past all that was not found.
 pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => key,
@@ -141,171 +168,4 @@ fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
         )
     };
     Column::Seq.into_simple_expr().binary(BinOper::In, query)
-}
-
-/// Indexes new rows.
-pub(in crate::store) async fn insert(
-    connection: &impl ConnectionTrait,
-    rows: &[Model],
-) -> Result<(), DbErr> {
-    let backend = connection.get_database_backend();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let (sql, values): (_, Vec<sea_orm::Value>) = match backend {
-        DbBackend::Postgres => (
-            "INSERT INTO connector_search (seq, words) VALUES",
-            rows.iter()
-                .flat_map(|row| [row.seq.into(), tsvector(row).into()])
-                .collect(),
-        ),
-        _ => (
-            "INSERT INTO connector_search (rowid, name, connector_id, description) VALUES",
-            rows.iter()
-                .flat_map(|row| {
-                    let [name, connector_id, description] =
-                        fields(row).map(|words| words.join(" "));
-                    [
-                        row.seq.into(),
-                        name.into(),
-                        connector_id.into(),
-                        description.into(),
-                    ]
-                })
-                .collect(),
-        ),
-    };
-    let width = values.len() / rows.len();
-    let tuples: Vec<_> = (0..rows.len())
-        .map(|row| match backend {
-            DbBackend::Postgres => {
-                format!(
-                    "(${}, CAST(${} AS tsvector))",
-                    row * width + 1,
-                    row * width + 2
-                )
-            }
-            _ => "(?, ?, ?, ?)".to_owned(),
-        })
-        .collect();
-    let sql = format!("{sql} {}", tuples.join(", "));
-    connection
-        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
-        .map(drop)
-}
-
-/// A tool's words, with a space before and behind each.
-pub(in crate::store) fn line(tool: &Tool) -> String {
-    let texts = [
-        Some(&tool.name),
-        tool.title.as_ref(),
-        tool.description.as_ref(),
-    ];
-    let texts = texts.into_iter().flatten();
-    let words: IndexSet<_> = texts.flat_map(|text| text::words(text)).collect();
-    let spaced = words.into_iter();
-    spaced.fold(" ".to_owned(), |line, word| line + &word + " ")
-}
-
-/// Indexes a row by its own words and its tools', and forgets those of the tools that it had.
-pub(in crate::store) async fn index_tools(
-    connection: &impl ConnectionTrait,
-    row: &Model,
-    tools: &[connector_tool::Model],
-) -> Result<(), DbErr> {
-    delete_from("connector_tool_search", connection, row.seq).await?;
-    if tools.is_empty() {
-        return Ok(());
-    }
-    let backend = connection.get_database_backend();
-    let (sql, words) = match backend {
-        DbBackend::Postgres => (
-            "INSERT INTO connector_tool_search (seq, words) VALUES ($1, CAST($2 AS tsvector))",
-            tool_words(row, tools, |word| format!("'{word}'")),
-        ),
-        _ => (
-            "INSERT INTO connector_tool_search (rowid, words) VALUES (?, ?)",
-            tool_words(row, tools, ToOwned::to_owned),
-        ),
-    };
-    let values = [row.seq.into(), words.into()];
-    connection
-        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
-        .map(drop)
-}
-
-/// Forgets a row.
-pub(in crate::store) async fn delete(
-    connection: &impl ConnectionTrait,
-    seq: i64,
-) -> Result<(), DbErr> {
-    delete_from("connector_search", connection, seq).await?;
-    delete_from("connector_tool_search", connection, seq).await
-}
-
-async fn delete_from(
-    table: &str,
-    connection: &impl ConnectionTrait,
-    seq: i64,
-) -> Result<(), DbErr> {
-    let backend = connection.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => format!("DELETE FROM {table} WHERE seq = $1"),
-        _ => format!("DELETE FROM {table} WHERE rowid = ?"),
-    };
-    connection
-        .execute_raw(Statement::from_sql_and_values(backend, sql, [seq.into()]))
-        .await
-        .map(drop)
-}
-
-/// Whether a change of the row changes its words.
-pub(in crate::store) fn changed(before: &Model, after: &Model) -> bool {
-    (&before.name, &before.connector_id, &before.description)
-        != (&after.name, &after.connector_id, &after.description)
-}
-
-fn fields(row: &Model) -> [Vec<String>; 3] {
-    [
-        &row.name,
-        &row.connector_id,
-        row.description.as_deref().unwrap_or_default(),
-    ]
-    .map(|field| text::words(field).into_iter().collect())
-}
-
-/// A row's own words and its tools', as many as are indexed, each as `write` has it.
-fn tool_words(
-    row: &Model,
-    tools: &[connector_tool::Model],
-    write: impl Fn(&str) -> String,
-) -> String {
-    let mut words: IndexSet<_> = fields(row).into_iter().flatten().collect();
-    let titles = tools.iter().filter_map(|tool| tool.title.as_ref());
-    let names = tools.iter().map(|tool| &tool.name).chain(titles);
-    let descriptions = tools.iter().filter_map(|tool| tool.description.as_ref());
-    let mut bytes = 0;
-    for text in names.chain(descriptions) {
-        if bytes >= TOOL_WORDS_BYTES {
-            break;
-        }
-        let own = text::words(text);
-        bytes += own.iter().map(String::len).sum::<usize>();
-        words.extend(own);
-    }
-    let words: Vec<_> = words.iter().map(|word| write(word)).collect();
-    words.join(" ")
-}
-
-/// The words as a `tsvector`'s text; a weight needs a position, and any will do.
-fn tsvector(row: &Model) -> String {
-    let lexemes = fields(row).into_iter().zip(["1A", "2B", "3C"]);
-    let lexemes = lexemes.flat_map(|(words, position)| {
-        words
-            .into_iter()
-            .map(move |word| format!("'{word}':{position}"))
-    });
-    lexemes.collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,6 @@
 //! The newest changes, read once for all who follow them.
 //!
-//! Invariant: the ring holds a bounded number of events of one history, of consecutive numbers up to its head. It gives events
+//! Invariant: the ring holds a bounded number of events, and bytes of them, of one history, of consecutive numbers up to its head. It gives events
 //! after a position that it holds; a follower at another position reads the log, which verifies the position. So a follower is a
 //! position, costs the same however far it fell behind, and never gets events of one history after those of another.
 
@@ -21,15 +21,15 @@ use crate::{
     },
     error::{Code, Result},
     store::{
-        cancellation::{cancel_on_drop, keep_running},
-        catalog::Catalog,
-        changes::state_poll::State,
-        database::connect::Database,
+        catalog::Catalog, changes::state_poll::State, database::connect::Database,
+        tasks::keep_running,
     },
 };
 
 /// Events in the ring.
 const RING: usize = 4096;
+/// Bytes of the events in the ring, whose values may be long.
+const RING_BYTES: usize = 16 << 20;
 /// Events read, and given to a follower, at a time.
 const BATCH: u16 = 256;
 /// How long a follower waits for a database that does not answer, and for a ring that is behind it.
@@ -50,6 +50,7 @@ struct Ring {
     /// The position before the first event; none until it begins.
     base: Option<LogPosition>,
     events: VecDeque<Arc<Event>>,
+    bytes: usize,
 }
 
 impl Ring {
@@ -73,6 +74,7 @@ impl Ring {
     /// Begins anew at a position, without events.
     fn begin(&mut self, at: LogPosition) {
         self.events.clear();
+        self.bytes = 0;
         self.base = Some(at);
     }
 
@@ -84,16 +86,22 @@ impl Ring {
         if first != self.head() || events.len() == 0 {
             return false;
         }
-        self.events.extend(events.map(Arc::new));
-        let over = self.events.len().saturating_sub(RING);
-        if let Some(last) = self.events.drain(..over).next_back() {
-            self.base = Some(last.position);
+        for event in events {
+            self.bytes += event.bytes();
+            self.events.push_back(Arc::new(event));
+        }
+        while (self.events.len() > RING || self.bytes > RING_BYTES)
+            && let Some(oldest) = self.events.pop_front()
+        {
+            self.bytes -= oldest.bytes();
+            self.base = Some(oldest.position);
         }
         true
     }
 }
 
 impl ChangeFollower {
+    /// Starts the task that reads new events whenever the state changes. It ends when the follower is dropped.
     pub fn start(database: Database, state: &State) -> Self {
         let ring = Arc::<RwLock<Ring>>::default();
         let heads = watch::Sender::new(None);
@@ -118,23 +126,23 @@ impl ChangeFollower {
         }
     }
 
-    /// The changes that somebody of this sight is told of: after a position, or from now on. `CURSOR_EXPIRED` where some of them
-    /// are forgotten, or the position is of another history.
+    /// The changes that a viewer of this sight sees: after a position, or from now on. `CURSOR_EXPIRED` where some of them
+    /// are forgotten, or the position is of another history; it names the `argument` that the position came by.
     pub async fn follow(
         &self,
         sight: Sight,
-        after: Option<LogPosition>,
+        (argument, after): (&str, Option<LogPosition>),
         filter: Filter,
     ) -> Result<ChangeStream> {
         // Before the state is read: what comes after it is then kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
-        let log = cancel_on_drop(async move { catalog.log_after(after).await });
-        let (log, marks) = log.await?;
-        let position = match after {
-            Some(_) => log.span(after, marks)?.after,
-            None => log.state,
-        };
+        let place = Feed::after(after, 0, Filter::default()).place;
+        let (log, marks) = catalog.log_around(place).await?;
+        if let Some(after) = after {
+            log.verify(argument, after, marks.after)?;
+        }
+        let position = after.unwrap_or(log.state);
         Ok(ChangeStream {
             database: self.database.clone(),
             ring: Arc::clone(&self.ring),
@@ -159,7 +167,7 @@ async fn read(
     ring: Arc<RwLock<Ring>>,
     heads: watch::Sender<Option<LogPosition>>,
 ) {
-    let everything = Arc::new(Catalog::new(database, Sight::Everything));
+    let everything = Catalog::new(database, Sight::Everything);
     while states.changed().await.is_ok() {
         let Some(state) = *states.borrow_and_update() else {
             continue;
@@ -175,11 +183,9 @@ async fn read(
             let events = match head {
                 None => Vec::new(),
                 Some(head) => {
-                    let catalog = Arc::clone(&everything);
                     let to = state.number.min(head.number + i64::from(BATCH));
                     // The head's event is among them, so that all are of its history.
-                    let read = async move { catalog.all_events(head, to).await };
-                    match cancel_on_drop(read).await {
+                    match everything.all_events(head, to).await {
                         Ok(events) => events,
                         // The state says in the log that the database does not answer; the next one comes when it does.
                         Err(_) => break,
@@ -220,8 +226,8 @@ impl ChangeStream {
                     continue;
                 };
                 self.position = last.position;
-                let told = events.iter();
-                told.filter_map(|event| event.seen_by(&self.sight, &self.filter))
+                let seen = events.iter();
+                seen.filter_map(|event| event.seen_by(&self.sight, &self.filter))
                     .collect()
             } else {
                 let is_behind = head.is_none_or(|head| head.number < self.position.number);
@@ -258,13 +264,9 @@ impl ChangeStream {
 
     async fn in_log(&mut self) -> Result<Vec<Change>> {
         loop {
-            let feed = Feed {
-                after: Some(self.position),
-                limit: PAGE_MAX,
-                filter: self.filter.clone(),
-            };
+            let feed = Feed::after(Some(self.position), PAGE_MAX, self.filter.clone());
             let catalog = Catalog::snapshot(self.database.clone(), self.sight.clone());
-            match cancel_on_drop(async move { catalog.changes(&feed).await }).await {
+            match catalog.changes(&feed).await {
                 Ok(page) => {
                     self.position = page.end;
                     return Ok(page.changes);
@@ -282,6 +284,10 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::domain::{
+        changes::{FieldChange, Value},
+        field::ChangedField,
+    };
 
     /// An event of a number in one of two histories, which are one up to a number.
     fn event(history: i64, shared: i64, number: i64) -> Event {
@@ -324,6 +330,36 @@ mod tests {
         assert!(!ring.extend(all(most + 10, most + 10)), "nothing follows");
     }
 
+    #[test]
+    fn long_events_leave_the_ring_sooner() {
+        let mut ring = Ring::default();
+        ring.begin(event(0, 0, 1).position);
+        let value = Value::new(ChangedField::Health, "x".repeat(1000));
+        let long = |number| Event {
+            fields: vec![
+                FieldChange {
+                    field: ChangedField::Health,
+                    before: Some(value.clone()),
+                    after: Some(value.clone()),
+                };
+                10
+            ],
+            ..event(0, 0, number)
+        };
+        let most = i64::try_from(RING).unwrap();
+        assert!(ring.extend((1..=most).map(long).collect()));
+        assert!(ring.events.len() < 1000, "{}", ring.events.len());
+        assert!(ring.bytes <= RING_BYTES);
+        let bytes: usize = ring.events.iter().map(|event| event.bytes()).sum();
+        assert_eq!(ring.bytes, bytes);
+        assert_eq!(ring.head(), Some(long(most).position));
+        let base = ring.base.unwrap();
+        assert_eq!(
+            ring.after(base).unwrap()[0].position.number,
+            base.number + 1
+        );
+    }
+
     proptest! {
         /// Whichever history is read, and wherever the ring begins anew.
         #[test]
@@ -347,9 +383,9 @@ mod tests {
                         let Some(next) = ring.after(position) else { continue };
                         // They are consecutive, and of one history, which has the position.
                         let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
-                        let told: Vec<_> = next.iter().map(|event| event.position).collect();
-                        let is_in = |of| event(of, shared, number).position == position && expected(of).eq(told.iter().copied());
-                        prop_assert!(is_in(0) || is_in(1), "{:?} {:?}", position, told);
+                        let seen: Vec<_> = next.iter().map(|event| event.position).collect();
+                        let is_in = |of| event(of, shared, number).position == position && expected(of).eq(seen.iter().copied());
+                        prop_assert!(is_in(0) || is_in(1), "{:?} {:?}", position, seen);
                     }
                 }
             }

@@ -1,22 +1,28 @@
 //! The event log, as one viewer may read it.
 //!
-//! Invariant: an event is read where the connector was in sight before it, or was after it; which of the two, and what the
-//! viewer is told, [`Event::seen_by`] says. A page looks at a bounded span of numbers, whatever is in it.
+//! Invariant: an event is read where the connector was in sight before it, or was after it; [`Event::seen_by`] decides
+//! which of the two, and what the viewer sees of it. A page looks at a bounded span of numbers, whatever is in it.
+
+use std::collections::HashMap;
 
 use entity::{
     catalog_state::{self, Column as State},
     connector_event::{Column, Entity, Model},
+    personal_connector,
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, Iterable, Order, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, Func, SimpleExpr},
 };
 
 use crate::{
     domain::{
-        changes::{Event, Feed, Filter, Log, Page, PageMarks, SCAN, Side, Span},
+        changes::{
+            Event, Feed, Filter, History, Log, Page, PageMarks, Place, SCAN, Side, Stored, Window,
+        },
         cursor::LogPosition,
+        order::End,
         viewer::Sight,
     },
     error::{Error, Result},
@@ -24,7 +30,7 @@ use crate::{
         catalog::{
             Catalog,
             filter::{any_of, stored},
-            in_sight,
+            in_sight, visible,
         },
         database::{
             row::{Cells, Row},
@@ -36,33 +42,123 @@ use crate::{
 impl Catalog {
     /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it. To be asked
     /// of a snapshot: two connections may be to two histories.
-    pub async fn changes(&self, feed: &Feed) -> Result<Page> {
-        let (log, marks) = self.log_after(feed.after).await?;
-        let span = log.span(feed.after, marks)?;
-        let events = self.events(span, &feed.filter, feed.limit + 1).await?;
-        Ok(Page::new(feed, self.sight(), log, span, events))
+    pub(crate) async fn changes(&self, feed: &Feed) -> Result<Page> {
+        let (log, marks) = self.log_around(feed.place).await?;
+        let window = log.window(feed, marks)?;
+        let events = self.events(window, feed).await?;
+        Ok(Page::new(feed, self.sight(), window, events))
+    }
+
+    /// A page of the changes of each connector, the latest first, by their numbers. To be asked of a snapshot.
+    pub(crate) async fn histories(
+        &self,
+        seqs: &[i64],
+        place: Place,
+    ) -> Result<HashMap<i64, History>> {
+        use personal_connector::Column as Connector;
+
+        // A position is of this history, or an error.
+        if place.after.or(place.before).is_some() {
+            let (log, marks) = self.log_around(place).await?;
+            log.verify_place(place, marks)?;
+        }
+        let between = || {
+            let after = place.after.map(|after| Column::Number.lt(after.number));
+            let before = place.before.map(|before| Column::Number.gt(before.number));
+            let all = sides_seen(self.sight(), &Filter::default());
+            let bounds = after.into_iter().chain(before);
+            bounds.fold(Condition::all().add(all), Condition::add)
+        };
+        let order = match place.end {
+            End::First => Order::Desc,
+            End::Last => Order::Asc,
+        };
+        // The number of the first event beyond the page, which is found by the index of connectors and numbers.
+        let beyond = Entity::find()
+            .select_only()
+            .column(Column::Number)
+            .filter(
+                Column::PersonalConnectorId
+                    .into_expr()
+                    .eq(Connector::Id.into_expr()),
+            )
+            .filter(between())
+            .order_by(Column::Number, order.clone())
+            .limit(1)
+            .offset(place.limit)
+            .into_query();
+        let beyond = SimpleExpr::SubQuery(None, Box::new(beyond.into()));
+        let number = Column::Number.into_expr();
+        let on_page = match place.end {
+            End::First => number.gte(Func::coalesce([beyond, Expr::value(0)])),
+            End::Last => number.lte(Func::coalesce([beyond, Expr::value(i64::MAX)])),
+        };
+        let mut select = visible(self.sight())
+            .filter(Connector::Seq.is_in(seqs.iter().copied()))
+            .filter(between())
+            .filter(on_page)
+            .select_only()
+            .column(Connector::Seq)
+            .into_query();
+        select
+            .inner_join(
+                Entity,
+                Column::PersonalConnectorId
+                    .into_expr()
+                    .eq(Connector::Id.into_expr()),
+            )
+            .columns(Column::iter().map(|column| (Entity, column)))
+            .order_by((Entity, Column::Number), order);
+        let rows = self.rows(&select, Pace::Brief, |row| {
+            Ok((row.cells(0).next()?, event(event_row(row, 1)?)?))
+        });
+        let mut events = HashMap::<_, Vec<_>>::new();
+        for (seq, event) in rows.await? {
+            events.entry(seq).or_default().push(event);
+        }
+        let history = |events| History::new(place, self.sight(), events);
+        let histories = events.into_iter();
+        Ok(histories
+            .map(|(seq, events)| (seq, history(events)))
+            .collect())
     }
 
     /// What the log keeps.
-    pub async fn log(&self) -> Result<Log> {
+    pub(crate) async fn log(&self) -> Result<Log> {
         let select = select_log().into_query();
         let rows = self.rows(&select, Pace::Brief, |row| read_log(&mut row.cells(0)));
         one(rows.await?)
     }
 
-    /// The bounds of the log, and the marks of a page after a position, or of the first one.
-    pub async fn log_after(&self, after: Option<LogPosition>) -> Result<(Log, PageMarks)> {
+    /// The bounds of the log, and the marks of a place.
+    pub(crate) async fn log_around(&self, place: Place) -> Result<(Log, PageMarks)> {
         // A number beyond, which is nobody's, has no end.
-        let given = after.map(|after| Ord::min(after.number, i64::MAX - SCAN));
-        let begin = given.map_or_else(|| State::Forgotten.into_expr(), Expr::value);
-        let end = begin.clone().add(SCAN);
-        let select = select_log().expr(mark_of(begin)).expr(mark_of(end));
+        let number =
+            |position: LogPosition| Expr::value(Ord::min(position.number, i64::MAX - SCAN));
+        let after = place
+            .after
+            .map_or_else(|| State::Forgotten.into_expr(), number);
+        let before = place
+            .before
+            .map_or_else(|| State::State.into_expr().add(1), number);
+        let last = before.clone().sub(1);
+        let reach = match place.end {
+            End::First => after.clone().add(SCAN),
+            End::Last => before.clone().sub(SCAN),
+        };
+        let marks = [after, before, last, reach].map(mark_of);
+        let select = marks.into_iter().fold(select_log(), QuerySelect::expr);
         let select = select.into_query();
         let rows = self.rows(&select, Pace::Brief, |row| {
             let mut cells = row.cells(0);
             let log = read_log(&mut cells)?;
-            let (after, end) = (cells.next()?, cells.next()?);
-            Ok((log, PageMarks { after, end }))
+            let marks = PageMarks {
+                after: cells.next()?,
+                before: cells.next()?,
+                last: cells.next()?,
+                reach: cells.next()?,
+            };
+            Ok((log, marks))
         });
         one(rows.await?)
     }
@@ -77,47 +173,61 @@ impl Catalog {
             .filter(Column::Number.between(from.number, to))
             .order_by_asc(Column::Number)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(event_row(row)?))
+        self.rows(&select, Pace::Brief, |row| event(event_row(row, 0)?))
             .await
     }
 
-    /// The events of a span that somebody of this sight is told of, in order, and no more than `limit` of them.
-    pub async fn events(&self, span: Span, filter: &Filter, limit: u64) -> Result<Vec<Event>> {
-        let before = Columns {
-            r#type: Func::coalesce([
-                Column::TypeBefore.into_simple_expr(),
-                Column::Type.into_simple_expr(),
-            ])
-            .into(),
-            visibility: Column::VisibilityBefore,
-            created_by: Column::CreatedByBefore,
-            category: Column::CategoryBefore,
-            status: Column::StatusBefore,
-        };
-        let after = Columns {
-            r#type: Column::Type.into_simple_expr(),
-            visibility: Column::VisibilityAfter,
-            created_by: Column::CreatedByAfter,
-            category: Column::CategoryAfter,
-            status: Column::StatusAfter,
-        };
-        let told = Condition::any()
-            .add(before.seen(self.sight(), filter))
-            .add(after.seen(self.sight(), filter));
+    /// The events of a window that a viewer of this sight sees, from the page's end, one more than the page may have.
+    async fn events(&self, window: Window, feed: &Feed) -> Result<Vec<Event>> {
         let mut select = Entity::find()
-            .filter(Column::Number.gt(span.after.number))
-            .filter(Column::Number.lte(span.to.number))
-            .filter(told);
-        if let Some(ids) = &filter.personal_connector_id {
+            .filter(Column::Number.gt(window.above))
+            .filter(Column::Number.lte(window.to))
+            .filter(sides_seen(self.sight(), &feed.filter));
+        let mut number = Column::Number.into_simple_expr();
+        if let Some(ids) = &feed.filter.personal_connector_id {
             select = select.filter(any_of(Column::PersonalConnectorId, ids));
+            // The index of connectors gives the order of one. Those of several are sorted: a scan in the order of the numbers would
+            // visit the whole log.
+            if ids.len() > 1 {
+                number = number.add(0);
+            }
         }
+        let order = match feed.place.end {
+            End::First => Order::Asc,
+            End::Last => Order::Desc,
+        };
         let select = select
-            .order_by_asc(Column::Number)
-            .limit(limit)
+            .order_by(number, order)
+            .limit(feed.place.limit + 1)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(event_row(row)?))
+        self.rows(&select, Pace::Brief, |row| event(event_row(row, 0)?))
             .await
     }
+}
+
+/// Whether a viewer of this sight sees a side of an event that is as a filter names it, besides its ids.
+fn sides_seen(sight: &Sight, filter: &Filter) -> Condition {
+    let before = Columns {
+        r#type: Func::coalesce([
+            Column::TypeBefore.into_simple_expr(),
+            Column::Type.into_simple_expr(),
+        ])
+        .into(),
+        visibility: Column::VisibilityBefore,
+        created_by: Column::CreatedByBefore,
+        category: Column::CategoryBefore,
+        status: Column::StatusBefore,
+    };
+    let after = Columns {
+        r#type: Column::Type.into_simple_expr(),
+        visibility: Column::VisibilityAfter,
+        created_by: Column::CreatedByAfter,
+        category: Column::CategoryAfter,
+        status: Column::StatusAfter,
+    };
+    Condition::any()
+        .add(before.seen(sight, filter))
+        .add(after.seen(sight, filter))
 }
 
 /// Selects what [`read_log`] reads. All events above the number that is forgotten are kept, so that the state's mark is that of its
@@ -158,7 +268,7 @@ fn mark_of(number: Expr) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(mark.into()))
 }
 
-/// The columns of an event that tell of the connector before the change, or after it.
+/// The columns of an event that describe the connector before the change, or after it.
 struct Columns {
     r#type: SimpleExpr,
     visibility: Column,
@@ -197,7 +307,19 @@ impl Columns {
     }
 }
 
-fn event(row: Model) -> Result<Event> {
+/// The last events that raised a connector above a revision, the latest first. A change of `health` and `tools` alone raises none.
+pub(in crate::store) fn raising(id: &str, above: i64, most: u64) -> Select<Entity> {
+    let raise_none: [&[&str]; 3] = [&["health"], &["tools"], &["health", "tools"]];
+    let raise_none = raise_none.map(|fields| serde_json::json!(fields).to_string());
+    Entity::find()
+        .filter(Column::PersonalConnectorId.eq(id))
+        .filter(Column::Revision.gt(above))
+        .filter(Column::ChangedFields.is_not_in(raise_none))
+        .order_by_desc(Column::Number)
+        .limit(most)
+}
+
+pub(in crate::store) fn event(row: Model) -> Result<Event> {
     let side = |r#type, visibility, created_by, category, status: Option<_>| {
         Some(Side {
             r#type,
@@ -208,6 +330,11 @@ fn event(row: Model) -> Result<Event> {
         })
     };
     let (number, mark) = (row.number, row.mark);
+    let fields = Stored {
+        names: row.changed_fields,
+        values: row.changed_values,
+    };
+    let fields = fields.read()?;
     Ok(Event {
         position: LogPosition { number, mark },
         personal_connector_id: row.personal_connector_id,
@@ -226,7 +353,7 @@ fn event(row: Model) -> Result<Event> {
             row.category_after,
             row.status_after,
         ),
-        fields: serde_json::from_str(&row.changed_fields).map_err(Error::internal)?,
+        fields,
         revision: row.revision,
         actor: row.actor_id,
         actor_organization: row.actor_organization_id,
@@ -234,9 +361,9 @@ fn event(row: Model) -> Result<Event> {
     })
 }
 
-/// A whole event, its columns in the entity's order.
-fn event_row(row: Row<'_>) -> Result<Model> {
-    let mut cells = row.cells(0);
+/// A whole event, its columns in the entity's order from an index on.
+fn event_row(row: Row<'_>, from: usize) -> Result<Model> {
+    let mut cells = row.cells(from);
     Ok(Model {
         number: cells.next()?,
         kind: cells.next()?,
@@ -258,5 +385,6 @@ fn event_row(row: Row<'_>) -> Result<Model> {
         status_before: cells.next()?,
         status_after: cells.next()?,
         mark: cells.next()?,
+        changed_values: cells.next()?,
     })
 }

@@ -1,7 +1,5 @@
-//! The catalogue's version, and the log of its changes.
+//! The log of changes, and the poll of its last number.
 
-pub(in crate::store) mod catalogue_version;
 pub(in crate::store) mod change_follower;
 pub(in crate::store) mod events;
-pub(in crate::store) mod retention;
 pub(in crate::store) mod state_poll;

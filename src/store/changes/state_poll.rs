@@ -9,12 +9,10 @@ use crate::{
     domain::cursor::LogPosition,
     error::{Code, Error, Result},
     store::{
-        cancellation::{cancel_on_drop, keep_running},
-        changes::{
-            catalogue_version::{FRESH, Version, VersionTracker},
-            events,
-        },
+        changes::events,
         database::{connect::Database, sqlite_readers::Pace},
+        memory::catalogue_version::{FRESH, Version, VersionTracker},
+        tasks::keep_running,
     },
 };
 
@@ -36,25 +34,25 @@ impl State {
         Self { known, polling }
     }
 
-    pub fn number(&self) -> Option<i64> {
+    pub(crate) fn number(&self) -> Option<i64> {
         let known = *self.known.position.borrow();
         known.map(|known| known.number)
     }
 
     /// How long ago the position was read.
-    pub fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         self.known.read().asked_at.map(|at| at.elapsed())
     }
 
     /// The version of the catalogue, at most a second old, with all commits of this process. `None` if it is not known.
-    pub fn version(&self) -> Option<Version> {
+    pub(crate) fn version(&self) -> Option<Version> {
         let now = self.known.read();
         let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);
         is_fresh.then_some(now.version)
     }
 
     /// The position of the last change whenever it was read.
-    pub fn watch(&self) -> watch::Receiver<Option<LogPosition>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<LogPosition>> {
         let mut position = self.known.position.subscribe();
         // Perhaps it was read already.
         position.mark_changed();
@@ -79,11 +77,7 @@ async fn poll(database: Database, every: Duration) {
             () = known.committed.notified() => {}
         }
         let question = known.ask();
-        let database = database.clone();
-        let asked = time::timeout(
-            PATIENCE,
-            cancel_on_drop(async move { database.state().await }),
-        );
+        let asked = time::timeout(PATIENCE, database.state());
         // A connection that is dead and does not say so is left behind.
         let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
         match asked.await.unwrap_or_else(late) {

@@ -25,12 +25,16 @@ use crate::{
 /// A server to check: a connector's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// The connector's `id`.
     pub personal_connector_id: String,
+    /// The URL to call, as it is stored; none if the connector has none.
     pub server_url: Option<String>,
+    /// The protocol that the connector says; none if it says none.
     pub server_type: Option<ServerType>,
 }
 
 impl Target {
+    /// The server that a connector has now. With another URL or type it is another target.
     pub fn of(connector: &Model) -> Self {
         Self {
             personal_connector_id: connector.id.clone(),
@@ -44,7 +48,7 @@ impl Target {
 pub type DuePosition = (Timestamp, i64);
 
 impl Database {
-    /// The first targets after a place that are due, those that have waited longest before the others.
+    /// The first targets after a position that are due, those that have waited longest before the others.
     pub async fn due(
         &self,
         now: Timestamp,

@@ -14,7 +14,8 @@ use sea_orm::{
 
 use crate::{
     domain::{
-        inspection::{ALIVE, Health, PastCheck, ServerInfo, Tool},
+        check_history::{Bucket, Buckets, History, HistoryPage, PastCheck, Spans, Uptime},
+        inspection::{ALIVE, Health, ServerInfo, Tool},
         tools::{Listing, Page},
     },
     error::{Error, Result},
@@ -29,7 +30,7 @@ use crate::{
 
 impl Catalog {
     /// What the last checks found.
-    pub async fn health(&self, seqs: &[i64]) -> Result<HashMap<i64, Health>> {
+    pub(crate) async fn health(&self, seqs: &[i64]) -> Result<HashMap<i64, Health>> {
         use connector_health::{Column, Entity};
 
         let select = Entity::find()
@@ -37,6 +38,7 @@ impl Catalog {
             .columns([
                 Column::Seq,
                 Column::Outcome,
+                Column::OutcomeSince,
                 Column::Message,
                 Column::CheckedAt,
                 Column::LatencyMs,
@@ -46,6 +48,7 @@ impl Catalog {
                 Column::Extensions,
                 Column::AuthorizationServers,
                 Column::ToolsCheckedAt,
+                Column::NextCheckAt,
             ])
             .filter(among(Column::Seq, seqs))
             .filter(Column::Outcome.is_not_null())
@@ -53,6 +56,7 @@ impl Catalog {
         let rows = self.rows_by_seq(&select, |cells| {
             Ok(Health {
                 outcome: cells.next()?,
+                since: cells.next()?,
                 message: cells.next()?,
                 checked_at: cells.next()?,
                 latency_ms: cells.next()?,
@@ -62,13 +66,18 @@ impl Catalog {
                 extensions: cells.next()?,
                 authorization_servers: json(cells)?.unwrap_or_default(),
                 tools_checked_at: cells.next()?,
+                next_check_at: cells.next()?,
             })
         });
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// The last checks, so many of each connector, the latest first.
-    pub async fn history(&self, seqs: &[i64], most: u64) -> Result<HashMap<i64, Vec<PastCheck>>> {
+    /// A page of the checks of each connector.
+    pub(crate) async fn history(
+        &self,
+        seqs: &[i64],
+        page: HistoryPage,
+    ) -> Result<HashMap<i64, History>> {
         use connector_check::{Column, Entity};
 
         let checks = Entity::find()
@@ -81,15 +90,24 @@ impl Catalog {
                 Column::LatencyMs,
             ])
             .filter(among(Column::Seq, seqs))
+            .apply_if(page.after, |checks, after| {
+                checks.filter(Column::CheckedAt.lt(after))
+            })
+            .apply_if(page.range.gte, |checks, gte| {
+                checks.filter(Column::CheckedAt.gte(gte))
+            })
+            .apply_if(page.range.lt, |checks, lt| {
+                checks.filter(Column::CheckedAt.lt(lt))
+            })
             .into_query();
         let order = "PARTITION BY seq ORDER BY checked_at DESC";
         let mut select = first_of_each(
             checks,
             order,
-            most,
+            page.limit + 1,
             ["seq", "checked_at", "outcome", "message", "latency_ms"],
         );
-        select.order_by(Alias::new("place"), sea_orm::Order::Asc);
+        select.order_by(Alias::new("rank"), sea_orm::Order::Asc);
         let rows = self.rows_by_seq(&select, |cells| {
             Ok(PastCheck {
                 checked_at: cells.next()?,
@@ -98,34 +116,102 @@ impl Catalog {
                 latency_ms: cells.next()?,
             })
         });
-        Ok(grouped(rows.await?))
+        let histories = grouped(rows.await?).into_iter();
+        let cut = |(seq, mut checks): (i64, Vec<PastCheck>)| {
+            let more = checks.len() as u64 > page.limit;
+            if more {
+                checks.pop();
+            }
+            (seq, History { checks, more })
+        };
+        Ok(histories.map(cut).collect())
     }
 
     /// Which part of the checks since a moment found a server that works; none where there was no check.
-    pub async fn uptime(&self, seqs: &[i64], since: Timestamp) -> Result<HashMap<i64, f64>> {
+    pub(crate) async fn uptime(
+        &self,
+        seqs: &[i64],
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<HashMap<i64, Uptime>> {
         use connector_check::{Column, Entity};
 
-        let alive = Column::Outcome.is_in(ALIVE);
-        let alive: SimpleExpr = CaseStatement::new().case(alive, 1).finally(0).into();
+        let oldest = "(SELECT MIN(o.checked_at) FROM connector_check AS o WHERE o.seq = connector_check.seq)";
         let select = Entity::find()
             .select_only()
             .column(Column::Seq)
-            .expr(alive.sum())
+            .expr(working())
             .expr(Expr::cust("COUNT(*)"))
+            .expr(Expr::cust(oldest))
             .filter(among(Column::Seq, seqs))
             .filter(Column::CheckedAt.gte(since))
             .group_by(Column::Seq)
             .into_query();
-        let rows = self.rows_by_seq(&select, |cells| {
-            let (alive, all): (i64, i64) = (cells.next()?, cells.next()?);
-            #[expect(clippy::cast_precision_loss, reason = "a history is not that long")]
-            Ok(alive as f64 / all as f64)
+        let rows = self.rows_by_seq(&select, move |cells| {
+            let counts = (cells.next()?, cells.next()?);
+            Ok(Uptime::new(counts, since, cells.next()?, now))
         });
         Ok(rows.await?.into_iter().collect())
     }
 
+    /// The checks of each connector, a bucket a span.
+    pub(crate) async fn buckets(
+        &self,
+        seqs: &[i64],
+        spans: Spans,
+    ) -> Result<HashMap<i64, Buckets>> {
+        use connector_check::{Column, Entity};
+
+        let since = Column::CheckedAt.into_expr().sub(spans.from);
+        let latency = "CAST(SUM(latency_ms) AS BIGINT), COUNT(latency_ms)";
+        let mut select = Entity::find()
+            .select_only()
+            .column(Column::Seq)
+            .filter(among(Column::Seq, seqs))
+            .filter(Column::CheckedAt.gte(spans.from))
+            .filter(Column::CheckedAt.lt(spans.end()))
+            .group_by(Column::Seq)
+            .into_query();
+        select
+            .expr_as(since.div(spans.length), "span")
+            .expr(Expr::cust("COUNT(*)"))
+            .expr(working())
+            .expr(Expr::cust(latency))
+            .add_group_by([Expr::col("span")]);
+        let rows = self.rows_by_seq(&select, |cells| {
+            let (span, checks, working): (i64, _, _) =
+                (cells.next()?, cells.next()?, cells.next()?);
+            let (sum, count): (Option<i64>, i64) = (cells.next()?, cells.next()?);
+            let latency_ms = sum.map(|sum| (sum + count / 2) / count);
+            let bucket = Bucket {
+                checks,
+                working,
+                latency_ms,
+            };
+            Ok((span, bucket))
+        });
+        let count = usize::try_from(spans.count).map_err(Error::internal)?;
+        let none = Buckets {
+            spans,
+            buckets: vec![Bucket::default(); count],
+        };
+        let mut all: HashMap<_, _> = seqs.iter().map(|seq| (*seq, none.clone())).collect();
+        for (seq, (span, bucket)) in rows.await? {
+            let of_seq = all.get_mut(&seq);
+            let span = usize::try_from(span).map_err(Error::internal)?;
+            if let Some(of_span) = of_seq.and_then(|all| all.buckets.get_mut(span)) {
+                *of_span = bucket;
+            }
+        }
+        Ok(all)
+    }
+
     /// A page of the tools of each.
-    pub async fn tools(&self, seqs: &[i64], listing: &Listing) -> Result<HashMap<i64, Page>> {
+    pub(crate) async fn tools(
+        &self,
+        seqs: &[i64],
+        listing: &Listing,
+    ) -> Result<HashMap<i64, Page>> {
         use connector_tool::{Column, Entity};
 
         let mut names = tools(seqs, listing.words.as_deref());
@@ -173,7 +259,7 @@ impl Catalog {
     }
 
     /// How many tools there are of each that have these words; none where there are none.
-    pub async fn tool_counts(
+    pub(crate) async fn tool_counts(
         &self,
         seqs: &[i64],
         words: Option<&[String]>,
@@ -199,6 +285,13 @@ impl Catalog {
         };
         self.rows(select, Pace::Brief, read).await
     }
+}
+
+/// How many of the checks found a server that works.
+pub(in crate::store) fn working() -> SimpleExpr {
+    let alive = connector_check::Column::Outcome.is_in(ALIVE);
+    let alive: SimpleExpr = CaseStatement::new().case(alive, 1).finally(0).into();
+    alive.sum()
 }
 
 fn among(seq: impl ColumnTrait, seqs: &[i64]) -> SimpleExpr {
@@ -235,13 +328,13 @@ fn first_of_each<const N: usize>(
     most: u64,
     columns: [&'static str; N],
 ) -> SelectStatement {
-    let place = Alias::new("place");
-    let rank = Expr::cust(format!("ROW_NUMBER() OVER ({order})"));
-    select.expr_as(rank, place.clone());
+    let rank = Alias::new("rank");
+    let number = Expr::cust(format!("ROW_NUMBER() OVER ({order})"));
+    select.expr_as(number, rank.clone());
     Query::select()
         .columns(columns.map(Alias::new))
         .from_subquery(select, Alias::new("ranked"))
-        .and_where(Expr::col(place).lte(most))
+        .and_where(Expr::col(rank).lte(most))
         .take()
 }
 

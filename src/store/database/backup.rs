@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// Findings of one kind that are told at most.
+/// The most findings of one kind that are reported.
 pub(in crate::store) const FINDINGS: usize = 10;
 
 /// Steps of SQLite's machine between two looks at whether a check is still wanted.
@@ -38,23 +38,36 @@ const STEPS: i32 = 1000;
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
+    /// The database is PostgreSQL's, which has tools of its own for it.
     #[error(
         "the database {0} is PostgreSQL's: make a backup of it with pg_dump --format=custom --file=FILE"
     )]
     Postgres(DatabaseLocation),
+    /// The file exists. It stays as it is.
     #[error("the file {} exists already. Choose another name, or remove it first", .0.display())]
     Exists(PathBuf),
+    /// The file has the name of one that SQLite keeps beside the database: `-wal`, `-shm` or `-journal`.
     #[error("SQLite takes {} for a part of the database. Choose another name", .0.display())]
     Reserved(PathBuf),
+    /// The copy does not pass SQLite's `integrity_check`, and was removed.
     #[error(
         "the database {location} is damaged, and no backup was made: {finding}. Restore an earlier backup"
     )]
     Damaged {
+        /// The database that was copied.
         location: DatabaseLocation,
+        /// The first finding, in SQLite's words.
         finding: String,
     },
     #[error("cannot write the backup {}: {cause}. Choose a folder with space that you may write to", file.display())]
-    Unwritten { file: PathBuf, cause: String },
+    /// The copy cannot be written, or not be brought to the disk.
+    Unwritten {
+        /// The file that was to be made.
+        file: PathBuf,
+        /// The error of the system or of SQLite, as text.
+        cause: String,
+    },
+    /// The database cannot be opened or read.
     #[error(transparent)]
     Source(#[from] OpenError),
 }
@@ -62,7 +75,9 @@ pub enum BackupError {
 /// A backup that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupReport {
+    /// The size of the file, in bytes.
     pub bytes: u64,
+    /// All connectors in it, whatever their type and visibility.
     pub connectors: i64,
     /// The number of the last change in it.
     pub state: i64,
@@ -123,16 +138,20 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
         .map_err(failed)?;
     drop(copy);
 
-    let place = || -> io::Result<u64> {
+    let persist = || -> io::Result<u64> {
         temporary.as_file().sync_all()?;
         let bytes = temporary.as_file().metadata()?.len();
         temporary
             .persist_noclobber(file)
             .map_err(|error| error.error)?;
-        File::open(folder(file))?.sync_all()?;
-        Ok(bytes)
+        let synced = File::open(folder(file)).and_then(|folder| folder.sync_all());
+        if synced.is_err() {
+            // After a power cut the name might be gone.
+            fs::remove_file(file)?;
+        }
+        synced.map(|()| bytes)
     };
-    match place() {
+    match persist() {
         Ok(bytes) => Ok(BackupReport {
             bytes,
             connectors,
@@ -220,7 +239,7 @@ pub struct DamageCheck {
 impl DamageCheck {
     /// Looks for damage of the file's pages on a thread that may wait. What is found is logged, and kept for
     /// [`Database::damage`]. PostgreSQL is not checked.
-    pub fn start(database: &Database) -> Self {
+    pub(crate) fn start(database: &Database) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let DatabaseLocation::File(file) = database.location() else {
             return Self {
@@ -247,7 +266,7 @@ impl DamageCheck {
     }
 
     /// Ends the check, so that its connection does not outlast the database's.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(checking) = self.checking.take() {
             let _ = checking.await;

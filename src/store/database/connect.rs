@@ -22,10 +22,6 @@ use crate::{
     error::{Error, Result},
     postgres::{pool::PgPool, precondition, server::Server},
     store::{
-        cancellation::joined,
-        catalog::count_cache::CountCache,
-        changes::catalogue_version::VersionTracker,
-        checks::counters::CheckCounters,
         database::{
             open_error::{Contents, OpenError, folder},
             pool::Pool,
@@ -33,10 +29,15 @@ use crate::{
             sqlite_file::{SqliteFile, refuse_foreign_file},
             sqlite_readers::Readers,
             transaction::{Purpose, Transaction, Writer},
-            unwritable::Unwritable,
             write_status::WriteStatus,
         },
         errors::{self, is_locked},
+        memory::{
+            catalogue_version::VersionTracker, check_counters::CheckCounters,
+            count_cache::CountCache, statement_texts::StatementTexts,
+        },
+        tasks::joined,
+        unwritable::Unwritable,
     },
 };
 
@@ -55,6 +56,7 @@ pub struct Database {
     damage: Arc<OnceLock<String>>,
     /// The number of the last change, as far as it is known.
     pub(in crate::store) known: Arc<VersionTracker>,
+    pub(in crate::store) statement_texts: Arc<StatementTexts>,
     pub(in crate::store) totals: Arc<CountCache<u64>>,
     pub(in crate::store) groups: Arc<CountCache<Vec<Group>>>,
     pub(in crate::store) check_counters: Arc<CheckCounters>,
@@ -106,6 +108,7 @@ impl Database {
             wait: settings.wait,
             damage: Arc::default(),
             known: Arc::default(),
+            statement_texts: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
             check_counters: Arc::default(),
@@ -113,7 +116,7 @@ impl Database {
     }
 
     /// Refuses an SQLite file that cannot be read, or is another program's. Nothing is written.
-    pub async fn refuse_foreign_file(settings: &DatabaseSettings) -> Result<(), OpenError> {
+    pub(crate) async fn refuse_foreign_file(settings: &DatabaseSettings) -> Result<(), OpenError> {
         let (location, wait) = (settings.location()?, settings.wait);
         let DatabaseLocation::File(file) = location.clone() else {
             return Ok(());
@@ -139,7 +142,7 @@ impl Database {
     }
 
     /// The damage that a check or a statement found first. It stays until the process ends.
-    pub fn damage(&self) -> Option<String> {
+    pub(crate) fn damage(&self) -> Option<String> {
         self.damage.get().cloned().or_else(errors::damage)
     }
 
@@ -148,7 +151,7 @@ impl Database {
         let _ = self.damage.set(finding);
     }
 
-    /// Tells the operator where and why a command failed on this database, and what to do; any other error stays as it is.
+    /// Explains to the operator where and why a command failed on this database, and what to do; any other error stays as it is.
     pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Error>() {
             Ok(error) => self.failed("use", &error).into(),
@@ -181,6 +184,7 @@ impl Database {
         }
     }
 
+    /// Counts of this process's checks of servers, for the metrics.
     pub fn check_counters(&self) -> &CheckCounters {
         &self.check_counters
     }

@@ -35,7 +35,7 @@ const MIGRATION_END: Duration = Duration::from_hours(1);
 
 impl Database {
     /// Fails if the schema is not up to date.
-    pub async fn check_migrated(&self) -> Result<(), OpenError> {
+    pub(crate) async fn check_migrated(&self) -> Result<(), OpenError> {
         let applied = self.applied().await;
         let applied = applied.map_err(|error| self.failed("read", &error))?;
         match self.steps(&applied, None)? {
@@ -46,7 +46,7 @@ impl Database {
     }
 
     /// Brings the schema up to date; gives the number of migrations that were applied.
-    pub async fn migrate(&self) -> Result<u32, OpenError> {
+    pub(crate) async fn migrate(&self) -> Result<u32, OpenError> {
         let (applied, _) = self.migrate_to(None).await?;
         Ok(applied)
     }
@@ -147,7 +147,7 @@ impl Database {
     }
 
     /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
-    pub async fn is_migrated(&self) -> Result<bool> {
+    pub(crate) async fn is_migrated(&self) -> Result<bool> {
         let applied = versions(&self.control.reader).await?;
         Ok(migration::names()
             .iter()

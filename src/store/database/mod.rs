@@ -11,6 +11,5 @@ pub(in crate::store) mod soundness;
 pub(in crate::store) mod sqlite_file;
 pub(in crate::store) mod sqlite_readers;
 pub(in crate::store) mod transaction;
-pub(in crate::store) mod unwritable;
 pub(in crate::store) mod write_status;
 pub(in crate::store) mod write_watch;

@@ -16,7 +16,7 @@ use crate::{
         precondition::Unmet,
         server::{NoHost, SharedSessions, WrongServer},
     },
-    store::database::unwritable::Unwritable,
+    store::unwritable::Unwritable,
 };
 
 /// What is wrong with a database that is to be used.

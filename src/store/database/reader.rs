@@ -1,29 +1,31 @@
 //! Reading: a statement in, its rows out.
 //!
-//! Invariant: no statement begins when nobody waits for its rows. On PostgreSQL, a statement that fails because another session
-//! hindered it, or because its connection had died before it, runs again.
+//! Invariant: a read is cancelled by dropping its future, whoever calls it and wherever it waits. No further statement begins. SQLite
+//! interrupts the one under way; a session of PostgreSQL goes back to its pool when its answer is read ([`PgSession`]). On
+//! PostgreSQL, a statement that fails because another session hindered it, or because its connection had died before it, runs
+//! again.
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
 
-use sea_orm::{DbBackend, DbErr, RuntimeErr, Statement, Value, sea_query::SelectStatement};
+use sea_orm::{DbBackend, DbErr, RuntimeErr, Statement, sea_query::SelectStatement};
 use sqlx::postgres::PgRow;
 use tokio::sync::Mutex;
 
 use crate::{
-    answer_budget::AnswerBudget,
+    answer_budget::{AnswerBudget, Permit},
     error::Result,
     postgres::{limits::Limits, pool::PgPool, server::Pooling, session::PgSession},
     store::{
-        cancellation,
         database::{
             pool::Pool,
             row::{Driver, Row},
             sqlite_readers::{self, Lease, Pace, Readers},
         },
         errors::{self, failed},
+        query::Query,
     },
 };
 
@@ -67,30 +69,29 @@ impl Reader {
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
         let budget = AnswerBudget::unbounded();
-        self.rows_within(&budget, select, pace, read).await
+        let query = Query::build(select, self.backend());
+        self.rows_within(&budget, query, pace, read).await
     }
 
     /// [`Self::rows`], counted in bytes one by one as they are read.
     pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
         budget: &Arc<AnswerBudget>,
-        select: &SelectStatement,
+        query: Query,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
-        cancellation::check()?;
         budget.check()?;
         match self {
             Self::Sqlite(readers) => {
                 let lease = Box::new(readers.lease().await?);
-                sqlite_readers::rows(lease, select, pace, budget, read).await
+                sqlite_readers::rows(lease, query, pace, budget, read).await
             }
-            Self::Postgres(reader) => Box::pin(reader.rows(budget, select, pace, read)).await,
+            Self::Postgres(reader) => Box::pin(reader.rows(budget, query, pace, read)).await,
         }
     }
 
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot> {
-        cancellation::check()?;
         match self {
             Self::Sqlite(readers) => {
                 let lease = readers.lease().await?;
@@ -130,18 +131,17 @@ impl Snapshot {
     pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
         budget: &Arc<AnswerBudget>,
-        select: &SelectStatement,
+        query: Query,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
-        cancellation::check()?;
         budget.check()?;
         match self {
             Self::Sqlite(lease) => {
                 let lease = lease.clone().lock_owned().await;
-                sqlite_readers::rows(lease, select, pace, budget, read).await
+                sqlite_readers::rows(lease, query, pace, budget, read).await
             }
-            Self::Postgres(snapshot) => Box::pin(snapshot.rows(budget, select, pace, read)).await,
+            Self::Postgres(snapshot) => Box::pin(snapshot.rows(budget, query, pace, read)).await,
         }
     }
 }
@@ -180,15 +180,18 @@ impl PgReader {
     pub(in crate::store) async fn rows<T: Send>(
         &self,
         budget: &AnswerBudget,
-        select: &SelectStatement,
+        query: Query,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
-        let statement = self.statement(select);
+        self.observed(&query);
         let mut tries = 1;
         loop {
             let mut counting = Counting::new(budget, &read);
-            match self.fetch(&statement, pace, &mut counting).await {
+            match self
+                .fetch(budget.permit(), &query, pace, &mut counting)
+                .await
+            {
                 Err(error) if tries < TRIES && errors::may_run_again(&error) => {
                     counting.undo();
                     tries += 1;
@@ -200,16 +203,20 @@ impl PgReader {
 
     async fn fetch<T: Send>(
         &self,
-        statement: &Statement,
+        permit: Option<Permit>,
+        query: &Query,
         pace: Pace,
         counting: &mut Counting<'_, impl Fn(Row<'_>) -> Result<T> + Send + Sync>,
     ) -> Result<Result<Vec<T>>, DbErr> {
         let mut session = self.pool.get().await?;
+        session.work_for(permit);
         let is_direct = self.pool.server.pooling == Pooling::None;
         let end = self.limits.read_end();
         let read = |row: PgRow| counting.read(&row);
         if is_direct && pace == Pace::Brief {
-            let rows = session.fetch(statement.clone(), end, read).await;
+            let rows = session
+                .fetch(query.sql.clone(), query.values.clone(), end, read)
+                .await;
             return rows.map_err(of_query);
         }
         let mut begin = self.limits.begin_read(false, session.version());
@@ -217,7 +224,9 @@ impl PgReader {
             begin = format!("{begin}; {PLANNED_FOR_VALUES}");
         }
         session.begin(begin).await.map_err(of_query)?;
-        let rows = session.fetch(statement.clone(), end, read).await;
+        let rows = session
+            .fetch(query.sql.clone(), query.values.clone(), end, read)
+            .await;
         let rows = rows.map_err(of_query)?;
         if rows.is_ok() {
             // The rows count, however the transaction ends.
@@ -247,20 +256,10 @@ impl PgReader {
         Ok(session)
     }
 
-    /// A statement with its LIMIT, which is the last of it, in the text: for one that is a parameter, PostgreSQL plans as if a
-    /// tenth of all rows were wanted.
-    fn statement(&self, select: &SelectStatement) -> Statement {
-        let mut statement = DbBackend::Postgres.build(select);
-        if let Some((text, _)) = statement.sql.rsplit_once(" LIMIT $")
-            && let Some(Value::BigUnsigned(Some(limit))) =
-                statement.values.as_mut().and_then(|values| values.0.pop())
-        {
-            statement.sql = format!("{text} LIMIT {limit}");
-        }
+    fn observed(&self, query: &Query) {
         if let Some(observe) = self.observer.get() {
-            observe(&statement);
+            observe(&query.statement(DbBackend::Postgres));
         }
-        statement
     }
 }
 
@@ -269,21 +268,22 @@ impl PgSnapshot {
     pub(in crate::store) async fn rows<T: Send>(
         &self,
         budget: &AnswerBudget,
-        select: &SelectStatement,
+        query: Query,
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
-        let statement = self.reader.statement(select);
+        self.reader.observed(&query);
         let end = self.reader.limits.read_end();
         let mut session = self.session.lock().await;
         // The answer may have run out of bytes while this one waited, and the session with it.
         budget.check()?;
+        session.work_for(budget.permit());
         if pace == Pace::Long {
             let planned = session.run(PLANNED_FOR_VALUES.to_owned(), end).await;
             planned.map_err(|error| failed(of_query(error)))?;
         }
         let mut counting = Counting::new(budget, &read);
-        let rows = session.fetch(statement, end, |row| counting.read(&row));
+        let rows = session.fetch(query.sql, query.values, end, |row| counting.read(&row));
         rows.await.map_err(|error| failed(of_query(error)))?
     }
 }

@@ -1,6 +1,6 @@
 //! Rows as they are read, whichever driver has them.
 //!
-//! Invariant: a column is read by its place in the statement, and its text is borrowed from the driver: what goes on into an
+//! Invariant: a column is read by its index in the statement, and its text is borrowed from the driver: what goes on into an
 //! answer is copied once.
 
 use std::cell::Cell as Counter;
@@ -32,7 +32,7 @@ pub(in crate::store) enum Driver<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a row, and tells how many bytes of its text were read.
+    /// Reads a row, and returns how many bytes of its text were read.
     pub(in crate::store) fn read<T>(
         driver: Driver<'a>,
         read: impl FnOnce(Row<'_>) -> Result<T>,
@@ -43,38 +43,38 @@ impl<'a> Row<'a> {
         Ok((value, bytes.get()))
     }
 
-    pub(in crate::store) fn text(self, place: usize) -> Result<Option<&'a str>> {
+    pub(in crate::store) fn text(self, index: usize) -> Result<Option<&'a str>> {
         let text = match self.driver {
             Driver::Sqlite(row) => row
-                .get_ref(place)
+                .get_ref(index)
                 .and_then(|value| value.as_str_or_null().map_err(Into::into))
                 .map_err(of_sqlite),
-            Driver::Postgres(row) => sqlx::Row::try_get(row, place).map_err(Error::internal),
+            Driver::Postgres(row) => sqlx::Row::try_get(row, index).map_err(Error::internal),
         }?;
         self.bytes.set(self.bytes.get() + text.map_or(0, str::len));
         Ok(text)
     }
 
-    pub(in crate::store) fn integer(self, place: usize) -> Result<Option<i64>> {
+    pub(in crate::store) fn integer(self, index: usize) -> Result<Option<i64>> {
         match self.driver {
             Driver::Sqlite(row) => row
-                .get_ref(place)
+                .get_ref(index)
                 .and_then(|value| value.as_i64_or_null().map_err(Into::into))
                 .map_err(of_sqlite),
             // A number that stands in the statement itself has but 32 bits.
-            Driver::Postgres(row) => sqlx::Row::try_get(row, place)
+            Driver::Postgres(row) => sqlx::Row::try_get(row, index)
                 .or_else(|_| {
-                    sqlx::Row::try_get(row, place).map(|small: Option<i32>| small.map(Into::into))
+                    sqlx::Row::try_get(row, index).map(|small: Option<i32>| small.map(Into::into))
                 })
                 .map_err(Error::internal),
         }
     }
 
-    /// The columns from a place on, one after the other.
+    /// The columns from an index on, one after the other.
     pub(in crate::store) fn cells(self, from: usize) -> Cells<'a> {
         Cells {
             row: self,
-            place: from,
+            index: from,
         }
     }
 }
@@ -82,52 +82,52 @@ impl<'a> Row<'a> {
 /// Reads the columns of a row in their order.
 pub(in crate::store) struct Cells<'a> {
     row: Row<'a>,
-    place: usize,
+    index: usize,
 }
 
 impl Cells<'_> {
     pub(in crate::store) fn next<T: Cell>(&mut self) -> Result<T> {
-        let cell = T::read(self.row, self.place)?;
-        self.place += 1;
-        cell.ok_or_else(|| Error::internal(format!("null in column {}", self.place)))
+        let cell = T::read(self.row, self.index)?;
+        self.index += 1;
+        cell.ok_or_else(|| Error::internal(format!("null in column {}", self.index)))
     }
 }
 
 /// What a column holds.
 pub(in crate::store) trait Cell: Sized {
     /// None where null is no value of the type.
-    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>>;
+    fn read(row: Row<'_>, index: usize) -> Result<Option<Self>>;
 }
 
 impl<T: Cell> Cell for Option<T> {
-    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
-        T::read(row, place).map(Some)
+    fn read(row: Row<'_>, index: usize) -> Result<Option<Self>> {
+        T::read(row, index).map(Some)
     }
 }
 
 impl Cell for String {
-    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
-        Ok(row.text(place)?.map(ToOwned::to_owned))
+    fn read(row: Row<'_>, index: usize) -> Result<Option<Self>> {
+        Ok(row.text(index)?.map(ToOwned::to_owned))
     }
 }
 
 impl Cell for i64 {
-    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
-        row.integer(place)
+    fn read(row: Row<'_>, index: usize) -> Result<Option<Self>> {
+        row.integer(index)
     }
 }
 
 impl Cell for Timestamp {
-    fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
-        Ok(row.integer(place)?.map(Self))
+    fn read(row: Row<'_>, index: usize) -> Result<Option<Self>> {
+        Ok(row.integer(index)?.map(Self))
     }
 }
 
 macro_rules! enums {
     ($($name:ty),*) => {$(
         impl Cell for $name {
-            fn read(row: Row<'_>, place: usize) -> Result<Option<Self>> {
-                let text = row.text(place)?.map(ToOwned::to_owned);
+            fn read(row: Row<'_>, index: usize) -> Result<Option<Self>> {
+                let text = row.text(index)?.map(ToOwned::to_owned);
                 text.map(|text| Self::try_from_value(&text).map_err(failed)).transpose()
             }
         }

@@ -12,12 +12,12 @@ use crate::{
     config::{DatabaseLocation, DatabaseSettings},
     postgres::server::Server,
     store::{
-        cancellation::joined,
         database::{
             backup::{self, FINDINGS},
             open_error::{Contents, OpenError},
             sqlite_file::{self, refuse_foreign_file},
         },
+        tasks::joined,
     },
 };
 
@@ -32,7 +32,7 @@ pub struct Soundness {
 
 /// A statement that finds no rows in a sound database.
 struct Invariant {
-    /// How many of the migrations it needs.
+    /// The number of the migration that it needs.
     schema: usize,
     table: &'static str,
     flaw: &'static str,
@@ -55,7 +55,7 @@ const fn invariant(
 }
 
 /// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
-const INVARIANTS: [Invariant; 19] = [
+const INVARIANTS: [Invariant; 24] = [
     invariant(
         1,
         "catalog_state",
@@ -111,11 +111,24 @@ const INVARIANTS: [Invariant; 19] = [
         "SELECT 'number ' || MAX(number) FROM connector_event GROUP BY mark HAVING COUNT(*) > 1",
     ),
     invariant(
+        9,
+        "connector_event",
+        "it has values of fields and is no update",
+        "SELECT 'number ' || number FROM connector_event WHERE changed_values IS NOT NULL AND kind <> 'updated'",
+    ),
+    invariant(
         1,
         "personal_connector",
         "the replacement does not exist",
         "SELECT id FROM personal_connector AS c WHERE replaced_by_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM personal_connector AS other WHERE other.id = c.replaced_by_id)",
+    ),
+    invariant(
+        11,
+        "personal_connector",
+        "a custom connector has curated fields, or the file's values of them are no JSON object",
+        "SELECT id FROM personal_connector WHERE file_details IS NOT NULL
+            AND (type = 'custom' OR file_details NOT LIKE '{%}')",
     ),
     invariant(
         1,
@@ -153,6 +166,13 @@ const INVARIANTS: [Invariant; 19] = [
             EXCEPT SELECT seq FROM personal_connector) AS extra",
     ),
     invariant(
+        10,
+        "connector_health",
+        "the health of a connector is missing",
+        "SELECT 'seq ' || seq FROM (SELECT seq FROM personal_connector
+            EXCEPT SELECT seq FROM connector_health) AS missing",
+    ),
+    invariant(
         3,
         "connector_check",
         "the checks belong to no connector",
@@ -179,6 +199,21 @@ const INVARIANTS: [Invariant; 19] = [
         "connector_health",
         "an outcome has no time, or a time no outcome",
         "SELECT 'seq ' || seq FROM connector_health WHERE (outcome IS NULL) <> (checked_at IS NULL)",
+    ),
+    invariant(
+        10,
+        "connector_health",
+        "an outcome has no beginning, or one after its last check",
+        "SELECT 'seq ' || seq FROM connector_health
+            WHERE (outcome IS NULL) <> (outcome_since IS NULL) OR outcome_since > checked_at",
+    ),
+    invariant(
+        10,
+        "connector_health",
+        "the id, the address, the uptime or the number of tools is not the connector's",
+        "SELECT 'seq ' || h.seq FROM connector_health AS h JOIN personal_connector AS c ON c.seq = h.seq
+            WHERE h.id <> c.id OR (h.address IS NULL) <> (c.server_url IS NULL) OR (h.uptime IS NULL) <> (h.outcome IS NULL)
+            OR h.tool_count <> (SELECT COUNT(*) FROM connector_tool AS t WHERE t.seq = h.seq)",
     ),
     invariant(
         3,
@@ -353,12 +388,21 @@ async fn rows(
     rows
 }
 
-/// One row more than is told says that there are more.
+/// One row more than is reported: it says that there are more.
 fn limited(sql: &str) -> String {
     format!("SELECT * FROM ({sql}) AS found LIMIT {}", FINDINGS + 1)
 }
 
+/// The number in a migration's name, such as 8 of `m20261130_000008_open_enums`.
+fn number(migration: &str) -> usize {
+    let number = migration.split('_').nth(1);
+    number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
+}
+
 impl Soundness {
+    /// Whether there are no findings. Parts that could not be checked do not count.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
     }
@@ -369,11 +413,13 @@ impl Soundness {
         applied: &[String],
     ) -> impl Iterator<Item = &'static Invariant> + use<> {
         let known = migration::names();
-        let schema = known
+        let present = known
             .iter()
             .take_while(|name| applied.contains(name))
             .count();
-        if let Some(missing) = known.get(schema) {
+        let last = present.checked_sub(1).and_then(|last| known.get(last));
+        let schema = last.map_or(0, |name| number(name));
+        if let Some(missing) = known.get(present) {
             let what = format!(
                 "what {missing} and later migrations add: the schema is older. Run migrate first"
             );
@@ -385,8 +431,8 @@ impl Soundness {
 
     fn found(&mut self, invariant: &Invariant, rows: &[String]) {
         let Invariant { table, flaw, .. } = invariant;
-        for (i, row) in rows.iter().enumerate() {
-            let more = if i == FINDINGS { " and others" } else { "" };
+        for (index, row) in rows.iter().enumerate() {
+            let more = if index == FINDINGS { " and others" } else { "" };
             self.findings.push(format!("{table} {row}{more}: {flaw}"));
         }
     }

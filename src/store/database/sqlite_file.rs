@@ -22,10 +22,12 @@ use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
 use crate::{
     config::DatabaseLocation,
-    store::database::{
-        open_error::{Contents, OpenError},
+    store::{
+        database::{
+            open_error::{Contents, OpenError},
+            write_status::Look,
+        },
         unwritable::Unwritable,
-        write_status::Look,
     },
 };
 

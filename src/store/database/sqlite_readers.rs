@@ -1,8 +1,8 @@
 //! Reading an SQLite file, by connections of their own.
 //!
 //! Invariant: they only read. A statement that is done within [`BRIEF`] runs where it is asked for; one that is not is begun
-//! again on a thread that may wait, so that no worker of the runtime is held up longer than that. A statement that nobody waits
-//! for is interrupted.
+//! again on a thread that may wait, so that no worker of the runtime is held up longer than that. A statement whose future was
+//! dropped is interrupted.
 //!
 //! sqlx runs SQLite on a thread of its own for each connection and sends each row over a channel, at several times the cost of
 //! the reading itself. Writes and migrations stay with it: their cost is the disk's.
@@ -19,10 +19,7 @@ use rusqlite::{
     config::DbConfig,
     types::{ToSqlOutput, Value as SqliteValue, ValueRef},
 };
-use sea_orm::{
-    DbBackend, Statement, Value,
-    sea_query::{SelectStatement, SqliteQueryBuilder},
-};
+use sea_orm::{DbBackend, Statement, Value};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -32,13 +29,14 @@ use crate::{
     answer_budget::AnswerBudget,
     error::{Error, Result},
     store::{
-        cancellation,
         database::{
             pool::Pool,
             row::{Driver, Row},
             sqlite_file::{self, SqliteFile},
         },
         errors::{no_connection, of_sqlite, unavailable},
+        query::Query,
+        tasks::joined,
     },
 };
 
@@ -71,7 +69,7 @@ pub(in crate::store) struct Readers {
     file: Arc<SqliteFile>,
     wait: Duration,
     most: usize,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     observer: OnceLock<Observer>,
 }
@@ -83,7 +81,7 @@ impl Readers {
             file,
             wait,
             most,
-            places: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(most)),
             idle: Mutex::default(),
             observer: OnceLock::new(),
         }
@@ -96,26 +94,26 @@ impl Readers {
 
     pub(in crate::store) fn pool(&self) -> Pool {
         let idle = self.idle().len();
-        let used = self.most - self.places.available_permits().min(self.most);
+        let used = self.most - self.permits.available_permits().min(self.most);
         Pool::new(u32::try_from(idle + used).unwrap_or(u32::MAX), idle)
     }
 
     /// Ends the connections that nobody uses, and opens no more.
     pub(in crate::store) fn close(&self) {
-        self.places.close();
+        self.permits.close();
         self.idle().clear();
     }
 
     pub(in crate::store) fn is_closed(&self) -> bool {
-        self.places.is_closed()
+        self.permits.is_closed()
     }
 
     /// A connection, as soon as one is free.
     pub(in crate::store) async fn lease(self: &Arc<Self>) -> Result<Lease> {
-        let place = match self.places.clone().try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => match timeout(self.wait, self.places.clone().acquire_owned()).await {
-                Ok(Ok(place)) => place,
+        let permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => match timeout(self.wait, self.permits.clone().acquire_owned()).await {
+                Ok(Ok(permit)) => permit,
                 _ => return Err(no_connection("none was free in time")),
             },
         };
@@ -132,7 +130,7 @@ impl Readers {
             connection: Some(connection),
             is_immutable,
             readers: Arc::clone(self),
-            _place: place,
+            _permit: permit,
         })
     }
 
@@ -168,7 +166,7 @@ pub(in crate::store) struct Lease {
     /// It reads the file without regard to writers, so that the next one opens its own.
     is_immutable: bool,
     readers: Arc<Readers>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Lease {
@@ -177,7 +175,7 @@ impl Drop for Lease {
             return;
         };
         let is_free = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-        if is_free && !self.is_immutable && !self.readers.places.is_closed() {
+        if is_free && !self.is_immutable && !self.readers.permits.is_closed() {
             self.readers.idle().push(connection);
         }
     }
@@ -201,7 +199,7 @@ impl Lease {
     /// The rows of a statement, unless it takes too long.
     fn run<T>(
         &self,
-        (sql, values): &(String, Vec<SqliteValue>),
+        (sql, values): &(Arc<str>, Vec<SqliteValue>),
         patience: Patience,
         budget: &AnswerBudget,
         read: &impl Fn(Row<'_>) -> Result<T>,
@@ -217,15 +215,15 @@ impl Lease {
                 }
                 Patience::While(wanted) => {
                     connection.busy_timeout(self.readers.wait)?;
-                    let is_over = move || wanted.as_ref().is_some_and(|w| w.strong_count() == 0);
+                    let is_over = move || wanted.strong_count() == 0;
                     connection.progress_handler(INSTRUCTIONS, Some(is_over))?;
                 }
             }
             let mut statement = connection.prepare_cached(sql)?;
             // They are counted from one execution to the next.
             statement.reset_status(StatementStatus::VmStep);
-            for (place, value) in values.iter().enumerate() {
-                statement.raw_bind_parameter(place + 1, Borrowed(value))?;
+            for (index, value) in values.iter().enumerate() {
+                statement.raw_bind_parameter(index + 1, Borrowed(value))?;
             }
             let mut rows = statement.raw_query();
             let mut all = Vec::new();
@@ -260,8 +258,8 @@ impl Lease {
 /// How long a statement may take.
 enum Patience {
     Brief,
-    /// As long as somebody waits, where that is known.
-    While(Option<Weak<()>>),
+    /// As long as somebody waits.
+    While(Weak<()>),
 }
 
 fn is_too_long(error: &rusqlite::Error) -> bool {
@@ -274,7 +272,7 @@ fn is_too_long(error: &rusqlite::Error) -> bool {
 /// The rows of a statement. One that takes long is begun again from its first row.
 pub(in crate::store) async fn rows<T, L>(
     lease: L,
-    select: &SelectStatement,
+    query: Query,
     pace: Pace,
     budget: &Arc<AnswerBudget>,
     read: impl Fn(Row<'_>) -> Result<T> + Send + 'static,
@@ -284,9 +282,9 @@ where
     L: DerefMut<Target = Lease> + Send + 'static,
 {
     if let Some(observe) = lease.readers.observer.get() {
-        observe(&DbBackend::Sqlite.build(select));
+        observe(&query.statement(DbBackend::Sqlite));
     }
-    let (sql, values) = select.build(SqliteQueryBuilder);
+    let Query { sql, values } = query;
     let values = values
         .into_iter()
         .map(sqlite_value)
@@ -297,11 +295,13 @@ where
     {
         return Ok(rows);
     }
-    let patience = Patience::While(cancellation::current());
+    // Dropped with this future.
+    let waiter = Arc::new(());
+    let patience = Patience::While(Arc::downgrade(&waiter));
     let budget = Arc::clone(budget);
     let reading =
         tokio::task::spawn_blocking(move || lease.run(&statement, patience, &budget, &read));
-    let rows = cancellation::joined(reading).await;
+    let rows = joined(reading).await;
     rows.map(Option::unwrap_or_default)
 }
 

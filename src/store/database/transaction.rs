@@ -20,7 +20,10 @@ use sea_orm::{
     Statement, prelude::async_trait::async_trait, sea_query::Values,
 };
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Executor, Sqlite, SqlitePool, pool::PoolConnection, query::Query};
+use sqlx::{
+    AssertSqlSafe, Executor, Sqlite, SqlitePool, pool::PoolConnection, postgres::PgRow,
+    query::Query,
+};
 use tokio::{runtime::Handle, sync::Mutex, time};
 
 use crate::{
@@ -30,8 +33,9 @@ use crate::{
         session::PgSession,
     },
     store::{
-        database::{sqlite_file::SqliteFile, unwritable::Unwritable, write_status::WriteStatus},
+        database::{sqlite_file::SqliteFile, write_status::WriteStatus},
         errors,
+        unwritable::Unwritable,
     },
 };
 
@@ -284,7 +288,7 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, and frees its place in the pool without waiting for that. A new session may write where one that
+    /// Closes the connection, and frees its slot of the pool without waiting for that. A new session may write where one that
     /// is read-only may not.
     fn close(self, is_read_only: bool) {
         match self {
@@ -407,7 +411,9 @@ impl ConnectionTrait for Transaction {
                 rows.map(|rows| rows.into_iter().map(Into::into).collect())
             }
             Connection::Postgres(session) => {
-                let rows = session.fetch(statement, end, |row| Ok::<_, Infallible>(row.into()));
+                let values = statement.values.map_or_else(Vec::new, |values| values.0);
+                let read = |row: PgRow| Ok::<_, Infallible>(row.into());
+                let rows = session.fetch(statement.sql.into(), values, end, read);
                 rows.await.map(|Ok(rows)| rows)
             }
         };

@@ -9,7 +9,7 @@ use std::{
 
 use sea_orm::DbErr;
 
-use crate::store::{database::unwritable::Unwritable, errors};
+use crate::store::{errors, unwritable::Unwritable};
 
 /// How long writes are doubted after one failed: a small one may succeed where a large one does not.
 const DOUBT: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const DOUBT: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Look {
     Fine,
-    /// Only a write tells whether one succeeds.
+    /// Only a write shows whether one succeeds.
     Doubtful,
 }
 

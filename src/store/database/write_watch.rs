@@ -18,15 +18,15 @@ use tokio::{task::AbortHandle, time};
 use crate::{
     error::Error,
     store::{
-        cancellation::{cancel_on_drop, keep_running},
         database::{
             connect::Database,
             sqlite_readers::Pace,
             transaction::{Purpose, Writer},
-            unwritable::Unwritable,
             write_status::Look,
         },
         errors,
+        tasks::{finished, keep_running},
+        unwritable::Unwritable,
     },
 };
 
@@ -45,10 +45,10 @@ const PROBE_BYTES: usize = 64 * 1024;
 
 /// Looks again and again whether the database takes writes. Dropped, it ends.
 #[derive(Debug)]
-pub struct WriteWatch(AbortHandle);
+pub(crate) struct WriteWatch(AbortHandle);
 
 impl WriteWatch {
-    pub fn start(database: Database) -> Self {
+    pub(crate) fn start(database: Database) -> Self {
         Self(keep_running(move || watch(database.clone())).abort_handle())
     }
 }
@@ -65,21 +65,21 @@ async fn watch(database: Database) {
     loop {
         ticks.tick().await;
         let database = database.clone();
-        let look = cancel_on_drop(async move { database.look_at_writes().await });
-        // A connection that is dead and does not say so is left behind.
+        let look = finished(async move { database.look_at_writes().await });
+        // A write that takes longer is left behind, and finished.
         let _ = time::timeout(PATIENCE, look).await;
     }
 }
 
 impl Database {
     /// Fails with `UNAVAILABLE` where the service does not write at all.
-    pub fn check_writes_allowed(&self) -> Result<(), Error> {
+    pub(crate) fn check_writes_allowed(&self) -> Result<(), Error> {
         let allowed = self.writes.check_allowed();
         allowed.map_err(errors::unavailable)
     }
 
     /// Why writes cannot succeed; none where they can, as far as is known.
-    pub fn unwritable(&self) -> Option<Unwritable> {
+    pub(crate) fn unwritable(&self) -> Option<Unwritable> {
         if let Writer::Sqlite { file, .. } = &self.writer
             && let Err(reason) = file.check_identity()
         {

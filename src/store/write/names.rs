@@ -12,7 +12,7 @@ use crate::{
 
 impl Tx {
     /// The custom connectors whose folded names are among these, and what each lays claim to.
-    pub async fn claims(&self, name_keys: &[String]) -> Result<Vec<(NameClaim, String)>> {
+    pub(crate) async fn claims(&self, name_keys: &[String]) -> Result<Vec<(NameClaim, String)>> {
         let rivals = visible(&Sight::Everything)
             .filter(Column::Type.eq(entity::ConnectorType::Custom))
             .filter(Column::NameKey.is_in(name_keys))
@@ -42,7 +42,7 @@ impl Tx {
     /// updated with what it has then.
     ///
     /// No name or connectorId has a control character, as what the rows have meanwhile does.
-    pub async fn give_up_names(&self, rows: &[&Model]) -> Result<()> {
+    pub(crate) async fn give_up_names(&self, rows: &[&Model]) -> Result<()> {
         if self.rehearsal {
             return Ok(());
         }

@@ -39,7 +39,7 @@ async def main() -> None:
 
         await client.update(UpdateCustomConnectorInput(id=id, description="Notes of the team"))
         change = await heard.get()
-        assert change.changed_fields == ["description"]
+        assert change.changed_fields == ["DESCRIPTION"]
         assert change.personal_connector and change.personal_connector.description == "Notes of the team"
         listener.cancel()
 

@@ -18,9 +18,10 @@ use crate::{
     support::{
         checks::found,
         clients::subscribers::Socket,
-        harness::{Server, TestDatabase, client, fixed_clock, post},
+        harness::{Server, TestDatabase, check_errors, client, fixed_clock, post},
         objects::{import, object},
         process::{Serving, program_on, token},
+        schema::leaves,
     },
 };
 
@@ -90,8 +91,11 @@ async fn ask(server: &Serving, token: &str, query: &str, variables: Value) -> (u
         .header("cache-control", "no-cache");
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
-    let says_when = response.headers().contains_key("retry-after");
+    let says_when = response.headers().get("retry-after");
+    let says_when = says_when.map(|seconds| seconds.to_str().unwrap().parse().unwrap());
     let answer = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    check_errors(says_when, &answer);
+    let says_when = says_when.is_some();
     (status, says_when, answer)
 }
 
@@ -314,11 +318,10 @@ async fn what_is_asked_in_earnest_is_answered() {
     hundred(&storage);
     let server = Serving::start(program_on(&storage, &[]));
     let ann = ann();
-    let whole = "id name type connectorId description iconUrl category version status statusMessage serverUrl serverType metadata
-        visibility organizationId createdBy createdAt updatedAt revision viewerCanUpdate viewerCanDelete";
+    let whole = leaves("PersonalConnector");
     let query = format!(
         "{{ personalConnectors(first: 100) {{
-            nodes {{ {whole} replacedBy {{ {whole} }} health {{ outcome history {{ outcome }} }} tools(first: 10) {{ nodes {{ name inputSchema }} }} }}
+            nodes {{ {whole} replacedBy {{ {whole} }} health {{ outcome history(first: 3) {{ nodes {{ outcome }} }} }} tools(first: 10) {{ nodes {{ name inputSchema }} }} }}
             totalCount facets {{ category {{ value count }} status {{ value count }} }}
         }} }}"
     );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fixtures::published::{numbered, with};
 use futures_util::{
     FutureExt, SinkExt, StreamExt,
     future::{BoxFuture, join_all},
@@ -234,14 +235,8 @@ async fn subscribers_that_read_nothing() {
     let cursor = "{ personalConnectors(first: 0) { changesCursor } }";
     let cursor = server.data("", cursor, json!({})).await;
     let after = cursor["personalConnectors"]["changesCursor"].clone();
-    let object = |i: usize| {
-        json!({
-            "id": format!("pcon_object{i}"), "object": "personal_connector", "name": format!("Object {i}"),
-            "type": "custom", "connectorId": "custom_mcp", "status": "active", "createdBy": "importer",
-            "serverUrl": format!("https://x{i}.example.com"), "metadata": { "text": "x".repeat(15_000) },
-        })
-        .to_string()
-    };
+    let large = json!({ "metadata": { "text": "x".repeat(15_000) } });
+    let object = |i| with(numbered(i), large.clone()).to_string();
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("large.jsonl");
     let objects: Vec<_> = (0..500).map(object).collect();

@@ -1,40 +1,36 @@
-//! Connectors that are written as their rows are read are, to the byte, what the resolvers give.
+//! Connectors that are written as their rows are read are, to the byte, what the resolvers give; and so are the answers to direct
+//! queries.
+
+use std::sync::LazyLock;
 
 use entity::personal_connector::Model;
+use fixtures::model::Viewer;
+use personal_connectors::domain::{
+    field::{Field, Kind},
+    viewer::Right,
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     on_both,
-    support::model::{self, VIEWERS, Viewer},
+    support::model::{self, VIEWERS},
 };
 
 /// Every field of a connector that selects nothing further.
-const LEAVES: [&str; 23] = [
-    "__typename",
-    "id",
-    "object",
-    "name",
-    "type",
-    "connectorId",
-    "description",
-    "iconUrl",
-    "category",
-    "version",
-    "status",
-    "statusMessage",
-    "serverUrl",
-    "serverType",
-    "metadata",
-    "createdAt",
-    "updatedAt",
-    "createdBy",
-    "organizationId",
-    "visibility",
-    "revision",
-    "viewerCanUpdate",
-    "viewerCanDelete",
-];
+static LEAVES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let of_row = Field::ALL.iter();
+    let of_row = of_row.filter(|field| field.kind() != Kind::Connector);
+    let rights = Right::ALL.iter().flat_map(|right| {
+        let (can, why) = right.graphql_names();
+        [can, why]
+    });
+    of_row
+        .map(|field| field.graphql_name())
+        .chain(["__typename", "object"])
+        .chain(rights)
+        .collect()
+});
 
 const TEXTS: [&str; 5] = [
     "plain",
@@ -88,7 +84,7 @@ fn selection() -> impl Strategy<Value = String> {
 /// is resolved.
 #[derive(Debug)]
 struct Question {
-    viewer: Viewer,
+    viewer: Viewer<'static>,
     once: String,
     twice: String,
 }
@@ -143,6 +139,198 @@ fn question() -> impl Strategy<Value = Question> {
     )
 }
 
+/// An argument: the variables that it declares, the argument, and values of the variables.
+type Argument = (&'static str, &'static str, Value);
+
+/// One of some arguments, or none.
+fn argument<const N: usize>(
+    arguments: [Argument; N],
+) -> impl Strategy<Value = Option<Argument>> + use<N> {
+    option::of(select(Vec::from(arguments)))
+}
+
+/// Arguments of a list, good and bad.
+fn arguments() -> impl Strategy<Value = Vec<Argument>> {
+    let size = argument([
+        ("", "first: 3", json!({})),
+        ("$first: Int = 2", "first: $first", json!({})),
+        ("$first: Int = 2", "first: $first", json!({ "first": null })),
+        ("$first: Int = 2", "first: $first", json!({ "first": 4 })),
+        ("$first: Int", "first: $first", json!({ "first": 101 })),
+        ("$first: Int", "first: $first", json!({ "first": "1" })),
+        ("$first: Int", "first: $first", json!({})),
+    ]);
+    let last = argument([
+        ("", "last: 2", json!({})),
+        ("$last: Int", "last: $last", json!({})),
+        ("$last: Int", "last: $last", json!({ "last": null })),
+    ]);
+    let cursor = argument([
+        ("$after: String", "after: $after", json!({})),
+        ("$after: String", "after: $after", json!({ "after": null })),
+        (
+            "$after: String",
+            "after: $after",
+            json!({ "after": "none" }),
+        ),
+        ("", "before: \"none\"", json!({})),
+    ]);
+    let search = argument([
+        ("", "search: \"git\"", json!({})),
+        ("$search: String", "search: $search", json!({})),
+        (
+            "$search: String",
+            "search: $search",
+            json!({ "search": "p" }),
+        ),
+        (
+            "$search: String",
+            "search: $search",
+            json!({ "search": " " }),
+        ),
+    ]);
+    let parts = "$status: [ConnectorStatus!], $not: PersonalConnectorFilter, $time: DateTime, $is: ConnectorType";
+    let of_parts = "filter: {status: $status, not: $not, and: [{createdAt: {gte: $time}}], type: [CUSTOM, $is]}";
+    let filter = argument([
+        ("", "filter: {type: CUSTOM}", json!({})),
+        ("$f: PersonalConnectorFilter", "filter: $f", json!({})),
+        (
+            "$f: PersonalConnectorFilter",
+            "filter: $f",
+            json!({ "f": { "category": "DEVELOPMENT" } }),
+        ),
+        (
+            "$f: PersonalConnectorFilter",
+            "filter: {or: [$f, null]}",
+            json!({}),
+        ),
+        (
+            "$f: PersonalConnectorFilter",
+            "filter: {not: $f}",
+            json!({ "f": { "not": null, "and": [] } }),
+        ),
+        (parts, of_parts, json!({})),
+        (parts, of_parts, json!({ "is": "OFFICIAL" })),
+        (
+            parts,
+            of_parts,
+            json!({ "is": "OFFICIAL", "status": "ACTIVE", "time": "2026-11-22T08:00:00+00:00" }),
+        ),
+        (
+            parts,
+            of_parts,
+            json!({ "is": "OFFICIAL", "not": { "id": [1, "a"] }, "time": null }),
+        ),
+    ]);
+    let order = argument([
+        (
+            "",
+            "orderBy: {field: CREATED_AT, direction: ASC}",
+            json!({}),
+        ),
+        (
+            "$o: PersonalConnectorOrderField!, $d: OrderDirection",
+            "orderBy: {field: $o, direction: $d}",
+            json!({ "o": "UPDATED_AT" }),
+        ),
+        (
+            "$o: PersonalConnectorOrderField!, $d: OrderDirection",
+            "orderBy: {field: $o, direction: $d}",
+            json!({ "o": "RELEVANCE", "d": null }),
+        ),
+    ]);
+    (size, last, cursor, search, filter, order)
+        .prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f].into_iter().flatten().collect())
+}
+
+/// A query of one root field, in which `TYPE` stands for a type of connectors. Where that is the interface, the query is not
+/// direct, and all else is the same.
+#[derive(Debug)]
+struct OneField {
+    viewer: Viewer<'static>,
+    query: String,
+    variables: Value,
+}
+
+fn one_field() -> impl Strategy<Value = OneField> {
+    let leaves = (select(&LEAVES[..]), 0..3).prop_map(|(field, alias)| match alias {
+        0 => field.to_owned(),
+        alias => format!("a{alias}{field}: {field}"),
+    });
+    let leaves = vec(leaves, 1..12).prop_map(|leaves| leaves.join(" "));
+    let part = select(vec![
+        "__typename",
+        "pageInfo { hasNextPage p: hasPreviousPage endCursor startCursor __typename }",
+        "totalCount",
+        "size: totalCount",
+        "... { kind: __typename }",
+    ]);
+    let rows = select(vec!["nodes", "edges", "connector", "connector"]);
+    let place = select(vec![
+        json!("pcon_none"),
+        json!(7),
+        json!("é"),
+        json!(null),
+        json!({}),
+    ]);
+    let place = prop_oneof![
+        (0..6_usize).prop_map(|place| json!(model::id(place))),
+        place
+    ];
+    let shape = (rows, leaves, vec(part, 0..4), place);
+    (select(&VIEWERS[..]), arguments(), shape).prop_map(
+        |(viewer, mut arguments, (rows, leaves, parts, id))| {
+            let selection = format!("...F {leaves} name\n... on TYPE {{ id }}");
+            if rows == "connector" {
+                arguments = vec![("$id: ID!", "id: $id", json!({ "id": id }))];
+            }
+            let list = |name: &str, selected: String| {
+                let (before, after) = parts.split_at(parts.len() / 2);
+                format!(
+                    "list: {name} {{ {} {selected} {} }}",
+                    before.join(" "),
+                    after.join(" ")
+                )
+            };
+            let given: Vec<_> = arguments.iter().map(|(_, given, _)| *given).collect();
+            let given = match given.join(", ") {
+                none if none.is_empty() => none,
+                given => format!("({given})"),
+            };
+            let root = match rows {
+                "connector" => format!("personalConnector{given} {{ {selection} }}"),
+                "nodes" => list(
+                    &format!("personalConnectors{given}"),
+                    format!("n: nodes {{ {selection} }}"),
+                ),
+                _ => list(
+                    &format!("personalConnectors{given}"),
+                    format!("edges {{ cursor node {{ {selection} }} __typename c: cursor }}"),
+                ),
+            };
+            let declared = arguments.iter().map(|(declared, _, _)| *declared);
+            let declared: Vec<_> = declared.filter(|declared| !declared.is_empty()).collect();
+            let declared = match declared.join(", ") {
+                none if none.is_empty() => none,
+                declared => format!("({declared})"),
+            };
+            let mut variables = json!({});
+            for (_, _, values) in &arguments {
+                let values = values.as_object().unwrap().clone();
+                variables.as_object_mut().unwrap().extend(values);
+            }
+            OneField {
+                viewer,
+                query: format!(
+                    "query Q{declared} {{ ... on Query {{ {root} }} }}
+                     fragment F on PersonalConnector {{ b: createdAt viewerCanUpdate }}"
+                ),
+                variables,
+            }
+        },
+    )
+}
+
 fn dressed() -> impl Strategy<Value = Vec<Model>> {
     let texts = || option::of(select(&TEXTS[..]));
     let extra = (
@@ -171,7 +359,7 @@ on_both! {
             server.clear().await;
             server.insert(rows).await;
             for question in questions {
-                let token = question.viewer.token(server);
+                let token = server.viewer_token(question.viewer);
                 let mut answers = Vec::new();
                 // Only who resolves needs whole rows.
                 for (query, is_whole) in [(&question.once, false), (&question.twice, true)] {
@@ -190,6 +378,47 @@ on_both! {
         });
     }
 
+    async fn a_direct_query_answers_as_the_library_does(server: Server) {
+        let server = &server;
+        model::check(32, (dressed(), vec(one_field(), 24)), |(rows, operations)| async move {
+            server.clear().await;
+            server.insert(rows).await;
+            for OneField { viewer, query, variables } in operations {
+                let token = server.viewer_token(viewer);
+                let mut answers = Vec::new();
+                for on in ["PersonalConnector", "Node"] {
+                    let query = query.replace("TYPE", on);
+                    let body = json!({ "query": query, "variables": variables });
+                    let request = server.request(&token, body.to_string());
+                    let response = request.header("graphql-cost", "report").send().await.unwrap();
+                    let status = response.status();
+                    answers.push((status, response.text().await.unwrap()));
+                }
+                prop_assert_eq!(&answers[0], &answers[1], "{}\n{}", query, variables);
+            }
+            Ok(())
+        });
+    }
+
+    async fn an_error_below_the_root_is_the_librarys(server: Server) {
+        // Counts read it, and pages do not.
+        server.rows("DELETE FROM catalog_state").await;
+        let mut answers = Vec::new();
+        for on in ["PersonalConnector", "Node"] {
+            let query = format!("{{ list: personalConnectors {{
+                size: totalCount
+                nodes {{ ... on {on} {{ id }} }}
+            }} }}");
+            let mut answer = server.execute("", &query, json!({})).await;
+            let extensions = answer["errors"][0]["extensions"].as_object_mut().unwrap();
+            assert!(extensions.remove("requestId").is_some(), "{answer}");
+            answers.push(answer);
+        }
+        assert_eq!(answers[0]["data"], json!(null));
+        assert_eq!(answers[0]["errors"][0]["path"], json!(["list", "size"]));
+        assert_eq!(answers[0], answers[1]);
+    }
+
     async fn every_leaf_of_the_schema_is_tried(server: Server) {
         let query = "{ __type(name: \"PersonalConnector\") { fields { name type { kind ofType { kind } } } } }";
         let data = server.data("", query, json!({})).await;
@@ -199,6 +428,8 @@ on_both! {
         };
         let (objects, mut leaves): (Vec<_>, Vec<_>) = fields.partition(is_object);
         leaves.retain(|leaf| !LEAVES.contains(&leaf["name"].as_str().unwrap()));
-        assert_eq!((objects.len(), leaves), (3, vec![]));
+        let names: Vec<_> = leaves.iter().map(|leaf| leaf["name"].as_str().unwrap()).collect();
+        // They are made of two columns, or of the metadata.
+        assert_eq!((objects.len(), names), (6, vec!["curatedFields", "repositoryUrl", "websiteUrl", "packages"]));
     }
 }

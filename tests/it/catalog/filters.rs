@@ -1,16 +1,31 @@
 //! Every filter, as the model answers it.
 
-use entity::personal_connector::Model;
+use entity::{ConnectorCategory, Outcome, ServerType, personal_connector::Model};
+use fixtures::model::{Connector, FACETS, Listing, Order, Viewer};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
 use crate::{
     on_both,
-    support::model::{self, Order, SEARCHES, VIEWERS, Viewer},
+    support::{
+        checks::found,
+        connectors::official,
+        model::{self, VIEWERS, orders},
+    },
 };
 
 /// Fields that take a list, and values of theirs, some of which no row has.
-const LISTS: [(&str, &[&str]); 10] = [
+const LISTS: [(&str, &[&str]); 11] = [
+    (
+        "host",
+        &[
+            "mcp.example.com",
+            "localhost",
+            "localhost:8000",
+            "localhost:80",
+            "example.com",
+        ],
+    ),
     (
         "id",
         &[
@@ -36,7 +51,16 @@ const LISTS: [(&str, &[&str]); 10] = [
         &["github", "git/hub", "custom_mcp", "GitHub", "\0"],
     ),
     ("createdBy", &["ann", "bob", "cid", "dan", "nobody", "\0"]),
-    ("outcome", &["OPEN", "AUTH_REQUIRED", "TIMEOUT", "BLOCKED"]),
+    (
+        "outcome",
+        &[
+            "OPEN",
+            "AUTH_REQUIRED",
+            "TIMEOUT",
+            "BLOCKED",
+            "NOT_CHECKABLE",
+        ],
+    ),
     (
         "toolName",
         &["git_wiki", "Git_wiki", "pro", "none", "\0", ""],
@@ -53,51 +77,14 @@ const TIMES: [&str; 6] = [
     "2030-01-01T00:00:00-05:30",
 ];
 
-const FACETS: [(&str, &[Option<&str>]); 5] = [
-    (
-        "category",
-        &[
-            Some("PRODUCTIVITY"),
-            Some("DEVELOPMENT"),
-            Some("COMMUNICATION"),
-            Some("DESIGN"),
-            Some("CUSTOM"),
-            None,
-        ],
-    ),
-    (
-        "status",
-        &[Some("ACTIVE"), Some("DEPRECATED"), Some("MAINTENANCE")],
-    ),
-    (
-        "type",
-        &[Some("OFFICIAL"), Some("AITRONOS_BUILT"), Some("CUSTOM")],
-    ),
-    (
-        "serverType",
-        &[Some("HTTP"), Some("WEBSOCKET"), Some("STDIO"), None],
-    ),
-    (
-        "outcome",
-        &[
-            Some("OPEN"),
-            Some("AUTH_REQUIRED"),
-            Some("WRONG_TRANSPORT"),
-            Some("NOT_MCP"),
-            Some("UNREACHABLE"),
-            Some("TIMEOUT"),
-            Some("BLOCKED"),
-            Some("NOT_CHECKABLE"),
-            None,
-        ],
-    ),
-];
-
 /// A filter of up to `levels`, as the input object.
 fn filter(levels: u32) -> BoxedStrategy<Value> {
     let field = prop_oneof![
-        6 => select(&LISTS[..]).prop_flat_map(|(field, values)| (Just(field), list(values))),
-        1 => (select(&["createdAt", "updatedAt"][..]), range()),
+        6 => select(&LISTS[..]).prop_flat_map(|(field, values)| (Just(field), list(field, values))),
+        2 => (select(&["createdAt", "updatedAt", "checkedAt"][..]), ends(&TIMES.map(Value::from))),
+        1 => (Just("uptime"), ends(&[0.0, 0.25, 0.5, 1.0].map(Value::from))),
+        1 => (Just("hasTools"), option::of(any::<bool>()).prop_map(Value::from)),
+        1 => (Just("name"), text()),
     ];
     let fields = vec(field, 0..3);
     if levels == 1 {
@@ -126,8 +113,14 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
         .into()
 }
 
-fn list(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    list_of(select(values).prop_map(Value::from))
+/// A list of values, and of null where a connector may have none.
+fn list(field: &str, values: &'static [&'static str]) -> impl Strategy<Value = Value> + use<> {
+    let facet = FACETS.iter().find(|(name, _)| *name == field);
+    let nulls = facet.is_some_and(|(_, values)| values.contains(&None));
+    list_of(prop_oneof![
+        6 => select(values).prop_map(Value::from),
+        u32::from(nulls) => Just(Value::Null),
+    ])
 }
 
 /// Null, a list of none or some, or one value that stands for a list of one.
@@ -139,164 +132,72 @@ fn list_of(value: impl Strategy<Value = Value> + Clone + 'static) -> impl Strate
     ]
 }
 
-fn range() -> impl Strategy<Value = Value> {
-    let end = option::of(option::of(select(&TIMES[..])));
-    let range = (end.clone(), end).prop_map(|(gte, lt)| {
-        let ends = [("gte", gte), ("lt", lt)];
-        object(
-            ends.into_iter()
-                .filter_map(|(end, time)| Some((end, time?.into())))
-                .collect(),
-        )
+/// A range between these.
+fn ends(ends: &[Value]) -> impl Strategy<Value = Value> + use<> {
+    some_of(["gte", "lt"], ends)
+}
+
+/// A filter of a name.
+fn text() -> impl Strategy<Value = Value> {
+    let names = [
+        "github", "ecl", "eclair", "a", "日", "", "i", "++", "straße",
+    ];
+    some_of(["equals", "startsWith"], &names.map(Value::from))
+}
+
+/// Null, or an object that may have two fields, of these values or null.
+fn some_of(names: [&'static str; 2], values: &[Value]) -> impl Strategy<Value = Value> + use<> {
+    let value = option::of(option::weighted(0.8, select(values.to_vec())));
+    let some = (value.clone(), value).prop_map(move |(first, second)| {
+        let fields = names.into_iter().zip([first, second]);
+        let given = fields.filter_map(|(name, value)| Some((name, value?.into())));
+        object(given.collect())
     });
-    prop_oneof![6 => range, 1 => Just(Value::Null)]
-}
-
-/// A row as a viewer sees it, with times in microseconds.
-fn seen(row: &Model, viewer: Viewer) -> Value {
-    fn name(stored: impl serde::Serialize) -> Value {
-        match json!(stored) {
-            Value::String(name) => name.to_uppercase().into(),
-            none => none,
-        }
-    }
-    json!({
-        "id": row.id,
-        "type": name(row.r#type),
-        "category": name(row.category),
-        "status": name(row.status),
-        "serverType": name(row.server_type),
-        "visibility": name(row.visibility),
-        "connectorId": row.connector_id,
-        "outcome": model::outcome(row).map(|(_, name)| name),
-        "toolName": model::tools(row).iter().map(|tool| tool.0).collect::<Vec<_>>(),
-        "createdBy": row.created_by.as_ref().filter(|_| viewer.sees_owner(row)),
-        "createdAt": row.created_at.0,
-        "updatedAt": row.updated_at.0,
-    })
-}
-
-/// Whether a filter names a row.
-fn holds(filter: &Value, row: &Value) -> bool {
-    let all = |list: &Value| match list {
-        Value::Array(list) => list.clone(),
-        one => vec![one.clone()],
-    };
-    filter.as_object().unwrap().iter().all(|(field, wanted)| {
-        wanted.is_null()
-            || match field.as_str() {
-                "and" => all(wanted).iter().all(|filter| holds(filter, row)),
-                "or" => all(wanted).iter().any(|filter| holds(filter, row)),
-                "not" => !holds(wanted, row),
-                "createdAt" | "updatedAt" => {
-                    let micros = |end| {
-                        let time = wanted.get(end)?.as_str()?;
-                        Some(
-                            chrono::DateTime::parse_from_rfc3339(time)
-                                .unwrap()
-                                .timestamp_micros(),
-                        )
-                    };
-                    let time = row[field].as_i64().unwrap();
-                    micros("gte").is_none_or(|gte| time >= gte)
-                        && micros("lt").is_none_or(|lt| time < lt)
-                }
-                "toolName" => {
-                    let offered = row[field].as_array().unwrap();
-                    all(wanted).iter().any(|name| offered.contains(name))
-                }
-                _ => all(wanted).contains(&row[field]),
-            }
-    })
-}
-
-/// The filter without its own restriction of a field.
-fn without(filter: &Value, field: &str) -> Value {
-    let mut filter = filter.clone();
-    filter.as_object_mut().unwrap().remove(field);
-    filter
+    prop_oneof![6 => some, 1 => Just(Value::Null)]
 }
 
 #[derive(Clone, Debug)]
 struct Question {
-    viewer: Viewer,
-    filter: Value,
-    search: Option<usize>,
-    order: (Order, bool),
+    viewer: Viewer<'static>,
+    listing: Listing,
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    let order = (
-        select(vec![Order::Name, Order::CreatedAt, Order::UpdatedAt]),
-        any::<bool>(),
-    );
-    let search = option::weighted(0.3, 0..SEARCHES.len());
     (
         select(&VIEWERS[..]),
         filter(5),
-        search,
-        order,
+        option::weighted(0.3, model::search()),
+        orders(),
         any::<bool>(),
     )
-        .prop_map(|(viewer, filter, search, order, relevant)| Question {
-            viewer,
-            filter,
-            search,
-            order: match search {
-                Some(search) if relevant => (Order::Relevance(search), false),
-                _ => order,
-            },
+        .prop_map(|(viewer, filter, search, mut orders, relevant)| {
+            let (order, reversed) = orders.remove(0);
+            let (order, reversed) = if relevant && search.is_some() {
+                (Order::Relevance, false)
+            } else {
+                (order, reversed)
+            };
+            let listing = Listing {
+                search,
+                filter,
+                order,
+                reversed,
+                then_by: orders,
+            };
+            Question { viewer, listing }
         })
 }
 
 impl Question {
-    fn variables(&self) -> Value {
-        let (order, reversed) = self.order;
-        json!({
-            "search": self.search.map(|search| SEARCHES[search].0),
-            "filter": self.filter,
-            "order": { "field": order.field(), "direction": order.direction(reversed) },
-        })
-    }
-
     /// What the model answers.
     fn answer(&self, rows: &[Model]) -> Value {
-        let found: Vec<&Model> = rows
-            .iter()
-            .filter(|row| self.viewer.sees(row))
-            .filter(|row| {
-                self.search
-                    .is_none_or(|search| model::tier(row, search).is_some())
-            })
-            .collect();
-        let named = |filter: &Value| -> Vec<&Model> {
-            found
-                .iter()
-                .copied()
-                .filter(|row| holds(filter, &seen(row, self.viewer)))
-                .collect()
-        };
-        let mut list = named(&self.filter);
-        let (order, reversed) = self.order;
-        order.sort(&mut list, reversed);
+        let seen = model::seen(self.viewer, rows);
+        let list = self.listing.list(&seen).into_iter();
         let nodes: Vec<Value> = list
-            .iter()
-            .map(|row| json!({ "id": row.id, "createdBy": seen(row, self.viewer)["createdBy"] }))
+            .map(|Connector { fields, .. }| json!({ "id": fields["id"], "createdBy": fields["createdBy"] }))
             .collect();
-        let facets = FACETS.map(|(field, values)| {
-            let list = named(&without(&self.filter, field));
-            let count = |value: Option<&str>| {
-                list.iter()
-                    .filter(|row| seen(row, self.viewer)[field] == json!(value))
-                    .count()
-            };
-            let counts = values
-                .iter()
-                .map(|value| json!({ "value": value, "count": count(*value) }));
-            (field, counts.collect())
-        });
         json!({
-            "list": { "nodes": nodes, "totalCount": nodes.len(), "facets": object(facets.into()) },
+            "list": { "nodes": nodes, "totalCount": nodes.len(), "facets": self.listing.facets(&seen) },
             "backwards": { "nodes": nodes },
             "count": { "totalCount": nodes.len() },
         })
@@ -304,8 +205,8 @@ impl Question {
 }
 
 const QUERY: &str = "
-    query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder) {
-        list: personalConnectors(search: $search, filter: $filter, orderBy: $order, first: 100) {
+    query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: [PersonalConnectorOrder!]) {
+        list: personalConnectors(search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy, first: 100) {
             nodes { id createdBy }
             totalCount
             facets {
@@ -313,22 +214,96 @@ const QUERY: &str = "
                 outcome { value count }
             }
         }
-        backwards: personalConnectors(search: $search, filter: $filter, orderBy: $order, last: 100) {
+        backwards: personalConnectors(search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy, last: 100) {
             nodes { id createdBy }
         }
         count: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount }
     }";
 
+const COUNTED: &str =
+    "query($filter: PersonalConnectorFilter) { personalConnectors(filter: $filter) {
+        totalCount nodes { id health { outcome } }
+        facets { category { value count } serverType { value count } outcome { value count } } } }";
+
 on_both! {
+    async fn facets_can_be_read_alike(server: Server) {
+        const FIELDS: [&str; 5] = ["category", "status", "type", "serverType", "outcome"];
+        let all = |selection: &str| FIELDS.map(|field| format!("{field} {{ {selection} }}")).join(" ");
+        let query = format!(
+            "{{ own: personalConnectors {{ facets {{ {} }} }} alike: personalConnectors {{ facets {{ {} }} }} }}
+             fragment F on Facet {{ value: name count }}",
+            all("value count"),
+            all("...F"),
+        );
+        let data = server.data("", &query, json!({})).await;
+        assert_eq!(data["own"], data["alike"]);
+        let official = json!({ "value": "OFFICIAL", "count": 2 });
+        let types = data["own"]["facets"]["type"].as_array().unwrap();
+        assert!(types.contains(&official), "{types:?}");
+    }
+
+    /// Each entry of a facet is a filter of its own, of as many connectors as it counts, and the other counts hold.
+    async fn each_entry_of_a_facet_can_be_chosen(server: Server) {
+        server.clear().await;
+        let row = |id: &str, server_url: Option<&str>, server_type, category| Model {
+            server_url: server_url.map(ToOwned::to_owned),
+            server_type,
+            category,
+            ..official(id, id)
+        };
+        let url = Some("https://mcp.example.com");
+        let design = Some(ConnectorCategory::Design);
+        let http = Some(ServerType::Http);
+        server.insert(vec![
+            row("open", url, http, design), row("new", url, http, None), row("any", url, None, None),
+            row("program", None, Some(ServerType::Stdio), design), row("nothing", None, None, design),
+            row("told", None, Some(ServerType::Stdio), None),
+        ]).await;
+        let checks = [("pcon_open", Outcome::Open), ("pcon_told", Outcome::NotCheckable)];
+        server.record(checks.map(|(id, outcome)| (id.to_owned(), found(outcome))).into()).await;
+        let ask = async |filter: Value| {
+            let data = server.data("", COUNTED, json!({ "filter": filter })).await;
+            data["personalConnectors"].clone()
+        };
+        let all = ask(Value::Null).await;
+        let counts = |list: &Value, field: &str| {
+            let counts = list["facets"][field].as_array().unwrap().iter();
+            let counts = counts.filter(|entry| entry["count"] != 0);
+            counts.map(|entry| json!([entry["value"], entry["count"]])).collect::<Value>()
+        };
+        assert_eq!(counts(&all, "outcome"), json!([["OPEN", 1], ["NOT_CHECKABLE", 3], [null, 2]]));
+        assert_eq!(counts(&all, "category"), json!([["DESIGN", 3], [null, 3]]));
+        assert_eq!(counts(&all, "serverType"), json!([["HTTP", 2], ["STDIO", 2], [null, 2]]));
+        for field in ["category", "serverType", "outcome"] {
+            for entry in all["facets"][field].as_array().unwrap() {
+                let chosen = ask(json!({ field: [entry["value"]] })).await;
+                assert_eq!(chosen["totalCount"], entry["count"], "{field} {entry}");
+                assert_eq!(chosen["nodes"].as_array().unwrap().len(), entry["count"], "{field} {entry}");
+                assert_eq!(chosen["facets"][field], all["facets"][field], "{field} {entry}");
+                let rest = ask(json!({ "not": { field: [entry["value"]] } })).await;
+                let rest = rest["totalCount"].as_u64().unwrap() + entry["count"].as_u64().unwrap();
+                assert_eq!(rest, 6, "{field} {entry}");
+            }
+            // Null is no restriction, and a list of null is one.
+            assert_eq!(ask(json!({ field: null })).await["totalCount"], 6);
+            assert_eq!(ask(json!({ field: [] })).await["totalCount"], 0);
+        }
+        let literal = "{ personalConnectors(filter: {category: [null], or: [{outcome: null}, {outcome: [null, OPEN]}]}) { totalCount } }";
+        assert_eq!(server.data("", literal, json!({})).await["personalConnectors"]["totalCount"], 3);
+        let refused = "{ personalConnectors(filter: {status: [null]}) { totalCount } }";
+        assert_eq!(server.error_code("", refused, json!({})).await, "GRAPHQL_VALIDATION_FAILED");
+    }
+
     async fn every_filter_answers_as_the_model_does(server: Server) {
         let server = &server;
         model::check(24, (model::catalogue(60), vec(question(), 8)), |(rows, questions)| async move {
             server.clear().await;
             server.insert(rows.clone()).await;
-            server.record(model::checks(&rows)).await;
+            server.record(model::checked(&rows)).await;
             for question in questions {
-                let token = question.viewer.token(server);
-                let data = server.data(&token, QUERY, question.variables()).await;
+                let token = server.viewer_token(question.viewer);
+                let variables = question.listing.variables().into();
+                let data = server.data(&token, QUERY, variables).await;
                 prop_assert_eq!(data, question.answer(&rows), "{:#?}", question);
             }
             Ok(())

@@ -6,15 +6,17 @@
 
 use entity::{ConnectorVisibility, personal_connector::Model};
 
-use personal_connectors::store::UpdatedAt;
 use serde_json::{Value, json};
 
 use crate::{
     on_both,
     support::{
+        connectors::{
+            edit,
+            secret::{VIEWERS, furnish, hide},
+        },
         harness::Server,
         mutations::{CREATE, WRITE, draft, text},
-        secret_connector::{VIEWERS, furnish, hide},
     },
 };
 
@@ -121,12 +123,20 @@ async fn try_door(server: &Server, query: &str, variables: fn(&Keys) -> Value, b
     }
 }
 
-const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime history { message } } tools { nodes { name } totalCount } } createdBy organizationId viewerCanUpdate viewerCanDelete }";
+const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime history { nodes { message } } } tools { nodes { name } totalCount } } createdBy organizationId viewerCanUpdate viewerCanDelete }";
 
 on_both! {
     async fn node(server: Server) {
         let query = format!("query($id: ID!) {{ node(id: $id) {{ id ...What }} personalConnector(id: $id) {{ ...What }} }} {WHAT}");
         try_door(&server, &query, |keys| json!({ "id": keys.id }), &[]).await;
+    }
+
+    async fn its_history(server: Server) {
+        let query = "query($id: ID!) { personalConnector(id: $id) {
+            lastChange { cursor kind changedFields changes { field before after } personalConnector { id } actor }
+            changes { nodes { kind revision } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
+        } }";
+        try_door(&server, query, |keys| json!({ "id": keys.id }), &[]).await;
     }
 
     async fn nodes(server: Server) {
@@ -152,6 +162,18 @@ on_both! {
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
+    async fn the_orders(server: Server) {
+        const FIELDS: [&str; 8] = ["STATUS", "TYPE", "CATEGORY", "OUTCOME", "CHECKED_AT", "LATENCY", "UPTIME", "TOOL_COUNT"];
+        let page = "edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage }";
+        let lists = FIELDS.map(|field| format!(
+            "{0}: personalConnectors(first: 100, orderBy: {{field: {field}}}) {{ {page} }}
+            {0}_last: personalConnectors(last: 3, orderBy: {{field: {field}}}, thenBy: {{field: UPDATED_AT}}) {{ {page} }}",
+            field.to_lowercase(),
+        ));
+        let query = format!("{{ {} pasted: personalConnectors(search: \"https://mcp.example.com\") {{ totalCount {page} }} }}", lists.join(" "));
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
     async fn the_filters(server: Server) {
         let query = "query($filters: [PersonalConnectorFilter!]!, $id: [ID!], $by: [ID!], $at: DateTime) {
             id: personalConnectors(filter: {id: $id}) { totalCount nodes { id } }
@@ -166,6 +188,9 @@ on_both! {
             offers: personalConnectors(filter: {toolName: \"launch_rocket\"}) { totalCount nodes { id } }
             open: personalConnectors(filter: {outcome: OPEN}) { totalCount nodes { id } }
             unchecked: personalConnectors(filter: {not: {outcome: OPEN}}) { totalCount nodes { id } }
+            named: personalConnectors(filter: {name: {startsWith: \"secret\"}}) { totalCount nodes { id } }
+            there: personalConnectors(filter: {host: \"mcp.example.com\", hasTools: true}) { totalCount nodes { id } }
+            lately: personalConnectors(filter: {checkedAt: {gte: \"2000-01-01T00:00:00Z\"}, uptime: {gte: 0.5}}) { totalCount nodes { id } }
             any: personalConnectors(filter: {or: $filters}) { totalCount nodes { id } }
             none: personalConnectors(filter: {not: {or: $filters}}) { totalCount nodes { id } }
         }";
@@ -210,24 +235,30 @@ on_both! {
 
     /// Between its creation and its end: those who never saw it are told what they are told of an id that never was.
     async fn the_changes(server: Server) {
-        let query = "query($after: String, $id: [ID!]) {
+        let query = "query($after: String, $before: String, $id: [ID!]) {
             own: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}) { ...All }
+            latest: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}, last: 2) { ...All }
+            between: personalConnectorChanges(after: $after, before: $before, last: 5) { ...All }
             few: personalConnectorChanges(after: $after, filter: {personalConnectorId: $id}, first: 1) { ...All }
             design: personalConnectorChanges(after: $after, filter: {category: DESIGN, type: CUSTOM}) { ...All }
             asleep: personalConnectorChanges(after: $after, filter: {status: MAINTENANCE}) { ...All }
             all: personalConnectorChanges(after: $after) { nodes { personalConnectorId } }
+            replaced: personalConnector(id: \"pcon_old\") { lastChange { ...One } changes { nodes { ...One } } }
         }
+        fragment One on PersonalConnectorChange { kind changedFields changes { field before after } }
         fragment All on PersonalConnectorChangeConnection {
-            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields revision actor occurredAt } }
-            pageInfo { hasNextPage startCursor endCursor }
+            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields changes { field before after isBeforeCut isAfterCut } revision actor occurredAt } }
+            pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
         }";
         let old = furnish(&server).await;
         for visibility in [ConnectorVisibility::Private, ConnectorVisibility::Organization] {
             let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
             let after = text(&data["personalConnectors"]["changesCursor"]).to_owned();
             let secret = hide(&server, &old, visibility).await;
-            let mut keys = Keys { id: secret.id.clone(), cursor: after, cursor_before: String::new(), own: String::new() };
-            let variables = |keys: &Keys| json!({ "after": keys.cursor, "id": keys.id });
+            let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+            let before = text(&data["personalConnectors"]["changesCursor"]).to_owned();
+            let mut keys = Keys { id: secret.id.clone(), cursor: after, cursor_before: before, own: String::new() };
+            let variables = |keys: &Keys| json!({ "after": keys.cursor, "before": keys.cursor_before, "id": keys.id });
             for gone in [false, true] {
                 if gone {
                     remove(&server, &secret).await;
@@ -246,7 +277,7 @@ on_both! {
                         assert_eq!(*answer, never[index], "{who} is told of a {visibility:?} one");
                         assert!(!answer.contains("secret"), "{who}: {answer}");
                         let data: Value = serde_json::from_str(&answer[4..]).unwrap();
-                        for alias in ["own", "few", "design", "asleep"] {
+                        for alias in ["own", "latest", "few", "design", "asleep"] {
                             assert_eq!(data["data"][alias]["edges"], json!([]), "{who}: {alias}");
                         }
                     }
@@ -338,7 +369,7 @@ on_both! {
         let anns = answers(&server, &mut keys, &query, variables).await;
         let after = Model { created_by: Some("zoe".to_owned()), organization_id: Some("third".to_owned()), ..old.clone() };
         let mut tx = server.begin().await;
-        old = tx.update(&old, after, UpdatedAt::Now).await.unwrap().unwrap();
+        old = tx.update(&old, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!(old.organization_id.as_deref(), Some("third"));
         let zoes = answers(&server, &mut keys, &query, variables).await;

@@ -62,14 +62,18 @@ async fn list(server: &Server, token: &str, arguments: &str) -> Value {
     server.data(token, &query, json!({})).await["personalConnectors"].take()
 }
 
-/// The message of an operation's one error, which is about its arguments.
+/// Code and message of an operation's one error, which is about its arguments.
 async fn refusal(server: &Server, query: &str, variables: Value) -> String {
     let answer = server.execute("", query, variables).await;
     let [error] = answer["errors"].as_array().unwrap().as_slice() else {
         panic!("{answer}")
     };
-    assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
-    error["message"].as_str().unwrap().to_owned()
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    format!(
+        "{} {}",
+        text(&error["extensions"]["code"]),
+        text(&error["message"])
+    )
 }
 
 on_both! {
@@ -98,6 +102,51 @@ on_both! {
             }
         }
         assert_eq!(ids(&list(&server, "", "first: 20").await), by_name);
+    }
+
+    async fn orders_go_on_with_others_and_cursors_carry_them(server: Server) {
+        fill(&server).await;
+        let found = async |arguments: &str| list(&server, "", &format!("first: 20, {arguments}")).await;
+        // The enum's order, then the name.
+        let by_category = ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"];
+        assert_eq!(ids(&found("orderBy: {field: CATEGORY}").await), by_category);
+        // Without a category is last still.
+        let reversed = ["u", "9", "10", "han", "Z", "z", "a", "A", "hy", "sp"];
+        assert_eq!(ids(&found("orderBy: {field: CATEGORY, direction: DESC}").await), reversed);
+        let then_by = "orderBy: {field: STATUS, direction: DESC}, thenBy: [{field: CATEGORY}, {field: NAME, direction: DESC}]";
+        assert_eq!(ids(&found(then_by).await), ["u", "10", "9", "han", "Z", "z", "a", "A", "hy", "sp"]);
+        let single = "orderBy: {field: STATUS}, thenBy: {field: CREATED_AT, direction: ASC}";
+        assert_eq!(ids(&found(single).await), ["han", "sp", "hy", "A", "9", "10", "Z", "z", "a", "u"]);
+        let first = list(&server, "", &format!("first: 2, {then_by}")).await;
+        let cursor = first["pageInfo"]["endCursor"].as_str().unwrap();
+        let next = list(&server, "", &format!("first: 2, after: \"{cursor}\", {then_by}")).await;
+        assert_eq!(ids(&next), ["9", "han"]);
+        for other in [
+            "orderBy: {field: STATUS, direction: DESC}",
+            "orderBy: {field: STATUS, direction: DESC}, thenBy: [{field: CATEGORY}]",
+            "orderBy: {field: STATUS, direction: DESC}, thenBy: [{field: NAME, direction: DESC}, {field: CATEGORY}]",
+            "orderBy: {field: STATUS}, thenBy: [{field: CATEGORY}, {field: NAME, direction: DESC}]",
+            "orderBy: {field: UPTIME}",
+        ] {
+            let query = format!("{{ personalConnectors(after: \"{cursor}\", {other}) {{ nodes {{ id }} }} }}");
+            assert!(refusal(&server, &query, json!({})).await.starts_with("CURSOR_INVALID after is a cursor of another"), "{other}");
+        }
+        for (arguments, expected) in [
+            ("orderBy: {field: NAME}, thenBy: [{field: STATUS}, {field: NAME}]", "thenBy[1].field is ordered by already: name each field once"),
+            ("thenBy: {field: NAME, direction: DESC}", "thenBy[0].field is ordered by already: name each field once"),
+            ("thenBy: {field: RELEVANCE}", "thenBy[0].field: RELEVANCE can be given as orderBy alone"),
+            ("thenBy: [{field: TYPE}, {field: STATUS}, {field: CATEGORY}, {field: UPTIME}]", "thenBy must have at most 3 orders"),
+            ("filter: {host: \"https://example.com\"}", "filter.host must be hosts such as mcp.example.com or localhost:8000, not \"https://example.com\""),
+        ] {
+            let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}");
+            assert_eq!(refusal(&server, &query, json!({})).await, format!("BAD_USER_INPUT {expected}"));
+        }
+        assert_eq!(ids(&found("orderBy: {field: NAME}, thenBy: []").await), ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"]);
+        for (filter, expected) in [
+            ("{equals: \"ÁPFEL\"}", &["A", "a"][..]), ("{startsWith: \"Äp\"}", &["A", "a", "z"]), ("{startsWith: \"a\", equals: \"A B\"}", &["sp"]), ("{equals: \"\"}", &[]),
+        ] {
+            assert_eq!(ids(&found(&format!("filter: {{name: {filter}}}")).await), expected, "{filter}");
+        }
     }
 
     async fn filters_nulls_not_and_empty_lists(server: Server) {
@@ -244,7 +293,7 @@ on_both! {
         let of_search = list(&server, "", "first: 1, search: \"a\"").await;
         let of_search = of_search["pageInfo"]["endCursor"].as_str().unwrap();
         let hundred_one = |value: &str| vec![value; 101].join(", ");
-        let deep = format!("{}{{}}{}", "{not: ".repeat(5), "}".repeat(5));
+        let deep = format!("{}{{}}{}", "{not: ".repeat(6), "}".repeat(6));
         let ranges = vec!["{createdAt: {}, updatedAt: {}}"; 50].join(", ");
         let mut answers = String::new();
         for (what, arguments) in [
@@ -290,7 +339,7 @@ on_both! {
             format!("search: \"{}\"", "é".repeat(256)),
             format!("filter: {{id: [{}]}}", vec!["\"pcon_a\""; 100].join(", ")),
             format!("filter: {{or: [{}]}}", vec!["{}"; 100].join(", ")),
-            format!("filter: {}{{}}{}", "{not: ".repeat(4), "}".repeat(4)),
+            format!("filter: {}{{}}{}", "{not: ".repeat(5), "}".repeat(5)),
             format!("filter: {{or: [{ranges}]}}"),
         ] {
             list(&server, "", &arguments).await;

@@ -8,3 +8,4 @@ mod listing;
 mod paging;
 mod search;
 mod smoke;
+mod users;

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use entity::personal_connector::Model;
-use personal_connectors::store::UpdatedAt;
+use fixtures::model::{Listing, Order, Viewer};
+use personal_connectors::domain::connector::Edit;
 use proptest::{
     collection::vec,
     prelude::*,
@@ -16,7 +17,7 @@ use crate::{
     support::{
         connectors,
         harness::Server,
-        model::{self, Order, SEARCHES, VIEWERS, Viewer},
+        model::{self, VIEWERS},
     },
 };
 
@@ -32,12 +33,10 @@ enum Write {
 /// Somebody's walk through a list.
 #[derive(Clone, Debug)]
 struct Walk {
-    viewer: Viewer,
-    order: Order,
-    reversed: bool,
+    viewer: Viewer<'static>,
+    listing: Listing,
     /// From the end of the list, with `last` and `before`.
     backwards: bool,
-    search: Option<usize>,
     /// Each page's size, and the writes after it; nobody writes later on.
     pages: Vec<(usize, Vec<Write>)>,
 }
@@ -48,34 +47,30 @@ fn walk() -> impl Strategy<Value = Walk> {
         any::<Index>().prop_map(Write::Delete),
         (any::<Index>(), model::row()).prop_map(|(index, row)| Write::Update(index, row)),
     ];
-    let search = 0..SEARCHES.len();
     let order = prop_oneof![
-        Just((Order::Name, None)),
-        Just((Order::CreatedAt, None)),
-        Just((Order::UpdatedAt, None)),
-        search
-            .clone()
-            .prop_map(|search| (Order::Name, Some(search))),
-        search.prop_map(|search| (Order::Relevance(search), Some(search))),
+        4 => model::orders().prop_map(|orders| (orders, None)),
+        1 => (model::orders(), model::search()).prop_map(|(orders, search)| (orders, Some(search))),
+        1 => model::search().prop_map(|search| (vec![(Order::Relevance, false)], Some(search))),
     ];
     let pages = vec((1..6_usize, vec(write, 0..4)), 1..8);
-    (
-        select(&VIEWERS[..]),
-        order,
-        any::<bool>(),
-        any::<bool>(),
-        pages,
-    )
-        .prop_map(
-            |(viewer, (order, search), reversed, backwards, pages)| Walk {
-                viewer,
-                order,
-                reversed: reversed && order.direction(true).is_some(),
-                backwards,
+    (select(&VIEWERS[..]), order, any::<bool>(), pages).prop_map(
+        |(viewer, (mut orders, search), backwards, pages)| {
+            let (order, reversed) = orders.remove(0);
+            let listing = Listing {
                 search,
+                filter: Value::Null,
+                order,
+                reversed,
+                then_by: orders,
+            };
+            Walk {
+                viewer,
+                listing,
+                backwards,
                 pages,
-            },
-        )
+            }
+        },
+    )
 }
 
 impl Walk {
@@ -88,26 +83,27 @@ impl Walk {
     ) -> (Vec<String>, Option<String>) {
         const QUERY: &str = "
             query(
-                $search: String, $order: PersonalConnectorOrder,
+                $search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: [PersonalConnectorOrder!],
                 $first: Int, $after: String, $last: Int, $before: String
             ) {
                 personalConnectors(
-                    search: $search, orderBy: $order, first: $first, after: $after, last: $last, before: $before
+                    search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy,
+                    first: $first, after: $after, last: $last, before: $before
                 ) {
                     nodes { id }
                     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
                 }
             }";
-        let order = json!({ "field": self.order.field(), "direction": self.order.direction(self.reversed) });
-        let search = self.search.map(|search| SEARCHES[search].0);
-        let variables = if self.backwards {
-            json!({ "search": search, "order": order, "last": size, "before": cursor })
+        let mut variables = self.listing.variables();
+        let (count, from) = if self.backwards {
+            ("last", "before")
         } else {
-            json!({ "search": search, "order": order, "first": size, "after": cursor })
+            ("first", "after")
         };
-        let data = server
-            .data(&self.viewer.token(server), QUERY, variables)
-            .await;
+        variables.insert(count.to_owned(), json!(size));
+        variables.insert(from.to_owned(), json!(cursor));
+        let token = server.viewer_token(self.viewer);
+        let data = server.data(&token, QUERY, variables.into()).await;
         let list = &data["personalConnectors"];
         let ids = connectors::ids(list)
             .into_iter()
@@ -124,16 +120,11 @@ impl Walk {
     }
 
     /// The list as the model has it.
-    fn list<'a>(&self, rows: impl IntoIterator<Item = &'a Model>) -> Vec<String> {
-        let found = rows.into_iter().filter(|row| {
-            self.viewer.sees(row)
-                && self
-                    .search
-                    .is_none_or(|search| model::tier(row, search).is_some())
-        });
-        let mut list: Vec<&Model> = found.collect();
-        self.order.sort(&mut list, self.reversed);
-        list.into_iter().map(|row| row.id.clone()).collect()
+    fn list(&self, rows: &[Model]) -> Vec<String> {
+        let seen = model::seen(self.viewer, rows);
+        let list = self.listing.list(&seen).into_iter();
+        list.map(|connector| connector.fields["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -181,7 +172,11 @@ impl Catalogue<'_> {
                     ..row.clone()
                 };
                 let mut tx = self.server.begin().await;
-                match tx.update(row, after, UpdatedAt::Given).await.unwrap() {
+                match tx
+                    .update(row, Edit::Import(connectors::import(&after)))
+                    .await
+                    .unwrap()
+                {
                     Ok(after) => {
                         tx.commit().await.unwrap();
                         self.touched.insert(after.id.clone());
@@ -198,10 +193,10 @@ impl Catalogue<'_> {
 on_both! {
     async fn no_row_that_stays_is_skipped_or_doubled(server: Server) {
         let server = &server;
-        model::check(24, (model::catalogue(40), walk()), |(rows, walk)| async move {
+        model::check(48, (model::catalogue(40), walk()), |(rows, walk)| async move {
             server.clear().await;
             let rows = server.insert(rows).await;
-            server.record(model::checks(&rows)).await;
+            server.record(model::checked(&rows)).await;
             let expected = walk.list(&rows);
             let mut catalogue = Catalogue { server, made: rows.len(), rows, touched: HashSet::new() };
             let mut met: Vec<String> = Vec::new();

@@ -1,14 +1,14 @@
 //! What a search finds, and in which order: the same on both databases.
 
 use entity::personal_connector::Model;
-use personal_connectors::{domain::inspection::Inspection, store::UpdatedAt};
+use personal_connectors::domain::inspection::Inspection;
 use serde_json::json;
 
 use crate::{
     on_both,
     support::{
         checks::offering,
-        connectors::{ids, official},
+        connectors::{edit, ids, official},
     },
 };
 
@@ -221,7 +221,7 @@ on_both! {
         assert_eq!((search("old add").await, search("add").await), (1, 1));
         let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
         let mut tx = server.begin().await;
-        let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
+        let after = tx.update(&before, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!((search("old add").await, search("new add").await), (0, 1));
         let later = Inspection { checked_at: crate::support::checks::after(1), ..offering(&[("subtract", "")]) };
@@ -258,7 +258,7 @@ on_both! {
         };
         let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
         let mut tx = server.begin().await;
-        let after = tx.update(&before, after, UpdatedAt::Now).await.unwrap().unwrap();
+        let after = tx.update(&before, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!((search("old").await, search("new").await), (0, 1));
         let mut tx = server.begin().await;

@@ -152,7 +152,7 @@ on_both! {
             let state = State::poll(server.database.clone(), Duration::from_millis(20));
             let follower = ChangeFollower::start(server.database.clone(), &state);
             let follow = |after: &str| {
-                follower.follow(Sight::Everything, Some(Histories::position(after)), Filter::default())
+                follower.follow(Sight::Everything, ("after", Some(Histories::position(after))), Filter::default())
             };
             let mut at_shared = follow(shared).await.unwrap();
             let mut in_the_middle = follow(&ours[0]).await.unwrap();

@@ -5,6 +5,8 @@ mod ends;
 mod events;
 mod feed;
 mod histories;
+mod history;
 mod multipart;
+mod resuming;
 mod sockets;
 mod subscriptions;

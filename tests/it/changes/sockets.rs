@@ -540,7 +540,7 @@ async fn a_stop_ends_what_would_stay_open() {
         "{text}"
     );
     assert!(
-        text.contains("UNAVAILABLE") && !text.contains("complete"),
+        text.contains(r#""code":"UNAVAILABLE","retryAfter":1"#) && !text.contains("complete"),
         "{text}"
     );
     stopped.await.unwrap().ok();

@@ -129,7 +129,7 @@ on_both! {
             assert_eq!(events.next().await, Some(("complete".to_owned(), Value::Null)));
         }
         // What only the source of events can say ends it as an answer.
-        for (after, expected) in [("AAAA", "BAD_USER_INPUT"), ("AgAAAAAAD0JAYc5c9A", "BAD_USER_INPUT")] {
+        for (after, expected) in [("AAAA", "CURSOR_INVALID"), ("AgAAAAAAD0JAYc5c9A", "CURSOR_INVALID")] {
             socket.subscribe("c", CHANGED, json!({ "after": after })).await;
             let message = socket.next().await;
             assert_eq!(message["type"], "next", "{message}");

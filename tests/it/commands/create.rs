@@ -25,10 +25,12 @@ on_both! {
         }
         let made = server.change(&ann, CREATE, json!({ "name": "Local", "serverType": "STDIO" })).await;
         assert_eq!((&made["serverUrl"], &made["serverType"]), (&Value::Null, &json!("STDIO")));
-        // A type that is not known speaks any of the schemes.
-        let unknown = json!({ "serverType": null, "serverUrl": "wss://mcp.example.com" });
-        let made = server.change(&ann, CREATE, draft("Unknown", unknown)).await;
-        assert_eq!((&made["serverType"], &made["serverUrl"]), (&Value::Null, &json!("wss://mcp.example.com")));
+        // Many clients send null where they have no value.
+        let unset = json!({ "serverType": null, "visibility": null, "validateOnly": null, "verify": null, "idempotencyKey": null });
+        let made = server.change(&ann, CREATE, draft("Unset", unset)).await;
+        assert_eq!((&made["serverType"], &made["visibility"]), (&json!("HTTP"), &json!("PRIVATE")));
+        let socket = json!({ "serverType": null, "serverUrl": "wss://mcp.example.com" });
+        assert_eq!(server.errors(&ann, CREATE, draft("Socket", socket)).await, ["INVALID input.serverUrl"]);
     }
 
     async fn says_all_that_is_wrong_at_once(server: Server) {
@@ -43,7 +45,7 @@ on_both! {
         insta::assert_json_snapshot!("all_errors", payload);
         // A name that is right is looked up although the rest is wrong.
         let input = draft("wiki", json!({ "version": "1", "serverUrl": null }));
-        let expected = ["INVALID input.serverUrl", "INVALID input.version", "TAKEN input.name"];
+        let expected = ["BLANK input.serverUrl", "INVALID input.version", "TAKEN input.name"];
         assert_eq!(server.errors(&ann, CREATE, input).await, expected);
         assert_eq!(server.written().await, before);
     }
@@ -85,7 +87,8 @@ on_both! {
             ("serverUrl", json!("https://ann@example.com"), "INVALID"),
             ("serverUrl", json!("example.com"), "INVALID"),
             ("serverUrl", json!("http://wiki-mcp:8000"), ""),
-            ("serverUrl", json!(null), "INVALID"),
+            ("serverUrl", json!(null), "BLANK"),
+            ("serverUrl", json!(""), "BLANK"),
             ("serverUrl", url(2049), "TOO_LONG"),
             ("serverType", json!("WEBSOCKET"), ""),
             ("metadata", json!([1]), "INVALID"),
@@ -186,6 +189,13 @@ on_both! {
         assert_eq!(server.errors(&ann, CREATE, input).await, ["LIMIT_EXCEEDED", "TAKEN input.name"]);
         let input = draft("Three", json!({ "validateOnly": true }));
         assert_eq!(server.errors(&ann, CREATE, input).await, ["LIMIT_EXCEEDED"]);
+        // The number of those that there are is true even if the quota was higher before.
+        let lower = Server::start(server.storage.clone(), &["--max-per-user", "1"], server.clock.clone()).await;
+        let refused = lower.mutate(&ann, CREATE, draft("Three", json!({}))).await;
+        assert_eq!(errors(&refused), ["LIMIT_EXCEEDED"]);
+        let error = &refused["userErrors"][0];
+        assert_eq!((&error["limit"], &error["current"]), (&json!(1), &json!(2)));
+        assert_eq!(error["message"], "The most custom connectors that you may have is 1, and you have 2: delete one first.");
         // It is each user's in each organization, and only of what there is.
         for other in ["bob@acme", "ann@other", "ann"] {
             server.create(&server.token(other, WRITE), "Three", "PRIVATE").await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -70,6 +71,21 @@ on_both! {
         assert_ne!(new["id"], made["id"]);
         assert_eq!(server.change(&ann, CREATE, keyed("Wiki")).await["id"], new["id"]);
         assert_eq!(server.rows("SELECT COUNT(*) FROM idempotency_key").await, "1\n");
+    }
+
+    /// The stored digest had no version before, and was of the input as Rust's `Debug` showed it.
+    async fn a_key_of_the_version_before_is_honoured(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let made = server.change(&ann, CREATE, keyed("Wiki")).await;
+        let stored = server.rows("SELECT input_hash FROM idempotency_key").await;
+        assert!(stored.starts_with("2:"), "{stored}");
+        let shown = r#"Draft { name: "Wiki", description: None, icon_url: None, category: Some(Custom), version: None, server_url: Some("https://mcp.example.com"), server_type: Some(Http), metadata: Some("{\"b\":1,\"a\":2}") } Private"#;
+        let digest = format!("{:x}", Sha256::digest(shown));
+        server.rows(&format!("UPDATE idempotency_key SET input_hash = '{digest}'")).await;
+        assert_eq!(server.change(&ann, CREATE, keyed("Wiki")).await, made);
+        let other = with(keyed("Wiki"), json!({ "description": "" }));
+        assert_eq!(server.errors(&ann, CREATE, other).await, ["CONFLICT input.idempotencyKey"]);
+        assert_eq!(server.rows("SELECT input_hash FROM idempotency_key").await.trim(), digest);
     }
 
     async fn a_failed_create_keeps_nothing(server: Server) {

@@ -18,7 +18,7 @@ const INSPECT: &str = "mutation($url: String!, $type: ServerType! = HTTP) {
         inspection {
             outcome message checkedAt latencyMs transport protocolVersion instructions capabilities
             serverInfo { name title version description websiteUrl iconUrls }
-            tools { name title description inputSchema outputSchema annotations }
+            tools { nodes { name title description inputSchema outputSchema annotations } }
             resourceCount promptCount authorizationServers
         }
         draft { name description version iconUrl }
@@ -29,7 +29,7 @@ const INSPECT: &str = "mutation($url: String!, $type: ServerType! = HTTP) {
 const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
     createCustomConnector(input: $input) {
         personalConnector { id name }
-        inspection { outcome tools { name } }
+        inspection { outcome tools { nodes { name } } }
         userErrors { code field message }
     }
 }";
@@ -66,6 +66,29 @@ fn talkative(request: &crate::support::mcp::Request) -> Reaction {
 }
 
 on_both! {
+    async fn tools_can_be_read_in_parts(server: Server) {
+        let server = allowing(&server, &[]).await;
+        let plain = Plain::new(talkative).await;
+        let mutation = "mutation($url: String!, $first: Int, $after: String) { inspectServer(input: {serverUrl: $url}) {
+            inspection { tools(first: $first, after: $after) { nodes { name } totalCount pageInfo { hasNextPage endCursor } } }
+        } }";
+        let ask = async |first: Value, after: Value| {
+            let variables = json!({ "url": plain.url, "first": first, "after": after });
+            let mut data = server.data(&ann(&server), mutation, variables).await;
+            data["inspectServer"]["inspection"]["tools"].take()
+        };
+        let all = ask(json!(null), json!(null)).await;
+        assert_eq!(all["nodes"], json!([{ "name": "add" }, { "name": "subtract" }]));
+        let first = ask(json!(1), json!(null)).await;
+        assert_eq!((&first["nodes"], &first["totalCount"]), (&json!([{ "name": "add" }]), &json!(2)));
+        assert_eq!(first["pageInfo"]["hasNextPage"], true);
+        let second = ask(json!(1000), first["pageInfo"]["endCursor"].clone()).await;
+        assert_eq!(second["nodes"], json!([{ "name": "subtract" }]));
+        assert_eq!(second["pageInfo"], json!({ "hasNextPage": false, "endCursor": all["pageInfo"]["endCursor"] }));
+        let variables = json!({ "url": plain.url, "first": 1001 });
+        assert_eq!(server.error_code(&ann(&server), mutation, variables).await, "BAD_USER_INPUT");
+    }
+
     async fn a_look_before_adding(server: Server) {
         let server = allowing(&server, &[]).await;
         let plain = Plain::new(talkative).await;
@@ -90,7 +113,7 @@ on_both! {
                     "websiteUrl": null,
                     "iconUrls": ["data:image/png;base64,AAAA", "https://icons.example/plain.png"],
                 },
-                "tools": two_tools(),
+                "tools": { "nodes": two_tools() },
                 "resourceCount": null,
                 "promptCount": 1,
                 "authorizationServers": [],
@@ -201,7 +224,7 @@ on_both! {
         let plain = Plain::new(well_behaved).await;
         let made = create(json!({ "name": "Plain", "serverUrl": plain.url, "verify": true, "idempotencyKey": "1" })).await;
         assert_eq!((&made["personalConnector"]["name"], &made["userErrors"]), (&json!("Plain"), &json!([])));
-        assert_eq!(made["inspection"], json!({ "outcome": "OPEN", "tools": [{ "name": "add" }, { "name": "subtract" }] }));
+        assert_eq!(made["inspection"], json!({ "outcome": "OPEN", "tools": { "nodes": [{ "name": "add" }, { "name": "subtract" }] } }));
         // A retry is answered without another look, and what cannot be created is not looked at.
         let asked = plain.asked().len();
         let again = create(json!({ "name": "Plain", "serverUrl": plain.url, "verify": true, "idempotencyKey": "1" })).await;
@@ -220,7 +243,7 @@ on_both! {
         assert_eq!(refused["userErrors"], json!([{
             "code": "INVALID",
             "field": ["input", "serverUrl"],
-            "message": "serverUrl was not verified: The server answers with HTTP status 404 Not Found.",
+            "message": "The server answers with HTTP status 404 Not Found.",
         }]));
         let program = create(json!({ "name": "Program", "serverType": "STDIO", "verify": true })).await;
         assert_eq!((&program["personalConnector"], &program["inspection"]["outcome"]), (&Value::Null, &json!("NOT_CHECKABLE")));

@@ -1,7 +1,10 @@
 //! The mutations.
 
+mod bulk;
 mod concurrency;
+mod conflicts;
 mod create;
+mod curation;
 mod idempotency;
 mod inspect;
 mod policy;

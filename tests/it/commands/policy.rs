@@ -1,15 +1,24 @@
 //! The policy from end to end: what GraphQL lets through is what `Viewer::decide` says and what `viewerCan…` foretells.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
 use entity::{ConnectorVisibility, personal_connector::Model};
 use personal_connectors::{
-    domain::viewer::{Action, Denial, User, Viewer},
-    store::ownership,
+    clock::Clock,
+    domain::viewer::{Action, Denial, Profile, Right, User, Viewer},
+    store::{Candidate, ownership},
 };
 use serde_json::{Value, json};
 
-use crate::{on_both, support::connectors::connector};
+use crate::{
+    on_both,
+    support::{
+        connectors::connector,
+        harness::Server,
+        mutations::{ADMIN, CATALOG, CREATE, NONE, WRITE, draft},
+        schema::field_names,
+    },
+};
 
 const VIEWERS: &[(&str, &[&str])] = &[
     ("", &[]),
@@ -42,12 +51,12 @@ fn connectors() -> Vec<Model> {
             // An import may bring a PUBLIC one without an organization, and never one of the organization's.
             if visibility != Organization || owner.contains('@') {
                 let name = format!("{owner} {visibility:?}");
-                rows.push(connector(
-                    &format!("{id}{visibility:?}"),
-                    &name,
-                    owner,
-                    visibility,
-                ));
+                let row = connector(&format!("{id}{visibility:?}"), &name, owner, visibility);
+                rows.push(Model {
+                    // An address that no check calls.
+                    server_url: Some("http://127.0.0.1:9/".to_owned()),
+                    ..row
+                });
             }
         }
     }
@@ -65,87 +74,205 @@ fn viewer(who: &str, scopes: &[&str]) -> Viewer {
         id: id.to_owned(),
         organization: organization.map(ToOwned::to_owned),
         scopes: scopes.iter().map(ToString::to_string).collect(),
+        profile: Profile::default(),
     })
 }
 
-/// What a mutation answers to those whom a denial is for. The revision is never right, so nothing is written.
+/// The mutations of one connector, each with the right that it needs and as it writes nothing, except for a check.
+const MUTATIONS: &[(&str, Right, &str)] = &[
+    (
+        "update",
+        Right::Update,
+        "updateCustomConnector(input: {id: $id, description: \"x\", expectedRevision: 9}) { userErrors { code } }",
+    ),
+    (
+        "publish",
+        Right::Publish,
+        "updateCustomConnector(input: {id: $id, visibility: PUBLIC, validateOnly: true}) { userErrors { code } }",
+    ),
+    (
+        "delete",
+        Right::Delete,
+        "deleteCustomConnector(input: {id: $id, expectedRevision: 9}) { userErrors { code } }",
+    ),
+    (
+        "status",
+        Right::SetStatus,
+        "setConnectorStatus(input: {id: $id, status: MAINTENANCE, expectedRevision: 9}) { userErrors { code } }",
+    ),
+    (
+        "deletes",
+        Right::Delete,
+        "deleteCustomConnectors(input: {ids: [$id], validateOnly: true}) { results { userErrors { code } } }",
+    ),
+    (
+        "statuses",
+        Right::SetStatus,
+        "setConnectorStatuses(input: {ids: [$id], status: MAINTENANCE, validateOnly: true}) { results { userErrors { code } } }",
+    ),
+    (
+        "curate",
+        Right::Curate,
+        "updateCatalogConnectors(input: {ids: [$id], category: DESIGN, validateOnly: true}) { results { userErrors { code } } }",
+    ),
+    (
+        "checks",
+        Right::Check,
+        "checkConnectors(input: {ids: [$id]}) { results { userErrors { code } } }",
+    ),
+    (
+        "check",
+        Right::Check,
+        "checkConnector(input: {id: $id}) { userErrors { code } }",
+    ),
+];
+
+/// The mutations that are of no connector.
+const OTHERS: &[&str] = &["createCustomConnector", "importConnectors", "inspectServer"];
+
+/// A mutation's answer to those whom a denial is for.
 fn expected(decision: Result<(), Denial>) -> &'static str {
     match decision {
-        Ok(()) => "CONFLICT",
+        Ok(()) => "OK",
         Err(Denial::Unauthenticated) => "UNAUTHENTICATED, top-level",
         Err(Denial::Scope(_)) => "FORBIDDEN, top-level",
         Err(Denial::Hidden) => "NOT_FOUND",
-        Err(Denial::NotYours) => "FORBIDDEN",
+        Err(Denial::NotYours | Denial::NotCustom) => "FORBIDDEN",
+        Err(Denial::NoOrganization) => "INVALID",
+        Err(Denial::LimitReached) => "LIMIT_EXCEEDED",
     }
 }
 
-/// The code of a mutation's one error.
+/// The reason that a field gives for a denial.
+fn reasons(decision: Result<(), Denial>) -> Value {
+    match decision {
+        Ok(()) => json!([]),
+        Err(Denial::Unauthenticated) => json!(["LOGIN_REQUIRED"]),
+        Err(Denial::Scope(_)) => json!(["SCOPE_REQUIRED"]),
+        Err(Denial::Hidden | Denial::NotYours) => json!(["INSUFFICIENT_ACCESS"]),
+        Err(Denial::NotCustom) => json!(["NOT_CUSTOM"]),
+        Err(Denial::NoOrganization) => json!(["NO_ORGANIZATION"]),
+        Err(Denial::LimitReached) => json!(["LIMIT_REACHED"]),
+    }
+}
+
+/// The code of a mutation's one error. It is let through if it has none, or the revision that it expects or the time since the
+/// last check is its only fault.
 fn answered(answer: &Value, field: &str) -> String {
     let mut top_level = answer["errors"].as_array().into_iter().flatten();
     if let Some(error) = top_level.find(|error| error["path"][0] == field) {
-        return format!(
-            "{}, top-level",
-            error["extensions"]["code"].as_str().unwrap()
-        );
+        let code = error["extensions"]["code"].as_str().unwrap();
+        return format!("{code}, top-level");
     }
-    let [error] = answer["data"][field]["userErrors"]
-        .as_array()
-        .unwrap()
-        .as_slice()
-    else {
-        panic!("{answer}")
-    };
-    error["code"].as_str().unwrap().to_owned()
+    let payload = &answer["data"][field];
+    let result = payload
+        .get("results")
+        .map_or(payload, |results| &results[0]);
+    let errors = result["userErrors"].as_array().unwrap();
+    match errors.as_slice() {
+        [] => "OK".to_owned(),
+        [error] if error["code"] == "CONFLICT" || error["code"] == "TOO_SOON" => "OK".to_owned(),
+        [error] => error["code"].as_str().unwrap().to_owned(),
+        _ => panic!("{answer}"),
+    }
+}
+
+#[test]
+fn each_mutation_is_walked() {
+    let name = |(_, _, selection): &(_, _, &'static str)| selection.split('(').next().unwrap();
+    let walked: BTreeSet<_> = MUTATIONS.iter().map(name).collect();
+    let of_the_schema = field_names("Mutation").into_iter();
+    let of_connectors = of_the_schema.filter(|name| !OTHERS.contains(name));
+    assert_eq!(walked, of_connectors.collect());
 }
 
 on_both! {
     async fn graphql_answers_as_the_policy_decides(server: Server) {
+        let server = Server::start(server.storage.clone(), &["--inspection-rate", "0"], server.clock.clone()).await;
+        let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
+        server.database.take_lease(&mut monitor).await.unwrap().unwrap();
         let mut rows = server.insert(connectors()).await;
         let catalogue = server.begin().await.by_connector_id(&["jira".to_owned(), "github".to_owned()]).await.unwrap();
         rows.extend(catalogue);
-        let before = server.written().await;
-        let mutations = "mutation($id: ID!) {
-            update: updateCustomConnector(input: {id: $id, description: \"x\", expectedRevision: 9}) { userErrors { code } }
-            delete: deleteCustomConnector(input: {id: $id, expectedRevision: 9}) { userErrors { code } }
-            status: setConnectorStatus(input: {id: $id, status: MAINTENANCE, expectedRevision: 9}) { userErrors { code } }
-        }";
-        let query = "query($id: ID!) { personalConnector(id: $id) { viewerCanUpdate viewerCanDelete createdBy organizationId } }";
+        let written = "SELECT id, visibility, status, revision, (SELECT COUNT(*) FROM connector_event
+            WHERE changed_fields NOT LIKE '%health%') FROM personal_connector ORDER BY id";
+        let before = server.rows(written).await;
+        let mutations: Vec<_> = MUTATIONS.iter().map(|(alias, _, selection)| format!("{alias}: {selection}")).collect();
+        let mutations = format!("mutation($id: ID!) {{ {} }}", mutations.join(" "));
+        let names: Vec<_> = Right::ALL.iter().flat_map(|right| <[_; 2]>::from(right.graphql_names())).collect();
+        let query = format!("query($id: ID!) {{ personalConnector(id: $id) {{ {} createdBy organizationId }} }}", names.join(" "));
         let mut failures = String::new();
         for (who, scopes) in VIEWERS {
             let token = if who.is_empty() { String::new() } else { server.token(who, scopes) };
             let viewer = viewer(who, scopes);
             for row in &rows {
                 let target = ownership(row);
-                let decided = [
-                    ("update", viewer.decide(Action::Update(target))),
-                    ("delete", viewer.decide(Action::Delete(target))),
-                    ("status", viewer.decide(Action::SetStatus(target))),
-                ];
-                let answer = server.execute(&token, mutations, json!({ "id": row.id })).await;
-                for (field, decision) in decided {
-                    let (expected, answered) = (expected(decision), answered(&answer, field));
+                let seen = &server.data(&token, &query, json!({ "id": row.id })).await["personalConnector"];
+                let answer = server.execute(&token, &mutations, json!({ "id": row.id })).await;
+                for (alias, right, _) in MUTATIONS {
+                    let (expected, answered) = (expected(viewer.decide(right.on(target))), answered(&answer, alias));
                     if expected != answered {
-                        writeln!(failures, "{who} {scopes:?}, {}, {field}: {answered}, not {expected}", row.name).unwrap();
+                        writeln!(failures, "{who} {scopes:?}, {}, {alias}: {answered}, not {expected}", row.name).unwrap();
+                    }
+                    let foretold = &seen[right.graphql_names().0];
+                    if seen.is_object() && *foretold != (answered == "OK") {
+                        writeln!(failures, "{who} {scopes:?}, {}, {alias}: {answered}, and {foretold}", row.name).unwrap();
                     }
                 }
-                let seen = &server.data(&token, query, json!({ "id": row.id })).await["personalConnector"];
                 let owner = |value: &Option<String>| {
                     value.as_ref().filter(|_| viewer.decide(Action::SeeOwner(target)).is_ok()).map_or(Value::Null, |id| json!(id))
                 };
-                let foretold = viewer.decide(Action::See(target)).map_or(Value::Null, |()| json!({
-                    "viewerCanUpdate": decided[0].1.is_ok(), "viewerCanDelete": decided[1].1.is_ok(),
-                    "createdBy": owner(&row.created_by), "organizationId": owner(&row.organization_id),
-                }));
+                let mut foretold = json!({ "createdBy": owner(&row.created_by), "organizationId": owner(&row.organization_id) });
+                for right in Right::ALL {
+                    let (can, why) = right.graphql_names();
+                    let decision = viewer.decide(right.on(target));
+                    foretold[can] = decision.is_ok().into();
+                    foretold[why] = reasons(decision);
+                }
+                let foretold = viewer.decide(Action::See(target)).map_or(Value::Null, |()| foretold);
                 if *seen != foretold {
                     writeln!(failures, "{who} {scopes:?}, {}: {seen}, not {foretold}", row.name).unwrap();
                 }
             }
-            let can = viewer.decide(Action::Create).is_ok();
-            let data = server.data(&token, "{ viewer { canCreateCustomConnector } }", json!({})).await;
-            assert_eq!(data["viewer"]["canCreateCustomConnector"], can);
+            let created = rows.iter().filter(|row| viewer.decide(Action::SeeOwner(ownership(row))).is_ok()).filter(|row| {
+                let (id, organization) = who.split_once('@').map_or((*who, None), |(id, organization)| (id, Some(organization)));
+                (row.created_by.as_deref(), row.organization_id.as_deref()) == (Some(id), organization)
+            });
+            let (present, most) = (created.count() as u64, 100);
+            let decision = viewer.decide(Action::CreateAnother { present, most });
+            let foretold = json!({
+                "canCreateCustomConnector": decision.is_ok(), "cannotCreateCustomConnectorReasons": reasons(decision),
+                "customConnectorCount": present, "customConnectorLimit": most,
+            });
+            let names = "canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount customConnectorLimit";
+            let data = server.data(&token, &format!("{{ viewer {{ {names} }} }}"), json!({})).await;
+            assert_eq!(data["viewer"], foretold, "{who} {scopes:?}");
         }
         assert!(failures.is_empty(), "{failures}");
-        assert_eq!(server.written().await, before);
+        assert_eq!(server.rows(written).await, before);
+    }
+
+    async fn at_the_limit_there_is_no_other(server: Server) {
+        let server = Server::start(server.storage.clone(), &["--max-per-user", "2"], server.clock.clone()).await;
+        let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", WRITE));
+        let may = "{ viewer { canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount customConnectorLimit } }";
+        let create = async |name: &str| server.errors(&ann, CREATE, draft(name, json!({}))).await;
+        for (name, present) in [("A", 0), ("B", 1), ("C", 2)] {
+            let is_full = present == 2;
+            let reasons = if is_full { json!(["LIMIT_REACHED"]) } else { json!([]) };
+            let seen = server.data(&ann, may, json!({})).await;
+            assert_eq!(seen["viewer"], json!({
+                "canCreateCustomConnector": !is_full, "cannotCreateCustomConnectorReasons": reasons,
+                "customConnectorCount": present, "customConnectorLimit": 2,
+            }));
+            assert_eq!(create(name).await.is_empty(), !is_full);
+        }
+        // Another user's are not counted, nor one's own of another organization, nor those seen by an administrator.
+        for (who, scopes) in [("bob@acme", WRITE), ("ann@other", WRITE), ("ann", WRITE), ("boss@acme", ADMIN), ("root", CATALOG)] {
+            let seen = server.data(&server.token(who, scopes), "{ viewer { customConnectorCount } }", json!({})).await;
+            assert_eq!(seen["viewer"]["customConnectorCount"], 0, "{who}");
+        }
+        assert_eq!(server.errors(&bob, CREATE, draft("D", json!({}))).await, NONE);
     }
 
     async fn what_is_let_through_is_done(server: Server) {

@@ -18,16 +18,20 @@ fn replaced(id: &str, by: &str) -> Value {
 }
 
 on_both! {
-    async fn message_and_replacement_are_set_or_cleared(server: Server) {
+    async fn what_is_left_out_stays_and_null_clears_it(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let id = server.create(&ann, "Wiki", "PRIVATE").await;
         let new = server.create(&ann, "New Wiki", "PRIVATE").await;
         for (revision, (input, expected)) in (2..).zip([
             (json!({ "status": "MAINTENANCE", "statusMessage": "Back\nsoon" }), json!(["MAINTENANCE", "Back\nsoon", null])),
             (json!({ "status": "DEPRECATED", "statusMessage": "Moved", "replacedById": new }), json!(["DEPRECATED", "Moved", { "id": new }])),
-            (json!({ "status": "DEPRECATED", "replacedById": "pcon_jira" }), json!(["DEPRECATED", null, { "id": "pcon_jira" }])),
+            (json!({ "status": "DEPRECATED", "replacedById": "pcon_jira" }), json!(["DEPRECATED", "Moved", { "id": "pcon_jira" }])),
             (json!({ "status": "DEPRECATED", "statusMessage": "Closed", "replacedById": null }), json!(["DEPRECATED", "Closed", null])),
-            (json!({ "status": "ACTIVE", "statusMessage": null }), json!(["ACTIVE", null, null])),
+            (json!({ "status": "DEPRECATED", "statusMessage": null, "replacedById": new }), json!(["DEPRECATED", null, { "id": new }])),
+            // A replacement goes with the status.
+            (json!({ "status": "MAINTENANCE" }), json!(["MAINTENANCE", null, null])),
+            (json!({ "status": "ACTIVE", "statusMessage": "Back" }), json!(["ACTIVE", "Back", null])),
+            (json!({ "status": "DEPRECATED" }), json!(["DEPRECATED", "Back", null])),
         ]) {
             let set = server.change(&ann, STATUS, with(input, json!({ "id": id }))).await;
             let [status, message, replacement] = ["status", "statusMessage", "replacedBy"].map(|field| &set[field]);

@@ -1,5 +1,6 @@
 //! Runs the commands and queries of README and `docs/`.
 
+mod errors;
 mod links;
 mod schema;
 
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use personal_connectors::{clock::Clock, store::Candidate};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -59,10 +61,10 @@ pub fn pages() -> Vec<Page> {
         .collect()
 }
 
-/// The pages whose commands and queries this file runs. `backup.rs` runs the page about backups.
+/// The pages whose commands and queries this file runs. `backup.rs` runs the page about backups, `errors` the one about errors.
 fn run_here() -> Vec<Page> {
     let mut pages = pages();
-    pages.retain(|page| page.path != "docs/operate/backup.md");
+    pages.retain(|page| ![errors::PAGE, "docs/operate/backup.md"].contains(&page.path.as_str()));
     pages
 }
 
@@ -263,21 +265,28 @@ async fn queries() {
 
 async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     let server = Server::on_sqlite(&[]).await;
-    let token = server.token("ann@acme", &["connectors:write"]);
+    let ann = server.token("ann@acme", &["connectors:write"]);
+    let root = server.token("root", &["catalog:admin"]);
+    // A process that checks.
+    let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
+    server.database.take_lease(&mut monitor).await.unwrap();
     let mut blocks = blocks.into_iter().peekable();
     let mut id = "pcon_none".to_owned();
     let mut answers = Vec::new();
     while let Some((language, query)) = blocks.next() {
         assert_eq!(language, "graphql");
+        let of_catalog = ["importConnectors", "updateCatalogConnectors"];
+        let is_of_catalog = of_catalog.iter().any(|field| query.contains(field));
+        let token = if is_of_catalog { &root } else { &ann };
         let variables = blocks.next_if(|(language, _)| language == "json");
         let variables =
             variables.map_or("{}".to_owned(), |(_, json)| json.replace("pcon_none", &id));
         let variables = serde_json::from_str(&variables).unwrap();
         let data = if query.starts_with("subscription") {
-            first_event(&server, &token, &query).await["data"].clone()
+            first_event(&server, token, &query).await["data"].clone()
         } else {
             let sent = query.replace("pcon_none", &id);
-            server.data(&token, &sent, variables).await
+            server.data(token, &sent, variables).await
         };
         if let Some(created) = data["createCustomConnector"]["personalConnector"]["id"].as_str() {
             created.clone_into(&mut id);
@@ -319,12 +328,19 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
 fn snippets() {
     let clients = root().join("tests/clients");
     let folders = [
+        "apollo",
+        "apollo/src",
+        "go",
+        "go/src/app",
+        "gql",
         "python",
         "relay/src",
+        "relay/src/older",
         "rust/src",
         "rust/src/bin",
         "typescript",
         "typescript/src",
+        "typescript/src/older",
     ];
     let sources: Vec<String> = folders
         .iter()

@@ -77,6 +77,25 @@ async fn a_connection_that_asks_nothing_is_cut() {
     end(&mut idle).await;
 }
 
+/// One timer serves all heads of a connection.
+#[tokio::test]
+async fn each_head_has_its_whole_time() {
+    let head = Duration::from_secs(2);
+    let server = server(|bounds| bounds.head = head).await;
+    let mut stream = connect(&server).await;
+    for _ in 0..3 {
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        tokio::time::sleep(head / 2).await;
+    }
+    let began = Instant::now();
+    stream.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    end(&mut stream).await;
+    let took = began.elapsed();
+    assert!(took >= head, "{took:?}");
+}
+
 #[tokio::test]
 async fn beyond_the_most_connections_wait_until_one_ends() {
     let server = server(|bounds| bounds.connections = 2).await;
@@ -154,7 +173,12 @@ async fn beyond_its_number_an_address_is_answered_probes_alone() {
     assert_eq!(live.matches("HTTP/1.1").count(), 1, "one head: {live}");
     let refused = exchange(&server, post("", QUERY).as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
-    for part in ["UNAVAILABLE", "retry-after: 1", "connection: close"] {
+    for part in [
+        "UNAVAILABLE",
+        "\"retryAfter\":1",
+        "retry-after: 1",
+        "connection: close",
+    ] {
         assert!(refused.contains(part), "{refused}");
     }
     // Those that are in go on, and their places are free again.

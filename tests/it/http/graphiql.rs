@@ -131,6 +131,72 @@ async fn comes_from_the_binary() {
 }
 
 #[tokio::test]
+async fn the_schema_is_a_file() {
+    let schema = async |flags: &[&str], known: &str| {
+        let server = Server::on_sqlite(flags).await;
+        let url = format!("{}/schema.graphql", server.url);
+        let request = client().get(url).header("if-none-match", known);
+        request.send().await.unwrap()
+    };
+    let response = schema(&[], "\"another\"").await;
+    assert_eq!(response.status(), 200);
+    let headers = response.headers().clone();
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(headers["cache-control"], "public, no-cache");
+    let sdl = personal_connectors::graphql::sdl();
+    assert_eq!(response.text().await.unwrap(), sdl);
+    let known = headers["etag"].to_str().unwrap();
+    let again = schema(
+        &["--introspection", "false", "--schema-file", "true"],
+        known,
+    )
+    .await;
+    assert_eq!(
+        (again.status().as_u16(), &again.headers()["etag"]),
+        (304, &headers["etag"])
+    );
+    for flags in [["--introspection", "false"], ["--schema-file", "false"]] {
+        assert_eq!(schema(&flags, known).await.status(), 404, "{flags:?}");
+    }
+}
+
+/// The file needs the rights that introspection needs.
+#[tokio::test]
+async fn the_schema_is_for_those_who_may_ask_for_it() {
+    let get = |server: &Server| client().get(format!("{}/schema.graphql", server.url));
+    let closed = Server::on_sqlite(&["--anonymous-read", "false"]).await;
+    let refused = get(&closed).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert!(refused.headers().contains_key("www-authenticate"));
+    let token = closed.token("ann", &[]);
+    let given = get(&closed).bearer_auth(token).send().await.unwrap();
+    assert_eq!(given.status(), 200);
+
+    let flags = [
+        "--rate-limit",
+        "1",
+        "--cors-origin",
+        "https://app.example.com",
+    ];
+    let rated = Server::on_sqlite(&flags).await;
+    let ask = || {
+        get(&rated)
+            .header("origin", "https://app.example.com")
+            .send()
+    };
+    let first = ask().await.unwrap();
+    assert_eq!(
+        first.headers()["access-control-allow-origin"],
+        "https://app.example.com"
+    );
+    let mut statuses = vec![first.status().as_u16()];
+    for _ in 0..4 {
+        statuses.push(ask().await.unwrap().status().as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429, 429, 429]);
+}
+
+#[tokio::test]
 async fn refuses_what_it_has_not() {
     let server = Server::on_sqlite(&[]).await;
     let script = fs::read_dir(Path::new(WEB).join("dist/graphiql"))

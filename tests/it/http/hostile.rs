@@ -133,8 +133,8 @@ fn malformed() -> Vec<Line> {
         line("a filter 100 deep", with(LIST, &filter(100)), bad),
         line("30,000 ids", with(LIST, &ids), exceeded),
         line("30,000 ids in a filter", with(LIST, &filtered_ids), (200, "LIMIT_EXCEEDED")),
-        line("a broken cursor", with(LIST, r#"{"a":"AAAA"}"#), (200, "BAD_USER_INPUT")),
-        line("a cursor that is none", with(LIST, r#"{"a":"\u0000"}"#), (200, "BAD_USER_INPUT")),
+        line("a broken cursor", with(LIST, r#"{"a":"AAAA"}"#), (200, "CURSOR_INVALID")),
+        line("a cursor that is none", with(LIST, r#"{"a":"\u0000"}"#), (200, "CURSOR_INVALID")),
         Line { content_type: "text/plain", ..line("a text", document("{ __typename }"), (415, "BAD_REQUEST")) },
         Line { content_type: "application/x-www-form-urlencoded", ..line("a form", "query={__typename}", (415, "BAD_REQUEST")) },
         Line { content_type: "multipart/form-data; boundary=x", ..line("a form in parts", "--x--", (415, "BAD_REQUEST")) },
@@ -278,7 +278,7 @@ on_both! {
         // A cursor of another list.
         let listed = server.data(&eve, "{ personalConnectors(first: 1) { pageInfo { endCursor } } }", json!({})).await;
         let cursor = listed["personalConnectors"]["pageInfo"]["endCursor"].to_string();
-        lines.push(line("a foreign cursor", with(LIST, &format!(r#"{{"a":{cursor},"f":{{"status":"ACTIVE"}}}}"#)), (200, "BAD_USER_INPUT")));
+        lines.push(line("a foreign cursor", with(LIST, &format!(r#"{{"a":{cursor},"f":{{"status":"ACTIVE"}}}}"#)), (200, "CURSOR_INVALID")));
         for Line { what, method, content_type, url, token, body, expected } in lines {
             let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
             let request = client()

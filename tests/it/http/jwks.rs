@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     clients::subscribers::{CHANGED, Events, PROTOCOL, Socket},
-    harness::{Server, TestDatabase, client, fixed_clock, post},
+    harness::{Server, TestDatabase, check_errors, client, fixed_clock, post},
     network::{
         proxy::{Proxy, Reaction},
         tls::{AUTHORITY, Tls},
@@ -116,6 +116,12 @@ async fn asked(url: &str, token: &str, accept: &str) -> (u16, Option<String>, Op
     let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
     let text = response.text().await.unwrap();
     let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    check_errors(
+        retry_after
+            .as_deref()
+            .map(|seconds| seconds.parse().unwrap()),
+        &answer,
+    );
     let code = answer["errors"][0]["extensions"]["code"].as_str();
     (status, code.map(ToOwned::to_owned), retry_after)
 }

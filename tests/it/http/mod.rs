@@ -11,3 +11,4 @@ mod negotiation;
 mod rate_limit;
 mod requests;
 mod response_cache;
+mod retry_after;

@@ -166,7 +166,7 @@ on_both! {
             (("query($v: Boolean!) { viewer @include(if: $v) { userId } }".to_owned(), sent(json!("true"))), "$v must be true or false"),
             (("query($v: Boolean!) { viewer @include(if: $v) { userId } }".to_owned(), sent(json!(null))), "$v of type Boolean!"),
             // Enums.
-            ((order.clone(), sent(json!({ "field": "NOPE" }))), "$v.field must be one of CREATED_AT, NAME"),
+            ((order.clone(), sent(json!({ "field": "NOPE" }))), "$v.field must be one of CATEGORY, CHECKED_AT, CREATED_AT, LATENCY, NAME"),
             ((order.clone(), sent(json!({ "field": "name" }))), "$v.field must be"), ((order.clone(), sent(json!({ "field": 1 }))), "$v.field must be"),
             // Input objects.
             ((order.clone(), sent(json!({ "direction": "ASC" }))), "$v.field is required"), ((order.clone(), sent(json!({ "field": null }))), "$v.field must not be null"),
@@ -192,7 +192,7 @@ on_both! {
             (("query A { viewer { userId } } query B { node(id: A) { id } }".to_owned(), json!({})), "must say which"),
             // Of a mutation, whose first field would have been executed.
             ((create.clone(), json!({ "input": { "serverUrl": "https://e.co" } })), "$input.name is required"),
-            ((create.clone(), json!({ "input": { "name": "a", "visibility": null } })), "$input.visibility must not be null"),
+            ((create.clone(), json!({ "input": { "name": null } })), "$input.name must not be null"),
             ((create, json!({ "input": { "name": "a", "validateOnly": 1 } })), "$input.validateOnly must be"),
             (creates("b: createCustomConnector(input: {name: 1}) { userErrors { code } }"), "input.name must be a string"),
             (creates("b: setConnectorStatus(input: {id: \"pcon_a\", status: ACTIVE, expectedRevision: 3000000000}) { userErrors { code } }"), "input.expectedRevision must be"),

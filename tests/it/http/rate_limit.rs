@@ -37,7 +37,8 @@ on_both! {
         let response = server.request("", QUERY).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
         let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]["code"]), (None, &json!("RATE_LIMITED")));
+        let extensions = json!({ "code": "RATE_LIMITED", "retryAfter": 1 });
+        assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]), (None, &extensions));
         // Checks are for whoever watches the service.
         assert_eq!(client().get(format!("{}/health/live", server.url)).send().await.unwrap().status(), 200);
         let later = timestamp(NOW).0 + 1_000_000;

@@ -318,7 +318,7 @@ on_both! {
             (&usual, "cache-control", true), (&usual, "traceparent", true), (&usual, "tracestate", true), (&usual, "baggage", true),
             (&usual, "sentry-trace", true), (&usual, "apollographql-client-name", true), (&usual, "apollographql-client-version", true),
             (&usual, "apollo-require-preflight", true), (&usual, "x-apollo-operation-name", true), (&usual, "graphql-preflight", true),
-            (&usual, "x-request-id", true), (&usual, "if-none-match", true), (&usual, "graphql-cost", true), (&usual, "accept", true),
+            (&usual, "x-request-id", true), (&usual, "if-none-match", true), (&usual, "last-event-id", true), (&usual, "graphql-cost", true), (&usual, "accept", true),
             (&usual, "x-a", false), (&usual, "cookie", false), (&usual, "x-forwarded-host", false),
             (&more, "x-a", true), (&more, "x-b", true), (&more, "x-c", true), (&more, "baggage", true), (&more, "x-d", false),
             (&any, "*", true), (&any, "authorization", true),

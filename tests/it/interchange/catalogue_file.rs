@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc};
 
+use fixtures::published;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -69,10 +70,7 @@ impl Starts {
 }
 
 fn entry(name: &str) -> Value {
-    json!({
-        "id": format!("pcon_{name}"), "object": "personal_connector", "name": name, "type": "official",
-        "connectorId": name, "status": "active",
-    })
+    published::official(name, name)
 }
 
 fn replaced(name: &str, by: &str) -> Value {
@@ -241,10 +239,7 @@ on_both_databases! {
     async fn a_wrong_entry_is_named_and_nothing_is_loaded(storage: TestDatabase) {
         let starts = Starts::new(storage);
         let (server, _) = starts.with(&[entry("a")]).await;
-        let custom = json!({
-            "id": "pcon_x", "object": "personal_connector", "name": "x", "type": "custom", "connectorId": "custom_mcp",
-            "status": "active", "serverUrl": "https://x.example.com", "organization": "acme",
-        });
+        let custom = with(published::served("x", "x"), json!({ "organization": "acme" }));
         run_with(program_on(&starts.storage, &["import"]), &custom.to_string()).ok();
         let good = entry("good");
         let wrong = [

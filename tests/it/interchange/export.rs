@@ -1,5 +1,6 @@
 //! Out and in again: what `export` writes is what `import` takes.
 
+use fixtures::published::{served, with};
 use serde_json::{Value, json};
 
 use crate::{
@@ -35,15 +36,9 @@ fn export(storage: &TestDatabase, flags: &[&str]) -> String {
 
 /// A custom connector of the fewest keys, with these beside them.
 fn custom(name: &str, more: &Value) -> Value {
-    let mut object = json!({
-        "id": format!("pcon_{name}"), "object": "personal_connector", "name": name, "type": "custom",
-        "connectorId": "custom_mcp", "status": "active", "serverUrl": "https://x.example.com",
-        "createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-02-01T12:30:00.123456Z",
-    });
-    for (key, value) in more.as_object().unwrap() {
-        object[key] = value.clone();
-    }
-    object
+    let times =
+        json!({ "createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-02-01T12:30:00.123456Z" });
+    with(with(served(name, name), times), more.clone())
 }
 
 on_both_databases! {

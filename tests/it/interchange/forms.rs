@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use fixtures::published::served;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -135,10 +136,7 @@ on_both_databases! {
         assert!(done.out.starts_with("3 objects: 2 created, ") && done.out.ends_with(" 0 rejected; 1 disabled; 3 warnings\n"), "{}", done.out);
         assert_eq!(rows(&storage.url, SERVERS).await, "here|custom|stdio|\non|custom|stdio|\n");
 
-        let published = json!({
-            "id": "pcon_p", "object": "personal_connector", "name": "p", "type": "custom", "connectorId": "custom_mcp",
-            "status": "active", "serverUrl": "https://x.example.com",
-        });
+        let published = served("p", "p");
         for (input, expected) in [
             (json!({ "mcpServers": { "x": { "command": "x" } } }), "(x): visibility must not be private, as the file does not say who \
                 created it: give --visibility organization or public\n"),

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use fixtures::published;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,17 +28,11 @@ fn import(storage: &TestDatabase, flags: &[&str], input: &str) -> Done {
 }
 
 fn custom(name: &str) -> Value {
-    json!({
-        "id": format!("pcon_{name}"), "object": "personal_connector", "name": name, "type": "custom",
-        "connectorId": "custom_mcp", "status": "active", "serverUrl": "https://x.example.com",
-    })
+    published::served(name, name)
 }
 
 fn official(name: &str) -> Value {
-    with(
-        custom(name),
-        json!({ "type": "official", "connectorId": name, "serverUrl": null }),
-    )
+    published::official(name, name)
 }
 
 fn replaced(object: Value, by: &str) -> Value {

@@ -5,4 +5,5 @@ mod catalogue_file;
 mod export;
 mod forms;
 mod import;
+mod mutation;
 mod names;

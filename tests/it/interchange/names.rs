@@ -1,5 +1,6 @@
 //! Names that change hands within an import.
 
+use fixtures::published::{self, served as custom};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,17 +16,10 @@ const NAMES: &str = "SELECT id, name, connector_id FROM personal_connector WHERE
 const EVERYTHING: &str =
     "SELECT state, p.* FROM catalog_state, personal_connector AS p ORDER BY id";
 
-fn custom(id: &str, name: &str) -> Value {
-    json!({
-        "id": format!("pcon_{id}"), "object": "personal_connector", "name": name, "type": "custom",
-        "connectorId": "custom_mcp", "status": "active", "serverUrl": "https://x.example.com",
-    })
-}
-
 fn official(id: &str, connector_id: &str) -> Value {
     with(
-        custom(id, id),
-        json!({ "type": "official", "connectorId": connector_id, "serverUrl": null }),
+        published::official(id, id),
+        json!({ "connectorId": connector_id }),
     )
 }
 
@@ -114,7 +108,7 @@ on_both_databases! {
         assert_eq!(
             done.err,
             "rejected: standard input:604: entry 604 (Stays): name: the name is taken by pcon_stays: rename the entry, or delete that connector\n\
-             rejected: standard input:605: entry 605 (D): version must be a semantic version such as 1.0.0\n\
+             rejected: standard input:605: entry 605 (D): version must be a semantic version, such as 1.0.0\n\
              rejected: standard input:1: entry 1 (A): name: the name is taken by pcon_a: rename the entry, or delete that connector\n\
              rejected: standard input:2: entry 2 (B): name: the name is taken by pcon_b: rename the entry, or delete that connector\n"
         );

@@ -81,8 +81,8 @@ on_both_databases! {
         assert_eq!(good.asked().len(), asked);
 
         // What was found is kept.
-        let kept = "SELECT id, outcome, failures, (SELECT COUNT(*) FROM connector_check c WHERE c.seq = h.seq) AS checks
-            FROM connector_health h JOIN personal_connector USING (seq) ORDER BY id";
+        let kept = "SELECT personal_connector.id, outcome, failures, (SELECT COUNT(*) FROM connector_check c WHERE c.seq = h.seq) AS checks
+            FROM connector_health h JOIN personal_connector USING (seq) ORDER BY 1";
         assert_eq!(
             rows(&storage.url, kept).await,
             "pcon_bad|not_mcp|1|1\npcon_good|open|0|2\npcon_private|auth_required|0|2\npcon_program|not_checkable|1|1\n"

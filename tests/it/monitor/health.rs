@@ -22,15 +22,15 @@ use crate::{
 
 const CHECK: &str = "mutation($id: ID!) { checkConnector(input: {id: $id}) {
     personalConnector { id revision updatedAt health { outcome checkedAt } tools { totalCount } }
-    inspection { outcome message tools { name } }
-    userErrors { code field message }
+    inspection { outcome message tools { nodes { name } } }
+    userErrors { code field message conflict { revision actor changedFields } }
 } }";
 
 const HEALTH: &str = "query($id: ID!) { personalConnector(id: $id) {
     health {
         outcome message checkedAt latencyMs transport protocolVersion authorizationServers uptime
         serverInfo { name title version description websiteUrl iconUrls }
-        history { outcome message checkedAt latencyMs }
+        history { nodes { outcome message checkedAt latencyMs } }
     }
     tools { nodes { name title description inputSchema outputSchema annotations } totalCount }
 } }";
@@ -113,12 +113,12 @@ on_both! {
             "health": { "outcome": "OPEN", "checkedAt": "2026-11-22T08:00:05Z" },
             "tools": { "totalCount": 2 },
         }));
-        assert_eq!(checked["inspection"]["tools"], json!([{ "name": "add" }, { "name": "subtract" }]));
+        assert_eq!(checked["inspection"]["tools"]["nodes"], json!([{ "name": "add" }, { "name": "subtract" }]));
         assert_eq!(server.events_after(state).await, "updated|[\"health\",\"tools\"]|1|bob\n");
         let mut kept = server.data(&ann, HEALTH, json!({ "id": id })).await["personalConnector"].take();
         let latency = kept["health"]["latencyMs"].take();
         assert!(latency.is_u64(), "{latency}");
-        assert_eq!(kept["health"]["history"][0]["latencyMs"].take(), latency);
+        assert_eq!(kept["health"]["history"]["nodes"][0]["latencyMs"].take(), latency);
         assert_eq!(kept, json!({
             "health": {
                 "outcome": "OPEN",
@@ -137,12 +137,12 @@ on_both! {
                     "websiteUrl": null,
                     "iconUrls": [],
                 },
-                "history": [{
+                "history": { "nodes": [{
                     "outcome": "OPEN",
                     "message": "The server speaks MCP.",
                     "checkedAt": "2026-11-22T08:00:05Z",
                     "latencyMs": null,
-                }],
+                }] },
             },
             "tools": {
                 "nodes": two_tools(),
@@ -199,6 +199,8 @@ on_both! {
         let checks = async { tokio::join!(server.check(&ann, &moved), server.check(&ann, &deleted), server.check(&ann, &renamed)) };
         let ((conflict, gone, kept), ()) = tokio::join!(checks, meanwhile);
         assert_eq!(errors(&conflict), ["CONFLICT input.id"]);
+        let told = &conflict["userErrors"][0]["conflict"];
+        assert_eq!((&told["actor"], &told["changedFields"]), (&json!("ann"), &json!(["SERVER_URL"])));
         assert_eq!((&conflict["personalConnector"]["revision"], &conflict["personalConnector"]["health"]), (&json!(2), &Value::Null));
         assert_eq!(errors(&gone), ["NOT_FOUND input.id"]);
         assert_eq!(gone["personalConnector"], Value::Null);
@@ -389,7 +391,7 @@ on_both! {
             row("a", Some(ServerType::Http)), row("b", Some(ServerType::Stdio)), row("c", None), official("d", "d"),
         ]).await;
         let due = server.rows("SELECT c.id, h.next_check_at FROM connector_health h JOIN personal_connector c ON c.seq = h.seq ORDER BY 1").await;
-        assert_eq!(due, format!("pcon_a|{0}\npcon_c|{0}\n", after(0).0));
+        assert_eq!(due, format!("pcon_a|{0}\npcon_b|\npcon_c|{0}\npcon_d|\n", after(0).0));
     }
 
     async fn the_history_is_bounded(server: Server) {
@@ -401,16 +403,33 @@ on_both! {
         }
         server.clock.set(after(4 * 3600));
         let ask = "query($id: ID!, $first: Int, $hours: Int! = 24) { personalConnector(id: $id) { health {
-            uptime(hours: $hours) all: uptime(hours: 8760) history(first: $first) { outcome latencyMs } } } }";
+            uptime(hours: $hours) all: uptime(hours: 8760) history(first: $first) { nodes { outcome latencyMs } } } } }";
         let seen = async |more: Value| {
             let variables = crate::support::mutations::with(json!({ "id": row.id }), more);
             server.data("", ask, variables).await["personalConnector"]["health"].take()
         };
         let check = |outcome: &str| json!({ "outcome": outcome, "latencyMs": 7 });
         let all = ["UNREACHABLE", "NOT_MCP", "AUTH_REQUIRED"].map(check);
-        assert_eq!(seen(json!({})).await["history"], json!(all));
-        assert_eq!(seen(json!({ "first": 2 })).await["history"], json!(all[..2]));
-        assert_eq!(seen(json!({ "first": 0 })).await["history"], json!([]));
+        assert_eq!(seen(json!({})).await["history"]["nodes"], json!(all));
+        assert_eq!(seen(json!({ "first": 2 })).await["history"]["nodes"], json!(all[..2]));
+        assert_eq!(seen(json!({ "first": 0 })).await["history"]["nodes"], json!([]));
+        // A page at a time, and on from an empty page.
+        let page = "query($id: ID!, $after: String) { personalConnector(id: $id) { health {
+            history(first: 2, after: $after) { edges { cursor node { outcome } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
+        } } }";
+        let mut cursor = json!(null);
+        for (outcomes, more) in [(["UNREACHABLE", "NOT_MCP"].as_slice(), true), (&["AUTH_REQUIRED"], false), (&[], false)] {
+            let data = server.data("", page, json!({ "id": row.id, "after": cursor })).await;
+            let history = &data["personalConnector"]["health"]["history"];
+            let edges = history["edges"].as_array().unwrap();
+            let found: Vec<_> = edges.iter().map(|edge| edge["node"]["outcome"].as_str().unwrap()).collect();
+            assert_eq!(found, outcomes);
+            let info = &history["pageInfo"];
+            assert_eq!((&info["hasNextPage"], &info["hasPreviousPage"]), (&json!(more), &json!(!cursor.is_null())));
+            assert_eq!(info["startCursor"], edges.first().map_or(json!(null), |edge| edge["cursor"].clone()));
+            assert_eq!(info["endCursor"], edges.last().map_or(cursor, |edge| edge["cursor"].clone()));
+            cursor = info["endCursor"].clone();
+        }
         let third = json!(1.0 / 3.0);
         for (hours, part) in [(1, json!(0.0)), (2, third.clone()), (8760, third.clone())] {
             let seen = seen(json!({ "hours": hours })).await;
@@ -495,13 +514,14 @@ on_both! {
         for (variables, message) in [
             (json!({ "after": of_search }), "after is a cursor of another search"),
             (json!({ "after": list["personalConnectors"]["pageInfo"]["endCursor"] }), "after is a cursor of a list of connectors"),
-            (json!({ "after": "x" }), "after must be a cursor"),
+            (json!({ "after": "x" }), "after is not a cursor"),
             (json!({ "first": 101 }), "first must be"),
             (json!({ "search": "x".repeat(257) }), "search must be"),
         ] {
             let answer = server.execute("", ask, variables).await;
             let error = &answer["errors"][0];
-            assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
+            let code = if message.starts_with("after") { "CURSOR_INVALID" } else { "BAD_USER_INPUT" };
+            assert_eq!(error["extensions"]["code"], code, "{answer}");
             assert!(error["message"].as_str().unwrap().starts_with(message), "{answer}");
         }
         let after = server.execute("", "query($after: String) { personalConnectors(after: $after) { totalCount } }", json!({ "after": after })).await;
@@ -520,13 +540,13 @@ on_both! {
         });
         server.record(checks.collect()).await;
         let query = "{ personalConnectors(first: 100) { nodes {
-            name health { outcome uptime history { outcome } } tools(first: 2) { nodes { name description } totalCount pageInfo { hasNextPage } }
+            name health { outcome uptime history { nodes { outcome } } } tools(first: 2) { nodes { name description } totalCount pageInfo { hasNextPage } }
         } } }";
         let data = server.data("", query, json!({})).await;
         for (n, node) in data["personalConnectors"]["nodes"].as_array().unwrap().iter().enumerate() {
             let name = format!("C{n:02}");
             let (checked, count) = (n % 3 > 0, if n % 3 > 0 { (n % 6).min(5) } else { 0 });
-            let health = json!({ "outcome": "OPEN", "uptime": 1.0, "history": [{ "outcome": "OPEN" }] });
+            let health = json!({ "outcome": "OPEN", "uptime": 1.0, "history": { "nodes": [{ "outcome": "OPEN" }] } });
             let nodes: Vec<_> = tools[..count.min(2)].iter().map(|tool| json!({ "name": tool, "description": name })).collect();
             assert_eq!(*node, json!({
                 "name": name,

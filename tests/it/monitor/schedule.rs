@@ -132,7 +132,8 @@ on_both_databases! {
         let looks = || good.asked().iter().filter(|asked| *asked == "initialize").count();
         until("six looks", async || looks() >= 6).await;
         let health = |what: &str| {
-            let sql = format!("SELECT {what} AS n FROM connector_health JOIN personal_connector USING (seq) ORDER BY id");
+            let sql = format!("SELECT {what} AS n FROM connector_health JOIN personal_connector USING (seq)
+                WHERE next_check_at IS NOT NULL ORDER BY personal_connector.id");
             async { rows(&storage.url, &{ sql }).await }
         };
         assert_eq!(health("outcome").await, "not_mcp\nopen\n");
@@ -258,7 +259,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
         ..settings()
     };
     let monitor = monitor(&server.database, settings);
-    let outcome = "SELECT outcome FROM connector_health JOIN personal_connector USING (seq) WHERE id = 'pcon_one'";
+    let outcome = "SELECT outcome FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = 'pcon_one'";
     let began = Instant::now();
     until("the other host's turn", async || {
         server.rows(outcome).await == "open\n"
@@ -417,7 +418,8 @@ on_both! {
         let first = put[0].seq;
         server
             .rows(&format!(
-                "UPDATE connector_health SET next_check_at = {} + (seq - {first}) / 2 WHERE seq >= {first}",
+                "UPDATE connector_health SET next_check_at = {} + (seq - {first}) / 2
+                 WHERE seq >= {first} AND next_check_at IS NOT NULL",
                 now.0
             ))
             .await;

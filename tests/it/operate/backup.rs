@@ -50,7 +50,9 @@ fn filled(storage: &TestDatabase, connectors: usize) {
 async fn a_backup_among_writers_has_all_that_was_acknowledged() {
     let storage = TestDatabase::sqlite();
     filled(&storage, 500);
-    let server = Arc::new(Serving::on(&storage));
+    // A fast writer makes more than a user may have by default.
+    let flags = ["--max-per-user", "1000000"];
+    let server = Arc::new(Serving::start(program_on(&storage, &flags)));
     let (acknowledged, over) = (
         Arc::new(Mutex::new(Vec::new())),
         Arc::new(AtomicBool::new(false)),
@@ -242,6 +244,9 @@ on_both_databases! {
             ("UPDATE connector_event SET revision = 5 WHERE number = 1", "UPDATE connector_event SET revision = 1", "personal_connector pcon_object0: the event of a revision"),
             ("UPDATE connector_health SET next_check_at = NULL WHERE seq = 1", "UPDATE connector_health SET next_check_at = 0", "connector_health pcon_object0"),
             ("UPDATE connector_health SET checked_at = 1 WHERE seq = 1", "UPDATE connector_health SET checked_at = NULL", "connector_health seq 1"),
+            ("UPDATE connector_health SET tool_count = 7 WHERE seq = 2", "UPDATE connector_health SET tool_count = 0", "connector_health seq 2: the id, the address"),
+            ("UPDATE connector_health SET outcome_since = 1 WHERE seq = 2", "UPDATE connector_health SET outcome_since = NULL", "connector_health seq 2: an outcome has no beginning"),
+            ("DELETE FROM connector_health WHERE seq = 1", "INSERT INTO connector_health (seq, id, address, failures, next_check_at) VALUES (1, 'pcon_object0', 'x', 0, 0)", "connector_health seq 1: the health of a connector is missing"),
             ("DELETE FROM check_lease", "INSERT INTO check_lease (id, epoch, expires_at) VALUES (1, 0, 0)", "check_lease rows 0"),
             ("INSERT INTO connector_tool (seq, name, words) VALUES (2, 'x', ' x ')", "DELETE FROM connector_tool", "connector_tool_search seq 2"),
             ("DELETE FROM connector_search WHERE {seq} = 2", "", "connector_search seq 2: the words of a connector are missing"),

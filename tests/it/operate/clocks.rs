@@ -21,7 +21,7 @@ use crate::{
     support::{
         checks::{after, found},
         clients::subscribers::{CHANGED, Socket},
-        connectors::official,
+        connectors::{imports, official},
         harness::{NOW, TestDatabase, client, direct, rows, timestamp},
         mcp::{Plain, allowing, well_behaved},
         mutations::{CREATE, WRITE, draft, text, with},
@@ -145,7 +145,7 @@ fn looks(plain: &Plain) -> usize {
 }
 
 const EVERYTHING: &str = "{
-    personalConnectors { nodes { id createdAt updatedAt health { outcome checkedAt uptime history { checkedAt } } } totalCount }
+    personalConnectors { nodes { id createdAt updatedAt health { outcome checkedAt uptime history { nodes { checkedAt } } } } totalCount }
     personalConnectorChanges { nodes { occurredAt kind } }
 }";
 
@@ -388,10 +388,10 @@ on_both! {
         assert_eq!(kept().await, stamps(&[1001, 1002, 1003]));
         server.clock.set(after(5));
         assert_eq!(server.record(vec![at(Outcome::Timeout, 4)]).await, 1);
-        let query = "query($id: ID!) { personalConnector(id: $id) { health { outcome checkedAt uptime history { outcome } } } }";
+        let query = "query($id: ID!) { personalConnector(id: $id) { health { outcome checkedAt uptime history { nodes { outcome } } } } }";
         let seen = server.fresh("", query, json!({ "id": row.id })).await;
         let health = json!({
-            "outcome": "TIMEOUT", "checkedAt": after(4).to_string(), "uptime": 0.0, "history": [{ "outcome": "TIMEOUT" }],
+            "outcome": "TIMEOUT", "checkedAt": after(4).to_string(), "uptime": 0.0, "history": { "nodes": [{ "outcome": "TIMEOUT" }] },
         });
         assert_eq!(seen["personalConnector"]["health"], health);
         // From then on it is as ever.
@@ -417,7 +417,7 @@ on_both! {
         let stamped = async |name: &str, count: usize, at: Timestamp| {
             let mut tx = Tx::begin(&server.database, Actor::default(), at).await.unwrap();
             let rows = (0..count).map(|n| official(&format!("{name}{n}"), &format!("{name}{n}")));
-            tx.insert(rows.collect()).await.unwrap().unwrap();
+            tx.insert_imports(imports(&rows.collect::<Vec<_>>())).await.unwrap().unwrap();
             tx.commit().await.unwrap();
         };
         let (future, old) = (now.saturating_add(YEAR), now.saturating_sub(3 * HOUR));

@@ -1,13 +1,19 @@
 //! Which database a command uses, what it makes, and what it leaves alone.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, sync::Arc};
 
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::{
-    harness::{TestDatabase, rows},
-    process::{SECRET, Serving, program, program_on, run},
+use crate::{
+    on_both_databases,
+    support::{
+        checks::offering,
+        harness::{Server, TestDatabase, fixed_clock, rows},
+        mutations::{CREATE, DELETE, WRITE, draft, text},
+        process::{SECRET, Serving, program, program_on, run},
+    },
 };
 
 /// All commands that use a database, each as it is called.
@@ -259,4 +265,152 @@ async fn what_extensions_make_is_no_other_program() {
     execute(&storage.url, sql).await;
     run(program_on(&storage, &["migrate"])).ok();
     Serving::on(&storage).stop().ok();
+}
+
+/// The text of the schema: tables and indexes, or constraints and indexes.
+async fn schema(url: &str) -> String {
+    let sql = if url.starts_with("sqlite") {
+        "SELECT name, sql FROM sqlite_schema ORDER BY name"
+    } else {
+        "SELECT conrelid::regclass::text || '.' || conname::text AS name, pg_get_constraintdef(oid) AS sql FROM pg_constraint
+            WHERE connamespace = 'public'::regnamespace
+            UNION ALL SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+    };
+    rows(url, sql).await
+}
+
+/// All rows but those of search indexes, of which the words and numbers.
+async fn contents(url: &str) -> String {
+    let mut text = String::new();
+    for (columns, table) in [
+        ("*", "personal_connector"),
+        ("state, forgotten, forgotten_mark", "catalog_state"),
+        ("*", "connector_event"),
+        ("*", "idempotency_key"),
+        ("*", "connector_health"),
+        ("*", "connector_check"),
+        ("*", "connector_tool"),
+        ("epoch, expires_at, mark", "check_lease"),
+    ] {
+        text += &rows(url, &format!("SELECT {columns} FROM {table} ORDER BY 1, 2")).await;
+    }
+    for table in ["connector_search", "connector_tool_search"] {
+        let sql = if url.starts_with("sqlite") {
+            format!(
+                "SELECT rowid AS seq FROM {table} WHERE {table} MATCH 'wiki* OR add' ORDER BY 1"
+            )
+        } else {
+            format!("SELECT seq, words::text AS words FROM {table} ORDER BY 1")
+        };
+        text += &rows(url, &sql).await;
+    }
+    text
+}
+
+/// Health of three connectors as version 000008 has it. The second has no server, and the third was not checked.
+const EARLIER_HEALTH: [&str; 4] = [
+
+    "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, status, server_url, visibility, created_at, updated_at,
+        revision, source)
+        SELECT n, 'pcon_' || n, 'N' || n, 'n' || n, 'official', 'c' || n, 'active',
+            CASE WHEN n <> 2 THEN 'https://EXAMPLE.com:443/mcp/' END, 'public', 0, 0, 1, 'import'
+        FROM (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3) AS numbers",
+    "INSERT INTO connector_health (seq, outcome, message, checked_at, failures, next_check_at)
+        VALUES (1, 'open', 'x', 40, 0, 50), (3, NULL, NULL, NULL, 0, 50)",
+    "INSERT INTO connector_check (seq, checked_at, outcome, message) VALUES (1, 10, 'open', 'x'), (1, 20, 'timeout', 'x'),
+        (1, 30, 'open', 'x'), (1, 40, 'open', 'x')",
+    "INSERT INTO connector_tool (seq, name, words) VALUES (1, 'add', ' add ')",
+];
+
+async fn is_refused(url: &str, sql: &str) -> bool {
+    let (url, sql) = (url.to_owned(), sql.to_owned());
+    let change = tokio::spawn(async move { rows(&url, &sql).await });
+    change.await.is_err()
+}
+
+on_both_databases! {
+    async fn what_was_found_of_servers_is_completed(storage: TestDatabase) {
+        let url = &storage.url;
+        let migrate = |to: &str| run(program_on(&storage, &["migrate", "--to", to]));
+        migrate("m20261130_000008_open_enums").ok();
+        for sql in EARLIER_HEALTH {
+            rows(url, sql).await;
+        }
+        migrate("m20261130_000010_orders").ok();
+        let health = "SELECT seq, id, address, outcome, outcome_since, uptime, tool_count, next_check_at FROM connector_health ORDER BY 1";
+        let found = "1|pcon_1|example.com/mcp|open|30|750000|1|50\n2|pcon_2|||||0|\n3|pcon_3|example.com/mcp||||0|50\n";
+        assert_eq!(rows(url, health).await, found);
+        // There and back again.
+        migrate("m20261130_000008_open_enums").ok();
+        migrate("m20261130_000010_orders").ok();
+        assert_eq!(rows(url, health).await, found);
+    }
+
+    /// Values of enums are open to additions: the database lists none, and the program says which it does not know.
+    async fn lists_of_values_leave_the_schema_and_come_back(storage: TestDatabase) {
+        let storage = Arc::new(storage);
+        let url = &storage.url;
+        let migrate = |to: &str| run(program_on(&storage, &["migrate", "--to", to]));
+        let names = migration::names();
+        let at = names.iter().position(|name| name.ends_with("open_enums")).unwrap();
+        let (before, after) = (&names[at - 1], &names[at]);
+        migrate(before).ok();
+        let listed = schema(url).await;
+        assert!(listed.contains("personal_connector_category_check"), "{listed}");
+        run(program_on(&storage, &["migrate"])).ok();
+        let open = schema(url).await;
+
+        let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;
+        let ann = server.token("ann@acme", WRITE);
+        let keyed = draft("Wiki", json!({ "idempotencyKey": "key 1", "category": "DESIGN", "visibility": "ORGANIZATION" }));
+        let made = server.change(&ann, CREATE, keyed).await;
+        let id = text(&made["id"]).to_owned();
+        server.record(vec![(id.clone(), offering(&[("add", "Adds.")]))]).await;
+        let gone = server.create(&ann, "Gone", "PRIVATE").await;
+        server.mutate(&ann, DELETE, json!({ "id": gone })).await;
+        drop(server);
+        // Without the columns of later migrations.
+        migrate(after).ok();
+        let kept = contents(url).await;
+        assert!(kept.contains("key 1") && kept.contains("deleted"), "{kept}");
+
+        migrate(before).ok();
+        assert_eq!((schema(url).await, contents(url).await), (listed.clone(), kept.clone()));
+        let changes = [
+            "UPDATE personal_connector SET category = 'gardening' WHERE category = 'design' AND name = 'Wiki'",
+            "UPDATE connector_event SET kind = 'moved' WHERE number = 1",
+            "UPDATE connector_health SET transport = 'pigeon' WHERE outcome IS NOT NULL",
+        ];
+        for change in changes {
+            assert!(is_refused(url, change).await, "{change}");
+        }
+        migrate(after).ok();
+        assert_eq!(contents(url).await, kept);
+        run(program_on(&storage, &["migrate"])).ok();
+        assert_eq!(schema(url).await, open);
+        for name in ["category", "type", "status", "server_type", "visibility", "source"] {
+            assert!(!open.contains(&format!("personal_connector_{name}_check")), "{name}");
+        }
+        for name in ["owner", "organization", "replaced_by", "revision"] {
+            assert!(open.contains(&format!("personal_connector_{name}_check")), "{name}");
+        }
+        run(program_on(&storage, &["check-database"])).ok();
+
+        // A value of a newer version.
+        rows(url, changes[0]).await;
+        let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;
+        let ann = server.token("ann@acme", WRITE);
+        for field in ["category", "category replacedBy { id }"] {
+            let query = format!("query($id: ID!) {{ personalConnector(id: $id) {{ name {field} }} }}");
+            assert_eq!(server.error_code(&ann, &query, json!({ "id": id })).await, "INTERNAL", "{field}");
+        }
+        let query = "query($id: ID!) { personalConnector(id: $id) { name } }";
+        assert_eq!(server.data(&ann, query, json!({ "id": id })).await["personalConnector"]["name"], "Wiki");
+        let told = run(program_on(&storage, &["export"])).failed(1);
+        assert!(told.contains("gardening"), "{told}");
+        drop(server);
+        let told = migrate(before).failed(1);
+        assert!(told.contains("personal_connector_category_check"), "{told}");
+        assert!(rows(url, "SELECT category FROM personal_connector").await.contains("gardening"));
+    }
 }

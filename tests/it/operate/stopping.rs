@@ -289,7 +289,8 @@ async fn a_change_over_a_socket_is_finished() {
         (&late["id"], &late["type"]),
         (&json!("late"), &json!("error"))
     );
-    assert_eq!(late["payload"][0]["extensions"]["code"], "UNAVAILABLE");
+    let unavailable = json!({ "code": "UNAVAILABLE", "retryAfter": 1 });
+    assert_eq!(late["payload"][0]["extensions"], unavailable);
     other.execute("ROLLBACK").await.unwrap();
     let (code, _, before) = socket.closed().await;
     assert_eq!(code, 1001);
@@ -332,7 +333,8 @@ async fn a_change_over_an_event_stream_is_finished() {
     // The subscription ends without "complete": its client asks again.
     let feed = feed.text().await.unwrap();
     assert!(
-        feed.contains("UNAVAILABLE") && !feed.contains("event: complete"),
+        feed.contains(r#""code":"UNAVAILABLE","retryAfter":1"#)
+            && !feed.contains("event: complete"),
         "{feed}"
     );
     refused(&address(&server)).await;

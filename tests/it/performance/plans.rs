@@ -8,12 +8,11 @@ use std::{
     },
 };
 
-use entity::{ConnectorCategory, ConnectorStatus};
+use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility};
 use personal_connectors::domain::{
     changes::SCAN,
-    cursor::{Position, SortKey},
     listing::{Arguments, Filter, Listing},
-    order::{Direction, OrderField},
+    order::{Direction, OrderField, Position, SortKey},
 };
 use sea_orm::{
     Statement,
@@ -24,7 +23,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 
 use crate::{
     on_both,
-    support::{connection::Other, harness::Server, mutations::WRITE},
+    support::{connection::Other, connectors::custom, harness::Server, mutations::WRITE},
 };
 
 /// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category. `a` and `b` are as good as
@@ -65,9 +64,14 @@ const FILL: &str = "
 
 /// Health of two thirds of them, mostly good, and tools: one that most have, one that some have, and one that few have.
 const FILL_HEALTH: [&str; 3] = [
-    "INSERT INTO connector_health (seq, outcome, failures)
-        SELECT seq, CASE WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' ELSE 'timeout' END, 0
-        FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
+    "INSERT INTO connector_health (seq, id, address, outcome, failures, checked_at, latency_ms, uptime, tool_count, next_check_at)
+        SELECT seq, id, seq || '.example.com/mcp',
+            CASE WHEN seq % 3 = 0 THEN NULL WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' ELSE 'timeout' END, 0,
+            CASE WHEN seq % 3 > 0 THEN 1760000000000000 + (seq * 7919 % 200000) * 1000000 END,
+            CASE WHEN seq % 3 > 0 AND seq % 100 < 95 THEN seq * 31 % 900 END,
+            CASE WHEN seq % 3 > 0 THEN 1000000 - seq * 17 % 40 * 10000 END,
+            CASE WHEN seq % 3 = 0 THEN 0 WHEN seq % 50 < 3 THEN 2 ELSE 1 END, 1770000000000000
+        FROM personal_connector WHERE seq > 1000000",
     "INSERT INTO connector_tool (seq, name, words)
         SELECT seq, 'search', ' search ' FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
     "INSERT INTO connector_tool (seq, name, words)
@@ -277,10 +281,10 @@ async fn middle(server: &Server, field: OrderField, column: &str) -> Position {
     let row = server.rows(&sql).await;
     let (key, id) = row.trim_end().split_once('|').unwrap();
     Position {
-        key: match field {
+        keys: vec![match field {
             OrderField::Name => SortKey::Name(key.to_owned()),
-            _ => SortKey::Time(key.parse().unwrap()),
-        },
+            _ => SortKey::Number(key.parse().unwrap()),
+        }],
         id: id.to_owned(),
     }
 }
@@ -295,7 +299,7 @@ async fn check_indexed_pages(server: &Server, explainer: &mut Explainer) {
         let middle = middle(server, field, column).await;
         let (filter, condition) = if paired {
             let filter = Filter {
-                category: Some(vec![ConnectorCategory::Development]),
+                category: Some(vec![Some(ConnectorCategory::Development)]),
                 status: Some(vec![ConnectorStatus::Active]),
                 ..Filter::default()
             };
@@ -373,14 +377,60 @@ async fn check_values(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Pages of the orders by other columns: an index gives each part of the list, whichever end it is read from.
+async fn check_other_orders(server: &Server, explainer: &mut Explainer) {
+    const FIELDS: [(&str, &str); 8] = [
+        ("STATUS", "personal_connector_by_status"),
+        ("TYPE", "personal_connector_by_type"),
+        ("CATEGORY", "personal_connector_by_category"),
+        ("OUTCOME", "connector_health_by_outcome"),
+        ("CHECKED_AT", "connector_health_by_checked_at"),
+        ("LATENCY", "connector_health_by_latency_ms"),
+        ("UPTIME", "connector_health_by_uptime"),
+        ("TOOL_COUNT", "connector_health_by_tool_count"),
+    ];
+    let member = &tokens(server)[1];
+    let mut slow = Vec::new();
+    for (field, index) in FIELDS {
+        for direction in ["ASC", "DESC"] {
+            let order = format!("orderBy: {{field: {field}, direction: {direction}}}");
+            let page = format!(
+                "{{ personalConnectors(first: 100, {order}) {{ pageInfo {{ startCursor endCursor }} }} }}"
+            );
+            let data = server.data(member, &page, json!({})).await;
+            let cursor = data["personalConnectors"]["pageInfo"]["endCursor"]
+                .as_str()
+                .unwrap();
+            for page in [
+                "first: 20".to_owned(),
+                "last: 20".to_owned(),
+                format!("first: 20, after: \"{cursor}\""),
+                format!("last: 20, before: \"{cursor}\""),
+            ] {
+                let arguments = format!("{page}, {order}");
+                let statement = statement(server, member, &arguments).await;
+                let plan = explainer.explain(&statement).await;
+                let most = match explainer {
+                    Explainer::Sqlite(_) => 2 * STEPS,
+                    Explainer::Postgres(_) => 2 * ROWS_VISITED,
+                };
+                if plan.visited > most || !plan.text.contains(index) {
+                    slow.push(format!("{arguments}: {plan:?}"));
+                }
+            }
+        }
+    }
+    assert!(slow.is_empty(), "{}", slow.join("\n"));
+}
+
 /// Filters by what checks found, which is in tables of its own.
 async fn check_found(server: &Server, explainer: &mut Explainer) {
     // How many times what a page may visit otherwise, on SQLite and on PostgreSQL.
     for (filter, sqlite, postgres) in [
         ("outcome: OPEN", 1, 1),
         ("outcome: [TIMEOUT, AUTH_REQUIRED]", 1, 1),
-        // PostgreSQL reads all that is kept of checks first.
-        ("not: {outcome: OPEN}", 1, 200),
+        // PostgreSQL reads all that is kept of checks first, of each connector.
+        ("not: {outcome: OPEN}", 1, 201),
         // What has the tool is found first, and sorted.
         ("toolName: \"rare\"", 1, 1),
         ("toolName: \"some\"", 20, 20),
@@ -404,17 +454,8 @@ async fn check_found(server: &Server, explainer: &mut Explainer) {
 /// Every page of a log in which nothing is in sight looks at as much as the first.
 async fn check_feed(server: &Server, explainer: &mut Explainer) {
     let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
-    for (filter, index) in [
-        ("", "connector_event_pkey"),
-        (
-            "filter: {category: DESIGN, status: ACTIVE}",
-            "connector_event_pkey",
-        ),
-        (
-            "filter: {personalConnectorId: \"pcon_7\"}",
-            "connector_event_by_personal_connector_id",
-        ),
-    ] {
+    let index = "connector_event_pkey";
+    for filter in ["", "filter: {category: DESIGN, status: ACTIVE}"] {
         for token in &tokens(server)[..3] {
             let (mut after, mut pages) = (Value::Null, 0);
             loop {
@@ -450,14 +491,116 @@ async fn check_feed(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Changes of named connectors are found by their index, whatever else is in the log: the first page of them is whole.
+async fn check_histories(server: &Server, explainer: &mut Explainer) {
+    let index = "connector_event_by_personal_connector_id";
+    // Each has a thousand events that only administrators of the catalogue see.
+    let (of_one, each) = (1000, 60);
+    let page = "nodes { kind } pageInfo { hasNextPage hasPreviousPage }";
+    let list = "personalConnectors(first: 100, filter: {createdBy: \"zoe\"}) { nodes";
+    for (query, is_of_root, connectors, seen) in [
+        (
+            format!(
+                "personalConnectorChanges(filter: {{personalConnectorId: \"pcon_7\"}}) {{ {page} }}"
+            ),
+            true,
+            1,
+            20,
+        ),
+        (
+            format!(
+                "personalConnectorChanges(filter: {{personalConnectorId: \"pcon_7\"}}, last: 20) {{ {page} }}"
+            ),
+            true,
+            1,
+            20,
+        ),
+        (
+            format!(
+                "personalConnectorChanges(filter: {{personalConnectorId: [\"pcon_7\", \"pcon_8\"]}}, last: 20) {{ {page} }}"
+            ),
+            true,
+            2,
+            2000,
+        ),
+        (
+            format!("{list} {{ lastChange {{ kind }} }} }}"),
+            false,
+            20,
+            1,
+        ),
+        (
+            format!("{list} {{ changes(first: 5) {{ {page} }} }} }}"),
+            false,
+            20,
+            5,
+        ),
+        (
+            format!("{list} {{ changes(last: 5) {{ {page} }} }} }}"),
+            false,
+            20,
+            5,
+        ),
+    ] {
+        for (at, token) in tokens(server).iter().enumerate() {
+            server.forget_reads();
+            let data = server
+                .data(token, &format!("{{ {query} }}"), json!({}))
+                .await;
+            let sees = at == 3;
+            let read = &data["personalConnectorChanges"];
+            if is_of_root {
+                assert_eq!(
+                    read["nodes"].as_array().unwrap().len(),
+                    if sees { 20 } else { 0 },
+                    "{query}"
+                );
+                let pages = (
+                    &read["pageInfo"]["hasNextPage"],
+                    &read["pageInfo"]["hasPreviousPage"],
+                );
+                assert_eq!(pages == (&json!(false), &json!(false)), !sees, "{query}");
+            } else {
+                let nodes = data["personalConnectors"]["nodes"].as_array().unwrap();
+                assert_eq!(nodes.len(), if sees { 20 } else { 0 });
+            }
+            let sql = server.reads.lock().unwrap().clone();
+            let Some(sql) = sql
+                .into_iter()
+                .find(|read| read.sql.contains("\"visibility_before\""))
+            else {
+                assert!(!is_of_root && !sees, "{query}");
+                continue;
+            };
+            let plan = explainer.explain(&sql).await;
+            // A viewer who sees none of them looks at all, and one who sees them at those on the page, beside the one behind it.
+            let events = connectors * if sees { seen + 2 } else { of_one + 1 };
+            let most = match explainer {
+                Explainer::Sqlite(_) => events * each + 2000,
+                Explainer::Postgres(_) => 2 * events + 1000,
+            };
+            let by_index =
+                plan.text.contains(index) && !plan.text.contains("Seq Scan connector_event");
+            assert!(by_index && plan.visited <= most, "{query}\n{plan:?}");
+        }
+    }
+}
+
 on_both! {
     async fn pages_of_a_long_log_look_at_a_part_of_it(server: Server) {
         let mut explainer = Explainer::connect(&server).await;
         explainer.execute(FILL_LOG).await;
         explainer.execute("UPDATE catalog_state SET state = state + 200000").await;
-        check_feed(&server, &mut explainer).await;
-        explainer.execute("ANALYZE").await;
-        check_feed(&server, &mut explainer).await;
+        // Some of the connectors are there.
+        let rows: Vec<_> = (0..20).map(|n| custom(&n.to_string(), &format!("Zoe {n}"), "zoe@elsewhere", ConnectorVisibility::Private)).collect();
+        server.insert(rows).await;
+        for analyzed in [false, true] {
+            if analyzed {
+                explainer.execute("ANALYZE").await;
+            }
+            check_feed(&server, &mut explainer).await;
+            check_histories(&server, &mut explainer).await;
+        }
     }
 
     async fn pages_of_200_000_rows_walk_an_index(server: Server) {
@@ -473,6 +616,7 @@ on_both! {
             check_indexed_pages(&server, &mut explainer).await;
             check_walks(&server, &mut explainer).await;
             check_found(&server, &mut explainer).await;
+            check_other_orders(&server, &mut explainer).await;
         }
         explainer.execute("ANALYZE").await;
         check_indexed_pages(&server, &mut explainer).await;
@@ -481,6 +625,7 @@ on_both! {
             check_values(&server, &mut explainer).await;
         }
         check_found(&server, &mut explainer).await;
+        check_other_orders(&server, &mut explainer).await;
     }
 }
 

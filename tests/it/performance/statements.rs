@@ -85,8 +85,13 @@ const COUNTS: &[(&str, usize)] = &[
         3,
     ),
     (
-        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { outcome } a: history(first: 20) { message } \
-         b: history(first: 1) { message } } } } }",
+        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { nodes { outcome } } a: history(first: 20) { nodes { message } } \
+         b: history(first: 1) { nodes { message } } } } } }",
+        6,
+    ),
+    (
+        "{ personalConnectors { nodes { health { uptime uptimeHours since buckets { checks } day: buckets(hours: 24, count: 24) { from } \
+         few: buckets(count: 2) { working } history(range: {lt: \"2030-01-01T00:00:00Z\"}) { nodes { outcome } } } } } }",
         6,
     ),
     (
@@ -120,6 +125,20 @@ const COUNTS: &[(&str, usize)] = &[
     // For no changes no connectors are asked.
     (
         "{ personalConnectorChanges(first: 0) { nodes { personalConnector { id } } } }",
+        1,
+    ),
+    // Those that are newest first are read by the index of connectors, of a whole list at once.
+    (
+        "{ personalConnectors { nodes { lastChange { kind actor changes { field before after } personalConnector { name } } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { nodes { changes { nodes { kind changes { before } } } a: changes(first: 20) { edges { cursor } } \
+         b: changes(last: 1) { nodes { kind } } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectorChanges(last: 3) { nodes { kind } } }",
         1,
     ),
     ("{ node(id: \"pcon_a1\") { id } }", 1),

@@ -1,7 +1,10 @@
 //! Stages that every operation passes: variables, limits, execution, completion.
 
 mod completion;
+mod dropped_reads;
 mod limits;
 mod persisted;
+mod skipped;
 mod timeouts;
+mod unset_null_default;
 mod variables;

@@ -296,6 +296,48 @@ async fn only_trusted_documents_run() {
     assert_eq!(answer["data"][CREATE]["userErrors"], json!([]), "{answer}");
 }
 
+/// Documents of an earlier version of the schema, which name what is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_before_is_told_what_is_gone() {
+    const FACETS: &str =
+        "{ personalConnectors { facets { status { ... on StatusFacet { count } } } } }";
+    const HISTORY: &str = "{ personalConnectors { nodes { health { history { outcome } } } } }";
+    const RETIRED: &str = "{ personalConnectors(filter: {status: RETIRED}) { totalCount } }";
+    const INPUT: &str = "{ personalConnectors(filter: {gone: 1}) { totalCount } }";
+    let gone = [
+        (FACETS, "StatusFacet"),
+        (RETIRED, "filter.status must be one of ACTIVE"),
+        (INPUT, "filter has no field gone"),
+        (HISTORY, "\"outcome\" on type \"ConnectorCheckConnection\""),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("manifest.json");
+    let manifest = json!({
+        "viewer": VIEWER, "facets": FACETS, "history": HISTORY, "retired": RETIRED, "input": INPUT,
+    });
+    fs::write(&file, manifest.to_string()).unwrap();
+    let trusted = Server::on_sqlite(&["--trusted-documents", file.to_str().unwrap()]).await;
+    let viewer = data(&trusted, &json!({ "documentId": "viewer" })).await;
+    assert_eq!(viewer, json!({ "viewer": { "userId": null } }));
+    let open = Server::on_sqlite(&[]).await;
+    for (text, name) in gone {
+        let hash = json!({ "documentId": sha256(text) });
+        let persisted = json!({ "query": text, "extensions": persisted(&sha256(text)) });
+        for server in [&trusted, &open] {
+            for request in [&persisted, &hash] {
+                for (accept, expected) in [("application/json", 200), (GRAPHQL, 400)] {
+                    let (status, code, message) = refused(server, request, accept).await;
+                    assert_eq!(
+                        (status, code.as_str()),
+                        (expected, "GRAPHQL_VALIDATION_FAILED")
+                    );
+                    assert!(message.contains(name), "{message}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_manifest_is_checked_at_the_start() {
     let storage = TestDatabase::sqlite();

@@ -98,6 +98,27 @@ on_both! {
         assert_eq!(status, 200, "{answer}");
     }
 
+    async fn a_statement_of_a_gone_client_keeps_its_permit(server: Server) {
+        let flags = ["--max-concurrency", "1", "--request-timeout", "6s"];
+        let server = restarted(&server, &flags).await;
+        let mut other = Other::connect(&server).await;
+        other.hold_up_reads().await;
+        let asked = server.execute("", LIST, json!({}));
+        assert!(tokio::time::timeout(Duration::from_millis(1500), asked).await.is_err(), "hung up");
+        let body = json!({ "query": "{ viewer { userId } }" }).to_string();
+        let (status, answer) = server.post("", body.clone()).await;
+        // SQLite's statement is interrupted. PostgreSQL's runs on.
+        let expected = if server.storage.url.starts_with("sqlite:") { 200 } else { 503 };
+        assert_eq!(status, expected, "{answer}");
+        other.let_reads_go().await;
+        for _ in 0..20 {
+            if server.post("", body.clone()).await.0 == 200 {
+                return;
+            }
+        }
+        panic!("the permit is never given back");
+    }
+
     async fn a_connection_is_waited_for_only_so_long(server: Server) {
         let flags = ["--request-timeout", "8s", "--database-connections", "2", "--database-wait", "300ms"];
         let server = restarted(&server, &flags).await;

@@ -1,11 +1,13 @@
 //! Variables that were not sent: what they are given to stays as if it had been left out.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{
     on_both,
     support::{
-        harness::Server,
+        clients::subscribers::Socket,
+        harness::{Server, client},
         mutations::{CREATE, WRITE, draft, text},
     },
 };
@@ -105,15 +107,16 @@ on_both! {
         let defaults = json!({ "category": "CUSTOM", "serverType": "HTTP", "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], defaults);
         let data = server.data(&ann, query, json!({ "n": "b", "c": null, "t": null })).await;
-        let none = json!({ "category": null, "serverType": null, "visibility": "PRIVATE" });
+        let none = json!({ "category": null, "serverType": "HTTP", "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], none);
         // A variable that may be null is let in where the field has a default (section 5.8.5).
         let sent = json!({ "n": "c", "c": "DESIGN", "v": "ORGANIZATION", "only": true });
         let data = server.data(&ann, query, sent).await;
         assert_eq!(data["createCustomConnector"], json!({ "personalConnector": null, "userErrors": [] }));
-        // A field that must not be null is not given null.
-        let code = server.error_code(&ann, query, json!({ "n": "c", "v": null })).await;
-        assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
+        let nulls = json!({ "n": "d", "c": null, "v": null, "only": null });
+        let data = server.data(&ann, query, nulls).await;
+        let made = &data["createCustomConnector"]["personalConnector"];
+        assert_eq!(made["visibility"], "PRIVATE", "{data}");
     }
 
     async fn arguments_filters_and_lists_may_have_unsent_variables(server: Server) {
@@ -148,6 +151,37 @@ on_both! {
         // Twice, once where it counts as left out and once in a list.
         let twice = "query Q($n: Int, $m: Int) { personalConnectors(first: $n, last: $m) { nodes { id } } again: personalConnectors(first: $n) { nodes { id } } }";
         assert_eq!(count(twice, json!({})).await, 5);
+    }
+
+    async fn null_for_a_default_is_refused_before_anything_runs(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let state = server.state().await;
+        let create = |name: &str| format!("createCustomConnector(input: {{name: {name}, serverType: STDIO}}) {{ userErrors {{ code }} }}");
+        for (query, variable) in [
+            (format!("mutation($n: String = \"q\") {{ a: {} b: {} }}", create("\"A\""), create("$n")), "$n"),
+            (format!("mutation($n: String = \"r\") {{ a: {} ...F }} fragment F on Mutation {{ b: {} }}", create("\"B\""), create("$n")), "$n"),
+            ("query($n: ID = \"a\") { node(id: $n) { id } }".to_owned(), "$n"),
+            ("query($n: [ID!] = []) { nodes(ids: $n) { id } }".to_owned(), "$n"),
+            ("query($n: PersonalConnectorOrderField = NAME) { personalConnectors(orderBy: {field: $n}) { totalCount } }".to_owned(), "$n"),
+            ("query($n: ConnectorStatus = ACTIVE) { personalConnectors(filter: {status: [$n]}) { totalCount } }".to_owned(), "$n"),
+            ("query($n: Boolean = true) { viewer @include(if: $n) { userId } }".to_owned(), "$n"),
+            ("query($n: Boolean = false) { viewer { userId @skip(if: $n) } }".to_owned(), "$n"),
+        ] {
+            let body = json!({ "query": query, "variables": { "n": null } });
+            let request = server.request(&ann, body.to_string()).header("accept", "application/graphql-response+json");
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 400, "{query}");
+            let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            let message = text(&answer["errors"][0]["message"]);
+            assert!(message.starts_with(&format!("{variable} must not be null")), "{query}: {message}");
+            // Left out, it has its default.
+            assert_eq!(server.execute(&ann, &query, json!({})).await.get("errors"), None, "{query}");
+        }
+        assert_eq!(server.state().await, state + 4);
+        // In a nullable position, null is what was sent.
+        let query = "query($c: [ConnectorCategory!] = [DESIGN]) { personalConnectors(filter: {category: $c}) { totalCount } }";
+        let all = server.data(&ann, "{ personalConnectors { totalCount } }", json!({})).await;
+        assert_eq!(server.data(&ann, query, json!({ "c": null })).await, all);
     }
 
     async fn only_the_chosen_operations_variables_count(server: Server) {
@@ -190,5 +224,59 @@ on_both! {
             assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}: {answer}");
             assert_eq!(answer.get("data"), None, "{query}");
         }
+    }
+}
+
+const OBJECT_ITSELF: &str = "text: send the object itself, not JSON in a string";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_object_is_told_what_it_is() {
+    let server = Server::on_sqlite(&[]).await;
+    let refused = |answer: &Value| {
+        let error = &answer["errors"][0];
+        assert_eq!(error["extensions"], json!({ "code": "BAD_REQUEST" }));
+        text(&error["message"]).to_owned()
+    };
+    for (sent, what) in [
+        (json!([]), "a list"),
+        (json!([{ "a": 1 }]), "a list"),
+        (json!(""), OBJECT_ITSELF),
+        (json!(r#"{"a":1}"#), OBJECT_ITSELF),
+        (json!(true), "true or false"),
+        (json!(1.5), "a number"),
+    ] {
+        for key in ["variables", "extensions"] {
+            let expected = format!("{key} must be a JSON object, not {what}");
+            let body = json!({ "query": "{ __typename }", key: sent });
+            let (status, answer) = server.post("", body.to_string()).await;
+            assert_eq!((status, refused(&answer)), (400, expected.clone()));
+
+            let value = utf8_percent_encode(&sent.to_string(), NON_ALPHANUMERIC).to_string();
+            let url = format!("{}/graphql?query={{__typename}}&{key}={value}", server.url);
+            let response = client().get(url).send().await.unwrap();
+            assert_eq!(response.status(), 400);
+            let answer = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert_eq!(refused(&answer), expected);
+
+            let mut socket = Socket::of(&server, "").await;
+            let message = json!({ "type": "subscribe", "id": "1", "payload": body });
+            socket.send(message).await;
+            if key == "variables" {
+                let mut answer = socket.next().await;
+                let errors = answer["payload"].take();
+                assert_eq!(refused(&json!({ "errors": errors })), expected);
+            } else {
+                let (code, reason, _) = socket.closed().await;
+                assert_eq!((code, reason), (4400, expected));
+            }
+        }
+    }
+    for key in ["variables", "extensions"] {
+        let url = format!("{}/graphql?query={{__typename}}&{key}=", server.url);
+        let response = client().get(url).send().await.unwrap();
+        assert_eq!(response.status(), 400);
+        let answer = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let expected = format!("{key} is empty: leave it out, or send a JSON object");
+        assert_eq!(refused(&answer), expected);
     }
 }

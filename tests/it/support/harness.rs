@@ -12,7 +12,7 @@ use personal_connectors::{
     app,
     clock::Clock,
     config::{Cli, DatabaseSettings, KeySource, OutboundRules, Serve},
-    domain::viewer::User,
+    domain::viewer::{Profile, User},
     http::{
         auth::mint,
         serve::{Bounds, serve},
@@ -219,12 +219,13 @@ impl Server {
         }
         line.extend(flags);
         let config = Cli::try_parse_from(line).unwrap().serve;
-        let mut database = app::open(&config.database().unwrap()).await.unwrap();
+        let mut database = app::open(&config.database()).await.unwrap();
         let reads = Arc::new(Mutex::new(Vec::new()));
         let observed = reads.clone();
         database.observe_reads(move |statement| {
             // The state is asked for all the time.
-            if statement.sql.contains("connector") && !statement.sql.contains("catalog_state") {
+            let is_of = |table| statement.sql.contains(table);
+            if (is_of("connector") || is_of("user_profile")) && !is_of("catalog_state") {
                 observed.lock().unwrap().push(statement.clone());
             }
         });
@@ -260,12 +261,18 @@ impl Server {
             id: id.to_owned(),
             organization,
             scopes: scopes.iter().map(ToString::to_string).collect(),
+            profile: Profile::default(),
         };
+        self.token_of(&user, lifetime)
+    }
+
+    /// A token of a user.
+    pub fn token_of(&self, user: &User, lifetime: Duration) -> String {
         let rules = self.config.token_rules().unwrap();
         let KeySource::Secret(secret) = &rules.keys else {
             panic!("no secret to sign with")
         };
-        mint(secret, &rules, &user, lifetime, &self.clock).unwrap()
+        mint(secret, &rules, user, lifetime, &self.clock).unwrap()
     }
 
     /// The whole answer to an operation; an empty token is none.
@@ -323,7 +330,14 @@ impl Server {
     /// Status and body of the answer to a JSON body, both as they are on the wire.
     pub async fn wire(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
         let response = self.request(token, body).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.map(|seconds| seconds.to_str().unwrap().parse().unwrap());
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        check_errors(
+            retry_after,
+            &serde_json::from_str(&text).unwrap_or_default(),
+        );
+        (status, text)
     }
 
     /// The answer to an operation as server-sent events, as far as it has come.
@@ -348,6 +362,31 @@ impl Server {
     pub async fn rows(&self, sql: &str) -> String {
         rows(&self.storage.url, sql).await
     }
+}
+
+/// Checks the numbers of an answer's errors. `retry_after` is the answer's header.
+pub fn check_errors(retry_after: Option<u64>, answer: &Value) {
+    let mut extension = None;
+    for error in answer["errors"].as_array().into_iter().flatten() {
+        let extensions = &error["extensions"];
+        let code = extensions["code"].as_str().unwrap();
+        let seconds = extensions["retryAfter"].as_u64();
+        let is_temporary = ["RATE_LIMITED", "UNAVAILABLE"].contains(&code);
+        assert_eq!(
+            seconds.is_some_and(|seconds| seconds > 0),
+            is_temporary,
+            "{error}"
+        );
+        let limit = extensions["limit"].as_u64();
+        let may_have_limit = ["LIMIT_EXCEEDED", "BAD_USER_INPUT"].contains(&code);
+        assert!(limit.is_none() || may_have_limit, "{error}");
+        assert!(limit.is_some() || code != "LIMIT_EXCEEDED", "{error}");
+        extension = extension.or(seconds);
+    }
+    assert!(
+        retry_after.is_none() || retry_after == extension,
+        "{retry_after:?}: {answer}"
+    );
 }
 
 /// The rows of a query straight from a database, as text: columns by `|`, nulls empty. Columns must be text or integers.

@@ -14,5 +14,5 @@ pub mod objects;
 pub mod process;
 pub mod random;
 pub mod saved;
-pub mod secret_connector;
+pub mod schema;
 pub mod waiting;

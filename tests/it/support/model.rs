@@ -1,6 +1,4 @@
-//! Lists of connectors in plain Rust: random rows, who sees them, what a search finds and how well, and the orders.
-//!
-//! Nothing here is taken from the service but its tables: what the two agree on, they agree on by the contract.
+//! Random rows, searches and viewers for the model of `fixtures`.
 
 use std::{collections::HashSet, fmt::Debug, future::Future};
 
@@ -8,15 +6,21 @@ use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
     Timestamp, personal_connector::Model,
 };
+use fixtures::model::{Connector, Order, Search, Viewer};
 use personal_connectors::domain::inspection::Inspection;
 use proptest::{
     option,
     prelude::*,
-    sample::select,
+    sample::{self, select},
     test_runner::{TestCaseError, TestRunner},
 };
+use serde_json::{Value, json};
 
-use crate::support::{checks::offering, connectors, harness::Server};
+use crate::support::{
+    checks::{self, found, offering},
+    connectors,
+    harness::Server,
+};
 
 /// Names, what they fold to, and the words they have.
 const NAMES: [(&str, &str, &[&str]); 14] = [
@@ -55,7 +59,7 @@ const DESCRIPTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// What the last check of a server came to, and its GraphQL name.
-pub(crate) const OUTCOMES: [(Outcome, &str); 8] = [
+const OUTCOMES: [(Outcome, &str); 8] = [
     (Outcome::Open, "OPEN"),
     (Outcome::AuthRequired, "AUTH_REQUIRED"),
     (Outcome::WrongTransport, "WRONG_TRANSPORT"),
@@ -83,8 +87,33 @@ const TOOLS: [&[Tool]; 4] = [
     ],
 ];
 
+/// URLs of servers, their hosts, and their addresses.
+const SERVERS: [(&str, &str, &str); 3] = [
+    (
+        "https://MCP.example.com/wiki/",
+        "mcp.example.com",
+        "mcp.example.com/wiki",
+    ),
+    (
+        "http://mcp.example.com:80/wiki?x=1",
+        "mcp.example.com",
+        "mcp.example.com/wiki?x=1",
+    ),
+    ("http://localhost:8000", "localhost:8000", "localhost:8000/"),
+];
+
 /// Searches, what they fold to, and their words.
-pub(crate) const SEARCHES: [(&str, &str, &[&str]); 10] = [
+const SEARCHES: [(&str, &str, &[&str]); 12] = [
+    (
+        "http://mcp.example.com/wiki",
+        "http://mcp.example.com/wiki",
+        &["http", "mcp", "example", "com", "wiki"],
+    ),
+    (
+        "https://LOCALHOST:8000/#x",
+        "https://localhost:8000/#x",
+        &["https", "localhost", "8000", "x"],
+    ),
     ("GITHUB", "github", &["github"]),
     ("Ecl", "ecl", &["ecl"]),
     ("éclair", "eclair", &["eclair"]),
@@ -115,7 +144,7 @@ const TIMES: [i64; 5] = [
     -1,
 ];
 
-pub(crate) const VIEWERS: [Viewer; 9] = [
+pub(crate) const VIEWERS: [Viewer<'static>; 9] = [
     Viewer {
         who: "",
         scopes: &[],
@@ -154,122 +183,153 @@ pub(crate) const VIEWERS: [Viewer; 9] = [
     },
 ];
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Viewer {
-    pub(crate) who: &'static str,
-    pub(crate) scopes: &'static [&'static str],
-}
-
-impl Viewer {
-    pub(crate) fn token(self, server: &Server) -> String {
-        if self.who.is_empty() {
+impl Server {
+    pub(crate) fn viewer_token(&self, viewer: Viewer) -> String {
+        if viewer.who.is_empty() {
             String::new()
         } else {
-            server.token(self.who, self.scopes)
-        }
-    }
-
-    fn has(self, scope: &str) -> bool {
-        self.scopes.contains(&scope)
-    }
-
-    /// Whether the row is of the viewer's organization, or both are of none.
-    fn is_of(self, row: &Model) -> bool {
-        let organization = self
-            .who
-            .split_once('@')
-            .map(|(_, organization)| organization);
-        !self.who.is_empty() && row.organization_id.as_deref() == organization
-    }
-
-    fn created(self, row: &Model) -> bool {
-        let user = self.who.split('@').next();
-        self.is_of(row) && row.created_by.as_deref() == user
-    }
-
-    /// The contract's table of who sees what.
-    pub(crate) fn sees(self, row: &Model) -> bool {
-        let administers = self.has("connectors:admin") && row.organization_id.is_some();
-        self.has("catalog:admin")
-            || match row.visibility {
-                ConnectorVisibility::Public => true,
-                ConnectorVisibility::Organization => self.is_of(row),
-                ConnectorVisibility::Private => {
-                    self.created(row) || (self.is_of(row) && administers)
-                }
-            }
-    }
-
-    /// Whether `createdBy` and `organizationId` are told: not outside the organization.
-    pub(crate) fn sees_owner(self, row: &Model) -> bool {
-        self.has("catalog:admin")
-            || self.created(row)
-            || (self.is_of(row) && row.organization_id.is_some())
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
-    Name,
-    CreatedAt,
-    UpdatedAt,
-    /// With one of the [`SEARCHES`].
-    Relevance(usize),
-}
-
-impl Order {
-    /// Brings rows into the list's order: best, first in the alphabet and latest first, or all that `reversed`.
-    pub(crate) fn sort(self, rows: &mut [&Model], reversed: bool) {
-        let name = |row: &Model| known(&NAMES, &row.name).1;
-        rows.sort_by(|a, b| {
-            let by_key = match self {
-                Self::Name => name(a).as_bytes().cmp(name(b).as_bytes()),
-                Self::CreatedAt => b.created_at.cmp(&a.created_at),
-                Self::UpdatedAt => b.updated_at.cmp(&a.updated_at),
-                Self::Relevance(search) => {
-                    (tier(a, search), name(a)).cmp(&(tier(b, search), name(b)))
-                }
-            };
-            by_key.then_with(|| a.id.as_bytes().cmp(b.id.as_bytes()))
-        });
-        if reversed {
-            rows.reverse();
-        }
-    }
-
-    pub(crate) fn field(self) -> &'static str {
-        match self {
-            Self::Name => "NAME",
-            Self::CreatedAt => "CREATED_AT",
-            Self::UpdatedAt => "UPDATED_AT",
-            Self::Relevance(_) => "RELEVANCE",
-        }
-    }
-
-    /// The direction's GraphQL name; RELEVANCE has none.
-    pub(crate) fn direction(self, reversed: bool) -> Option<&'static str> {
-        match self {
-            Self::Name => Some(if reversed { "DESC" } else { "ASC" }),
-            Self::CreatedAt | Self::UpdatedAt => Some(if reversed { "ASC" } else { "DESC" }),
-            Self::Relevance(_) => None,
+            self.token(viewer.who, viewer.scopes)
         }
     }
 }
 
-fn known(
-    names: &[(&'static str, &'static str, &'static [&'static str])],
-    name: &str,
-) -> (&'static str, &'static str, &'static [&'static str]) {
-    *names.iter().find(|known| known.0 == name).unwrap()
+/// One of the searches.
+pub(crate) fn search() -> impl Strategy<Value = Search> + Clone {
+    select(&SEARCHES[..]).prop_map(|(text, key, words)| Search {
+        text: text.to_owned(),
+        key: key.to_owned(),
+        words: owned(words),
+        address: match key.split_once("://") {
+            Some((_, "localhost:8000/#x")) => Some("localhost:8000/".to_owned()),
+            Some((_, address)) => Some(address.to_owned()),
+            None => None,
+        },
+    })
+}
+
+/// An order and up to three for those that tie, each of which may be reversed.
+pub(crate) fn orders() -> impl Strategy<Value = Vec<(Order, bool)>> {
+    let fields = sample::subsequence(&Order::FIELDS[..], 1..=4).prop_shuffle();
+    let single = select(&Order::FIELDS[..]).prop_map(|order| vec![order]);
+    let fields = prop_oneof![single, fields];
+    (fields, any::<[bool; 4]>())
+        .prop_map(|(fields, reversed)| fields.into_iter().zip(reversed).collect())
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A row as the model has it.
+fn connector(row: &Model) -> Connector {
+    let (_, name_key, name) = NAMES.iter().find(|name| name.0 == row.name).unwrap();
+    let connector_id = CONNECTOR_IDS
+        .iter()
+        .find(|(id, _)| *id == row.connector_id)
+        .map_or(&["custom", "mcp"][..], |(_, words)| words);
+    let description = DESCRIPTIONS
+        .iter()
+        .find(|(text, _)| Some(*text) == row.description.as_deref())
+        .map_or(&[][..], |(_, words)| words);
+    let tools: Vec<_> = tools(row).iter().flat_map(|tool| tool.2).copied().collect();
+    Connector {
+        fields: fields(row),
+        name_key: (*name_key).to_owned(),
+        words: [name, connector_id, description, &tools].map(owned),
+    }
+}
+
+pub(crate) fn fields(row: &Model) -> Value {
+    fn name(stored: impl serde::Serialize) -> Value {
+        match json!(stored) {
+            Value::String(name) => name.to_uppercase().into(),
+            none => none,
+        }
+    }
+    fn time(time: Timestamp) -> String {
+        let time = chrono::DateTime::from_timestamp_micros(time.0).unwrap();
+        time.to_rfc3339()
+    }
+    json!({
+        "id": row.id,
+        "type": name(row.r#type),
+        "category": name(row.category),
+        "status": name(row.status),
+        "serverType": name(row.server_type),
+        "visibility": name(row.visibility),
+        "connectorId": row.connector_id,
+        "outcome": outcome(row).map_or_else(|| unchecked(row), |(_, name)| Some(name)),
+        "toolName": tools(row).iter().map(|tool| tool.0).collect::<Vec<_>>(),
+        "toolCount": tools(row).len(),
+        "checkedAt": outcome(row).map(|_| time(checked_at(row))),
+        "latencyMs": outcome(row).and_then(|_| latency(row)),
+        "uptime": uptime(row),
+        "nameKey": row.name_key,
+        "host": server(row).map(|(_, host, _)| host),
+        "address": server(row).map(|(_, _, address)| address),
+        "createdBy": row.created_by,
+        "organizationId": row.organization_id,
+        "createdAt": time(row.created_at),
+        "updatedAt": time(row.updated_at),
+    })
+}
+
+pub(crate) fn sees(viewer: Viewer, row: &Model) -> bool {
+    viewer.sees(&fields(row))
+}
+
+/// The rows that a viewer sees, as they read them.
+pub(crate) fn seen(viewer: Viewer, rows: &[Model]) -> Vec<Connector> {
+    let connectors = rows.iter().map(connector);
+    connectors
+        .filter(|connector| viewer.sees(&connector.fields))
+        .map(|connector| Connector {
+            fields: viewer.read(&connector.fields),
+            ..connector
+        })
+        .collect()
 }
 
 /// What the last check of a row's server came to, and its GraphQL name; none where there was no check. The id tells.
-pub(crate) fn outcome(row: &Model) -> Option<(Outcome, &'static str)> {
+fn outcome(row: &Model) -> Option<(Outcome, &'static str)> {
     OUTCOMES.get(sum(row) % 9).copied()
 }
 
+/// The outcome of a row that was not checked: none before the first check.
+fn unchecked(row: &Model) -> Option<&'static str> {
+    let can_be_checked = row.server_url.is_some() && row.server_type != Some(ServerType::Stdio);
+    (!can_be_checked).then_some("NOT_CHECKABLE")
+}
+
+fn server(row: &Model) -> Option<(&'static str, &'static str, &'static str)> {
+    let url = row.server_url.as_deref()?;
+    SERVERS.into_iter().find(|(other, ..)| *other == url)
+}
+
+fn checked_at(row: &Model) -> Timestamp {
+    checks::after(i64::try_from(sum(row) % 4).unwrap())
+}
+
+fn latency(row: &Model) -> Option<i64> {
+    (!sum(row).is_multiple_of(5)).then_some(i64::try_from(sum(row) % 3).unwrap() * 10)
+}
+
+/// Whether a check before the last one found nothing that works.
+fn has_failed(row: &Model) -> bool {
+    sum(row) % 7 < 3
+}
+
+fn uptime(row: &Model) -> Option<i64> {
+    let (outcome, _) = outcome(row)?;
+    Some(match outcome {
+        Outcome::Open | Outcome::AuthRequired if has_failed(row) => 500_000,
+        Outcome::Open | Outcome::AuthRequired => 1_000_000,
+        _ => 0,
+    })
+}
+
 /// What a row's server offers.
-pub(crate) fn tools(row: &Model) -> &'static [Tool] {
+fn tools(row: &Model) -> &'static [Tool] {
     let offered = TOOLS[sum(row) % 4];
     outcome(row).map_or(&[], |_| offered)
 }
@@ -279,46 +339,25 @@ fn sum(row: &Model) -> usize {
 }
 
 /// What was found of rows' servers, to be recorded.
-pub(crate) fn checks(rows: &[Model]) -> Vec<(String, Inspection)> {
+pub(crate) fn checked(rows: &[Model]) -> Vec<(String, Inspection)> {
     let check = |row: &Model| {
         let (outcome, _) = outcome(row)?;
         let tools: Vec<_> = tools(row).iter().map(|tool| (tool.0, tool.1)).collect();
-        let found = Inspection {
+        let last = Inspection {
             outcome,
+            checked_at: checked_at(row),
+            latency_ms: latency(row).map(i64::unsigned_abs),
             ..offering(&tools)
         };
-        Some((row.id.clone(), found))
+        let failed = Inspection {
+            checked_at: checks::after(-60),
+            ..found(Outcome::Timeout)
+        };
+        let checks = has_failed(row).then_some(failed).into_iter().chain([last]);
+        let id = row.id.clone();
+        Some(checks.map(move |found| (id.clone(), found)))
     };
-    rows.iter().filter_map(check).collect()
-}
-
-/// How well a search finds a row, 0 for its very name; none where it does not.
-pub(crate) fn tier(row: &Model, search: usize) -> Option<u8> {
-    let (_, key, words) = SEARCHES[search];
-    let (_, name_key, name) = known(&NAMES, &row.name);
-    if name_key == key {
-        return Some(0);
-    }
-    let (last, whole) = words.split_last()?;
-    let connector_id = CONNECTOR_IDS
-        .iter()
-        .find(|(id, _)| *id == row.connector_id)
-        .map_or(&["custom", "mcp"][..], |(_, words)| words);
-    let description = DESCRIPTIONS
-        .iter()
-        .find(|(text, _)| Some(*text) == row.description.as_deref())
-        .map_or(&[][..], |(_, words)| words);
-    let mut fields = Vec::new();
-    let tools: Vec<_> = tools(row).iter().flat_map(|tool| tool.2).copied().collect();
-    for (tier, field) in (1..).zip([name, connector_id, description, &tools]) {
-        fields.extend(field);
-        let found = whole.iter().all(|word| fields.contains(&word))
-            && fields.iter().any(|word| word.starts_with(last));
-        if found {
-            return Some(tier);
-        }
-    }
-    None
+    rows.iter().filter_map(check).flatten().collect()
 }
 
 /// What a row is made of, but its id.
@@ -347,8 +386,8 @@ pub(crate) fn row() -> impl Strategy<Value = Model> {
         ]),
         option::weighted(0.8, select(vec![ServerType::Http, ServerType::Stdio])),
         option::weighted(0.8, select(&DESCRIPTIONS[..])),
-        select(&TIMES[..]),
-        select(&TIMES[..]),
+        (select(&TIMES[..]), select(&TIMES[..])),
+        option::weighted(0.7, select(&SERVERS[..])),
     );
     (kind, rest).prop_map(|((name, official, owner, visibility, built), rest)| {
         let model = if let Some((connector_id, _)) = official {
@@ -371,11 +410,12 @@ pub(crate) fn row() -> impl Strategy<Value = Model> {
             };
             connectors::custom("", name.0, owner, visibility)
         };
-        let (category, status, server_type, description, created_at, updated_at) = rest;
+        let (category, status, server_type, description, (created_at, updated_at), server) = rest;
         Model {
             category,
             status,
             server_type,
+            server_url: server.map(|(url, ..)| url.to_owned()),
             description: description.map(|(text, _)| text.to_owned()),
             created_at: Timestamp(created_at),
             updated_at: Timestamp(updated_at),

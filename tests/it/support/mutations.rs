@@ -1,8 +1,11 @@
 //! The four mutations, as short as tests want them.
 
+use std::sync::LazyLock;
+
+pub use fixtures::published::with;
 use serde_json::{Value, json};
 
-use crate::support::harness::Server;
+use crate::support::{harness::Server, schema::leaves};
 
 pub const WRITE: &[&str] = &["connectors:write"];
 pub const ADMIN: &[&str] = &["connectors:admin"];
@@ -13,9 +16,13 @@ pub const UPDATE: &str = "updateCustomConnector";
 pub const DELETE: &str = "deleteCustomConnector";
 pub const STATUS: &str = "setConnectorStatus";
 
+/// All of a user error.
+pub const USER_ERROR: &str =
+    "code field message limit current conflict { revision actor occurredAt changedFields }";
+
 /// All of a connector that a change could touch.
-pub const WHOLE: &str = "id name type connectorId description iconUrl category version status statusMessage \
-     replacedBy { id } serverUrl serverType metadata visibility organizationId createdBy createdAt updatedAt revision";
+pub static WHOLE: LazyLock<String> =
+    LazyLock::new(|| format!("{} replacedBy {{ id }}", leaves("PersonalConnector")));
 
 impl Server {
     /// The payload of a mutation without a top-level error.
@@ -47,7 +54,8 @@ impl Server {
     /// A connector as a viewer sees it, null if they don't.
     pub async fn see(&self, token: &str, id: &str) -> Value {
         let query = format!(
-            "query($id: ID!) {{ node(id: $id) {{ ...C }} }} fragment C on PersonalConnector {{ {WHOLE} }}"
+            "query($id: ID!) {{ node(id: $id) {{ ...C }} }} fragment C on PersonalConnector {{ {} }}",
+            *WHOLE
         );
         self.data(token, &query, json!({ "id": id })).await["node"].take()
     }
@@ -75,8 +83,9 @@ pub fn mutation(field: &str) -> String {
     let deleted = if field == DELETE { "deletedId" } else { "" };
     format!(
         "mutation($input: {input}!) {{ {field}(input: $input) {{
-            {deleted} personalConnector {{ {WHOLE} }} userErrors {{ code field message }}
-        }} }}"
+            {deleted} personalConnector {{ {} }} userErrors {{ {USER_ERROR} }}
+        }} }}",
+        *WHOLE
     )
 }
 
@@ -88,11 +97,36 @@ pub fn errors(payload: &Value) -> Vec<String> {
     };
     let errors = payload["userErrors"].as_array().unwrap().iter();
     errors
+        .inspect(|error| check(error))
         .map(|error| match path(error) {
             Some(path) => format!("{} {path}", text(&error["code"])),
             None => text(&error["code"]).to_owned(),
         })
         .collect()
+}
+
+/// Checks what is true of every user error, as far as it was asked for.
+fn check(error: &Value) {
+    let code = text(&error["code"]);
+    let field = error["field"].get(1).map_or("", text);
+    if let Some(message) = error["message"].as_str() {
+        let named = message.to_lowercase().starts_with(&field.to_lowercase());
+        let is_sentence = message.starts_with(char::is_uppercase) && message.ends_with('.');
+        assert!(is_sentence && (field.is_empty() || !named), "{error}");
+    }
+    if let (Some(limit), Some(current)) = (error.get("limit"), error.get("current")) {
+        let has_numbers = ["TOO_LONG", "LIMIT_EXCEEDED"].contains(&code);
+        assert_eq!(
+            (limit.is_i64(), current.is_i64()),
+            (has_numbers, has_numbers),
+            "{error}"
+        );
+        assert!(limit.as_i64() <= current.as_i64(), "{error}");
+    }
+    if let Some(conflict) = error.get("conflict") {
+        let is_of_change = code == "CONFLICT" && field != "idempotencyKey";
+        assert_eq!(conflict.is_object(), is_of_change, "{error}");
+    }
 }
 
 /// No errors.
@@ -106,13 +140,4 @@ pub fn text(value: &Value) -> &str {
 pub fn draft(name: &str, more: Value) -> Value {
     let least = json!({ "name": name, "serverUrl": "https://mcp.example.com" });
     with(least, more)
-}
-
-/// An object with the keys of another.
-pub fn with(mut base: Value, more: Value) -> Value {
-    let (Value::Object(object), Value::Object(more)) = (&mut base, more) else {
-        panic!("expected objects")
-    };
-    object.extend(more);
-    base
 }

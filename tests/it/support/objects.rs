@@ -1,19 +1,16 @@
-//! Connectors in the published form, and their import.
+//! Connectors in the published form, as lines, and their import.
 
+use fixtures::published::{custom, numbered, with};
 use serde_json::{Value, json};
 
 use crate::support::{
     harness::TestDatabase,
-    mutations::with,
     process::{program_on, run_with},
 };
 
-/// A published object of a custom connector.
+/// A published object of a custom connector of `ann`.
 pub fn object(id: &str, more: &Value) -> String {
-    let object = json!({
-        "id": format!("pcon_{id}"), "object": "personal_connector", "name": id, "type": "custom",
-        "connectorId": "custom_mcp", "status": "active", "createdBy": "ann",
-    });
+    let object = with(custom(id, id), json!({ "createdBy": "ann" }));
     with(object, more.clone()).to_string()
 }
 
@@ -24,13 +21,6 @@ pub fn import(storage: &TestDatabase, objects: &[String]) {
 
 /// Published objects of so many custom connectors, one a line.
 pub fn objects(count: usize) -> String {
-    let object = |i| {
-        json!({
-            "id": format!("pcon_object{i}"), "object": "personal_connector", "name": format!("Object {i}"),
-            "type": "custom", "connectorId": "custom_mcp", "status": "active", "createdBy": "importer",
-            "serverUrl": format!("https://x{i}.example.com"), "metadata": { "number": i },
-        })
-    };
-    let lines: Vec<_> = (0..count).map(|i| object(i).to_string()).collect();
+    let lines: Vec<_> = (0..count).map(|i| numbered(i).to_string()).collect();
     lines.join("\n")
 }

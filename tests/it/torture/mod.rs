@@ -92,7 +92,7 @@ impl Checker {
     /// The check at this time is stored, or a later one.
     async fn assert_kept(&self, storage: &TestDatabase, at: &str) {
         let kept = format!(
-            "SELECT checked_at FROM connector_health JOIN personal_connector USING (seq) WHERE id = '{}'",
+            "SELECT checked_at FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = '{}'",
             self.id
         );
         let kept = rows(&storage.url, &kept).await;

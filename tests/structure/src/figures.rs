@@ -220,6 +220,12 @@ pub(crate) fn visitors(report: &mut Report, modules: &Modules) {
         "document visitors",
         format!("{}: {}", visitors.len(), list(&visitors)),
     );
+    bound(
+        report,
+        "functions that visit a document",
+        visitors.len(),
+        rules::VISITORS,
+    );
 }
 
 /// Calls that parse the schema or write it as text.
@@ -238,4 +244,25 @@ pub(crate) fn schemas(report: &mut Report, modules: &Modules) {
         "schemas parsed",
         format!("{}: {}", calls.len(), list(&calls)),
     );
+    bound(
+        report,
+        "calls that parse the schema",
+        calls.len(),
+        rules::SCHEMAS,
+    );
+}
+
+/// README.md is one screen of text.
+pub(crate) fn readme(report: &mut Report, text: &str) {
+    let lines = text.lines().count();
+    report.line("lines of README.md", lines);
+    bound(report, "lines of README.md", lines, rules::README_LINES);
+}
+
+fn bound(report: &mut Report, figure: &str, found: usize, most: usize) {
+    if found > most {
+        report
+            .broken
+            .push(format!("{found} {figure}: {} allows {most}.", rules::TABLE));
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Target<'a> {
     pub(crate) item: Option<&'a str>,
 }
 
-/// A place that names something.
+/// A location in the source that names something.
 #[derive(Debug)]
 pub(crate) struct Reference<'a> {
     pub(crate) file: &'a str,

@@ -15,6 +15,14 @@ fn layer(file: &str) -> Option<&'static Layer> {
     rules::LAYERS.iter().find(inside)
 }
 
+/// Whether a file is the root of a module that another is in. Every `crate::` path goes through the roots of both.
+fn is_root_of(root: &str, file: &str) -> bool {
+    root == "src/lib.rs"
+        || root
+            .strip_suffix("mod.rs")
+            .is_some_and(|folder| file.starts_with(folder))
+}
+
 /// Judges the file that defines a name, and the modules that the path names: a re-export hides neither.
 pub(crate) fn imports(report: &mut Report, modules: &Modules, references: &[Reference<'_>]) {
     for module in modules
@@ -37,11 +45,8 @@ pub(crate) fn imports(report: &mut Report, modules: &Modules, references: &[Refe
                 reference.named.path.join("::")
             ));
         }
-        // Every `crate::` path goes through the library's root.
-        let through = reference
-            .through
-            .iter()
-            .filter(|file| **file != "src/lib.rs");
+        let through = reference.through.iter();
+        let through = through.filter(|root| !is_root_of(root, reference.file));
         for file in through.copied().chain(reference.item.map(|(_, file)| file)) {
             let (Some(from), Some(to)) = (layer(reference.file), layer(file)) else {
                 continue;

@@ -28,7 +28,7 @@ struct Report {
 
 impl Report {
     fn line(&mut self, name: &str, value: impl Display) {
-        _ = writeln!(self.text, "{name:<20}{value}");
+        _ = writeln!(self.text, "{name:<22}{value}");
     }
 
     fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl Display>) {
@@ -71,6 +71,7 @@ fn report() -> Result<Report, Box<dyn Error>> {
     figures::crossing(&mut report, &modules, &references, &arrows);
     figures::visitors(&mut report, &modules);
     figures::schemas(&mut report, &modules);
+    figures::readme(&mut report, &fs::read_to_string(root.join("README.md"))?);
     layers::imports(&mut report, &modules, &references);
     layers::words(&mut report, &modules);
     Ok(report)

@@ -1,13 +1,20 @@
-//! The bounds, and the table of layers. Whoever moves files edits this file.
+//! The bounds, and the table of layers. Edit this file when you move files.
 
 /// The file that sentences about broken rules refer to.
 pub(crate) const TABLE: &str = "tests/structure/src/rules.rs";
 
 /// The largest share of the lines of `src` that a first-level folder may have, in percent.
-pub(crate) const SHARE: usize = 22;
+pub(crate) const SHARE: usize = 20;
 
 /// The largest number of files directly in one folder.
 pub(crate) const FOLDER_FILES: usize = 15;
+
+/// The most functions that visit a document by recursion, and the most calls that parse the schema or write it as text.
+pub(crate) const VISITORS: usize = 4;
+pub(crate) const SCHEMAS: usize = 1;
+
+/// The most lines of README.md.
+pub(crate) const README_LINES: usize = 150;
 
 /// The folders whose files are counted, with their subfolders.
 pub(crate) const FOLDERS: [&str; 9] = [
@@ -86,10 +93,10 @@ const fn layer(
 
 /// All layers, from the bottom up.
 #[rustfmt::skip]
-pub(crate) const LAYERS: [Layer; 26] = [
+pub(crate) const LAYERS: [Layer; 30] = [
     layer("entity", &["entity/src/"], &[]),
     layer("migration", &["migration/src/"], &[]),
-    layer("error", &["src/error.rs"], &[]),
+    layer("error", &["src/error.rs"], &["entity"]),
     layer("clock", &["src/clock.rs"], &["entity"]),
     layer("buckets", &["src/buckets.rs"], &[]),
     layer("byte_budget", &["src/byte_budget.rs"], &[]),
@@ -103,17 +110,22 @@ pub(crate) const LAYERS: [Layer; 26] = [
     layer("outbound", &["src/outbound/"], &["config", "content_decoding"]),
     layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "content_decoding", "domain", "entity", "outbound"]),
     layer("postgres", &["src/postgres/"], &["config"]),
-    layer("store", &["src/store/"], &["answer_budget", "clock", "config", "domain", "entity", "migration", "postgres"]),
-    layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "outbound", "store"]),
-    layer("commands", &["src/commands/"], &["byte_budget", "clock", "domain", "entity", "mcp", "store"]),
-    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "store", "terminal"]),
-    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "terminal"]),
-    layer("graphql", &["src/graphql/"], &["answer_budget", "byte_budget", "clock", "commands", "domain", "entity", "mcp", "store"]),
-    layer("pipeline", &["src/pipeline/"], &["answer_budget", "byte_budget", "commands", "config", "domain", "graphql", "observability", "store"]),
-    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity", "fair_budget", "graphql", "observability", "outbound", "pipeline", "store"]),
-    layer("app", &["src/app.rs"], &["answer_budget", "byte_budget", "clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "outbound", "pipeline", "store"]),
+    // The store's layers. `store` re-exports their names.
+    layer("store/base", &["src/store/memory/", "src/store/errors.rs", "src/store/query.rs", "src/store/tasks.rs", "src/store/unwritable.rs"], &["domain", "entity", "postgres"]),
+    layer("store/database", &["src/store/database/"], &["answer_budget", "config", "domain", "entity", "migration", "postgres", "store/base"]),
+    layer("store/reads", &["src/store/catalog/", "src/store/changes/", "src/store/checks/"], &["answer_budget", "domain", "entity", "store/base", "store/database"]),
+    layer("store/write", &["src/store/write/"], &["clock", "domain", "entity", "store/base", "store/database", "store/reads"]),
+    layer("store", &["src/store/mod.rs"], &["domain", "entity", "store/base", "store/database", "store/reads", "store/write"]),
+    layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "outbound", "store", "store/base", "store/database"]),
+    layer("commands", &["src/commands/"], &["byte_budget", "clock", "domain", "entity", "interchange", "mcp", "store", "store/base", "store/database", "store/reads", "store/write"]),
+    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "store", "store/base", "store/database", "store/reads", "store/write", "terminal"]),
+    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "store/database", "store/reads", "store/write", "terminal"]),
+    layer("graphql", &["src/graphql/"], &["answer_budget", "byte_budget", "clock", "commands", "domain", "entity", "mcp", "store", "store/reads", "store/write"]),
+    layer("pipeline", &["src/pipeline/"], &["answer_budget", "byte_budget", "commands", "config", "domain", "graphql", "observability", "store", "store/base", "store/reads"]),
+    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity", "fair_budget", "graphql", "observability", "outbound", "pipeline", "store", "store/base", "store/database", "store/reads"]),
+    layer("app", &["src/app.rs"], &["answer_budget", "byte_budget", "clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "outbound", "pipeline", "store", "store/base", "store/database", "store/reads", "store/write"]),
     layer("lib", &["src/lib.rs"], &[]),
-    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store", "terminal"]),
+    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store", "store/database", "terminal"]),
 ];
 
 /// Words, and the files and folders whose code may have them outside tests.

@@ -214,12 +214,58 @@ async fn a_minted_token_is_read_by_its_own_rules() {
     rules.organization_claims = vec!["https://example.com/org".to_owned()];
     rules.scope_claims = vec!["permissions".to_owned(), "scope".to_owned()];
     rules.scope_prefix = Some("api://".to_owned());
+    rules.name_claim = Some("profile.name".to_owned());
+    rules.picture_claim = Some("picture".to_owned());
     let ann = User {
         id: "ann".to_owned(),
         organization: Some("acme".to_owned()),
         scopes: BTreeSet::from(["a".to_owned(), "connectors:write".to_owned()]),
+        profile: Profile {
+            name: Some("Ann Lee".to_owned()),
+            picture_url: Some("https://example.com/ann.png".to_owned()),
+        },
     };
     let token = mint(&secret(), &rules, &ann, Duration::from_mins(1), &clock()).unwrap();
     let authenticator = Authenticator::new(rules, direct(), clock()).await.unwrap();
     assert_eq!(ask(&authenticator, &token).await, Ok(ann));
+}
+
+#[tokio::test]
+async fn a_profile_is_of_the_claims_that_are_configured() {
+    let claims = json!({ "name": " Ann Lee ", "picture": "https://example.com/ann.png" });
+    let profile = async |name: Option<&str>, picture: Option<&str>, claims: &Value| {
+        let mut rules = by_default();
+        rules.name_claim = name.map(ToOwned::to_owned);
+        rules.picture_claim = picture.map(ToOwned::to_owned);
+        let Profile { name, picture_url } = user(&rules, claims).await.unwrap().profile;
+        (name.unwrap_or_default(), picture_url.unwrap_or_default())
+    };
+    let (name, picture) = (Some("name"), Some("picture"));
+    let read = async |name, picture| profile(name, picture, &claims).await;
+    let url = "https://example.com/ann.png".to_owned();
+    assert_eq!(read(None, None).await, Default::default());
+    assert_eq!(
+        read(name, None).await,
+        ("Ann Lee".to_owned(), String::new())
+    );
+    assert_eq!(
+        read(name, picture).await,
+        ("Ann Lee".to_owned(), url.clone())
+    );
+    // A claim that is no name or address gives nothing, and refuses no token.
+    for bad in [
+        json!({}),
+        json!({ "name": "", "picture": "" }),
+        json!({ "name": "  ", "picture": "ann.png" }),
+        json!({ "name": 1, "picture": ["https://example.com"] }),
+        json!({ "name": "a\u{0}b", "picture": "javascript:alert(1)" }),
+        json!({ "name": "a\u{7}b", "picture": "http://example.com/ann.png" }),
+        json!({ "name": "a".repeat(256), "picture": format!("https://e.co/{}", "a".repeat(2048)) }),
+    ] {
+        assert_eq!(
+            profile(name, picture, &bad).await,
+            Default::default(),
+            "{bad}"
+        );
+    }
 }

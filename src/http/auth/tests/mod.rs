@@ -33,8 +33,8 @@ use url::Url;
 use super::{errors::*, refusal::*, token::*, verify::*, *};
 use crate::{
     clock::Clock,
-    config::{KeySource, OutboundRules, Secret, SecretTooShort, TokenRules},
-    domain::viewer::{User, Viewer},
+    config::{KeySource, OutboundRules, Secret, TokenRules},
+    domain::viewer::{Profile, User, Viewer},
     outbound::Outbound,
 };
 
@@ -67,6 +67,8 @@ fn rules(keys: KeySource) -> TokenRules {
         user_claim: "sub".to_owned(),
         organization_claims: vec!["org_id".to_owned()],
         scope_claims: vec!["scope".to_owned()],
+        name_claim: None,
+        picture_claim: None,
         scope_prefix: None,
         default_organization: None,
         max_token_bytes: 16 * 1024,

@@ -47,7 +47,7 @@ impl fmt::Display for Overrun {
 
 impl std::error::Error for Overrun {}
 
-/// A connection that counts. It knows nothing of frames: it is told when a message was delivered.
+/// A connection that counts. It knows nothing of frames: its caller notes when a message was delivered.
 pub(super) struct Metered {
     stream: TokioIo<Upgraded>,
     account: Arc<Account>,

@@ -1,6 +1,6 @@
 //! The operations of one socket.
 //!
-//! Invariant: an operation has a place and bytes of its socket, its caller and the process from before it begins until its work
+//! Invariant: an operation has a slot and bytes of its socket, its caller and the process from before it begins until its work
 //! has ended, even if it was completed, or the socket closed, before. So what a client starts and forgets is bounded too.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -8,17 +8,17 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
     answer_budget::AnswerShare,
     byte_budget::ByteBudget,
-    error::{Code, Error},
+    error::Error,
     http::{
         admission::{
             concurrency::{FULL, Full},
-            open_streams::{Account, TooManyBytes},
+            open_streams::Account,
             rate_limit,
         },
         shed::turned_away,
@@ -95,7 +95,7 @@ pub(super) struct Operations<'a> {
     turns: Arc<Semaphore>,
     /// One operation at a time waits for a permit, and is parsed and validated: a socket does not fill the queue that all wait in.
     preparing: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     bytes: ByteBudget,
     next: u64,
     /// Whether no more begin, since the service stops.
@@ -118,7 +118,7 @@ impl<'a> Operations<'a> {
             out,
             turns: Arc::new(Semaphore::new(TURNS)),
             preparing: Arc::new(Semaphore::new(1)),
-            places: Arc::new(Semaphore::new(session.service.open_streams.operations)),
+            slots: Arc::new(Semaphore::new(session.service.open_streams.operations)),
             bytes: ByteBudget::new(SOCKET_BYTES),
             next: 0,
             closing: false,
@@ -181,27 +181,29 @@ impl<'a> Operations<'a> {
             .map_err(|error| bad_request(&error.message))?;
         let refuse = |error: &Error| Ok(Received::Refused(refusal(&id, error)));
         if self.closing {
-            return refuse(&Error::new(Code::Unavailable, STOPS));
+            return refuse(&Error::unavailable(STOPS));
         }
         let service = &self.session.service;
         let most = service.open_streams.operations;
         if self.running.len() >= most {
             let message = format!("a socket may have at most {most} operations");
-            return refuse(&Error::new(Code::LimitExceeded, message));
+            let current = self.running.len() as u64;
+            return refuse(&Error::over(message, most as u64, Some(current)));
         }
         let bytes = bytes(&id, &sent);
         let of_others: usize = self.running.iter().map(|running| running.bytes).sum();
         if of_others + bytes > SOCKET_BYTES {
             let message = "the operations of the socket have too many bytes: complete one, or open another socket";
-            return refuse(&Error::new(Code::LimitExceeded, message));
+            let current = (of_others + bytes) as u64;
+            return refuse(&Error::over(message, SOCKET_BYTES as u64, Some(current)));
         }
         if let Some(caller) = &self.caller
             && let Err(too_many) = service.admission.charge(caller)
         {
-            return refuse(&Error::new(Code::RateLimited, too_many.to_string()));
+            return refuse(&too_many.error());
         }
         let reserved = reserve(
-            Arc::clone(&self.places),
+            (Arc::clone(&self.slots), most),
             self.bytes.clone(),
             Arc::clone(self.client.open.account()),
             bytes,
@@ -224,7 +226,7 @@ impl<'a> Operations<'a> {
         } = self.starting.take()?;
         match held {
             Err(error) => Some(refusal(&id, &error)),
-            Ok(_) if self.closing => Some(refusal(&id, &Error::new(Code::Unavailable, STOPS))),
+            Ok(_) if self.closing => Some(refusal(&id, &Error::unavailable(STOPS))),
             Ok(held) => {
                 self.run(id, bytes, sent, held);
                 None
@@ -245,6 +247,7 @@ impl<'a> Operations<'a> {
             viewer: self.client.verified.viewer.clone(),
             key: service.admission.key(self.caller.as_ref()),
             record,
+            last_event_id: None,
         };
         let (admission, timeout) = (service.admission.clone(), service.request_timeout);
         let preparing = Arc::clone(&self.preparing);
@@ -253,7 +256,7 @@ impl<'a> Operations<'a> {
             let permit = admission.permit(Instant::now() + timeout).await;
             let permit = permit.map_err(|Full| {
                 turned_away(FULL);
-                Error::new(Code::Unavailable, FULL)
+                Error::unavailable(FULL)
             })?;
             Ok((permit, turn))
         };
@@ -281,25 +284,25 @@ impl<'a> Operations<'a> {
         } = outgoing;
         let mut share = AnswerShare::default();
         let mut running = self.running.iter();
-        let at = running.position(|running| running.number == number)?;
+        let index = running.position(|running| running.number == number)?;
         let text = match message {
-            Message::Next(answer) => {
-                let (id, payload) = (json!(self.running[at].id), answer.as_str());
+            Message::Next(answer, _) => {
+                let (id, payload) = (json!(self.running[index].id), answer.as_str());
                 let text = format!(r#"{{"id":{id},"type":"next","payload":{payload}}}"#);
                 share = answer.into_share();
                 text
             }
             Message::Refused(errors) => {
-                let Running { id, .. } = self.running.swap_remove(at);
+                let Running { id, .. } = self.running.swap_remove(index);
                 refused(&id, &errors)
             }
             Message::Complete => {
-                let Running { id, .. } = self.running.swap_remove(at);
+                let Running { id, .. } = self.running.swap_remove(index);
                 json!({ "id": id, "type": "complete" }).to_string()
             }
             // A client that was sent no "complete" subscribes again on its next socket.
             Message::Ended | Message::GivenUp => {
-                self.running.swap_remove(at);
+                self.running.swap_remove(index);
                 return None;
             }
         };
@@ -320,34 +323,30 @@ fn bytes(id: &str, sent: &parameters::Sent) -> usize {
     all.min(SOCKET_BYTES)
 }
 
-/// Waits for a place and bytes of a socket, which operations that were completed leave when their work has ended.
+/// Waits for a slot and bytes of a socket, which operations that were completed leave when their work has ended.
 async fn reserve(
-    places: Arc<Semaphore>,
+    (slots, most): (Arc<Semaphore>, usize),
     of_socket: ByteBudget,
     account: Arc<Account>,
     bytes: usize,
 ) -> Result<Held, Error> {
-    let both = async { (places.acquire_owned().await, of_socket.take(bytes).await) };
-    let both = timeout(WAIT, both).await.map_err(|_| {
+    let until = Instant::now() + WAIT;
+    let under_way = |most: usize| {
         let message = "operations that were completed are still under way: try again in a while";
-        Error::new(Code::LimitExceeded, message)
-    })?;
-    let of_caller = account.take(bytes).map_err(|too_many| {
-        let code = match too_many {
-            TooManyBytes::Caller => Code::LimitExceeded,
-            TooManyBytes::Process => Code::Unavailable,
-        };
-        Error::new(code, too_many.message())
-    })?;
-    Ok(Arc::new((both, of_caller)))
+        Error::over(message, most as u64, None)
+    };
+    let slot = timeout_at(until, slots.acquire_owned()).await;
+    let slot = slot.map_err(|_| under_way(most))?;
+    let of_socket = timeout_at(until, of_socket.take(bytes)).await;
+    let of_socket = of_socket.map_err(|_| under_way(SOCKET_BYTES))?;
+    let of_caller = account
+        .take(bytes)
+        .map_err(|too_many| account.error(too_many))?;
+    Ok(Arc::new((slot, of_socket, of_caller)))
 }
 
 fn refusal(id: &str, error: &Error) -> String {
-    let error = json!({
-        "message": error.message,
-        "extensions": { "code": error.code.as_str() },
-    });
-    refused(id, &json!([error]).to_string())
+    refused(id, &json!([error.to_json()]).to_string())
 }
 
 fn refused(id: &str, errors: &str) -> String {

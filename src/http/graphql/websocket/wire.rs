@@ -2,7 +2,7 @@
 //!
 //! Invariant: reading and writing wait for nobody but each other's bounds: while a message is written, others are read. One
 //! message is written at a time, in fragments, so that the write buffer is small and control frames come between them; of
-//! pongs the latest is kept. Every end is told to the client, or tried to.
+//! pongs the latest is kept. At every end the client is sent a close frame, if it takes one.
 
 use std::{
     collections::VecDeque,
@@ -204,7 +204,7 @@ impl Wire {
         let mut wrote = false;
         while self.flushing || self.ping || !self.is_idle() {
             let mut socket = Pin::new(&mut self.socket);
-            // Before the next frame, so that there is room for it.
+            // Before the next frame, so that it fits the buffer.
             ready!(socket.as_mut().poll_flush(context)).map_err(|_| End::Gone)?;
             self.flushing = false;
             if self.writing.as_ref().is_some_and(Writing::is_over) {
@@ -269,27 +269,27 @@ impl Wire {
                 let _ = timeout(CLOSING, self.until_closed()).await;
             }
             End::Close(frame) => {
-                let (room, patience) = match u16::from(frame.code) {
+                let (time, patience) = match u16::from(frame.code) {
                     code::GOING_AWAY => (CLOSING, LAST_WORD),
                     code::TRY_AGAIN_LATER => (GIVEN_UP, CLOSING),
                     _ => (CLOSING, CLOSING),
                 };
-                if self.say(frame, room).await {
+                if self.send_close(frame, time).await {
                     // Until the client has read it, or hung up.
                     let _ = timeout(patience, self.until_closed()).await;
                 }
             }
             End::Fail(frame) => {
-                if self.say(frame, CLOSING).await {
+                if self.send_close(frame, CLOSING).await {
                     self.socket.get_mut().drain(LAST_WORD).await;
                 }
             }
         }
     }
 
-    /// Sends a close frame, if there is room for it in time.
-    async fn say(&mut self, frame: CloseFrame, room: Duration) -> bool {
-        let said = timeout(room, async {
+    /// Sends a close frame, if it is sent in time.
+    async fn send_close(&mut self, frame: CloseFrame, time: Duration) -> bool {
+        let said = timeout(time, async {
             // A message that was begun comes first.
             self.socket.flush().await?;
             self.socket.send(Message::Close(Some(frame))).await

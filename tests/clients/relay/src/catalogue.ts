@@ -135,7 +135,7 @@ const main = async () => {
 
   // Everything else is an error of the request, with a code.
   await assert.rejects(loadNext(key, 'no cursor'), ({ source }) => {
-    assert.deepEqual(codes(source), ['BAD_USER_INPUT']);
+    assert.deepEqual(codes(source), ['CURSOR_INVALID']);
     return true;
   });
   assert.deepEqual(codes(await post({ query: '{ viewer { userId } }' })), ['DOCUMENT_NOT_TRUSTED']);

@@ -9,7 +9,7 @@ type Url = String;
 
 #[derive(GraphQLQuery)]
 #[graphql(
-    schema_path = "../../../schema.graphql",
+    schema_path = "schema.graphql",
     query_path = "operations.graphql",
     normalization = "rust",
     variables_derives = "Clone, Default"
@@ -18,7 +18,7 @@ pub struct Connectors;
 
 #[derive(GraphQLQuery)]
 #[graphql(
-    schema_path = "../../../schema.graphql",
+    schema_path = "schema.graphql",
     query_path = "operations.graphql",
     normalization = "rust",
     variables_derives = "Default",
@@ -29,7 +29,7 @@ pub struct Create;
 
 #[derive(GraphQLQuery)]
 #[graphql(
-    schema_path = "../../../schema.graphql",
+    schema_path = "schema.graphql",
     query_path = "operations.graphql",
     normalization = "rust",
     variables_derives = "Default",
@@ -37,15 +37,69 @@ pub struct Create;
 )]
 pub struct Update;
 
+/// Sends `None` as null, which clears a field.
 #[derive(GraphQLQuery)]
 #[graphql(
-    schema_path = "../../../schema.graphql",
+    schema_path = "schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust"
+)]
+pub struct Clear;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    response_derives = "Debug, PartialEq"
+)]
+pub struct CreateOfInput;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    response_derives = "Debug, PartialEq"
+)]
+pub struct Inspect;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "schema.graphql",
+    query_path = "operations.graphql",
+    normalization = "rust",
+    variables_derives = "Default",
+    response_derives = "Debug, PartialEq"
+)]
+pub struct Check;
+
+#[derive(GraphQLQuery)]
+#[graphql(
+    schema_path = "schema.graphql",
     query_path = "changed.graphql",
     normalization = "rust",
     variables_derives = "Default",
     response_derives = "Debug, PartialEq"
 )]
 pub struct Changed;
+
+/// A client of the older schema, which has no ConnectorType OFFICIAL.
+pub mod older {
+    use super::{DateTime, GraphQLQuery, Url};
+
+    #[derive(GraphQLQuery)]
+    #[graphql(
+        schema_path = "older.plain.graphql",
+        query_path = "operations.graphql",
+        normalization = "rust",
+        variables_derives = "Default",
+        response_derives = "PartialEq"
+    )]
+    pub struct Connectors;
+}
 
 /// Where a server is, and who asks it.
 pub struct Client {

@@ -56,4 +56,4 @@ assert.deepEqual(created.data?.createCustomConnector?.personalConnector?.metadat
 
 // Everything else is an error of the request, with a code.
 const broken = await client.query(Connectors, { ...variables, after: 'no cursor' });
-assert.deepEqual(broken.error?.graphQLErrors.map(({ extensions }) => extensions['code']), ['BAD_USER_INPUT']);
+assert.deepEqual(broken.error?.graphQLErrors.map(({ extensions }) => extensions['code']), ['CURSOR_INVALID']);

@@ -78,7 +78,7 @@ for (const [name, transport] of Object.entries(transports)) {
 
   await client.mutation(Describe, { id, description: 'Pages of the wiki' });
   const { changedFields, personalConnector: described } = await next();
-  assert.deepEqual(changedFields, ['description']);
+  assert.deepEqual(changedFields, ['DESCRIPTION']);
   assert.equal(described?.description, 'Pages of the wiki');
   await changes.return!();
 }

@@ -10,8 +10,23 @@ export const connect = (url: string, token: string, ...more: Exchange[]) =>
     exchanges: [
       cacheExchange({
         resolvers: { Query: { personalConnectors: relayPagination() } },
-        // What has no id is kept with what it is a part of.
-        keys: { PersonalConnectorChange: () => null, UserError: () => null },
+        // These have no id, and are kept in the object that has them.
+        keys: {
+          ConnectorCategoryFacet: () => null,
+          ConnectorCheck: () => null,
+          ConnectorHealth: () => null,
+          ConnectorStatusFacet: () => null,
+          ConnectorTypeFacet: () => null,
+          InspectionOutcomeFacet: () => null,
+          McpServerInfo: () => null,
+          McpTool: () => null,
+          PersonalConnectorChange: () => null,
+          PersonalConnectorFacets: () => null,
+          ServerTypeFacet: () => null,
+          UpdateConflict: () => null,
+          UserError: () => null,
+          Viewer: () => null,
+        },
       }),
       fetchExchange,
       ...more,

@@ -45,7 +45,7 @@ const socket = webSocket({ connectionParams: good, lazyCloseTimeout: 1000 });
 const invalid = await all(socket, broken);
 assert.deepEqual([invalid.said, codeOf(invalid.error)], [[], 'GRAPHQL_VALIDATION_FAILED']);
 const unbegun = await all(socket, expired);
-assert.equal(codeOf((unbegun.said[0] as { errors: unknown }).errors), 'BAD_USER_INPUT');
+assert.equal(codeOf((unbegun.said[0] as { errors: unknown }).errors), 'CURSOR_INVALID');
 assert.deepEqual(await all(socket, viewer), { said: [answer] });
 await socket.dispose();
 
@@ -54,7 +54,7 @@ const unauthorized = await all(eventStream(bad), viewer);
 assert.ok(unauthorized.error instanceof NetworkError);
 assert.equal((unauthorized.error as NetworkError<Response>).response?.status, 401);
 const events = eventStream(good);
-for (const [query, code] of [[broken, 'GRAPHQL_VALIDATION_FAILED'], [expired, 'BAD_USER_INPUT']] as const) {
+for (const [query, code] of [[broken, 'GRAPHQL_VALIDATION_FAILED'], [expired, 'CURSOR_INVALID']] as const) {
   const { said, error } = await all(events, query);
   assert.deepEqual([said.length, error], [1, undefined]);
   assert.equal(codeOf((said[0] as { errors: unknown }).errors), code);

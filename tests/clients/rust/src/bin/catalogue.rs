@@ -69,6 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         description: Some("Pages of the wiki".to_owned()),
         server_url: Some("https://wiki.example.com/mcp".to_owned()),
         metadata: Some(json!({ "owner": "engineering" })),
+        ..Default::default()
     };
     let data = client.ask::<Create>(wiki).await?.data.ok_or("no data")?;
     let payload = data.create_custom_connector.ok_or("no payload")?;
@@ -95,6 +96,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .errors
         .ok_or("no errors")?;
     let extensions = errors[0].extensions.as_ref().ok_or("no extensions")?;
-    assert_eq!(extensions["code"], "BAD_USER_INPUT");
+    assert_eq!(extensions["code"], "CURSOR_INVALID");
     Ok(())
 }

@@ -60,7 +60,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     client.ask::<Update>(described).await?;
     let event = changes.next().await.ok_or("the stream ended")??;
     let change = event.data.ok_or("no data")?.personal_connector_changed;
-    assert_eq!(change.changed_fields, ["description"]);
+    assert_eq!(
+        change.changed_fields,
+        [changed::PersonalConnectorField::Description]
+    );
     assert_eq!(
         change.personal_connector.ok_or("no connector")?.description,
         description

@@ -1,0 +1,33 @@
+//! `user_profile`: the name and picture of a user, as their token last gave them.
+
+use sea_orm::entity::prelude::*;
+
+/// The key of a user: the same id in another organization is another user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey {
+    /// None for a user without an organization.
+    pub organization: Option<String>,
+    /// The user's id.
+    pub id: String,
+}
+
+/// A user of an organization.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "user_profile")]
+pub struct Model {
+    /// Empty for a user without an organization.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub organization_id: String,
+    /// The user's id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    /// The name, 1 to 255 characters.
+    pub name: Option<String>,
+    /// The https address of the picture, up to 2,048 characters.
+    pub picture_url: Option<String>,
+    /// The number of the last change that the user made with such a token.
+    pub last_change: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,191 @@
+//! One change of many connectors, in one transaction.
+//!
+//! Invariant: each connector is changed by the steps of the mutation of one, and none is changed where the policy for errors, or a
+//! mere validation, asks for that.
+
+use std::collections::HashSet;
+
+use crate::{
+    commands::{
+        connector::{
+            change::{begin, change, find},
+            delete::{self, Delete},
+            outcome::Outcome,
+            set_status::{self, SetStatus},
+        },
+        context::Context,
+        refusals::allowed,
+    },
+    domain::{
+        connector::{Curation, Edit, Errors, Patch, StatusChange},
+        cursor::LogPosition,
+        field_values,
+        viewer::{Action, Ownership, Viewer},
+    },
+    error::{Result, UserError, UserErrorCode},
+    store::Tx,
+};
+
+/// Connectors of one mutation, at most.
+pub(crate) const MOST: usize = 100;
+
+/// The input field that lists the connectors.
+const IDS: &str = "ids";
+
+/// The change that each connector gets.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Status(StatusChange),
+    Delete,
+    Curation(Curation),
+}
+
+/// Whether the other connectors are changed where one cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorPolicy {
+    /// They are changed.
+    RejectFailed,
+    /// They are not changed either.
+    RejectAll,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bulk {
+    /// An id that comes twice counts once.
+    pub(crate) ids: Vec<String>,
+    pub(crate) change: Change,
+    pub(crate) error_policy: ErrorPolicy,
+    pub(crate) validate_only: bool,
+}
+
+/// The result of a change of many connectors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BulkOutcome {
+    /// An outcome for each id, in the order of the input.
+    pub(crate) results: Vec<(String, Outcome)>,
+    /// The errors of the input as a whole.
+    pub(crate) errors: Vec<UserError>,
+    /// The position of the last change that was written, if there is one.
+    pub(crate) position: Option<LogPosition>,
+}
+
+pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Result<BulkOutcome> {
+    let user = allowed(viewer, input.change.action())?;
+    let mut errors = Errors(too_many(&input.ids).into_iter().collect());
+    let each = input.change.parse(&mut errors);
+    if !errors.0.is_empty() {
+        return Ok(BulkOutcome {
+            errors: errors.0,
+            ..BulkOutcome::default()
+        });
+    }
+    let mut tx = begin(context, user).await?;
+    let mut results = Vec::with_capacity(input.ids.len());
+    for id in distinct(input.ids) {
+        let mut outcome = each.apply(&mut tx, viewer, &id).await?;
+        of_ids(&mut outcome.errors);
+        results.push((id, outcome));
+    }
+    let all = results.len();
+    let failed = results
+        .iter()
+        .filter(|(_, outcome)| !outcome.errors.is_empty())
+        .count();
+    let is_rejected = input.error_policy == ErrorPolicy::RejectAll && failed > 0;
+    if !is_rejected && !input.validate_only {
+        let position = tx.commit().await?;
+        return Ok(BulkOutcome {
+            results,
+            errors: Vec::new(),
+            position,
+        });
+    }
+    tx.rollback().await;
+    for (_, outcome) in &mut results {
+        outcome.connector = None;
+    }
+    let clause = format!("nothing was changed, because {failed} of {all} connectors cannot be");
+    let rejected = is_rejected.then(|| UserError::new(UserErrorCode::Invalid, IDS, clause));
+    Ok(BulkOutcome {
+        results,
+        errors: rejected.into_iter().collect(),
+        position: None,
+    })
+}
+
+impl Change {
+    /// The action that needs no connector.
+    fn action(&self) -> Action<'static> {
+        match self {
+            Self::Status(_) => Action::SetStatuses,
+            Self::Delete => Action::Create,
+            Self::Curation(_) => Action::CurateAny,
+        }
+    }
+
+    /// Records the errors that every connector would have.
+    fn parse(self, errors: &mut Errors) -> Self {
+        match self {
+            Self::Status(change) => {
+                if let Patch::Set(message) = &change.message {
+                    errors.take(field_values::status_message(message));
+                }
+                Self::Status(change)
+            }
+            Self::Curation(curation) => Self::Curation(curation.parse(errors)),
+            Self::Delete => Self::Delete,
+        }
+    }
+
+    async fn apply(&self, tx: &mut Tx, viewer: &Viewer, id: &str) -> Result<Outcome> {
+        let id = id.to_owned();
+        let expected_revision = None;
+        match self {
+            Self::Status(change) => {
+                let input = SetStatus {
+                    id,
+                    change: change.clone(),
+                    expected_revision,
+                };
+                set_status::apply(tx, viewer, input).await
+            }
+            Self::Delete => {
+                let input = Delete {
+                    id,
+                    expected_revision,
+                };
+                delete::apply(tx, viewer, input).await
+            }
+            Self::Curation(curation) => {
+                let decide = |target: Ownership<'_>| viewer.decide(Action::Curate(target));
+                match find(tx, viewer, &id, decide, expected_revision).await? {
+                    Ok(before) => change(tx, &before, Edit::Curation(curation.clone())).await,
+                    Err(outcome) => Ok(outcome),
+                }
+            }
+        }
+    }
+}
+
+/// The error of a list that is too long.
+pub(super) fn too_many(ids: &[String]) -> Option<UserError> {
+    let (most, current) = (MOST as u64, ids.len() as u64);
+    let clause = format!("must have at most {most} ids: it has {current}");
+    let error = UserError::new(UserErrorCode::LimitExceeded, IDS, clause);
+    (current > most).then(|| error.over(most, current))
+}
+
+/// Each id once, in the order in which they come first.
+pub(super) fn distinct(ids: Vec<String>) -> impl Iterator<Item = String> {
+    let mut seen = HashSet::new();
+    ids.into_iter().filter(move |id| seen.insert(id.clone()))
+}
+
+/// The errors of one connector, which the input names in its list.
+pub(super) fn of_ids(errors: &mut [UserError]) {
+    for error in errors {
+        if error.field == Some("id") {
+            error.field = Some(IDS);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The outcome of a connector's command, and its user errors.
+
+use entity::personal_connector::Model;
+
+use crate::{
+    commands::refusals::top_level,
+    domain::{connector::Errors, cursor::LogPosition, inspection::Inspection, viewer::Denial},
+    error::{Result, UserError, UserErrorCode},
+};
+
+/// The result of a command: the connector as it is now, or the errors of the input; both on a conflict.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) connector: Option<Model>,
+    pub(crate) errors: Vec<UserError>,
+    /// The inspection of the server, if it was asked for.
+    pub(crate) inspection: Option<Box<Inspection>>,
+    /// The position of the last change that was written, if there is one.
+    pub(crate) position: Option<LogPosition>,
+}
+
+/// The outcome of an input that is refused.
+pub(super) fn refusal(errors: Errors) -> Outcome {
+    Outcome {
+        connector: None,
+        errors: errors.0,
+        ..Outcome::default()
+    }
+}
+
+/// The user error where there is no connector of an id, or none in sight.
+pub(super) fn hidden() -> Result<UserError> {
+    denied(Denial::Hidden, "id", "")
+}
+
+/// The user error for a denial about a connector; what concerns the token alone is a top-level error.
+pub(super) fn denied(denial: Denial, field: &'static str, not_yours: &str) -> Result<UserError> {
+    match denial {
+        Denial::Hidden => Ok(UserError::new(
+            UserErrorCode::NotFound,
+            field,
+            "there is no connector of this id",
+        )),
+        Denial::NotCustom => Ok(UserError::new(
+            UserErrorCode::Forbidden,
+            field,
+            "only a custom connector can be changed like this",
+        )),
+        Denial::NotYours | Denial::NoOrganization | Denial::LimitReached => {
+            Ok(UserError::new(UserErrorCode::Forbidden, field, not_yours))
+        }
+        Denial::Unauthenticated | Denial::Scope(_) => Err(top_level(denial)),
+    }
+}

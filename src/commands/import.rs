@@ -1,0 +1,87 @@
+//! Imports the text of a file.
+
+use entity::ConnectorVisibility;
+
+use crate::{
+    commands::{context::Context, refusals::allowed},
+    domain::{
+        field_values,
+        viewer::{Action, Viewer},
+    },
+    error::{Error, Result, UserError, UserErrorCode},
+    interchange::{
+        import::{self, Report, Source},
+        published::Assumed,
+    },
+};
+
+/// The name of the text in the lines about its objects.
+const NAME: &str = "content";
+
+#[derive(Debug)]
+pub(crate) struct Import {
+    /// The text of a file, in any form that the command reads.
+    pub(crate) content: String,
+    /// The organization of custom connectors that give none.
+    pub(crate) organization: Option<String>,
+    /// The visibility of custom connectors that give none.
+    pub(crate) visibility: ConnectorVisibility,
+    pub(crate) dry_run: bool,
+}
+
+/// The counts of an import, and its lines about rejected objects and warnings.
+#[derive(Debug)]
+pub(crate) struct Imported {
+    pub(crate) report: Report,
+    pub(crate) lines: Vec<String>,
+}
+
+/// Imports as the command does: whole batches land or none of them, and a second run changes nothing.
+pub(crate) async fn import(
+    context: &Context,
+    viewer: &Viewer,
+    input: Import,
+) -> Result<Result<Imported, Vec<UserError>>> {
+    let user = allowed(viewer, Action::Import)?;
+    context.database.check_writes_allowed()?;
+    let mut errors = Vec::new();
+    if input.visibility != ConnectorVisibility::Private && input.organization.is_none() {
+        let clause = "must be PRIVATE where there is no organizationId";
+        errors.push(UserError::new(UserErrorCode::Invalid, "visibility", clause));
+    }
+    if let Some(organization) = &input.organization {
+        let parsed = field_values::principal("organizationId", organization);
+        errors.extend(parsed.err());
+    }
+    if !errors.is_empty() {
+        return Ok(Err(errors));
+    }
+    let asked = import::Import {
+        files: vec![Source::of_text(NAME, input.content)],
+        assumed: Assumed {
+            organization: input.organization,
+            visibility: input.visibility,
+        },
+        dry_run: input.dry_run,
+        user: Some(user.clone()),
+        shows_progress: false,
+    };
+    let mut lines = Vec::new();
+    let imported = import::import(&context.database, &context.clock, asked, &mut lines);
+    match imported.await {
+        Ok(report) => {
+            let lines = String::from_utf8(lines).map_err(Error::internal)?;
+            let lines = lines.lines().map(ToOwned::to_owned).collect();
+            Ok(Ok(Imported { report, lines }))
+        }
+        // The database's, or the text's.
+        Err(error) => match error.downcast::<Error>() {
+            Ok(error) => Err(error),
+            Err(error) => {
+                let clause = format!("cannot be read to its end: {}", error.root_cause());
+                let error = UserError::new(UserErrorCode::Invalid, NAME, clause);
+                Ok(Err(vec![error]))
+            }
+        },
+    }
+}

@@ -1,0 +1,82 @@
+//! Inspects a server, and suggests a connector to it.
+
+use entity::ServerType;
+
+use crate::{
+    domain::{
+        field_values,
+        inspection::Inspection,
+        viewer::{Action, Viewer},
+    },
+    error::{Result, UserError},
+    mcp::inspections::Slot,
+};
+
+use super::{context::Context, refusals::allowed};
+
+/// A server to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Inspect {
+    pub(crate) server_url: String,
+    pub(crate) server_type: ServerType,
+}
+
+/// Values for a connector to a server, each as the rules accept it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Suggestion {
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) icon_url: Option<String>,
+}
+
+/// A slot to inspect a server from, for a viewer who may create connectors.
+pub(crate) async fn begin(context: &Context, viewer: &Viewer) -> Result<Slot> {
+    let user = allowed(viewer, Action::Create)?;
+    let organization = user.organization.as_deref();
+    context.inspections.enter(organization, &user.id).await
+}
+
+/// Looks at a server, and suggests a connector to it. Only the form of the input makes errors: what is wrong with the server is
+/// what the inspection came to.
+pub(crate) async fn inspect(
+    slot: &Slot,
+    input: Inspect,
+) -> Result<std::result::Result<(Inspection, Suggestion), Vec<UserError>>> {
+    let url = match input.server_type {
+        ServerType::Stdio => None,
+        other => match field_values::server_url(&input.server_url, Some(other)) {
+            Ok(url) => Some(url),
+            Err(error) => return Ok(Err(vec![error])),
+        },
+    };
+    let found = slot
+        .inspect(url.as_deref(), Some(input.server_type))
+        .await?;
+    let suggestion = suggestion(&found);
+    Ok(Ok((found, suggestion)))
+}
+
+/// Takes from a server's own description the values that the rules accept.
+fn suggestion(found: &Inspection) -> Suggestion {
+    let Some(server) = &found.server_info else {
+        return Suggestion::default();
+    };
+    let names = server.title.iter().chain([&server.name]);
+    let prose = server.description.iter().chain(&found.instructions);
+    Suggestion {
+        name: names
+            .flat_map(|name| field_values::name(name))
+            .map(|name| name.text)
+            .next(),
+        description: prose
+            .flat_map(|text| field_values::description(text))
+            .next(),
+        version: field_values::version(&server.version).ok(),
+        icon_url: server
+            .icons
+            .iter()
+            .flat_map(|url| field_values::icon_url(url))
+            .next(),
+    }
+}

@@ -1,0 +1,588 @@
+//! A page of the log: how it is asked for, and which events it looks at.
+//!
+//! Invariant: a page of all connectors looks at [`SCAN`] numbers at most, whatever is in it. A page of named connectors looks at
+//! their events by an index, until it is full or there are no more.
+
+use crate::{
+    domain::{
+        cursor::{self, LogPosition},
+        listing::size,
+        order::End,
+        viewer::Sight,
+    },
+    error::Result,
+};
+
+use super::{Change, Event, Filter};
+
+/// Events that a page looks at: what lies between two of a viewer's may be long.
+pub const SCAN: i64 = 10_000;
+
+/// The arguments of a page, as a client gives them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paging {
+    pub(crate) first: Option<i32>,
+    pub(crate) after: Option<String>,
+    pub(crate) last: Option<i32>,
+    pub(crate) before: Option<String>,
+}
+
+impl Paging {
+    /// The place of the first changes after a cursor.
+    pub(crate) fn after(after: Option<String>) -> Self {
+        Self {
+            after,
+            ..Self::default()
+        }
+    }
+}
+
+/// The place of a page in a list of changes: `limit` changes from one end of what lies between two positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    pub(crate) end: End,
+    pub(crate) limit: u64,
+    pub(crate) after: Option<LogPosition>,
+    pub(crate) before: Option<LogPosition>,
+}
+
+impl Place {
+    /// The first change of a list.
+    pub(crate) const LATEST: Self = Self {
+        end: End::First,
+        limit: 1,
+        after: None,
+        before: None,
+    };
+
+    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    pub(crate) fn parse(paging: &Paging) -> Result<Self> {
+        let cursor = |argument: &str, text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| cursor::parse_of_changes(argument, text))
+                .transpose()
+        };
+        let (end, limit) = size(paging.first, paging.last)?;
+        Ok(Self {
+            end,
+            limit,
+            after: cursor("after", &paging.after)?,
+            before: cursor("before", &paging.before)?,
+        })
+    }
+}
+
+/// A page of changes as somebody wants to read it, from the oldest to the latest.
+#[derive(Clone, Debug)]
+pub(crate) struct Feed {
+    pub(crate) place: Place,
+    pub(crate) filter: Filter,
+}
+
+impl Feed {
+    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    pub(crate) fn parse(paging: &Paging, filter: Filter) -> Result<Self> {
+        Ok(Self {
+            place: Place::parse(paging)?,
+            filter: filter.parse()?,
+        })
+    }
+
+    /// The next changes after a position, or the first ones.
+    pub(crate) fn after(after: Option<LogPosition>, limit: u64, filter: Filter) -> Self {
+        let place = Place {
+            end: End::First,
+            limit,
+            after,
+            before: None,
+        };
+        Self { place, filter }
+    }
+
+    /// Whether the events are found by an index.
+    fn is_of_named(&self) -> bool {
+        self.filter.personal_connector_id.is_some()
+    }
+}
+
+/// The changes of a page, from the oldest to the latest, and its place among all changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) changes: Vec<Change>,
+    /// The position to go on before; none where nothing is before it.
+    pub(crate) start: Option<LogPosition>,
+    /// The position to go on after.
+    pub(crate) end: LogPosition,
+    pub(crate) has_previous: bool,
+    pub(crate) has_next: bool,
+}
+
+/// The changes of one connector on a page, the latest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) changes: Vec<Change>,
+    /// Whether there are more behind the page, in the direction in which it was read.
+    pub(crate) more: bool,
+}
+
+impl History {
+    /// Takes events as they were read from the page's end, one more than the page may have.
+    pub(crate) fn new(place: Place, sight: &Sight, mut events: Vec<Event>) -> Self {
+        let more = events.len() as u64 > place.limit;
+        if more {
+            events.pop();
+        }
+        if place.end == End::Last {
+            events.reverse();
+        }
+        let events = events.iter();
+        let changes = events.filter_map(|event| event.seen_by(sight, &Filter::default()));
+        Self {
+            changes: changes.collect(),
+            more,
+        }
+    }
+}
+
+/// The extent of the log: every event above `forgotten`, up to `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) forgotten: LogPosition,
+    pub(crate) state: LogPosition,
+}
+
+/// The marks of the events that a page lies between, and that it reaches to, where these are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageMarks {
+    pub(crate) after: Option<i64>,
+    pub(crate) before: Option<i64>,
+    /// The number of the event in front of `before`.
+    pub(crate) last: Option<i64>,
+    /// The number of the event [`SCAN`] numbers from the end that the page is taken from.
+    pub(crate) reach: Option<i64>,
+}
+
+/// The events that a page looks at: those above a number, up to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) above: i64,
+    pub(crate) to: i64,
+    /// Whether they are all that the page could have.
+    is_whole: bool,
+    /// The position that they come after.
+    after: LogPosition,
+    /// The first of them, of a page that is taken from the end and is not whole.
+    first: Option<LogPosition>,
+    /// The position that they reach to.
+    end: LogPosition,
+}
+
+impl Log {
+    /// Whether a position is of this history, and no change after it is forgotten. `mark` is that of the event of its number.
+    pub(crate) fn has(self, position: LogPosition, mark: Option<i64>) -> bool {
+        let is_kept = self.forgotten.number < position.number
+            && position.number <= self.state.number
+            && mark == Some(position.mark);
+        position == self.forgotten || position == self.state || is_kept
+    }
+
+    /// `CURSOR_EXPIRED` where changes after a position are forgotten, or it is of another history. `mark` is that of the event of
+    /// its number.
+    pub(crate) fn verify(
+        self,
+        argument: &str,
+        position: LogPosition,
+        mark: Option<i64>,
+    ) -> Result<()> {
+        if position.number < self.forgotten.number {
+            let why = "is older than the changes that are kept";
+            return Err(cursor::expired(argument, why));
+        }
+        if !self.has(position, mark) {
+            let why = "is not in the history of this catalogue, as a cursor of another one, or of changes that were lost when \
+                a backup was restored or a standby took over";
+            return Err(cursor::expired(argument, why));
+        }
+        Ok(())
+    }
+
+    /// Verifies both positions of a place. `CURSOR_EXPIRED` names the argument.
+    pub(crate) fn verify_place(self, place: Place, marks: PageMarks) -> Result<()> {
+        for (argument, position, mark) in [
+            ("after", place.after, marks.after),
+            ("before", place.before, marks.before),
+        ] {
+            position.map_or(Ok(()), |position| self.verify(argument, position, mark))?;
+        }
+        Ok(())
+    }
+
+    /// The events that a page looks at. `CURSOR_EXPIRED` as [`Self::verify_place`] has it.
+    pub(crate) fn window(self, feed: &Feed, marks: PageMarks) -> Result<Window> {
+        let place = feed.place;
+        self.verify_place(place, marks)?;
+        let after = place.after.unwrap_or(self.forgotten);
+        let last = place
+            .before
+            .map_or(self.state.number, |before| before.number - 1);
+        let scan = if feed.is_of_named() { i64::MAX } else { SCAN };
+        let (above, to) = match place.end {
+            End::First => (after.number, last.min(after.number.saturating_add(scan))),
+            End::Last => (after.number.max(last.saturating_sub(scan)), last),
+        };
+        let is_whole = above == after.number && to == last;
+        let at = |number, mark: Option<i64>| {
+            [self.state, self.forgotten]
+                .into_iter()
+                .find(|position| position.number == number)
+                .or(mark.map(|mark| LogPosition { number, mark }))
+        };
+        let mark = if to == last { marks.last } else { marks.reach };
+        // A place without a number between its two positions reaches to the first of these.
+        let end = Some(to).filter(|to| *to > after.number);
+        Ok(Window {
+            above,
+            to,
+            is_whole,
+            after,
+            first: at(above + 1, marks.reach).filter(|_| place.end == End::Last && !is_whole),
+            end: end.and_then(|to| at(to, mark)).unwrap_or(after),
+        })
+    }
+}
+
+impl Page {
+    /// Takes the events of a window as they were read from the page's end, one more than the page may have.
+    pub(crate) fn new(feed: &Feed, sight: &Sight, window: Window, mut events: Vec<Event>) -> Self {
+        let place = feed.place;
+        let is_cut = events.len() as u64 > place.limit;
+        if is_cut {
+            events.pop();
+        }
+        let outermost = events.last().map(|event| event.position);
+        let more = is_cut || !window.is_whole;
+        if place.end == End::Last {
+            events.reverse();
+        }
+        let changes = events.iter();
+        let changes = changes.filter_map(|event| event.seen_by(sight, &feed.filter));
+        let changes: Vec<_> = changes.collect();
+        let start = changes.first().map(|change| change.position);
+        let (start, end) = match (place.end, is_cut) {
+            (End::First, false) => (start, window.end),
+            (End::First, true) => (start, outermost.unwrap_or(window.after)),
+            (End::Last, false) => (window.first.or(start), window.end),
+            (End::Last, true) => (outermost.or(place.before), window.end),
+        };
+        Self {
+            changes,
+            start,
+            end,
+            has_previous: match place.end {
+                End::First => place.after.is_some(),
+                End::Last => more,
+            },
+            has_next: match place.end {
+                End::First => more,
+                End::Last => place.before.is_some(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp};
+    use proptest::{collection::btree_set, option, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{domain::changes::Side, error::Code};
+
+    /// A history whose events have marks of their own, forgotten through a number; some of the others are in sight.
+    #[derive(Clone, Debug)]
+    struct History {
+        forgotten: i64,
+        state: i64,
+        /// The number from which on it has other marks than the others.
+        parts: i64,
+        seen: BTreeSet<i64>,
+    }
+
+    impl History {
+        fn new(forgotten: i64, state: i64) -> Self {
+            Self {
+                forgotten,
+                state,
+                parts: i64::MAX,
+                seen: (forgotten + 1..=state).collect(),
+            }
+        }
+
+        fn at(&self, number: i64) -> LogPosition {
+            let sign = if number >= self.parts { -1 } else { 1 };
+            let mark = number * 10 * sign;
+            LogPosition { number, mark }
+        }
+
+        fn log(&self) -> Log {
+            Log {
+                forgotten: self.at(self.forgotten),
+                state: self.at(self.state),
+            }
+        }
+
+        /// The mark of an event that is kept.
+        fn mark(&self, number: i64) -> Option<i64> {
+            let is_kept = self.forgotten < number && number <= self.state;
+            is_kept.then(|| self.at(number).mark)
+        }
+
+        fn window(&self, feed: &Feed) -> Result<Window> {
+            let Place {
+                end, after, before, ..
+            } = feed.place;
+            let last = before.map_or(self.state, |before| before.number - 1);
+            let begin = after.map_or(self.forgotten, |after| after.number);
+            let marks = PageMarks {
+                after: after.and_then(|after| self.mark(after.number)),
+                before: before.and_then(|before| self.mark(before.number)),
+                last: self.mark(last),
+                reach: self.mark(match end {
+                    End::First => begin.saturating_add(SCAN),
+                    End::Last => last.saturating_sub(SCAN) + 1,
+                }),
+            };
+            self.log().window(feed, marks)
+        }
+
+        /// The page as the store reads it.
+        fn page(&self, feed: &Feed) -> Page {
+            let window = self.window(feed).unwrap();
+            let in_window = |number: &&i64| window.above < **number && **number <= window.to;
+            let most = usize::try_from(feed.place.limit + 1).unwrap();
+            let seen = self.seen.iter().filter(in_window).copied();
+            let numbers: Vec<_> = match feed.place.end {
+                End::First => seen.take(most).collect(),
+                End::Last => seen.rev().take(most).collect(),
+            };
+            let events = numbers.into_iter().map(|number| self.event(number));
+            Page::new(feed, &Sight::Public, window, events.collect())
+        }
+
+        fn event(&self, number: i64) -> Event {
+            Event {
+                position: self.at(number),
+                personal_connector_id: "pcon_a".to_owned(),
+                organization: None,
+                before: None,
+                after: Some(Side {
+                    r#type: ConnectorType::Custom,
+                    visibility: ConnectorVisibility::Public,
+                    created_by: None,
+                    category: None,
+                    status: ConnectorStatus::Active,
+                }),
+                fields: Vec::new(),
+                revision: 1,
+                actor: None,
+                actor_organization: None,
+                occurred_at: Timestamp(0),
+            }
+        }
+    }
+
+    fn feed(place: Place, is_of_named: bool) -> Feed {
+        let filter = Filter {
+            personal_connector_id: is_of_named.then(|| vec!["pcon_a".to_owned()]),
+            ..Filter::default()
+        };
+        Feed { place, filter }
+    }
+
+    const ALL: Place = Place {
+        end: End::First,
+        limit: 20,
+        after: None,
+        before: None,
+    };
+    const FROM_END: Place = Place {
+        end: End::Last,
+        ..ALL
+    };
+
+    #[test]
+    fn a_window_is_a_bounded_part_of_what_is_kept() {
+        for (forgotten, state, place, expected) in [
+            (0, 0, ALL, (0, 0)),
+            (0, 7, ALL, (0, 7)),
+            (3, 7, ALL, (3, 7)),
+            (7, 7, ALL, (7, 7)),
+            (2, 3 * SCAN, ALL, (2, 2 + SCAN)),
+            (2, 3 * SCAN, FROM_END, (2 * SCAN, 3 * SCAN)),
+            (0, 7, FROM_END, (0, 7)),
+        ] {
+            let history = History::new(forgotten, state);
+            let window = history.window(&feed(place, false)).unwrap();
+            assert_eq!((window.above, window.to), expected, "{place:?}");
+            let window = history.window(&feed(place, true)).unwrap();
+            assert_eq!((window.above, window.to), (forgotten, state), "{place:?}");
+        }
+    }
+
+    #[test]
+    fn cursors_are_good_from_what_was_forgotten_to_the_state() {
+        let history = History::new(3, 7);
+        for (number, mark, expected) in [
+            (2, 20, "older"),
+            (0, 0, "older"),
+            (3, 31, "history"),
+            (5, 51, "history"),
+            (7, 71, "history"),
+            (8, 80, "history"),
+            (i64::MAX, 0, "history"),
+        ] {
+            let bad = Some(LogPosition { number, mark });
+            let good = Some(history.at(3));
+            for (after, before, argument) in [
+                (bad, None, "after"),
+                (None, bad, "before"),
+                (good, bad, "before"),
+            ] {
+                let place = Place {
+                    after,
+                    before,
+                    ..ALL
+                };
+                let error = history.window(&feed(place, false)).unwrap_err();
+                assert_eq!(error.code, Code::CursorExpired);
+                let message = &error.message;
+                assert!(message.starts_with(argument), "{message}");
+                assert!(message.contains(expected), "{message}");
+                assert!(message.contains("start over"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_nothing_goes_on_where_it_is() {
+        let history = History::new(0, 5);
+        for (place, start, end) in [
+            (ALL, None, 0),
+            (
+                Place {
+                    after: Some(history.at(2)),
+                    ..ALL
+                },
+                None,
+                2,
+            ),
+            (FROM_END, None, 5),
+            (
+                Place {
+                    before: Some(history.at(4)),
+                    ..FROM_END
+                },
+                Some(4),
+                3,
+            ),
+        ] {
+            let place = Place { limit: 0, ..place };
+            let page = history.page(&feed(place, false));
+            assert_eq!(page.changes, []);
+            let start = start.map(|start| history.at(start));
+            assert_eq!(
+                (page.start, page.end),
+                (start, history.at(end)),
+                "{place:?}"
+            );
+            let more = (page.has_previous, page.has_next);
+            let is_first = place.end == End::First;
+            let expected = (
+                !is_first || place.after.is_some(),
+                is_first || place.before.is_some(),
+            );
+            assert_eq!(more, expected, "{place:?}");
+        }
+    }
+
+    fn a_history() -> impl Strategy<Value = History> {
+        let state = select(vec![0, 1, 30, SCAN - 1, SCAN, SCAN + 1, 3 * SCAN + 7]);
+        (state, 0..40_i64).prop_flat_map(|(state, forgotten)| {
+            let forgotten = forgotten.min(state);
+            let numbers = prop_oneof![forgotten + 1..=forgotten + 30, forgotten + 1..=state + 1];
+            btree_set(numbers, 0..40).prop_map(move |seen| History {
+                seen: seen.into_iter().filter(|number| *number <= state).collect(),
+                ..History::new(forgotten, state)
+            })
+        })
+    }
+
+    proptest! {
+        /// From either end, page after page, each change comes once and in order, and no page of named connectors is empty while
+        /// there are more.
+        #[test]
+        fn pages_give_all_that_is_seen(
+            history in a_history(), limit in 1..9_u64, is_of_named in any::<bool>(), bounds in option::of((0..50_i64, 0..50_i64)),
+        ) {
+            let bounds = bounds.map(|(a, b)| {
+                [a, b].map(|number| (history.forgotten + number).min(history.state))
+            });
+            let is_between = |number: &&i64| bounds.is_none_or(|[a, b]| a < **number && **number < b);
+            let expected: Vec<_> = history.seen.iter().filter(is_between).copied().collect();
+            let at = |number| Some(history.at(number));
+            for end in [End::First, End::Last] {
+                let mut place = Place { end, limit, after: bounds.and_then(|[a, _]| at(a)), before: bounds.and_then(|[_, b]| at(b)) };
+                let mut read = Vec::new();
+                for turn in 0..60 {
+                    prop_assert!(turn < 59, "it does not end");
+                    let page = history.page(&feed(place, is_of_named));
+                    let numbers: Vec<_> = page.changes.iter().map(|change| change.position.number).collect();
+                    let more = if end == End::First { page.has_next } else { page.has_previous };
+                    prop_assert!(!more || !is_of_named || !numbers.is_empty());
+                    match end {
+                        End::First => {
+                            read.extend(numbers);
+                            place.after = Some(page.end);
+                        }
+                        End::Last => {
+                            read.splice(0..0, numbers);
+                            place.before = page.start.or(place.before);
+                        }
+                    }
+                    if !more {
+                        break;
+                    }
+                }
+                prop_assert_eq!(&read, &expected);
+            }
+            // Later changes are after the end of the last page.
+            let last = history.page(&feed(Place { end: End::Last, ..ALL }, is_of_named));
+            prop_assert_eq!(last.end, history.at(history.state));
+        }
+
+        #[test]
+        fn a_position_is_good_in_the_histories_that_have_it(
+            parts in 0..24_i64, states in (0..24_i64, 0..24_i64), forgotten in (0..24_i64, 0..24_i64), number in 0..24_i64,
+        ) {
+            let history = |state: i64, forgotten: i64| History::new(forgotten.min(state), state);
+            let ours = history(states.0, forgotten.0);
+            let theirs = History { parts, ..history(states.1, forgotten.1) };
+            for history in [&ours, &theirs] {
+                let number = number.min(history.state);
+                let position = history.at(number);
+                for other in [&ours, &theirs] {
+                    let is_there = other.forgotten <= number && number <= other.state;
+                    let has = is_there && (number == 0 || other.at(number) == position);
+                    let place = Place { after: Some(position), ..ALL };
+                    let window = other.window(&feed(place, false));
+                    prop_assert_eq!(window.is_ok(), has, "{:?} in {:?}", position, other);
+                    if let Ok(window) = window {
+                        prop_assert_eq!((window.above, window.end), (number, other.at(other.state)));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The address of a server as it is found by: `HOST[:PORT]/PATH[?QUERY]`, lower case in the host, without scheme, fragment, default
+//! port and slash at the end.
+//!
+//! Invariant: addresses are made here, once for storing and once for asking. Below a host all begin with it and `/`, or `:`.
+
+use std::ops::Range;
+
+use url::Url;
+
+/// Bytes of an address that are compared: an index of PostgreSQL takes 2 KB.
+const BYTES: usize = 600;
+
+/// The address of a URL; none of a text that is no URL of a server.
+pub(crate) fn of_url(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+        return None;
+    }
+    let path = url.path().trim_end_matches('/');
+    let mut address = authority(&url)?;
+    address.push_str(if path.is_empty() { "/" } else { path });
+    if let Some(query) = url.query() {
+        address.push('?');
+        address.push_str(query);
+    }
+    address.truncate(address.floor_char_boundary(BYTES));
+    Some(address)
+}
+
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+/// The addresses at a host, which may have a port. None of a text that is no host.
+pub(crate) fn at_host(host: &str) -> Option<Vec<Range<String>>> {
+    let is_alone = !host.contains(['/', '?', '#', '@', '\\']) && host.trim() == host;
+    let url = Url::parse(&format!("https://{host}/")).ok();
+    let url = url.filter(|_| is_alone)?;
+    let authority = authority(&url)?;
+    let from = |end: char| {
+        let next = char::from_u32(u32::from(end) + 1)?;
+        Some(format!("{authority}{end}")..format!("{authority}{next}"))
+    };
+    let ports = if url.port().is_some() {
+        None
+    } else {
+        from(':')
+    };
+    Some(from('/').into_iter().chain(ports).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_normal() {
+        for (url, address) in [
+            ("https://example.com", Some("example.com/")),
+            ("http://Example.COM:80/", Some("example.com/")),
+            (
+                "wss://example.com:8443/mcp/#top",
+                Some("example.com:8443/mcp"),
+            ),
+            (
+                "https://example.com/a/?x=1&y=/",
+                Some("example.com/a?x=1&y=/"),
+            ),
+            (
+                "https://m\u{fc}ller.example/",
+                Some("xn--mller-kva.example/"),
+            ),
+            ("http://[::1]:8000/x", Some("[::1]:8000/x")),
+            ("ftp://example.com/", None),
+            ("example.com/mcp", None),
+            ("https://", None),
+        ] {
+            assert_eq!(of_url(url).as_deref(), address, "{url}");
+        }
+        let long = format!("https://example.com/{}", "x".repeat(2000));
+        assert_eq!(of_url(&long).unwrap().len(), BYTES);
+    }
+
+    #[test]
+    fn hosts_have_their_addresses() {
+        let has = |host: &str, url: &str| {
+            let address = of_url(url).unwrap();
+            at_host(host)
+                .unwrap()
+                .iter()
+                .any(|range| range.contains(&address))
+        };
+        for (host, url) in [
+            ("example.com", "https://example.com"),
+            ("EXAMPLE.com", "https://example.com/mcp?x=1"),
+            ("example.com", "http://example.com:8080/mcp"),
+            ("example.com:8080", "http://example.com:8080/mcp"),
+            ("example.com:443", "https://example.com/mcp"),
+            ("[::1]", "http://[::1]:8000/x"),
+        ] {
+            assert!(has(host, url), "{host} {url}");
+        }
+        for (host, url) in [
+            ("example.com", "https://example.com.evil/"),
+            ("example.com", "https://www.example.com/"),
+            ("example.com:8080", "https://example.com/"),
+            ("example.com:8080", "https://example.com:80801/"),
+        ] {
+            assert!(of_url(url).is_none() || !has(host, url), "{host} {url}");
+        }
+        for no_host in [
+            "",
+            "a/b",
+            "https://example.com",
+            "me@example.com",
+            "a b",
+            " a",
+            "a:b",
+            "?",
+        ] {
+            assert_eq!(at_host(no_host), None, "{no_host}");
+        }
+    }
+}

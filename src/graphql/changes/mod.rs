@@ -1,0 +1,14 @@
+//! Changes of connectors: pages of them, and the subscription.
+
+mod connection;
+mod field;
+mod inputs;
+mod object;
+mod query;
+mod subscription;
+
+pub(super) use connection::PersonalConnectorChangeConnection;
+pub(super) use field::PersonalConnectorField;
+pub(super) use object::{Connector, Named, PersonalConnectorChange};
+pub(super) use query::ChangesQuery;
+pub(super) use subscription::ChangesSubscription;

@@ -1,0 +1,52 @@
+//! The query of changes.
+
+use async_graphql::{Context, Object};
+
+use crate::{
+    domain::changes::{Feed, Paging},
+    error::Result,
+    graphql::{Request, connector::PersonalConnector},
+};
+
+use super::{connection::PersonalConnectorChangeConnection, inputs::PersonalConnectorChangeFilter};
+
+#[derive(Debug, Default)]
+pub(in crate::graphql) struct ChangesQuery;
+
+#[Object]
+impl ChangesQuery {
+    /// The changes of connectors that you see, or saw: from the oldest change that is kept, from a cursor on, or with `last` the
+    /// latest changes. That your own token comes to see more or less is no change. A cursor older than what is kept, or of a change
+    /// that is no longer in the catalogue's history, as after a restored backup, is an error with the code `CURSOR_EXPIRED`: start
+    /// over. With ids in the filter, no page is empty while there are more.
+    async fn personal_connector_changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Give changes after this cursor, which is a list's `changesCursor` or one of this field's."
+        )]
+        after: Option<String>,
+        #[graphql(
+            desc = "How many to give from the oldest, or after `after`, from 0 to 100. The default is 20. Not together with `last`."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Give changes before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "How many to give from the latest, or before `before`, from 0 to 100. They are in the same order, the latest last."
+        )]
+        last: Option<i32>,
+        #[graphql(desc = "Of which connectors to tell.")] filter: Option<
+            PersonalConnectorChangeFilter,
+        >,
+    ) -> Result<PersonalConnectorChangeConnection<PersonalConnector>> {
+        let paging = Paging {
+            first,
+            after,
+            last,
+            before,
+        };
+        let feed = Feed::parse(&paging, filter.unwrap_or_default().into())?;
+        let page = Request::of(context).catalog.changes(&feed).await?;
+        Ok(PersonalConnectorChangeConnection::new(page))
+    }
+}

@@ -1,0 +1,92 @@
+//! The subscription to changes.
+
+use async_graphql::{Context, Subscription};
+use futures_util::{Stream, StreamExt, stream};
+
+use crate::{
+    domain::{
+        changes::{Feed, Paging},
+        cursor,
+    },
+    error::Result,
+    graphql::{EventIds, Request, Turn, connector::PersonalConnector},
+    store::ChangeStream,
+};
+
+use super::{inputs::PersonalConnectorChangeFilter, object::PersonalConnectorChange};
+
+#[derive(Debug, Default)]
+pub(in crate::graphql) struct ChangesSubscription;
+
+#[Subscription]
+impl ChangesSubscription {
+    /// Each change of the connectors that you see, or saw, in order and once: first those after a cursor, if one is given, then
+    /// those that happen. That your own token comes to see more or less is no change. A cursor older than what is kept, or
+    /// of a change that is no longer in the catalogue's history, as after a restored backup, is an error with the code
+    /// `CURSOR_EXPIRED`, also while you are subscribed: start over.
+    async fn personal_connector_changed(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Begin with the change after this cursor, which is a list's `changesCursor` or a change's `cursor`. The default is to begin now."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Of which connectors to tell.")] filter: Option<
+            PersonalConnectorChangeFilter,
+        >,
+    ) -> Result<impl Stream<Item = Event>> {
+        let request = Request::of(context);
+        let Feed { place, filter } =
+            Feed::parse(&Paging::after(after), filter.unwrap_or_default().into())?;
+        // A client repeats its first `after` when it goes on after the event that it got last.
+        let after = match request.event_ids.last() {
+            Some(id) => {
+                let name = "Last-Event-ID";
+                (name, Some(cursor::parse_of_changes(name, id)?))
+            }
+            None => ("after", place.after),
+        };
+        let sight = request.catalog.sight().clone();
+        let follower = request.changes.follow(sight, after, filter).await?;
+        let until = request.unsubscribed.clone().cancelled_owned();
+        let events = changes(follower, request.turn.clone(), request.event_ids.clone());
+        Ok(events.take_until(until))
+    }
+}
+
+/// One event of a subscription.
+type Event = async_graphql::Result<PersonalConnectorChange<PersonalConnector>>;
+
+/// Events that look up their connectors together: the connectors stay in memory until all of these are sent, which takes a slow
+/// reader long.
+const TOGETHER: usize = 16;
+
+/// Ends with the first error. Each event takes its turn, and sets its id.
+fn changes(follower: ChangeStream, turn: Turn, ids: EventIds) -> impl Stream<Item = Event> {
+    let batches = stream::unfold(Some(follower), async |follower| {
+        let mut follower = follower?;
+        Some(match follower.next().await {
+            Ok(changes) => (Ok(changes), Some(follower)),
+            Err(error) => (Err(error), None),
+        })
+    });
+    let events = batches.flat_map(|batch| {
+        let (changes, error) =
+            batch.map_or_else(|e| (Vec::new(), Some(e)), |changes| (changes, None));
+        let error = error.map(|error| Err(error.into()));
+        stream::iter(changes)
+            .chunks(TOGETHER)
+            .flat_map(|changes| stream::iter(PersonalConnectorChange::list(changes)).map(Ok))
+            .chain(stream::iter(error))
+    });
+    events.then(move |event| {
+        let (turn, ids) = (turn.clone(), ids.clone());
+        async move {
+            turn.take().await;
+            if let Ok(change) = &event {
+                ids.set(change.id());
+            }
+            event
+        }
+    })
+}

@@ -1,0 +1,244 @@
+//! A page of connectors, with the list's size and facets.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_graphql::{Context, Object, SimpleObject, connection::PageInfo};
+use tokio::sync::OnceCell;
+
+use crate::{
+    answer_budget::AnswerBudget,
+    domain::{
+        cursor::{self, Cursor},
+        facets::{self, Facets, Group},
+        listing::Listing,
+        order::{End, Position},
+        viewer::Viewer,
+    },
+    error::{Error, Result},
+    graphql::{Request, text::Text},
+    store::{Catalog, Hit},
+};
+
+use super::{
+    facets::PersonalConnectorFacets,
+    fast_path::{ListWriter, MaybeWritten, Written},
+    object::PersonalConnector,
+};
+
+pub(in crate::graphql) struct PersonalConnectorConnection {
+    page: Page,
+    rows: Rows,
+    /// Whether facets are selected: then the size is made of their counts, in one statement for both.
+    faceted: bool,
+    /// Whether they are selected by outcome, which is in another table.
+    by_outcome: bool,
+    groups: OnceCell<Vec<Group>>,
+}
+
+/// The position of a page in its list.
+pub(super) struct Page {
+    pub(super) listing: Listing,
+    positions: Vec<Position>,
+    more: bool,
+}
+
+impl Page {
+    /// Reads a page, and writes its connectors as JSON.
+    pub(super) async fn written(
+        catalog: &Catalog,
+        viewer: Arc<Viewer>,
+        listing: Listing,
+        writer: &ListWriter,
+    ) -> Result<(Self, Vec<Written>)> {
+        let node = writer.node();
+        let write = node.clone().for_viewer(viewer);
+        let page = catalog.page_fields(&listing, node.fields(), write).await?;
+        Ok(Self::of(listing, page))
+    }
+
+    fn of<T>(listing: Listing, (hits, more): (Vec<Hit<T>>, bool)) -> (Self, Vec<T>) {
+        let hits = hits.into_iter();
+        let (positions, connectors) = hits.map(|hit| (hit.position, hit.connector)).unzip();
+        let page = Self {
+            listing,
+            positions,
+            more,
+        };
+        (page, connectors)
+    }
+
+    pub(super) fn cursor(&self, index: usize) -> Option<String> {
+        let position = self.positions.get(index)?;
+        Some(self.listing.cursor(position.clone()))
+    }
+
+    pub(super) fn has_previous(&self) -> bool {
+        let page = &self.listing.page;
+        match page.end {
+            End::First => page.after.is_some(),
+            End::Last => self.more,
+        }
+    }
+
+    pub(super) fn has_next(&self) -> bool {
+        let page = &self.listing.page;
+        match page.end {
+            End::First => self.more,
+            End::Last => page.before.is_some(),
+        }
+    }
+
+    pub(super) fn start_cursor(&self) -> Option<String> {
+        let given = || text(self.listing.page.before.as_ref());
+        self.cursor(0).or_else(given)
+    }
+
+    pub(super) fn end_cursor(&self) -> Option<String> {
+        let last = self.positions.len().checked_sub(1);
+        let given = || text(self.listing.page.after.as_ref());
+        last.map_or_else(given, |last| self.cursor(last))
+    }
+}
+
+fn text(cursor: Option<&Cursor>) -> Option<String> {
+    cursor.map(|cursor| cursor.text.clone())
+}
+
+/// The page's connectors.
+enum Rows {
+    Resolved(Vec<PersonalConnector>),
+    /// As JSON, until the field that selects them takes them.
+    Written(Mutex<Vec<Written>>, ListWriter),
+}
+
+impl PersonalConnectorConnection {
+    /// The page of a listing that this field selects.
+    pub(in crate::graphql) async fn read(context: &Context<'_>, listing: Listing) -> Result<Self> {
+        let facets = context.look_ahead().field("facets");
+        let (faceted, by_outcome) = (facets.exists(), facets.field("outcome").exists());
+        let request = Request::of(context);
+        let writer = if request.merges {
+            None
+        } else {
+            ListWriter::of(context.field())
+        };
+        let catalog = &request.catalog;
+        let (page, rows) = if let Some(writer) = writer {
+            let viewer = request.viewer.clone();
+            let (page, nodes) = Page::written(catalog, viewer, listing, &writer).await?;
+            (page, Rows::Written(Mutex::new(nodes), writer))
+        } else {
+            let read = catalog.page(&listing).await?;
+            let (page, models) = Page::of(listing, read);
+            (page, Rows::Resolved(PersonalConnector::list(models)))
+        };
+        Ok(Self {
+            page,
+            rows,
+            faceted,
+            by_outcome,
+            groups: OnceCell::new(),
+        })
+    }
+
+    /// The rows as they were selected, where they are written. They are given once, to the one field that selects them.
+    fn written(&self, as_edges: bool, budget: &AnswerBudget) -> Result<Option<Written>> {
+        let Rows::Written(nodes, writer) = &self.rows else {
+            return Ok(None);
+        };
+        let nodes = mem::take(&mut *nodes.lock().unwrap_or_else(PoisonError::into_inner));
+        if as_edges != matches!(writer, ListWriter::Edges(..)) {
+            return Err(Error::internal("the rows were written for another field"));
+        }
+        let cursor = |index| self.page.cursor(index).unwrap_or_default();
+        let mut list = String::new();
+        writer.write(nodes, cursor, budget, &mut list)?;
+        Ok(Some(Written(list)))
+    }
+
+    async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
+        let catalog = &Request::of(context).catalog;
+        self.groups
+            .get_or_try_init(|| catalog.groups(&self.page.listing, self.by_outcome))
+            .await
+    }
+}
+
+/// A page of a list of connectors (Relay's Cursor Connections).
+#[Object]
+impl PersonalConnectorConnection {
+    /// The page's connectors, each with its cursor.
+    #[expect(clippy::unused_async, reason = "resolvers are")]
+    async fn edges(
+        &self,
+        context: &Context<'_>,
+    ) -> Result<MaybeWritten<Vec<PersonalConnectorEdge<'_>>>> {
+        let budget = &Request::of(context).budget;
+        Ok(match (&self.rows, self.written(true, budget)?) {
+            (Rows::Resolved(nodes), _) => {
+                let edge = |(index, node)| {
+                    let cursor = Text::new(self.page.cursor(index).unwrap_or_default());
+                    PersonalConnectorEdge { node, cursor }
+                };
+                MaybeWritten::Resolved(nodes.iter().enumerate().map(edge).collect())
+            }
+            (_, written) => MaybeWritten::written(written.unwrap_or_default()),
+        })
+    }
+
+    /// The page's connectors.
+    #[expect(clippy::unused_async, reason = "resolvers are")]
+    async fn nodes(&self, context: &Context<'_>) -> Result<MaybeWritten<&[PersonalConnector]>> {
+        let budget = &Request::of(context).budget;
+        Ok(match (&self.rows, self.written(false, budget)?) {
+            (Rows::Resolved(nodes), _) => MaybeWritten::Resolved(nodes.as_slice()),
+            (_, written) => MaybeWritten::written(written.unwrap_or_default()),
+        })
+    }
+
+    /// The page's position in the list. Forwards, `hasPreviousPage` is whether `after` was given, and backwards
+    /// `hasNextPage` whether `before` was. On an empty page the cursor that was given stands, to go on from later.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_previous_page: self.page.has_previous(),
+            has_next_page: self.page.has_next(),
+            start_cursor: self.page.start_cursor(),
+            end_cursor: self.page.end_cursor(),
+        }
+    }
+
+    /// How many connectors the whole list has. Counted only when selected.
+    async fn total_count(&self, context: &Context<'_>) -> Result<u64> {
+        if self.faceted {
+            let groups = self.groups(context).await?;
+            Ok(facets::total(groups, &self.page.listing.filter))
+        } else {
+            Request::of(context).catalog.total(&self.page.listing).await
+        }
+    }
+
+    /// Where the changes begin that this page does not have yet: give it to `personalConnectorChanges` as `after`, and what
+    /// follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
+    async fn changes_cursor(&self, context: &Context<'_>) -> Result<String> {
+        let log = Request::of(context).catalog.log().await?;
+        Ok(cursor::of_changes(log.state))
+    }
+
+    /// How many connectors of the list there are of each category, status, type, server type and outcome. Counted only when selected.
+    async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
+        let groups = self.groups(context).await?;
+        Ok(Facets::of(groups, &self.page.listing.filter).into())
+    }
+}
+
+/// A connector in a list.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
+    /// The connector.
+    node: &'a PersonalConnector,
+    /// The connector's position in the list. Opaque; it is valid only with the same search, filter and order.
+    cursor: Text<'a>,
+}

@@ -1,0 +1,346 @@
+//! Direct queries, which are answered without the library.
+//!
+//! Invariant: the answer is the library's, to the byte, errors included. A query is direct only if it has one root field, whose
+//! rows the [fast path](super::fast_path) writes. It runs only once the library has validated its document.
+
+use std::{mem, sync::Arc};
+
+use async_graphql::{
+    ID, InputType, Name, PathSegment, Pos, Positioned, Response, ServerError, parser::types::Field,
+};
+use async_graphql_value::{ConstValue, Value as Given};
+
+use crate::{
+    answer_budget::AnswerBudget,
+    domain::{
+        field_values,
+        listing::{Arguments, Listing},
+        viewer::Viewer,
+    },
+    error::{Error, Result},
+    graphql::scalars::raw,
+    store::Catalog,
+};
+
+use super::{
+    connection::Page,
+    fast_path::{Keyed, ListWriter, RowWriter, SelectedField, add, heap_bytes, json, text},
+    inputs::{PersonalConnectorFilter, PersonalConnectorOrder, orders},
+};
+
+/// A selected field as its document has it.
+pub(crate) trait ParsedField: SelectedField {
+    fn field(&self) -> &Positioned<Field>;
+}
+
+/// A query of one root field, as its document has it.
+#[derive(Debug)]
+pub(crate) struct DirectQuery {
+    location: Location,
+    arguments: AsGiven,
+    root: Root,
+}
+
+/// Arguments as their document has them.
+type AsGiven = Vec<(Positioned<Name>, Positioned<Given>)>;
+
+/// The position of a field in its document, for its errors.
+#[derive(Clone, Debug)]
+struct Location {
+    key: String,
+    position: Pos,
+}
+
+impl Location {
+    fn of(field: &impl ParsedField) -> Self {
+        Self {
+            key: field.key().to_owned(),
+            position: field.field().pos,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Root {
+    Connector(Arc<RowWriter>),
+    Connectors(Keyed<PagePart>, ListWriter),
+}
+
+/// A field of a page.
+#[derive(Debug)]
+enum PagePart {
+    Typename,
+    Rows,
+    PageInfo(Keyed<InfoPart>),
+    TotalCount(Location),
+}
+
+/// A field of a page's `pageInfo`.
+#[derive(Clone, Copy, Debug)]
+enum InfoPart {
+    Typename,
+    HasPreviousPage,
+    HasNextPage,
+    StartCursor,
+    EndCursor,
+}
+
+impl DirectQuery {
+    /// None where the library has to execute the root field.
+    pub(crate) fn of(root: impl ParsedField) -> Option<Self> {
+        Some(Self {
+            location: Location::of(&root),
+            arguments: root.field().node.arguments.clone(),
+            root: match root.name() {
+                "personalConnector" => Root::Connector(RowWriter::of(root)?),
+                "personalConnectors" => Root::Connectors(page_parts(root)?, ListWriter::of(root)?),
+                _ => return None,
+            },
+        })
+    }
+
+    pub(crate) fn arguments(&self) -> &AsGiven {
+        &self.arguments
+    }
+
+    /// Bytes on the heap, without the arguments'.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let root = match &self.root {
+            Root::Connector(writer) => writer.heap_bytes(),
+            Root::Connectors(parts, rows) => {
+                let of_part = |part: &PagePart| match part {
+                    PagePart::PageInfo(parts) => heap_bytes(parts),
+                    PagePart::TotalCount(location) => location.key.capacity(),
+                    PagePart::Typename | PagePart::Rows => 0,
+                };
+                let below = parts.iter().map(|(_, part)| of_part(part));
+                heap_bytes(parts) + below.sum::<usize>() + rows.heap_bytes()
+            }
+        };
+        size_of::<Self>() + self.location.key.capacity() + root
+    }
+
+    /// Parses the arguments, of which `value` gives the values, and none for one that is left out. None where one is not of its
+    /// type: the library has the error for it.
+    pub(crate) fn parse(
+        self: &Arc<Self>,
+        value: impl Fn(&Given) -> Option<ConstValue>,
+    ) -> Option<DirectRead> {
+        let argument = Argument {
+            given: &self.arguments,
+            value,
+        };
+        let arguments = match self.root {
+            Root::Connector(_) => RootArguments::Connector(argument.parse::<ID>("id")?.0),
+            Root::Connectors(..) => RootArguments::Connectors(Box::new(Arguments {
+                search: argument.parse("search")?,
+                filter: argument
+                    .parse::<Option<PersonalConnectorFilter>>("filter")?
+                    .map(Into::into),
+                order: argument
+                    .parse::<Option<PersonalConnectorOrder>>("orderBy")?
+                    .map(Into::into),
+                then_by: orders(argument.parse("thenBy")?),
+                first: argument.parse("first")?,
+                after: argument.parse("after")?,
+                last: argument.parse("last")?,
+                before: argument.parse("before")?,
+            })),
+        };
+        Some(DirectRead {
+            query: Arc::clone(self),
+            arguments,
+        })
+    }
+}
+
+fn page_parts<S: ParsedField>(connection: S) -> Option<Keyed<PagePart>> {
+    let mut parts = Vec::new();
+    for field in connection.below() {
+        let part = match field.name() {
+            "__typename" => PagePart::Typename,
+            "nodes" | "edges" => PagePart::Rows,
+            "totalCount" => PagePart::TotalCount(Location::of(&field)),
+            "pageInfo" => {
+                let is_info =
+                    |(_, part): &(String, PagePart)| matches!(part, PagePart::PageInfo(_));
+                // Two may have to be merged.
+                if parts.iter().any(is_info) {
+                    return None;
+                }
+                PagePart::PageInfo(info_parts(field)?)
+            }
+            _ => return None,
+        };
+        add(&mut parts, &field, part);
+    }
+    Some(parts)
+}
+
+fn info_parts(info: impl SelectedField) -> Option<Keyed<InfoPart>> {
+    let mut parts = Vec::new();
+    for field in info.below() {
+        let part = match field.name() {
+            "__typename" => InfoPart::Typename,
+            "hasPreviousPage" => InfoPart::HasPreviousPage,
+            "hasNextPage" => InfoPart::HasNextPage,
+            "startCursor" => InfoPart::StartCursor,
+            "endCursor" => InfoPart::EndCursor,
+            _ => return None,
+        };
+        add(&mut parts, &field, part);
+    }
+    Some(parts)
+}
+
+/// The arguments of a field.
+struct Argument<'a, F> {
+    given: &'a AsGiven,
+    value: F,
+}
+
+impl<F: Fn(&Given) -> Option<ConstValue>> Argument<'_, F> {
+    fn parse<T: InputType>(&self, name: &str) -> Option<T> {
+        let given = self.given.iter().find(|(given, _)| given.node == name);
+        T::parse(given.and_then(|(_, value)| (self.value)(&value.node))).ok()
+    }
+}
+
+/// A direct query with its arguments.
+#[derive(Debug)]
+pub(crate) struct DirectRead {
+    query: Arc<DirectQuery>,
+    arguments: RootArguments,
+}
+
+#[derive(Debug)]
+enum RootArguments {
+    Connector(String),
+    Connectors(Box<Arguments>),
+}
+
+/// An error, and the field below the root that it is of.
+struct Failed(Error, Option<Location>);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self(error, None)
+    }
+}
+
+impl DirectRead {
+    /// Reads and writes the answer, whose data are JSON text. Where there is an error, null goes up to the nearest field that may
+    /// be null (GraphQL, section 6.4.4).
+    pub(crate) async fn answer(
+        self,
+        catalog: Catalog,
+        viewer: Arc<Viewer>,
+        budget: Arc<AnswerBudget>,
+    ) -> Response {
+        let Self { query, arguments } = self;
+        let mut data = format!("{{\"{}\":", query.location.key);
+        let written = match (&query.root, arguments) {
+            (Root::Connector(writer), RootArguments::Connector(id)) => {
+                connector(writer, id, &catalog, viewer, &mut data).await
+            }
+            (Root::Connectors(parts, rows), RootArguments::Connectors(arguments)) => {
+                let parts = (parts.as_slice(), rows);
+                // In a box: to read one connector needs a far smaller state.
+                let page = page(parts, *arguments, &catalog, viewer, &budget, &mut data);
+                Box::pin(page).await
+            }
+            _ => Err(Error::internal("a query with the arguments of another").into()),
+        };
+        match written {
+            Ok(()) => {
+                data.push('}');
+                Response::new(raw(data))
+            }
+            Err(Failed(error, below)) => {
+                let null = match query.root {
+                    Root::Connector(_) => raw(format!("{data}null}}")),
+                    Root::Connectors(..) => ConstValue::Null,
+                };
+                let mut response = Response::new(null);
+                response.errors.push(located(&query, error, below));
+                response
+            }
+        }
+    }
+}
+
+/// An error as the library makes it of a resolver's.
+fn located(query: &DirectQuery, error: Error, below: Option<Location>) -> ServerError {
+    let location = below.as_ref().unwrap_or(&query.location);
+    let error = async_graphql::Error::from(error).into_server_error(location.position);
+    let root = PathSegment::Field(query.location.key.clone());
+    let below = below.map(|location| PathSegment::Field(location.key));
+    ServerError {
+        path: [root].into_iter().chain(below).collect(),
+        ..error
+    }
+}
+
+async fn connector(
+    writer: &Arc<RowWriter>,
+    id: String,
+    catalog: &Catalog,
+    viewer: Arc<Viewer>,
+    data: &mut String,
+) -> Result<(), Failed> {
+    let mut written = None;
+    if field_values::is_id(&id) {
+        let write = writer.clone().for_viewer(viewer);
+        written = catalog.get_fields(id, writer.fields(), write).await?;
+    }
+    data.push_str(written.as_ref().map_or("null", |written| &written.0));
+    Ok(())
+}
+
+async fn page(
+    (parts, rows): (&[(String, PagePart)], &ListWriter),
+    arguments: Arguments,
+    catalog: &Catalog,
+    viewer: Arc<Viewer>,
+    budget: &AnswerBudget,
+    data: &mut String,
+) -> Result<(), Failed> {
+    let listing = Listing::parse(arguments)?;
+    let (page, mut nodes) = Page::written(catalog, viewer, listing, rows).await?;
+    for (index, (key, part)) in parts.iter().enumerate() {
+        data.push(if index == 0 { '{' } else { ',' });
+        data.push_str(key);
+        match part {
+            PagePart::Typename => data.push_str("\"PersonalConnectorConnection\""),
+            PagePart::Rows => {
+                let cursor = |index| page.cursor(index).unwrap_or_default();
+                rows.write(mem::take(&mut nodes), cursor, budget, data)?;
+            }
+            PagePart::PageInfo(parts) => data.push_str(&info(parts, &page)?),
+            PagePart::TotalCount(location) => {
+                let total = catalog.total(&page.listing).await;
+                let total = total.map_err(|error| Failed(error, Some(location.clone())))?;
+                data.push_str(&total.to_string());
+            }
+        }
+    }
+    data.push('}');
+    Ok(())
+}
+
+fn info(parts: &[(String, InfoPart)], page: &Page) -> Result<String> {
+    let mut out = Vec::new();
+    for (index, (key, part)) in parts.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b',' });
+        out.extend_from_slice(key.as_bytes());
+        match part {
+            InfoPart::Typename => text(Some("PageInfo"), &mut out),
+            InfoPart::HasPreviousPage => json(&page.has_previous(), &mut out),
+            InfoPart::HasNextPage => json(&page.has_next(), &mut out),
+            InfoPart::StartCursor => text(page.start_cursor().as_deref(), &mut out),
+            InfoPart::EndCursor => text(page.end_cursor().as_deref(), &mut out),
+        }?;
+    }
+    out.push(b'}');
+    String::from_utf8(out).map_err(Error::internal)
+}

@@ -1,0 +1,115 @@
+//! Counts of a list's connectors by the values of their fields.
+
+use async_graphql::{Interface, OutputType, SimpleObject, resolver_utils::EnumType};
+
+use crate::domain;
+
+use crate::graphql::{
+    enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType, name},
+    inspection::InspectionOutcome,
+};
+
+// The library takes names alone for the types of a generic one.
+type MaybeCategory = Option<ConnectorCategory>;
+type MaybeServerType = Option<ServerType>;
+type MaybeOutcome = Option<InspectionOutcome>;
+
+/// Counts of a list's connectors by five of their fields: every value in the published order, zeros included, and null for
+/// connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all the rest,
+/// so that they tell what choosing another value would give. Each entry can be chosen in the filter, null by `[null]`.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct PersonalConnectorFacets {
+    /// Counts by category.
+    category: Vec<Counted<MaybeCategory>>,
+    /// Counts by status.
+    status: Vec<Counted<ConnectorStatus>>,
+    /// Counts by type.
+    r#type: Vec<Counted<ConnectorType>>,
+    /// Counts by server type.
+    server_type: Vec<Counted<MaybeServerType>>,
+    /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to check too;
+    /// null counts those whose first check is still to come.
+    outcome: Vec<Counted<MaybeOutcome>>,
+}
+
+/// How many connectors of a list have one value of a field.
+#[derive(Interface)]
+#[graphql(
+    field(
+        name = "name",
+        ty = "&Option<String>",
+        desc = "The value's name, such as DESIGN, whatever the field; null for connectors without one."
+    ),
+    field(name = "count", ty = "&u64", desc = "How many there are.")
+)]
+pub(in crate::graphql) enum Facet {
+    Category(Counted<MaybeCategory>),
+    Status(Counted<ConnectorStatus>),
+    Type(Counted<ConnectorType>),
+    ServerType(Counted<MaybeServerType>),
+    Outcome(Counted<MaybeOutcome>),
+}
+
+/// How many connectors of a list have one value of a field.
+#[derive(SimpleObject)]
+#[graphql(
+    concrete(name = "ConnectorCategoryFacet", params(MaybeCategory)),
+    concrete(name = "ConnectorStatusFacet", params(ConnectorStatus)),
+    concrete(name = "ConnectorTypeFacet", params(ConnectorType)),
+    concrete(name = "ServerTypeFacet", params(MaybeServerType)),
+    concrete(name = "InspectionOutcomeFacet", params(MaybeOutcome))
+)]
+pub(in crate::graphql) struct Counted<V: OutputType> {
+    /// The value; null, where the field may have none, for connectors without one.
+    value: V,
+    /// The value's name, such as DESIGN, whatever the field; null for connectors without one.
+    name: Option<String>,
+    /// How many there are.
+    count: u64,
+}
+
+/// The counts of a field that may have no value.
+fn optional<T, V>(counts: Vec<(Option<T>, u64)>) -> Vec<Counted<Option<V>>>
+where
+    V: From<T> + EnumType + OutputType,
+{
+    let counts = counts.into_iter();
+    let counts = counts.map(|(value, count)| {
+        let value = value.map(V::from);
+        Counted {
+            name: value.map(|value| name(value).to_owned()),
+            value,
+            count,
+        }
+    });
+    counts.collect()
+}
+
+/// The counts of a field that has a value.
+fn required<T, V>(counts: Vec<(T, u64)>) -> Vec<Counted<V>>
+where
+    V: From<T> + EnumType + OutputType,
+{
+    let counts = counts.into_iter();
+    let counts = counts.map(|(value, count)| {
+        let value = V::from(value);
+        Counted {
+            name: Some(name(value).to_owned()),
+            value,
+            count,
+        }
+    });
+    counts.collect()
+}
+
+impl From<domain::facets::Facets> for PersonalConnectorFacets {
+    fn from(facets: domain::facets::Facets) -> Self {
+        Self {
+            category: optional(facets.category),
+            status: required(facets.status),
+            r#type: required(facets.r#type),
+            server_type: optional(facets.server_type),
+            outcome: optional(facets.outcome),
+        }
+    }
+}

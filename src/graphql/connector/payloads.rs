@@ -1,0 +1,149 @@
+//! What mutations answer.
+
+use async_graphql::{ID, SimpleObject};
+
+use crate::{
+    commands::connector::Outcome,
+    domain::cursor,
+    graphql::{inspection::Inspection, user_error::UserError},
+};
+
+use super::object::PersonalConnector;
+
+/// What `createCustomConnector` did.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct CreateCustomConnectorPayload {
+    /// The new connector; null when there are errors or the input was only checked.
+    personal_connector: Option<PersonalConnector>,
+    /// What was found of its MCP server, where it was to be verified; null when that was not looked at.
+    inspection: Option<Inspection>,
+    /// All that is wrong with the input; empty on success.
+    user_errors: Vec<UserError>,
+    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
+    /// the same cursor, by which you know it as your own.
+    changes_cursor: Option<String>,
+}
+
+/// What `checkConnector` found.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct CheckConnectorPayload {
+    /// The connector, with what was found as its `health` and `tools`; on CONFLICT as it now is, without that; null on other
+    /// errors.
+    personal_connector: Option<PersonalConnector>,
+    /// What was found of its MCP server; null when that was not looked at.
+    inspection: Option<Inspection>,
+    /// Why nothing was kept; empty on success, whatever was found.
+    user_errors: Vec<UserError>,
+    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
+    /// the same cursor, by which you know it as your own.
+    changes_cursor: Option<String>,
+}
+
+/// What `updateCustomConnector` did.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct UpdateCustomConnectorPayload {
+    /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only checked.
+    personal_connector: Option<PersonalConnector>,
+    /// All that is wrong with the input; empty on success.
+    user_errors: Vec<UserError>,
+    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
+    /// the same cursor, by which you know it as your own.
+    changes_cursor: Option<String>,
+}
+
+/// What `deleteCustomConnector` did.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct DeleteCustomConnectorPayload {
+    /// The id of the connector that was deleted; null when there are errors.
+    deleted_id: Option<ID>,
+    /// The connector as it now is, when it was not deleted because of a CONFLICT.
+    personal_connector: Option<PersonalConnector>,
+    /// All that is wrong with the input; empty on success.
+    user_errors: Vec<UserError>,
+    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
+    /// the same cursor, by which you know it as your own.
+    changes_cursor: Option<String>,
+}
+
+/// What `setConnectorStatus` did.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct SetConnectorStatusPayload {
+    /// The connector after the change, or on CONFLICT as it now is; null on other errors.
+    personal_connector: Option<PersonalConnector>,
+    /// All that is wrong with the input; empty on success.
+    user_errors: Vec<UserError>,
+    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
+    /// the same cursor, by which you know it as your own.
+    changes_cursor: Option<String>,
+}
+
+fn parts(outcome: Outcome) -> (Option<PersonalConnector>, Vec<UserError>, Option<String>) {
+    (
+        outcome.connector.map(PersonalConnector::new),
+        outcome.errors.into_iter().map(Into::into).collect(),
+        outcome.position.map(cursor::of_changes),
+    )
+}
+
+/// Makes the payload of a mutation that looks at a server.
+macro_rules! with_inspection {
+    ($($payload:ident),*) => {$(
+        impl From<Outcome> for $payload {
+            fn from(mut outcome: Outcome) -> Self {
+                let inspection = outcome.inspection.take().map(|found| (*found).into());
+                let (personal_connector, user_errors, changes_cursor) = parts(outcome);
+                Self {
+                    personal_connector,
+                    inspection,
+                    user_errors,
+                    changes_cursor,
+                }
+            }
+        }
+    )*};
+}
+
+with_inspection!(CreateCustomConnectorPayload, CheckConnectorPayload);
+
+impl From<Outcome> for UpdateCustomConnectorPayload {
+    fn from(outcome: Outcome) -> Self {
+        let (personal_connector, user_errors, changes_cursor) = parts(outcome);
+        Self {
+            personal_connector,
+            user_errors,
+            changes_cursor,
+        }
+    }
+}
+
+impl From<Outcome> for SetConnectorStatusPayload {
+    fn from(outcome: Outcome) -> Self {
+        let (personal_connector, user_errors, changes_cursor) = parts(outcome);
+        Self {
+            personal_connector,
+            user_errors,
+            changes_cursor,
+        }
+    }
+}
+
+impl From<Outcome> for DeleteCustomConnectorPayload {
+    fn from(outcome: Outcome) -> Self {
+        if outcome.errors.is_empty() {
+            Self {
+                deleted_id: outcome.connector.map(|connector| connector.id.into()),
+                personal_connector: None,
+                user_errors: Vec::new(),
+                changes_cursor: outcome.position.map(cursor::of_changes),
+            }
+        } else {
+            let (personal_connector, user_errors, changes_cursor) = parts(outcome);
+            Self {
+                deleted_id: None,
+                personal_connector,
+                user_errors,
+                changes_cursor,
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Text that is written into an answer, counted as it is.
+//!
+//! Invariant: whatever may be long or many in an answer is a [`Text`]: besides it, fields are bounded by the operation's complexity.
+
+use std::{borrow::Cow, marker::PhantomData};
+
+use async_graphql::{
+    ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
+    parser::types::Field as AskedField, registry::Registry,
+};
+
+use crate::{error::Error, graphql::Request};
+
+use super::scalars::{Json, Url, raw};
+
+/// Text of the GraphQL type `T`. Where the answer has run out of bytes it is an error.
+pub(in crate::graphql) struct Text<'a, T = String>(Cow<'a, str>, PhantomData<fn() -> T>);
+
+impl<'a, T> Text<'a, T> {
+    pub(in crate::graphql) fn new(text: impl Into<Cow<'a, str>>) -> Self {
+        Self(text.into(), PhantomData)
+    }
+
+    pub(in crate::graphql) fn list(texts: &'a [String]) -> Vec<Self> {
+        texts.iter().map(Self::new).collect()
+    }
+}
+
+/// A type whose values are text, and how that stands in an answer.
+pub(in crate::graphql) trait OfText: OutputType {
+    fn value(text: String) -> Value {
+        Value::String(text)
+    }
+}
+
+impl OfText for String {}
+
+impl OfText for Url {}
+
+impl OfText for Json {
+    fn value(text: String) -> Value {
+        raw(text)
+    }
+}
+
+/// An error of a value: at its field's position, with its path.
+pub(in crate::graphql) fn failed(
+    error: Error,
+    context: &ContextSelectionSet<'_>,
+    field: &Positioned<AskedField>,
+) -> async_graphql::ServerError {
+    context.set_error_path(async_graphql::Error::from(error).into_server_error(field.pos))
+}
+
+impl<T: OfText> OutputType for Text<'_, T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        T::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<AskedField>,
+    ) -> ServerResult<Value> {
+        let budget = &context.data_unchecked::<Request>().budget;
+        match budget.write(self.0.len()) {
+            Ok(()) => Ok(T::value(self.0.to_string())),
+            Err(error) => Err(failed(error, context, field)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Users, as their tokens last named them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use async_graphql::{Context, ID, Object};
+use entity::UserKey;
+use tokio::sync::OnceCell;
+
+use crate::{domain::viewer::Profile, error::Result, graphql::Request};
+
+use super::{scalars::Url, text::Text};
+
+/// The users of one list, whose profiles are read in one statement by the first that is asked for.
+#[derive(Debug, Default)]
+pub(in crate::graphql) struct Users {
+    keys: Vec<UserKey>,
+    profiles: OnceCell<HashMap<UserKey, Profile>>,
+}
+
+impl Users {
+    pub(in crate::graphql) fn of(keys: impl IntoIterator<Item = UserKey>) -> Arc<Self> {
+        let keys: BTreeSet<_> = keys.into_iter().collect();
+        Arc::new(Self {
+            keys: keys.into_iter().collect(),
+            profiles: OnceCell::new(),
+        })
+    }
+
+    /// One of them.
+    pub(in crate::graphql) fn user(self: &Arc<Self>, key: UserKey) -> UserObject {
+        let users = self.clone();
+        UserObject { key, users }
+    }
+}
+
+/// A user whom the viewer may know.
+pub(in crate::graphql) struct UserObject {
+    key: UserKey,
+    users: Arc<Users>,
+}
+
+impl UserObject {
+    /// One user, alone.
+    pub(in crate::graphql) fn new(key: UserKey) -> Self {
+        Users::of([key.clone()]).user(key)
+    }
+
+    /// The viewer's own profile is that of their token, as far as it has one.
+    async fn profile(&self, context: &Context<'_>) -> Result<Profile> {
+        let request = Request::of(context);
+        if !request.commands.keeps_profiles {
+            return Ok(Profile::default());
+        }
+        let load = || request.catalog.profiles(&self.users.keys);
+        let known = self.users.profiles.get_or_try_init(load).await?;
+        let known = known.get(&self.key).cloned().unwrap_or_default();
+        let own = request.viewer.user().filter(|user| user.key() == self.key);
+        let Profile { name, picture_url } =
+            own.map(|user| user.profile.clone()).unwrap_or_default();
+        Ok(Profile {
+            name: name.or(known.name),
+            picture_url: picture_url.or(known.picture_url),
+        })
+    }
+}
+
+/// A user of the platform. Names and pictures are those of the token with which the user last changed a connector, where the service
+/// keeps them.
+#[Object(name = "User")]
+impl UserObject {
+    /// The user's id, as in `createdBy` and `actor`. Unique within the organization.
+    async fn id(&self) -> ID {
+        self.key.id.clone().into()
+    }
+
+    /// The name, up to 255 characters; null if it is not known, or the service keeps no names.
+    async fn name(&self, context: &Context<'_>) -> Result<Option<String>> {
+        Ok(self.profile(context).await?.name)
+    }
+
+    /// The https address of a picture; null if it is not known, or the service keeps none.
+    async fn picture_url(&self, context: &Context<'_>) -> Result<Option<Text<'static, Url>>> {
+        Ok(self.profile(context).await?.picture_url.map(Text::new))
+    }
+
+    /// Whether this is you.
+    async fn is_viewer(&self, context: &Context<'_>) -> bool {
+        let viewer = Request::of(context).viewer.user();
+        viewer.is_some_and(|user| user.key() == self.key)
+    }
+}

@@ -1,0 +1,116 @@
+//! Who asks.
+
+use async_graphql::{Context, ID, Object};
+use tokio::sync::OnceCell;
+
+use crate::{
+    domain::viewer::{Action, Denial, User, Viewer},
+    error::Result,
+    graphql::{
+        context::Request,
+        enums::{DenialReason, reasons},
+        user::UserObject,
+    },
+};
+
+pub(in crate::graphql) struct ViewerObject<'a> {
+    viewer: &'a Viewer,
+    /// The custom connectors that the viewer created, once they were counted.
+    created: OnceCell<u64>,
+}
+
+impl ViewerObject<'_> {
+    fn caller(&self) -> Option<&User> {
+        self.viewer.user()
+    }
+
+    async fn created(&self, context: &Context<'_>) -> Result<u64> {
+        let Some(user) = self.caller() else {
+            return Ok(0);
+        };
+        let count = || {
+            let catalog = &Request::of(context).catalog;
+            catalog.count_created(&user.id, user.organization.as_deref())
+        };
+        self.created.get_or_try_init(count).await.copied()
+    }
+
+    async fn create_another(&self, context: &Context<'_>) -> Result<Result<(), Denial>> {
+        let another = Action::CreateAnother {
+            present: self.created(context).await?,
+            most: Request::of(context).commands.quota,
+        };
+        Ok(self.viewer.decide(another))
+    }
+}
+
+/// Who asks, as the bearer token says.
+#[Object(name = "Viewer")]
+impl ViewerObject<'_> {
+    /// Your user id; null without a token.
+    async fn user_id(&self) -> Option<ID> {
+        self.caller().map(|user| user.id.clone().into())
+    }
+
+    /// You; null without a token.
+    async fn user(&self) -> Option<UserObject> {
+        self.caller().map(|user| UserObject::new(user.key()))
+    }
+
+    /// Your organization; null without a token, or when the token names none and there is no default one.
+    async fn organization_id(&self) -> Option<ID> {
+        let user = self.caller()?;
+        user.organization.clone().map(Into::into)
+    }
+
+    /// The token's scopes, sorted.
+    async fn scopes(&self) -> Vec<&str> {
+        let scopes = self.caller().into_iter().flat_map(|user| &user.scopes);
+        scopes.map(String::as_str).collect()
+    }
+
+    /// Whether you may create another custom connector. False where you have as many as there may be.
+    async fn can_create_custom_connector(&self, context: &Context<'_>) -> Result<bool> {
+        Ok(self.create_another(context).await?.is_ok())
+    }
+
+    /// Why you may not create another custom connector; empty where you may.
+    async fn cannot_create_custom_connector_reasons(
+        &self,
+        context: &Context<'_>,
+    ) -> Result<Vec<DenialReason>> {
+        Ok(reasons(self.create_another(context).await?))
+    }
+
+    /// How many custom connectors you created, in your organization; 0 without a token.
+    async fn custom_connector_count(&self, context: &Context<'_>) -> Result<u64> {
+        self.created(context).await
+    }
+
+    /// How many custom connectors one user may have in an organization.
+    async fn custom_connector_limit(&self, context: &Context<'_>) -> i32 {
+        let most = Request::of(context).commands.quota;
+        i32::try_from(most).unwrap_or(i32::MAX)
+    }
+
+    /// Whether every mutation that writes is refused with `UNAVAILABLE` now: the service was started read-only, or its
+    /// database cannot be written.
+    async fn read_only(&self, context: &Context<'_>) -> bool {
+        let database = &Request::of(context).commands.database;
+        database.unwritable().is_some()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::graphql) struct ViewerQuery;
+
+#[Object]
+impl ViewerQuery {
+    /// Who asks.
+    async fn viewer<'a>(&self, context: &Context<'a>) -> ViewerObject<'a> {
+        ViewerObject {
+            viewer: &Request::of(context).viewer,
+            created: OnceCell::new(),
+        }
+    }
+}

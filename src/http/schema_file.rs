@@ -1,0 +1,47 @@
+//! The schema as a file, for those who generate clients where introspection is off.
+
+use std::sync::LazyLock;
+
+use axum::{
+    Router,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use headers::ETag;
+
+use crate::graphql::sdl;
+
+use super::{
+    admission::{Admission, Admitted},
+    graphql::http_caching::{etag, revalidated},
+    rejection::Rejection,
+};
+
+const PATH: &str = "/schema.graphql";
+
+/// SDL has no media type of its own.
+const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+
+static FILE: LazyLock<(String, Option<ETag>)> = LazyLock::new(|| {
+    let text = sdl();
+    let etag = etag(CONTENT_TYPE, text.as_bytes());
+    (text, etag)
+});
+
+/// The file is for whoever may ask for the schema by a query: within the same rate limit, and with a token where one is needed.
+pub(super) fn routes(admission: Admission) -> Router {
+    Router::new().route(PATH, get(file)).with_state(admission)
+}
+
+async fn file(Admitted(verified): Admitted, asked: HeaderMap) -> Response {
+    if let Err(refusal) = verified {
+        return Rejection::from(refusal).unread(&asked);
+    }
+    let (text, etag) = &*FILE;
+    let whole = || ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.as_str()).into_response();
+    match etag {
+        Some(etag) => revalidated(&asked, etag, whole),
+        None => whole(),
+    }
+}

@@ -1,0 +1,532 @@
+//! Changing the catalogue.
+//!
+//! Invariant: one writer at a time. A transaction takes the lock of the one `catalog_state` row first, gives each change the
+//! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
+//! commits' order, without gaps, on both databases.
+
+mod health_rows;
+pub(in crate::store) mod lease;
+mod names;
+mod profile;
+pub(in crate::store) mod record_check;
+pub(in crate::store) mod retention;
+mod search;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use entity::{
+    EventKind, Timestamp, UserKey, catalog_state, connector_event, idempotency_key,
+    personal_connector::{self, Column, Model},
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+};
+
+use crate::{
+    clock::Clock,
+    domain::{
+        changes::{Event, FieldChange, Stored},
+        connector::{Availability, Edit, Import, NewConnector},
+        cursor::LogPosition,
+        field::Field,
+        viewer::{Profile, Sight, User},
+    },
+    error::{Error, Result, UserError},
+    store::{
+        catalog::{by_id, created, rows, visible},
+        changes::events::{event, raising},
+        database::{connect::Database, transaction::Transaction},
+        errors::{failed, is_of_conflict, violation},
+        memory::catalogue_version::VersionTracker,
+    },
+};
+
+/// Rows a statement inserts at most: both databases bound a statement's parameters.
+const ROWS_A_STATEMENT: usize = 500;
+
+/// Events that tell of a conflict at most: the writer that reads them holds up others.
+const CONFLICT_EVENTS: u64 = 100;
+
+/// The author of a change, as its events have it; none for a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// The user's id.
+    pub user: Option<String>,
+    /// The user's organization: its members are told who made the change.
+    pub organization: Option<String>,
+    /// The user's name and picture, which are kept with the first change that is made under them.
+    pub profile: Profile,
+}
+
+impl Actor {
+    pub(crate) fn of(user: &User) -> Self {
+        Self {
+            user: Some(user.id.clone()),
+            organization: user.organization.clone(),
+            profile: user.profile.clone(),
+        }
+    }
+
+    fn key(&self) -> Option<UserKey> {
+        let organization = self.organization.clone();
+        let id = self.user.clone()?;
+        Some(UserKey { organization, id })
+    }
+}
+
+/// Which `updated_at` a changed row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UpdatedAt {
+    /// The transaction's moment.
+    Now,
+    /// The one given, which counts as a change of its own.
+    Given,
+}
+
+/// How often a change runs at most.
+const TRIES: usize = 4;
+
+/// Whether a change that failed runs again.
+#[derive(Debug, Default)]
+pub struct Again {
+    failures: usize,
+}
+
+impl Again {
+    /// Whether another transaction made it fail, and not too often yet.
+    pub(crate) fn after(&mut self, error: &Error) -> bool {
+        self.failures += 1;
+        let runs = self.failures < TRIES && is_of_conflict(error);
+        if runs {
+            tracing::debug!(
+                failures = self.failures,
+                "a change runs again: another transaction made it fail"
+            );
+        }
+        runs
+    }
+}
+
+/// Runs a change in a transaction of its own, and again where another transaction made it fail.
+pub async fn retry<T, F>(change: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut again = Again::default();
+    loop {
+        match change().await {
+            Err(error) if again.after(&error) => {}
+            done => return done,
+        }
+    }
+}
+
+/// A transaction that changes the catalogue. Dropped without a commit it leaves nothing behind.
+#[derive(Debug)]
+pub struct Tx {
+    tx: Transaction,
+    actor: Actor,
+    now: Timestamp,
+    /// When it became the writer: what others have committed was stamped before, if their clocks agree.
+    locked: Timestamp,
+    state: i64,
+    events: Vec<connector_event::ActiveModel>,
+    /// Nothing is written: what would be is only reported.
+    rehearsal: bool,
+    /// Notified of the number when it is committed.
+    known: Arc<VersionTracker>,
+}
+
+impl Tx {
+    /// Waits for the writer before, if there is one.
+    pub async fn begin(database: &Database, actor: Actor, now: Timestamp) -> Result<Self> {
+        let asked = Instant::now();
+        let begin = async {
+            let tx = database.begin_write().await?;
+            let state = catalog_state::Entity::find_by_id(1)
+                .lock_exclusive()
+                .one(&tx)
+                .await?
+                .ok_or(DbErr::RecordNotFound("catalog_state".to_owned()))?
+                .state;
+            Ok((tx, state))
+        };
+        let (tx, state) = begin.await.map_err(failed)?;
+        Ok(Self {
+            tx,
+            actor,
+            now,
+            locked: now.saturating_add(asked.elapsed()),
+            state,
+            events: Vec::new(),
+            rehearsal: false,
+            known: Arc::clone(&database.known),
+        })
+    }
+
+    /// A transaction that reports what would come of its changes and makes none of them; nobody waits for it. To be
+    /// rolled back.
+    pub(crate) async fn rehearse(database: &Database, now: Timestamp) -> Result<Self> {
+        Ok(Self {
+            tx: database.begin_rehearsal().await.map_err(failed)?,
+            actor: Actor::default(),
+            now,
+            locked: now,
+            state: 0,
+            events: Vec::new(),
+            rehearsal: true,
+            known: Arc::clone(&database.known),
+        })
+    }
+
+    pub(in crate::store) fn connection(&self) -> &Transaction {
+        &self.tx
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(in crate::store) fn locked(&self) -> Timestamp {
+        self.locked
+    }
+
+    /// The connectors of these ids that are in sight.
+    pub async fn get(&self, sight: &Sight, ids: &[String]) -> Result<Vec<Model>> {
+        by_id(sight, ids).all(&self.tx).await.map_err(failed)
+    }
+
+    /// The last events that raised a connector above a revision, in order: [`CONFLICT_EVENTS`] at most.
+    pub(crate) async fn events_above(&self, id: &str, revision: i64) -> Result<Vec<Event>> {
+        let rows = raising(id, revision, CONFLICT_EVENTS).all(&self.tx).await;
+        rows.map_err(failed)?.into_iter().rev().map(event).collect()
+    }
+
+    /// Inserts a connector; a user error when a constraint refuses it.
+    pub(crate) async fn insert(&mut self, new: NewConnector) -> Result<Result<Model, UserError>> {
+        let row = rows::created(new, self.now);
+        match self
+            .insert_rows(vec![row])
+            .await?
+            .map(|mut rows| rows.pop())
+        {
+            Ok(Some(row)) => Ok(Ok(row)),
+            Ok(None) => Err(Error::internal("an insert without its row")),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Inserts connectors of a file, all or none, and gives them back with their numbers; a user error when a constraint refuses
+    /// one.
+    pub async fn insert_imports(
+        &mut self,
+        new: Vec<Import>,
+    ) -> Result<Result<Vec<Model>, UserError>> {
+        let now = self.now;
+        let new = new.into_iter();
+        let rows = new.map(|import| rows::imported(None, import, now));
+        self.insert_rows(rows.collect()).await
+    }
+
+    /// Gives the rows back with their numbers.
+    async fn insert_rows(&mut self, mut rows: Vec<Model>) -> Result<Result<Vec<Model>, UserError>> {
+        for row in &mut rows {
+            row.seq = self.emit(EventKind::Created, None, row, &[])?;
+        }
+        if self.rehearsal {
+            return Ok(Ok(rows));
+        }
+        for rows in rows.chunks(ROWS_A_STATEMENT) {
+            let models = rows
+                .iter()
+                .cloned()
+                .map(|row| row.into_active_model().reset_all());
+            let inserted = personal_connector::Entity::insert_many(models)
+                .exec_without_returning(&self.tx)
+                .await;
+            if let Err(error) = inserted {
+                return refused(error);
+            }
+            search::insert(&self.tx, rows).await.map_err(failed)?;
+            health_rows::insert(&self.tx, rows, self.now)
+                .await
+                .map_err(failed)?;
+        }
+        Ok(Ok(rows))
+    }
+
+    /// Changes a connector, one revision on. Without a difference nothing is written. A user error when a constraint refuses
+    /// it.
+    pub async fn update(&mut self, before: &Model, edit: Edit) -> Result<Result<Model, UserError>> {
+        let is_given = match &edit {
+            Edit::Import(import) => import.entry.updated_at.is_some(),
+            Edit::Link(..) => true,
+            Edit::Details(..) | Edit::Availability(_) | Edit::Curation(_) => false,
+        };
+        let updated_at = if is_given {
+            UpdatedAt::Given
+        } else {
+            UpdatedAt::Now
+        };
+        let after = rows::edited(before, edit, self.now);
+        self.update_row(before, after, updated_at).await
+    }
+
+    async fn update_row(
+        &mut self,
+        before: &Model,
+        mut after: Model,
+        updated_at: UpdatedAt,
+    ) -> Result<Result<Model, UserError>> {
+        let mut fields = rows::changed_fields(before, &after);
+        match updated_at {
+            UpdatedAt::Now if !fields.is_empty() => after.updated_at = self.now,
+            UpdatedAt::Given if before.updated_at != after.updated_at => {
+                fields.push(rows::changed_field(Field::UpdatedAt, before, &after));
+            }
+            _ => {}
+        }
+        if fields.is_empty() {
+            return self.update_source(before, after).await.map(Ok);
+        }
+        after.seq = before.seq;
+        after.revision = before.revision + 1;
+        if self.rehearsal {
+            return Ok(Ok(after));
+        }
+        let updated =
+            personal_connector::Entity::update(after.clone().into_active_model().reset_all())
+                .exec(&self.tx)
+                .await;
+        if let Err(error) = updated {
+            return refused(error);
+        }
+        if health_rows::changed(before, &after) {
+            let forgotten = health_rows::forget(&self.tx, &after, self.now);
+            fields.extend(forgotten.await.map_err(failed)?);
+        }
+        if search::changed(before, &after) {
+            self.index(&after).await.map_err(failed)?;
+        }
+        self.emit(EventKind::Updated, Some(before), &after, &fields)?;
+        Ok(Ok(after))
+    }
+
+    /// Indexes a row's words anew.
+    async fn index(&self, row: &Model) -> Result<(), DbErr> {
+        search::delete(&self.tx, row.seq).await?;
+        search::insert(&self.tx, std::slice::from_ref(row)).await?;
+        let tools = health_rows::tools(&self.tx, row.seq).await?;
+        search::index_tools(&self.tx, row, &tools).await
+    }
+
+    /// Writes what a row's file last brought, which is no change of the connector.
+    async fn update_source(&self, before: &Model, after: Model) -> Result<Model> {
+        let source = |row: &Model| {
+            (
+                row.source,
+                row.source_hash.clone(),
+                row.source_status.clone(),
+            )
+        };
+        if self.rehearsal || source(before) == source(&after) {
+            return Ok(before.clone());
+        }
+        let row = personal_connector::ActiveModel {
+            seq: Set(before.seq),
+            source: Set(after.source),
+            source_hash: Set(after.source_hash),
+            source_status: Set(after.source_status),
+            ..Default::default()
+        };
+        row.update(&self.tx).await.map_err(failed)
+    }
+
+    /// Deletes a row; connectors that it replaces lose their replacement, as changes of their own.
+    pub async fn delete(&mut self, row: &Model) -> Result<()> {
+        let referrers = visible(&Sight::Everything)
+            .filter(Column::ReplacedById.eq(&row.id))
+            .order_by_asc(Column::Id)
+            .all(&self.tx)
+            .await
+            .map_err(failed)?;
+        for before in referrers {
+            // What a file said of it no longer is so, and counts as new when the file says it again.
+            let source_status = before.source_status.clone();
+            let after = Model {
+                replaced_by_id: None,
+                source_hash: None,
+                source_status: source_status.filter(|said| !names(said, &row.id)),
+                ..before.clone()
+            };
+            self.update_row(&before, after, UpdatedAt::Now)
+                .await?
+                .map_err(|refused| Error::internal(refused.named()))?;
+        }
+        search::delete(&self.tx, row.seq).await.map_err(failed)?;
+        personal_connector::Entity::delete_by_id(row.seq)
+            .exec(&self.tx)
+            .await
+            .map_err(failed)?;
+        self.emit(EventKind::Deleted, Some(row), row, &[])?;
+        Ok(())
+    }
+
+    /// How many custom connectors a creator has.
+    pub(crate) async fn count_created(
+        &self,
+        user: &str,
+        organization: Option<&str>,
+    ) -> Result<u64> {
+        created(&Sight::Everything, user, organization)
+            .count(&self.tx)
+            .await
+            .map_err(failed)
+    }
+
+    /// The connectors whose file was the catalogue's.
+    pub(crate) async fn of_catalog(&self) -> Result<Vec<Model>> {
+        visible(&Sight::Everything)
+            .filter(Column::Source.eq(entity::ConnectorSource::Catalog))
+            .all(&self.tx)
+            .await
+            .map_err(failed)
+    }
+
+    /// What a creator's key made.
+    pub(crate) async fn find_key(
+        &self,
+        (organization, user, key): (&str, &str, &str),
+    ) -> Result<Option<idempotency_key::Model>> {
+        let id = (organization.to_owned(), user.to_owned(), key.to_owned());
+        idempotency_key::Entity::find_by_id(id)
+            .one(&self.tx)
+            .await
+            .map_err(failed)
+    }
+
+    /// Forgets keys that were made more than `lifetime` before `now`. What is stamped later than `now` counts as made now.
+    pub(crate) async fn forget_keys(&self, now: Timestamp, lifetime: Duration) -> Result<()> {
+        use idempotency_key::{Column::CreatedAt, Entity};
+
+        let forget = async {
+            Entity::delete_many()
+                .filter(CreatedAt.lte(now.saturating_sub(lifetime)))
+                .exec(&self.tx)
+                .await?;
+            Entity::update_many()
+                .col_expr(CreatedAt, Expr::value(now))
+                .filter(CreatedAt.gt(now))
+                .exec(&self.tx)
+                .await
+        };
+        forget.await.map(drop).map_err(failed)
+    }
+
+    /// Keeps a key.
+    pub(crate) async fn keep_key(&self, key: idempotency_key::Model) -> Result<()> {
+        let keep = async {
+            idempotency_key::Entity::insert(key.into_active_model().reset_all())
+                .exec_without_returning(&self.tx)
+                .await
+        };
+        keep.await.map(drop).map_err(failed)
+    }
+
+    /// Makes it all last; gives the position of the last change, if there is one.
+    pub async fn commit(mut self) -> Result<Option<LogPosition>> {
+        let changes = !self.events.is_empty();
+        let mut last = None;
+        for event in &mut self.events {
+            let mark = Clock::new_mark().map_err(Error::internal)?;
+            event.mark = Set(mark);
+            last = Some(mark);
+        }
+        let commit = async {
+            if changes {
+                for events in self.events.chunks(ROWS_A_STATEMENT) {
+                    connector_event::Entity::insert_many(events.to_vec())
+                        .exec_without_returning(&self.tx)
+                        .await?;
+                }
+                catalog_state::ActiveModel {
+                    id: Set(1),
+                    state: Set(self.state),
+                    ..Default::default()
+                }
+                .update(&self.tx)
+                .await?;
+                if let Some(user) = self.actor.key() {
+                    profile::keep(&self.tx, &user, &self.actor.profile, self.state).await?;
+                }
+            }
+            self.tx.commit(changes.then_some(self.state)).await
+        };
+        commit.await.map_err(failed)?;
+        let number = self.state;
+        let last = last.map(|mark| LogPosition { number, mark });
+        if let Some(last) = last {
+            self.known.commit(last);
+        }
+        Ok(last)
+    }
+
+    /// Leaves nothing behind, and waits until that is so.
+    pub async fn rollback(self) {
+        self.tx.rollback().await;
+    }
+
+    /// Records a change under the next state number, and gives that.
+    pub(in crate::store) fn emit(
+        &mut self,
+        kind: EventKind,
+        before: Option<&Model>,
+        row: &Model,
+        fields: &[FieldChange],
+    ) -> Result<i64> {
+        let fields = Stored::of(fields)?;
+        self.state += 1;
+        let after = (kind != EventKind::Deleted).then_some(row);
+        self.events.push(connector_event::ActiveModel {
+            number: Set(self.state),
+            kind: Set(kind),
+            personal_connector_id: Set(row.id.clone()),
+            r#type: Set(row.r#type),
+            type_before: Set(before
+                .map(|before| before.r#type)
+                .filter(|before| *before != row.r#type)),
+            organization_id: Set(row.organization_id.clone()),
+            changed_fields: Set(fields.names),
+            revision: Set(row.revision),
+            actor_id: Set(self.actor.user.clone()),
+            actor_organization_id: Set(self.actor.organization.clone()),
+            occurred_at: Set(self.now),
+            visibility_before: Set(before.map(|row| row.visibility)),
+            visibility_after: Set(after.map(|row| row.visibility)),
+            created_by_before: Set(before.and_then(|row| row.created_by.clone())),
+            created_by_after: Set(after.and_then(|row| row.created_by.clone())),
+            category_before: Set(before.and_then(|row| row.category)),
+            category_after: Set(after.and_then(|row| row.category)),
+            status_before: Set(before.map(|row| row.status)),
+            status_after: Set(after.map(|row| row.status)),
+            // Set by the commit.
+            mark: NotSet,
+            changed_values: Set(fields.values),
+        });
+        Ok(self.state)
+    }
+}
+
+/// Whether a file's word on a status names this replacement.
+fn names(source_status: &str, replacement: &str) -> bool {
+    serde_json::from_str::<Availability>(source_status)
+        .is_ok_and(|said| said.replaced_by.as_deref() == Some(replacement))
+}
+
+fn refused<T>(error: DbErr) -> Result<Result<T, UserError>> {
+    violation(&error).map_or_else(|| Err(failed(error)), |user_error| Ok(Err(user_error)))
+}

@@ -1,0 +1,173 @@
+//! The search index: the words of connectors and of their tools.
+//!
+//! Invariant: both databases hold the same words. An index of theirs differs in how it is written alone.
+
+use entity::{connector_tool, personal_connector::Model};
+use indexmap::IndexSet;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+use crate::domain::{inspection::Tool, text};
+
+/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
+const TOOL_WORDS_BYTES: usize = 128 * 1024;
+
+/// Indexes new rows.
+pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
+    let backend = connection.get_database_backend();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (sql, values): (_, Vec<sea_orm::Value>) = match backend {
+        DbBackend::Postgres => (
+            "INSERT INTO connector_search (seq, words) VALUES",
+            rows.iter()
+                .flat_map(|row| [row.seq.into(), tsvector(row).into()])
+                .collect(),
+        ),
+        _ => (
+            "INSERT INTO connector_search (rowid, name, connector_id, description) VALUES",
+            rows.iter()
+                .flat_map(|row| {
+                    let [name, connector_id, description] =
+                        fields(row).map(|words| words.join(" "));
+                    [
+                        row.seq.into(),
+                        name.into(),
+                        connector_id.into(),
+                        description.into(),
+                    ]
+                })
+                .collect(),
+        ),
+    };
+    let width = values.len() / rows.len();
+    let tuples: Vec<_> = (0..rows.len())
+        .map(|row| match backend {
+            DbBackend::Postgres => {
+                format!(
+                    "(${}, CAST(${} AS tsvector))",
+                    row * width + 1,
+                    row * width + 2
+                )
+            }
+            _ => "(?, ?, ?, ?)".to_owned(),
+        })
+        .collect();
+    let sql = format!("{sql} {}", tuples.join(", "));
+    connection
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .map(drop)
+}
+
+/// A tool's words, with a space before and behind each.
+pub(super) fn line(tool: &Tool) -> String {
+    let texts = [
+        Some(&tool.name),
+        tool.title.as_ref(),
+        tool.description.as_ref(),
+    ];
+    let texts = texts.into_iter().flatten();
+    let words: IndexSet<_> = texts.flat_map(|text| text::words(text)).collect();
+    let spaced = words.into_iter();
+    spaced.fold(" ".to_owned(), |line, word| line + &word + " ")
+}
+
+/// Indexes a row by its own words and its tools', and forgets those of the tools that it had.
+pub(super) async fn index_tools(
+    connection: &impl ConnectionTrait,
+    row: &Model,
+    tools: &[connector_tool::Model],
+) -> Result<(), DbErr> {
+    delete_from("connector_tool_search", connection, row.seq).await?;
+    if tools.is_empty() {
+        return Ok(());
+    }
+    let backend = connection.get_database_backend();
+    let (sql, words) = match backend {
+        DbBackend::Postgres => (
+            "INSERT INTO connector_tool_search (seq, words) VALUES ($1, CAST($2 AS tsvector))",
+            tool_words(row, tools, |word| format!("'{word}'")),
+        ),
+        _ => (
+            "INSERT INTO connector_tool_search (rowid, words) VALUES (?, ?)",
+            tool_words(row, tools, ToOwned::to_owned),
+        ),
+    };
+    let values = [row.seq.into(), words.into()];
+    connection
+        .execute_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+        .map(drop)
+}
+
+/// Forgets a row.
+pub(super) async fn delete(connection: &impl ConnectionTrait, seq: i64) -> Result<(), DbErr> {
+    delete_from("connector_search", connection, seq).await?;
+    delete_from("connector_tool_search", connection, seq).await
+}
+
+async fn delete_from(
+    table: &str,
+    connection: &impl ConnectionTrait,
+    seq: i64,
+) -> Result<(), DbErr> {
+    let backend = connection.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => format!("DELETE FROM {table} WHERE seq = $1"),
+        _ => format!("DELETE FROM {table} WHERE rowid = ?"),
+    };
+    connection
+        .execute_raw(Statement::from_sql_and_values(backend, sql, [seq.into()]))
+        .await
+        .map(drop)
+}
+
+/// Whether a change of the row changes its words.
+pub(super) fn changed(before: &Model, after: &Model) -> bool {
+    (&before.name, &before.connector_id, &before.description)
+        != (&after.name, &after.connector_id, &after.description)
+}
+
+fn fields(row: &Model) -> [Vec<String>; 3] {
+    [
+        &row.name,
+        &row.connector_id,
+        row.description.as_deref().unwrap_or_default(),
+    ]
+    .map(|field| text::words(field).into_iter().collect())
+}
+
+/// A row's own words and its tools', as many as are indexed, each as `write` has it.
+fn tool_words(
+    row: &Model,
+    tools: &[connector_tool::Model],
+    write: impl Fn(&str) -> String,
+) -> String {
+    let mut words: IndexSet<_> = fields(row).into_iter().flatten().collect();
+    let titles = tools.iter().filter_map(|tool| tool.title.as_ref());
+    let names = tools.iter().map(|tool| &tool.name).chain(titles);
+    let descriptions = tools.iter().filter_map(|tool| tool.description.as_ref());
+    let mut bytes = 0;
+    for text in names.chain(descriptions) {
+        if bytes >= TOOL_WORDS_BYTES {
+            break;
+        }
+        let own = text::words(text);
+        bytes += own.iter().map(String::len).sum::<usize>();
+        words.extend(own);
+    }
+    let words: Vec<_> = words.iter().map(|word| write(word)).collect();
+    words.join(" ")
+}
+
+/// The words as a `tsvector`'s text; a weight needs a position, and any will do.
+fn tsvector(row: &Model) -> String {
+    let lexemes = fields(row).into_iter().zip(["1A", "2B", "3C"]);
+    let lexemes = lexemes.flat_map(|(words, position)| {
+        words
+            .into_iter()
+            .map(move |word| format!("'{word}':{position}"))
+    });
+    lexemes.collect::<Vec<_>>().join(" ")
+}

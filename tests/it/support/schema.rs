@@ -1,0 +1,212 @@
+//! What the schema has, so that no test lists it by hand.
+
+use std::{fmt::Write, sync::LazyLock};
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{
+        BaseType, FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind,
+        TypeSystemDefinition,
+    },
+};
+
+static TYPES: LazyLock<Vec<TypeDefinition>> = LazyLock::new(|| {
+    let schema = parse_schema(personal_connectors::graphql::type_definitions()).unwrap();
+    let definitions = schema.definitions.into_iter();
+    let types = definitions.filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node),
+        _ => None,
+    });
+    types.collect()
+});
+
+fn kind(name: &str) -> Option<&'static TypeKind> {
+    let found = TYPES.iter().find(|of| of.name.node == name);
+    found.map(|of| &of.kind)
+}
+
+/// The fields of an object; of other types none.
+fn fields(object: &str) -> impl Iterator<Item = &'static FieldDefinition> {
+    let fields = match kind(object) {
+        Some(TypeKind::Object(object)) => object.fields.as_slice(),
+        _ => &[],
+    };
+    fields.iter().map(|field| &field.node)
+}
+
+/// Those that take no arguments.
+fn plain_fields(object: &str) -> impl Iterator<Item = &'static FieldDefinition> {
+    fields(object).filter(|field| field.arguments.is_empty())
+}
+
+/// Whether a value of the type is selected by its fields.
+fn has_fields(name: &str) -> bool {
+    use TypeKind::{Interface, Object, Union};
+    matches!(kind(name), Some(Object(_) | Interface(_) | Union(_)))
+}
+
+/// The selection of all fields of an object without arguments that have no fields below them.
+pub fn leaves(object: &str) -> String {
+    let leaves = plain_fields(object).filter(|field| !has_fields(named(&field.ty.node.base)));
+    let names: Vec<_> = leaves.map(|field| field.name.node.as_str()).collect();
+    names.join(" ")
+}
+
+/// The names of an object's fields.
+pub fn field_names(object: &str) -> Vec<&'static str> {
+    let names = fields(object).map(|field| field.name.node.as_str());
+    names.collect()
+}
+
+/// All fields without arguments, so many levels deep, in braces; nothing for a scalar or an enum.
+fn selection(name: &str, levels: usize) -> String {
+    if !has_fields(name) {
+        return String::new();
+    }
+    let mut selection = " { __typename".to_owned();
+    for field in plain_fields(name) {
+        let below = named(&field.ty.node.base);
+        if levels > 1 || !has_fields(below) {
+            let below = self::selection(below, levels - 1);
+            write!(selection, " {}{below}", field.name.node).unwrap();
+        }
+    }
+    selection + " }"
+}
+
+/// The fields of an input object.
+pub fn inputs(input: &str) -> impl Iterator<Item = &'static InputValueDefinition> {
+    let Some(TypeKind::InputObject(input)) = kind(input) else {
+        panic!("{input} is no input object");
+    };
+    input.fields.iter().map(|field| &field.node)
+}
+
+/// Whether a request may leave an input out.
+pub fn may_be_unset(input: &InputValueDefinition) -> bool {
+    input.ty.node.nullable || input.default_value.is_some()
+}
+
+/// The names of an input object's fields.
+pub fn input_fields(input: &str) -> Vec<&'static str> {
+    inputs(input)
+        .map(|field| field.name.node.as_str())
+        .collect()
+}
+
+/// The values of an enum, none of another type.
+pub fn values(name: &str) -> Vec<&'static str> {
+    let Some(TypeKind::Enum(of)) = kind(name) else {
+        return Vec::new();
+    };
+    let values = of.values.iter();
+    values.map(|value| value.node.value.node.as_str()).collect()
+}
+
+pub fn named(base: &BaseType) -> &str {
+    match base {
+        BaseType::Named(name) => name,
+        BaseType::List(of) => named(&of.base),
+    }
+}
+
+/// A place in a document that takes inputs: the arguments of a field, or the fields of an input object.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The field's coordinate, or the input object's name.
+    pub name: String,
+    pub is_mutation: bool,
+    /// The operation's text on both sides of the inputs, without the outermost braces.
+    before: String,
+    after: String,
+    pub inputs: Vec<&'static InputValueDefinition>,
+    /// The input object itself is the value of an argument.
+    pub is_argument: bool,
+}
+
+impl Place {
+    /// The operation with these inputs, as `name: value`.
+    pub fn operation(&self, declared: &str, given: &str) -> String {
+        self.document(declared, &format!("{}{given}{}", self.before, self.after))
+    }
+
+    /// The operation whose whole input object is a variable.
+    pub fn operation_of_whole(&self, declared: &str, variable: &str) -> String {
+        let (before, _) = self.before.rsplit_once('{').unwrap();
+        let (_, after) = self.after.split_once('}').unwrap();
+        self.document(declared, &format!("{before}{variable}{after}"))
+    }
+
+    fn document(&self, declared: &str, selection: &str) -> String {
+        let operation = if self.is_mutation {
+            "mutation"
+        } else {
+            "query"
+        };
+        format!("{operation}({declared}) {{ {selection} }}").replace("()", "")
+    }
+}
+
+/// Every place that an operation reaches, by the shortest way. `known` gives the inputs that are required there.
+pub fn places(known: impl Fn(&InputValueDefinition) -> String) -> Vec<Place> {
+    let required = |inputs: &[&InputValueDefinition], but: &str| {
+        let required = inputs
+            .iter()
+            .filter(|input| !may_be_unset(input) && input.name.node != but);
+        let given: Vec<_> = required.map(|input| known(input)).collect();
+        given.join(" ")
+    };
+    let mut places = Vec::new();
+    let mut objects = vec![
+        ("Query", String::new(), String::new()),
+        ("Mutation", String::new(), String::new()),
+    ];
+    let mut next = 0;
+    while let Some((object, before, after)) = objects.get(next).cloned() {
+        next += 1;
+        let is_mutation = object == "Mutation";
+        for field in fields(object) {
+            let name = &field.name.node;
+            let inputs: Vec<_> = field.arguments.iter().map(|input| &input.node).collect();
+            let below = named(&field.ty.node.base);
+            // A query reaches what is below a payload too.
+            if !is_mutation && !objects.iter().any(|(object, ..)| *object == below) {
+                let given = required(&inputs, "");
+                let before = format!("{before}{name}({given}) {{ ");
+                objects.push((below, before, format!(" }}{after}")));
+            }
+            places.push(Place {
+                name: format!("{object}.{name}"),
+                is_mutation,
+                before: format!("{before}{name}("),
+                after: format!("){}{after}", selection(below, 2)),
+                inputs,
+                is_argument: false,
+            });
+        }
+    }
+    let mut next = 0;
+    while let Some(place) = places.get(next).cloned() {
+        next += 1;
+        for input in &place.inputs {
+            let (name, object) = (&input.name.node, named(&input.ty.node.base));
+            let is_input_object = matches!(kind(object), Some(TypeKind::InputObject(_)));
+            if !is_input_object || places.iter().any(|place| place.name == object) {
+                continue;
+            }
+            places.push(Place {
+                name: object.to_owned(),
+                is_mutation: place.is_mutation,
+                before: format!(
+                    "{}{} {name}: {{",
+                    place.before,
+                    required(&place.inputs, name)
+                ),
+                after: format!("}}{}", place.after),
+                inputs: inputs(object).collect(),
+                is_argument: place.name.contains('.'),
+            });
+        }
+    }
+    places
+}
