@@ -213,14 +213,18 @@ impl Process {
         self.memory("VmRSS:")
     }
 
-    /// The most MiB that the process grew by while something happened (Linux: the peak of resident memory).
+    /// The most MiB that the process grew by while something happened (Linux: the peak of resident memory). Code that ran for the
+    /// first time does not count: it is read from the program's file, once.
     pub async fn growth<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         // The peak begins anew.
         std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
-        let before = self.memory("VmRSS:").unwrap();
+        let all = || self.memory("VmRSS:").unwrap();
+        let of_files = || self.memory("RssFile:").unwrap();
+        let (before, code) = (all(), of_files());
         let done = work.await;
         let peak = self.memory("VmHWM:").unwrap();
-        (done, peak.saturating_sub(before) / 1024)
+        let read_in = of_files().saturating_sub(code);
+        (done, peak.saturating_sub(before + read_in) / 1024)
     }
 
     fn memory(&self, of: &str) -> Option<u64> {
