@@ -6,18 +6,22 @@
 
 use std::collections::HashSet;
 
+use async_graphql::Pos;
+
 use crate::{
     config::OperationLimits,
-    error::{Code, Error, Result},
+    error::{Code, Error},
 };
+
+use super::refused::Refused;
 
 /// The longest name. Messages of the validation repeat names, and its suggestions compare them with all of a type's fields.
 const NAME_BYTES: usize = 256;
 
 /// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, a name too long, brackets too deep, a number
 /// that would be rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
-/// library would answer null.
-pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<()> {
+/// library would answer null. The error is located at the token.
+pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refused> {
     let mut tokens = 0;
     let mut open = Vec::new();
     // How many of them are of arguments.
@@ -32,6 +36,8 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<()> {
             '-' | '0'..='9' => token(rest, |c| matches!(c, '+' | '-' | '.')),
             other => other.len_utf8(),
         };
+        let begin = document.len() - rest.len();
+        let refused = |error| Refused::at(error, position(document, begin));
         let (text, after) = rest.split_at(length);
         rest = after;
         if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
@@ -43,11 +49,11 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<()> {
             tokens += text.bytes().filter(|byte| b"\n\r".contains(byte)).count() as u64;
         }
         if tokens > limits.max_tokens {
-            return Err(Error::limit_exceeded(
+            return Err(refused(Error::limit_exceeded(
                 "the document",
                 limits.max_tokens,
                 "tokens",
-            ));
+            )));
         }
         match c {
             '(' => {
@@ -63,49 +69,60 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<()> {
                 }
             }
             ':' => {
-                if let (Some(Bracket::Object(names)), Some(name)) = (open.last_mut(), name)
+                if let (Some(Bracket::Object(names)), Some((begin, name))) = (open.last_mut(), name)
                     && !names.insert(name)
                 {
                     let message = format!("the input field {name:.100} is given twice");
-                    return Err(Error::new(Code::GraphqlValidationFailed, message));
+                    let error = Error::new(Code::GraphqlValidationFailed, message);
+                    return Err(Refused::at(error, position(document, begin)));
                 }
             }
             '_' | 'a'..='z' | 'A'..='Z' if length > NAME_BYTES => {
                 let most = NAME_BYTES as u64;
-                return Err(Error::limit_exceeded(
+                return Err(refused(Error::limit_exceeded(
                     "a name of the document",
                     most,
                     "characters",
-                ));
+                )));
             }
             '_' if !limits.introspection && matches!(text, "__schema" | "__type") => {
                 let message = format!("{text} tells nothing here: introspection is switched off");
-                return Err(Error::new(Code::GraphqlValidationFailed, message));
+                return Err(refused(Error::new(Code::GraphqlValidationFailed, message)));
             }
             '-' | '0'..='9' if is_rounded(text) => {
                 let message = format!(
                     "the number {text:.40} would be rounded in a document: send it as a variable"
                 );
-                return Err(Error::new(Code::GraphqlValidationFailed, message));
+                return Err(refused(Error::new(Code::GraphqlValidationFailed, message)));
             }
             _ => {}
         }
         // A level of selections is up to three brackets: its own, its arguments' and a value's in them.
         if open.len() as u64 > BRACKETS_A_LEVEL * limits.max_depth {
-            return Err(Error::limit_exceeded(
+            return Err(refused(Error::limit_exceeded(
                 "the document",
                 limits.max_depth,
                 "levels",
-            ));
+            )));
         }
         if c != '#' {
-            name = (c == '_' || c.is_ascii_alphabetic()).then_some(text);
+            name = (c == '_' || c.is_ascii_alphabetic()).then_some((begin, text));
         }
     }
     Ok(())
 }
 
 const BRACKETS_A_LEVEL: u64 = 3;
+
+/// The line and column of a byte, from 1 on, as the parser counts them.
+fn position(document: &str, byte: usize) -> Pos {
+    let before = &document[..byte];
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    Pos {
+        line: 1 + before.matches('\n').count(),
+        column: 1 + before[line..].chars().count(),
+    }
+}
 
 /// The mark of a block string.
 const BLOCK: &str = "\"\"\"";
@@ -169,13 +186,17 @@ mod tests {
 
     use super::*;
 
+    fn message(scanned: Result<(), Refused>) -> Option<String> {
+        scanned.err().map(|refused| refused.to_string())
+    }
+
     fn refusal(document: &str) -> Option<String> {
         let limits = OperationLimits {
             max_tokens: 20,
             max_depth: 2,
             ..OperationLimits::default()
         };
-        scan(document, limits).err().map(|error| error.message)
+        message(scan(document, limits))
     }
 
     #[test]
@@ -255,8 +276,21 @@ mod tests {
         ] {
             let limits = OperationLimits::default();
             let expected = twice.map(|name| format!("the input field {name} is given twice"));
-            let refusal = scan(document, limits).err().map(|error| error.message);
+            let refusal = message(scan(document, limits));
             assert_eq!(refusal, expected, "{document}");
+        }
+    }
+
+    #[test]
+    fn locates_the_token() {
+        for (document, line, column) in [
+            ("{ a(x: 1e999) }", 1, 8),
+            ("{ a\n  é: b(x: \"é\", y: 1e999) }", 2, 19),
+            ("# é\r\n{\r\n\ta(x: {b: 1, b: 2}) }", 3, 14),
+        ] {
+            let refused = scan(document, OperationLimits::default()).unwrap_err();
+            let expected = serde_json::json!([{ "line": line, "column": column }]);
+            assert_eq!(refused.errors[0]["locations"], expected, "{document}");
         }
     }
 

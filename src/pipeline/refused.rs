@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use async_graphql::{ServerError, Value};
+use async_graphql::{Pos, ServerError, Value};
 use serde_json::json;
 
 use crate::{
@@ -30,10 +30,20 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// A located error of a code.
-    pub(super) fn new(mut error: ServerError, code: Code) -> Self {
+    pub(super) fn new(error: ServerError, code: Code) -> Self {
         let own = Error::new(code, error.message.clone());
+        Self::located(&own, error)
+    }
+
+    /// An error at a place of the document.
+    pub(super) fn at(error: Error, place: Pos) -> Self {
+        let located = ServerError::new(error.message.clone(), Some(place));
+        Self::located(&error, located)
+    }
+
+    fn located(own: &Error, mut error: ServerError) -> Self {
         set_extensions(&mut error, own.extensions());
-        Self::of(&own, vec![json!(error)])
+        Self::of(own, vec![json!(error)])
     }
 
     /// Errors of validation, which have their codes: the first hundred.
