@@ -22,7 +22,7 @@ use crate::{
 use super::{
     Caller, Pipeline,
     complete::Shape,
-    documents::{document::Traits, heap_bytes::HeapBytes, selections::chosen},
+    documents::{document::Traits, heap_bytes::HeapBytes},
     encode::{encoded, small},
     prepare::{Prepared, operation},
     refused::{Refused, set_extensions},
@@ -120,16 +120,15 @@ impl Pipeline {
             tries += 1;
         };
         drop(permit);
-        let document = &prepared.document.parsed;
         // Errors of validation have no path.
         let began = response.errors.is_empty()
             || response.errors.iter().any(|error| !error.path.is_empty());
         if began
             && !is_direct
             && (!one_read || prepared.traits.skips || !response.errors.is_empty())
-            && let Some(operation) = chosen(document, prepared.operation_name.as_deref()).next()
+            && let Ok(shape) = prepared.shape()
         {
-            Shape::of(document, operation, &prepared.variables).complete(&mut response);
+            shape.complete(&mut response);
         }
         fill_codes(&mut response.errors, &caller.record);
         if began {
@@ -264,7 +263,7 @@ fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
         return Err(error.into());
     }
     Ok(Subscribed {
-        shape: Shape::of(&document, operation, &prepared.variables),
+        shape: prepared.shape().map_err(invalid)?,
         request: prepared.request(one, None),
         traits: prepared.traits,
     })

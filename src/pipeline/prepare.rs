@@ -14,6 +14,7 @@ use crate::{
 
 use super::{
     Pipeline, coerce,
+    complete::Shape,
     cost::Cost,
     documents::{
         document::{Document, Traits},
@@ -48,6 +49,13 @@ impl Prepared {
             skipped::keep_objects(executed.to_mut());
         }
         executed
+    }
+
+    /// The shape of the answers. It is that of the document as it was sent: the one that is executed may have keys for nobody.
+    pub(super) fn shape(&self) -> Result<Shape, ServerError> {
+        let document = &self.document.parsed;
+        let operation = operation(document, self.operation_name.as_deref())?;
+        Ok(Shape::of(document, operation, &self.variables))
     }
 
     /// The read that answers without the library, if it gives the same answer.

@@ -4,7 +4,10 @@ use serde_json::json;
 
 use crate::{
     on_both,
-    support::mutations::{CREATE, WRITE},
+    support::{
+        clients::subscribers::{Socket, now},
+        mutations::{CREATE, WRITE},
+    },
 };
 
 on_both! {
@@ -49,5 +52,28 @@ on_both! {
         let errors = server.data(&ann, "mutation { createCustomConnector(input: {name: \"\"}) { userErrors { code @skip(if: true) } } }", json!({})).await;
         let errors = errors[CREATE]["userErrors"].as_array().unwrap().clone();
         assert!(!errors.is_empty() && errors.iter().all(|error| *error == object), "{errors:?}");
+    }
+
+    async fn an_event_has_what_is_selected(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let mut socket = Socket::of(&server, &ann).await;
+        let variables = json!({ "after": now(&server, &ann).await });
+        let id = server.create(&ann, "Wiki", "PRIVATE").await;
+        let fragment = "fragment C on PersonalConnectorChange { kind personalConnectorId @include(if: $yes) }";
+        for (selection, fragment, expected) in [
+            ("kind @include(if: $yes) personalConnectorId @skip(if: $yes)", "", json!({ "kind": "CREATED" })),
+            ("kind @skip(if: $yes) cursor @include(if: $no)", "", json!({})),
+            ("personalConnector { id @skip(if: $yes) }", "", json!({ "personalConnector": {} })),
+            ("personalConnector { name @include(if: $yes) id @include(if: $no) }", "", json!({ "personalConnector": { "name": "Wiki" } })),
+            ("...C", fragment, json!({ "kind": "CREATED", "personalConnectorId": id })),
+        ] {
+            let query = format!(
+                "subscription($yes: Boolean! = true, $no: Boolean! = false, $after: String) {{ \
+                 personalConnectorChanged(after: $after) {{ {selection} revision @skip(if: $yes) @include(if: $no) }} }} {fragment}"
+            );
+            socket.subscribe("1", &query, variables.clone()).await;
+            assert_eq!(socket.change().await, expected, "{query}");
+            socket.send(json!({ "id": "1", "type": "complete" })).await;
+        }
     }
 }
