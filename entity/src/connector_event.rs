@@ -57,6 +57,10 @@ pub struct Model {
     /// The values of the changed fields as a JSON object: by the field's name, the value before and after. Each is text, an object
     /// with the beginning of text over 1 KiB, or null. Null where no field changed, and for events of earlier versions.
     pub changed_values: Option<String>,
+    /// The state for searches and filters, as a JSON object: `after` has the server type, the connectorId, the folded name, the
+    /// words, the address, the times, the outcome of the last check and whether there are tools. `before` has the members that
+    /// differ from it, or all of a connector that was deleted. Null for events of earlier versions.
+    pub record: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -71,6 +71,7 @@ impl ActiveModelBehavior for ActiveModel {}
     EnumIter,
     DeriveActiveEnum,
     serde::Serialize,
+    serde::Deserialize,
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Outcome {

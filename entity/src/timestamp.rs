@@ -6,7 +6,19 @@ use sea_orm::entity::prelude::*;
 /// A moment in UTC, stored as whole microseconds since 1970-01-01T00:00:00Z (negative before).
 ///
 /// An integer orders and compares alike on every database, which RFC 3339 text of varying precision does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    DeriveValueType,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

@@ -20,13 +20,13 @@ use super::{
     cursor::LogPosition,
     field::{ChangedField, Field},
     field_values,
-    listing::lists_within,
+    listing::{Record, State, lists_within},
     viewer::{Ownership, Sight},
 };
 
 /// A change as the log has it, for nobody's eyes as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub struct Event {
     /// The state that it brought the catalogue to.
     pub(crate) position: LogPosition,
     pub(crate) personal_connector_id: String,
@@ -53,6 +53,8 @@ pub(crate) struct Side {
     pub(crate) created_by: Option<String>,
     pub(crate) category: Option<ConnectorCategory>,
     pub(crate) status: ConnectorStatus,
+    /// None where the event does not carry it: an earlier version wrote it.
+    pub(crate) record: Option<Record>,
 }
 
 /// A change as one viewer sees it.
@@ -98,20 +100,17 @@ pub struct Filter {
 impl Event {
     /// The change as a viewer of this sight sees it; none if they do not.
     pub(crate) fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
-        let seen = |side: &Option<Side>| {
-            side.as_ref()
-                .filter(|side| sight.sees(self.ownership(side)))
-                .cloned()
+        let [before, after] = [&self.before, &self.after].map(|side| {
+            let side = side.as_ref();
+            side.filter(|side| sight.sees(self.ownership(side)))
+        });
+        let matches = |side: Option<&Side>| {
+            side.is_some_and(|side| filter.matches(&self.personal_connector_id, side))
         };
-        let (before, after) = (seen(&self.before), seen(&self.after));
-        let matches = |side: &Option<Side>| {
-            side.as_ref()
-                .is_some_and(|side| filter.matches(&self.personal_connector_id, side))
-        };
-        if !matches(&before) && !matches(&after) {
+        if !matches(before) && !matches(after) {
             return None;
         }
-        let kind = match (&before, &after) {
+        let kind = match (before, after) {
             (None, _) => Kind::Created,
             (Some(_), Some(_)) => Kind::Updated,
             (Some(_), None) => Kind::Deleted,
@@ -169,7 +168,24 @@ impl Event {
             .iter()
             .flat_map(|change| [&change.before, &change.after]);
         let texts: usize = values.flatten().map(|value| value.text().len()).sum();
-        size_of::<Self>() + self.fields.len() * size_of::<FieldChange>() + texts
+        let sides = [&self.before, &self.after].into_iter().flatten();
+        let records = sides.filter_map(|side| side.record.as_ref());
+        let records: usize = records.map(Record::text_bytes).sum();
+        size_of::<Self>() + self.fields.len() * size_of::<FieldChange>() + texts + records
+    }
+
+    /// The connector before and after, as far as the event carries it. None where there was none. For nobody's eyes as it is.
+    pub fn states(&self) -> [Option<State<'_>>; 2] {
+        [&self.before, &self.after].map(|side| {
+            let side = side.as_ref()?;
+            Some(State {
+                id: &self.personal_connector_id,
+                ownership: self.ownership(side),
+                category: side.category,
+                status: side.status,
+                record: side.record.as_ref(),
+            })
+        })
     }
 
     fn ownership<'a>(&'a self, side: &'a Side) -> Ownership<'a> {
@@ -295,6 +311,7 @@ mod tests {
             created_by: Some("ann".to_owned()),
             category: None,
             status: ConnectorStatus::Active,
+            record: None,
         }
     }
 

@@ -2,6 +2,12 @@
 //!
 //! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
 
+mod holds;
+mod record;
+
+pub use record::State;
+pub(crate) use record::{Record, Words};
+
 use std::ops::Range;
 
 use entity::{
@@ -103,10 +109,12 @@ pub struct Filter {
 /// From `gte` on, before `lt`; an end that is none is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct TimeRange {
+    /// The first moment of the range.
     #[serde(serialize_with = "micros")]
-    pub(crate) gte: Option<Timestamp>,
+    pub gte: Option<Timestamp>,
+    /// The first moment behind the range.
     #[serde(serialize_with = "micros")]
-    pub(crate) lt: Option<Timestamp>,
+    pub lt: Option<Timestamp>,
 }
 
 /// A name compared as names are: without regard to case and accents. Both hold.

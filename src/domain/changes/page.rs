@@ -383,6 +383,7 @@ mod tests {
                     created_by: None,
                     category: None,
                     status: ConnectorStatus::Active,
+                    record: None,
                 }),
                 fields: Vec::new(),
                 revision: 1,

@@ -22,6 +22,7 @@ use crate::{
             Event, Feed, Filter, History, Log, Page, PageMarks, Place, SCAN, Side, Stored, Window,
         },
         cursor::LogPosition,
+        listing::Record,
         order::End,
         viewer::Sight,
     },
@@ -164,11 +165,7 @@ impl Catalog {
     }
 
     /// The first events from a position on, this one included, up to a number, of all connectors.
-    pub(in crate::store) async fn all_events(
-        &self,
-        from: LogPosition,
-        to: i64,
-    ) -> Result<Vec<Event>> {
+    pub async fn all_events(&self, from: LogPosition, to: i64) -> Result<Vec<Event>> {
         let select = Entity::find()
             .filter(Column::Number.between(from.number, to))
             .order_by_asc(Column::Number)
@@ -320,13 +317,15 @@ pub(in crate::store) fn raising(id: &str, above: i64, most: u64) -> Select<Entit
 }
 
 pub(in crate::store) fn event(row: Model) -> Result<Event> {
-    let side = |r#type, visibility, created_by, category, status: Option<_>| {
+    let [record_before, record_after] = row.record.as_deref().map_or([None, None], Record::read);
+    let side = |r#type, visibility, created_by, category, status: Option<_>, record| {
         Some(Side {
             r#type,
             visibility: visibility?,
             created_by,
             category,
             status: status?,
+            record,
         })
     };
     let (number, mark) = (row.number, row.mark);
@@ -345,6 +344,7 @@ pub(in crate::store) fn event(row: Model) -> Result<Event> {
             row.created_by_before,
             row.category_before,
             row.status_before,
+            record_before,
         ),
         after: side(
             row.r#type,
@@ -352,6 +352,7 @@ pub(in crate::store) fn event(row: Model) -> Result<Event> {
             row.created_by_after,
             row.category_after,
             row.status_after,
+            record_after,
         ),
         fields,
         revision: row.revision,
@@ -386,5 +387,6 @@ fn event_row(row: Row<'_>, from: usize) -> Result<Model> {
         status_after: cells.next()?,
         mark: cells.next()?,
         changed_values: cells.next()?,
+        record: cells.next()?,
     })
 }

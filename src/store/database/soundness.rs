@@ -55,7 +55,7 @@ const fn invariant(
 }
 
 /// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
-const INVARIANTS: [Invariant; 24] = [
+const INVARIANTS: [Invariant; 25] = [
     invariant(
         1,
         "catalog_state",
@@ -115,6 +115,13 @@ const INVARIANTS: [Invariant; 24] = [
         "connector_event",
         "it has values of fields and is no update",
         "SELECT 'number ' || number FROM connector_event WHERE changed_values IS NOT NULL AND kind <> 'updated'",
+    ),
+    invariant(
+        13,
+        "connector_event",
+        "its record is of other sides than its kind has",
+        "SELECT 'number ' || number FROM connector_event WHERE record IS NOT NULL
+            AND ((record LIKE '%\"before\":{%') <> (kind <> 'created') OR (record LIKE '%\"after\":{%') <> (kind <> 'deleted'))",
     ),
     invariant(
         1,

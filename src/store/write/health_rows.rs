@@ -2,11 +2,12 @@
 
 use entity::{
     Outcome, Timestamp, connector_check, connector_health, connector_tool,
-    personal_connector::Model,
+    personal_connector::{self, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-    QueryOrder, sea_query::OnConflict,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{OnConflict, Query, SimpleExpr},
 };
 
 use crate::{
@@ -16,7 +17,10 @@ use crate::{
         inspection::{Tool, is_checkable},
         server_address,
     },
-    store::{database::transaction::Transaction, write::search},
+    store::{
+        database::transaction::Transaction,
+        write::{emit::Found, search},
+    },
 };
 
 /// Tools that a statement inserts at most: their schemas may be long.
@@ -39,23 +43,49 @@ pub(in crate::store) async fn insert(
         .map(drop)
 }
 
+/// Writes a connector's row, and returns what was found of its server, by one statement.
+pub(super) async fn update(tx: &Transaction, row: &Model) -> Result<Found, DbErr> {
+    use connector_health::{Column, Entity};
+
+    let model = row.clone().into_active_model().reset_all();
+    let update = personal_connector::Entity::update(model).validate()?;
+    let found = [Column::Outcome, Column::ToolCount].map(|column| {
+        let health = Entity::find_by_id(row.seq).select_only().column(column);
+        SimpleExpr::SubQuery(None, Box::new(health.into_query().into()))
+    });
+    let mut update = update.into_query();
+    update.returning(Query::returning().exprs(found));
+    let updated = tx.query_one(&update).await?;
+    let updated = updated.ok_or(DbErr::RecordNotUpdated)?;
+    let tools: Option<i64> = updated.try_get_by_index(1)?;
+    Ok(Found {
+        outcome: updated.try_get_by_index(0)?,
+        has_tools: tools > Some(0),
+    })
+}
+
+/// Reads what was found of a connector's server.
+pub(super) async fn found(tx: &Transaction, seq: i64) -> Result<Found, DbErr> {
+    let health = connector_health::Entity::find_by_id(seq).one(tx).await?;
+    Ok(health.as_ref().map(Found::of).unwrap_or_default())
+}
+
 /// Forgets what was found of the server that a connector had, and has the new one checked. Gives the fields that are others by that.
-pub(in crate::store) async fn forget(
+pub(super) async fn forget(
     tx: &Transaction,
     row: &Model,
     now: Timestamp,
+    before: Found,
 ) -> Result<Vec<FieldChange>, DbErr> {
-    let before = connector_health::Entity::find_by_id(row.seq)
-        .one(tx)
-        .await?;
     upsert(tx, unchecked(row, now)).await?;
     connector_check::Entity::delete_many()
         .filter(connector_check::Column::Seq.eq(row.seq))
         .exec(tx)
         .await?;
     let tools = replace_tools(tx, row, &[]).await?;
-    let outcome = before.and_then(|before| before.outcome);
-    let health = outcome.map(|outcome| changed_health(Some(outcome), None));
+    let health = before
+        .outcome
+        .map(|outcome| changed_health(Some(outcome), None));
     let tools = (tools > 0).then_some(TOOLS_CHANGED);
     Ok(health.into_iter().chain(tools).collect())
 }

@@ -4,6 +4,7 @@
 //! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
 //! commits' order, without gaps, on both databases.
 
+mod emit;
 mod health_rows;
 pub(in crate::store) mod lease;
 mod names;
@@ -18,18 +19,18 @@ use std::{
 };
 
 use entity::{
-    EventKind, Timestamp, UserKey, catalog_state, connector_event, idempotency_key,
+    Timestamp, UserKey, catalog_state, connector_event, idempotency_key,
     personal_connector::{self, Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
 };
 
 use crate::{
     clock::Clock,
     domain::{
-        changes::{Event, FieldChange, Stored},
+        changes::Event,
         connector::{Availability, Edit, Import, NewConnector},
         cursor::LogPosition,
         field::Field,
@@ -42,6 +43,7 @@ use crate::{
         database::{connect::Database, transaction::Transaction},
         errors::{failed, is_of_conflict, violation},
         memory::catalogue_version::VersionTracker,
+        write::emit::{At, Found},
     },
 };
 
@@ -235,7 +237,11 @@ impl Tx {
     /// Gives the rows back with their numbers.
     async fn insert_rows(&mut self, mut rows: Vec<Model>) -> Result<Result<Vec<Model>, UserError>> {
         for row in &mut rows {
-            row.seq = self.emit(EventKind::Created, None, row, &[])?;
+            let created = At {
+                row,
+                found: Found::default(),
+            };
+            row.seq = self.emit(None, Some(created), &[])?;
         }
         if self.rehearsal {
             return Ok(Ok(rows));
@@ -298,21 +304,25 @@ impl Tx {
         if self.rehearsal {
             return Ok(Ok(after));
         }
-        let updated =
-            personal_connector::Entity::update(after.clone().into_active_model().reset_all())
-                .exec(&self.tx)
-                .await;
-        if let Err(error) = updated {
-            return refused(error);
-        }
+        let found_before = match health_rows::update(&self.tx, &after).await {
+            Ok(found) => found,
+            Err(error) => return refused(error),
+        };
+        let mut found = found_before;
         if health_rows::changed(before, &after) {
-            let forgotten = health_rows::forget(&self.tx, &after, self.now);
+            let forgotten = health_rows::forget(&self.tx, &after, self.now, found_before);
             fields.extend(forgotten.await.map_err(failed)?);
+            found = Found::default();
         }
         if search::changed(before, &after) {
             self.index(&after).await.map_err(failed)?;
         }
-        self.emit(EventKind::Updated, Some(before), &after, &fields)?;
+        let before = At {
+            row: before,
+            found: found_before,
+        };
+        let row = &after;
+        self.emit(Some(before), Some(At { row, found }), &fields)?;
         Ok(Ok(after))
     }
 
@@ -367,12 +377,14 @@ impl Tx {
                 .await?
                 .map_err(|refused| Error::internal(refused.named()))?;
         }
+        let found = health_rows::found(&self.tx, row.seq);
+        let found = found.await.map_err(failed)?;
         search::delete(&self.tx, row.seq).await.map_err(failed)?;
         personal_connector::Entity::delete_by_id(row.seq)
             .exec(&self.tx)
             .await
             .map_err(failed)?;
-        self.emit(EventKind::Deleted, Some(row), row, &[])?;
+        self.emit(Some(At { row, found }), None, &[])?;
         Ok(())
     }
 
@@ -478,46 +490,6 @@ impl Tx {
     /// Leaves nothing behind, and waits until that is so.
     pub async fn rollback(self) {
         self.tx.rollback().await;
-    }
-
-    /// Records a change under the next state number, and gives that.
-    pub(in crate::store) fn emit(
-        &mut self,
-        kind: EventKind,
-        before: Option<&Model>,
-        row: &Model,
-        fields: &[FieldChange],
-    ) -> Result<i64> {
-        let fields = Stored::of(fields)?;
-        self.state += 1;
-        let after = (kind != EventKind::Deleted).then_some(row);
-        self.events.push(connector_event::ActiveModel {
-            number: Set(self.state),
-            kind: Set(kind),
-            personal_connector_id: Set(row.id.clone()),
-            r#type: Set(row.r#type),
-            type_before: Set(before
-                .map(|before| before.r#type)
-                .filter(|before| *before != row.r#type)),
-            organization_id: Set(row.organization_id.clone()),
-            changed_fields: Set(fields.names),
-            revision: Set(row.revision),
-            actor_id: Set(self.actor.user.clone()),
-            actor_organization_id: Set(self.actor.organization.clone()),
-            occurred_at: Set(self.now),
-            visibility_before: Set(before.map(|row| row.visibility)),
-            visibility_after: Set(after.map(|row| row.visibility)),
-            created_by_before: Set(before.and_then(|row| row.created_by.clone())),
-            created_by_after: Set(after.and_then(|row| row.created_by.clone())),
-            category_before: Set(before.and_then(|row| row.category)),
-            category_after: Set(after.and_then(|row| row.category)),
-            status_before: Set(before.map(|row| row.status)),
-            status_after: Set(after.map(|row| row.status)),
-            // Set by the commit.
-            mark: NotSet,
-            changed_values: Set(fields.values),
-        });
-        Ok(self.state)
     }
 }
 

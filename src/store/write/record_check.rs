@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use entity::{
-    EventKind, Timestamp, connector_check, connector_health,
+    Timestamp, connector_check, connector_health,
     personal_connector::{Column, Model},
 };
 use sea_orm::{
@@ -33,6 +33,7 @@ use crate::{
         errors::failed,
         write::{
             Tx,
+            emit::{At, Found},
             health_rows::{TOOLS_CHANGED, changed_health, replace_tools, unchecked, upsert},
         },
     },
@@ -198,7 +199,11 @@ impl Tx {
         };
         write.await.map_err(failed)?;
         if !fields.is_empty() {
-            self.emit(EventKind::Updated, Some(row), row, &fields)?;
+            let [before, after] = [before, &after].map(|health| At {
+                row,
+                found: Found::of(health),
+            });
+            self.emit(Some(before), Some(after), &fields)?;
         }
         Ok(after)
     }

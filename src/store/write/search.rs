@@ -129,7 +129,8 @@ pub(super) fn changed(before: &Model, after: &Model) -> bool {
         != (&after.name, &after.connector_id, &after.description)
 }
 
-fn fields(row: &Model) -> [Vec<String>; 3] {
+/// The words of the fields that are searched: the name, the connectorId and the description.
+pub(super) fn fields(row: &Model) -> [Vec<String>; 3] {
     [
         &row.name,
         &row.connector_id,

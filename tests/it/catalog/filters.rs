@@ -78,7 +78,7 @@ const TIMES: [&str; 6] = [
 ];
 
 /// A filter of up to `levels`, as the input object.
-fn filter(levels: u32) -> BoxedStrategy<Value> {
+pub(crate) fn filter(levels: u32) -> BoxedStrategy<Value> {
     let field = prop_oneof![
         6 => select(&LISTS[..]).prop_flat_map(|(field, values)| (Just(field), list(field, values))),
         2 => (select(&["createdAt", "updatedAt", "checkedAt"][..]), ends(&TIMES.map(Value::from))),

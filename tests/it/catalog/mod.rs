@@ -2,7 +2,7 @@
 
 mod counts;
 mod fast_path;
-mod filters;
+pub(crate) mod filters;
 mod leaks;
 mod listing;
 mod paging;

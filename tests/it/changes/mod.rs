@@ -7,6 +7,7 @@ mod feed;
 mod histories;
 mod history;
 mod multipart;
+mod records;
 mod resuming;
 mod sockets;
 mod subscriptions;

@@ -1,0 +1,137 @@
+//! Makes the events of changes.
+//!
+//! Invariant: an event carries both sides of its change, in its columns and in its record, as they are when it is made.
+
+use entity::{EventKind, Outcome, connector_event, connector_health, personal_connector::Model};
+use sea_orm::{ActiveValue::NotSet, Set};
+
+use crate::{
+    domain::{
+        changes::{FieldChange, Stored},
+        inspection::is_checkable,
+        listing::{Record, Words},
+        server_address,
+    },
+    error::{Error, Result},
+    store::write::{Tx, search},
+};
+
+/// The part of a connector's health that its events carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// None before the first check.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) has_tools: bool,
+}
+
+impl Found {
+    pub(super) fn of(health: &connector_health::Model) -> Self {
+        Self {
+            outcome: health.outcome,
+            has_tools: health.tool_count > 0,
+        }
+    }
+}
+
+/// A connector on one side of a change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    pub(super) row: &'a Model,
+    pub(super) found: Found,
+}
+
+impl At<'_> {
+    fn words(self) -> Words {
+        Words::of(search::fields(self.row).into_iter().flatten())
+    }
+
+    fn record(self, words: Words) -> Record {
+        let Self { row, found } = self;
+        let server_url = row.server_url.as_deref();
+        let unchecked = !is_checkable(server_url, row.server_type);
+        Record {
+            server_type: row.server_type,
+            connector_id: row.connector_id.clone(),
+            name_key: row.name_key.clone(),
+            words,
+            address: server_url.and_then(server_address::of_url),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            outcome: found
+                .outcome
+                .or_else(|| unchecked.then_some(Outcome::NotCheckable)),
+            has_tools: found.has_tools,
+        }
+    }
+}
+
+impl Tx {
+    /// Records a change of a connector under the next state number, and gives that. None stands for no connector: before its
+    /// creation, and after its deletion.
+    pub(super) fn emit(
+        &mut self,
+        before: Option<At<'_>>,
+        after: Option<At<'_>>,
+        fields: &[FieldChange],
+    ) -> Result<i64> {
+        let Some(At { row, .. }) = after.or(before) else {
+            return Err(Error::internal("a change of no connector"));
+        };
+        self.state += 1;
+        if self.rehearsal {
+            return Ok(self.state);
+        }
+        let kind = match (before, after) {
+            (None, _) => EventKind::Created,
+            (Some(_), Some(_)) => EventKind::Updated,
+            (Some(_), None) => EventKind::Deleted,
+        };
+        let record = stored(before, after)?;
+        let fields = Stored::of(fields)?;
+        let [before, after] = [before, after].map(|side| side.map(|side| side.row));
+        self.events.push(connector_event::ActiveModel {
+            number: Set(self.state),
+            kind: Set(kind),
+            personal_connector_id: Set(row.id.clone()),
+            r#type: Set(row.r#type),
+            type_before: Set(before
+                .map(|before| before.r#type)
+                .filter(|before| *before != row.r#type)),
+            organization_id: Set(row.organization_id.clone()),
+            changed_fields: Set(fields.names),
+            revision: Set(row.revision),
+            actor_id: Set(self.actor.user.clone()),
+            actor_organization_id: Set(self.actor.organization.clone()),
+            occurred_at: Set(self.now),
+            visibility_before: Set(before.map(|row| row.visibility)),
+            visibility_after: Set(after.map(|row| row.visibility)),
+            created_by_before: Set(before.and_then(|row| row.created_by.clone())),
+            created_by_after: Set(after.and_then(|row| row.created_by.clone())),
+            category_before: Set(before.and_then(|row| row.category)),
+            category_after: Set(after.and_then(|row| row.category)),
+            status_before: Set(before.map(|row| row.status)),
+            status_after: Set(after.map(|row| row.status)),
+            // Set by the commit.
+            mark: NotSet,
+            changed_values: Set(fields.values),
+            record: Set(Some(record)),
+        });
+        Ok(self.state)
+    }
+}
+
+/// The records of both sides, as they are stored.
+fn stored(before: Option<At<'_>>, after: Option<At<'_>>) -> Result<String> {
+    let record_after = after.map(|after| after.record(after.words()));
+    let record_before = before.map(|before| {
+        // Most changes leave the words as they were.
+        let words = match (after, &record_after) {
+            (Some(after), Some(record)) if !search::changed(before.row, after.row) => {
+                record.words.clone()
+            }
+            _ => before.words(),
+        };
+        before.record(words)
+    });
+    Record::stored(record_before.as_ref(), record_after.as_ref())
+}
