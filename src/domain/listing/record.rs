@@ -207,7 +207,12 @@ pub(super) mod tests {
             ..before.clone()
         };
         let stored = Record::stored(Some(&before), Some(&after)).unwrap();
-        insta::assert_snapshot!(stored, @"");
+        let expected = concat!(
+            r#"{"before":{"updatedAt":2,"serverType":null},"#,
+            r#""after":{"serverType":"http","connectorId":"custom_mcp","nameKey":"wiki","words":" wiki ","#,
+            r#""createdAt":1,"updatedAt":3,"hasTools":false}}"#,
+        );
+        assert_eq!(stored, expected);
     }
 
     #[test]

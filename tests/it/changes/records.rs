@@ -427,7 +427,7 @@ on_both! {
     async fn an_event_tells_whether_a_connector_was_in_a_list_and_is(server: Server) {
         let seen = Mutex::new(Seen::default());
         let cases = (vec(a_write(), 4..12), vec(a_question(), 6));
-        check(24, cases, |(writes, questions)| {
+        check(16, cases, |(writes, questions)| {
             let (server, seen) = (&server, &seen);
             async move {
                 server.clear().await;
