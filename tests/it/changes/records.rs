@@ -59,6 +59,35 @@ fn a_question() -> impl Strategy<Value = Question> {
         })
 }
 
+/// Questions that few of the random ones are, of what is rare in events.
+fn fixed_questions() -> Vec<Question> {
+    let [anonymous, of_other, root] = [0, 4, 8].map(|at| VIEWERS[at]);
+    let filters = [
+        (root, json!({ "hasTools": true })),
+        (root, json!({ "outcome": [null] })),
+        (anonymous, json!({ "createdBy": ["ann", "bob"] })),
+        (of_other, json!({ "createdBy": "ann" })),
+    ];
+    let filtered = filters.into_iter().map(|(viewer, filter)| Question {
+        viewer,
+        search: None,
+        filter,
+    });
+    // Words of tools.
+    let search = Search {
+        text: "git wiki".to_owned(),
+        key: "git wiki".to_owned(),
+        words: Vec::new(),
+        address: None,
+    };
+    let searched = Question {
+        viewer: root,
+        search: Some(search),
+        filter: Value::Null,
+    };
+    filtered.chain([searched]).collect()
+}
+
 impl Question {
     fn sight(&self) -> Sight {
         let Viewer { who, scopes } = self.viewer;
@@ -265,14 +294,14 @@ fn fields() -> impl Strategy<Value = Value> {
 fn an_inspection() -> impl Strategy<Value = Inspection> {
     let tools: [&[(&str, &str)]; 3] = [&[], &[("git_wiki", "For teams")], &[("pro", "Of 日")]];
     prop_oneof![
-        select(vec![
+        1 => select(vec![
             Outcome::Open,
             Outcome::Timeout,
             Outcome::Blocked,
             Outcome::NotCheckable
         ])
         .prop_map(found),
-        select(tools.to_vec()).prop_map(offering),
+        2 => select(tools.to_vec()).prop_map(offering),
     ]
 }
 
@@ -426,8 +455,9 @@ struct Seen {
 on_both! {
     async fn an_event_tells_whether_a_connector_was_in_a_list_and_is(server: Server) {
         let seen = Mutex::new(Seen::default());
-        let cases = (vec(a_write(), 4..12), vec(a_question(), 6));
-        check(16, cases, |(writes, questions)| {
+        let cases = (vec(a_write(), 4..12), vec(a_question(), 3));
+        check(24, cases, |(writes, mut questions)| {
+            questions.extend(fixed_questions());
             let (server, seen) = (&server, &seen);
             async move {
                 server.clear().await;
@@ -484,7 +514,7 @@ on_both! {
         let Seen { answers, changes } = seen.into_inner().unwrap();
         let count = |answer| answers.get(&answer).copied().unwrap_or_default();
         let known = count(Some(true)) + count(Some(false));
-        assert!(count(Some(true)) > 100 && known > 4 * count(None) && count(None) > 0, "{answers:?}");
+        assert!(count(Some(true)) > 50 && known > 4 * count(None) && count(None) > 0, "{answers:?}");
         assert!(changes.len() >= 9, "{changes:?}");
     }
 
