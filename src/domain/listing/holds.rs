@@ -285,6 +285,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of all filters")]
     fn filters_need_what_they_name() {
         let (with, without) = (
             Record {

@@ -573,8 +573,8 @@ on_both_databases! {
         let events = all.all_events(LogPosition { number: 0, mark: 0 }, i64::MAX).await.unwrap();
         let of_wiki = events.iter().flat_map(|event| event.states()).flatten().filter(|state| state.id() == wiki);
         let filter = parsed(&json!({ "name": { "equals": "wiki" } }));
-        let named = Listing::parse(Arguments { filter: Some(filter), ..Arguments::default() }).unwrap();
-        let told: Vec<_> = of_wiki.map(|state| named.has(state, &Sight::Everything)).collect();
+        let list = Listing::parse(Arguments { filter: Some(filter), ..Arguments::default() }).unwrap();
+        let told: Vec<_> = of_wiki.map(|state| list.has(state, &Sight::Everything)).collect();
         assert_eq!(told, [None, Some(true), Some(false)]);
 
         let state = server.state().await;
