@@ -5,10 +5,9 @@
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, Iterable, Outcome, ServerType};
 
-use super::listing::Filter;
+use super::listing::{Filter, State};
 
-/// How many connectors there are of one category, status, type, server type and outcome, in a list whose filter leaves out its own
-/// restrictions of the five.
+/// What connectors are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) category: Option<ConnectorCategory>,
@@ -17,7 +16,48 @@ pub(crate) struct Group {
     pub(crate) server_type: Option<ServerType>,
     /// None before the first check, and where nobody asks for it.
     pub(crate) outcome: Option<Outcome>,
-    pub(crate) count: u64,
+}
+
+/// How many connectors there are of each group, in a list whose filter leaves out its own restrictions of the five.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Groups {
+    pub(crate) by_outcome: bool,
+    pub(crate) counts: Vec<(Group, u64)>,
+}
+
+/// A count of a list that follows the changes of its connectors.
+pub(crate) trait Count: Clone {
+    /// Counts one connector more, or one less. None where its state does not tell what it is counted by, or where there is none to take
+    /// away.
+    fn add(&mut self, state: State<'_>, by: i64) -> Option<()>;
+}
+
+impl Count for u64 {
+    fn add(&mut self, _: State<'_>, by: i64) -> Option<()> {
+        *self = self.checked_add_signed(by)?;
+        Some(())
+    }
+}
+
+impl Count for Groups {
+    fn add(&mut self, state: State<'_>, by: i64) -> Option<()> {
+        let record = state.record?;
+        let group = Group {
+            category: state.category,
+            status: state.status,
+            r#type: state.ownership.r#type,
+            server_type: record.server_type,
+            outcome: record.outcome.filter(|_| self.by_outcome),
+        };
+        let mut counts = self.counts.iter_mut();
+        match counts.find(|(counted, _)| *counted == group) {
+            Some((_, count)) => count.add(state, by),
+            None => {
+                self.counts.push((group, u64::try_from(by).ok()?));
+                Some(())
+            }
+        }
+    }
 }
 
 /// For each dimension every value in the schema's order, zeros included, and none for those without one.
@@ -45,27 +85,23 @@ fn meets(filter: &Filter, group: &Group) -> [bool; 5] {
 }
 
 /// The size of the list under the whole filter.
-pub(crate) fn total(groups: &[Group], filter: &Filter) -> u64 {
-    groups
-        .iter()
-        .filter(|group| meets(filter, group) == [true; 5])
-        .map(|group| group.count)
-        .sum()
+pub(crate) fn total(groups: &Groups, filter: &Filter) -> u64 {
+    let counts = groups.counts.iter();
+    let met = counts.filter(|(group, _)| meets(filter, group) == [true; 5]);
+    met.map(|(_, count)| count).sum()
 }
 
 impl Facets {
-    pub(crate) fn of(groups: &[Group], filter: &Filter) -> Self {
+    pub(crate) fn of(groups: &Groups, filter: &Filter) -> Self {
         // The groups that meet every restriction but the dimension's own.
         let sum = |own: usize, is: &dyn Fn(&Group) -> bool| {
-            groups
-                .iter()
-                .filter(|group| {
-                    let mut met = meets(filter, group);
-                    met[own] = true;
-                    met == [true; 5] && is(group)
-                })
-                .map(|group| group.count)
-                .sum()
+            let counts = groups.counts.iter();
+            let met = counts.filter(|(group, _)| {
+                let mut met = meets(filter, group);
+                met[own] = true;
+                met == [true; 5] && is(group)
+            });
+            met.map(|(_, count)| count).sum()
         };
         Self {
             category: with_none(|value| sum(0, &|group| group.category == value)),

@@ -44,6 +44,13 @@ pub struct Listing {
     digest: Digest,
 }
 
+/// What restricts a list: the search that finds its connectors, and the filter that holds for them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Restriction<'a> {
+    pub(crate) filter: &'a Filter,
+    pub(crate) search: Option<&'a Search>,
+}
+
 /// The words of a search, folded; the last one is the beginning of a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Search {
@@ -224,6 +231,13 @@ impl Listing {
         })
     }
 
+    pub(crate) fn restriction(&self) -> Restriction<'_> {
+        Restriction {
+            filter: &self.filter,
+            search: self.search.as_ref(),
+        }
+    }
+
     /// A whole list by name, to be read from its beginning in pages of `limit`.
     pub(crate) fn all_by_name(filter: Filter, limit: u64) -> Self {
         let order = Order::by(OrderField::Name);
@@ -323,6 +337,13 @@ fn folded(name: &str) -> String {
 }
 
 impl Filter {
+    /// Whether a check may change what the filter names without a change of the catalogue's state.
+    pub(crate) fn changes_alone(&self) -> bool {
+        let several = [&self.and, &self.or].into_iter().flatten().flatten();
+        let mut others = several.chain(self.not.as_deref());
+        self.checked_at.is_some() || self.uptime.is_some() || others.any(Self::changes_alone)
+    }
+
     /// This filter without its own top-level restrictions of the dimensions that facets count.
     #[must_use]
     pub(crate) fn without_facets(&self) -> Self {

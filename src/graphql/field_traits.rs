@@ -113,8 +113,18 @@ const OF_CONNECTION: FieldTraits = PLAIN.has(Items::OfConnection);
 const OF_CHECK: FieldTraits = PLAIN.changes_alone();
 /// It reads the checks of days.
 const OF_WINDOW: FieldTraits = OF_CHECK.weighs(20).reads();
+/// What is known of a user is forgotten with the last event that names them.
+const OF_USER: FieldTraits = PLAIN.reads().changes_alone();
 /// A look at the log, from which old events go.
 const LOG: FieldTraits = PAGE.visits(Visits::Always(1)).reads().changes_alone();
+
+/// Fields of inputs, and values of enums, by which a list depends on checks that change no state.
+const OF_CHECKS: [&str; 5] = ["checkedAt", "uptime", "CHECKED_AT", "LATENCY", "UPTIME"];
+
+/// Whether an input's field or an enum's value of this name makes a list change without a change of the catalogue's state.
+pub(crate) fn is_of_checks(name: &str) -> bool {
+    OF_CHECKS.contains(&name)
+}
 
 type Fields = &'static [(&'static str, FieldTraits)];
 
@@ -309,7 +319,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("occurredAt", PLAIN),
         ("revision", PLAIN),
     ]),
-    ("User", &[("id", PLAIN), ("isViewer", PLAIN), ("name", PLAIN.reads()), ("pictureUrl", PLAIN.reads())]),
+    ("User", &[("id", PLAIN), ("isViewer", PLAIN), ("name", OF_USER), ("pictureUrl", OF_USER)]),
     ("UserError", &[
         ("code", PLAIN),
         ("conflict", PLAIN),
@@ -444,6 +454,23 @@ mod tests {
         match base {
             BaseType::Named(name) => name,
             BaseType::List(item) => innermost(&item.base),
+        }
+    }
+
+    #[test]
+    fn what_depends_on_checks_is_in_the_schema() {
+        for name in OF_CHECKS {
+            let declared = [
+                format!("\n  {name}\n"),
+                format!("\n\t{name}\n"),
+                format!("{name}: "),
+            ];
+            assert!(
+                declared
+                    .iter()
+                    .any(|text| type_definitions().contains(text)),
+                "{name}"
+            );
         }
     }
 

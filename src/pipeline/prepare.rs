@@ -3,12 +3,14 @@
 use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{
-    Name, ServerError, Variables,
+    Name, ServerError, Value, Variables,
     parser::types::{ExecutableDocument, OperationDefinition, OperationType},
 };
 
 use crate::{
-    config::OperationLimits, error::Code, graphql::DirectRead,
+    config::OperationLimits,
+    error::Code,
+    graphql::{DirectRead, field_traits::is_of_checks},
     observability::request_record::RequestRecord,
 };
 
@@ -102,7 +104,8 @@ impl Pipeline {
         let cost = document.cost(&variables)?;
         cost.within(documents.limits())
             .map_err(|error| Refused::from(error).costing(cost))?;
-        let traits = document.checked().map_err(invalid)?;
+        let mut traits = document.checked().map_err(invalid)?;
+        traits.changes_without_the_catalogue |= variables.values().any(of_checks);
         null_positions(parsed, operation, &variables).map_err(invalid)?;
         Ok(Prepared {
             document,
@@ -112,6 +115,20 @@ impl Pipeline {
             traits,
             operation_type,
         })
+    }
+}
+
+/// Whether a variable makes a list depend on checks. Values of enums come as strings.
+fn of_checks(value: &Value) -> bool {
+    match value {
+        Value::Enum(name) => is_of_checks(name),
+        Value::String(text) => is_of_checks(text),
+        Value::List(values) => values.iter().any(of_checks),
+        Value::Object(fields) => {
+            let mut fields = fields.iter();
+            fields.any(|(name, value)| is_of_checks(name) || of_checks(value))
+        }
+        _ => false,
     }
 }
 

@@ -8,14 +8,21 @@ use entity::{ConnectorType, Timestamp};
 use crate::domain::{field_values::CUSTOM_CONNECTOR_ID, server_address, viewer::Sight};
 
 use super::{
-    Filter, Listing, NameMatch, Search, TimeRange,
+    Filter, Listing, NameMatch, Restriction, Search, TimeRange,
     record::{Record, State},
 };
 
 impl Listing {
     /// Whether a connector is in this list, as a viewer of this sight has it. None where its event does not carry enough to tell.
     pub fn has(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
-        let found = self.search.as_ref();
+        self.restriction().has(state, sight)
+    }
+}
+
+impl Restriction<'_> {
+    /// Whether a connector is in the list, as a viewer of this sight has it. None where its event does not carry enough to tell.
+    pub(crate) fn has(self, state: State<'_>, sight: &Sight) -> Option<bool> {
+        let found = self.search;
         let found = found.map_or(Some(true), |search| search.finds(state.record));
         all_of([
             Some(sight.sees(state.ownership)),

@@ -12,7 +12,7 @@ use crate::{
     answer_budget::AnswerBudget,
     domain::{
         cursor::{self, Cursor},
-        facets::{self, Facets, Group},
+        facets::{self, Facets, Groups},
         listing::Listing,
         order::{End, Position},
         viewer::Viewer,
@@ -35,7 +35,7 @@ pub(in crate::graphql) struct PersonalConnectorConnection {
     faceted: bool,
     /// Whether they are selected by outcome, which is in another table.
     by_outcome: bool,
-    groups: OnceCell<Vec<Group>>,
+    groups: OnceCell<Groups>,
 }
 
 /// The position of a page in its list.
@@ -159,7 +159,7 @@ impl PersonalConnectorConnection {
         Ok(Some(Written(list)))
     }
 
-    async fn groups(&self, context: &Context<'_>) -> Result<&Vec<Group>> {
+    async fn groups(&self, context: &Context<'_>) -> Result<&Groups> {
         let catalog = &Request::of(context).catalog;
         self.groups
             .get_or_try_init(|| catalog.groups(&self.page.listing, self.by_outcome))

@@ -9,12 +9,16 @@ use async_graphql::{
         types::{ExecutableDocument, Selection},
     },
 };
+use async_graphql_value::Value as Literal;
 use sha2::{Digest, Sha256};
 
 use crate::{
     config::OperationLimits,
     error::{Code, Error},
-    graphql::{DirectQuery, Schema, field_traits::of_type},
+    graphql::{
+        DirectQuery, Schema,
+        field_traits::{is_of_checks, of_type},
+    },
 };
 
 use crate::pipeline::{
@@ -181,6 +185,9 @@ impl Traits {
             };
             let name = field.node.name.node.as_str();
             traits.introspects |= matches!(name, "__schema" | "__type");
+            let mut arguments = field.node.arguments.iter();
+            traits.changes_without_the_catalogue |=
+                arguments.any(|(_, value)| of_checks(&value.node));
             // Below a field that the schema does not have nothing is read.
             if let Some(parent) = parent {
                 let of_field = of_type(parent, name);
@@ -189,5 +196,18 @@ impl Traits {
             }
         }
         traits
+    }
+}
+
+/// Whether an argument makes a list depend on checks. Its variables are looked at by themselves.
+fn of_checks(value: &Literal) -> bool {
+    match value {
+        Literal::Enum(name) => is_of_checks(name),
+        Literal::List(values) => values.iter().any(of_checks),
+        Literal::Object(fields) => {
+            let mut fields = fields.iter();
+            fields.any(|(name, value)| is_of_checks(name) || of_checks(value))
+        }
+        _ => false,
     }
 }

@@ -26,9 +26,11 @@ use tokio::sync::OnceCell;
 use crate::{
     answer_budget::AnswerBudget,
     domain::{
-        facets::Group,
+        changes::Log,
+        cursor::LogPosition,
+        facets::{Count, Group, Groups},
         field::Field,
-        listing::{Filter, Listing, Page},
+        listing::{Filter, Listing, Page, Restriction},
         order::{End, OrderField, Position, is_ascending},
         viewer::Sight,
     },
@@ -44,6 +46,9 @@ use crate::{
         query::Query,
     },
 };
+
+/// Changes that a count is brought forward by: reading a thousand takes less than counting what is worth to be kept.
+const FOLLOWED: i64 = 1000;
 
 /// Reads what one viewer sees, for one answer.
 #[derive(Debug)]
@@ -124,7 +129,7 @@ impl Catalog {
             Query::build(&select.into_query(), backend)
         };
         let query = (self.database.statement_texts).query(&self.sight, &fields, id, build);
-        let rows = self.run(query, Pace::Brief, move |row| {
+        let rows = self.run(query, Pace::Brief, &self.budget, move |row| {
             read(Fields::new(row, &fields, 1))
         });
         Ok(rows.await?.pop())
@@ -293,6 +298,7 @@ impl Catalog {
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
+        let list = listing.restriction();
         let count = async {
             let mut total = 0;
             for found in self.conditions(listing) {
@@ -307,28 +313,32 @@ impl Catalog {
             }
             Ok(total)
         };
-        let asked = (&listing.filter, &listing.search);
-        self.counted(&self.database.totals, &asked, count).await
+        self.counted(&self.database.totals, list, &list, count)
+            .await
     }
 
     /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
     /// made. By outcome too only where that is asked for, or restricted.
-    pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Vec<Group>> {
+    pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Groups> {
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
         let filter = listing.filter.without_facets();
+        let list = Restriction {
+            filter: &filter,
+            ..listing.restriction()
+        };
         let count = async {
-            let mut groups = Vec::new();
+            let mut counts = Vec::new();
             for found in self.conditions(listing) {
                 let list = self.list(&filter).filter(found);
-                groups.append(&mut self.group(list, by_outcome).await?);
+                counts.append(&mut self.group(list, by_outcome).await?);
             }
-            Ok(groups)
+            Ok(Groups { by_outcome, counts })
         };
-        let asked = (&filter, &listing.search, by_outcome);
-        self.counted(&self.database.groups, &asked, count).await
+        self.counted(&self.database.groups, list, &(list, by_outcome), count)
+            .await
     }
 
-    async fn group(&self, list: Select<Entity>, by_outcome: bool) -> Result<Vec<Group>> {
+    async fn group(&self, list: Select<Entity>, by_outcome: bool) -> Result<Vec<(Group, u64)>> {
         let dimensions = [
             Column::Category,
             Column::Status,
@@ -350,31 +360,77 @@ impl Catalog {
         }
         let read = move |row: Row<'_>| {
             let mut cells = row.cells(0);
-            Ok(Group {
-                count: cells.next::<i64>()?.unsigned_abs(),
+            let count = cells.next::<i64>()?.unsigned_abs();
+            let group = Group {
                 category: cells.next()?,
                 status: cells.next()?,
                 r#type: cells.next()?,
                 server_type: cells.next()?,
                 outcome: if by_outcome { cells.next()? } else { None },
-            })
+            };
+            Ok((group, count))
         };
         self.rows(&groups, Pace::Long, read).await
     }
 
-    /// What `count` gives, where it was not counted in this state before.
-    async fn counted<T: Clone>(
+    /// What `count` gives. It is not counted where it was counted in this state before, or in a state from which the changes since lead
+    /// to it.
+    async fn counted<T: Count>(
         &self,
         counts: &CountCache<T>,
+        list: Restriction<'_>,
         asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        // Without a snapshot nobody knows which state it is that is counted.
-        if self.snapshot.is_none() {
+        // Without a snapshot nobody knows which state it is that is counted. A check may change the list without another state.
+        if self.snapshot.is_none() || list.filter.changes_alone() {
             return count.await;
         }
-        let state = self.log().await?.state;
-        counts.get(state, &self.sight, asked, count).await
+        let log = self.log().await?;
+        let bring = async |last: Option<(LogPosition, T)>| {
+            if let Some((since, last)) = last
+                && let Some(brought) = self.bring_forward(last, since, list, log).await?
+            {
+                return Ok(brought);
+            }
+            count.await
+        };
+        counts.get(log.state, &self.sight, asked, bring).await
+    }
+
+    /// A count of a list as it is after the changes since. None where these are too many or not all kept, and where one does not tell
+    /// enough of its connector.
+    async fn bring_forward<T: Count>(
+        &self,
+        mut count: T,
+        since: LogPosition,
+        list: Restriction<'_>,
+        log: Log,
+    ) -> Result<Option<T>> {
+        let changes = log.state.number - since.number;
+        if since.number < log.forgotten.number || !(1..=FOLLOWED).contains(&changes) {
+            return Ok(None);
+        }
+        let Some(changes) = self.states_since(since, log).await? else {
+            return Ok(None);
+        };
+        let sides = changes
+            .iter()
+            .flat_map(|change| change.states().into_iter().zip([-1, 1]));
+        for (state, by) in sides {
+            let Some(state) = state else { continue };
+            let counted = list.has(state, &self.sight).and_then(|is_in| {
+                if is_in {
+                    count.add(state, by)
+                } else {
+                    Some(())
+                }
+            });
+            if counted.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(count))
     }
 
     /// All rows of a list, without an order.
@@ -403,17 +459,29 @@ impl Catalog {
         pace: Pace,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
+        self.rows_within(select, pace, &self.budget, read).await
+    }
+
+    /// [`Self::rows`], counted in bytes of another answer, or of none.
+    pub(in crate::store) async fn rows_within<T: Send + 'static>(
+        &self,
+        select: &SelectStatement,
+        pace: Pace,
+        budget: &Arc<AnswerBudget>,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>> {
         let query = Query::build(select, self.database.reader.backend());
-        self.run(query, pace, read).await
+        self.run(query, pace, budget, read).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
         query: Query,
         pace: Pace,
+        budget: &Arc<AnswerBudget>,
         read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
     ) -> Result<Vec<T>> {
-        let (reader, budget) = (&self.database.reader, &self.budget);
+        let reader = &self.database.reader;
         match &self.snapshot {
             None => reader.rows_within(budget, query, pace, read).await,
             Some(snapshot) => {

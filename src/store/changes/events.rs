@@ -17,6 +17,7 @@ use sea_orm::{
 };
 
 use crate::{
+    answer_budget::AnswerBudget,
     domain::{
         changes::{
             Event, Feed, Filter, History, Log, Page, PageMarks, Place, SCAN, Side, Stored, Window,
@@ -172,6 +173,38 @@ impl Catalog {
             .into_query();
         self.rows(&select, Pace::Brief, |row| event(event_row(row, 0)?))
             .await
+    }
+
+    /// The changes since a position, as far as they tell of the connectors before and after: without the fields and their values. None
+    /// where the position is of another history.
+    pub(in crate::store) async fn states_since(
+        &self,
+        since: LogPosition,
+        log: Log,
+    ) -> Result<Option<Vec<Event>>> {
+        let columns = Column::iter().map(|column| match column {
+            Column::ChangedFields => Expr::cust("'[]'"),
+            Column::ChangedValues => Expr::cust("NULL"),
+            column => column.into_expr(),
+        });
+        let select = Entity::find()
+            .select_only()
+            .filter(Column::Number.between(since.number, log.state.number))
+            .order_by_asc(Column::Number);
+        let select = columns.fold(select, QuerySelect::expr).into_query();
+        // They are for no answer, and few.
+        let budget = AnswerBudget::unbounded();
+        let read = |row: Row<'_>| event(event_row(row, 0)?);
+        let events = self.rows_within(&select, Pace::Brief, &budget, read);
+        let mut events = events.await?;
+        // The event of what is forgotten is not kept, but its mark is.
+        let since_is_here = if since.number == log.forgotten.number {
+            since == log.forgotten
+        } else {
+            !events.is_empty() && events.remove(0).position == since
+        };
+        let are_all = i64::try_from(events.len()) == Ok(log.state.number - since.number);
+        Ok((since_is_here && are_all).then_some(events))
     }
 
     /// The events of a window that a viewer of this sight sees, from the page's end, one more than the page may have.

@@ -18,7 +18,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     config::{DatabaseLocation, DatabaseSettings, DatabaseUrlError},
-    domain::facets::Group,
+    domain::facets::Groups,
     error::{Error, Result},
     postgres::{pool::PgPool, precondition, server::Server},
     store::{
@@ -58,7 +58,7 @@ pub struct Database {
     pub(in crate::store) known: Arc<VersionTracker>,
     pub(in crate::store) statement_texts: Arc<StatementTexts>,
     pub(in crate::store) totals: Arc<CountCache<u64>>,
-    pub(in crate::store) groups: Arc<CountCache<Vec<Group>>>,
+    pub(in crate::store) groups: Arc<CountCache<Groups>>,
     pub(in crate::store) check_counters: Arc<CheckCounters>,
 }
 

@@ -1,7 +1,7 @@
 //! Cached sizes and groups of lists, computed once for each catalogue version.
 //!
 //! Invariant: what is kept belongs to the position in the log that the asking snapshot shows, so that it is the number which
-//! counting would give there; a change of the catalogue makes another position, for which nothing is kept yet.
+//! counting would give there. For another position it is counted again, or brought there from what was kept of the list last.
 
 use std::fmt;
 
@@ -17,40 +17,52 @@ use crate::{
 /// Lists that are remembered, of all states together: each takes some kilobytes at most.
 const LISTS: usize = 1000;
 
-/// Which list of which state.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    state: LogPosition,
+struct List {
     sight: Sight,
     /// The SHA-256 of what restricts it and of what is counted, which may be long.
     asked: [u8; 32],
 }
 
 /// What was counted.
-pub(in crate::store) struct CountCache<T>(Cache<Key, T>);
+pub(in crate::store) struct CountCache<T> {
+    counted: Cache<(LogPosition, List), T>,
+    /// What was counted of each list last.
+    last: Cache<List, (LogPosition, T)>,
+}
 
 impl<T: Clone> Default for CountCache<T> {
     fn default() -> Self {
-        Self(Cache::new(LISTS))
+        Self {
+            counted: Cache::new(LISTS),
+            last: Cache::new(LISTS),
+        }
     }
 }
 
 impl<T: Clone> CountCache<T> {
-    /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait.
+    /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait. `count` is given
+    /// what was counted of the list last, at another version.
     pub(in crate::store) async fn get(
         &self,
         state: LogPosition,
         sight: &Sight,
         asked: &impl Serialize,
-        count: impl Future<Output = Result<T>>,
+        count: impl AsyncFnOnce(Option<(LogPosition, T)>) -> Result<T>,
     ) -> Result<T> {
         let asked = serde_json::to_vec(asked).map_err(Error::internal)?;
-        let key = Key {
-            state,
+        let list = List {
             sight: sight.clone(),
             asked: Sha256::digest(asked).into(),
         };
-        self.0.get_or_insert_async(&key, count).await
+        let key = (state, list);
+        let counted = async {
+            let list = &key.1;
+            let count = count(self.last.get(list)).await?;
+            self.last.insert(list.clone(), (state, count.clone()));
+            Ok(count)
+        };
+        self.counted.get_or_insert_async(&key, counted).await
     }
 }
 

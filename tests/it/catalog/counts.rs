@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use entity::ConnectorVisibility::Private;
+use chrono::{DateTime, Utc};
+use entity::{ConnectorVisibility::Private, Outcome};
+use personal_connectors::domain::inspection::Inspection;
 use serde_json::{Value, json};
 
 use crate::{
     on_both,
     support::{
+        checks::{after, found},
         connectors::{custom, official},
         harness::{Server, client},
+        mutations::{DELETE, UPDATE, WRITE},
     },
 };
 
@@ -19,6 +23,11 @@ const COUNTED: &str = "query($filter: PersonalConnectorFilter) {
 const FACETED: &str = "query($filter: PersonalConnectorFilter) {
     personalConnectors(filter: $filter) { totalCount facets { category { count } } }
 }";
+
+/// The time of [`after`] in a filter.
+fn time(seconds: i64) -> String {
+    DateTime::<Utc>::from(after(seconds)).to_rfc3339()
+}
 
 /// The list's size, and how many statements counted it.
 async fn count(server: &Server, token: &str, query: &str, filter: Value) -> (u64, usize) {
@@ -44,7 +53,8 @@ on_both! {
             assert_eq!((none, counted), (0, 1));
             let id = query.len();
             server.insert(vec![official(&format!("a{id}"), &format!("A {id}"))]).await;
-            assert_eq!(count(&server, "", query, json!({})).await, (before + 1, 1));
+            // The change tells what it adds.
+            assert_eq!(count(&server, "", query, json!({})).await, (before + 1, 0));
             assert_eq!(count(&server, "", query, json!({})).await, (before + 1, 0));
         }
     }
@@ -76,6 +86,7 @@ on_both! {
         let before = server.state().await;
         server.insert(vec![official("a", "A")]).await;
         let (total, _) = count(&server, "", COUNTED, json!({})).await;
+        count(&server, "", FACETED, json!({})).await;
         // As the backup was, before A.
         server.rows(&format!("DELETE FROM connector_event WHERE number > {before}")).await;
         let words = if server.storage.url.starts_with("sqlite") { "rowid" } else { "seq" };
@@ -88,8 +99,99 @@ on_both! {
         while !metrics().await.lines().any(|line| line.ends_with(&seen)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // At the number of A, and beyond it.
         server.insert(vec![custom("p", "P", "ann@acme", Private)]).await;
         assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 1));
+        server.insert(vec![custom("q", "Q", "ann@acme", Private)]).await;
+        assert_eq!(count(&server, "", FACETED, json!({})).await, (total - 1, 1));
+        assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 0));
+    }
+
+    /// Counts follow the changes that tell of what is counted. Others are counted anew.
+    async fn counts_follow_the_changes(server: Server) {
+        let own = server.token("ann@acme", WRITE);
+        let admin = server.token("root", &["catalog:admin"]);
+        let filters = [
+            json!({}),
+            json!({ "category": ["CUSTOM", null] }),
+            json!({ "status": "ACTIVE" }),
+            json!({ "type": "CUSTOM" }),
+            json!({ "serverType": ["HTTP", null] }),
+            json!({ "visibility": "PRIVATE" }),
+            json!({ "createdBy": "ann" }),
+            json!({ "and": [{ "not": { "visibility": "PUBLIC" } }, { "name": { "startsWith": "w" } }] }),
+        ];
+        let counts = async |most: usize| {
+            let mut totals = Vec::new();
+            for token in ["", &own, &admin] {
+                for filter in &filters {
+                    for query in [COUNTED, FACETED] {
+                        let (total, counted) = count(&server, token, query, filter.clone()).await;
+                        assert!(counted <= most, "{counted}: {filter}");
+                        totals.push(total);
+                    }
+                }
+            }
+            totals
+        };
+        counts(1).await;
+        let before = counts(0).await;
+        let wiki = server.create(&own, "Wiki", "PRIVATE").await;
+        let created = counts(0).await;
+        assert_ne!(before, created);
+        server.change(&own, UPDATE, json!({ "id": wiki, "name": "Other", "visibility": "ORGANIZATION", "serverUrl": null, "serverType": "STDIO", "category": "DESIGN" })).await;
+        assert_ne!(counts(0).await, created);
+        server.mutate(&own, DELETE, json!({ "id": wiki })).await;
+        assert_eq!(counts(0).await, before);
+
+        // A change of an earlier version tells less, which is enough for some.
+        server.create(&own, "Wiki", "PRIVATE").await;
+        server.rows("UPDATE connector_event SET record = NULL").await;
+        for (filter, counted) in [(&filters[0], 0), (&filters[2], 0), (&filters[4], 1)] {
+            assert_eq!(count(&server, &own, COUNTED, filter.clone()).await.1, counted, "{filter}");
+            assert_eq!(count(&server, &own, FACETED, filter.clone()).await.1, 1, "{filter}");
+        }
+    }
+
+    async fn more_changes_than_are_worth_it_are_counted_anew(server: Server) {
+        let many = |from: usize| (from..from + 500).map(|i| official(&format!("m{i}"), &format!("M {i}"))).collect::<Vec<_>>();
+        let (before, _) = count(&server, "", COUNTED, json!({})).await;
+        server.insert(many(0)).await;
+        server.insert(many(500)).await;
+        assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + 1000, 0));
+        server.insert(many(1000)).await;
+        server.insert(many(1500)).await;
+        server.insert(vec![official("a", "A")]).await;
+        assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + 2001, 1));
+    }
+
+    /// A check may change a list by its time alone, without a change of the catalogue.
+    async fn lists_by_the_times_of_checks_are_counted_each_time(server: Server) {
+        let row = official("a", "A");
+        server.insert(vec![row.clone()]).await;
+        let check = async |step| {
+            let found = Inspection { checked_at: after(step), ..found(Outcome::Open) };
+            server.record(vec![(row.id.clone(), found)]).await;
+        };
+        check(1).await;
+        let filters = [
+            json!({ "checkedAt": { "gte": time(2) } }),
+            json!({ "not": { "checkedAt": { "lt": time(2) } }, "outcome": "OPEN" }),
+            json!({ "or": [{ "and": [{ "checkedAt": { "gte": time(2) } }] }] }),
+        ];
+        for query in [COUNTED, FACETED] {
+            for filter in &filters {
+                assert_eq!(count(&server, "", query, filter.clone()).await, (0, 1), "{filter}");
+            }
+        }
+        let before = server.state().await;
+        check(3).await;
+        assert_eq!(server.state().await, before);
+        for query in [COUNTED, FACETED] {
+            for filter in &filters {
+                assert_eq!(count(&server, "", query, filter.clone()).await, (1, 1), "{filter}");
+            }
+        }
     }
 
     async fn a_change_of_another_process_is_counted(server: Server) {
@@ -98,7 +200,7 @@ on_both! {
         for more in 1..10 {
             other.insert(vec![official(&format!("a{more}"), &format!("A {more}"))]).await;
             // At once: the state is the snapshot's, not the one that was polled.
-            assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + more, 1));
+            assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + more, 0));
         }
     }
 }

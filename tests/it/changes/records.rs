@@ -116,15 +116,20 @@ impl Question {
         Listing::parse(arguments).unwrap()
     }
 
-    /// The ids of the list, from the service.
+    /// The ids of the list, from the service, which counts as many.
     async fn ids(&self, server: &Server) -> BTreeSet<String> {
         let query = "query($search: String, $filter: PersonalConnectorFilter) {
-            personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } } }";
+            personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } totalCount }
+            byGroups: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount facets { outcome { count } } }
+        }";
         let search = self.search.as_ref().map(|search| &search.text);
         let variables = json!({ "search": search, "filter": self.filter });
         let token = server.viewer_token(self.viewer);
         let data = server.data(&token, query, variables).await;
         let nodes = data["personalConnectors"]["nodes"].as_array().unwrap();
+        for list in ["personalConnectors", "byGroups"] {
+            assert_eq!(data[list]["totalCount"], nodes.len(), "{list}: {self:?}");
+        }
         let ids = nodes.iter().map(|node| text(&node["id"]).to_owned());
         ids.collect()
     }

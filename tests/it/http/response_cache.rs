@@ -267,6 +267,19 @@ on_both! {
             spread("fragment C on PersonalConnector { health { outcome ...H } } fragment H on ConnectorHealth { authorizationServers }"),
             spread("fragment C on PersonalConnector { health { ... on ConnectorHealth { serverInfo { name } } } }"),
         ];
+        let list = |arguments: &str| query(&format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}"));
+        let listed = |input: &str, variable: Value| {
+            let query = format!("query($input: {input}) {{ personalConnectors({}: $input) {{ nodes {{ id }} }} }}",
+                if input.contains("Filter") { "filter" } else { "orderBy" });
+            json!({ "query": query, "variables": { "input": variable } })
+        };
+        let of_checks = [
+            list("filter: {checkedAt: {gte: \"2026-01-01T00:00:00Z\"}}"), list("filter: {not: {or: [{uptime: {gte: 1}}]}}"),
+            list("orderBy: {field: CHECKED_AT}"), list("orderBy: {field: NAME}, thenBy: [{field: LATENCY}]"), list("orderBy: {field: UPTIME}"),
+            listed("PersonalConnectorFilter", json!({ "and": [{ "checkedAt": { "lt": "2026-01-01T00:00:00Z" } }] })),
+            listed("PersonalConnectorOrder", json!({ "field": "UPTIME" })),
+            query("query($by: PersonalConnectorOrder = {field: CHECKED_AT}) { personalConnectors(orderBy: $by) { nodes { id } } }"),
+        ];
         let mut told = HashSet::new();
         let steps = [Outcome::Open, Outcome::Open, Outcome::Timeout, Outcome::Open];
         for (step, outcome) in (1..).zip(steps) {
@@ -287,7 +300,7 @@ on_both! {
                     told.insert(send(post(&server, "", body)).await.2);
                 }
             }
-            for body in &passing {
+            for body in passing.iter().chain(&of_checks) {
                 server.forget_reads();
                 send(post(&server, "", body)).await;
                 assert!(!server.reads.lock().unwrap().is_empty(), "{body}");
