@@ -133,7 +133,7 @@ const FACET: Fields = &[("count", PLAIN), ("name", PLAIN), ("value", PLAIN)];
 /// The types of the schema, each with its fields.
 #[rustfmt::skip]
 const TABLE: &[(&str, Fields)] = &[
-    ("BulkResult", &[("id", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
+    ("BulkResult", &[("personalConnector", PLAIN), ("personalConnectorId", PLAIN), ("userErrors", FEW)]),
     ("CheckConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
     ("CheckConnectorsPayload", &[("changesCursor", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
     ("ConnectorCategoryFacet", FACET),

@@ -565,9 +565,9 @@ mod tests {
                 1 + 3 * 2 + VISIT,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
-            ("mutation { deleteCustomConnectors(input: {ids: [\"a\", \"b\"]}) { results { id } } }", 1 + 2 * 2),
+            ("mutation { deleteCustomConnectors(input: {ids: [\"a\", \"b\"]}) { results { personalConnectorId } } }", 1 + 2 * 2),
             (
-                "mutation($input: DeleteCustomConnectorsInput!) { deleteCustomConnectors(input: $input) { results { id } } }",
+                "mutation($input: DeleteCustomConnectorsInput!) { deleteCustomConnectors(input: $input) { results { personalConnectorId } } }",
                 1 + 3 * 2,
             ),
             (

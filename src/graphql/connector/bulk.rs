@@ -101,8 +101,8 @@ pub(in crate::graphql) struct ImportConnectorsInput {
 /// The result for one of many connectors.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct BulkResult {
-    /// The id, as the input has it.
-    id: ID,
+    /// The connector's id, as the input has it.
+    personal_connector_id: ID,
     /// The connector as it now is. Null where nothing was done, where it was deleted, and where you see no connector of this id. A
     /// check that is refused gives the connector too.
     personal_connector: Option<PersonalConnector>,
@@ -382,7 +382,7 @@ fn parts(outcome: BulkOutcome) -> (Vec<BulkResult>, Vec<UserError>, Option<Strin
     let results = results
         .into_iter()
         .map(|(id, has_connector, errors)| BulkResult {
-            id: id.into(),
+            personal_connector_id: id.into(),
             personal_connector: if has_connector {
                 connectors.next()
             } else {

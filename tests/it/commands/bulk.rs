@@ -24,7 +24,7 @@ async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value 
     let document = format!(
         "mutation($input: {input_type}!) {{ {field}(input: $input) {{
             {deleted} userErrors {{ {USER_ERROR} }}
-            results {{ id personalConnector {{ id status statusMessage revision }} userErrors {{ {USER_ERROR} }} }}
+            results {{ personalConnectorId personalConnector {{ id status statusMessage revision }} userErrors {{ {USER_ERROR} }} }}
         }} }}"
     );
     let mut data = server
@@ -39,11 +39,14 @@ fn results(payload: &Value) -> Vec<String> {
     let line = |result: &Value| {
         let connector = &result["personalConnector"];
         let status = connector["status"].as_str().unwrap_or("-");
-        assert!(connector.is_null() || connector["id"] == result["id"]);
+        assert!(connector.is_null() || connector["id"] == result["personalConnectorId"]);
         let errors = errors(result).join(", ");
-        format!("{}: {status} {errors}", text(&result["id"]))
-            .trim_end()
-            .to_owned()
+        format!(
+            "{}: {status} {errors}",
+            text(&result["personalConnectorId"])
+        )
+        .trim_end()
+        .to_owned()
     };
     results.map(line).collect()
 }
@@ -127,7 +130,7 @@ on_both! {
         // Without a scope the answer is about the token.
         for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("ann@acme", &[]), "FORBIDDEN")] {
             for field in ["setConnectorStatuses(input: {ids: [], status: ACTIVE})", "deleteCustomConnectors(input: {ids: []})"] {
-                let document = format!("mutation {{ {field} {{ results {{ id }} }} }}");
+                let document = format!("mutation {{ {field} {{ results {{ personalConnectorId }} }} }}");
                 assert_eq!(server.error_code(&token, &document, json!({})).await, code, "{field}");
             }
         }

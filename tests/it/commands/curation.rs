@@ -16,7 +16,7 @@ const SEEN: &str = "id category iconUrl description revision curatedFields { fie
 async fn curate(server: &Server, token: &str, input: Value) -> Value {
     let document = format!(
         "mutation($input: UpdateCatalogConnectorsInput!) {{ updateCatalogConnectors(input: $input) {{
-            results {{ id personalConnector {{ {SEEN} }} userErrors {{ {USER_ERROR} }} }} userErrors {{ {USER_ERROR} }} }} }}"
+            results {{ personalConnectorId personalConnector {{ {SEEN} }} userErrors {{ {USER_ERROR} }} }} userErrors {{ {USER_ERROR} }} }} }}"
     );
     let mut data = server
         .data(token, &document, json!({ "input": input }))
@@ -207,7 +207,7 @@ on_both! {
         let refused = curate(&server, &root, with(input.clone(), wrong)).await;
         assert_eq!(errors(&refused), ["TOO_LONG input.description", "INVALID input.iconUrl"]);
         assert_eq!(results(&refused), NONE);
-        let document = "mutation { updateCatalogConnectors(input: {ids: []}) { results { id } } }";
+        let document = "mutation { updateCatalogConnectors(input: {ids: []}) { results { personalConnectorId } } }";
         for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("boss@acme", ADMIN), "FORBIDDEN")] {
             assert_eq!(server.error_code(&token, document, json!({})).await, code);
         }

@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-const SELECTION: &str = "results { id personalConnector { id } userErrors { code field message } }";
+const SELECTION: &str =
+    "results { personalConnectorId personalConnector { id } userErrors { code field message } }";
 
 fn document() -> String {
     format!(
@@ -34,7 +35,7 @@ fn results(payload: &Value) -> Vec<String> {
         };
         let line = format!(
             "{}: {found} {}",
-            text(&result["id"]),
+            text(&result["personalConnectorId"]),
             errors(result).join(", ")
         );
         line.trim_end().to_owned()

@@ -12,6 +12,7 @@ export const connect = (url: string, token: string, ...more: Exchange[]) =>
         resolvers: { Query: { personalConnectors: relayPagination() } },
         // These have no id, and are kept in the object that has them.
         keys: {
+          BulkResult: () => null,
           ConnectorCategoryFacet: () => null,
           ConnectorCheck: () => null,
           ConnectorHealth: () => null,
