@@ -183,7 +183,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("isBeforeCut", PLAIN),
     ]),
     ("HealthBuckets", &[("checks", PLAIN), ("from", PLAIN), ("latencyMs", PLAIN), ("to", PLAIN), ("working", PLAIN)]),
-    ("ImportConnectorsPayload", &[("report", PLAIN), ("userErrors", FEW)]),
+    ("ImportConnectorsPayload", &[("changesCursor", PLAIN), ("report", PLAIN), ("userErrors", FEW)]),
     ("ImportReport", &[
         ("created", PLAIN),
         ("deleted", PLAIN),

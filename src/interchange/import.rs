@@ -317,7 +317,8 @@ impl Run<'_> {
             self.loader.rehearsed();
             return Ok(());
         }
-        tx.commit().await?;
+        let position = tx.commit().await?;
+        self.report.position = position.or(self.report.position);
         self.loader.committed();
         Ok(())
     }

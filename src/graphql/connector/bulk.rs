@@ -163,6 +163,9 @@ pub(in crate::graphql) struct ImportConnectorsPayload {
     report: Option<ImportReport>,
     /// Errors of the input as a whole; empty on success, whatever became of the objects.
     user_errors: Vec<UserError>,
+    /// The cursor of the last change that was written; null if nothing was, and where there are errors. A long text is imported in
+    /// several parts, between which others may have changed something: to keep a copy, follow from before the import.
+    changes_cursor: Option<String>,
 }
 
 pub(in crate::graphql) struct ImportReport(Imported);
@@ -446,12 +449,14 @@ impl From<Result<Imported, Vec<error::UserError>>> for ImportConnectorsPayload {
     fn from(imported: Result<Imported, Vec<error::UserError>>) -> Self {
         match imported {
             Ok(imported) => Self {
+                changes_cursor: imported.report.position.map(cursor::of_changes),
                 report: Some(ImportReport(imported)),
                 user_errors: Vec::new(),
             },
             Err(errors) => Self {
                 report: None,
                 user_errors: user_errors(errors),
+                changes_cursor: None,
             },
         }
     }

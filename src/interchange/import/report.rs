@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use crate::domain::field_values;
+use crate::domain::{cursor::LogPosition, field_values};
 
 /// Lines of one kind that are written before the others are only counted.
 const LINES_A_KIND: u64 = 20;
@@ -27,6 +27,8 @@ pub struct Report {
     pub(crate) without_replacement: u64,
     /// Parts of the files and the loaded entries that were left out.
     pub(crate) warnings: u64,
+    /// The position of the last change that was written, if there is one.
+    pub(crate) position: Option<LogPosition>,
 }
 
 impl Report {

@@ -16,7 +16,7 @@ const COUNTS: &str = "total created updated unchanged olderVersions deleted disa
 async fn import(server: &Server, token: &str, input: Value) -> Value {
     let document = format!(
         "mutation($input: ImportConnectorsInput!) {{ importConnectors(input: $input) {{
-            report {{ {COUNTS} }} userErrors {{ {USER_ERROR} }} }} }}"
+            changesCursor report {{ {COUNTS} }} userErrors {{ {USER_ERROR} }} }} }}"
     );
     let mut data = server
         .data(token, &document, json!({ "input": input }))
@@ -49,8 +49,12 @@ on_both! {
         let dry = import(&server, &root, with(input.clone(), json!({ "dryRun": true }))).await;
         assert_eq!(errors(&dry), NONE);
         assert_eq!(server.written().await, before);
+        assert_eq!(dry["changesCursor"], Value::Null);
         let done = import(&server, &root, input.clone()).await;
-        assert_eq!(done, dry);
+        assert_eq!(done["report"], dry["report"]);
+        // The cursor is the last change's.
+        let last = server.data(&root, "{ personalConnectorChanges(last: 1) { edges { cursor } } }", json!({})).await;
+        assert_eq!(last["personalConnectorChanges"]["edges"][0]["cursor"], done["changesCursor"]);
         assert_eq!(counts(&done), json!({ "total": 3, "created": 2, "rejected": 1 }));
         let report = &done["report"];
         assert_eq!(report["isComplete"], false);
@@ -63,7 +67,8 @@ on_both! {
 
         // A retry changes nothing.
         let before = server.written().await;
-        assert_eq!(counts(&import(&server, &root, input.clone()).await), json!({ "total": 3, "unchanged": 2, "rejected": 1 }));
+        let again = import(&server, &root, input.clone()).await;
+        assert_eq!((counts(&again), &again["changesCursor"]), (json!({ "total": 3, "unchanged": 2, "rejected": 1 }), &Value::Null));
         assert_eq!(server.written().await, before);
     }
 
