@@ -28,6 +28,7 @@ use crate::{
         connectors,
         harness::{NOW, Server, TestDatabase, direct, rows, timestamp},
         mcp::{Plain, Reaction, allowing, answer, well_behaved},
+        mutations::WRITE,
         objects::{import, object},
         process::{Serving, program_on, token},
         waiting::within,
@@ -89,6 +90,38 @@ impl Server {
             .await;
         self.insert(rows).await
     }
+}
+
+/// Has all servers checked half an hour ago, so that they are due in another half.
+async fn put_off(server: &Server) {
+    let (now, half_an_hour) = (Clock::system().now().0, 1_800_000_000);
+    let put_off = format!(
+        "UPDATE connector_health SET outcome = 'open', checked_at = {}, next_check_at = {} WHERE next_check_at IS NOT NULL",
+        now - half_an_hour,
+        now + half_an_hour
+    );
+    server.rows(&put_off).await;
+}
+
+/// The connectors that were checked since, in the order of their checks or of their ids.
+async fn checked_since(server: &Server, order: &str) -> Vec<String> {
+    let checks = format!(
+        "SELECT h.id FROM connector_check AS c JOIN connector_health AS h ON h.seq = c.seq ORDER BY {order}"
+    );
+    let checks = server.rows(&checks).await;
+    checks.lines().map(ToOwned::to_owned).collect()
+}
+
+/// Queues the checks of connectors by `checkConnectors`.
+async fn queue(server: &Server, ids: &[String]) {
+    let document = "mutation($ids: [ID!]!) { checkConnectors(input: {ids: $ids}) { results { userErrors { code } } userErrors { code } } }";
+    // They are due by the clock of the process that checks.
+    server.clock.set(Clock::system().now());
+    let token = server.token("bob@acme", WRITE);
+    let data = server.data(&token, document, json!({ "ids": ids })).await;
+    let results = vec![json!({ "userErrors": [] }); ids.len()];
+    let queued = json!({ "results": results, "userErrors": [] });
+    assert_eq!(data["checkConnectors"], queued);
 }
 
 /// How many checks a process has made.
@@ -361,6 +394,49 @@ on_both! {
         // It is in no hurry to get it back, nor does it give up what is another's.
         monitor.stop().await;
         assert_eq!(server.rows("SELECT holder FROM check_lease").await, "they\n");
+    }
+
+    /// Before their time, within the bounds, and no others.
+    async fn queued_checks_are_made_at_once(server: Server) {
+        let all = Arc::new(Crowd::default());
+        let hosts = [(); 2].map(|()| Arc::new(Crowd::default()));
+        let mut rows = Vec::new();
+        for (n, host) in hosts.iter().enumerate() {
+            let url = slow(&format!("127.0.0.{}", n + 2), [all.clone(), host.clone()]).await;
+            rows.extend(["a", "b", "c", "d", "idle"].map(|id| at(&format!("{n}{id}"), &url)));
+        }
+        let rows = server.put_alone(rows).await;
+        put_off(&server).await;
+        let settings = Settings { bounds: CheckBounds { at_once: 3, by_host: 2 }, lease: SECOND * 60, ..settings() };
+        let monitor = monitor(&server.database, settings);
+        until("it may check", async || server.database.check_counters().holds_lease()).await;
+        let mut ids: Vec<_> = rows.into_iter().map(|row| row.id).filter(|id| !id.contains("idle")).collect();
+        queue(&server, &ids).await;
+        until("all are checked", async || made(&server.database) >= ids.len() as u64).await;
+        assert_eq!(all.most(), 3);
+        for host in &hosts {
+            assert_eq!(host.most(), 2);
+        }
+        monitor.stop().await;
+        ids.sort();
+        assert_eq!(checked_since(&server, "h.id").await, ids);
+    }
+
+    /// They are due when they are queued: what waits for longer comes first.
+    async fn queued_checks_are_made_after_what_waits_for_longer(server: Server) {
+        let plain = Plain::new(well_behaved).await;
+        server.put_alone(["queued", "overdue", "idle"].map(|id| at(id, &plain.url)).into()).await;
+        put_off(&server).await;
+        server.rows("UPDATE connector_health SET next_check_at = 1 WHERE id = 'pcon_overdue'").await;
+        // The process that checks goes on after it is queued.
+        let lease = server.database.take_lease(&mut candidate(SECOND * 60)).await.unwrap().unwrap();
+        queue(&server, &["pcon_queued".to_owned()]).await;
+        server.database.give_up_lease(&lease).await.unwrap();
+        let settings = Settings { bounds: CheckBounds { at_once: 1, by_host: 1 }, ..settings() };
+        let monitor = monitor(&server.database, settings);
+        until("both are checked", async || made(&server.database) >= 2).await;
+        monitor.stop().await;
+        assert_eq!(checked_since(&server, "c.checked_at").await, ["pcon_overdue", "pcon_queued"]);
     }
 
     async fn of_two_processes_one_checks_until_it_is_gone(server: Server) {
