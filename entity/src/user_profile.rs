@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// The key of a user: the same id in another organization is another user.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct UserKey {
     /// None for a user without an organization.
     pub organization: Option<String>,

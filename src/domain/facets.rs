@@ -1,4 +1,4 @@
-//! Counting a list by category, status, type, server type and outcome.
+//! Counting a list by category, status, type, server type, outcome and organization.
 //!
 //! Invariant: a dimension's counts leave out the filter's own top-level restriction of it and honour all the rest, so that a
 //! dashboard shows what choosing another value would give.
@@ -39,6 +39,13 @@ impl Count for u64 {
     }
 }
 
+impl Count for Organizations {
+    /// Of those left out nothing is known.
+    fn add(&mut self, _: State<'_>, _: i64) -> Option<()> {
+        None
+    }
+}
+
 impl Count for Groups {
     fn add(&mut self, state: State<'_>, by: i64) -> Option<()> {
         let record = state.record?;
@@ -68,6 +75,32 @@ pub(crate) struct Facets {
     pub(crate) r#type: Vec<(ConnectorType, u64)>,
     pub(crate) server_type: Vec<(Option<ServerType>, u64)>,
     pub(crate) outcome: Vec<(Option<Outcome>, u64)>,
+}
+
+/// Organizations that are counted one by one: those of the most connectors.
+pub(crate) const ORGANIZATIONS: usize = 100;
+
+/// How many connectors there are of each organization that the viewer reads, in a list whose filter leaves out its own
+/// restriction of organizations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Organizations {
+    /// Up to [`ORGANIZATIONS`], most connectors first, then by id; at the end those of which the viewer reads none.
+    pub(crate) counts: Vec<(Option<String>, u64)>,
+    /// Organizations besides.
+    pub(crate) left_out: u64,
+}
+
+impl Organizations {
+    /// Makes them of the first groups, that without an organization before all others, each with the number of organizations.
+    pub(crate) fn of(groups: Vec<((Option<String>, u64), u64)>) -> Self {
+        let all = groups.first().map_or(0, |(_, all)| *all);
+        let groups = groups.into_iter().map(|(group, _)| group);
+        let (none, mut counts): (Vec<_>, Vec<_>) = groups.partition(|(id, _)| id.is_none());
+        counts.truncate(ORGANIZATIONS);
+        let left_out = all.saturating_sub(counts.len() as u64);
+        counts.push((None, none.iter().map(|(_, count)| count).sum()));
+        Self { counts, left_out }
+    }
 }
 
 /// Which of the five restrictions a group meets, in the order category, status, type, server type, outcome.

@@ -25,6 +25,7 @@ use super::{
     inspection::TOOL_NAME_BYTES,
     order::{End, GivenOrder, Order, OrderField, Position},
     server_address, text,
+    viewer::Owner,
 };
 
 pub(crate) const PAGE_DEFAULT: u64 = 20;
@@ -81,6 +82,12 @@ pub struct Filter {
     pub connector_id: Option<Vec<String>>,
     /// The id of the creator is one of these, as far as the viewer sees creators.
     pub created_by: Option<Vec<String>>,
+    /// The organization that the viewer reads is one of these. None among them stands for connectors of which they read none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<Vec<Option<String>>>,
+    /// Each of these owners owns the connector, or does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owned: Vec<(Owner, bool)>,
     /// The outcome of the last check of the server is one of these. None among them stands for connectors whose first check is
     /// still to come. `NotCheckable` stands for connectors without anything to check, too.
     pub outcome: Option<Vec<Option<Outcome>>>,
@@ -357,6 +364,15 @@ impl Filter {
         }
     }
 
+    /// This filter without its own top-level restriction of the organization.
+    #[must_use]
+    pub(crate) fn without_organization(&self) -> Self {
+        Self {
+            organization_id: None,
+            ..self.clone()
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let too = |what: &str, most: usize, current: usize| {
             let message = format!("filter must have at most {most} {what}");
@@ -377,6 +393,10 @@ impl Filter {
                 ("visibility", filter.visibility.as_ref().map(Vec::len)),
                 ("connectorId", filter.connector_id.as_ref().map(Vec::len)),
                 ("createdBy", filter.created_by.as_ref().map(Vec::len)),
+                (
+                    "organizationId",
+                    filter.organization_id.as_ref().map(Vec::len),
+                ),
                 ("outcome", filter.outcome.as_ref().map(Vec::len)),
                 ("toolName", filter.tool_name.as_ref().map(Vec::len)),
                 ("host", filter.host.as_ref().map(Vec::len)),
@@ -395,7 +415,8 @@ impl Filter {
                 filter.updated_at.is_some(),
             ];
             conditions += lists.iter().filter(|(_, len)| len.is_some()).count()
-                + others.into_iter().filter(|given| *given).count();
+                + others.into_iter().filter(|given| *given).count()
+                + filter.owned.len();
             if conditions > FILTER_CONDITIONS {
                 return too("conditions", FILTER_CONDITIONS, conditions);
             }
@@ -415,13 +436,16 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether it restricts tools' names, hosts or names, of which some are frequent and most are rare.
+    /// Whether it restricts tools' names, hosts, names or organizations, of which some are frequent and most are rare.
     pub(crate) fn is_selective(&self) -> bool {
         let lists = [&self.and, &self.or].into_iter().flatten().flatten();
         let mut nested = lists.chain(self.not.as_deref());
+        let mut owned = self.owned.iter();
         self.tool_name.is_some()
             || self.host.is_some()
             || self.name.is_some()
+            || self.organization_id.is_some()
+            || owned.any(|(owner, _)| matches!(owner, Owner::Organization(_)))
             || nested.any(Self::is_selective)
     }
 
@@ -433,13 +457,16 @@ impl Filter {
                 list.dedup();
             }
         }
+        // Among those dropped is text with NUL, which PostgreSQL does not take.
+        let can_be =
+            |text: &str, chars: &Range<usize>| chars.contains(&text.len()) && !text.contains('\0');
         let sort_text = |list: &mut Option<Vec<String>>, chars: Range<usize>| {
             if let Some(list) = list {
-                // Among them is text with NUL, which PostgreSQL does not take.
-                list.retain(|text| chars.contains(&text.len()) && !text.contains('\0'));
+                list.retain(|text| can_be(text, &chars));
             }
             sort(list);
         };
+        let principal = 1..4 * field_values::PRINCIPAL_CHARS + 1;
         if let Some(ids) = &mut self.id {
             ids.retain(|id| field_values::is_id(id));
         }
@@ -453,10 +480,11 @@ impl Filter {
             &mut self.connector_id,
             1..field_values::CONNECTOR_ID_CHARS + 1,
         );
-        sort_text(
-            &mut self.created_by,
-            1..4 * field_values::PRINCIPAL_CHARS + 1,
-        );
+        if let Some(ids) = &mut self.organization_id {
+            ids.retain(|id| id.as_ref().is_none_or(|id| can_be(id, &principal)));
+        }
+        sort(&mut self.organization_id);
+        sort_text(&mut self.created_by, principal);
         sort(&mut self.outcome);
         sort_text(&mut self.tool_name, 1..TOOL_NAME_BYTES + 1);
         sort(&mut self.host);

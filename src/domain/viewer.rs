@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use entity::{ConnectorType, ConnectorVisibility, UserKey};
+use serde::Serialize;
 
 /// Create custom connectors, and change those one created.
 pub(crate) const WRITE: &str = "connectors:write";
@@ -70,6 +71,19 @@ pub struct Ownership<'a> {
     pub(crate) visibility: ConnectorVisibility,
     pub(crate) organization: Option<&'a str>,
     pub(crate) created_by: Option<&'a str>,
+}
+
+/// The owner of a set of connectors. The policy asks it with [`Owner::owns`], and the store's `owned_by()` says the same in SQL.
+///
+/// Only custom connectors have a creator or an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Owner {
+    /// Owns nothing.
+    Nobody,
+    /// Owns the connectors that this user created in this organization, or in none.
+    User(UserKey),
+    /// Owns all connectors of this organization.
+    Organization(String),
 }
 
 /// What a viewer wants to do.
@@ -203,6 +217,17 @@ impl Viewer {
         }
     }
 
+    /// The owner of the connectors that this viewer created.
+    pub fn own(&self) -> Owner {
+        self.user()
+            .map_or(Owner::Nobody, |user| Owner::User(user.key()))
+    }
+
+    /// The owner of the visible connectors for which [`Action::Update`] is allowed.
+    pub fn updatable(&self) -> Owner {
+        self.writer().map_or(Owner::Nobody, User::changeable)
+    }
+
     /// The whole policy.
     pub fn decide(&self, action: Action<'_>) -> Result<(), Denial> {
         match action {
@@ -300,17 +325,30 @@ impl User {
         self.has(ADMIN) && organization.is_some() && self.organization.as_deref() == organization
     }
 
-    fn owns(&self, target: Ownership<'_>) -> bool {
-        target.created_by == Some(&self.id) && target.organization == self.organization.as_deref()
+    /// The owner of the custom connectors that this user may change.
+    fn changeable(&self) -> Owner {
+        match &self.organization {
+            Some(organization) if self.has(ADMIN) => Owner::Organization(organization.clone()),
+            _ => Owner::User(self.key()),
+        }
     }
 
     fn changes(&self, target: Ownership<'_>, sight: &Sight) -> Result<(), Denial> {
         allow_if(sight.sees(target), Denial::Hidden)?;
         allow_if(target.r#type == ConnectorType::Custom, Denial::NotCustom)?;
-        allow_if(
-            self.owns(target) || self.administers(target.organization),
-            Denial::NotYours,
-        )
+        allow_if(self.changeable().owns(target), Denial::NotYours)
+    }
+}
+
+impl Owner {
+    pub(crate) fn owns(&self, target: Ownership<'_>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::User(UserKey { organization, id }) => {
+                target.created_by == Some(id) && target.organization == organization.as_deref()
+            }
+            Self::Organization(organization) => target.organization == Some(organization),
+        }
     }
 }
 
@@ -479,6 +517,11 @@ mod tests {
                 ]
                 .map(|action| format!("{:<7}", cell(viewer.decide(action))));
                 writeln!(table, "  {what:<26} {}", cells.join(" ").trim_end()).unwrap();
+                // A list of those that one may update has no other rules.
+                let listed = viewer.updatable().owns(target);
+                let seen = viewer.decide(Action::See(target)).is_ok();
+                let updates = viewer.decide(Action::Update(target)).is_ok();
+                assert_eq!(listed && seen, updates, "{who}: {what}");
             }
         }
         insta::assert_snapshot!(table);

@@ -255,6 +255,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("updateCustomConnector", PLAIN),
     ]),
     ("Node", &[("id", PLAIN)]),
+    ("OrganizationFacet", FACET),
     ("PageInfo", &[("endCursor", PLAIN), ("hasNextPage", PLAIN), ("hasPreviousPage", PLAIN), ("startCursor", PLAIN)]),
     // Besides the fields of its row, and those of the viewer's rights.
     (CONNECTOR, &[
@@ -294,7 +295,16 @@ const TABLE: &[(&str, Fields)] = &[
         ("totalCount", PLAIN.visits(Visits::Always(1)).reads()),
     ]),
     ("PersonalConnectorEdge", &[("cursor", PLAIN), ("node", PLAIN)]),
-    ("PersonalConnectorFacets", &[("category", FEW), ("outcome", FEW), ("serverType", FEW), ("status", FEW), ("type", FEW)]),
+    // Organizations are counted by a statement of their own.
+    ("PersonalConnectorFacets", &[
+        ("category", FEW),
+        ("organizationId", FEW.visits(Visits::Always(1)).reads()),
+        ("organizationsLeftOut", PLAIN.visits(Visits::Always(1)).reads()),
+        ("outcome", FEW),
+        ("serverType", FEW),
+        ("status", FEW),
+        ("type", FEW),
+    ]),
     ("Query", &[
         ("__schema", PLAIN.visits(Visits::Always(SCHEMA))),
         ("__type", PLAIN.visits(Visits::Always(1))),
@@ -345,7 +355,8 @@ const TABLE: &[(&str, Fields)] = &[
 const CONNECTOR: &str = "PersonalConnector";
 
 /// Fields whose types have fields that others of the same name are unlike. A traversal that knows no types finds them by these.
-const LEADS: [(&str, &str); 2] = [
+const LEADS: [(&str, &str); 3] = [
+    ("facets", "PersonalConnectorFacets"),
     ("inspection", "Inspection"),
     ("personalConnectors", "PersonalConnectorConnection"),
 ];

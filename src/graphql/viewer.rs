@@ -25,12 +25,12 @@ impl ViewerObject<'_> {
     }
 
     async fn created(&self, context: &Context<'_>) -> Result<u64> {
-        let Some(user) = self.caller() else {
+        if self.caller().is_none() {
             return Ok(0);
-        };
-        let count = || {
+        }
+        let count = async || {
             let catalog = &Request::of(context).catalog;
-            catalog.count_created(&user.id, user.organization.as_deref())
+            catalog.count_owned(&self.viewer.own()).await
         };
         self.created.get_or_try_init(count).await.copied()
     }

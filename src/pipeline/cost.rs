@@ -620,6 +620,10 @@ mod tests {
                 1 + 3 * (1 + 3) + 2 * VISIT,
             ),
             (
+                "{ personalConnectors(first: 3) { nodes { organizationId } facets { organizationId { count } } } }",
+                1 + 3 * (2 + 3) + 2 * VISIT,
+            ),
+            (
                 "{ personalConnectors(first: 3) { nodes { tools { totalCount } } } }",
                 1 + 3 * (1 + 1 + 20),
             ),

@@ -75,7 +75,7 @@ impl Pipeline {
             let permit = permit.clone();
             let budget = self.answers.begin(caller.key, is_mutation);
             budget.hold(permit.clone());
-            let direct = prepared.direct();
+            let direct = prepared.direct(&viewer);
             let is_direct = direct.is_some();
             let answering = if let Some(direct) = direct {
                 let catalog = self.catalog(&viewer, in_snapshot, budget.clone());

@@ -9,6 +9,7 @@ use async_graphql::{
 
 use crate::{
     config::OperationLimits,
+    domain::viewer::Viewer,
     error::Code,
     graphql::{DirectRead, field_traits::is_of_checks},
     observability::request_record::RequestRecord,
@@ -61,9 +62,11 @@ impl Prepared {
     }
 
     /// The read that answers without the library, if it gives the same answer.
-    pub(super) fn direct(&self) -> Option<DirectRead> {
+    pub(super) fn direct(&self, viewer: &Viewer) -> Option<DirectRead> {
         let query = self.document.direct.as_ref()?;
-        query.parse(|given| unsent_variables::value(given, &self.variables))
+        query.parse(viewer, |given| {
+            unsent_variables::value(given, &self.variables)
+        })
     }
 
     /// The request of the library that executes a document's operation of a name with the variables.

@@ -107,10 +107,7 @@ async fn attempt(
         let is_same = input_digest::is_of(&used.input_hash, &input.draft, input.visibility);
         return replay(&tx, &used, is_same).await;
     }
-    let (most, current) = (
-        context.quota,
-        tx.count_created(&user.id, organization).await?,
-    );
+    let (most, current) = (context.quota, tx.count_owned(&viewer.own()).await?);
     let another = Action::CreateAnother {
         present: current,
         most,

@@ -61,6 +61,8 @@ impl Filter {
             visibility,
             connector_id,
             created_by,
+            organization_id,
+            owned,
             outcome,
             tool_name,
             name,
@@ -112,6 +114,15 @@ impl Filter {
             created_by.as_ref().map(|users| {
                 let by = ownership.created_by;
                 Some(by.is_some_and(|by| in_list(users, by)) && sight.sees_owner(ownership))
+            }),
+            organization_id.as_ref().map(|ids| {
+                let organization = ownership.organization;
+                let read = organization.filter(|_| sight.sees_owner(ownership));
+                Some(ids.iter().any(|id| id.as_deref() == read))
+            }),
+            (!owned.is_empty()).then(|| {
+                let mut owned = owned.iter();
+                Some(owned.all(|(owner, does)| owner.owns(ownership) == *does))
             }),
             outcome
                 .as_ref()

@@ -12,7 +12,7 @@ use crate::{
     answer_budget::AnswerBudget,
     domain::{
         cursor::{self, Cursor},
-        facets::{self, Facets, Groups},
+        facets::{self, Facets, Groups, Organizations},
         listing::Listing,
         order::{End, Position},
         viewer::Viewer,
@@ -31,7 +31,7 @@ use super::{
 pub(in crate::graphql) struct PersonalConnectorConnection {
     page: Page,
     rows: Rows,
-    /// Whether facets are selected: then the size is made of their counts, in one statement for both.
+    /// Whether facets of its groups are selected: then the size is made of their counts, in one statement for both.
     faceted: bool,
     /// Whether they are selected by outcome, which is in another table.
     by_outcome: bool,
@@ -118,7 +118,9 @@ impl PersonalConnectorConnection {
     /// The page of a listing that this field selects.
     pub(in crate::graphql) async fn read(context: &Context<'_>, listing: Listing) -> Result<Self> {
         let facets = context.look_ahead().field("facets");
-        let (faceted, by_outcome) = (facets.exists(), facets.field("outcome").exists());
+        let by_outcome = facets.field("outcome").exists();
+        let of_groups = ["category", "status", "type", "serverType", "outcome"];
+        let faceted = (of_groups.iter()).any(|name| facets.field(name).exists());
         let request = Request::of(context);
         let writer = if request.merges {
             None
@@ -227,10 +229,27 @@ impl PersonalConnectorConnection {
         Ok(cursor::of_changes(log.state))
     }
 
-    /// How many connectors of the list there are of each category, status, type, server type and outcome. Counted only when selected.
+    /// How many connectors of the list there are of each category, status, type, server type, outcome and organization. Counted only
+    /// when selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
-        let groups = self.groups(context).await?;
-        Ok(Facets::of(groups, &self.page.listing.filter).into())
+        let listing = &self.page.listing;
+        let groups = if self.faceted {
+            self.groups(context).await?.as_slice()
+        } else {
+            &[]
+        };
+        let selected = context.look_ahead();
+        let of_organizations = ["organizationId", "organizationsLeftOut"];
+        let by_organization = (of_organizations.iter()).any(|name| selected.field(name).exists());
+        let organizations = if by_organization {
+            (Request::of(context).catalog)
+                .organizations(listing)
+                .await?
+        } else {
+            Organizations::default()
+        };
+        let facets = Facets::of(groups, &listing.filter);
+        Ok(PersonalConnectorFacets::new(facets, organizations))
     }
 }
 

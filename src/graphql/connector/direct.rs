@@ -120,10 +120,11 @@ impl DirectQuery {
         size_of::<Self>() + self.location.key.capacity() + root
     }
 
-    /// Parses the arguments, of which `value` gives the values, and none for one that is left out. None where one is not of its
-    /// type: the library has the error for it.
+    /// Parses a viewer's arguments, of which `value` gives the values, and none for one that is left out. None where one is not
+    /// of its type: the library has the error for it.
     pub(crate) fn parse(
         self: &Arc<Self>,
+        viewer: &Viewer,
         value: impl Fn(&Given) -> Option<ConstValue>,
     ) -> Option<DirectRead> {
         let argument = Argument {
@@ -136,7 +137,7 @@ impl DirectQuery {
                 search: argument.parse("search")?,
                 filter: argument
                     .parse::<Option<PersonalConnectorFilter>>("filter")?
-                    .map(Into::into),
+                    .map(|filter| filter.of_viewer(viewer)),
                 order: argument
                     .parse::<Option<PersonalConnectorOrder>>("orderBy")?
                     .map(Into::into),

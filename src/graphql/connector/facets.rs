@@ -1,8 +1,8 @@
 //! Counts of a list's connectors by the values of their fields.
 
-use async_graphql::{Interface, OutputType, SimpleObject, resolver_utils::EnumType};
+use async_graphql::{ID, Interface, OutputType, SimpleObject, resolver_utils::EnumType};
 
-use crate::domain;
+use crate::domain::facets::{Facets, Organizations};
 
 use crate::graphql::{
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType, name},
@@ -13,8 +13,9 @@ use crate::graphql::{
 type MaybeCategory = Option<ConnectorCategory>;
 type MaybeServerType = Option<ServerType>;
 type MaybeOutcome = Option<InspectionOutcome>;
+type MaybeId = Option<ID>;
 
-/// Counts of a list's connectors by five of their fields: every value in the published order, zeros included, and null for
+/// Counts of a list's connectors by six of their fields: every value in the published order, zeros included, and null for
 /// connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all the rest,
 /// so that they tell what choosing another value would give. Each entry can be chosen in the filter, null by `[null]`.
 #[derive(SimpleObject)]
@@ -30,6 +31,11 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to check too;
     /// null counts those whose first check is still to come.
     outcome: Vec<Counted<MaybeOutcome>>,
+    /// Counts by organizationId, as you see it: the 100 organizations of the most connectors, most connectors first, without zeros.
+    /// The last one, null, counts connectors whose organizationId is null for you.
+    organization_id: Vec<Counted<MaybeId>>,
+    /// How many organizations `organizationId` leaves out.
+    organizations_left_out: u64,
 }
 
 /// How many connectors of a list have one value of a field.
@@ -38,7 +44,7 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     field(
         name = "name",
         ty = "&Option<String>",
-        desc = "The value's name, such as DESIGN, whatever the field; null for connectors without one."
+        desc = "The value's name, such as DESIGN, or an organization's id; null for connectors without one."
     ),
     field(name = "count", ty = "&u64", desc = "How many there are.")
 )]
@@ -48,6 +54,7 @@ pub(in crate::graphql) enum Facet {
     Type(Counted<ConnectorType>),
     ServerType(Counted<MaybeServerType>),
     Outcome(Counted<MaybeOutcome>),
+    Organization(Counted<MaybeId>),
 }
 
 /// How many connectors of a list have one value of a field.
@@ -57,12 +64,13 @@ pub(in crate::graphql) enum Facet {
     concrete(name = "ConnectorStatusFacet", params(ConnectorStatus)),
     concrete(name = "ConnectorTypeFacet", params(ConnectorType)),
     concrete(name = "ServerTypeFacet", params(MaybeServerType)),
-    concrete(name = "InspectionOutcomeFacet", params(MaybeOutcome))
+    concrete(name = "InspectionOutcomeFacet", params(MaybeOutcome)),
+    concrete(name = "OrganizationFacet", params(MaybeId))
 )]
 pub(in crate::graphql) struct Counted<V: OutputType> {
     /// The value; null, where the field may have none, for connectors without one.
     value: V,
-    /// The value's name, such as DESIGN, whatever the field; null for connectors without one.
+    /// The value's name, such as DESIGN, or an organization's id; null for connectors without one.
     name: Option<String>,
     /// How many there are.
     count: u64,
@@ -102,9 +110,17 @@ where
     counts.collect()
 }
 
-impl From<domain::facets::Facets> for PersonalConnectorFacets {
-    fn from(facets: domain::facets::Facets) -> Self {
+impl PersonalConnectorFacets {
+    pub(super) fn new(facets: Facets, organizations: Organizations) -> Self {
+        let counts = organizations.counts.into_iter();
+        let counts = counts.map(|(id, count)| Counted {
+            name: id.clone(),
+            value: id.map(ID),
+            count,
+        });
         Self {
+            organization_id: counts.collect(),
+            organizations_left_out: organizations.left_out,
             category: optional(facets.category),
             status: required(facets.status),
             r#type: required(facets.r#type),

@@ -13,6 +13,7 @@ use crate::{
         connector::{Change, Draft, Patch, StatusChange},
         listing::{FILTER_VALUES, Filter, NameMatch, TimeRange, UptimeRange},
         order::GivenOrder,
+        viewer::Viewer,
     },
 };
 
@@ -47,6 +48,12 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     connector_id: Option<Vec<String>>,
     /// Its creator is one of these, as far as you see creators.
     created_by: Option<Vec<ID>>,
+    /// Its organizationId, as you see it, is one of these. Null in the list stands for connectors whose organizationId is null for you.
+    organization_id: Option<Vec<Option<ID>>>,
+    /// Whether you added it, as a user of your organization or of none. Without a token, you added none.
+    mine: Option<bool>,
+    /// Whether you may change it by `updateCustomConnector`: the value of its field `viewerCanUpdate`.
+    viewer_can_update: Option<bool>,
     /// The last check of its MCP server came to one of these. Null in the list stands for connectors whose first check is still to
     /// come. `NOT_CHECKABLE` stands for connectors without a server to check too, whose `health` is null.
     outcome: Option<Vec<Option<InspectionOutcome>>>,
@@ -250,8 +257,9 @@ pub(in crate::graphql) struct SetConnectorStatusInput {
     expected_revision: Option<i64>,
 }
 
-impl From<PersonalConnectorFilter> for Filter {
-    fn from(filter: PersonalConnectorFilter) -> Self {
+impl PersonalConnectorFilter {
+    /// What it says for a viewer.
+    pub(super) fn of_viewer(self, viewer: &Viewer) -> Filter {
         fn list<T: Into<U>, U>(list: Option<Vec<T>>) -> Option<Vec<U>> {
             list.map(|list| list.into_iter().map(Into::into).collect())
         }
@@ -262,18 +270,25 @@ impl From<PersonalConnectorFilter> for Filter {
                     .collect()
             })
         }
-        fn ids(list: Option<Vec<ID>>) -> Option<Vec<String>> {
-            list.map(|list| list.into_iter().map(|id| id.0).collect())
-        }
-        Self {
-            id: ids(filter.id),
+        let filter = self;
+        let filters = |Filters(filters): Filters| {
+            let filters = filters.into_iter();
+            filters.map(|filter| filter.of_viewer(viewer)).collect()
+        };
+        let mine = filter.mine.map(|is| (viewer.own(), is));
+        let updatable = filter.viewer_can_update;
+        let updatable = updatable.map(|is| (viewer.updatable(), is));
+        Filter {
+            id: list(filter.id),
             r#type: list(filter.r#type),
             category: maybe(filter.category),
             status: list(filter.status),
             server_type: maybe(filter.server_type),
             visibility: list(filter.visibility),
             connector_id: filter.connector_id,
-            created_by: ids(filter.created_by),
+            created_by: list(filter.created_by),
+            organization_id: maybe(filter.organization_id),
+            owned: mine.into_iter().chain(updatable).collect(),
             outcome: maybe(filter.outcome),
             tool_name: filter.tool_name,
             name: filter.name.map(Into::into),
@@ -283,9 +298,9 @@ impl From<PersonalConnectorFilter> for Filter {
             uptime: filter.uptime.map(Into::into),
             created_at: filter.created_at.map(Into::into),
             updated_at: filter.updated_at.map(Into::into),
-            and: list(filter.and.map(|Filters(filters)| filters)),
-            or: list(filter.or.map(|Filters(filters)| filters)),
-            not: filter.not.map(|filter| Box::new((*filter).into())),
+            and: filter.and.map(filters),
+            or: filter.or.map(filters),
+            not: filter.not.map(|filter| Box::new(filter.of_viewer(viewer))),
         }
     }
 }

@@ -86,7 +86,7 @@ impl ConnectorQuery {
     ) -> Result<PersonalConnectorConnection> {
         let listing = Listing::parse(Arguments {
             search,
-            filter: filter.map(Into::into),
+            filter: filter.map(|filter| filter.of_viewer(&Request::of(context).viewer)),
             order: order_by.map(Into::into),
             then_by: orders(then_by),
             first,

@@ -3,7 +3,7 @@
 //! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its complement.
 
 use entity::{
-    ConnectorType, Outcome, connector_health, connector_tool, personal_connector::Column,
+    ConnectorType, Outcome, UserKey, connector_health, connector_tool, personal_connector::Column,
 };
 use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr, Value,
@@ -15,7 +15,7 @@ use crate::domain::{
     listing::{Filter, NameMatch},
     order::{Order, OrderField},
     server_address, text,
-    viewer::Sight,
+    viewer::{Owner, Sight},
 };
 
 /// What leads a database to the rows of a filter.
@@ -83,7 +83,7 @@ impl Scope<'_> {
     }
 }
 
-/// The rows that `filter` names. `createdBy` names only rows whose creator is in sight.
+/// The rows that `filter` names. `createdBy` and `organizationId` name only rows whose owner is in sight.
 pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Condition {
     use connector_health::Column as Health;
 
@@ -121,6 +121,9 @@ pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Conditi
                 .add(owner_in_sight(sight))
                 .into()
         }),
+        (filter.organization_id)
+            .as_ref()
+            .map(|ids| organization_of(ids, sight)),
         filter
             .outcome
             .as_ref()
@@ -163,15 +166,22 @@ pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Conditi
                 .add(Expr::cust("FALSE"))
                 .into()
         }),
-        filter.not.as_ref().map(|filter| {
-            let excluded: SimpleExpr = condition(filter, scope).add(Expr::cust("TRUE")).into();
-            SimpleExpr::from(Func::coalesce([excluded, Expr::cust("FALSE")])).not()
-        }),
+        (filter.not.as_ref()).map(|filter| complement(condition(filter, scope))),
     ];
-    for restriction in restrictions.into_iter().flatten() {
+    let owned = filter.owned.iter().map(|(owner, is)| {
+        let owned = owned_by(owner);
+        if *is { owned.into() } else { complement(owned) }
+    });
+    for restriction in restrictions.into_iter().flatten().chain(owned) {
         all = all.add(restriction);
     }
     all
+}
+
+/// The rows for which a condition is false or null.
+fn complement(condition: Condition) -> SimpleExpr {
+    let excluded: SimpleExpr = condition.add(Expr::cust("TRUE")).into();
+    SimpleExpr::from(Func::coalesce([excluded, Expr::cust("FALSE")])).not()
 }
 
 /// [`written`] values of an enum.
@@ -296,6 +306,52 @@ fn within<V: Into<Value>>(column: impl ColumnTrait, gte: Option<V>, lt: Option<V
         .fold(Condition::all(), Condition::add)
         .add(Expr::cust("TRUE"))
         .into()
+}
+
+/// The rows of an owner: [`Owner::owns`] in SQL.
+pub(in crate::store) fn owned_by(owner: &Owner) -> Condition {
+    let all = Condition::all();
+    match owner {
+        Owner::Nobody => all.add(Expr::cust("FALSE")),
+        Owner::User(UserKey { organization, id }) => {
+            let organization = is_organization(Column::OrganizationId, organization.as_deref());
+            all.add(Column::CreatedBy.eq(id)).add(organization)
+        }
+        Owner::Organization(id) => all.add(Column::OrganizationId.eq(id)),
+    }
+}
+
+/// Whether the organization is this one, or there is none.
+pub(in crate::store) fn is_organization(
+    column: impl ColumnTrait,
+    organization: Option<&str>,
+) -> SimpleExpr {
+    organization.map_or_else(|| column.is_null(), |id| column.eq(id))
+}
+
+/// Whether the organization that the viewer reads is one of these. None stands for reading none.
+fn organization_of(ids: &[Option<String>], sight: &Sight) -> SimpleExpr {
+    let given: Vec<_> = ids.iter().flatten().cloned().collect();
+    let named = Condition::all()
+        .add(any_of(Column::OrganizationId, &given))
+        .add(owner_in_sight(sight));
+    if given.len() == ids.len() {
+        named.into()
+    } else {
+        let none = organization_shown(sight).is_null();
+        Condition::any().add(named).add(none).into()
+    }
+}
+
+/// The organization that the viewer reads of a row: none where its owner is out of sight.
+pub(in crate::store) fn organization_shown(sight: &Sight) -> SimpleExpr {
+    let organization = Column::OrganizationId.into_simple_expr();
+    match sight {
+        Sight::Everything => organization,
+        _ => CaseStatement::new()
+            .case(owner_in_sight(sight), organization)
+            .into(),
+    }
 }
 
 /// The rows whose `createdBy` and `organizationId` the viewer may read: [`Sight::sees_owner`] in SQL.

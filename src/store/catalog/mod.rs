@@ -18,7 +18,7 @@ use entity::{
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
-    sea_query::{Expr, Order as SqlOrder, SelectStatement},
+    sea_query::{Expr, Order as SqlOrder, SelectStatement, UnionType},
 };
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -28,17 +28,17 @@ use crate::{
     domain::{
         changes::Log,
         cursor::LogPosition,
-        facets::{Count, Group, Groups},
+        facets::{Count, Group, Groups, ORGANIZATIONS, Organizations},
         field::Field,
         listing::{Filter, Listing, Page, Restriction},
         order::{End, OrderField, Position, is_ascending},
-        viewer::Sight,
+        viewer::{Owner, Sight},
     },
     error::{Error, Result},
     store::{
         catalog::{
             columns::Fields,
-            filter::{Lead, Scope, any_of, stored},
+            filter::{Lead, Scope, any_of, is_organization, owned_by, stored},
             order::{Beyond, Stretch, position},
         },
         database::{connect::Database, reader::Snapshot, row::Row, sqlite_readers::Pace},
@@ -282,13 +282,10 @@ impl Catalog {
         Some(select)
     }
 
-    /// How many custom connectors in sight a user of an organization, or of none, created.
-    pub(crate) async fn count_created(
-        &self,
-        user: &str,
-        organization: Option<&str>,
-    ) -> Result<u64> {
-        let count = created(&self.sight, user, organization)
+    /// How many connectors in sight an owner has.
+    pub(crate) async fn count_owned(&self, owner: &Owner) -> Result<u64> {
+        let count = visible(&self.sight)
+            .filter(owned_by(owner))
             .select_only()
             .expr(Expr::cust("COUNT(*)"))
             .into_query();
@@ -371,6 +368,45 @@ impl Catalog {
             Ok((group, count))
         };
         self.rows(&groups, Pace::Long, read).await
+    }
+
+    /// The organizations of the list's connectors with the filter's own restriction of them left out.
+    pub(crate) async fn organizations(&self, listing: &Listing) -> Result<Organizations> {
+        let filter = listing.filter.without_organization();
+        let count = async {
+            let lists = self.conditions(listing).into_iter().map(|found| {
+                let mut list = self.list(&filter).filter(found).select_only().into_query();
+                let organization = filter::organization_shown(&self.sight);
+                list.expr_as(organization, "organization").take()
+            });
+            let list = lists.reduce(|mut all, list| all.union(UnionType::All, list).take());
+            let organization = || Expr::col("organization");
+            let select = SelectStatement::new()
+                .expr(organization())
+                .expr(Expr::cust("COUNT(*)"))
+                // Of the groups that are an organization's.
+                .expr(Expr::cust("COUNT(organization) OVER ()"))
+                .from_subquery(list.unwrap_or_default(), "list")
+                .add_group_by([organization()])
+                .order_by_expr(organization().is_null(), SqlOrder::Desc)
+                .order_by_expr(Expr::cust("COUNT(*)"), SqlOrder::Desc)
+                .order_by_expr(organization(), SqlOrder::Asc)
+                .limit(ORGANIZATIONS as u64 + 1)
+                .take();
+            let read = |row: Row<'_>| {
+                let mut cells = row.cells(0);
+                let group = (cells.next()?, cells.next::<i64>()?.unsigned_abs());
+                Ok((group, cells.next::<i64>()?.unsigned_abs()))
+            };
+            let rows = self.rows(&select, Pace::Long, read).await?;
+            Ok(Organizations::of(rows))
+        };
+        let list = Restriction {
+            filter: &filter,
+            ..listing.restriction()
+        };
+        self.counted(&self.database.organizations, list, &list, count)
+            .await
     }
 
     /// What `count` gives. It is not counted where it was counted in this state before, or in a state from which the changes since lead
@@ -527,10 +563,7 @@ pub(in crate::store) fn in_sight<C: ColumnTrait>(
             organization,
             private_of_others,
         } => {
-            let organization = match organization {
-                Some(organization) => organization_id.eq(organization),
-                None => organization_id.is_null(),
-            };
+            let organization = is_organization(organization_id, organization.as_deref());
             let meant_for = if *private_of_others {
                 Condition::all()
             } else {
@@ -545,18 +578,4 @@ pub(in crate::store) fn in_sight<C: ColumnTrait>(
 
 pub(in crate::store) fn by_id(sight: &Sight, ids: &[String]) -> Select<Entity> {
     visible(sight).filter(Column::Id.is_in(ids))
-}
-
-/// The custom connectors that a user of an organization, or of none, created.
-pub(in crate::store) fn created(
-    sight: &Sight,
-    user: &str,
-    organization: Option<&str>,
-) -> Select<Entity> {
-    let of = match organization {
-        Some(organization) => Column::OrganizationId.eq(organization),
-        None => Column::OrganizationId.is_null(),
-    };
-    let created = visible(sight).filter(Column::CreatedBy.eq(user));
-    created.filter(of)
 }

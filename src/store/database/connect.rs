@@ -18,7 +18,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     config::{DatabaseLocation, DatabaseSettings, DatabaseUrlError},
-    domain::facets::Groups,
+    domain::facets::{Groups, Organizations},
     error::{Error, Result},
     postgres::{pool::PgPool, precondition, server::Server},
     store::{
@@ -33,8 +33,10 @@ use crate::{
         },
         errors::{self, is_locked},
         memory::{
-            catalogue_version::VersionTracker, check_counters::CheckCounters,
-            count_cache::CountCache, statement_texts::StatementTexts,
+            catalogue_version::VersionTracker,
+            check_counters::CheckCounters,
+            count_cache::{CountCache, LISTS_BY_ORGANIZATION},
+            statement_texts::StatementTexts,
         },
         tasks::joined,
         unwritable::Unwritable,
@@ -59,6 +61,7 @@ pub struct Database {
     pub(in crate::store) statement_texts: Arc<StatementTexts>,
     pub(in crate::store) totals: Arc<CountCache<u64>>,
     pub(in crate::store) groups: Arc<CountCache<Groups>>,
+    pub(in crate::store) organizations: Arc<CountCache<Organizations>>,
     pub(in crate::store) check_counters: Arc<CheckCounters>,
 }
 
@@ -111,6 +114,7 @@ impl Database {
             statement_texts: Arc::default(),
             totals: Arc::default(),
             groups: Arc::default(),
+            organizations: Arc::new(CountCache::of(LISTS_BY_ORGANIZATION)),
             check_counters: Arc::default(),
         })
     }

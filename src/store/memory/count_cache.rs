@@ -17,6 +17,9 @@ use crate::{
 /// Lists that are remembered, of all states together: each takes some kilobytes at most.
 const LISTS: usize = 1000;
 
+/// The same for counts by organization, whose ids may take a hundred kilobytes together.
+pub(in crate::store) const LISTS_BY_ORGANIZATION: usize = 100;
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct List {
     sight: Sight,
@@ -33,14 +36,19 @@ pub(in crate::store) struct CountCache<T> {
 
 impl<T: Clone> Default for CountCache<T> {
     fn default() -> Self {
-        Self {
-            counted: Cache::new(LISTS),
-            last: Cache::new(LISTS),
-        }
+        Self::of(LISTS)
     }
 }
 
 impl<T: Clone> CountCache<T> {
+    /// A cache of so many lists.
+    pub(in crate::store) fn of(lists: usize) -> Self {
+        Self {
+            counted: Cache::new(lists),
+            last: Cache::new(lists),
+        }
+    }
+
     /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait. `count` is given
     /// what was counted of the list last, at another version.
     pub(in crate::store) async fn get(

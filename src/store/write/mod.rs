@@ -34,11 +34,11 @@ use crate::{
         connector::{Availability, Edit, Import, NewConnector},
         cursor::LogPosition,
         field::Field,
-        viewer::{Profile, Sight, User},
+        viewer::{Owner, Profile, Sight, User},
     },
     error::{Error, Result, UserError},
     store::{
-        catalog::{by_id, created, rows, visible},
+        catalog::{by_id, filter::owned_by, rows, visible},
         changes::events::{event, raising},
         database::{connect::Database, transaction::Transaction},
         errors::{failed, is_of_conflict, violation},
@@ -388,13 +388,10 @@ impl Tx {
         Ok(())
     }
 
-    /// How many custom connectors a creator has.
-    pub(crate) async fn count_created(
-        &self,
-        user: &str,
-        organization: Option<&str>,
-    ) -> Result<u64> {
-        created(&Sight::Everything, user, organization)
+    /// How many connectors an owner has.
+    pub(crate) async fn count_owned(&self, owner: &Owner) -> Result<u64> {
+        visible(&Sight::Everything)
+            .filter(owned_by(owner))
             .count(&self.tx)
             .await
             .map_err(failed)

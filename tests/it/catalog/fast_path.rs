@@ -209,6 +209,16 @@ fn arguments() -> impl Strategy<Value = Vec<Argument>> {
             "filter: {not: $f}",
             json!({ "f": { "not": null, "and": [] } }),
         ),
+        (
+            "$mine: Boolean, $of: [ID]",
+            "filter: {or: [{mine: $mine}, {viewerCanUpdate: true}], organizationId: $of}",
+            json!({ "mine": false }),
+        ),
+        (
+            "$mine: Boolean, $of: [ID]",
+            "filter: {mine: $mine, organizationId: $of}",
+            json!({ "mine": true, "of": ["acme", null] }),
+        ),
         (parts, of_parts, json!({})),
         (parts, of_parts, json!({ "is": "OFFICIAL" })),
         (

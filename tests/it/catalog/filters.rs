@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Fields that take a list, and values of theirs, some of which no row has.
-const LISTS: [(&str, &[&str]); 11] = [
+const LISTS: [(&str, &[&str]); 12] = [
     (
         "host",
         &[
@@ -49,6 +49,10 @@ const LISTS: [(&str, &[&str]); 11] = [
     (
         "connectorId",
         &["github", "git/hub", "custom_mcp", "GitHub", "\0"],
+    ),
+    (
+        "organizationId",
+        &["acme", "other", "elsewhere", "nowhere", "\0", ""],
     ),
     ("createdBy", &["ann", "bob", "cid", "dan", "nobody", "\0"]),
     (
@@ -84,6 +88,7 @@ pub(crate) fn filter(levels: u32) -> BoxedStrategy<Value> {
         2 => (select(&["createdAt", "updatedAt", "checkedAt"][..]), ends(&TIMES.map(Value::from))),
         1 => (Just("uptime"), ends(&[0.0, 0.25, 0.5, 1.0].map(Value::from))),
         1 => (Just("hasTools"), option::of(any::<bool>()).prop_map(Value::from)),
+        2 => (select(&["mine", "viewerCanUpdate"][..]), option::of(any::<bool>()).prop_map(Value::from)),
         1 => (Just("name"), text()),
     ];
     let fields = vec(field, 0..3);
@@ -116,7 +121,9 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
 /// A list of values, and of null where a connector may have none.
 fn list(field: &str, values: &'static [&'static str]) -> impl Strategy<Value = Value> + use<> {
     let facet = FACETS.iter().find(|(name, _)| *name == field);
-    let nulls = facet.is_some_and(|(_, values)| values.contains(&None));
+    let nulls = facet.map_or(field == "organizationId", |(_, values)| {
+        values.contains(&None)
+    });
     list_of(prop_oneof![
         6 => select(values).prop_map(Value::from),
         u32::from(nulls) => Just(Value::Null),
@@ -194,10 +201,18 @@ impl Question {
         let seen = model::seen(self.viewer, rows);
         let list = self.listing.list(&seen).into_iter();
         let nodes: Vec<Value> = list
-            .map(|Connector { fields, .. }| json!({ "id": fields["id"], "createdBy": fields["createdBy"] }))
+            .map(|Connector { fields, .. }| {
+                let read = ["id", "createdBy", "organizationId", "viewerCanUpdate"];
+                read.map(|field| (field.to_owned(), fields[field].clone()))
+                    .into_iter()
+                    .collect()
+            })
             .collect();
+        let mut facets = self.listing.facets(&seen);
+        facets["organizationId"] = self.listing.organizations(&seen);
+        facets["organizationsLeftOut"] = 0.into();
         json!({
-            "list": { "nodes": nodes, "totalCount": nodes.len(), "facets": self.listing.facets(&seen) },
+            "list": { "nodes": nodes, "totalCount": nodes.len(), "facets": facets },
             "backwards": { "nodes": nodes },
             "count": { "totalCount": nodes.len() },
         })
@@ -207,15 +222,15 @@ impl Question {
 const QUERY: &str = "
     query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: [PersonalConnectorOrder!]) {
         list: personalConnectors(search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy, first: 100) {
-            nodes { id createdBy }
+            nodes { id createdBy organizationId viewerCanUpdate }
             totalCount
             facets {
                 category { value count } status { value count } type { value count } serverType { value count }
-                outcome { value count }
+                outcome { value count } organizationId { value count } organizationsLeftOut
             }
         }
         backwards: personalConnectors(search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy, last: 100) {
-            nodes { id createdBy }
+            nodes { id createdBy organizationId viewerCanUpdate }
         }
         count: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount }
     }";

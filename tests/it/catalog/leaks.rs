@@ -191,6 +191,13 @@ on_both! {
             named: personalConnectors(filter: {name: {startsWith: \"secret\"}}) { totalCount nodes { id } }
             there: personalConnectors(filter: {host: \"mcp.example.com\", hasTools: true}) { totalCount nodes { id } }
             lately: personalConnectors(filter: {checkedAt: {gte: \"2000-01-01T00:00:00Z\"}, uptime: {gte: 0.5}}) { totalCount nodes { id } }
+            mine: personalConnectors(filter: {mine: true}) { totalCount nodes { id } }
+            others: personalConnectors(filter: {mine: false}) { totalCount nodes { id } }
+            mayUpdate: personalConnectors(filter: {viewerCanUpdate: true}) { totalCount nodes { id } }
+            mayNot: personalConnectors(filter: {viewerCanUpdate: false}) { totalCount nodes { id } }
+            acme: personalConnectors(filter: {organizationId: \"acme\"}) { totalCount nodes { id } }
+            notAcme: personalConnectors(filter: {not: {organizationId: [\"acme\", \"third\"]}}) { totalCount nodes { id } }
+            unknown: personalConnectors(filter: {organizationId: [null, \"third\"]}) { totalCount nodes { id } }
             any: personalConnectors(filter: {or: $filters}) { totalCount nodes { id } }
             none: personalConnectors(filter: {not: {or: $filters}}) { totalCount nodes { id } }
         }";
@@ -211,10 +218,12 @@ on_both! {
     }
 
     async fn the_facets(server: Server) {
-        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } outcome { value count } }";
+        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } outcome { value count } organizationId { value count } organizationsLeftOut }";
         let query = format!("{{
             all: personalConnectors {{ {facets} }}
             some: personalConnectors(filter: {{category: PRODUCTIVITY, type: CUSTOM}}) {{ {facets} }}
+            acme: personalConnectors(filter: {{organizationId: \"acme\"}}) {{ {facets} }}
+            mine: personalConnectors(filter: {{mine: true}}) {{ {facets} }}
             found: personalConnectors(search: \"secret\") {{ {facets} }}
             offered: personalConnectors(search: \"rocket\") {{ {facets} }}
         }}");
@@ -363,6 +372,13 @@ on_both! {
             notAnn: personalConnectors(filter: {{not: {{createdBy: \"ann\"}}}}) {{ totalCount nodes {{ ...What }} }}
             notZoe: personalConnectors(filter: {{not: {{createdBy: \"zoe\"}}}}) {{ totalCount nodes {{ ...What }} }}
             found: personalConnectors(search: \"zoe third\") {{ totalCount }}
+            acme: personalConnectors(filter: {{organizationId: \"acme\"}}) {{ totalCount nodes {{ id }} facets {{ type {{ value count }} }} }}
+            third: personalConnectors(filter: {{organizationId: [\"third\"]}}) {{ totalCount nodes {{ id }} }}
+            notAcme: personalConnectors(filter: {{not: {{organizationId: \"acme\"}}}}) {{ totalCount nodes {{ id }} }}
+            notThird: personalConnectors(filter: {{not: {{organizationId: [\"third\"]}}}}) {{ totalCount nodes {{ id }} }}
+            none: personalConnectors(filter: {{organizationId: [null]}}) {{ totalCount nodes {{ id }} }}
+            mine: personalConnectors(filter: {{mine: false, viewerCanUpdate: false}}) {{ totalCount nodes {{ id }} }}
+            all: personalConnectors {{ facets {{ organizationId {{ value name count }} organizationsLeftOut }} }}
         }} {WHAT}");
         let variables = |_: &Keys| json!({});
         let mut keys = Keys { id: String::new(), cursor: String::new(), cursor_before: String::new(), own: String::new() };

@@ -5,6 +5,7 @@ mod fast_path;
 pub(crate) mod filters;
 mod leaks;
 mod listing;
+mod owners;
 mod paging;
 mod search;
 mod smoke;

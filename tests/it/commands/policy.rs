@@ -130,6 +130,16 @@ const MUTATIONS: &[(&str, Right, &str)] = &[
 /// The mutations that are of no connector.
 const OTHERS: &[&str] = &["createCustomConnector", "importConnectors", "inspectServer"];
 
+/// Lists by what the viewer may update, and by what they created.
+const LISTS: &str = "query($ids: [ID!]) {
+    may: personalConnectors(first: 100, filter: {id: $ids, viewerCanUpdate: true}) { totalCount nodes { id } }
+    mayNot: personalConnectors(first: 100, filter: {id: $ids, viewerCanUpdate: false}) { totalCount nodes { id } }
+    not: personalConnectors(first: 100, filter: {id: $ids, not: {viewerCanUpdate: true}}) { totalCount nodes { id } }
+    mine: personalConnectors(first: 100, filter: {id: $ids, mine: true}) { totalCount nodes { id } }
+    others: personalConnectors(first: 100, filter: {id: $ids, mine: false, viewerCanUpdate: null}) { totalCount nodes { id } }
+    either: personalConnectors(first: 100, filter: {id: $ids, or: [{mine: true}, {viewerCanUpdate: true}]}) { totalCount nodes { id } }
+}";
+
 /// A mutation's answer to those whom a denial is for.
 fn expected(decision: Result<(), Denial>) -> &'static str {
     match decision {
@@ -233,6 +243,25 @@ on_both! {
                 if *seen != foretold {
                     writeln!(failures, "{who} {scopes:?}, {}: {seen}, not {foretold}", row.name).unwrap();
                 }
+            }
+            // The lists of those that one may update or created, and of the others.
+            let data = server.data(&token, LISTS, json!({ "ids": rows.iter().map(|row| &row.id).collect::<Vec<_>>() })).await;
+            let seen = || rows.iter().filter(|row| viewer.decide(Action::See(ownership(row))).is_ok());
+            let may = |row: &&Model| viewer.decide(Action::Update(ownership(row))).is_ok();
+            let (user, organization) = who.split_once('@').map_or((*who, None), |(user, organization)| (user, Some(organization)));
+            let mine = |row: &&Model| row.created_by.as_deref() == Some(user) && row.organization_id.as_deref() == organization;
+            for (list, expected) in [
+                ("may", seen().filter(may).collect::<Vec<_>>()),
+                ("mayNot", seen().filter(|row| !may(row)).collect()),
+                ("not", seen().filter(|row| !may(row)).collect()),
+                ("mine", seen().filter(mine).collect()),
+                ("others", seen().filter(|row| !mine(row)).collect()),
+                ("either", seen().filter(|row| may(row) || mine(row)).collect()),
+            ] {
+                let found: BTreeSet<_> = data[list]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+                assert_eq!(data[list]["totalCount"], found.len(), "{who} {scopes:?}: {list}");
+                let expected: BTreeSet<_> = expected.iter().map(|row| row.id.as_str()).collect();
+                assert_eq!(found, expected, "{who} {scopes:?}: {list}");
             }
             let created = rows.iter().filter(|row| viewer.decide(Action::SeeOwner(ownership(row))).is_ok()).filter(|row| {
                 let (id, organization) = who.split_once('@').map_or((*who, None), |(id, organization)| (id, Some(organization)));

@@ -145,10 +145,18 @@ impl Explainer {
         if url.starts_with("sqlite") {
             Self::Sqlite(SqliteConnection::connect(url).await.unwrap())
         } else {
-            let mut connection = PgConnection::connect(url).await.unwrap();
+            let connection = PgConnection::connect(url).await.unwrap();
+            let mut explainer = Self::Postgres(connection);
+            explainer.plan_once().await;
+            explainer
+        }
+    }
+
+    /// As the service has PostgreSQL plan pages and look-ups.
+    async fn plan_once(&mut self) {
+        if let Self::Postgres(connection) = self {
             let set = "SET plan_cache_mode = force_generic_plan";
             connection.execute(set).await.unwrap();
-            Self::Postgres(connection)
         }
     }
 
@@ -451,6 +459,46 @@ async fn check_found(server: &Server, explainer: &mut Explainer) {
     }
 }
 
+/// Lists by owner: an index leads to those of one user, and the order's index is walked past other organizations.
+async fn check_owned(server: &Server, explainer: &mut Explainer) {
+    let member = "user7_3@organization7";
+    let (write, admin) = (["connectors:write"], ["connectors:admin"]);
+    let root = ["catalog:admin", "connectors:write"];
+    let of_user = Some("personal_connector_by_created_by");
+    for (filter, scopes, index) in [
+        ("mine: true", &write[..], of_user),
+        ("mine: true", &admin, of_user),
+        ("mine: true", &root, of_user),
+        ("viewerCanUpdate: true", &write, of_user),
+        ("viewerCanUpdate: true", &root, of_user),
+        ("viewerCanUpdate: true", &admin, None),
+        ("organizationId: \"organization7\"", &admin, None),
+        ("organizationId: \"organization7\"", &root, None),
+        ("organizationId: [null]", &root, None),
+    ] {
+        if index.is_some() {
+            explainer.plan_once().await;
+        } else {
+            explainer.plan_for_values().await;
+        }
+        let token = server.token(member, scopes);
+        for (_, order, _) in ORDERS {
+            let arguments = format!("first: 20, filter: {{{filter}}}, orderBy: {{field: {order}}}");
+            let statement = statement(server, &token, &arguments).await;
+            let plan = explainer.explain(&statement).await;
+            let most = match explainer {
+                Explainer::Sqlite(_) => STEPS,
+                Explainer::Postgres(_) => ROWS_VISITED,
+            };
+            let is_by_index = index.is_none_or(|index| plan.text.contains(index));
+            assert!(
+                is_by_index && plan.visited <= most,
+                "{arguments} {scopes:?}\n{plan:?}"
+            );
+        }
+    }
+}
+
 /// Every page of a log in which nothing is in sight looks at as much as the first.
 async fn check_feed(server: &Server, explainer: &mut Explainer) {
     let (look, each) = (u64::try_from(SCAN).unwrap(), 30);
@@ -616,6 +664,7 @@ on_both! {
             check_indexed_pages(&server, &mut explainer).await;
             check_walks(&server, &mut explainer).await;
             check_found(&server, &mut explainer).await;
+            check_owned(&server, &mut explainer).await;
             check_other_orders(&server, &mut explainer).await;
         }
         explainer.execute("ANALYZE").await;
@@ -625,6 +674,7 @@ on_both! {
             check_values(&server, &mut explainer).await;
         }
         check_found(&server, &mut explainer).await;
+        check_owned(&server, &mut explainer).await;
         check_other_orders(&server, &mut explainer).await;
     }
 }

@@ -37,6 +37,32 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors { facets { type { count } } again: facets { status { count } } totalCount } }",
         2,
     ),
+    // Organizations are counted for themselves, and only where they are asked for.
+    (
+        "{ personalConnectors { nodes { id } facets { organizationId { count } } } }",
+        2,
+    ),
+    (
+        "{ personalConnectors { nodes { id } facets { ...F } } } fragment F on PersonalConnectorFacets { organizationsLeftOut }",
+        2,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { organizationId { count } organizationsLeftOut again: organizationId { value } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { totalCount facets { type { count } organizationId { count } outcome { count } } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors { facets { type { count } } by: facets { organizationId { count } } again: facets { organizationsLeftOut } } }",
+        3,
+    ),
+    (
+        "{ personalConnectors(search: \"a\", orderBy: {field: NAME}) { facets { organizationId { count } } } }",
+        3,
+    ),
+    ("{ personalConnectors { facets { __typename } } }", 1),
     // Facets that a fragment asks for are seen from afar.
     (
         "{ personalConnectors { totalCount ...Facets } } fragment Facets on \

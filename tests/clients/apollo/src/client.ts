@@ -9,7 +9,7 @@ import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
 export const possibleTypes = {
-  Facet: ['ConnectorCategoryFacet', 'ConnectorStatusFacet', 'ConnectorTypeFacet', 'InspectionOutcomeFacet', 'ServerTypeFacet'],
+  Facet: ['ConnectorCategoryFacet', 'ConnectorStatusFacet', 'ConnectorTypeFacet', 'InspectionOutcomeFacet', 'OrganizationFacet', 'ServerTypeFacet'],
   Node: ['PersonalConnector'],
 };
 

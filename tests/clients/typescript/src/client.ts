@@ -21,6 +21,7 @@ export const connect = (url: string, token: string, ...more: Exchange[]) =>
           InspectionOutcomeFacet: () => null,
           McpServerInfo: () => null,
           McpTool: () => null,
+          OrganizationFacet: () => null,
           PersonalConnectorChange: () => null,
           PersonalConnectorFacets: () => null,
           ServerTypeFacet: () => null,
