@@ -19,7 +19,7 @@ pub(crate) struct Group {
 }
 
 /// How many connectors there are of each group, in a list whose filter leaves out its own restrictions of the five.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     pub(crate) by_outcome: bool,
     pub(crate) counts: Vec<(Group, u64)>,

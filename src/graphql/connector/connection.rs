@@ -233,10 +233,11 @@ impl PersonalConnectorConnection {
     /// when selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
         let listing = &self.page.listing;
+        let none = Groups::default();
         let groups = if self.faceted {
-            self.groups(context).await?.as_slice()
+            self.groups(context).await?
         } else {
-            &[]
+            &none
         };
         let selected = context.look_ahead();
         let of_organizations = ["organizationId", "organizationsLeftOut"];

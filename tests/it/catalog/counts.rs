@@ -149,8 +149,8 @@ on_both! {
         server.rows("UPDATE connector_event SET record = NULL").await;
         for (filter, counted) in [(&filters[0], 0), (&filters[2], 0), (&filters[4], 1)] {
             assert_eq!(count(&server, &own, COUNTED, filter.clone()).await.1, counted, "{filter}");
-            assert_eq!(count(&server, &own, FACETED, filter.clone()).await.1, 1, "{filter}");
         }
+        assert_eq!(count(&server, &own, FACETED, json!({})).await.1, 1);
     }
 
     async fn more_changes_than_are_worth_it_are_counted_anew(server: Server) {

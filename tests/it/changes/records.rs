@@ -89,28 +89,31 @@ fn fixed_questions() -> Vec<Question> {
 }
 
 impl Question {
-    fn sight(&self) -> Sight {
+    fn asker(&self) -> viewer::Viewer {
         let Viewer { who, scopes } = self.viewer;
         if who.is_empty() {
-            return viewer::Viewer::Anonymous.sight();
+            return viewer::Viewer::Anonymous;
         }
         let (id, organization) = match who.split_once('@') {
             Some((id, organization)) => (id, Some(organization.to_owned())),
             None => (who, None),
         };
-        let user = User {
+        viewer::Viewer::User(User {
             id: id.to_owned(),
             organization,
             scopes: scopes.iter().map(ToString::to_string).collect(),
             profile: Profile::default(),
-        };
-        viewer::Viewer::User(user).sight()
+        })
+    }
+
+    fn sight(&self) -> Sight {
+        self.asker().sight()
     }
 
     fn listing(&self) -> Listing {
         let arguments = Arguments {
             search: self.search.as_ref().map(|search| search.text.clone()),
-            filter: (!self.filter.is_null()).then(|| parsed(&self.filter)),
+            filter: (!self.filter.is_null()).then(|| parsed(&self.filter, &self.asker())),
             ..Arguments::default()
         };
         Listing::parse(arguments).unwrap()
@@ -136,7 +139,7 @@ impl Question {
 }
 
 /// A filter's input object as the domain has it.
-fn parsed(filter: &Value) -> Filter {
+fn parsed(filter: &Value, viewer: &viewer::Viewer) -> Filter {
     fn items(value: &Value) -> Option<Vec<Value>> {
         match value {
             Value::Null => None,
@@ -180,6 +183,16 @@ fn parsed(filter: &Value) -> Filter {
         visibility: list(of("visibility"), stored),
         connector_id: list(of("connectorId"), owned),
         created_by: list(of("createdBy"), owned),
+        organization_id: list(of("organizationId"), |id| {
+            id.as_str().map(ToOwned::to_owned)
+        }),
+        owned: [
+            ("mine", viewer.own()),
+            ("viewerCanUpdate", viewer.updatable()),
+        ]
+        .into_iter()
+        .filter_map(|(name, owner)| Some((owner, of(name).as_bool()?)))
+        .collect(),
         outcome: list(of("outcome"), outcome),
         tool_name: list(of("toolName"), owned),
         name: object(of("name"), |name| {
@@ -195,9 +208,9 @@ fn parsed(filter: &Value) -> Filter {
         }),
         created_at: range("createdAt"),
         updated_at: range("updatedAt"),
-        and: list(of("and"), parsed),
-        or: list(of("or"), parsed),
-        not: object(of("not"), |_| Box::new(parsed(of("not")))),
+        and: list(of("and"), |filter| parsed(filter, viewer)),
+        or: list(of("or"), |filter| parsed(filter, viewer)),
+        not: object(of("not"), |_| Box::new(parsed(of("not"), viewer))),
     }
 }
 
@@ -532,7 +545,7 @@ on_both! {
             let first = LogPosition { number: state + 1, mark: 0 };
             all.all_events(first, i64::MAX).await.unwrap().pop().unwrap()
         };
-        let listing = |filter| Listing::parse(Arguments { filter: Some(parsed(&filter)), ..Arguments::default() }).unwrap();
+        let listing = |filter| Listing::parse(Arguments { filter: Some(parsed(&filter, &viewer::Viewer::Anonymous)), ..Arguments::default() }).unwrap();
         let lists = [
             json!({ "type": "OFFICIAL" }), json!({ "status": "MAINTENANCE" }), json!({ "name": { "equals": "wiki" } }),
             json!({ "name": { "equals": "x" }, "status": "ACTIVE" }), json!({ "or": [{ "type": "OFFICIAL" }, { "hasTools": true }] }),
@@ -577,7 +590,7 @@ on_both_databases! {
         let all = Catalog::new(server.database.clone(), Sight::Everything);
         let events = all.all_events(LogPosition { number: 0, mark: 0 }, i64::MAX).await.unwrap();
         let of_wiki = events.iter().flat_map(|event| event.states()).flatten().filter(|state| state.id() == wiki);
-        let filter = parsed(&json!({ "name": { "equals": "wiki" } }));
+        let filter = parsed(&json!({ "name": { "equals": "wiki" } }), &viewer::Viewer::Anonymous);
         let list = Listing::parse(Arguments { filter: Some(filter), ..Arguments::default() }).unwrap();
         let told: Vec<_> = of_wiki.map(|state| list.has(state, &Sight::Everything)).collect();
         assert_eq!(told, [None, Some(true), Some(false)]);
