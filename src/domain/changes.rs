@@ -98,6 +98,22 @@ pub struct Filter {
 }
 
 impl Event {
+    /// An event of which nothing is known but its position.
+    pub(crate) fn told_to_nobody(position: LogPosition) -> Self {
+        Self {
+            position,
+            personal_connector_id: String::new(),
+            organization: None,
+            before: None,
+            after: None,
+            fields: Vec::new(),
+            revision: 0,
+            actor: None,
+            actor_organization: None,
+            occurred_at: Timestamp(0),
+        }
+    }
+
     /// The change as a viewer of this sight sees it; none if they do not.
     pub(crate) fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
         let [before, after] = [&self.before, &self.after].map(|side| {

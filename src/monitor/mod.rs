@@ -256,7 +256,7 @@ impl Worker {
             let is_last = (due.len() as u64) < PAGE;
             for (position, target) in due {
                 scan.after = Some(position);
-                scan.skipped |= !checks.offer(target, LINE);
+                scan.skipped |= target.is_some_and(|target| !checks.offer(target, LINE));
             }
             if is_last {
                 scan.after = None;

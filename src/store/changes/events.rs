@@ -27,7 +27,7 @@ use crate::{
         order::End,
         viewer::Sight,
     },
-    error::{Error, Result},
+    error::{Code, Error, Result},
     store::{
         catalog::{
             Catalog,
@@ -112,7 +112,7 @@ impl Catalog {
             .columns(Column::iter().map(|column| (Entity, column)))
             .order_by((Entity, Column::Number), order);
         let rows = self.rows(&select, Pace::Brief, |row| {
-            Ok((row.cells(0).next()?, event(event_row(row, 1)?)?))
+            Ok((row.cells(0).next()?, known_or_told_to_nobody(row, 1)?))
         });
         let mut events = HashMap::<_, Vec<_>>::new();
         for (seq, event) in rows.await? {
@@ -171,12 +171,12 @@ impl Catalog {
             .filter(Column::Number.between(from.number, to))
             .order_by_asc(Column::Number)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(event_row(row, 0)?))
+        self.rows(&select, Pace::Brief, |row| known_or_told_to_nobody(row, 0))
             .await
     }
 
     /// The changes since a position, as far as they tell of the connectors before and after: without the fields and their values. None
-    /// where the position is of another history.
+    /// where the position is of another history, and where this version does not know a word of one.
     pub(in crate::store) async fn states_since(
         &self,
         since: LogPosition,
@@ -196,7 +196,11 @@ impl Catalog {
         let budget = AnswerBudget::unbounded();
         let read = |row: Row<'_>| event(event_row(row, 0)?);
         let events = self.rows_within(&select, Pace::Brief, &budget, read);
-        let mut events = events.await?;
+        let mut events = match events.await {
+            // One is of a newer version.
+            Err(error) if error.code == Code::Internal => return Ok(None),
+            events => events?,
+        };
         // The event of what is forgotten is not kept, but its mark is.
         let since_is_here = if since.number == log.forgotten.number {
             since == log.forgotten
@@ -230,7 +234,7 @@ impl Catalog {
             .order_by(number, order)
             .limit(feed.place.limit + 1)
             .into_query();
-        self.rows(&select, Pace::Brief, |row| event(event_row(row, 0)?))
+        self.rows(&select, Pace::Brief, |row| known_or_told_to_nobody(row, 0))
             .await
     }
 }
@@ -393,6 +397,30 @@ pub(in crate::store) fn event(row: Model) -> Result<Event> {
         actor_organization: row.actor_organization_id,
         occurred_at: row.occurred_at,
     })
+}
+
+/// A whole event. A newer version, which runs beside this one or ran before it, may write words that this one does not know: such an
+/// event is told to nobody, and those behind it are told.
+fn known_or_told_to_nobody(row: Row<'_>, from: usize) -> Result<Event> {
+    match event_row(row, from).and_then(event) {
+        Err(error) if error.code == Code::Internal => {
+            let mut cells = Column::iter().zip(from..);
+            let mark =
+                cells.find_map(|(column, index)| matches!(column, Column::Mark).then_some(index));
+            let position = LogPosition {
+                number: row.cells(from).next()?,
+                mark: row.cells(mark.unwrap_or(from)).next()?,
+            };
+            let (number, cause) = (position.number, error.cause());
+            tracing::warn!(
+                number,
+                cause,
+                "an event is told to nobody: this version cannot read it"
+            );
+            Ok(Event::told_to_nobody(position))
+        }
+        event => event,
+    }
 }
 
 /// A whole event, its columns in the entity's order from an index on.

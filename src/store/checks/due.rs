@@ -1,5 +1,7 @@
 //! The servers whose next check is due.
 
+use std::sync::Once;
+
 use entity::{
     ServerType, Timestamp, connector_health,
     personal_connector::{Column, Model},
@@ -15,7 +17,7 @@ use crate::{
         inspection::{BACKOFFS, Schedule},
         viewer::Sight,
     },
-    error::Result,
+    error::{Error, Result},
     store::{
         catalog::visible,
         database::{connect::Database, sqlite_readers::Pace},
@@ -47,14 +49,28 @@ impl Target {
 /// A position among the due targets: when the target became due, and its connector's number.
 pub type DuePosition = (Timestamp, i64);
 
+/// Says it of the first: such a connector stays due.
+fn warn_of_unknown(id: &str, error: &Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let cause = error.cause();
+        tracing::warn!(
+            id,
+            cause,
+            "a connector is not checked: this version does not know its server type"
+        );
+    });
+}
+
 impl Database {
-    /// The first targets after a position that are due, those that have waited longest before the others.
+    /// The first targets after a position that are due, those that have waited longest before the others. None stands for a connector
+    /// of a newer version, whose server this one cannot call.
     pub async fn due(
         &self,
         now: Timestamp,
         after: Option<DuePosition>,
         limit: u64,
-    ) -> Result<Vec<(DuePosition, Target)>> {
+    ) -> Result<Vec<(DuePosition, Option<Target>)>> {
         use connector_health::{Column::NextCheckAt, Entity};
 
         let number = || Expr::col((Entity, connector_health::Column::Seq));
@@ -66,24 +82,33 @@ impl Database {
         }
         let select = visible(&Sight::Everything)
             .select_only()
-            .columns([Column::Id, Column::ServerUrl, Column::ServerType])
+            .columns([Column::Id, Column::ServerUrl])
             .filter(beyond)
             .limit(limit)
             .into_query()
             .expr(NextCheckAt.into_expr())
             .expr(number())
+            .expr(Column::ServerType.into_expr())
             .inner_join(Entity, number().eq(Column::Seq.into_expr()))
             .order_by_expr(NextCheckAt.into_expr(), Order::Asc)
             .order_by_expr(number(), Order::Asc)
             .take();
         let rows = self.reader.rows(&select, Pace::Brief, |row| {
             let mut cells = row.cells(0);
-            let target = Target {
-                personal_connector_id: cells.next()?,
-                server_url: cells.next()?,
-                server_type: cells.next()?,
+            let (id, server_url) = (cells.next()?, cells.next()?);
+            let position = (cells.next()?, cells.next()?);
+            let target = match cells.next() {
+                Ok(server_type) => Some(Target {
+                    personal_connector_id: id,
+                    server_url,
+                    server_type,
+                }),
+                Err(error) => {
+                    warn_of_unknown(&id, &error);
+                    None
+                }
             };
-            Ok(((cells.next()?, cells.next()?), target))
+            Ok((position, target))
         });
         rows.await
     }

@@ -4,10 +4,41 @@ use serde_json::json;
 
 use crate::{
     on_both,
-    support::mutations::{ADMIN, CREATE, DELETE, STATUS, UPDATE, WRITE, draft},
+    support::{
+        clients::subscribers::{CHANGED, Socket, now},
+        mutations::{ADMIN, CREATE, DELETE, STATUS, UPDATE, WRITE, draft},
+    },
 };
 
 on_both! {
+    /// A newer version, which runs beside this one or ran before it, writes words that this one does not know.
+    async fn an_event_of_a_newer_version_is_told_to_nobody(server: Server) {
+        let ann = server.token("ann@acme", WRITE);
+        let mut socket = Socket::of(&server, &ann).await;
+        let after = now(&server, &ann).await;
+        socket.subscribe("1", CHANGED, json!({ "after": after })).await;
+        server.create(&ann, "One", "PRIVATE").await;
+        assert_eq!(socket.change().await["kind"], "CREATED");
+        server.rows(
+            "INSERT INTO connector_event (number, kind, personal_connector_id, type, changed_fields, revision, occurred_at, mark,
+                 visibility_before, visibility_after, status_before, status_after, category_after)
+             SELECT state + 1, 'updated', 'pcon_github', 'official', '[]', 2, 0, 7, 'public', 'public', 'active', 'active', 'newer'
+             FROM catalog_state",
+        ).await;
+        server.rows("UPDATE catalog_state SET state = state + 1").await;
+        let two = server.create(&ann, "Two", "PRIVATE").await;
+        assert_eq!(socket.change().await["personalConnectorId"], two);
+        // A page of the log goes on behind it too, and what is counted is counted anew.
+        let query = "query($after: String) {
+            personalConnectorChanges(after: $after) { nodes { kind } pageInfo { hasNextPage } }
+            personalConnectors(filter: { type: CUSTOM }) { totalCount }
+        }";
+        let data = server.data(&ann, query, json!({ "after": after })).await;
+        let nodes = json!([{ "kind": "CREATED" }, { "kind": "CREATED" }]);
+        assert_eq!(data["personalConnectorChanges"], json!({ "nodes": nodes, "pageInfo": { "hasNextPage": false } }));
+        assert_eq!(data["personalConnectors"]["totalCount"], 2);
+    }
+
     async fn each_kind_of_change_is_told(server: Server) {
         let (ann, boss) = (server.token("ann@acme", WRITE), server.token("boss@acme", ADMIN));
         let root = server.token("root", &["catalog:admin"]);
