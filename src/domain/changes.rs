@@ -10,8 +10,11 @@ pub use page::SCAN;
 pub(crate) use page::{Feed, History, Log, Page, PageMarks, Paging, Place, Window};
 pub(crate) use values::{FieldChange, Stored, Value};
 
+use std::sync::Arc;
+
 use entity::{
-    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp, UserKey,
+    ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, Timestamp,
+    UserKey,
 };
 
 use crate::error::{Result, UpdateConflict};
@@ -20,7 +23,7 @@ use super::{
     cursor::LogPosition,
     field::{ChangedField, Field},
     field_values,
-    listing::{Record, State, lists_within},
+    listing::{Members, Record, State, lists_within},
     viewer::{Ownership, Sight},
 };
 
@@ -71,6 +74,12 @@ pub struct Change {
     /// The user who made it, if the viewer may know them.
     pub(crate) actor: Option<UserKey>,
     pub(crate) occurred_at: Timestamp,
+    /// Whether the connector was in the list of the filter before the change, as far as the viewer saw it, and is after it. None
+    /// without a list, and where the event does not carry enough to tell.
+    pub(crate) in_list: [Option<bool>; 2],
+    /// The outcome before the change. None where the viewer did not see the connector, before the first check, and where the event
+    /// does not carry it.
+    pub(crate) outcome_before: Option<Outcome>,
 }
 
 /// What a change is to a viewer.
@@ -95,6 +104,8 @@ pub struct Filter {
     pub category: Option<Vec<ConnectorCategory>>,
     /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
+    /// The connector is in this list, or that cannot be told. It need not be on the side that the others hold for.
+    pub(crate) list: Option<Arc<Members>>,
 }
 
 impl Event {
@@ -126,6 +137,15 @@ impl Event {
         if !matches(before) && !matches(after) {
             return None;
         }
+        let in_list = [before, after].map(|side| {
+            let list = filter.list.as_ref()?;
+            // Nobody has a connector in a list that they do not see.
+            side.map_or(Some(false), |side| list.has(self.state(side), sight))
+        });
+        if in_list == [Some(false); 2] {
+            return None;
+        }
+        let outcome_before = before.and_then(|before| before.record.as_ref()?.outcome);
         let kind = match (before, after) {
             (None, _) => Kind::Created,
             (Some(_), Some(_)) => Kind::Updated,
@@ -151,6 +171,8 @@ impl Event {
                 id,
             }),
             occurred_at: self.occurred_at,
+            in_list,
+            outcome_before,
         })
     }
 
@@ -192,16 +214,17 @@ impl Event {
 
     /// The connector before and after, as far as the event carries it. None where there was none. For nobody's eyes as it is.
     pub fn states(&self) -> [Option<State<'_>>; 2] {
-        [&self.before, &self.after].map(|side| {
-            let side = side.as_ref()?;
-            Some(State {
-                id: &self.personal_connector_id,
-                ownership: self.ownership(side),
-                category: side.category,
-                status: side.status,
-                record: side.record.as_ref(),
-            })
-        })
+        [&self.before, &self.after].map(|side| side.as_ref().map(|side| self.state(side)))
+    }
+
+    fn state<'a>(&'a self, side: &'a Side) -> State<'a> {
+        State {
+            id: &self.personal_connector_id,
+            ownership: self.ownership(side),
+            category: side.category,
+            status: side.status,
+            record: side.record.as_ref(),
+        }
     }
 
     fn ownership<'a>(&'a self, side: &'a Side) -> Ownership<'a> {
@@ -280,7 +303,7 @@ impl Filter {
             ("category", self.category.as_ref().map(Vec::len)),
             ("status", self.status.as_ref().map(Vec::len)),
         ];
-        lists_within(lists)?;
+        lists_within("a filter", lists)?;
         if let Some(ids) = &mut self.personal_connector_id {
             // Among the others is text with NUL, which PostgreSQL does not take.
             ids.retain(|id| field_values::is_id(id));
@@ -296,7 +319,11 @@ mod tests {
     use proptest::{option, prelude::*, sample::select};
 
     use super::*;
-    use crate::domain::viewer::{ADMIN, CATALOG_ADMIN, Profile, User, Viewer};
+    use crate::domain::{
+        listing::{self, Words},
+        text,
+        viewer::{ADMIN, CATALOG_ADMIN, Profile, User, Viewer},
+    };
     use ConnectorVisibility::{Organization, Private, Public};
 
     fn viewer(id: &str, organization: Option<&str>, scopes: &[&str]) -> Viewer {
@@ -518,13 +545,60 @@ mod tests {
                 ConnectorCategory::Custom,
             ])),
             select(vec![ConnectorStatus::Active, ConnectorStatus::Deprecated]),
+            option::weighted(0.8, records()),
         )
-            .prop_map(|(visibility, created_by, category, status)| Side {
+            .prop_map(|(visibility, created_by, category, status, record)| Side {
                 created_by: created_by.map(ToOwned::to_owned),
                 category,
                 status,
+                record,
                 ..side(visibility)
             })
+    }
+
+    fn records() -> impl Strategy<Value = Record> {
+        let outcomes = option::of(select(vec![Outcome::Open, Outcome::Timeout]));
+        (select(vec!["Wiki", "Pages"]), outcomes, any::<bool>()).prop_map(
+            |(name, outcome, has_tools)| Record {
+                server_type: None,
+                connector_id: "custom_mcp".to_owned(),
+                name_key: text::name_key(name),
+                words: Words::of(text::words(name)),
+                address: None,
+                created_at: Timestamp(0),
+                updated_at: Timestamp(0),
+                outcome,
+                has_tools,
+            },
+        )
+    }
+
+    /// Changes of a list, or of all connectors.
+    fn lists() -> impl Strategy<Value = Filter> {
+        let by_ann = listing::Filter {
+            created_by: Some(vec!["ann".to_owned()]),
+            ..listing::Filter::default()
+        };
+        let not_by_ann = listing::Filter {
+            not: Some(Box::new(by_ann.clone())),
+            ..listing::Filter::default()
+        };
+        let works = listing::Filter {
+            outcome: Some(vec![Some(Outcome::Open)]),
+            ..listing::Filter::default()
+        };
+        let lists = [
+            (None, None),
+            (Some("wiki"), None),
+            (None, Some(by_ann)),
+            (Some("pages"), Some(not_by_ann)),
+            (None, Some(works)),
+        ];
+        let lists = lists.map(|(search, filter)| Members::parse(search, filter).unwrap());
+        option::of(select(lists.to_vec())).prop_map(|list| Filter {
+            list: list.map(Arc::new),
+            ..Filter::default()
+        })
     }
 
     proptest! {
@@ -555,7 +629,7 @@ mod tests {
         #[test]
         fn what_is_hidden_looks_like_what_is_deleted(
             organization in option::of(select(vec!["acme", "other"])),
-            before in sides(), after in sides(), who in select(viewers().to_vec()),
+            before in sides(), after in sides(), who in select(viewers().to_vec()), filter in lists(),
         ) {
             let sight = who.1.sight();
             let hidden = Event { before: Some(before), after: Some(after), ..event(organization, None, None) };
@@ -565,11 +639,45 @@ mod tests {
                 revision: hidden.revision - 1,
                 ..hidden.clone()
             };
-            let seen = hidden.seen_by(&sight, &Filter::default());
-            let is_hidden = seen.as_ref().is_some_and(|change| change.kind == Kind::Deleted);
-            if is_hidden {
-                prop_assert_eq!(seen, deleted.seen_by(&sight, &Filter::default()));
+            let is_seen = |side: &Option<Side>| sight.sees(hidden.ownership(side.as_ref().unwrap()));
+            if !is_seen(&hidden.after) {
+                prop_assert_eq!(hidden.seen_by(&sight, &filter), deleted.seen_by(&sight, &filter));
             }
+            let created = Event { before: None, ..hidden.clone() };
+            if !is_seen(&hidden.before) {
+                prop_assert_eq!(hidden.seen_by(&sight, &filter), created.seen_by(&sight, &filter));
+            }
+        }
+
+        #[test]
+        fn a_list_has_what_the_viewer_saw(
+            organization in option::of(select(vec!["acme", "other"])),
+            before in option::of(sides()), after in option::of(sides()), who in select(viewers().to_vec()), filter in lists(),
+        ) {
+            let sight = who.1.sight();
+            let event = Event { before, after, ..event(organization, None, None) };
+            let all = event.seen_by(&sight, &Filter::default());
+            let told = event.seen_by(&sight, &filter);
+            let Some(list) = &filter.list else {
+                prop_assert_eq!(all.as_ref().map(|change| change.in_list), all.is_some().then_some([None; 2]));
+                return Ok(());
+            };
+            // An unseen side is in no list.
+            let has = event.states().map(|state| state.map_or(Some(false), |state| list.has(state, &sight)));
+            let expected = all.filter(|_| has != [Some(false); 2]);
+            prop_assert_eq!(told, expected.map(|change| Change { in_list: has, ..change }));
+        }
+
+        #[test]
+        fn the_outcome_before_is_of_a_side_that_was_seen(
+            before in option::of(sides()), after in sides(), who in select(viewers().to_vec()),
+        ) {
+            let sight = who.1.sight();
+            let event = Event { before, after: Some(after), ..event(Some("acme"), None, None) };
+            let seen = event.before.as_ref().filter(|before| sight.sees(event.ownership(before)));
+            let outcome = seen.and_then(|before| before.record.as_ref()?.outcome);
+            let told = event.seen_by(&sight, &Filter::default());
+            prop_assert_eq!(told.and_then(|change| change.outcome_before), outcome);
         }
 
         #[test]

@@ -3,8 +3,10 @@
 //! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
 
 mod holds;
+mod members;
 mod record;
 
+pub(crate) use members::{MEMBERS_BYTES, Members};
 pub use record::State;
 pub(crate) use record::{Record, Words};
 
@@ -206,15 +208,8 @@ pub struct Arguments {
 impl Listing {
     /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
     pub fn parse(arguments: Arguments) -> Result<Self> {
-        let search = arguments
-            .search
-            .as_deref()
-            .map(Search::parse)
-            .transpose()?
-            .flatten();
-        let mut filter = arguments.filter.unwrap_or_default();
-        filter.check()?;
-        filter.normalise();
+        let search = Search::parse("search", arguments.search.as_deref())?;
+        let filter = arguments.filter.unwrap_or_default().parse("filter")?;
         let order = Order::parse(arguments.order, arguments.then_by, search.is_some())?;
         let digest = Digest::of(&(&search, &filter, &order));
         let fields: Vec<_> = order.keys().iter().map(|key| key.field).collect();
@@ -289,15 +284,16 @@ pub(crate) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
     limit_within(argument, given, PAGE_DEFAULT, PAGE_MAX)
 }
 
-/// Checks the lengths of a filter's lists. `BAD_USER_INPUT` names the list.
+/// Checks the lengths of the lists of a filter, which is called so. `BAD_USER_INPUT` names the list.
 pub(super) fn lists_within(
+    filter: &str,
     lists: impl IntoIterator<Item = (&'static str, Option<usize>)>,
 ) -> Result<()> {
     let mut lists = lists.into_iter();
     let long = lists.find_map(|(name, len)| Some((name, len.filter(|len| *len > FILTER_VALUES)?)));
     long.map_or(Ok(()), |(name, len)| {
         let message =
-            format!("the list {name} of a filter must have at most {FILTER_VALUES} items");
+            format!("the list {name} of {filter} must have at most {FILTER_VALUES} items");
         Err(Error::beyond(message, FILTER_VALUES as u64, len as u64))
     })
 }
@@ -321,10 +317,14 @@ pub(super) fn limit_within(
 }
 
 impl Search {
-    pub(super) fn parse(search: &str) -> Result<Option<Self>> {
+    /// None of blank text, which finds everything. `BAD_USER_INPUT` names the argument.
+    pub(super) fn parse(argument: &str, search: Option<&str>) -> Result<Option<Self>> {
+        let Some(search) = search else {
+            return Ok(None);
+        };
         if search.chars().nth(SEARCH_CHARS).is_some() {
             return Err(Error::beyond(
-                format!("search must be at most {SEARCH_CHARS} characters"),
+                format!("{argument} must be at most {SEARCH_CHARS} characters"),
                 SEARCH_CHARS as u64,
                 search.chars().count() as u64,
             ));
@@ -373,9 +373,21 @@ impl Filter {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// `BAD_USER_INPUT` names the argument.
+    fn parse(mut self, argument: &str) -> Result<Self> {
+        self.check(argument)?;
+        self.normalise();
+        Ok(self)
+    }
+
+    fn check(&self, argument: &str) -> Result<()> {
+        let name = if argument == "filter" {
+            "a filter"
+        } else {
+            argument
+        };
         let too = |what: &str, most: usize, current: usize| {
-            let message = format!("filter must have at most {most} {what}");
+            let message = format!("{argument} must have at most {most} {what}");
             Err(Error::beyond(message, most as u64, current as u64))
         };
         let mut conditions = 0;
@@ -405,7 +417,7 @@ impl Filter {
                 ("and", filter.and.as_ref().map(Vec::len)),
                 ("or", filter.or.as_ref().map(Vec::len)),
             ];
-            lists_within(lists.into_iter().chain(filters))?;
+            lists_within(name, lists.into_iter().chain(filters))?;
             let others = [
                 filter.name.is_some(),
                 filter.has_tools.is_some(),
@@ -423,7 +435,7 @@ impl Filter {
             let mut hosts = filter.host.iter().flatten();
             if let Some(host) = hosts.find(|host| server_address::at_host(host).is_none()) {
                 return Err(Error::bad_user_input(format!(
-                    "filter.host must be hosts such as mcp.example.com or localhost:8000, not {host:?}"
+                    "{argument}.host must be hosts such as mcp.example.com or localhost:8000, not {host:?}"
                 )));
             }
             let children = [&filter.and, &filter.or].into_iter().flatten().flatten();
@@ -487,6 +499,12 @@ impl Filter {
         sort_text(&mut self.created_by, principal);
         sort(&mut self.outcome);
         sort_text(&mut self.tool_name, 1..TOOL_NAME_BYTES + 1);
+        if let Some(hosts) = &mut self.host {
+            let normal = hosts
+                .iter()
+                .filter_map(|host| server_address::of_host(host));
+            *hosts = normal.collect();
+        }
         sort(&mut self.host);
         for child in [&mut self.and, &mut self.or]
             .into_iter()

@@ -35,11 +35,26 @@ fn authority(url: &Url) -> Option<String> {
     })
 }
 
-/// The addresses at a host, which may have a port. None of a text that is no host.
-pub(crate) fn at_host(host: &str) -> Option<Vec<Range<String>>> {
+/// A host as addresses begin with it, with its port if that is not the default one. None of a text that is no host.
+pub(crate) fn of_host(host: &str) -> Option<String> {
+    authority(&url_of(host)?)
+}
+
+/// Whether an address is at a host of [`of_host`].
+pub(crate) fn is_at(host: &str, address: &str) -> bool {
+    let rest = address.strip_prefix(host);
+    rest.is_some_and(|rest| rest.starts_with(['/', ':']))
+}
+
+fn url_of(host: &str) -> Option<Url> {
     let is_alone = !host.contains(['/', '?', '#', '@', '\\']) && host.trim() == host;
     let url = Url::parse(&format!("https://{host}/")).ok();
-    let url = url.filter(|_| is_alone)?;
+    url.filter(|_| is_alone)
+}
+
+/// The addresses at a host, which may have a port. None of a text that is no host.
+pub(crate) fn at_host(host: &str) -> Option<Vec<Range<String>>> {
+    let url = url_of(host)?;
     let authority = authority(&url)?;
     let from = |end: char| {
         let next = char::from_u32(u32::from(end) + 1)?;
@@ -89,10 +104,12 @@ mod tests {
     fn hosts_have_their_addresses() {
         let has = |host: &str, url: &str| {
             let address = of_url(url).unwrap();
-            at_host(host)
-                .unwrap()
-                .iter()
-                .any(|range| range.contains(&address))
+            let ranges = at_host(host).unwrap();
+            let has = ranges.iter().any(|range| range.contains(&address));
+            let host = of_host(host).unwrap();
+            assert_eq!(of_host(&host).as_ref(), Some(&host));
+            assert_eq!(is_at(&host, &address), has, "{host} {url}");
+            has
         };
         for (host, url) in [
             ("example.com", "https://example.com"),

@@ -38,7 +38,7 @@ impl Listing {
         after: Option<&str>,
         search: Option<&str>,
     ) -> Result<Self> {
-        let search = search.map(Search::parse).transpose()?.flatten();
+        let search = Search::parse("search", search)?;
         let words = search.map(|search| search.words.into_iter().collect());
         let digest = Digest::of(&words);
         let after = after.map(|text| cursor::parse_of_tool("after", text, digest));

@@ -278,8 +278,11 @@ const TABLE: &[(&str, Fields)] = &[
         // As many as there are fields at most. Those of a connector cost the same.
         ("changes", PAGE.reads()),
         ("cursor", PLAIN),
+        ("inList", PLAIN),
+        ("inListBefore", PLAIN),
         ("kind", PLAIN),
         ("occurredAt", PLAIN),
+        ("outcomeBefore", PLAIN.reads()),
         ("personalConnector", PLAIN),
         ("personalConnectorId", PLAIN),
         ("revision", PLAIN),

@@ -1,12 +1,13 @@
 //! A page of the log: how it is asked for, and which events it looks at.
 //!
 //! Invariant: a page of all connectors looks at [`SCAN`] numbers at most, whatever is in it. A page of named connectors looks at
-//! their events by an index, until it is full or there are no more.
+//! their events by an index, until it is full or there are no more. A page of a list evaluates the list for [`PAGE_MAX`] events at
+//! most.
 
 use crate::{
     domain::{
         cursor::{self, LogPosition},
-        listing::size,
+        listing::{PAGE_MAX, size},
         order::End,
         viewer::Sight,
     },
@@ -97,6 +98,14 @@ impl Feed {
             before: None,
         };
         Self { place, filter }
+    }
+
+    /// Events that the page reads, besides one more. Only some of those of a list are in it.
+    pub(crate) fn reads(&self) -> u64 {
+        match self.place.limit {
+            limit @ 1.. if self.filter.list.is_some() => limit.max(PAGE_MAX),
+            limit => limit,
+        }
     }
 
     /// Whether the events are found by an index.
@@ -252,21 +261,27 @@ impl Log {
 }
 
 impl Page {
-    /// Takes the events of a window as they were read from the page's end, one more than the page may have.
+    /// Takes the events of a window as they were read from the page's end, one more than [`Feed::reads`].
     pub(crate) fn new(feed: &Feed, sight: &Sight, window: Window, mut events: Vec<Event>) -> Self {
         let place = feed.place;
-        let is_cut = events.len() as u64 > place.limit;
+        let mut is_cut = events.len() as u64 > feed.reads();
         if is_cut {
             events.pop();
         }
-        let outermost = events.last().map(|event| event.position);
-        let more = is_cut || !window.is_whole;
-        if place.end == End::Last {
-            events.reverse();
-        }
+        let mut outermost = events.last().map(|event| event.position);
         let changes = events.iter();
         let changes = changes.filter_map(|event| event.seen_by(sight, &feed.filter));
-        let changes: Vec<_> = changes.collect();
+        let mut changes: Vec<_> = changes.collect();
+        let limit = usize::try_from(place.limit).unwrap_or(usize::MAX);
+        if changes.len() > limit {
+            changes.truncate(limit);
+            is_cut = true;
+            outermost = changes.last().map(|change| change.position);
+        }
+        let more = is_cut || !window.is_whole;
+        if place.end == End::Last {
+            changes.reverse();
+        }
         let start = changes.first().map(|change| change.position);
         let (start, end) = match (place.end, is_cut) {
             (End::First, false) => (start, window.end),
@@ -292,13 +307,19 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, sync::Arc};
 
     use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp};
     use proptest::{collection::btree_set, option, prelude::*, sample::select};
 
     use super::*;
-    use crate::{domain::changes::Side, error::Code};
+    use crate::{
+        domain::{
+            changes::Side,
+            listing::{self, Members},
+        },
+        error::Code,
+    };
 
     /// A history whose events have marks of their own, forgotten through a number; some of the others are in sight.
     #[derive(Clone, Debug)]
@@ -359,15 +380,26 @@ mod tests {
 
         /// The page as the store reads it.
         fn page(&self, feed: &Feed) -> Page {
+            self.page_of(feed, |_| true)
+        }
+
+        /// The same, of a history in which the connector is active after some of the events.
+        fn page_of(&self, feed: &Feed, is_active: impl Fn(i64) -> bool) -> Page {
             let window = self.window(feed).unwrap();
             let in_window = |number: &&i64| window.above < **number && **number <= window.to;
-            let most = usize::try_from(feed.place.limit + 1).unwrap();
+            let most = usize::try_from(feed.reads() + 1).unwrap();
             let seen = self.seen.iter().filter(in_window).copied();
             let numbers: Vec<_> = match feed.place.end {
                 End::First => seen.take(most).collect(),
                 End::Last => seen.rev().take(most).collect(),
             };
-            let events = numbers.into_iter().map(|number| self.event(number));
+            let events = numbers.into_iter().map(|number| {
+                let mut event = self.event(number);
+                if let Some(after) = event.after.as_mut().filter(|_| !is_active(number)) {
+                    after.status = ConnectorStatus::Maintenance;
+                }
+                event
+            });
             Page::new(feed, &Sight::Public, window, events.collect())
         }
 
@@ -412,6 +444,65 @@ mod tests {
         end: End::Last,
         ..ALL
     };
+
+    /// A page of a list evaluates a bounded number of events, and goes on where it ended.
+    #[test]
+    fn pages_of_a_list_give_all_that_is_in_it() {
+        const EVENTS: i64 = 450;
+        let active = listing::Filter {
+            status: Some(vec![ConnectorStatus::Active]),
+            ..listing::Filter::default()
+        };
+        let list = Arc::new(Members::parse(None, Some(active)).unwrap());
+        let history = History::new(0, EVENTS);
+        for (every, limit, is_of_named) in [
+            (1, 1, false),
+            (1, 100, true),
+            (2, 7, false),
+            (150, 1, true),
+            (150, 100, false),
+            (1000, 3, true),
+        ] {
+            let is_in = |number: i64| number % every == 0;
+            let expected: Vec<_> = (1..=EVENTS).filter(|number| is_in(*number)).collect();
+            for end in [End::First, End::Last] {
+                let mut place = Place { end, limit, ..ALL };
+                let mut read = Vec::new();
+                loop {
+                    let mut feed = feed(place, is_of_named);
+                    feed.filter.list = Some(Arc::clone(&list));
+                    let page = history.page_of(&feed, is_in);
+                    assert!(page.changes.len() as u64 <= limit);
+                    let looked_at = page.end.number - place.after.map_or(0, |after| after.number);
+                    assert!(end == End::Last || looked_at <= 100, "{looked_at}");
+                    let numbers = page.changes.iter().map(|change| change.position.number);
+                    let more = match end {
+                        End::First => {
+                            read.extend(numbers);
+                            place.after = Some(page.end);
+                            page.has_next
+                        }
+                        End::Last => {
+                            read.splice(0..0, numbers.collect::<Vec<_>>());
+                            place.before = page.start.or(place.before);
+                            page.has_previous
+                        }
+                    };
+                    if !more {
+                        break;
+                    }
+                }
+                assert_eq!(read, expected, "{every} {limit} {end:?}");
+            }
+        }
+        let mut none = feed(Place { limit: 0, ..ALL }, false);
+        none.filter.list = Some(list);
+        let page = history.page_of(&none, |_| true);
+        assert_eq!(
+            (page.changes, page.end.number, page.has_next),
+            (Vec::new(), 0, true)
+        );
+    }
 
     #[test]
     fn a_window_is_a_bounded_part_of_what_is_kept() {

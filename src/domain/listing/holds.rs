@@ -49,7 +49,7 @@ impl Search {
 }
 
 impl Filter {
-    /// Whether this filter holds for a connector, as a viewer of this sight is answered.
+    /// Whether this filter, which is parsed, holds for a connector, as a viewer of this sight is answered.
     pub(crate) fn holds(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
         // A filter that is missing here does not compile.
         let Self {
@@ -136,10 +136,8 @@ impl Filter {
                 .map(|name| carried(&|record| name.is_of(&record.name_key))),
             host.as_ref().map(|hosts| {
                 carried(&|record| {
-                    record
-                        .address
-                        .as_deref()
-                        .is_some_and(|own| are_at(hosts, own))
+                    let own = record.address.as_deref();
+                    own.is_some_and(|own| hosts.iter().any(|host| server_address::is_at(host, own)))
                 })
             }),
             has_tools.map(|has| carried(&|record| record.has_tools == has)),
@@ -177,16 +175,6 @@ impl TimeRange {
         let Self { gte, lt } = self;
         gte.is_none_or(|from| time >= from) && lt.is_none_or(|to| time < to)
     }
-}
-
-/// Whether an address is at one of these hosts.
-fn are_at(hosts: &[String], address: &str) -> bool {
-    let ranges = hosts
-        .iter()
-        .filter_map(|host| server_address::at_host(host));
-    ranges
-        .flatten()
-        .any(|range| *range.start <= *address && *address < *range.end)
 }
 
 /// Whether all are true. None where that depends on one that is none.
@@ -236,6 +224,7 @@ mod tests {
     }
 
     fn holds(filter: &Filter, record: Option<&Record>) -> Option<bool> {
+        let filter = filter.clone().parse("filter").unwrap();
         filter.holds(state(record), &Sight::Everything)
     }
 
@@ -559,7 +548,7 @@ mod tests {
             ("https://example.com/other", NO, None, None),
             ("++", NO, NO, NO),
         ] {
-            let found = Search::parse(search).unwrap().unwrap();
+            let found = Search::parse("search", Some(search)).unwrap().unwrap();
             let records = [&plain, &with_tools, &long];
             let told = records.map(|record| found.finds(Some(record)));
             assert_eq!(told, [of_plain, of_tools, of_long], "{search}");
@@ -569,7 +558,7 @@ mod tests {
             has_tools: true,
             ..record("++")
         };
-        let search = Search::parse(" ++ ").unwrap().unwrap();
+        let search = Search::parse("search", Some(" ++ ")).unwrap().unwrap();
         assert_eq!(search.finds(Some(&exact)), YES);
     }
 }

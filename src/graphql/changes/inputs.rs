@@ -1,10 +1,16 @@
 //! Inputs of queries for changes.
 
+use std::sync::Arc;
+
 use async_graphql::{ID, InputObject};
 
 use crate::{
-    domain::changes::Filter,
-    graphql::enums::{ConnectorCategory, ConnectorStatus, ConnectorType},
+    domain::{changes::Filter, listing::Members},
+    error::Result,
+    graphql::{
+        connector::PersonalConnectorFilter,
+        enums::{ConnectorCategory, ConnectorStatus, ConnectorType},
+    },
 };
 
 /// Restricts the connectors whose changes are given: all of the fields must hold for the connector as you saw it before the change,
@@ -22,6 +28,30 @@ pub(in crate::graphql) struct PersonalConnectorChangeFilter {
     status: Option<Vec<ConnectorStatus>>,
 }
 
+/// A list of connectors: the arguments `search` and `filter` of `personalConnectors`, with the same limits. Empty, it is the list of
+/// all that you see.
+#[derive(InputObject)]
+pub(in crate::graphql) struct PersonalConnectorListInput {
+    /// Words to find, as in `personalConnectors`.
+    search: Option<String>,
+    /// What must hold for a connector to be in the list, as in `personalConnectors`.
+    filter: Option<PersonalConnectorFilter>,
+}
+
+/// The changes of a filter and a list. `BAD_USER_INPUT` names a field of the list.
+pub(super) fn restriction(
+    filter: Option<PersonalConnectorChangeFilter>,
+    list: Option<PersonalConnectorListInput>,
+) -> Result<Filter> {
+    let members = |list: PersonalConnectorListInput| {
+        Members::parse(list.search.as_deref(), list.filter.map(Into::into))
+    };
+    Ok(Filter {
+        list: list.map(members).transpose()?.map(Arc::new),
+        ..filter.unwrap_or_default().into()
+    })
+}
+
 impl From<PersonalConnectorChangeFilter> for Filter {
     fn from(filter: PersonalConnectorChangeFilter) -> Self {
         fn list<T: Into<U>, U>(list: Option<Vec<T>>) -> Option<Vec<U>> {
@@ -33,6 +63,7 @@ impl From<PersonalConnectorChangeFilter> for Filter {
             r#type: list(filter.r#type),
             category: list(filter.category),
             status: list(filter.status),
+            list: None,
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     error::Result,
     graphql::{
         Request,
+        inspection::InspectionOutcome,
         scalars::{DateTime, Json},
         text::Text,
         user::{UserObject, Users},
@@ -257,6 +258,33 @@ impl<C: Connector> PersonalConnectorChange<C> {
     /// When it happened.
     async fn occurred_at(&self) -> DateTime {
         DateTime(self.change.occurred_at)
+    }
+
+    /// Whether the connector, as you saw it before the change, was in the list of the argument `list`. False where you did not see
+    /// it. Null without that argument, and where the log does not tell: tools that a search or `toolName` may find, `checkedAt`,
+    /// `uptime`, descriptions beyond 1 KiB of words, and changes that an earlier version of the service logged. Ask the list then.
+    async fn in_list_before(&self) -> Option<bool> {
+        self.change.in_list[0]
+    }
+
+    /// The same after the change. False where you do not see the connector any more. Later changes may have brought it in or out
+    /// again, and they follow.
+    async fn in_list(&self) -> Option<bool> {
+        self.change.in_list[1]
+    }
+
+    /// The outcome of the last check of its MCP server before the change; NOT_CHECKABLE of a connector without a server to check. Null
+    /// where you did not see the connector then or do not see it now, before the first check, and for changes that an earlier
+    /// version of the service logged. To tell that a server went down, compare it with the present outcome, in the `health` of
+    /// `personalConnector`. The outcome right after a change of `HEALTH` is in `changes`.
+    async fn outcome_before(&self, context: &Context<'_>) -> Result<Option<InspectionOutcome>> {
+        let Some(outcome) = self.change.outcome_before else {
+            return Ok(None);
+        };
+        let catalog = &Request::of(context).catalog;
+        let id = &self.change.personal_connector_id;
+        let is_seen = self.present.get(catalog, id).await?.is_some();
+        Ok(is_seen.then(|| outcome.into()))
     }
 }
 

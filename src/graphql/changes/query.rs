@@ -8,7 +8,10 @@ use crate::{
     graphql::{Request, connector::PersonalConnector},
 };
 
-use super::{connection::PersonalConnectorChangeConnection, inputs::PersonalConnectorChangeFilter};
+use super::{
+    connection::PersonalConnectorChangeConnection,
+    inputs::{PersonalConnectorChangeFilter, PersonalConnectorListInput, restriction},
+};
 
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct ChangesQuery;
@@ -18,7 +21,11 @@ impl ChangesQuery {
     /// The changes of connectors that you see, or saw: from the oldest change that is kept, from a cursor on, or with `last` the
     /// latest changes. That your own token comes to see more or less is no change. A cursor older than what is kept, or of a change
     /// that is no longer in the catalogue's history, as after a restored backup, is an error with the code `CURSOR_EXPIRED`: start
-    /// over. With ids in the filter, no page is empty while there are more.
+    /// over. With ids in the filter and without a list, no page is empty while there are more.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is an argument of the field"
+    )]
     async fn personal_connector_changes(
         &self,
         context: &Context<'_>,
@@ -38,6 +45,11 @@ impl ChangesQuery {
         #[graphql(desc = "Of which connectors to tell.")] filter: Option<
             PersonalConnectorChangeFilter,
         >,
+        #[graphql(
+            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change then has `inListBefore` \
+                          and `inList`; one of which that cannot be told is given too. With `filter`, both must hold."
+        )]
+        list: Option<PersonalConnectorListInput>,
     ) -> Result<PersonalConnectorChangeConnection<PersonalConnector>> {
         let paging = Paging {
             first,
@@ -45,7 +57,7 @@ impl ChangesQuery {
             last,
             before,
         };
-        let feed = Feed::parse(&paging, filter.unwrap_or_default().into())?;
+        let feed = Feed::parse(&paging, restriction(filter, list)?)?;
         let page = Request::of(context).catalog.changes(&feed).await?;
         Ok(PersonalConnectorChangeConnection::new(page))
     }

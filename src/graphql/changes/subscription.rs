@@ -7,13 +7,17 @@ use crate::{
     domain::{
         changes::{Feed, Paging},
         cursor,
+        listing::MEMBERS_BYTES,
     },
-    error::Result,
+    error::{Error, Result},
     graphql::{EventIds, Request, Turn, connector::PersonalConnector},
     store::ChangeStream,
 };
 
-use super::{inputs::PersonalConnectorChangeFilter, object::PersonalConnectorChange};
+use super::{
+    inputs::{PersonalConnectorChangeFilter, PersonalConnectorListInput, restriction},
+    object::PersonalConnectorChange,
+};
 
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct ChangesSubscription;
@@ -34,10 +38,20 @@ impl ChangesSubscription {
         #[graphql(desc = "Of which connectors to tell.")] filter: Option<
             PersonalConnectorChangeFilter,
         >,
+        #[graphql(
+            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change then has `inListBefore` \
+                          and `inList`; one of which that cannot be told is given too. With `filter`, both must hold."
+        )]
+        list: Option<PersonalConnectorListInput>,
     ) -> Result<impl Stream<Item = Event>> {
         let request = Request::of(context);
-        let Feed { place, filter } =
-            Feed::parse(&Paging::after(after), filter.unwrap_or_default().into())?;
+        let filter = restriction(filter, list)?;
+        let bytes = filter.list.as_ref().map_or(0, |list| list.bytes());
+        if bytes > MEMBERS_BYTES {
+            let (most, of) = (MEMBERS_BYTES as u64, "bytes in memory: send fewer filters");
+            return Err(Error::limit_exceeded("list of a subscription", most, of));
+        }
+        let Feed { place, filter } = Feed::parse(&Paging::after(after), filter)?;
         // A client repeats its first `after` when it goes on after the event that it got last.
         let after = match request.event_ids.last() {
             Some(id) => {

@@ -19,6 +19,7 @@ pub(crate) use fast_path::{PLACEHOLDER, SelectedField};
 
 pub(super) use bulk::BulkMutation;
 pub(super) use facets::Facet;
+pub(super) use inputs::PersonalConnectorFilter;
 pub(super) use mutation::ConnectorMutation;
 pub(super) use object::PersonalConnector;
 pub(super) use query::{ConnectorQuery, find};

@@ -211,7 +211,7 @@ impl Catalog {
         Ok((since_is_here && are_all).then_some(events))
     }
 
-    /// The events of a window that a viewer of this sight sees, from the page's end, one more than the page may have.
+    /// The events of a window that a viewer of this sight sees, from the page's end, one more than the page reads.
     async fn events(&self, window: Window, feed: &Feed) -> Result<Vec<Event>> {
         let mut select = Entity::find()
             .filter(Column::Number.gt(window.above))
@@ -232,7 +232,7 @@ impl Catalog {
         };
         let select = select
             .order_by(number, order)
-            .limit(feed.place.limit + 1)
+            .limit(feed.reads() + 1)
             .into_query();
         self.rows(&select, Pace::Brief, |row| known_or_told_to_nobody(row, 0))
             .await
