@@ -82,19 +82,24 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_beside_the_server_is_told_to_everybody() {
-    crowd(20, 300).await;
+    crowd(20, 300, &Value::Null).await;
 }
 
 /// `cargo test --release --test it a_crowd -- --ignored --nocapture` prints how long a burst takes to the last of a crowd, and what
-/// memory the crowd takes.
+/// memory the crowd takes: first without a list, then with the largest filter of one, whose last condition holds.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes, and measures"]
 async fn a_crowd() {
-    crowd(10_000, 1000).await;
+    crowd(10_000, 1000, &Value::Null).await;
+    let values: Vec<_> = (0..100).map(|number| format!("nobody{number}")).collect();
+    let mut any = vec![json!({ "name": { "startsWith": "none" } }); 96];
+    any.extend(["connectorId", "createdBy", "toolName"].map(|field| json!({ field: values })));
+    any.push(json!({ "status": "ACTIVE" }));
+    crowd(10_000, 1000, &json!({ "filter": { "or": any } })).await;
 }
 
-/// Has so many subscribers hear of so many changes, which another process makes.
-async fn crowd(size: usize, burst: usize) {
+/// Has so many subscribers hear of so many changes of a list, which another process makes.
+async fn crowd(size: usize, burst: usize, list: &Value) {
     let storage = TestDatabase::sqlite();
     let flags = ["--max-sockets", "0", "--max-connections", "12000"];
     let flags = [
@@ -108,15 +113,15 @@ async fn crowd(size: usize, burst: usize) {
     let cursor = "{ personalConnectors(first: 0) { changesCursor } }";
     let cursor = server.data("", cursor, json!({})).await;
     let after = &cursor["personalConnectors"]["changesCursor"];
-    let query = "subscription($after: String) {
-        personalConnectorChanged(after: $after) { cursor kind personalConnectorId }
+    let query = "subscription($after: String, $list: PersonalConnectorListInput) {
+        personalConnectorChanged(after: $after, list: $list) { cursor kind personalConnectorId }
     }";
     let began = Instant::now();
     let mut crowd = Vec::new();
     for _ in 0..size {
         let mut socket = Socket::at(&server.url, "").await;
         socket
-            .subscribe("1", query, json!({ "after": after }))
+            .subscribe("1", query, json!({ "after": after, "list": list }))
             .await;
         // Answered when the subscription has come as far, or nearly.
         socket.subscribe("q", "{ __typename }", json!({})).await;

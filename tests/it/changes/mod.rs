@@ -6,6 +6,7 @@ mod events;
 mod feed;
 mod histories;
 mod history;
+mod lists;
 mod multipart;
 mod records;
 mod resuming;

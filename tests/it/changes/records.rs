@@ -39,13 +39,13 @@ use crate::{
 
 /// A list that somebody asks for.
 #[derive(Clone, Debug)]
-struct Question {
-    viewer: Viewer<'static>,
-    search: Option<Search>,
-    filter: Value,
+pub(super) struct Question {
+    pub(super) viewer: Viewer<'static>,
+    pub(super) search: Option<Search>,
+    pub(super) filter: Value,
 }
 
-fn a_question() -> impl Strategy<Value = Question> {
+pub(super) fn a_question() -> impl Strategy<Value = Question> {
     let filter = prop_oneof![Just(Value::Null), filter(1), filter(2), filter(4)];
     (
         select(&VIEWERS[..]),
@@ -120,7 +120,7 @@ impl Question {
     }
 
     /// The ids of the list, from the service, which counts as many.
-    async fn ids(&self, server: &Server) -> BTreeSet<String> {
+    pub(super) async fn ids(&self, server: &Server) -> BTreeSet<String> {
         let query = "query($search: String, $filter: PersonalConnectorFilter) {
             personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } totalCount }
             byGroups: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount facets { outcome { count } } }
@@ -216,7 +216,7 @@ fn parsed(filter: &Value, viewer: &viewer::Viewer) -> Filter {
 
 /// A change of the catalogue. Places are counted around the connectors there are. What a rule refuses changes nothing.
 #[derive(Clone, Debug)]
-enum Write {
+pub(super) enum Write {
     /// A file's connectors, in one transaction.
     Insert(Vec<Model>),
     /// A file's new values of a connector.
@@ -229,7 +229,7 @@ enum Write {
     Import(Value),
 }
 
-fn a_write() -> impl Strategy<Value = Write> {
+pub(super) fn a_write() -> impl Strategy<Value = Write> {
     let some = || vec(any::<usize>(), 1..4);
     let mutate = |field, more: BoxedStrategy<Value>| {
         (some(), more).prop_map(move |(at, more)| Write::Mutate(field, at, more))
@@ -342,15 +342,15 @@ fn longer(row: Model) -> Model {
 
 /// The connectors that there are, and what was seen of events.
 #[derive(Debug, Default)]
-struct World {
+pub(super) struct World {
     made: usize,
-    rows: Vec<Model>,
+    pub(super) rows: Vec<Model>,
     /// The last state that an event carried of a connector.
     last: BTreeMap<String, String>,
 }
 
 impl World {
-    async fn write(&mut self, server: &Server, write: &Write) {
+    pub(super) async fn write(&mut self, server: &Server, write: &Write) {
         let root = server.token("ann@acme", &["connectors:admin", "catalog:admin"]);
         let count = self.rows.len().max(1);
         let at = |at: &usize| self.rows.get(*at % count);
@@ -424,7 +424,7 @@ impl World {
 }
 
 /// The connectors that there are.
-async fn rows(server: &Server) -> Vec<Model> {
+pub(super) async fn rows(server: &Server) -> Vec<Model> {
     let ids = server
         .rows("SELECT id FROM personal_connector ORDER BY id")
         .await;
