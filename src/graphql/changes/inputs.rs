@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ID, InputObject};
 
 use crate::{
-    domain::{changes::Filter, listing::Members},
+    domain::{changes::Filter, listing::Members, viewer::Viewer},
     error::Result,
     graphql::{
         connector::PersonalConnectorFilter,
@@ -42,9 +42,11 @@ pub(in crate::graphql) struct PersonalConnectorListInput {
 pub(super) fn restriction(
     filter: Option<PersonalConnectorChangeFilter>,
     list: Option<PersonalConnectorListInput>,
+    viewer: &Viewer,
 ) -> Result<Filter> {
     let members = |list: PersonalConnectorListInput| {
-        Members::parse(list.search.as_deref(), list.filter.map(Into::into))
+        let filter = list.filter.map(|filter| filter.of_viewer(viewer));
+        Members::parse(list.search.as_deref(), filter)
     };
     Ok(Filter {
         list: list.map(members).transpose()?.map(Arc::new),

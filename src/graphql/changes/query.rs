@@ -57,7 +57,10 @@ impl ChangesQuery {
             last,
             before,
         };
-        let feed = Feed::parse(&paging, restriction(filter, list)?)?;
+        let feed = Feed::parse(
+            &paging,
+            restriction(filter, list, &Request::of(context).viewer)?,
+        )?;
         let page = Request::of(context).catalog.changes(&feed).await?;
         Ok(PersonalConnectorChangeConnection::new(page))
     }

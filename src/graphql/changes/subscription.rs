@@ -45,7 +45,7 @@ impl ChangesSubscription {
         list: Option<PersonalConnectorListInput>,
     ) -> Result<impl Stream<Item = Event>> {
         let request = Request::of(context);
-        let filter = restriction(filter, list)?;
+        let filter = restriction(filter, list, &request.viewer)?;
         let bytes = filter.list.as_ref().map_or(0, |list| list.bytes());
         if bytes > MEMBERS_BYTES {
             let (most, of) = (MEMBERS_BYTES as u64, "bytes in memory: send fewer filters");
