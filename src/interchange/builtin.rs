@@ -57,18 +57,24 @@ pub(crate) async fn load(
     loop {
         match Box::pin(write(database, clock, &file.0)).await {
             Err(error) if error.downcast_ref().is_some_and(|error| again.after(error)) => {}
-            written => return written.map_err(|error| database.explain(error)),
+            Ok(changed) => {
+                database.gather_statistics(changed).await;
+                return Ok(());
+            }
+            Err(error) => return Err(database.explain(error)),
         }
     }
 }
 
-/// Writes the entries in one transaction.
-async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<()> {
+/// Writes the entries in one transaction; gives how many connectors changed.
+async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<u64> {
+    let mut changed = 0;
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
     for gone in tx.of_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {
             tracing::info!(id = gone.id, "deleted: the catalogue no longer has it");
             tx.delete(&gone).await?;
+            changed += 1;
         }
     }
     let mut rejected = Vec::new();
@@ -87,7 +93,10 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
         };
         match linked.and(loaded) {
             Ok(loaded) if loaded.fate == Fate::Unchanged => {}
-            Ok(loaded) => tracing::info!(id = entry.id, fate = ?loaded.fate, "catalogue"),
+            Ok(loaded) => {
+                changed += 1;
+                tracing::info!(id = entry.id, fate = ?loaded.fate, "catalogue");
+            }
             Err(rejection) => rejected.push(format!("{}: {rejection}", entry.id)),
         }
     }
@@ -98,7 +107,7 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
         );
     }
     tx.commit().await?;
-    Ok(())
+    Ok(changed)
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {

@@ -98,6 +98,10 @@ pub async fn import(
     reading.await??;
     write(run.load_waiting().await?)?;
     write(run.link().await?)?;
+    if !dry_run {
+        let changed = run.report.created + run.report.updated;
+        database.gather_statistics(changed).await;
+    }
     progress.finish_and_clear();
     for line in lines.rest() {
         writeln!(out, "{}", PrintableLine(line))?;

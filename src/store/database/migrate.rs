@@ -68,7 +68,12 @@ impl Database {
         let end = Instant::now() + MIGRATION_END;
         loop {
             tokio::select! {
-                done = &mut migrating => return done,
+                done = &mut migrating => {
+                    if matches!(done, Ok((up, _)) if up > 0) {
+                        self.gather_statistics_of_migrated().await;
+                    }
+                    return done;
+                }
                 now = ticks.tick() => {
                     tracing::info!("the schema is still being migrated, or another process is migrating it");
                     if now >= end {

@@ -10,6 +10,7 @@ pub(in crate::store) mod row;
 pub(in crate::store) mod soundness;
 pub(in crate::store) mod sqlite_file;
 pub(in crate::store) mod sqlite_readers;
+pub(in crate::store) mod statistics;
 pub(in crate::store) mod transaction;
 pub(in crate::store) mod write_status;
 pub(in crate::store) mod write_watch;

@@ -2,4 +2,5 @@
 
 mod plans;
 mod statements;
+mod statistics;
 mod storm;

@@ -210,3 +210,49 @@ async fn a_role_that_owns_nothing() {
         std::panic::resume_unwind(panic);
     }
 }
+
+/// A role that may only read and write rows imports all the same, and says who gathers statistics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES, of a role that may create roles"]
+async fn a_role_that_may_not_gather_statistics_imports() {
+    let storage = TestDatabase::postgres().await;
+    let mut url = Url::parse(&storage.url).unwrap();
+    let role = format!("s{}", storage.url.rsplit_once('_').unwrap().1);
+    run_sql(
+        &storage.url,
+        &format!("CREATE ROLE {role} LOGIN PASSWORD 'a password'"),
+    )
+    .await;
+    url.set_username(&role).unwrap();
+    url.set_password(Some("a password")).unwrap();
+    let limited = TestDatabase::at(url.into());
+    let imported = async {
+        run(program_on(&storage, &["migrate"])).ok();
+        let grant = format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+        );
+        run_sql(&storage.url, &grant).await;
+        let done = run_with(
+            program_on(&limited, &["import", "--organization", "acme"]),
+            &objects(1000),
+        );
+        assert!(
+            done.err.contains("as the owner of the tables, run ANALYZE")
+                && done.err.contains("connector_event"),
+            "{}",
+            done.err
+        );
+        assert!(done.ok().starts_with("1000 objects: 1000 created"));
+    };
+    // The role goes however the test ends.
+    let imported =
+        futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(imported)).await;
+    run_sql(
+        &storage.url,
+        &format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+    )
+    .await;
+    if let Err(panic) = imported {
+        std::panic::resume_unwind(panic);
+    }
+}
