@@ -34,6 +34,7 @@ use personal_connectors::{
         stopping::Stopping,
     },
     interchange::{
+        categories::{Categories, Rules},
         export::export,
         import::{self, import},
         published::Assumed,
@@ -372,6 +373,10 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     // A file that cannot be read leaves no new database.
     let files = config.files;
     let files = task::spawn_blocking(move || import::open(files)).await??;
+    let categories = Categories {
+        given: config.category,
+        rules: Rules::read(config.category_rules.as_deref())?,
+    };
     let database = app::open(&settings).await?;
     let asked = import::Import {
         files,
@@ -379,6 +384,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
             organization: config.organization,
             visibility: config.visibility,
         },
+        categories,
         dry_run,
         user: None,
         shows_progress: true,
@@ -391,7 +397,10 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     } else {
         ""
     };
-    write_out(format_args!("{report}{note}\n"))?;
+    match report.categories() {
+        Some(categories) => write_out(format_args!("{report}\n{categories}{note}\n"))?,
+        None => write_out(format_args!("{report}{note}\n"))?,
+    }
     Ok(if report.is_complete() {
         ExitCode::SUCCESS
     } else {

@@ -17,8 +17,8 @@ pub mod write_probe;
 pub use connector_event::EventKind;
 pub use connector_health::{Outcome, Transport};
 pub use personal_connector::{
-    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
-    ServerType,
+    CategorySource, ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType,
+    ConnectorVisibility, ServerType,
 };
 /// Gives all values of an enum.
 pub use sea_orm::Iterable;

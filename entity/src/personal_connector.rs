@@ -69,6 +69,9 @@ pub struct Model {
     /// The file's values of the curated fields, as a JSON object of `description`, `iconUrl` and `category`: the columns
     /// have the curated values. Null if nothing is curated.
     pub file_details: Option<String>,
+    /// The source of the category: of the file's one, where an administrator has set another over it. Null if there is no category,
+    /// and for one that was there before its source was kept, which is a file's or people's.
+    pub category_source: Option<CategorySource>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -127,6 +130,34 @@ pub enum ConnectorCategory {
     Design,
     /// The category of connectors that users create without naming one.
     Custom,
+}
+
+/// The source of a category. A later one counts more.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum CategorySource {
+    /// A rule of the import.
+    Rule,
+    /// The import, for all its entries that had none.
+    Given,
+    /// The file itself.
+    File,
+    /// People, who may have chosen none.
+    Person,
 }
 
 /// Whether a connector can be used.

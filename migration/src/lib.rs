@@ -15,6 +15,7 @@ mod m20261130_000010_orders;
 mod m20261130_000011_curation;
 mod m20261130_000012_user_profiles;
 mod m20261130_000013_event_records;
+mod m20261130_000014_category_source;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000011_curation::Migration),
             Box::new(m20261130_000012_user_profiles::Migration),
             Box::new(m20261130_000013_event_records::Migration),
+            Box::new(m20261130_000014_category_source::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Imports the text of a file.
 
-use entity::ConnectorVisibility;
+use entity::{ConnectorCategory, ConnectorVisibility};
 
 use crate::{
     commands::{context::Context, refusals::allowed},
@@ -10,6 +10,7 @@ use crate::{
     },
     error::{Error, Result, UserError, UserErrorCode},
     interchange::{
+        categories::{Categories, Rules},
         import::{self, Report, Source},
         published::Assumed,
     },
@@ -26,6 +27,10 @@ pub(crate) struct Import {
     pub(crate) organization: Option<String>,
     /// The visibility of custom connectors that give none.
     pub(crate) visibility: ConnectorVisibility,
+    /// The category of all connectors that give none.
+    pub(crate) category: Option<ConnectorCategory>,
+    /// Rules for their categories, none if the text is empty. By default the compiled-in ones.
+    pub(crate) category_rules: Option<String>,
     pub(crate) dry_run: bool,
 }
 
@@ -53,6 +58,19 @@ pub(crate) async fn import(
         let parsed = field_values::principal("organizationId", organization);
         errors.extend(parsed.err());
     }
+    let rules = match &input.category_rules {
+        Some(text) => Rules::parse(text),
+        None => Ok(Rules::built_in()),
+    };
+    let rules = rules.unwrap_or_else(|reason| {
+        let clause = format!("must be rules of categories: {reason}");
+        errors.push(UserError::new(
+            UserErrorCode::Invalid,
+            "categoryRules",
+            clause,
+        ));
+        Rules::default()
+    });
     if !errors.is_empty() {
         return Ok(Err(errors));
     }
@@ -61,6 +79,10 @@ pub(crate) async fn import(
         assumed: Assumed {
             organization: input.organization,
             visibility: input.visibility,
+        },
+        categories: Categories {
+            given: input.category,
+            rules,
         },
         dry_run: input.dry_run,
         user: Some(user.clone()),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use entity::ConnectorVisibility;
+use entity::{ConnectorCategory, ConnectorVisibility};
 
 use super::{
     database::Database,
@@ -11,7 +11,7 @@ use super::{
     outbound::Outbound,
     serve::Serve,
     tokens::Tokens,
-    values::{Scopes, boolean, lifetime, migration, principal, scopes, visibility},
+    values::{Scopes, boolean, category, lifetime, migration, principal, scopes, visibility},
 };
 
 /// A catalogue of MCP personal connectors behind GraphQL.
@@ -98,7 +98,7 @@ pub struct Config {
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
-    /// what later migrations added: below 000012 the names and pictures of users; below 000011 which fields were curated, so that the next import of a file brings what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before and after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
+    /// what later migrations added: below 000014 where categories came from, so that those of rules count as files' own; below 000013 what changes carry of connectors, so that counts and lists of changes know less; below 000012 the names and pictures of users; below 000011 which fields were curated, so that the next import of a file brings what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before and after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
     /// which events were forgotten and which type a connector had before
     #[arg(
         long,
@@ -146,6 +146,16 @@ pub struct Import {
         value_parser = visibility
     )]
     pub visibility: ConnectorVisibility,
+
+    /// Category of all connectors that name none, instead of the one by the rules: productivity, development, communication,
+    /// design or custom
+    #[arg(long, env = "CONNECTORS_CATEGORY", value_name = "CATEGORY", value_parser = category)]
+    pub category: Option<ConnectorCategory>,
+
+    /// File of the rules that give connectors a category by their words, if they name none; none for no rules. By default the
+    /// compiled-in rules
+    #[arg(long, env = "CONNECTORS_CATEGORY_RULES", value_name = "FILE")]
+    pub category_rules: Option<PathBuf>,
 
     /// Check everything and write nothing
     #[arg(

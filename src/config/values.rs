@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, net::IpAddr, time::Duration};
 
-use entity::ConnectorVisibility;
+use entity::{ConnectorCategory, ConnectorVisibility, Iterable};
 use ipnet::IpNet;
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -10,6 +10,7 @@ use url::Url;
 
 use super::sources::{did_you_mean, nearest};
 use crate::domain::{
+    field::word,
     field_values,
     viewer::{ADMIN, CATALOG_ADMIN, WRITE},
 };
@@ -199,6 +200,14 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
 pub(super) fn visibility(text: &str) -> Result<ConnectorVisibility, String> {
     serde::Deserialize::deserialize(IntoDeserializer::<ValueError>::into_deserializer(text))
         .map_err(|_| "expected private, organization or public".to_owned())
+}
+
+pub(super) fn category(text: &str) -> Result<ConnectorCategory, String> {
+    let found = ConnectorCategory::iter().find(|category| word(*category) == text);
+    found.ok_or_else(|| {
+        let known: Vec<_> = ConnectorCategory::iter().map(word).collect();
+        format!("expected one of {}", known.join(", "))
+    })
 }
 
 pub(super) fn migration(text: &str) -> Result<String, String> {

@@ -4,8 +4,8 @@
 //! field has the value of an administrator, and its file's is kept in [`FileDetails`]: a file changes the latter alone.
 
 use entity::{
-    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
-    Iterable, ServerType, Timestamp,
+    CategorySource, ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType,
+    ConnectorVisibility, Iterable, ServerType, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -124,6 +124,9 @@ pub struct Entry {
     pub connector_id: String,
     /// The name, the server and the other descriptive fields.
     pub details: Details,
+    /// The source of the category. `File` without a category says that there is none. None says nothing of it: the category that
+    /// is there stays.
+    pub category_source: Option<CategorySource>,
     /// The status, message and replacement that the file gives.
     pub availability: Availability,
     /// Public unless the connector is custom.

@@ -54,14 +54,22 @@ pub(crate) fn behind(prefix: &str) -> Option<String> {
 /// Splits at everything but letters and digits, and where Unicode sees a word's end (UAX #29): a Han character is a word.
 pub(crate) fn words(text: &str) -> IndexSet<String> {
     let mut words = IndexSet::new();
-    for word in fold(text)
-        .split(|c: char| !c.is_alphanumeric())
-        .flat_map(UnicodeSegmentation::unicode_words)
-    {
-        let (index, _) = words.insert_full(word.chars().take(WORD_CHARS).collect());
+    for word in split(text) {
+        let (index, _) = words.insert_full(word);
         words.move_index(index, words.len() - 1);
     }
     words
+}
+
+/// The words of a text, folded, in their order.
+pub(crate) fn split(text: &str) -> Vec<String> {
+    let folded = fold(text);
+    let words = folded
+        .split(|c: char| !c.is_alphanumeric())
+        .flat_map(UnicodeSegmentation::unicode_words);
+    words
+        .map(|word| word.chars().take(WORD_CHARS).collect())
+        .collect()
 }
 
 #[cfg(test)]

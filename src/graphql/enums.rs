@@ -32,6 +32,21 @@ pub(in crate::graphql) enum ConnectorCategory {
     Custom,
 }
 
+/// Where the category of an imported connector came from. People count more than the file, the file more than the import, and the
+/// import more than a rule. Open to additions.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "entity::CategorySource")]
+pub(in crate::graphql) enum CategorySource {
+    /// A rule of the import.
+    Rule,
+    /// The import, for all connectors that gave none.
+    Given,
+    /// The file itself.
+    File,
+    /// People: an administrator of the catalogue, or those who may change a custom connector.
+    Person,
+}
+
 /// Whether a connector can be used. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorStatus")]

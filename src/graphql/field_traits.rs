@@ -185,6 +185,7 @@ const TABLE: &[(&str, Fields)] = &[
     ("HealthBuckets", &[("checks", PLAIN), ("from", PLAIN), ("latencyMs", PLAIN), ("to", PLAIN), ("working", PLAIN)]),
     ("ImportConnectorsPayload", &[("changesCursor", PLAIN), ("report", PLAIN), ("userErrors", FEW)]),
     ("ImportReport", &[
+        ("categories", FEW),
         ("created", PLAIN),
         ("deleted", PLAIN),
         ("disabled", PLAIN),
@@ -198,6 +199,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("warnings", PLAIN),
         ("withoutReplacement", PLAIN),
     ]),
+    ("ImportedCategory", &[("category", PLAIN), ("count", PLAIN), ("source", PLAIN)]),
     ("InspectServerPayload", &[("draft", PLAIN), ("inspection", PLAIN), ("userErrors", FEW)]),
     ("Inspection", &[
         ("authorizationServers", PLAIN),

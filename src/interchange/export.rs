@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use anyhow::Context;
-use entity::{ConnectorType, ConnectorVisibility};
+use entity::{CategorySource, ConnectorType, ConnectorVisibility, personal_connector::Model};
 
 use crate::{
     domain::{
         listing::{Filter, Listing},
         viewer::Sight,
     },
-    store::{Catalog, Database, uncurated},
+    store::{Catalog, Database, file_details, uncurated},
 };
 
 use super::published::{self, Assumed};
@@ -21,7 +21,7 @@ const ROWS_A_STATEMENT: u64 = 500;
 
 /// Writes the official and platform-built connectors, and of the custom ones those of `organization`, or of all when there
 /// is none, whose visibility is among `visibilities`; gives how many. All of one state, whatever changes meanwhile. Fields that are
-/// curated have the values of their files, unless the curated ones are asked for.
+/// curated have the values of their files, unless the curated ones are asked for. Categories that rules gave are left out.
 pub async fn export(
     database: &Database,
     organization: Option<&str>,
@@ -59,7 +59,7 @@ pub async fn export(
             if row.r#type == ConnectorType::Custom && elsewhere {
                 continue;
             }
-            let row = if curated { row } else { uncurated(&row) };
+            let row = written_row(row, curated);
             writeln!(out, "{}", published::write(&row, &assumed)).context(UNWRITTEN)?;
             written += 1;
         }
@@ -70,4 +70,15 @@ pub async fn export(
     }
     out.flush().context(UNWRITTEN)?;
     Ok(written)
+}
+
+/// The row with the values that are written. A rule's category is left out: as the file's own it would count more than a better
+/// rule's, and the rules give it again where the object is imported.
+fn written_row(row: Model, curated: bool) -> Model {
+    let is_curated = curated && file_details(&row).category.is_some();
+    let mut row = if curated { row } else { uncurated(&row) };
+    if row.category_source == Some(CategorySource::Rule) && !is_curated {
+        row.category = None;
+    }
+    row
 }

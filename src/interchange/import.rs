@@ -23,6 +23,7 @@ use crate::{
 
 use super::{
     Rejection, Warning,
+    categories::Categories,
     load::{Fate, Ids, Loaded, Loader, Outcome, Wait},
     published::Assumed,
 };
@@ -38,6 +39,8 @@ pub struct Import {
     pub files: Vec<Source>,
     /// The organization and visibility of custom connectors that give none.
     pub assumed: Assumed,
+    /// The categories of entries that give none.
+    pub categories: Categories,
     /// Everything is checked and nothing is written.
     pub dry_run: bool,
     /// The author of the changes, none for the command.
@@ -56,6 +59,7 @@ pub async fn import(
     let Import {
         files,
         assumed,
+        categories,
         dry_run,
         user,
         shows_progress,
@@ -66,7 +70,7 @@ pub async fn import(
     let reading = tokio::task::spawn_blocking(move || {
         let mut survey = files::survey(&files, &assumed)?;
         let _ = surveyed.send((survey.objects, std::mem::take(&mut survey.ids)));
-        files::read(&files, &survey, &assumed, &sender)
+        files::read(&files, &survey, &assumed, &categories, &sender)
     });
     let (progress, ids) = match survey.await {
         Ok((objects, ids)) if shows_progress => (terminal::bar(objects), ids),
@@ -192,7 +196,12 @@ impl Run<'_> {
                     self.waiting.push(right);
                     Vec::new()
                 }
-                Ok(Outcome::Loaded(Loaded { fate, unlinked })) => {
+                Ok(Outcome::Loaded(Loaded {
+                    fate,
+                    unlinked,
+                    category,
+                })) => {
+                    self.report.categories.count(category);
                     let Right {
                         at,
                         entry,

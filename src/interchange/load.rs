@@ -10,7 +10,9 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use entity::{ConnectorSource, ConnectorType, personal_connector::Model};
+use entity::{
+    CategorySource, ConnectorCategory, ConnectorSource, ConnectorType, personal_connector::Model,
+};
 
 use crate::{
     domain::{
@@ -19,7 +21,7 @@ use crate::{
         viewer::Sight,
     },
     error::{Error, Result},
-    store::{Tx, availability, draft, uncurated},
+    store::{Tx, availability, draft, file_details, uncurated},
 };
 
 use super::{
@@ -46,7 +48,11 @@ pub(super) struct Loaded {
     pub(super) fate: Fate,
     /// It could not be given its replacement: give it to [`Loader::link`] when all is loaded.
     pub(super) unlinked: bool,
+    pub(super) category: Categorized,
 }
+
+/// The category of a loaded connector, and its source; none if it has no category.
+pub(super) type Categorized = Option<(ConnectorCategory, CategorySource)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -144,7 +150,8 @@ impl Loader {
         wait: Wait,
     ) -> Result<Vec<Result<Outcome, Rejection>>> {
         let batch = Batch::read(tx, entries).await?;
-        let merged: Vec<_> = entries.iter().map(|entry| batch.merged(entry)).collect();
+        let merged = entries.iter().map(|entry| batch.merged(entry));
+        let merged: Vec<_> = merged.collect();
         let entries: Vec<&Entry> = merged.iter().map(AsRef::as_ref).collect();
         let candidates: Vec<_> = entries
             .iter()
@@ -236,6 +243,7 @@ impl Loader {
             return Ok(Ok(Loaded {
                 fate: Fate::Unchanged,
                 unlinked: false,
+                category: categorized(row),
             }));
         }
         // What an administrator made of the status stays until the file says something new about it.
@@ -267,19 +275,24 @@ impl Loader {
             // Until it is linked: a run that ends before is made good by the next.
             is_partial: unlinked,
         };
-        let fate = match present {
+        let (fate, category) = match present {
             None => {
                 new.push(import);
-                Fate::Created
+                let category = entry.details.category.zip(entry.category_source);
+                (Fate::Created, category)
             }
             Some(before) => match tx.update(before, Edit::Import(import)).await? {
-                Ok(row) if row.revision == before.revision => Fate::Unchanged,
-                Ok(_) => Fate::Updated,
+                Ok(row) if row.revision == before.revision => (Fate::Unchanged, categorized(&row)),
+                Ok(row) => (Fate::Updated, categorized(&row)),
                 Err(refused) => return Ok(Err(refused.into())),
             },
         };
         self.remember_link(entry, replaced_by);
-        Ok(Ok(Loaded { fate, unlinked }))
+        Ok(Ok(Loaded {
+            fate,
+            unlinked,
+            category,
+        }))
     }
 
     fn remember_link(&mut self, entry: &Entry, replaced_by: Option<String>) {
@@ -368,11 +381,45 @@ impl Batch {
 
     /// The entry with what it leaves of its connector as it is.
     fn merged<'a>(&self, entry: &'a Entry) -> Cow<'a, Entry> {
-        match self.present.get(&entry.id) {
-            Some(row) if entry.extent == Extent::Named => Cow::Owned(merged(row, entry.clone())),
-            _ => Cow::Borrowed(entry),
+        let Some(row) = self.present.get(&entry.id) else {
+            return Cow::Borrowed(entry);
+        };
+        match (kept_category(row, entry), entry.extent) {
+            (None, Extent::Whole) => Cow::Borrowed(entry),
+            (None, Extent::Named) => Cow::Owned(merged(row, entry.clone())),
+            (Some((category, category_source)), extent) => {
+                let mut entry = entry.clone();
+                entry.details.category = category;
+                entry.category_source = Some(category_source);
+                Cow::Owned(match extent {
+                    Extent::Whole => entry,
+                    Extent::Named => merged(row, entry),
+                })
+            }
         }
     }
+}
+
+/// The category that stays, without an administrator's: its source is a higher one than the entry's. People may have chosen none.
+fn kept_category(
+    row: &Model,
+    entry: &Entry,
+) -> Option<(Option<ConnectorCategory>, CategorySource)> {
+    let category = uncurated(row).category;
+    // Before sources were kept, rules gave none.
+    let unknown = category.map(|_| CategorySource::File);
+    let source = row.category_source.or(unknown)?;
+    let is_said = entry.category_source >= Some(CategorySource::File);
+    (!is_said && Some(source) > entry.category_source).then_some((category, source))
+}
+
+/// The category that a connector shows.
+fn categorized(row: &Model) -> Categorized {
+    let source = match row.category_source {
+        _ if file_details(row).category.is_some() => CategorySource::Person,
+        source => source.unwrap_or(CategorySource::File),
+    };
+    row.category.map(|category| (category, source))
 }
 
 fn merged(row: &Model, entry: Entry) -> Entry {

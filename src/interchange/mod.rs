@@ -5,6 +5,7 @@
 //! input, or a [`Rejection`] that says which field and why; nothing is dropped in silence.
 
 pub(crate) mod builtin;
+pub mod categories;
 pub mod export;
 pub mod import;
 mod load;

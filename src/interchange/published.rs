@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use entity::{
-    ConnectorStatus, ConnectorType, ConnectorVisibility, Iterable, Timestamp,
+    CategorySource, ConnectorStatus, ConnectorType, ConnectorVisibility, Iterable, Timestamp,
     personal_connector::Model,
 };
 use serde::Serialize;
@@ -90,6 +90,7 @@ pub(crate) fn parse(object: &Object, assumed: &Assumed) -> Result<ParsedEntry, V
                 r#type,
                 connector_id,
                 details,
+                category_source: Some(CategorySource::File),
                 availability,
                 visibility: owner.visibility,
                 organization: owner.organization,

@@ -152,6 +152,7 @@ pub(crate) fn parse(object: &Object) -> Result<ParsedEntry, Vec<Rejection>> {
                 r#type: ConnectorType::Official,
                 connector_id,
                 details,
+                category_source: None,
                 availability,
                 visibility: ConnectorVisibility::Public,
                 organization: None,

@@ -17,7 +17,10 @@ use crate::{
     },
     error::{self, Result},
     graphql::{
-        enums::{BulkErrorPolicy, ConnectorCategory, ConnectorStatus, ConnectorVisibility},
+        enums::{
+            BulkErrorPolicy, CategorySource, ConnectorCategory, ConnectorStatus,
+            ConnectorVisibility,
+        },
         text::Text,
         user_error::UserError,
     },
@@ -93,6 +96,11 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     /// The visibility of custom connectors that give none. Null means the default.
     #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
     visibility: Option<ConnectorVisibility>,
+    /// The category of connectors that give none, instead of the rules' one.
+    category: Option<ConnectorCategory>,
+    /// Rules that give a category to the others, as the command's `--category-rules` reads them. An empty text has none, and null
+    /// stands for those of this service.
+    category_rules: Option<String>,
     /// Only check the text: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
     dry_run: Option<bool>,
@@ -170,6 +178,17 @@ pub(in crate::graphql) struct ImportConnectorsPayload {
 
 pub(in crate::graphql) struct ImportReport(Imported);
 
+/// How many connectors of an import have this category by this source.
+#[derive(SimpleObject)]
+pub(in crate::graphql) struct ImportedCategory {
+    /// The category; null for connectors without one.
+    category: Option<ConnectorCategory>,
+    /// Where it came from; null for connectors without one.
+    source: Option<CategorySource>,
+    /// How many connectors there are.
+    count: u64,
+}
+
 /// The fates of the objects of an import.
 #[Object]
 impl ImportReport {
@@ -186,6 +205,17 @@ impl ImportReport {
     /// How many connectors changed.
     async fn updated(&self) -> u64 {
         self.0.report.updated
+    }
+
+    /// The categories that the connectors have now, without those that no connector has.
+    async fn categories(&self) -> Vec<ImportedCategory> {
+        let counts = self.0.report.categories.each().into_iter();
+        let counts = counts.map(|(found, count)| ImportedCategory {
+            category: found.map(|(category, _)| category.into()),
+            source: found.map(|(_, source)| source.into()),
+            count,
+        });
+        counts.collect()
     }
 
     /// How many connectors were as the text has them.
@@ -363,6 +393,8 @@ impl From<ImportConnectorsInput> for commands::import::Import {
             content: input.content,
             organization: input.organization_id.map(|id| id.0),
             visibility: visibility.into(),
+            category: input.category.map(Into::into),
+            category_rules: input.category_rules,
             dry_run: input.dry_run.unwrap_or_default(),
         }
     }

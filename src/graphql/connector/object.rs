@@ -113,7 +113,7 @@ impl Connector for PersonalConnector {
 pub(in crate::graphql) struct CuratedField {
     /// The field: `DESCRIPTION`, `ICON_URL` or `CATEGORY`.
     field: PersonalConnectorField,
-    /// The file's value as text, a category by its name; null where the file has none.
+    /// The file's value as text, a category by its name; null where the file has none. A category may be one that its import gave.
     file_value: Option<Text<'static>>,
 }
 

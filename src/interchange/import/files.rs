@@ -14,6 +14,7 @@ use crate::{
     domain::connector::Entry,
     interchange::{
         ParsedEntry, Rejection, Warning,
+        categories::Categories,
         load::Ids,
         named,
         object::{self, Object},
@@ -176,6 +177,7 @@ pub(super) fn read(
     sources: &[Source],
     survey: &Survey,
     assumed: &Assumed,
+    categories: &Categories,
     batches: &mpsc::Sender<Vec<Item>>,
 ) -> anyhow::Result<()> {
     let mut batch = Vec::new();
@@ -183,7 +185,10 @@ pub(super) fn read(
         batch.push(match event {
             Event::Element(element) => Item {
                 at: location(file, &element),
-                content: content(before + element.number, element, survey, assumed),
+                content: with_category(
+                    content(before + element.number, element, survey, assumed),
+                    categories,
+                ),
             },
             event => Item {
                 at: file.to_owned(),
@@ -221,6 +226,15 @@ fn about_file(event: Event) -> Warning {
         }
         // It is an item of its own.
         Event::Element(_) => Warning::new("", ""),
+    }
+}
+
+fn with_category(content: Content, categories: &Categories) -> Content {
+    match content {
+        Content::Entry(entry, warnings) => {
+            Content::Entry(Box::new(categories.give(*entry)), warnings)
+        }
+        other => other,
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::{collections::HashMap, fmt};
 
-use crate::domain::{cursor::LogPosition, field_values};
+use entity::{CategorySource, ConnectorCategory, Iterable};
+
+use crate::{
+    domain::{cursor::LogPosition, field::word, field_values},
+    interchange::load::Categorized,
+};
 
 /// Lines of one kind that are written before the others are only counted.
 const LINES_A_KIND: u64 = 20;
@@ -29,9 +34,82 @@ pub struct Report {
     pub(crate) warnings: u64,
     /// The position of the last change that was written, if there is one.
     pub(crate) position: Option<LogPosition>,
+    pub(crate) categories: CategoryCounts,
+}
+
+/// The loaded entries by the categories that their connectors have now, and by the sources of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CategoryCounts {
+    /// By category, then by source, in the orders of the enums.
+    counts: [[u64; SOURCES]; CATEGORIES],
+    without: u64,
+}
+
+const CATEGORIES: usize = 5;
+const SOURCES: usize = 4;
+
+impl CategoryCounts {
+    pub(super) fn count(&mut self, category: Categorized) {
+        let count = match category {
+            Some((category, source)) => {
+                let counts = self.counts.get_mut(category as usize);
+                counts.and_then(|counts| counts.get_mut(source as usize))
+            }
+            None => Some(&mut self.without),
+        };
+        if let Some(count) = count {
+            *count += 1;
+        }
+    }
+
+    /// The counts that are not 0, in the order of the categories and their sources. The last is of those without a category.
+    pub(crate) fn each(&self) -> Vec<(Categorized, u64)> {
+        let pairs = ConnectorCategory::iter()
+            .flat_map(|category| CategorySource::iter().map(move |source| (category, source)));
+        let counts = self.counts.iter().flatten();
+        let all = pairs.map(Some).zip(counts.copied());
+        all.chain([(None, self.without)])
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+
+    fn of_source(&self, source: CategorySource) -> u64 {
+        let counts = self.counts.iter();
+        counts
+            .filter_map(|counts| counts.get(source as usize))
+            .sum()
+    }
+}
+
+/// A line if the import gave categories: the counts by category, and by source.
+impl fmt::Display for CategoryCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("categories:")?;
+        for (category, counts) in ConnectorCategory::iter().zip(&self.counts) {
+            write!(f, " {} {},", counts.iter().sum::<u64>(), word(category))?;
+        }
+        write!(
+            f,
+            " {} without; {} by rules, {} by --category, {} by files, {} by people",
+            self.without,
+            self.of_source(CategorySource::Rule),
+            self.of_source(CategorySource::Given),
+            self.of_source(CategorySource::File),
+            self.of_source(CategorySource::Person),
+        )
+    }
 }
 
 impl Report {
+    /// The categories, if a rule or the import gave one of them.
+    pub fn categories(&self) -> Option<impl fmt::Display> {
+        let given = [CategorySource::Rule, CategorySource::Given];
+        let is_given = given
+            .iter()
+            .any(|source| self.categories.of_source(*source) > 0);
+        is_given.then_some(self.categories)
+    }
+
     /// Whether each object of the input is in the catalogue now, with its replacement.
     pub fn is_complete(&self) -> bool {
         self.rejected == 0 && self.without_replacement == 0

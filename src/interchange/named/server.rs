@@ -102,6 +102,7 @@ impl Server {
             r#type: ConnectorType::Custom,
             connector_id: field_values::CUSTOM_CONNECTOR_ID.to_owned(),
             details,
+            category_source: None,
             availability: Availability {
                 status,
                 ..Availability::ACTIVE

@@ -1,6 +1,6 @@
 use std::{convert::Infallible, fs, path::Path};
 
-use entity::{ConnectorCategory, ConnectorSource, ServerType};
+use entity::{CategorySource, ConnectorCategory, ConnectorSource, ServerType};
 use proptest::{option, prelude::*};
 use serde_json::{Value, json};
 
@@ -647,6 +647,7 @@ fn row() -> impl Strategy<Value = Model> {
                     server_type,
                     metadata,
                 },
+                category_source: Some(CategorySource::File),
                 availability: Availability {
                     status: match deprecated {
                         Some(_) => ConnectorStatus::Deprecated,

@@ -3,7 +3,8 @@
 //! Invariant: rows are made here alone, of parts that the parsers let through.
 
 use entity::{
-    ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp,
+    CategorySource, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
+    Timestamp,
     personal_connector::{Column, Model},
 };
 use sea_orm::{ModelTrait, Value};
@@ -76,6 +77,7 @@ pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<Model> {
         source_hash: row.get(Column::SourceHash)?,
         source_status: row.get(Column::SourceStatus)?,
         file_details: row.get(Column::FileDetails)?,
+        category_source: row.get(Column::CategorySource)?,
     })
 }
 
@@ -170,6 +172,7 @@ pub(in crate::store) fn created(new: NewConnector, now: Timestamp) -> Model {
         visibility: new.visibility,
         organization_id: new.organization,
         created_by: Some(new.created_by),
+        category_source: new.details.category.map(|_| CategorySource::Person),
         ..blank(new.id, ConnectorType::Custom, connector_id, now)
     };
     described(row, new.details)
@@ -184,6 +187,10 @@ pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model
         is_partial,
     } = import;
     let source_status = entry.source_status();
+    // People alone choose to have none.
+    let category_source = entry
+        .category_source
+        .filter(|source| entry.details.category.is_some() || *source == CategorySource::Person);
     let present = before.cloned();
     let present = present.unwrap_or_else(|| {
         blank(
@@ -204,6 +211,7 @@ pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model
         source,
         source_hash: Some(entry.hash).filter(|_| !is_partial),
         source_status: source_status.filter(|_| !is_partial),
+        category_source,
         ..present
     };
     let row = described(available(row, availability), entry.details);
@@ -234,8 +242,14 @@ fn with_file(row: Model, draft: Draft, file: &FileDetails) -> Model {
 pub(in crate::store) fn edited(before: &Model, edit: Edit, now: Timestamp) -> Model {
     match edit {
         Edit::Details(details, visibility) => {
+            let category_source = if details.category == before.category {
+                before.category_source
+            } else {
+                Some(CategorySource::Person)
+            };
             let row = Model {
                 visibility,
+                category_source,
                 ..before.clone()
             };
             by_hand(before, described(row, details))
@@ -339,6 +353,7 @@ fn blank(id: String, r#type: ConnectorType, connector_id: String, now: Timestamp
         source_hash: None,
         source_status: None,
         file_details: None,
+        category_source: None,
     }
 }
 

@@ -6,8 +6,8 @@
 use std::cell::Cell as Counter;
 
 use entity::{
-    ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
-    EventKind, Outcome, ServerType, Timestamp, Transport,
+    CategorySource, ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType,
+    ConnectorVisibility, EventKind, Outcome, ServerType, Timestamp, Transport,
 };
 use sea_orm::ActiveEnum;
 use sqlx::postgres::PgRow;
@@ -135,6 +135,7 @@ macro_rules! enums {
 }
 
 enums!(
+    CategorySource,
     ConnectorCategory,
     ConnectorSource,
     ConnectorStatus,

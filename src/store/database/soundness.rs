@@ -138,6 +138,12 @@ const INVARIANTS: [Invariant; 25] = [
             AND (type = 'custom' OR file_details NOT LIKE '{%}')",
     ),
     invariant(
+        14,
+        "personal_connector",
+        "the category has a source, but is not there",
+        "SELECT id FROM personal_connector WHERE category IS NULL AND category_source <> 'person'",
+    ),
+    invariant(
         1,
         "connector_search",
         "the words of a connector are missing",

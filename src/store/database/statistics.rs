@@ -1,15 +1,16 @@
 //! Statistics of tables, by which databases choose their plans.
 //!
-//! PostgreSQL gathers them by itself only some time after the rows were written, and SQLite never does. Until then its plans are those
-//! of empty tables. Invariant: a command that wrote much gathers them before it says that it is done; that they cannot be gathered
-//! fails nothing.
+//! PostgreSQL gathers them by itself only some time after the rows were written, and SQLite never does. Until then its plans are
+//! those of empty tables.
+//!
+//! Invariant: a command that wrote much gathers them before it says that it is done. A failure to do so fails nothing.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::store::database::{connect::Database, transaction::Transaction};
 
-/// Rows that a command changes before it gathers statistics. The plans for fewer rows are good without them, and statistics of a table
-/// that is empty or small are worse than none once it grows.
+/// Rows that a command changes before it gathers statistics. The plans for fewer rows are good without them, and statistics of a
+/// table that is empty or small are worse than none once it grows.
 pub(in crate::store) const MUCH: u64 = 1000;
 
 /// The tables that the catalogue's lists and searches read.
@@ -25,8 +26,8 @@ const TABLES: [&str; 6] = [
 /// Rows of an index that SQLite looks at, so that a large table takes no longer than a small one.
 const SQLITE_ROWS: u32 = 1000;
 
-/// The tables of these names in PostgreSQL, and whether the role may analyze them: as the owner of the table or of the database, or
-/// since version 17 by a privilege. PostgreSQL skips the others with a notice alone.
+/// The tables of these names in PostgreSQL, and whether the role may analyze them: as the owner of the table or of the database,
+/// or since version 17 by a privilege. PostgreSQL skips the others with a notice alone.
 const POSTGRES_TABLES: &str = "SELECT relname::text AS name, pg_has_role(relowner, 'USAGE')
         OR (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
         OR CASE WHEN current_setting('server_version_num')::integer >= 170000

@@ -341,6 +341,7 @@ impl Tx {
                 row.source,
                 row.source_hash.clone(),
                 row.source_status.clone(),
+                row.category_source,
             )
         };
         if self.rehearsal || source(before) == source(&after) {
@@ -351,6 +352,7 @@ impl Tx {
             source: Set(after.source),
             source_hash: Set(after.source_hash),
             source_status: Set(after.source_status),
+            category_source: Set(after.category_source),
             ..Default::default()
         };
         row.update(&self.tx).await.map_err(failed)

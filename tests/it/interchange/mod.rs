@@ -2,6 +2,7 @@
 
 mod bulk;
 mod catalogue_file;
+mod categories;
 mod export;
 mod forms;
 mod import;

@@ -35,6 +35,7 @@ pub(crate) fn official(id: &str, name: &str) -> Model {
             },
             ..details.unwrap()
         },
+        category_source: None,
         availability: Availability::ACTIVE,
         visibility: ConnectorVisibility::Public,
         organization: None,
@@ -81,6 +82,7 @@ pub(crate) fn import(row: &Model) -> Import {
                 server_type,
                 metadata,
             },
+            category_source: row.category_source,
             availability: availability(row),
             visibility: row.visibility,
             organization: row.organization_id.clone(),
