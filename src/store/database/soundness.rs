@@ -55,7 +55,7 @@ const fn invariant(
 }
 
 /// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
-const INVARIANTS: [Invariant; 25] = [
+const INVARIANTS: [Invariant; 26] = [
     invariant(
         1,
         "catalog_state",
