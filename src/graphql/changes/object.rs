@@ -273,8 +273,8 @@ impl<C: Connector> PersonalConnectorChange<C> {
         self.change.in_list[1]
     }
 
-    /// The outcome of the last check of its MCP server before the change; NOT_CHECKABLE of a connector without a server to check. Null
-    /// where you did not see the connector then or do not see it now, before the first check, and for changes that an earlier
+    /// The outcome of the last check of its MCP server before the change; `NOT_CHECKABLE` of a connector without a server to check.
+    /// Null where you did not see the connector then or do not see it now, before the first check, and for changes that an earlier
     /// version of the service logged. To tell that a server went down, compare it with the present outcome, in the `health` of
     /// `personalConnector`. The outcome right after a change of `HEALTH` is in `changes`.
     async fn outcome_before(&self, context: &Context<'_>) -> Result<Option<InspectionOutcome>> {

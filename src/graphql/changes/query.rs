@@ -46,10 +46,11 @@ impl ChangesQuery {
             PersonalConnectorChangeFilter,
         >,
         #[graphql(
+            name = "list",
             desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change then has `inListBefore` \
                           and `inList`; one of which that cannot be told is given too. With `filter`, both must hold."
         )]
-        list: Option<PersonalConnectorListInput>,
+        in_list: Option<PersonalConnectorListInput>,
     ) -> Result<PersonalConnectorChangeConnection<PersonalConnector>> {
         let paging = Paging {
             first,
@@ -57,10 +58,8 @@ impl ChangesQuery {
             last,
             before,
         };
-        let feed = Feed::parse(
-            &paging,
-            restriction(filter, list, &Request::of(context).viewer)?,
-        )?;
+        let viewer = &Request::of(context).viewer;
+        let feed = Feed::parse(&paging, restriction(filter, in_list, viewer)?)?;
         let page = Request::of(context).catalog.changes(&feed).await?;
         Ok(PersonalConnectorChangeConnection::new(page))
     }
