@@ -112,8 +112,8 @@ on_both! {
             assert_eq!((&socket.change().await, &events.change().await), (change, change));
         }
         // From the latest on, too.
-        let last = json!({ "last": 2, "list": list });
-        let data = server.data(&ann, PAGE, last).await;
+        let latest = json!({ "last": 2, "list": list });
+        let data = server.data(&ann, PAGE, latest).await;
         assert_eq!(data["personalConnectorChanges"]["nodes"], json!(told[4..]));
         // Each cursor is one to go on after with the same list.
         for (index, change) in told.iter().enumerate() {

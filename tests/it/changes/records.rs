@@ -13,6 +13,7 @@ use fixtures::{
 };
 use personal_connectors::{
     domain::{
+        changes::Event,
         cursor::LogPosition,
         inspection::Inspection,
         listing::{Arguments, Filter, Listing, NameMatch, TimeRange, UptimeRange},
@@ -220,7 +221,7 @@ pub(super) enum Write {
     /// A file's connectors, in one transaction.
     Insert(Vec<Model>),
     /// A file's new values of a connector.
-    Edit(usize, Model),
+    Edit(usize, Box<Model>),
     /// Checks of servers, in one transaction.
     Check(Vec<(usize, Inspection)>),
     /// A mutation of some connectors, with this of the input besides their ids.
@@ -250,7 +251,7 @@ pub(super) fn a_write() -> impl Strategy<Value = Write> {
     });
     prop_oneof![
         2 => vec(model::row().prop_map(longer), 1..4).prop_map(Write::Insert),
-        3 => (any::<usize>(), model::row().prop_map(longer)).prop_map(|(at, row)| Write::Edit(at, row)),
+        3 => (any::<usize>(), model::row().prop_map(longer)).prop_map(|(at, row)| Write::Edit(at, Box::new(row))),
         4 => vec((any::<usize>(), an_inspection()), 1..4).prop_map(Write::Check),
         2 => mutate(CREATE, fields().boxed()),
         4 => mutate(UPDATE, fields().boxed()),
@@ -369,7 +370,9 @@ impl World {
             Write::Edit(place, row) => {
                 let Some(before) = at(place) else { return };
                 let mut tx = server.begin().await;
-                let edited = tx.update(before, edit(&kept(before, row.clone()))).await;
+                let edited = tx
+                    .update(before, edit(&kept(before, (**row).clone())))
+                    .await;
                 match edited.unwrap() {
                     Ok(_) => drop(tx.commit().await.unwrap()),
                     Err(_) => tx.rollback().await,
@@ -496,7 +499,7 @@ on_both! {
                     let after = ids().await;
                     let first = LogPosition { number: state + 1, mark: 0 };
                     let events = all.all_events(first, i64::MAX).await.unwrap();
-                    let states: Vec<_> = events.iter().map(|event| event.states()).collect();
+                    let states: Vec<_> = events.iter().map(Event::states).collect();
                     let mut sides: BTreeMap<String, [_; 2]> = BTreeMap::new();
                     for states in &states {
                         let id = states[1].or(states[0]).unwrap().id().to_owned();
@@ -589,7 +592,7 @@ on_both_databases! {
         server.change(&ann, UPDATE, json!({ "id": wiki, "name": "Pages" })).await;
         let all = Catalog::new(server.database.clone(), Sight::Everything);
         let events = all.all_events(LogPosition { number: 0, mark: 0 }, i64::MAX).await.unwrap();
-        let of_wiki = events.iter().flat_map(|event| event.states()).flatten().filter(|state| state.id() == wiki);
+        let of_wiki = events.iter().flat_map(Event::states).flatten().filter(|state| state.id() == wiki);
         let filter = parsed(&json!({ "name": { "equals": "wiki" } }), &viewer::Viewer::Anonymous);
         let list = Listing::parse(Arguments { filter: Some(filter), ..Arguments::default() }).unwrap();
         let told: Vec<_> = of_wiki.map(|state| list.has(state, &Sight::Everything)).collect();
