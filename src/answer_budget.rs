@@ -154,6 +154,14 @@ impl AnswerBudget {
         })
     }
 
+    /// Counts so many values of a list besides their text. Errors as [`Self::read`].
+    pub(crate) fn write_values(&self, values: usize) -> Result<()> {
+        let bytes = values * OVERHEAD;
+        self.count(bytes, RESERVED_ROW, |counts| {
+            counts.written += bytes;
+        })
+    }
+
     /// Fails once the answer has run out of bytes, and of those in reserve.
     pub(crate) fn check(&self) -> Result<()> {
         let counts = self.counts();

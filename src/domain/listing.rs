@@ -461,6 +461,20 @@ impl Filter {
             || nested.any(Self::is_selective)
     }
 
+    /// How many conditions are of the health of connectors.
+    pub(crate) fn conditions_of_health(&self) -> usize {
+        let lists = [&self.and, &self.or].into_iter().flatten().flatten();
+        let nested = lists.chain(self.not.as_deref());
+        let own = [
+            self.outcome.is_some(),
+            self.has_tools.is_some(),
+            self.checked_at.is_some(),
+            self.uptime.is_some(),
+        ];
+        own.into_iter().filter(|given| *given).count()
+            + nested.map(Self::conditions_of_health).sum::<usize>()
+    }
+
     /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
     fn normalise(&mut self) {
         fn sort<T: Ord>(list: &mut Option<Vec<T>>) {

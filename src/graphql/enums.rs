@@ -4,6 +4,8 @@ use async_graphql::{Enum, resolver_utils::EnumType};
 
 use crate::domain::viewer::Denial;
 
+use super::list::List;
+
 /// Who hosts a connector. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorType")]
@@ -163,7 +165,7 @@ impl From<Denial> for DenialReason {
 }
 
 /// The reasons of a decision; none where it allows.
-pub(in crate::graphql) fn reasons(decision: Result<(), Denial>) -> Vec<DenialReason> {
+pub(in crate::graphql) fn reasons(decision: Result<(), Denial>) -> List<DenialReason> {
     decision.err().map(Into::into).into_iter().collect()
 }
 

@@ -41,7 +41,8 @@ pub(crate) enum Items {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visits {
     Always(u64),
-    /// One for the argument `search`, one for `thenBy`, one for `filter`, and one for each name of a tool in it.
+    /// One for the argument `search`, one for `thenBy`, one for `filter`, and one for each name of a tool in it. A filter of many
+    /// conditions counts more often, and so do the visits below.
     OfArguments,
 }
 
@@ -108,6 +109,12 @@ const FEW: FieldTraits = PLAIN.has(Items::Few);
 const LONG: FieldTraits = PLAIN.weighs(1);
 const LONGER: FieldTraits = PLAIN.weighs(4);
 const PAGE: FieldTraits = PLAIN.has(Items::Page);
+/// It is found by parsing metadata.
+const OF_METADATA: FieldTraits = LONGER;
+/// A list of as many numbers as there are buckets.
+const OF_BUCKETS: FieldTraits = LONGER;
+/// A look at the log for one or more connectors, which passes over the events that the viewer did not see. Old events go from it.
+const OF_LOG: FieldTraits = PLAIN.visits(Visits::Always(1)).reads().changes_alone();
 const OF_CONNECTION: FieldTraits = PLAIN.has(Items::OfConnection);
 /// Health changes with each check, and the catalogue's state only with the outcome.
 const OF_CHECK: FieldTraits = PLAIN.changes_alone();
@@ -182,7 +189,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("isAfterCut", PLAIN),
         ("isBeforeCut", PLAIN),
     ]),
-    ("HealthBuckets", &[("checks", PLAIN), ("from", PLAIN), ("latencyMs", PLAIN), ("to", PLAIN), ("working", PLAIN)]),
+    ("HealthBuckets", &[("checks", OF_BUCKETS), ("from", PLAIN), ("latencyMs", OF_BUCKETS), ("to", PLAIN), ("working", OF_BUCKETS)]),
     ("ImportConnectorsPayload", &[("changesCursor", PLAIN), ("report", PLAIN), ("userErrors", FEW)]),
     ("ImportReport", &[
         ("categories", FEW),
@@ -226,7 +233,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("name", PLAIN),
         ("title", PLAIN),
         ("version", PLAIN),
-        ("websiteUrl", PLAIN),
+        ("websiteUrl", OF_METADATA),
     ]),
     ("McpTool", &[
         ("annotations", LONG),
@@ -261,24 +268,23 @@ const TABLE: &[(&str, Fields)] = &[
     ("PageInfo", &[("endCursor", PLAIN), ("hasNextPage", PLAIN), ("hasPreviousPage", PLAIN), ("startCursor", PLAIN)]),
     // Besides the fields of its row, and those of the viewer's rights.
     (CONNECTOR, &[
-        // Old events go from the log.
-        ("changes", PAGE.reads().changes_alone()),
+        ("changes", OF_LOG.has(Items::Page)),
         ("creator", PLAIN),
         ("curatedFields", FEW),
         ("health", PLAIN.reads()),
-        ("lastChange", PLAIN.reads().changes_alone()),
+        ("lastChange", OF_LOG),
         ("object", PLAIN),
         ("packages", FEW.weighs(METADATA_BYTES as u64 / 1024)),
-        ("repositoryUrl", PLAIN),
+        ("repositoryUrl", OF_METADATA),
         ("tools", PAGE.searches(TOOL_SEARCH).reads()),
-        ("websiteUrl", PLAIN),
+        ("websiteUrl", OF_METADATA),
     ]),
     ("PersonalConnectorChange", &[
         ("actor", PLAIN),
         ("author", PLAIN),
         ("changedFields", PLAIN),
         // As many as there are fields at most. Those of a connector cost the same.
-        ("changes", PAGE.reads()),
+        ("changes", PAGE.visits(Visits::Always(1)).reads()),
         ("cursor", PLAIN),
         ("inList", PLAIN),
         ("inListBefore", PLAIN),
@@ -360,7 +366,8 @@ const TABLE: &[(&str, Fields)] = &[
 const CONNECTOR: &str = "PersonalConnector";
 
 /// Fields whose types have fields that others of the same name are unlike. A traversal that knows no types finds them by these.
-const LEADS: [(&str, &str); 3] = [
+const LEADS: [(&str, &str); 4] = [
+    ("buckets", "HealthBuckets"),
     ("facets", "PersonalConnectorFacets"),
     ("inspection", "Inspection"),
     ("personalConnectors", "PersonalConnectorConnection"),

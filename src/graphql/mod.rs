@@ -9,6 +9,7 @@ mod context;
 mod enums;
 pub(crate) mod field_traits;
 mod inspection;
+mod list;
 mod node;
 mod page_info;
 mod roots;

@@ -12,6 +12,7 @@ use crate::{
 use super::{
     Request,
     connector::{PersonalConnector, find},
+    list::List,
 };
 
 /// Something with an id by which `node` finds it again.
@@ -45,7 +46,7 @@ impl NodeQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The objects' ids, 100 at most.")] ids: Vec<ID>,
-    ) -> Result<Vec<Option<Node>>> {
+    ) -> Result<List<Option<Node>>> {
         if ids.len() as u64 > PAGE_MAX {
             return Err(Error::beyond(
                 format!("ids must have at most {PAGE_MAX} items"),

@@ -1,6 +1,7 @@
 //! Text that is written into an answer, counted as it is.
 //!
-//! Invariant: whatever may be long or many in an answer is a [`Text`]: besides it, fields are bounded by the operation's complexity.
+//! Invariant: whatever may be long in an answer is a [`Text`], whatever may be many a [`List`]: besides them, fields are bounded by
+//! the operation's complexity.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -11,7 +12,10 @@ use async_graphql::{
 
 use crate::{error::Error, graphql::Request};
 
-use super::scalars::{Json, Url, raw};
+use super::{
+    list::List,
+    scalars::{Json, Url, raw},
+};
 
 /// Text of the GraphQL type `T`. Where the answer has run out of bytes it is an error.
 pub(in crate::graphql) struct Text<'a, T = String>(Cow<'a, str>, PhantomData<fn() -> T>);
@@ -21,7 +25,7 @@ impl<'a, T> Text<'a, T> {
         Self(text.into(), PhantomData)
     }
 
-    pub(in crate::graphql) fn list(texts: &'a [String]) -> Vec<Self> {
+    pub(in crate::graphql) fn list(texts: &'a [String]) -> List<Self> {
         texts.iter().map(Self::new).collect()
     }
 }

@@ -5,7 +5,8 @@ use async_graphql::{ID, SimpleObject};
 use crate::error;
 
 use super::{
-    changes::PersonalConnectorField, enums::UserErrorCode, scalars::DateTime, user::UserObject,
+    changes::PersonalConnectorField, enums::UserErrorCode, list::List, scalars::DateTime,
+    user::UserObject,
 };
 
 /// Something wrong with a mutation's input.
@@ -14,7 +15,7 @@ pub(super) struct UserError {
     /// What is wrong, for programs.
     code: UserErrorCode,
     /// The path to the input field, such as `["input", "name"]`; null when the input as a whole is meant.
-    field: Option<Vec<&'static str>>,
+    field: Option<List<&'static str>>,
     /// A sentence for people: what is wrong and what was expected. It does not name the field, and so reads well beside it.
     message: String,
     /// The most that is allowed, of `TOO_LONG` and `LIMIT_EXCEEDED`: characters, bytes of `metadata`, or connectors. Null for other
@@ -41,7 +42,7 @@ pub(super) struct UpdateConflict {
     /// The fields that changed since, as far as you see them, in the order in which they changed. Null where not all of
     /// the changes are known: the log of changes no longer goes back that far, there are more than 100, you did not see the
     /// connector all the time, or it never was at that revision.
-    changed_fields: Option<Vec<PersonalConnectorField>>,
+    changed_fields: Option<List<PersonalConnectorField>>,
 }
 
 impl From<error::UserError> for UserError {
@@ -49,7 +50,7 @@ impl From<error::UserError> for UserError {
         let int = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
         Self {
             code: error.code.into(),
-            field: error.field.map(|field| vec!["input", field]),
+            field: error.field.map(|field| vec!["input", field].into()),
             message: error.sentence(),
             limit: error.limit.map(int),
             current: error.current.map(int),

@@ -9,6 +9,7 @@ use crate::{
     graphql::{
         context::Request,
         enums::{DenialReason, reasons},
+        list::List,
         user::UserObject,
     },
 };
@@ -64,7 +65,7 @@ impl ViewerObject<'_> {
     }
 
     /// The token's scopes, sorted.
-    async fn scopes(&self) -> Vec<&str> {
+    async fn scopes(&self) -> List<&str> {
         let scopes = self.caller().into_iter().flat_map(|user| &user.scopes);
         scopes.map(String::as_str).collect()
     }
@@ -78,7 +79,7 @@ impl ViewerObject<'_> {
     async fn cannot_create_custom_connector_reasons(
         &self,
         context: &Context<'_>,
-    ) -> Result<Vec<DenialReason>> {
+    ) -> Result<List<DenialReason>> {
         Ok(reasons(self.create_another(context).await?))
     }
 

@@ -42,6 +42,8 @@ pub struct Cost {
     nesting: u64,
     /// Searches, counts and looks at the log. They are of the whole catalogue, however many items a page of it has.
     visits: u64,
+    /// Pages of lists. Each visits its rows, and those between them that the viewer may not see.
+    pages: u64,
 }
 
 impl Cost {
@@ -105,7 +107,7 @@ impl Cost {
 
     /// Whether the operation may take so much time that it has to leave some to others.
     pub(super) fn is_expensive(&self) -> bool {
-        self.visits > CHEAP_VISITS || self.complexity > CHEAP_COMPLEXITY
+        self.visits > CHEAP_VISITS || self.pages > CHEAP_PAGES || self.complexity > CHEAP_COMPLEXITY
     }
 
     fn with_visits(&self) -> u64 {
@@ -124,6 +126,7 @@ impl Cost {
             values: self.values.saturating_add(other.values),
             nesting: self.nesting.max(other.nesting),
             visits: self.visits.saturating_add(other.visits),
+            pages: self.pages.saturating_add(other.pages),
         }
     }
 }
@@ -180,6 +183,7 @@ pub(super) fn cost(document: &ExecutableDocument, Sizes(sizes): &Sizes) -> Resul
             values: most(dearest.values, own.values),
             nesting: most(dearest.nesting, own.nesting),
             visits: most(dearest.visits, own.visits),
+            pages: most(dearest.pages, own.pages),
         };
     }
     // The library visits fragments that no operation spreads, too.
@@ -203,8 +207,42 @@ struct Variable {
     /// The length of an input's list of ids; 1 of another value.
     ids: u64,
     is_null: bool,
-    /// Searches of a filter.
+    conditions: Conditions,
+}
+
+/// How much there is in a filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Conditions {
+    /// All, each of one field.
+    all: u64,
+    /// Those that visit all tools of a name.
     searches: u64,
+}
+
+impl Conditions {
+    /// A field of a filter.
+    fn of_field(name: &Name, is_null: bool, below: impl FnOnce() -> Self) -> Self {
+        match name.as_str() {
+            _ if is_null => Self::default(),
+            "and" | "or" | "not" => below(),
+            name => Self {
+                all: 1,
+                searches: u64::from(name == "toolName"),
+            },
+        }
+    }
+
+    fn beside(self, other: Self) -> Self {
+        Self {
+            all: self.all.saturating_add(other.all),
+            searches: self.searches.saturating_add(other.searches),
+        }
+    }
+
+    /// How often the rows are visited for so many conditions that look at each of them.
+    fn times(self) -> u64 {
+        1 + self.all.saturating_sub(self.searches).saturating_sub(1) / TOGETHER
+    }
 }
 
 impl Variable {
@@ -225,7 +263,7 @@ impl Variable {
                 _ => 1,
             },
             is_null: *value == ConstValue::Null,
-            searches: searches(value),
+            conditions: conditions(value),
         }
     }
 }
@@ -236,6 +274,12 @@ const IDS: &str = "ids";
 /// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events, where a page
 /// reads some rows by an index.
 const VISIT: u64 = 200;
+
+/// Conditions of a filter that are looked at in one visit of the rows.
+const TOGETHER: u64 = 10;
+
+/// Pages of an operation that is not expensive.
+const CHEAP_PAGES: u64 = 10;
 
 /// Searches and counts of an operation that is not expensive: a filtered search with its count and facets has four.
 const CHEAP_VISITS: u64 = 5;
@@ -295,17 +339,26 @@ impl<'a> CostVisitor<'a> {
         let selected = self.selections(&field.selection_set.node, name, level + 1)?;
         let traits = of_name(of, &field.name.node);
         let items = self.items(field, traits.items);
+        let conditions = match traits.visits {
+            Visits::OfArguments => self.filter(field),
+            Visits::Always(_) => None,
+        };
         let own = Cost {
             depth: selected.depth.saturating_add(1),
             fields: 1,
             complexity: 1 + traits.weight + self.search_weight(field, traits.search_weight),
             aliases: u64::from(field.alias.is_some()),
-            visits: self.visits(field, traits.visits),
+            visits: self.visits(field, traits.visits, conditions),
+            pages: u64::from(traits.visits == Visits::OfArguments && items > 0),
             ..self.arguments(&field.arguments)
         };
         let below = Cost {
             complexity: selected.complexity.saturating_mul(items),
             values: selected.values.saturating_mul(items.max(1)),
+            // Counts and facets look at all conditions, too.
+            visits: selected
+                .visits
+                .saturating_mul(conditions.map_or(1, Conditions::times)),
             ..selected
         };
         Ok(own.beside(below).beside(self.directives(&field.directives)))
@@ -331,19 +384,23 @@ impl<'a> CostVisitor<'a> {
     }
 
     /// How often the field visits many rows of the catalogue or the log.
-    fn visits(&self, field: &Field, visits: Visits) -> u64 {
+    fn visits(&self, field: &Field, visits: Visits, filter: Option<Conditions>) -> u64 {
         match visits {
             Visits::Always(visits) => visits,
             Visits::OfArguments => {
                 // A filter may visit the whole list for a page.
-                let filter = field.get_argument("filter").map_or(0, |filter| {
-                    u64::from(!self.is_null(&filter.node)) + self.searches(&filter.node)
-                });
+                let filter = filter.map_or(0, |filter| filter.times() + filter.searches);
                 u64::from(self.has_search(field))
                     + filter
                     + u64::from(self.is_given(field, "thenBy"))
             }
         }
+    }
+
+    /// How much there is in the filter of a list, where it has one.
+    fn filter(&self, field: &Field) -> Option<Conditions> {
+        let filter = &field.get_argument("filter")?.node;
+        (!self.is_null(filter)).then(|| self.conditions(filter))
     }
 
     fn search_weight(&self, field: &Field, weight: u64) -> u64 {
@@ -363,19 +420,21 @@ impl<'a> CostVisitor<'a> {
         argument.is_some_and(|argument| !self.is_null(&argument.node))
     }
 
-    /// How many searches there are in a filter.
-    fn searches(&self, filter: &Value) -> u64 {
+    fn conditions(&self, filter: &Value) -> Conditions {
+        let none = Conditions::default();
         match filter {
-            Value::Variable(name) => self.variables.get(name).map_or(0, |sent| sent.searches),
-            Value::List(items) => items.iter().map(|item| self.searches(item)).sum(),
-            Value::Object(fields) => {
-                let of_field = |(name, value): (&Name, &Value)| {
-                    let is_search = is_search(name) && !self.is_null(value);
-                    u64::from(is_search) + self.searches(value)
-                };
-                fields.iter().map(of_field).sum()
+            Value::Variable(name) => self
+                .variables
+                .get(name)
+                .map_or(none, |sent| sent.conditions),
+            Value::List(items) => {
+                (items.iter()).fold(none, |all, item| all.beside(self.conditions(item)))
             }
-            _ => 0,
+            Value::Object(fields) => fields.iter().fold(none, |all, (name, value)| {
+                let below = || self.conditions(value);
+                all.beside(Conditions::of_field(name, self.is_null(value), below))
+            }),
+            _ => none,
         }
     }
 
@@ -506,21 +565,17 @@ fn const_values(value: &ConstValue) -> u64 {
     }
 }
 
-/// Whether a field of a filter visits all tools of a name.
-fn is_search(field: &Name) -> bool {
-    field == "toolName"
-}
-
-fn searches(filter: &ConstValue) -> u64 {
+fn conditions(filter: &ConstValue) -> Conditions {
+    let none = Conditions::default();
     match filter {
-        ConstValue::List(items) => items.iter().map(searches).sum(),
-        ConstValue::Object(fields) => {
-            let of_field = |(name, value): (&Name, &ConstValue)| {
-                u64::from(is_search(name) && *value != ConstValue::Null) + searches(value)
-            };
-            fields.iter().map(of_field).sum()
-        }
-        _ => 0,
+        ConstValue::List(items) => items
+            .iter()
+            .fold(none, |all, item| all.beside(conditions(item))),
+        ConstValue::Object(fields) => fields.iter().fold(none, |all, (name, value)| {
+            let is_null = *value == ConstValue::Null;
+            all.beside(Conditions::of_field(name, is_null, || conditions(value)))
+        }),
+        _ => none,
     }
 }
 
@@ -666,8 +721,49 @@ mod tests {
             values: 0,
             nesting: 5,
             visits: 0,
+            pages: 0,
         };
         assert_eq!(cost_of(document, json!({})).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_filter_costs_its_conditions_in_the_page_and_in_each_count() {
+        let list = "query($f: F) { personalConnectors(first: 0, filter: $f) { totalCount } }";
+        let not = |i: usize| json!({ "not": { "uptime": { "gte": i } } });
+        for (count, times) in [(1, 1), (10, 1), (11, 2), (100, 10)] {
+            let filter = json!({ "and": (0..count).map(not).collect::<Vec<_>>(), "or": null });
+            let cost = cost_of(list, json!({ "f": filter })).unwrap();
+            assert_eq!(cost.complexity, 1 + 2 * times * VISIT, "{count}");
+            assert_eq!(cost.is_expensive(), times > 2, "{count}");
+        }
+        let written = "{ personalConnectors(first: 0, filter: {and: [{not: $f}, {not: {or: [$f, {name: null}]}}]}) { totalCount } }";
+        let filter = json!({ "type": "CUSTOM", "status": "ACTIVE", "uptime": {}, "host": [], "name": {}, "hasTools": true });
+        let cost = cost_of(&format!("query($f: F) {written}"), json!({ "f": filter })).unwrap();
+        assert_eq!(cost.complexity, 1 + 4 * VISIT);
+    }
+
+    #[test]
+    fn many_pages_are_expensive_and_those_of_nothing_are_not() {
+        let lists = |count: usize, first: usize| {
+            let list = |i| format!("a{i}: personalConnectors(first: {first}) {{ nodes {{ id }} }}");
+            let lists: Vec<_> = (0..count).map(list).collect();
+            cost_of(&format!("{{ {} }}", lists.join(" ")), json!({})).unwrap()
+        };
+        assert!(!lists(10, 1).is_expensive());
+        assert!(lists(11, 1).is_expensive());
+        assert!(!lists(99, 0).is_expensive());
+    }
+
+    #[test]
+    fn the_guide_says_what_is_expensive() {
+        let guide = include_str!("../../docs/operate/memory.md");
+        let says = format!(
+            "more than {CHEAP_VISITS} searches, filters and counts, {CHEAP_PAGES} pages, or {CHEAP_COMPLEXITY} points"
+        );
+        assert!(
+            guide.replace(',', "").contains(&says.replace(',', "")),
+            "{says}"
+        );
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use async_graphql::{Object, connection::PageInfo};
 
-use crate::domain::{
-    changes::{History, Page, Place},
-    cursor::{self, LogPosition},
-    order::End,
+use crate::{
+    domain::{
+        changes::{History, Page, Place},
+        cursor::{self, LogPosition},
+        order::End,
+    },
+    graphql::list::List,
 };
 
 use super::object::{Connector, PersonalConnectorChange};
@@ -65,13 +68,13 @@ impl<C: Connector> PersonalConnectorChangeConnection<C> {
 #[Object(name = "PersonalConnectorChangeConnection")]
 impl<C: Connector> PersonalConnectorChangeConnection<C> {
     /// The page's changes, each with its cursor.
-    async fn edges(&self) -> Vec<PersonalConnectorChangeEdge<'_, C>> {
+    async fn edges(&self) -> List<PersonalConnectorChangeEdge<'_, C>> {
         self.nodes.iter().map(PersonalConnectorChangeEdge).collect()
     }
 
     /// The page's changes.
-    async fn nodes(&self) -> &[PersonalConnectorChange<C>] {
-        &self.nodes
+    async fn nodes(&self) -> List<&PersonalConnectorChange<C>> {
+        self.nodes.iter().collect()
     }
 
     /// The page's position among the changes. Forwards, `hasPreviousPage` is whether `after` was given, and backwards `hasNextPage`

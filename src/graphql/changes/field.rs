@@ -9,7 +9,7 @@ use async_graphql::{
     registry::{Deprecation, MetaEnumValue, MetaType, MetaTypeId, Registry},
 };
 
-use crate::domain::field::ChangedField;
+use crate::{domain::field::ChangedField, graphql::list::List};
 
 #[derive(Clone, Copy)]
 pub(in crate::graphql) struct PersonalConnectorField(ChangedField);
@@ -20,7 +20,7 @@ impl PersonalConnectorField {
     }
 
     /// The fields of these names.
-    pub(in crate::graphql) fn list(names: Vec<&str>) -> Vec<Self> {
+    pub(in crate::graphql) fn list(names: Vec<&str>) -> List<Self> {
         let fields = names.into_iter().filter_map(ChangedField::from_name);
         fields.map(Self).collect()
     }

@@ -22,6 +22,7 @@ use crate::{
     graphql::{
         Request,
         inspection::InspectionOutcome,
+        list::List,
         scalars::{DateTime, Json},
         text::Text,
         user::{UserObject, Users},
@@ -194,7 +195,7 @@ impl<C: Connector> PersonalConnectorChange<C> {
 
     /// The fields that the change was of, as far as you see them. `REVISION` is none of them, since each change raises it but those
     /// of `health` and `tools` alone, and `UPDATED_AT` is one only if a file set it. Empty unless the change is UPDATED.
-    async fn changed_fields(&self) -> Vec<PersonalConnectorField> {
+    async fn changed_fields(&self) -> List<PersonalConnectorField> {
         let fields = self.change.fields.iter();
         fields
             .map(|change| PersonalConnectorField::new(change.field))
@@ -203,10 +204,10 @@ impl<C: Connector> PersonalConnectorChange<C> {
 
     /// The values of `changedFields` before and after the change, in the same order. The values are null where you no longer see the
     /// connector, and for changes that an earlier version of the service logged.
-    async fn changes(&self, context: &Context<'_>) -> Result<Vec<FieldChange>> {
+    async fn changes(&self, context: &Context<'_>) -> Result<List<FieldChange>> {
         let Change { fields, .. } = &self.change;
         if fields.is_empty() {
-            return Ok(Vec::new());
+            return Ok(List::default());
         }
         let catalog = &Request::of(context).catalog;
         let id = &self.change.personal_connector_id;
@@ -235,7 +236,7 @@ impl<C: Connector> PersonalConnectorChange<C> {
                 after,
             });
         }
-        Ok(shown)
+        Ok(shown.into())
     }
 
     /// The connector's revision after the change; where the change is DELETED, the last that you saw.

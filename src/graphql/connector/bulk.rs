@@ -21,6 +21,7 @@ use crate::{
             BulkErrorPolicy, CategorySource, ConnectorCategory, ConnectorStatus,
             ConnectorVisibility,
         },
+        list::List,
         text::Text,
         user_error::UserError,
     },
@@ -115,16 +116,16 @@ pub(in crate::graphql) struct BulkResult {
     /// check that is refused gives the connector too.
     personal_connector: Option<PersonalConnector>,
     /// Why it was not done; empty on success.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
 }
 
 /// The results of `setConnectorStatuses`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SetConnectorStatusesPayload {
     /// A result for each id, in the order of the input.
-    results: Vec<BulkResult>,
+    results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the last change that was written, to go on after it; null if nothing was.
     changes_cursor: Option<String>,
 }
@@ -133,9 +134,9 @@ pub(in crate::graphql) struct SetConnectorStatusesPayload {
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct UpdateCatalogConnectorsPayload {
     /// A result for each id, in the order of the input.
-    results: Vec<BulkResult>,
+    results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the last change that was written, to go on after it; null if nothing was.
     changes_cursor: Option<String>,
 }
@@ -144,11 +145,11 @@ pub(in crate::graphql) struct UpdateCatalogConnectorsPayload {
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct DeleteCustomConnectorsPayload {
     /// The ids of the connectors that were deleted, in the order of the input.
-    deleted_ids: Vec<ID>,
+    deleted_ids: List<ID>,
     /// A result for each id, in the order of the input.
-    results: Vec<BulkResult>,
+    results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the last change that was written, to go on after it; null if nothing was.
     changes_cursor: Option<String>,
 }
@@ -157,9 +158,9 @@ pub(in crate::graphql) struct DeleteCustomConnectorsPayload {
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CheckConnectorsPayload {
     /// A result for each id, in the order of the input. One without errors is queued.
-    results: Vec<BulkResult>,
+    results: List<BulkResult>,
     /// Errors of the input as a whole; empty otherwise.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the last change that was written, to go on after it; null if nothing was.
     changes_cursor: Option<String>,
 }
@@ -170,7 +171,7 @@ pub(in crate::graphql) struct ImportConnectorsPayload {
     /// The fates of the objects of the text; null when there are errors.
     report: Option<ImportReport>,
     /// Errors of the input as a whole; empty on success, whatever became of the objects.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the last change that was written; null if nothing was, and where there are errors. A long text is imported in
     /// several parts, between which others may have changed something: to keep a copy, follow from before the import.
     changes_cursor: Option<String>,
@@ -259,7 +260,7 @@ impl ImportReport {
     }
 
     /// A line for each rejection and warning, with its place in the text. Of each kind the first 20, and how many more there are.
-    async fn lines(&self) -> Vec<Text<'_>> {
+    async fn lines(&self) -> List<Text<'_>> {
         Text::list(&self.0.lines)
     }
 }
@@ -401,7 +402,7 @@ impl From<ImportConnectorsInput> for commands::import::Import {
 }
 
 /// The results, whose connectors share a loader, and the errors of the input.
-fn parts(outcome: BulkOutcome) -> (Vec<BulkResult>, Vec<UserError>, Option<String>) {
+fn parts(outcome: BulkOutcome) -> (List<BulkResult>, List<UserError>, Option<String>) {
     let changes_cursor = outcome.position.map(cursor::of_changes);
     let mut models = Vec::new();
     let results: Vec<_> = outcome
@@ -432,7 +433,7 @@ fn parts(outcome: BulkOutcome) -> (Vec<BulkResult>, Vec<UserError>, Option<Strin
     )
 }
 
-fn user_errors(errors: Vec<error::UserError>) -> Vec<UserError> {
+fn user_errors(errors: Vec<error::UserError>) -> List<UserError> {
     errors.into_iter().map(Into::into).collect()
 }
 
@@ -469,7 +470,7 @@ impl From<BulkOutcome> for DeleteCustomConnectorsPayload {
         }
         let (results, user_errors, changes_cursor) = parts(outcome);
         Self {
-            deleted_ids,
+            deleted_ids: deleted_ids.into(),
             results,
             user_errors,
             changes_cursor,
@@ -483,7 +484,7 @@ impl From<Result<Imported, Vec<error::UserError>>> for ImportConnectorsPayload {
             Ok(imported) => Self {
                 changes_cursor: imported.report.position.map(cursor::of_changes),
                 report: Some(ImportReport(imported)),
-                user_errors: Vec::new(),
+                user_errors: List::default(),
             },
             Err(errors) => Self {
                 report: None,

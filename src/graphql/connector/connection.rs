@@ -18,7 +18,7 @@ use crate::{
         viewer::Viewer,
     },
     error::{Error, Result},
-    graphql::{Request, text::Text},
+    graphql::{Request, list::List, text::Text},
     store::{Catalog, Hit},
 };
 
@@ -46,6 +46,20 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// Whether there is something to read: not for a page of nothing, of which nobody asks whether the list goes on.
+    pub(super) fn is_read(listing: &Listing, with_info: bool) -> bool {
+        listing.page.limit > 0 || with_info
+    }
+
+    /// A page of nothing, which is not read.
+    pub(super) fn of_nothing(listing: Listing) -> Self {
+        Self {
+            listing,
+            positions: Vec::new(),
+            more: false,
+        }
+    }
+
     /// Reads a page, and writes its connectors as JSON.
     pub(super) async fn written(
         catalog: &Catalog,
@@ -121,6 +135,7 @@ impl PersonalConnectorConnection {
         let by_outcome = facets.field("outcome").exists();
         let of_groups = ["category", "status", "type", "serverType", "outcome"];
         let faceted = (of_groups.iter()).any(|name| facets.field(name).exists());
+        let with_info = context.look_ahead().field("pageInfo").exists();
         let request = Request::of(context);
         let writer = if request.merges {
             None
@@ -128,7 +143,9 @@ impl PersonalConnectorConnection {
             ListWriter::of(context.field())
         };
         let catalog = &request.catalog;
-        let (page, rows) = if let Some(writer) = writer {
+        let (page, rows) = if !Page::is_read(&listing, with_info) {
+            (Page::of_nothing(listing), Rows::Resolved(Vec::new()))
+        } else if let Some(writer) = writer {
             let viewer = request.viewer.clone();
             let (page, nodes) = Page::written(catalog, viewer, listing, &writer).await?;
             (page, Rows::Written(Mutex::new(nodes), writer))
@@ -177,7 +194,7 @@ impl PersonalConnectorConnection {
     async fn edges(
         &self,
         context: &Context<'_>,
-    ) -> Result<MaybeWritten<Vec<PersonalConnectorEdge<'_>>>> {
+    ) -> Result<MaybeWritten<List<PersonalConnectorEdge<'_>>>> {
         let budget = &Request::of(context).budget;
         Ok(match (&self.rows, self.written(true, budget)?) {
             (Rows::Resolved(nodes), _) => {
@@ -193,10 +210,10 @@ impl PersonalConnectorConnection {
 
     /// The page's connectors.
     #[expect(clippy::unused_async, reason = "resolvers are")]
-    async fn nodes(&self, context: &Context<'_>) -> Result<MaybeWritten<&[PersonalConnector]>> {
+    async fn nodes(&self, context: &Context<'_>) -> Result<MaybeWritten<List<&PersonalConnector>>> {
         let budget = &Request::of(context).budget;
         Ok(match (&self.rows, self.written(false, budget)?) {
-            (Rows::Resolved(nodes), _) => MaybeWritten::Resolved(nodes.as_slice()),
+            (Rows::Resolved(nodes), _) => MaybeWritten::Resolved(nodes.iter().collect()),
             (_, written) => MaybeWritten::written(written.unwrap_or_default()),
         })
     }

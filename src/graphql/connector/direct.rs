@@ -307,7 +307,12 @@ async fn page(
     data: &mut String,
 ) -> Result<(), Failed> {
     let listing = Listing::parse(arguments)?;
-    let (page, mut nodes) = Page::written(catalog, viewer, listing, rows).await?;
+    let is_info = |(_, part): &(String, PagePart)| matches!(part, PagePart::PageInfo(_));
+    let (page, mut nodes) = if Page::is_read(&listing, parts.iter().any(is_info)) {
+        Page::written(catalog, viewer, listing, rows).await?
+    } else {
+        (Page::of_nothing(listing), Vec::new())
+    };
     for (index, (key, part)) in parts.iter().enumerate() {
         data.push(if index == 0 { '{' } else { ',' });
         data.push_str(key);

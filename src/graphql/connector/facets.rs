@@ -7,6 +7,7 @@ use crate::domain::facets::{Facets, Organizations};
 use crate::graphql::{
     enums::{ConnectorCategory, ConnectorStatus, ConnectorType, ServerType, name},
     inspection::InspectionOutcome,
+    list::List,
 };
 
 // The library takes names alone for the types of a generic one.
@@ -21,19 +22,19 @@ type MaybeId = Option<ID>;
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct PersonalConnectorFacets {
     /// Counts by category.
-    category: Vec<Counted<MaybeCategory>>,
+    category: List<Counted<MaybeCategory>>,
     /// Counts by status.
-    status: Vec<Counted<ConnectorStatus>>,
+    status: List<Counted<ConnectorStatus>>,
     /// Counts by type.
-    r#type: Vec<Counted<ConnectorType>>,
+    r#type: List<Counted<ConnectorType>>,
     /// Counts by server type.
-    server_type: Vec<Counted<MaybeServerType>>,
+    server_type: List<Counted<MaybeServerType>>,
     /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to check too;
     /// null counts those whose first check is still to come.
-    outcome: Vec<Counted<MaybeOutcome>>,
+    outcome: List<Counted<MaybeOutcome>>,
     /// Counts by organizationId, as you see it: the 100 organizations of the most connectors, most connectors first, without zeros.
     /// The last one, null, counts connectors whose organizationId is null for you.
-    organization_id: Vec<Counted<MaybeId>>,
+    organization_id: List<Counted<MaybeId>>,
     /// How many organizations `organizationId` leaves out.
     organizations_left_out: u64,
 }
@@ -77,7 +78,7 @@ pub(in crate::graphql) struct Counted<V: OutputType> {
 }
 
 /// The counts of a field that may have no value.
-fn optional<T, V>(counts: Vec<(Option<T>, u64)>) -> Vec<Counted<Option<V>>>
+fn optional<T, V>(counts: Vec<(Option<T>, u64)>) -> List<Counted<Option<V>>>
 where
     V: From<T> + EnumType + OutputType,
 {
@@ -94,7 +95,7 @@ where
 }
 
 /// The counts of a field that has a value.
-fn required<T, V>(counts: Vec<(T, u64)>) -> Vec<Counted<V>>
+fn required<T, V>(counts: Vec<(T, u64)>) -> List<Counted<V>>
 where
     V: From<T> + EnumType + OutputType,
 {

@@ -16,6 +16,7 @@ use crate::{
 
 use crate::graphql::{
     inspection::{InspectionOutcome, McpServerInfo, McpTransport},
+    list::List,
     page_info::forwards,
     scalars::{DateTime, Json, Url},
     text::Text,
@@ -111,7 +112,7 @@ impl ConnectorHealth {
     }
 
     /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
-    async fn authorization_servers(&self) -> Vec<Text<'_, Url>> {
+    async fn authorization_servers(&self) -> List<Text<'_, Url>> {
         Text::list(&self.health.authorization_servers)
     }
 
@@ -196,7 +197,7 @@ impl ConnectorHealth {
 pub(in crate::graphql) struct HealthBuckets(Arc<Buckets>);
 
 impl HealthBuckets {
-    fn each<T>(&self, of: impl Fn(&Bucket) -> T) -> Vec<T> {
+    fn each<T>(&self, of: impl Fn(&Bucket) -> T) -> List<T> {
         self.0.buckets.iter().map(of).collect()
     }
 }
@@ -216,17 +217,17 @@ impl HealthBuckets {
     }
 
     /// How many checks there were.
-    async fn checks(&self) -> Vec<i64> {
+    async fn checks(&self) -> List<i64> {
         self.each(|bucket| bucket.checks)
     }
 
     /// How many of the checks found the server OPEN or `AUTH_REQUIRED`.
-    async fn working(&self) -> Vec<i64> {
+    async fn working(&self) -> List<i64> {
         self.each(|bucket| bucket.working)
     }
 
     /// The mean latency of the checks in milliseconds; null for a bucket without one.
-    async fn latency_ms(&self) -> Vec<Option<i64>> {
+    async fn latency_ms(&self) -> List<Option<i64>> {
         self.each(|bucket| bucket.latency_ms)
     }
 }
@@ -240,7 +241,7 @@ pub(in crate::graphql) struct ConnectorCheckConnection {
 #[Object]
 impl ConnectorCheckConnection {
     /// The page's checks, each with its cursor.
-    async fn edges(&self) -> Vec<ConnectorCheckEdge<'_>> {
+    async fn edges(&self) -> List<ConnectorCheckEdge<'_>> {
         let checks = self.history.checks.iter();
         let edge = |check: &PastCheck| ConnectorCheckEdge {
             cursor: Text::new(cursor::of_check(check.checked_at)),
@@ -250,7 +251,7 @@ impl ConnectorCheckConnection {
     }
 
     /// The page's checks.
-    async fn nodes(&self) -> Vec<ConnectorCheck> {
+    async fn nodes(&self) -> List<ConnectorCheck> {
         self.history
             .checks
             .iter()

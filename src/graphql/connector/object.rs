@@ -1,6 +1,6 @@
 //! `PersonalConnector`, the published object.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use entity::{UserKey, personal_connector::Model};
@@ -28,6 +28,7 @@ use crate::graphql::{
         ServerType, name, reasons,
     },
     inspection::McpToolConnection,
+    list::List,
     scalars::{DateTime, Json, Url},
     text::Text,
     user::UserObject,
@@ -36,21 +37,29 @@ use crate::graphql::{
 use super::{
     health::ConnectorHealth,
     loader::Loader,
-    packages::{RegistryMetadata, ServerPackage},
+    packages::{Pages, RegistryMetadata, ServerPackage},
 };
 
 #[derive(Clone)]
 pub(in crate::graphql) struct PersonalConnector {
     model: Arc<Model>,
     loader: Arc<Loader>,
+    pages: Arc<OnceLock<Pages>>,
 }
 
 impl PersonalConnector {
     /// One connector, alone.
     pub(in crate::graphql) fn new(model: Model) -> Self {
         let loader = Loader::of([&model]);
-        let model = Arc::new(model);
-        Self { model, loader }
+        Self::of(Arc::new(model), loader)
+    }
+
+    fn of(model: Arc<Model>, loader: Arc<Loader>) -> Self {
+        Self {
+            model,
+            loader,
+            pages: Arc::default(),
+        }
     }
 
     /// The connectors of one list.
@@ -63,10 +72,7 @@ impl PersonalConnector {
         let loader = Loader::of(models.iter().map(AsRef::as_ref));
         models
             .into_iter()
-            .map(|model| Self {
-                model,
-                loader: loader.clone(),
-            })
+            .map(|model| Self::of(model, loader.clone()))
             .collect()
     }
 
@@ -89,6 +95,10 @@ impl PersonalConnector {
 
     fn registry(&self) -> RegistryMetadata {
         RegistryMetadata::read(self.model.metadata.as_deref())
+    }
+
+    fn pages(&self) -> &Pages {
+        self.pages.get_or_init(|| self.registry().pages())
     }
 
     fn decide(&self, context: &Context<'_>, right: Right) -> Result<(), Denial> {
@@ -184,7 +194,7 @@ impl PersonalConnector {
         };
         let catalog = &Request::of(context).catalog;
         let replacement = self.loader.replacement(catalog, id).await?;
-        Ok(replacement.map(|(model, loader)| Self { model, loader }))
+        Ok(replacement.map(|(model, loader)| Self::of(model, loader)))
     }
 
     /// The address of its MCP server; null for one that runs on the user's own machine.
@@ -244,7 +254,7 @@ impl PersonalConnector {
     }
 
     /// The fields that an administrator of the catalogue set over what the connector's file says; empty where there are none.
-    async fn curated_fields(&self) -> Vec<CuratedField> {
+    async fn curated_fields(&self) -> List<CuratedField> {
         let file = file_details(&self.model);
         let field = |field: Field, value: Option<FileValue<String>>| {
             value.map(|FileValue(value)| CuratedField {
@@ -267,17 +277,17 @@ impl PersonalConnector {
 
     /// The address of its source code's repository, http or https, as its metadata say.
     async fn repository_url(&self) -> Option<Text<'_, Url>> {
-        self.registry().repository_url()
+        self.pages().repository.as_deref().map(Text::new)
     }
 
     /// The address of its website, http or https, as its metadata say.
     async fn website_url(&self) -> Option<Text<'_, Url>> {
-        self.registry().website_url()
+        self.pages().website.as_deref().map(Text::new)
     }
 
     /// The packages that its MCP server can be run from, as its metadata say in the form of the MCP registry. One of another form is in
     /// the metadata only.
-    async fn packages(&self) -> Vec<ServerPackage> {
+    async fn packages(&self) -> List<ServerPackage> {
         self.registry().packages()
     }
 
@@ -365,7 +375,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not change it by `updateCustomConnector`; empty where you may.
-    async fn viewer_cannot_update_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_update_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::Update))
     }
 
@@ -375,7 +385,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not delete it; empty where you may.
-    async fn viewer_cannot_delete_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_delete_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::Delete))
     }
 
@@ -385,7 +395,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not set its status; empty where you may.
-    async fn viewer_cannot_set_status_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_set_status_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::SetStatus))
     }
 
@@ -395,7 +405,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not have its MCP server checked; empty where you may.
-    async fn viewer_cannot_check_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_check_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::Check))
     }
 
@@ -405,7 +415,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not make it PUBLIC, or leave it so, by `updateCustomConnector`; empty where you may.
-    async fn viewer_cannot_publish_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_publish_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::Publish))
     }
 
@@ -415,7 +425,7 @@ impl PersonalConnector {
     }
 
     /// Why you may not change it by `updateCatalogConnectors`; empty where you may.
-    async fn viewer_cannot_curate_reasons(&self, context: &Context<'_>) -> Vec<DenialReason> {
+    async fn viewer_cannot_curate_reasons(&self, context: &Context<'_>) -> List<DenialReason> {
         reasons(self.decide(context, Right::Curate))
     }
 }

@@ -5,7 +5,13 @@
 use async_graphql::SimpleObject;
 use serde_json::Value;
 
-use crate::graphql::{scalars::Url, text::Text};
+use crate::graphql::{list::List, text::Text};
+
+/// The addresses of a server's pages. They are kept of a connector, since to find them takes all of its metadata.
+pub(super) struct Pages {
+    pub(super) repository: Option<String>,
+    pub(super) website: Option<String>,
+}
 
 /// A registry's metadata of a server, beyond the connector's own fields.
 pub(super) struct RegistryMetadata(Value);
@@ -16,16 +22,17 @@ impl RegistryMetadata {
         Self(read.unwrap_or_default())
     }
 
-    pub(super) fn repository_url(&self) -> Option<Text<'static, Url>> {
-        let repository = self.0.get("repository")?;
-        url(repository.get("url").unwrap_or(repository))
+    pub(super) fn pages(&self) -> Pages {
+        let repository = self.0.get("repository");
+        let repository = repository.and_then(|of| url(of.get("url").unwrap_or(of)));
+        let website = one_of(&self.0, &["websiteUrl", "website_url"]);
+        Pages {
+            repository,
+            website: website.and_then(url),
+        }
     }
 
-    pub(super) fn website_url(&self) -> Option<Text<'static, Url>> {
-        url(one_of(&self.0, &["websiteUrl", "website_url"])?)
-    }
-
-    pub(super) fn packages(&self) -> Vec<ServerPackage> {
+    pub(super) fn packages(&self) -> List<ServerPackage> {
         let packages = list(self.0.get("packages"));
         packages.filter_map(ServerPackage::of).collect()
     }
@@ -41,7 +48,7 @@ pub(in crate::graphql) struct ServerPackage {
     /// The version to run; null where the identifier has it, or where none is given.
     version: Option<Text<'static>>,
     /// The environment variables that the package reads.
-    environment: Vec<EnvironmentVariable>,
+    environment: List<EnvironmentVariable>,
 }
 
 /// An environment variable of a package.
@@ -102,8 +109,8 @@ fn text(value: &Value) -> Option<Text<'static>> {
 }
 
 /// A URL that a browser opens as a page, and runs nothing of.
-fn url(value: &Value) -> Option<Text<'static, Url>> {
+fn url(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let parsed = url::Url::parse(text).ok()?;
-    matches!(parsed.scheme(), "http" | "https").then(|| Text::new(text.to_owned()))
+    matches!(parsed.scheme(), "http" | "https").then(|| text.to_owned())
 }

@@ -5,7 +5,7 @@ use async_graphql::{ID, SimpleObject};
 use crate::{
     commands::connector::Outcome,
     domain::cursor,
-    graphql::{inspection::Inspection, user_error::UserError},
+    graphql::{inspection::Inspection, list::List, user_error::UserError},
 };
 
 use super::object::PersonalConnector;
@@ -18,7 +18,7 @@ pub(in crate::graphql) struct CreateCustomConnectorPayload {
     /// What was found of its MCP server, where it was to be verified; null when that was not looked at.
     inspection: Option<Inspection>,
     /// All that is wrong with the input; empty on success.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
     /// the same cursor, by which you know it as your own.
     changes_cursor: Option<String>,
@@ -33,7 +33,7 @@ pub(in crate::graphql) struct CheckConnectorPayload {
     /// What was found of its MCP server; null when that was not looked at.
     inspection: Option<Inspection>,
     /// Why nothing was kept; empty on success, whatever was found.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
     /// the same cursor, by which you know it as your own.
     changes_cursor: Option<String>,
@@ -45,7 +45,7 @@ pub(in crate::graphql) struct UpdateCustomConnectorPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only checked.
     personal_connector: Option<PersonalConnector>,
     /// All that is wrong with the input; empty on success.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
     /// the same cursor, by which you know it as your own.
     changes_cursor: Option<String>,
@@ -59,7 +59,7 @@ pub(in crate::graphql) struct DeleteCustomConnectorPayload {
     /// The connector as it now is, when it was not deleted because of a CONFLICT.
     personal_connector: Option<PersonalConnector>,
     /// All that is wrong with the input; empty on success.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
     /// the same cursor, by which you know it as your own.
     changes_cursor: Option<String>,
@@ -71,13 +71,13 @@ pub(in crate::graphql) struct SetConnectorStatusPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors.
     personal_connector: Option<PersonalConnector>,
     /// All that is wrong with the input; empty on success.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
     /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
     /// the same cursor, by which you know it as your own.
     changes_cursor: Option<String>,
 }
 
-fn parts(outcome: Outcome) -> (Option<PersonalConnector>, Vec<UserError>, Option<String>) {
+fn parts(outcome: Outcome) -> (Option<PersonalConnector>, List<UserError>, Option<String>) {
     (
         outcome.connector.map(PersonalConnector::new),
         outcome.errors.into_iter().map(Into::into).collect(),
@@ -133,7 +133,7 @@ impl From<Outcome> for DeleteCustomConnectorPayload {
             Self {
                 deleted_id: outcome.connector.map(|connector| connector.id.into()),
                 personal_connector: None,
-                user_errors: Vec::new(),
+                user_errors: List::default(),
                 changes_cursor: outcome.position.map(cursor::of_changes),
             }
         } else {

@@ -6,7 +6,7 @@ use crate::{
     commands::{self, inspection::Suggestion},
     domain::inspection,
     error::{self, Result},
-    graphql::{Request, enums::ServerType, user_error::UserError},
+    graphql::{Request, enums::ServerType, list::List, user_error::UserError},
     mcp::inspections::Slot,
 };
 
@@ -30,7 +30,7 @@ pub(in crate::graphql) struct InspectServerPayload {
     /// What a connector to the server could be made of; null where nothing is known of it.
     draft: Option<ConnectorDraft>,
     /// All that is wrong with the input; empty on success, whatever was found.
-    user_errors: Vec<UserError>,
+    user_errors: List<UserError>,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl From<Result<(inspection::Inspection, Suggestion), Vec<error::UserError>>>
             Ok((found, suggestion)) => Self {
                 draft: found.server_info.as_ref().map(|_| suggestion.into()),
                 inspection: Some(found.into()),
-                user_errors: Vec::new(),
+                user_errors: List::default(),
             },
             Err(errors) => Self {
                 inspection: None,

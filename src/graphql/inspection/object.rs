@@ -7,6 +7,7 @@ use crate::{
     domain::inspection,
     error::Result,
     graphql::{
+        list::List,
         scalars::{DateTime, Json, Url},
         text::Text,
     },
@@ -100,7 +101,7 @@ impl Inspection {
     }
 
     /// The names of what the server declares, such as `tools` and `resources`.
-    async fn capabilities(&self) -> Vec<Text<'_>> {
+    async fn capabilities(&self) -> List<Text<'_>> {
         Text::list(&self.0.capabilities)
     }
 
@@ -137,7 +138,7 @@ impl Inspection {
     }
 
     /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
-    async fn authorization_servers(&self) -> Vec<Text<'_, Url>> {
+    async fn authorization_servers(&self) -> List<Text<'_, Url>> {
         Text::list(&self.0.authorization_servers)
     }
 }
@@ -173,7 +174,7 @@ impl McpServerInfo<'_> {
     }
 
     /// Its icons: `https` URLs, and images in `data` URLs.
-    async fn icon_urls(&self) -> Vec<Text<'_, Url>> {
+    async fn icon_urls(&self) -> List<Text<'_, Url>> {
         Text::list(&self.0.icons)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         tools::{Listing, Page},
     },
     error::Result,
-    graphql::{page_info::forwards, scalars::Json, text::Text},
+    graphql::{list::List, page_info::forwards, scalars::Json, text::Text},
 };
 
 pub(in crate::graphql) struct McpTool<'a>(pub(in crate::graphql) &'a inspection::Tool);
@@ -92,7 +92,7 @@ impl McpToolConnection {
 #[Object]
 impl McpToolConnection {
     /// The page's tools, each with its cursor.
-    async fn edges(&self) -> Vec<McpToolEdge<'_>> {
+    async fn edges(&self) -> List<McpToolEdge<'_>> {
         let tools = self.page.tools.iter();
         let edge = |tool| McpToolEdge {
             node: McpTool(tool),
@@ -102,7 +102,7 @@ impl McpToolConnection {
     }
 
     /// The page's tools.
-    async fn nodes(&self) -> Vec<McpTool<'_>> {
+    async fn nodes(&self) -> List<McpTool<'_>> {
         self.page.tools.iter().map(McpTool).collect()
     }
 

@@ -65,6 +65,14 @@ pub(in crate::store) struct Scope<'a> {
     pub(in crate::store) with_health: bool,
 }
 
+/// Conditions of health that a row is looked up for one by one.
+const LOOK_UPS: usize = 2;
+
+/// Whether a filter looks at health so often that rows had better have it beside them.
+pub(in crate::store) fn shares_health(filter: &Filter) -> bool {
+    filter.conditions_of_health() > LOOK_UPS
+}
+
 impl Scope<'_> {
     /// Whether the health of a row is such.
     fn health(&self, is: SimpleExpr) -> SimpleExpr {

@@ -73,6 +73,30 @@ fn with_tools(seed: usize) -> Inspection {
     }
 }
 
+/// Connectors of metadata as large as it may be: a package with very many environment variables.
+fn with_environment(storage: &TestDatabase, connectors: usize) {
+    let variables = vec![json!({ "name": "a" }); 1190];
+    let package =
+        json!({ "registryType": "npm", "identifier": "x", "environmentVariables": variables });
+    let metadata = json!({ "packages": [package] });
+    let object = |i: usize| {
+        let more = json!({
+            "name": format!("Many {i:02}"), "metadata": metadata,
+            "serverUrl": format!("https://x{i}.example.com"), "serverType": "http",
+        });
+        object(&format!("many{i}"), &more)
+    };
+    import(storage, &(0..connectors).map(object).collect::<Vec<_>>());
+}
+
+/// Of each connector all variables, each under so many aliases.
+fn environment(aliased: usize) -> String {
+    let fields = aliases(aliased, "isSecret");
+    format!(
+        "{{ personalConnectors(first: 90) {{ nodes {{ packages {{ environment {{ {fields} }} }} }} }} }}"
+    )
+}
+
 fn ann() -> String {
     token("ann@acme", "connectors:admin")
 }
@@ -178,6 +202,61 @@ on_both_databases! {
             // A refused answer has left nothing behind.
             assert_eq!(ask(&server, &ann, &page(1), json!({})).await.0, 200);
         }
+    }
+
+    async fn short_values_and_items_of_lists_are_bounded(storage: TestDatabase) {
+        let storage = Arc::new(storage);
+        with_environment(&storage, 90);
+        let setup = Server::start(storage.clone(), &[], fixed_clock()).await;
+        let checks = (0..90).map(|i| (format!("pcon_many{i}"), found(Outcome::Open)));
+        assert_eq!(setup.record(checks.collect()).await, 90);
+        drop(setup);
+        let ann = ann();
+        let numbers = format!(
+            "{{ personalConnectors(first: 90) {{ nodes {{ health {{ buckets(count: 100) {{ {} }} }} }} }} }}",
+            aliases(30, "checks"),
+        );
+        let one_package = "{ personalConnectors(first: 20) { nodes { packages { identifier environment { name isSecret } } } } }";
+        let one_chart = "{ personalConnectors(first: 90) { nodes { health { buckets(count: 100) { checks working latencyMs } } } } }";
+        for (query, is_within) in [
+            (environment(90), false),
+            (environment(1), false),
+            (numbers, false),
+            (one_package.to_owned(), true),
+            (one_chart.to_owned(), true),
+        ] {
+            let server = Serving::start(program_on(&storage, &[]));
+            server.data(&ann, "{ viewer { userId } }", json!({})).await;
+            let asked = ask(&server, &ann, &query, json!({}));
+            let ((status, _, answer), growth) = server.process.growth(asked).await;
+            let expected = if is_within { (200, "none") } else { (400, "LIMIT_EXCEEDED") };
+            assert_eq!((status, code(&answer)), expected, "{query} {answer:.300}");
+            let message = answer["errors"][0]["message"].as_str();
+            let of_answer = message.is_some_and(|message| message.starts_with("an answer must have at most"));
+            assert_eq!(of_answer, !is_within, "{query} {answer:.300}");
+            println!("{growth} MiB: {query:.120}");
+            assert!(growth <= ANSWER, "{growth} MiB: {query}");
+        }
+    }
+
+    async fn a_long_answer_keeps_the_deadline_and_lets_others_through(storage: TestDatabase) {
+        with_environment(&storage, 90);
+        // Without the bound that would end it early.
+        let arguments = ["--max-answer-bytes", "1073741824", "--answer-memory-mb", "8192", "--request-timeout", "3s"];
+        let mut program = program_on(&storage, &arguments);
+        program.env("TOKIO_WORKER_THREADS", "1");
+        let server = Arc::new(Serving::start(program));
+        let ann = ann();
+        server.data(&ann, "{ viewer { userId } }", json!({})).await;
+        let long = tokio::spawn({
+            let server = server.clone();
+            async move { ask(&server, &ann, &environment(40), json!({})).await }
+        });
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(server.get("/health/live").await.0, 200);
+        assert!(!long.is_finished(), "the other request had to wait");
+        let (status, _, answer) = long.await.unwrap();
+        assert_eq!((status, code(&answer)), (504, "TIMEOUT"), "{answer:.300}");
     }
 
     async fn sixteen_answers_at_once_are_bounded(storage: TestDatabase) {
