@@ -475,6 +475,44 @@ impl Filter {
             + nested.map(Self::conditions_of_health).sum::<usize>()
     }
 
+    /// The restrictions that look at health, and the rest. Both together are this filter.
+    pub(crate) fn split_health(&self) -> (Self, Self) {
+        let looks = |filter: &Self| filter.conditions_of_health() > 0;
+        let (of_health, rest) = match &self.and {
+            Some(and) => and.iter().cloned().partition(looks),
+            None => (Vec::new(), Vec::new()),
+        };
+        let (or_of_health, or) = match self.or.clone() {
+            Some(or) if or.iter().any(looks) => (Some(or), None),
+            or => (None, or),
+        };
+        let (not_of_health, not) = match self.not.clone() {
+            Some(not) if looks(&not) => (Some(not), None),
+            not => (None, not),
+        };
+        let of_health = Self {
+            outcome: self.outcome.clone(),
+            has_tools: self.has_tools,
+            checked_at: self.checked_at,
+            uptime: self.uptime,
+            and: Some(of_health),
+            or: or_of_health,
+            not: not_of_health,
+            ..Self::default()
+        };
+        let rest = Self {
+            outcome: None,
+            has_tools: None,
+            checked_at: None,
+            uptime: None,
+            and: Some(rest),
+            or,
+            not,
+            ..self.clone()
+        };
+        (of_health, rest)
+    }
+
     /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
     fn normalise(&mut self) {
         fn sort<T: Ord>(list: &mut Option<Vec<T>>) {

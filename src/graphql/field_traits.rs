@@ -109,8 +109,6 @@ const FEW: FieldTraits = PLAIN.has(Items::Few);
 const LONG: FieldTraits = PLAIN.weighs(1);
 const LONGER: FieldTraits = PLAIN.weighs(4);
 const PAGE: FieldTraits = PLAIN.has(Items::Page);
-/// It is found by parsing metadata.
-const OF_METADATA: FieldTraits = LONGER;
 /// A list of as many numbers as there are buckets.
 const OF_BUCKETS: FieldTraits = LONGER;
 /// A look at the log for one or more connectors, which passes over the events that the viewer did not see. Old events go from it.
@@ -233,7 +231,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("name", PLAIN),
         ("title", PLAIN),
         ("version", PLAIN),
-        ("websiteUrl", OF_METADATA),
+        ("websiteUrl", PLAIN),
     ]),
     ("McpTool", &[
         ("annotations", LONG),
@@ -275,9 +273,10 @@ const TABLE: &[(&str, Fields)] = &[
         ("lastChange", OF_LOG),
         ("object", PLAIN),
         ("packages", FEW.weighs(METADATA_BYTES as u64 / 1024)),
-        ("repositoryUrl", OF_METADATA),
+        // Its metadata are parsed once for each connector, whose bytes the rows of an answer bound.
+        ("repositoryUrl", PLAIN),
         ("tools", PAGE.searches(TOOL_SEARCH).reads()),
-        ("websiteUrl", OF_METADATA),
+        ("websiteUrl", PLAIN),
     ]),
     ("PersonalConnectorChange", &[
         ("actor", PLAIN),

@@ -65,14 +65,6 @@ pub(in crate::store) struct Scope<'a> {
     pub(in crate::store) with_health: bool,
 }
 
-/// Conditions of health that a row is looked up for one by one.
-const LOOK_UPS: usize = 2;
-
-/// Whether a filter looks at health so often that rows had better have it beside them.
-pub(in crate::store) fn shares_health(filter: &Filter) -> bool {
-    filter.conditions_of_health() > LOOK_UPS
-}
-
 impl Scope<'_> {
     /// Whether the health of a row is such.
     fn health(&self, is: SimpleExpr) -> SimpleExpr {
@@ -91,10 +83,22 @@ impl Scope<'_> {
     }
 }
 
+/// Conditions of health that each have a look-up of their own, which a database can put in the order that it finds fit.
+const LOOK_UPS: usize = 2;
+
 /// The rows that `filter` names. `createdBy` and `organizationId` name only rows whose owner is in sight.
 pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Condition {
     use connector_health::Column as Health;
 
+    if !scope.with_health && filter.conditions_of_health() > LOOK_UPS {
+        let (of_health, rest) = filter.split_health();
+        let beside = Scope {
+            with_health: true,
+            ..*scope
+        };
+        let of_health = condition(&of_health, &beside).into();
+        return condition(&rest, scope).add(scope.health(of_health));
+    }
     let Scope { sight, lead, .. } = scope;
     let mut all = Condition::all();
     let restrictions = [

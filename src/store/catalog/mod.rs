@@ -251,8 +251,7 @@ impl Catalog {
                 }
             }
         }
-        let with_health = order.keys().iter().any(|key| key.field.is_of_health())
-            || filter::shares_health(&listing.filter);
+        let with_health = order.keys().iter().any(|key| key.field.is_of_health());
         let scope = Scope {
             sight: &self.sight,
             lead: Lead::to_page(&listing.filter, order, self.database.reader.backend()),
@@ -277,7 +276,8 @@ impl Catalog {
         }
         let mut select = select.limit(most).into_query();
         if with_health {
-            join_health(&mut select);
+            let seq = connector_health::Column::Seq.into_expr();
+            select.inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()));
         }
         Some(select)
     }
@@ -298,17 +298,13 @@ impl Catalog {
         let list = listing.restriction();
         let count = async {
             let mut total = 0;
-            let with_health = filter::shares_health(&listing.filter);
             for found in self.conditions(listing) {
-                let mut count = self
-                    .list(&listing.filter, with_health)
+                let count = self
+                    .list(&listing.filter)
                     .filter(found)
                     .select_only()
                     .expr(Expr::cust("COUNT(*)"))
                     .into_query();
-                if with_health {
-                    join_health(&mut count);
-                }
                 let rows = self.rows(&count, Pace::Long, |row| row.cells(0).next());
                 total += rows.await?.iter().sum::<i64>().unsigned_abs();
             }
@@ -329,10 +325,9 @@ impl Catalog {
         };
         let count = async {
             let mut counts = Vec::new();
-            let with_health = filter::shares_health(&filter);
             for found in self.conditions(listing) {
-                let list = self.list(&filter, with_health).filter(found);
-                counts.append(&mut self.group(list, with_health, by_outcome).await?);
+                let list = self.list(&filter).filter(found);
+                counts.append(&mut self.group(list, by_outcome).await?);
             }
             Ok(Groups { by_outcome, counts })
         };
@@ -340,12 +335,7 @@ impl Catalog {
             .await
     }
 
-    async fn group(
-        &self,
-        list: Select<Entity>,
-        with_health: bool,
-        by_outcome: bool,
-    ) -> Result<Vec<(Group, u64)>> {
+    async fn group(&self, list: Select<Entity>, by_outcome: bool) -> Result<Vec<(Group, u64)>> {
         let dimensions = [
             Column::Category,
             Column::Status,
@@ -358,11 +348,10 @@ impl Catalog {
             .columns(dimensions);
         let groups = dimensions.into_iter().fold(groups, QuerySelect::group_by);
         let mut groups = groups.into_query();
-        if with_health || by_outcome {
-            join_health(&mut groups);
-        }
         if by_outcome {
+            let seq = connector_health::Column::Seq.into_expr();
             groups
+                .inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()))
                 .expr_as(filter::outcome(), "found")
                 .add_group_by([Expr::col("found")]);
         }
@@ -385,13 +374,8 @@ impl Catalog {
     pub(crate) async fn organizations(&self, listing: &Listing) -> Result<Organizations> {
         let filter = listing.filter.without_organization();
         let count = async {
-            let with_health = filter::shares_health(&filter);
             let lists = self.conditions(listing).into_iter().map(|found| {
-                let list = self.list(&filter, with_health).filter(found);
-                let mut list = list.select_only().into_query();
-                if with_health {
-                    join_health(&mut list);
-                }
+                let mut list = self.list(&filter).filter(found).select_only().into_query();
                 let organization = filter::organization_shown(&self.sight);
                 list.expr_as(organization, "organization").take()
             });
@@ -486,11 +470,11 @@ impl Catalog {
     }
 
     /// All rows of a list, without an order.
-    fn list(&self, filter: &Filter, with_health: bool) -> Select<Entity> {
+    fn list(&self, filter: &Filter) -> Select<Entity> {
         let scope = Scope {
             sight: &self.sight,
             lead: Lead::Any,
-            with_health,
+            with_health: false,
         };
         visible(&self.sight).filter(filter::condition(filter, &scope))
     }
@@ -542,12 +526,6 @@ impl Catalog {
             }
         }
     }
-}
-
-/// Puts their health beside rows, each of which has one.
-fn join_health(select: &mut SelectStatement) {
-    let seq = connector_health::Column::Seq.into_expr();
-    select.inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()));
 }
 
 /// A search visits all that it finds, to put the best first, and a tool's name leads to as many rows as have the tool. Several orders
