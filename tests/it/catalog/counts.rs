@@ -59,6 +59,25 @@ on_both! {
         }
     }
 
+    async fn a_page_of_nothing_is_not_read(server: Server) {
+        for (selection, of_page) in [
+            ("__typename", 0),
+            ("totalCount nodes { id }", 0),
+            ("totalCount nodes { id health { outcome } }", 0),
+            ("pageInfo { hasNextPage }", 1),
+            ("nodes { id } ... { pageInfo { hasNextPage } }", 1),
+        ] {
+            server.forget_reads();
+            let query = format!("{{ personalConnectors(first: 0) {{ {selection} }} }}");
+            let data = server.fresh("", &query, json!({})).await;
+            let has_next = &data["personalConnectors"]["pageInfo"]["hasNextPage"];
+            assert_eq!(has_next == true, of_page == 1, "{selection}: {data}");
+            let reads = server.reads.lock().unwrap();
+            let pages = reads.iter().filter(|read| read.sql.contains("ORDER BY"));
+            assert_eq!(pages.count(), of_page, "{selection}");
+        }
+    }
+
     async fn each_sight_has_its_own(server: Server) {
         let rows = vec![custom("p1", "One", "ann@acme", Private), custom("p2", "Two", "bob@acme", Private)];
         server.insert(rows).await;
