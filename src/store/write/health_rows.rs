@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         database::transaction::Transaction,
-        write::{emit::Found, search},
+        write::{search, side::Found},
     },
 };
 

@@ -12,6 +12,7 @@ mod profile;
 pub(in crate::store) mod record_check;
 pub(in crate::store) mod retention;
 mod search;
+mod side;
 
 use std::{
     sync::Arc,
@@ -43,7 +44,7 @@ use crate::{
         database::{connect::Database, transaction::Transaction},
         errors::{failed, is_of_conflict, violation},
         memory::catalogue_version::VersionTracker,
-        write::emit::{At, Found},
+        write::side::{At, Found},
     },
 };
 

@@ -33,8 +33,8 @@ use crate::{
         errors::failed,
         write::{
             Tx,
-            emit::{At, Found},
             health_rows::{TOOLS_CHANGED, changed_health, replace_tools, unchecked, upsert},
+            side::{At, Found},
         },
     },
 };
