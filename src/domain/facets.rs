@@ -57,13 +57,11 @@ impl Count for Groups {
             outcome: record.outcome.filter(|_| self.by_outcome),
         };
         let mut counts = self.counts.iter_mut();
-        match counts.find(|(counted, _)| *counted == group) {
-            Some((_, count)) => count.add(state, by),
-            None => {
-                self.counts.push((group, u64::try_from(by).ok()?));
-                Some(())
-            }
+        if let Some((_, count)) = counts.find(|(counted, _)| *counted == group) {
+            return count.add(state, by);
         }
+        self.counts.push((group, u64::try_from(by).ok()?));
+        Some(())
     }
 }
 
@@ -104,7 +102,7 @@ impl Organizations {
 }
 
 /// Which of the five restrictions a group meets, in the order category, status, type, server type, outcome.
-fn meets(filter: &Filter, group: &Group) -> [bool; 5] {
+fn meets(filter: &Filter, group: Group) -> [bool; 5] {
     fn allows<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
         list.is_none_or(|list| list.contains(value))
     }
@@ -120,7 +118,7 @@ fn meets(filter: &Filter, group: &Group) -> [bool; 5] {
 /// The size of the list under the whole filter.
 pub(crate) fn total(groups: &Groups, filter: &Filter) -> u64 {
     let counts = groups.counts.iter();
-    let met = counts.filter(|(group, _)| meets(filter, group) == [true; 5]);
+    let met = counts.filter(|(group, _)| meets(filter, *group) == [true; 5]);
     met.map(|(_, count)| count).sum()
 }
 
@@ -130,7 +128,7 @@ impl Facets {
         let sum = |own: usize, is: &dyn Fn(&Group) -> bool| {
             let counts = groups.counts.iter();
             let met = counts.filter(|(group, _)| {
-                let mut met = meets(filter, group);
+                let mut met = meets(filter, *group);
                 met[own] = true;
                 met == [true; 5] && is(group)
             });

@@ -37,7 +37,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
             other => other.len_utf8(),
         };
         let begin = document.len() - rest.len();
-        let refused = |error| Refused::at(error, position(document, begin));
+        let refused = |error: Error| Refused::at(&error, position(document, begin));
         let (text, after) = rest.split_at(length);
         rest = after;
         if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
@@ -74,7 +74,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
                 {
                     let message = format!("the input field {name:.100} is given twice");
                     let error = Error::new(Code::GraphqlValidationFailed, message);
-                    return Err(Refused::at(error, position(document, begin)));
+                    return Err(Refused::at(&error, position(document, begin)));
                 }
             }
             '_' | 'a'..='z' | 'A'..='Z' if length > NAME_BYTES => {

@@ -36,9 +36,9 @@ impl Refused {
     }
 
     /// An error at a place of the document.
-    pub(super) fn at(error: Error, place: Pos) -> Self {
+    pub(super) fn at(error: &Error, place: Pos) -> Self {
         let located = ServerError::new(error.message.clone(), Some(place));
-        Self::located(&error, located)
+        Self::located(error, located)
     }
 
     fn located(own: &Error, mut error: ServerError) -> Self {

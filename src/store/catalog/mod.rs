@@ -431,7 +431,8 @@ impl Catalog {
             }
             count.await
         };
-        counts.get(log.state, &self.sight, asked, bring).await
+        // In a future of its own: it is large, and most answers count nothing.
+        Box::pin(counts.get(log.state, &self.sight, asked, bring)).await
     }
 
     /// A count of a list as it is after the changes since. None where these are too many or not all kept, and where one does not tell
