@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::Context;
+use async_graphql::{
+    Context, ContextSelectionSet, Positioned, ServerError, parser::types::Field as AskedField,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +16,18 @@ use crate::{
     answer_budget::AnswerBudget,
     commands,
     domain::viewer::Viewer,
+    error::Error,
     store::{Catalog, ChangeFollower},
 };
+
+/// An error of a value: at its field's position, with its path.
+pub(in crate::graphql) fn failed(
+    error: Error,
+    context: &ContextSelectionSet<'_>,
+    field: &Positioned<AskedField>,
+) -> ServerError {
+    context.set_error_path(async_graphql::Error::from(error).into_server_error(field.pos))
+}
 
 /// Who asks, the catalogue as they see it, and what commands work with.
 #[derive(Debug)]

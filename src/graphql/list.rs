@@ -11,9 +11,7 @@ use async_graphql::{
 };
 use tokio::task::consume_budget;
 
-use crate::graphql::Request;
-
-use super::text::failed;
+use super::context::{Request, failed};
 
 /// Values that count as one step of a task, of which it makes 128 in its turn.
 const VALUES: usize = 16;

@@ -10,9 +10,8 @@ use async_graphql::{
     parser::types::Field as AskedField, registry::Registry,
 };
 
-use crate::{error::Error, graphql::Request};
-
 use super::{
+    context::{Request, failed},
     list::List,
     scalars::{Json, Url, raw},
 };
@@ -45,15 +44,6 @@ impl OfText for Json {
     fn value(text: String) -> Value {
         raw(text)
     }
-}
-
-/// An error of a value: at its field's position, with its path.
-pub(in crate::graphql) fn failed(
-    error: Error,
-    context: &ContextSelectionSet<'_>,
-    field: &Positioned<AskedField>,
-) -> async_graphql::ServerError {
-    context.set_error_path(async_graphql::Error::from(error).into_server_error(field.pos))
 }
 
 impl<T: OfText> OutputType for Text<'_, T> {
