@@ -209,7 +209,7 @@ impl ImportReport {
     }
 
     /// The categories that the connectors have now, without those that no connector has.
-    async fn categories(&self) -> Vec<ImportedCategory> {
+    async fn categories(&self) -> List<ImportedCategory> {
         let counts = self.0.report.categories.each().into_iter();
         let counts = counts.map(|(found, count)| ImportedCategory {
             category: found.map(|(category, _)| category.into()),
