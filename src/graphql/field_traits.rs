@@ -339,7 +339,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("occurredAt", PLAIN),
         ("revision", PLAIN),
     ]),
-    ("User", &[("id", PLAIN), ("isViewer", PLAIN), ("name", OF_USER), ("pictureUrl", OF_USER)]),
+    ("User", &[("isViewer", PLAIN), ("name", OF_USER), ("pictureUrl", OF_USER), ("userId", PLAIN)]),
     ("UserError", &[
         ("code", PLAIN),
         ("conflict", PLAIN),

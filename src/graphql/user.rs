@@ -71,8 +71,9 @@ impl UserObject {
 /// keeps them.
 #[Object(name = "User")]
 impl UserObject {
-    /// The user's id, as in `createdBy` and `actor`. Unique within the organization.
-    async fn id(&self) -> ID {
+    /// The user's id, as in `createdBy` and `actor`. Unique within the organization: a cache of several organizations' users does not
+    /// know them by it.
+    async fn user_id(&self) -> ID {
         self.key.id.clone().into()
     }
 

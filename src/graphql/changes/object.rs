@@ -303,7 +303,7 @@ impl FieldChange {
 }
 
 /// A field that a change gave another value. A value is as the connector's field of that name gives it: enum values and times as
-/// text, `metadata` as JSON, `replacedBy` as an id if you see that connector. `HEALTH` has the outcome, `TOOLS` no values.
+/// text, `metadata` as JSON, `replacedBy` as an id if you see that connector. `HEALTH` has the outcome, `TOOLS` and `CURATED_FIELDS` no values.
 #[Object]
 impl FieldChange {
     /// The field.
@@ -328,7 +328,7 @@ impl FieldChange {
         self.before.as_ref().is_some_and(Value::is_cut)
     }
 
-    /// Whether `after` is cut, in the same way.
+    /// Whether `after` is cut, as `isBeforeCut` says of `before`.
     async fn is_after_cut(&self) -> bool {
         self.after.as_ref().is_some_and(Value::is_cut)
     }

@@ -95,12 +95,12 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     /// The organization of custom connectors that give none.
     organization_id: Option<ID>,
     /// The visibility of custom connectors that give none. Null means the default.
-    #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
+    #[graphql(default_with = "Some(ConnectorVisibility::Organization)")]
     visibility: Option<ConnectorVisibility>,
     /// The category of connectors that give none, instead of the rules' one.
     category: Option<ConnectorCategory>,
-    /// Rules that give a category to the others, as the command's `--category-rules` reads them. An empty text has none, and null
-    /// stands for those of this service.
+    /// Rules that give a category to the others: the text of a file of the command's `--category-rules`. With an empty text there are none,
+    /// and what rules gave before stays. Null stands for the rules of this service.
     category_rules: Option<String>,
     /// Only check the text: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
@@ -112,8 +112,8 @@ pub(in crate::graphql) struct ImportConnectorsInput {
 pub(in crate::graphql) struct BulkResult {
     /// The connector's id, as the input has it.
     personal_connector_id: ID,
-    /// The connector as it now is. Null where nothing was done, where it was deleted, and where you see no connector of this id. A
-    /// check that is refused gives the connector too.
+    /// The connector as it now is. Null where there are errors, unless a check is refused; after it was deleted; and with
+    /// `validateOnly`.
     personal_connector: Option<PersonalConnector>,
     /// Why it was not done; empty on success.
     user_errors: List<UserError>,
@@ -126,7 +126,7 @@ pub(in crate::graphql) struct SetConnectorStatusesPayload {
     results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written, to go on after it; null if nothing was.
+    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
     changes_cursor: Option<String>,
 }
 
@@ -137,7 +137,7 @@ pub(in crate::graphql) struct UpdateCatalogConnectorsPayload {
     results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written, to go on after it; null if nothing was.
+    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
     changes_cursor: Option<String>,
 }
 
@@ -150,7 +150,7 @@ pub(in crate::graphql) struct DeleteCustomConnectorsPayload {
     results: List<BulkResult>,
     /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written, to go on after it; null if nothing was.
+    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
     changes_cursor: Option<String>,
 }
 
@@ -161,7 +161,7 @@ pub(in crate::graphql) struct CheckConnectorsPayload {
     results: List<BulkResult>,
     /// Errors of the input as a whole; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written, to go on after it; null if nothing was.
+    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
     changes_cursor: Option<String>,
 }
 
@@ -254,7 +254,7 @@ impl ImportReport {
         self.0.report.warnings
     }
 
-    /// Whether each object is in the catalogue now, with its replacement.
+    /// Whether no object was rejected, and none lacks its replacement.
     async fn is_complete(&self) -> bool {
         self.0.report.is_complete()
     }
@@ -389,7 +389,9 @@ impl From<DeleteCustomConnectorsInput> for Bulk {
 
 impl From<ImportConnectorsInput> for commands::import::Import {
     fn from(input: ImportConnectorsInput) -> Self {
-        let visibility = input.visibility.unwrap_or(ConnectorVisibility::Private);
+        let visibility = input
+            .visibility
+            .unwrap_or(ConnectorVisibility::Organization);
         Self {
             content: input.content,
             organization: input.organization_id.map(|id| id.0),

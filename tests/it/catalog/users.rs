@@ -39,7 +39,7 @@ impl Server {
 
     async fn user_of(&self, token: &str, id: &str) -> [Value; 2] {
         let query = "query($id: ID!) {
-            personalConnector(id: $id) { creator { id name pictureUrl isViewer } }
+            personalConnector(id: $id) { creator { userId name pictureUrl isViewer } }
             personalConnectorChanges(filter: {personalConnectorId: [$id]}, first: 100) { nodes { author { name isViewer } } } }";
         let mut data = self.data(token, query, json!({ "id": id })).await;
         let changes = data["personalConnectorChanges"]["nodes"].as_array_mut();
@@ -58,9 +58,9 @@ on_both! {
         let server = server.beside(&CLAIMS).await;
         let (nameless, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", &[]));
         let named = server.named("ann@acme", "Ann", Some(PICTURE));
-        let viewer = "{ viewer { user { id name pictureUrl isViewer } } }";
-        let ann = json!({ "id": "ann", "name": "Ann", "pictureUrl": PICTURE, "isViewer": true });
-        let unknown = json!({ "id": "ann", "name": null, "pictureUrl": null, "isViewer": false });
+        let viewer = "{ viewer { user { userId name pictureUrl isViewer } } }";
+        let ann = json!({ "userId": "ann", "name": "Ann", "pictureUrl": PICTURE, "isViewer": true });
+        let unknown = json!({ "userId": "ann", "name": null, "pictureUrl": null, "isViewer": false });
 
         let id = &server.create(&nameless, "Wiki", "ORGANIZATION").await;
         assert_eq!(server.user_of(&bob, id).await, [unknown.clone(), json!({ "name": null, "isViewer": false })]);
@@ -113,9 +113,9 @@ on_both! {
         server.rows(public).await;
         let public = server.beside(&CLAIMS).await;
         for token in [String::new(), public.token("cid@third", WRITE)] {
-            let creators = public.data(&token, "{ personalConnectors(filter: {type: CUSTOM}) { nodes { creator { id name } } } }", json!({})).await;
+            let creators = public.data(&token, "{ personalConnectors(filter: {type: CUSTOM}) { nodes { creator { userId name } } } }", json!({})).await;
             assert_eq!(creators["personalConnectors"]["nodes"], json!([{ "creator": null }, { "creator": null }]));
-            let changes = public.data(&token, "{ personalConnectorChanges(first: 100) { nodes { author { id } } } }", json!({})).await;
+            let changes = public.data(&token, "{ personalConnectorChanges(first: 100) { nodes { author { userId } } } }", json!({})).await;
             let changes = changes["personalConnectorChanges"]["nodes"].as_array().unwrap();
             assert!(changes.iter().all(|change| change["author"].is_null()), "{changes:?}");
         }
@@ -127,7 +127,7 @@ on_both! {
         let id = &server.create(&named, "Wiki", "ORGANIZATION").await;
         assert_eq!(server.rows("SELECT user_id FROM user_profile").await, "");
         with.change(&named, UPDATE, json!({ "id": id, "version": "1.0.0" })).await;
-        let unknown = json!({ "id": "ann", "name": null, "pictureUrl": null, "isViewer": true });
+        let unknown = json!({ "userId": "ann", "name": null, "pictureUrl": null, "isViewer": true });
         assert_eq!(server.user_of(&named, id).await[0], unknown);
     }
 

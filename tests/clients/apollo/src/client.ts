@@ -15,7 +15,7 @@ export const possibleTypes = {
 
 export const typePolicies: TypePolicies = {
   Query: {
-    fields: { personalConnectors: relayStylePagination(['filter', 'orderBy', 'search']) },
+    fields: { personalConnectors: relayStylePagination(['filter', 'orderBy', 'search', 'thenBy']) },
   },
   PersonalConnector: {
     fields: { tools: relayStylePagination(['search']) },

@@ -65,7 +65,7 @@ const History = graphql(`
       id
       lastChange { cursor }
       changes(first: $first, after: $after, last: $last) {
-        nodes { cursor kind author { id isViewer } changes { field before after } }
+        nodes { cursor kind author { userId isViewer } changes { field before after } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -185,7 +185,7 @@ async function readHistory() {
   assert.equal(lastChange?.cursor, changes.nodes[0]?.cursor);
   const names = changes.nodes.map(({ changes }) => changes.map(({ field, before, after }) => [field, before, after]));
   assert.deepEqual(names, [[['NAME', 'Version 3', 'Version 4']], [['NAME', 'Version 2', 'Version 3']]]);
-  assert.ok(changes.nodes.every(({ author }) => author?.isViewer && author.id === 'ann'));
+  assert.ok(changes.nodes.every(({ author }) => author?.isViewer && author.userId === 'ann'));
   assert.ok(changes.pageInfo.hasNextPage);
 
   const { changes: rest } = await history({ first: 2, after: changes.pageInfo.endCursor });
