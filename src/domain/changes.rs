@@ -127,6 +127,17 @@ impl Event {
 
     /// The change as a viewer of this sight sees it; none if they do not.
     pub(crate) fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
+        self.seen_and_listed(sight, filter, true)
+    }
+
+    /// The same, where the filter has a list. A viewer who no longer sees the connector is told its values by no list: what these
+    /// decide is unknown.
+    pub(crate) fn seen_and_listed(
+        &self,
+        sight: &Sight,
+        filter: &Filter,
+        is_seen_now: bool,
+    ) -> Option<Change> {
         let [before, after] = [&self.before, &self.after].map(|side| {
             let side = side.as_ref();
             side.filter(|side| sight.sees(self.ownership(side)))
@@ -140,7 +151,11 @@ impl Event {
         let in_list = [before, after].map(|side| {
             let list = filter.list.as_ref()?;
             // Nobody has a connector in a list that they do not see.
-            side.map_or(Some(false), |side| list.has(self.state(side), sight))
+            side.map_or(Some(false), |side| {
+                let state = self.state(side);
+                let record = state.record.filter(|_| is_seen_now);
+                list.has(State { record, ..state }, sight)
+            })
         });
         if in_list == [Some(false); 2] {
             return None;

@@ -4,6 +4,8 @@
 //! their events by an index, until it is full or there are no more. A page of a list evaluates the list for [`PAGE_MAX`] events at
 //! most.
 
+use std::collections::HashSet;
+
 use crate::{
     domain::{
         cursor::{self, LogPosition},
@@ -262,7 +264,14 @@ impl Log {
 
 impl Page {
     /// Takes the events of a window as they were read from the page's end, one more than [`Feed::reads`].
-    pub(crate) fn new(feed: &Feed, sight: &Sight, window: Window, mut events: Vec<Event>) -> Self {
+    /// `seen` are the ids of the connectors that are in sight now. They count where the feed has a list.
+    pub(crate) fn new(
+        feed: &Feed,
+        sight: &Sight,
+        window: Window,
+        mut events: Vec<Event>,
+        seen: &HashSet<String>,
+    ) -> Self {
         let place = feed.place;
         let mut is_cut = events.len() as u64 > feed.reads();
         if is_cut {
@@ -270,7 +279,10 @@ impl Page {
         }
         let mut outermost = events.last().map(|event| event.position);
         let changes = events.iter();
-        let changes = changes.filter_map(|event| event.seen_by(sight, &feed.filter));
+        let changes = changes.filter_map(|event| {
+            let is_seen = seen.contains(&event.personal_connector_id);
+            event.seen_and_listed(sight, &feed.filter, is_seen)
+        });
         let mut changes: Vec<_> = changes.collect();
         let limit = usize::try_from(place.limit).unwrap_or(usize::MAX);
         if changes.len() > limit {
@@ -400,7 +412,13 @@ mod tests {
                 }
                 event
             });
-            Page::new(feed, &Sight::Public, window, events.collect())
+            Page::new(
+                feed,
+                &Sight::Public,
+                window,
+                events.collect(),
+                &HashSet::from(["pcon_a".to_owned()]),
+            )
         }
 
         fn event(&self, number: i64) -> Event {

@@ -5,12 +5,16 @@
 //! position, costs the same however far it fell behind, and never gets events of one history after those of another.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use tokio::{sync::watch, task::AbortHandle, time};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, consume_budget},
+    time,
+};
 
 use crate::{
     domain::{
@@ -59,8 +63,8 @@ impl Ring {
         self.events.back().map_or(self.base, |e| Some(e.position))
     }
 
-    /// The next events after a position; none where the ring does not hold the position.
-    fn after(&self, position: LogPosition) -> Option<Vec<Arc<Event>>> {
+    /// The next events after a position, and whether they are all; none where the ring does not hold the position.
+    fn after(&self, position: LogPosition) -> Option<(Vec<Arc<Event>>, bool)> {
         let base = self.base?;
         let from = usize::try_from(position.number - base.number).ok()?;
         let held = match from.checked_sub(1) {
@@ -68,7 +72,8 @@ impl Ring {
             Some(last) => self.events.get(last)?.position,
         };
         let next = self.events.range(from..).take(usize::from(BATCH));
-        (held == position).then(|| next.cloned().collect())
+        let are_all = self.events.len() - from <= usize::from(BATCH);
+        (held == position).then(|| (next.cloned().collect(), are_all))
     }
 
     /// Begins anew at a position, without events.
@@ -150,6 +155,7 @@ impl ChangeFollower {
             sight,
             filter,
             position,
+            is_live: false,
         })
     }
 }
@@ -212,6 +218,8 @@ pub struct ChangeStream {
     sight: Sight,
     filter: Filter,
     position: LogPosition,
+    /// Whether it has been at the head: what follows happens while it is followed.
+    is_live: bool,
 }
 
 impl ChangeStream {
@@ -222,13 +230,13 @@ impl ChangeStream {
             let head = *self.heads.borrow_and_update();
             let changes = if let Some(events) = self.in_ring() {
                 let Some(last) = events.last() else {
+                    self.is_live = true;
                     self.head_changed().await;
                     continue;
                 };
+                let changes = self.seen(&events);
                 self.position = last.position;
-                let seen = events.iter();
-                seen.filter_map(|event| event.seen_by(&self.sight, &self.filter))
-                    .collect()
+                changes
             } else {
                 let is_behind = head.is_none_or(|head| head.number < self.position.number);
                 // The ring mostly catches up at once; if it does not, a backup was restored.
@@ -246,6 +254,8 @@ impl ChangeStream {
             if !changes.is_empty() {
                 return Ok(changes);
             }
+            // Others take their turn where many events are of no interest.
+            consume_budget().await;
         }
     }
 
@@ -257,9 +267,30 @@ impl ChangeStream {
         }
     }
 
+    /// The next events of the ring. For a list they must be all, unless they happen now: the last event of a connector says whether it is
+    /// in sight.
     fn in_ring(&self) -> Option<Vec<Arc<Event>>> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
-        ring.after(self.position)
+        let (events, are_all) = ring.after(self.position)?;
+        (are_all || self.is_live || self.filter.list.is_none()).then_some(events)
+    }
+
+    /// The changes of events of the ring.
+    fn seen(&self, events: &[Arc<Event>]) -> Vec<Change> {
+        let mut now = HashMap::new();
+        if self.filter.list.is_some() && !self.is_live {
+            for event in events {
+                let [_, after] = event.states();
+                let is_seen = after.is_some_and(|after| self.sight.sees(after.ownership));
+                now.insert(&event.personal_connector_id, is_seen);
+            }
+        }
+        let change = |event: &Arc<Event>| {
+            let is_seen = now.get(&event.personal_connector_id).copied();
+            let is_seen = is_seen.unwrap_or(true);
+            event.seen_and_listed(&self.sight, &self.filter, is_seen)
+        };
+        events.iter().filter_map(change).collect()
     }
 
     async fn in_log(&mut self) -> Result<Vec<Change>> {
@@ -320,12 +351,12 @@ mod tests {
         assert_eq!(ring.head(), Some(event(0, 0, most + 10).position));
         assert_eq!(ring.after(event(0, 0, 9).position), None);
         for number in [10, 11, most + 9] {
-            let next = ring.after(event(0, 0, number).position).unwrap();
+            let (next, _) = ring.after(event(0, 0, number).position).unwrap();
             assert_eq!(next[0].position.number, number + 1);
             assert!(next.len() <= usize::from(BATCH));
         }
         let head = event(0, 0, most + 10).position;
-        assert_eq!(ring.after(head), Some(Vec::new()));
+        assert_eq!(ring.after(head), Some((Vec::new(), true)));
         assert_eq!(ring.after(event(0, 0, most + 11).position), None);
         assert!(!ring.extend(all(most + 10, most + 10)), "nothing follows");
     }
@@ -355,7 +386,7 @@ mod tests {
         assert_eq!(ring.head(), Some(long(most).position));
         let base = ring.base.unwrap();
         assert_eq!(
-            ring.after(base).unwrap()[0].position.number,
+            ring.after(base).unwrap().0[0].position.number,
             base.number + 1
         );
     }
@@ -380,7 +411,7 @@ mod tests {
                 for of in [0, 1] {
                     for number in 0..40 {
                         let position = event(of, shared, number).position;
-                        let Some(next) = ring.after(position) else { continue };
+                        let Some((next, _)) = ring.after(position) else { continue };
                         // They are consecutive, and of one history, which has the position.
                         let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
                         let seen: Vec<_> = next.iter().map(|event| event.position).collect();

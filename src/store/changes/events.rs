@@ -3,7 +3,7 @@
 //! Invariant: an event is read where the connector was in sight before it, or was after it; [`Event::seen_by`] decides
 //! which of the two, and what the viewer sees of it. A page looks at a bounded span of numbers, whatever is in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::{
     catalog_state::{self, Column as State},
@@ -30,7 +30,7 @@ use crate::{
     error::{Code, Error, Result},
     store::{
         catalog::{
-            Catalog,
+            Catalog, by_id,
             filter::{any_of, stored},
             in_sight, visible,
         },
@@ -48,7 +48,27 @@ impl Catalog {
         let (log, marks) = self.log_around(feed.place).await?;
         let window = log.window(feed, marks)?;
         let events = self.events(window, feed).await?;
-        Ok(Page::new(feed, self.sight(), window, events))
+        let seen = if feed.filter.list.is_some() {
+            self.seen_now(&events).await?
+        } else {
+            HashSet::new()
+        };
+        Ok(Page::new(feed, self.sight(), window, events, &seen))
+    }
+
+    /// The ids of the connectors of events that are in sight now.
+    async fn seen_now(&self, events: &[Event]) -> Result<HashSet<String>> {
+        let ids: BTreeSet<_> = events
+            .iter()
+            .map(|event| event.personal_connector_id.clone())
+            .collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let select = by_id(self.sight(), &ids)
+            .select_only()
+            .column(personal_connector::Column::Id)
+            .into_query();
+        let rows = self.rows(&select, Pace::Brief, |row| row.cells(0).next());
+        Ok(rows.await?.into_iter().collect())
     }
 
     /// A page of the changes of each connector, the latest first, by their numbers. To be asked of a snapshot.

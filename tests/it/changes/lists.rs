@@ -93,15 +93,12 @@ on_both! {
             input["id"] = json!(id);
             server.change(&ann, UPDATE, input).await;
         }
-        server.change(&ann, DELETE, json!({ "id": wiki })).await;
-        server.change(&ann, DELETE, json!({ "id": other })).await;
         let expected = [
             (&wiki, "CREATED false true"),
             (&wiki, "UPDATED true true"),
             (&wiki, "UPDATED true false"),
             (&other, "UPDATED false true"),
             (&other, "UPDATED true true"),
-            (&other, "DELETED true false"),
         ];
         let (told, _) = pages(&server, &ann, 1, &begun, &variables).await;
         let (at_once, _) = pages(&server, &ann, 100, &begun, &variables).await;
@@ -114,7 +111,7 @@ on_both! {
         // From the latest on, too.
         let latest = json!({ "last": 2, "list": list });
         let data = server.data(&ann, PAGE, latest).await;
-        assert_eq!(data["personalConnectorChanges"]["nodes"], json!(told[4..]));
+        assert_eq!(data["personalConnectorChanges"]["nodes"], json!(told[3..]));
         // Each cursor is one to go on after with the same list.
         for (index, change) in told.iter().enumerate() {
             let id = format!("from {index}");
@@ -128,8 +125,16 @@ on_both! {
         }
         // Without a list nothing is known of one.
         let (all, _) = pages(&server, &ann, 100, &begun, &json!({})).await;
-        assert!(all.len() == 10 && all.iter().all(|change| flow(change).ends_with(" null null")), "{all:?}");
-        assert_eq!(flows(&server, &ann, &begun, json!({})).await.len(), 10);
+        assert!(all.len() == 8 && all.iter().all(|change| flow(change).ends_with(" null null")), "{all:?}");
+        assert_eq!(flows(&server, &ann, &begun, json!({})).await.len(), 8);
+        // Who follows is told what a deletion takes out of the list, and who asks later is not: it is gone for them.
+        server.change(&ann, DELETE, json!({ "id": wiki })).await;
+        server.change(&ann, DELETE, json!({ "id": other })).await;
+        let (change, event) = (socket.change().await, events.change().await);
+        assert_eq!((flow(&change).as_str(), &change["personalConnectorId"]), ("DELETED true false", &json!(other)));
+        assert_eq!(change, event);
+        let later = flows(&server, &ann, &begun, list).await;
+        assert_eq!(later.iter().filter(|flow| flow.starts_with("DELETED null false")).count(), 2, "{later:?}");
     }
 
     /// A change that may be of the list is told, and one that is not is not.
@@ -222,22 +227,36 @@ on_both! {
     /// A list asks nothing about a side that its viewer did not see.
     async fn a_list_has_what_its_viewer_saw(server: Server) {
         let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", &[]));
+        let search = |search: &str| json!({ "search": search });
+        let not_secret = json!({ "filter": { "not": { "name": { "startsWith": "secret" } } } });
+        let both = ["CREATED false true", "DELETED true false"];
+        let lists = [(search("secret"), &[][..]), (search("plan"), &both[..]), (not_secret, &both[..])];
+        let mut sockets = Vec::new();
+        for (list, _) in &lists {
+            let mut socket = Socket::of(&server, &bob).await;
+            socket.subscribe("1", LISTED, json!({ "list": list })).await;
+            socket.send(json!({ "type": "ping" })).await;
+            assert_eq!(socket.next().await["type"], "pong");
+            sockets.push(socket);
+        }
+        // They follow once they have heard of a change.
+        let known = server.create(&server.token("boss@acme", ADMIN), "A plan, a secret", "PUBLIC").await;
+        for socket in &mut sockets {
+            assert_eq!(socket.change().await["personalConnectorId"], known);
+        }
         let begun = now(&server, &ann).await;
         let plan = server.create(&ann, "Secret idea", "PRIVATE").await;
         server.record(vec![(plan.clone(), found(Outcome::Open))]).await;
         server.change(&ann, UPDATE, json!({ "id": plan, "name": "Open plan", "visibility": "ORGANIZATION" })).await;
         server.change(&ann, UPDATE, json!({ "id": plan, "name": "Secret plot", "visibility": "PRIVATE" })).await;
         server.change(&ann, UPDATE, json!({ "id": plan, "name": "Open plan too" })).await;
-        let search = |search: &str| json!({ "search": search });
-        let not_secret = json!({ "filter": { "not": { "name": { "startsWith": "secret" } } } });
-        let both = ["CREATED false true", "DELETED true false"];
-        for (list, of_bob) in [(search("secret"), &[][..]), (search("plan"), &both[..]), (not_secret, &both[..])] {
-            assert_eq!(flows(&server, &bob, &begun, list.clone()).await, of_bob, "{list}");
-            let mut socket = Socket::of(&server, &bob).await;
-            socket.subscribe("1", LISTED, json!({ "after": begun, "list": list })).await;
-            for expected in of_bob {
+        for ((list, of_bob), socket) in lists.iter().zip(&mut sockets) {
+            for expected in *of_bob {
                 assert_eq!(flow(&socket.change().await), *expected, "{list}");
             }
+            // It is hidden since, and so are its words.
+            let later = flows(&server, &bob, &begun, list.clone()).await;
+            assert_eq!(later, ["CREATED false null", "DELETED null false"], "{list}");
         }
         assert_eq!(flows(&server, &ann, &begun, search("secret")).await.len(), 5);
         // Owners of other organizations are nobody's.
@@ -254,6 +273,40 @@ on_both! {
                 assert_eq!(flows(&server, token, &begun, list.clone()).await, expected, "{list}");
             }
         }
+    }
+
+    /// A list tells nobody the values of a connector that they no longer see, as `changes` does not.
+    async fn a_list_finds_out_nothing_of_what_is_hidden_since(server: Server) {
+        let boss = server.token("boss@acme", ADMIN);
+        let after = now(&server, "").await;
+        let id = server.create(&boss, "Zebra Payroll", "PUBLIC").await;
+        server.change(&boss, UPDATE, json!({ "id": id, "name": "Merger Plan", "description": "Of quarters" })).await;
+        server.change(&boss, UPDATE, json!({ "id": id, "visibility": "PRIVATE" })).await;
+        let gone = server.create(&boss, "Quartz", "PUBLIC").await;
+        server.change(&boss, UPDATE, json!({ "id": gone, "version": "2.0.0" })).await;
+        server.mutate(&boss, DELETE, json!({ "id": gone })).await;
+        let asks = |letter: &str| [
+            json!({ "filter": { "name": { "startsWith": letter } } }),
+            json!({ "search": letter }),
+            json!({ "filter": { "not": { "name": { "startsWith": letter } } } }),
+        ];
+        let mut told = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+        for letter in ["z", "m", "q", "x"] {
+            for (told, list) in told.iter_mut().zip(asks(letter)) {
+                let by_page = flows(&server, "", &after, list.clone()).await;
+                assert!(!by_page.is_empty() && by_page.iter().all(|flow| !flow.contains("true")), "{by_page:?}");
+                let mut socket = Socket::of(&server, "").await;
+                socket.subscribe("1", LISTED, json!({ "after": after, "list": list })).await;
+                let mut by_stream = Vec::new();
+                for _ in &by_page {
+                    by_stream.push(flow(&socket.change().await));
+                }
+                assert_eq!(by_page, by_stream);
+                told.insert(by_page);
+            }
+        }
+        // The same, whatever was asked.
+        assert_eq!(told.map(|told| told.len()), [1; 3]);
     }
 
     async fn refusals_name_the_field_of_the_list(server: Server) {
