@@ -100,13 +100,14 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
     Relevance,
     /// The status: ACTIVE, DEPRECATED, MAINTENANCE, then the name. Ascending unless a direction is given.
     Status,
-    /// The type: OFFICIAL, AITRONOS_BUILT, CUSTOM, then the name. Ascending unless a direction is given.
+    /// The type: `OFFICIAL`, `AITRONOS_BUILT`, `CUSTOM`, then the name. Ascending unless a direction is given.
     Type,
-    /// The category: PRODUCTIVITY, DEVELOPMENT, COMMUNICATION, DESIGN, CUSTOM, then the name. Ascending unless a direction is given. Connectors without one are last
-    /// in both directions.
+    /// The category: PRODUCTIVITY, DEVELOPMENT, COMMUNICATION, DESIGN, CUSTOM, then the name. Ascending unless a direction is given.
+    /// Connectors without one are last in both directions.
     Category,
-    /// The outcome of the last check of the MCP server: OPEN, AUTH_REQUIRED, WRONG_TRANSPORT, NOT_MCP, UNREACHABLE, TIMEOUT, BLOCKED,
-    /// NOT_CHECKABLE, as in the facet. A connector without a server counts as NOT_CHECKABLE. Ascending unless a direction is given. Connectors whose first check is still to come are last in both directions. A connector that is checked between two
+    /// The outcome of the last check of the MCP server: `OPEN`, `AUTH_REQUIRED`, `WRONG_TRANSPORT`, `NOT_MCP`, `UNREACHABLE`, `TIMEOUT`,
+    /// `BLOCKED`, `NOT_CHECKABLE`, as in the facet. A connector without a server counts as `NOT_CHECKABLE`. Ascending unless a direction
+    /// is given. Connectors whose first check is still to come are last in both directions. A connector that is checked between two
     /// pages may be repeated or passed over.
     Outcome,
     /// The time of the last check of the MCP server. Descending unless a direction is given. Connectors that were not checked are
