@@ -95,7 +95,7 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     /// The organization of custom connectors that give none.
     organization_id: Option<ID>,
     /// The visibility of custom connectors that give none. Null means the default.
-    #[graphql(default_with = "Some(ConnectorVisibility::Organization)")]
+    #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
     visibility: Option<ConnectorVisibility>,
     /// The category of connectors that give none, instead of the rules' one.
     category: Option<ConnectorCategory>,
@@ -389,9 +389,7 @@ impl From<DeleteCustomConnectorsInput> for Bulk {
 
 impl From<ImportConnectorsInput> for commands::import::Import {
     fn from(input: ImportConnectorsInput) -> Self {
-        let visibility = input
-            .visibility
-            .unwrap_or(ConnectorVisibility::Organization);
+        let visibility = input.visibility.unwrap_or(ConnectorVisibility::Private);
         Self {
             content: input.content,
             organization: input.organization_id.map(|id| id.0),
