@@ -14,6 +14,8 @@ export default defineConfig({
       'error',
       { types: true, FieldDefinition: true, InputValueDefinition: true, EnumValueDefinition: true, rootField: true },
     ],
+    // A user's id is unique in an organization alone. Caches take a field `id` for the object's identity, so it is `userId`, as a viewer's.
+    '@graphql-eslint/no-typename-prefix': 'off',
     // Only a Node has an identity. Parts of a connection, payloads and errors are values of one answer, and a viewer is
     // whoever asks: caches must not keep them under an id. A change is what its cursor says.
     '@graphql-eslint/strict-id-in-types': [
