@@ -1,4 +1,4 @@
-//! What an event carries of a connector for searches and filters. Events from before carry nothing.
+//! Events carry what searches and filters need of a connector. Events from before carry nothing.
 
 use sea_orm_migration::prelude::*;
 

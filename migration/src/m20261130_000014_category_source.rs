@@ -1,4 +1,4 @@
-//! Where the category of a connector came from.
+//! The column that says where a connector's category came from.
 
 use sea_orm_migration::prelude::*;
 

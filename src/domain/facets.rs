@@ -7,7 +7,7 @@ use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, Iterable, Outcom
 
 use super::listing::{Filter, State};
 
-/// What connectors are counted by.
+/// The values that connectors are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) category: Option<ConnectorCategory>,
@@ -40,7 +40,7 @@ impl Count for u64 {
 }
 
 impl Count for Organizations {
-    /// Of those left out nothing is known.
+    /// Nothing is known of those left out.
     fn add(&mut self, _: State<'_>, _: i64) -> Option<()> {
         None
     }

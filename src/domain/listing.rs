@@ -47,7 +47,7 @@ pub struct Listing {
     digest: Digest,
 }
 
-/// What restricts a list: the search that finds its connectors, and the filter that holds for them.
+/// The search that finds a list's connectors, and the filter that holds for them.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Restriction<'a> {
     pub(crate) filter: &'a Filter,

@@ -34,7 +34,7 @@ pub(in crate::graphql) enum ConnectorCategory {
     Custom,
 }
 
-/// Where the category of an imported connector came from. People count more than the file, the file more than the import, and the
+/// The source of an imported connector's category. People count more than the file, the file more than the import, and the
 /// import more than a rule. The file of custom connectors is their whole state, and its categories count always. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::CategorySource")]

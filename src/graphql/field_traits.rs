@@ -118,7 +118,7 @@ const OF_CONNECTION: FieldTraits = PLAIN.has(Items::OfConnection);
 const OF_CHECK: FieldTraits = PLAIN.changes_alone();
 /// It reads the checks of days.
 const OF_WINDOW: FieldTraits = OF_CHECK.weighs(20).reads();
-/// What is known of a user is forgotten with the last event that names them.
+/// A user is forgotten with the last event that names them.
 const OF_USER: FieldTraits = PLAIN.reads().changes_alone();
 /// A look at the log, from which old events go.
 const LOG: FieldTraits = PAGE.visits(Visits::Always(1)).reads().changes_alone();

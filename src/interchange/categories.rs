@@ -28,7 +28,7 @@ const NONE: &str = "none";
 /// Rules that a text may have: each is tried on each entry.
 const MOST: usize = 5000;
 
-/// What a rule begins with that is for names alone.
+/// The beginning of a rule that is for names alone.
 const OF_NAMES: &str = "name:";
 
 /// How an import gives categories to entries that have none.

@@ -34,7 +34,7 @@ pub(in crate::graphql) struct PersonalConnectorChangeFilter {
 pub(in crate::graphql) struct PersonalConnectorListInput {
     /// Words to find, as in `personalConnectors`.
     search: Option<String>,
-    /// What must hold for a connector to be in the list, as in `personalConnectors`.
+    /// The filter of the list, as in `personalConnectors`.
     filter: Option<PersonalConnectorFilter>,
 }
 

@@ -32,7 +32,7 @@ use crate::{
 
 use super::field::PersonalConnectorField;
 
-/// What a change is to you. Open to additions.
+/// The kind of a change, as you see it. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::changes::Kind")]
 pub(in crate::graphql) enum PersonalConnectorChangeKind {
@@ -172,7 +172,7 @@ impl<C: Connector> PersonalConnectorChange<C> {
         self.id()
     }
 
-    /// What the change is to you.
+    /// The kind of the change, as you see it.
     async fn kind(&self) -> PersonalConnectorChangeKind {
         self.change.kind.into()
     }

@@ -184,7 +184,7 @@ pub(in crate::graphql) struct ImportReport(Imported);
 pub(in crate::graphql) struct ImportedCategory {
     /// The category; null for connectors without one.
     category: Option<ConnectorCategory>,
-    /// Where it came from; null for connectors without one.
+    /// The source of the category; null for connectors without one.
     source: Option<CategorySource>,
     /// How many connectors there are.
     count: u64,

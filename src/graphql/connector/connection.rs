@@ -239,7 +239,7 @@ impl PersonalConnectorConnection {
         }
     }
 
-    /// Where the changes begin that this page does not have yet: give it to `personalConnectorChanges` as `after`, and what
+    /// The changes that this page does not have yet begin here: give it to `personalConnectorChanges` as `after`, and what
     /// follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
     async fn changes_cursor(&self, context: &Context<'_>) -> Result<String> {
         let log = Request::of(context).catalog.log().await?;

@@ -27,7 +27,7 @@ use super::{inputs::DateTimeRange, loader::Loader};
 /// Hours of a day.
 const DAY: i32 = 24;
 
-/// What the last check of a connector's server found.
+/// The result of the last check of a connector's server.
 pub(in crate::graphql) struct ConnectorHealth {
     pub(in crate::graphql) seq: i64,
     pub(in crate::graphql) loader: Arc<Loader>,

@@ -258,7 +258,7 @@ pub(in crate::graphql) struct SetConnectorStatusInput {
 }
 
 impl PersonalConnectorFilter {
-    /// What it says for a viewer.
+    /// The filter as it holds for a viewer.
     pub(in crate::graphql) fn of_viewer(self, viewer: &Viewer) -> Filter {
         fn list<T: Into<U>, U>(list: Option<Vec<T>>) -> Option<Vec<U>> {
             list.map(|list| list.into_iter().map(Into::into).collect())

@@ -384,7 +384,7 @@ impl Catalog {
             let select = SelectStatement::new()
                 .expr(organization())
                 .expr(Expr::cust("COUNT(*)"))
-                // Of the groups that are an organization's.
+                // The groups that are an organization's.
                 .expr(Expr::cust("COUNT(organization) OVER ()"))
                 .from_subquery(list.unwrap_or_default(), "list")
                 .add_group_by([organization()])

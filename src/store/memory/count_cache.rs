@@ -30,7 +30,7 @@ struct List {
 /// What was counted.
 pub(in crate::store) struct CountCache<T> {
     counted: Cache<(LogPosition, List), T>,
-    /// What was counted of each list last.
+    /// The last count of each list.
     last: Cache<List, (LogPosition, T)>,
 }
 

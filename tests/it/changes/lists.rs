@@ -127,7 +127,7 @@ on_both! {
         let (all, _) = pages(&server, &ann, 100, &begun, &json!({})).await;
         assert!(all.len() == 8 && all.iter().all(|change| flow(change).ends_with(" null null")), "{all:?}");
         assert_eq!(flows(&server, &ann, &begun, json!({})).await.len(), 8);
-        // Who follows is told what a deletion takes out of the list, and who asks later is not: it is gone for them.
+        // A deletion tells those who follow what left the list, and nobody who asks later: it is gone for them.
         server.change(&ann, DELETE, json!({ "id": wiki })).await;
         server.change(&ann, DELETE, json!({ "id": other })).await;
         let (change, event) = (socket.change().await, events.change().await);
@@ -214,7 +214,7 @@ on_both! {
         let told = [socket.change().await, socket.change().await, socket.change().await];
         let told = told.each_ref().map(flow);
         assert_eq!(told, ["UPDATED false true", "UPDATED true true OPEN", "UPDATED true false OPEN"]);
-        // What is hidden since stays hidden.
+        // A connector that is hidden since stays hidden.
         server.change(&ann, UPDATE, json!({ "id": wiki, "visibility": "PRIVATE" })).await;
         assert_eq!(json!(outcomes(&bob).await), json!([null, null, null, null]));
         // A connector without a server has nothing to check.

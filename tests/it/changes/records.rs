@@ -466,7 +466,7 @@ fn kept(before: &Model, row: Model) -> Model {
     }
 }
 
-/// What was told apart, so that a property that compares nothing fails.
+/// The answers that were told apart, so that a property that compares nothing fails.
 #[derive(Debug, Default)]
 struct Seen {
     answers: BTreeMap<Option<bool>, usize>,
@@ -539,7 +539,7 @@ on_both! {
         assert!(changes.len() >= 9, "{changes:?}");
     }
 
-    /// What an event of an earlier version, or of a newer one, does not carry is unknown, and the rest is not.
+    /// An event of an earlier version, or of a newer one, leaves unknown what it does not carry, and no more.
     async fn an_event_without_a_record_tells_what_its_columns_say(server: Server) {
         let state = server.state().await;
         server.insert(vec![official("wiki", "Wiki")]).await;

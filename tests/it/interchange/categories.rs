@@ -162,7 +162,7 @@ on_both! {
             let done = import_by_mutation(&server, more, &servers).await;
             assert_eq!(done["report"]["categories"], json!([counted(Some("DEVELOPMENT"), Some("PERSON"), 1)]));
         }
-        // What is beneath is the import's.
+        // The value beneath is the import's.
         let beneath = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY", "fileValue": "PRODUCTIVITY" }] });
         assert_eq!(set(json!("DEVELOPMENT")).await, beneath);
         assert_eq!(set(Value::Null).await, json!({ "category": "PRODUCTIVITY", "curatedFields": [] }));

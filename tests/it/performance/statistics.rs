@@ -1,4 +1,4 @@
-//! Who writes much gathers the statistics of the tables before it says that it is done.
+//! Imports and migrations that write much gather statistics before they are done.
 
 use serde_json::json;
 
