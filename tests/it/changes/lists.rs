@@ -344,7 +344,8 @@ on_both! {
         assert_eq!(told, [wiki]);
     }
 
-    /// A copy of a list that follows the changes of the list alone, and asks where it is not told, is the list.
+    /// A copy of a list that follows the changes of the list alone, and asks where it is not told, is the list. Lists and changes are
+    /// random: [`each_flow_is_told_of_the_list_alone`] has each flow for certain.
     async fn a_copy_that_follows_a_list_is_the_list(server: Server) {
         // Checks change these without an event.
         let question = a_question().prop_filter("is told by events", |question| {
@@ -389,9 +390,7 @@ on_both! {
             }
         });
         let seen = seen.into_inner().unwrap();
-        let (yes, no) = (Some(true), Some(false));
-        let all = [(no, yes), (yes, yes), (yes, no)];
-        assert!(all.iter().all(|flow| seen.contains(flow)) && !seen.contains(&(no, no)), "{seen:?}");
+        assert!(!seen.is_empty() && !seen.contains(&(Some(false), Some(false))), "{seen:?}");
     }
 }
 
