@@ -1,0 +1,152 @@
+//! Changes as somebody sends them, and the fields after them.
+
+use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility, ServerType};
+use serde::{Deserialize, Serialize};
+
+use crate::{domain::field_values, error::UserErrorCode};
+
+use super::{Draft, Errors};
+
+/// How many replacements may follow one another.
+pub(crate) const REPLACEMENTS: usize = 32;
+
+/// The input field that names a replacement.
+pub(crate) const REPLACED_BY: &str = "replacedById";
+
+/// One field of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// Leave it as it is.
+    #[default]
+    Keep,
+    /// Clear it.
+    Clear,
+    /// Set it.
+    Set(T),
+}
+
+/// A change of a custom connector as somebody sent it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) name: Patch<String>,
+    pub(crate) description: Patch<String>,
+    pub(crate) icon_url: Patch<String>,
+    pub(crate) category: Patch<ConnectorCategory>,
+    pub(crate) version: Patch<String>,
+    pub(crate) server_url: Patch<String>,
+    pub(crate) server_type: Patch<ServerType>,
+    pub(crate) metadata: Patch<String>,
+    pub(crate) visibility: Patch<ConnectorVisibility>,
+}
+
+/// A change of a connector's availability as somebody sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusChange {
+    pub(crate) status: ConnectorStatus,
+    pub(crate) message: Patch<String>,
+    pub(crate) replaced_by: Patch<String>,
+}
+
+/// A connector's availability, with what its users should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Availability {
+    pub(crate) status: ConnectorStatus,
+    pub(crate) message: Option<String>,
+    pub(crate) replaced_by: Option<String>,
+}
+
+impl Change {
+    /// The draft that this change makes of `present`, and the visibility; records an error for each required field that it
+    /// would clear.
+    pub(crate) fn apply(
+        &self,
+        present: &Draft,
+        visibility: ConnectorVisibility,
+        errors: &mut Errors,
+    ) -> (Draft, ConnectorVisibility) {
+        let mut required = |field: &'static str, cleared: bool| {
+            if cleared {
+                errors.take::<()>(Err(field_values::invalid(field, "must not be null")));
+            }
+        };
+        required("name", self.name == Patch::Clear);
+        required("visibility", self.visibility == Patch::Clear);
+        let draft = Draft {
+            name: match &self.name {
+                Patch::Set(name) => name.clone(),
+                _ => present.name.clone(),
+            },
+            description: self.description.apply(present.description.as_ref()),
+            icon_url: self.icon_url.apply(present.icon_url.as_ref()),
+            category: self.category.apply(present.category.as_ref()),
+            version: self.version.apply(present.version.as_ref()),
+            server_url: self.server_url.apply(present.server_url.as_ref()),
+            server_type: self.server_type.apply(present.server_type.as_ref()),
+            metadata: self.metadata.apply(present.metadata.as_ref()),
+        };
+        let visibility = match self.visibility {
+            Patch::Set(visibility) => visibility,
+            _ => visibility,
+        };
+        (draft, visibility)
+    }
+}
+
+impl<T: Clone> Patch<T> {
+    fn apply(&self, present: Option<&T>) -> Option<T> {
+        match self {
+            Self::Keep => present.cloned(),
+            Self::Clear => None,
+            Self::Set(value) => Some(value.clone()),
+        }
+    }
+}
+
+impl StatusChange {
+    /// The availability that this change makes of the present one. A replacement goes with the status DEPRECATED.
+    pub(crate) fn apply(&self, present: &Availability) -> Availability {
+        let replaced_by = match &self.replaced_by {
+            Patch::Keep if self.status != ConnectorStatus::Deprecated => None,
+            change => change.apply(present.replaced_by.as_ref()),
+        };
+        Availability {
+            status: self.status,
+            message: self.message.apply(present.message.as_ref()),
+            replaced_by,
+        }
+    }
+}
+
+impl Availability {
+    /// The availability of a new connector: active, without message and replacement.
+    pub const ACTIVE: Self = Self {
+        status: ConnectorStatus::Active,
+        message: None,
+        replaced_by: None,
+    };
+
+    /// Checks what needs no other connector; `id` is the connector's own.
+    pub(crate) fn parse(self, id: &str, errors: &mut Errors) -> Option<Self> {
+        let before = errors.0.len();
+        if let Some(message) = &self.message {
+            errors.take(field_values::status_message(message));
+        }
+        if let Some(replacement) = &self.replaced_by {
+            if self.status != ConnectorStatus::Deprecated {
+                errors.push(
+                    UserErrorCode::Invalid,
+                    REPLACED_BY,
+                    "must be left out unless the status is DEPRECATED",
+                );
+            }
+            if replacement == id {
+                errors.push(
+                    UserErrorCode::Invalid,
+                    REPLACED_BY,
+                    "must be another connector",
+                );
+            }
+        }
+        (errors.0.len() == before).then_some(self)
+    }
+}
