@@ -196,7 +196,7 @@ impl PgReader {
                     counting.undo();
                     tries += 1;
                 }
-                rows => return rows.map_err(failed)?,
+                rows => return rows.map_err(failed)??.into_iter().collect(),
             }
         }
     }
@@ -207,7 +207,7 @@ impl PgReader {
         query: &Query,
         pace: Pace,
         counting: &mut Counting<'_, impl Fn(Row<'_>) -> Result<T> + Send + Sync>,
-    ) -> Result<Result<Vec<T>>, DbErr> {
+    ) -> Result<Result<Vec<Result<T>>>, DbErr> {
         let mut session = self.pool.get().await?;
         session.work_for(permit);
         let is_direct = self.pool.server.pooling == Pooling::None;
@@ -284,7 +284,8 @@ impl PgSnapshot {
         }
         let mut counting = Counting::new(budget, &read);
         let rows = session.fetch(query.sql, query.values, end, |row| counting.read(&row));
-        rows.await.map_err(|error| failed(of_query(error)))?
+        let rows = rows.await.map_err(|error| failed(of_query(error)))?;
+        rows?.into_iter().collect()
     }
 }
 
@@ -306,11 +307,15 @@ impl<'a, T, F: Fn(Row<'_>) -> Result<T>> Counting<'a, F> {
         }
     }
 
-    fn read(&mut self, row: &PgRow) -> Result<T> {
-        let (one, bytes) = Row::read(Driver::Postgres(row), self.read)?;
+    /// An error within is of the row's values, and the other rows are received. One without is of the budget, and they are not.
+    fn read(&mut self, row: &PgRow) -> Result<Result<T>> {
+        let (one, bytes) = match Row::read(Driver::Postgres(row), self.read) {
+            Ok(one) => one,
+            Err(error) => return Ok(Err(error)),
+        };
         self.rows += 1;
         self.bytes += bytes;
-        self.budget.read(bytes).map(|()| one)
+        self.budget.read(bytes).map(|()| Ok(one))
     }
 
     /// The statement runs again.

@@ -406,6 +406,13 @@ on_both_databases! {
         }
         let query = "query($id: ID!) { personalConnector(id: $id) { name } }";
         assert_eq!(server.data(&ann, query, json!({ "id": id })).await["personalConnector"]["name"], "Wiki");
+        // Other fields of the answer, which are read in one snapshot, do not fail.
+        let query = "query($id: ID!) { unknown: personalConnector(id: $id) { category replacedBy { id } }
+                     another: personalConnector(id: \"pcon_github\") { name } personalConnectorChanges(last: 1) { nodes { kind } } }";
+        let answer = server.execute(&ann, query, json!({ "id": id })).await;
+        let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]).collect();
+        assert_eq!(codes, ["INTERNAL"], "{answer}");
+        assert_eq!((&answer["data"]["unknown"], &answer["data"]["another"]["name"]), (&json!(null), &json!("GitHub")), "{answer}");
         let told = run(program_on(&storage, &["export"])).failed(1);
         assert!(told.contains("gardening"), "{told}");
         drop(server);
