@@ -42,7 +42,7 @@ pub const NOW: &str = "2026-11-22T08:00:00Z";
 /// `on_both! { async fn name(server: Server) { … } }` makes `name::sqlite` and `name::postgres`.
 #[macro_export]
 macro_rules! on_both {
-    ($($(#[$meta:meta])* async fn $name:ident($server:ident: Server) $body:block)*) => {$(
+    ($($(#[$meta:meta])* async fn $name:ident($server:ident: Server $(,)?) $body:block)*) => {$(
         $(#[$meta])*
         mod $name {
             use super::*;
