@@ -7,7 +7,8 @@
 //! | variables of their types | [`coerce`] |
 //! | cost within the limits | [`cost`] |
 //! | validation rules, once for a document | [`rules`] |
-//! | variables that were not sent, objects without fields, the root field of a subscription | [`rewrite`], [`subscription_root`] |
+//! | unsent variables, objects without fields | [`rewrite`] |
+//! | the root field of a subscription | [`subscription_root`] |
 //! | a slot among the expensive queries | [`expensive`] |
 //! | validation by the library, a direct query or resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |

@@ -87,10 +87,17 @@ mod tests {
     #[test]
     fn digests_are_of_their_texts() {
         let private = ConnectorVisibility::Private;
-        let text = r#"{"name":"Wiki \"1\"","category":"custom","serverUrl":"https://wiki.example/mcp","serverType":"http","metadata":"{\"b\":1,\"a\":2}","visibility":"private"}"#;
+        let text = concat!(
+            r#"{"name":"Wiki \"1\"","category":"custom","serverUrl":"https://wiki.example/mcp","#,
+            r#""serverType":"http","metadata":"{\"b\":1,\"a\":2}","visibility":"private"}"#,
+        );
         let second = format!("2:{:x}", Sha256::digest(text));
         assert_eq!(digest(&draft(), private), second);
-        let text = r#"Draft { name: "Wiki \"1\"", description: None, icon_url: None, category: Some(Custom), version: None, server_url: Some("https://wiki.example/mcp"), server_type: Some(Http), metadata: Some("{\"b\":1,\"a\":2}") } Private"#;
+        let text = concat!(
+            r#"Draft { name: "Wiki \"1\"", description: None, icon_url: None, category: Some(Custom), "#,
+            r#"version: None, server_url: Some("https://wiki.example/mcp"), server_type: Some(Http), "#,
+            r#"metadata: Some("{\"b\":1,\"a\":2}") } Private"#,
+        );
         let first = format!("{:x}", Sha256::digest(text));
         for stored in [first, second] {
             assert!(is_of(&stored, &draft(), private), "{stored}");

@@ -520,7 +520,12 @@ fn a_digest_is_of_the_content() {
     let hash = |json: &str| parse_text(json, &assumed()).unwrap().hash;
     let custom = hash(CUSTOM);
     // Stored digests stay the same from version to version.
-    let digested = r#"["pcon_abc123","custom","custom_mcp","My Custom MCP Server","Custom integration with internal tools",null,"custom","1.0.0","https://my-company.com/mcp","http","{\"owner\":\"engineering-team\"}","active",null,null,"organization","org_acme","user_xyz789","2025-01-01T00:00:00Z","2025-01-01T00:00:00Z"]"#;
+    let digested = concat!(
+        r#"["pcon_abc123","custom","custom_mcp","My Custom MCP Server","#,
+        r#""Custom integration with internal tools",null,"custom","1.0.0","https://my-company.com/mcp","http","#,
+        r#""{\"owner\":\"engineering-team\"}","active",null,null,"organization","org_acme","user_xyz789","#,
+        r#""2025-01-01T00:00:00Z","2025-01-01T00:00:00Z"]"#,
+    );
     assert_eq!(custom, format!("{:x}", Sha256::digest(digested)));
     assert_eq!(hash(&compact(CUSTOM)), custom);
     let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_str(CUSTOM).unwrap();

@@ -193,20 +193,42 @@ fn values_are_judged_by_their_path() {
             r#"{"headers":{"Authorization":"Bearer {token}","X":"REDACTED"}}"#,
         ),
         (
-            r#"{"environmentVariables":[{"name":"MODE","value":"abc"},{"name":"M","default":"info"},{"name":"N","default":"abc45678"}]}"#,
-            r#"{"environmentVariables":[{"name":"MODE","value":"REDACTED"},{"name":"M","default":"info"},{"name":"N","default":"REDACTED"}]}"#,
+            concat!(
+                r#"{"environmentVariables":[{"name":"MODE","value":"abc"},{"name":"M","default":"info"},"#,
+                r#"{"name":"N","default":"abc45678"}]}"#,
+            ),
+            concat!(
+                r#"{"environmentVariables":[{"name":"MODE","value":"REDACTED"},{"name":"M","default":"info"},"#,
+                r#"{"name":"N","default":"REDACTED"}]}"#,
+            ),
         ),
         (
-            r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},{"name":"TOKEN","value":"abc","isSecret":false},{"name":"X","value":"abc","isSecret":"true"}]}"#,
-            r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},{"name":"TOKEN","value":"REDACTED","isSecret":false},{"name":"X","value":"REDACTED","isSecret":"true"}]}"#,
+            concat!(
+                r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},"#,
+                r#"{"name":"TOKEN","value":"abc","isSecret":false},{"name":"X","value":"abc","isSecret":"true"}]}"#,
+            ),
+            concat!(
+                r#"{"environmentVariables":[{"name":"HOST","value":"localhost","isSecret":false},"#,
+                r#"{"name":"TOKEN","value":"REDACTED","isSecret":false},{"name":"X","value":"REDACTED","#,
+                r#""isSecret":"true"}]}"#,
+            ),
         ),
         (
-            r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=abc"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
-            r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=REDACTED"},{"type":"named","name":"-e","value":"FOO={foo}"}]}"#,
+            concat!(
+                r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=abc"},{"type":"named","#,
+                r#""name":"-e","value":"FOO={foo}"}]}"#,
+            ),
+            concat!(
+                r#"{"runtimeArguments":[{"type":"named","name":"-e","value":"FOO=REDACTED"},{"type":"named","#,
+                r#""name":"-e","value":"FOO={foo}"}]}"#,
+            ),
         ),
         (
             r#"{"packageArguments":[{"value":"--api-key=abc"},{"value":"--api-key"},{"value":"abc"},{"value":"abc"}]}"#,
-            r#"{"packageArguments":[{"value":"--api-key=REDACTED"},{"value":"--api-key"},{"value":"REDACTED"},{"value":"abc"}]}"#,
+            concat!(
+                r#"{"packageArguments":[{"value":"--api-key=REDACTED"},{"value":"--api-key"},"#,
+                r#"{"value":"REDACTED"},{"value":"abc"}]}"#,
+            ),
         ),
         (
             r#"{"remotes":[{"url":"https://h.example/mcp#abc"}],"websiteUrl":"https://h.example/#docs"}"#,
@@ -232,13 +254,17 @@ fn json_keeps_all_that_is_no_secret() {
     ] {
         assert_eq!(redacted(json), None, "{json}");
     }
-    let (json, paths) = redacted(
-        r#"{"n":1.10,"a":{"x":1,"x":2},"env":{"API_KEY":"abc"},"args":["--token","abc","x"],"apiKey":"abc45678","k":"ghp_0123456789abcdefghijABCD"}"#,
-    )
+    let (json, paths) = redacted(concat!(
+        r#"{"n":1.10,"a":{"x":1,"x":2},"env":{"API_KEY":"abc"},"args":["--token","abc","x"],"#,
+        r#""apiKey":"abc45678","k":"ghp_0123456789abcdefghijABCD"}"#,
+    ))
     .unwrap();
     assert_eq!(
         json,
-        r#"{"n":1.10,"a":{"x":1,"x":2},"env":{"API_KEY":"REDACTED"},"args":["--token","REDACTED","x"],"apiKey":"REDACTED","k":"REDACTED"}"#
+        concat!(
+            r#"{"n":1.10,"a":{"x":1,"x":2},"env":{"API_KEY":"REDACTED"},"args":["--token","REDACTED","x"],"#,
+            r#""apiKey":"REDACTED","k":"REDACTED"}"#,
+        )
     );
     assert_eq!(paths, ["env.API_KEY", "args[1]", "apiKey", "k"]);
 }

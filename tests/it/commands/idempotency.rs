@@ -79,7 +79,11 @@ on_both! {
         let made = server.change(&ann, CREATE, keyed("Wiki")).await;
         let stored = server.rows("SELECT input_hash FROM idempotency_key").await;
         assert!(stored.starts_with("2:"), "{stored}");
-        let shown = r#"Draft { name: "Wiki", description: None, icon_url: None, category: Some(Custom), version: None, server_url: Some("https://mcp.example.com"), server_type: Some(Http), metadata: Some("{\"b\":1,\"a\":2}") } Private"#;
+        let shown = concat!(
+            r#"Draft { name: "Wiki", description: None, icon_url: None, category: Some(Custom), version: None, "#,
+            r#"server_url: Some("https://mcp.example.com"), server_type: Some(Http), "#,
+            r#"metadata: Some("{\"b\":1,\"a\":2}") } Private"#,
+        );
         let digest = format!("{:x}", Sha256::digest(shown));
         server.rows(&format!("UPDATE idempotency_key SET input_hash = '{digest}'")).await;
         assert_eq!(server.change(&ann, CREATE, keyed("Wiki")).await, made);

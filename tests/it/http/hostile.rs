@@ -168,7 +168,9 @@ fn texts(mine: &str) -> Vec<Line> {
             // What is fit to be a name or a description only shows that the address is none.
             line(what, with(&create, &input(format!(r#"{{"name":{text},"description":{text},"serverUrl":"https://e.co/{{}}"}}"#))), nothing),
             line(what, with(&create, &input(format!(r#"{{"name":"N","serverUrl":{text},"iconUrl":{text},"version":{text}}}"#))), nothing),
-            line(what, with(&create, &input(format!(r#"{{"name":"N","serverUrl":"https://e.co","validateOnly":true,"metadata":{{{text}:{text}}}}}"#))), nothing),
+            line(what, with(&create, &input(format!(
+                r#"{{"name":"N","serverUrl":"https://e.co","validateOnly":true,"metadata":{{{text}:{text}}}}}"#
+            ))), nothing),
             line(what, with(&create, &input(format!(r#"{{"name":"","serverUrl":"https://e.co","idempotencyKey":{text}}}"#))), nothing),
             line(what, with(&mutation(UPDATE), &input(format!(r#"{{"id":{text},"name":{text}}}"#))), nothing),
             line(what, with(&mutation(DELETE), &input(format!(r#"{{"id":{text}}}"#))), nothing),

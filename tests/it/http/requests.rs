@@ -175,7 +175,10 @@ on_both! {
             ("query={nope}", (200, "GRAPHQL_VALIDATION_FAILED", None)),
             ("query=query($id:ID!){node(id:$id){id}}", (200, "GRAPHQL_VALIDATION_FAILED", None)),
             ("query={personalConnectors(first:100000000){nodes{id}}}", (200, "LIMIT_EXCEEDED", None)),
-            ("query={personalConnectors(first:100){nodes{id,name,type,replacedBy{id,replacedBy{id,replacedBy{id,replacedBy{id,a:replacedBy{id}}}}}}}}&operationName=x", (200, "GRAPHQL_VALIDATION_FAILED", None)),
+            (concat!(
+                "query={personalConnectors(first:100){nodes{id,name,type,",
+                "replacedBy{id,replacedBy{id,replacedBy{id,replacedBy{id,a:replacedBy{id}}}}}}}}&operationName=x",
+            ), (200, "GRAPHQL_VALIDATION_FAILED", None)),
             ("query=mutation{deleteCustomConnector(input:{id:%22pcon_jira%22}){deletedId}}", (405, "BAD_REQUEST", Some("POST"))),
             ("query=query+A{__typename}mutation+B{__typename}&operationName=B", (405, "BAD_REQUEST", Some("POST"))),
             ("query=mutation{nope}", (405, "BAD_REQUEST", Some("POST"))),

@@ -35,7 +35,10 @@ on_both_databases! {
             // Asked for at the start.
             "inputs": [{ "type": "promptString", "id": "key", "password": true }],
             "servers": {
-                "remote": { "type": "http", "url": "https://a.example/mcp?api_key=s3cr3t", "headers": { "Authorization": "Bearer s3cr3t" } },
+                "remote": {
+                    "type": "http", "url": "https://a.example/mcp?api_key=s3cr3t",
+                    "headers": { "Authorization": "Bearer s3cr3t" },
+                },
                 "local": { "command": "npx", "args": ["-y", "x", "--token", "s3cr3t"], "env": { "KEY": "s3cr3t" }, },
             },
         }"#;

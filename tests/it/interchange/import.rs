@@ -210,7 +210,8 @@ on_both_databases! {
         let links = "SELECT id, replaced_by_id FROM personal_connector WHERE status = 'deprecated' ORDER BY id";
         assert_eq!(
             rows(&storage.url, links).await,
-            "pcon_a|\npcon_b|pcon_a\npcon_back|pcon_renamed\npcon_forward|pcon_late\npcon_lost|\npcon_old|pcon_late\npcon_x|\n"
+            "pcon_a|\npcon_b|pcon_a\npcon_back|pcon_renamed\npcon_forward|pcon_late\n\
+             pcon_lost|\npcon_old|pcon_late\npcon_x|\n"
         );
         let again = import_again(&storage, &lines(&input)).await;
         assert_eq!(again.err, done.err);

@@ -115,7 +115,8 @@ on_both_databases! {
         assert_eq!(done.code, Some(3));
         assert_eq!(
             rows(&storage.url, NAMES).await,
-            "pcon_a|A|custom_mcp\npcon_b|B|custom_mcp\npcon_c|C|custom_mcp\npcon_new|New|custom_mcp\npcon_stays|Stays|custom_mcp\n"
+            "pcon_a|A|custom_mcp\npcon_b|B|custom_mcp\npcon_c|C|custom_mcp\n\
+             pcon_new|New|custom_mcp\npcon_stays|Stays|custom_mcp\n"
         );
     }
 }

@@ -184,7 +184,8 @@ fn given(input: &InputValueDefinition) -> Option<Value> {
         "ids" => json!([ONE, "pcon_none"]),
         "status" => json!("DEPRECATED"),
         "content" => json!(format!(
-            r#"{{"object": "personal_connector", "name": "{ONE}", "type": "custom", "createdBy": "ann", "serverUrl": "https://e.co"}}"#
+            r#"{{"object": "personal_connector", "name": "{ONE}", "type": "custom", "createdBy": "ann",
+                "serverUrl": "https://e.co"}}"#
         )),
         name => match values(named(&input.ty.node.base)).first() {
             Some(value) => json!(value),

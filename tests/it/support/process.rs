@@ -21,7 +21,10 @@ pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 /// `#![ignore = "…"]` before the functions says what else they need, and ignores both tests of each.
 #[macro_export]
 macro_rules! on_both_databases {
-    (#![ignore = $needs:literal] $($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase $(,)?) $body:block)*) => {$(
+    (
+        #![ignore = $needs:literal]
+        $($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase $(,)?) $body:block)*
+    ) => {$(
         $crate::on_both_databases!(@ [#[ignore = $needs]] $(#[$meta])* async fn $name($storage) $body);
     )*};
     ($($(#[$meta:meta])* async fn $name:ident($storage:ident: TestDatabase $(,)?) $body:block)*) => {$(

@@ -279,7 +279,10 @@ fn challenges() {
         (Scheme, "Bearer"),
         (
             Header,
-            r#"Bearer error="invalid_request", error_description="there must be one Authorization header, of the form: Bearer token""#,
+            concat!(
+                r#"Bearer error="invalid_request", error_description="there must be one Authorization header, "#,
+                r#"of the form: Bearer token""#,
+            ),
         ),
         (
             Expired,
