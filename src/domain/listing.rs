@@ -5,10 +5,12 @@
 mod holds;
 mod members;
 mod record;
+mod search;
 
 pub(crate) use members::{MEMBERS_BYTES, Members};
 pub use record::State;
 pub(crate) use record::{Record, Words};
+pub(crate) use search::{Search, SearchTerm, SearchWord};
 
 use std::ops::Range;
 
@@ -16,7 +18,6 @@ use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
     Timestamp,
 };
-use indexmap::IndexSet;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -52,17 +53,6 @@ pub struct Listing {
 pub(crate) struct Restriction<'a> {
     pub(crate) filter: &'a Filter,
     pub(crate) search: Option<&'a Search>,
-}
-
-/// The words of a search, folded; the last one is the beginning of a word.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Search {
-    /// The whole search, folded as names are.
-    pub(crate) key: String,
-    pub(crate) words: IndexSet<String>,
-    /// The address that the search is; none if it is no URL.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) address: Option<String>,
 }
 
 /// What must hold for a connector to be in the list. None of a field: no restriction; an empty list: nothing.
@@ -313,28 +303,6 @@ pub(super) fn limit_within(
         Ok(given) if given <= most => Ok(given),
         Ok(given) => Err(Error::beyond(message(), most, given)),
         Err(_) => Err(Error::bad_user_input(message())),
-    }
-}
-
-impl Search {
-    /// None of blank text, which finds everything. `BAD_USER_INPUT` names the argument.
-    pub(super) fn parse(argument: &str, search: Option<&str>) -> Result<Option<Self>> {
-        let Some(search) = search else {
-            return Ok(None);
-        };
-        if search.chars().nth(SEARCH_CHARS).is_some() {
-            return Err(Error::beyond(
-                format!("{argument} must be at most {SEARCH_CHARS} characters"),
-                SEARCH_CHARS as u64,
-                search.chars().count() as u64,
-            ));
-        }
-        let search = search.trim();
-        Ok((!search.is_empty()).then(|| Self {
-            key: folded(search),
-            words: text::words(search),
-            address: server_address::of_url(search),
-        }))
     }
 }
 

@@ -39,7 +39,7 @@ impl Listing {
         search: Option<&str>,
     ) -> Result<Self> {
         let search = Search::parse("search", search)?;
-        let words = search.map(|search| search.words.into_iter().collect());
+        let words: Option<Vec<_>> = search.map(|search| search.given().cloned().collect());
         let digest = Digest::of(&words);
         let after = after.map(|text| cursor::parse_of_tool("after", text, digest));
         Ok(Self {

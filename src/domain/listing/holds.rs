@@ -36,14 +36,14 @@ impl Search {
     /// Whether it finds a connector of this record, by any tier.
     pub(crate) fn finds(&self, record: Option<&Record>) -> Option<bool> {
         let record = record?;
-        if self.words.is_empty() {
+        if self.terms.is_empty() {
             return Some(record.name_key == self.key);
         }
         if self.address.is_some() && self.address == record.address {
             return Some(true);
         }
         // Its tools may have the words that the connector does not have.
-        let own = record.words.have(self.words.iter());
+        let own = record.words.have(&self.terms);
         own.filter(|found| *found || !record.has_tools)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{domain::viewer::Sight, error::Result};
 
-use super::{Filter, NameMatch, Restriction, Search, State};
+use super::{Filter, NameMatch, Restriction, Search, SearchTerm, State};
 
 /// Bytes of the members that a subscription keeps for as long as it is open. Empty filters take many times their text.
 pub(crate) const MEMBERS_BYTES: usize = 128 * 1024;
@@ -34,8 +34,8 @@ impl Members {
 
     /// Bytes that they take in memory, about.
     pub(crate) fn bytes(&self) -> usize {
-        let words = self.search.iter().flat_map(|search| &search.words);
-        let words: usize = words.map(|word| size_of::<String>() + word.len()).sum();
+        let terms = self.search.iter().flat_map(|search| &search.terms);
+        let words: usize = terms.map(SearchTerm::heap_bytes).sum();
         let key = self.search.as_ref().map_or(0, |search| search.key.len());
         let address = self
             .search

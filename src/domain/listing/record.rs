@@ -13,6 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
+use super::{SearchTerm, SearchWord};
+
 /// Bytes of words that a record has.
 const WORDS_BYTES: usize = 1024;
 
@@ -78,15 +80,16 @@ impl Words {
         Self(spaced)
     }
 
-    /// Whether all of these are among them, the last one as the beginning of a word. None where they may be among those left out.
-    pub(super) fn have<'a>(
-        &self,
-        searched: impl DoubleEndedIterator<Item = &'a String>,
-    ) -> Option<bool> {
-        let mut searched = searched.rev();
-        let begins = |word: &String| self.0.contains(&format!(" {word}"));
-        let is_whole = |word: &String| self.0.contains(&format!(" {word} "));
-        let has_all = searched.next().is_none_or(begins) && searched.all(is_whole);
+    /// Whether they have every term. None where a word may be among those left out.
+    pub(super) fn have(&self, terms: &[SearchTerm]) -> Option<bool> {
+        let has = |word: &SearchWord| {
+            let end = if word.is_prefix { "" } else { " " };
+            self.0.contains(&format!(" {}{end}", word.text))
+        };
+        let has_all = terms.iter().all(|term| {
+            let mut alternatives = term.alternatives.iter();
+            alternatives.any(|words| words.iter().all(has))
+        });
         (has_all || !self.0.ends_with(MORE)).then_some(has_all)
     }
 }
@@ -237,9 +240,17 @@ pub(super) mod tests {
         let many: Vec<_> = (0..1000).map(|number| format!("w{number}")).collect();
         let words = Words::of(many.clone());
         assert!(words.0.len() <= WORDS_BYTES && words.0.len() > WORDS_BYTES - 10);
-        assert_eq!(words.have([&many[0], &many[1]].into_iter()), Some(true));
-        assert_eq!(words.have([&many[0], &many[999]].into_iter()), None);
+        let terms = |words: [usize; 2]| {
+            words.map(|index| {
+                SearchTerm::of(SearchWord {
+                    text: many[index].clone(),
+                    is_prefix: false,
+                })
+            })
+        };
+        assert_eq!(words.have(&terms([0, 1])), Some(true));
+        assert_eq!(words.have(&terms([0, 999])), None);
         let few = Words::of(many[..2].to_vec());
-        assert_eq!(few.have([&many[0], &many[999]].into_iter()), Some(false));
+        assert_eq!(few.have(&terms([0, 999])), Some(false));
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{BinOper, CaseStatement, Expr, Query, SimpleExpr},
 };
 
-use crate::domain::listing::Search;
+use crate::domain::listing::{Search, SearchTerm, SearchWord};
 
 /// How well a row matches, best first: the tiers of RELEVANCE.
 const ADDRESS: i32 = -1;
@@ -23,7 +23,7 @@ const TOOLS: i32 = 4;
 ///
 /// Each is one list of numbers, from which a database begins where it is short. It would not with both in one condition.
 pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
-    if search.words.is_empty() {
+    if search.terms.is_empty() {
         let exact = Column::NameKey.eq(&search.key);
         return vec![Condition::all().add(exact)];
     }
@@ -91,7 +91,7 @@ fn tiers_of_words(search: &Search, backend: DbBackend) -> Vec<Tier> {
         found,
         rank: Expr::val(rank),
     };
-    if search.words.is_empty() {
+    if search.terms.is_empty() {
         return vec![tier(EXACT_NAME, Condition::all().add(exact))];
     }
     let matches = |tier| matches(search, backend, tier);
@@ -129,11 +129,8 @@ pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExp
     }
 }
 
-/// The rows whose fields up to `tier` have every word; [`TOOLS`] has the fields' words too, of the rows that have tools. Words are
-/// letters and digits, so that quoting them is enough.
+/// The rows whose fields up to `tier` have every term; [`TOOLS`] has the fields' words too, of the rows that have tools.
 fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
-    let last = search.words.len().saturating_sub(1);
-    let words = search.words.iter().enumerate();
     let query = if backend == DbBackend::Postgres {
         let (table, weights) = match tier {
             NAME => ("connector_search", "A"),
@@ -141,16 +138,9 @@ fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
             DESCRIPTION => ("connector_search", "ABC"),
             _ => ("connector_tool_search", ""),
         };
-        let terms: Vec<_> = words
-            .map(|(i, word)| match (i == last, weights) {
-                (true, weights) => format!("'{word}':*{weights}"),
-                (false, "") => format!("'{word}'"),
-                (false, weights) => format!("'{word}':{weights}"),
-            })
-            .collect();
         Expr::cust_with_values(
             format!("SELECT seq FROM {table} WHERE words @@ CAST($1 AS tsquery)"),
-            [terms.join(" & ")],
+            [tsquery(&search.terms, weights)],
         )
     } else {
         let (table, columns) = match tier {
@@ -159,13 +149,47 @@ fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
             DESCRIPTION => ("connector_search", "name connector_id description"),
             _ => ("connector_tool_search", "words"),
         };
-        let terms: Vec<_> = words
-            .map(|(i, word)| format!("\"{word}\"{}", if i == last { " *" } else { "" }))
-            .collect();
         Expr::cust_with_values(
             format!("SELECT rowid FROM {table} WHERE {table} MATCH ?"),
-            [format!("{{{columns}}} : ({})", terms.join(" AND "))],
+            [format!("{{{columns}}} : ({})", fts5(&search.terms))],
         )
     };
     Column::Seq.into_simple_expr().binary(BinOper::In, query)
+}
+
+/// The terms as a `tsquery`'s text, of lexemes of these weights.
+fn tsquery(terms: &[SearchTerm], weights: &str) -> String {
+    expression(terms, ["&", "|"], |SearchWord { text, is_prefix }| {
+        match (is_prefix, weights) {
+            (true, weights) => format!("'{text}':*{weights}"),
+            (false, "") => format!("'{text}'"),
+            (false, weights) => format!("'{text}':{weights}"),
+        }
+    })
+}
+
+/// The terms as an expression of FTS5.
+fn fts5(terms: &[SearchTerm]) -> String {
+    expression(terms, ["AND", "OR"], |SearchWord { text, is_prefix }| {
+        format!("\"{text}\"{}", if *is_prefix { " *" } else { "" })
+    })
+}
+
+/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may quote it.
+fn expression(
+    terms: &[SearchTerm],
+    [and, or]: [&str; 2],
+    write: impl Fn(&SearchWord) -> String,
+) -> String {
+    let join = |parts: Vec<String>, operator: &str| match parts.as_slice() {
+        [_] => parts.concat(),
+        _ => format!("({})", parts.join(&format!(" {operator} "))),
+    };
+    let all = |words: &Vec<SearchWord>| join(words.iter().map(&write).collect(), and);
+    let any = |term: &SearchTerm| join(term.alternatives.iter().map(all).collect(), or);
+    terms
+        .iter()
+        .map(any)
+        .collect::<Vec<_>>()
+        .join(&format!(" {and} "))
 }

@@ -1,0 +1,122 @@
+//! The words that a list is searched for.
+//!
+//! Invariant: a term has an alternative, and an alternative a word. Words are folded and split as those of the index are.
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    domain::{server_address, text},
+    error::{Error, Result},
+};
+
+use super::{SEARCH_CHARS, folded};
+
+/// A search. A row that it finds has every term, or the address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Search {
+    /// The whole search, folded as names are.
+    pub(crate) key: String,
+    /// None of a search without a word, which finds only the names that are equal to it.
+    #[serde(rename = "words")]
+    pub(crate) terms: Vec<SearchTerm>,
+    /// The address that the search is; none if it is no URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+}
+
+/// A part of a search. A row has it if it has all words of one of the alternatives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SearchTerm {
+    pub(crate) alternatives: Vec<Vec<SearchWord>>,
+}
+
+/// A word, folded, or the beginning of one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(crate) struct SearchWord {
+    pub(crate) text: String,
+    pub(crate) is_prefix: bool,
+}
+
+impl SearchTerm {
+    /// A word as it is.
+    pub(crate) fn of(word: SearchWord) -> Self {
+        Self {
+            alternatives: vec![vec![word]],
+        }
+    }
+
+    /// The only word, where there are no others.
+    fn word(&self) -> Option<&SearchWord> {
+        match self.alternatives.as_slice() {
+            [words] => match words.as_slice() {
+                [word] => Some(word),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let words = self
+            .words()
+            .map(|word| size_of::<SearchWord>() + word.text.len());
+        size_of::<Self>()
+            + self.alternatives.len() * size_of::<Vec<SearchWord>>()
+            + words.sum::<usize>()
+    }
+
+    pub(crate) fn words(&self) -> impl Iterator<Item = &SearchWord> {
+        self.alternatives.iter().flatten()
+    }
+}
+
+/// One word is written as it is: cursors of earlier versions have the digest of that.
+impl Serialize for SearchTerm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.word() {
+            Some(word) => word.text.serialize(serializer),
+            None => self.alternatives.serialize(serializer),
+        }
+    }
+}
+
+impl Search {
+    /// None of blank text, which finds everything. The last word is the beginning of one. `BAD_USER_INPUT` names the argument.
+    pub(in crate::domain) fn parse(argument: &str, search: Option<&str>) -> Result<Option<Self>> {
+        let Some(search) = search else {
+            return Ok(None);
+        };
+        if search.chars().nth(SEARCH_CHARS).is_some() {
+            return Err(Error::beyond(
+                format!("{argument} must be at most {SEARCH_CHARS} characters"),
+                SEARCH_CHARS as u64,
+                search.chars().count() as u64,
+            ));
+        }
+        let search = search.trim();
+        if search.is_empty() {
+            return Ok(None);
+        }
+        let words = text::words(search);
+        let last = words.len().saturating_sub(1);
+        let words = words.into_iter().enumerate();
+        let words = words.map(|(index, text)| SearchWord {
+            text,
+            is_prefix: index == last,
+        });
+        Ok(Some(Self {
+            key: folded(search),
+            terms: words.map(SearchTerm::of).collect(),
+            address: server_address::of_url(search),
+        }))
+    }
+
+    /// The words as they were given.
+    pub(in crate::domain) fn given(&self) -> impl Iterator<Item = &String> {
+        self.terms
+            .iter()
+            .flat_map(SearchTerm::words)
+            .map(|word| &word.text)
+    }
+}
