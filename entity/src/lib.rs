@@ -10,6 +10,7 @@ pub mod connector_health;
 pub mod connector_tool;
 pub mod idempotency_key;
 pub mod personal_connector;
+pub mod search_word;
 mod timestamp;
 pub mod user_profile;
 pub mod write_probe;

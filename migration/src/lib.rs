@@ -16,6 +16,7 @@ mod m20261130_000011_curation;
 mod m20261130_000012_user_profiles;
 mod m20261130_000013_event_records;
 mod m20261130_000014_category_source;
+mod m20261201_000015_search_words;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000012_user_profiles::Migration),
             Box::new(m20261130_000013_event_records::Migration),
             Box::new(m20261130_000014_category_source::Migration),
+            Box::new(m20261201_000015_search_words::Migration),
         ]
     }
 }

@@ -3,16 +3,15 @@
 //! Invariant: text is folded and split here, once for storing and once for asking, so that every database gives the same
 //! answer.
 
-use indexmap::IndexSet;
+mod words;
+
+pub(crate) use words::{display, located, of_connector_id, searched, split, words};
+
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
-use unicode_segmentation::UnicodeSegmentation;
 
 /// Bytes of a folded name that order, uniqueness and cursors go by. A folded name is rarely longer than the name, but
 /// a hundred Hangul syllables fold into 900 bytes, and a cursor has to hold the key.
 const NAME_KEY_BYTES: usize = 600;
-
-/// Characters of a word that the search index holds. PostgreSQL takes words of up to 2 KB.
-const WORD_CHARS: usize = 64;
 
 /// Folds case, accents and compatibility forms: NFKD, marks dropped, lower case.
 ///
@@ -49,29 +48,6 @@ pub(crate) fn behind(prefix: &str) -> Option<String> {
     None
 }
 
-/// The words of a text, folded, each once, in order of their last appearance: the last word of a search is a beginning.
-///
-/// Splits at everything but letters and digits, and where Unicode sees a word's end (UAX #29): a Han character is a word.
-pub(crate) fn words(text: &str) -> IndexSet<String> {
-    let mut words = IndexSet::new();
-    for word in split(text) {
-        let (index, _) = words.insert_full(word);
-        words.move_index(index, words.len() - 1);
-    }
-    words
-}
-
-/// The words of a text, folded, in their order.
-pub(crate) fn split(text: &str) -> Vec<String> {
-    let folded = fold(text);
-    let words = folded
-        .split(|c: char| !c.is_alphanumeric())
-        .flat_map(UnicodeSegmentation::unicode_words);
-    words
-        .map(|word| word.chars().take(WORD_CHARS).collect())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,22 +70,6 @@ mod tests {
     }
 
     #[test]
-    fn splits_words() {
-        for (text, expected) in [
-            (
-                "io.github.acme/pull_requests-2",
-                &["io", "github", "acme", "pull", "requests", "2"][..],
-            ),
-            ("日本 go go", &["日", "本", "go"]),
-            ("mail team mail", &["team", "mail"]),
-            (" +!? ", &[]),
-        ] {
-            assert_eq!(Vec::from_iter(words(text)), expected);
-        }
-        assert_eq!(words(&"x".repeat(2000))[0].len(), 64);
-    }
-
-    #[test]
     fn bounds_the_key() {
         assert_eq!(name_key(&"각".repeat(100)).len(), 600);
     }
@@ -126,13 +86,6 @@ mod tests {
             let whole = format!("{prefix}{rest}");
             prop_assert!(is_before(&whole));
             prop_assert_eq!(other >= prefix && is_before(&other), other.starts_with(&prefix));
-        }
-
-        #[test]
-        fn words_are_their_own_words(text in any::<String>()) {
-            for word in words(&text) {
-                prop_assert_eq!(Vec::from_iter(words(&word)), [word]);
-            }
         }
     }
 }

@@ -247,7 +247,7 @@ fn records() -> impl Strategy<Value = Record> {
             server_type: None,
             connector_id: "custom_mcp".to_owned(),
             name_key: text::name_key(name),
-            words: Words::of(text::words(name)),
+            words: Some(Words::of(text::words(name))),
             address: None,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),

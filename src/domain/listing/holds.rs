@@ -43,7 +43,7 @@ impl Search {
             return Some(true);
         }
         // Its tools may have the words that the connector does not have.
-        let own = record.words.have(&self.terms);
+        let own = record.words.as_ref()?.have(&self.terms);
         own.filter(|found| *found || !record.has_tools)
     }
 }
@@ -526,7 +526,7 @@ mod tests {
         let words = |text: &str| Words::of(text::words(text));
         let plain = Record {
             address: Some("example.com/mcp".to_owned()),
-            words: words("Team Wiki pages for teams"),
+            words: Some(words("Team Wiki pages for teams")),
             ..record("Team Wiki")
         };
         let with_tools = Record {
@@ -535,7 +535,7 @@ mod tests {
         };
         let many: Vec<_> = (0..1000).map(|number| format!("w{number}")).collect();
         let long = Record {
-            words: Words::of(many),
+            words: Some(Words::of(many)),
             ..plain.clone()
         };
         for (search, of_plain, of_tools, of_long) in [
@@ -553,6 +553,14 @@ mod tests {
             let told = records.map(|record| found.finds(Some(record)));
             assert_eq!(told, [of_plain, of_tools, of_long], "{search}");
             assert_eq!(found.finds(None), None, "{search}");
+        }
+        let earlier = Record {
+            words: None,
+            ..plain.clone()
+        };
+        for (search, found) in [("wiki", None), ("https://example.com/mcp", YES), ("++", NO)] {
+            let search = Search::parse("search", Some(search)).unwrap().unwrap();
+            assert_eq!(search.finds(Some(&earlier)), found, "{search:?}");
         }
         let exact = Record {
             has_tools: true,

@@ -18,7 +18,7 @@ use super::{SearchTerm, SearchWord};
 /// Bytes of words that a record has.
 const WORDS_BYTES: usize = 1024;
 
-/// No word: words are letters and digits.
+/// No word: folding makes full stops of it.
 const MORE: &str = "…";
 
 /// A connector as an event carries it, besides what its columns say. Stored as JSON: a member that is added later has a default.
@@ -30,7 +30,9 @@ pub(crate) struct Record {
     pub(crate) connector_id: String,
     /// The folded name, by which connectors are named and ordered.
     pub(crate) name_key: String,
-    pub(crate) words: Words,
+    /// None of an event of a version that split texts otherwise.
+    #[serde(rename = "searchWords", skip_serializing_if = "Option::is_none")]
+    pub(crate) words: Option<Words>,
     /// The address of the server. None without a server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
@@ -135,7 +137,8 @@ impl Record {
     /// Bytes of its texts.
     pub(crate) fn text_bytes(&self) -> usize {
         let address = self.address.as_ref().map_or(0, String::len);
-        self.connector_id.len() + self.name_key.len() + self.words.0.len() + address
+        let words = self.words.as_ref().map_or(0, |words| words.0.len());
+        self.connector_id.len() + self.name_key.len() + words + address
     }
 }
 
@@ -160,7 +163,7 @@ pub(super) mod tests {
             server_type: None,
             connector_id: "custom_mcp".to_owned(),
             name_key: text::name_key(name),
-            words: Words::of(text::words(name)),
+            words: Some(Words::of(text::words(name))),
             address: None,
             created_at: Timestamp(1),
             updated_at: Timestamp(2),
@@ -212,7 +215,7 @@ pub(super) mod tests {
         let stored = Record::stored(Some(&before), Some(&after)).unwrap();
         let expected = concat!(
             r#"{"before":{"updatedAt":2,"serverType":null},"#,
-            r#""after":{"serverType":"http","connectorId":"custom_mcp","nameKey":"wiki","words":" wiki ","#,
+            r#""after":{"serverType":"http","connectorId":"custom_mcp","nameKey":"wiki","searchWords":" wiki ","#,
             r#""createdAt":1,"updatedAt":3,"hasTools":false}}"#,
         );
         assert_eq!(stored, expected);

@@ -98,7 +98,7 @@ impl Search {
         if search.is_empty() {
             return Ok(None);
         }
-        let words = text::words(search);
+        let words = text::searched(search);
         let last = words.len().saturating_sub(1);
         let words = words.into_iter().enumerate();
         let words = words.map(|(index, text)| SearchWord {

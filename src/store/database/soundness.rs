@@ -36,9 +36,14 @@ struct Invariant {
     schema: usize,
     table: &'static str,
     flaw: &'static str,
-    /// Gives the rows' names. `{seq}` is the number of a search index's row.
+    /// Gives the rows' names. `{seq}` is the number of a search index's row, and `{words}` the index's words with the number of rows
+    /// that have each.
     sql: &'static str,
 }
+
+/// The vocabulary of FTS5's index, in a table of the connection's own.
+const SQLITE_WORDS: &str =
+    "CREATE VIRTUAL TABLE temp.words_of_search USING fts5vocab(main, connector_search, row)";
 
 const fn invariant(
     schema: usize,
@@ -55,7 +60,7 @@ const fn invariant(
 }
 
 /// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
-const INVARIANTS: [Invariant; 26] = [
+const INVARIANTS: [Invariant; 29] = [
     invariant(
         1,
         "catalog_state",
@@ -156,6 +161,26 @@ const INVARIANTS: [Invariant; 26] = [
         "the words belong to no connector",
         "SELECT 'seq ' || seq FROM (SELECT {seq} AS seq FROM connector_search
             EXCEPT SELECT seq FROM personal_connector) AS extra",
+    ),
+    invariant(
+        15,
+        "search_word",
+        "the number of connectors that have the word is not that of the index",
+        "SELECT word FROM (SELECT word, connectors FROM search_word
+            EXCEPT SELECT word, connectors FROM {words}) AS other",
+    ),
+    invariant(
+        15,
+        "search_word",
+        "the word of a connector is missing",
+        "SELECT word FROM (SELECT word FROM {words}
+            EXCEPT SELECT word FROM search_word) AS missing",
+    ),
+    invariant(
+        15,
+        "search_word",
+        "more connectors that have the word are public than there are",
+        "SELECT word FROM search_word WHERE public_connectors < 0 OR public_connectors > connectors",
     ),
     invariant(
         3,
@@ -289,8 +314,12 @@ fn check_file(
             .findings
             .push(format!("foreign keys cannot be checked: {error}")),
     }
+    // Where it cannot be made, the statements that need it say why.
+    let _ = connection.execute_batch(SQLITE_WORDS);
     for invariant in invariants {
-        let sql = limited(&invariant.sql.replace("{seq}", "rowid"));
+        let words = "(SELECT term AS word, doc AS connectors FROM words_of_search)";
+        let sql = invariant.sql.replace("{seq}", "rowid");
+        let sql = limited(&sql.replace("{words}", words));
         match sqlite_file::texts(&connection, &sql) {
             Ok(rows) => sound.found(invariant, &rows),
             Err(error) => sound.unread(invariant.table, &error.to_string()),
@@ -314,7 +343,10 @@ async fn check_server(
         .await
         .map_err(failed)?;
     for invariant in invariants {
-        let sql = limited(&invariant.sql.replace("{seq}", "seq"));
+        let words = "(SELECT word COLLATE \"C\" AS word, CAST(ndoc AS BIGINT) AS connectors
+            FROM ts_stat('SELECT words FROM connector_search')) AS words";
+        let sql = invariant.sql.replace("{seq}", "seq");
+        let sql = limited(&sql.replace("{words}", words));
         match texts(&mut connection, &sql).await {
             Ok(rows) => sound.found(invariant, &rows),
             Err(sqlx::Error::Database(error)) => sound.unread(invariant.table, error.message()),

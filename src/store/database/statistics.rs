@@ -14,13 +14,14 @@ use crate::store::database::{connect::Database, transaction::Transaction};
 pub(in crate::store) const MUCH: u64 = 1000;
 
 /// The tables that the catalogue's lists and searches read.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "personal_connector",
     "connector_search",
     "connector_event",
     "connector_health",
     "connector_tool",
     "connector_tool_search",
+    "search_word",
 ];
 
 /// Rows of an index that SQLite looks at, so that a large table takes no longer than a small one.

@@ -71,16 +71,16 @@ impl Tx {
 
 /// The records of both sides, as they are stored.
 fn stored(before: Option<At<'_>>, after: Option<At<'_>>) -> Result<String> {
-    let record_after = after.map(|after| after.record(after.words()));
+    let words_after = after.map(At::words);
     let record_before = before.map(|before| {
         // Most changes leave the words as they were.
-        let words = match (after, &record_after) {
-            (Some(after), Some(record)) if !search::changed(before.row, after.row) => {
-                record.words.clone()
-            }
+        let words = match (after, &words_after) {
+            (Some(after), Some(words)) if !search::changed(before.row, after.row) => words.clone(),
             _ => before.words(),
         };
         before.record(words)
     });
+    let record_after = after.zip(words_after);
+    let record_after = record_after.map(|(after, words)| after.record(words));
     Record::stored(record_before.as_ref(), record_after.as_ref())
 }

@@ -13,8 +13,10 @@ pub(in crate::store) mod record_check;
 pub(in crate::store) mod retention;
 mod search;
 mod side;
+mod vocabulary;
 
 use std::{
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,7 +46,10 @@ use crate::{
         database::{connect::Database, transaction::Transaction},
         errors::{failed, is_of_conflict, violation},
         memory::catalogue_version::VersionTracker,
-        write::side::{At, Found},
+        write::{
+            side::{At, Found},
+            vocabulary::{Fields, Vocabulary},
+        },
     },
 };
 
@@ -138,6 +143,7 @@ pub struct Tx {
     locked: Timestamp,
     state: i64,
     events: Vec<connector_event::ActiveModel>,
+    vocabulary: Vocabulary,
     /// Nothing is written: what would be is only reported.
     rehearsal: bool,
     /// Notified of the number when it is committed.
@@ -166,6 +172,7 @@ impl Tx {
             locked: now.saturating_add(asked.elapsed()),
             state,
             events: Vec::new(),
+            vocabulary: Vocabulary::default(),
             rehearsal: false,
             known: Arc::clone(&database.known),
         })
@@ -181,6 +188,7 @@ impl Tx {
             locked: now,
             state: 0,
             events: Vec::new(),
+            vocabulary: Vocabulary::default(),
             rehearsal: true,
             known: Arc::clone(&database.known),
         })
@@ -258,7 +266,13 @@ impl Tx {
             if let Err(error) = inserted {
                 return refused(error);
             }
-            search::insert(&self.tx, rows).await.map_err(failed)?;
+            let fields: Vec<_> = rows.iter().map(search::fields).collect();
+            search::insert(&self.tx, rows, &fields)
+                .await
+                .map_err(failed)?;
+            for (row, fields) in rows.iter().zip(&fields) {
+                self.vocabulary.add(row, fields);
+            }
             health_rows::insert(&self.tx, rows, self.now)
                 .await
                 .map_err(failed)?;
@@ -315,8 +329,14 @@ impl Tx {
             fields.extend(forgotten.await.map_err(failed)?);
             found = Found::default();
         }
-        if search::changed(before, &after) {
-            self.index(&after).await.map_err(failed)?;
+        let is_indexed_anew = search::changed(before, &after);
+        if is_indexed_anew || before.visibility != after.visibility {
+            let fields = search::fields(&after);
+            self.vocabulary.remove(before, &search::fields(before));
+            self.vocabulary.add(&after, &fields);
+            if is_indexed_anew {
+                self.index(&after, fields).await.map_err(failed)?;
+            }
         }
         let before = At {
             row: before,
@@ -328,9 +348,9 @@ impl Tx {
     }
 
     /// Indexes a row's words anew.
-    async fn index(&self, row: &Model) -> Result<(), DbErr> {
+    async fn index(&self, row: &Model, fields: Fields) -> Result<(), DbErr> {
         search::delete(&self.tx, row.seq).await?;
-        search::insert(&self.tx, std::slice::from_ref(row)).await?;
+        search::insert(&self.tx, slice::from_ref(row), &[fields]).await?;
         let tools = health_rows::tools(&self.tx, row.seq).await?;
         search::index_tools(&self.tx, row, &tools).await
     }
@@ -383,6 +403,7 @@ impl Tx {
         let found = health_rows::found(&self.tx, row.seq);
         let found = found.await.map_err(failed)?;
         search::delete(&self.tx, row.seq).await.map_err(failed)?;
+        self.vocabulary.remove(row, &search::fields(row));
         personal_connector::Entity::delete_by_id(row.seq)
             .exec(&self.tx)
             .await
@@ -465,6 +486,7 @@ impl Tx {
                         .exec_without_returning(&self.tx)
                         .await?;
                 }
+                self.vocabulary.write(&self.tx, self.state).await?;
                 catalog_state::ActiveModel {
                     id: Set(1),
                     state: Set(self.state),

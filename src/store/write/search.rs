@@ -8,11 +8,17 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::domain::{inspection::Tool, text};
 
+use super::vocabulary::Fields;
+
 /// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// Indexes new rows.
-pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
+/// Indexes new rows by the words of their fields.
+pub(super) async fn insert(
+    connection: &impl ConnectionTrait,
+    rows: &[Model],
+    fields: &[Fields],
+) -> Result<(), DbErr> {
     let backend = connection.get_database_backend();
     if rows.is_empty() {
         return Ok(());
@@ -21,15 +27,17 @@ pub(super) async fn insert(connection: &impl ConnectionTrait, rows: &[Model]) ->
         DbBackend::Postgres => (
             "INSERT INTO connector_search (seq, words) VALUES",
             rows.iter()
-                .flat_map(|row| [row.seq.into(), tsvector(row).into()])
+                .zip(fields)
+                .flat_map(|(row, fields)| [row.seq.into(), tsvector(fields).into()])
                 .collect(),
         ),
         _ => (
             "INSERT INTO connector_search (rowid, name, connector_id, description) VALUES",
             rows.iter()
-                .flat_map(|row| {
+                .zip(fields)
+                .flat_map(|(row, [name, connector_id, description])| {
                     let [name, connector_id, description] =
-                        fields(row).map(|words| words.join(" "));
+                        [name, connector_id, description].map(|words| words.join(" "));
                     [
                         row.seq.into(),
                         name.into(),
@@ -130,13 +138,13 @@ pub(super) fn changed(before: &Model, after: &Model) -> bool {
 }
 
 /// The words of the fields that are searched: the name, the connectorId and the description.
-pub(super) fn fields(row: &Model) -> [Vec<String>; 3] {
+pub(super) fn fields(row: &Model) -> Fields {
     [
-        &row.name,
-        &row.connector_id,
-        row.description.as_deref().unwrap_or_default(),
+        text::words(&row.name),
+        text::of_connector_id(&row.connector_id),
+        text::words(row.description.as_deref().unwrap_or_default()),
     ]
-    .map(|field| text::words(field).into_iter().collect())
+    .map(|words| words.into_iter().collect())
 }
 
 /// A row's own words and its tools', as many as are indexed, each as `write` has it.
@@ -163,12 +171,9 @@ fn tool_words(
 }
 
 /// The words as a `tsvector`'s text; a weight needs a position, and any will do.
-fn tsvector(row: &Model) -> String {
-    let lexemes = fields(row).into_iter().zip(["1A", "2B", "3C"]);
-    let lexemes = lexemes.flat_map(|(words, position)| {
-        words
-            .into_iter()
-            .map(move |word| format!("'{word}':{position}"))
-    });
+fn tsvector(fields: &Fields) -> String {
+    let lexemes = fields.iter().zip(["1A", "2B", "3C"]);
+    let lexemes = lexemes
+        .flat_map(|(words, position)| words.iter().map(move |word| format!("'{word}':{position}")));
     lexemes.collect::<Vec<_>>().join(" ")
 }

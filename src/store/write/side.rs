@@ -48,7 +48,7 @@ impl At<'_> {
             server_type: row.server_type,
             connector_id: row.connector_id.clone(),
             name_key: row.name_key.clone(),
-            words,
+            words: Some(words),
             address: server_url.and_then(server_address::of_url),
             created_at: row.created_at,
             updated_at: row.updated_at,

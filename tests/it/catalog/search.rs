@@ -9,6 +9,7 @@ use crate::{
     support::{
         checks::offering,
         connectors::{edit, ids, official},
+        invariants::assert_whole,
     },
 };
 
@@ -99,7 +100,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (" + ", &["plus"]),
     ("++", &[]),
     ("🚀", &["rocket"]),
-    ("🚀🚀", &[]),
+    ("🚀🚀", &["rocket"]),
     ("moon 🚀", &["rocket"]),
     ("*", &[]),
     ("\"", &[]),
@@ -207,6 +208,53 @@ on_both! {
             assert_eq!(ids(&page), [id]);
             before = format!(", before: {}", page["pageInfo"]["startCursor"]);
         }
+    }
+
+    /// Of a namespace only the owner or the vendor is searched; a whole connectorId is found, and its beginning beyond the slash.
+    async fn hosts_of_namespaces_are_no_words(server: Server) {
+        server.clear().await;
+        let row = |id, name, connector_id: &str| Model { connector_id: connector_id.to_owned(), ..official(id, name) };
+        server.insert(vec![
+            row("wiki", "Pages", "io.github.Acme/wiki-mcp"),
+            row("hub", "GitHub", "com.github/server"),
+            row("vendor", "Mail", "com.acme/mail"),
+            row("plain", "Plain", "dev/io"),
+        ]).await;
+        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+        for (search, found) in [
+            ("github", &["hub"][..]), ("io", &["plain"]), ("com", &[]), ("acme", &["vendor", "wiki"]), ("acme mail", &["vendor"]),
+            ("io.github.acme/wiki-mcp", &["wiki"]), ("IO.GitHub.Acme/wi", &["wiki"]), ("com.acme/mail", &["vendor"]),
+            ("io.github.acme/", &["vendor", "wiki"]), ("io.github.acme", &[]), ("com.github/server", &["hub"]), ("dev io", &["plain"]),
+        ] {
+            let data = server.data("", query, json!({ "search": search })).await;
+            assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
+        }
+        assert_whole(&server.storage).await;
+    }
+
+    /// Names that punctuation is part of are found by just that, in connectors and in tools.
+    async fn whole_names_are_words(server: Server) {
+        server.clear().await;
+        let names = ["C++ Build", "C# Build", "Clojure", "F# and .NET", "Network", "Node.js Runner", "Runner of Nodes", "Party 🎉"];
+        let ids_of = ["cpp", "csharp", "clojure", "fsharp", "network", "node", "nodes", "party"];
+        let rows = ids_of.iter().zip(names).map(|(id, name)| official(id, name));
+        server.insert(rows.collect()).await;
+        server.record(vec![("pcon_network".to_owned(), offering(&[("scan", "Written in C++ 🎉")]))]).await;
+        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id tools(search: $search) { totalCount } } } }";
+        for (search, found) in [
+            ("c++", &["cpp", "network"][..]), ("C# build", &["csharp"]), ("c#", &["csharp"]), ("build c++", &["cpp"]),
+            (".net", &["fsharp"]), ("net", &["fsharp", "network"]), ("f#", &["fsharp"]), ("node.js", &["node"]), ("js node", &["node"]),
+            ("node", &["node", "nodes"]), ("🎉", &["party", "network"]), ("c", &["csharp", "cpp", "clojure", "network"]),
+        ] {
+            let data = server.data("", query, json!({ "search": search })).await;
+            assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
+            let of_tool = data["personalConnectors"]["nodes"].as_array().unwrap().iter().find(|node| node["id"] == "pcon_network");
+            if let Some(node) = of_tool {
+                let tools = u64::from(["c++", "c", "🎉"].contains(&search));
+                assert_eq!(node["tools"]["totalCount"], tools, "{search}");
+            }
+        }
+        assert_whole(&server.storage).await;
     }
 
     async fn tools_words_follow_the_row_and_its_tools(server: Server) {

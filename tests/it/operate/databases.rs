@@ -290,6 +290,7 @@ async fn contents(url: &str) -> String {
         ("*", "connector_health"),
         ("*", "connector_check"),
         ("*", "connector_tool"),
+        ("*", "search_word"),
         ("epoch, expires_at, mark", "check_lease"),
     ] {
         text += &rows(url, &format!("SELECT {columns} FROM {table} ORDER BY 1, 2")).await;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::harness::{Server, TestDatabase};
 
 /// All that changes of the catalogue write, those first that others refer to. The state's row stays, and is set.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "personal_connector",
     "connector_event",
     "connector_search",
@@ -20,6 +20,7 @@ const TABLES: [&str; 8] = [
     "connector_tool",
     "connector_tool_search",
     "idempotency_key",
+    "search_word",
 ];
 
 pub enum Saved {

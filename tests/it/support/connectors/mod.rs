@@ -163,6 +163,7 @@ impl Server {
         } else {
             self.rows("TRUNCATE personal_connector CASCADE").await;
         }
+        self.rows("DELETE FROM search_word").await;
         // Another state, of which no log tells.
         self.rows("DELETE FROM connector_event").await;
         self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")
