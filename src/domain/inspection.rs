@@ -32,7 +32,7 @@ pub(crate) const BACKOFFS: u32 = 4;
 pub(crate) const LONGEST_FRESH: Duration = Duration::from_hours(24);
 
 /// A tool that a server offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tool {
     /// Unlike the others' of the server.
     pub name: String,

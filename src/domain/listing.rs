@@ -2,17 +2,24 @@
 //!
 //! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
 
+mod correction;
+mod highlight;
 mod holds;
 mod members;
 mod record;
 mod search;
 
+pub(crate) use correction::{Candidates, CorrectedTerm, Correction};
+pub(crate) use highlight::{Fragment, all};
 pub(crate) use members::{MEMBERS_BYTES, Members};
 pub use record::State;
 pub(crate) use record::{Record, Words};
 pub(crate) use search::{Search, SearchTerm, SearchWord};
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Outcome, ServerType,
@@ -20,7 +27,7 @@ use entity::{
 };
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 use super::{
     cursor::{Cursor, Digest},
@@ -45,7 +52,37 @@ pub struct Listing {
     pub(crate) filter: Filter,
     pub(crate) order: Order,
     pub(crate) page: Page,
-    digest: Digest,
+    /// Set by the first who reads of the list, or by a cursor of one that was searched for as given.
+    pub(crate) pass: OnceLock<Pass>,
+    /// Whether a cursor is of the list with other words.
+    pub(crate) is_forgiving: bool,
+    digests: Digests,
+}
+
+/// Which words a list is searched for.
+#[derive(Clone, Debug)]
+pub(crate) enum Pass {
+    /// Those that were given, or none.
+    Strict,
+    /// Others in their place, since the viewer sees no connector that has those that were given.
+    Forgiving(Arc<Correction>),
+}
+
+/// The digest of a list with the words that were given, and with others in their place.
+#[derive(Clone, Copy, Debug)]
+struct Digests {
+    strict: Digest,
+    forgiving: Digest,
+}
+
+impl Digests {
+    fn of(search: Option<&Search>, filter: &Filter, order: &Order) -> Self {
+        let asked = (search, filter, order);
+        Self {
+            strict: Digest::of(&asked),
+            forgiving: Digest::of(&(asked, "forgiving")),
+        }
+    }
 }
 
 /// The search that finds a list's connectors, and the filter that holds for them.
@@ -201,12 +238,22 @@ impl Listing {
         let search = Search::parse("search", arguments.search.as_deref())?;
         let filter = arguments.filter.unwrap_or_default().parse("filter")?;
         let order = Order::parse(arguments.order, arguments.then_by, search.is_some())?;
-        let digest = Digest::of(&(&search, &filter, &order));
+        let digests = Digests::of(search.as_ref(), &filter, &order);
         let fields: Vec<_> = order.keys().iter().map(|key| key.field).collect();
         let (end, limit) = size(arguments.first, arguments.last)?;
-        let cursor = |name, text: Option<String>| {
-            text.map(|text| Cursor::parse(name, text, digest, &fields))
-                .transpose()
+        let mut of_passes = [false; 2];
+        let mut cursor = |name, text: Option<String>| {
+            let Some(text) = text else { return Ok(None) };
+            let parse = |digest| Cursor::parse(name, text.clone(), digest, &fields);
+            let forgiving = |error| {
+                let cursor = parse(digests.forgiving).map_err(|_| error)?;
+                Ok((cursor, true))
+            };
+            let (cursor, is_forgiving) = parse(digests.strict)
+                .map(|cursor| (cursor, false))
+                .or_else(forgiving)?;
+            of_passes[usize::from(is_forgiving)] = true;
+            Ok(Some(cursor))
         };
         let page = Page {
             end,
@@ -214,19 +261,45 @@ impl Listing {
             after: cursor("after", arguments.after)?,
             before: cursor("before", arguments.before)?,
         };
+        let pass = match of_passes {
+            [true, true] => {
+                let message = "after and before are cursors of different lists: the words of one search were replaced";
+                return Err(Error::new(Code::CursorInvalid, message));
+            }
+            [true, false] => OnceLock::from(Pass::Strict),
+            _ => OnceLock::new(),
+        };
         Ok(Self {
             search,
             filter,
             order,
             page,
-            digest,
+            pass,
+            is_forgiving: of_passes[1],
+            digests,
         })
     }
 
     pub(crate) fn restriction(&self) -> Restriction<'_> {
         Restriction {
             filter: &self.filter,
-            search: self.search.as_ref(),
+            search: self.searched(),
+        }
+    }
+
+    /// The search as the list is read, once that is known.
+    pub(crate) fn searched(&self) -> Option<&Search> {
+        match self.correction() {
+            Some(correction) => Some(&correction.search),
+            None => self.search.as_ref(),
+        }
+    }
+
+    /// The words that stand for others, once that is known.
+    pub(crate) fn correction(&self) -> Option<&Correction> {
+        match self.pass.get() {
+            Some(Pass::Forgiving(correction)) => Some(correction),
+            Some(Pass::Strict) | None => None,
         }
     }
 
@@ -235,7 +308,9 @@ impl Listing {
         let order = Order::by(OrderField::Name);
         Self {
             search: None,
-            digest: Digest::of(&(None::<Search>, &filter, &order)),
+            pass: OnceLock::from(Pass::Strict),
+            is_forgiving: false,
+            digests: Digests::of(None, &filter, &order),
             filter,
             order,
             page: Page {
@@ -249,12 +324,19 @@ impl Listing {
 
     /// Turns to the page after a position.
     pub(crate) fn go_on(&mut self, after: Position) {
-        self.page.after = Some(Cursor::new(after, self.digest));
+        self.page.after = Some(Cursor::new(after, self.digest()));
     }
 
     /// The cursor of a row of this list.
     pub fn cursor(&self, position: Position) -> String {
-        Cursor::new(position, self.digest).text
+        Cursor::new(position, self.digest()).text
+    }
+
+    fn digest(&self) -> Digest {
+        match self.correction() {
+            Some(_) => self.digests.forgiving,
+            None => self.digests.strict,
+        }
     }
 }
 

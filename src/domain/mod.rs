@@ -14,6 +14,7 @@ pub mod inspection;
 pub mod listing;
 pub mod order;
 pub(crate) mod server_address;
+pub(crate) mod spelling;
 pub mod text;
 pub(crate) mod tools;
 pub mod viewer;

@@ -5,7 +5,9 @@
 
 mod words;
 
-pub(crate) use words::{display, located, of_connector_id, searched, split, words};
+pub(crate) use words::{
+    display, located, located_in_connector_id, of_connector_id, searched, split, words,
+};
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 

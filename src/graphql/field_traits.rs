@@ -21,6 +21,9 @@ const IMPORT: u64 = 1_000;
 /// Points of a search among the tools of one connector.
 const TOOL_SEARCH: u64 = 10;
 
+/// Points of the matches of a search in one connector.
+const MATCHES: u64 = 10;
+
 /// The length of a field's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Items {
@@ -302,9 +305,11 @@ const TABLE: &[(&str, Fields)] = &[
         ("facets", PLAIN.visits(Visits::Always(1)).reads()),
         ("nodes", OF_CONNECTION),
         ("pageInfo", PLAIN),
+        ("search", PLAIN),
         ("totalCount", PLAIN.visits(Visits::Always(1)).reads()),
     ]),
-    ("PersonalConnectorEdge", &[("cursor", PLAIN), ("node", PLAIN)]),
+    // Each match looks at texts of a connector, and at the words of its tools.
+    ("PersonalConnectorEdge", &[("cursor", PLAIN), ("matches", FEW.weighs(MATCHES).reads()), ("node", PLAIN)]),
     // Organizations are counted by a statement of their own.
     ("PersonalConnectorFacets", &[
         ("category", FEW),
@@ -325,11 +330,15 @@ const TABLE: &[(&str, Fields)] = &[
         ("personalConnectors", PAGE.visits(Visits::OfArguments)),
         ("viewer", PLAIN),
     ]),
+    ("SearchInfo", &[("corrected", PLAIN), ("words", FEW)]),
+    ("SearchMatch", &[("field", PLAIN), ("fragments", FEW), ("toolName", PLAIN)]),
+    ("SearchWord", &[("replacements", PLAIN), ("word", PLAIN)]),
     ("ServerPackage", &[("environment", FEW), ("identifier", PLAIN), ("registryType", PLAIN), ("version", PLAIN)]),
     ("ServerTypeFacet", FACET),
     ("SetConnectorStatusPayload", &[("changesCursor", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
     ("SetConnectorStatusesPayload", &[("changesCursor", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
     ("Subscription", &[("personalConnectorChanged", PLAIN)]),
+    ("TextFragment", &[("matched", PLAIN), ("text", LONG)]),
     ("UpdateCatalogConnectorsPayload", &[("changesCursor", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
     ("UpdateCustomConnectorPayload", &[("changesCursor", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
     ("UpdateConflict", &[

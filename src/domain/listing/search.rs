@@ -17,15 +17,18 @@ pub(crate) struct Search {
     /// The whole search, folded as names are.
     pub(crate) key: String,
     /// None of a search without a word, which finds only the names that are equal to it.
-    #[serde(rename = "words")]
+    #[serde(rename = "words", serialize_with = "serialize_terms")]
     pub(crate) terms: Vec<SearchTerm>,
     /// The address that the search is; none if it is no URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
+    /// Whether words stand for those that were given. Its rows come after those that were searched for.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) is_corrected: bool,
 }
 
 /// A part of a search. A row has it if it has all words of one of the alternatives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct SearchTerm {
     pub(crate) alternatives: Vec<Vec<SearchWord>>,
 }
@@ -66,19 +69,30 @@ impl SearchTerm {
             + words.sum::<usize>()
     }
 
-    pub(crate) fn words(&self) -> impl Iterator<Item = &SearchWord> {
+    fn words(&self) -> impl Iterator<Item = &SearchWord> {
         self.alternatives.iter().flatten()
     }
 }
 
-/// One word is written as it is: cursors of earlier versions have the digest of that.
-impl Serialize for SearchTerm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.word() {
-            Some(word) => word.text.serialize(serializer),
-            None => self.alternatives.serialize(serializer),
-        }
+/// Words as they were given are written as texts: cursors of earlier versions have the digest of that.
+fn serialize_terms<S: Serializer>(terms: &[SearchTerm], serializer: S) -> Result<S::Ok, S::Error> {
+    let last = terms.len().saturating_sub(1);
+    let given = terms.iter().enumerate().map(|(index, term)| {
+        let word = term.word()?;
+        (word.is_prefix == (index == last)).then_some(&word.text)
+    });
+    match given.collect::<Option<Vec<_>>>() {
+        Some(words) => words.serialize(serializer),
+        None => terms.serialize(serializer),
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference to the field"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Search {
@@ -109,14 +123,17 @@ impl Search {
             key: folded(search),
             terms: words.map(SearchTerm::of).collect(),
             address: server_address::of_url(search),
+            is_corrected: false,
         }))
     }
 
     /// The words as they were given.
-    pub(in crate::domain) fn given(&self) -> impl Iterator<Item = &String> {
-        self.terms
-            .iter()
-            .flat_map(SearchTerm::words)
-            .map(|word| &word.text)
+    pub(crate) fn given(&self) -> impl Iterator<Item = &String> {
+        self.words().map(|word| &word.text)
+    }
+
+    /// The words of all alternatives.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &SearchWord> {
+        self.terms.iter().flat_map(SearchTerm::words)
     }
 }

@@ -141,6 +141,16 @@ pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
     tokens.collect()
 }
 
+/// The words of a connector's ID with their ranges, without the namespace's labels that are not its owner's.
+pub(crate) fn located_in_connector_id(id: &str) -> Vec<(Range<usize>, String)> {
+    let mut located = located(id);
+    if let Some((namespace, _)) = namespace(id) {
+        let owner = words(&owner(&fold(namespace)).join(" "));
+        located.retain(|(range, word)| range.start > namespace.len() || owner.contains(word));
+    }
+    located
+}
+
 fn whole(text: &str) -> impl Iterator<Item = String> {
     let tokens = tokens(&fold(text)).into_iter();
     tokens

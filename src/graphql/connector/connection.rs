@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use async_graphql::{Context, Object, SimpleObject, connection::PageInfo};
+use async_graphql::{Context, Object, connection::PageInfo};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -26,6 +26,7 @@ use super::{
     facets::PersonalConnectorFacets,
     fast_path::{ListWriter, MaybeWritten, Written},
     object::PersonalConnector,
+    search::{SearchInfo, SearchMatch},
 };
 
 pub(in crate::graphql) struct PersonalConnectorConnection {
@@ -198,9 +199,14 @@ impl PersonalConnectorConnection {
         let budget = &Request::of(context).budget;
         Ok(match (&self.rows, self.written(true, budget)?) {
             (Rows::Resolved(nodes), _) => {
+                let listing = &self.page.listing;
                 let edge = |(index, node)| {
-                    let cursor = Text::new(self.page.cursor(index).unwrap_or_default());
-                    PersonalConnectorEdge { node, cursor }
+                    let cursor = self.page.cursor(index).unwrap_or_default();
+                    PersonalConnectorEdge {
+                        node,
+                        cursor,
+                        listing,
+                    }
                 };
                 MaybeWritten::Resolved(nodes.iter().enumerate().map(edge).collect())
             }
@@ -227,6 +233,16 @@ impl PersonalConnectorConnection {
             start_cursor: self.page.start_cursor(),
             end_cursor: self.page.end_cursor(),
         }
+    }
+
+    /// The words that the list was searched for; null without a search.
+    async fn search(&self, context: &Context<'_>) -> Result<Option<SearchInfo>> {
+        let listing = &self.page.listing;
+        let Some(search) = &listing.search else {
+            return Ok(None);
+        };
+        Request::of(context).catalog.decide(listing).await?;
+        Ok(Some(SearchInfo::of(search, listing.correction())))
     }
 
     /// How many connectors the whole list has. Counted only when selected.
@@ -271,11 +287,31 @@ impl PersonalConnectorConnection {
     }
 }
 
-/// A connector in a list.
-#[derive(SimpleObject)]
 pub(in crate::graphql) struct PersonalConnectorEdge<'a> {
-    /// The connector.
     node: &'a PersonalConnector,
+    cursor: String,
+    listing: &'a Listing,
+}
+
+/// A connector in a list.
+#[Object]
+impl PersonalConnectorEdge<'_> {
+    /// The connector.
+    async fn node(&self) -> &PersonalConnector {
+        self.node
+    }
+
     /// The connector's position in the list. Opaque; it is valid only with the same search, filter and order.
-    cursor: Text<'a>,
+    async fn cursor(&self) -> Text<'_> {
+        Text::new(&*self.cursor)
+    }
+
+    /// Where the search found the connector; empty without a search. A tool is named only if the other fields lack a word: the first
+    /// one, by name, that has a word of the search.
+    async fn matches(&self, context: &Context<'_>) -> Result<List<SearchMatch>> {
+        match self.listing.searched() {
+            Some(search) => self.node.matches(context, search).await,
+            None => Ok(List::default()),
+        }
+    }
 }

@@ -15,7 +15,8 @@ use crate::{
     domain::{
         changes::{self, Place},
         check_history::{Buckets, History, HistoryPage, Spans, Uptime},
-        inspection::{Health, window},
+        inspection::{Health, Tool, window},
+        listing::SearchWord,
         tools,
     },
     error::Result,
@@ -41,6 +42,7 @@ pub(in crate::graphql) struct Loader {
     buckets: Shared<(i32, i32), Buckets>,
     tools: Shared<tools::Listing, tools::Page>,
     tool_counts: Shared<Option<Vec<String>>, u64>,
+    matching_tools: Shared<Vec<SearchWord>, Tool>,
     changes: Shared<Place, (changes::History, Arc<Named>)>,
 }
 
@@ -138,6 +140,17 @@ impl Loader {
     ) -> Result<Option<Arc<tools::Page>>> {
         let load = || catalog.tools(&self.seqs, listing);
         self.tools.get(listing.clone(), seq, load).await
+    }
+
+    /// The first tool of one that has one of these words.
+    pub(in crate::graphql) async fn matching_tool(
+        &self,
+        catalog: &Catalog,
+        seq: i64,
+        words: Vec<SearchWord>,
+    ) -> Result<Option<Arc<Tool>>> {
+        let load = || catalog.matching_tools(&self.seqs, &words);
+        self.matching_tools.get(words.clone(), seq, load).await
     }
 
     /// A page of the changes of one, with the replacements that the pages of all name.

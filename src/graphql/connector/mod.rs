@@ -13,6 +13,7 @@ mod object;
 mod packages;
 mod payloads;
 mod query;
+mod search;
 
 pub(crate) use direct::{DirectQuery, DirectRead, ParsedField};
 pub(crate) use fast_path::{PLACEHOLDER, SelectedField};

@@ -10,6 +10,7 @@ use crate::{
         changes::{Paging, Place},
         connector::FileValue,
         field::{ChangedField, Field},
+        listing::Search,
         tools,
         viewer::{Action, Denial, Right},
     },
@@ -38,6 +39,7 @@ use super::{
     health::ConnectorHealth,
     loader::Loader,
     packages::{Pages, RegistryMetadata, ServerPackage},
+    search::{SearchMatch, needs_no_tool},
 };
 
 #[derive(Clone)]
@@ -91,6 +93,23 @@ impl PersonalConnector {
         Ok(PersonalConnectorChangeConnection::of_connector(
             place, &history, nodes,
         ))
+    }
+
+    /// Where a search found the connector.
+    pub(super) async fn matches(
+        &self,
+        context: &Context<'_>,
+        search: &Search,
+    ) -> Result<List<SearchMatch>> {
+        let mut matches = SearchMatch::of(search, &self.model);
+        if !needs_no_tool(search, &self.model) {
+            let catalog = &Request::of(context).catalog;
+            let words: Vec<_> = search.words().cloned().collect();
+            let tool = self.loader.matching_tool(catalog, self.model.seq, words);
+            let tool = tool.await?;
+            matches.extend(tool.and_then(|tool| SearchMatch::of_tool(search, &tool)));
+        }
+        Ok(matches.into())
     }
 
     fn registry(&self) -> RegistryMetadata {

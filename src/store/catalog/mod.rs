@@ -3,6 +3,7 @@
 //! Invariant: `visible()` begins every query of connectors here; there is no other way to read one.
 
 pub(in crate::store) mod columns;
+mod correction;
 pub(in crate::store) mod filter;
 mod order;
 mod profiles;
@@ -30,7 +31,7 @@ use crate::{
         cursor::LogPosition,
         facets::{Count, Group, Groups, ORGANIZATIONS, Organizations},
         field::Field,
-        listing::{Filter, Listing, Page, Restriction},
+        listing::{Filter, Listing, Page, Pass, Restriction},
         order::{End, OrderField, Position, is_ascending},
         viewer::{Owner, Sight},
     },
@@ -172,13 +173,8 @@ impl Catalog {
                 position,
             })
         });
-        // A stack: the one to begin with is taken from its end.
-        let mut parts = self.stretches(listing);
-        if end == End::First {
-            parts.reverse();
-        }
+        let is_one = matches!(self.stretches(listing).as_slice(), [part] if part.len() == 1);
         let own;
-        let is_one = matches!(parts.as_slice(), [part] if part.len() == 1);
         let catalog = if self.snapshot.is_none() && !is_one {
             own = Self::snapshot(self.database.clone(), self.sight.clone())
                 .within(self.budget.clone());
@@ -186,6 +182,39 @@ impl Catalog {
         } else {
             self
         };
+        if listing.is_forgiving {
+            catalog.decide(listing).await?;
+        }
+        let mut hits = catalog.first_hits(listing, &columns, &read).await?;
+        if hits.is_empty() {
+            catalog.decide(listing).await?;
+            if listing.correction().is_some() {
+                hits = catalog.first_hits(listing, &columns, &read).await?;
+            }
+        } else {
+            let _ = listing.pass.set(Pass::Strict);
+        }
+        let more = hits.len() as u64 > limit;
+        hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
+        if end == End::Last {
+            hits.reverse();
+        }
+        Ok((hits, more))
+    }
+
+    /// The rows of a page from its end, and one more if there is one.
+    async fn first_hits<T: Send + 'static>(
+        &self,
+        listing: &Listing,
+        columns: &(impl IntoIterator<Item = Column> + Clone),
+        read: &Arc<impl Fn(Row<'_>) -> Result<Hit<T>> + Send + Sync + 'static>,
+    ) -> Result<Vec<Hit<T>>> {
+        let Page { end, limit, .. } = listing.page;
+        // A stack: the one to begin with is taken from its end.
+        let mut parts = self.stretches(listing);
+        if end == End::First {
+            parts.reverse();
+        }
         let mut hits = Vec::new();
         while hits.len() as u64 <= limit
             && let Some(part) = parts.pop()
@@ -197,8 +226,8 @@ impl Catalog {
                 let Some(select) = self.stretch(listing, &stretch, columns.clone(), most) else {
                     continue;
                 };
-                let read = Arc::clone(&read);
-                let rows = catalog.rows(&select, pace(listing), move |row| read(row));
+                let read = Arc::clone(read);
+                let rows = self.rows(&select, pace(listing), move |row| read(row));
                 of_part.append(&mut rows.await?);
             }
             if is_merged {
@@ -207,19 +236,14 @@ impl Catalog {
             }
             hits.append(&mut of_part);
         }
-        let more = hits.len() as u64 > limit;
-        hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
-        if end == End::Last {
-            hits.reverse();
-        }
-        Ok((hits, more))
+        Ok(hits)
     }
 
     /// The parts in which a list is read, in its order, each as a whole before the next one. Rows that are found in one way and in
     /// another are merged.
     fn stretches(&self, listing: &Listing) -> Vec<Vec<Stretch>> {
         let backend = self.database.reader.backend();
-        match (listing.order.first.field, &listing.search) {
+        match (listing.order.first.field, listing.searched()) {
             (OrderField::Relevance, Some(search)) => {
                 let tiers = search::tiers(search, backend).into_iter();
                 let stretch = |tier| vec![Stretch::of_tier(&listing.order, tier, backend)];
@@ -295,6 +319,7 @@ impl Catalog {
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
+        self.decide(listing).await?;
         let list = listing.restriction();
         let count = async {
             let mut total = 0;
@@ -317,6 +342,7 @@ impl Catalog {
     /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
     /// made. By outcome too only where that is asked for, or restricted.
     pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Groups> {
+        self.decide(listing).await?;
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
         let filter = listing.filter.without_facets();
         let list = Restriction {
@@ -372,6 +398,7 @@ impl Catalog {
 
     /// The organizations of the list's connectors with the filter's own restriction of them left out.
     pub(crate) async fn organizations(&self, listing: &Listing) -> Result<Organizations> {
+        self.decide(listing).await?;
         let filter = listing.filter.without_organization();
         let count = async {
             let lists = self.conditions(listing).into_iter().map(|found| {
@@ -483,7 +510,7 @@ impl Catalog {
     /// What a list's search finds, by conditions that share no row; without a search all.
     fn conditions(&self, listing: &Listing) -> Vec<Condition> {
         let backend = self.database.reader.backend();
-        match &listing.search {
+        match listing.searched() {
             None => vec![Condition::all()],
             Some(search) => search::conditions(search, backend),
         }

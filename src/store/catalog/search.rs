@@ -18,6 +18,9 @@ const CONNECTOR_ID: i32 = 2;
 const DESCRIPTION: i32 = 3;
 const TOOLS: i32 = 4;
 
+/// The tiers of a corrected search are so much further down.
+const CORRECTED: &str = "10";
+
 /// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools: by
 /// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
 ///
@@ -69,7 +72,12 @@ pub(in crate::store) struct Tier {
 /// PostgreSQL ranks what it finds in the fields; its index does not know them, so that a tier alone costs as much. FTS5's does: a
 /// tier for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
-    let tiers = tiers_of_words(search, backend);
+    let mut tiers = tiers_of_words(search, backend);
+    if search.is_corrected {
+        for tier in &mut tiers {
+            tier.rank = tier.rank.clone().add(Expr::cust(CORRECTED));
+        }
+    }
     let Some(address) = &search.address else {
         return tiers;
     };

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use entity::{Timestamp, connector_check, connector_health, connector_tool};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, IntoSimpleExpr, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
     sea_query::{Alias, CaseStatement, Expr, Query, SelectStatement, SimpleExpr},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     domain::{
         check_history::{Bucket, Buckets, History, HistoryPage, PastCheck, Spans, Uptime},
         inspection::{ALIVE, Health, ServerInfo, Tool},
+        listing::SearchWord,
         tools::{Listing, Page},
     },
     error::{Error, Result},
@@ -27,6 +28,9 @@ use crate::{
         },
     },
 };
+
+/// Words that a tool is looked for by.
+const MATCHED_WORDS: usize = 64;
 
 impl Catalog {
     /// What the last checks found.
@@ -258,6 +262,47 @@ impl Catalog {
         Ok(pages.collect())
     }
 
+    /// Of each the first tool, by name, that has one of these words, without its schemas.
+    pub(crate) async fn matching_tools(
+        &self,
+        seqs: &[i64],
+        words: &[SearchWord],
+    ) -> Result<HashMap<i64, Tool>> {
+        use connector_tool::{Column, Entity};
+
+        let has_one = words
+            .iter()
+            .take(MATCHED_WORDS)
+            .fold(Condition::any().add(Expr::cust("FALSE")), |has, word| {
+                has.add(Column::Words.like(pattern(&word.text, word.is_prefix)))
+            });
+        let mut names = tools(seqs, None);
+        names
+            .columns([Column::Seq, Column::Name])
+            .cond_where(has_one);
+        let first = first_of_each(names, "PARTITION BY seq ORDER BY name", 1, ["seq", "name"]);
+        let key = [Column::Seq, Column::Name].map(IntoSimpleExpr::into_simple_expr);
+        let select = Entity::find()
+            .select_only()
+            .columns([
+                Column::Seq,
+                Column::Name,
+                Column::Title,
+                Column::Description,
+            ])
+            .filter(Expr::tuple(key).in_subquery(first))
+            .into_query();
+        let rows = self.rows_by_seq(&select, |cells| {
+            Ok(Tool {
+                name: cells.next()?,
+                title: cells.next()?,
+                description: cells.next()?,
+                ..Tool::default()
+            })
+        });
+        Ok(rows.await?.into_iter().collect())
+    }
+
     /// How many tools there are of each that have these words; none where there are none.
     pub(crate) async fn tool_counts(
         &self,
@@ -311,14 +356,19 @@ fn tools(seqs: &[i64], words: Option<&[String]>) -> SelectStatement {
         // As nothing is called that.
         Some([]) => drop(select.and_where(Expr::cust("FALSE"))),
         Some([whole @ .., last]) => {
-            // Words are letters and digits, which stand for themselves in a pattern.
-            let whole = whole.iter().map(|word| format!("% {word} %"));
-            for pattern in whole.chain([format!("% {last}%")]) {
-                select.and_where(Column::Words.like(pattern));
+            for word in whole {
+                select.and_where(Column::Words.like(pattern(word, false)));
             }
+            select.and_where(Column::Words.like(pattern(last, true)));
         }
     }
     select
+}
+
+/// The pattern of a tool's words that have this one. No character of a word means anything in a pattern.
+fn pattern(word: &str, is_prefix: bool) -> String {
+    let end = if is_prefix { "" } else { " " };
+    format!("% {word}{end}%")
 }
 
 /// The first rows of each connector, of a statement's, in an order of a window's.

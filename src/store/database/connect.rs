@@ -37,6 +37,7 @@ use crate::{
             check_counters::CheckCounters,
             count_cache::{CountCache, LISTS_BY_ORGANIZATION},
             statement_texts::StatementTexts,
+            vocabulary::Vocabulary,
         },
         tasks::joined,
         unwritable::Unwritable,
@@ -63,6 +64,7 @@ pub struct Database {
     pub(in crate::store) groups: Arc<CountCache<Groups>>,
     pub(in crate::store) organizations: Arc<CountCache<Organizations>>,
     pub(in crate::store) check_counters: Arc<CheckCounters>,
+    pub(in crate::store) vocabulary: Vocabulary,
 }
 
 /// Connections of the service's own, which no request can hold: for its probes, the poll of the catalogue's state, and the
@@ -116,6 +118,7 @@ impl Database {
             groups: Arc::default(),
             organizations: Arc::new(CountCache::of(LISTS_BY_ORGANIZATION)),
             check_counters: Arc::default(),
+            vocabulary: Vocabulary::default(),
         })
     }
 

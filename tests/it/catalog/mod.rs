@@ -7,6 +7,8 @@ mod leaks;
 mod listing;
 mod owners;
 mod paging;
+mod recall;
 mod search;
 mod smoke;
+mod spelling;
 mod users;

@@ -103,7 +103,7 @@ const SERVERS: [(&str, &str, &str); 3] = [
 ];
 
 /// Searches, what they fold to, and their words.
-const SEARCHES: [(&str, &str, &[&str]); 12] = [
+const SEARCHES: [(&str, &str, &[&str]); 20] = [
     (
         "http://mcp.example.com/wiki",
         "http://mcp.example.com/wiki",
@@ -124,6 +124,15 @@ const SEARCHES: [(&str, &str, &[&str]); 12] = [
     ("日", "日", &["日"]),
     ("++", "++", &[]),
     ("p", "p", &["p"]),
+    // Slips, words that are joined, and words that are split.
+    ("Eclar", "eclar", &["eclar"]),
+    ("ecliar PRO", "ecliar pro", &["ecliar", "pro"]),
+    ("gihtub", "gihtub", &["gihtub"]),
+    ("gitwiki", "gitwiki", &["gitwiki"]),
+    ("git hub", "git hub", &["git", "hub"]),
+    ("tems", "tems", &["tems"]),
+    ("istnabl", "istnabl", &["istnabl"]),
+    ("temas wki", "temas wki", &["temas", "wki"]),
 ];
 
 const OWNERS: [&str; 6] = [

@@ -1,0 +1,189 @@
+//! The words of a search in the texts of what it found.
+//!
+//! Invariant: the fragments of a text make the text, or a part of it without a gap.
+
+use std::ops::Range;
+
+use indexmap::IndexSet;
+
+use crate::domain::text;
+
+use super::{Search, SearchTerm, SearchWord};
+
+/// Characters of a long text that are shown, and those of them before the first match.
+const SHOWN: usize = 200;
+const BEFORE: usize = 60;
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fragment {
+    pub(crate) text: String,
+    /// Whether it is words of the search.
+    pub(crate) is_matched: bool,
+}
+
+impl Search {
+    /// The fragments of a name. None where it has no word of the search.
+    pub(crate) fn in_name(&self, name: &str) -> Option<Vec<Fragment>> {
+        if self.terms.is_empty() && super::folded(name) == self.key {
+            return Some(all(name));
+        }
+        self.in_words(name, text::located(name))
+    }
+
+    /// The fragments of a connectorId. None where no word of it is one of the search; hosts' labels are none.
+    pub(crate) fn in_connector_id(&self, id: &str) -> Option<Vec<Fragment>> {
+        self.in_words(id, text::located_in_connector_id(id))
+    }
+
+    /// The fragments of a text, of a long one around the first match. None where it has no word of the search.
+    pub(crate) fn in_text(&self, text: &str) -> Option<Vec<Fragment>> {
+        let located = text::located(text);
+        let first = located.iter().find(|(_, word)| self.has(word))?.0.start;
+        let chars: Vec<usize> = text.char_indices().map(|(index, _)| index).collect();
+        if chars.len() <= SHOWN {
+            return self.in_words(text, located);
+        }
+        let at = chars.partition_point(|index| *index < first);
+        let from = at.saturating_sub(BEFORE).min(chars.len() - SHOWN);
+        let start = chars.get(from).copied().unwrap_or_default();
+        let end = chars.get(from + SHOWN).copied().unwrap_or(text.len());
+        let within = located.into_iter();
+        let within = within.filter(|(range, _)| start <= range.start && range.end <= end);
+        let within = within.map(|(range, word)| (range.start - start..range.end - start, word));
+        self.in_words(text.get(start..end)?, within.collect())
+    }
+
+    /// Whether texts of these words have every term.
+    pub(crate) fn is_had_by(&self, words: &IndexSet<String>) -> bool {
+        let has = |word: &SearchWord| words.iter().any(|own| word.is(own));
+        let has_term = |term: &SearchTerm| {
+            let mut alternatives = term.alternatives.iter();
+            alternatives.any(|words| words.iter().all(has))
+        };
+        self.terms.iter().all(has_term)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.words().any(|searched| searched.is(word))
+    }
+
+    fn in_words(&self, text: &str, located: Vec<(Range<usize>, String)>) -> Option<Vec<Fragment>> {
+        let mut matched: Vec<Range<usize>> = Vec::new();
+        for (range, word) in located {
+            if !self.has(&word) {
+                continue;
+            }
+            match matched.last_mut() {
+                Some(last) if range.start <= last.end => {
+                    last.start = last.start.min(range.start);
+                    last.end = last.end.max(range.end);
+                }
+                _ => matched.push(range),
+            }
+        }
+        let mut fragments = Vec::new();
+        let mut add = |range: Range<usize>, is_matched| {
+            if let Some(text) = text.get(range).filter(|text| !text.is_empty()) {
+                let text = text.to_owned();
+                fragments.push(Fragment { text, is_matched });
+            }
+        };
+        let mut end = 0;
+        for range in &matched {
+            add(end..range.start, false);
+            add(range.clone(), true);
+            end = range.end;
+        }
+        add(end..text.len(), false);
+        (!matched.is_empty()).then_some(fragments)
+    }
+}
+
+impl SearchWord {
+    fn is(&self, word: &str) -> bool {
+        if self.is_prefix {
+            word.starts_with(&self.text)
+        } else {
+            word == self.text
+        }
+    }
+}
+
+/// A text that is matched as a whole.
+pub(crate) fn all(text: &str) -> Vec<Fragment> {
+    vec![Fragment {
+        text: text.to_owned(),
+        is_matched: true,
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn search(text: &str) -> Search {
+        Search::parse("search", Some(text)).unwrap().unwrap()
+    }
+
+    /// Fragments with brackets around what is matched.
+    fn shown(fragments: Option<Vec<Fragment>>) -> String {
+        let fragments = fragments
+            .into_iter()
+            .flatten()
+            .map(|fragment| match fragment {
+                Fragment {
+                    text,
+                    is_matched: true,
+                } => format!("[{text}]"),
+                Fragment { text, .. } => text,
+            });
+        fragments.collect()
+    }
+
+    #[test]
+    fn finds_words_in_texts() {
+        for (searched, text, expected) in [
+            ("pull req", "A Pull-Request bot", "A [Pull]-[Request] bot"),
+            ("eclair", "Deux Éclairs", "Deux [Éclairs]"),
+            ("eclair x", "Éclairs", ""),
+            ("日本", "日本語", "[日本]語"),
+            ("node.js", "Node.js 2", "[Node.js] 2"),
+            ("js", "Node.js 2", "[Node.js] 2"),
+            ("c++", "C++", "[C++]"),
+            ("wiki", "", ""),
+        ] {
+            assert_eq!(
+                shown(search(searched).in_name(text)),
+                expected,
+                "{searched}: {text}"
+            );
+        }
+        assert_eq!(shown(search("++").in_name("++")), "[++]");
+        let id = search("github acme").in_connector_id("io.github.acme/github-mcp");
+        assert_eq!(shown(id), "io.github.[acme]/[github]-mcp");
+        let long = format!("{} wiki {}", "a ".repeat(200), "é".repeat(200));
+        let cut = search("wiki").in_text(&long).unwrap();
+        assert_eq!(cut[1].text, "wiki");
+        let chars = |fragment: &Fragment| fragment.text.chars().count();
+        assert_eq!(cut.iter().map(chars).sum::<usize>(), 200);
+        assert_eq!(chars(&cut[0]), 60);
+    }
+
+    proptest! {
+        #[test]
+        fn fragments_make_the_text(text in "[abé.+# /日]{0,300}", searched in "[ab.+#日]{1,5}") {
+            let Some(search) = Search::parse("search", Some(&searched)).unwrap() else { return Ok(()) };
+            let joined = |fragments: Vec<Fragment>| fragments.into_iter().map(|fragment| fragment.text).collect::<String>();
+            if let Some(fragments) = search.in_name(&text) {
+                prop_assert_eq!(joined(fragments), text.clone());
+            }
+            if let Some(fragments) = search.in_text(&text) {
+                prop_assert!(fragments.iter().any(|fragment| fragment.is_matched));
+                prop_assert!(text.contains(&joined(fragments)));
+            }
+        }
+    }
+}

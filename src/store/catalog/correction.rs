@@ -1,0 +1,283 @@
+//! Searches with other words than those that were given, where these find nothing.
+//!
+//! Invariant: a word is told to a viewer, and finds for them, only if they see a connector that has it. All that a decision reads is of
+//! one snapshot, and of no filter: pages, sizes and facets of a search are of the same words.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use entity::{connector_event, search_word};
+use indexmap::IndexSet;
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{CaseStatement, Expr, SelectStatement, SimpleExpr},
+};
+
+use crate::{
+    answer_budget::AnswerBudget,
+    domain::{
+        cursor::LogPosition,
+        listing::{Candidates, Correction, Listing, Pass, Search, SearchTerm, SearchWord},
+        viewer::Sight,
+    },
+    error::Result,
+    store::{
+        catalog::{Catalog, search, visible},
+        database::{row::Row, sqlite_readers::Pace},
+        memory::vocabulary::Words,
+    },
+};
+
+/// Words that one statement looks up.
+const LOOKED_UP: usize = 500;
+
+/// Searches that one statement looks for a row of.
+const SEARCHED: usize = 32;
+
+/// Words without a PUBLIC connector that are looked for in sight, the nearest first.
+const NOT_PUBLIC: usize = 512;
+
+impl Catalog {
+    /// Decides which words a list is searched for: others than those that were given only if these find nothing in sight, whatever the
+    /// filter, and the others something.
+    pub(crate) async fn decide(&self, listing: &Listing) -> Result<()> {
+        if listing.pass.get().is_some() {
+            return Ok(());
+        }
+        let pass = match &listing.search {
+            Some(search) if search.is_correctable() => {
+                // In a future of its own: it is large, and few searches find nothing.
+                Box::pin(self.pass(search, listing.is_forgiving)).await?
+            }
+            _ => Pass::Strict,
+        };
+        // Whoever decided meanwhile saw the same snapshot, or none was asked for.
+        let _ = listing.pass.set(pass);
+        Ok(())
+    }
+
+    async fn pass(&self, search: &Search, is_forgiving: bool) -> Result<Pass> {
+        let own;
+        let catalog = if self.snapshot.is_some() {
+            self
+        } else {
+            own = Self::snapshot(self.database.clone(), self.sight.clone());
+            &own
+        };
+        if !is_forgiving && catalog.finds(search).await? {
+            return Ok(Pass::Strict);
+        }
+        let correction = match catalog.correction(search, is_forgiving).await? {
+            Some(correction) if is_forgiving || catalog.finds(&correction.search).await? => {
+                correction
+            }
+            None if is_forgiving => search.uncorrected(),
+            _ => return Ok(Pass::Strict),
+        };
+        Ok(Pass::Forgiving(Arc::new(correction)))
+    }
+
+    /// The search with the words that stand for others. If all words are in sight by now, which were not when somebody read the list
+    /// first, those near to them stand beside them.
+    async fn correction(&self, search: &Search, is_forgiving: bool) -> Result<Option<Correction>> {
+        let words: Vec<SearchWord> = search.words().cloned().collect();
+        let joined = search.joined();
+        let given = words.iter().map(|word| word.text.clone());
+        let asked = given.chain(joined.clone()).collect();
+        let mut in_sight = self.words_in_sight(asked).await?;
+        let mut unseen = words.clone();
+        unseen.retain(|word| !in_sight.contains(&word.text));
+        // The beginning of a word, or one of tools.
+        let found = self.find(unseen.iter().map(search_of).collect()).await?;
+        let missing = unseen.into_iter().zip(found);
+        let missing = missing.filter(|(_, is_found)| !is_found);
+        let missing: Vec<String> = missing.map(|(word, _)| word.text).collect();
+        let are_all_in_sight = missing.is_empty();
+        let looked_up = if are_all_in_sight && is_forgiving {
+            words.iter().map(|word| word.text.clone()).collect()
+        } else {
+            missing
+        };
+        let log = self.log().await?;
+        let near = (self.database.vocabulary).near(looked_up.clone(), log, self);
+        let near: HashMap<_, _> = looked_up.into_iter().zip(near.await?).collect();
+        in_sight.extend(self.words_in_sight(to_look_for(&near)).await?);
+        let candidates = words.iter().enumerate().map(|(index, word)| {
+            let is_joined = joined.get(index);
+            let is_joined = is_joined.is_some_and(|word| in_sight.contains(word));
+            let Some(near) = near.get(&word.text) else {
+                return Candidates {
+                    is_in_sight: true,
+                    is_joined,
+                    ..Candidates::default()
+                };
+            };
+            let mut near: Vec<_> = near.iter().collect();
+            near.retain(|(_, word)| in_sight.contains(word));
+            let nearest = near.first().map(|(edits, _)| *edits);
+            near.retain(|(edits, _)| Some(*edits) == nearest);
+            let mut parts = parts(&word.text);
+            parts.retain(|parts| parts.iter().all(|part| in_sight.contains(part)));
+            Candidates {
+                is_in_sight: are_all_in_sight,
+                is_joined,
+                near: near.into_iter().map(|(_, word)| word.clone()).collect(),
+                parts,
+            }
+        });
+        Ok(search.corrected(&candidates.collect::<Vec<_>>()))
+    }
+
+    /// Of these words those that a connector in sight has in its own fields.
+    async fn words_in_sight(&self, words: Vec<String>) -> Result<HashSet<String>> {
+        let words: IndexSet<_> = words.into_iter().collect();
+        let words: Vec<_> = words.into_iter().collect();
+        let mut public = HashSet::new();
+        let mut others = HashSet::new();
+        for words in words.chunks(LOOKED_UP) {
+            let select = search_word::Entity::find()
+                .select_only()
+                .columns([
+                    search_word::Column::Word,
+                    search_word::Column::PublicConnectors,
+                ])
+                .filter(search_word::Column::Word.is_in(words))
+                .into_query();
+            let read = |row: Row<'_>| {
+                let mut cells = row.cells(0);
+                Ok((cells.next::<String>()?, cells.next::<i64>()?))
+            };
+            for (word, connectors) in self.unbounded(&select, Pace::Brief, read).await? {
+                if connectors > 0 || self.sight == Sight::Everything {
+                    public.insert(word);
+                } else {
+                    others.insert(word);
+                }
+            }
+        }
+        if self.sight != Sight::Public {
+            let mut others: Vec<_> = words
+                .into_iter()
+                .filter(|word| others.contains(word))
+                .collect();
+            others.truncate(NOT_PUBLIC);
+            let searches = others.iter().map(|word| {
+                search_of(&SearchWord {
+                    text: word.clone(),
+                    is_prefix: false,
+                })
+            });
+            let found = self.find(searches.collect()).await?.into_iter();
+            let found = others
+                .into_iter()
+                .zip(found)
+                .filter(|(_, is_found)| *is_found);
+            public.extend(found.map(|(word, _)| word));
+        }
+        Ok(public)
+    }
+
+    /// Whether a search finds a connector in sight.
+    async fn finds(&self, search: &Search) -> Result<bool> {
+        let found = self.find(vec![search.clone()]).await?;
+        Ok(found.first() == Some(&true))
+    }
+
+    /// Whether each of these searches finds a connector in sight.
+    async fn find(&self, searches: Vec<Search>) -> Result<Vec<bool>> {
+        let backend = self.database.reader.backend();
+        let mut found = Vec::with_capacity(searches.len());
+        for searches in searches.chunks(SEARCHED) {
+            let mut select = SelectStatement::new();
+            for search in searches {
+                let conditions = search::conditions(search, backend).into_iter();
+                let exist = conditions.map(|condition| {
+                    let rows = visible(&self.sight).filter(condition).select_only();
+                    Expr::exists(rows.expr(Expr::cust("1")).limit(1).into_query())
+                });
+                let case = exist.fold(CaseStatement::new(), |case, exists: SimpleExpr| {
+                    case.case(exists, Expr::cust("1"))
+                });
+                select.expr(case.finally(Expr::cust("0")));
+            }
+            let width = searches.len();
+            let read = move |row: Row<'_>| {
+                let mut cells = row.cells(0);
+                let found = (0..width).map(|_| Ok(cells.next::<i64>()? > 0));
+                found.collect::<Result<Vec<_>>>()
+            };
+            let rows = self.unbounded(&select, Pace::Long, read).await?;
+            found.extend(rows.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    /// The rows of a statement, which are of no answer.
+    async fn unbounded<T: Send + 'static>(
+        &self,
+        select: &SelectStatement,
+        pace: Pace,
+        read: impl Fn(Row<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>> {
+        let budget = AnswerBudget::unbounded();
+        self.rows_within(select, pace, &budget, read).await
+    }
+}
+
+impl Words for Catalog {
+    async fn since(&self, state: Option<i64>) -> Result<Vec<String>> {
+        use search_word::{Column, Entity};
+
+        let mut select = Entity::find().select_only().column(Column::Word);
+        if let Some(state) = state {
+            select = select.filter(Column::Since.gt(state));
+        }
+        let select = select.order_by_desc(Column::Connectors).into_query();
+        self.unbounded(&select, Pace::Long, |row| row.cells(0).next())
+            .await
+    }
+
+    async fn has(&self, position: LogPosition) -> Result<bool> {
+        use connector_event::{Column, Entity};
+
+        let select = Entity::find()
+            .select_only()
+            .column(Column::Mark)
+            .filter(Column::Number.eq(position.number))
+            .into_query();
+        let marks = self.unbounded(&select, Pace::Brief, |row| row.cells(0).next::<i64>());
+        Ok(marks.await?.contains(&position.mark))
+    }
+}
+
+/// A search for one word.
+fn search_of(word: &SearchWord) -> Search {
+    Search {
+        key: String::new(),
+        terms: vec![SearchTerm::of(word.clone())],
+        address: None,
+        is_corrected: false,
+    }
+}
+
+/// The words that may stand for those which have these near ones: first the parts of each, then the nearest.
+fn to_look_for(near: &HashMap<String, Vec<(usize, String)>>) -> Vec<String> {
+    let parts = near.keys().flat_map(|word| parts(word)).flatten();
+    let mut nearest: Vec<_> = near.values().flatten().collect();
+    nearest.sort_unstable();
+    let nearest = nearest.into_iter().map(|(_, word)| word.clone());
+    parts.chain(nearest).collect()
+}
+
+/// The two words that a word may be, each of two characters at least.
+fn parts(word: &str) -> Vec<[String; 2]> {
+    let ends = word.char_indices().map(|(index, _)| index).skip(2);
+    let splits = ends.filter_map(|end| word.split_at_checked(end));
+    let are_long = |(_, after): &(&str, &str)| after.chars().nth(1).is_some();
+    let splits = splits.filter(are_long);
+    splits
+        .map(|(before, after)| [before.to_owned(), after.to_owned()])
+        .collect()
+}

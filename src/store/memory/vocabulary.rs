@@ -1,0 +1,129 @@
+//! The words of connectors in memory, to correct those of searches by.
+//!
+//! Invariant: at the state that was read last, every word of a connector is there, unless the words take too many bytes. Words that are
+//! gone may be there still: the catalogue is asked for each before it is told.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{OwnedRwLockReadGuard, RwLock},
+    task::spawn_blocking,
+};
+
+use crate::{
+    domain::{changes::Log, cursor::LogPosition, spelling::Dictionary},
+    error::Result,
+    store::tasks::joined,
+};
+
+/// Bytes of words that are kept, about: those of a million words. The rest corrects nothing.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Words that are read anew, besides as many as there were, before all are: those that are gone take memory too.
+const ADDED: usize = 10_000;
+
+/// A snapshot that is older than the words is not older by more than this. It is of another history, such as a restored backup.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(10);
+
+/// Words near to one that are looked at: the nearest.
+const NEAR: usize = 1000;
+
+/// The words, once they are needed.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Vocabulary(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    dictionary: Dictionary,
+    bytes: usize,
+    /// Words that were read when all were, and since.
+    read: usize,
+    added: usize,
+    /// The state of the words, and when it was read.
+    state: Option<(LogPosition, Instant)>,
+}
+
+/// Reads words from the catalogue, in one snapshot.
+pub(in crate::store) trait Words {
+    /// The words that came after a state, or all.
+    async fn since(&self, state: Option<i64>) -> Result<Vec<String>>;
+    /// Whether the log has this position.
+    async fn has(&self, position: LogPosition) -> Result<bool>;
+}
+
+impl Vocabulary {
+    /// The words near to each of these in the state that a snapshot shows: first those of fewer edits, with the number of edits.
+    pub(in crate::store) async fn near(
+        &self,
+        words: Vec<String>,
+        log: Log,
+        catalog: &impl Words,
+    ) -> Result<Vec<Vec<(usize, String)>>> {
+        let known = self.at(log, catalog).await?;
+        joined(spawn_blocking(move || {
+            let near = |word: String| {
+                let mut near = known.dictionary.near(&word, 2);
+                near.truncate(NEAR);
+                near
+            };
+            Ok(words.into_iter().map(near).collect())
+        }))
+        .await
+    }
+
+    /// The words of the state that a snapshot shows, and others.
+    async fn at(&self, log: Log, catalog: &impl Words) -> Result<OwnedRwLockReadGuard<Known>> {
+        let known = Arc::clone(&self.0).read_owned().await;
+        if known.is_at(log.state) {
+            return Ok(known);
+        }
+        drop(known);
+        let mut known = Arc::clone(&self.0).write_owned().await;
+        if !known.is_at(log.state) {
+            let before = match known.state {
+                Some((state, _)) if state.number < log.state.number => {
+                    let goes_on = state == log.forgotten || catalog.has(state).await?;
+                    let is_small = known.added <= known.read + ADDED;
+                    (goes_on && is_small).then_some(state.number)
+                }
+                _ => None,
+            };
+            let words = catalog.since(before).await?;
+            known.take(before, &words);
+            known.state = Some((log.state, Instant::now()));
+        }
+        Ok(known.downgrade())
+    }
+}
+
+impl Known {
+    /// Whether it has the words of a state.
+    fn is_at(&self, asked: LogPosition) -> bool {
+        self.state.is_some_and(|(state, read)| {
+            state == asked || state.number > asked.number && read.elapsed() < SNAPSHOT_AGE
+        })
+    }
+
+    fn take(&mut self, before: Option<i64>, words: &[String]) {
+        if before.is_none() {
+            *self = Self {
+                read: words.len(),
+                ..Self::default()
+            };
+        } else {
+            self.added += words.len();
+        }
+        for word in words {
+            if self.bytes >= MOST_BYTES {
+                tracing::warn!(
+                    "the catalogue has so many words that searches are corrected by a part of them"
+                );
+                break;
+            }
+            self.bytes += self.dictionary.insert(word);
+        }
+    }
+}
