@@ -24,7 +24,7 @@ export default defineConfig({
         acceptedIdNames: ['id'],
         acceptedIdTypes: ['ID'],
         exceptions: {
-          types: ['BulkResult', 'ConnectorCheck', 'ConnectorDraft', 'ConnectorHealth', 'CuratedField', 'EnvironmentVariable', 'FieldChange', 'HealthBuckets', 'ImportReport', 'ImportedCategory', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'ServerPackage', 'UpdateConflict', 'User', 'UserError', 'Viewer'],
+          types: ['BulkResult', 'ConnectorCheck', 'ConnectorDraft', 'ConnectorHealth', 'CuratedField', 'EnvironmentVariable', 'FieldChange', 'HealthBuckets', 'ImportReport', 'ImportedCategory', 'Inspection', 'McpServerInfo', 'McpTool', 'PageInfo', 'PersonalConnectorChange', 'SearchInfo', 'SearchMatch', 'SearchWord', 'ServerPackage', 'TextFragment', 'UpdateConflict', 'User', 'UserError', 'Viewer'],
           suffixes: ['Connection', 'Edge', 'Payload', 'Facet', 'Facets'],
         },
       },

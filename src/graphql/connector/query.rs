@@ -56,8 +56,9 @@ impl ConnectorQuery {
         #[graphql(
             desc = "Words to find in name, connectorId, description, and the names, titles and descriptions of its tools, \
                           without regard to case and accents. All of them are found, the last one as the beginning of a word. \
-                          A URL finds the connectors whose serverUrl it is, too. Up to 256 characters. Blank text finds \
-                          everything."
+                          If you see no connector that has them, words near to them that you see take their place, as `search` of \
+                          the list says. A URL finds the connectors whose serverUrl it is, too. Up to 256 characters. Blank \
+                          text finds everything."
         )]
         search: Option<String>,
         #[graphql(desc = "What must hold for a connector to be in the list.")] filter: Option<

@@ -230,6 +230,24 @@ on_both! {
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
+    /// Words that only the secret has stand for none: slips, words joined and split, beside others and alone.
+    async fn corrected_searches(server: Server) {
+        let list = "{
+            totalCount search { corrected words { word replacements } } pageInfo { hasNextPage endCursor }
+            edges { cursor node { id } matches { field toolName fragments { text matched } } }
+            facets { type { value count } }
+        }";
+        let searches = ["sercet", "secrte plan", "se cret", "secretplans", "old sercet", "spirng launch", "launch_rokcet"];
+        let fields = searches.iter().enumerate();
+        let fields = fields.map(|(index, search)| format!("s{index}: personalConnectors(search: \"{search}\", first: 3) {list} "));
+        let query = format!("{{
+            {}
+            alone: personalConnectors(search: \"plnas\", first: 0) {{ search {{ corrected words {{ word replacements }} }} }}
+            counted: personalConnectors(search: \"plnas\", filter: {{category: PRODUCTIVITY}}, first: 0) {{ totalCount search {{ corrected }} }}
+        }}", fields.collect::<String>());
+        try_door(&server, &query, |_| json!({}), &[]).await;
+    }
+
     async fn a_cursor_of_those_who_see_it(server: Server) {
         let page = "{ edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }";
         let query = format!("query($at: String, $before: String) {{

@@ -84,7 +84,9 @@ const QUERIES: [Query; 9] = [
         )
     }),
     ("missing letter", 0.95, |named, seed| {
-        named.slip(seed, |chars, at| drop(chars.remove(at)))
+        named.slip(seed, |chars, at| {
+            chars.remove(at);
+        })
     }),
     ("swapped letters", 0.95, |named, seed| {
         named.slip(seed, |chars, at| chars.swap(at, at + 1))
