@@ -146,31 +146,23 @@ async fn insert_words(
     rows: Vec<(i64, [Vec<String>; 3])>,
 ) -> Result<(), DbErr> {
     let backend = connection.get_database_backend();
-    let (into, values): (_, Vec<Vec<Value>>) = match backend {
-        DbBackend::Postgres => {
-            let row = |(seq, fields): (i64, [Vec<String>; 3])| {
-                let lexemes = fields.into_iter().zip(["1A", "2B", "3C"]);
-                let lexemes = lexemes.flat_map(|(words, position)| {
-                    let lexeme = move |word| format!("'{word}':{position}");
-                    words.into_iter().map(lexeme)
-                });
-                let words = lexemes.collect::<Vec<_>>().join(" ");
-                vec![seq.into(), words.into()]
-            };
-            let rows = rows.into_iter().map(row).collect();
-            ("connector_search (seq, words)", rows)
+    let row = |(seq, fields): (i64, [Vec<String>; 3])| -> Vec<Value> {
+        if backend != DbBackend::Postgres {
+            let fields = fields.map(|words| words.join(" ").into());
+            return [seq.into()].into_iter().chain(fields).collect();
         }
-        _ => {
-            let row = |(seq, fields): (i64, [Vec<String>; 3])| {
-                let fields = fields.map(|words| words.join(" ").into());
-                [seq.into()].into_iter().chain(fields).collect()
-            };
-            let rows = rows.into_iter().map(row).collect();
-            (
-                "connector_search (rowid, name, connector_id, description)",
-                rows,
-            )
-        }
+        let lexemes = fields.into_iter().zip(["1A", "2B", "3C"]);
+        let lexemes = lexemes.flat_map(|(words, position)| {
+            let lexeme = move |word| format!("'{word}':{position}");
+            words.into_iter().map(lexeme)
+        });
+        let words = lexemes.collect::<Vec<_>>().join(" ");
+        vec![seq.into(), words.into()]
+    };
+    let values = rows.into_iter().map(row).collect();
+    let into = match backend {
+        DbBackend::Postgres => "connector_search (seq, words)",
+        _ => "connector_search (rowid, name, connector_id, description)",
     };
     insert(connection, into, ["BIGINT", "tsvector"], values).await
 }

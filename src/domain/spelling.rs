@@ -10,6 +10,9 @@ use super::text::behind;
 const ONE_EDIT: usize = 4;
 const TWO_EDITS: usize = 8;
 
+/// The most edits between two words, of which one stands for the other.
+pub(crate) const MOST_EDITS: usize = 2;
+
 /// Characters of the longest word that is corrected, or stands for another.
 const MOST_CHARS: usize = 32;
 
@@ -36,6 +39,8 @@ impl Dictionary {
     /// The words within this many edits of a word, without itself: first those of fewer edits, each in the order of the alphabet.
     pub(crate) fn near(&self, word: &str, edits: usize) -> Vec<(usize, String)> {
         let given: Vec<char> = word.chars().collect();
+        // A longer word may be as far.
+        let edits = edits.min(allowed(given.len() + edits));
         if given.len() > MOST_CHARS {
             return Vec::new();
         }
@@ -85,16 +90,20 @@ struct Rows<'a> {
     given: &'a [char],
     /// The word that was compared last, as far as it was.
     word: Vec<char>,
-    /// A row for each beginning of that word, from the empty one on.
-    rows: Vec<Vec<usize>>,
+    /// A row for each beginning of a word, from the empty one on. Those beyond the word are of other words.
+    rows: Vec<Vec<u8>>,
 }
 
 impl<'a> Rows<'a> {
     fn new(given: &'a [char]) -> Self {
+        let row: Vec<u8> = (0..).take(given.len() + 1).collect();
         Self {
             given,
-            word: Vec::new(),
-            rows: vec![(0..=given.len()).collect()],
+            word: Vec::with_capacity(MOST_CHARS),
+            rows: (0..)
+                .take(MOST_CHARS + 1)
+                .map(|length| starting_with(length, &row))
+                .collect(),
         }
     }
 
@@ -103,45 +112,46 @@ impl<'a> Rows<'a> {
         let shared = self.word.iter().zip(word.chars());
         let shared = shared.take_while(|(a, b)| **a == *b).count();
         self.word.truncate(shared);
-        self.rows.truncate(shared + 1);
         for c in word.chars().skip(shared) {
-            let row = self.next(c);
-            let is_too_far = row.iter().all(|distance| *distance > edits);
-            self.word.push(c);
-            self.rows.push(row);
-            if is_too_far {
+            let least = self.add(c);
+            if least > edits {
                 return Err(self.word.iter().collect());
             }
         }
-        let last = self.rows.last().and_then(|row| row.last());
-        Ok(last.copied().unwrap_or_default())
+        let row = &self.rows[self.word.len()];
+        Ok(row[self.given.len()].into())
     }
 
-    /// The row of the beginning that is one character longer.
-    fn next(&self, c: char) -> Vec<usize> {
+    /// Adds a character to the word that is compared, and gives the least distance that a word which begins so can have.
+    fn add(&mut self, c: char) -> usize {
         let length = self.word.len();
-        let distance = |row: usize, column: usize| {
-            let row = self.rows.get(row);
-            row.and_then(|row| row.get(column))
-                .copied()
-                .unwrap_or(usize::MAX / 2)
-        };
-        let before = self.word.last();
-        let mut row = Vec::with_capacity(self.given.len() + 1);
-        let mut left = length + 1;
-        row.push(left);
+        let (rows, rest) = self.rows.split_at_mut(length + 1);
+        let (row, above) = (&mut rest[0], &rows[length]);
+        let mut least = row[0];
         for (column, given) in self.given.iter().enumerate() {
-            let replaced = distance(length, column) + usize::from(*given != c);
-            let mut least = replaced.min(left + 1).min(distance(length, column + 1) + 1);
-            let given_before = column.checked_sub(1).and_then(|at| self.given.get(at));
-            if before.is_some() && before == Some(given) && given_before == Some(&c) {
-                least = least.min(distance(length - 1, column - 1) + 1);
+            let replaced = above[column] + u8::from(*given != c);
+            let mut distance = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            let is_swapped =
+                column > 0 && self.given[column - 1] == c && self.word.last() == Some(given);
+            if is_swapped {
+                distance = distance.min(rows[length - 1][column - 1] + 1);
             }
-            row.push(least);
-            left = least;
+            row[column + 1] = distance;
+            least = least.min(distance);
         }
-        row
+        self.word.push(c);
+        least.into()
     }
+}
+
+/// A row whose first distance is that of a beginning of this length.
+fn starting_with(length: u8, row: &[u8]) -> Vec<u8> {
+    let mut row = row.to_vec();
+    row[0] = length;
+    if length > 0 {
+        row[1..].fill(0);
+    }
+    row
 }
 
 #[cfg(test)]

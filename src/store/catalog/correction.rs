@@ -20,6 +20,7 @@ use crate::{
     domain::{
         cursor::LogPosition,
         listing::{Candidates, Correction, Listing, Pass, Search, SearchTerm, SearchWord},
+        spelling::MOST_EDITS,
         viewer::Sight,
     },
     error::Result,
@@ -86,7 +87,7 @@ impl Catalog {
         let joined = search.joined();
         let given = words.iter().map(|word| word.text.clone());
         let asked = given.chain(joined.clone()).collect();
-        let mut in_sight = self.words_in_sight(asked).await?;
+        let in_sight = self.words_in_sight(asked).await?;
         let mut unseen = words.clone();
         unseen.retain(|word| !in_sight.contains(&word.text));
         // The beginning of a word, or one of tools.
@@ -98,36 +99,49 @@ impl Catalog {
         let looked_up = if are_all_in_sight && is_forgiving {
             words.iter().map(|word| word.text.clone()).collect()
         } else {
-            missing
+            missing.clone()
         };
-        let log = self.log().await?;
-        let near = (self.database.vocabulary).near(looked_up.clone(), log, self);
-        let near: HashMap<_, _> = looked_up.into_iter().zip(near.await?).collect();
-        in_sight.extend(self.words_in_sight(to_look_for(&near)).await?);
+        let stand_ins = self.stand_ins(looked_up).await?;
         let candidates = words.iter().enumerate().map(|(index, word)| {
             let is_joined = joined.get(index);
-            let is_joined = is_joined.is_some_and(|word| in_sight.contains(word));
-            let Some(near) = near.get(&word.text) else {
-                return Candidates {
-                    is_in_sight: true,
-                    is_joined,
-                    ..Candidates::default()
-                };
-            };
-            let mut near: Vec<_> = near.iter().collect();
-            near.retain(|(_, word)| in_sight.contains(word));
-            let nearest = near.first().map(|(edits, _)| *edits);
-            near.retain(|(edits, _)| Some(*edits) == nearest);
-            let mut parts = parts(&word.text);
-            parts.retain(|parts| parts.iter().all(|part| in_sight.contains(part)));
+            let stand_ins = stand_ins.get(&word.text).cloned();
             Candidates {
-                is_in_sight: are_all_in_sight,
-                is_joined,
-                near: near.into_iter().map(|(_, word)| word.clone()).collect(),
-                parts,
+                is_in_sight: are_all_in_sight || !missing.contains(&word.text),
+                is_joined: is_joined.is_some_and(|word| in_sight.contains(word)),
+                ..stand_ins.unwrap_or_default()
             }
         });
         Ok(search.corrected(&candidates.collect::<Vec<_>>()))
+    }
+
+    /// The words in sight that may stand for each of these: those of one edit, which a missing space is too, else those of two.
+    async fn stand_ins(&self, words: Vec<String>) -> Result<HashMap<String, Candidates>> {
+        let log = self.log().await?;
+        let (mut stand_ins, mut missing) = (HashMap::new(), words);
+        for edits in 1..=MOST_EDITS {
+            if missing.is_empty() {
+                break;
+            }
+            let near = (self.database.vocabulary).near(missing.clone(), edits, log, self);
+            let near: Vec<_> = missing.drain(..).zip(near.await?).collect();
+            let in_sight = self.words_in_sight(to_look_for(&near)).await?;
+            for (word, near) in near {
+                let mut parts = parts(&word);
+                parts.retain(|parts| parts.iter().all(|part| in_sight.contains(part)));
+                let near = near.into_iter().map(|(_, word)| word);
+                let candidates = Candidates {
+                    near: near.filter(|word| in_sight.contains(word)).collect(),
+                    parts,
+                    ..Candidates::default()
+                };
+                if candidates.near.is_empty() && candidates.parts.is_empty() {
+                    missing.push(word);
+                } else {
+                    stand_ins.insert(word, candidates);
+                }
+            }
+        }
+        Ok(stand_ins)
     }
 
     /// Of these words those that a connector in sight has in its own fields.
@@ -262,10 +276,10 @@ fn search_of(word: &SearchWord) -> Search {
     }
 }
 
-/// The words that may stand for those which have these near ones: first the parts of each, then the nearest.
-fn to_look_for(near: &HashMap<String, Vec<(usize, String)>>) -> Vec<String> {
-    let parts = near.keys().flat_map(|word| parts(word)).flatten();
-    let mut nearest: Vec<_> = near.values().flatten().collect();
+/// The words that may stand for these, which have these near ones: the parts of each, then the nearest.
+fn to_look_for(near: &[(String, Vec<(usize, String)>)]) -> Vec<String> {
+    let parts = near.iter().flat_map(|(word, _)| parts(word)).flatten();
+    let mut nearest: Vec<_> = near.iter().flat_map(|(_, near)| near).collect();
     nearest.sort_unstable();
     let nearest = nearest.into_iter().map(|(_, word)| word.clone());
     parts.chain(nearest).collect()

@@ -55,17 +55,18 @@ pub(in crate::store) trait Words {
 }
 
 impl Vocabulary {
-    /// The words near to each of these in the state that a snapshot shows: first those of fewer edits, with the number of edits.
+    /// The words within this many edits of each of these, in the state that a snapshot shows: first those of fewer edits.
     pub(in crate::store) async fn near(
         &self,
         words: Vec<String>,
+        edits: usize,
         log: Log,
         catalog: &impl Words,
     ) -> Result<Vec<Vec<(usize, String)>>> {
         let known = self.at(log, catalog).await?;
         joined(spawn_blocking(move || {
             let near = |word: String| {
-                let mut near = known.dictionary.near(&word, 2);
+                let mut near = known.dictionary.near(&word, edits);
                 near.truncate(NEAR);
                 near
             };

@@ -236,9 +236,9 @@ on_both! {
             let shown = data["personalConnectors"]["edges"].as_array().unwrap().iter().map(|edge| {
                 let matches = edge["matches"].as_array().unwrap().iter().map(|one| {
                     let fragments = one["fragments"].as_array().unwrap().iter();
-                    let fragments = fragments.map(|fragment| match fragment["matched"].as_bool().unwrap() {
-                        true => format!("[{}]", text(&fragment["text"])),
-                        false => text(&fragment["text"]).to_owned(),
+                    let fragments = fragments.map(|fragment| {
+                        let text = text(&fragment["text"]);
+                        if fragment["matched"] == true { format!("[{text}]") } else { text.to_owned() }
                     });
                     let tool = one["toolName"].as_str().map_or(String::new(), |tool| format!(" {tool}"));
                     format!("{}{tool}: {}", text(&one["field"]), fragments.collect::<String>())
@@ -253,11 +253,11 @@ on_both! {
         assert_eq!(matches(json!("tools sends")).await, "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL other: [Sends] requests\n");
         assert_eq!(matches(json!("https://MCP.example.com/x?y=1")).await, "pcon_c\nSERVER_URL: [https://mcp.example.com/x?y=1]\n");
         // Of what stands for the words, where nobody has them.
-        assert_eq!(matches(json!("zuul")).await, "");
+        assert_eq!(matches(json!("xyzzy")).await, "");
         assert_eq!(matches(json!("zuluu")).await, "pcon_b\nNAME: [Zulu]\nCONNECTOR_ID: [zulu]\n");
         let long = matches(json!("zulu requests")).await;
         let description = long.lines().last().unwrap();
-        assert!(description.starts_with("DESCRIPTION: a a ") && description.contains(" [requests] b"), "{description}");
+        assert!(description.starts_with("DESCRIPTION:  a a ") && description.contains(" [requests] b"), "{description}");
         assert_eq!(description.chars().count(), "DESCRIPTION: ".len() + 200 + "[]".len());
         assert_eq!(matches(Value::Null).await, "pcon_a\n\npcon_c\n\npcon_b\n\n");
     }

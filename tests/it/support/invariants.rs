@@ -53,7 +53,7 @@ pub async fn assert_whole(storage: &TestDatabase) {
     } else {
         (
             "seq",
-            "s.words @@ plainto_tsquery('simple', t.words)",
+            "s.words @@ CAST('''' || REPLACE(TRIM(t.words), ' ', ''' & ''') || '''' AS tsquery)",
             "(SELECT UNNEST(tsvector_to_array(words)) AS word, seq FROM connector_tool_search)",
             "",
         )
