@@ -1,5 +1,5 @@
-//! The words of connectors and how many connectors have each, and new words in the search index: of a namespace only the owner's, and
-//! whole names such as `C++`, `.NET` and `Node.js`.
+//! The words of connectors and how many connectors have each, and new words in the search index: of a namespace only
+//! the owner's, and whole names such as `C++`, `.NET` and `Node.js`.
 //!
 //! Invariant: the migration splits texts as the program did before it and at its time, by code of its own.
 

@@ -1,6 +1,7 @@
 //! Words that are near to another one.
 //!
-//! Invariant: near words are all that are within the distance, whatever else is in the dictionary: none crowds out another.
+//! Invariant: near words are all that are within the distance, whatever else is in the dictionary: none crowds out
+//! another.
 
 use std::{collections::BTreeSet, ops::Bound};
 
@@ -18,8 +19,8 @@ const MOST_CHARS: usize = 32;
 
 /// Words, to find those near to another one.
 ///
-/// They are compared in their order, so that a beginning which many share is compared once, and skipped where it is too far. To find
-/// the words within two edits among 200,000 takes some milliseconds.
+/// They are compared in their order, so that a beginning which many share is compared once, and skipped where it is too
+/// far. To find the words within two edits among 200,000 takes some milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary(BTreeSet<Box<str>>);
 
@@ -36,7 +37,8 @@ impl Dictionary {
         }
     }
 
-    /// The words within this many edits of a word, without itself: first those of fewer edits, each in the order of the alphabet.
+    /// The words within this many edits of a word, without itself: first those of fewer edits, each in the order of the
+    /// alphabet.
     pub(crate) fn near(&self, word: &str, edits: usize) -> Vec<(usize, String)> {
         let given: Vec<char> = word.chars().collect();
         // A longer word may be as far.
@@ -84,8 +86,8 @@ pub(crate) fn allowed(chars: usize) -> usize {
     }
 }
 
-/// Distances of the beginnings of a word from those of the given one: characters that are missing, added or replaced, or two
-/// neighbours that are swapped, count one (the optimal string alignment distance).
+/// Distances of the beginnings of a word from those of the given one: characters that are missing, added or replaced,
+/// or two neighbours that are swapped, count one (the optimal string alignment distance).
 struct Rows<'a> {
     given: &'a [char],
     /// The word that was compared last, as far as it was.
@@ -122,7 +124,8 @@ impl<'a> Rows<'a> {
         Ok(row[self.given.len()].into())
     }
 
-    /// Adds a character to the word that is compared, and gives the least distance that a word which begins so can have.
+    /// Adds a character to the word that is compared, and gives the least distance that a word which begins so can
+    /// have.
     fn add(&mut self, c: char) -> usize {
         let length = self.word.len();
         let (rows, rest) = self.rows.split_at_mut(length + 1);

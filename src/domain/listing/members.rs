@@ -15,7 +15,8 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Takes the fields of the argument `list`, which have the limits of those of a list. `BAD_USER_INPUT` names them.
+    /// Takes the fields of the argument `list`, which have the limits of those of a list. The words of the search are
+    /// as given: an event does not tell whether they find anything else. `BAD_USER_INPUT` names the fields.
     pub(crate) fn parse(search: Option<&str>, filter: Option<Filter>) -> Result<Self> {
         Ok(Self {
             search: Search::parse("list.search", search)?,

@@ -1,6 +1,7 @@
 //! The words that a list is searched for.
 //!
-//! Invariant: a term has an alternative, and an alternative a word. Words are folded and split as those of the index are.
+//! Invariant: a term has an alternative, and an alternative a word. Words are folded and split as those of the index
+//! are.
 
 use serde::{Serialize, Serializer};
 
@@ -96,7 +97,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Search {
-    /// None of blank text, which finds everything. The last word is the beginning of one. `BAD_USER_INPUT` names the argument.
+    /// None of blank text, which finds everything. The last word is the beginning of one. `BAD_USER_INPUT` names the
+    /// argument.
     pub(in crate::domain) fn parse(argument: &str, search: Option<&str>) -> Result<Option<Self>> {
         let Some(search) = search else {
             return Ok(None);

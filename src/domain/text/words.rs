@@ -1,7 +1,7 @@
 //! The words of texts.
 //!
-//! Invariant: a word is letters, digits and symbols such as emoji, and the full-width forms of `+`, `#` and `.`. Folding leaves none of
-//! these forms in a text, and no index has a meaning for one.
+//! Invariant: a word is letters, digits and symbols such as emoji, and the full-width forms of `+`, `#` and `.`.
+//! Folding leaves none of these forms in a text, and no index has a meaning for one.
 
 use std::ops::Range;
 
@@ -70,14 +70,14 @@ struct Token {
 
 /// The words of a text, folded, each once, in order of their last appearance.
 ///
-/// Splits at everything but letters, digits and symbols, and where Unicode sees a word's end (UAX #29): a Han character is a word. `C++`
-/// and `C#` are whole words; `Node.js` and `.NET` are words beside those between their dots.
+/// Splits at everything but letters, digits and symbols, and where Unicode sees a word's end (UAX #29): a Han character
+/// is a word. `C++` and `C#` are whole words; `Node.js` and `.NET` are words beside those between their dots.
 pub(crate) fn words(text: &str) -> IndexSet<String> {
     last_of_each(tokens(&fold(text)).into_iter().map(|token| token.word))
 }
 
-/// The words of a search, in order of their last appearance: as of a text, without those within longer ones. A connector's ID in it
-/// has the words of one.
+/// The words of a search, in order of their last appearance: as of a text, without those within longer ones. A
+/// connector's ID in it has the words of one.
 pub(crate) fn searched(search: &str) -> IndexSet<String> {
     let of_part = |part: &str| -> Vec<String> {
         match namespace(part) {
@@ -94,8 +94,8 @@ pub(crate) fn split(text: &str) -> Vec<String> {
     tokens.map(|token| token.word).collect()
 }
 
-/// The words of a connector's ID. Of the namespace of a reverse-DNS name they are the owner's or vendor's, such as `acme` of
-/// `io.github.acme/wiki` and of `com.acme/wiki`.
+/// The words of a connector's ID. Of the namespace of a reverse-DNS name they are the owner's or vendor's, such as
+/// `acme` of `io.github.acme/wiki` and of `com.acme/wiki`.
 pub(crate) fn of_connector_id(id: &str) -> IndexSet<String> {
     let Some((namespace, name)) = namespace(id) else {
         return words(id);

@@ -15,8 +15,8 @@ use crate::{
 /// The words that a list was searched for.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SearchInfo {
-    /// Whether other words were searched for than those that were given. They are only where no connector that you see has what was
-    /// given, and some have what is near to it.
+    /// Whether other words were searched for than those that were given. They are only where no connector that you see
+    /// has what was given, and some have what is near to it.
     corrected: bool,
     /// The words that were given, without case and accents.
     words: List<SearchWord>,
@@ -27,8 +27,8 @@ pub(in crate::graphql) struct SearchInfo {
 pub(in crate::graphql) struct SearchWord {
     /// The word, or both with a space between.
     word: Text<'static>,
-    /// The words that were searched for instead, any of which may be found. Two words with a space between are found together. Empty if
-    /// the word was searched for as it is.
+    /// The words that were searched for instead, any of which may be found. Two words with a space between are found
+    /// together. Empty if the word was searched for as it is.
     replacements: List<Text<'static>>,
 }
 
@@ -73,7 +73,8 @@ pub(in crate::graphql) struct SearchMatch {
     field: SearchField,
     /// The name of the tool that is meant by TOOL; null otherwise.
     tool_name: Option<Text<'static>>,
-    /// The field's text in parts, which make it together. Of a long text they make 200 characters around the first match.
+    /// The field's text in parts, which make it together. Of a long text they make 200 characters around the first
+    /// match.
     fragments: List<TextFragment>,
 }
 
@@ -82,7 +83,8 @@ pub(in crate::graphql) struct SearchMatch {
 pub(in crate::graphql) struct TextFragment {
     /// The text, with case and accents.
     text: Text<'static>,
-    /// Whether these are words of the search. A word is matched as a whole, even if only its beginning was searched for.
+    /// Whether these are words of the search. A word is matched as a whole, even if only its beginning was searched
+    /// for.
     matched: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Searches with other words than those that were given, where these find nothing.
 //!
-//! Invariant: a word is told to a viewer, and finds for them, only if they see a connector that has it. All that a decision reads is of
-//! one snapshot, and of no filter: pages, sizes and facets of a search are of the same words.
+//! Invariant: a word is told to a viewer, and finds for them, only if they see a connector that has it. All that a
+//! decision reads is of one snapshot, and of no filter: pages, sizes and facets of a search are of the same words.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -41,8 +41,8 @@ const SEARCHED: usize = 32;
 const NOT_PUBLIC: usize = 512;
 
 impl Catalog {
-    /// Decides which words a list is searched for: others than those that were given only if these find nothing in sight, whatever the
-    /// filter, and the others something.
+    /// Decides which words a list is searched for: others than those that were given only if these find nothing in
+    /// sight, whatever the filter, and the others something.
     pub(crate) async fn decide(&self, listing: &Listing) -> Result<()> {
         if listing.pass.get().is_some() {
             return Ok(());
@@ -80,8 +80,8 @@ impl Catalog {
         Ok(Pass::Forgiving(Arc::new(correction)))
     }
 
-    /// The search with the words that stand for others. If all words are in sight by now, which were not when somebody read the list
-    /// first, those near to them stand beside them.
+    /// The search with the words that stand for others. If all words are in sight by now, which were not when somebody
+    /// read the list first, those near to them stand beside them.
     async fn correction(&self, search: &Search, is_forgiving: bool) -> Result<Option<Correction>> {
         let words: Vec<SearchWord> = search.words().cloned().collect();
         let joined = search.joined();
@@ -114,7 +114,8 @@ impl Catalog {
         Ok(search.corrected(&candidates.collect::<Vec<_>>()))
     }
 
-    /// The words in sight that may stand for each of these: those of one edit, which a missing space is too, else those of two.
+    /// The words in sight that may stand for each of these: those of one edit, which a missing space is too, else those
+    /// of two.
     async fn stand_ins(&self, words: Vec<String>) -> Result<HashMap<String, Candidates>> {
         let log = self.log().await?;
         let (mut stand_ins, mut missing) = (HashMap::new(), words);

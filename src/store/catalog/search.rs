@@ -137,7 +137,8 @@ pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExp
     }
 }
 
-/// The rows whose fields up to `tier` have every term; [`TOOLS`] has the fields' words too, of the rows that have tools.
+/// The rows whose fields up to `tier` have every term; [`TOOLS`] has the fields' words too, of the rows that have
+/// tools.
 fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
     let query = if backend == DbBackend::Postgres {
         let (table, weights) = match tier {
@@ -183,7 +184,8 @@ fn fts5(terms: &[SearchTerm]) -> String {
     })
 }
 
-/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may quote it.
+/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may
+/// quote it.
 fn expression(
     terms: &[SearchTerm],
     [and, or]: [&str; 2],

@@ -36,8 +36,8 @@ struct Invariant {
     schema: usize,
     table: &'static str,
     flaw: &'static str,
-    /// Gives the rows' names. `{seq}` is the number of a search index's row, and `{words}` the index's words with the number of rows
-    /// that have each.
+    /// Gives the rows' names. `{seq}` is the number of a search index's row, and `{words}` the index's words with the
+    /// number of rows that have each.
     sql: &'static str,
 }
 

@@ -1,7 +1,7 @@
 //! The words of connectors in memory, to correct those of searches by.
 //!
-//! Invariant: at the state that was read last, every word of a connector is there, unless the words take too many bytes. Words that are
-//! gone may be there still: the catalogue is asked for each before it is told.
+//! Invariant: at the state that was read last, every word of a connector is there, unless the words take too many
+//! bytes. Words that are gone may be there still: the catalogue is asked for each before it is told.
 
 use std::{
     sync::Arc,
@@ -25,7 +25,8 @@ const MOST_BYTES: usize = 64 << 20;
 /// Words that are read anew, besides as many as there were, before all are: those that are gone take memory too.
 const ADDED: usize = 10_000;
 
-/// A snapshot that is older than the words is not older by more than this. It is of another history, such as a restored backup.
+/// A snapshot that is older than the words is not older by more than this. It is of another history, such as a restored
+/// backup.
 const SNAPSHOT_AGE: Duration = Duration::from_secs(10);
 
 /// Words near to one that are looked at: the nearest.
@@ -55,7 +56,8 @@ pub(in crate::store) trait Words {
 }
 
 impl Vocabulary {
-    /// The words within this many edits of each of these, in the state that a snapshot shows: first those of fewer edits.
+    /// The words within this many edits of each of these, in the state that a snapshot shows: first those of fewer
+    /// edits.
     pub(in crate::store) async fn near(
         &self,
         words: Vec<String>,

@@ -1,6 +1,7 @@
 //! The words of connectors, and how many connectors have each.
 //!
-//! Invariant: when a transaction commits, a word is there with the number of connectors that have it, and gone with the last of them.
+//! Invariant: when a transaction commits, a word is there with the number of connectors that have it, and gone with the
+//! last of them.
 
 use std::collections::{BTreeMap, HashSet};
 

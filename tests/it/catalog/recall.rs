@@ -1,7 +1,7 @@
 //! How often a search finds what was meant: measured on real servers, and on generated connectors.
 //!
-//! Slips are derived from the names: a letter of the longest word is missing, swapped with the next one, wrong or doubled; words are
-//! joined or split. The goals are those that a person who types a name needs.
+//! Slips are derived from the names: a letter of the longest word is missing, swapped with the next one, wrong or
+//! doubled; words are joined or split. The goals are those that a person who types a name needs.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -69,7 +69,8 @@ impl Named {
 
 type Query = (&'static str, f64, fn(&Named, usize) -> Option<String>);
 
-/// Kinds of searches, the least share of them that finds the connector among the first five, and how they are made of a name.
+/// Kinds of searches, the least share of them that finds the connector among the first five, and how they are made of a
+/// name.
 const QUERIES: [Query; 10] = [
     ("exact", 1.0, |named, _| Some(named.name.clone())),
     ("reversed", 1.0, |named, _| {

@@ -210,7 +210,8 @@ on_both! {
         }
     }
 
-    /// Of a namespace only the owner or the vendor is searched; a whole connectorId is found, and its beginning beyond the slash.
+    /// Of a namespace only the owner or the vendor is searched; a whole connectorId is found, and its beginning beyond
+    /// the slash.
     async fn hosts_of_namespaces_are_no_words(server: Server) {
         server.clear().await;
         let row = |id, name, connector_id: &str| Model { connector_id: connector_id.to_owned(), ..official(id, name) };

@@ -218,6 +218,21 @@ on_both! {
         assert!(answer["totalCount"].as_u64().unwrap() > 30);
     }
 
+    /// Whoever follows a corrected list gives the words that were searched for.
+    async fn a_followed_list_has_the_words_as_given(server: Server) {
+        fill(&server).await;
+        let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+        let after = data["personalConnectors"]["changesCursor"].clone();
+        server.insert(vec![official("second", "GitHub Two")]).await;
+        for (search, told) in [("githb", json!([])), ("github", json!([{ "inListBefore": false, "inList": true }]))] {
+            let query = "query($after: String, $search: String) {
+                personalConnectorChanges(after: $after, list: {search: $search}) { nodes { inListBefore inList } }
+            }";
+            let data = server.data("", query, json!({ "after": after, "search": search })).await;
+            assert_eq!(data["personalConnectorChanges"]["nodes"], told, "{search}");
+        }
+    }
+
     async fn matches_say_where(server: Server) {
         server.clear().await;
         let row = |id, name, connector_id: &str, description: &str| Model {

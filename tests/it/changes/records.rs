@@ -50,7 +50,7 @@ pub(super) fn a_question() -> impl Strategy<Value = Question> {
     let filter = prop_oneof![Just(Value::Null), filter(1), filter(2), filter(4)];
     (
         select(&VIEWERS[..]),
-        option::weighted(0.4, model::search()),
+        option::weighted(0.4, model::search_as_given()),
         filter,
     )
         .prop_map(|(viewer, search, filter)| Question {

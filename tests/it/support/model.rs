@@ -202,6 +202,14 @@ impl Server {
     }
 }
 
+/// One of the searches whose words nothing stands for, whatever is in sight.
+pub(crate) fn search_as_given() -> impl Strategy<Value = Search> + Clone {
+    search().prop_filter("is not corrected", |search| {
+        let texts = ["Ecl", "wiki git", "custom", "日", "++", "p"];
+        search.address.is_some() || texts.contains(&search.text.as_str())
+    })
+}
+
 /// One of the searches.
 pub(crate) fn search() -> impl Strategy<Value = Search> + Clone {
     select(&SEARCHES[..]).prop_map(|(text, key, words)| Search {
