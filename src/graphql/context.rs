@@ -1,4 +1,4 @@
-//! What resolvers are given with each request.
+//! The data of a request that resolvers read.
 
 use std::{
     any::Any,
@@ -29,7 +29,7 @@ pub(in crate::graphql) fn failed(
     context.set_error_path(async_graphql::Error::from(error).into_server_error(field.pos))
 }
 
-/// Who asks, the catalogue as they see it, and what commands work with.
+/// The data of one request: the caller, the catalogue as they see it, and the services that commands need.
 #[derive(Debug)]
 pub struct Request {
     /// The verified caller, or the anonymous one.
@@ -54,7 +54,7 @@ pub struct Request {
     pub budget: Arc<AnswerBudget>,
 }
 
-/// What a request holds while it is worked on, and gives up to wait for somebody else.
+/// A permit that a request holds while it runs. It is released early when the request has to wait.
 #[derive(Default)]
 pub struct Permit {
     permit: Mutex<Option<Box<dyn Any + Send>>>,

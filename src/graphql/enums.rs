@@ -6,7 +6,7 @@ use crate::domain::viewer::Denial;
 
 use super::list::List;
 
-/// Who hosts a connector. Open to additions.
+/// The host of a connector. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorType")]
 pub(in crate::graphql) enum ConnectorType {
@@ -18,7 +18,7 @@ pub(in crate::graphql) enum ConnectorType {
     Custom,
 }
 
-/// What a connector is for. Open to additions.
+/// The purpose of a connector. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorCategory")]
 pub(in crate::graphql) enum ConnectorCategory {
@@ -73,7 +73,7 @@ pub(in crate::graphql) enum ServerType {
     Stdio,
 }
 
-/// Who sees a connector. Open to additions.
+/// The users who see a connector. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ConnectorVisibility")]
 pub(in crate::graphql) enum ConnectorVisibility {
@@ -89,14 +89,14 @@ pub(in crate::graphql) enum ConnectorVisibility {
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::order::OrderField")]
 pub(in crate::graphql) enum PersonalConnectorOrderField {
-    /// By name, without regard to case and accents. Ascending unless a direction is given.
+    /// The name, without regard to case and accents. Ascending unless a direction is given.
     Name,
-    /// By time of creation. Descending unless a direction is given.
+    /// The time of creation. Descending unless a direction is given.
     CreatedAt,
-    /// By time of the last change. Descending unless a direction is given.
+    /// The time of the last change. Descending unless a direction is given.
     UpdatedAt,
-    /// By how well the search matches: the exact name, words of the name, the connectorId, the description, the tools; then
-    /// by name. Best first, takes no direction, and needs a `search`.
+    /// The relevance to the search: the exact name, words of the name, the connectorId, the description, the tools;
+    /// then the name. Best first, takes no direction, and needs a `search`.
     Relevance,
     /// The status: ACTIVE, DEPRECATED, MAINTENANCE, then the name. Ascending unless a direction is given.
     Status,
@@ -177,7 +177,7 @@ pub(in crate::graphql) fn name<V: EnumType>(value: V) -> &'static str {
     item.map_or("", |item| item.name)
 }
 
-/// What is wrong with a mutation's input. Stable, and open to additions.
+/// The kind of error in a mutation's input. Stable, and open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::error::UserErrorCode")]
 pub(in crate::graphql) enum UserErrorCode {

@@ -18,6 +18,6 @@ pub struct Query(NodeQuery, ViewerQuery, ConnectorQuery, ChangesQuery);
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(ConnectorMutation, BulkMutation, InspectionMutation);
 
-/// What happens, as it happens: over a `WebSocket` as `graphql-transport-ws`, or as server-sent events.
+/// Events as they happen, over a `WebSocket` as `graphql-transport-ws` or as server-sent events.
 #[derive(Debug, Default, MergedSubscription)]
 pub struct Subscription(ChangesSubscription);

@@ -12,7 +12,7 @@ use super::{
 /// Something wrong with a mutation's input.
 #[derive(SimpleObject)]
 pub(super) struct UserError {
-    /// What is wrong, for programs.
+    /// The kind of error, for programs.
     code: UserErrorCode,
     /// The path to the input field, such as `["input", "name"]`; null when the input as a whole is meant.
     field: Option<List<&'static str>>,

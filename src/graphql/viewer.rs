@@ -1,4 +1,4 @@
-//! Who asks.
+//! The caller, as the schema's `Viewer`.
 
 use async_graphql::{Context, ID, Object};
 use tokio::sync::OnceCell;
@@ -45,7 +45,7 @@ impl ViewerObject<'_> {
     }
 }
 
-/// Who asks, as the bearer token says.
+/// The caller, as described by the bearer token.
 #[Object(name = "Viewer")]
 impl ViewerObject<'_> {
     /// Your user id; null without a token.
@@ -107,7 +107,7 @@ pub(in crate::graphql) struct ViewerQuery;
 
 #[Object]
 impl ViewerQuery {
-    /// Who asks.
+    /// The caller.
     async fn viewer<'a>(&self, context: &Context<'a>) -> ViewerObject<'a> {
         ViewerObject {
             viewer: &Request::of(context).viewer,

@@ -44,11 +44,11 @@ impl ConnectorHealth {
     }
 }
 
-/// What the last check of a connector's MCP server found, as the connector has the server. What the server says of itself is cut to
-/// bounds, and nobody vouches for it.
+/// The result of the last check of a connector's MCP server. The server's own texts are cut to bounds and are not
+/// verified.
 #[Object]
 impl ConnectorHealth {
-    /// What the check came to, for programs.
+    /// The outcome, for programs.
     async fn outcome(&self) -> InspectionOutcome {
         self.health.outcome.into()
     }
@@ -58,7 +58,7 @@ impl ConnectorHealth {
         DateTime(self.health.since)
     }
 
-    /// What it came to, for people.
+    /// The outcome in words, for people.
     async fn message(&self) -> Text<'_> {
         Text::new(&self.health.message)
     }
@@ -94,7 +94,7 @@ impl ConnectorHealth {
         self.health.protocol_version.as_deref().map(Text::new)
     }
 
-    /// What the server says it is.
+    /// The server's name, version and description, as it gives them.
     async fn server_info(&self) -> Option<McpServerInfo<'_>> {
         self.health.server_info.as_ref().map(McpServerInfo)
     }
@@ -285,9 +285,9 @@ struct ConnectorCheckEdge<'a> {
 struct ConnectorCheck {
     /// When it was made.
     checked_at: DateTime,
-    /// What it came to, for programs.
+    /// The outcome, for programs.
     outcome: InspectionOutcome,
-    /// What it came to, for people.
+    /// The outcome in words, for people.
     message: Text<'static>,
     /// Milliseconds until the server had said what it is; null where it did not.
     latency_ms: Option<i64>,

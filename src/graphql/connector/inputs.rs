@@ -26,10 +26,9 @@ use crate::graphql::{
     scalars::{DateTime, Json},
 };
 
-/// What must hold for a connector to be in the list: all of the fields given. A field that is null or left out restricts
-/// nothing; an empty list matches nothing; a single value stands for a list of one. Null in a list, `[null]`, stands for
-/// connectors without a value. At most 5 levels of `and`, `or` and `not`,
-/// 100 fields, and 100 values in a list.
+/// The conditions of the list; a connector must meet all of the given ones. A field that is null or left out restricts
+/// nothing. An empty list matches nothing; a single value stands for a list of one. Null in a list, `[null]`, stands
+/// for connectors without a value. At most 5 levels of `and`, `or` and `not`, 100 fields, and 100 values in a list.
 #[derive(InputObject)]
 pub(in crate::graphql) struct PersonalConnectorFilter {
     /// Its id is one of these.
@@ -150,7 +149,7 @@ struct TextFilter {
 /// How to order a list of connectors.
 #[derive(InputObject)]
 pub(in crate::graphql) struct PersonalConnectorOrder {
-    /// What to order by.
+    /// The field to order by.
     field: PersonalConnectorOrderField,
     /// Ascending or descending; each field has a natural one.
     direction: Option<OrderDirection>,
@@ -248,7 +247,7 @@ pub(in crate::graphql) struct SetConnectorStatusInput {
     id: ID,
     /// Its new status.
     status: ConnectorStatus,
-    /// What its users should know. Up to 1,000 characters.
+    /// A notice for its users. Up to 1,000 characters.
     status_message: MaybeUndefined<String>,
     /// The connector that replaces this one, with DEPRECATED only. You must see it, and no replacement leads back from it. Any other
     /// status clears it.

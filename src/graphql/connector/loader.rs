@@ -36,7 +36,7 @@ pub(in crate::graphql) struct Loader {
     pub(in crate::graphql) creators: Arc<Users>,
     health: Shared<(), Health>,
     histories: Shared<HistoryPage, History>,
-    /// By the windows' hours.
+    /// The uptimes, by the hours of their window.
     uptimes: Shared<i32, Uptime>,
     /// The charts, by their hours and number of buckets.
     buckets: Shared<(i32, i32), Buckets>,
@@ -84,7 +84,7 @@ impl Loader {
         Ok(models.get(id).map(|model| (model.clone(), loader.clone())))
     }
 
-    /// What the last check of one found.
+    /// Returns the last check of one connector.
     pub(in crate::graphql) async fn health(
         &self,
         catalog: &Catalog,
@@ -186,7 +186,8 @@ impl Loader {
     }
 }
 
-/// What connectors have, by their numbers, of each way in which it was asked for.
+/// Loaded values of the page's connectors, by arguments and then by connector. The first caller loads them; the others
+/// wait.
 struct Shared<K, T>(Mutex<HashMap<K, Asked<T>>>);
 
 type Asked<T> = Arc<OnceCell<HashMap<i64, Arc<T>>>>;

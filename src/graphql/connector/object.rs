@@ -155,7 +155,7 @@ impl PersonalConnector {
         self.model.id.clone().into()
     }
 
-    /// What kind of object this is in the published JSON form: always `personal_connector`.
+    /// The type of the object in the published JSON form: always `personal_connector`.
     async fn object(&self) -> &str {
         "personal_connector"
     }
@@ -165,7 +165,7 @@ impl PersonalConnector {
         Text::new(&self.model.name)
     }
 
-    /// Who hosts it.
+    /// The kind of host.
     async fn r#type(&self) -> ConnectorType {
         self.model.r#type.into()
     }
@@ -176,7 +176,7 @@ impl PersonalConnector {
         Text::new(&self.model.connector_id)
     }
 
-    /// What it does and which service it works with. Up to 2,000 characters.
+    /// Its purpose and the service it works with. Up to 2,000 characters.
     async fn description(&self) -> Option<Text<'_>> {
         self.model.description.as_deref().map(Text::new)
     }
@@ -201,7 +201,7 @@ impl PersonalConnector {
         self.model.status.into()
     }
 
-    /// What its users should know about the status.
+    /// The notice for its users about the status.
     async fn status_message(&self) -> Option<Text<'_>> {
         self.model.status_message.as_deref().map(Text::new)
     }
@@ -226,7 +226,7 @@ impl PersonalConnector {
         self.model.server_type.map(Into::into)
     }
 
-    /// What the last check of its MCP server found; null until there was one, and from when it is given another server.
+    /// The result of the last check of its MCP server; null before the first one, and after it is given another server.
     async fn health(&self, context: &Context<'_>) -> Result<Option<ConnectorHealth>> {
         let catalog = &Request::of(context).catalog;
         let health = self.loader.health(catalog, self.model.seq).await?;
@@ -341,7 +341,7 @@ impl PersonalConnector {
         self.sees_owner(context).then(|| organization_id.into())
     }
 
-    /// Who sees it.
+    /// The users who see it.
     async fn visibility(&self) -> ConnectorVisibility {
         self.model.visibility.into()
     }

@@ -1,4 +1,4 @@
-//! What mutations answer.
+//! The payloads of mutations.
 
 use async_graphql::{ID, SimpleObject};
 
@@ -10,12 +10,12 @@ use crate::{
 
 use super::object::PersonalConnector;
 
-/// What `createCustomConnector` did.
+/// The result of `createCustomConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CreateCustomConnectorPayload {
     /// The new connector; null when there are errors or the input was only checked.
     personal_connector: Option<PersonalConnector>,
-    /// What was found of its MCP server, where it was to be verified; null when that was not looked at.
+    /// The inspection of its MCP server, if it was to be verified; null if the server was not inspected.
     inspection: Option<Inspection>,
     /// All that is wrong with the input; empty on success.
     user_errors: List<UserError>,
@@ -24,13 +24,13 @@ pub(in crate::graphql) struct CreateCustomConnectorPayload {
     changes_cursor: Option<String>,
 }
 
-/// What `checkConnector` found.
+/// The result of `checkConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CheckConnectorPayload {
     /// The connector, with what was found as its `health` and `tools`; on CONFLICT as it now is, without that; null on other
     /// errors.
     personal_connector: Option<PersonalConnector>,
-    /// What was found of its MCP server; null when that was not looked at.
+    /// The inspection of its MCP server; null if the server was not inspected.
     inspection: Option<Inspection>,
     /// Why nothing was kept; empty on success, whatever was found.
     user_errors: List<UserError>,
@@ -39,7 +39,7 @@ pub(in crate::graphql) struct CheckConnectorPayload {
     changes_cursor: Option<String>,
 }
 
-/// What `updateCustomConnector` did.
+/// The result of `updateCustomConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct UpdateCustomConnectorPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only checked.
@@ -51,7 +51,7 @@ pub(in crate::graphql) struct UpdateCustomConnectorPayload {
     changes_cursor: Option<String>,
 }
 
-/// What `deleteCustomConnector` did.
+/// The result of `deleteCustomConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct DeleteCustomConnectorPayload {
     /// The id of the connector that was deleted; null when there are errors.
@@ -65,7 +65,7 @@ pub(in crate::graphql) struct DeleteCustomConnectorPayload {
     changes_cursor: Option<String>,
 }
 
-/// What `setConnectorStatus` did.
+/// The result of `setConnectorStatus`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SetConnectorStatusPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors.

@@ -22,12 +22,12 @@ pub(in crate::graphql) struct InspectServerInput {
     server_type: Option<ServerType>,
 }
 
-/// What `inspectServer` found.
+/// The result of `inspectServer`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct InspectServerPayload {
-    /// What was found; null when there are errors.
+    /// The result of the inspection; null when there are errors.
     inspection: Option<Inspection>,
-    /// What a connector to the server could be made of; null where nothing is known of it.
+    /// The values for a connector to this server; null if nothing is known of it.
     draft: Option<ConnectorDraft>,
     /// All that is wrong with the input; empty on success, whatever was found.
     user_errors: List<UserError>,

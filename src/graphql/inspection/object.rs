@@ -1,4 +1,4 @@
-//! What is found where an MCP server is said to be.
+//! The schema's types of an inspection.
 
 use async_graphql::{Enum, Object, SimpleObject};
 
@@ -15,7 +15,7 @@ use crate::{
 
 use super::tools::McpToolConnection;
 
-/// What an inspection of an MCP server came to. Open to additions.
+/// The outcome of an inspection of an MCP server. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::Outcome")]
 pub(in crate::graphql) enum InspectionOutcome {
@@ -52,15 +52,15 @@ pub(in crate::graphql) enum McpTransport {
 
 pub(in crate::graphql) struct Inspection(inspection::Inspection);
 
-/// What was found where an MCP server is said to be. What the server says of itself is cut to bounds, and nobody vouches for it.
+/// The result of inspecting an MCP server. The server's own texts are cut to bounds and are not verified.
 #[Object]
 impl Inspection {
-    /// What it came to, for programs.
+    /// The outcome, for programs.
     async fn outcome(&self) -> InspectionOutcome {
         self.0.outcome.into()
     }
 
-    /// What it came to, for people.
+    /// The outcome in words, for people.
     async fn message(&self) -> Text<'_> {
         Text::new(&self.0.message)
     }
@@ -90,7 +90,7 @@ impl Inspection {
         self.0.protocol_version.as_deref().map(Text::new)
     }
 
-    /// What the server says it is.
+    /// The server's name, version and description, as it gives them.
     async fn server_info(&self) -> Option<McpServerInfo<'_>> {
         self.0.server_info.as_ref().map(McpServerInfo)
     }
@@ -145,7 +145,7 @@ impl Inspection {
 
 pub(in crate::graphql) struct McpServerInfo<'a>(pub(in crate::graphql) &'a inspection::ServerInfo);
 
-/// What an MCP server says it is.
+/// An MCP server's description of itself.
 #[Object]
 impl McpServerInfo<'_> {
     /// Its name, for programs; its title where it gives no name.
@@ -168,7 +168,7 @@ impl McpServerInfo<'_> {
         self.0.description.as_deref().map(Text::new)
     }
 
-    /// Where people read of it, as it says.
+    /// The website with information for people, as the server gives it.
     async fn website_url(&self) -> Option<Text<'_>> {
         self.0.website_url.as_deref().map(Text::new)
     }
@@ -179,12 +179,12 @@ impl McpServerInfo<'_> {
     }
 }
 
-/// What a connector to an inspected server could be made of. Each value is one that `createCustomConnector` takes, or null.
+/// Values for a connector to an inspected server. Each value is one that `createCustomConnector` takes, or null.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ConnectorDraft {
     /// The server's title, or its name.
     name: Option<Text<'static>>,
-    /// What the server says it does, or how it is used.
+    /// The server's description or its instructions.
     description: Option<Text<'static>>,
     /// The server's version, where that is a semantic one.
     version: Option<Text<'static>>,
