@@ -43,7 +43,7 @@ use crate::{
 /// How soon the catalogue file is loaded again where the database cannot be written.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
-/// What serves, and what that needs as long as it does.
+/// The running service: its routes and background tasks.
 #[derive(Debug)]
 pub struct App {
     /// The routes to serve. They hold the tasks that poll the database.
@@ -97,7 +97,7 @@ impl Inputs {
     }
 }
 
-/// What is served where.
+/// The routers, by listener.
 #[derive(Debug)]
 pub struct Routers {
     /// All routes but `/metrics`, which is among them only if the metrics have no listener of their own.
@@ -303,7 +303,7 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
     }
 }
 
-/// What looks at MCP servers for callers.
+/// Builds the inspector that serves callers.
 pub fn inspections(
     config: &Serve,
     outbound: Outbound,

@@ -1,4 +1,4 @@
-//! What goes wrong, and the codes that clients are promised.
+//! Errors, with the stable codes that clients rely on.
 //!
 //! Invariant: codes are made here and nowhere else, and a message never holds a database's or a library's text.
 

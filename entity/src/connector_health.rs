@@ -58,7 +58,8 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What a look at an MCP server came to. Stable: later outcomes are compared with earlier ones.
+/// The outcome of one inspection of an MCP server. The values are stable, because later outcomes are compared with
+/// stored ones.
 #[derive(
     Clone,
     Copy,

@@ -238,7 +238,7 @@ pub enum ConnectorVisibility {
     Public,
 }
 
-/// Where a row came from: only what the catalogue file brought is deleted when the file no longer has it.
+/// The origin of a row. A reload of the catalogue file deletes only rows that came from the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum ConnectorSource {

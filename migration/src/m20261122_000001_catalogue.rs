@@ -96,7 +96,7 @@ const STATEMENTS: &[&str] = &[
         CONSTRAINT personal_connector_replaced_by_check
             CHECK (replaced_by_id IS NULL OR (status = 'deprecated' AND replaced_by_id <> id))
     )",
-    // What must be unique.
+    // Unique indexes.
     "CREATE UNIQUE INDEX personal_connector_connector_id_key ON personal_connector (connector_id)
         WHERE type <> 'custom'",
     "CREATE UNIQUE INDEX personal_connector_organization_name_key
@@ -115,7 +115,7 @@ const STATEMENTS: &[&str] = &[
         ON personal_connector (category, status, created_at DESC, id)",
     "CREATE INDEX personal_connector_by_category_status_updated_at
         ON personal_connector (category, status, updated_at DESC, id)",
-    // What is looked up by.
+    // Indexes for lookups.
     "CREATE INDEX personal_connector_by_created_by ON personal_connector (created_by, organization_id)",
     "CREATE INDEX personal_connector_by_connector_id ON personal_connector (connector_id)",
     "CREATE INDEX personal_connector_by_replaced_by_id ON personal_connector (replaced_by_id)

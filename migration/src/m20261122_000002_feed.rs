@@ -1,4 +1,4 @@
-//! What reading the event log needs: through which number it was forgotten, and the type that a connector had before it got another.
+//! Adds to the event log the last number that was pruned, and the connector's type before each change.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 

@@ -1,4 +1,4 @@
-//! What checks of connectors' servers find: health, tools and their words, the history, and the lease of who checks.
+//! Adds the results of checks: health, tools and their words, the history, and the lease of the process that checks.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -65,7 +65,7 @@ const STATEMENTS: &[&str] = &[
     // The monitor takes what is due in this order.
     "CREATE INDEX connector_health_by_next_check_at ON connector_health (next_check_at, seq)
         WHERE next_check_at IS NOT NULL",
-    // What was there before is due at once.
+    // Makes the connectors that exist already due at once.
     "INSERT INTO connector_health (seq, failures, next_check_at)
         SELECT seq, 0, 0 FROM personal_connector
         WHERE server_url IS NOT NULL AND (server_type IS NULL OR server_type <> 'stdio')",

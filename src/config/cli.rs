@@ -179,12 +179,12 @@ pub struct Import {
 /// The settings of `export`: which connectors to write.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Of the custom connectors only those of this organization
+    /// Export only the custom connectors of this organization
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
-    /// Of the custom connectors only those of these visibilities, given one by one: private, organization, public. By
-    /// default all but the private ones
+    /// Export only the custom connectors of these visibilities, given one by one: private, organization, public. All
+    /// but the private ones by default
     #[arg(
         long,
         env = "CONNECTORS_VISIBILITY",

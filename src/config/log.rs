@@ -19,7 +19,7 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::OBSERVABILITY)]
 pub struct Log {
-    /// What is logged: a level, or levels by module as tracing-subscriber reads them
+    /// Filter of the log: a level, or levels by module as tracing-subscriber reads them
     #[arg(
         long,
         env = "CONNECTORS_LOG",

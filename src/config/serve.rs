@@ -107,8 +107,8 @@ pub struct Serve {
     )]
     pub(crate) trusted_documents: Option<PathBuf>,
 
-    /// Origin whose pages may ask from a browser, such as https://app.example.com, or * for any; can be given several times.
-    /// By default none
+    /// Origin whose pages may send requests from a browser, such as https://app.example.com, or * for any; can be given
+    /// several times. None by default
     #[arg(
         long,
         env = "CONNECTORS_CORS_ORIGIN",

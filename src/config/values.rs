@@ -1,4 +1,4 @@
-//! What flags' values are read by; each refusal says what was expected.
+//! Parsers of flag values. Each error names the expected form.
 
 use std::{borrow::Cow, collections::BTreeSet, net::IpAddr, time::Duration};
 

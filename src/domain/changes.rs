@@ -42,13 +42,13 @@ pub struct Event {
     pub(crate) fields: Vec<FieldChange>,
     /// The connector's revision after the change; the last one of a connector that was deleted.
     pub(crate) revision: i64,
-    /// Who made the change, unless it was a file.
+    /// The user who made the change; none for a change by a file.
     pub(crate) actor: Option<String>,
     pub(crate) actor_organization: Option<String>,
     pub(crate) occurred_at: Timestamp,
 }
 
-/// What the log keeps of a connector before, or after, a change.
+/// The fields of a connector that the event log stores, before or after a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Side {
     pub(crate) r#type: ConnectorType,
@@ -82,7 +82,7 @@ pub struct Change {
     pub(crate) outcome_before: Option<Outcome>,
 }
 
-/// What a change is to a viewer.
+/// The kind of a change, as one viewer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// It came into sight.

@@ -1,4 +1,4 @@
-//! What a connector is made of, and how it changes.
+//! The fields of a connector, and the rules of changing them.
 //!
 //! Invariant: a [`Draft`] is what somebody sent, [`Details`] what the rules let through; the store takes only the latter.
 

@@ -1,4 +1,4 @@
-//! Where a row stands in a list, or a change among the changes, as text that a client gives back.
+//! Cursors: positions in a list or in the event log, as opaque text.
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
 //! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
@@ -22,7 +22,7 @@ const CHANGES: u8 = 4;
 const CHECKS: u8 = 5;
 const MAX_CHARS: usize = 1024;
 
-/// What a list was asked for, in eight bytes: a cursor fits only the list it came from.
+/// An eight-byte digest of a list's search, filter and order. A cursor is valid only with the same digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 8]);
 
@@ -181,7 +181,7 @@ fn seal(kind: u8, content: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What a cursor of a kind was made of.
+/// Decodes a cursor of this kind and returns its content. The error names the argument.
 fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
     let bytes = Some(text)
         .filter(|text| text.len() <= MAX_CHARS)

@@ -65,7 +65,7 @@ impl Count for Groups {
     }
 }
 
-/// For each dimension every value in the schema's order, zeros included, and none for those without one.
+/// The counts by dimension: every value in the schema's order, zeros included, and none for connectors without a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facets {
     pub(crate) category: Vec<(Option<ConnectorCategory>, u64)>,

@@ -28,7 +28,7 @@ const VERSION_CHARS: usize = 100;
 /// The `connectorId` of every custom connector.
 pub(crate) const CUSTOM_CONNECTOR_ID: &str = "custom_mcp";
 
-/// What every connector's `id` begins with.
+/// The prefix of every connector's `id`.
 pub(crate) const ID_PREFIX: &str = "pcon_";
 
 /// The one key that `serde_json` and async-graphql take for a marker of raw JSON instead of a key.

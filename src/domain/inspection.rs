@@ -1,4 +1,4 @@
-//! What is found where an MCP server is said to be, and when it is looked at again.
+//! The result of inspecting an MCP server, and the schedule of the next check.
 //!
 //! Invariant: what a server says of itself is bounded before it gets here, and nobody vouches for it.
 
@@ -63,7 +63,7 @@ impl Tool {
     }
 }
 
-/// What a server says of itself.
+/// The server's description of itself, which nobody verifies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerInfo {
     /// The name for programs; the title if the server gives no name.
@@ -77,7 +77,7 @@ pub struct ServerInfo {
     pub icons: Vec<String>,
 }
 
-/// What was found where a server is said to be.
+/// The result of inspecting a server's URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The state that the server was found in.
@@ -124,7 +124,7 @@ impl Inspection {
     }
 }
 
-/// What is kept of the last check of a connector's server.
+/// The stored result of the last check of a connector's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
     pub(crate) outcome: Outcome,

@@ -1,4 +1,4 @@
-//! Who calls, what they see, and what they may do.
+//! The caller of a request, the connectors they see, and the actions they may take.
 //!
 //! Invariant: every decision about a viewer is made by [`Viewer::decide`]; what it calls visible is what [`Sight`] says, and
 //! the store turns that one value into the condition that every query of connectors starts from.
@@ -15,7 +15,7 @@ pub(crate) const ADMIN: &str = "connectors:admin";
 /// See everything, and set the status of official and `aitronos_built` connectors.
 pub(crate) const CATALOG_ADMIN: &str = "catalog:admin";
 
-/// Who calls, as the token says.
+/// The caller, as their token describes them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Viewer {
     /// A caller without a token.
@@ -46,7 +46,7 @@ pub struct Profile {
     pub picture_url: Option<String>,
 }
 
-/// What a viewer sees of the catalogue.
+/// The part of the catalogue that a viewer sees.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sight {
     /// All connectors, for administrators of the catalogue.
@@ -86,7 +86,7 @@ pub enum Owner {
     Organization(String),
 }
 
-/// What a viewer wants to do.
+/// An action that a viewer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Create a custom connector.
@@ -131,7 +131,7 @@ pub enum Denial {
     Unauthenticated,
     /// The token lacks this scope.
     Scope(&'static str),
-    /// For this viewer there is no such connector.
+    /// The viewer sees no such connector.
     Hidden,
     /// The connector is visible, but not the viewer's to change.
     NotYours,
@@ -204,7 +204,7 @@ impl Viewer {
         }
     }
 
-    /// What this viewer sees.
+    /// Returns the part of the catalogue that this viewer sees.
     pub fn sight(&self) -> Sight {
         match self {
             Self::Anonymous => Sight::Public,

@@ -97,7 +97,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Who does not say takes anything; `q=0` is a refusal.
+/// Returns whether the client accepts gzip: a request without the header accepts every coding, and `q=0` refuses one.
 fn accepts_gzip(asked: &HeaderMap) -> bool {
     let codings: Vec<&str> = asked
         .get_all(header::ACCEPT_ENCODING)

@@ -66,18 +66,19 @@ pub(super) enum Fate {
 pub(super) struct Loader {
     source: ConnectorSource,
     claims: Claims,
-    /// What was loaded and is not committed; of a dry run all, so that it comes to the same as a real one.
+    /// Loaded connectors that are not committed. A dry run holds all of them, so that it gives the same result as a
+    /// real run.
     links: HashMap<String, Link>,
 }
 
-/// What a batch needs to know of the database.
+/// The connectors in the database that a batch is checked against.
 struct Batch {
     present: HashMap<String, Model>,
     /// The connectors that have what entries of the batch want.
     holders: HashMap<Claim, String>,
 }
 
-/// What following replacements needs to know of a connector.
+/// The fields of a connector that matter when replacements are followed.
 #[derive(Clone, Debug)]
 struct Link {
     custom: bool,
@@ -166,7 +167,7 @@ impl Loader {
         tx.give_up_names(&given_up).await?;
         let mut new = Vec::new();
         let mut outcomes = Vec::with_capacity(entries.len());
-        // What replaces others comes first, so that most are linked at once.
+        // Entries that replace others come first, so that most links are set at once.
         let mut turns: Vec<_> = entries.iter().zip(plan.verdicts).enumerate().collect();
         turns.sort_by_key(|(_, (entry, _))| entry.availability.replaced_by.is_some());
         for (turn, (entry, verdict)) in turns {
@@ -246,7 +247,7 @@ impl Loader {
                 category: categorized(row),
             }));
         }
-        // What an administrator made of the status stays until the file says something new about it.
+        // A status that an administrator set stays until the file changes its own.
         let is_said =
             |row: &Model| row.source_status.is_some() && row.source_status == entry.source_status();
         let status = present
@@ -255,7 +256,7 @@ impl Loader {
         let (availability, unlinked) = if let Some(status) = status {
             (status, false)
         } else {
-            // What is wrong now may be right when all is loaded.
+            // An invalid replacement may become valid once all entries are loaded.
             let replaced_by = self.replacement(tx, entry).await?.ok().flatten();
             let unlinked = replaced_by != entry.availability.replaced_by;
             let file = entry.availability.clone();

@@ -25,7 +25,7 @@ use super::{
     secrets,
 };
 
-/// What `object` always is.
+/// The constant value of `object`.
 const OBJECT: &str = "personal_connector";
 
 const REQUIRED: [&str; 6] = ["id", "object", "name", "type", "connectorId", "status"];
@@ -152,7 +152,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// What everybody sees and nobody owns: the catalogue's.
+    /// The owner of a catalogue connector: nobody. All callers see it.
     const NOBODY: Self = Self {
         visibility: ConnectorVisibility::Public,
         organization: None,
@@ -173,7 +173,7 @@ impl Owner {
         let organization = principal(keys, "organization");
         let created_by = principal(keys, "createdBy");
         if r#type != Some(ConnectorType::Custom) {
-            // Of an unknown type, nobody knows whether it has an owner.
+            // With an unknown type, the owner's keys can be neither required nor refused.
             if r#type.is_some() {
                 for key in ["organization", "createdBy"] {
                     if keys.raw(key).is_some() {

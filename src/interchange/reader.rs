@@ -185,7 +185,7 @@ struct Reading<'t, R, F, E> {
     /// The key of the element that is read.
     name: Option<String>,
     each: F,
-    /// What `each` failed with, while serde's own error carries the stop outwards.
+    /// The error of `each`, while serde's own error carries the stop outwards.
     stopped: Option<E>,
 }
 

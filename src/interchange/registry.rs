@@ -239,7 +239,7 @@ fn icon(keys: &mut Keys<'_>, warnings: &mut Vec<Warning>) -> Option<String> {
     icon
 }
 
-/// Of a list of icons, what there is when one URL is all of it.
+/// Returns the URL of a list's only icon, if the icon has no other members.
 fn sole_icon(icons: &RawValue) -> Option<String> {
     let [icon]: [&RawValue; 1] = serde_json::from_str(icons.get()).ok()?;
     let icon = object::parse(icon.get()).ok()?;
@@ -301,14 +301,14 @@ fn real(time: Option<&str>) -> Option<Timestamp> {
 struct Source<'a> {
     /// The `server.json`.
     server: Cow<'a, Object>,
-    /// What stands around it in a page.
+    /// The object that wraps the `server.json` in a page of the registry.
     around: Option<&'a Object>,
     /// The members of `_meta`, of the `server.json` and around it.
     meta: Object,
     official: Official,
 }
 
-/// What the registry itself says of a version.
+/// The registry's own metadata of a version.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Official {

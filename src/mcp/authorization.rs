@@ -1,4 +1,4 @@
-//! Who gives the tokens that a server takes: OAuth 2.0 Protected Resource Metadata (RFC 9728).
+//! The authorization servers of an MCP server: OAuth 2.0 Protected Resource Metadata (RFC 9728).
 
 use hyper::{
     Method,

@@ -84,7 +84,7 @@ impl Guard {
         Ok(url)
     }
 
-    /// Where a redirect leads, if one may follow it.
+    /// Returns the target of a redirect, if it may be followed.
     pub(crate) fn redirect(&self, from: &Url, location: &str) -> Result<Url, Refusal> {
         let mut to = from.join(location).map_err(|_| Refusal::NotAUrl)?;
         to.set_fragment(None);

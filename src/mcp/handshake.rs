@@ -72,7 +72,7 @@ impl std::fmt::Debug for Inspector {
     }
 }
 
-/// Where an inspection has got to.
+/// The state of an inspection under way.
 struct Progress {
     claim: Claim,
     inspection: Inspection,
@@ -86,7 +86,7 @@ struct Progress {
     proxy_failure: Arc<OnceLock<ProxyFailure>>,
 }
 
-/// What begins a session.
+/// An MCP session of the library's client.
 type Session = RunningService<RoleClient, ClientConfig>;
 
 impl Inspector {
@@ -177,7 +177,8 @@ impl Inspector {
         match self.guard.target(url) {
             Ok(url) => {
                 progress.claim = Claim::new(claimed, url.scheme());
-                // What a server sends goes through much that others wrote, and none of it may end who checks the next one.
+                // A server's output passes through several libraries. A panic in one of them must not end the
+                // inspector.
                 let looking = AssertUnwindSafe(self.look(&url, &mut progress));
                 if looking.catch_unwind().await.is_err() {
                     let message = "The server answers with what this service cannot read.";
@@ -368,7 +369,7 @@ where
     begun.map_err(|error| wire.fail(unbegun(&error)))
 }
 
-/// Who the service says it is.
+/// The name and version of this service as an MCP client.
 struct ClientImplementation;
 
 impl ClientImplementation {

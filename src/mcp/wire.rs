@@ -1,4 +1,4 @@
-//! What one inspection sends and receives: by the guard's leave, and within bounds.
+//! The HTTP requests of one inspection, within its bounds and the guard's rules.
 //!
 //! Invariant: all that is read comes over a counted [`connection`](super::connection), no header is sent but those named here and
 //! in the transports, a redirect is followed only to where the guard lets it, and no answer is waited for when the inspection is
@@ -48,7 +48,7 @@ use super::{
 
 pub(super) type Response = hyper::Response<Incoming>;
 
-/// Who asks.
+/// The `User-Agent` of all requests.
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!(
     env!("CARGO_PKG_NAME"),
     "/",
@@ -62,7 +62,7 @@ const REDIRECTS: usize = 3;
 const HEAD_BYTES: usize = 64 * 1024;
 /// Bytes of a URL that a server gives: what URLs may cost to parse is more than their bytes.
 pub(super) const URL_BYTES: usize = 8 * 1024;
-/// What a request may say to a host that another one redirected to.
+/// The request headers that a redirect may carry to another host.
 const NEUTRAL: [HeaderName; 3] = [
     ACCEPT,
     CONTENT_TYPE,
@@ -95,7 +95,7 @@ struct Seen {
     failure: Option<Failure>,
 }
 
-/// What all attempts of an inspection share.
+/// The state that all attempts of an inspection share.
 struct Calls {
     line: Arc<Line>,
     /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, since what grows is counted here; and it
@@ -143,7 +143,8 @@ impl Wire {
         }
     }
 
-    /// What stands for the inspection: dropped, it is over. The library's tasks would wait on for answers that nobody wants.
+    /// Returns a guard of the inspection. Dropping it cancels the library's tasks, which would otherwise wait for
+    /// answers.
     pub(super) fn inspection(&self) -> DropGuard {
         self.calls.over.clone().drop_guard()
     }

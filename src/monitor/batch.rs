@@ -21,8 +21,8 @@ use crate::{
 
 use super::queue::{Queue, host};
 
-/// What is found is kept together, since each commit waits for the disk: so many checks, so many bytes of tools, and so long after
-/// the first.
+/// A batch of checks is committed together, because each commit waits for the disk. Its bounds: checks, bytes of tools,
+/// and time since the first one.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_secs(1);
@@ -35,13 +35,13 @@ pub(super) struct Checks {
     inspector: Inspector,
     at_once: usize,
     queue: Queue,
-    /// Of all that wait, are under way, or are found.
+    /// The ids of connectors that wait, are being checked, or have a result here.
     ids: HashSet<String>,
     under_way: JoinSet<Checked>,
     found: Vec<Check>,
     /// Why checks were put off, a reason each.
     put_off: Vec<PutOff>,
-    /// Of the tools that were found.
+    /// Bytes of the tools in `found`.
     bytes: usize,
     /// When what was found is given.
     until: Instant,
@@ -116,7 +116,7 @@ impl Checks {
         }
     }
 
-    /// What was found next, as much as is kept together; nothing where nothing is under way. Nothing is lost where this is dropped.
+    /// Waits for the next batch of results; empty when no check is under way. It is safe to cancel: no result is lost.
     pub(super) async fn batch(&mut self) -> Vec<Check> {
         while !self.is_full() {
             tokio::select! {

@@ -29,7 +29,7 @@ use super::batch::{Checks, keep};
 
 const ROWS_A_STATEMENT: usize = 500;
 
-/// What came of a round, in the order of names.
+/// The result of one round of checks, in the order of names.
 #[derive(Debug)]
 pub struct Report {
     rows: Vec<Row>,

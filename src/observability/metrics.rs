@@ -93,7 +93,7 @@ pub(crate) struct Metrics {
     checks: Checks,
 }
 
-/// What the monitor does.
+/// The metrics of the monitor.
 #[derive(Debug, Default)]
 struct Checks {
     made: Family<Came, Counter>,
@@ -145,7 +145,7 @@ pub(crate) struct Answered {
 }
 
 impl Metrics {
-    /// Of a process that started at this time, in seconds.
+    /// The metrics of a process that started at this time, in seconds since 1970.
     ///
     /// The caches hand in their counters.
     pub(crate) fn new(started_at: f64, documents: &CacheUsage, responses: &CacheUsage) -> Self {

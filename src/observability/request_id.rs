@@ -28,7 +28,7 @@ impl RequestId {
 
     /// Has the log's lines within it show the id.
     pub(crate) fn span(&self) -> Span {
-        // Of the highest level, so that no filter of the log takes it from the lines.
+        // The highest level, so that no filter removes the span from log lines.
         tracing::error_span!("request", id = self.0)
     }
 

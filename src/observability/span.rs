@@ -93,7 +93,8 @@ fn known(method: &Method) -> Option<&'static str> {
     })
 }
 
-/// What a request is part of elsewhere; nothing where it does not say so, or not as it should (W3C Trace Context).
+/// Returns the remote parent of a request's span (W3C Trace Context). The context is empty if the headers are missing
+/// or malformed.
 fn parent(headers: &HeaderMap) -> Context {
     let context = TraceContext::of(headers);
     TraceContextPropagator::new().extract_with_context(&Context::new(), &context)

@@ -55,7 +55,7 @@ pub fn log(filter: &str, format: LogFormat) {
         // know of a URL, which may be a part of the password.
         .with_env_filter(format!("{filter},rmcp=off,sqlx_postgres::options=off"))
         .with_writer(io::stderr)
-        // Else a line that cannot be written is reported to where it cannot be written, which panics.
+        // Otherwise a failed write to the log is reported to the same output, which panics.
         .log_internal_errors(false);
     match format {
         LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).init(),

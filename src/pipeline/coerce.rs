@@ -65,14 +65,14 @@ pub(super) fn variables(
     Ok(())
 }
 
-/// Where a value came from: JSON has no enum values, and so has texts for them.
+/// The source of a value: the document or the JSON variables. JSON has no enum values, so it writes them as strings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Written,
     Sent,
 }
 
-/// Where a value stands.
+/// The path of a value in the operation's input.
 pub(super) enum Path<'a> {
     Variable(&'a Name),
     Argument(&'a Name),

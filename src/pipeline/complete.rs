@@ -74,7 +74,7 @@ impl Shape {
             let present = values.swap_remove(&key.name);
             let failures = failures.and_then(|at| at.below(Step::Field(&key.name)));
             let failed = failures.is_some_and(|at| at.failed);
-            // What is neither there nor failed was skipped.
+            // A field without a value and without an error was skipped.
             if present.is_some() || failed {
                 completed.insert(key.name.clone(), key.value(present, failures)?);
             }

@@ -23,7 +23,7 @@ use crate::{
     graphql::field_traits::{Items, Visits, of_name},
 };
 
-/// What a document costs, with its fragments written out wherever they are spread.
+/// The cost of a document, in which each fragment counts at every spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     pub depth: u64,
@@ -33,7 +33,7 @@ pub struct Cost {
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
-    /// What there is to validate: selections, values and directives of all operations together.
+    /// The number of selections, values and directives to validate, over all operations.
     pub size: u64,
     /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string count as one
     /// more.

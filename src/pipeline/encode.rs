@@ -99,7 +99,7 @@ fn value(what: &Value, most: usize, out: &mut Vec<u8>) {
 }
 
 fn json(what: &impl Serialize, out: &mut Vec<u8>) {
-    // What is of JSON's types is written without fail.
+    // Writing JSON values to memory cannot fail.
     let _ = serde_json::to_writer(out, what);
 }
 

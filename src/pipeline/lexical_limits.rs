@@ -127,7 +127,7 @@ fn position(document: &str, byte: usize) -> Pos {
 /// The mark of a block string.
 const BLOCK: &str = "\"\"\"";
 
-/// What is open where the scan stands.
+/// A bracket that is open at the scan's position.
 enum Bracket<'a> {
     Selections,
     Arguments,
@@ -153,7 +153,7 @@ fn string(text: &str) -> usize {
     while let Some(c) = text[at..].chars().next() {
         if text[at..].starts_with(escape) {
             at += escape.len();
-            // What an ordinary string escapes is one character more.
+            // A backslash in an ordinary string escapes one more character.
             if escape.len() == 1 {
                 at += text[at..].chars().next().map_or(0, char::len_utf8);
             }

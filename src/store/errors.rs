@@ -1,4 +1,4 @@
-//! What a database says when something goes wrong, in our words.
+//! Errors of databases, translated into the service's own.
 //!
 //! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
 //! operator of a command.
@@ -221,14 +221,14 @@ fn has_no_connection(error: &DbErr) -> bool {
     }
 }
 
-/// By other transactions, or for want of the server's resources.
+/// Returns whether other transactions, or a lack of the server's resources, made the statement fail.
 fn is_hindered(error: &DbErr) -> bool {
     // PostgreSQL, appendix A: the class `insufficient_resources`.
     let code = of_statement(error).and_then(code);
     code.is_some_and(|code| is_conflict(&code) || code.len() == 5 && code.starts_with("53"))
 }
 
-/// For a lock, or a statement's end.
+/// Returns whether the statement ran out of time, or waited too long for a lock or a connection.
 fn waited_too_long(error: &DbErr) -> bool {
     of_statement(error)
         .is_some_and(|error| matches!(error, sqlx::Error::PoolTimedOut) || is_locked(error))
@@ -275,8 +275,8 @@ fn is_sqlite_lock(code: i32) -> bool {
     code & 0xff == BUSY
 }
 
-/// What the first statement said that came upon damage. One for the process, which serves one database: too many
-/// callers run statements for each to know which one it was.
+/// The first error that reported damage. It is one for the process, which serves one database: many callers run
+/// statements.
 static DAMAGE: OnceLock<String> = OnceLock::new();
 
 pub(in crate::store) fn damage() -> Option<String> {

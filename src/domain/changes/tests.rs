@@ -212,7 +212,7 @@ fn a_filter_knows_only_what_was_seen() {
     for event in [&shown, &hidden] {
         assert_eq!(event.seen_by(&sight, &design), None);
         assert!(event.seen_by(&sight, &custom).is_some());
-        // Who saw both sides finds it by either.
+        // A viewer of both sides finds the event by either.
         for filter in [&design, &custom] {
             assert!(event.seen_by(&Sight::Everything, filter).is_some());
         }

@@ -1,4 +1,4 @@
-//! What an administrator sets over what a file says.
+//! Curation: values that an administrator sets over those of a file.
 //!
 //! Invariant: a curated field has the value of an administrator, and its file's is kept in [`FileDetails`]: a file changes the latter
 //! alone.

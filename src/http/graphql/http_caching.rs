@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use sha2::{Digest, Sha256};
 
-/// What an answer depends on beside the URL. The origin, where it counts, is added by the layer of CORS.
+/// The request headers that a response depends on. The CORS layer adds `origin` if it matters.
 const VARY: HeaderValue =
     HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
 

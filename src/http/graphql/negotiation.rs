@@ -41,7 +41,7 @@ pub(in crate::http) enum StreamType {
     Multipart,
 }
 
-/// What an answer's text is encoded with.
+/// The content coding of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::http) enum Coding {
     Identity,
@@ -80,7 +80,7 @@ pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
     best.map_or(Coding::Identity, |(_, coding)| coding)
 }
 
-/// What a client takes.
+/// The media types that a client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Accepted {
     /// The type of one answer that it likes best; none when it takes neither.
@@ -90,7 +90,7 @@ pub(in crate::http) struct Accepted {
 }
 
 pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
-    // What nearly all clients send, as they send it.
+    // The headers of nearly all clients, compared as a whole.
     let mut values = headers.get_all(ACCEPT).iter();
     if let (Some(value), None) = (values.next(), values.next()) {
         let answer = match value.as_bytes() {
@@ -165,7 +165,7 @@ impl Range {
         for part in parts.filter(|part| !part.is_empty()) {
             if part.starts_with("q=") || part.starts_with("Q=") {
                 weight = self::weight(part)?;
-                // What follows the weight is no parameter of the type.
+                // Parameters after the weight do not belong to the media type.
                 break;
             }
             range = format!("{range};{part}");
@@ -335,7 +335,7 @@ mod tests {
             (&["text/*, image/*"], None),
             (&["application/xml, text/event-stream"], None),
             (&["application/jsonp"], None),
-            // What is no media range accepts nothing, and spoils nothing beside it.
+            // A malformed media range accepts nothing, and does not affect the others.
             (&["json"], None),
             (&["*"], None),
             (&["*/json"], None),

@@ -40,7 +40,7 @@ pub struct Report {
 /// The loaded entries by the categories that their connectors have now, and by the sources of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CategoryCounts {
-    /// By category, then by source, in the orders of the enums.
+    /// Counts by category and source, in the order of the enums.
     counts: [[u64; SOURCES]; CATEGORIES],
     without: u64,
 }

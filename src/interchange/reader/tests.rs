@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{tap::ELEMENT_BYTES, *};
 
-/// What was handed on: an object as its keys and values, a rejection as its field and reason.
+/// Returns the events of a read: each object as its keys and values, each rejection as its field and reason.
 fn read_all(input: impl BufRead) -> (Vec<String>, Option<String>) {
     let mut read_so_far = Vec::new();
     let result = read(input, |event| {

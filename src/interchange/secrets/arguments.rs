@@ -33,8 +33,7 @@ impl Kind {
 
 /// The arguments of a command, one after the other.
 ///
-/// Of variables and headers only the names and references stay. Other arguments are judged by name and
-/// by form.
+/// Variables and headers keep only their names and references. Other arguments are judged by name and by form.
 #[derive(Clone, Debug, Default)]
 pub(in crate::interchange) struct Arguments {
     next: Kind,

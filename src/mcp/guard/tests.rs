@@ -33,7 +33,7 @@ fn allowing(allow: &[&str]) -> ServerRules {
     }
 }
 
-/// What is said of a URL and of every address that its host's name leads to.
+/// Returns the verdict on a URL and on every address that its host's name resolves to.
 async fn verdict(guard: &Guard, text: &str) -> Result<(), Unresolved> {
     let url = guard.target(text)?;
     if let Some(Host::Domain(host)) = url.host() {
@@ -51,7 +51,7 @@ async fn verdict(guard: &Guard, text: &str) -> Result<(), Unresolved> {
 
 const PUBLIC: &str = "public";
 
-/// What is said of an address in each of its spellings.
+/// The verdict on each spelling of an address.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str)] = &[
     // IPv4 as it is mostly written, and what each range is for.
@@ -192,7 +192,7 @@ async fn every_address_of_a_name_is_judged() {
         let refused = to(&[address])
             .resolve("mcp.example.com", 443, &Stopwatch::default(), ())
             .await;
-        // What an internal name leads to is nobody's business.
+        // The error does not reveal the addresses of an internal name.
         assert_eq!(refused, Err(Refusal::Host.into()), "{address}");
     }
     let mixed = to(&["10.0.0.1", "8.8.8.8", "::1"]);

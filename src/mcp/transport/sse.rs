@@ -27,7 +27,7 @@ use super::events::{events, is_message};
 
 pub(in crate::mcp) struct SseTransport {
     wire: Wire,
-    /// Where messages are sent to.
+    /// The URL that messages are posted to.
     endpoint: Url,
     events: BoxStream<'static, Result<Sse, Failure>>,
     /// A message that came, and is not returned yet: the library may drop [`receive`](Transport::receive) at any time.

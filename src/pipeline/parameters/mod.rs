@@ -25,7 +25,7 @@ use crate::{
 /// How deeply variables may nest. Metadata may by 16 levels, a filter by far fewer.
 const LEVELS: usize = 64;
 
-/// What a client sent, with its variables as text.
+/// The parameters that a client sent, with variables as unparsed text.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) document: Given,
@@ -56,7 +56,7 @@ impl Sent {
     }
 }
 
-/// What a client wants executed.
+/// The parsed parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     pub(crate) document: Given,
@@ -72,7 +72,7 @@ pub(crate) enum Given {
         text: String,
         sha256: Option<String>,
     },
-    /// By its identifier (GraphQL over HTTP, appendix A), or by its SHA-256 alone.
+    /// An identifier of a trusted document (GraphQL over HTTP, appendix A), or a bare SHA-256.
     Id(String),
 }
 
@@ -449,7 +449,7 @@ mod tests {
             assert!(error.message.contains(expected), "{body}: {error}");
         }
         assert!(from_body(b"\xff").unwrap_err().message.contains("UTF-8"));
-        // What is not looked at may be anything.
+        // Unread members may have any value.
         let unknown =
             format!(r#"{{"query":"{{a}}","x":{deep},"x":1,"extensions":{{"a":{deep}}}}}"#);
         read(from_body(unknown.as_bytes()).unwrap()).unwrap();

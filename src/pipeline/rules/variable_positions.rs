@@ -96,7 +96,7 @@ fn each_usage<'a>(
     Ok(())
 }
 
-/// What a selection uses of variables, and the fragments that it spreads.
+/// The variable usages in a selection, and the fragments that it spreads.
 #[derive(Default)]
 struct Used<'a> {
     usages: Vec<Usage<'a>>,
@@ -259,7 +259,7 @@ mod tests {
             ("mutation($v: Boolean) { createCustomConnector(input: {name: \"a\", validateOnly: $v}) { userErrors { code } } }".to_owned(), None),
             ("query($b: Boolean) { viewer @include(if: $b) { userId } }".to_owned(), Some("Boolean! is expected")),
             ("query($b: Boolean = true) { viewer { ... @skip(if: $b) { userId } } }".to_owned(), None),
-            // Of each operation that spreads it.
+            // A fragment is checked in each operation that spreads it.
             ("query A($n: Int) { ...F } query B($n: Int!) { ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(), None),
             ("query A($n: Int) { ...F } query B($n: String) { ...G } fragment G on Query { ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(),
                 Some("the variable $n of type String is used where Int is expected")),

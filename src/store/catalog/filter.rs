@@ -18,7 +18,7 @@ use crate::domain::{
     viewer::{Owner, Sight},
 };
 
-/// What leads a database to the rows of a filter.
+/// The index that a database may choose for the rows of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Lead {
     /// Any index that it finds fit.
@@ -29,7 +29,7 @@ pub(in crate::store) enum Lead {
 }
 
 impl Lead {
-    /// For a page: one category and one status together have an index for each order.
+    /// The lead of a page. One category and one status together have an index for each order.
     pub(in crate::store) fn to_page(filter: &Filter, order: &Order, backend: DbBackend) -> Self {
         let first = order.first.field;
         let has_index = [

@@ -68,7 +68,7 @@ pub struct Hit<T = Model> {
 }
 
 impl Catalog {
-    /// For an answer of one statement.
+    /// A catalogue for answers of one statement.
     pub fn new(database: Database, sight: Sight) -> Self {
         Self {
             database,
@@ -78,7 +78,7 @@ impl Catalog {
         }
     }
 
-    /// For an answer of several statements, which all see the same state.
+    /// A catalogue for answers of several statements, which all read the same snapshot.
     pub fn snapshot(database: Database, sight: Sight) -> Self {
         Self {
             database,
@@ -113,7 +113,7 @@ impl Catalog {
             .collect())
     }
 
-    /// Of the connector of an id, where it is in sight, some fields as `read` has them.
+    /// Returns some fields of one visible connector, as `read` maps them.
     pub(crate) async fn get_fields<T: Send + 'static>(
         &self,
         id: String,
@@ -436,8 +436,8 @@ impl Catalog {
             .await
     }
 
-    /// What `count` gives. It is not counted where it was counted in this state before, or in a state from which the changes since lead
-    /// to it.
+    /// Returns the cached count of this query at this state, or brings an earlier count forward by the changes since.
+    /// Otherwise it runs `count`.
     async fn counted<T: Count>(
         &self,
         counts: &CountCache<T>,
@@ -507,7 +507,8 @@ impl Catalog {
         visible(&self.sight).filter(filter::condition(filter, &scope))
     }
 
-    /// What a list's search finds, by conditions that share no row; without a search all.
+    /// The conditions of a list's search, which match disjoint sets of rows. Without a search there is one, which
+    /// matches all.
     fn conditions(&self, listing: &Listing) -> Vec<Condition> {
         let backend = self.database.reader.backend();
         match listing.searched() {
@@ -566,7 +567,7 @@ fn pace(listing: &Listing) -> Pace {
     }
 }
 
-/// Where every query of connectors begins: those in sight.
+/// The base of every query of connectors: those that the viewer sees.
 pub(in crate::store) fn visible(sight: &Sight) -> Select<Entity> {
     let columns = [
         Column::Visibility,

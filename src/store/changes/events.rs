@@ -145,7 +145,7 @@ impl Catalog {
             .collect())
     }
 
-    /// What the log keeps.
+    /// Reads the state of the event log.
     pub(crate) async fn log(&self) -> Result<Log> {
         let select = select_log().into_query();
         let rows = self.rows(&select, Pace::Brief, |row| read_log(&mut row.cells(0)));

@@ -1,4 +1,4 @@
-//! What checks found, as it is read.
+//! Reads the results of checks.
 //!
 //! Invariant: it is asked for by the numbers of connectors that were read through `visible()`, whatever is kept of a server being
 //! seen by all who see the connector; one statement gives it for all of them.
@@ -33,7 +33,7 @@ use crate::{
 const MATCHED_WORDS: usize = 64;
 
 impl Catalog {
-    /// What the last checks found.
+    /// Returns the last check of each connector.
     pub(crate) async fn health(&self, seqs: &[i64]) -> Result<HashMap<i64, Health>> {
         use connector_health::{Column, Entity};
 
@@ -223,7 +223,7 @@ impl Catalog {
         if let Some(after) = &listing.after {
             names.and_where(Column::Name.gt(after));
         }
-        // By their keys alone, since what they are a page of may be long.
+        // Selects by key alone, because the rows of a page may be long.
         let order = "PARTITION BY seq ORDER BY name";
         let page = first_of_each(names, order, listing.limit + 1, ["seq", "name"]);
         let key = [Column::Seq, Column::Name].map(IntoSimpleExpr::into_simple_expr);

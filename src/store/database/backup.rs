@@ -216,8 +216,8 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, 
     Ok(connection)
 }
 
-/// What `integrity_check` or `quick_check` finds wrong with a file's pages, indexes and full-text indexes. Neither writes, which
-/// the command of a full-text index for itself would.
+/// Returns the damage that `integrity_check` or `quick_check` finds in a file's pages, indexes and full-text indexes.
+/// Neither writes; a full-text index's own check command would.
 pub(in crate::store) fn damage(connection: &Connection, check: &str) -> Vec<String> {
     match texts(connection, &format!("PRAGMA {check}({FINDINGS})")) {
         Ok(lines) => lines

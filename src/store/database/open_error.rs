@@ -19,7 +19,7 @@ use crate::{
     store::unwritable::Unwritable,
 };
 
-/// What is wrong with a database that is to be used.
+/// The reason that a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -298,7 +298,7 @@ fn sqlite_error(error: &(dyn StdError + 'static)) -> Option<(i32, String)> {
         })
 }
 
-/// What the system says of reading and writing the file and of making others beside it. SQLite does not say.
+/// Asks the system whether the file can be read and written, and others made beside it. SQLite's errors do not tell.
 ///
 /// It does not open the file: to close it again would let go of SQLite's locks on it (POSIX, `fcntl`).
 fn refused_by_system(file: &Path) -> io::Result<()> {

@@ -38,7 +38,7 @@ const TRIES: usize = 3;
 
 type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
-/// What reads go through, each statement for itself.
+/// A source of reads outside transactions. Each statement runs alone.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Reader {
     Sqlite(Arc<Readers>),

@@ -93,7 +93,7 @@ impl Cells<'_> {
     }
 }
 
-/// What a column holds.
+/// A type that a column can be read as.
 pub(in crate::store) trait Cell: Sized {
     /// None where null is no value of the type.
     fn read(row: Row<'_>, index: usize) -> Result<Option<Self>>;

@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// What a check of a database found.
+/// The result of checking a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Soundness {
-    /// What is wrong, each with its table and row.
+    /// Violations, each with its table and row.
     pub findings: Vec<String>,
-    /// What could not be looked at, and why.
+    /// Checks that could not run, each with the reason.
     pub unchecked: Vec<String>,
 }
 
@@ -353,7 +353,7 @@ async fn check_server(
             Err(error) => return Err(failed(error)),
         }
     }
-    // What was found counts, however the connection ends.
+    // The result counts, even if closing the connection fails.
     let _ = connection.close().await;
     Ok(sound)
 }

@@ -129,7 +129,7 @@ impl SqliteFile {
         statement.query_row([], |row| row.get(0))
     }
 
-    /// What keeps the file from being written, as far as the file system says.
+    /// Returns the reason that the file cannot be written, as far as the file system tells.
     pub(in crate::store) fn look(&self) -> Result<Look, Unwritable> {
         self.check_identity()?;
         if accessat(CWD, &self.path, Access::WRITE_OK, AtFlags::EACCESS).is_err() {

@@ -55,7 +55,7 @@ const MAPPED_BYTES: i64 = 1 << 30;
 
 type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
-/// What is known of how long a statement takes.
+/// The expected duration of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Pace {
     /// It most likely follows an index to a few rows.
@@ -122,7 +122,7 @@ impl Readers {
             (connection, false)
         } else {
             let opened = self.open().map_err(no_connection)?;
-            // What is at the path may be another file by now.
+            // The path may lead to another file by now.
             self.file.check_identity().map_err(unavailable)?;
             opened
         };
@@ -138,7 +138,7 @@ impl Readers {
     pub(in crate::store) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
         let (connection, is_immutable) = sqlite_file::open(self.file.path(), self.wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Else a statement is planned anew for each new value that it is given.
+        // Otherwise SQLite plans a statement again for each new parameter value.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
         Ok((connection, is_immutable))
@@ -240,7 +240,7 @@ impl Lease {
             Ok(Ok(all))
         };
         let rows = run();
-        // What else is done on the connection, to begin and end transactions, is never too long.
+        // The other statements of the connection, which begin and end transactions, have no time limit.
         connection
             .progress_handler(0, None::<fn() -> bool>)
             .map_err(of_sqlite)?;

@@ -48,7 +48,7 @@ const LEAST_WAIT: Duration = Duration::from_secs(1);
 /// How often a transaction is begun at most: a connection may have died unnoticed.
 const TRIES: usize = 3;
 
-/// Where transactions that write begin.
+/// A source of write transactions.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Writer {
     /// A pool of one, so that SQLite's writers queue here and not at its lock.
@@ -59,7 +59,7 @@ pub(in crate::store) enum Writer {
     Postgres(PgPool),
 }
 
-/// What a transaction is begun for.
+/// The purpose of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Purpose {
     Write,
@@ -147,7 +147,7 @@ impl Writer {
     /// Has SQLite copy its log to the database, and then write it over from the beginning.
     pub(in crate::store) async fn checkpoint(&self) {
         if let Self::Sqlite { pool, .. } = self {
-            // Where it fails, the log is left as it is.
+            // If the checkpoint fails, the log stays as it is.
             let checkpoint = pool.execute("PRAGMA wal_checkpoint(PASSIVE)");
             let _ = time::timeout(self.end(), checkpoint).await;
         }

@@ -1,4 +1,4 @@
-//! What this process does about checks, in numbers, for its metrics.
+//! Counters of this process's checks, for its metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 

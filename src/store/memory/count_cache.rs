@@ -27,7 +27,7 @@ struct List {
     asked: [u8; 32],
 }
 
-/// What was counted.
+/// A cache of counts.
 pub(in crate::store) struct CountCache<T> {
     counted: Cache<(LogPosition, List), T>,
     /// The last count of each list.

@@ -388,7 +388,7 @@ impl Tx {
             .await
             .map_err(failed)?;
         for before in referrers {
-            // What a file said of it no longer is so, and counts as new when the file says it again.
+            // The status that a file gave no longer applies, and counts as new when the file gives it again.
             let source_status = before.source_status.clone();
             let after = Model {
                 replaced_by_id: None,
@@ -430,7 +430,7 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// What a creator's key made.
+    /// Returns the connector that a creator's key made.
     pub(crate) async fn find_key(
         &self,
         (organization, user, key): (&str, &str, &str),

@@ -37,7 +37,7 @@ async def main() -> None:
         assert all(connector.object_ == "personal_connector" for connector in connectors)
         assert all(connector.created_at.tzinfo for connector in connectors)
 
-        # What the input can mend is in the payload's user errors.
+        # The payload's user errors list the errors that another input would avoid.
         blank = await client.create(CreateCustomConnectorInput(name=" ", server_url="https://wiki.example.com/mcp"))
         assert blank.create_custom_connector
         assert [(error.code, error.field) for error in blank.create_custom_connector.user_errors] == [

@@ -89,7 +89,7 @@ fn with_environment(storage: &TestDatabase, connectors: usize) {
     import(storage, &(0..connectors).map(object).collect::<Vec<_>>());
 }
 
-/// Of each connector all variables, each under so many aliases.
+/// Selects all variables of each connector, under this many aliases each.
 fn environment(aliased: usize) -> String {
     let fields = aliases(aliased, "isSecret");
     format!(

@@ -196,7 +196,7 @@ fn question() -> impl Strategy<Value = Question> {
 }
 
 impl Question {
-    /// What the model answers.
+    /// Returns the model's answer.
     fn answer(&self, rows: &[Model]) -> Value {
         let seen = model::seen(self.viewer, rows);
         let list = self.listing.list(&seen).into_iter();

@@ -1,8 +1,8 @@
-//! What a viewer may not see does not exist for them, whichever door they try.
+//! A connector that a viewer may not see does not exist for them, in any operation.
 //!
-//! A door is an operation. It is tried by everyone while a secret connector is there and again when it is gone: those who
-//! may not see it get the same answer, byte for byte, also when they ask for an id that never was; the answer of those who
-//! may see it differs, or the door would show nothing.
+//! Every viewer sends each operation while a secret connector exists, and again after its deletion. A viewer who may
+//! not see it gets the same bytes both times, and for an id that never existed. A viewer who may see it gets different
+//! answers; otherwise the operation would test nothing.
 
 use entity::{ConnectorVisibility, personal_connector::Model};
 
@@ -27,7 +27,7 @@ fn may_see(who: &str, visibility: ConnectorVisibility) -> bool {
         || (visibility == ConnectorVisibility::Organization && who.ends_with("@acme"))
 }
 
-/// What a door may be tried with.
+/// The inputs of an operation.
 struct Keys {
     /// The secret's id.
     id: String,
@@ -58,7 +58,7 @@ async fn cursors(server: &Server, id: &str) -> (String, String) {
     (cursor(at), cursor(at - 1))
 }
 
-/// What everyone is answered at a door.
+/// Returns every viewer's answer to an operation.
 async fn answers(
     server: &Server,
     keys: &mut Keys,
@@ -296,7 +296,7 @@ on_both! {
                 let never = answers(&server, &mut keys, query, variables).await;
                 for (index, (who, _)) in VIEWERS.iter().enumerate() {
                     let answer = &told[index];
-                    // What it replaces is everyone's.
+                    // The connector that it replaces is public.
                     assert!(answer.starts_with("200") && answer.contains("pcon_old"), "{who}: {answer}");
                     if may_see(who, visibility) {
                         assert_ne!(*answer, never[index], "{who} may see a {visibility:?} one");

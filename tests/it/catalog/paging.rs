@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What somebody else does between two pages.
+/// A concurrent write between two pages.
 #[derive(Clone, Debug)]
 enum Write {
     Insert(Model),

@@ -1,4 +1,4 @@
-//! What a search finds, and in which order: the same on both databases.
+//! The results of a search and their order, which are the same on both databases.
 
 use entity::personal_connector::Model;
 use personal_connectors::domain::inspection::Inspection;
@@ -104,10 +104,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("moon 🚀", &["rocket"]),
     ("*", &[]),
     ("\"", &[]),
-    // What means something to FTS5, to tsquery or to LIKE is text between words, or a word.
+    // Operators of FTS5, tsquery and LIKE are read as separators, or as words.
     ("\"pull request\"", PULL_REQUEST_INEXACT),
     ("pull* request", PULL_REQUEST_INEXACT),
-    // Of a word that comes twice the last counts, which is a beginning.
+    // The last occurrence of a repeated word counts, and is a prefix here.
     (
         "pu request pu",
         &["another", "twin", "exact", "both", "all", "text"],

@@ -1,4 +1,4 @@
-//! What changes leave behind: one event each under the next state number.
+//! Changes write one event each, under the next state number.
 
 use serde_json::json;
 
@@ -63,7 +63,7 @@ on_both! {
         ] {
             server.errors(token, field, input).await;
         }
-        // What is refused is no change.
+        // A rejected mutation is no change.
         server.errors(&ann, CREATE, draft(" ", json!({}))).await;
         server.errors(&ann, DELETE, json!({ "id": alone })).await;
         let mut told = String::new();

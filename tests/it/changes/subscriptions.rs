@@ -28,7 +28,7 @@ on_both! {
         assert_eq!((change["personalConnectorId"].as_str(), change["actor"].as_str()), (Some(&*missed), Some("ann")));
         let mut events = Events::of(&server, &bob, CHANGED, json!({ "after": change["cursor"] })).await;
 
-        // What bob doesn't see is not told, and neither is its place taken.
+        // A change that bob does not see is not sent to him, and leaves no gap.
         server.change(&ann, UPDATE, json!({ "id": missed, "name": "Renamed" })).await;
         server.create(&ann, "Mine too", "PRIVATE").await;
         server.change(&ann, UPDATE, json!({ "id": missed, "visibility": "PRIVATE" })).await;
@@ -128,7 +128,7 @@ on_both! {
             assert_eq!(code(&data["errors"]), expected, "{query}: {data}");
             assert_eq!(events.next().await, Some(("complete".to_owned(), Value::Null)));
         }
-        // What only the source of events can say ends it as an answer.
+        // An error that only the event source finds ends the stream as a result with errors.
         for (after, expected) in [("AAAA", "CURSOR_INVALID"), ("AgAAAAAAD0JAYc5c9A", "CURSOR_INVALID")] {
             socket.subscribe("c", CHANGED, json!({ "after": after })).await;
             let message = socket.next().await;

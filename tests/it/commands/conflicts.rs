@@ -1,4 +1,4 @@
-//! What a CONFLICT on a revision says: who changed the connector, when, and which fields.
+//! The content of a CONFLICT on a revision: the user who changed the connector, the time, and the fields.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ on_both! {
         }
     }
 
-    /// What checks find raises no revision, and so is no reason of a conflict.
+    /// A check raises no revision, so it causes no conflict.
     async fn checks_are_left_out(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let program = json!({ "name": "Program", "serverType": "STDIO" });

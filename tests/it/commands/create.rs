@@ -170,7 +170,7 @@ on_both! {
             let expected: &[&str] = if taken { &["TAKEN input.name"] } else { &[] };
             assert_eq!(server.errors(token, CREATE, input).await, expected, "{name} {visibility}");
         }
-        // What may be is also let in by the tables' own constraints.
+        // The constraints of the tables accept the same names.
         for (token, name, visibility) in [
             (&bob, "cafe wiki", "PRIVATE"), (&ann, "cafe wiki", "ORGANIZATION"), (&cid, "zurich", "ORGANIZATION"),
             (&ann_alone, "cafe wiki", "PRIVATE"), (&ann_elsewhere, "cafe wiki", "PRIVATE"), (&bob, "zurich", "PRIVATE"),

@@ -27,7 +27,7 @@ on_both! {
         let made = server.change(&ann, CREATE, keyed("Wiki")).await;
         let before = server.written().await;
         assert_eq!(server.change(&ann, CREATE, keyed("Wiki")).await, made);
-        // What is left out is the same as its default.
+        // An omitted field equals its default.
         let spelled = with(keyed("Wiki"), json!({ "category": "CUSTOM", "serverType": "HTTP", "visibility": "PRIVATE", "version": null }));
         assert_eq!(server.change(&ann, CREATE, spelled).await, made);
         assert_eq!(server.written().await, before);
@@ -119,7 +119,7 @@ on_both! {
             let made = server.change(&token, CREATE, keyed("Wiki")).await;
             assert!(!ids.contains(&made["id"]), "{who}");
             ids.push(made["id"].clone());
-            // Of another input each hears only by an own key.
+            // Each caller's key conflicts only with their own earlier input.
             let other = with(keyed("Wiki"), json!({ "description": who }));
             assert_eq!(server.errors(&token, CREATE, other).await, ["CONFLICT input.idempotencyKey"]);
         }

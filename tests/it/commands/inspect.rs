@@ -176,7 +176,7 @@ on_both! {
         assert_eq!(server.error_code(&ann, INSPECT, program.clone()).await, "RATE_LIMITED");
         let input = json!({ "name": "Plain", "serverUrl": "http://127.0.0.1:9", "verify": true });
         assert_eq!(server.error_code(&ann, CREATE, json!({ "input": input })).await, "RATE_LIMITED");
-        // Whoever else asks, and whatever else is asked, is not concerned.
+        // The limit applies neither to other users nor to other operations.
         server.data(&bob, INSPECT, program.clone()).await;
         server.data(&ann, "{ viewer { userId } }", json!({})).await;
         server.clock.set(entity::Timestamp(timestamp(NOW).0 + 30 * 1_000_000));
@@ -184,7 +184,7 @@ on_both! {
         assert_eq!(server.error_code(&ann, INSPECT, program).await, "RATE_LIMITED");
     }
 
-    /// What waits for a server keeps nobody from the database: neither queries nor writes.
+    /// A request that waits for a server blocks no other query or write.
     async fn who_waits_for_a_server_holds_nobody_up(server: Server) {
         let flags = ["--max-concurrency", "1", "--max-inspections", "2", "--request-timeout", "4s"];
         let server = allowing(&server, &flags).await;

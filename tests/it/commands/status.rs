@@ -127,7 +127,7 @@ on_both! {
         let set = server.change(&root, STATUS, json!({ "id": "pcon_jira", "status": "DEPRECATED", "statusMessage": "x" })).await;
         let expected = with(before, json!({ "status": "DEPRECATED", "statusMessage": "x", "revision": 2, "updatedAt": set["updatedAt"] }));
         assert_eq!(set, expected);
-        // What was set by hand outlives a restart with the same catalogue.
+        // A status that was set by hand survives a restart with the same catalogue.
         let again = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         assert_eq!(again.see(&root, "pcon_jira").await, expected);
         assert_eq!(again.errors(&root, STATUS, json!({ "id": "pcon_jira", "status": "ACTIVE" })).await, NONE);

@@ -179,7 +179,7 @@ on_both! {
         let publish = json!({ "id": id, "visibility": "PUBLIC" });
         assert_eq!(server.errors(&ann, UPDATE, publish.clone()).await, ["FORBIDDEN input.visibility"]);
         server.change(&boss, UPDATE, publish.clone()).await;
-        // What is PUBLIC stays so in its creator's hands, at the address that was let through.
+        // A PUBLIC connector stays public when its creator edits it, but only at the approved address.
         server.change(&ann, UPDATE, with(publish, json!({ "description": "Pages" }))).await;
         let moved = json!({ "id": id, "serverUrl": "https://elsewhere.example.com" });
         assert_eq!(server.errors(&ann, UPDATE, moved.clone()).await, ["FORBIDDEN input.serverUrl"]);

@@ -104,7 +104,7 @@ impl Drop for Running {
     }
 }
 
-/// What a shell runs for a command of a page: this build instead of cargo's.
+/// Returns the shell command of a page with this build in place of cargo's.
 fn localised(command: &str, port: u16) -> String {
     command
         .replace("cargo run -q --", BINARY)
@@ -310,7 +310,7 @@ fn without_marks(answer: Value) -> Value {
     }
 }
 
-/// What a subscription says first of all that ever happened.
+/// Returns the first event of a subscription that starts at the beginning of the log.
 async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     let begin = "query { personalConnectorChanges(first: 0) { pageInfo { endCursor } } }";
     let data = server.data(token, begin, json!({})).await;

@@ -1,4 +1,4 @@
-//! What a connection may cost, whoever opens it.
+//! The limits of one connection.
 
 use std::{sync::Arc, time::Duration};
 

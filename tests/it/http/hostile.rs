@@ -1,4 +1,4 @@
-//! What nobody means well with: each a clear error, or an answer in which nothing is found and nothing of it is written.
+//! Hostile requests: each gets a clear error, or an answer without results and without any of the input.
 
 use std::fmt::Write;
 
@@ -75,7 +75,7 @@ fn fragments(count: usize) -> String {
     document
 }
 
-/// What GraphQL over HTTP, JSON, GraphQL and the limits refuse.
+/// Requests that GraphQL over HTTP, JSON, GraphQL or the limits reject.
 #[rustfmt::skip] // A line each.
 fn malformed() -> Vec<Line> {
     let bad = (400, "BAD_REQUEST");
@@ -165,7 +165,8 @@ fn texts(mine: &str) -> Vec<Line> {
             line(what, with(LIST, &format!(r#"{{"s":{text},"i":[{text}]}}"#)), nothing),
             line(what, with(LIST, &format!(r#"{{"f":{{"connectorId":{text},"createdBy":{text},"id":{text}}}}}"#)), nothing),
             line(what, with("query($i: ID!) { node(id: $i) { id } personalConnector(id: $i) { id } }", &format!(r#"{{"i":{text}}}"#)), nothing),
-            // What is fit to be a name or a description only shows that the address is none.
+            // Text that is valid as a name or a description comes with an invalid address, so that the input is
+            // rejected.
             line(what, with(&create, &input(format!(r#"{{"name":{text},"description":{text},"serverUrl":"https://e.co/{{}}"}}"#))), nothing),
             line(what, with(&create, &input(format!(r#"{{"name":"N","serverUrl":{text},"iconUrl":{text},"version":{text}}}"#))), nothing),
             line(what, with(&create, &input(format!(

@@ -1,4 +1,4 @@
-//! What an answer is, by what its client accepts: status, media type, and whether there is `data`.
+//! Content negotiation: status, media type and presence of `data`, by the request's `Accept`.
 
 use reqwest::{RequestBuilder, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ on_both! {
         let none = json!({});
         let delete = mutation(DELETE);
         let timeout = json!({ "input": { "id": "pcon_none" } });
-        // What is asked, and what is answered: the code, whether there is data, and the status under graphql-response+json.
+        // The query and its outcome: the code, the presence of data, and the status under graphql-response+json.
         let outcomes = [
             ("{ viewer { userId } }", &none, "", true, 200),
             ("{ node(id: \"pcon_none\") { id } }", &none, "", true, 200),
@@ -190,7 +190,7 @@ on_both! {
             (in_document("filter: {createdAt: {lt: \"1\"}}"), "filter.createdAt.lt must be"),
             (("{ ...F } fragment F on Query { ... { node(id: 1.5) { id } } }".to_owned(), json!({})), "id must be"),
             (("query A { viewer { userId } } query B { node(id: A) { id } }".to_owned(), json!({})), "must say which"),
-            // Of a mutation, whose first field would have been executed.
+            // A mutation, of which the first field would otherwise run.
             ((create.clone(), json!({ "input": { "serverUrl": "https://e.co" } })), "$input.name is required"),
             ((create.clone(), json!({ "input": { "name": null } })), "$input.name must not be null"),
             ((create, json!({ "input": { "name": "a", "validateOnly": 1 } })), "$input.validateOnly must be"),

@@ -58,7 +58,7 @@ on_both! {
             let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             assert_eq!(answer, json!({ "data": { "viewer": { "userId": null } } }));
         }
-        // What a browser sends across sites without asking first is not taken.
+        // Content types that a browser sends across sites without a preflight are refused.
         for content_types in [
             &[][..], &["text/plain"], &["text/plain; application/json"], &["application/x-www-form-urlencoded"], &["multipart/form-data; boundary=x"],
             &["application/json", "text/plain"], &["application/json", "application/json"], &["application/json; charset=utf-16"],

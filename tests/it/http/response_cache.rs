@@ -140,7 +140,7 @@ on_both! {
         }
     }
 
-    /// Whoever wrote it may no longer be there to hear that it is done.
+    /// A committed change is visible even if its client disconnected before the response.
     async fn a_change_whose_writer_hung_up_is_seen(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let server = keeping(&server, &["--request-timeout", "1s", "--database-wait", "30s"]).await;
@@ -307,7 +307,8 @@ on_both! {
             }
             assert_eq!(number(&server, "graphql_answers_made_total").await, made);
         }
-        // Of each step its time and its message; all that is kept of the checks found it open, and then two of three.
+        // Each step has its own time and message. The kept checks give one more answer each: all open, then two of
+        // three.
         assert_eq!(told.len(), 4 + 4 + 2);
     }
 
@@ -432,7 +433,7 @@ on_both! {
         let rest = futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &two))));
         let (_, rest) = tokio::join!(first, rest);
         assert!(rest.iter().all(|answer| answer.0 == 200 && answer.2.starts_with(b"{\"data\"")));
-        // Of what is no answer to keep, nobody waits for another's.
+        // Requests for an answer that is not cached do not wait for each other.
         let wrong = query("{ a: personalConnectors { totalCount } b: personalConnectors(first: 101) { totalCount } }");
         let answers = futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &wrong)))).await;
         assert!(answers.iter().all(|answer| answer == &answers[0]));

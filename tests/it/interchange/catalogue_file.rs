@@ -53,7 +53,7 @@ impl Starts {
         rows(&self.storage.url, EVENTS).await
     }
 
-    /// What is said when it does not start with these entries; nothing is changed then.
+    /// Returns the error of a start with these entries, and checks that the start changed nothing.
     async fn refused(&self, catalogue: &str) -> String {
         let file = self.folder.path().join("wrong.json");
         fs::write(&file, catalogue).unwrap();
@@ -204,10 +204,10 @@ on_both_databases! {
             server.rows("SELECT id, replaced_by_id FROM personal_connector ORDER BY id").await,
             "pcon_a|pcon_c\npcon_b|pcon_a\npcon_c|pcon_d\npcon_d|\n"
         );
-        // Who replaces another must not be gone.
+        // The replacement must exist.
         let told = starts.refused(&json!([chain[2]]).to_string()).await;
         assert_eq!(told, "the catalogue does not fit the database: pcon_c: replacedBy: there is no such connector");
-        // Whoever was replaced by what is gone loses it, as a change of its own.
+        // A connector loses a replacement that is deleted, as a change of its own.
         let replaced_by_d = json!([replaced("x", "d")]).to_string();
         run_with(program_on(&starts.storage, &["import"]), &replaced_by_d).ok();
         let (server, events) = starts.with(&chain[..0]).await;

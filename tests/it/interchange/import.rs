@@ -1,4 +1,4 @@
-//! What `import` takes, what it refuses, and what it says of each.
+//! The entries that `import` accepts, those that it rejects, and its report.
 
 use std::{fs, path::Path};
 
@@ -105,7 +105,7 @@ on_both_databases! {
         assert!(done.out.starts_with("4 objects: 1 created, 0 updated, 2 unchanged"), "{}", done.out);
         assert_eq!(done.code, Some(3));
 
-        // What cannot be read to its end is not begun.
+        // A file that cannot be read to its end is not loaded at all.
         let state = rows(&storage.url, STATE).await;
         for (broken, expected) in [
             ("{\"id\":\n 1,", "line 3 column 3"),

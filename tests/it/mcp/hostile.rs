@@ -31,7 +31,7 @@ async fn look(react: impl Fn(&Request) -> Reaction + Send + Sync + 'static) -> (
     (found, server)
 }
 
-/// What it comes to when every request is answered alike.
+/// Inspects a server that reacts to every request alike, and compares the outcome.
 async fn comes_to(name: &str, reaction: Reaction, outcome: Outcome, message: &str) -> Plain {
     let (found, server) = look(move |_| reaction.clone()).await;
     assert_eq!(found.outcome, outcome, "{name}: {}", found.message);
@@ -107,7 +107,7 @@ async fn nothing_listens_there() {
         "{}",
         found.message
     );
-    // Where no TLS is spoken.
+    // A server without TLS.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -203,7 +203,7 @@ async fn what_has_no_end_is_cut_off() {
     ] {
         let endless = Reaction::Endless(head(200, headers), more);
         let server = comes_to(name, endless, Outcome::NotMcp, too_much).await;
-        // What the sockets hold is written too.
+        // The count includes bytes in socket buffers.
         let written = *server.written.lock().unwrap();
         assert!(written < 64 * 1024 * 1024, "{name}: {written}");
     }
@@ -235,7 +235,7 @@ async fn what_has_no_end_is_cut_off() {
     }
 }
 
-/// What a server with these tools, a page or more of them, comes to.
+/// Inspects a server that lists these tools, in one page or more.
 async fn with_tools(
     page: impl Fn(&Request) -> Value + Send + Sync + 'static,
 ) -> (Inspection, Plain) {
@@ -340,7 +340,7 @@ async fn tools_of_another_make() {
         assert!(found.tools.is_empty());
         assert!(found.message.contains("list"), "{}", found.message);
     }
-    // What came before the end is kept.
+    // Pages that arrived before the failure are kept.
     for reaction in [Reaction::Hang, Reaction::Close] {
         let (found, _) = look(move |request| match request.asks() {
             "tools/list" if request.body["params"]["cursor"] == "2" => reaction.clone(),

@@ -1,4 +1,4 @@
-//! Where the service goes, and where it does not: over real sockets.
+//! The addresses that the service connects to, tested over real sockets.
 
 use std::{
     net::IpAddr,

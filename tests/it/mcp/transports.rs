@@ -321,7 +321,7 @@ async fn who_asks_for_a_sign_in_says_where() {
         "authorization_servers": ["https://issuer.example/a", "javascript:alert(1)", "https://issuer.example/b"],
     });
     let cases = [
-        // By the challenge, by convention with the path and without, and not at all.
+        // Discovery by the challenge, by the well-known path with and without the server's path, and none.
         ("/said", "/said", 2),
         ("/none", "/.well-known/oauth-protected-resource/mcp", 2),
         ("/none", "/.well-known/oauth-protected-resource", 2),

@@ -80,7 +80,7 @@ on_both_databases! {
         assert_eq!(told, "error: there is no connector pcon_none, pcon_nobody: nothing was checked\n");
         assert_eq!(good.asked().len(), asked);
 
-        // What was found is kept.
+        // The results are stored.
         let kept = "SELECT personal_connector.id, outcome, failures, (SELECT COUNT(*) FROM connector_check c WHERE c.seq = h.seq) AS checks
             FROM connector_health h JOIN personal_connector USING (seq) ORDER BY 1";
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What checks find of connectors' servers: that it is kept, who is told, and what becomes of it.
+//! The results of checks: that they are stored, who sees them, and how they change.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ on_both! {
         assert_eq!(before["personalConnector"], json!({ "health": null, "tools": { "nodes": [], "totalCount": 0 } }));
         let state = server.state().await;
         server.clock.set(after(5));
-        // Whoever sees it may look.
+        // Any viewer of the connector may check it.
         let checked = server.check(&bob, id).await;
         assert_eq!(errors(&checked), NONE);
         assert_eq!(checked["personalConnector"], json!({
@@ -238,14 +238,14 @@ on_both! {
         let turned = offering(&[("sub", "Subtracts."), ("add", "Adds much.")]);
         let steps = [
             (found(Outcome::Timeout), "[\"health\"]"),
-            // That no tools are there is nothing new.
+            // An empty list of tools is no news.
             (Inspection { tools_listed: true, ..found(Outcome::Timeout) }, ""),
             (offering(&[("add", "Adds.")]), "[\"health\",\"tools\"]"),
             (offering(&[("add", "Adds.")]), ""),
             (Inspection { message: "In other words.".to_owned(), latency_ms: Some(7), ..offering(&[("add", "Adds.")]) }, ""),
             (other, "[\"tools\"]"),
             (turned, ""),
-            // What could not be listed is as it was.
+            // A failed listing leaves the stored tools unchanged.
             (found(Outcome::Unreachable), "[\"health\"]"),
             (found(Outcome::Open), "[\"health\"]"),
             (offering(&[]), "[\"tools\"]"),
@@ -323,7 +323,7 @@ on_both! {
         server.clock.set(after(30));
         let at = |outcome, seconds| Inspection { checked_at: after(seconds), ..found(outcome) };
         assert_eq!(server.record_one(&row.id, at(Outcome::Open, 10)).await, 1);
-        // Of two at once the later one counts, in whatever order they come.
+        // The later of two concurrent checks wins, in either order of arrival.
         for (seconds, kept) in [(9, 0), (10, 1), (11, 1)] {
             assert_eq!(server.record_one(&row.id, at(Outcome::Timeout, seconds)).await, kept, "{seconds}");
         }

@@ -170,7 +170,7 @@ on_both_databases! {
             async { rows(&storage.url, &{ sql }).await }
         };
         assert_eq!(health("outcome").await, "not_mcp\nopen\n");
-        // What fails is left alone for longer and longer: after 0, 2, 6 and 14 seconds.
+        // The delay doubles with each failure: checks after 0, 2, 6 and 14 seconds.
         let failures: usize = health("failures").await.lines().next().unwrap().parse().unwrap();
         assert!((2..=4).contains(&failures), "{failures}");
         let history = rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_check GROUP BY seq ORDER BY n").await;
@@ -182,7 +182,7 @@ on_both_databases! {
         assert!(counted("OPEN") >= 5, "{metrics}");
         assert!((2..=4).contains(&counted("NOT_MCP")), "{metrics}");
         assert_eq!(counted("TIMEOUT"), 0);
-        // Whoever comes next need not wait.
+        // The lease is released, so that the next process need not wait.
         server.stop().ok();
         let lease = "SELECT COALESCE(holder, 'nobody') AS holder, expires_at FROM check_lease";
         assert_eq!(rows(&storage.url, lease).await, "nobody|0\n");
@@ -303,7 +303,7 @@ async fn a_host_of_thousands_keeps_nobody_out() {
         "{:?}",
         began.elapsed()
     );
-    // What is added meanwhile comes soon.
+    // A connector that is added meanwhile is checked soon.
     server.insert(vec![at("two", &plain.url)]).await;
     let outcome = outcome.replace("pcon_one", "pcon_two");
     until("a new one's turn", async || {
@@ -330,11 +330,11 @@ on_both! {
         tokio::time::sleep(ttl).await;
         let second = theirs.take_lease(&mut they).await.unwrap().unwrap();
         assert_eq!(ours.take_lease(&mut we).await.unwrap(), None);
-        // What is given up has another epoch, also where the same one takes it.
+        // A lease that is taken again after its release has a new epoch, even for the same process.
         theirs.give_up_lease(&second).await.unwrap();
         let third = theirs.take_lease(&mut they).await.unwrap().unwrap();
         assert_ne!(third, second);
-        // Who lost it has nothing to give up.
+        // Releasing a lost lease has no effect.
         ours.give_up_lease(&first).await.unwrap();
         theirs.give_up_lease(&second).await.unwrap();
         assert_eq!(ours.take_lease(&mut we).await.unwrap(), None);
@@ -381,7 +381,7 @@ on_both! {
         tx.commit().await.unwrap();
     }
 
-    /// By the monitor too: the lease is another's before it is done.
+    /// A monitor drops its results if another process takes the lease before the check ends.
     async fn a_monitor_that_lost_its_lease_keeps_nothing(server: Server) {
         server.put_alone(vec![at("x", &Plain::new(|_| Reaction::Hang).await.url)]).await;
         let patient = Settings { lease: SECOND * 60, ..settings() };
@@ -470,7 +470,7 @@ on_both! {
         assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
         assert_eq!(made(&ours), before);
         second.stop().await;
-        // Who died without a word is waited for, and no longer.
+        // A lease whose holder died expires, and not later than its term.
         let third = another(&server.storage).await;
         third.take_lease(&mut candidate(often.lease)).await.unwrap().unwrap();
         let (before, began) = (made(&theirs), Instant::now());
@@ -481,7 +481,7 @@ on_both! {
         heir.stop().await;
     }
 
-    /// By pages, the longest waiting first.
+    /// Due connectors come in pages, the longest overdue first.
     async fn what_is_due(server: Server) {
         let database = &server.database;
         let now = timestamp(NOW);
@@ -538,8 +538,8 @@ async fn a_round_of_ten_thousand_postgres() {
     a_round_of_ten_thousand("PostgreSQL", TestDatabase::postgres().await).await;
 }
 
-/// Of as many hosts a third hang, a third refuse, and a third are as they should be. How long a round takes, how much memory, and
-/// what it does to queries.
+/// Measures a round in which a third of the hosts hang, a third refuse, and a third work: time, memory, and the effect
+/// on queries.
 async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
     const CONNECTORS: u32 = 10_000;
     const AT_ONCE: u32 = 64;

@@ -260,7 +260,7 @@ on_both_databases! {
             rows(&storage.url, mend).await;
         }
         if sqlite {
-            // Of an index for words, the commands of its own would write.
+            // The check reads the word index; the index's own check commands would write.
             rows(&storage.url, "DELETE FROM connector_search_data WHERE id > 10").await;
             let told = check(&storage).failed(1);
             assert!(told.contains("fts5: ") && told.contains(r#"table "connector_search""#), "{told}");
@@ -317,7 +317,7 @@ on_both_databases! {
             run(program_on(&storage, &["migrate", "--to", version])).ok();
             assert_eq!(&schema(&storage).await, schema_of_up, "{version}");
             assert_eq!(content().await, before, "{version}");
-            // What the schema has, is checked.
+            // The check covers every table of the schema.
             check(&storage).ok();
         }
         run(program_on(&storage, &["migrate"])).ok();

@@ -172,7 +172,7 @@ async fn ask_everything(server: &Serving, token: &str, name: &str) {
     for moment in &told {
         assert!(DateTime::parse_from_rfc3339(moment).is_ok(), "{moment}");
     }
-    // What was read can be asked for.
+    // A time that was read is valid as an argument.
     let filter = "query($at: DateTime!) { personalConnectors(filter: { createdAt: { gte: $at } }) { totalCount } }";
     let asked = server.data(token, filter, json!({ "at": told[0] })).await;
     assert_eq!(asked.get("errors"), None, "{asked}");
@@ -368,7 +368,7 @@ on_both! {
         assert_eq!(postponed(clock.now()).await, Vec::<i64>::new());
     }
 
-    /// What was checked in a future that did not come gives way to what is checked now.
+    /// A check with a time in the future gives way to a check now.
     async fn a_check_from_the_future_is_not_believed(server: Server) {
         server.clear().await;
         let row = entity::personal_connector::Model {
@@ -447,7 +447,7 @@ on_both! {
         server.rows(&format!("UPDATE connector_event SET occurred_at = {}", clock.now().saturating_add(2 * SECOND).0)).await;
         let retention = Retention::start(server.database.clone(), SECOND, clock.clone());
         tokio::time::sleep(SECOND / 2).await;
-        // By then it has seen the clock go right.
+        // The retention task has seen the clock run correctly by now.
         pass(2 * SECOND);
         tokio::time::sleep(SECOND * 3 / 2).await;
         assert_eq!(events().await, all);
@@ -484,7 +484,7 @@ on_both! {
         let later = create("later").await;
         set(clock, Timestamp::saturating_sub, YEAR);
         assert_eq!(create("first").await, first);
-        // What was stamped a year ahead is kept for a day from when that was noticed.
+        // A key that was stamped a year ahead lives for a day after the correction was noticed.
         clock.set(begin.saturating_add(24 * HOUR));
         create("a day later").await;
         assert_eq!((create("ahead").await, create("later").await), (ahead, later));

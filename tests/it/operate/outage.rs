@@ -35,7 +35,7 @@ const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
 /// Without the connector, which a database that is gone cannot tell of.
 const HEARD: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnectorId } }";
 
-/// What clients may be told while there is no database: its code, and all of its message.
+/// The errors that clients may get without a database: each code, with the whole message.
 const CLEAR: [(&str, &str); 7] = [
     (
         "UNAVAILABLE",
@@ -232,7 +232,7 @@ pub fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// What became of everything that was asked.
+/// The results of all requests.
 #[derive(Default)]
 struct Seen {
     /// The id that was acknowledged for each name.

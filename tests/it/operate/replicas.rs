@@ -33,7 +33,7 @@ on_both_databases! {
         let migrations = rows(&storage.url, "SELECT COUNT(*) AS n FROM seaql_migrations").await;
         assert_eq!(migrations, format!("{}\n", migration::names().len()));
 
-        // What one wrote, the others have.
+        // A write through one replica is visible through the others.
         let [first, second, ..] = &servers;
         let ann = token("ann@acme", "connectors:write");
         let create = "mutation { createCustomConnector(input: { name: \"Wiki\", serverUrl: \"https://x.example.com\" }) {

@@ -1,4 +1,4 @@
-//! What cannot start says why, of which file or host, and what to do.
+//! Errors at the start name the cause, the file or host, and the remedy.
 
 use std::{
     fs,
@@ -227,7 +227,7 @@ async fn a_file_that_another_process_holds() {
     );
 }
 
-/// Where the system refuses: as somebody else than the superuser, whom it does not.
+/// The system refuses access. The program runs as an ordinary user here, because the superuser is never refused.
 #[test]
 fn folders_and_files_of_others() {
     let folder = TempDir::new().unwrap();

@@ -128,7 +128,7 @@ fn attributes(pairs: &[KeyValue]) -> BTreeMap<String, Value> {
     pairs.iter().map(pair).collect()
 }
 
-/// What a span tells besides what every one does.
+/// Returns the attributes that differ between spans, after checking the common ones.
 fn told(span: &Span) -> Value {
     assert_eq!(span.kind, SpanKind::Server as i32);
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
@@ -211,7 +211,7 @@ async fn a_span_a_request_that_tells_no_secret() {
     assert_eq!(status(stranger).await, 401);
     let strange = reqwest::Method::from_bytes(b"HUSH").unwrap();
     assert_eq!(status(client().request(strange, &server.url)).await, 405);
-    // Of what is no operation there are none.
+    // Requests that are no operation have no span.
     for path in ["health/live", "health/ready", "metrics", "graphiql", "hush"] {
         status(client().get(server.url.replace("graphql", path))).await;
     }
@@ -330,7 +330,7 @@ async fn an_answer_that_is_cut_has_a_span_without_a_status() {
     );
 }
 
-/// Where answers have a status for it and where they have not.
+/// Server errors mark the span as failed, with either media type.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_of_ours_is_an_error() {
     let collector = Collector::start().await;

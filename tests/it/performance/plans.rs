@@ -368,7 +368,7 @@ async fn check_walks(server: &Server, explainer: &mut Explainer) {
     }
 }
 
-/// Where a filter leaves few rows an index of its own leads there, and where it leaves many the order's is walked.
+/// A selective filter uses an index of its own; any other scans the index of the order.
 async fn check_values(server: &Server, explainer: &mut Explainer) {
     for filter in [
         "category: CUSTOM",
@@ -439,7 +439,7 @@ async fn check_found(server: &Server, explainer: &mut Explainer) {
         ("outcome: [TIMEOUT, AUTH_REQUIRED]", 1, 1),
         // PostgreSQL reads all that is kept of checks first, of each connector.
         ("not: {outcome: OPEN}", 1, 201),
-        // What has the tool is found first, and sorted.
+        // The few matches of a rare tool are found first, then sorted.
         ("toolName: \"rare\"", 1, 1),
         ("toolName: \"some\"", 20, 20),
     ] {
@@ -689,7 +689,7 @@ on_both! {
     }
 }
 
-/// What a statement is planned under is seen by itself: a list shows the connector of that name.
+/// Shows the planner setting of each statement: a trigger writes it into a row that the list returns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn postgres_plans_pages_once_and_the_rest_for_its_values() {

@@ -20,7 +20,7 @@ const COUNTS: &[(&str, usize)] = &[
          } pageInfo { hasNextPage } } }",
         1,
     ),
-    // By the fields, and by the tools.
+    // A search of the fields and of the tools.
     (
         "{ personalConnectors(search: \"a\", orderBy: {field: NAME}, filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
         2,
@@ -102,7 +102,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectors(filter: {status: ACTIVE}) { nodes { replacedBy { id } } } }",
         1,
     ),
-    // What was found of the servers comes in one, and so does each page of tools, each history and each window.
+    // Health takes one statement, and so does each page of tools, each history and each window.
     (
         "{ personalConnectors { nodes { health { outcome message serverInfo { name } } } } }",
         2,
@@ -149,7 +149,7 @@ const COUNTS: &[(&str, usize)] = &[
         "{ personalConnectorChanges { nodes { personalConnector { replacedBy { id } } } } }",
         3,
     ),
-    // For no changes no connectors are asked.
+    // A page without changes reads no connectors.
     (
         "{ personalConnectorChanges(first: 0) { nodes { personalConnector { id } } } }",
         1,

@@ -50,7 +50,7 @@ on_both_databases! {
         let watch = async {
             let mut ready = false;
             for _ in 0..10 {
-                // Whoever watches the service is let in.
+                // Probes and metrics are always served.
                 for path in ["/health/live", "/metrics"] {
                     assert_eq!(server.get(path).await.0, 200, "{path}");
                 }
@@ -154,7 +154,7 @@ async fn ten_times_too_much(name: &str, storage: TestDatabase) {
             told += 5;
         }
     }
-    // Who was not answered yet hangs up.
+    // Clients without an answer disconnect.
     let unanswered = under_way.len();
     under_way.shutdown().await;
     let stopped = Instant::now();

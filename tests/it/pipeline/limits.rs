@@ -246,7 +246,7 @@ async fn documents_are_parsed_once() {
                 .collect();
             assert_eq!(json!(ids), id, "{variables}");
         }
-        // What cannot be parsed is not kept.
+        // A document that cannot be parsed is not cached.
         for _ in 0..2 {
             server.error_code("", "{", json!({})).await;
         }

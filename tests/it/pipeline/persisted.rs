@@ -51,7 +51,7 @@ async fn ask(server: &Server, request: &Value, accept: &str) -> [(u16, HeaderMap
     ]
 }
 
-/// What a request is refused with, whichever way it comes: status, code and message of one error.
+/// Returns the status, the code and the message of a refused request; POST and GET must agree.
 async fn refused(server: &Server, request: &Value, accept: &str) -> (u16, String, String) {
     let [post, get] = ask(server, request, accept).await.map(|answer| {
         let (status, headers, answer) = answer;

@@ -140,7 +140,7 @@ on_both! {
     }
 }
 
-/// What loads or migrates is cut by no request's end.
+/// The request timeout does not apply to loading and migrating.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn a_write_on_postgres_takes_as_long_as_it_needs() {

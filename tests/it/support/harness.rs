@@ -96,7 +96,7 @@ impl TestDatabase {
         format!("{user}@{pooler}/{name}")
     }
 
-    /// What another process opens it with.
+    /// The settings with which another process opens the database.
     pub fn settings(&self) -> DatabaseSettings {
         DatabaseSettings {
             migrates: true,

@@ -58,7 +58,7 @@ const DESCRIPTIONS: [(&str, &[&str]); 4] = [
     ("Pro pro PRO", &["pro"]),
 ];
 
-/// What the last check of a server came to, and its GraphQL name.
+/// The outcomes of a check, with their GraphQL names.
 const OUTCOMES: [(Outcome, &str); 8] = [
     (Outcome::Open, "OPEN"),
     (Outcome::AuthRequired, "AUTH_REQUIRED"),
@@ -73,7 +73,7 @@ const OUTCOMES: [(Outcome, &str); 8] = [
 /// A tool's name and description, and the words of both.
 type Tool = (&'static str, &'static str, &'static [&'static str]);
 
-/// What servers offer.
+/// The tools that servers offer.
 const TOOLS: [&[Tool]; 4] = [
     &[],
     &[("git_wiki", "For teams", &["git", "wiki", "for", "teams"])],
@@ -307,7 +307,8 @@ pub(crate) fn seen(viewer: Viewer, rows: &[Model]) -> Vec<Connector> {
         .collect()
 }
 
-/// What the last check of a row's server came to, and its GraphQL name; none where there was no check. The id tells.
+/// Returns the outcome of the last check of a row's server, with its GraphQL name; none without a check. The id
+/// determines it.
 fn outcome(row: &Model) -> Option<(Outcome, &'static str)> {
     OUTCOMES.get(sum(row) % 9).copied()
 }
@@ -345,7 +346,7 @@ fn uptime(row: &Model) -> Option<i64> {
     })
 }
 
-/// What a row's server offers.
+/// Returns the tools of a row's server.
 fn tools(row: &Model) -> &'static [Tool] {
     let offered = TOOLS[sum(row) % 4];
     outcome(row).map_or(&[], |_| offered)
@@ -355,7 +356,7 @@ fn sum(row: &Model) -> usize {
     row.id.bytes().map(usize::from).sum()
 }
 
-/// What was found of rows' servers, to be recorded.
+/// Returns the inspections to record for these rows.
 pub(crate) fn checked(rows: &[Model]) -> Vec<(String, Inspection)> {
     let check = |row: &Model| {
         let (outcome, _) = outcome(row)?;
@@ -377,7 +378,7 @@ pub(crate) fn checked(rows: &[Model]) -> Vec<(String, Inspection)> {
     rows.iter().filter_map(check).flatten().collect()
 }
 
-/// What a row is made of, but its id.
+/// A strategy for all fields of a row except the id.
 pub(crate) fn row() -> impl Strategy<Value = Model> {
     use ConnectorVisibility::{Organization, Private, Public};
     let kind = (
@@ -460,7 +461,7 @@ pub(crate) fn id(number: usize) -> String {
     format!("pcon_{}{}", digits[0], digits[1])
 }
 
-/// What must be unique about a row.
+/// The values that are unique to a row.
 fn claim(row: &Model) -> [String; 4] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     if row.r#type != ConnectorType::Custom {

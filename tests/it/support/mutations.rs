@@ -32,7 +32,7 @@ impl Server {
         data[field].take()
     }
 
-    /// What is wrong with a mutation's input, as `CODE input.field`.
+    /// Returns the user errors of a mutation, as `CODE input.field`.
     pub async fn errors(&self, token: &str, field: &str, input: Value) -> Vec<String> {
         errors(&self.mutate(token, field, input).await)
     }

@@ -80,7 +80,7 @@ pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a program that ended has left.
+/// The result of a program that ended.
 #[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,

@@ -1,4 +1,4 @@
-//! What the schema has, so that no test lists it by hand.
+//! Reads the coordinates of the schema, so that no test lists them by hand.
 
 use std::{fmt::Write, sync::LazyLock};
 

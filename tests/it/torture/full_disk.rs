@@ -96,7 +96,7 @@ async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
         crew.settle(&storage).await;
         assert_served(&crew, &server).await;
 
-        // What only the process had is lost when it ends.
+        // Data that only the process held is lost when it ends.
         if cycles % 2 == 0 {
             server.process.kill();
         } else {

@@ -174,7 +174,7 @@ async fn behind_a_link_without_its_log() {
     scene.assert_refuses().await;
 }
 
-/// What a reader opens while another file is at the path is not kept for when the right one is back.
+/// A connection that was opened while another file was at the path is not reused after the right file returns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_while_another_file_is_there() {
     const LIST: &str = "{ personalConnectors { totalCount } }";

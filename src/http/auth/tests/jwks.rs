@@ -1,4 +1,4 @@
-//! What becomes of a JWKS: which keys are taken from it, and when it is read.
+//! Tests of JWK Sets: the keys that are accepted, and the times of reading.
 
 use super::*;
 

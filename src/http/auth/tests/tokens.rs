@@ -135,7 +135,7 @@ async fn claims_are_checked() {
         let user = ask(&authenticator, &token).await;
         assert_eq!(user, Err(Refusal::Claims), "{payload}");
     }
-    // Of two claims of the same name the last one counts, and counts alone.
+    // Only the last of two claims with the same name counts.
     let twice = claims(&json!({})).to_string().replace('{', r#"{"exp":0,"#);
     let token = Signer::hs256().sign_text(r#"{"alg":"none","alg":"HS256"}"#, &twice);
     assert!(ask(&authenticator, &token).await.is_ok());
@@ -260,7 +260,7 @@ async fn verified_tokens_are_cached() {
     authenticator.clock.set(at(NOW + 600));
     assert_eq!(ask(&authenticator, &token).await, Err(Refusal::Expired));
 
-    // What was refused is not.
+    // A refused token is not cached.
     let refused = Signer::hs256().sign(&json!({"alg": "HS256"}), &claims(&json!({"sub": ""})));
     assert!(ask(&authenticator, &refused).await.is_err());
     assert!(

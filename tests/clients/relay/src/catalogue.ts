@@ -107,7 +107,7 @@ const main = async () => {
   assert.ok(pages >= 3);
   assert.equal(new Set(connection.edges.map(({ node }) => node.id)).size, connection.totalCount);
 
-  // What the input can mend is in the payload's user errors.
+  // The payload's user errors list the errors that another input would avoid.
   const serverUrl = 'https://wiki.example.com/mcp';
   const blank = await mutate<catalogueCreateMutation>(create, { input: { name: ' ', serverUrl }, connections: [] });
   assert.deepEqual(

@@ -101,7 +101,7 @@ pub mod older {
     pub struct Connectors;
 }
 
-/// Where a server is, and who asks it.
+/// A client of one server, with the caller's token.
 pub struct Client {
     pub url: String,
     pub token: String,

@@ -199,7 +199,7 @@ pub fn told(change: &Value) -> (&str, &str) {
     (text(&change["kind"]), name.unwrap_or("-"))
 }
 
-/// Where changes go on that happen from now on.
+/// Returns the cursor after all changes so far.
 pub async fn now(server: &Server, token: &str) -> String {
     let query = "{ personalConnectors(first: 0) { changesCursor } }";
     let data = server.fresh(token, query, json!({})).await;

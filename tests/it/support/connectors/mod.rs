@@ -168,7 +168,7 @@ impl Server {
         self.rows("DELETE FROM connector_event").await;
         self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")
             .await;
-        // What is done behind the service's back it learns within a second; of its own changes it knows at once.
+        // The service notices direct writes to the database within a second, and its own changes at once.
         let mut tx = self.begin().await;
         let gone = tx
             .insert_imports(vec![import(&official("gone", "Gone"))])

@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .all(|one| one.created_at < chrono::Utc::now())
     );
 
-    // What the input can mend is in the payload's user errors.
+    // The payload's user errors list the errors that another input would avoid.
     let blank = create::Variables {
         name: " ".to_owned(),
         server_url: Some("https://wiki.example.com/mcp".to_owned()),
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let created = payload.personal_connector.ok_or("no connector")?;
     assert_eq!(created.metadata, Some(json!({ "owner": "engineering" })));
 
-    // What is not sent stays.
+    // Fields that are not sent stay unchanged.
     let version = update::Variables {
         id: created.id,
         version: Some("1.0.0".to_owned()),
