@@ -1,4 +1,4 @@
-//! Imports the text of a file.
+//! Imports connectors from the text of a file.
 
 use entity::{ConnectorCategory, ConnectorVisibility};
 
@@ -29,7 +29,7 @@ pub(crate) struct Import {
     pub(crate) visibility: ConnectorVisibility,
     /// The category of all connectors that give none.
     pub(crate) category: Option<ConnectorCategory>,
-    /// Rules for their categories, none if the text is empty. By default the compiled-in ones.
+    /// Rules for the categories; none if the text is empty. The compiled-in rules by default.
     pub(crate) category_rules: Option<String>,
     pub(crate) dry_run: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Imported {
     pub(crate) lines: Vec<String>,
 }
 
-/// Imports as the command does: whole batches land or none of them, and a second run changes nothing.
+/// Imports as the command does: a batch is committed as a whole or not at all, and a second run changes nothing.
 pub(crate) async fn import(
     context: &Context,
     viewer: &Viewer,
@@ -96,7 +96,7 @@ pub(crate) async fn import(
             let lines = lines.lines().map(ToOwned::to_owned).collect();
             Ok(Ok(Imported { report, lines }))
         }
-        // The database's, or the text's.
+        // The error comes from the database or from the text.
         Err(error) => match error.downcast::<Error>() {
             Ok(error) => Err(error),
             Err(error) => {

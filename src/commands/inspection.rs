@@ -1,4 +1,4 @@
-//! Inspects a server, and suggests a connector to it.
+//! Inspects a server and suggests the fields of a connector.
 
 use entity::ServerType;
 
@@ -14,14 +14,14 @@ use crate::{
 
 use super::{context::Context, refusals::allowed};
 
-/// A server to look at.
+/// The URL and type of a server to inspect.
 #[derive(Clone, Debug)]
 pub(crate) struct Inspect {
     pub(crate) server_url: String,
     pub(crate) server_type: ServerType,
 }
 
-/// Values for a connector to a server, each as the rules accept it.
+/// Suggested values for a connector, each valid as input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Suggestion {
     pub(crate) name: Option<String>,
@@ -30,15 +30,15 @@ pub(crate) struct Suggestion {
     pub(crate) icon_url: Option<String>,
 }
 
-/// A slot to inspect a server from, for a viewer who may create connectors.
+/// Reserves a slot for an inspection, if the viewer may create connectors.
 pub(crate) async fn begin(context: &Context, viewer: &Viewer) -> Result<Slot> {
     let user = allowed(viewer, Action::Create)?;
     let organization = user.organization.as_deref();
     context.inspections.enter(organization, &user.id).await
 }
 
-/// Looks at a server, and suggests a connector to it. Only the form of the input makes errors: what is wrong with the server is
-/// what the inspection came to.
+/// Inspects a server and suggests the fields of a connector. Only a malformed input is an error; a server's faults are
+/// part of the result.
 pub(crate) async fn inspect(
     slot: &Slot,
     input: Inspect,
@@ -57,7 +57,7 @@ pub(crate) async fn inspect(
     Ok(Ok((found, suggestion)))
 }
 
-/// Takes from a server's own description the values that the rules accept.
+/// Selects the values of a server's description that are valid as input.
 fn suggestion(found: &Inspection) -> Suggestion {
     let Some(server) = &found.server_info else {
         return Suggestion::default();

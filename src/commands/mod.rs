@@ -1,6 +1,6 @@
-//! Mutations: each decides, writes and announces a change.
+//! Mutations. Each one validates, writes and announces a change.
 //!
-//! Invariant: one function a mutation; it is given what a client sent, and either all of its change is committed or none.
+//! Invariant: one function is one mutation. It takes the client's input, and commits its whole change or nothing.
 
 pub(crate) mod connector;
 mod context;

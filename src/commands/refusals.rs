@@ -1,17 +1,17 @@
-//! The errors of a command that the policy refuses.
+//! Errors of commands that the policy denies.
 
 use crate::{
     domain::viewer::{Action, Denial, User, Viewer},
     error::{Code, Error, Result},
 };
 
-/// The user, when the policy allows what needs no connector.
+/// Returns the user, if the policy allows an action that concerns no connector.
 pub(in crate::commands) fn allowed<'a>(viewer: &'a Viewer, action: Action<'_>) -> Result<&'a User> {
     viewer.decide(action).map_err(top_level)?;
     viewer.user().ok_or_else(unauthenticated)
 }
 
-/// The error of a denial that concerns the token alone.
+/// Returns the top-level error of a denial that concerns the token alone.
 pub(in crate::commands) fn top_level(denial: Denial) -> Error {
     match denial {
         Denial::Scope(scope) => Error::new(

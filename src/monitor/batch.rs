@@ -1,7 +1,7 @@
-//! Checks under way, and what they found.
+//! Checks under way, and their results.
 //!
-//! Invariant: no more are under way than their bounds say, overall and by host, no connector is checked twice at once, and what
-//! was found and is not kept yet has a bound.
+//! Invariant: the checks under way are bounded, in total and by host. No connector is checked twice at once, and the
+//! results that are not stored yet are bounded.
 
 use std::{collections::HashSet, panic::resume_unwind, pin::pin, time::Duration};
 
@@ -27,10 +27,11 @@ const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// The longest that a check waits for slots of this service, besides the time that its server has. Then it is put off: not kept.
+/// The longest wait of a check for slots of this service, beyond its server's own time. After it the check is put off,
+/// and nothing is stored.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Dropped, it drops what is under way.
+/// Checks under way. Dropping it cancels them.
 pub(super) struct Checks {
     inspector: Inspector,
     at_once: usize,
@@ -39,15 +40,15 @@ pub(super) struct Checks {
     ids: HashSet<String>,
     under_way: JoinSet<Checked>,
     found: Vec<Check>,
-    /// Why checks were put off, a reason each.
+    /// The reasons of checks that were put off.
     put_off: Vec<PutOff>,
     /// Bytes of the tools in `found`.
     bytes: usize,
-    /// When what was found is given.
+    /// The time at which the batch is returned, even if it is not full.
     until: Instant,
 }
 
-/// A target of a host, and what was found.
+/// A checked target, with its host and result.
 struct Checked {
     host: String,
     target: Target,
@@ -69,7 +70,7 @@ impl Checks {
         }
     }
 
-    /// How many wait for their turn.
+    /// The number of targets that wait.
     pub(super) fn waiting(&self) -> usize {
         self.queue.waiting()
     }
@@ -78,12 +79,12 @@ impl Checks {
         self.under_way.len()
     }
 
-    /// Whether there is nothing that a batch could come of.
+    /// Returns whether no check waits, runs or has a result.
     pub(super) fn is_idle(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Has a target checked, unless so many wait for its host already: then it is not taken, and this is false.
+    /// Queues a target. Returns false, and leaves it, if `longest` targets of its host wait already.
     pub(super) fn offer(&mut self, target: Target, longest: usize) -> bool {
         if self.ids.contains(&target.personal_connector_id) {
             return true;
@@ -134,12 +135,12 @@ impl Checks {
         std::mem::take(&mut self.found)
     }
 
-    /// The reasons of the checks that were put off since this was last asked. Their connectors are due still.
+    /// Takes the reasons of checks that were put off. Their connectors stay due.
     pub(super) fn put_off(&mut self) -> Vec<PutOff> {
         std::mem::take(&mut self.put_off)
     }
 
-    /// Goes on with what waits and is under way until something else is done, or a batch is full.
+    /// Advances the checks until `other` is done or a batch is full.
     pub(super) async fn meanwhile<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = pin!(other);
         loop {
@@ -162,7 +163,7 @@ impl Checks {
         } = match done.map_err(JoinError::try_into_panic) {
             Ok(done) => done,
             Err(Ok(panic)) => resume_unwind(panic),
-            // Nobody cancels it: the runtime ends.
+            // Tasks are cancelled only when the runtime ends.
             Err(Err(_)) => return,
         };
         self.queue.done(host);
@@ -183,7 +184,7 @@ impl Checks {
     }
 }
 
-/// Keeps what was found; where it is found under a lease, only as long as that is its holder's. Gives whether it was kept.
+/// Stores results; under a lease, only while this process still holds it. Returns whether they were stored.
 pub(super) async fn keep(
     database: &Database,
     lease: Option<&Lease>,
@@ -191,7 +192,7 @@ pub(super) async fn keep(
     schedule: Schedule,
     now: Timestamp,
 ) -> error::Result<bool> {
-    // All were put off.
+    // All checks were put off.
     if found.is_empty() {
         return Ok(true);
     }

@@ -1,6 +1,6 @@
-//! The `check` command: one round of checks, whatever is due.
+//! The `check` command: one round of checks, due or not.
 //!
-//! Invariant: memory holds a row for each connector that is checked, and of what was found no more than is kept together.
+//! Invariant: memory holds one row for each checked connector, and at most one batch of results.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -33,7 +33,7 @@ const ROWS_A_STATEMENT: usize = 500;
 #[derive(Debug)]
 pub struct Report {
     rows: Vec<Row>,
-    /// How many connectors were not checked, by the reason.
+    /// The number of connectors that were not checked, by reason.
     put_off: BTreeMap<String, usize>,
 }
 
@@ -43,12 +43,12 @@ struct Row {
     id: String,
     outcome: Outcome,
     latency_ms: Option<u64>,
-    /// None where they were not listed.
+    /// The number of tools; none if they were not listed.
     tools: Option<usize>,
     message: String,
 }
 
-/// Checks the connectors of these ids, or all that can be checked where there are none, and keeps what was found.
+/// Checks these connectors, or all that can be checked if there are no ids, and stores the results.
 pub async fn check_all(
     database: &Database,
     inspector: Inspector,
@@ -87,7 +87,7 @@ pub async fn check_all(
     Ok(Report { rows, put_off })
 }
 
-/// Has all checked that can be; gives their names by id.
+/// Checks all connectors that can be checked. Returns their names by id.
 async fn all(catalog: &Catalog, checks: &mut Checks) -> anyhow::Result<HashMap<String, String>> {
     let mut names = HashMap::new();
     let mut listing = Listing::all_by_name(Filter::default(), ROWS_A_STATEMENT as u64);
@@ -108,7 +108,7 @@ async fn all(catalog: &Catalog, checks: &mut Checks) -> anyhow::Result<HashMap<S
     }
 }
 
-/// Has those of ids checked, if all are there; gives their names by id.
+/// Checks the connectors of these ids, if all exist. Returns their names by id.
 async fn some(
     catalog: &Catalog,
     ids: &[String],
@@ -148,7 +148,7 @@ impl Row {
 }
 
 impl Report {
-    /// Whether all that were checked work for whoever may use them.
+    /// Returns whether every checked connector works for its users.
     pub fn is_all_alive(&self) -> bool {
         self.put_off.is_empty() && self.rows.iter().all(|row| is_alive(row.outcome))
     }

@@ -1,8 +1,8 @@
-//! Checks connectors' servers again and again, and once when asked to.
+//! The monitor: checks the servers of connectors periodically, and once on request.
 //!
-//! Invariant: of all processes on a database one at a time does so, under a lease, and what was found under a lease that is over is
-//! not kept. There is nothing in it that a query waits for. Whatever the wall clocks do, a connector is checked as soon as its
-//! interval allows.
+//! Invariant: one process of a database runs the monitor at a time, under a lease; results under a lost lease are
+//! dropped. No query waits for it. A connector is checked as soon as its interval allows, whatever the wall clocks
+//! show.
 
 mod batch;
 pub mod check_command;
@@ -27,42 +27,42 @@ use crate::{
 
 use self::batch::{Checks, keep};
 
-/// How long a lease is good for. Who holds it renews it, and the others ask for it, three times in that time.
+/// The term of a lease. The holder renews it, and others ask for it, three times in a term.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
-/// Targets that are read at a time, that wait for their turn, and that wait for one host. Those of a host that has more stay where
-/// they are, so that the others' are reached.
+/// Targets to read at a time, to queue, and to queue for one host. The other targets of a busy host are left in the
+/// database, so that other hosts are reached.
 const PAGE: u64 = 100;
 const WAITING: u64 = 1000;
 const LINE: usize = 100;
 
-/// The longest time until what is due is looked for again: connectors are added meanwhile.
+/// The longest time between two looks for due connectors, because connectors are added meanwhile.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Doublings of the time until it is tried again after failures, at most.
+/// The most times that the delay after failures is doubled.
 const DOUBLINGS: u32 = 6;
 
-/// How often connectors are looked for that another process's clock has postponed.
+/// The time between two looks for connectors that another process's clock postponed.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// Connectors that are made due at a time: writers wait for it.
+/// Connectors that are made due in one transaction, because writers wait for it.
 const MADE_DUE: u64 = 1000;
 
-/// The shortest: clocks and timers are not as exact as what is due.
+/// The shortest pause, because clocks and timers are less exact than due times.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The bounds and times of the monitor.
+/// The limits and times of the monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How many checks are made at once.
+    /// The most checks at once.
     pub bounds: CheckBounds,
-    /// When each connector is checked again, and how many checks of it are kept.
+    /// The times of checks, and the number to store.
     pub schedule: Schedule,
-    /// How long a lease is good for.
+    /// The term of a lease.
     pub lease: Duration,
 }
 
-/// Checks what is due, as long as it is kept.
+/// The task that checks due connectors.
 #[derive(Debug)]
 pub struct Monitor {
     running: watch::Sender<()>,
@@ -70,7 +70,7 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Starts the task that checks connectors. It checks while this process holds the lease, and starts again after a panic.
+    /// Starts the task. It checks while this process holds the lease, and restarts after a panic.
     pub fn start(
         database: Database,
         inspector: Inspector,
@@ -96,7 +96,7 @@ impl Monitor {
         }
     }
 
-    /// Drops what is under way, and waits until another process may go on.
+    /// Cancels the checks under way, and releases the lease.
     pub async fn stop(self) {
         drop(self.running);
         let _ = self.task.await;
@@ -110,27 +110,27 @@ struct Worker {
     candidate: Candidate,
     steps: Steps,
     clock: Clock,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
 }
 
 /// The position of the scan among the due checks.
 struct DueScan {
-    /// None at its beginning.
+    /// The position of the last due check read; none at the start.
     after: Option<DuePosition>,
-    /// Whether somebody was left standing, whose host's line was full.
+    /// Whether a target was left because its host's queue was full.
     skipped: bool,
-    /// When it goes on, or the next one begins, at the latest.
+    /// The latest time at which the scan continues, or the next one begins.
     wake: Instant,
-    /// Whether a check was put off by a fault of the outbound proxy. Such connectors are due still, and are not tried again before
-    /// the next scan.
+    /// Whether the outbound proxy failed during a check. Such connectors stay due, and are tried again in the next
+    /// scan.
     lacks_proxy: bool,
-    /// When postponed connectors were last looked for.
+    /// The time of the last look for postponed connectors.
     swept: Option<Instant>,
 }
 
 impl DueScan {
-    /// Whether there may be free slots now for connectors that had none before.
+    /// Returns whether connectors that were left before may have a slot now.
     fn goes_on(&self) -> bool {
         self.after.is_some() || (self.skipped && !self.lacks_proxy)
     }
@@ -148,7 +148,7 @@ impl Worker {
                 }
                 self.failures += 1;
             }
-            // Servers are not asked again and again for what cannot be kept.
+            // The delay grows, so that servers are not called repeatedly for results that cannot be stored.
             let doublings = self.failures.saturating_sub(1).min(DOUBLINGS);
             let pause = self.settings.lease / 3 * (1 << doublings);
             tokio::select! {
@@ -159,7 +159,8 @@ impl Worker {
         }
     }
 
-    /// Checks what is due as long as the lease can be had. What is not kept at the end is due still.
+    /// Checks due connectors while this process holds the lease. Results that are not stored leave their connectors
+    /// due.
     async fn work(&mut self, runs: &mut watch::Receiver<()>) -> Result<()> {
         let Some(lease) = self.take_lease().await? else {
             return Ok(());
@@ -184,7 +185,7 @@ impl Worker {
                 },
                 found = checks.batch(), if !checks.is_idle() => {
                     let put_off = checks.put_off();
-                    // The proxy is logged once, and not for each check.
+                    // The proxy's failure is logged once, not with each check.
                     let is_exhausted = |reason: &&PutOff| **reason == PutOff::Exhausted;
                     let connectors = put_off.iter().filter(is_exhausted).count();
                     scan.lacks_proxy |= connectors < put_off.len();
@@ -220,7 +221,7 @@ impl Worker {
         self.database.take_lease(&mut self.candidate).await
     }
 
-    /// Waits until a database that cannot be written can be. Where it can be already, it waits for ever.
+    /// Waits until a read-only database can be written again; for ever if it can be written now.
     async fn writable_again(&self) {
         if self.database.unwritable().is_none() {
             return pending().await;
@@ -236,7 +237,7 @@ impl Worker {
         }
     }
 
-    /// Goes on with the scan, as far as there are free slots.
+    /// Continues the scan as far as slots are free.
     async fn fill(&mut self, checks: &mut Checks, scan: &mut DueScan) -> Result<()> {
         let is_new = self.steps.stepped() || scan.swept.is_none();
         if is_new || scan.swept.is_some_and(|at| at.elapsed() >= SWEEP) {
@@ -269,8 +270,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes connectors due that a clock which was set, or another process's, has postponed. Where nothing is new, that is
-    /// those that are due later than a server that works, of which there are few.
+    /// Makes due the connectors that a clock postponed, after it was set or in another process. Unless the lease is
+    /// new, it reads only those later than a working server's, which are few.
     async fn sweep(&self, is_new: bool) -> Result<()> {
         loop {
             let (now, schedule) = (self.clock.now(), self.settings.schedule);

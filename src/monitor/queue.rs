@@ -1,6 +1,7 @@
-//! Targets that wait for their turn, host by host.
+//! A queue of targets by host.
 //!
-//! Invariant: no host has more under way than its bound, and hosts take turns, so that none waits for another's line.
+//! Invariant: no host has more targets under way than its limit. Hosts take turns, so that none waits for another's
+//! queue.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +12,7 @@ use crate::store::Target;
 #[derive(Debug)]
 pub(super) struct Queue {
     lines: HashMap<String, Line>,
-    /// The hosts of which a target may be checked at once, each of them once.
+    /// The hosts with a target that may be checked now, each once.
     turns: VecDeque<String>,
     waiting: usize,
     by_host: usize,
@@ -24,7 +25,7 @@ struct Line {
 }
 
 impl Queue {
-    /// With so many under way by host.
+    /// Creates a queue that allows this many targets under way for each host.
     pub(super) fn new(by_host: usize) -> Self {
         Self {
             lines: HashMap::new(),
@@ -34,12 +35,12 @@ impl Queue {
         }
     }
 
-    /// How many wait.
+    /// The number of queued targets.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// How many wait for a host.
+    /// The number of queued targets of a host.
     pub(super) fn waiting_for(&self, host: &str) -> usize {
         self.lines.get(host).map_or(0, |line| line.waiting.len())
     }
@@ -53,7 +54,7 @@ impl Queue {
         }
     }
 
-    /// The next whose turn it is, with its host; under way until [`Queue::done`].
+    /// Takes the next target in turn, with its host. It is under way until [`Queue::done`].
     pub(super) fn next(&mut self) -> Option<(String, Target)> {
         let host = self.turns.pop_front()?;
         let line = self.lines.get_mut(&host)?;
@@ -66,7 +67,7 @@ impl Queue {
         Some((host, target))
     }
 
-    /// One of a host's is under way no more.
+    /// Records that a target of a host is no longer under way.
     pub(super) fn done(&mut self, host: String) {
         let Some(line) = self.lines.get_mut(&host) else {
             return;
@@ -82,7 +83,7 @@ impl Queue {
     }
 }
 
-/// The host that a target is at; nothing stands for what is no URL of a host.
+/// Returns the host of a target; empty if its URL has none.
 pub(super) fn host(target: &Target) -> String {
     let url = target.server_url.as_deref().map(Url::parse);
     let url = url.and_then(Result::ok);

@@ -1,6 +1,6 @@
-//! Numbers for Prometheus.
+//! Metrics for Prometheus.
 //!
-//! Invariant: there are a bounded number of series, whatever clients send.
+//! Invariant: the number of series is bounded, whatever clients send.
 
 use std::{
     sync::{
@@ -60,9 +60,9 @@ struct Came {
 pub(crate) struct CacheUsage {
     /// Lookups that found an entry.
     pub(crate) hits: Counter,
-    /// Entries that had to be made.
+    /// Lookups that found no entry.
     pub(crate) misses: Counter,
-    /// Size of all entries.
+    /// Bytes of all entries.
     pub(crate) bytes: Gauge,
 }
 
@@ -135,7 +135,7 @@ impl Checks {
 /// An answered request.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// `query`, `mutation` or `subscription`; empty where it is not known.
+    /// `query`, `mutation` or `subscription`; empty if unknown.
     pub(crate) r#type: &'static str,
     pub(crate) operation: Arc<str>,
     pub(crate) status: u16,
@@ -147,9 +147,9 @@ pub(crate) struct Answered {
 impl Metrics {
     /// The metrics of a process that started at this time, in seconds since 1970.
     ///
-    /// The caches hand in their counters.
+    /// The caches share their counters with it.
     pub(crate) fn new(started_at: f64, documents: &CacheUsage, responses: &CacheUsage) -> Self {
-        // From a millisecond to half a minute.
+        // Buckets from a millisecond to half a minute.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let mut metrics = Self {
             registry: Registry::default(),
@@ -234,7 +234,7 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a request that was answered at a time.
+    /// Counts an answered request.
     pub(crate) fn answered(&self, answered: &Answered, took: Duration, now: Instant) {
         let Answered {
             r#type,
@@ -273,7 +273,7 @@ impl Metrics {
         }
     }
 
-    /// All of it, as of now.
+    /// Returns all metrics in Prometheus' text format.
     pub(crate) fn text(&self, database: &Database, state: Option<i64>) -> String {
         for (pool, Pool { open, idle }) in database.pools() {
             let pool = PoolName { pool };
@@ -285,7 +285,7 @@ impl Metrics {
         }
         self.checks.update(database.check_counters());
         let mut out = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }

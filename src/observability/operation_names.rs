@@ -1,7 +1,7 @@
-//! The names of operations that have series of their own.
+//! Operation names with series of their own.
 //!
-//! Invariant: there are a bounded number of them, whatever clients send. Callers without a token have half of them at most. A
-//! name that nobody has asked for in an hour gives way to a new one.
+//! Invariant: their number is bounded, whatever clients send. Callers without a token have at most half of them. A new
+//! name may replace one that was idle for an hour.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use std::{
 
 use prometheus_client::metrics::counter::Counter;
 
-/// Names with series of their own. The rest are [`OTHER`].
+/// The most names with series of their own. The rest count as [`OTHER`].
 const NAMES: usize = 100;
 
-/// The most names that came without a token.
+/// The most names from callers without a token.
 const ANONYMOUS_NAMES: usize = NAMES / 2;
 
-/// A name that is not asked for in this time may give way to another.
+/// The idle time after which another name may replace this one.
 const IDLE: Duration = Duration::from_hours(1);
 
 const OTHER: &str = "other";
@@ -61,8 +61,8 @@ impl Default for OperationNames {
 }
 
 impl OperationNames {
-    /// Counts a request under its name, or under [`OTHER`]. `counter` gives the counter of the request's series of a name,
-    /// `remove` removes a series of a name that gives way.
+    /// Counts a request under its name, or under [`OTHER`]. `counter` returns the counter of a name's series; `remove`
+    /// removes a series that is replaced.
     pub(super) fn count(
         &self,
         asked: Asked<'_>,
@@ -78,7 +78,7 @@ impl OperationNames {
                 && let Some((_, counter)) = series.counters.iter().find(|(own, _)| *own == labels)
             {
                 series.asked.store(seconds, Ordering::Relaxed);
-                // Under the lock, so that nothing is counted in a series that has just been removed.
+                // The lock is held, so that no removed series is counted in.
                 counter.inc();
                 return;
             }
@@ -105,7 +105,7 @@ impl OperationNames {
     }
 }
 
-/// Whether a new name may have series, after an idle name has given way where one must.
+/// Returns whether a new name may have series, after removing an idle name if necessary.
 fn may_have_series(
     names: &mut HashMap<Arc<str>, Named>,
     has_token: bool,
@@ -118,7 +118,7 @@ fn may_have_series(
     }
     let idle = names.iter().find(|(_, series)| {
         let since = seconds.saturating_sub(series.asked.load(Ordering::Relaxed));
-        // Names of callers with a token give way to those of callers with a token.
+        // An authenticated caller's name is replaced only by another authenticated caller's.
         since >= IDLE.as_secs() && (has_token || !series.has_token)
     });
     let Some(idle) = idle.map(|(name, _)| name.clone()) else {
@@ -139,7 +139,7 @@ mod tests {
 
     const LABELS: Labels = ("query", 200);
 
-    /// Names as series count them.
+    /// Operation names and their series.
     struct Series {
         names: OperationNames,
         counts: Mutex<HashMap<Arc<str>, Counter>>,

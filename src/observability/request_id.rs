@@ -1,7 +1,7 @@
-//! Each request has an id: the one it brings in `X-Request-Id`, or a new one.
+//! Request ids: from the header `X-Request-Id`, or new ones.
 //!
-//! Invariant: an answer, the log lines of its request and an internal error in it show the same id, and an id holds nothing
-//! but visible ASCII characters, so that it can't forge a header or a log line.
+//! Invariant: a response, the log lines of its request and an internal error in it have the same id. An id has visible
+//! ASCII characters only, so that it cannot forge a header or a log line.
 
 use axum::{
     extract::{Request, State},
@@ -21,18 +21,18 @@ const BYTES: usize = 128;
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// The one that a request brings, or a new one.
+    /// Returns the id from the header, or a new one.
     pub(crate) fn of(headers: &HeaderMap, clock: &Clock) -> Self {
         Self(brought(headers).unwrap_or_else(|| clock.new_request_id()))
     }
 
-    /// Has the log's lines within it show the id.
+    /// Returns a span that adds the id to the log lines within it.
     pub(crate) fn span(&self) -> Span {
         // The highest level, so that no filter removes the span from log lines.
         tracing::error_span!("request", id = self.0)
     }
 
-    /// Has an answer show it.
+    /// Adds the id to a response.
     pub(crate) fn show(&self, response: &mut Response) {
         if let Ok(id) = HeaderValue::try_from(self.0.as_str()) {
             response.headers_mut().insert(X_REQUEST_ID, id);
@@ -40,7 +40,7 @@ impl RequestId {
     }
 }
 
-/// Gives a request its id, and its answer and its log lines the same.
+/// Gives an id to a request, its response and its log lines.
 pub(crate) async fn identify(State(clock): State<Clock>, request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers(), &clock);
     let mut response = next.run(request).instrument(id.span()).await;
@@ -48,7 +48,7 @@ pub(crate) async fn identify(State(clock): State<Clock>, request: Request, next:
     response
 }
 
-/// The id that a request brings, if it is fit to be one.
+/// Returns the id from the header, if it is valid.
 fn brought(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(X_REQUEST_ID).iter();
     let (Some(id), None) = (values.next(), values.next()) else {

@@ -1,7 +1,7 @@
-//! A line in the log for each request, its part in the metrics, and its span.
+//! Log line, metrics and span of each request.
 //!
-//! Invariant: each request is recorded once, when its answer is sent or given up; never with a token, a body or a variable.
-//! A request that is turned away in an overload has no line of its own.
+//! Invariant: each request is recorded once, when its response is sent or abandoned, and without its token, body or
+//! variables. A request that is rejected under overload has no line of its own.
 
 use std::{
     pin::Pin,
@@ -28,14 +28,14 @@ use super::{
     telemetry::Tracer,
 };
 
-/// The status that nginx writes for a client that hung up; no such status is ever sent.
+/// The status that nginx logs for a client that disconnected. It is never sent.
 const GONE: u16 = 499;
 
-/// An extension of a response without `data`, for the log.
+/// Marks a response without `data`, for the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rejected {
     pub(crate) code: Code,
-    /// Whether the request is one of so many that the log has no line for it.
+    /// Whether the request is rejected under overload, and has no log line.
     pub(crate) is_shed: bool,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct Rejected {
 #[derive(Clone)]
 pub(crate) struct RequestLog {
     pub(crate) metrics: Arc<Metrics>,
-    /// `None` if no spans are wanted.
+    /// The tracer; none if spans are off.
     pub(crate) tracer: Option<Tracer>,
     pub(crate) clock: Clock,
-    /// The route that is logged, as spans name it.
+    /// The route, as spans name it.
     pub(crate) route: &'static str,
 }
 
 impl RequestLog {
-    /// Gives a request its id and its [`RequestRecord`], has it answered, and logs it.
+    /// Gives a request its id and its [`RequestRecord`], runs it, and logs it.
     pub(crate) async fn log<A: Future<Output = Response>>(
         &self,
         mut request: Request,
@@ -75,7 +75,7 @@ impl RequestLog {
     }
 }
 
-/// The entry of one request, which is written when it is dropped.
+/// The log entry of one request, written on drop.
 pub(crate) struct LogEntry {
     metrics: Arc<Metrics>,
     span: Option<RequestSpan>,
@@ -101,7 +101,7 @@ impl LogEntry {
         }
     }
 
-    /// The entry of an operation over a socket.
+    /// Creates the entry of an operation over a socket.
     pub(crate) fn of_operation(metrics: Arc<Metrics>, record: RequestRecord) -> Self {
         let mut entry = Self::new(metrics, record, StatusCode::OK.as_u16());
         entry.is_whole = true;
@@ -150,7 +150,7 @@ impl Drop for LogEntry {
     }
 }
 
-/// A body with its request's entry, which is written at its end.
+/// A response body with its log entry, which is written when the body ends.
 struct LoggedBody {
     body: Body,
     entry: LogEntry,

@@ -1,4 +1,4 @@
-//! The record of a request while it is worked on.
+//! The record of a request under way.
 
 use std::{
     mem,
@@ -9,10 +9,10 @@ use crate::error::Code;
 
 use super::request_id::RequestId;
 
-/// Characters of an operation's name that are recorded.
+/// The most characters of an operation name that are recorded.
 const NAME_CHARACTERS: usize = 64;
 
-/// An operation that a request asks for.
+/// The operation of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct OperationLabel {
     /// `query`, `mutation` or `subscription`.
@@ -21,9 +21,9 @@ pub(crate) struct OperationLabel {
     pub(crate) name: Arc<str>,
 }
 
-/// The id of a request, and its operation and first error once they are known.
+/// The record of a request: its id, and later its operation and its first error.
 ///
-/// Clones share one record, so that a task of its own records for the request that it works for.
+/// Clones share one record, so that a spawned task can record for its request.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestRecord(Arc<Record>);
 
@@ -38,7 +38,7 @@ struct Record {
 pub(crate) struct Recorded {
     pub(crate) operation: Option<OperationLabel>,
     pub(crate) code: Option<Code>,
-    /// Whether its caller was verified by a token.
+    /// Whether a token authenticated the caller.
     pub(crate) has_token: bool,
 }
 
@@ -54,10 +54,10 @@ impl RequestRecord {
         &self.0.id
     }
 
-    /// Records the operation that is asked for, with the part of its name that a document may have.
+    /// Records the operation, with as much of its name as a document could contain.
     pub(crate) fn record_operation(&self, kind: &'static str, name: Option<&str>) {
         let name = name.unwrap_or_default();
-        // A document's names are letters, digits and underscores; a body may call its operation anything.
+        // A document's names have letters, digits and underscores, but a body may have any operation name.
         let name = name
             .chars()
             .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
@@ -68,17 +68,17 @@ impl RequestRecord {
         });
     }
 
-    /// Records an operation as another request recorded it.
+    /// Records the operation that another request recorded.
     pub(crate) fn set_operation(&self, operation: OperationLabel) {
         self.change(|recorded| recorded.operation = Some(operation));
     }
 
-    /// Records that the caller was verified by a token.
+    /// Records that a token authenticated the caller.
     pub(crate) fn record_token(&self) {
         self.change(|recorded| recorded.has_token = true);
     }
 
-    /// Records an error. The first one counts.
+    /// Records an error; only the first one counts.
     pub(crate) fn record_error(&self, code: Code) {
         self.change(|recorded| {
             recorded.code.get_or_insert(code);
@@ -90,7 +90,7 @@ impl RequestRecord {
         self.change(|recorded| recorded.operation.clone())
     }
 
-    /// Takes all that is recorded, at the end of the request.
+    /// Takes the whole record, at the end of the request.
     pub(super) fn take(&self) -> Recorded {
         self.change(mem::take)
     }

@@ -1,7 +1,7 @@
 //! The span of a request, by OpenTelemetry's conventions for HTTP servers and GraphQL.
 //!
-//! Invariant: of what a caller sends, a span has a known method, the trace context, the request id and an operation's name,
-//! and nothing else.
+//! Invariant: the only parts of a request in a span are a known method, the trace context, the request id and the
+//! operation's name.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ use super::{
     telemetry::Tracer,
 };
 
-/// A request's span, which begins with it.
+/// The span of a request, started with it.
 pub(crate) struct RequestSpan(Span);
 
 impl RequestSpan {
     pub(crate) fn begin(tracer: &Tracer, request: &Request, route: &'static str) -> Self {
         let method = known(request.method());
-        // Not the operation's name, which callers choose: whatever is counted by spans' names would grow without end.
+        // The name excludes the operation's name: callers choose it, and metrics by span name would grow without bound.
         let name = format!("{} {route}", method.unwrap_or("HTTP"));
         let span = tracer
             .span_builder(name)
@@ -44,10 +44,10 @@ impl RequestSpan {
         Self(span)
     }
 
-    /// With the status that was sent, if one was.
+    /// Ends the span, with the response's status if one was sent.
     pub(crate) fn end(&mut self, request_id: &str, status: Option<u16>, recorded: &Recorded) {
         let Self(span) = self;
-        // A header may have several values.
+        // A header attribute is a list of values.
         let ids = Array::String(vec![StringValue::from(request_id.to_owned())]);
         span.set_attribute(KeyValue::new(
             "http.response.header.x-request-id",
@@ -68,7 +68,7 @@ impl RequestSpan {
         if let Some(code) = recorded.code {
             span.set_attribute(KeyValue::new("error.type", code.as_str()));
         }
-        // In application/json, what is our fault may be answered with 200.
+        // With application/json, a server error may have the status 200.
         let ours = matches!(recorded.code, Some(Code::Internal | Code::Timeout));
         if status.is_some_and(|status| status >= 500 || status < 400 && ours) {
             span.set_status(Status::error(""));
@@ -77,7 +77,7 @@ impl RequestSpan {
     }
 }
 
-/// The methods that the conventions know.
+/// Returns the method's name, if the conventions know it.
 fn known(method: &Method) -> Option<&'static str> {
     Some(match *method {
         Method::CONNECT => "CONNECT",
@@ -119,7 +119,7 @@ impl<'a> TraceContext<'a> {
             (Some(only), None) => only.filter(|text| is_traceparent(text)),
             _ => None,
         };
-        // A list may come in several lines (RFC 9110 §5.3).
+        // The header may be split over several lines (RFC 9110 §5.3).
         let states: Option<Vec<_>> = values("tracestate").collect();
         Self {
             traceparent,
@@ -142,7 +142,7 @@ impl Extractor for TraceContext<'_> {
     }
 }
 
-/// The propagator takes fields of any length.
+/// Checks the header's form, because the propagator accepts fields of any length.
 fn is_traceparent(text: &str) -> bool {
     let mut fields = text.split('-');
     let fits = [2, 32, 16, 2].into_iter().all(|digits| {
@@ -151,7 +151,7 @@ fn is_traceparent(text: &str) -> bool {
             .next()
             .is_some_and(|field| field.len() == digits && is_hex(field))
     });
-    // Only versions to come may have more.
+    // Only later versions may have more fields.
     fits && (fields.next().is_none() || !text.starts_with("00"))
 }
 

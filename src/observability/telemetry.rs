@@ -1,6 +1,6 @@
-//! Logs, to standard error, and spans, to a collector; standard output is for what was asked for.
+//! Logs to standard error and spans to a collector. Standard output is left to the commands' results.
 //!
-//! Invariant: neither tokens nor bodies nor variables are ever logged, and a collector that is slow or gone holds nothing up.
+//! Invariant: tokens, bodies and variables are never logged, and a slow or unreachable collector delays nothing.
 
 use std::{
     io::{self, IsTerminal},
@@ -36,23 +36,23 @@ use crate::{
     outbound::{Outbound, http_client::HttpClient},
 };
 
-/// How long a collector may take for a batch.
+/// The longest time for one batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer of a collector.
+/// The most bytes of a collector's response.
 const ANSWER_BYTES: usize = 64 * 1024;
 
-/// Begins the log on standard error, with panics in it. `filter` is a level, or levels by module as tracing-subscriber reads
-/// them.
+/// Starts the log on standard error, including panics. `filter` is a level, or levels by module as tracing-subscriber
+/// reads them.
 ///
 /// # Panics
 ///
-/// If the process has a log already.
+/// Panics if the process has a log already.
 pub fn log(filter: &str, format: LogFormat) {
-    // In the log's format, and in the span of the request that it happened in.
+    // A panic is logged in the same format, with its request's span.
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
     let log = tracing_subscriber::fmt()
-        // The library of MCP writes what servers send, which anybody may have made up; PostgreSQL's writes what it does not
-        // know of a URL, which may be a part of the password.
+        // The MCP library logs untrusted text of servers. The PostgreSQL driver logs unknown parts of a URL, which may
+        // belong to the password.
         .with_env_filter(format!("{filter},rmcp=off,sqlx_postgres::options=off"))
         .with_writer(io::stderr)
         // Otherwise a failed write to the log is reported to the same output, which panics.
@@ -63,16 +63,16 @@ pub fn log(filter: &str, format: LogFormat) {
     }
 }
 
-/// Makes spans.
+/// Creates spans.
 pub(crate) type Tracer = SdkTracer;
 
-/// Sends spans to a collector by OTLP over HTTP: in batches, from a thread of its own. Spans beyond a bounded queue are
-/// dropped.
+/// Sends spans to a collector by OTLP over HTTP, in batches from a thread of its own. Its queue is bounded and drops
+/// further spans.
 #[derive(Debug)]
 pub(crate) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// To the collector at a base URL (OTLP specification, "Endpoint URLs for OTLP/HTTP"). Batches are sent on this runtime.
+    /// Sends to the collector at a base URL (OTLP specification, "Endpoint URLs for OTLP/HTTP"), on this runtime.
     pub(crate) fn to(collector: &Url, outbound: Outbound) -> anyhow::Result<Self> {
         let base = collector.as_str().trim_end_matches('/');
         let reason = Reason::default();
@@ -93,7 +93,7 @@ impl Traces {
             .with_service_name(env!("CARGO_PKG_NAME"))
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_detector(Box::new(TelemetryResourceDetector))
-            // The last counts: OTEL_RESOURCE_ATTRIBUTES may name the service otherwise.
+            // The last detector wins: OTEL_RESOURCE_ATTRIBUTES may rename the service.
             .with_detector(Box::new(EnvResourceDetector::new()));
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.build())
@@ -109,7 +109,7 @@ impl Traces {
         self.0.tracer(env!("CARGO_PKG_NAME"))
     }
 
-    /// Sends what there is until the deadline, and then no more.
+    /// Sends the remaining spans until the deadline, then stops.
     pub(crate) async fn stop(self, deadline: Instant) {
         let within = deadline.saturating_duration_since(Instant::now());
         let stop = move || self.0.shutdown_with_timeout(within);
@@ -120,7 +120,7 @@ impl Traces {
     }
 }
 
-/// Sends batches on the runtime, from the exporter's thread, which has none.
+/// Sends batches on the runtime, because the exporter's thread has none.
 #[derive(Debug)]
 struct Sender {
     client: HttpClient,
@@ -128,7 +128,7 @@ struct Sender {
     reason: Reason,
 }
 
-/// The reason why the last batch was not sent. The exporter leaves it out of its own errors.
+/// The error of the last batch, which the exporter's own errors omit.
 type Reason = Arc<Mutex<Option<String>>>;
 
 #[async_trait]
@@ -145,7 +145,7 @@ impl opentelemetry_http::HttpClient for Sender {
     }
 }
 
-/// Logs once when a collector takes no more spans, and once when it does again.
+/// Logs when a collector stops accepting spans, and when it accepts them again.
 #[derive(Debug)]
 struct Reported {
     exporter: SpanExporter,

@@ -1,4 +1,4 @@
-//! Addresses that are not for anybody on the internet.
+//! Special-purpose addresses, which are not public.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -7,12 +7,13 @@ use std::{
 
 use ipnet::IpNet;
 
-/// The IPv4 address that packets to an address go to.
+/// Returns the IPv4 address that an IPv6 address embeds.
 pub(crate) fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(address) => match address.octets() {
-            // Mapped (RFC 4291 §2.5.5.2), and NAT64's well-known prefix (RFC 6052 §2.1), by which hosts without IPv4 reach it.
+            // IPv4-mapped (RFC 4291 §2.5.5.2), and NAT64's well-known prefix (RFC 6052 §2.1), which hosts without IPv4
+            // use.
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
             | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => {
                 Some(Ipv4Addr::new(a, b, c, d))
@@ -22,8 +23,8 @@ pub(crate) fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-/// The purpose of an address that is not public: the registries of special-purpose addresses (RFC 6890), and the addresses of
-/// clouds' metadata services. None for a public address.
+/// Returns the purpose of an address that is not public, or none. The ranges are the special-purpose registries (RFC
+/// 6890) and the metadata services of clouds.
 pub(crate) fn special(address: IpAddr) -> Option<&'static str> {
     match (embedded(address), address) {
         (Some(address), _) => of(address.into()),
@@ -38,7 +39,7 @@ fn of(address: IpAddr) -> Option<&'static str> {
     found.map(|(_, kind)| *kind)
 }
 
-/// All of IPv6 that is given out as global unicast (RFC 4291 §2.4).
+/// The range of IPv6 that is assigned as global unicast (RFC 4291 §2.4).
 static GLOBAL: LazyLock<IpNet> = LazyLock::new(|| net("2000::/3"));
 
 static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {
@@ -47,7 +48,7 @@ static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {
         ("10.0.0.0/8", "it is private"),
         ("100.64.0.0/10", "it is a carrier's own"),
         ("127.0.0.0/8", "it is the machine itself"),
-        // Azure's, in the middle of public addresses.
+        // Azure's metadata address lies among public ones.
         ("168.63.129.16/32", "it is a cloud's metadata"),
         ("169.254.0.0/16", "it is link-local"),
         ("172.16.0.0/12", "it is private"),
@@ -62,7 +63,7 @@ static SPECIAL: LazyLock<Vec<(IpNet, &'static str)>> = LazyLock::new(|| {
         ("240.0.0.0/4", "it is reserved"),
         ("::/128", "it means no host"),
         ("::1/128", "it is the machine itself"),
-        // Teredo, benchmarks and ORCHIDs are in it.
+        // The range contains Teredo, benchmarks and ORCHIDs.
         ("2001::/23", "it is reserved"),
         ("2001:db8::/32", "it is for documentation"),
         ("2002::/16", "it is a tunnel to IPv4"),

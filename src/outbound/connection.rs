@@ -1,4 +1,4 @@
-//! Connections to others, and the reasons why there are none.
+//! Outbound connections and their errors.
 
 use std::{
     error::Error as StdError,
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tower::{Service, service_fn};
 
-/// An error of a connection that is not made.
+/// The error of a failed connection.
 pub(crate) type ConnectError = Box<dyn StdError + Send + Sync>;
 
 /// Connects to one of these addresses of a URL's host. It tries addresses of both families at once (RFC 8305).
@@ -34,7 +34,7 @@ pub(crate) async fn dial(url: Uri, addresses: Vec<SocketAddr>) -> Result<TcpStre
     Ok(connector.call(url).await?.into_inner())
 }
 
-/// Whether an error, or a cause of it, says that this process or machine has no file, port or memory to spare.
+/// Returns whether an error or one of its causes says that this process or machine lacks files, ports or memory.
 pub(crate) fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| (**error).source());
     causes
@@ -42,7 +42,8 @@ pub(crate) fn has_none_to_spare(error: &(dyn StdError + 'static)) -> bool {
         .any(is_ours)
 }
 
-/// Whether an error is one of this process or machine, which has no file, port or memory to spare, and of no server.
+/// Returns whether an I/O error comes from this process or machine, which lacks files, ports or memory, and not from a
+/// server.
 pub(crate) fn is_ours(error: &io::Error) -> bool {
     use rustix::io::Errno;
 
@@ -53,7 +54,7 @@ pub(crate) fn is_ours(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a TLS handshake failed because no known authority signed the certificate.
+/// Returns whether a TLS handshake failed because no trusted authority signed the certificate.
 pub(crate) fn is_of_unknown_authority(error: &io::Error) -> bool {
     let error = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(
@@ -64,7 +65,7 @@ pub(crate) fn is_of_unknown_authority(error: &io::Error) -> bool {
     )
 }
 
-/// A connection, encrypted or not.
+/// A connection, with or without TLS.
 pub(crate) struct Connection(Box<dyn Stream>);
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_reached_is_no_fault_of_ours() {
-        // A host without IPv6 has no address to connect from.
+        // A host without IPv6 has no local address for it.
         for (errno, is) in [
             (Errno::ADDRNOTAVAIL, false),
             (Errno::NETUNREACH, false),

@@ -1,7 +1,6 @@
-//! Requests to URLs of the operator: the JWKS and the collector of spans.
+//! Requests to URLs that the operator configures: the JWKS and the span collector.
 //!
-//! Invariant: each request ends within its time, reads so many bytes at most, and its errors name no URL: a query may hold what is
-//! not for the log.
+//! Invariant: each request has a time limit and a size limit. Its errors name no URL, because a query may hold secrets.
 
 use std::{
     io,
@@ -38,12 +37,12 @@ use super::{
     connection::{ConnectError, Connection, dial, is_of_unknown_authority},
 };
 
-/// The longest look-up of a name that the proxy may know as well.
+/// The longest lookup of a name that the proxy may know as well.
 const LOOKUP: Duration = Duration::from_secs(1);
-/// Redirects that are followed.
+/// The most redirects of one request.
 const REDIRECTS: usize = 3;
 
-/// Why there is no answer.
+/// The reason that a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("it does not answer within {} s", .0.as_secs())]
@@ -68,7 +67,7 @@ pub(crate) enum RequestError {
     Url,
 }
 
-/// A client with the bounds of one purpose.
+/// A client with time and size limits for one purpose.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
@@ -77,7 +76,7 @@ pub(crate) struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client whose requests take so long and whose answers have so many bytes at most.
+    /// Creates a client with a time limit for requests and a size limit for responses.
     pub(crate) fn new(outbound: Outbound, time: Duration, most: usize) -> Self {
         let connector = Connector {
             outbound,
@@ -89,7 +88,7 @@ impl HttpClient {
         Self { client, time, most }
     }
 
-    /// Sends a request, and gives the answer whatever its status is.
+    /// Sends a request and returns the response, whatever its status.
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
@@ -98,7 +97,7 @@ impl HttpClient {
         sent.unwrap_or(Err(RequestError::Late(self.time)))
     }
 
-    /// The body at a URL, and where it redirects to. A redirect from https leads to https alone.
+    /// Gets the body at a URL, and follows redirects. A redirect from https leads only to https.
     pub(crate) async fn get(&self, url: &Url) -> Result<Bytes, RequestError> {
         let followed = timeout(self.time, self.follow(url.clone())).await;
         followed.unwrap_or(Err(RequestError::Late(self.time)))
@@ -169,16 +168,15 @@ fn redirect(from: &Url, location: &str) -> Result<Url, &'static str> {
     }
 }
 
-/// Connects to the host of a URL. A host that has public addresses alone, or none that this machine knows, is the proxy's to find by
-/// its name.
+/// Connects to the host of a URL. The proxy connects by name if the host is unknown here, or has public addresses only.
 #[derive(Clone, Debug)]
 struct Connector {
     outbound: Outbound,
-    /// A look-up at a time: those that hang would hold more threads with each request.
+    /// Allows one lookup at a time, so that hanging lookups do not occupy a thread each.
     lookup: Arc<Mutex<()>>,
 }
 
-/// The error of a certificate that no known authority signed.
+/// A certificate that no trusted authority signed.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "its certificate is of an unknown authority: give the authority's certificate with --ca-file"
@@ -193,7 +191,7 @@ impl Connector {
         let written = url.host().ok_or("there is no host")?.to_owned();
         let host = written.trim_start_matches('[').trim_end_matches(']');
         let found = self.addresses(host.to_owned(), port);
-        // Behind a proxy there may be no name server that answers.
+        // A network behind a proxy may have no DNS server.
         let mut addresses = if self.outbound.has_proxy() {
             let found = timeout(LOOKUP, found).await;
             found

@@ -1,6 +1,6 @@
-//! Connections to others: MCP servers, the issuer of tokens and the collector of spans.
+//! Outbound connections: to MCP servers, the issuer of tokens and the span collector.
 //!
-//! Invariant: all of them share one list of certificate authorities and one proxy. Nothing in the environment changes either: no
+//! Invariant: all of them share one list of certificate authorities and one proxy. The environment changes neither: no
 //! client of this crate reads `HTTP_PROXY`, `SSL_CERT_FILE` or their like.
 
 pub(crate) mod addresses;
@@ -17,7 +17,7 @@ use crate::config::OutboundRules;
 
 use self::{addresses::special, proxy::Proxy};
 
-/// The way to others. Clones share the proxy's state.
+/// The trust store and the proxy of all outbound connections. Clones share the proxy's state.
 #[derive(Clone)]
 pub struct Outbound {
     tls: Arc<ClientConfig>,
@@ -33,7 +33,7 @@ impl fmt::Debug for Outbound {
 }
 
 impl Outbound {
-    /// Checks certificates against Mozilla's list and the authorities of the rules, wherever the service runs.
+    /// Trusts Mozilla's authorities and those of the rules. The system's trust store does not matter.
     pub fn new(rules: &OutboundRules) -> Result<Self, rustls::Error> {
         let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
         for authority in &rules.authorities {
@@ -59,7 +59,8 @@ impl Outbound {
         self.proxy.is_some()
     }
 
-    /// The way to a host with these addresses: through the proxy where all of them are public, and directly to those that are not.
+    /// Returns the route to a host. It is the proxy if all addresses are public; otherwise it is direct, to those that
+    /// are not.
     pub(crate) fn way(&self, addresses: &mut Vec<SocketAddr>) -> Way<'_> {
         let Some(proxy) = &self.proxy else {
             return Way::Direct;
@@ -72,7 +73,7 @@ impl Outbound {
     }
 }
 
-/// The way of a connection.
+/// The route of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way<'a> {
     Direct,

@@ -1,7 +1,7 @@
-//! The proxy that connections to public addresses go through, by CONNECT (RFC 9110 §9.3.6).
+//! The HTTP proxy for connections to public addresses, by CONNECT (RFC 9110 §9.3.6).
 //!
-//! Invariant: a fault of the proxy is never taken for one of the server, nothing after the head of its answer is read here, and its
-//! password is in no text.
+//! Invariant: a proxy's fault never counts as the server's. Nothing after the head of its response is read here, and no
+//! text has its password.
 
 use std::{
     fmt, io,
@@ -22,11 +22,11 @@ use crate::config::ProxyUrl;
 
 use super::connection::{ConnectError, dial, has_none_to_spare};
 
-/// The longest time to connect to the proxy, the look-up of its name included.
+/// The longest time to connect to the proxy, including the lookup of its name.
 const CONNECT: Duration = Duration::from_secs(3);
-/// The time after a failure in which no other connection to the proxy is tried.
+/// The time after a failure in which the proxy is not tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Bytes of the head of the proxy's answer.
+/// The most bytes of the head of the proxy's response.
 const HEAD_BYTES: usize = 8 * 1024;
 
 /// An HTTP proxy. Clones share its state.
@@ -35,36 +35,36 @@ pub(crate) struct Proxy(Arc<Shared>);
 
 struct Shared {
     url: ProxyUrl,
-    /// A look-up of its name at a time.
+    /// Allows one lookup of its name at a time.
     lookup: Arc<AsyncMutex<()>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last time that no connection was made.
+    /// The time of the last failed connection; none if it succeeded.
     failed: Option<Instant>,
-    /// The fault that was logged last, until the proxy works again.
+    /// The last logged fault; none after the proxy works again.
     logged: Option<ProxyFault>,
 }
 
-/// Why a tunnel is not made.
+/// The reason that a tunnel cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TunnelError {
-    /// The proxy is at fault, or the setting is wrong: nothing is known of the server.
+    /// The proxy failed, or its setting is wrong. The server's state is unknown.
     #[error(transparent)]
     Proxy(ProxyFailure),
-    /// A policy of the proxy.
+    /// The proxy's policy forbids the target.
     #[error("the outbound proxy does not permit a connection to it: HTTP status {0}")]
     Forbidden(u16),
     #[error("the outbound proxy cannot connect to it: HTTP status {0}")]
     Unreachable(u16),
-    /// This process has no file or memory to spare, or the stream refuses to read more.
+    /// This process lacks files or memory, or the stream's limit is reached.
     #[error(transparent)]
     Io(ConnectError),
 }
 
-/// A fault of a proxy, which is named without its password.
+/// A fault of the proxy, which is named without its password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the outbound proxy {proxy} {fault}")]
 pub struct ProxyFailure {
@@ -137,7 +137,8 @@ impl Proxy {
         dial(self.0.url.to_string().parse()?, addresses).await
     }
 
-    /// Asks for a connection to a target (`HOST:PORT`) on a connection to the proxy. All that comes after its answer is the target's.
+    /// Requests a tunnel to a target (`HOST:PORT`) on a connection to the proxy. All bytes after the response belong to
+    /// the target.
     pub(crate) async fn tunnel(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -166,7 +167,7 @@ impl Proxy {
                 self.works();
                 return Err(TunnelError::Forbidden(status));
             }
-            // A web server that is no proxy does not know the method: 501.
+            // A web server that is no proxy answers 501 to the method.
             Ok(Some(status @ (500 | 502..=599))) => {
                 self.works();
                 return Err(TunnelError::Unreachable(status));
@@ -174,7 +175,7 @@ impl Proxy {
             Ok(Some(407)) => ProxyFault::Authentication,
             Ok(Some(status)) => ProxyFault::Status(status),
             Ok(None) => ProxyFault::NotHttp,
-            // A bound of the stream's own.
+            // The stream's own limit is reached.
             Err(error) if error.get_ref().is_some() && error.kind() == io::ErrorKind::Other => {
                 return Err(TunnelError::Io(error.into()));
             }
@@ -183,7 +184,7 @@ impl Proxy {
         Err(self.failure(fault))
     }
 
-    /// The failure, which is logged once.
+    /// Returns the failure, and logs it once.
     fn failure(&self, fault: ProxyFault) -> TunnelError {
         let failure = ProxyFailure {
             proxy: self.0.url.to_string(),
@@ -209,10 +210,10 @@ impl Proxy {
     }
 }
 
-/// Reads the head of an answer and gives its status, if it is one of HTTP.
+/// Reads the head of a response and returns its status, if it is HTTP.
 async fn status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u16>> {
     let mut head = Vec::new();
-    // One byte at a time: the next one may be the target's.
+    // One byte at a time, because the next one may belong to the target.
     while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
         head.push(stream.read_u8().await?);
         let is_http = head.iter().zip(b"HTTP/1.").all(|(is, as_of)| is == as_of);
@@ -232,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// The result of an answer, and the bytes of it that are left to read.
+    /// Returns the result of a response, and its unread bytes.
     async fn tunnelled(answer: &'static [u8]) -> (Result<(), String>, Vec<u8>) {
         let (mut ours, mut theirs) = duplex(64 * 1024);
         let proxy = Proxy::new("http://ann:p%40ss@proxy.example:3128".parse().unwrap());
@@ -246,7 +247,7 @@ mod tests {
         let mut lines = request.split("\r\n");
         assert_eq!(lines.next(), Some("CONNECT 8.8.8.8:443 HTTP/1.1"));
         assert_eq!(lines.next(), Some("Host: 8.8.8.8:443"));
-        // `ann:p@ss`.
+        // The Base64 form of `ann:p@ss`.
         assert!(request.contains("\r\nProxy-Authorization: Basic YW5uOnBAc3M=\r\n"));
         let mut left = Vec::new();
         ours.read_to_end(&mut left).await.unwrap();

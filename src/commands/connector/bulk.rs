@@ -1,7 +1,7 @@
 //! One change of many connectors, in one transaction.
 //!
-//! Invariant: each connector is changed by the steps of the mutation of one, and none is changed where the policy for errors, or a
-//! mere validation, asks for that.
+//! Invariant: each connector is changed by the same steps as in a mutation of one. The error policy, or `validateOnly`,
+//! may leave all of them unchanged.
 
 use std::collections::HashSet;
 
@@ -26,10 +26,10 @@ use crate::{
     store::Tx,
 };
 
-/// Connectors of one mutation, at most.
+/// The most connectors of one mutation.
 pub(crate) const MOST: usize = 100;
 
-/// The input field that lists the connectors.
+/// The name of the input field with the connectors' ids.
 const IDS: &str = "ids";
 
 /// The change that each connector gets.
@@ -40,7 +40,7 @@ pub(crate) enum Change {
     Curation(Curation),
 }
 
-/// Whether the other connectors are changed where one cannot be.
+/// The treatment of the other connectors when one cannot be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorPolicy {
     /// They are changed.
@@ -51,7 +51,7 @@ pub(crate) enum ErrorPolicy {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Bulk {
-    /// An id that comes twice counts once.
+    /// Ids of connectors; a repeated id counts once.
     pub(crate) ids: Vec<String>,
     pub(crate) change: Change,
     pub(crate) error_policy: ErrorPolicy,
@@ -114,7 +114,7 @@ pub(crate) async fn bulk(context: &Context, viewer: &Viewer, input: Bulk) -> Res
 }
 
 impl Change {
-    /// The action that needs no connector.
+    /// The policy's action for a change that names no connector.
     fn action(&self) -> Action<'static> {
         match self {
             Self::Status(_) => Action::SetStatuses,
@@ -167,7 +167,7 @@ impl Change {
     }
 }
 
-/// The error of a list that is too long.
+/// Returns an error if the list is too long.
 pub(super) fn too_many(ids: &[String]) -> Option<UserError> {
     let (most, current) = (MOST as u64, ids.len() as u64);
     let clause = format!("must have at most {most} ids: it has {current}");
@@ -175,13 +175,13 @@ pub(super) fn too_many(ids: &[String]) -> Option<UserError> {
     (current > most).then(|| error.over(most, current))
 }
 
-/// Each id once, in the order in which they come first.
+/// Returns each id once, in order of first occurrence.
 pub(super) fn distinct(ids: Vec<String>) -> impl Iterator<Item = String> {
     let mut seen = HashSet::new();
     ids.into_iter().filter(move |id| seen.insert(id.clone()))
 }
 
-/// The errors of one connector, which the input names in its list.
+/// Moves the errors of one connector to the input's list of ids.
 pub(super) fn of_ids(errors: &mut [UserError]) {
     for error in errors {
         if error.field == Some("id") {

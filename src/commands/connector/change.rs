@@ -1,4 +1,4 @@
-//! The steps that changes of a connector share.
+//! Steps that the mutations of a connector share.
 
 use entity::{ConnectorVisibility, personal_connector::Model};
 
@@ -21,7 +21,7 @@ pub(super) async fn begin(context: &Context, user: &User) -> Result<Tx> {
     Tx::begin(&context.database, Actor::of(user), context.clock.now()).await
 }
 
-/// The connector of an id, as the viewer sees it.
+/// Reads a connector by its id, if the viewer sees it.
 pub(super) async fn look_up(tx: &Tx, viewer: &Viewer, id: &str) -> Result<Option<Model>> {
     if !field_values::is_id(id) {
         return Ok(None);
@@ -29,7 +29,7 @@ pub(super) async fn look_up(tx: &Tx, viewer: &Viewer, id: &str) -> Result<Option
     Ok(tx.get(&viewer.sight(), &[id.to_owned()]).await?.pop())
 }
 
-/// The connector that a viewer wants to change, when it is there, theirs, and as they last saw it.
+/// Returns the connector that a viewer wants to change. It must be visible, theirs, and at the expected revision.
 pub(super) async fn find(
     tx: &Tx,
     viewer: &Viewer,
@@ -58,7 +58,7 @@ pub(super) async fn find(
     Ok(Ok(connector))
 }
 
-/// The outcome where a connector changed since an expected revision: the connector as it is now, and the changes since.
+/// Returns a conflict: the connector as it is now, with the changes since the expected revision.
 pub(super) async fn conflict(
     tx: &Tx,
     viewer: &Viewer,
@@ -66,7 +66,7 @@ pub(super) async fn conflict(
     expected: i64,
     error: UserError,
 ) -> Result<Outcome> {
-    // The last change is told also where the expected revision never was.
+    // The last change is included even if the expected revision never existed.
     let above = expected.min(connector.revision.saturating_sub(1));
     let events = tx.events_above(&connector.id, above).await?;
     let unexpected = Unexpected {
@@ -85,7 +85,7 @@ pub(super) async fn conflict(
     })
 }
 
-/// Makes a change by hand, unless it changes nothing. Nothing is kept before the commit.
+/// Applies an edit by a user, unless it changes nothing. The transaction is not committed yet.
 pub(super) async fn change(tx: &mut Tx, before: &Model, edit: Edit) -> Result<Outcome> {
     Ok(match tx.update(before, edit).await? {
         Ok(connector) => Outcome {
@@ -96,7 +96,7 @@ pub(super) async fn change(tx: &mut Tx, before: &Model, edit: Edit) -> Result<Ou
     })
 }
 
-/// Commits what was done, unless the input was refused.
+/// Commits the transaction, unless the input was refused.
 pub(super) async fn finish(tx: Tx, outcome: Outcome) -> Result<Outcome> {
     if !outcome.errors.is_empty() {
         return Ok(outcome);
@@ -123,7 +123,7 @@ pub(super) async fn check_name(
     Ok(())
 }
 
-/// Whether the viewer may give a connector this visibility.
+/// Checks that the viewer may give a connector this visibility.
 pub(super) fn check_visible_to(
     viewer: &Viewer,
     target: Ownership<'_>,
@@ -135,7 +135,7 @@ pub(super) fn check_visible_to(
         return;
     }
     match viewer.decide(Action::Publish(target)) {
-        // The check of the visibility has said so.
+        // The check of the visibility reports this error itself.
         Ok(()) | Err(Denial::NoOrganization) => {}
         Err(_) => errors.push(
             UserErrorCode::Forbidden,

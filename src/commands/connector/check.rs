@@ -21,7 +21,7 @@ use crate::{
     store::{Catalog, Check, Target, ownership, retry},
 };
 
-/// Looks at the server of a connector that is in sight, and keeps what was found: no transaction waits for the server.
+/// Inspects the server of a visible connector and stores the result. No transaction is open during the inspection.
 pub(crate) async fn check(
     context: &Context,
     viewer: &Viewer,
@@ -53,7 +53,7 @@ pub(crate) async fn check(
     })
 }
 
-/// Keeps what was found, unless the connector, which was at a revision before, got another server meanwhile.
+/// Stores a result, unless the connector was given another server since the inspection began.
 async fn keep(
     context: &Context,
     user: &User,

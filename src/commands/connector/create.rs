@@ -25,7 +25,7 @@ use crate::{
     store::{Check, Target, Tx, retry},
 };
 
-/// How long a create's key is kept.
+/// The lifetime of a create's idempotency key.
 const KEY_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The input of a create.
@@ -34,12 +34,12 @@ pub(crate) struct Create {
     pub(crate) draft: Draft,
     pub(crate) visibility: ConnectorVisibility,
     pub(crate) validate_only: bool,
-    /// A key under which a create is done once.
+    /// The idempotency key. A repeated create with the same key returns the first one's connector.
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// Creates a connector to a server that is there, and returns what was found. Everything is checked before the server is looked at,
-/// and again with the write: no transaction waits for a server.
+/// Inspects the server, then creates the connector and returns the inspection. The input is checked before the
+/// inspection and again with the write, so that no transaction is open meanwhile.
 pub(crate) async fn create_verified(
     context: &Context,
     viewer: &Viewer,
@@ -48,7 +48,7 @@ pub(crate) async fn create_verified(
 ) -> Result<Outcome> {
     let (url, claimed) = (input.draft.server_url.clone(), input.draft.server_type);
     let checked = attempt(context, viewer, input.clone(), Aim::Check).await?;
-    // A key that was used before stands for what was found then.
+    // A used key needs no new inspection.
     if !checked.errors.is_empty() || checked.connector.is_some() {
         return Ok(checked);
     }
@@ -68,15 +68,15 @@ pub(crate) async fn create(context: &Context, viewer: &Viewer, input: Create) ->
     attempt(context, viewer, input, Aim::Write(None)).await
 }
 
-/// How far a create is to go.
+/// The extent of a create: to validate only, or to write.
 #[derive(Clone, Copy)]
 enum Aim<'a> {
     Check,
-    /// With what was found of the server.
+    /// Writes the connector, with the inspection of its server.
     Write(Option<&'a Inspection>),
 }
 
-/// Checks all of a create, and does it where that is the aim.
+/// Validates a create, and writes it if that is the aim.
 async fn attempt(
     context: &Context,
     viewer: &Viewer,
@@ -182,7 +182,7 @@ async fn find_key(
     tx.find_key(key).await
 }
 
-/// The answer to a used key: the connector that it made, as it is now.
+/// Answers a used key with the connector that it made, as it is now.
 async fn replay(tx: &Tx, used: &idempotency_key::Model, is_same: bool) -> Result<Outcome> {
     const FIELD: &str = "idempotencyKey";
     if !is_same {
@@ -192,7 +192,7 @@ async fn replay(tx: &Tx, used: &idempotency_key::Model, is_same: bool) -> Result
             "must be a new key: this one was used with another input",
         )])));
     }
-    // The key is its creator's own, and so is what it made.
+    // The key belongs to the creator, and so does its connector.
     let connector = tx
         .get(
             &Sight::Everything,

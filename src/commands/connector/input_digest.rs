@@ -1,4 +1,4 @@
-//! The digest of a create's input, which says whether an idempotency key comes with the same input again.
+//! The digest of a create's input, which tells whether an idempotency key was used with the same input before.
 
 use entity::{ConnectorCategory, ConnectorVisibility, ServerType};
 use serde_json::{Map, Value};
@@ -12,9 +12,9 @@ use crate::domain::{
 /// The version of the digest's form. A stored digest begins with it.
 const VERSION: &str = "2:";
 
-/// Gives the digest of an input: SHA-256 of a JSON object with the fields that are there, in the table's order.
+/// Computes the digest of an input: SHA-256 of a JSON object of the fields that are set, in the table's order.
 ///
-/// A field that is absent is not in it: the digest of an input stays when the table gets another field.
+/// An absent field is not part of the object, so that digests stay valid when the table gets another field.
 pub(super) fn digest(draft: &Draft, visibility: ConnectorVisibility) -> String {
     let fields = Field::ALL.iter().copied().filter(|field| field.is_input());
     let present = fields.filter_map(|field| {
@@ -28,7 +28,7 @@ pub(super) fn digest(draft: &Draft, visibility: ConnectorVisibility) -> String {
     format!("{VERSION}{:x}", Sha256::digest(object.to_string()))
 }
 
-/// Whether a stored digest is of this input.
+/// Returns whether a stored digest belongs to this input.
 pub(super) fn is_of(stored: &str, draft: &Draft, visibility: ConnectorVisibility) -> bool {
     if stored.starts_with(VERSION) {
         stored == digest(draft, visibility)
@@ -37,11 +37,11 @@ pub(super) fn is_of(stored: &str, draft: &Draft, visibility: ConnectorVisibility
     }
 }
 
-/// The digest as it was before it had a version: of the input as Rust's `Debug` showed it.
+/// Computes the digest of versions before 2026-11-30, from the `Debug` form of the input.
 ///
-/// A key lives for 24 hours, so that this can go once no version from before 2026-11-30 is upgraded directly.
+/// A key lives for 24 hours. This can be removed once no older version is upgraded directly.
 fn first_digest(draft: &Draft, visibility: ConnectorVisibility) -> String {
-    /// Shown as the struct of that time: fields that came later are not in it.
+    /// The struct as it was at that time, without later fields.
     #[derive(Debug)]
     #[expect(dead_code, reason = "read by Debug")]
     struct Draft<'a> {
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Stored digests must stay the same: these are of the text that each version digests.
+    /// Stored digests must stay valid: these are digests of the exact text of each version.
     #[test]
     fn digests_are_of_their_texts() {
         let private = ConnectorVisibility::Private;

@@ -1,4 +1,4 @@
-//! One file for each mutation of a connector.
+//! Mutations of a connector, one file each.
 
 mod bulk;
 mod change;

@@ -28,12 +28,12 @@ pub(super) fn refusal(errors: Errors) -> Outcome {
     }
 }
 
-/// The user error where there is no connector of an id, or none in sight.
+/// Returns the user error for an unknown or invisible connector.
 pub(super) fn hidden() -> Result<UserError> {
     denied(Denial::Hidden, "id", "")
 }
 
-/// The user error for a denial about a connector; what concerns the token alone is a top-level error.
+/// Returns the user error for a denial about a connector. A denial about the token alone becomes a top-level error.
 pub(super) fn denied(denial: Denial, field: &'static str, not_yours: &str) -> Result<UserError> {
     match denial {
         Denial::Hidden => Ok(UserError::new(

@@ -1,4 +1,4 @@
-//! Has the servers of many connectors checked, by the process that checks.
+//! Queues the servers of many connectors for a check by the monitor.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,12 +22,13 @@ use crate::{
     store::{CheckTimes, ownership},
 };
 
-/// A server that was checked is not checked again within this time because somebody asks for it.
+/// The least time between a check and the next one on request.
 const REST: Duration = Duration::from_mins(1);
 
-/// Makes checks due, and does not wait for them. `UNAVAILABLE` where no process checks.
+/// Makes checks due without waiting for them. Fails with `UNAVAILABLE` if no process runs the monitor.
 ///
-/// The caller is charged for one inspection. Each connector is checked once in [`REST`] at most, within the bounds of the monitor.
+/// The call is charged as one inspection. Each connector is checked at most once in [`REST`], within the monitor's
+/// bounds.
 pub(crate) async fn queue_checks(
     context: &Context,
     viewer: &Viewer,
@@ -86,7 +87,7 @@ pub(crate) async fn queue_checks(
     })
 }
 
-/// Why the server of a connector in sight is not to be checked.
+/// Returns the reason that a visible connector cannot be checked.
 fn error(
     viewer: &Viewer,
     row: &Model,

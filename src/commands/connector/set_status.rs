@@ -65,7 +65,7 @@ pub(super) async fn apply(tx: &mut Tx, viewer: &Viewer, input: SetStatus) -> Res
     change(tx, &before, Edit::Availability(availability)).await
 }
 
-/// A replacement must be visible to whoever names it, and following replacements must come to an end.
+/// Checks that the viewer sees the replacement, and that following replacements ends.
 async fn check_replacement(
     tx: &Tx,
     viewer: &Viewer,
@@ -83,7 +83,7 @@ async fn check_replacement(
     }
     let mut seen = HashSet::from([id.to_owned()]);
     while let Some(connector) = next {
-        // The connector itself is among the seen.
+        // The connector itself counts as seen.
         if !seen.insert(connector.id) || seen.len() > REPLACEMENTS + 1 {
             errors.push(
                 UserErrorCode::Invalid,
