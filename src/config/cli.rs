@@ -25,7 +25,7 @@ use super::{
     subcommand_negates_reqs = true
 )]
 pub struct Cli {
-    /// The command to run. None runs `serve` with the settings of this struct.
+    /// The command to run. Without one, `serve` runs with the settings of this struct.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Configuration file in TOML. Its keys are the names of flags, such as listen = "127.0.0.1:8080"

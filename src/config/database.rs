@@ -80,8 +80,8 @@ pub enum Pooler {
 }
 
 impl Database {
-    /// Settings that write the database and bring its schema up to date, without an end of reads. See
-    /// [`DatabaseSettings::existing`] and [`DatabaseSettings::reading`] for others.
+    /// Settings to write the database and bring its schema up to date, without a time limit for reads.
+    /// [`DatabaseSettings::existing`] and [`DatabaseSettings::reading`] restrict them.
     pub fn settings(&self) -> DatabaseSettings {
         DatabaseSettings {
             url: self.database_url.clone(),
@@ -95,10 +95,10 @@ impl Database {
     }
 }
 
-/// Reads a URL that can be used. The error has no part of it: it may hold a password.
+/// Parses a usable URL. Errors do not quote it, because it may hold a password.
 fn database_url(url: &str) -> Result<String, String> {
     if let Some(path) = url.strip_prefix("sqlite:") {
-        // In memory, writer and readers would each have a database of their own.
+        // In memory, the writer and each reader would have a database of their own.
         let path = path.trim_start_matches('/');
         if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
             return Err("expected the path of a file after sqlite://".to_owned());
@@ -123,16 +123,16 @@ pub struct DatabaseSettings {
     pub wait: Duration,
     /// How sessions of PostgreSQL are shared. SQLite has none.
     pub pooler: Pooler,
-    /// The longest that a statement which only reads may run on PostgreSQL; a write's may run as long as it needs.
+    /// The longest time of a read-only statement on PostgreSQL. Writes have no such limit.
     pub read_timeout: Option<Duration>,
-    /// The database is read and never written.
+    /// Whether the database is only read.
     pub read_only: bool,
-    /// A missing SQLite file is made, and the schema is brought up to date. Otherwise either is an error.
+    /// Whether a missing SQLite file is created and the schema is brought up to date. Otherwise either is an error.
     pub migrates: bool,
 }
 
 impl DatabaseSettings {
-    /// The database as it is: its file and its schema must be there.
+    /// Settings for a database whose file and schema must exist.
     #[must_use]
     pub fn existing(self) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl DatabaseSettings {
         }
     }
 
-    /// The database as it is, which is not written.
+    /// Settings for a database that is only read, whose file and schema must exist.
     #[must_use]
     pub fn reading(self) -> Self {
         Self {
@@ -150,12 +150,12 @@ impl DatabaseSettings {
         }
     }
 
-    /// Whether the SQLite file is missing and would be made.
+    /// Returns whether the SQLite file is missing and would be created.
     pub fn makes_file(&self) -> Result<bool, DatabaseUrlError> {
         Ok(self.may_make_file() && self.file()?.is_some_and(|file| !file.exists()))
     }
 
-    /// Whether a missing SQLite file may be made. `mode=rw` and `mode=ro` in the URL need one.
+    /// Returns whether a missing SQLite file may be created. `mode=rw` and `mode=ro` in the URL forbid it.
     pub(crate) fn may_make_file(&self) -> bool {
         let query = self.url.split_once('?').map_or("", |(_, query)| query);
         let needs_file = form_urlencoded::parse(query.as_bytes())
@@ -163,12 +163,12 @@ impl DatabaseSettings {
         self.migrates && !needs_file
     }
 
-    /// The file, or the server and the name of the database. Fails if the URL cannot be parsed.
+    /// Returns the file, or the servers and the database's name. Fails if the URL cannot be parsed.
     pub fn location(&self) -> Result<DatabaseLocation, DatabaseUrlError> {
         DatabaseLocation::of(&self.url)
     }
 
-    /// The absolute path of an SQLite database.
+    /// Returns the absolute path of an SQLite database.
     pub fn file(&self) -> Result<Option<PathBuf>, DatabaseUrlError> {
         Ok(match self.location()? {
             DatabaseLocation::File(file) => Some(file),
@@ -201,7 +201,7 @@ impl DatabaseLocation {
             let options = SqliteConnectOptions::from_str(url);
             let options = options.map_err(|error| DatabaseUrlError::new(&error))?;
             let file = options.get_filename();
-            // Messages are read in other folders too.
+            // The path is absolute, because messages are read in other folders too.
             return Ok(Self::File(
                 std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
             ));
@@ -211,7 +211,7 @@ impl DatabaseLocation {
 
     fn server(hosts: &[PgConnectOptions]) -> Self {
         let names: Vec<_> = hosts.iter().map(host_and_port).collect();
-        // A server takes the user's name where there is no other.
+        // The server uses the user's name if the URL names no database.
         let database = hosts.first().map_or("", |options| {
             options
                 .get_database()
@@ -228,7 +228,7 @@ pub(super) fn sqlite_url(file: &Path) -> String {
     format!("sqlite://{}", utf8_percent_encode(&path, RESERVED))
 }
 
-/// The name of a server in messages.
+/// Returns the server's address for messages.
 pub(crate) fn host_and_port(options: &PgConnectOptions) -> String {
     let host = options.get_socket().map_or_else(
         || match options.get_host() {
@@ -243,7 +243,7 @@ pub(crate) fn host_and_port(options: &PgConnectOptions) -> String {
 pub(crate) const PERMISSION_ADVICE: &str =
     "Run as a user who may read and write the file and its folder, or change their owner or mode";
 
-/// Advice for when the system refuses to read or write the database's file, or one beside it.
+/// Returns advice for an error of the system on the database's file or one beside it.
 pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::IsADirectory => {
@@ -265,7 +265,7 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Each character of a password is taken as it is, or refused with how to write it.
+    /// Each character of a password is used as it is, or refused with its escaped form.
     #[test]
     fn special_characters_of_passwords() {
         let of = |password: &str| database_url(&format!("postgres://ann:{password}@host/db"));

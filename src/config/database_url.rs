@@ -1,4 +1,5 @@
-//! The URL of a database. PostgreSQL's names one or several hosts, and which of them is wanted (libpq, section "Connection URIs").
+//! The URL of a database. A URL of PostgreSQL names one or several hosts, and the kind of server wanted (libpq, section
+//! "Connection URIs").
 
 use std::{error::Error as StdError, iter, str::FromStr, time::Duration};
 
@@ -19,12 +20,12 @@ impl DatabaseUrlError {
     pub(super) fn new(error: &sqlx::Error) -> Self {
         let first: &(dyn StdError + 'static) = error;
         let causes = iter::successors(Some(first), |&error| error.source());
-        // The words before the last cause are sqlx's.
+        // The text before the last cause is sqlx's.
         Self(causes.last().map(ToString::to_string).unwrap_or_default())
     }
 }
 
-/// The kind of server that a session is wanted with (libpq's `target_session_attrs`).
+/// The kind of server that a session needs (libpq's `target_session_attrs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TargetSessionAttrs {
     Any,
@@ -64,14 +65,14 @@ impl TargetSessionAttrs {
     }
 }
 
-/// The servers of a URL, in its order.
+/// The servers of a URL, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresUrl {
     pub(crate) hosts: Vec<PgConnectOptions>,
     pub(crate) target: TargetSessionAttrs,
-    /// Whether the URL says which kind of server is wanted.
+    /// Whether the URL names the wanted kind of server.
     pub(crate) names_target: bool,
-    /// `connect_timeout`: how long one host may take for a connection.
+    /// `connect_timeout`: the longest time to connect to one host.
     pub(crate) connect_timeout: Option<Duration>,
 }
 
@@ -82,7 +83,7 @@ struct Parameters {
     ports: Option<String>,
     target: Option<TargetSessionAttrs>,
     connect_timeout: Option<Duration>,
-    /// The other parameters, as they were.
+    /// The other parameters, unchanged.
     rest: Vec<(String, String)>,
 }
 
@@ -107,7 +108,7 @@ impl PostgresUrl {
             let options = PgConnectOptions::from_str(&url)
                 .map(ConnectOptions::disable_statement_logging)
                 .map_err(|error| DatabaseUrlError::new(&error))?;
-            // The driver looks up an IPv6 address with its brackets as a name.
+            // The driver would look up a bracketed IPv6 address as a name.
             let address = options.get_host().strip_prefix('[');
             let address = address.and_then(|address| address.strip_suffix(']'));
             Ok(match address.map(ToOwned::to_owned) {
@@ -147,7 +148,7 @@ impl Parameters {
                     let seconds: u64 = value.parse().map_err(|_| {
                         DatabaseUrlError::of("connect_timeout must be a number of seconds")
                     })?;
-                    // libpq: zero is without end. `--database-wait` is one.
+                    // Zero means no limit in libpq. `--database-wait` is the limit here.
                     parameters.connect_timeout =
                         (seconds > 0).then(|| Duration::from_secs(seconds));
                 }
@@ -164,7 +165,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// The hosts with their ports, as a URL has them. Those of the query replace the authority's.
+    /// Returns the hosts with their ports, in URL form. Hosts in the query replace those of the authority.
     fn hosts(&self, authority: &str) -> Result<Vec<String>, DatabaseUrlError> {
         let Some(hosts) = &self.hosts else {
             let hosts: Vec<_> = authority.split(',').map(ToOwned::to_owned).collect();
@@ -179,7 +180,7 @@ impl Parameters {
     }
 }
 
-/// One port counts for all hosts; several are one for each.
+/// Adds ports to hosts: one port for all, or one for each.
 fn with_ports(hosts: Vec<String>, ports: &str) -> Result<Vec<String>, DatabaseUrlError> {
     let ports: Vec<_> = ports.split(',').collect();
     if ports.len() != 1 && ports.len() != hosts.len() {
@@ -195,7 +196,7 @@ fn with_ports(hosts: Vec<String>, ports: &str) -> Result<Vec<String>, DatabaseUr
     Ok(hosts.into_iter().enumerate().map(both).collect())
 }
 
-/// A host of the query as it stands in an authority: a folder of sockets is escaped, an IPv6 address in brackets.
+/// Returns a host of the query in the form of an authority: a socket folder escaped, an IPv6 address in brackets.
 fn in_url(host: &str) -> String {
     if host.starts_with('/') {
         return utf8_percent_encode(host, NON_ALPHANUMERIC).to_string();

@@ -1,6 +1,6 @@
-//! Files that are read at the start.
+//! Files that are read at start.
 //!
-//! Invariant: a pipe without a writer, or a file system that hangs, holds nothing up for longer than [`READ_IN`].
+//! Invariant: a pipe without a writer, or a hanging file system, blocks nothing for longer than [`READ_IN`].
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use std::{
 /// The longest time to open and read a file.
 const READ_IN: Duration = Duration::from_secs(10);
 
-/// Does something with a file on a thread of its own, and waits for it. The end of the process does not wait for the thread.
+/// Runs a file operation on a thread of its own and waits for it. The process can end before the thread does.
 pub(super) fn bounded<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -32,17 +32,17 @@ pub(super) fn bounded<T: Send + 'static>(
     })
 }
 
-/// The bit of a file's mode that lets every user of the system read it.
+/// The mode bit that lets every user of the system read a file.
 pub(super) const READABLE_BY_ALL: u32 = 0o004;
 
-/// The largest file of settings, in bytes.
+/// The largest settings file, in bytes.
 const SETTINGS_BYTES: u64 = 1024 * 1024;
 
 /// A small file of text, such as a secret.
 #[derive(Debug)]
 pub(super) struct TextFile {
     pub(crate) text: String,
-    /// The bits of its permissions.
+    /// The permission bits.
     pub(crate) mode: u32,
 }
 

@@ -11,16 +11,16 @@ use super::{
 };
 
 const TOKENS: u64 = 10_000;
-/// GraphiQL and generators ask 15 levels of the introspection schema.
+/// GraphiQL and code generators need 15 levels of the introspection schema.
 const DEPTH: u64 = 20;
 const FIELDS: u64 = 5_000;
 const COMPLEXITY: u64 = 20_000;
-/// Metadata of 16 KiB has 8,193 values at most, and the largest filter some 10,300.
+/// Metadata of 16 KiB has at most 8,193 values, and the largest filter about 10,300.
 const VALUES: u64 = 12_000;
 const ALIASES: u64 = 100;
 const DIRECTIVES: u64 = 100;
 
-/// Bytes of a string that count as one value more: a string is a value whatever its length, and is copied where it is used.
+/// Bytes of a string that count as one more value. A string is copied at each use, so its length matters.
 pub const STRING_BYTES: u64 = 256;
 
 /// The flags of the limits: of callers, of requests, of operations, and of memory.
@@ -285,7 +285,7 @@ pub struct Limits {
     pub(crate) answer_cache_mb: u64,
 }
 
-/// A header with the address that a request came from. Each proxy on the way adds the address that it was asked from.
+/// The header with the client's address. Each proxy on the way appends the address of its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProxyHeader {
     /// X-Forwarded-For, as most proxies write it
@@ -296,13 +296,13 @@ pub enum ProxyHeader {
 }
 
 impl Limits {
-    /// Bytes of bodies that may be under way: half of them are at least one of the largest bodies.
+    /// Returns the bytes for request bodies under way. Half of them hold at least one of the largest bodies.
     pub(crate) fn body_memory(&self) -> usize {
         let bytes = (2 * self.max_body_bytes).max(u64::from(self.body_memory_mb) << 20);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    /// Connections of one address, of so many in all.
+    /// Returns the limit for one address, given the limit for all.
     pub fn connections_of_address(&self, connections: usize) -> usize {
         match self.max_connections_per_address {
             None => (connections / 2).max(1),
@@ -315,22 +315,22 @@ impl Limits {
 /// The limits of one GraphQL operation. Each is a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationLimits {
-    /// Limits the text, and all operations together with fragments written out.
+    /// Tokens of the document, and of all operations with fragments expanded.
     pub max_tokens: u64,
-    /// Levels of selections in each other, with fragments written out.
+    /// Nested selections, with fragments expanded.
     pub max_depth: u64,
-    /// With fragments written out wherever they are spread.
+    /// Fields, with each fragment expanded at every spread.
     pub max_fields: u64,
-    /// A field counts one, and more where it may be long. What is selected of a list counts as often as the list may have items.
-    /// Searches and counts of lists count what they visit.
+    /// Points of a field: one, and more if its value may be long. Selections of a list count once for each item that it
+    /// may have. Searches and counts of lists add what they visit.
     pub max_complexity: u64,
-    /// Limits the variables before they are parsed, and what arguments become with variables written out.
+    /// Values of the variables before they are parsed, and of the arguments with variables expanded.
     pub(crate) max_values: u64,
-    /// Aliases, with fragments written out wherever they are spread.
+    /// Aliases, with each fragment expanded at every spread.
     pub max_aliases: u64,
-    /// Directives, with fragments written out wherever they are spread.
+    /// Directives, with each fragment expanded at every spread.
     pub max_directives: u64,
-    /// Whether the schema may be asked for.
+    /// Whether introspection is allowed.
     pub(crate) introspection: bool,
 }
 

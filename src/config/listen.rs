@@ -15,25 +15,25 @@ const EXPECTED: &str = "expected an address and a port such as 127.0.0.1:8080, l
 pub enum ListenAddress {
     /// A port of one or several addresses.
     Tcp {
-        /// The addresses on which the port is opened.
+        /// The addresses to open the port on.
         host: ListenHost,
-        /// 0 has the system choose a free port.
+        /// The port; 0 lets the system choose a free one.
         port: u16,
     },
     /// The absolute path of a Unix domain socket.
     Unix(PathBuf),
 }
 
-/// The addresses of this machine that a TCP port is opened on.
+/// The local addresses of a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenHost {
-    /// All addresses of IPv6 and IPv4.
+    /// All addresses, IPv6 and IPv4.
     Any,
-    /// With `0.0.0.0`, all addresses of IPv4.
+    /// An IPv4 address; `0.0.0.0` stands for all.
     V4(Ipv4Addr),
-    /// With `::`, all addresses of IPv4 too.
+    /// An IPv6 address; `::` stands for all, IPv4 included.
     V6(Ipv6Addr),
-    /// All addresses that the name has.
+    /// All addresses that a name resolves to.
     Name(String),
 }
 
@@ -57,7 +57,7 @@ impl FromStr for ListenAddress {
 
 fn unix(path: &str) -> Result<ListenAddress, String> {
     let path = Path::new(path);
-    // The commands of others find it from their own folders.
+    // The path is absolute, because other programs find the socket from their own folders.
     if !path.is_absolute() || path.file_name().is_none() {
         return Err(format!("{EXPECTED}, with an absolute path"));
     }

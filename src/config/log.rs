@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{sources::heading, values::log_filter};
 
-/// How a line of the log is written: as text for people, or as a JSON object.
+/// The format of a log line: text for people, or a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(
     missing_docs,

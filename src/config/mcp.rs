@@ -1,4 +1,4 @@
-//! Which MCP servers are called, and how much that may cost.
+//! The flags of calls to MCP servers, and their limits.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     values::{boolean, duration, lifetime},
 };
 
-/// Which servers may be called.
+/// The flags of the servers that may be called.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVERS)]
 pub struct Servers {
@@ -50,7 +50,7 @@ pub struct Servers {
     mcp_schemes: Vec<Scheme>,
 }
 
-/// How connectors' servers are checked.
+/// The flags of checks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::CHECKS)]
 pub struct Checks {
@@ -169,12 +169,12 @@ impl Servers {
 }
 
 impl Checks {
-    /// The bounds of one check.
+    /// Returns the limits of one check.
     pub(crate) fn limits(&self) -> InspectionLimits {
         InspectionLimits::within(self.check_timeout)
     }
 
-    /// How many checks are made at once.
+    /// Returns the limits of concurrent checks.
     pub fn bounds(&self) -> CheckBounds {
         CheckBounds {
             at_once: self.max_checks.into(),
@@ -182,7 +182,7 @@ impl Checks {
         }
     }
 
-    /// When connectors are checked again, and how many checks are kept.
+    /// Returns the times of checks, and the number to store.
     pub fn schedule(&self) -> Schedule {
         Schedule {
             interval: self.check_interval,
@@ -192,8 +192,8 @@ impl Checks {
 }
 
 impl Mcp {
-    /// The bounds of an inspection in a request that may take so long, and how long it may wait for its turn: half of what it
-    /// leaves of that.
+    /// Returns the limits of an inspection within a request of this length, and the longest wait for a slot. The wait
+    /// is half of the rest of the request's time.
     pub(crate) fn limits(&self, request: Duration) -> anyhow::Result<(InspectionLimits, Duration)> {
         let time = self.inspection_timeout.unwrap_or(request * 4 / 5);
         let rest = request.saturating_sub(time);
@@ -205,31 +205,31 @@ impl Mcp {
     }
 }
 
-/// How much an inspection may take. `bytes` bounds what it keeps, and `message_bytes` and `values` what a message is while it is
-/// parsed: a value takes up to 600 bytes. Bytes that a content coding makes more count as they are decoded.
+/// The limits of one inspection. `bytes` limits the stored part; `message_bytes` and `values` limit a message while it
+/// is parsed, where a value takes up to 600 bytes. Compressed bytes count as they are decoded.
 #[derive(Clone, Debug)]
 pub struct InspectionLimits {
-    /// The whole time.
+    /// The total time.
     pub time: Duration,
-    /// The time for `server/discover`, and for the beginning of a stream, before something else is tried.
+    /// The time for `server/discover`, or for the beginning of a stream, before the next attempt.
     pub beginning: Duration,
-    /// The time to end the session in, after the rest. A server that takes longer over it is waited for by nobody, for 5 s.
+    /// The time to end the session, after the rest. A slower server is left alone; the library waits 5 s for it.
     pub close: Duration,
-    /// Bytes received in all: of bodies, of heads, of framing and of TLS.
+    /// Bytes received in total: bodies, heads, framing and TLS.
     pub bytes: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
-    /// Requests and connections in all.
+    /// Requests and connections in total.
     pub requests: usize,
-    /// Levels of a message's JSON.
+    /// Nesting levels of a message's JSON.
     pub depth: usize,
     /// Values of a message's JSON.
     pub values: usize,
-    /// Tools kept; prompts and resources are counted up to so many.
+    /// Tools to store. Prompts and resources are counted up to the same number.
     pub items: usize,
-    /// Bytes of a tool's input or output schema that is kept.
+    /// Bytes of a tool's input or output schema to store.
     pub schema_bytes: usize,
-    /// Characters of a text that are kept.
+    /// Characters of a text to store.
     pub characters: usize,
 }
 
@@ -252,7 +252,7 @@ impl Default for InspectionLimits {
 }
 
 impl InspectionLimits {
-    /// The defaults, in another whole time.
+    /// The default limits, with another total time.
     pub fn within(time: Duration) -> Self {
         let limits = Self::default();
         Self {
@@ -264,7 +264,7 @@ impl InspectionLimits {
     }
 }
 
-/// How many checks are made at once.
+/// The limits of concurrent checks.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckBounds {
     /// Checks of all connectors, at least one.

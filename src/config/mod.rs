@@ -1,6 +1,6 @@
-//! The command line, the environment and the configuration file, checked once at the start.
+//! The command line, the environment and the configuration file, validated once at start.
 //!
-//! Invariant: nothing else reads the environment, and no secret is ever printed. It imports nothing of this crate but the
+//! Invariant: no other module reads the environment, and no secret is ever printed. The module depends only on the
 //! domain.
 
 #![expect(

@@ -1,4 +1,4 @@
-//! The origins whose pages may ask from a browser (CORS), and the headers that they may send.
+//! Origins whose pages may send requests from a browser (CORS), and the headers that they may send.
 
 use std::{fmt, str::FromStr};
 
@@ -8,20 +8,20 @@ use url::Url;
 /// The name of a header that pages may send.
 pub(crate) type CorsHeader = HeaderName;
 
-/// An origin (RFC 6454, section 6.1) as browsers write it: in lower case, and without the default port of its scheme.
+/// An origin (RFC 6454, section 6.1) in the form of browsers: lower case, without its scheme's default port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin(String);
 
 impl Origin {
-    /// Parses `scheme://host[:port]`. `None` for more than that, and for `null`.
+    /// Parses `scheme://host[:port]`. Returns none for `null`, or if there is more.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         Self::new(scheme, authority)
     }
 
-    /// The origin with a scheme and an authority, `host[:port]`.
+    /// Creates an origin from a scheme and an authority, `host[:port]`.
     pub(crate) fn new(scheme: &str, authority: &str) -> Option<Self> {
-        // A parser of URLs removes tabs and line ends, and decodes a host.
+        // A URL parser removes tabs and line ends, and decodes a host.
         let is_foreign = |c: char| c.is_whitespace() || c.is_control() || r"/\?#@*%".contains(c);
         if scheme.contains(is_foreign) || authority.contains(is_foreign) {
             return None;
@@ -29,7 +29,8 @@ impl Origin {
         Self::of(&Url::parse(&format!("{scheme}://{authority}")).ok()?)
     }
 
-    /// Web views and extensions have schemes of their own, such as `capacitor://localhost`.
+    /// Accepts the schemes of web views and extensions, such as `capacitor://localhost`, to which a URL parser gives no
+    /// origin.
     fn of(url: &Url) -> Option<Self> {
         let host = url.host_str().filter(|host| !host.is_empty())?;
         let (scheme, host) = (url.scheme(), host.to_ascii_lowercase());
@@ -60,7 +61,7 @@ pub(crate) enum AllowedOrigin {
 }
 
 impl AllowedOrigin {
-    /// Whether this allows the origin of an `Origin` header.
+    /// Returns whether the value of an `Origin` header is allowed.
     pub(crate) fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
@@ -92,7 +93,7 @@ impl FromStr for AllowedOrigin {
     }
 }
 
-/// Reads the name of a header, or `*` for any.
+/// Parses the name of a header, or `*` for any.
 pub(super) fn header_name(text: &str) -> Result<CorsHeader, String> {
     let name = text.trim().parse();
     name.map_err(|_| "expected the name of a header such as X-Client, or *".to_owned())

@@ -1,4 +1,4 @@
-//! The secret that tokens are signed with, and the file of the one that a first start makes.
+//! The secret that signs tokens, and the file of the one that the first start creates.
 
 use std::{
     fmt, fs,
@@ -15,7 +15,7 @@ use super::{
     sources::WrongSetting,
 };
 
-/// HS256's key must be as long as its hash at least (RFC 7518 §3.2).
+/// A key of HS256 is at least as long as its hash (RFC 7518 §3.2).
 const SECRET_BYTES: usize = 32;
 
 /// A secret shared with the issuer. It has no `Display`, and `Debug` hides it.
@@ -40,7 +40,7 @@ impl Secret {
     }
 }
 
-/// Reads a secret from its text. The error has no part of it.
+/// Parses a secret. Errors do not quote it.
 pub(super) fn parse(text: &str) -> Result<Secret, SecretTooShort> {
     Secret::new(text)
 }
@@ -51,8 +51,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret kept beside an SQLite database, made if there is none and the database may be made; never on PostgreSQL, where
-/// replicas would each have their own.
+/// Reads the secret beside an SQLite database. Creates it if it is missing and the database may be created. PostgreSQL
+/// has none, because each replica would create its own.
 pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let Some(file) = database.file()? else {
         bail!(WrongSetting(
@@ -77,7 +77,7 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
             return Err(failed("read", &path, &error));
         }
     };
-    // Nothing for the group and for others.
+    // Neither the group nor others have access.
     ensure!(
         mode.trailing_zeros() >= 6,
         "the token secret {0} can be read by others than its owner. Run chmod 600 {0}",
@@ -98,7 +98,7 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
         ErrorKind::TimedOut => "Remove it if it is a pipe, mend its file system if that hangs",
         _ => advice(error),
     };
-    // An error with more than the system's own text names a temporary file.
+    // Only the system's own text is shown; the rest names a temporary file.
     let cause = match error.get_ref() {
         None => error.to_string(),
         Some(_) => error.kind().to_string(),
@@ -109,7 +109,7 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
     )
 }
 
-/// Makes the file whole and readable by its owner only; of two processes that do so at once, both read the first's.
+/// Creates the complete file, readable by its owner only. Two concurrent processes both read the first one's.
 fn make(path: &Path) -> io::Result<()> {
     let folder = path
         .parent()

@@ -196,7 +196,7 @@ pub struct Serve {
     )]
     pub shutdown_timeout: Duration,
 
-    // A heading holds for all flags after it: those of other subjects are the last ones.
+    // A heading applies to all flags after it, so flags with other headings come last.
     #[command(flatten)]
     pub(crate) database: Database,
 
@@ -221,12 +221,12 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// How to make a token for this server, from any folder; none with a JWKS.
+    /// Returns a command that makes a token for this server from any folder; none with a JWKS.
     pub fn token_hint(&self, given: &Given) -> anyhow::Result<Option<String>> {
         self.tokens.hint(&self.database.settings(), given)
     }
 
-    /// The database, with the end of requests as the end of reads.
+    /// Returns the database's settings. The request timeout limits its reads.
     pub fn database(&self) -> DatabaseSettings {
         DatabaseSettings {
             read_timeout: Some(self.limits.request_timeout),
@@ -243,19 +243,20 @@ impl Serve {
         limits.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    /// Requests worked on at once: while some of them wait for the database, others are read and written.
+    /// Returns the limit of concurrent requests. It exceeds the connections, because some requests are read or written
+    /// while others use the database.
     pub(crate) fn max_concurrency(&self) -> u32 {
         let connections = self.database.database_connections;
         self.limits.max_concurrency.unwrap_or(4 * connections)
     }
 
-    /// Expensive queries executed at once. The other half of the connections to the database is left to other requests.
+    /// Returns the limit of concurrent expensive queries. The other half of the connections serves other requests.
     pub(crate) fn expensive_queries(&self) -> u32 {
         (self.database.database_connections / 2).max(1)
     }
 
-    /// File descriptors for all but connections of clients: each reader of SQLite has four files open at most, and each
-    /// inspection, check, and look-up of a name some sockets.
+    /// Returns the file descriptors to reserve besides client connections. A reader of SQLite needs at most four; an
+    /// inspection, check or name lookup needs some sockets.
     pub fn reserved_descriptors(&self) -> usize {
         const OTHERS: usize = 300;
         const EACH: usize = 4;
@@ -264,8 +265,8 @@ impl Serve {
         OTHERS + EACH * (database + servers)
     }
 
-    /// The rules that tokens are verified by. Without a configured key, reads or makes the secret beside the SQLite file. Fails
-    /// if that cannot be done, or on PostgreSQL.
+    /// Returns the rules that verify tokens. Without a configured key, it reads or creates the secret beside the SQLite
+    /// file; it fails if that is impossible, or on PostgreSQL.
     pub fn token_rules(&self) -> anyhow::Result<TokenRules> {
         self.tokens.rules(&self.database(), self.anonymous_read)
     }

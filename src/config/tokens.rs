@@ -1,4 +1,4 @@
-//! The rules that bearer tokens are verified by.
+//! The rules that verify bearer tokens.
 
 use std::{
     collections::HashMap,
@@ -20,13 +20,13 @@ use super::{
     },
 };
 
-/// The largest `--max-token-bytes`: a token, and 8 KiB of other headers, fit in the head of a request of HTTP/2.
+/// The largest `--max-token-bytes`: the token and 8 KiB of other headers fit in the head of an HTTP/2 request.
 pub const MOST_TOKEN_BYTES: u32 = 24 * 1024;
 
 /// The flag of the secret.
 const SECRET: &str = "jwt-secret";
 
-/// The flags that say what is in a token.
+/// The flags of a token's claims.
 const CLAIMS: [&str; 7] = [
     "jwt-issuer",
     "jwt-audience",
@@ -37,7 +37,7 @@ const CLAIMS: [&str; 7] = [
     "jwt-picture-claim",
 ];
 
-/// The flags of tokens: the keys that verify them, and the claims that are read.
+/// The flags of tokens: the keys that verify them, and the claims to read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::TOKENS)]
 pub struct Tokens {
@@ -188,17 +188,17 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Whether users' names or pictures are kept and shown.
+    /// Returns whether users' names or pictures are stored and shown.
     pub fn keeps_profiles(&self) -> bool {
         self.jwt_name_claim.is_some() || self.jwt_picture_claim.is_some()
     }
 
-    /// Whether the secret is the one beside the database.
+    /// Returns whether the secret is the one beside the database.
     pub fn is_beside_database(&self) -> bool {
         self.jwt_secret.is_none() && self.jwks.is_none()
     }
 
-    /// Checks that no claim has two meanings.
+    /// Checks that no claim has two purposes.
     pub(super) fn check(&self) -> Result<(), String> {
         let organizations = self.jwt_organization_claim.iter();
         let scopes = self.jwt_scope_claim.iter();
@@ -218,8 +218,8 @@ impl Tokens {
         Ok(())
     }
 
-    /// How to make a token that these rules accept, from any folder: a command, and what else it needs. It holds no secret. With a
-    /// JWKS there is none.
+    /// Returns a command that makes a valid token from any folder, with the inputs that it needs. It contains no
+    /// secret. With a JWKS there is none.
     pub(super) fn hint(
         &self,
         database: &DatabaseSettings,
@@ -248,7 +248,7 @@ impl Tokens {
                     });
                 }
             },
-            // The secret is beside the file.
+            // The secret is in the file beside the database.
             (None, Some(file)) => {
                 words.push("--database-url".to_owned());
                 words.push(sqlite_url(&file));
@@ -263,15 +263,15 @@ impl Tokens {
         let user = "--user you --organization yours --scope connectors:write";
         let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
         let command = words.join(" ");
-        // The shell fills in a variable. The operator fills in what a flag had.
+        // The shell expands a variable. The operator fills in the value of a flag.
         let secret = secret.unwrap_or_default();
         Ok(Some(format!(
             "For a token{condition}: {command}{secret} {user}"
         )))
     }
 
-    /// The rules that tokens are read by. Where no key is configured, the secret beside the SQLite database counts; it is made if
-    /// the database may be.
+    /// Returns the rules that verify tokens. Without a configured key, it uses the secret beside the SQLite database,
+    /// and creates it if the database may be created.
     pub fn rules(
         &self,
         database: &DatabaseSettings,
@@ -301,7 +301,7 @@ impl Tokens {
     }
 }
 
-/// This program as it can be called from any folder.
+/// Returns this program's path, callable from any folder.
 fn program() -> String {
     let called = env::args().next().unwrap_or_default();
     if called.is_empty() {
@@ -319,7 +319,7 @@ fn absolute(path: &Path) -> String {
     absolute.as_deref().unwrap_or(path).display().to_string()
 }
 
-/// Reads the file or URL of a JWKS. The error has no part of it: it may hold a password.
+/// Parses the file or URL of a JWKS. Errors do not quote it, because it may hold a password.
 fn jwks(text: &str) -> Result<KeySource, String> {
     if !text.contains("://") {
         return Ok(KeySource::JwksFile(text.into()));
@@ -341,42 +341,42 @@ fn jwks(text: &str) -> Result<KeySource, String> {
 pub enum KeySource {
     /// HS256 with this secret.
     Secret(Secret),
-    /// RS256, ES256 and `EdDSA` with the keys of a JWK Set (RFC 7517 §5).
+    /// RS256, ES256 and `EdDSA` with a JWK Set (RFC 7517 §5) in a file.
     JwksFile(PathBuf),
-    /// The same keys, by http or https. They are read again and again.
+    /// The same keys at an http or https URL, read repeatedly.
     JwksUrl(Url),
 }
 
-/// Which tokens are believed, and what is made of them.
+/// The rules that verify a token and read its claims.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
-    /// The keys that signatures are verified with.
+    /// The keys that verify signatures.
     pub keys: KeySource,
-    /// How long the keys of a JWKS are used after the last time that it could be read.
+    /// The longest use of a JWKS after the last successful read.
     pub(crate) jwks_max_age: Duration,
-    /// How far `nbf` and `iat` may be in the future. `exp` has no leeway.
+    /// The longest time that `nbf` and `iat` may be in the future. `exp` has no leeway.
     pub(crate) leeway: Duration,
-    /// A token's `iss` must be one of these; any will do if there are none. Required with a JWKS: its keys may sign for others
-    /// too.
+    /// The accepted values of `iss`; empty accepts any. Required with a JWKS, because its keys may sign for other
+    /// issuers too.
     pub(crate) issuers: Vec<String>,
-    /// A token's `aud` must name one of these. Required with a JWKS, as the issuers are.
+    /// The accepted values of `aud`. Required with a JWKS, like the issuers.
     pub(crate) audiences: Vec<String>,
-    /// The claim with the user's id. A claim is given by its whole name, or by its path with dots.
+    /// The claim with the user's id. A claim is its whole name, or a path with dots.
     pub(crate) user_claim: String,
-    /// The claims with the user's organization. The first that names one counts.
+    /// The claims with the user's organization. The first one with a value counts.
     pub(crate) organization_claims: Vec<String>,
-    /// The claims with scopes. The scopes of all count.
+    /// The claims with scopes. All of them count.
     pub(crate) scope_claims: Vec<String>,
-    /// The claim with the user's name, if names are kept.
+    /// The claim with the user's name, if names are stored.
     pub(crate) name_claim: Option<String>,
-    /// The claim with the address of the user's picture, if pictures are kept.
+    /// The claim with the URL of the user's picture, if pictures are stored.
     pub(crate) picture_claim: Option<String>,
-    /// A prefix that is left out of scopes which have it.
+    /// A prefix that is removed from scopes.
     pub(crate) scope_prefix: Option<String>,
     /// The organization of users whose token names none.
     pub(crate) default_organization: Option<String>,
-    /// The longest token that is read.
+    /// The longest accepted token.
     pub(crate) max_token_bytes: usize,
-    /// Whether a request without a token is let through, as an anonymous one.
+    /// Whether a request without a token is accepted as an anonymous one.
     pub(crate) anonymous_read: bool,
 }

@@ -15,7 +15,7 @@ use crate::domain::{
     viewer::{ADMIN, CATALOG_ADMIN, WRITE},
 };
 
-/// Reads the permissions of a file, in octal with or without `0o`.
+/// Parses the permissions of a file, in octal with or without `0o`.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8)
         .ok()
@@ -31,8 +31,8 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Refuses a URL whose user or password has a character that ends them. The error has no part of it, and of a parser it would show
-/// the rest of the password as host or path.
+/// Refuses a URL whose user or password has a character that ends it. A URL parser's error would quote the rest of the
+/// password as host or path; this one quotes nothing.
 pub(super) fn whole_user(url: &str) -> Result<(), String> {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
@@ -46,7 +46,7 @@ pub(super) fn whole_user(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads the URL of a collector, which authenticates by headers.
+/// Parses the URL of a collector, which authenticates by headers.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
     whole_user(text)?;
     let url = Url::parse(text).ok().filter(|url| {
@@ -62,7 +62,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     })
 }
 
-/// Reads a network. A single address is a network of one; IPv4 that is mapped into IPv6 is IPv4.
+/// Parses a network. A single address is a network of one. IPv4 that is mapped into IPv6 becomes IPv4.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let Ok(net) = text.parse::<IpNet>() else {
         let address: IpAddr = text
@@ -100,7 +100,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 500ms, 10s or 1h, of 100 years at most".to_owned())
 }
 
-/// Reads a time that may be zero.
+/// Parses a time that may be zero.
 pub(super) fn delay(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Ok(Duration::ZERO),
@@ -108,10 +108,10 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Times are added to others.
+/// The longest time, so that sums of times do not overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Tokens have their times in seconds.
+/// Parses a token's lifetime, in whole seconds.
 pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     duration(text)
         .ok()
@@ -119,7 +119,7 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time of a second at least, such as 15m or 1h".to_owned())
 }
 
-/// A JWKS is read several times in such a time.
+/// Parses the largest age of a JWKS, which is read several times within it.
 pub(super) fn jwks_age(text: &str) -> Result<Duration, String> {
     duration(text)
         .ok()
@@ -127,7 +127,7 @@ pub(super) fn jwks_age(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time of a second at least, such as 1h or 24h".to_owned())
 }
 
-/// Clocks that differ by more than ten minutes are to be set, not allowed for.
+/// Parses a leeway of at most ten minutes. Clocks that differ more should be set.
 pub(super) fn leeway(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
@@ -135,7 +135,7 @@ pub(super) fn leeway(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time such as 0s, 30s or 2m, of 10 minutes at most".to_owned())
 }
 
-/// A claim without a meaning of its own in RFC 7519 or RFC 8693.
+/// Parses a claim that RFC 7519 and RFC 8693 give no meaning.
 pub(super) fn claim(text: &str) -> Result<String, String> {
     claim_or(text, None)
 }
@@ -169,11 +169,11 @@ pub(super) fn principal(text: &str) -> Result<String, String> {
     field_values::principal("it", text).map_err(|error| error.named())
 }
 
-/// Scopes that a token of this program may have.
+/// Scopes of a token that this program makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(pub BTreeSet<String>);
 
-/// Reads scopes between blanks or commas.
+/// Parses scopes, separated by blanks or commas.
 pub(super) fn scopes(text: &str) -> Result<Scopes, String> {
     const KNOWN: [&str; 3] = [WRITE, ADMIN, CATALOG_ADMIN];
     let words = text.split(|c: char| c == ',' || c.is_whitespace());
@@ -188,7 +188,7 @@ pub(super) fn scopes(text: &str) -> Result<Scopes, String> {
     Ok(Scopes(scopes))
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell, if necessary.
 pub fn shell_word(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -221,7 +221,7 @@ pub(super) fn migration(text: &str) -> Result<String, String> {
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let directives: Vec<_> = text.split(',').map(str::trim).collect();
-    // A module alone has all its levels, and others have none: a misspelt level would silence the log.
+    // A module name alone enables all its levels, and disables others: a misspelt level would silence the log.
     let is_module = |word: &&&str| {
         let module = word.split("::").next().unwrap_or_default();
         let is_ours = [env!("CARGO_CRATE_NAME"), "access"].contains(&module);

@@ -1,18 +1,18 @@
-//! Errors of a database's driver: what an error code says of the session, the connection and the transaction.
+//! Errors of the PostgreSQL driver, classified by their effect on the session, the connection and the transaction.
 
 use std::{borrow::Cow, io};
 
-/// A server or a disk did not answer by the end that this process has for it.
+/// A server or a disk did not answer within this process's time limit.
 pub(crate) fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(io::ErrorKind::TimedOut.into())
 }
 
-/// The session was given up before.
+/// The session was abandoned before.
 pub(crate) fn given_up() -> sqlx::Error {
     sqlx::Error::Io(io::ErrorKind::NotConnected.into())
 }
 
-/// Whether nothing more can be said in the session after this error.
+/// Returns whether the session is unusable after this error.
 pub(crate) fn breaks_session(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -23,20 +23,20 @@ pub(crate) fn breaks_session(error: &sqlx::Error) -> bool {
     }
 }
 
-/// PostgreSQL, appendix A: `serialization_failure`, which is a conflict with a standby's recovery too, and
+/// PostgreSQL, appendix A: `serialization_failure`, which includes a conflict with a standby's recovery, and
 /// `deadlock_detected`.
 pub(crate) fn is_conflict(code: &str) -> bool {
     matches!(code, "40001" | "40P01")
 }
 
-/// PostgreSQL, appendix A: `duplicate_prepared_statement` and `invalid_sql_statement_name`. Statements of ours are prepared
-/// once in a session, unless it is not ours alone.
+/// PostgreSQL, appendix A: `duplicate_prepared_statement` and `invalid_sql_statement_name`. A statement is prepared
+/// once in a session, so either means that the session is shared.
 pub(crate) fn mixes_sessions(code: &str) -> bool {
     matches!(code, "42P05" | "26000")
 }
 
-/// Whether a connection was refused for the settings that it began with, as poolers do: `protocol_violation` of `PgBouncer`, and
-/// `feature_not_supported` of Amazon's.
+/// Returns whether a connection was refused for its startup options, as poolers do: `protocol_violation` by
+/// `PgBouncer`, and `feature_not_supported` by Amazon's.
 pub(crate) fn refuses_startup_options(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else {
         return false;
@@ -48,14 +48,14 @@ pub(crate) fn refuses_startup_options(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a pooler gives a session for no longer than a statement.
+/// Returns whether a pooler changes the session after each statement.
 pub(crate) fn refuses_transactions(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.message().contains("statement pooling"))
 }
 
-/// PostgreSQL's five characters, or the number of an SQLite result code.
+/// Returns PostgreSQL's five characters, or the number of an SQLite result code.
 pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }

@@ -1,42 +1,42 @@
-//! Limits of transactions and statements: those that PostgreSQL keeps, and those that this process keeps where PostgreSQL
-//! cannot be reached.
+//! Time limits of transactions and statements. PostgreSQL enforces some; this process enforces others, for when
+//! PostgreSQL is unreachable.
 //!
-//! Invariant: nothing that matters is left to the defaults of a role, a database or a server.
+//! Invariant: no important setting is left to the defaults of a role, a database or a server.
 
 use std::{fmt::Write, time::Duration};
 
 use crate::config::DatabaseSettings;
 
-/// How long PostgreSQL waits for the next statement of a write before it ends the session and frees its locks.
+/// The longest time that PostgreSQL waits for a write's next statement before it ends the session and frees its locks.
 ///
-/// A replica that hangs in a write holds the lock that all writes take. The others wait at most so long for it.
+/// A replica that hangs in a write holds the lock of all writes. The others wait at most this long for it.
 const IDLE_IN_WRITE: Duration = Duration::from_secs(3);
 
-/// PostgreSQL ends a session that the network swallowed. In seconds.
+/// Keepalives by which PostgreSQL ends a session that the network dropped, in seconds.
 const KEEPALIVE_OF_SESSION: &str =
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
-/// How long PostgreSQL waits in a write for a client that takes nothing of a result, before it ends the session.
+/// The longest time that PostgreSQL waits in a write for a client that reads no result, before it ends the session.
 const UNREAD_IN_WRITE: Duration = Duration::from_secs(3);
 
-/// PostgreSQL asks whether the client's machine is there. Where the network is cut between two messages of one statement, it waits for
-/// the next one, and none of its own limits runs. In seconds.
+/// Keepalives by which PostgreSQL detects a lost client, in seconds. If the network fails between two messages of a
+/// statement, none of its other limits applies.
 const KEEPALIVE_IN_WRITE: &str = "SET LOCAL tcp_keepalives_idle = 2; SET LOCAL tcp_keepalives_interval = 1; \
     SET LOCAL tcp_keepalives_count = 2";
 
-/// A commit is on the disk before it is acknowledged. Stronger settings are the operator's choice.
+/// A commit is on disk before it is acknowledged. Stronger settings are the operator's choice.
 const KEPT: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// The longest that a write may take in all once it has its lock, on PostgreSQL 17 and later.
+/// The longest time of a write after it has its lock, on PostgreSQL 17 and later.
 const WRITE_LASTS: Duration = Duration::from_mins(1);
 
-/// How much later than PostgreSQL's own limit this process gives a statement up.
+/// The time after PostgreSQL's own limit at which this process abandons a statement.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The end of a statement of a write beyond the wait for a lock.
+/// The time limit of a write's statement, beyond the wait for a lock.
 const WRITE_END: Duration = Duration::from_secs(15);
 
-/// The end of a statement that only reads, of a command that has no request timeout.
+/// The time limit of a read-only statement in a command, which has no request timeout.
 const COMMAND_END: Duration = Duration::from_mins(10);
 
 /// The first version with `transaction_timeout`, as `server_version_num`.
@@ -45,9 +45,9 @@ const TRANSACTION_TIMEOUT_SINCE: u32 = 170_000;
 /// The limits of transactions and statements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long to wait for a connection, or for another's lock.
+    /// The longest wait for a connection, or for another's lock.
     pub(crate) wait: Duration,
-    /// `statement_timeout` of reads.
+    /// The `statement_timeout` of reads.
     read_timeout: Option<Duration>,
 }
 
@@ -59,7 +59,7 @@ impl Limits {
         }
     }
 
-    /// The same, with another `statement_timeout` of reads.
+    /// Replaces the `statement_timeout` of reads.
     pub(crate) fn with_read_timeout(self, read_timeout: Duration) -> Self {
         Self {
             read_timeout: Some(read_timeout),
@@ -67,22 +67,23 @@ impl Limits {
         }
     }
 
-    /// The time after which this process gives up a statement that reads.
+    /// Returns the time after which this process abandons a read.
     pub(crate) fn read_end(self) -> Duration {
         self.read_timeout.map_or(COMMAND_END, |time| time + GRACE)
     }
 
-    /// The time after which this process gives up a statement of a write.
+    /// Returns the time after which this process abandons a statement of a write.
     pub(crate) fn write_end(self) -> Duration {
         self.wait + WRITE_END
     }
 
-    /// The time after which this process gives up the beginning of a transaction: a pooler may have it wait for a session.
+    /// Returns the time after which this process abandons the start of a transaction, because a pooler may delay it
+    /// until a session is free.
     pub(crate) fn begin_end(self) -> Duration {
         self.wait
     }
 
-    /// Statements that a session of ours alone begins with.
+    /// Returns the first statements of an unshared session.
     pub(crate) fn of_session(self, version: Option<u32>) -> String {
         let mut session = format!(
             "SET default_transaction_isolation = 'read committed'; {}; {KEEPALIVE_OF_SESSION}",
@@ -94,8 +95,8 @@ impl Limits {
         session
     }
 
-    /// The beginning of a transaction that reads. A snapshot has all its statements see what the first of them sees; it may
-    /// stay idle between them.
+    /// Returns the statements that begin a read transaction. In a snapshot, all statements see the state of the first
+    /// one, and it may be idle between them.
     pub(crate) fn begin_read(self, is_snapshot: bool, version: Option<u32>) -> String {
         let isolation = if is_snapshot {
             "REPEATABLE READ"
@@ -113,8 +114,8 @@ impl Limits {
         begin
     }
 
-    /// How long a transaction that reads may be idle: behind a pooler its session is everybody's. An answer has all its statements
-    /// within the request timeout; zero is without end.
+    /// Returns the longest idle time of a read transaction, because a pooler's session is shared. All statements of an
+    /// answer run within the request timeout; zero means no limit.
     fn idle_in_read(self, is_snapshot: bool) -> Option<Duration> {
         if is_snapshot {
             self.read_timeout
@@ -123,21 +124,21 @@ impl Limits {
         }
     }
 
-    /// A read ends in time, by whatever it waits for, and is planned once for all parameters.
+    /// Limits a read's time, whatever it waits for, and plans it once for all parameters.
     fn read_settings(self, set: &str) -> String {
-        // Zero is without end.
+        // Zero means no limit.
         let millis = self.read_timeout.map_or(0, millis);
         format!(
             "{set} statement_timeout = {millis}; {set} lock_timeout = 0; {set} plan_cache_mode = force_generic_plan"
         )
     }
 
-    /// The same, with less time to wait for a lock.
+    /// Shortens the wait for a lock.
     pub(crate) fn with_wait(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
 
-    /// The beginning of a transaction that writes.
+    /// Returns the statements that begin a write transaction.
     pub(crate) fn begin_write(self, version: Option<u32>) -> String {
         let lasts = millis(self.wait + WRITE_LASTS);
         let mut begin = format!(
@@ -150,8 +151,8 @@ impl Limits {
         begin
     }
 
-    /// A write waits so long for another's lock. The statement itself is not cut, and planned as PostgreSQL likes: a COMMIT
-    /// that a timeout ends while it waits for a synchronous standby would look like success.
+    /// Limits a write's wait for locks. The statement itself has no limit: if a timeout ended a COMMIT that waits for a
+    /// synchronous standby, it would look like success. The planner is PostgreSQL's default.
     fn write_settings(self) -> String {
         format!(
             "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {}; \
@@ -163,8 +164,8 @@ impl Limits {
         )
     }
 
-    /// The settings of a transaction that migrates. It waits for another process's migrations as long as they take; then, a
-    /// change of a table that waits for its readers holds up all that come after it.
+    /// Returns the settings of a migration. It waits for another process's migrations without limit. Its wait for a
+    /// table is limited, because a change that waits for readers blocks all later ones.
     pub(crate) fn of_migration(self, lock: i64, version: Option<u32>) -> String {
         let lasts = if has_transaction_timeout(version) {
             "SET LOCAL transaction_timeout = 0; "
@@ -179,7 +180,7 @@ impl Limits {
     }
 }
 
-/// A time as PostgreSQL's settings have it: from 1 to the largest `integer`.
+/// Returns a time in PostgreSQL's form, from 1 to the largest `integer`.
 fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
 }

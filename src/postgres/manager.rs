@@ -1,7 +1,7 @@
-//! Connections of a pool: how they are opened, and which can be used again.
+//! Opens connections of a pool, and decides which ones can be reused.
 //!
-//! Invariant: a connection that may be dead is asked before it is used again, and the question has an end. Where one was dead,
-//! those that were last used before are not asked, but dropped.
+//! Invariant: a connection that may be dead is pinged before it is reused, within a time limit. After one was dead,
+//! older ones are dropped without a ping.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use tokio::time;
 
 use super::server::{Pooling, Server};
 
-/// How long a connection may have been unused to be used without a question whether it is still there.
+/// The longest idle time after which a connection is reused without a ping.
 const UNTESTED: Duration = Duration::from_secs(1);
 
-/// How long a server may take to say that a connection is still there.
+/// The longest time for a ping.
 const PING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl managed::Manager for Manager {
         if self.server.may_be_broken(unused_for) {
             return Err(RecycleError::message("another connection broke"));
         }
-        // A pooler would have the question wait for a session.
+        // A pooler would delay the ping until a session is free.
         if self.server.pooling == Pooling::Transaction || unused_for < UNTESTED {
             return Ok(());
         }

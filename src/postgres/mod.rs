@@ -1,6 +1,6 @@
-//! Sessions of PostgreSQL: connecting to one of several hosts, a pool of sessions, and statements with an end.
+//! PostgreSQL: connecting to one of several hosts, a pool of sessions, and statements with a time limit.
 //!
-//! Invariant: each await on a server has an end of this process. Where one strikes, its connection is dropped.
+//! Invariant: each await on a server has a time limit of this process. When it expires, the connection is dropped.
 
 pub(crate) mod errors;
 pub(crate) mod limits;

@@ -1,8 +1,8 @@
-//! A pool of sessions of PostgreSQL.
+//! A pool of PostgreSQL sessions.
 //!
-//! Invariant: nothing that a server does not answer keeps a slot of the pool: a connection is taken back without a question
-//! to the server. Where the future of a caller who waits is dropped, the connection is opened all the same: a server that is slow
-//! to take one would never have one.
+//! Invariant: an unanswered request to a server occupies no slot of the pool, because returning a connection sends
+//! nothing. If the waiting caller is dropped, opening its connection continues; otherwise a slow server would never get
+//! one.
 
 use std::{
     pin::Pin,
@@ -28,18 +28,18 @@ use super::{
     turn::Turns,
 };
 
-/// How long a connection may take to say goodbye.
+/// The longest time to close a connection.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// How often the pool looks whether its last connections were given back.
+/// The interval at which a closing pool looks for returned connections.
 const RETURNED: Duration = Duration::from_millis(10);
 
-/// A number of sessions, each opened when it is first needed.
+/// A limited number of sessions, each opened on first use.
 #[derive(Clone, Debug)]
 pub(crate) struct PgPool {
     pool: managed::Pool<Manager>,
     pub(crate) server: Arc<Server>,
-    /// Turns of sessions that write.
+    /// Turns of write sessions.
     pub(crate) turns: Turns,
 }
 
@@ -50,7 +50,7 @@ impl PgPool {
         };
         let pool = managed::Pool::builder(manager)
             .max_size(connections as usize)
-            // Those that were used last are there, and have their statements prepared.
+            // The most recently used session is likely alive, and has statements prepared.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()?;
@@ -61,7 +61,7 @@ impl PgPool {
         })
     }
 
-    /// A session, as soon as one is free.
+    /// Waits for a free session.
     pub(crate) async fn get(&self) -> Result<PgSession, DbErr> {
         let pool = self.clone();
         Continued(Some(Box::pin(async move { pool.acquire().await }))).await
@@ -95,7 +95,7 @@ impl PgPool {
         Ok(PgSession::new(connection, Arc::clone(&self.server)))
     }
 
-    /// How many connections are open, and how many of them nobody uses.
+    /// Returns the number of open connections, and of idle ones.
     pub(crate) fn status(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available.min(status.size))
@@ -105,7 +105,7 @@ impl PgPool {
         self.pool.is_closed()
     }
 
-    /// Opens no more connections, and ends those that nobody uses. Waits until the others are given back.
+    /// Opens no more connections, closes the idle ones, and waits until the others are returned.
     pub(crate) async fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
@@ -118,7 +118,7 @@ impl PgPool {
     }
 }
 
-/// A future that goes on in a task where it is dropped before its end. Its output is dropped there.
+/// A future that continues in a task if it is dropped before its end. The task drops its output.
 struct Continued<F>(Option<Pin<Box<F>>>)
 where
     F: Future<Output: Send> + Send + 'static;
@@ -130,7 +130,7 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // Taken out while it runs: nobody goes on with what panicked.
+        // The future is taken out while it runs, so that it is not polled again after a panic.
         let Some(mut future) = self.0.take() else {
             return Poll::Pending;
         };

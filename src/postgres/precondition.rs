@@ -1,10 +1,10 @@
-//! Conditions that a database must meet for the service to start on it.
+//! The conditions that a database must meet at start.
 
 use std::fmt;
 
 use sqlx::{Executor, PgConnection, Row};
 
-/// The oldest version that the service may be used with, as `server_version_num`.
+/// The oldest supported version, as `server_version_num`.
 const LEAST_VERSION: u32 = 130_000;
 
 /// A condition that is not met.
@@ -35,7 +35,7 @@ impl fmt::Display for Unmet {
 impl std::error::Error for Unmet {}
 
 impl Unmet {
-    /// The advice to the operator.
+    /// Returns advice for the operator.
     pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::Encoding(_) => {
@@ -46,7 +46,7 @@ impl Unmet {
     }
 }
 
-/// Fails where a database cannot be used.
+/// Fails if the database cannot be used.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let ask =
         "SELECT current_setting('server_encoding'), current_setting('server_version_num')::integer";

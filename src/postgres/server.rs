@@ -1,6 +1,6 @@
-//! Connecting to PostgreSQL: the first host of the URL that answers and is of the wanted kind.
+//! Connects to PostgreSQL: to the first host of the URL that answers and is of the wanted kind.
 //!
-//! Invariant: a host that does not answer holds up a connection for a bounded time, and is asked last for a while.
+//! Invariant: a host that does not answer delays a connection for a bounded time, and is tried last for a while.
 
 use std::{
     fmt,
@@ -23,24 +23,24 @@ use crate::{
 
 use super::{errors, limits::Limits};
 
-/// How long a host that failed is asked after the others.
+/// The time for which a failed host is tried after the others.
 const SHUNNED: Duration = Duration::from_secs(10);
 
-/// The least time that each of several hosts has for a connection.
+/// The least time for a connection to each of several hosts.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// The time between two attempts to connect.
 pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
-/// A setting that a direct connection passes on to its session, and a pooler refuses or drops.
+/// A setting that reaches the session over a direct connection, and that a pooler refuses or drops.
 const MARKER: (&str, &str) = ("connectors.direct", "on");
 
-/// How many sessions a connection has.
+/// The relation of connections to sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
-    /// One of its own.
+    /// One session for each connection.
     None,
-    /// Another for each transaction: no setting and no prepared statement outlasts one.
+    /// Another session for each transaction. No setting and no prepared statement outlasts it.
     Transaction,
 }
 
@@ -48,20 +48,20 @@ pub(crate) enum Pooling {
 #[derive(Debug)]
 pub(crate) struct Server {
     url: PostgresUrl,
-    /// When each host last failed.
+    /// The time of each host's last failure.
     failed_at: Vec<Mutex<Option<Instant>>>,
     pub(crate) limits: Limits,
     pub(crate) pooling: Pooling,
-    /// When a session was last found to be read-only. Those that were opened before may be so too.
+    /// The time at which a session last turned out to be read-only. Older sessions may be read-only too.
     read_only_at: Mutex<Option<Instant>>,
     was_reached: AtomicBool,
-    /// No connection could be opened the last time.
+    /// Whether the last attempt to connect failed.
     is_refused: AtomicBool,
-    /// When a connection last broke. Those that were last used before may be dead too.
+    /// The time at which a connection last broke. Connections that were idle then may be dead too.
     broken_at: Mutex<Option<Instant>>,
 }
 
-/// None of several hosts could be connected to.
+/// The errors of all hosts, after none could be connected to.
 #[derive(Debug)]
 pub(crate) struct NoHost(Vec<(String, sqlx::Error)>);
 
@@ -78,14 +78,14 @@ impl fmt::Display for NoHost {
 impl std::error::Error for NoHost {}
 
 impl NoHost {
-    /// Whether a server refused the user or the password.
+    /// Returns whether a server refused the user or the password.
     pub(crate) fn refuses_user(&self) -> bool {
         let refused = |error| errors::code(error).is_some_and(|code| code.starts_with("28"));
         self.0.iter().any(|(_, error)| refused(error))
     }
 }
 
-/// The text of an error without the driver's words around it.
+/// Returns the text of an error without the driver's words around it.
 fn describe(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
@@ -95,7 +95,7 @@ fn describe(error: &sqlx::Error) -> String {
     }
 }
 
-/// A server is of another kind than `target_session_attrs` says.
+/// The server's kind is not that of `target_session_attrs`.
 #[derive(Debug)]
 pub(crate) struct WrongServer {
     wanted: TargetSessionAttrs,
@@ -115,7 +115,7 @@ impl fmt::Display for WrongServer {
 
 impl std::error::Error for WrongServer {}
 
-/// Sessions are shared, where the settings say that they are not.
+/// Sessions are shared, although the settings deny it.
 #[derive(Debug)]
 pub(crate) struct SharedSessions;
 
@@ -132,7 +132,7 @@ impl Server {
         let mut url = PostgresUrl::parse(&settings.url)?;
         for host in &mut url.hosts {
             let named = host.clone().application_name(env!("CARGO_PKG_NAME"));
-            // Numbers are read in binary. A pooler refuses the setting.
+            // Numbers are read in binary, and a pooler refuses this setting.
             *host = named.extra_float_digits(None);
         }
         Ok(Self {
@@ -150,28 +150,28 @@ impl Server {
         })
     }
 
-    /// Notes that a session is read-only, so that new ones are opened.
+    /// Records that a session is read-only, so that new ones are opened.
     pub(crate) fn found_read_only(&self) {
         *locked(&self.read_only_at) = Some(Instant::now());
     }
 
-    /// Whether a session that was opened so long ago may be read-only where a new one is not.
+    /// Returns whether a session of this age may be read-only although a new one is not.
     pub(crate) fn may_be_read_only(&self, age: Duration) -> bool {
         locked(&self.read_only_at).is_some_and(|at| at.elapsed() < age)
     }
 
-    /// Notes that a connection broke or did not answer.
+    /// Records that a connection broke or did not answer.
     pub(crate) fn found_broken(&self) {
         *locked(&self.broken_at) = Some(Instant::now());
     }
 
-    /// Whether a connection that was last used so long ago may be dead.
+    /// Returns whether a connection with this idle time may be dead.
     pub(crate) fn may_be_broken(&self, unused_for: Duration) -> bool {
         locked(&self.broken_at).is_some_and(|at| at.elapsed() < unused_for)
     }
 
-    /// Connects for the first time, and tries again for a while where the cause may pass: a pool would only say that it
-    /// waited. Finds out whether a pooler stands between, where the settings do not say so.
+    /// Connects for the first time, and retries for a while if the cause may pass; a pool would only report a timeout.
+    /// Detects a pooler, unless the settings decide it.
     pub(crate) async fn reach(
         &mut self,
         settings: &DatabaseSettings,
@@ -213,7 +213,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Whether a pooler is between. It refuses the settings that a session begins with, or drops them.
+    /// Returns whether a pooler refuses or drops the startup options.
     async fn finds_pooler(&self) -> Result<bool, sqlx::Error> {
         let marked = |options: &PgConnectOptions| options.clone().options([MARKER]);
         let mut connection = match self.connect_to_any(marked, false).await {
@@ -228,8 +228,8 @@ impl Server {
         Ok(!is_direct)
     }
 
-    /// Fails where a connection's next transaction has another session: one that is not in a transaction loses its session to
-    /// one that begins one.
+    /// Fails if a connection's transactions have different sessions. A connection outside a transaction would lose its
+    /// session to one that begins one.
     async fn refuse_shared_sessions(&self) -> Result<(), sqlx::Error> {
         let (mut one, mut other) = (self.connect().await?, self.connect().await?);
         let before = session_id(&mut one).await?;
@@ -240,7 +240,7 @@ impl Server {
         };
         let keeps_its_own = match time::timeout(LEAST, again).await {
             Ok(after) => after? == before,
-            // Without a session for it, the pooler has it wait.
+            // The pooler has no free session for it, and delays it.
             Err(_) => false,
         };
         close(other).await;
@@ -251,7 +251,7 @@ impl Server {
         Ok(())
     }
 
-    /// A connection, with the settings of a session where it is its own.
+    /// Opens a connection; an unshared session gets its settings.
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let is_session = self.pooling == Pooling::None;
         let connected = self
@@ -260,7 +260,7 @@ impl Server {
         Ok(connected.0)
     }
 
-    /// The options of a host that a connection can be made to now.
+    /// Returns the options of a host that accepts connections now.
     pub(crate) async fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         let (connection, host) = self.connect_to_any(PgConnectOptions::clone, false).await?;
         close(connection).await;
@@ -286,7 +286,7 @@ impl Server {
                 let connected = self.connect_to(*host, options, is_session, *target);
                 match connected.await {
                     Ok(connection) => return Ok((connection, *host)),
-                    // It would be refused by each.
+                    // Every host would refuse it.
                     Err(error) if errors::refuses_startup_options(&error) => return Err(error),
                     Err(error) => failures.push((host_and_port(&self.url.hosts[*host]), error)),
                 }
@@ -300,7 +300,7 @@ impl Server {
         Err(sqlx::Error::AnyDriverError(Box::new(error)))
     }
 
-    /// Logs that no connection can be opened, once until one can.
+    /// Logs that no connection can be opened, once until one succeeds.
     fn log_refusal(&self, cause: &str) {
         if self.has_connected() && !self.is_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -310,7 +310,7 @@ impl Server {
         }
     }
 
-    /// Whether it was reached before. The start reports its failure itself.
+    /// Returns whether the server was reached before. The start reports its own failure.
     fn has_connected(&self) -> bool {
         self.was_reached.load(Ordering::Relaxed)
     }
@@ -357,7 +357,7 @@ impl Server {
         connected
     }
 
-    /// How long one host may take.
+    /// Returns the longest time for one host.
     fn patience(&self) -> Duration {
         let hosts = u32::try_from(self.url.hosts.len()).unwrap_or(u32::MAX);
         let share = (self.limits.wait / hosts).max(LEAST);
@@ -365,7 +365,7 @@ impl Server {
         configured.min(self.limits.wait)
     }
 
-    /// The hosts in the URL's order, those that failed lately after the others.
+    /// Returns the hosts in the URL's order, with those that failed lately at the end.
     fn order(&self) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.url.hosts.len()).collect();
         order.sort_by_key(|host| {
@@ -374,13 +374,13 @@ impl Server {
         order
     }
 
-    /// Advice where several hosts are named and any of them will do.
+    /// Returns advice for several hosts of which any kind is accepted.
     pub(crate) fn may_be_standby(&self) -> bool {
         self.url.hosts.len() > 1 && !self.url.names_target
     }
 }
 
-/// The process of PostgreSQL that a connection has at the moment.
+/// Returns the backend process of a connection's current session.
 async fn session_id(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let row = connection.fetch_one("SELECT pg_backend_pid()").await?;
     row.try_get(0)
@@ -420,7 +420,8 @@ fn check_target(
     })))
 }
 
-/// Whether a server that refuses a connection now may soon take one: it starts, others leave, or a standby is promoted.
+/// Returns whether a server that refuses a connection may soon accept one: it starts, other clients leave, or a standby
+/// is promoted.
 pub(crate) fn may_pass(error: &sqlx::Error) -> bool {
     /// PostgreSQL, appendix A: `too_many_connections` and `cannot_connect_now`.
     const STATES: [&str; 2] = ["53300", "57P03"];
@@ -433,7 +434,7 @@ pub(crate) fn may_pass(error: &sqlx::Error) -> bool {
         error if errors::refuses_startup_options(error) || errors::refuses_transactions(error) => {
             false
         }
-        // Poolers have the class `connection_exception` for a server that they cannot reach.
+        // Poolers use the class `connection_exception` for a server that they cannot reach.
         error => errors::code(error).is_some_and(|code| {
             STATES.contains(&&*code) || code.len() == 5 && code.starts_with("08")
         }),

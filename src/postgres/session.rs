@@ -1,8 +1,8 @@
-//! A session of PostgreSQL: statements, each with an end.
+//! A PostgreSQL session, in which each statement has a time limit.
 //!
-//! Invariant: where a statement's end strikes, the connection is dropped too and its slot of the pool is free at once. Where a
-//! statement's future is dropped, its answer is read all the same before anything else is said on the connection, within its end.
-//! A session that is dropped in a transaction rolls it back first.
+//! Invariant: when a statement's time is over, its connection is dropped, and its slot of the pool is free at once. If
+//! a statement's future is dropped, its result is still read, within its time, before the connection sends anything
+//! else. A session that is dropped in a transaction rolls it back first.
 
 use std::{any::Any, mem, sync::Arc, thread, time::Duration};
 
@@ -28,20 +28,20 @@ use super::{
     turn::Turn,
 };
 
-/// A connection that is one caller's for a while.
+/// A connection that one caller uses exclusively for a while.
 #[derive(Debug)]
 pub(crate) struct PgSession {
-    /// None once it was given up.
+    /// The connection; none after it was abandoned.
     connection: Option<Object<Manager>>,
     server: Arc<Server>,
-    /// The end of the statement that is under way.
+    /// The deadline of the statement under way.
     busy_until: Option<Instant>,
     in_transaction: bool,
-    /// It was dropped, and a task ends what is under way.
+    /// Whether the session was dropped, and a task finishes its statement.
     is_ending: bool,
-    /// Others that write wait for its end.
+    /// The turn among writers, which lasts until the session ends.
     turn: Option<Turn>,
-    /// The permit of the request that it works for.
+    /// The permit of the session's request.
     permit: Option<Permit>,
 }
 
@@ -60,31 +60,31 @@ impl PgSession {
         }
     }
 
-    /// Has others that write wait until the session is dropped, and its transaction ended.
+    /// Holds the writers' turn until the session is dropped and its transaction has ended.
     pub(crate) fn hold(&mut self, turn: Turn) {
         self.turn = Some(turn);
     }
 
-    /// Holds a request's permit until what is under way has ended.
+    /// Holds a request's permit until the statement under way has ended.
     pub(crate) fn work_for(&mut self, permit: Option<Permit>) {
         self.permit = permit;
     }
 
-    /// The version of the server, as `server_version_num`.
+    /// Returns the server's version, as `server_version_num`.
     pub(crate) fn version(&self) -> Option<u32> {
         self.connection
             .as_ref()
             .and_then(|connection| connection.server_version_num())
     }
 
-    /// Begins a transaction by statements that begin with BEGIN.
+    /// Begins a transaction; the statements start with BEGIN.
     pub(crate) async fn begin(&mut self, sql: String) -> Result<(), sqlx::Error> {
         self.in_transaction = true;
         let end = self.server.limits.begin_end();
         self.run(sql, end).await.map(drop)
     }
 
-    /// Ends the transaction by COMMIT or ROLLBACK.
+    /// Ends the transaction with COMMIT or ROLLBACK.
     pub(crate) async fn finish(
         &mut self,
         sql: &str,
@@ -95,7 +95,7 @@ impl PgSession {
         Ok(done)
     }
 
-    /// Runs statements without values.
+    /// Runs statements without parameters.
     pub(crate) async fn run(
         &mut self,
         sql: String,
@@ -118,8 +118,8 @@ impl PgSession {
         self.ended(end, done)
     }
 
-    /// The rows of a statement, each read as it arrives. Where `read` refuses one, the others are not received, and the connection
-    /// is dropped.
+    /// Runs a statement and reads each row as it arrives. If `read` fails, the connection is dropped, and no more rows
+    /// are received.
     pub(crate) async fn fetch<T, E>(
         &mut self,
         sql: Arc<str>,
@@ -150,20 +150,20 @@ impl PgSession {
         Ok(rows)
     }
 
-    /// Notes that the session is read-only, so that new ones replace those that are open.
+    /// Records that the session is read-only, so that new ones replace the open ones.
     pub(crate) fn is_read_only(&mut self) {
         self.server.found_read_only();
         self.give_up();
     }
 
-    /// Drops the connection, and frees its slot of the pool.
+    /// Drops the connection and frees its slot of the pool.
     pub(crate) fn give_up(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
         }
     }
 
-    /// Ends what is under way, and gives the connection back.
+    /// Finishes the statement under way, and returns the connection.
     async fn end(mut self) {
         let end = self.server.limits.begin_end();
         let settled = self.settle().await;
@@ -172,12 +172,12 @@ impl PgSession {
         }
     }
 
-    /// Whether statements are prepared under names, for the next time.
+    /// Returns whether statements are prepared by name for reuse.
     fn prepares(&self) -> bool {
         self.server.pooling == Pooling::None
     }
 
-    /// The connection, for a statement that has this end.
+    /// Returns the connection for a statement with this time limit.
     async fn start(&mut self, end: Duration) -> Result<&mut PgConnection, sqlx::Error> {
         self.settle().await?;
         let connection = self.connection.as_mut().ok_or_else(errors::given_up)?;
@@ -185,13 +185,13 @@ impl PgSession {
         Ok(connection)
     }
 
-    /// Reads the answer of a statement whose future was dropped.
+    /// Reads the result of a statement whose future was dropped.
     async fn settle(&mut self) -> Result<(), sqlx::Error> {
         let (Some(until), Some(connection)) = (self.busy_until, &mut self.connection) else {
             return Ok(());
         };
         let answered = async {
-            // An error of the statement is answer enough.
+            // The statement's own error counts as its result.
             while let Err(error) = connection.ping().await {
                 if errors::breaks_session(&error) {
                     return Err(error);
@@ -220,8 +220,8 @@ impl PgSession {
             if !is_late {
                 tracing::warn!(%error, "a connection to PostgreSQL broke");
             }
-            // Also where a pooler may have had it wait for a session: connections that nobody uses are opened again at little cost,
-            // and each dead one would fail a request.
+            // A pooler may only have delayed the statement. Even so, reopening idle connections costs little, and each
+            // dead one would fail a request.
             self.server.found_broken();
             self.give_up();
         }
@@ -248,7 +248,7 @@ impl Drop for PgSession {
             turn: self.turn.take(),
             permit: self.permit.take(),
         };
-        // A runtime that ends drops the task without a run. After a panic nobody knows where the statement is.
+        // A runtime that ends drops the task without running it. After a panic, the statement's state is unknown.
         match Handle::try_current() {
             Ok(runtime) if !(self.is_ending || is_busy && thread::panicking()) => {
                 runtime.spawn(session.end().in_current_span());
@@ -258,7 +258,7 @@ impl Drop for PgSession {
     }
 }
 
-/// A statement with its values.
+/// Binds a statement's parameters.
 fn query(statement: &mut Statement) -> Query<'_, Postgres, SqlxValues> {
     let values = mem::take(&mut statement.values).unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))

@@ -1,7 +1,7 @@
-//! Turns at the lock that all writes take.
+//! Turns for the lock that all writes take.
 //!
-//! Invariant: one session of a process at a time waits for that lock or has it. PostgreSQL gives a lock to its waiters in their
-//! order: a process that hangs while several of its sessions wait would hold up the others once for each of them.
+//! Invariant: one session of a process at a time waits for that lock or has it. PostgreSQL serves waiters in order, so
+//! a hanging process with several waiting sessions would delay others by each of them.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,15 +14,15 @@ use tokio::{
     time,
 };
 
-/// The longest that a turn lasts. By then PostgreSQL has ended a session that stands still in a write; one that a network swallowed
-/// holds up no other for longer.
+/// The longest turn. By then PostgreSQL has ended a session that is idle in a write; a session that the network dropped
+/// delays others no longer.
 const LASTS: Duration = Duration::from_secs(4);
 
-/// Gives one turn at a time.
+/// Grants one turn at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns(Arc<Semaphore>);
 
-/// A turn. It ends when it is dropped, or after [`LASTS`].
+/// A turn. It ends on drop, or after [`LASTS`].
 #[derive(Debug)]
 pub(crate) struct Turn {
     permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
@@ -34,7 +34,7 @@ impl Turns {
         Self(Arc::new(Semaphore::new(1)))
     }
 
-    /// Waits for those who came before. None where that takes longer.
+    /// Waits in order for a turn; none if it takes longer than this.
     pub(crate) async fn take(&self, wait: Duration) -> Option<Turn> {
         let permit = Arc::clone(&self.0).acquire_owned();
         let permit = time::timeout(wait, permit).await.ok()?.ok()?;

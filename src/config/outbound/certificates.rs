@@ -13,7 +13,7 @@ use crate::config::file::bounded;
 /// The first byte of DER: a sequence.
 const DER: u8 = 0x30;
 
-/// The certificates of a file, of which there is one at least.
+/// Reads the certificates of a file; there must be at least one.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let file = path.to_owned();
     let bytes = bounded(move || fs::read(file)).context("it cannot be read")?;

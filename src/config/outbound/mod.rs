@@ -1,4 +1,4 @@
-//! How the service connects to others, and to which MCP servers.
+//! The flags of outbound connections.
 
 mod certificates;
 mod proxy_url;
@@ -39,7 +39,7 @@ pub struct Outbound {
     outbound_proxy: Option<ProxyUrl>,
 }
 
-/// How connections to others are made.
+/// The rules of outbound connections.
 #[derive(Clone, Debug, Default)]
 pub struct OutboundRules {
     /// Certificate authorities in addition to Mozilla's.
@@ -49,7 +49,7 @@ pub struct OutboundRules {
 }
 
 impl Outbound {
-    /// Reads the files.
+    /// Reads the certificate files.
     pub fn rules(&self) -> anyhow::Result<OutboundRules> {
         let mut authorities = Vec::new();
         for file in &self.ca_file {

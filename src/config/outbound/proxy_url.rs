@@ -6,10 +6,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// An HTTP proxy. `Display` and `Debug` give its URL without user and password.
+/// An HTTP proxy. `Display` and `Debug` omit user and password.
 #[derive(Clone)]
 pub struct ProxyUrl {
-    /// An address of IPv6 has no brackets.
+    /// The host; an IPv6 address has no brackets.
     host: String,
     port: u16,
     authorization: Option<String>,
@@ -20,7 +20,7 @@ const EXPECTED: &str = "expected http://HOST:PORT or http://USER:PASSWORD@HOST:P
 impl FromStr for ProxyUrl {
     type Err = String;
 
-    /// Reads `http://[USER:PASSWORD@]HOST[:PORT]`. Errors do not quote it.
+    /// Parses `http://[USER:PASSWORD@]HOST[:PORT]`. Errors do not quote it.
     fn from_str(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| {
             format!("{EXPECTED}; encode special characters of the password, such as %40 for @")
@@ -59,7 +59,7 @@ impl FromStr for ProxyUrl {
 }
 
 impl ProxyUrl {
-    /// A name, or an address without brackets.
+    /// Returns the name, or the address without brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -68,7 +68,7 @@ impl ProxyUrl {
         self.port
     }
 
-    /// The value of `Proxy-Authorization` (RFC 7617), which is a secret.
+    /// Returns the value of `Proxy-Authorization` (RFC 7617), which is a secret.
     pub(crate) fn authorization(&self) -> Option<&str> {
         self.authorization.as_deref()
     }

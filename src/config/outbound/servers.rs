@@ -1,4 +1,4 @@
-//! The MCP servers that may be called.
+//! The rules of MCP servers that may be called.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,11 +15,11 @@ use crate::config::values::network;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedServer {
     pub(crate) host: AllowedHost,
-    /// None is any port.
+    /// The only port; none means any port.
     pub(crate) port: Option<u16>,
 }
 
-/// Hosts by their names, or a network. Names are in lower case, without a dot at the end.
+/// Hosts by name, or a network. Names are in lower case, without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AllowedHost {
     Name(String),
@@ -29,7 +29,7 @@ pub(crate) enum AllowedHost {
 }
 
 impl AllowedHost {
-    /// Whether a host's name, in lower case and without a final dot, is one of these.
+    /// Returns whether a host's name is one of these. It is in lower case, without a final dot.
     pub(crate) fn names(&self, host: &str) -> bool {
         match self {
             Self::Name(name) => name == host,
@@ -48,8 +48,8 @@ const EXPECTED: &str = "expected a host, its subdomains, or a network, the first
 impl FromStr for AllowedServer {
     type Err = String;
 
-    /// `HOST`, `*.DOMAIN`, an address (of IPv6 in brackets where a port follows), each with or without `:PORT`; or a network
-    /// (`10.0.0.0/8`).
+    /// Parses `HOST`, `*.DOMAIN` or an address, each with or without `:PORT`, or a network (`10.0.0.0/8`). An IPv6
+    /// address with a port has brackets.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some((_, rest)) = text.split_once("://") {
             let host = rest.split('/').next().unwrap_or("");
@@ -87,7 +87,7 @@ impl FromStr for AllowedServer {
     }
 }
 
-/// Hosts by their name, or those under it.
+/// Parses a host's name, or a pattern of its subdomains.
 fn named(host: &str) -> Result<AllowedHost, String> {
     let (name, is_wild) = match host.strip_prefix("*.") {
         Some(name) => (name, true),
@@ -115,7 +115,7 @@ fn named(host: &str) -> Result<AllowedHost, String> {
                 AllowedHost::Name(name)
             })
         }
-        // 10.1 is 10.0.0.1, and not a network.
+        // 10.1 means 10.0.0.1, and not a network.
         Ok(Host::Ipv4(address)) if is_wild => {
             Err(format!("{EXPECTED}: {address} has no subdomains"))
         }
@@ -131,7 +131,7 @@ fn port(text: &str) -> Result<u16, String> {
     port.ok_or_else(|| "expected a port from 1 to 65535".to_owned())
 }
 
-/// `PORT`, or `FIRST-LAST`.
+/// Parses `PORT` or `FIRST-LAST`.
 pub(in crate::config) fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (port(first.trim()), port(last.trim())) {
@@ -168,9 +168,9 @@ impl FromStr for Scheme {
 pub struct ServerRules {
     /// Hosts and networks that may be called in addition to public addresses.
     pub allow: Vec<AllowedServer>,
-    /// The only ports that may be called; none are all. A host that is allowed with its port is exempt.
+    /// The only ports that may be called; empty means all. A host that is allowed with its port is exempt.
     pub ports: Vec<RangeInclusive<u16>>,
-    /// The only schemes; none are all four.
+    /// The only schemes; empty means all four.
     pub schemes: Vec<Scheme>,
 }
 
@@ -180,7 +180,7 @@ impl AllowedServer {
     }
 }
 
-/// A host's name without the dot that ends a fully qualified name.
+/// Returns a host's name without the final dot of a fully qualified name.
 pub(crate) fn without_final_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
@@ -189,7 +189,7 @@ pub(crate) fn without_final_dot(host: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// Every value is meant, or refused with what to write.
+    /// Every value has its obvious meaning, or is refused with the right form.
     #[test]
     fn a_host_or_network_is_meant_or_refused() {
         for (text, host, port) in [

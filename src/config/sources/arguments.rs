@@ -1,6 +1,6 @@
-//! The arguments of a command, as clap reads them.
+//! The arguments of a command, split as clap reads them.
 //!
-//! All flags are long ones, and no value begins with two hyphens unless it follows an equals sign.
+//! All flags are long, and no value begins with two hyphens unless it follows an equals sign.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use super::{command, values};
 pub(super) struct Arguments {
     /// The arguments, without blanks after the commas of lists.
     pub(crate) all: Vec<OsString>,
-    /// The flags by their names, each with its last value. A flag without a value has an empty one.
+    /// The flags by name, each with its last value; empty for a flag without a value.
     pub(crate) flags: HashMap<String, OsString>,
 }
 
@@ -69,7 +69,7 @@ impl Arguments {
     }
 }
 
-/// A flag with its name, and the value after an equals sign. None is another argument, or a flag that the command lacks.
+/// Parses a flag: its name, and the value after an equals sign. Returns none for other arguments and for unknown flags.
 fn flag<'a>(
     command: &'a Command,
     argument: &'a OsStr,
@@ -85,7 +85,7 @@ fn flag<'a>(
     Some((arg, long, value.map(OsStr::from_bytes)))
 }
 
-/// The arguments with the command before the configuration file, where a user may have written them the other way round.
+/// Moves the command before the configuration file, if they are in the other order.
 pub(super) fn command_first(root: &Command, arguments: &[OsString]) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
     let words = match arguments.get(1).map(|first| flag(root, first)) {

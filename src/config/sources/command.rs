@@ -1,4 +1,4 @@
-//! The command line as clap has it: the declared flags, and those that are derived from them.
+//! The command line for clap: the declared flags, and those derived from them.
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -10,10 +10,10 @@ use crate::config::Cli;
 /// The flag that names the configuration file.
 pub(super) const CONFIG: &str = "config";
 
-/// Flags that say how a command runs. They are no settings, and `config --print` leaves them out.
+/// Flags that are no settings of a command. `config --print` omits them.
 const NO_SETTINGS: [&str; 4] = [CONFIG, "print", "help", "version"];
 
-/// The flags that `-h` shows beside those without a heading. `--help` shows all.
+/// The flags in `-h` besides those without a heading. `--help` shows all.
 const COMMON: [&str; 10] = [
     "listen",
     "database-url",
@@ -27,13 +27,13 @@ const COMMON: [&str; 10] = [
     "log",
 ];
 
-/// The command line with all its flags.
+/// Returns the command line with all its flags.
 ///
 /// Each setting that holds a secret has a second flag, `--NAME-file`, for a file with its value.
 pub fn command() -> Command {
     complete(Cli::command())
         .mut_subcommands(complete)
-        // A shared configuration file may name a JWKS. It makes no tokens.
+        // Making a token ignores the JWKS of a shared configuration file.
         .mut_subcommand("token", |token| {
             token
                 .mut_arg("jwks", |arg| arg.hide(true))
@@ -55,7 +55,7 @@ fn complete(command: Command) -> Command {
     })
 }
 
-/// Leaves the first sentence of a description to `-h`.
+/// Shortens a description in `-h` to its first sentence.
 fn first_sentence(arg: Arg) -> Arg {
     let long = arg.get_help().map(ToString::to_string).unwrap_or_default();
     match long.split_once(". ") {
@@ -64,18 +64,20 @@ fn first_sentence(arg: Arg) -> Arg {
     }
 }
 
-/// Whether a file may hold the value: it is a secret, or a URL that may contain one, and no file itself.
+/// Returns whether the value may be read from a file: it is a secret or a URL that may contain one, and not itself a
+/// file.
 pub(super) fn has_file(arg: &Arg) -> bool {
     arg.is_hide_env_values_set() && !takes(arg, "FILE")
 }
 
-/// Whether the name of the value in `--help` has this word, such as `FILE` or `URL`.
+/// Returns whether the value's name in `--help` contains this word, such as `FILE` or `URL`.
 pub(super) fn takes(arg: &Arg, word: &str) -> bool {
     let names = arg.get_value_names().unwrap_or_default();
     names.iter().any(|name| name.contains(word))
 }
 
-/// The value of a setting without its secrets. The setting decides what may be shown, and not the look of the value.
+/// Returns the value of a setting without its secrets. The setting decides what may be shown, not the form of the
+/// value.
 pub(super) fn without_secrets<'a>(arg: &Arg, value: &'a str) -> Cow<'a, str> {
     let is_path = takes(arg, "FILE") && !value.contains("://");
     if !arg.is_hide_env_values_set() || is_path {
@@ -104,13 +106,13 @@ fn file_flag(of: &Arg) -> Option<Arg> {
     Some(flag)
 }
 
-/// The setting whose value is in the file that this flag names.
+/// Returns the setting whose value is in the file of this flag.
 pub(super) fn value_of_file<'a>(command: &'a Command, flag: &Arg) -> Option<&'a Arg> {
     let long = flag.get_long()?.strip_suffix("-file")?;
     setting(command, long).filter(|arg| has_file(arg))
 }
 
-/// The settings of a command, in the order of `--help`'s declaration.
+/// Returns the settings of a command, in the order of `--help`.
 pub(super) fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| is_setting(arg))
 }
@@ -120,14 +122,14 @@ fn is_setting(arg: &Arg) -> bool {
         .is_some_and(|long| !NO_SETTINGS.contains(&long))
 }
 
-/// The flag of this name. Names of settings are the keys of a configuration file.
+/// Returns the flag of this name, which is also the key in a configuration file.
 pub(super) fn setting<'a>(command: &'a Command, long: &str) -> Option<&'a Arg> {
     command
         .get_arguments()
         .find(|arg| arg.get_long() == Some(long))
 }
 
-/// The settings of all commands, which may share a configuration file and an environment.
+/// Returns the settings of all commands, which may share a configuration file and an environment.
 pub(super) fn all_settings(root: &Command) -> impl Iterator<Item = &Arg> {
     all_arguments(root).filter(|arg| is_setting(arg))
 }
@@ -142,17 +144,17 @@ pub(super) fn variable(arg: &Arg) -> Option<&str> {
     arg.get_env()?.to_str()
 }
 
-/// Whether the setting has several values, separated by commas.
+/// Returns whether the setting takes several values, separated by commas.
 pub(super) fn is_list(arg: &Arg) -> bool {
     arg.get_value_delimiter().is_some()
 }
 
-/// Whether a flag may be given several times.
+/// Returns whether a flag may be repeated.
 pub(super) fn is_repeated(arg: &Arg) -> bool {
     matches!(arg.get_action(), clap::ArgAction::Append)
 }
 
-/// Whether both flags cannot hold at the same time: one excludes the other, or both are the same setting.
+/// Returns whether the flags exclude each other: they conflict, or they are the same setting.
 pub(super) fn exclude(command: &Command, one: &Arg, other: &Arg) -> bool {
     let one = value_of_file(command, one).unwrap_or(one);
     let other = value_of_file(command, other).unwrap_or(other);
@@ -163,7 +165,7 @@ pub(super) fn exclude(command: &Command, one: &Arg, other: &Arg) -> bool {
     one.get_id() == other.get_id() || excludes(one, other) || excludes(other, one)
 }
 
-/// The command line for clap, which reads no variables itself.
+/// Returns the command line for clap, without environment variables.
 pub(super) fn without_variables(root: Command) -> Command {
     let unset = |command: Command| command.mut_args(|arg| arg.env(Resettable::Reset));
     unset(root).mut_subcommands(unset)

@@ -19,14 +19,14 @@ use super::{
 };
 use crate::config::file::{READABLE_BY_ALL, TextFile};
 
-/// The setting whose digits are octal: `660` and TOML's `0o660` are the same.
+/// The setting in octal: `660` and TOML's `0o660` are equal.
 const LISTEN_MODE: &str = "listen-mode";
 
-/// A configuration file that was read.
+/// A parsed configuration file.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     path: PathBuf,
-    /// The names of the settings are the keys.
+    /// The entries by the name of their setting.
     entries: BTreeMap<String, Entry>,
     is_readable_by_all: bool,
 }
@@ -34,7 +34,7 @@ pub(super) struct ConfigFile {
 /// A key and its value.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Counted from 1.
+    /// The line number, from 1.
     pub(crate) line: usize,
     pub(crate) value: Value,
 }
@@ -46,7 +46,7 @@ pub(super) enum Value {
 }
 
 impl ConfigFile {
-    /// Reads a file whose path stands in `source`. The keys may be settings of any command of `root`.
+    /// Reads a file; `source` names the origin of its path. Keys may be settings of any command of `root`.
     pub(super) fn read(path: &Path, source: &str, root: &Command) -> Result<Self, Error> {
         let TextFile { text, mode } = TextFile::read(path).map_err(|error| {
             let message = format!(
@@ -70,7 +70,7 @@ impl ConfigFile {
         self.entries.get(name)
     }
 
-    /// The file and line of an entry, which editors and terminals link.
+    /// Returns the file and line of an entry, in the form that editors and terminals link.
     pub(super) fn source(&self, entry: &Entry) -> Source {
         Source::File {
             path: self.path.clone(),
@@ -78,7 +78,7 @@ impl ConfigFile {
         }
     }
 
-    /// A warning about secrets in a file that every user of the system may read.
+    /// Returns a warning if every user of the system may read a file with secrets.
     pub(super) fn warning(&self, has_secrets: bool) -> Option<String> {
         let path = self.path.display();
         (has_secrets && self.is_readable_by_all).then(|| {
@@ -87,7 +87,7 @@ impl ConfigFile {
     }
 }
 
-/// Why a file is refused, and in which line.
+/// The reason that a file is refused, with the line.
 struct Refusal {
     line: usize,
     message: String,
@@ -131,7 +131,7 @@ fn entries(text: &str, root: &Command) -> Result<BTreeMap<String, Entry>, Refusa
     Ok(entries)
 }
 
-/// Whether a line has a text without quotes as its value.
+/// Returns whether the value of a line is text without quotes.
 fn is_unquoted(line: &str) -> bool {
     let value = line.split_once('=').map_or("", |(_, value)| value);
     let value = value.split('#').next().unwrap_or_default().trim();
@@ -154,7 +154,7 @@ fn unknown(name: &str, value: &DeValue<'_>, root: &Command) -> String {
     format!("{name} is not a setting{nearest}")
 }
 
-/// The value as a flag has it; none if it has a form that no flag has. A flag in octal has numbers as they are written.
+/// Converts a value to a flag's form; none if no flag has such a form. An octal flag takes numbers as they are written.
 fn read(value: Spanned<DeValue<'_>>, is_octal: bool) -> Option<Value> {
     let one = |value: &DeValue<'_>| match value {
         DeValue::String(text) => Some(text.to_string()),

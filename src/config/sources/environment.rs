@@ -1,4 +1,4 @@
-//! The variables of the process.
+//! The environment variables of the process.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
@@ -11,7 +11,7 @@ use super::{
 
 pub(super) const PREFIX: &str = "CONNECTORS_";
 
-/// Variables that Kubernetes sets in each container for a service named `connectors`, if it sets the first one.
+/// Variables that Kubernetes sets for a service named `connectors`. They are ignored if the first one is set.
 const OF_KUBERNETES: [&str; 3] = [
     "CONNECTORS_SERVICE_HOST",
     "CONNECTORS_SERVICE_PORT",
@@ -41,7 +41,7 @@ impl Environment {
         self.0.get(name)
     }
 
-    /// A warning for each variable of ours that no command knows.
+    /// Returns a warning for each variable with the service's prefix that no command knows.
     pub(super) fn unknown<'a>(&'a self, root: &'a Command) -> impl Iterator<Item = String> + 'a {
         let known = || command::all_arguments(root).filter_map(command::variable);
         let names = self.0.keys().map(String::as_str);

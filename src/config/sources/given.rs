@@ -1,4 +1,4 @@
-//! Settings that a flag, a variable or the configuration file gives.
+//! Settings given by a flag, a variable or the configuration file.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -23,16 +23,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// The settings of a command that are no defaults, by their names.
+/// The settings of a command that differ from the defaults, by name.
 #[derive(Debug, Default)]
 pub struct Given(pub(super) BTreeMap<String, GivenSetting>);
 
 #[derive(Debug)]
 pub(in crate::config) struct GivenSetting {
-    /// The value as a flag has it; none of a setting that may hold a secret.
+    /// The value in a flag's form; none if the setting may hold a secret.
     pub(crate) value: Option<String>,
     pub(crate) source: Source,
-    /// The file that holds the value alone.
+    /// The file that holds only the value.
     pub(crate) file: Option<PathBuf>,
 }
 

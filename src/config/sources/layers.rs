@@ -1,4 +1,4 @@
-//! Which source each setting is taken from.
+//! The precedence of sources.
 //!
 //! From the strongest to the weakest: flags, variables, the configuration file, defaults.
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::file::{READABLE_BY_ALL, TextFile};
 
-/// The larger one counts.
+/// Returns the rank of a source; the highest wins.
 fn strength(source: &Source) -> u8 {
     match source {
         Source::File { .. } => 0,
@@ -32,7 +32,7 @@ fn strength(source: &Source) -> u8 {
 #[derive(Clone, Debug)]
 pub(super) struct Setting<'a> {
     pub(crate) arg: &'a Arg,
-    /// Several values are a list.
+    /// The values; several for a list.
     pub(crate) values: Vec<OsString>,
     pub(crate) source: Source,
     /// The file that holds the value.
@@ -40,7 +40,7 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// The flag that gives the setting, or its file, with its source if that is another.
+    /// Returns the flag of the setting, or of its file, with the source if it is not the command line.
     pub(super) fn name(&self) -> String {
         let long = self.arg.get_long().unwrap_or_default();
         let flag = match &self.file {
@@ -54,9 +54,9 @@ impl Setting<'_> {
     }
 }
 
-/// The settings of a command that one of the sources has, each from its strongest source.
+/// Returns the given settings of a command, each from its strongest source.
 ///
-/// A setting that excludes another one replaces it, if it has a stronger source.
+/// A setting replaces another one that it excludes, if its source is stronger.
 pub(super) fn choose<'a>(
     called: &'a Command,
     arguments: &Arguments,
@@ -84,7 +84,7 @@ pub(super) fn choose<'a>(
         .collect())
 }
 
-/// The setting from a flag or its variable.
+/// Returns the setting from a flag or its variable.
 fn given<'a>(
     arg: &'a Arg,
     arguments: &Arguments,
@@ -107,7 +107,7 @@ fn in_file<'a>(arg: &'a Arg, file: &ConfigFile) -> Result<Option<Setting<'a>>, E
         return Ok(None);
     };
     let values: Vec<OsString> = match &entry.value {
-        // As an empty variable.
+        // An empty value equals an empty variable.
         Value::One(text) if text.is_empty() => Vec::new(),
         Value::One(text) => split(arg, &OsString::from(text)),
         Value::Array(_) if !command::is_repeated(arg) => {
@@ -140,7 +140,7 @@ fn setting(arg: &Arg, values: Vec<OsString>, source: Source) -> Setting<'_> {
     }
 }
 
-/// The items of a list, or the one value. Blanks around it count in paths and secrets alone.
+/// Returns the items of a list, or the one value. Blanks around a value are significant only in paths and secrets.
 fn split(arg: &Arg, value: &OsString) -> Vec<OsString> {
     match value.to_str() {
         Some(list) if command::is_list(arg) => items(list).map(Into::into).collect(),
@@ -149,7 +149,7 @@ fn split(arg: &Arg, value: &OsString) -> Vec<OsString> {
     }
 }
 
-/// Reads the values of the settings whose files are named. Adds them to the settings, and gives warnings.
+/// Reads the values of settings from their files. Adds them to the settings, and returns warnings.
 pub(super) fn read_files<'a>(
     called: &'a Command,
     settings: &mut Vec<Setting<'a>>,
@@ -182,7 +182,7 @@ pub(super) fn read_files<'a>(
     Ok(warnings)
 }
 
-/// The text of a secret's file, without one line end at its end.
+/// Reads a secret's file, without the final line end.
 fn read_file(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> {
     let TextFile { mut text, mode } = TextFile::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => {

@@ -1,7 +1,7 @@
 //! Settings from flags, variables, a configuration file and files of secrets.
 //!
-//! Invariant: clap's command is the only table of settings. A new flag has its variable, its key in a configuration file and,
-//! if it is a secret, its file without another line.
+//! Invariant: clap's command is the only table of settings. A new flag has a variable, a key in a configuration file
+//! and, if it is a secret, a file, without further code.
 
 mod arguments;
 mod command;
@@ -31,7 +31,7 @@ pub(super) use self::{
     values::{did_you_mean, nearest},
 };
 
-/// The setting of the database, and the variable in which other programs and platforms have one.
+/// The setting of the database, and the variable that other programs and platforms use for it.
 const DATABASE: &str = "database-url";
 const COMMON_DATABASE: &str = "DATABASE_URL";
 
@@ -44,13 +44,13 @@ pub struct Call {
     pub warnings: Vec<String>,
     /// The command's settings and their sources, as `config --print` writes them.
     pub settings: Settings,
-    /// The command's settings that are no defaults.
+    /// The command's settings that differ from the defaults.
     pub given: Given,
 }
 
 /// Reads the arguments and the environment of the process, and the files that they name.
 ///
-/// The error prints itself. It is no failure if help or the version is asked for; otherwise its exit code is 2.
+/// The error prints itself. For help and the version it is a success; otherwise its exit code is 2.
 pub fn read() -> Result<Call, Error> {
     let arguments: Vec<_> = env::args_os().collect();
     call(&arguments, &Environment::of_process())
@@ -58,7 +58,7 @@ pub fn read() -> Result<Call, Error> {
 
 fn call(arguments: &[OsString], environment: &Environment) -> Result<Call, Error> {
     let arguments = &arguments::command_first(&command(), arguments);
-    // Help shows the variables, which the last parse leaves out.
+    // Help shows the variables, which the last parse omits.
     if let Err(error) = command().try_get_matches_from(arguments)
         && !error.use_stderr()
     {
@@ -127,7 +127,7 @@ fn given(chosen: &[Setting<'_>]) -> Given {
     Given(given.collect())
 }
 
-/// The file that `--config` names, or its variable.
+/// Returns the configuration file from `--config` or its variable.
 fn config_file(
     root: &Command,
     arguments: &Arguments,
@@ -150,7 +150,7 @@ fn is_secret(setting: &Setting<'_>) -> bool {
     })
 }
 
-/// The flags that give clap a setting of another source than the command line.
+/// Returns flags that give clap a setting from another source than the command line.
 fn flags(called: &Command, setting: &Setting<'_>) -> Vec<OsString> {
     let is_path = command::value_of_file(called, setting.arg).is_some();
     let is_given = matches!(setting.source, Source::Flag(_)) && setting.file.is_none();

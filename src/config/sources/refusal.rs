@@ -1,4 +1,4 @@
-//! Refusals of clap, which name flags, with the sources of their values.
+//! Errors of clap, with the sources of the values that they name.
 
 use std::{
     error::Error as _,
@@ -12,7 +12,7 @@ use clap::{
 
 use super::{given::Source, layers::Setting};
 
-/// Adds the variable, or the file and line, to each flag that the refusal names. Hides the value of a secret.
+/// Adds the variable, or the file and line, to each flag that the error names. Hides the values of secrets.
 pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
         && chosen
@@ -53,7 +53,7 @@ pub(super) fn with_sources(mut error: Error, chosen: &[Setting<'_>]) -> Error {
     }
 }
 
-/// The refusal of a text that is no number. The standard library's sentence is about its digits.
+/// Rephrases the error for a value that is no number. The standard library's text is about digits.
 fn no_number(error: &Error) -> Error {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -62,7 +62,7 @@ fn no_number(error: &Error) -> Error {
     Error::raw(error.kind(), text)
 }
 
-/// The message, with the sources of the flags that it names.
+/// Adds the sources of the named flags to a message.
 pub(super) fn message_with_sources(message: &str, chosen: &[Setting<'_>]) -> String {
     let mut message = message.to_owned();
     for setting in chosen {
@@ -81,7 +81,7 @@ pub(super) fn of(called: &Command, message: &str) -> Error {
     called.clone().error(ErrorKind::ValueValidation, message)
 }
 
-/// The source of a value that is not on the command line.
+/// Returns the source of a value that is not on the command line.
 fn source(setting: &Setting<'_>) -> Option<String> {
     match (&setting.source, &setting.file) {
         (Source::Flag(_), None) => None,

@@ -1,4 +1,4 @@
-//! The settings that hold, as a configuration file.
+//! The effective settings, in the form of a configuration file.
 
 use std::{borrow::Cow, ffi::OsStr, fmt};
 
@@ -7,7 +7,7 @@ use toml::Value;
 
 use super::{command, layers::Setting};
 
-/// The settings of a command, each with its source. It has no secrets.
+/// The settings of a command, each with its source and without secrets.
 #[derive(Debug, Default)]
 pub struct Settings(Vec<Shown>);
 
@@ -20,11 +20,11 @@ struct Shown {
 
 #[derive(Debug)]
 enum State {
-    /// A value that another start can be given, and its source.
+    /// A value that another start can use, and its source.
     Value(Value, String),
-    /// A value with a hidden part, and its source.
+    /// A partly hidden value, and its source.
     Hidden(String, String),
-    /// A hidden value, and the file that holds it alone.
+    /// A hidden value, and the file that holds it.
     InFile(String, String),
     Unset,
 }
@@ -37,13 +37,13 @@ impl Settings {
             state: state(arg, chosen, matches),
         });
         let mut shown: Vec<_> = shown.collect();
-        // Flags of one heading are declared in several structs.
+        // Several structs declare flags of one heading.
         let headings: Vec<_> = shown.iter().map(|shown| shown.heading.clone()).collect();
         shown.sort_by_key(|shown| headings.iter().position(|of| *of == shown.heading));
         Self(shown)
     }
 
-    /// The names of the settings whose values are hidden and in no file of their own.
+    /// Returns the names of settings with hidden values that no file holds.
     pub fn hidden(&self) -> impl Iterator<Item = &str> {
         let is_hidden = |shown: &&Shown| matches!(shown.state, State::Hidden(..));
         self.0.iter().filter(is_hidden).map(|shown| &*shown.name)
@@ -55,7 +55,7 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
     let setting = chosen.iter().find(|setting| setting.arg == arg);
     let texts: Vec<Cow<'_, str>> = match matches.get_raw(id) {
         Some(raw) => raw.map(OsStr::to_string_lossy).collect(),
-        // The flag of a file is not passed on, its value is.
+        // The value of a file is written, and not the flag of the file.
         None => match setting {
             Some(setting) => setting.values.iter().map(|v| v.to_string_lossy()).collect(),
             None => return State::Unset,
@@ -86,7 +86,7 @@ fn state(arg: &clap::Arg, chosen: &[Setting<'_>], matches: &ArgMatches) -> State
     State::Value(value, source)
 }
 
-/// A number without quotes.
+/// Returns an integer for a number, so that it is written without quotes.
 fn value(text: &str) -> Value {
     match text.parse::<i64>() {
         Ok(number) if number.to_string() == text => Value::Integer(number),

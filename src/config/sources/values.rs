@@ -5,23 +5,23 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-/// Similarity of two names that are taken for the same one with a slip of the pen. 1 is equality.
+/// The similarity above which a name counts as a misspelling of another. 1 is equality.
 const SIMILAR: f64 = 0.8;
 
-/// The items of a list, without the blanks around them and without empty ones.
+/// Returns the items of a list, without blanks around them and without empty ones.
 pub(super) fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())
 }
 
-/// A list without the blanks around its commas.
+/// Returns a list without blanks around its commas.
 pub(super) fn without_blanks(list: &str) -> String {
     let items: Vec<_> = list.split(',').map(str::trim).collect();
     items.join(",")
 }
 
-/// `--flag=value`
+/// Returns `--flag=value`.
 pub(super) fn joined(flag: &str, value: &OsStr) -> OsString {
     let mut joined = OsString::from(flag);
     joined.push("=");
@@ -29,7 +29,7 @@ pub(super) fn joined(flag: &str, value: &OsStr) -> OsString {
     joined
 }
 
-/// The name that is most like this one, if one is like it.
+/// Returns the most similar name, if one is similar enough.
 pub(in crate::config) fn nearest<'a>(
     name: &str,
     known: impl Iterator<Item = &'a str>,
@@ -46,12 +46,12 @@ pub(in crate::config) fn nearest<'a>(
         .map(|(_, known)| known)
 }
 
-/// ` Did you mean NAME?`, if there is such a name.
+/// Returns ` Did you mean NAME?`, or nothing without a name.
 pub(in crate::config) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!(". Did you mean {name}?"))
 }
 
-/// The parameters of a database's URL that hold no secret.
+/// The parameters of a database URL that hold no secret.
 const PUBLIC_PARAMETERS: [&str; 12] = [
     "application_name",
     "connect_timeout",
@@ -69,8 +69,8 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
 
 pub(super) const HIDDEN: &str = "***";
 
-/// A URL with asterisks instead of its user, its password and the parameters that may be secret. PostgreSQL's user is no secret.
-/// A text without a scheme is hidden as a whole.
+/// Replaces the user, the password and parameters that may be secret by asterisks. PostgreSQL's user is no secret. A
+/// text without a scheme is hidden completely.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
     let url = text.split_once(':').filter(|(scheme, rest)| {
         *scheme == "sqlite" || (is_scheme(scheme) && rest.starts_with("//"))
@@ -82,7 +82,7 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         Some((rest, query)) => (rest, Some(query)),
         None => (rest, None),
     };
-    // A path of SQLite may have an @ in it, and no password.
+    // A path of SQLite may contain an @, and has no password.
     let (user, rest) = match rest.rsplit_once('@') {
         Some((user, rest)) if scheme != "sqlite" => (Some(user), rest),
         _ => (None, rest),
