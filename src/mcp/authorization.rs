@@ -14,7 +14,7 @@ use super::{
 
 const METADATA_BYTES: usize = 64 * 1024;
 const SERVERS: usize = 10;
-/// URLs of metadata that challenges may name.
+/// The most metadata URLs that are taken from challenges.
 const NAMED: usize = 3;
 const URL_BYTES: usize = 2048;
 
@@ -24,8 +24,8 @@ struct Metadata {
     authorization_servers: Vec<String>,
 }
 
-/// The issuers that a resource names: at the URLs that its challenges give, then at the well-known ones (RFC 9728 §3.1, §5.1).
-/// Empty if none can be had.
+/// Returns the issuers of a resource. It reads the metadata at the URLs of its challenges, then at the well-known ones
+/// (RFC 9728 §3.1, §5.1). Empty if there is none.
 pub(super) async fn servers(wire: &Wire, resource: &Url, challenges: &[String]) -> Vec<String> {
     let said = challenges.iter().flat_map(|challenge| {
         let urls = parameters(challenge, "resource_metadata");
@@ -44,7 +44,7 @@ pub(super) async fn servers(wire: &Wire, resource: &Url, challenges: &[String]) 
     Vec::new()
 }
 
-/// With the resource's path, then without.
+/// Returns the well-known URLs, with the resource's path and without.
 fn well_known(resource: &Url) -> impl Iterator<Item = Url> {
     let mut base = resource.clone();
     base.set_query(None);
@@ -86,8 +86,8 @@ async fn metadata(wire: &Wire, url: &Url) -> Option<Vec<String>> {
     (!servers.is_empty()).then_some(servers)
 }
 
-/// All values of a parameter in a field `WWW-Authenticate` (RFC 9110 §11.6.1), quoted or not, whatever the scheme. Takes time in
-/// proportion to the field.
+/// Returns all values of a parameter in a `WWW-Authenticate` field (RFC 9110 §11.6.1), quoted or not, for any scheme.
+/// The time is linear in the field's length.
 fn parameters<'a>(field: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let mut rest = field;
     std::iter::from_fn(move || {
@@ -101,9 +101,10 @@ fn parameters<'a>(field: &'a str, name: &'a str) -> impl Iterator<Item = String>
     })
 }
 
-/// Reads one word or parameter: its value if it has the name, and the rest. None at the end, or at a quote that is not closed.
+/// Reads one word or parameter. Returns its value, if it has the name, and the rest; none at the end, or at an unclosed
+/// quote.
 fn next_parameter<'a>(rest: &'a str, name: &str) -> Option<(Option<String>, &'a str)> {
-    // A separator, or the beginning of a quoted value, in which there is no parameter.
+    // A separator, or the start of a quoted value, which contains no parameter.
     let start = rest.trim_start_matches([' ', ',', '\t']);
     let end = start
         .find([' ', ',', '\t', '=', '"'])
@@ -111,7 +112,7 @@ fn next_parameter<'a>(rest: &'a str, name: &str) -> Option<(Option<String>, &'a 
     let (word, after) = start.split_at(end);
     let after = after.trim_start_matches([' ', '\t']);
     let Some(value) = after.strip_prefix('=') else {
-        // A scheme, what stands for one (token68), or a quote that does not belong there.
+        // A scheme, a token68 value, or a misplaced quote.
         let rest = after.strip_prefix('"').unwrap_or(after);
         return (!rest.is_empty()).then_some((None, rest));
     };
@@ -128,7 +129,7 @@ fn next_parameter<'a>(rest: &'a str, name: &str) -> Option<(Option<String>, &'a 
     Some((is_it.then(|| value.replace('\\', "")), rest))
 }
 
-/// The byte at which a quoted string ends.
+/// Returns the byte at which a quoted string ends.
 fn closing_quote(quoted: &str) -> Option<usize> {
     let mut escaped = false;
     quoted.find(|c| {
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(found, ["/a", "/b"]);
     }
 
-    /// A parser that looks at all the rest for each word takes minutes.
+    /// A parser that scans the whole rest for each word would take minutes.
     #[test]
     fn a_long_challenge_is_read_once() {
         let begun = std::time::Instant::now();

@@ -1,7 +1,7 @@
-//! Connections to MCP servers, of all transports.
+//! Connections to MCP servers, for all transports.
 //!
-//! Invariant: a connection leads to an address that the guard permits, directly or through the outbound proxy, and every byte that comes over it is counted before anything
-//! looks at it: heads, framing and TLS count as bodies do.
+//! Invariant: a connection leads to an address that the guard permits, directly or through the outbound proxy. Every
+//! byte received counts before it is parsed, including heads, framing and TLS.
 
 pub(super) mod reuse;
 
@@ -49,7 +49,7 @@ use super::{
     stopwatch::Stopwatch,
 };
 
-/// Counts that all connections of an inspection share.
+/// State that all connections of an inspection share.
 pub(super) struct Line {
     pub(super) guard: Guard,
     pub(super) limits: InspectionLimits,
@@ -57,14 +57,14 @@ pub(super) struct Line {
     outbound: Outbound,
     /// The fault of the outbound proxy, if it had one.
     proxy_failure: Arc<OnceLock<ProxyFailure>>,
-    /// Whether the proxy has been asked for a connection, and has not answered.
+    /// Whether a request to the proxy for a connection is unanswered.
     awaits_proxy: AtomicBool,
-    /// Bytes received on all connections.
+    /// Bytes received over all connections.
     received: AtomicUsize,
     memory: Memory,
     large: OnceCell<Share>,
-    /// A name that hangs is asked for as long as the system likes; the next name waits for it, in the server's own time. So an
-    /// inspection has one slot of the lookups, whatever names its server redirects to.
+    /// Serializes the inspection's name lookups, so that it uses one slot whatever names its server redirects to. A
+    /// hanging lookup runs until the system ends it; the next one waits in the server's own time.
     lookup: Arc<Mutex<()>>,
 }
 
@@ -90,23 +90,23 @@ impl Line {
         }
     }
 
-    /// Waits for the memory that a server needs which sends much.
+    /// Waits for the larger share of memory, if the server sends much.
     pub(super) async fn grow(&self) {
         let large = || self.stopwatch.wait(self.memory.large());
         self.large.get_or_init(large).await;
     }
 
-    /// Whether so much was received that the memory to begin with is not enough to read on.
+    /// Returns whether more was received than the first share of memory allows.
     fn is_to_grow(&self) -> bool {
         !self.large.initialized() && self.received.load(Ordering::Relaxed) > SMALL_BYTES
     }
 
-    /// Whether the last connection is one that the proxy has not made yet.
+    /// Returns whether the last connection still waits for the proxy.
     pub(super) fn awaits_proxy(&self) -> bool {
         self.awaits_proxy.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes that were decoded from those received, and waits for the memory for them.
+    /// Counts decoded bytes, and waits for their memory.
     pub(super) async fn decoded(&self, bytes: usize) -> Result<(), Failure> {
         self.count(bytes)?;
         if self.is_to_grow() {
@@ -123,7 +123,7 @@ impl Line {
         Ok(())
     }
 
-    /// Connects to the host of a URL that was judged.
+    /// Connects to the host of a URL that the guard permitted.
     pub(super) async fn connect(self: Arc<Self>, url: Uri) -> Result<Connection, Failure> {
         let host = url.host().ok_or(Refusal::NotAUrl)?;
         let is_encrypted = matches!(url.scheme_str(), Some("https" | "wss"));
@@ -142,7 +142,7 @@ impl Line {
         }
         let encrypted = self.outbound.tls().connect(name, counted).await;
         let encrypted = encrypted.map_err(|error| {
-            // Too much may have come before there was a connection.
+            // The size limit may have been reached before the connection was made.
             match reason(&error, true) {
                 TOO_LARGE => TOO_LARGE,
                 _ if is_of_unknown_authority(&error) => UNKNOWN_AUTHORITY,
@@ -152,7 +152,7 @@ impl Line {
         Ok(Connection::new(encrypted))
     }
 
-    /// The addresses of a host that may be connected to. One that the URL has itself was judged with it.
+    /// Returns the permitted addresses of a host. An address in the URL itself was judged with the URL.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(address) = host.parse() {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -174,7 +174,7 @@ impl Line {
         }
     }
 
-    /// Has the proxy connect to one of the addresses, which it tries in turn.
+    /// Requests a tunnel to one of the addresses, which the proxy tries in turn.
     async fn tunnel(
         self: &Arc<Self>,
         proxy: &Proxy,
@@ -184,7 +184,7 @@ impl Line {
         for (index, address) in addresses.iter().enumerate() {
             let is_last = index + 1 == addresses.len();
             let tcp = loop {
-                // The time that the proxy takes to be reached is not the server's.
+                // Connecting to the proxy does not count as the server's time.
                 match self.stopwatch.wait(proxy.connect()).await {
                     Err(TunnelError::Io(_)) => self.stopwatch.wait(sleep(AGAIN)).await,
                     made => break made,
@@ -212,7 +212,7 @@ impl Line {
         Err(failure)
     }
 
-    /// The failure of a tunnel. A fault of the proxy is noted: then nothing is known of the server.
+    /// Converts the error of a tunnel. A fault of the proxy is recorded, because it says nothing about the server.
     fn untunnelled(&self, error: TunnelError) -> Failure {
         match error {
             TunnelError::Proxy(failure) => {
@@ -234,7 +234,7 @@ impl Line {
     }
 }
 
-/// Connects an HTTP client.
+/// The connector of the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector(pub(super) Arc<Line>);
 
@@ -255,7 +255,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Counts what is received, and waits for the memory for it.
+/// Counts received bytes, and waits for their memory.
 struct Counted {
     tcp: TcpStream,
     line: Arc<Line>,

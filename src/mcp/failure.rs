@@ -1,4 +1,4 @@
-//! Why a server gives no answer, in words of this service's own.
+//! Failures of a server, in this service's words.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::guard::{Refusal, Unresolved};
 
-/// Why nothing more comes of an attempt. Its text completes "The server …", for people.
+/// The reason that an attempt failed. Its text completes "The server …", for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Failure {
     #[error("is not called: {0}")]
@@ -20,7 +20,7 @@ pub(super) enum Failure {
     Broken,
     #[error("does not answer in time")]
     Late,
-    /// With all its `WWW-Authenticate` fields, and the URL that said so.
+    /// All `WWW-Authenticate` fields, and the URL of the response.
     #[error("asks for a sign-in")]
     AuthRequired(Vec<String>, Box<Url>),
     #[error("answers with HTTP status {0}")]
@@ -30,7 +30,7 @@ pub(super) enum Failure {
     Closed(u16),
     #[error("{0}")]
     NotMcp(&'static str),
-    /// With the coding's name, cut to what a message can show.
+    /// The coding's name, shortened for the message.
     #[error(
         "compresses its answers by {0:?}, which this service does not decode: gzip, deflate or br"
     )]
@@ -53,7 +53,7 @@ pub(super) const NO_TLS: Failure =
 pub(super) const UNKNOWN_AUTHORITY: Failure = Failure::Unreachable(
     "its certificate is of an authority that is unknown here, and that the operator may add (--ca-file)",
 );
-/// Stands for a failure of the proxy's, which ends the inspection without a verdict.
+/// A failure of the proxy, which ends the inspection without a verdict.
 pub(super) const PROXY_AT_FAULT: Failure = Failure::Unreachable("the outbound proxy is at fault");
 pub(super) const TOO_LARGE: Failure =
     Failure::NotMcp("sends more than an MCP server has reason to");
@@ -68,7 +68,7 @@ pub(super) const ANOTHER_ANSWER: Failure =
 pub(super) const NO_ENDPOINT: Failure =
     Failure::NotMcp("opens an event stream that does not say where to send messages");
 
-/// Why there is no answer, or no more of it, without the library's words; with a connection or before there is one.
+/// Describes the failure of a request without the library's words. `connecting` is true before there is a connection.
 pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Failure {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -78,7 +78,7 @@ pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Fail
         if let Some(unresolved) = error.downcast_ref::<Unresolved>() {
             return unresolved.clone().into();
         }
-        // An I/O error hides what is in it from its sources.
+        // An I/O error omits its inner error from its sources.
         let inner = error.downcast_ref::<std::io::Error>();
         cause = match inner.and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),

@@ -1,7 +1,7 @@
-//! Which addresses the service may call.
+//! The guard decides which addresses the service may call.
 //!
-//! Invariant: what is judged is what is connected to. A name is resolved by the guard for the connection itself, so no second
-//! answer of a name server comes between; an address that is written into the URL is judged before anything is sent.
+//! Invariant: the judged address is the one connected to. The guard resolves a name for the connection itself, so no
+//! later DNS answer intervenes. An address in the URL is judged before anything is sent.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -19,10 +19,11 @@ use crate::{
 pub use super::lookups::Lookup;
 use super::{lookups::Lookups, stopwatch::Stopwatch};
 
-/// Addresses of one name that are tried.
+/// The most addresses of a name that are tried.
 const ADDRESSES: usize = 16;
 
-/// Why an address is not called. Its text is for the caller who gave the address: it says nothing of what names resolve to.
+/// The reason that an address is not called. Its text is for the caller who gave the address, so it reveals nothing
+/// about DNS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("it is not an http, https, ws or wss URL with a host")]
@@ -43,7 +44,7 @@ pub(crate) enum Refusal {
     Proxy(u16),
 }
 
-/// Why there is no address to connect to.
+/// The reason that no address can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unresolved {
     #[error(transparent)]
@@ -52,7 +53,7 @@ pub(crate) enum Unresolved {
     Unknown,
 }
 
-/// Judges what may be called.
+/// Decides which URLs and addresses may be called.
 #[derive(Clone, Debug)]
 pub struct Guard {
     rules: Arc<ServerRules>,
@@ -60,7 +61,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Judges by these rules, and looks up names with the system's resolver.
+    /// Creates a guard with these rules, which resolves names with the system's resolver.
     pub fn new(rules: ServerRules) -> Self {
         Self {
             rules: Arc::new(rules),
@@ -68,7 +69,7 @@ impl Guard {
         }
     }
 
-    /// One that asks somebody else for the addresses of names.
+    /// Creates a guard that resolves names with this lookup.
     pub fn with_lookup(rules: ServerRules, lookup: Arc<dyn Lookup>) -> Self {
         Self {
             rules: Arc::new(rules),
@@ -76,9 +77,9 @@ impl Guard {
         }
     }
 
-    /// The URL that a text means, as far as it may be called without knowing where its host's name leads.
+    /// Parses a URL and checks it as far as possible without resolving its host's name.
     pub(crate) fn target(&self, text: &str) -> Result<Url, Refusal> {
-        // One parser for all spellings of an address: 0x7f.1, 2130706433 and full-width digits become what they mean.
+        // One parser handles all spellings of an address: it normalizes 0x7f.1, 2130706433 and full-width digits.
         let url = Url::parse(text).map_err(|_| Refusal::NotAUrl)?;
         self.judge(&url)?;
         Ok(url)
@@ -95,7 +96,7 @@ impl Guard {
         Ok(to)
     }
 
-    /// Whether a URL may be called, as far as it says itself where it leads.
+    /// Checks a URL as far as possible without resolving its host's name.
     pub(crate) fn judge(&self, url: &Url) -> Result<(), Refusal> {
         let scheme = url
             .scheme()
@@ -115,7 +116,7 @@ impl Guard {
             Host::Ipv4(address) => ("", Some(IpAddr::V4(address))),
             Host::Ipv6(address) => ("", Some(IpAddr::V6(address))),
         };
-        // A name is in a network that is allowed if its addresses are.
+        // A name belongs to an allowed network if its addresses do.
         let may_be_named = self.rules.allow.iter().any(|allowed| {
             allowed.port == Some(port)
                 && match &allowed.host {
@@ -128,7 +129,7 @@ impl Guard {
         }
         match address {
             Some(address) => self.permit(host, port, address),
-            // Whatever a name server says of it: RFC 6761 §6.3.
+            // The name is local, whatever DNS answers (RFC 6761 §6.3).
             None if host == "localhost" || host.ends_with(".localhost") => {
                 let allowed = self.rules.allow.iter().any(|allowed| match &allowed.host {
                     AllowedHost::Network(net) => {
@@ -145,13 +146,13 @@ impl Guard {
         }
     }
 
-    /// Whether a port may be called wherever it is.
+    /// Returns whether the rules permit a port on any host.
     fn is_open(&self, port: u16) -> bool {
         let mut ports = self.rules.ports.iter();
         self.rules.ports.is_empty() || ports.any(|range| range.contains(&port))
     }
 
-    /// Whether a host's address may be connected to. The host is empty where the URL has the address itself.
+    /// Checks an address of a host before a connection. The host is empty if the URL contains the address itself.
     fn permit(&self, host: &str, port: u16, address: IpAddr) -> Result<(), Refusal> {
         let mut allowed = self.rules.allow.iter().filter(|allowed| {
             allowed.at(port)
@@ -172,8 +173,8 @@ impl Guard {
         }
     }
 
-    /// The addresses of a host that may be connected to at a port, and there is one at least. The host is a name. What is held is
-    /// dropped when the system has answered, however long nobody waits for that any more.
+    /// Resolves a name to its permitted addresses, at least one. `held` is dropped when the system has answered, even
+    /// if the caller stopped waiting earlier.
     pub(crate) async fn resolve(
         &self,
         host: &str,

@@ -1,7 +1,7 @@
-//! Whether a server speaks MCP, and what it says of itself.
+//! The inspector: finds out whether a server speaks MCP, and reads its description.
 //!
-//! Invariant: an inspection ends by its time, costs no more than its [`InspectionLimits`], and leaves no session behind that
-//! could be ended.
+//! Invariant: an inspection ends in time, costs no more than its [`InspectionLimits`], and ends every session that it
+//! can.
 
 use std::{
     future::ready,
@@ -42,7 +42,7 @@ use super::{
     wire::Wire,
 };
 
-/// Inspects servers.
+/// Inspects MCP servers.
 #[derive(Clone)]
 pub struct Inspector {
     guard: Guard,
@@ -52,13 +52,13 @@ pub struct Inspector {
     clock: Clock,
 }
 
-/// An inspection that found nothing, for a reason that is not the server's.
+/// An inspection without a result, for a reason that is not the server's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutOff {
-    /// It waited for a slot of this service all the time that it had for that.
+    /// It waited in vain for a slot of this service.
     #[error("this machine had no memory, file or lookup for them")]
     Exhausted,
-    /// The outbound proxy failed, or its setting is wrong. Nothing is known of the server.
+    /// The outbound proxy failed, or its setting is wrong. The server's state is unknown.
     #[error(transparent)]
     Proxy(ProxyFailure),
 }
@@ -78,11 +78,11 @@ struct Progress {
     inspection: Inspection,
     /// The last attempt over each transport.
     attempts: Vec<(Transport, Wire)>,
-    /// The failure that ended the lists of a session that began; none if they were answered.
+    /// The failure that ended the lists of a session; none if they were answered.
     unlisted: Option<Failure>,
-    /// Those of the pages that came, whatever becomes of the next one.
+    /// The tools of the pages received so far; a failed page does not remove them.
     tools: Mutex<BoundedTools>,
-    /// Set by any connection that the outbound proxy did not make by its own fault.
+    /// The outbound proxy's fault, set by any of the connections.
     proxy_failure: Arc<OnceLock<ProxyFailure>>,
 }
 
@@ -90,7 +90,7 @@ struct Progress {
 type Session = RunningService<RoleClient, ClientConfig>;
 
 impl Inspector {
-    /// All inspectors of a process share its memory.
+    /// Creates an inspector. All inspectors of a process share one memory.
     pub fn new(
         guard: Guard,
         outbound: Outbound,
@@ -107,7 +107,7 @@ impl Inspector {
         }
     }
 
-    /// An inspector with other bounds, which shares memory and lookups with this one.
+    /// Returns an inspector with other limits, which shares memory and lookups with this one.
     #[must_use]
     pub(crate) fn within(&self, limits: InspectionLimits) -> Self {
         Self {
@@ -116,8 +116,8 @@ impl Inspector {
         }
     }
 
-    /// Looks at the server of a URL, which is said to be of a type. Waits for slots of this service so long at most, which takes
-    /// nothing from the time that the server has.
+    /// Inspects the server of a URL and of a claimed type. The wait for slots of this service is bounded, and does not
+    /// count as the server's time.
     pub async fn inspect(
         &self,
         url: Option<&str>,
@@ -134,7 +134,7 @@ impl Inspector {
         url: Option<&str>,
         claimed: Option<ServerType>,
     ) -> Result<Inspection, PutOff> {
-        // Until the end.
+        // The share is held until the end.
         let _small = self.memory.small().await;
         let mut progress = Progress {
             claim: Claim::default(),
@@ -207,7 +207,7 @@ impl Inspector {
         let _inspection = wire.inspection();
         let stopwatch = wire.stopwatch();
         let talk_time = self.limits.time.saturating_sub(self.limits.close);
-        // Attempts and lists are late until they end, so a late end needs no note.
+        // Attempts and lists count as late until they end, so a late end needs no record.
         let _ = stopwatch
             .within(talk_time, Box::pin(talk(&wire, url, progress)))
             .await;
@@ -241,7 +241,7 @@ impl Inspector {
     }
 }
 
-/// Tries all transports, the claimed ones first, until one leaves nothing to find over the next.
+/// Tries all transports, the claimed ones first, until another one cannot change the result.
 async fn talk(wire: &Wire, url: &Url, progress: &mut Progress) {
     for transport in progress.claim.order() {
         let tried = match transport {
@@ -262,7 +262,7 @@ async fn talk(wire: &Wire, url: &Url, progress: &mut Progress) {
     }
 }
 
-/// The URL for HTTP, of a URL that may be for WebSocket.
+/// Returns the URL for HTTP, if it is one for WebSocket.
 fn http(url: &Url) -> Result<Url, Failure> {
     let mut url = url.clone();
     let scheme = match url.scheme() {
@@ -289,8 +289,8 @@ async fn by_sse(wire: &Wire, url: &Url, progress: &mut Progress) -> Result<(), F
     converse(&attempt, transport, initialize, Transport::Sse, progress).await
 }
 
-/// Asks a server of the 2026 revision what it is, and one of an earlier revision, on a new transport, to begin a session: what an
-/// earlier one makes of an unknown first request, some do not survive.
+/// Begins a session. It sends `server/discover`, and to a server of an earlier revision `initialize` over a new
+/// transport: some servers do not survive an unknown first request.
 async fn begin<T, F>(
     wire: &Wire,
     kind: Transport,
@@ -391,7 +391,7 @@ fn unbegun(error: &ClientInitializeError) -> Failure {
     })
 }
 
-/// Keeps what the server says of itself, and asks for what it offers.
+/// Stores the server's description, and requests its lists.
 async fn list(
     wire: &Wire,
     mut session: Session,
@@ -411,13 +411,14 @@ async fn list(
         failure = wire.failed() => Some(failure),
         () = offers(&peer, wire, &description, &progress.tools, &mut progress.inspection) => None,
     };
-    // It ends the session; a server that takes its time with it is left.
+    // This ends the session; a slow server is not waited for.
     let _ = session.close_with_timeout(limits.close).await;
     Ok(())
 }
 
 impl Progress {
-    /// A new attempt over a transport, on what is left of the bounds. It replaces an earlier one over the same transport.
+    /// Begins an attempt over a transport, within the remaining limits. It replaces an earlier one over the same
+    /// transport.
     fn attempt(&mut self, transport: Transport, wire: &Wire) -> Wire {
         let attempt = wire.fresh();
         self.attempts.retain(|(earlier, _)| *earlier != transport);
@@ -436,7 +437,7 @@ impl Progress {
         verdict::of_attempts(self.claim, attempts.collect())
     }
 
-    /// The server speaks MCP.
+    /// Records that the server speaks MCP.
     fn begun(&mut self, description: &Description, kind: Transport, latency: Duration) {
         let (outcome, message) = verdict::begun(self.claim, kind);
         self.say(outcome, message);
@@ -465,7 +466,7 @@ impl Progress {
         message.clone_into(&mut self.inspection.message);
     }
 
-    /// Says what it came to: of a session too, what ended its lists.
+    /// Sets the outcome and message. After a session, the message names the failure that ended its lists.
     fn end(&mut self, outcome: Outcome, failure: Option<Failure>) {
         let has_begun = self.inspection.transport.is_some();
         match failure {

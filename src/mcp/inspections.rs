@@ -1,7 +1,7 @@
-//! Inspections that callers ask for: how often, and how many at once.
+//! Inspections on callers' requests, limited by rate and by concurrency.
 //!
-//! Invariant: at most so many are under way as the setting says, whatever their callers do. Their memory is bounded together with
-//! that of checks ([`memory`](super::memory)).
+//! Invariant: concurrent inspections never exceed the setting, whatever their callers do. Inspections and checks share
+//! one bound of memory ([`memory`](super::memory)).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -37,17 +37,18 @@ pub struct Inspections {
     clock: Clock,
 }
 
-/// A slot to inspect from. Dropped, it is the next one's.
+/// A slot for an inspection, freed on drop.
 #[derive(Debug)]
 pub(crate) struct Slot {
     inspector: Inspector,
-    /// When its caller has waited long enough for slots of this service.
+    /// The deadline of the caller's wait for slots of this service.
     until: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Inspections {
-    /// So many at once, for which others wait so long, and so many a minute by one user, of whom 0 is no limit.
+    /// Limits the concurrent inspections, the wait for a slot, and each user's inspections a minute, where 0 is no
+    /// limit.
     pub(crate) fn new(
         inspector: Inspector,
         at_once: usize,
@@ -65,12 +66,12 @@ impl Inspections {
         }
     }
 
-    /// The inspector, whose memory and lookups all others of the process are to share.
+    /// Returns the inspector, to share its memory and lookups with all others of the process.
     pub(crate) fn inspector(&self) -> &Inspector {
         &self.inspector
     }
 
-    /// Charges a user for an inspection.
+    /// Charges a user for one inspection.
     pub(crate) fn charge(&self, organization: Option<&str>, user: &str) -> Result<()> {
         let Some(rate) = &self.rate else {
             return Ok(());
@@ -84,7 +85,7 @@ impl Inspections {
         })
     }
 
-    /// A slot for a user, charged for it.
+    /// Charges a user, and waits for a slot.
     pub(crate) async fn enter(&self, organization: Option<&str>, user: &str) -> Result<Slot> {
         self.charge(organization, user)?;
         let until = Instant::now() + self.wait;
@@ -100,8 +101,8 @@ impl Inspections {
 }
 
 impl Slot {
-    /// Looks at a server. `UNAVAILABLE` where this service had no slot, memory or file for it in time, or its outbound proxy is at
-    /// fault.
+    /// Inspects a server. Fails with `UNAVAILABLE` if this service had no slot, memory or file in time, or its outbound
+    /// proxy failed.
     pub(crate) async fn inspect(
         &self,
         url: Option<&str>,
@@ -111,7 +112,7 @@ impl Slot {
         let inspected = self.inspector.inspect(url, claimed, patience).await;
         inspected.map_err(|put_off| match put_off {
             PutOff::Exhausted => too_many(),
-            // The proxy's name is the operator's to know, and is in the log.
+            // The caller gets no name of the proxy; the log has it.
             PutOff::Proxy(_) => Error::unavailable(
                 "no server can be inspected while this service's outbound proxy is at fault: try again in a while",
             ),

@@ -1,7 +1,7 @@
-//! Asks the system for the addresses of names.
+//! Lookups of names with the system's resolver.
 //!
-//! Invariant: no more names are asked for at once than there are slots, and each name once, however many wait for it. A name
-//! whose name server hangs has one thread.
+//! Invariant: concurrent lookups never exceed the slots, and each name is looked up once however many wait. A name
+//! whose DNS server hangs occupies one thread.
 
 use std::{
     collections::HashMap,
@@ -21,18 +21,18 @@ use crate::outbound::connection::is_ours;
 
 use super::stopwatch::Stopwatch;
 
-/// Names that are asked for at once: half the threads that the runtime has for what blocks. The system's resolver goes on for up to
-/// 20 s with its defaults when nobody waits any more, and an inspection has 8 s: so many are enough for 100 inspections at once
-/// whose names all hang.
+/// The most names looked up at once: half of the runtime's blocking threads. By default the system's resolver runs up
+/// to 20 s, even if nobody waits; an inspection has 8 s. The slots suffice for 100 concurrent inspections whose names
+/// all hang.
 const SLOTS: usize = 256;
 
-/// The time until something is tried again for which the process had no file or no memory.
+/// The delay before a retry if the process lacked files or memory.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
-/// Asks for the addresses of a name.
+/// A resolver of names.
 pub trait Lookup: fmt::Debug + Send + Sync {
-    /// All addresses of a host's name. An error means that the name is not known, unless it says that this process has no file
-    /// or memory: then the name is asked for again.
+    /// Returns all addresses of a name. An error means an unknown name, unless it says that this process lacks files or
+    /// memory: then the lookup is repeated.
     fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
@@ -44,21 +44,21 @@ impl Lookup for System {
     fn addresses(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         let ask = move || match (host.as_str(), 0).to_socket_addrs() {
             Ok(found) => Ok(found.map(|found| found.ip()).collect()),
-            // The resolver does not always say that it could not open a socket.
+            // The resolver does not always report that it could not open a socket.
             Err(error) => Err(UdpSocket::bind("0.0.0.0:0").err().unwrap_or(error)),
         };
         async move { tokio::task::spawn_blocking(ask).await? }.boxed()
     }
 }
 
-/// None if the name is not known.
+/// The addresses; none if the name is unknown.
 type Found = Result<Option<Arc<[IpAddr]>>, Exhausted>;
 
-/// The process has no file or no memory to spare.
+/// The process lacks files or memory.
 #[derive(Clone, Copy, Debug)]
 struct Exhausted;
 
-/// Names that are asked for, and the slots to ask from. Clones share them.
+/// Lookups under way, and their slots. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Lookups(Arc<Asked>);
 
@@ -89,8 +89,8 @@ impl Lookups {
         }))
     }
 
-    /// The addresses of a name; none if it is not known. What is held is dropped as soon as the name is not asked for any more,
-    /// which may be long after nobody waits for it.
+    /// Returns the addresses of a name; none if it is unknown. `held` is dropped when the lookup ends, which may be
+    /// long after the last caller stopped waiting.
     pub(super) async fn addresses(
         &self,
         host: &str,
@@ -119,7 +119,7 @@ impl Lookups {
         names.get(host).cloned()
     }
 
-    /// Asks for a name, unless somebody has begun to meanwhile.
+    /// Starts the lookup of a name, unless another caller started it meanwhile.
     fn ask(&self, host: &str, held: impl Send + 'static) -> Shared<BoxFuture<'static, Found>> {
         let found = self.0.lookup.addresses(host.to_owned());
         let (lookups, name) = (self.clone(), host.to_owned());
@@ -127,7 +127,7 @@ impl Lookups {
         if let Some(asked) = names.get(host) {
             return asked.clone();
         }
-        // A task of its own goes on when nobody waits.
+        // The task continues even if no caller waits.
         let asking = tokio::spawn(async move {
             let _end = (End { lookups, name }, held);
             match found.await {
@@ -136,7 +136,7 @@ impl Lookups {
                 Err(_) => Ok(None),
             }
         });
-        // Only a panic of the task is an error.
+        // The only error is a panic of the task.
         let asked = asking.map(|found| found.unwrap_or(Ok(None))).boxed();
         let asked = asked.shared();
         names.insert(host.to_owned(), asked.clone());
@@ -144,7 +144,7 @@ impl Lookups {
     }
 }
 
-/// The end of a question, however it ends.
+/// Ends a lookup on drop.
 struct End {
     lookups: Lookups,
     name: String,
@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Hangs for names that begin so, until it is let go on, and knows all others.
+    /// Hangs for names with this prefix until released, and knows all others.
     #[derive(Debug, Default)]
     struct Slow {
         asked: AtomicUsize,
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(lookups.0.slots.available_permits(), SLOTS);
     }
 
-    /// A look-up that waited for a slot has all of its time left then.
+    /// A lookup that waited for a slot has its whole time left.
     #[tokio::test]
     async fn a_wait_for_a_slot_is_not_counted() {
         let slow = Arc::new(Slow::default());

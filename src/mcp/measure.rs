@@ -1,4 +1,4 @@
-//! The size of JSON, before it is parsed.
+//! Measures JSON before it is parsed.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::config::InspectionLimits;
 
-/// How many values JSON has, if it is at most so deep and they are at most so many. It need not be JSON.
+/// Counts the values of JSON; none if it is deeper than `depth` or has more than `most`. The text need not be valid
+/// JSON.
 pub(super) fn values(json: &[u8], depth: usize, most: usize) -> Option<usize> {
     let (mut open, mut count, mut quoted, mut escaped) = (0_usize, 1, false, false);
     for byte in json {
@@ -30,7 +31,7 @@ pub(super) fn values(json: &[u8], depth: usize, most: usize) -> Option<usize> {
     Some(count)
 }
 
-/// Parses JSON if it is no deeper than it may be, and has no more values than are left, which it takes.
+/// Parses JSON within a depth and the remaining number of values, and deducts its values.
 pub(super) fn bounded(
     json: &RawValue,
     limits: &InspectionLimits,
@@ -42,7 +43,7 @@ pub(super) fn bounded(
     serde_json::from_str(json).ok()
 }
 
-/// Parses an object, without members that are deeper or larger than they may be. Texts and numbers always stay. None is no object.
+/// Parses an object without its members beyond the limits. Texts and numbers always stay. None if it is no object.
 pub(super) fn bounded_object(
     json: &str,
     limits: &InspectionLimits,

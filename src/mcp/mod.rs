@@ -1,6 +1,7 @@
-//! Talking to MCP servers: which may be called, how it begins, and what is learned.
+//! The client of MCP servers: permitted addresses, transports, and the reading of descriptions and lists.
 //!
-//! Invariant: nothing is sent but by leave of the [`guard`], and what a server can cost is bounded by [`InspectionLimits`](crate::config::InspectionLimits).
+//! Invariant: nothing is sent without the [`guard`]'s permission, and
+//! [`InspectionLimits`](crate::config::InspectionLimits) bound the cost of a server.
 
 mod authorization;
 mod connection;

@@ -1,7 +1,7 @@
-//! Reads what a server says of itself, and asks it for what it offers.
+//! Reads a server's description of itself, and requests its lists.
 //!
-//! Invariant: results are read here alone, part by part. A part that is missing or of another type than MCP has it loses itself: a
-//! tool without a name loses no other tool, and an icon loses no server.
+//! Invariant: only this module reads results, part by part. A part that is missing or of the wrong type loses only
+//! itself: neither does a nameless tool lose other tools, nor an icon the server.
 
 mod description;
 mod text;
@@ -36,7 +36,7 @@ use super::{
 pub(super) use self::description::Description;
 use self::description::ttl_ms;
 
-/// Bytes of a cursor that is sent back to its server.
+/// The most bytes of a cursor that is sent back.
 const CURSOR_BYTES: usize = 8 * 1024;
 
 /// A list that a server may offer.
@@ -47,20 +47,20 @@ enum List {
     Resources,
 }
 
-/// A list that was asked for, page by page.
+/// The result of a list, read page by page.
 struct ListResult {
-    /// How many items it has, up to the most that are counted.
+    /// The number of items, up to the limit.
     count: usize,
     is_whole: bool,
-    /// Milliseconds that all pages stay as they are; none if a page does not say.
+    /// Milliseconds that all pages stay valid; none if a page does not say.
     ttl_ms: Option<u64>,
 }
 
-/// A server gave an error, or something else than a list.
+/// The server returned an error, or no list.
 struct Unlisted;
 
 impl List {
-    /// The capability, which is the member of the result too.
+    /// Returns the name of the capability, which is also the result's member.
     fn name(self) -> &'static str {
         match self {
             Self::Tools => "tools",
@@ -89,7 +89,7 @@ impl List {
     }
 }
 
-/// Asks for all lists that the server may offer. Tools are kept page by page, whatever becomes of the next one.
+/// Requests all lists that the server may offer. Each page of tools is stored, even if the next one fails.
 pub(super) async fn offers(
     peer: &Peer<RoleClient>,
     wire: &Wire,
@@ -158,12 +158,12 @@ async fn tools(
         Err(Unlisted) if description.says_capabilities => {
             inspection.note("It does not list its tools as MCP has it.");
         }
-        // A server that declares nothing need not have tools.
+        // A server without declared capabilities need not have tools.
         Err(Unlisted) => {}
     }
 }
 
-/// Asks for the pages of a list until they end or have enough items, and hands out the items of each.
+/// Requests the pages of a list until the end or the limit, and passes on the items of each page.
 async fn read_list(
     peer: &Peer<RoleClient>,
     wire: &Wire,
@@ -197,12 +197,12 @@ async fn read_list(
             Some(_) => return Ok(finished(false)),
         };
         let is_new = !cursors.contains(&next);
-        // Before MCP 2026-07-28, servers end a list by an empty cursor. Since then it is a cursor, and ends no list but one that it
-        // leads round in circles.
+        // Before MCP 2026-07-28, an empty cursor ends a list. Since then it is a valid cursor, and the list ends only
+        // if it repeats.
         if next.is_empty() && !(description.is_modern && is_new) {
             return Ok(finished(count <= most));
         }
-        // A long cursor costs more than it may each time.
+        // A long cursor would cost too much on each page.
         if count >= most || next.len() > CURSOR_BYTES || !is_new {
             return Ok(finished(false));
         }
@@ -213,10 +213,10 @@ async fn read_list(
 
 /// A page of a list.
 struct Page {
-    /// The first items, up to the most that are kept. An item beyond the bounds has its small members alone.
+    /// The first items, up to the limit. An item beyond the size limits has only its small members.
     items: Vec<Value>,
     listed: usize,
-    /// The members of the result besides the list.
+    /// The other members of the result.
     members: Map<String, Value>,
 }
 
@@ -225,7 +225,7 @@ impl Page {
         let mut members: BTreeMap<String, &RawValue> =
             serde_json::from_str(result).map_err(|_| Unlisted)?;
         let listed = members.remove(list.name()).ok_or(Unlisted)?;
-        // Languages whose empty list is null write it so.
+        // Languages that encode an empty list as null send null.
         let listed: Option<Vec<&RawValue>> =
             serde_json::from_str(listed.get()).map_err(|_| Unlisted)?;
         let listed = listed.unwrap_or_default();

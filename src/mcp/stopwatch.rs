@@ -1,7 +1,7 @@
-//! The time that a server has to answer in.
+//! Measures the time that a server takes.
 //!
-//! Invariant: a wait for a slot of this service is not counted, and neither is the time in which the process is too busy to look.
-//! A server is late only by time of its own.
+//! Invariant: neither waits for slots of this service nor times when the process is too busy count. A server is late
+//! only by its own time.
 
 use std::{
     pin::pin,
@@ -15,14 +15,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The time between two looks. A step that takes longer than twice this counts as twice this.
+/// The interval between two looks. A longer step counts as at most twice this.
 const STEP: Duration = Duration::from_millis(50);
 
 /// Measures the time of one inspection.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     started: Instant,
-    /// Waits for slots that are under way.
+    /// The number of waits under way.
     waits: watch::Sender<usize>,
     waited: Mutex<Duration>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Stopwatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Late;
 
-/// A wait that is under way. Dropped, it is over.
+/// A wait under way, which ends on drop.
 struct Wait<'a> {
     stopwatch: &'a Stopwatch,
     since: Instant,
@@ -48,10 +48,10 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    /// Waits for a slot of this service. The time stands still meanwhile.
+    /// Waits for a slot of this service, with the time stopped.
     pub(crate) async fn wait<F: Future>(&self, slot: F) -> F::Output {
         let mut slot = pin!(slot);
-        // A slot that is free is no wait: many of them would stop the time for good.
+        // A free slot is no wait: many of them would stop the time for good.
         if let Some(taken) = slot.as_mut().now_or_never() {
             return taken;
         }
@@ -63,13 +63,13 @@ impl Stopwatch {
         slot.await
     }
 
-    /// The time since the beginning that was the server's own.
+    /// Returns the server's own time since the beginning.
     pub(crate) fn elapsed(&self) -> Duration {
         let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         self.started.elapsed().saturating_sub(waited)
     }
 
-    /// Gives work so much time of the server's own.
+    /// Runs work within a limit of the server's own time.
     pub(crate) async fn within<F: Future>(
         &self,
         time: Duration,
@@ -80,7 +80,7 @@ impl Stopwatch {
         let mut left = time;
         while !left.is_zero() {
             let step = async {
-                // The sender is here, so this ends without an error.
+                // The sender is alive, so this cannot fail.
                 let _ = waits.wait_for(|waits| *waits == 0).await;
                 let since = Instant::now();
                 sleep(left.min(STEP)).await;
@@ -130,7 +130,7 @@ mod tests {
             pending::<()>().await;
         };
         assert_eq!(stopwatch.within(TIME, work).await, Err(Late));
-        // A wait that was given up is over.
+        // A cancelled wait has ended.
         let given_up = tokio::time::timeout(TIME, stopwatch.wait(pending::<()>())).await;
         assert!(given_up.is_err());
         assert_eq!(stopwatch.within(TIME, pending::<()>()).await, Err(Late));

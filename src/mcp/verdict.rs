@@ -1,13 +1,13 @@
-//! The outcome of an inspection, as a function of what its attempts saw. `docs/reference/outcomes.md` has the same table.
+//! The outcome of an inspection, as a function of its attempts. `docs/reference/outcomes.md` has the same table.
 //!
-//! Invariant: nothing here knows the time. The order of attempts is the order of [`Claim::order`], not the order of their ends.
+//! Invariant: the verdict does not depend on time. Attempts are ordered by [`Claim::order`], not by their ends.
 
 use entity::{Outcome, ServerType, Transport};
 use hyper::StatusCode;
 
 use super::failure::Failure;
 
-// Close codes of WebSocket. The last two are private codes after 401 and 403, which many servers use.
+// WebSocket close codes. The last two are private codes modelled on 401 and 403, which many servers use.
 const GOING_AWAY: u16 = 1001;
 const POLICY_VIOLATION: u16 = 1008;
 const INTERNAL_ERROR: u16 = 1011;
@@ -17,11 +17,11 @@ const FORBIDDEN: u16 = 3003;
 pub(super) const PRIVATE_UNAUTHORIZED: u16 = 4401;
 const PRIVATE_FORBIDDEN: u16 = 4403;
 
-/// The transport that a server should speak: as its connector says, or as its URL's scheme suggests.
+/// The transport that a server should speak, from its connector or from its URL's scheme.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Claim {
     websocket: bool,
-    /// A connector says so: another transport is `WRONG_TRANSPORT`.
+    /// Whether the connector says so. Then another transport is `WRONG_TRANSPORT`.
     explicit: bool,
 }
 
@@ -36,7 +36,7 @@ impl Claim {
         }
     }
 
-    /// All transports, the claimed ones first.
+    /// Returns all transports, the claimed ones first.
     pub(super) fn order(self) -> [Transport; 3] {
         if self.websocket {
             [
@@ -58,30 +58,30 @@ impl Claim {
     }
 }
 
-/// The best that an attempt says of the server, in ascending order.
+/// The best evidence of an attempt, in ascending order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Evidence {
-    /// An answer that is not MCP: perhaps another transport is.
+    /// A response that is not MCP; another transport may be.
     #[default]
     NotHere,
-    /// No connection, no answer, or half of one.
+    /// No connection, no response, or an incomplete one.
     Silence,
-    /// A status or a close code of a server that cannot serve now.
+    /// A status or close code of a server that cannot serve now.
     OutOfOrder,
-    /// 403 without a challenge, or its like on a WebSocket.
+    /// 403 without a challenge, or its equivalent on a WebSocket.
     Forbidden,
     /// An address that the guard refuses.
     Refused,
     /// An event stream or a WebSocket.
     Channel,
-    /// A message of JSON-RPC, or an event `endpoint`.
+    /// A JSON-RPC message, or an event `endpoint`.
     Message,
     /// 401, or 403 with a challenge.
     SignIn,
 }
 
 impl Failure {
-    /// The outcome of a server that did no more than this.
+    /// Returns the outcome if this is the best evidence.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Blocked(_) => Outcome::Blocked,
@@ -115,7 +115,7 @@ impl Failure {
     }
 }
 
-/// A server that is out of order or too busy, or something before it that did not let the request through.
+/// Returns whether the status means that the server, or a gateway before it, is out of order or too busy.
 fn is_out_of_order(status: StatusCode) -> bool {
     status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
         || matches!(
@@ -150,13 +150,14 @@ impl Attempt {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) outcome: Outcome,
-    /// The failure to report; none if everything was answered.
+    /// The failure to report; none if all requests were answered.
     pub(super) failure: Option<Failure>,
-    /// The outcome if the server's metadata names authorization servers (RFC 9728); none if the metadata is not asked for.
+    /// The outcome if the server's metadata names authorization servers (RFC 9728); none if the metadata is not
+    /// requested.
     pub(super) with_issuers: Option<Outcome>,
 }
 
-/// The outcome of a server that began a session over a transport.
+/// Returns the outcome of a server that began a session over a transport.
 pub(super) fn begun(claim: Claim, transport: Transport) -> (Outcome, &'static str) {
     if !claim.explicit || claim.has(transport) {
         (Outcome::Open, "The server speaks MCP.")
@@ -173,7 +174,7 @@ pub(super) fn begun(claim: Claim, transport: Transport) -> (Outcome, &'static st
     }
 }
 
-/// The verdict on a server that began a session. `unlisted` ended its lists; none if they were answered.
+/// Returns the verdict on a server that began a session. `unlisted` ended its lists; none if they were answered.
 pub(super) fn of_session(outcome: Outcome, unlisted: Option<Failure>) -> Verdict {
     let evidence = unlisted.as_ref().map(Failure::evidence);
     let is_open = outcome == Outcome::Open;
@@ -194,8 +195,8 @@ pub(super) fn of_session(outcome: Outcome, unlisted: Option<Failure>) -> Verdict
     }
 }
 
-/// The verdict on a server that began no session: the attempt with the best evidence counts, of equal ones the first. An attempt
-/// over a transport that is not claimed counts only if it brought a message or asked for a sign-in.
+/// Returns the verdict on a server without a session. The best evidence counts, and the first of equal ones. An attempt
+/// over an unclaimed transport counts only with a message or a sign-in.
 pub(super) fn of_attempts(claim: Claim, attempts: Vec<Attempt>) -> Verdict {
     let counting = attempts
         .into_iter()
@@ -211,13 +212,13 @@ pub(super) fn of_attempts(claim: Claim, attempts: Vec<Attempt>) -> Verdict {
     }
 }
 
-/// Whether a failure over a transport leaves nothing to find over the next one.
+/// Returns whether a failure over a transport makes the next one pointless.
 pub(super) fn is_final(transport: Transport, failure: &Failure) -> bool {
     match failure.evidence() {
         Evidence::SignIn | Evidence::Refused => true,
-        // A GET of HTTP+SSE may be refused where a WebSocket or a POST is not.
+        // A server may refuse a GET of HTTP+SSE, but accept a WebSocket or a POST.
         Evidence::OutOfOrder => transport != Transport::Sse,
-        // Uvicorn and others forbid an upgrade at a URL that speaks HTTP alone.
+        // Uvicorn and others forbid an upgrade at a URL that only speaks HTTP.
         Evidence::Forbidden => transport == Transport::StreamableHttp,
         Evidence::Silence => matches!(failure, Failure::Unreachable(_) | Failure::ByProxy(_)),
         Evidence::NotHere | Evidence::Channel | Evidence::Message => false,
@@ -252,7 +253,7 @@ mod tests {
     };
     const BROKEN: Failure = Failure::Broken;
 
-    /// The failure that is reported, and the outcome, of each row.
+    /// Each row has attempts, the reported failure and the outcome.
     #[test]
     fn the_attempt_with_the_best_evidence_counts() {
         let blocked = || Failure::Blocked(Refusal::NotAUrl);
@@ -273,7 +274,7 @@ mod tests {
             (HTTP, vec![(StreamableHttp, NotHere, Failure::Late)], Failure::Late, Outcome::Timeout),
             (SOCKET, vec![(WebSocket, Channel, Failure::Closed(1013))], Failure::Closed(1013), Outcome::Unreachable),
             (SOCKET, vec![(WebSocket, Channel, Failure::Closed(1008))], Failure::Closed(1008), Outcome::NotMcp),
-            // A POST that finds nothing, and a GET that finds more.
+            // A POST finds nothing, and a GET finds more.
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, NotHere, status(404))], status(405), Outcome::NotMcp),
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, NotHere, status(503))], status(503), Outcome::Unreachable),
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, NotHere, status(403))], status(403), Outcome::NotMcp),
@@ -282,10 +283,10 @@ mod tests {
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, NotHere, blocked())], blocked(), Outcome::Blocked),
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, Channel, NOT_JSON_RPC)], NOT_JSON_RPC, Outcome::NotMcp),
             (HTTP, vec![(StreamableHttp, NotHere, status(405)), (Sse, Message, status(500))], status(500), Outcome::Unreachable),
-            // A POST that breaks, and a GET that is not allowed.
+            // A POST breaks, and a GET is not allowed.
             (HTTP, vec![(StreamableHttp, NotHere, BROKEN), (Sse, NotHere, status(405))], BROKEN, Outcome::Unreachable),
             (HTTP, vec![(StreamableHttp, Message, NOT_JSON_RPC), (Sse, NotHere, BROKEN)], NOT_JSON_RPC, Outcome::NotMcp),
-            // Another transport counts by a message or a sign-in, and not by less.
+            // Another transport counts only with a message or a sign-in.
             (HTTP, vec![(StreamableHttp, NotHere, status(404)), (WebSocket, NotHere, status(503))], status(404), Outcome::NotMcp),
             (HTTP, vec![(StreamableHttp, NotHere, status(404)), (WebSocket, Channel, BROKEN)], status(404), Outcome::NotMcp),
             (HTTP, vec![(StreamableHttp, NotHere, status(404)), (WebSocket, Message, BROKEN)], BROKEN, Outcome::Unreachable),

@@ -1,8 +1,7 @@
 //! The HTTP requests of one inspection, within its bounds and the guard's rules.
 //!
-//! Invariant: all that is read comes over a counted [`connection`](super::connection), no header is sent but those named here and
-//! in the transports, a redirect is followed only to where the guard lets it, and no answer is waited for when the inspection is
-//! over.
+//! Invariant: all bytes come over a counted [`connection`](super::connection). The only headers sent are those named
+//! here and in the transports. A redirect is followed only if the guard permits it. No request outlives the inspection.
 
 use std::{
     fmt,
@@ -58,9 +57,9 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 const REDIRECTS: usize = 3;
-/// Bytes of an answer's head.
+/// The most bytes of a response's head.
 const HEAD_BYTES: usize = 64 * 1024;
-/// Bytes of a URL that a server gives: what URLs may cost to parse is more than their bytes.
+/// The most bytes of a URL from a server, because parsing may cost more than its bytes.
 pub(super) const URL_BYTES: usize = 8 * 1024;
 /// The request headers that a redirect may carry to another host.
 const NEUTRAL: [HeaderName; 3] = [
@@ -69,7 +68,7 @@ const NEUTRAL: [HeaderName; 3] = [
     HeaderName::from_static("mcp-protocol-version"),
 ];
 
-/// One attempt's way to a server. Clones are of the same attempt.
+/// The HTTP client of one attempt. Clones belong to the same attempt.
 #[derive(Clone)]
 pub(super) struct Wire {
     calls: Arc<Calls>,
@@ -77,7 +76,7 @@ pub(super) struct Wire {
     result: Arc<Mutex<LastResult>>,
 }
 
-/// The text of the last answered request's result, which is kept beside the library.
+/// The text of the last result, which bypasses the library.
 #[derive(Debug, Default)]
 struct LastResult {
     key: u64,
@@ -90,7 +89,7 @@ struct Seen {
     evidence: Evidence,
     /// The requests that were sent.
     asked: Vec<RequestId>,
-    /// The last request has no answer yet.
+    /// Whether the last request has no response yet.
     waiting: bool,
     failure: Option<Failure>,
 }
@@ -98,10 +97,10 @@ struct Seen {
 /// The state that all attempts of an inspection share.
 struct Calls {
     line: Arc<Line>,
-    /// It asks no proxy of its own, for the line's resolves no names; it decodes nothing, since what grows is counted here; and it
-    /// follows no redirect, since redirects are judged here.
+    /// The HTTP client. It has no proxy, because [`Line`] handles it; no decoding, because decoded bytes are counted
+    /// here; and no redirects, because they are judged here.
     client: Client<Connector, Full<Bytes>>,
-    /// Makes a new connection for each request.
+    /// The client that opens a new connection for each request.
     fresh: Client<Connector, Full<Bytes>>,
     requests_left: AtomicUsize,
     /// Cancelled when the inspection is over.
@@ -149,7 +148,7 @@ impl Wire {
         self.calls.over.clone().drop_guard()
     }
 
-    /// Another attempt, on what is left of the bounds.
+    /// Begins another attempt, within the remaining limits.
     pub(super) fn fresh(&self) -> Self {
         Self {
             calls: self.calls.clone(),
@@ -174,7 +173,7 @@ impl Wire {
         &self.calls.line.limits
     }
 
-    /// Notes why the attempt fails. The first reason counts, and is returned.
+    /// Records the attempt's failure. The first one counts, and is returned.
     pub(super) fn fail(&self, failure: Failure) -> Failure {
         self.seen.send_if_modified(|seen| {
             let is_first = seen.failure.is_none();
@@ -184,8 +183,8 @@ impl Wire {
         self.failure().unwrap_or(failure)
     }
 
-    /// Notes why the attempt fails, and returns when the inspection is over. So the library never gets a failure, and has no
-    /// answer to it that could come before [`failed`](Self::failed).
+    /// Records the attempt's failure, and returns when the inspection is over. So the library gets no failure, and
+    /// cannot report one before [`failed`](Self::failed).
     pub(super) async fn end(&self, failure: Failure) -> Failure {
         let failure = self.fail(failure);
         self.over().await;
@@ -196,7 +195,7 @@ impl Wire {
         self.calls.over.cancelled().await;
     }
 
-    /// Why the attempt fails, as soon as it does.
+    /// Waits for the attempt's failure.
     pub(super) async fn failed(&self) -> Failure {
         let mut seen = self.seen.subscribe();
         let failed = seen.wait_for(|seen| seen.failure.is_some()).await;
@@ -207,12 +206,12 @@ impl Wire {
         }
     }
 
-    /// Why the attempt failed, if it did.
+    /// Returns the attempt's failure, if there is one.
     pub(super) fn failure(&self) -> Option<Failure> {
         self.seen.borrow().failure.clone()
     }
 
-    /// Notes evidence; the best counts.
+    /// Records evidence; the best counts.
     pub(super) fn saw(&self, evidence: Evidence) {
         self.seen
             .send_modify(|seen| seen.evidence = seen.evidence.max(evidence));
@@ -222,7 +221,7 @@ impl Wire {
         self.seen.borrow().evidence
     }
 
-    /// Notes a message that is about to be sent; returns whether it is a request, which has an answer.
+    /// Records a message to be sent. Returns whether it is a request, which has a response.
     pub(super) fn asks(&self, message: &ClientJsonRpcMessage) -> bool {
         let ClientJsonRpcMessage::Request(request) = message else {
             return false;
@@ -234,21 +233,21 @@ impl Wire {
         true
     }
 
-    /// Whether the last request has no answer yet.
+    /// Returns whether the last request has no response yet.
     pub(super) fn is_waiting(&self) -> bool {
         self.seen.borrow().waiting
     }
 
-    /// Returns when a request has no answer.
+    /// Waits until a request has no response.
     pub(super) async fn waiting(&self) {
-        // The sender is here, so this ends without an error.
+        // The sender is alive, so this cannot fail.
         let _ = self.seen.subscribe().wait_for(|seen| seen.waiting).await;
     }
 
-    /// Matches an answer to its request. An error without a known id answers the last request: servers refuse some requests before
-    /// they read the id (JSON-RPC 2.0 §5).
+    /// Matches a response to its request. An error without a known id belongs to the last request, because servers
+    /// refuse some requests before they read the id (JSON-RPC 2.0 §5).
     fn matched(&self, mut message: Value) -> Result<Value, Failure> {
-        // Some servers send a number back as a text.
+        // Some servers return a number as text.
         let text = |id: &Value| {
             id.as_str()
                 .map_or_else(|| id.to_string(), ToOwned::to_owned)
@@ -286,7 +285,7 @@ impl Wire {
         }
     }
 
-    /// Sends a request, and again to the URL that it is redirected to, or if its connection turns out to be closed.
+    /// Sends a request. Follows redirects, and retries if a reused connection was closed.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -309,7 +308,7 @@ impl Wire {
                 .insert(ACCEPT_ENCODING, content_decoding::ACCEPTED);
             let response = tokio::select! {
                 response = self.exchange(request) => response?,
-                // A session may still be ended then; the library waits 5 s for it.
+                // A session may still be ended; the library waits 5 s for it.
                 () = self.calls.over.cancelled(), if method != Method::DELETE => return Err(Failure::Broken),
             };
             let status = response.status();
@@ -337,9 +336,9 @@ impl Wire {
         Err(Failure::NotMcp("redirects more than 3 times"))
     }
 
-    /// Sends a request once, or twice if its connection was closed after an earlier answer. Servers close idle connections when they
-    /// like, and some after each answer without saying so. A second request does no harm: `server/discover`, `initialize` and lists
-    /// change nothing that a server keeps, as RFC 9110 §9.2.2 asks of a request that is sent again.
+    /// Sends a request, and again if its connection was closed after an earlier response. Servers close idle
+    /// connections at will, and some after each response without notice. A retry is harmless: `server/discover`,
+    /// `initialize` and lists change nothing on a server (RFC 9110 §9.2.2).
     async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Response, Failure> {
         let again = request.clone();
         let used = Used::by(&mut request);
@@ -356,14 +355,14 @@ impl Wire {
         response.map_err(|error| reason(&error, error.is_connect()))
     }
 
-    /// Counts a request or a connection.
+    /// Counts a request or connection.
     pub(super) fn request(&self) -> Result<(), Failure> {
         take(&self.calls.requests_left, 1).ok_or(Failure::NotMcp(
             "needs more requests than an MCP server has reason to",
         ))
     }
 
-    /// The bytes of a body as they come, decoded, so many at most.
+    /// Returns the decoded bytes of a body as they arrive, within a limit.
     pub(super) fn body(
         &self,
         response: Response,
@@ -406,7 +405,7 @@ impl Wire {
         }
     }
 
-    /// A whole body.
+    /// Reads a whole body.
     pub(super) async fn collect(
         &self,
         response: Response,
@@ -420,7 +419,7 @@ impl Wire {
         Ok(whole)
     }
 
-    /// Reads a message of the server, in the form that the library takes. None is a notification, which no request waits for.
+    /// Reads a server's message in the library's form; none for a notification, which no request waits for.
     pub(super) async fn message(
         &self,
         json: &[u8],
@@ -430,13 +429,13 @@ impl Wire {
         message.map_err(|_| NOT_JSON_RPC)
     }
 
-    /// [`Self::message`], as text.
+    /// Like [`Self::message`], as text.
     pub(super) async fn message_text(&self, json: &[u8]) -> Result<Option<String>, Failure> {
         let known = self.known(json).await?;
         Ok(known.map(|known| known.to_string()))
     }
 
-    /// Reads the parts of a message that the library needs. Fails if it is none, or larger in any way than it may be.
+    /// Reads the parts of a message that the library needs. Fails if it is no message, or exceeds a limit.
     async fn known(&self, json: &[u8]) -> Result<Option<Value>, Failure> {
         let limits = self.limits();
         if json.len() > limits.message_bytes {
@@ -456,7 +455,7 @@ impl Wire {
         let mut message = self.matched(message)?;
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         let text = message::set_aside(&mut message, result.key + 1);
-        // A second answer to the same request does not count.
+        // A second response to the same request does not count.
         if text.is_some() && was_waiting && !self.is_waiting() {
             result.key += 1;
             result.text = text;
@@ -464,7 +463,7 @@ impl Wire {
         Ok(Some(message))
     }
 
-    /// Takes the text of the result that has this key.
+    /// Takes the text of the result with this key.
     pub(super) fn result(&self, key: u64) -> Option<String> {
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         if result.key == key {
@@ -475,7 +474,7 @@ impl Wire {
     }
 }
 
-/// Why an answer in a coding cannot be read on.
+/// Returns the failure for a body that cannot be decoded.
 fn undecoded(error: &std::io::Error) -> Failure {
     let inner = error
         .get_ref()
@@ -490,7 +489,7 @@ fn undecoded(error: &std::io::Error) -> Failure {
     }
 }
 
-/// The failure that a status alone means, if it means one.
+/// Returns the failure that a status alone means, if any.
 pub(super) fn refused<B>(url: &Url, response: &hyper::Response<B>) -> Option<Failure> {
     let status = response.status();
     if status.is_success() {
@@ -508,7 +507,7 @@ pub(super) fn refused<B>(url: &Url, response: &hyper::Response<B>) -> Option<Fai
     })
 }
 
-/// Whether the content has a media type, whatever its parameters.
+/// Returns whether the content has a media type, ignoring parameters.
 pub(super) fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let content = headers.get(CONTENT_TYPE);
     let content = content.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -523,7 +522,7 @@ fn take(left: &AtomicUsize, count: usize) -> Option<()> {
     taken.ok().map(|_| ())
 }
 
-/// A URL as HTTP's library has it.
+/// Converts a URL to the HTTP library's type.
 pub(super) fn uri(url: &Url) -> Result<Uri, Refusal> {
     url.as_str().parse().map_err(|_| Refusal::NotAUrl)
 }

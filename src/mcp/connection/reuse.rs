@@ -1,4 +1,4 @@
-//! Connections that carry one request after another, and may be closed by the server in between.
+//! Connections for several requests, which the server may close between two of them.
 
 use std::{
     io,
@@ -16,14 +16,14 @@ use hyper_util::client::legacy::connect::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Nothing was received yet.
+/// Nothing has been received.
 const NEW: u8 = 0;
 /// The last byte was received, not sent.
 const ANSWERED: u8 = 1;
-/// A request was sent after an earlier one was answered, and nothing was received since.
+/// A request was sent after an earlier response, and nothing was received since.
 const SENT_AGAIN: u8 = 2;
 
-/// A connection that knows whether its last request was answered.
+/// A connection that records whether its last request was answered.
 pub(in crate::mcp) struct Reusable<C> {
     connection: C,
     traffic: Traffic,
@@ -47,7 +47,7 @@ impl<C> Connecting for Reusable<C> {
     }
 }
 
-/// The connection that a request will be sent on.
+/// The connection that a request will use.
 pub(in crate::mcp) struct Used(CaptureConnection);
 
 impl Used {
@@ -55,8 +55,8 @@ impl Used {
         Self(capture_connection(request))
     }
 
-    /// Whether the request was sent on a connection with earlier answers, and ended it without a byte of its own answer. The
-    /// server may have closed the connection before it read the request (RFC 9112 §9.3.1, §9.5).
+    /// Returns whether a reused connection ended before the first byte of the response. The server may have closed it
+    /// before it read the request (RFC 9112 §9.3.1, §9.5).
     pub(in crate::mcp) fn was_stale(&self) -> bool {
         let mut extras = Extensions::new();
         if let Some(connected) = self.0.connection_metadata().as_ref() {

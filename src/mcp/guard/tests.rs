@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 
-/// Answers one list after the other, and then the last one for ever.
+/// Returns one list after the other, and repeats the last one.
 #[derive(Debug)]
 struct Script(Mutex<Vec<Vec<IpAddr>>>);
 
@@ -54,7 +54,7 @@ const PUBLIC: &str = "public";
 /// The verdict on each spelling of an address.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str)] = &[
-    // IPv4 as it is mostly written, and what each range is for.
+    // Usual spellings of IPv4, and the purpose of each range.
     ("http://93.184.215.14/mcp", PUBLIC),
     ("https://8.8.8.8", PUBLIC),
     ("wss://1.1.1.1:8443/ws", PUBLIC),
@@ -87,7 +87,7 @@ const TABLE: &[(&str, &str)] = &[
     ("http://239.255.255.250", "multicast"),
     ("http://240.0.0.1", "reserved"),
     ("http://255.255.255.255", "reserved"),
-    // The same in other spellings.
+    // The same addresses in other spellings.
     ("http://127.1", "machine itself"),
     ("http://127.0.1", "machine itself"),
     ("http://2130706433", "machine itself"),
@@ -110,7 +110,7 @@ const TABLE: &[(&str, &str)] = &[
     ("http://2852039166", "link-local"),
     ("http://256.0.0.1", "URL with a host"),
     ("http://4294967296", "URL with a host"),
-    // IPv6, and IPv4 within it.
+    // IPv6, and IPv4 embedded in it.
     ("http://[2606:4700:4700::1111]", PUBLIC),
     ("http://[::]", "no host"),
     ("http://[::1]", "machine itself"),
@@ -144,7 +144,7 @@ const TABLE: &[(&str, &str)] = &[
     ("http://[febf::1]", "link-local"),
     ("http://[fec0::1]", "private"),
     ("http://[ff02::1]", "multicast"),
-    // Names, and what else is in a URL.
+    // Names, and other parts of a URL.
     ("https://mcp.example.com/mcp", PUBLIC),
     ("https://mcp.example.com./mcp", PUBLIC),
     ("https://bücher.example", PUBLIC),
@@ -258,7 +258,7 @@ async fn the_operator_allows_hosts_and_networks() {
         let said = verdict(&inside(allow), text).await;
         assert_eq!(said.is_ok(), permitted, "{allow:?} {text}: {said:?}");
     }
-    // A name for the machine itself is allowed as itself, or with the machine's addresses.
+    // A name of this machine is allowed by itself, or with the machine's addresses.
     for allow in ["localhost", "localhost:8000", "127.0.0.1", "::1"] {
         let guard = answering(allowing(&[allow]), &[&["127.0.0.1", "::1"]]);
         assert_eq!(
@@ -289,7 +289,7 @@ async fn ports_and_schemes_are_restricted() {
         ("https://mcp:9000", Ok(())),
         ("https://a.internal:9000", Ok(())),
         ("https://mcp:9001", Err(Refusal::Port(9001))),
-        // A network is where one may go, and says nothing of ports.
+        // An allowed network permits its addresses, not ports that are closed.
         ("https://10.0.0.1:22", Err(Refusal::Port(22))),
         (
             "http://mcp.example.com:443",

@@ -1,4 +1,4 @@
-//! A server's description of itself, in answer to `initialize` or `server/discover`.
+//! A server's description of itself, from `initialize` or `server/discover`.
 
 use std::time::Duration;
 
@@ -13,35 +13,35 @@ use crate::{
 
 use super::text::{clip, clipped};
 
-/// Icons of a server that are kept, and the bytes of all of them.
+/// The most icons of a server to store, and the bytes of all.
 const ICONS: usize = 10;
 const ICON_BYTES: usize = 64 * 1024;
-/// Names of capabilities that are kept, and the characters of each.
+/// The most capability names to store, and the characters of each.
 const CAPABILITIES: usize = 100;
 const CAPABILITY_CHARACTERS: usize = 100;
-/// Bytes of the extensions' JSON that is kept.
+/// The most bytes of the extensions' JSON to store.
 const EXTENSION_BYTES: usize = 16 * 1024;
-/// The member of `_meta` that has what `serverInfo` had before (MCP 2026-07-28).
+/// The member of `_meta` that replaces `serverInfo` (MCP 2026-07-28).
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// A server's description. Parts of another type than MCP has them are left out.
+/// A server's description. Parts of the wrong type are left out.
 pub(in crate::mcp) struct Description {
     pub(in crate::mcp) protocol_version: String,
     pub(in crate::mcp) server_info: Option<ServerInfo>,
     pub(in crate::mcp) instructions: Option<String>,
     pub(in crate::mcp) capabilities: Vec<String>,
-    /// JSON of an object: settings by the extension's name.
+    /// A JSON object: settings by the extension's name.
     pub(in crate::mcp) extensions: Option<String>,
-    /// Milliseconds that the description stays as it is; none if the server does not say.
+    /// Milliseconds that the description stays valid; none if the server does not say.
     pub(super) ttl_ms: Option<u64>,
-    /// Whether a cursor may be empty.
+    /// Whether cursors may be empty.
     pub(super) is_modern: bool,
-    /// Whether it says what it offers at all.
+    /// Whether the server declares its capabilities.
     pub(super) says_capabilities: bool,
 }
 
 impl Description {
-    /// Reads the description that a session began with.
+    /// Reads the description from the start of a session.
     pub(in crate::mcp) fn of(info: &ServerPeerInfo, wire: &Wire) -> Option<Self> {
         let limits = wire.limits();
         let mut left = limits.values;
@@ -78,30 +78,30 @@ impl Description {
         })
     }
 
-    /// The time that a result of the server is fresh, which revisions before 2026-07-28 do not know.
+    /// Returns the time that a result stays fresh, which revisions before 2026-07-28 do not have.
     pub(super) fn fresh_for(&self, ttl_ms: Option<u64>) -> Option<Duration> {
         ttl_ms.filter(|_| self.is_modern).map(Duration::from_millis)
     }
 
-    /// Whether the server is to be asked for a list: it declares the capability, or declares nothing that could be read.
+    /// Returns whether to request a list: the server declares the capability, or nothing readable.
     pub(super) fn may_offer(&self, capability: &str) -> bool {
         !self.says_capabilities || self.capabilities.iter().any(|name| name == capability)
     }
 }
 
-/// The names of capabilities that are not switched off.
+/// Returns the names of enabled capabilities.
 fn declared(capabilities: Option<&Map<String, Value>>) -> impl Iterator<Item = &str> {
     let declared = capabilities.into_iter().flatten();
     let declared = declared.filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
     declared.map(|(name, _)| name.as_str())
 }
 
-/// Milliseconds that a result stays as it is (MCP 2026-07-28, `CacheableResult`); none if it does not say.
+/// Returns the milliseconds that a result stays valid (MCP 2026-07-28, `CacheableResult`); none if it does not say.
 pub(super) fn ttl_ms(result: &Map<String, Value>) -> Option<u64> {
     result.get("ttlMs")?.as_u64()
 }
 
-/// None if it has neither a name nor a title.
+/// Reads the name and title; none if both are missing.
 fn server_info(server: &Map<String, Value>, limits: &InspectionLimits) -> Option<ServerInfo> {
     let text = |name: &str| Some(clip(server.get(name)?.as_str()?, limits));
     let (name, title) = (text("name"), text("title"));

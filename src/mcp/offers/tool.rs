@@ -1,4 +1,4 @@
-//! Reads a tool, as far as it can be used.
+//! Reads the usable parts of a tool.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::{
 
 use super::text::{clip, clipped};
 
-/// The hints of MCP's `ToolAnnotations`, besides its title.
+/// The hints of MCP's `ToolAnnotations`, without its title.
 const HINTS: [&str; 4] = [
     "readOnlyHint",
     "destructiveHint",
@@ -17,13 +17,13 @@ const HINTS: [&str; 4] = [
     "openWorldHint",
 ];
 
-/// A tool, and whether a part of it was left out that is not of its type.
+/// A tool, and whether a part of the wrong type was left out.
 pub(super) struct Read {
     pub(super) tool: Tool,
     pub(super) is_cut: bool,
 }
 
-/// Reads a tool. None is one without a name, which nobody could call.
+/// Reads a tool; none without a name, because it cannot be called.
 pub(super) fn read(tool: &Value, limits: &InspectionLimits) -> Option<Read> {
     let name = tool.get("name")?.as_str().filter(|name| !name.is_empty())?;
     let mut name = clipped(name, TOOL_NAME_BYTES);
@@ -57,12 +57,12 @@ pub(super) fn read(tool: &Value, limits: &InspectionLimits) -> Option<Read> {
     })
 }
 
-/// A JSON Schema is an object, or a boolean (2020-12, section 4.3).
+/// A JSON Schema is an object or a boolean (2020-12, section 4.3).
 fn is_schema(schema: &Value) -> bool {
     schema.is_object() || schema.is_boolean()
 }
 
-/// The annotations that MCP defines, in its order.
+/// Returns the annotations that MCP defines, in its order.
 fn hints(annotations: &Map<String, Value>) -> Value {
     let title = annotations.get_key_value("title");
     let title = title.filter(|(_, title)| title.is_string());

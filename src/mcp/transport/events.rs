@@ -1,5 +1,5 @@
-//! Server-sent events (HTML Living Standard §9.2.6), read as leniently as the standard asks: unknown fields, lines without a colon
-//! and what is not a number in `retry` are ignored.
+//! Parses server-sent events (HTML Living Standard §9.2.6) as leniently as the standard asks. Unknown fields, lines
+//! without a colon and non-numeric `retry` values are ignored.
 
 use std::{collections::VecDeque, mem};
 
@@ -10,8 +10,8 @@ use crate::mcp::failure::Failure;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The events of a body. An event may have no data: its id and its `retry` count all the same. The last one is dropped if the body
-/// ends within it.
+/// Returns the events of a body. An event without data still has its id and `retry`. An event that the body's end cuts
+/// is dropped.
 pub(super) fn events(
     body: impl Stream<Item = Result<Vec<u8>, Failure>> + Send + 'static,
 ) -> impl Stream<Item = Result<Sse, Failure>> + Send {
@@ -33,7 +33,7 @@ pub(super) fn events(
 struct Parser {
     begun: bool,
     line: Vec<u8>,
-    /// The last line ended with CR, and a following LF belongs to it.
+    /// Whether the last line ended with CR, so that a following LF belongs to it.
     after_cr: bool,
     event: Sse,
     events: VecDeque<Sse>,
@@ -85,7 +85,7 @@ impl Parser {
     }
 }
 
-/// Whether an event is a message: of this type, or of none.
+/// Returns whether an event is a message: its type is this one, or absent.
 pub(super) fn is_message(event: &Sse) -> bool {
     matches!(event.event.as_deref(), None | Some("message"))
 }

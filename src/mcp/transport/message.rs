@@ -1,8 +1,8 @@
-//! Messages of servers, in the form in which the library takes them.
+//! Converts servers' messages to the form that the library accepts.
 //!
-//! Invariant: the library sees of a message what the protocol needs, in types that it accepts. All else is for
-//! [`offers`](crate::mcp::offers), which is handed the text of each result ([`set_aside`]): so a part that nothing needs, or that is not
-//! by the book, loses no other one.
+//! Invariant: the library sees only the parts of a message that the protocol needs, in types that it accepts.
+//! [`offers`](crate::mcp::offers) reads the rest from the text of each result ([`set_aside`]). So an unneeded or
+//! malformed part loses no other part.
 
 use std::{borrow::Cow, mem};
 
@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// The member of a result that has the server's own result, as JSON text.
+/// The member of a result that holds the server's own result as JSON text.
 const TEXT: &str = "personal-connectors/text";
-/// A revision of MCP is a date; others fit into a header too.
+/// The most bytes of a revision of MCP, which is a date. Others fit in a header too.
 const VERSION_BYTES: usize = 32;
-/// JSON-RPC's code of an error that says no code.
+/// JSON-RPC's code for an error without a code.
 const INTERNAL_ERROR: i64 = -32603;
 
-/// A message of JSON-RPC 2.0. Whatever else it has is not read.
+/// A JSON-RPC 2.0 message. Other members are not read.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow)]
@@ -40,7 +40,7 @@ struct Message<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// The members of a result that make it one of `initialize` or `server/discover`.
+/// The members that identify a result of `initialize` or `server/discover`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Beginning<'a> {
@@ -54,8 +54,8 @@ struct Beginning<'a> {
     server_info: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads a message that a server sent. None is a message that no request waits for: a notification. A batch (MCP 2025-03-26)
-/// gives its answer. A result may be larger than the other parts: whoever reads it bounds it part by part.
+/// Reads a message of a server; none for a notification, which no request waits for. A batch (MCP 2025-03-26) yields
+/// its response. A result may exceed the other limits, because its reader bounds it part by part.
 pub(in crate::mcp) fn read(
     json: &[u8],
     limits: &InspectionLimits,
@@ -66,7 +66,7 @@ pub(in crate::mcp) fn read(
         values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         serde_json::from_str(&text).map_err(|_| NOT_JSON_RPC)?
     } else {
-        // Text and values of a large result would take more than an inspection may.
+        // The text and the values of a large result would exceed the inspection's memory.
         if json.len() > limits.message_bytes / 2 {
             values(json, limits.depth, limits.values).ok_or(TOO_LARGE)?;
         }
@@ -77,7 +77,8 @@ pub(in crate::mcp) fn read(
     message.into_known(limits)
 }
 
-/// Takes the text of a result out of a message, and leaves a key instead. The library would copy the text several times.
+/// Takes the text of a result out of a message, and leaves a key, because the library would copy the text several
+/// times.
 pub(in crate::mcp) fn set_aside(message: &mut Value, key: u64) -> Option<String> {
     let result = message.get_mut("result")?;
     let holder = match result.get(TEXT) {
@@ -90,7 +91,7 @@ pub(in crate::mcp) fn set_aside(message: &mut Value, key: u64) -> Option<String>
     }
 }
 
-/// The key of the text of a result, or of the metadata that replaced it.
+/// Returns the key of a result's text, or of the metadata that replaced it.
 pub(in crate::mcp) fn key(result: &Map<String, Value>) -> Option<u64> {
     result.get(TEXT)?.as_u64()
 }
@@ -116,7 +117,8 @@ impl Message<'_> {
         let id = id(id_value);
         let is_request = method.as_ref().is_some_and(Value::is_string);
         let (member, value) = match (method, error, self.result) {
-            // Its parameters are left out: no capability was declared, so a ping alone has another answer than "method not found".
+            // The parameters are left out. No capability was declared, so only a ping gets another response than
+            // "method not found".
             (Some(method), _, _) if is_request && id.is_some() => ("method", method),
             (Some(_), _, _) => return Ok(None),
             (None, Some(error), _) => ("error", known_error(&error)),
@@ -135,7 +137,7 @@ impl Message<'_> {
     }
 }
 
-/// A text or an integer, also one that is written as `1.0`.
+/// Reads an id: a text or an integer, which may be written as `1.0`.
 fn id(id: Value) -> Option<Value> {
     match id {
         Value::String(_) => Some(id),
@@ -161,7 +163,7 @@ fn known_error(error: &Value) -> Value {
     known
 }
 
-/// The parts of a result that the library needs to begin, and the text of it all.
+/// Returns the parts of a result that the library needs, and its whole text.
 fn known_result(text: &str, limits: &InspectionLimits) -> Value {
     let is_object = text.trim_start().starts_with('{');
     let beginning: Option<Beginning<'_>> = serde_json::from_str(text).ok().filter(|_| is_object);
@@ -202,7 +204,7 @@ fn known_result(text: &str, limits: &InspectionLimits) -> Value {
             let version = protocol_version.and_then(part);
             let version = version.as_ref().and_then(Value::as_str);
             let version = version.filter(|version| is_version(version));
-            // A server that names no revision is taken for one of the first that had a header for it.
+            // A server without a revision counts as one of the first revision that had a header for it.
             let assumed = ProtocolVersion::V_2025_03_26;
             json!({
                 "protocolVersion": version.unwrap_or(assumed.as_str()),
@@ -215,15 +217,15 @@ fn known_result(text: &str, limits: &InspectionLimits) -> Value {
     }
 }
 
-/// Whether a revision can be sent back in a header.
+/// Returns whether a revision fits in a header.
 fn is_version(version: &str) -> bool {
     !version.is_empty()
         && version.len() <= VERSION_BYTES
         && version.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Makes JSON of what some programs write instead: surrogates without their other half, control characters in texts, and words
-/// that are no value, such as `NaN` and `Infinity`, which become null.
+/// Repairs text that some programs send instead of JSON: unpaired surrogates, control characters in texts, and words
+/// such as `NaN` and `Infinity`, which become null.
 fn repaired(json: &str) -> Cow<'_, str> {
     let mut repaired = String::new();
     let mut copied = 0;
@@ -263,7 +265,7 @@ fn repaired(json: &str) -> Cow<'_, str> {
     Cow::Owned(repaired)
 }
 
-/// The length of an escape, and its replacement if it is a surrogate alone.
+/// Returns the length of an escape, and the replacement of an unpaired surrogate.
 fn escape(rest: &str) -> (usize, Option<String>) {
     let unit = |from: usize| {
         let hex = rest.get(from..from + 6)?.strip_prefix("\\u")?;
@@ -329,7 +331,7 @@ mod tests {
         let given = json!({ "jsonrpc": "2.0", "id": null, "error": "no" });
         let known = json!({ "jsonrpc": "2.0", "error": { "code": -32603, "message": "no" } });
         assert_eq!(read(given), Ok(Some(known)));
-        // Requests of the server are answered, and its notifications are not waited for.
+        // The server's requests are answered, and its notifications are not waited for.
         let ping = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping", "params": { "progressToken": [] } });
         let bare = json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" });
         assert_eq!(read(ping), Ok(Some(bare)));
@@ -361,7 +363,7 @@ mod tests {
         );
     }
 
-    /// The library takes every message for what it is.
+    /// The library recognizes each kind of message.
     #[test]
     fn the_library_takes_results() {
         let taken = |result: &str| {

@@ -1,4 +1,4 @@
-//! Ways to send messages to an MCP server and to receive its own.
+//! Transports to MCP servers.
 
 mod events;
 pub(super) mod message;

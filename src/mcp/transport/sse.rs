@@ -1,5 +1,5 @@
-//! HTTP with server-sent events (MCP 2024-11-05), which the library has no client for any more: a stream that gives the
-//! address to send messages to, and then the server's messages.
+//! HTTP with server-sent events (MCP 2024-11-05), which the library no longer has a client for. A stream names the URL
+//! to post to, then carries the server's messages.
 
 use std::sync::Arc;
 
@@ -30,16 +30,17 @@ pub(in crate::mcp) struct SseTransport {
     /// The URL that messages are posted to.
     endpoint: Url,
     events: BoxStream<'static, Result<Sse, Failure>>,
-    /// A message that came, and is not returned yet: the library may drop [`receive`](Transport::receive) at any time.
+    /// A received message that was not returned yet, because the library may drop [`receive`](Transport::receive) at
+    /// any time.
     received: Option<String>,
-    /// The stream ended.
+    /// The reason that the stream ended.
     ended: Option<Failure>,
-    /// Requests that are being sent. What the stream says waits for them, so that the refusal of a request counts whenever the
-    /// stream ends.
+    /// The number of requests being sent. The stream's messages wait for them, so that a refused request counts however
+    /// the stream ends.
     sending: Arc<watch::Sender<usize>>,
 }
 
-/// A request that is being sent. Dropped, it is sent.
+/// A request being sent, counted until drop.
 struct Sending(Arc<watch::Sender<usize>>);
 
 impl Sending {
@@ -56,7 +57,7 @@ impl Drop for Sending {
 }
 
 impl SseTransport {
-    /// Opens the stream, and waits for the event `endpoint`, whatever comes before it.
+    /// Opens the stream, and waits for the event `endpoint`, skipping others.
     pub(in crate::mcp) async fn open(wire: Wire, url: &Url) -> Result<Self, Failure> {
         let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(EVENT_STREAM))]);
         let (url, response) = wire.send(Method::GET, url, accept, None).await?;
@@ -78,7 +79,7 @@ impl SseTransport {
             return Err(NO_ENDPOINT);
         }
         let endpoint = url.join(data.trim()).map_err(|_| NO_ENDPOINT)?;
-        // Messages go to nobody but who was asked.
+        // Messages go only to the origin that was asked.
         if endpoint.origin() != url.origin() {
             return Err(Failure::NotMcp("has messages sent to another host"));
         }
@@ -93,7 +94,7 @@ impl SseTransport {
         })
     }
 
-    /// The next message, or why there is none.
+    /// Returns the next message, or the failure.
     async fn message(&mut self) -> Result<ServerJsonRpcMessage, Failure> {
         loop {
             while self.received.is_none() {
@@ -114,7 +115,7 @@ impl SseTransport {
         }
     }
 
-    /// Waits until requests are sent, but not for ever: some servers answer a POST late.
+    /// Waits for requests being sent, within a limit, because some servers answer a POST late.
     async fn sent(&mut self) {
         let mut sending = self.sending.subscribe();
         let sent = Box::pin(async move {
@@ -139,7 +140,7 @@ impl Transport<RoleClient> for SseTransport {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, JSON)]);
             let sent = Box::pin(wire.send(Method::POST, &endpoint, headers, Some(body)));
             if sending.is_none() {
-                // Servers answer to what needs no answer as they please, or not at all.
+                // Servers respond to notifications in any way, or not at all.
                 let _ = wire.stopwatch().within(wire.limits().beginning, sent).await;
                 return Ok(());
             }
@@ -166,7 +167,7 @@ impl Transport<RoleClient> for SseTransport {
                 Err(failure) => self.ended.insert(failure).clone(),
             },
         };
-        // A server may close the stream after its last answer.
+        // A server may close the stream after its last response.
         self.sent().await;
         self.wire.waiting().await;
         self.wire.end(failure).await;

@@ -1,7 +1,7 @@
-//! Streamable HTTP (MCP 2025-03-26 and later): the library's transport, on our way to the server.
+//! Streamable HTTP (MCP 2025-03-26 and later): the library's transport over this module's HTTP client.
 //!
-//! The library leaves to its HTTP client what is read and how far, so ours counts, bounds and judges; sessions, version headers and
-//! which answer is whose are the library's.
+//! The client counts, bounds and checks all that is read. The library handles sessions, version headers and the
+//! matching of responses.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ const ACCEPTED_TYPES: HeaderValue = HeaderValue::from_static("application/json, 
 
 type Error = StreamableHttpError<Failure>;
 
-/// How often, and after how long, the rest of an answer is asked for whose stream was closed.
+/// The number of attempts to resume a closed stream, and the delay.
 #[derive(Debug)]
 struct Resumption;
 
@@ -64,11 +64,11 @@ pub(in crate::mcp) fn streamable_http(
     StreamableHttpClientTransport::with_client(wire, config)
 }
 
-/// The state of a stream of events that should bring an answer.
+/// The state of an event stream that should bring a response.
 #[derive(Debug, Default)]
 struct Stream {
     is_answered: bool,
-    /// An event had an id, so the rest of a closed stream can be asked for.
+    /// Whether an event had an id, so that a closed stream can be resumed.
     is_resumable: bool,
 }
 
@@ -77,7 +77,7 @@ impl Wire {
         StreamableHttpError::Client(self.end(failure).await)
     }
 
-    /// The events of an answer, each looked at before the library parses it. They end with the answer.
+    /// Returns the events of a response, each checked before the library parses it. They end with the response.
     fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
         self.saw(Evidence::Channel);
         let body = self.body(response, self.limits().message_bytes);
@@ -101,11 +101,11 @@ impl Wire {
         events.boxed()
     }
 
-    /// An event as the library may have it. It reads the data of every event as a message.
+    /// Converts an event for the library, which reads all events' data as messages.
     async fn looked_at(&self, mut event: Sse, stream: &mut Stream) -> Result<Sse, Failure> {
         stream.is_resumable |= event.id.is_some();
         let data = event.data.take().filter(|_| is_message(&event));
-        // An event without data has the id to go on from.
+        // An event without data has the id to resume from.
         if let Some(data) = data.filter(|data| !data.trim().is_empty()) {
             event.data = self.message_text(data.as_bytes()).await?;
             stream.is_answered = !self.is_waiting();
@@ -113,7 +113,7 @@ impl Wire {
         Ok(event)
     }
 
-    /// The answer to a request, in whichever form it comes.
+    /// Reads the response to a request, in any form.
     async fn answer(
         &self,
         url: &Url,
@@ -122,7 +122,8 @@ impl Wire {
     ) -> Result<StreamableHttpPostResponse, Failure> {
         let status = response.status();
         let refusal = refused(url, &response);
-        // These count whatever the body says; other statuses may have a JSON-RPC error, as of a server of another revision.
+        // These statuses count whatever the body says. Others may carry a JSON-RPC error, for example from a server of
+        // another revision.
         let is_gone = in_session && status == StatusCode::NOT_FOUND;
         if let Some(failure) = &refusal
             && (is_gone || failure.evidence() != Evidence::NotHere)
@@ -176,7 +177,7 @@ impl StreamableHttpClient for Wire {
         let is_request = self.asks(&message);
         let sent = Box::pin(self.send(Method::POST, &url, headers, Some(body)));
         if !is_request {
-            // Servers answer to what needs no answer as they please, or not at all.
+            // Servers respond to notifications in any way, or not at all.
             let _ = self.stopwatch().within(self.limits().beginning, sent).await;
             return Ok(StreamableHttpPostResponse::Accepted);
         }
@@ -198,7 +199,7 @@ impl StreamableHttpClient for Wire {
         _: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
-        // The rest of an answer is wanted; what the server says of its own accord is not.
+        // Only the rest of a response is requested, not the server's own messages.
         let Some(last_event_id) = last_event_id else {
             return Err(StreamableHttpError::ServerDoesNotSupportSse);
         };
@@ -213,7 +214,7 @@ impl StreamableHttpClient for Wire {
             Ok((Some(failure), _)) | Err(failure) if failure.evidence() != Evidence::NotHere => {
                 failure
             }
-            // The answer that broke off is what counts.
+            // The original failure counts.
             _ => NO_ANSWER,
         };
         Err(self.refuse(failure).await)
@@ -230,7 +231,7 @@ impl StreamableHttpClient for Wire {
         let sent = self
             .send(Method::DELETE, &parse(&uri)?, headers, None)
             .await;
-        // A server need not let sessions be ended.
+        // A server need not support ending sessions.
         sent.map(|_| ()).map_err(StreamableHttpError::Client)
     }
 }

@@ -1,4 +1,4 @@
-//! WebSocket, which MCP does not define: a message of JSON-RPC a text message, as the servers that speak it have it.
+//! WebSocket, which MCP does not define. One text message carries one JSON-RPC message, as existing servers have it.
 
 use std::sync::Arc;
 
@@ -41,14 +41,15 @@ pub(in crate::mcp) struct WebSocketTransport {
     url: Url,
     sink: Arc<Mutex<SplitSink<Socket, Message>>>,
     stream: SplitStream<Socket>,
-    /// A message that came, and is not returned yet: the library may drop [`receive`](Transport::receive) at any time.
+    /// A received message that was not returned yet, because the library may drop [`receive`](Transport::receive) at
+    /// any time.
     received: Option<Message>,
-    /// The connection ended.
+    /// The reason that the connection ended.
     ended: Option<Failure>,
 }
 
 impl WebSocketTransport {
-    /// Connects to an address that the guard permits, and to no other.
+    /// Connects to an address that the guard permits.
     pub(in crate::mcp) async fn open(wire: Wire, url: &Url) -> Result<Self, Failure> {
         let mut url = url.clone();
         let scheme = match url.scheme() {
@@ -56,7 +57,7 @@ impl WebSocketTransport {
             _ => "ws",
         };
         url.set_scheme(scheme).map_err(|()| Refusal::NotAUrl)?;
-        // A server need not choose the subprotocol, but its client's library wants it to.
+        // A server need not choose the subprotocol, but the client's library requires it.
         let socket = match handshake(&wire, &url, true).await? {
             Some(socket) => socket,
             None => handshake(&wire, &url, false).await?.ok_or(NOT_JSON_RPC)?,
@@ -73,7 +74,7 @@ impl WebSocketTransport {
         })
     }
 
-    /// The next message, or why there is none.
+    /// Returns the next message, or the failure.
     async fn message(&mut self) -> Result<ServerJsonRpcMessage, Failure> {
         loop {
             let received = if let Some(received) = self.received.take() {
@@ -120,7 +121,7 @@ fn closed(code: u16, url: &Url) -> Failure {
     }
 }
 
-/// None if the server did not choose the subprotocol that it was offered.
+/// Opens a WebSocket; none if the server ignored the offered subprotocol.
 async fn handshake(wire: &Wire, url: &Url, subprotocol: bool) -> Result<Option<Socket>, Failure> {
     let mut request = url
         .as_str()
@@ -162,7 +163,7 @@ async fn connect(wire: &Wire, url: &Url) -> Result<Connection, Failure> {
     } else {
         "http"
     };
-    // It connects as to a web server, and to the same port.
+    // The connection is made as for HTTP, to the same port.
     url.set_scheme(scheme).map_err(|()| Refusal::NotAUrl)?;
     wire.line().connect(uri(&url)?).await
 }
@@ -183,7 +184,7 @@ impl Transport<RoleClient> for WebSocketTransport {
             wire.asks(&message);
             let sent = sink.lock().await.send(Message::text(text)).await;
             if sent.is_err() {
-                // The server's own end of the connection says why.
+                // The server's close gives the reason.
                 wire.over().await;
             }
             Ok(())
@@ -198,7 +199,7 @@ impl Transport<RoleClient> for WebSocketTransport {
                 Err(failure) => self.ended.insert(failure).clone(),
             },
         };
-        // A server may close the connection after its last answer.
+        // A server may close the connection after its last response.
         self.wire.waiting().await;
         self.wire.end(failure).await;
         None
