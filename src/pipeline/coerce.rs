@@ -1,10 +1,10 @@
-//! Values of the types that they are given to, checked before anything is executed.
+//! Coercion of variables, and checks of values against their types, before execution.
 //!
-//! Invariant: once a request has passed here and the [rule of values](super::rules::correct_values), no input of it fails in the
-//! middle of its execution: variables are coerced whole (GraphQL, section 6.1.2).
+//! Invariant: after this and the [rule of values](super::rules::correct_values), no input of a request fails during
+//! execution. Variables are coerced as a whole (GraphQL, section 6.1.2).
 //!
-//! The library looks at values while it validates, and lets through integers beyond 32 bits, times that are none, texts for
-//! enums, and whatever is no object for an input object; it would find them out field by field.
+//! The library's validation accepts integers beyond 32 bits, malformed times, texts for enums, and non-objects for
+//! input objects. It would only find them field by field.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use crate::{domain::field_values::RAW_JSON_MARKER, graphql::DateTime};
 
 use super::schema_types::{input_of, type_of};
 
-/// Leaves an operation the variables that it declares. Fills in the defaults of those that were not sent, and refuses one that is
-/// not of its type.
+/// Keeps the variables that an operation declares. Fills in defaults for those not sent, and refuses a value of the
+/// wrong type.
 pub(super) fn variables(
     operation: &OperationDefinition,
     sent: &mut Variables,
@@ -91,7 +91,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// Checks that a value is of a type. The message names its path.
+/// Checks a value against a type. The message names the value's path.
 pub(super) fn check(ty: &Type, value: &Value, path: &Path<'_>, form: Form) -> Result<(), String> {
     match (&ty.base, value) {
         (_, Value::Variable(_)) => Ok(()),
@@ -114,7 +114,7 @@ fn named(name: &Name, value: &Value, path: &Path<'_>, form: Form) -> Result<(), 
     };
     match type_of(name) {
         Some(TypeKind::InputObject(definition)) => match value {
-            // A number that was kept as text looks like an object.
+            // A number stored as text looks like an object.
             Value::Object(values) if !values.contains_key(RAW_JSON_MARKER) => {
                 object(&definition.fields, values.iter(), path, form)
             }
@@ -153,7 +153,7 @@ fn named(name: &Name, value: &Value, path: &Path<'_>, form: Form) -> Result<(), 
                 let is = time.is_some_and(|time| time.is_ok());
                 must_be(is, DateTime::EXPECTED)
             }
-            // JSON takes anything, and what type there is none of is the validation's to refuse.
+            // JSON accepts any value, and validation refuses an unknown type.
             _ => Ok(()),
         },
     }

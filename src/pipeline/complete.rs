@@ -1,9 +1,9 @@
-//! Completing an answer as the specification has it.
+//! Completes a response as the specification demands.
 //!
-//! Invariant: keys stand in the order of the selection (GraphQL, section 7.2.2); where a field failed stands null, and where
-//! it must not be null, null goes up to the nearest parent that may be (section 6.4.4).
+//! Invariant: keys have the order of the selection (GraphQL, section 7.2.2). A failed field is null, and a null that is
+//! not allowed propagates to the nearest nullable parent (section 6.4.4).
 //!
-//! The library, since its version 7.1, leaves out the key of a field that failed, and orders keys by which was ready first.
+//! Since version 7.1, the library omits the key of a failed field, and orders keys by completion.
 
 use std::collections::HashMap;
 
@@ -23,25 +23,25 @@ use super::{
     schema_types::{field_of, root_of},
 };
 
-/// The keys of an operation's answers in order, with their types. Collected once for all objects and answers: it keeps nothing
-/// of the document but names.
+/// The ordered keys of an operation's response, with their types. It is built once for all objects and responses, and
+/// keeps only names of the document.
 #[derive(Debug)]
 pub(super) struct Shape {
     keys: Vec<Key>,
 }
 
-/// A key of an object. One of a field of another type than the object's has no value there.
+/// A key of an object. It has no value in objects of other types.
 #[derive(Debug)]
 struct Key {
     name: Name,
-    /// `None` for `__typename` and introspection.
+    /// The type; none for `__typename` and introspection.
     r#type: Option<&'static Type>,
-    /// The keys of the value, if something is selected of it.
+    /// The keys of the value, if it has selections.
     below: Option<Shape>,
 }
 
 impl Shape {
-    /// The shape of the answers to an operation, with its variables and their defaults.
+    /// Builds the shape of an operation's responses, with its variables and their defaults.
     pub(super) fn of(
         document: &ExecutableDocument,
         operation: &OperationDefinition,
@@ -55,16 +55,16 @@ impl Shape {
         builder.shape(vec![(root, &operation.selection_set.node)])
     }
 
-    /// Completes an answer to the operation, whose execution began.
+    /// Completes a response of the operation, after its execution began.
     pub(super) fn complete(&self, response: &mut Response) {
         let failures = Failures::of(response.errors.iter().map(|error| error.path.as_slice()));
         let data = std::mem::take(&mut response.data);
         response.data = self.object(data, Some(&failures)).unwrap_or_default();
     }
 
-    /// None stands for a null that has to go up.
+    /// Completes an object; none if null has to propagate.
     fn object(&self, value: Value, failures: Option<&Failures<'_>>) -> Option<Value> {
-        // An object whose every field failed arrives as null.
+        // An object arrives as null if all of its fields failed.
         let mut values = match value {
             Value::Object(values) => values,
             _ => IndexMap::new(),
@@ -84,7 +84,7 @@ impl Shape {
 }
 
 impl Key {
-    /// None stands for a null that has to go up.
+    /// Completes a value; none if null has to propagate.
     fn value(&self, present: Option<Value>, failures: Option<&Failures<'_>>) -> Option<Value> {
         let Some(r#type) = self.r#type else {
             return Some(without_placeholders(present.unwrap_or_default()));
@@ -108,7 +108,7 @@ impl Key {
                 items.collect::<Option<_>>().map(Value::List)
             }
             (_, Value::Null) if failures.is_none() => None,
-            // Written as it goes out, it is complete.
+            // Raw text is already complete.
             (_, Value::Object(written)) if written.contains_key(RAW_JSON_MARKER) => {
                 Some(Value::Object(written))
             }
@@ -121,7 +121,7 @@ impl Key {
     }
 }
 
-/// A value of the introspection, whose keys are not collected.
+/// Removes the placeholders of an introspection value, whose keys are not collected.
 fn without_placeholders(value: Value) -> Value {
     match value {
         Value::Object(mut fields) => {
@@ -135,7 +135,7 @@ fn without_placeholders(value: Value) -> Value {
     }
 }
 
-/// Null for a value that is not there, where the type lets it be.
+/// Returns null for a missing value, if the type is nullable.
 fn or_null(value: Option<Value>, r#type: &Type) -> Option<Value> {
     match value {
         None if !r#type.nullable => None,
@@ -143,14 +143,14 @@ fn or_null(value: Option<Value>, r#type: &Type) -> Option<Value> {
     }
 }
 
-/// The response positions where fields failed, as a tree of the segments of their paths.
+/// The response positions of failed fields, as a tree of path segments.
 #[derive(Debug, Default)]
 struct Failures<'a> {
     failed: bool,
     below: HashMap<Step<'a>, Failures<'a>>,
 }
 
-/// A step of a path. The library's has no hash.
+/// A path segment, because the library's has no hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step<'a> {
     Field(&'a str),
@@ -178,10 +178,10 @@ impl<'a> Failures<'a> {
     }
 }
 
-/// Selections of a value, each with the type that it selects of.
+/// Selection sets of a value, each with its parent type.
 type Selections<'a> = Vec<(&'a Name, &'a SelectionSet)>;
 
-/// Builds shapes of an operation, with the variables of its conditions.
+/// Builds the shapes of an operation, with the variables of its conditions.
 struct ShapeBuilder<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
@@ -219,7 +219,7 @@ impl<'a> ShapeBuilder<'a> {
         }
     }
 
-    /// The values of `@skip` and `@include` (section 3.13).
+    /// Evaluates `@skip` and `@include` (section 3.13).
     fn includes(&self, selection: &Selection) -> bool {
         directives(selection).iter().all(|directive| {
             let skips = match directive.node.name.node.as_str() {

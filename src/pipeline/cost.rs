@@ -1,8 +1,8 @@
-//! The cost of a document, computed before it is validated and executed.
+//! The cost of a document, computed before validation and execution.
 //!
-//! Invariant: a fragment is visited once however often it is spread, and circles are refused; the library visits each spread
-//! again, which three spreads in each of seventeen fragments make a matter of minutes. What is let through nests so little that
-//! recursion over it is safe.
+//! Invariant: a fragment is visited once, however often it is spread, and cycles are refused. The library visits each
+//! spread again: three spreads in each of seventeen fragments would take minutes. An accepted document is shallow
+//! enough for recursion.
 
 use std::{
     collections::{HashMap, HashSet},

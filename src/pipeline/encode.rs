@@ -1,7 +1,6 @@
-//! An answer as JSON text.
+//! Encodes a response as JSON.
 //!
-//! Invariant: it is the text that serde would write; what is JSON already goes in as it is, where the library would parse it once
-//! more to be sure.
+//! Invariant: the text equals serde's. Raw JSON is copied unchanged, where the library would parse it again.
 
 use async_graphql::{Response, Value};
 use serde::Serialize;
@@ -12,11 +11,11 @@ use crate::{
     error::Result,
 };
 
-/// Bytes of a page of connectors.
+/// The bytes of a typical page of connectors.
 const TYPICAL: usize = 16 * 1024;
 
-/// The text of an answer, whose values are dropped. `LIMIT_EXCEEDED` beyond the bytes of an answer and `UNAVAILABLE` beyond those of
-/// all. A mutation's answer has no such limit, because the change was made.
+/// Encodes a response and drops its values. Fails with `LIMIT_EXCEEDED` beyond the response's bytes, and `UNAVAILABLE`
+/// beyond those of all responses. A mutation's response has no limit, because its change is already made.
 pub(super) fn encoded(answer: Response, budget: &AnswerBudget) -> Result<AnswerText> {
     let typical = budget.written().min(budget.most()) + TYPICAL;
     let text = write(&answer, typical, budget.most_of_text());
@@ -25,18 +24,18 @@ pub(super) fn encoded(answer: Response, budget: &AnswerBudget) -> Result<AnswerT
     Ok(AnswerText::new(text, share))
 }
 
-/// The text of an answer that is small.
+/// Encodes a small response.
 pub(super) fn small(answer: &Response) -> AnswerText {
     AnswerText::from(encode(answer))
 }
 
-/// An answer as JSON.
+/// Encodes a response as JSON.
 pub fn encode(answer: &Response) -> Vec<u8> {
     write(answer, TYPICAL, usize::MAX)
 }
 
-/// Writes an answer: `data`, `extensions` and `errors`, the latter two where there are any (GraphQL, section 7.1). Breaks off where
-/// it has more than `most` bytes.
+/// Writes `data`, `extensions` and `errors`, the latter two if there are any (GraphQL, section 7.1). Stops beyond
+/// `most` bytes.
 fn write(answer: &Response, typical: usize, most: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(typical);
     out.extend_from_slice(b"{\"data\":");
@@ -118,7 +117,7 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             any::<String>().prop_map(Value::from),
             "[A-Z_]{1,9}".prop_map(|name| Value::Enum(Name::new(name))),
-            // As it is written, which is as it was.
+            // The raw text is written unchanged.
             Just(r#"{"b":[1.50,null],"a":"\u0000 é"}"#).prop_map(|written| {
                 let marker = Name::new(RAW_JSON_MARKER);
                 Value::Object([(marker, Value::from(written))].into_iter().collect())

@@ -1,4 +1,4 @@
-//! Execution of a prepared operation: of a direct query, or by the library and its resolvers.
+//! Executes a prepared operation, directly or by the library and its resolvers.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use super::{
     subscription_root::one_root_field,
 };
 
-/// An answer, and its bytes.
+/// A response with its budget.
 pub(super) struct Executed {
     response: Response,
     budget: Arc<AnswerBudget>,
@@ -40,17 +40,17 @@ impl Executed {
         &mut self.response
     }
 
-    /// Its text. A query's is refused beyond the bytes that it may have.
+    /// Encodes the response. Fails for a query beyond its byte limit.
     pub(super) fn encoded(self) -> Result<AnswerText, Error> {
         encoded(self.response, &self.budget)
     }
 }
 
-/// How often a query runs at most.
+/// The most runs of one query.
 const TRIES: usize = 3;
 
 impl Pipeline {
-    /// Executes a query or mutation, if it is valid. Answers by the deadline.
+    /// Executes a valid query or mutation within the deadline.
     pub(super) async fn execute(
         &self,
         caller: Caller,
@@ -61,7 +61,8 @@ impl Pipeline {
         let cost = prepared.cost;
         self.validate(&caller, &prepared).await?;
         let one_read = prepared.traits.one_read;
-        // A mutation's payloads read what it wrote, each in its turn, and hold no connection that the next one waits for.
+        // The payloads of a mutation read one after another what it wrote, and hold no connection that the next one
+        // needs.
         let in_snapshot = !one_read && prepared.operation_type != OperationType::Mutation;
         if prepared.operation_type == OperationType::Query && cost.is_expensive() {
             let entered = self.expensive.enter(&permit, deadline).await;
@@ -94,7 +95,7 @@ impl Pipeline {
                 drop(permit);
                 answer
             };
-            // A query ends with the future that waits for it.
+            // A query is cancelled with the future that waits for it.
             let answer = if is_mutation {
                 Either::Left(finished(answer))
             } else {
@@ -113,14 +114,14 @@ impl Pipeline {
                     .check()
                     .map_err(|error| Refused::from(error).costing(cost))?;
             }
-            // A statement cannot run again in a snapshot that is gone.
+            // A statement cannot be repeated in a lost snapshot.
             if !(in_snapshot && tries < TRIES && is_hindered(&answer)) {
                 break (answer, is_direct, budget);
             }
             tries += 1;
         };
         drop(permit);
-        // Errors of validation have no path.
+        // Validation errors have no path.
         let began = response.errors.is_empty()
             || response.errors.iter().any(|error| !error.path.is_empty());
         if began
@@ -138,8 +139,8 @@ impl Pipeline {
         }
     }
 
-    /// Executes a subscription, if it is valid: an answer for each event until it is `unsubscribed`, or one of errors if it
-    /// cannot begin or go on, each with the event's id. Each event takes a turn before it is answered.
+    /// Executes a valid subscription. It yields a response with an id for each event until `unsubscribed`, or one of
+    /// errors if it cannot begin or continue. Each event waits for its turn.
     pub(super) async fn subscribe(
         &self,
         caller: &Caller,
@@ -178,7 +179,7 @@ impl Pipeline {
         }))
     }
 
-    /// Refuses a document that does not fit the schema as it was sent.
+    /// Validates the document as it was sent.
     pub(super) async fn validate(
         &self,
         caller: &Caller,
@@ -191,7 +192,7 @@ impl Pipeline {
         })
     }
 
-    /// The library's answer. It clones the document, which the library takes apart.
+    /// Executes by the library, with a clone of the document, which the library consumes.
     fn by_the_library(&self, prepared: &Prepared, data: Request) -> BoxFuture<'static, Response> {
         let document = prepared.executed().into_owned();
         let request = prepared.request(document, prepared.operation_name.clone());
@@ -213,7 +214,7 @@ impl Pipeline {
         catalog.within(budget)
     }
 
-    /// The data of the resolvers.
+    /// Returns the data of the resolvers.
     fn resolver_data(
         &self,
         viewer: &Arc<Viewer>,
@@ -236,17 +237,18 @@ impl Pipeline {
     }
 }
 
-/// Bytes of a subscription's document and variables. All fields of the schema that an event has, with arguments, take 20 KiB.
+/// The most bytes of a subscription's document and variables. All event fields of the schema with arguments take 20
+/// KiB.
 const SUBSCRIPTION_BYTES: u64 = 128 * 1024;
 
-/// All that a subscription keeps of its operation, for as long as it is open.
+/// The parts of an operation that an open subscription keeps.
 struct Subscribed {
     shape: Shape,
     request: async_graphql::Request,
     traits: Traits,
 }
 
-/// Leaves the rest of the document behind. `LIMIT_EXCEEDED` if what is left takes more than [`SUBSCRIPTION_BYTES`].
+/// Keeps the needed parts of the document. Fails with `LIMIT_EXCEEDED` if they take more than [`SUBSCRIPTION_BYTES`].
 fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
     let invalid = |error| Refused::new(error, Code::GraphqlValidationFailed);
     let document = prepared.executed();
@@ -269,7 +271,7 @@ fn subscribed(prepared: &Prepared) -> Result<Subscribed, Refused> {
     })
 }
 
-/// An event that is an error, since it has too many bytes. The next one has its own.
+/// Returns the error for an event with too many bytes. The next event has a new budget.
 fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> AnswerText {
     let error = async_graphql::Error::from(error).into_server_error(Pos::default());
     let mut response = Response::from_errors(vec![ServerError {
@@ -281,13 +283,14 @@ fn of_error(error: Error, budget: &AnswerBudget, record: &RequestRecord) -> Answ
     small(&response)
 }
 
-/// Whether another session, or a connection that broke, made a query fail.
+/// Returns whether another session, or a broken connection, made a query fail.
 fn is_hindered(answer: &Response) -> bool {
     let own = |error: &ServerError| error.source::<Error>().is_some_and(may_read_again);
     answer.errors.iter().any(own)
 }
 
-/// Gives errors their codes and numbers. The service's own know theirs; the library's are about the document and its variables.
+/// Adds codes and numbers to errors. The service's own have them already; the library's errors concern the document and
+/// its variables.
 fn fill_codes(errors: &mut [ServerError], record: &RequestRecord) {
     for error in errors {
         let of_library = Error::new(Code::GraphqlValidationFailed, "");
@@ -295,7 +298,7 @@ fn fill_codes(errors: &mut [ServerError], record: &RequestRecord) {
         let (code, extensions) = (own.code, own.extensions());
         if code == Code::Internal {
             let cause = own.cause();
-            // In the request's span, which has its id.
+            // The log line is in the request's span, which has its id.
             tracing::error!(cause, "internal error");
             let request_id = serde_json::Value::from(record.id().0.as_str());
             set_extensions(error, [("requestId", request_id)]);

@@ -1,6 +1,6 @@
-//! Slots of expensive queries, which leave connections to the database and processors to other requests.
+//! Slots for expensive queries, which leave database connections and processors to other requests.
 //!
-//! Invariant: few expensive queries are executed at once, and a bounded number waits. While one waits, it holds no slot of others.
+//! Invariant: the expensive queries that run, and those that wait, are bounded. A waiting one holds no ordinary slot.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
     graphql::Permit,
 };
 
-/// Expensive queries that may wait, for each one that is executed.
+/// Expensive queries that may wait for each running one.
 const WAITING: usize = 16;
 
-/// The slots of all expensive queries of the process.
+/// The slots for expensive queries of the process.
 #[derive(Debug)]
 pub(crate) struct ExpensiveQueries {
     slots: Arc<Semaphore>,
@@ -25,7 +25,7 @@ pub(crate) struct ExpensiveQueries {
 }
 
 impl ExpensiveQueries {
-    /// Executes so many expensive queries at once.
+    /// Allows this many expensive queries at once.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(most)),
@@ -33,9 +33,10 @@ impl ExpensiveQueries {
         }
     }
 
-    /// Gives up the permit of an expensive query for a slot among the expensive ones.
+    /// Exchanges a query's permit for an expensive slot.
     ///
-    /// Waits for half of the time that is left, so that the query can still be answered then. `UNAVAILABLE` if there is no slot.
+    /// Waits for half of the remaining time, so that the query can still be answered. Fails with `UNAVAILABLE` if no
+    /// slot is free.
     pub(super) async fn enter(&self, permit: &Permit, deadline: Instant) -> Result<()> {
         permit.give_up();
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {

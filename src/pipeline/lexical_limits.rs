@@ -1,8 +1,8 @@
-//! A document's text, looked over once before it is parsed.
+//! Limits on a document's text, checked in one pass before parsing.
 //!
-//! Invariant: linear in the text and without recursion, so that whatever is parsed afterwards is of bounded size and depth; a
-//! number that the parser would round is refused, not rounded, and so is an object that says a thing twice, of which the parser
-//! would keep the last: metadata would be stored other than it was written. Variables are read apart and have no such bound.
+//! Invariant: the check is linear and not recursive, so a parsed document is bounded in size and depth. Numbers that
+//! the parser would round are refused. So are objects with a repeated key, of which the parser would keep the last:
+//! stored metadata would differ from the text. Variables are read separately and have their own limits.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use crate::{
 
 use super::refused::Refused;
 
-/// The longest name. Messages of the validation repeat names, and its suggestions compare them with all of a type's fields.
+/// The longest name, because validation messages repeat names, and suggestions compare them with all fields of a type.
 const NAME_BYTES: usize = 256;
 
-/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many of them, a name too long, brackets too deep, a number
-/// that would be rounded, an input object with two fields of one name (section 5.6.3), and introspection (section 4) where it is off: the
-/// library would answer null. The error is located at the token.
+/// Counts a document's tokens (GraphQL, section 2.1.6). Refuses too many tokens, long names, deep brackets, rounded
+/// numbers, and input objects with a repeated field (section 5.6.3). Refuses introspection (section 4) if it is
+/// disabled, because the library would answer null. The error has the token's location.
 pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refused> {
     let mut tokens = 0;
     let mut open = Vec::new();
-    // How many of them are of arguments.
+    // The number of tokens in arguments.
     let mut arguments = 0;
     let mut name = None;
     let mut rest = document;
@@ -43,7 +43,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
         if matches!(c, ' ' | '\t' | '\n' | '\r' | ',' | '\u{feff}') {
             continue;
         }
-        // A comment is no token, but costs as much to read as one. So does each line of a block string.
+        // A comment is no token but costs as much, and so does each line of a block string.
         tokens += 1;
         if text.starts_with(BLOCK) {
             tokens += text.bytes().filter(|byte| b"\n\r".contains(byte)).count() as u64;
@@ -97,7 +97,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
             }
             _ => {}
         }
-        // A level of selections is up to three brackets: its own, its arguments' and a value's in them.
+        // A level of selections has up to three brackets: its own, its arguments', and that of a value in them.
         if open.len() as u64 > BRACKETS_A_LEVEL * limits.max_depth {
             return Err(refused(Error::limit_exceeded(
                 "the document",
@@ -114,7 +114,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
 
 const BRACKETS_A_LEVEL: u64 = 3;
 
-/// The line and column of a byte, from 1 on, as the parser counts them.
+/// Returns the line and column of a byte, from 1, as the parser counts them.
 fn position(document: &str, byte: usize) -> Pos {
     let before = &document[..byte];
     let line = before.rfind('\n').map_or(0, |end| end + 1);
@@ -124,7 +124,7 @@ fn position(document: &str, byte: usize) -> Pos {
     }
 }
 
-/// The mark of a block string.
+/// The delimiter of a block string.
 const BLOCK: &str = "\"\"\"";
 
 /// A bracket that is open at the scan's position.
@@ -132,17 +132,17 @@ enum Bracket<'a> {
     Selections,
     Arguments,
     List,
-    /// An input object, with the names of its fields so far.
+    /// An input object, with its field names so far.
     Object(HashSet<&'a str>),
 }
 
-/// The length of the ASCII letters, digits and `others` that `text` begins with.
+/// Returns the length of the leading ASCII letters, digits and `others`.
 fn token(text: &str, others: impl Fn(char) -> bool) -> usize {
     text.find(|c: char| !c.is_ascii_alphanumeric() && !others(c))
         .unwrap_or(text.len())
 }
 
-/// The length of the string, or block string, that `text` begins with.
+/// Returns the length of the leading string or block string.
 fn string(text: &str) -> usize {
     let (quote, escape) = if text.starts_with(BLOCK) {
         (BLOCK, "\\\"\"\"")
@@ -166,7 +166,8 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// A float keeps 15 significant digits of whatever decimal number, an integer all digits up to 64 bits.
+/// Returns whether the parser would round a number. A float keeps 15 significant digits, and an integer all digits up
+/// to 64 bits.
 fn is_rounded(number: &str) -> bool {
     let fits = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
     let mantissa = number.split(['e', 'E']).next().unwrap_or(number);

@@ -1,4 +1,4 @@
-//! The GraphQL engine: the stages that every operation passes, whatever protocol it came by.
+//! The GraphQL engine: the stages of every operation, for all protocols.
 //!
 //! | stage | file |
 //! |---|---|
@@ -13,12 +13,12 @@
 //! | validation by the library, a direct query or resolvers | [`execute`], or [`stream`] for a stream of answers |
 //! | null and order of keys in an answer, its JSON | [`complete`], [`encode`] |
 //!
-//! A protocol enters once for each operation: by [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
+//! A protocol calls it once for each operation: [`Pipeline::respond`] or [`Pipeline::stream`], both in [`respond`].
 //!
-//! Invariant: the text of a document is bounded before it is parsed, and the document before anything recurses over it. The
-//! values of variables are counted before they are parsed, and again for each use of a variable before any is resolved.
-//! Nothing runs of a request whose values are not of their types. Every error leaves with a code. An internal error leaves
-//! with the id of its request, which the log has too, and with nothing else.
+//! Invariant: a document's text is bounded before it is parsed, and the document before any recursion over it. The
+//! values of variables are counted before they are parsed, and again for each use before any is resolved. No request
+//! with values of the wrong type runs. Every error has a code. An internal error exposes only its request's id, which
+//! the log has too.
 
 mod coerce;
 mod complete;
@@ -58,31 +58,31 @@ pub use encode::encode;
 pub(crate) use expensive::ExpensiveQueries;
 pub use prepare::measure;
 
-/// The engine, and all that operations run with.
+/// The engine and its dependencies.
 pub(crate) struct Pipeline {
     pub(crate) schema: Schema,
     /// The schema for documents that introspect.
     pub(crate) introspector: Schema,
-    /// A schema that only validates.
+    /// A schema for validation only.
     pub(crate) validator: Schema,
     pub(crate) documents: Documents,
     pub(crate) commands: commands::Context,
     pub(crate) changes: Arc<ChangeFollower>,
-    /// The bytes of answers.
+    /// The byte budgets of responses.
     pub(crate) answers: Answers,
     pub(crate) expensive: ExpensiveQueries,
-    /// How long a query or mutation of a stream may take.
+    /// The longest time of a query or mutation in a stream.
     pub(crate) timeout: Duration,
 }
 
-/// The caller of an operation, and the record of the request that it came in.
+/// The caller of an operation, and the record of its request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) viewer: Viewer,
-    /// The key of the caller's bytes of answers.
+    /// The caller's key for response budgets.
     pub(crate) key: Option<CallerKey>,
     pub(crate) record: RequestRecord,
-    /// The id of the event that the caller's subscription goes on after.
+    /// The id of the event after which the subscription continues.
     pub(crate) last_event_id: Option<Arc<str>>,
 }
 
@@ -91,7 +91,7 @@ impl Pipeline {
         self.documents.limits()
     }
 
-    /// The counters of the document cache.
+    /// Returns the counters of the document cache.
     pub(crate) fn document_usage(&self) -> &CacheUsage {
         &self.documents.usage
     }

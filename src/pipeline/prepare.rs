@@ -1,4 +1,4 @@
-//! All that is done with an operation before it is executed.
+//! Prepares an operation for execution.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -29,7 +29,7 @@ use super::{
     rules::variable_positions::null_positions,
 };
 
-/// An operation that is well-formed and within the limits, and whose values are of their types.
+/// A well-formed operation within the limits, with values of the right types.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) document: Arc<Document>,
@@ -41,8 +41,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The document that the library executes: without the variables that were not sent, and with objects of which everything
-    /// may be skipped.
+    /// Returns the document for the library: without the unsent variables, and with placeholders in objects that may be
+    /// empty.
     pub(super) fn executed(&self) -> Cow<'_, ExecutableDocument> {
         let document = &self.document.parsed;
         let name = self.operation_name.as_deref();
@@ -54,14 +54,14 @@ impl Prepared {
         executed
     }
 
-    /// The shape of the answers. It is that of the document as it was sent: the one that is executed may have keys for nobody.
+    /// Returns the response's shape, from the document as it was sent. The executed document may have placeholder keys.
     pub(super) fn shape(&self) -> Result<Shape, ServerError> {
         let document = &self.document.parsed;
         let operation = operation(document, self.operation_name.as_deref())?;
         Ok(Shape::of(document, operation, &self.variables))
     }
 
-    /// The read that answers without the library, if it gives the same answer.
+    /// Returns the read that answers without the library, if the answer is the same.
     pub(super) fn direct(&self, viewer: &Viewer) -> Option<DirectRead> {
         let query = self.document.direct.as_ref()?;
         query.parse(viewer, |given| {
@@ -69,7 +69,7 @@ impl Prepared {
         })
     }
 
-    /// The request of the library that executes a document's operation of a name with the variables.
+    /// Returns the library's request for a named operation of a document, with variables.
     pub(super) fn request(
         &self,
         document: ExecutableDocument,
@@ -84,7 +84,7 @@ impl Prepared {
 }
 
 impl Pipeline {
-    /// Prepares an operation, without executing or reading anything.
+    /// Prepares an operation without executing or reading anything.
     pub(super) fn prepare(
         &self,
         parameters: Parameters,
@@ -121,7 +121,7 @@ impl Pipeline {
     }
 }
 
-/// Whether a variable makes a list depend on checks. Values of enums come as strings.
+/// Returns whether a variable makes a list depend on checks. Enum values arrive as strings.
 fn of_checks(value: &Value) -> bool {
     match value {
         Value::Enum(name) => is_of_checks(name),
@@ -135,8 +135,8 @@ fn of_checks(value: &Value) -> bool {
     }
 }
 
-/// Bounds, parses and costs a document as [`Pipeline::prepare`] does. Returns the cost of its dearest operation, or why it is
-/// refused.
+/// Limits, parses and costs a document like [`Pipeline::prepare`]. Returns the cost of its most expensive operation, or
+/// the refusal's code.
 pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
     let document = Document::parse(document, limits).map_err(|refused| refused.code)?;
     let cost = document.cost(&Variables::default());
@@ -144,7 +144,7 @@ pub fn measure(document: &str, limits: OperationLimits) -> Result<Cost, Code> {
     within.map_err(|error| error.code)
 }
 
-/// The operation to execute (GraphQL, section 6.1).
+/// Returns the operation to execute (GraphQL, section 6.1).
 pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&'a str>,
@@ -158,7 +158,7 @@ pub(super) fn operation<'a>(
     Err(ServerError::new(message, None))
 }
 
-/// Records the operation that is asked for.
+/// Records the chosen operation.
 fn record_chosen(record: &RequestRecord, document: &ExecutableDocument, name: Option<&str>) {
     let mut operations = document.operations.iter();
     let asked = operations.find(|(own, _)| name.is_none() || own.map(Name::as_str) == name);

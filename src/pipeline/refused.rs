@@ -1,4 +1,4 @@
-//! Requests that are not executed.
+//! Errors of requests that are not executed.
 
 use std::fmt;
 
@@ -12,30 +12,30 @@ use crate::{
 
 use super::cost::Cost;
 
-/// Errors that an invalid document is answered with at most, as graphql-js does: each may repeat a long name.
+/// The most errors of an invalid document, as in graphql-js, because each may repeat a long name.
 const MOST_ERRORS: usize = 100;
 
-/// Errors without `data`: nothing was executed, or nothing that the caller still waits for.
+/// Errors without `data`: nothing ran, or nothing that the caller still waits for.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) code: Code,
-    /// The seconds after which to try again, of a code that has them.
+    /// The seconds to wait before a retry, if the code has them.
     pub(crate) retry_after: Option<u64>,
     pub(crate) errors: Vec<serde_json::Value>,
-    /// The cost of the operation, if it is known.
+    /// The operation's cost, if known.
     cost: Option<Box<Cost>>,
-    /// `extensions.cost`, if it is asked for.
+    /// `extensions.cost`, if requested.
     pub(crate) cost_report: Option<Box<serde_json::Value>>,
 }
 
 impl Refused {
-    /// A located error of a code.
+    /// Creates a located error with a code.
     pub(super) fn new(error: ServerError, code: Code) -> Self {
         let own = Error::new(code, error.message.clone());
         Self::located(&own, error)
     }
 
-    /// An error at a place of the document.
+    /// Creates an error at a location in the document.
     pub(super) fn at(error: &Error, place: Pos) -> Self {
         let located = ServerError::new(error.message.clone(), Some(place));
         Self::located(error, located)
@@ -46,7 +46,7 @@ impl Refused {
         Self::of(own, vec![json!(error)])
     }
 
-    /// Errors of validation, which have their codes: the first hundred.
+    /// Keeps the first hundred validation errors, with their codes.
     pub(super) fn invalid(errors: &[ServerError]) -> Self {
         let errors = errors.iter().take(MOST_ERRORS);
         let errors = errors.map(|error| json!(error)).collect();
@@ -63,7 +63,7 @@ impl Refused {
         }
     }
 
-    /// Adds the cost of the operation.
+    /// Adds the operation's cost.
     pub(super) fn costing(self, cost: Cost) -> Self {
         Self {
             cost: Some(Box::new(cost)),
@@ -71,7 +71,7 @@ impl Refused {
         }
     }
 
-    /// Reports the cost against the limits, if there are any.
+    /// Reports the cost against the limits, if given.
     pub(super) fn reporting(self, limits: Option<OperationLimits>) -> Self {
         let report = |(cost, limits): (&Cost, OperationLimits)| Box::new(cost.report(limits));
         Self {
@@ -87,7 +87,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// The messages of the errors, on one line.
+/// Writes the errors' messages on one line.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let messages = self
@@ -98,7 +98,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Gives an error of the library the `extensions` of one of the service's.
+/// Sets the `extensions` of a library error like those of the service's.
 pub(super) fn set_extensions(
     error: &mut ServerError,
     extensions: impl IntoIterator<Item = (&'static str, serde_json::Value)>,

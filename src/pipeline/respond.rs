@@ -1,4 +1,4 @@
-//! The way of an operation through the pipeline: to one answer, or to a stream of them.
+//! Runs an operation through the pipeline, to one response or a stream.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use super::{
     stream::{Held, Messages, Operation, Outlet},
 };
 
-/// A prepared operation, as a protocol judges it.
+/// A summary of a prepared operation, by which a protocol decides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described {
-    /// `None` for a request that is refused.
+    /// The type; none for a refused request.
     pub(crate) operation_type: Option<OperationType>,
-    /// The same viewer gets the same answer as long as the catalogue does not change.
+    /// Whether the same viewer gets the same response while the catalogue does not change.
     pub(crate) is_cacheable: bool,
 }
 
-/// How a protocol wants an operation answered.
+/// The delivery that a protocol chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Response { reports_cost: bool },
@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
     Stream(Messages),
 }
 
-/// An answer with `data`.
+/// A response with `data`.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) text: AnswerText,
@@ -45,10 +45,10 @@ pub(crate) struct Answer {
 }
 
 impl Pipeline {
-    /// Runs one operation. `deliver` is asked how to answer it before anything executes, and may refuse it.
+    /// Runs one operation. `deliver` chooses the delivery before execution, and may refuse the operation.
     ///
-    /// A response comes by the deadline. A query or mutation of a stream has [`Pipeline::timeout`]. The permit is dropped when
-    /// the work is over, even if nobody waits for the answer. A subscription gives it up once it is validated.
+    /// The response comes by the deadline; in a stream, a query or mutation has [`Pipeline::timeout`]. The permit is
+    /// dropped when the work ends, even if no one waits. A subscription releases it after validation.
     pub(crate) async fn respond<R: From<Refused>>(
         self: &Arc<Self>,
         parameters: Parameters,
@@ -90,10 +90,10 @@ impl Pipeline {
         Ok(Outcome::Response(Answer { text, has_errors }))
     }
 
-    /// Begins an operation in a task of its own, which sends its messages to an outlet.
+    /// Starts an operation in a task of its own, which sends messages to an outlet.
     ///
-    /// Nothing is parsed before there is a permit; what comes with the permit is dropped when the operation is validated. A
-    /// subscription gives up the permit then. `held` is kept until the operation's work has ended.
+    /// Parsing waits for a permit. Data attached to the permit is dropped after validation, and then a subscription
+    /// releases the permit. `held` is kept until the operation's work has ended.
     pub(crate) fn stream(
         self: &Arc<Self>,
         sent: Sent,

@@ -1,4 +1,4 @@
-//! The types of the schema, as the rules of documents and values need them: parsed once, from the SDL.
+//! The types of the schema for the rules of documents and values, parsed once from the SDL.
 
 use std::{collections::HashMap, mem::take, sync::LazyLock};
 
@@ -16,7 +16,7 @@ use async_graphql::{
 use crate::graphql::type_definitions;
 
 struct SchemaTypes {
-    /// All types. Objects and interfaces are without their fields.
+    /// All types; objects and interfaces without their fields.
     types: HashMap<Name, TypeKind>,
     /// The fields of objects and interfaces.
     fields: HashMap<Name, HashMap<Name, FieldDefinition>>,
@@ -53,17 +53,17 @@ static SCHEMA: LazyLock<SchemaTypes> = LazyLock::new(|| {
     schema
 });
 
-/// A type by its name. Objects and interfaces are without their fields.
+/// Returns a type by name; objects and interfaces without their fields.
 pub(super) fn type_of(name: &Name) -> Option<&'static TypeKind> {
     SCHEMA.types.get(name)
 }
 
-/// A field of an object or interface.
+/// Returns a field of an object or interface.
 pub(super) fn field_of(parent: &Name, name: &Name) -> Option<&'static FieldDefinition> {
     SCHEMA.fields.get(parent)?.get(name)
 }
 
-/// The type of the root of an operation.
+/// Returns the root type of an operation.
 pub(super) fn root_of(operation: OperationType) -> &'static Name {
     match operation {
         OperationType::Query => &SCHEMA.query,
@@ -72,7 +72,7 @@ pub(super) fn root_of(operation: OperationType) -> &'static Name {
     }
 }
 
-/// The name of the type in all lists around it.
+/// Returns the name of the type inside all lists.
 pub(super) fn innermost(base: &BaseType) -> &Name {
     match base {
         BaseType::Named(name) => name,
@@ -80,7 +80,7 @@ pub(super) fn innermost(base: &BaseType) -> &Name {
     }
 }
 
-/// An argument or input field by its name.
+/// Returns an argument or input field by name.
 pub(super) fn input_of<'a>(
     definitions: &'a [Positioned<InputValueDefinition>],
     name: &Name,

@@ -1,7 +1,7 @@
-//! One operation as a stream of messages, whatever protocol they go out by.
+//! One operation as a stream of messages, for any protocol.
 //!
-//! Invariant: an operation ends when nobody waits for it any longer, and its reads with it. A mutation that has begun is finished,
-//! and keeps what was reserved for it until then. Each end is a message, unless the reader has gone.
+//! Invariant: an operation and its reads end when the reader has gone. A mutation that began is finished, and keeps its
+//! reservations until then. Each end sends a message, unless the reader has gone.
 
 use std::{
     any::Any,
@@ -32,48 +32,48 @@ use crate::{
 
 use super::{Caller, Pipeline, prepare::Prepared, refused::Refused};
 
-/// How long a reader may take nothing.
+/// The longest time that a reader may stall.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message of an operation.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// An answer, as JSON, and the id of the event that it is of.
+    /// A response as JSON, and the id of its event.
     Next(AnswerText, Option<String>),
-    /// A list of errors, as JSON: nothing was executed.
+    /// A list of errors as JSON. Nothing was executed.
     Refused(String),
-    /// There is no more.
+    /// The operation ended.
     Complete,
-    /// The service has ended a subscription that would have gone on.
+    /// The service ended a subscription early.
     Ended,
-    /// The reader took nothing for [`PATIENCE`].
+    /// The reader stalled for [`PATIENCE`].
     GivenUp,
 }
 
-/// A message on its way out.
+/// A message to be sent.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// The number of the operation.
+    /// The operation's number.
     pub(crate) number: u64,
     pub(crate) message: Message,
-    /// The turn of the answer, to be dropped when the answer is written.
+    /// The turn of the response, dropped after it is written.
     pub(crate) turn: Option<OwnedSemaphorePermit>,
 }
 
 /// The receiver of an operation's messages.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    /// The number of the operation.
+    /// The operation's number.
     pub(crate) number: u64,
     pub(crate) out: mpsc::Sender<Outgoing>,
-    /// The answers that may be computed, or wait to be written, at once, for all operations that share these.
+    /// The turns for responses that are computed or wait to be written, shared by several operations.
     pub(crate) turns: Arc<Semaphore>,
 }
 
-/// A slot and bytes that are reserved for an operation until its work has ended.
+/// A slot and bytes that are reserved until an operation's work has ended.
 pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
-/// The messages of one operation. Dropped, the operation ends.
+/// The messages of one operation. Dropping it ends the operation.
 #[derive(Debug)]
 pub(crate) struct Messages {
     messages: mpsc::Receiver<Outgoing>,
@@ -104,7 +104,7 @@ impl Messages {
         }
     }
 
-    /// Waits for the next message. `None` after the last one.
+    /// Waits for the next message; none after the last one.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         match self.messages.recv().await {
             Some(Outgoing { message, .. }) => Some(message),
@@ -118,7 +118,7 @@ impl Messages {
     }
 }
 
-/// An operation under way. Dropped, it ends.
+/// An operation under way, ended by dropping it.
 #[derive(Debug)]
 pub(crate) struct Operation {
     unsubscribed: CancellationToken,
@@ -126,10 +126,10 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// Begins an operation that sends its messages to an outlet.
+    /// Starts an operation that sends its messages to an outlet.
     ///
-    /// `begin` is work that may be dropped. Where there is a `patience`, a reader who takes nothing for [`PATIENCE`] ends the
-    /// operation, and sets it. `held` is kept until the operation's work has ended.
+    /// `begin` may be cancelled. With a `patience`, a reader who stalls for [`PATIENCE`] ends the operation, and sets
+    /// it. `held` is kept until the operation's work has ended.
     pub(super) fn spawn(
         pipeline: Arc<Pipeline>,
         caller: Caller,
@@ -152,7 +152,7 @@ impl Operation {
             unsubscribed: unsubscribed.clone(),
         };
         let work = async move {
-            // Its state is dropped with it, so nothing sees it half-changed.
+            // The state is dropped too, so no one sees it half-changed.
             let ended = AssertUnwindSafe(run.to_end(begin)).catch_unwind().await;
             if ended.is_err() {
                 tracing::error!("the operation ended in a panic");
@@ -167,16 +167,16 @@ impl Operation {
         }
     }
 
-    /// Ends a subscription between two events, with [`Message::Ended`]. A query or mutation goes on.
+    /// Ends a subscription between two events, with [`Message::Ended`]. A query or mutation continues.
     pub(crate) fn end_subscription(&self) {
         self.unsubscribed.cancel();
     }
 }
 
-/// Nobody waits for the operation any longer.
+/// The reader has gone.
 struct Gone;
 
-/// An operation as its task runs it.
+/// An operation in its task.
 struct Run {
     pipeline: Arc<Pipeline>,
     caller: Caller,
@@ -185,7 +185,7 @@ struct Run {
     out: mpsc::Sender<Outgoing>,
     patience: Option<Arc<AtomicBool>>,
     held: Held,
-    /// Cancelled when nobody waits for the operation any longer.
+    /// Cancelled when the reader has gone.
     dropped: CancellationToken,
     unsubscribed: CancellationToken,
 }
@@ -275,7 +275,7 @@ impl Run {
         sent.map_err(|_| Gone)
     }
 
-    /// Does what may be dropped, for as long as somebody waits for the operation.
+    /// Runs cancellable work until it ends or the reader has gone.
     async fn waiting<T>(&self, work: impl Future<Output = T>) -> Result<T, Gone> {
         self.dropped.run_until_cancelled(work).await.ok_or(Gone)
     }

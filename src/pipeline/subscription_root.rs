@@ -1,6 +1,6 @@
-//! The one root field of a subscription (GraphQL, section 5.2.4.1), and what is kept of its document.
+//! The single root field of a subscription (GraphQL, section 5.2.4.1), and the parts of its document that are kept.
 //!
-//! Fragments may bring the field, in parts. The library takes fields alone, and each for a subscription of its own.
+//! Fragments may contain the field, even in parts. The library accepts only fields, and starts a subscription for each.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use async_graphql::{
 
 use super::documents::selections::{collect_fields, directives, spreads};
 
-/// Returns the document of an operation alone: a subscription with its one root field, and the fragments that are spread below
-/// it. It has no other operation, and the operation no name.
+/// Returns a document with the operation alone. A subscription has its single root field, and the fragments that are
+/// spread below it. The operation has no name.
 pub(super) fn one_root_field(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
@@ -47,7 +47,7 @@ pub(super) fn one_root_field(
         return Err(refuse(root.pos));
     }
 
-    // A fragment that nothing spreads must not be there.
+    // An unused fragment must not remain.
     let mut spread: Vec<_> = spreads(&root.node.selection_set.node).cloned().collect();
     let mut fragments = HashMap::new();
     while let Some(name) = spread.pop() {

@@ -289,7 +289,7 @@ async fn ports_and_schemes_are_restricted() {
         ("https://mcp:9000", Ok(())),
         ("https://a.internal:9000", Ok(())),
         ("https://mcp:9001", Err(Refusal::Port(9001))),
-        // An allowed network permits its addresses, not ports that are closed.
+        // An allowed network permits its addresses; the rules for ports still apply.
         ("https://10.0.0.1:22", Err(Refusal::Port(22))),
         (
             "http://mcp.example.com:443",

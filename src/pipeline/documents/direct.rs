@@ -1,4 +1,4 @@
-//! Finds the documents that are direct queries: the service answers them without the library.
+//! Finds direct queries, which the service answers without the library.
 
 use std::iter;
 
@@ -11,9 +11,9 @@ use crate::graphql::{DirectQuery, ParsedField, SelectedField};
 
 use super::selections::{collect_fields, directives, selections};
 
-/// The direct query of a document of one operation. None where the library has to execute it.
+/// Returns the direct query of a document with one operation; none if the library has to execute it.
 ///
-/// The document is not validated yet: it may be refused later.
+/// The document is not validated yet, and may be refused later.
 pub(super) fn query(document: &ExecutableDocument) -> Option<DirectQuery> {
     let mut operations = document.operations.iter();
     let (Some((_, operation)), None) = (operations.next(), operations.next()) else {
@@ -31,7 +31,8 @@ pub(super) fn query(document: &ExecutableDocument) -> Option<DirectQuery> {
     DirectQuery::of(PlainField { document, field })
 }
 
-/// Whether all is always selected: there are no directives, and each fragment is on the very type that it is spread in.
+/// Returns whether every selection always applies: no directives, and fragments only on the type that they are spread
+/// in.
 fn is_plain(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
     let fragments = document.fragments.values();
     let of_fragments = fragments.map(|fragment| &fragment.node.directives);

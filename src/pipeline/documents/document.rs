@@ -1,4 +1,4 @@
-//! A parsed document, and what is known of it.
+//! A parsed document, with cached results of its analysis.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -50,42 +50,43 @@ pub(in crate::pipeline) fn sha256(text: &str) -> Hash {
         .collect()
 }
 
-/// An identifier (GraphQL over HTTP, appendix A) without what says that it is a SHA-256.
+/// Returns an identifier (GraphQL over HTTP, appendix A) without its SHA-256 prefix.
 pub(in crate::pipeline) fn without_prefix(id: &str) -> &str {
     id.strip_prefix("sha256:").unwrap_or(id)
 }
 
-/// A document that was within the limits before it was parsed.
+/// A document that was within the limits before parsing.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Document {
     pub(in crate::pipeline) parsed: ExecutableDocument,
     pub(super) heap_bytes: usize,
-    /// Set for a query that is answered without the library, once it is validated.
+    /// The direct query, if the document is one. It is used once the document is validated.
     pub(in crate::pipeline) direct: Option<Arc<DirectQuery>>,
-    /// The last cost, and the sizes of the variables that it is of: those of one document are mostly alike.
+    /// The last cost, with the variable sizes that it was computed for. Most requests of a document have the same
+    /// sizes.
     cost: Mutex<Option<(Sizes, Cost)>>,
     checked: OnceLock<Result<Traits, ServerError>>,
-    /// Set once the document is known to fit the schema.
+    /// Set after the document passed validation.
     fits: OnceLock<()>,
 }
 
-/// Properties of a document that its variables do not change.
+/// Properties of a document that do not depend on variables.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a property of its own"
 )]
 pub(in crate::pipeline) struct Traits {
-    /// One statement answers it: else its statements share a snapshot.
+    /// Whether one statement answers it. Otherwise its statements share a snapshot.
     pub(in crate::pipeline) one_read: bool,
-    /// Selections of fields of one key are merged.
+    /// Whether fields with the same key have selections to merge.
     pub(in crate::pipeline) merges: bool,
-    /// It reads something that changes without a change of the catalogue's state: the log, from which old events go, more of
-    /// a connector's health than the outcome, or whether the database takes writes.
+    /// Whether it reads data that changes without a new catalogue state: the log, whose old events are pruned, health
+    /// beyond the outcome, or whether the database is writable.
     pub(in crate::pipeline) changes_without_the_catalogue: bool,
-    /// It asks for the schema.
+    /// Whether it introspects.
     pub(in crate::pipeline) introspects: bool,
-    /// It has selections that may be skipped.
+    /// Whether selections may be skipped.
     pub(in crate::pipeline) skips: bool,
 }
 
@@ -116,7 +117,7 @@ impl Document {
         })
     }
 
-    /// The cost with variables, which were coerced. Computed again only if they have other sizes than the last ones.
+    /// Returns the cost with coerced variables. It is computed again only if their sizes differ from the last ones.
     pub(in crate::pipeline) fn cost(&self, variables: &Variables) -> Result<Cost, Error> {
         if let Ok(last) = self.cost.try_lock()
             && let Some((sizes, cost)) = &*last
@@ -132,7 +133,7 @@ impl Document {
         Ok(cost)
     }
 
-    /// Checks what the library does not, or not before it executes; once, however often the document comes.
+    /// Applies the rules that the library lacks, or would apply only while executing. The result is cached.
     pub(in crate::pipeline) fn checked(&self) -> Result<Traits, ServerError> {
         let check = || {
             unknown_names(&self.parsed)?;
@@ -144,10 +145,10 @@ impl Document {
         self.checked.get_or_init(check).clone()
     }
 
-    /// Refuses a document that does not fit the schema, as it was sent; one that does is not looked at again.
+    /// Validates the document as it was sent. Success is cached.
     ///
-    /// The library looks at variables' values too, which `coerce` has checked: without them what it says is true of
-    /// the document whatever comes with it.
+    /// The library's validation would also check variable values, which `coerce` has done. Without them, its result
+    /// depends only on the document.
     pub(in crate::pipeline) async fn validated(
         &self,
         validator: &Schema,
@@ -188,7 +189,7 @@ impl Traits {
             let mut arguments = field.node.arguments.iter();
             traits.changes_without_the_catalogue |=
                 arguments.any(|(_, value)| of_checks(&value.node));
-            // Below a field that the schema does not have nothing is read.
+            // Nothing is read below an unknown field.
             if let Some(parent) = parent {
                 let of_field = of_type(parent, name);
                 traits.one_read &= !of_field.reads;
@@ -199,7 +200,7 @@ impl Traits {
     }
 }
 
-/// Whether an argument makes a list depend on checks. Its variables are looked at by themselves.
+/// Returns whether an argument makes a list depend on checks. Variables are examined separately.
 fn of_checks(value: &Literal) -> bool {
     match value {
         Literal::Enum(name) => is_of_checks(name),

@@ -1,6 +1,6 @@
-//! The memory that a parsed document takes besides its own struct, and that values take.
+//! The heap memory of parsed documents and values.
 //!
-//! The parser's types are large and own their parts: a field of one letter takes some 300 bytes.
+//! The parser's types are large and own their parts: a field with a one-letter name takes about 300 bytes.
 
 use std::{collections::HashMap, mem::size_of};
 
@@ -15,16 +15,16 @@ use async_graphql::{
 };
 use async_graphql_value::{ConstValue, Value};
 
-/// A value that owns memory on the heap.
+/// A value that owns heap memory.
 pub(in crate::pipeline) trait HeapBytes {
-    /// About how many bytes it owns: those of the capacity of its collections, and what the allocator adds.
+    /// Estimates the owned bytes: the capacity of its collections, and the allocator's overhead.
     fn heap_bytes(&self) -> usize;
 }
 
-/// Bytes that an allocation takes beyond those asked for, on average: allocators have sizes in steps.
+/// The allocator's average overhead for each allocation, because sizes are rounded up.
 const SLACK: usize = 16;
 
-/// A hash table's byte of each slot, and the slots that it leaves free.
+/// Returns the bytes of a hash table: each slot with its control byte, and unused slots.
 const fn table(capacity: usize, entry: usize) -> usize {
     if capacity == 0 {
         0
@@ -70,7 +70,7 @@ impl<T: HeapBytes> HeapBytes for Vec<T> {
 
 impl<T: HeapBytes> HeapBytes for IndexMap<Name, T> {
     fn heap_bytes(&self) -> usize {
-        // An entry has its hash, and the table its index.
+        // An entry includes its hash, and the table its index.
         let entry = size_of::<(u64, Name, T)>();
         let own = match self.capacity() {
             0 => 0,

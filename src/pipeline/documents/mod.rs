@@ -1,7 +1,7 @@
-//! A cache of parsed documents, for those that are sent again or by their hash alone.
+//! A cache of parsed documents, for repeated documents and for persisted queries.
 //!
-//! Invariant: every cached document is within the limits, and the size of the cache is bounded. A document is found by the
-//! SHA-256 of its text, so none can stand for another. If there are trusted documents, no other is looked at.
+//! Invariant: every cached document is within the limits, and the cache's size is bounded. The key is the SHA-256 of
+//! the text, so no document replaces another. With trusted documents, no others are accepted.
 
 mod direct;
 pub(super) mod document;
@@ -36,7 +36,7 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// Caches about as many bytes of documents within these limits, none if 0; or takes the trusted ones alone.
+    /// Caches documents up to about this many bytes, none if 0; or accepts only the trusted ones.
     pub(crate) fn new(bytes: u64, limits: OperationLimits, trusted: Option<Trusted>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
@@ -51,7 +51,7 @@ impl Documents {
         self.limits
     }
 
-    /// The hash of a document, which need not be cached. Fails for a hash alone if documents are not cached.
+    /// Returns the hash of a document, cached or not. Fails for a bare hash if documents are not cached.
     pub(in crate::pipeline) fn hash_of<'a>(
         &'a self,
         given: &'a Given,
@@ -77,7 +77,7 @@ impl Documents {
         }
     }
 
-    /// Finds a trusted or cached document, or parses it.
+    /// Returns a trusted or cached document, or parses it.
     pub(in crate::pipeline) fn get(&self, given: &Given) -> Result<Arc<Document>, Refused> {
         let hash = self.hash_of(given)?;
         if let Some(trusted) = &self.trusted {
@@ -99,7 +99,7 @@ impl Documents {
         Ok(document)
     }
 
-    /// The error for a hash without a document. Apollo's clients and others send the text when they get this message.
+    /// The error for an unknown hash. Clients such as Apollo's send the text after this message.
     fn unknown(&self, hash: &str) -> Error {
         let is_digit = |digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
         if hash.len() != 64 || !hash.bytes().all(is_digit) {
@@ -120,13 +120,13 @@ fn not_trusted() -> Error {
     Error::new(Code::DocumentNotTrusted, message)
 }
 
-/// Bytes of a document of some forty tokens.
+/// The size of a document with about forty tokens, in bytes.
 const TYPICAL: u64 = 8 * 1024;
 
-/// Bytes of an entry of the table, and of its links.
+/// The size of a table entry with its links, in bytes.
 const LINKS: usize = 128;
 
-/// About how much memory a document takes.
+/// The estimated memory of a document.
 #[derive(Clone, Debug)]
 struct Bytes;
 

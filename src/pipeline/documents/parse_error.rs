@@ -1,19 +1,19 @@
-//! The parser's errors, in one line.
+//! Shortens the parser's errors to one line.
 //!
-//! The parser draws the location of an error: the document's line, and an arrow below. Clients have `locations` for that. The last line
-//! of the drawing says what was expected, by the names of the rules of the parser's grammar.
+//! The parser draws the document's line with an arrow below; clients have `locations` instead. The last line of the
+//! drawing names the expected grammar rules.
 
 use async_graphql::{Pos, ServerError, parser};
 
-/// Things that are expected are named up to this number.
+/// The most expected things that are named.
 const NAMED: usize = 8;
 
-/// The error of a document with a message of one line, at its locations.
+/// Returns the parser's error with a one-line message, at its locations.
 pub(super) fn in_one_line(document: &str, error: parser::Error) -> ServerError {
     let mut error = ServerError::from(error);
     let said = error.message.lines().last().unwrap_or_default();
     let said = said.trim_start().trim_start_matches("= ");
-    // Other messages are sentences of one line, and repeat at most a name of the document.
+    // Other messages have one line already, and quote at most a name of the document.
     error.message = match (said.strip_prefix("expected "), error.locations.first()) {
         (Some(rules), Some(location)) => {
             let before = &document[..offset(document, *location)];
@@ -29,7 +29,7 @@ pub(super) fn in_one_line(document: &str, error: parser::Error) -> ServerError {
     error
 }
 
-/// The quotes that a string lacks which begins the text (GraphQL, section 2.9.4). None where it is closed, or there is none.
+/// Returns the missing quotes if the text starts with an unclosed string (GraphQL, section 2.9.4).
 fn unclosed(text: &str) -> Option<&'static str> {
     const BLOCK: &str = "\"\"\"";
     if let Some(block) = text.strip_prefix(BLOCK) {
@@ -45,7 +45,7 @@ fn unclosed(text: &str) -> Option<&'static str> {
     (!is_closed).then_some("\"")
 }
 
-/// The bytes before a location.
+/// Returns the byte offset of a location.
 fn offset(document: &str, at: Pos) -> usize {
     let mut lines = document.split_inclusive('\n');
     let before: usize = lines
@@ -62,13 +62,13 @@ fn offset(document: &str, at: Pos) -> usize {
     before + in_line
 }
 
-/// The last character that is not ignored (GraphQL, section 2.1.7). In a comment it is the comment's.
+/// Returns the last character that is not ignored (GraphQL, section 2.1.7). In a comment, it is the comment's.
 fn last_of(text: &str) -> Option<char> {
     let text = text.trim_end_matches([' ', '\t', '\r', '\n', ',']);
     text.chars().next_back()
 }
 
-/// Says what was expected after a character, by the names of rules as `a`, `a or b`, or `a, b, or c`.
+/// Lists the things expected after a character, as `a`, `a or b`, or `a, b, or c`.
 fn expected(rules: &str, after: Option<char>) -> String {
     let names = rules.split([',', ' ']);
     let names: Vec<_> = names
@@ -93,7 +93,7 @@ fn expected(rules: &str, after: Option<char>) -> String {
     }
 }
 
-/// The bracket that could be closed there too: the grammar does not name it.
+/// Returns the bracket that may close here too, which the grammar's rules do not name.
 fn closing(rules: &[&str], after: Option<char>) -> Option<&'static str> {
     let has = |rule: &str| rules.contains(&rule);
     match after? {
@@ -105,7 +105,7 @@ fn closing(rules: &[&str], after: Option<char>) -> Option<&'static str> {
     }
 }
 
-/// The plain words for a rule of the grammar.
+/// Returns plain words for a grammar rule.
 fn thing(rule: &str) -> &'static str {
     match rule {
         "executable_document" | "executable_definition" => "an operation or fragment",

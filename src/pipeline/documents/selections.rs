@@ -1,4 +1,4 @@
-//! The selections of a document, one by one, without recursion.
+//! Iterates over the selections of a document, without recursion.
 
 use std::{collections::HashSet, slice};
 
@@ -11,10 +11,10 @@ use async_graphql::{
 
 use crate::pipeline::schema_types::{field_of, innermost, root_of};
 
-/// A selection, with the type that it selects of; `None` below a field that the schema does not have.
+/// A selection with its parent type; none below an unknown field.
 pub(in crate::pipeline) type TypedSelection<'a> = (Option<&'a Name>, &'a Selection);
 
-/// The operations that a name chooses: the one of that name, and without a name all.
+/// Returns the operation with a name, or all operations without a name.
 pub(in crate::pipeline) fn chosen<'a>(
     document: &'a ExecutableDocument,
     name: Option<&'a str>,
@@ -25,7 +25,7 @@ pub(in crate::pipeline) fn chosen<'a>(
         .map(|(_, operation)| &operation.node)
 }
 
-/// The selection sets of the operations and fragments, with the types that they select of.
+/// Returns the selection sets of operations and fragments, with their parent types.
 pub(in crate::pipeline) fn roots(
     document: &ExecutableDocument,
 ) -> impl Iterator<Item = (&Name, &SelectionSet)> {
@@ -41,14 +41,14 @@ pub(in crate::pipeline) fn roots(
     operations.chain(fragments)
 }
 
-/// Every selection of a document, in the order of [`selections_in`]. A fragment is visited where it is defined.
+/// Returns every selection of a document, in the order of [`selections_in`]. A fragment is visited at its definition.
 pub(in crate::pipeline) fn selections(
     document: &ExecutableDocument,
 ) -> impl Iterator<Item = TypedSelection<'_>> {
     roots(document).flat_map(|(on, set)| selections_in(on, set))
 }
 
-/// The selections of a set and of all sets in it, each before those in it. Fragments are not followed.
+/// Returns the selections of a set and of its nested sets, parents first. Fragment spreads are not followed.
 pub(in crate::pipeline) fn selections_in<'a>(
     on: &'a Name,
     set: &'a SelectionSet,
@@ -58,7 +58,7 @@ pub(in crate::pipeline) fn selections_in<'a>(
     }
 }
 
-/// The selection set of a selection that has one of its own.
+/// Returns the selection set of a field or inline fragment.
 pub(in crate::pipeline) fn set_of(selection: &Selection) -> Option<&SelectionSet> {
     match selection {
         Selection::Field(field) => Some(&field.node.selection_set.node),
@@ -75,7 +75,7 @@ pub(in crate::pipeline) fn directives(selection: &Selection) -> &[Positioned<Dir
     }
 }
 
-/// The names of the fragments that a set spreads, and the sets in it.
+/// Returns the names of the fragments that a set and its nested sets spread.
 pub(in crate::pipeline) fn spreads(set: &SelectionSet) -> impl Iterator<Item = &Name> {
     let below = Below {
         sets: vec![(None, set.items.iter())],
@@ -86,7 +86,7 @@ pub(in crate::pipeline) fn spreads(set: &SelectionSet) -> impl Iterator<Item = &
     })
 }
 
-/// The type of a field's value, without its lists.
+/// Returns the type of a field's value, without its lists.
 pub(in crate::pipeline) fn type_below(
     parent: Option<&Name>,
     field: &Field,
@@ -96,7 +96,7 @@ pub(in crate::pipeline) fn type_below(
 }
 
 struct Below<'a> {
-    /// The sets that are under way, outermost first, with what is left of them.
+    /// The sets being visited, outermost first, with their remaining selections.
     sets: Vec<(Option<&'a Name>, slice::Iter<'a, Positioned<Selection>>)>,
 }
 
@@ -127,11 +127,11 @@ impl<'a> Iterator for Below<'a> {
     }
 }
 
-/// The fields of selection sets with their fragments written out, each fragment once: `CollectFields` (GraphQL, section
-/// 6.3.2) without the conditions of types.
+/// Collects the fields of selection sets with fragments expanded, each fragment once. It is `CollectFields` (GraphQL,
+/// section 6.3.2) without type conditions.
 ///
-/// Each set comes with a value, which its fields get; `enter` makes the value of a fragment from its type condition.
-/// `included` is asked for each selection, in order.
+/// Each set has a value, which its fields inherit; `enter` maps it for a fragment's type condition. `included` is
+/// called for each selection, in order.
 pub(in crate::pipeline) fn collect_fields<'a, T: Copy>(
     document: &'a ExecutableDocument,
     sets: impl IntoIterator<Item = (T, &'a SelectionSet)>,

@@ -1,7 +1,7 @@
-//! Trusted documents: where there is a manifest, no other documents run.
+//! Trusted documents: if there is a manifest, no other documents run.
 //!
-//! Invariant: each is parsed and within the limits before anything is served; none is ever let go. One that does not fit the
-//! schema, as a client of an earlier version has, is answered with the errors of its validation.
+//! Invariant: all are parsed and within the limits before the service starts, and none is evicted. A document that does
+//! not fit the schema, for example of an older client, gets its validation errors.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -16,7 +16,8 @@ use crate::{
 
 use super::document::{Document, Hash, sha256, without_prefix};
 
-/// The documents of a manifest: a JSON object of documents by their ids, as GraphQL Code Generator and relay-compiler write it.
+/// The documents of a manifest: a JSON object of documents by id, as GraphQL Code Generator and relay-compiler write
+/// it.
 #[derive(Debug)]
 pub(crate) struct Trusted {
     documents: HashMap<Hash, Arc<Document>>,
@@ -24,7 +25,7 @@ pub(crate) struct Trusted {
 }
 
 impl Trusted {
-    /// Reads a manifest. What cannot run is refused with its id.
+    /// Reads a manifest. The error names the id of a document that cannot run.
     pub(crate) async fn read(
         file: &Path,
         limits: OperationLimits,
@@ -63,7 +64,7 @@ impl Trusted {
                 bail!("{id}: there are two documents of this id");
             }
         }
-        // The manifest of another service has none that fits.
+        // No document fits if the manifest belongs to another service.
         if let [(id, error), ..] = &*unfit
             && unfit.len() == count
         {
@@ -79,28 +80,28 @@ impl Trusted {
         Ok(Self { documents, ids })
     }
 
-    /// The document of a hash.
+    /// Returns the document with a hash.
     pub(in crate::pipeline) fn get(&self, hash: &str) -> Option<Arc<Document>> {
         self.documents.get(hash).cloned()
     }
 
-    /// The hash of the document that is known by an id, which may be the hash itself.
+    /// Returns the hash of the document with an id, which may be the hash itself.
     pub(in crate::pipeline) fn hash_of<'a>(&'a self, id: &'a str) -> &'a str {
         self.ids.get(id).map_or(id, String::as_str)
     }
 }
 
-/// The document of a text, if there are variables that it could run with, in this schema or an earlier one.
+/// Parses a document, if some variables could run it in this schema or an older one.
 fn within_limits(text: &str, limits: OperationLimits) -> Result<Document, Refused> {
     let document = Document::parse(text, limits)?;
     let mut cost = document.cost(&Variables::default())?;
-    // How many items a list may have, variables may say.
+    // Variables may change the size of lists.
     cost.complexity = 0;
     cost.within(limits)?;
     Ok(document)
 }
 
-/// Whether a document is valid in this schema, or its first error.
+/// Validates a document against this schema, and returns the first error.
 async fn fits(document: &Document, validator: &Schema) -> Result<(), ServerError> {
     document.checked()?;
     let validated = document.validated(validator).await;

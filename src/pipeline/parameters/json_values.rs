@@ -1,13 +1,13 @@
-//! The number of values in JSON text, counted before anything is parsed.
+//! Counts the values in JSON text before parsing.
 //!
-//! Invariant: one pass, without recursion and without an allocation. A value of two bytes becomes one of a hundred, so the size
-//! of the text does not bound the memory that its values take.
+//! Invariant: one pass, without recursion and without allocation. A value of two bytes may take a hundred in memory, so
+//! the text's size does not bound the memory.
 
 use crate::config::STRING_BYTES;
 
-/// Counts the values of JSON text. Each key counts too, and each [`STRING_BYTES`] of a string count as one value more.
+/// Counts the values of JSON text. Each key counts too, and each [`STRING_BYTES`] of a string count as one more value.
 ///
-/// Stops as soon as there are more than `most`. Text that is no JSON gets some number: the parser refuses it.
+/// Stops beyond `most`. The count of invalid JSON is arbitrary, because the parser refuses it.
 pub(super) fn count(json: &str, most: u64) -> u64 {
     let mut values = 0;
     let mut before = Before::Other;
@@ -35,10 +35,10 @@ pub(super) fn count(json: &str, most: u64) -> u64 {
     values
 }
 
-/// The part of JSON that the byte before belongs to.
+/// The state after the last byte.
 #[derive(Clone, Copy)]
 enum Before {
-    /// In a string, after so many of its bytes.
+    /// In a string, after this many of its bytes.
     String {
         bytes: u64,
     },
@@ -51,7 +51,7 @@ enum Before {
 }
 
 impl Before {
-    /// After one more byte of a string, and whether that byte counts as a value.
+    /// Advances by one byte of a string. Returns whether that byte counts as a value.
     fn string(bytes: u64) -> (bool, Self) {
         let bytes = bytes + 1;
         (bytes.is_multiple_of(STRING_BYTES), Self::String { bytes })

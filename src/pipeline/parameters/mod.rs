@@ -1,8 +1,7 @@
-//! A request's parameters (GraphQL over HTTP): from the JSON of a body, or from a URL.
+//! The parameters of a request (GraphQL over HTTP), from a JSON body or a URL.
 //!
-//! Invariant: variables arrive as they were sent, keys in their order and numbers with all their digits; what is said twice is
-//! refused, since whoever looked at the request before may have read the other one. Their values are counted before they are
-//! parsed.
+//! Invariant: variables keep the order of their keys and all digits of numbers. A repeated key is refused, because a
+//! proxy may have read the other value. Values are counted before parsing.
 
 mod json_values;
 
@@ -22,7 +21,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// How deeply variables may nest. Metadata may by 16 levels, a filter by far fewer.
+/// The deepest nesting of variables. Metadata may have 16 levels, and a filter far fewer.
 const LEVELS: usize = 64;
 
 /// The parameters that a client sent, with variables as unparsed text.
@@ -30,12 +29,12 @@ const LEVELS: usize = 64;
 pub(crate) struct Sent {
     pub(crate) document: Given,
     pub(crate) operation_name: Option<String>,
-    /// JSON, or what should be.
+    /// JSON text, not validated yet.
     pub(crate) variables: String,
 }
 
 impl Sent {
-    /// Parses the variables. `LIMIT_EXCEEDED` where they have too many values, `BAD_REQUEST` says what else is wrong with them.
+    /// Parses the variables. Fails with `LIMIT_EXCEEDED` for too many values, and with `BAD_REQUEST` for other errors.
     pub(crate) fn read(self, limits: OperationLimits) -> Result<Parameters> {
         let most = limits.max_values;
         if json_values::count(&self.variables, most) > most {
@@ -64,10 +63,10 @@ pub(crate) struct Parameters {
     pub(crate) variables: Variables,
 }
 
-/// How a request gives its document.
+/// The form of a document in a request.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Given {
-    /// As text; and the SHA-256 that a client says it has, in hexadecimal digits (automatic persisted queries).
+    /// The text, with the SHA-256 in hexadecimal that the client claims (automatic persisted queries).
     Text {
         text: String,
         sha256: Option<String>,
@@ -76,7 +75,7 @@ pub(crate) enum Given {
     Id(String),
 }
 
-/// A body as it came. What is null counts as left out, and keys of other names are passed over.
+/// A body as received. Null counts as absent, and unknown keys are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -92,7 +91,7 @@ struct Body<'a> {
     extensions: Option<&'a RawValue>,
 }
 
-/// `BAD_REQUEST` names the key of the body that is not what was expected.
+/// Reads a body. Fails with `BAD_REQUEST`, which names the wrong key.
 pub(crate) fn from_body(bytes: &[u8]) -> Result<Sent> {
     let text = std::str::from_utf8(bytes).map_err(|_| bad("the body must be UTF-8"))?;
     if text.trim_start().starts_with('[') {
@@ -122,7 +121,7 @@ pub(crate) fn from_body(bytes: &[u8]) -> Result<Sent> {
     )
 }
 
-/// The same of a URL's query, with variables and extensions as JSON text.
+/// Reads a URL's query, in which variables and extensions are JSON text.
 pub(crate) fn from_url(query: &str) -> Result<Sent> {
     const KEYS: [&str; 5] = [
         "query",
@@ -151,7 +150,7 @@ pub(crate) fn from_url(query: &str) -> Result<Sent> {
     )
 }
 
-/// A part of a URL, as forms write it.
+/// Decodes a part of a URL's query, in the encoding of forms.
 fn decode(text: &str) -> Result<String> {
     let text = text.replace('+', " ");
     percent_decode(text.as_bytes())
@@ -160,7 +159,7 @@ fn decode(text: &str) -> Result<String> {
         .map_err(|_| bad("the URL must be UTF-8, percent-encoded"))
 }
 
-/// `variables` and `extensions` are JSON text, or what should be.
+/// Combines the parameters; `variables` and `extensions` are JSON text, not validated yet.
 fn sent(
     query: Option<String>,
     document_id: Option<String>,
@@ -169,7 +168,7 @@ fn sent(
     extensions: &str,
 ) -> Result<Sent> {
     let sha256 = persisted_query(extensions)?;
-    // No document; clients that cannot leave it out, as over a socket, send it beside what they mean.
+    // An empty text counts as no document: clients of a socket that cannot omit it send it with an id.
     let named = document_id.is_some() || sha256.is_some();
     let query = query.filter(|text| !(named && text.is_empty()));
     let document = match (query, document_id, sha256) {
@@ -184,13 +183,13 @@ fn sent(
     };
     Ok(Sent {
         document,
-        // No operation has an empty name: to give none so is the same (GraphQL over HTTP, section 5.2).
+        // An empty operation name counts as none, because no operation has one (GraphQL over HTTP, section 5.2).
         operation_name: operation_name.filter(|name| !name.is_empty()),
         variables,
     })
 }
 
-/// The SHA-256 of an automatic persisted query, as Apollo's clients send it; no other extension is understood.
+/// Returns the SHA-256 of an automatic persisted query, as Apollo's clients send it. Other extensions are ignored.
 fn persisted_query(extensions: &str) -> Result<Option<String>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -223,7 +222,7 @@ fn persisted_query(extensions: &str) -> Result<Option<String>> {
     }
 }
 
-/// The text of a JSON object, or none for null.
+/// Returns the text of a JSON object, or none for null.
 fn object<'a>(key: &str, json: &'a str) -> Result<Option<&'a str>> {
     if json.is_empty() {
         let message = format!("{key} is empty: leave it out, or send a JSON object");
@@ -246,7 +245,7 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(Code::BadRequest, message)
 }
 
-/// An object's keys and values as they came.
+/// The keys and raw values of an object, in order.
 pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
@@ -274,8 +273,8 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-/// JSON text as GraphQL's value. A number that would not be written again as it came is kept as raw text, which only the
-/// JSON scalar takes.
+/// Parses JSON text as a GraphQL value. A number that would be written differently stays as raw text, which only the
+/// JSON scalar accepts.
 fn value(json: &str, levels: usize) -> std::result::Result<Value, String> {
     let json = json.trim_matches([' ', '\t', '\n', '\r']);
     let unreadable = |_| "must be JSON, with strings of Unicode".to_owned();

@@ -1,4 +1,4 @@
-//! Changes of a document before the library executes it. The document as it was sent is the one that is validated.
+//! Rewrites of a document for the library's execution. Validation uses the document as it was sent.
 
 pub(super) mod skipped;
 pub(super) mod unsent_variables;

@@ -1,8 +1,8 @@
-//! Objects of which everything may be skipped.
+//! Objects whose fields may all be skipped.
 //!
-//! Invariant: an object whose every field is skipped is `{}` (GraphQL, section 6.4.4), and null stands for what is not there. The
-//! library gives null for both. A selection that may come to nothing is executed with a field more, whose key no document can have;
-//! [`complete`](crate::pipeline::complete) leaves it out.
+//! Invariant: an object whose fields are all skipped is `{}` (GraphQL, section 6.4.4), and a missing object is null.
+//! The library returns null for both. So a selection that may be empty gets a placeholder field, whose key no document
+//! can have; [`complete`](crate::pipeline::complete) removes it.
 
 use async_graphql::{
     Name, Positioned,
@@ -13,7 +13,7 @@ use crate::graphql::PLACEHOLDER;
 
 use crate::pipeline::documents::selections::directives;
 
-/// Adds the placeholder where all may be skipped, except to the root, whose object is always there.
+/// Adds the placeholder to selections that may be empty. The root needs none, because its object always exists.
 pub(in crate::pipeline) fn keep_objects(document: &mut ExecutableDocument) {
     match &mut document.operations {
         DocumentOperations::Single(operation) => below(&mut operation.node.selection_set.node),

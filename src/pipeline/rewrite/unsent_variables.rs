@@ -1,8 +1,8 @@
 //! Variables that were not sent.
 //!
-//! Invariant: an argument or input field whose variable was not sent and has no default counts as left out
-//! (GraphQL specification, sections 6.4.1 and 3.10). The library reads it as null inside an input object, which an update
-//! would take for "clear", and passes by an argument's default.
+//! Invariant: an argument or input field counts as omitted if its variable was not sent and has no default (GraphQL
+//! specification, sections 6.4.1 and 3.10). The library reads null inside an input object, which an update would take
+//! for "clear", and ignores an argument's default.
 
 use std::collections::HashSet;
 
@@ -16,9 +16,9 @@ use async_graphql_value::{ConstValue, Value};
 
 use crate::pipeline::documents::selections::chosen;
 
-/// Leaves out what is bound to a variable that the chosen operation declares, that was not sent, and that may be null.
-/// If there is one, the other operations and the fragments that only they spread go too: they may need a variable of the same
-/// name. Returns the new document, or `None` if nothing changed. The document as it was sent is the one to validate.
+/// Omits inputs that are bound to an unsent, nullable variable of the chosen operation. Other operations and the
+/// fragments that only they spread are removed too, because they may need a variable of the same name. Returns the new
+/// document; none if nothing changed. Validation uses the document as it was sent.
 pub(in crate::pipeline) fn leave_out(
     document: &ExecutableDocument,
     operation: Option<&str>,
@@ -40,7 +40,7 @@ pub(in crate::pipeline) fn leave_out(
     let mut document = document.clone();
     let mut spread = Vec::new();
     let mut leave_out_of = |operation: &mut OperationDefinition| {
-        // A variable that is no longer used must not be declared.
+        // An unused variable must not be declared.
         operation
             .variable_definitions
             .retain(|definition| !unsent.contains(&definition.node.name.node));
@@ -65,7 +65,7 @@ pub(in crate::pipeline) fn leave_out(
     Some(document)
 }
 
-/// The value of an argument or input field with its variables. None where it counts as left out.
+/// Returns the value of an argument or input field, with variables resolved; none if it counts as omitted.
 pub(in crate::pipeline) fn value(given: &Value, variables: &Variables) -> Option<ConstValue> {
     match given {
         Value::Variable(name) => variables.get(name).cloned(),
@@ -77,7 +77,7 @@ pub(in crate::pipeline) fn value(given: &Value, variables: &Variables) -> Option
         }
         Value::List(items) => {
             let items = items.iter();
-            // A list's items keep their indices.
+            // Items of a list keep their indices.
             let items = items.map(|item| value(item, variables).unwrap_or_default());
             Some(ConstValue::List(items.collect()))
         }
@@ -85,7 +85,7 @@ pub(in crate::pipeline) fn value(given: &Value, variables: &Variables) -> Option
     }
 }
 
-/// Leaves out the unsent variables of a set, and adds the names of the fragments that it spreads.
+/// Omits the unsent variables of a set, and collects the names of the fragments that it spreads.
 fn leave_out_of_set(
     set: &mut Positioned<SelectionSet>,
     unsent: &HashSet<Name>,
@@ -110,7 +110,7 @@ fn leave_out_of_set(
     }
 }
 
-/// Whether a value stays. Leaves out the unsent variables in it.
+/// Omits the unsent variables in a value. Returns whether the value stays.
 fn keep(value: &mut Value, unsent: &HashSet<Name>) -> bool {
     match value {
         Value::Variable(name) => !unsent.contains(name),
@@ -120,7 +120,7 @@ fn keep(value: &mut Value, unsent: &HashSet<Name>) -> bool {
         }
         Value::List(items) => {
             for item in items {
-                // A list's items keep their indices.
+                // Items of a list keep their indices.
                 if !keep(item, unsent) {
                     *item = Value::Null;
                 }

@@ -1,4 +1,4 @@
-//! Values of correct type (GraphQL, section 5.6.1), in the arguments of a document.
+//! Values of Correct Type (GraphQL, section 5.6.1), for the arguments of a document.
 
 use async_graphql::{
     ServerError,
@@ -11,9 +11,9 @@ use crate::pipeline::{
     schema_types::{field_of, input_of},
 };
 
-/// Refuses a document with a value that is not of its argument's type.
+/// Refuses a document with an argument of the wrong type.
 ///
-/// An unknown field or argument is refused by the validation.
+/// Unknown fields and arguments are refused by the library's validation.
 pub fn correct_values(document: &ExecutableDocument) -> Result<(), ServerError> {
     for selected in selections(document) {
         let (Some(parent), Selection::Field(field)) = selected else {

@@ -1,4 +1,4 @@
-//! Validation rules that the library lacks, or that cost too much in it.
+//! Validation rules that the library lacks or implements too slowly.
 
 pub mod correct_values;
 pub mod overlapping_fields;

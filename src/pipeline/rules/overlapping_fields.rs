@@ -1,9 +1,9 @@
-//! Fields of one key that cannot be merged (GraphQL, section 5.3.2).
+//! Field Selection Merging (GraphQL, section 5.3.2).
 //!
-//! Invariant: once a document has passed here, all fields of one key in one object are the same field with the same arguments,
-//! and the library finds none that differ. The library looks at each selection set alone, and so misses fields that differ in
-//! two sets that are merged. It reports every pair, in every selection set around it, and once for every argument: a document
-//! of ten thousand tokens made gigabytes of errors.
+//! Invariant: in an accepted document, fields with the same key in one object are the same field with the same
+//! arguments, so the library finds no conflict. The library examines each selection set alone, and misses conflicts
+//! between merged sets. It reports every pair, in every enclosing set, once for each argument: a document of ten
+//! thousand tokens made gigabytes of errors.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,11 +18,10 @@ use crate::pipeline::{
     schema_types::{field_of, type_of},
 };
 
-/// Fields of merged selection sets that are compared. A set may be merged with others in more ways than there are sets.
+/// The most fields that are compared. Sets can be merged in more combinations than there are sets.
 const COMPARED: usize = 100_000;
 
-/// Refuses a document with two fields of one key that are not the same field with the same arguments. Returns whether there
-/// are two whose selections are merged.
+/// Refuses a document with conflicting fields. Returns whether there are fields whose selections are merged.
 pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerError> {
     let mut scopes: Vec<_> = roots(document)
         .map(|(on, set)| Scope {
@@ -38,8 +37,8 @@ pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerE
         }
         let mut fields = Merged::default();
         let sets = scope.sets.iter().map(|(on, set)| ((*on, None), *set));
-        // The library groups by the condition of the innermost fragment, and `None` for one without. A field that is in another
-        // group here gets the library's errors, of which there are too many.
+        // The library groups by the innermost fragment's type condition, or `None`. A field in another group here would
+        // get the library's errors, of which there are too many.
         for ((parent, condition), field) in collect_fields(
             document,
             sets,
@@ -75,11 +74,11 @@ pub fn overlapping_fields(document: &ExecutableDocument) -> Result<bool, ServerE
     Ok(merges)
 }
 
-/// Selection sets of one object.
+/// Selection sets that apply to one object.
 struct Scope<'a> {
-    /// The sets, with the types that they select of.
+    /// The sets, with their parent types.
     sets: Vec<(Option<&'a Name>, &'a SelectionSet)>,
-    /// The sets are of objects of different types: only the shapes of their fields must be the same.
+    /// Whether the sets belong to objects of different types, so that only the fields' shapes must agree.
     is_of_shapes: bool,
 }
 
@@ -93,16 +92,16 @@ impl Scope<'_> {
     }
 }
 
-/// The fields of a scope, with its fragments written out, by their keys.
+/// The fields of a scope by key, with fragments expanded.
 #[derive(Default)]
 struct Merged<'a> {
     fields: IndexMap<&'a Name, Fields<'a>>,
-    /// The first field of each key, by the type that the innermost fragment is on.
+    /// The first field of each key, by the innermost fragment's type.
     by_condition: HashMap<(Option<&'a Name>, &'a Name), &'a Field>,
 }
 
 impl<'a> Merged<'a> {
-    /// Returns whether the field can be merged with those of its key.
+    /// Adds a field. Returns whether it can be merged with the others of its key.
     fn add(
         &mut self,
         parent: Option<&'a Name>,
@@ -137,9 +136,9 @@ impl<'a> Merged<'a> {
 struct Fields<'a> {
     /// The first field of each type.
     first: Vec<(Option<&'a Name>, &'a Field)>,
-    /// The fields that select something.
+    /// The fields with selections.
     selecting: Vec<(Option<&'a Name>, &'a Field)>,
-    /// The fields of types that the schema does not have. They are merged with no others: a document may name very many types.
+    /// The fields of unknown types. They are not merged with others, because a document may name very many types.
     unknown: Vec<(Option<&'a Name>, &'a Field)>,
 }
 
@@ -159,13 +158,13 @@ impl<'a> Fields<'a> {
             .map(|(parent, field)| (type_below(*parent, field), &field.selection_set.node))
     }
 
-    /// Sets that are compared once more, since types exclude each other.
+    /// Returns how many sets are compared again because types exclude each other.
     fn ways(&self) -> usize {
         (self.first.len().saturating_sub(1)).saturating_mul(self.selecting.len())
     }
 
-    /// `SameResponseShape` of the specification, without the selections. The shapes of fields that the schema does not have are
-    /// not compared.
+    /// Implements `SameResponseShape` of the specification, without selections. Shapes of unknown fields are not
+    /// compared.
     fn has_shape_of(&self, parent: Option<&Name>, field: &Field) -> bool {
         let Some((first_parent, first)) = self.first.first() else {
             return true;
@@ -176,7 +175,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Adds the scopes below: of all fields, or of those of each type where types exclude each other.
+    /// Adds the nested scopes: one of all fields, or one for each type if types exclude each other.
     fn scopes(&self, is_of_shapes: bool, scopes: &mut Vec<Scope<'a>>) {
         let mut objects: Vec<_> = self.first.iter().map(|(parent, _)| *parent).collect();
         objects.retain(|parent| !is_abstract(*parent));
@@ -204,7 +203,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// An argument of a name that an earlier one has (section 5.4.2).
+/// Returns the name of a repeated argument (section 5.4.2).
 fn given_twice(field: &Field) -> Option<&Name> {
     let mut names = HashSet::with_capacity(field.arguments.len());
     let mut given = field.arguments.iter().map(|(name, _)| &name.node);
@@ -220,7 +219,7 @@ fn is_same_field(one: &Field, other: &Field) -> bool {
         })
 }
 
-/// Whether no object is of both types.
+/// Returns whether no object has both types.
 fn excludes(one: Option<&Name>, other: Option<&Name>) -> bool {
     one != other && !is_abstract(one) && !is_abstract(other)
 }
@@ -304,7 +303,7 @@ mod tests {
                 "{ nodes(ids: []) { a: id ... on PersonalConnector { a: id } } }",
                 false,
             ),
-            // No object is of both types, but the shapes of the key would differ.
+            // No object has both types, but the shapes of the key differ.
             (
                 "{ node(id: 1) { ... on PersonalConnector { a: name } ... on Viewer { a: userId } } }",
                 true,
@@ -351,7 +350,7 @@ mod tests {
         }
     }
 
-    /// Selections of the viewer, which fields of few names make overlap.
+    /// Selections of the viewer with few field names, so that they overlap.
     fn selections() -> impl Strategy<Value = String> {
         let field = ("[ab]: ", prop_oneof![Just("userId"), Just("scopes")]);
         let field = field.prop_map(|(alias, name)| format!("{alias}{name} "));

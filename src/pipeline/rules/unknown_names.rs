@@ -1,6 +1,6 @@
-//! Fields and arguments that the schema does not have (GraphQL, sections 5.3.1 and 5.4.1), where there are many of them.
+//! Limits the unknown fields and arguments of a document (GraphQL, sections 5.3.1 and 5.4.1).
 //!
-//! The library refuses each, and compares its name with all that stand beside it for a suggestion. A megabyte of unknown names
+//! The library reports each one, and compares its name with all siblings for a suggestion. A megabyte of unknown names
 //! took four seconds.
 
 use async_graphql::{
@@ -13,10 +13,10 @@ use crate::pipeline::{
     schema_types::{field_of, input_of},
 };
 
-/// Unknown names that the library may look for suggestions for.
+/// The most unknown names that the library handles.
 const MANY: usize = 100;
 
-/// Refuses a document with more than 100 unknown fields and arguments. Those of fewer are the validation's to refuse.
+/// Refuses a document with more than 100 unknown fields and arguments. The library's validation refuses fewer.
 pub(crate) fn unknown_names(document: &ExecutableDocument) -> Result<(), ServerError> {
     match unknown(document).nth(MANY) {
         None => Ok(()),
@@ -35,7 +35,7 @@ fn unknown(document: &ExecutableDocument) -> impl Iterator<Item = (Pos, &str)> {
             return Vec::new();
         };
         let name = &field.node.name;
-        // Introspection is the library's.
+        // The library handles introspection.
         if name.node.starts_with("__") {
             return Vec::new();
         }
@@ -63,7 +63,7 @@ mod tests {
             ("nope ", 101, true),
             ("viewer { nope } ", 101, true),
             ("viewer(nope: 1) { userId } ", 101, true),
-            // Nothing below an unknown field is looked at.
+            // Selections below an unknown field are skipped.
             ("nope { nope(nope: 1) } ", 100, false),
             ("__typename viewer { userId } ", 1000, false),
         ] {

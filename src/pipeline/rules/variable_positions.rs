@@ -1,7 +1,7 @@
-//! Variables where they are used.
+//! Variable positions.
 //!
-//! Invariant: once a document has passed here, each variable stands only where its type may (GraphQL, section 5.8.5). The
-//! library has the rule, and never asks it: `VisitorCons` of 7.2.1 does not hand on `enter_input_value`.
+//! Invariant: in an accepted document, each variable is used only where its type is allowed (GraphQL, section 5.8.5).
+//! The library has the rule but never runs it: `VisitorCons` of 7.2.1 does not forward `enter_input_value`.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,16 +22,16 @@ use crate::pipeline::{
     schema_types::{field_of, innermost, input_of, root_of, type_of},
 };
 
-/// The scalars that no schema defines (GraphQL, section 3.5).
+/// The built-in scalars (GraphQL, section 3.5).
 const BUILT_IN: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
 
-/// The type of `if` of `@skip` and `@include`.
+/// The type of `if` in `@skip` and `@include`.
 static CONDITION: LazyLock<Type> = LazyLock::new(|| Type {
     base: BaseType::Named(Name::new("Boolean")),
     nullable: false,
 });
 
-/// Refuses a document with a variable where its type may not stand.
+/// Refuses a document with a variable in a position that its type does not allow.
 pub(crate) fn variable_positions(document: &ExecutableDocument) -> Result<(), ServerError> {
     let fragments = used_by_fragments(document);
     let mut operations = document.operations.iter();
@@ -43,8 +43,8 @@ pub(crate) fn variable_positions(document: &ExecutableDocument) -> Result<(), Se
     })
 }
 
-/// Refuses null for a variable that may be null by its type, stands where null may not, and is allowed there for its default
-/// alone (section 6.4.1): nothing of the operation is executed before.
+/// Refuses null for a nullable variable in a non-null position that is valid only because of a default (section 6.4.1).
+/// This happens before anything runs.
 pub(crate) fn null_positions(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
@@ -77,7 +77,7 @@ fn used_by_fragments(document: &ExecutableDocument) -> HashMap<&Name, Used<'_>> 
     fragments.collect()
 }
 
-/// Visits what an operation uses of variables, and so what the fragments do that it spreads.
+/// Visits the variable usages of an operation, including those of the fragments that it spreads.
 fn each_usage<'a>(
     operation: &'a OperationDefinition,
     fragments: &HashMap<&Name, Used<'a>>,
@@ -106,13 +106,13 @@ struct Used<'a> {
 struct Usage<'a> {
     variable: &'a Name,
     location: &'static Type,
-    /// Whether something stands there where nothing is given.
+    /// Whether the position has a default.
     has_default: bool,
     pos: Pos,
 }
 
 impl<'a> Used<'a> {
-    /// Unknown fields and arguments are refused by the validation, with all that is below them.
+    /// Collects the usages of a set. Unknown fields and arguments are skipped, because validation refuses them.
     fn by(on: &'a Name, set: &'a SelectionSet) -> Self {
         let mut used = Self::default();
         for (parent, selection) in selections_in(on, set) {
@@ -183,8 +183,8 @@ impl<'a> Used<'a> {
 }
 
 impl Usage<'_> {
-    /// `IsVariableUsageAllowed` of the specification. A variable that is not declared, or of a type that there is not, is the
-    /// validation's to refuse.
+    /// Implements `IsVariableUsageAllowed` of the specification. Validation refuses undeclared variables and unknown
+    /// types.
     fn check(&self, declared: &HashMap<&Name, &VariableDefinition>) -> Result<(), ServerError> {
         let Some(definition) = declared.get(self.variable) else {
             return Ok(());
@@ -213,7 +213,7 @@ impl Usage<'_> {
     }
 }
 
-/// `AreTypesCompatible` of the specification.
+/// Implements `AreTypesCompatible` of the specification.
 fn is_compatible(variable: &Type, location: &Type) -> bool {
     (location.nullable || !variable.nullable) && is_base_compatible(&variable.base, &location.base)
 }
@@ -255,7 +255,7 @@ mod tests {
             ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: $s}) { totalCount } }".to_owned(), Some("[ConnectorStatus!] is expected")),
             ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: [$s]}) { totalCount } }".to_owned(), None),
             ("query($s: String) { personalConnectors(filter: {not: {and: [{status: $s}]}}) { totalCount } }".to_owned(), Some("[ConnectorStatus!] is expected")),
-            // An input field's default stands where nothing is given.
+            // The input field's default allows a nullable variable.
             ("mutation($v: Boolean) { createCustomConnector(input: {name: \"a\", validateOnly: $v}) { userErrors { code } } }".to_owned(), None),
             ("query($b: Boolean) { viewer @include(if: $b) { userId } }".to_owned(), Some("Boolean! is expected")),
             ("query($b: Boolean = true) { viewer { ... @skip(if: $b) { userId } } }".to_owned(), None),
