@@ -1,7 +1,7 @@
-//! The catalogue file that each start loads.
+//! Loads the catalogue file at each start.
 //!
-//! Invariant: only entries whose content in the file changed are rewritten, and only what the file brought is deleted when
-//! it no longer has it.
+//! Invariant: an entry is rewritten only if its content in the file changed. A connector is deleted only if the file
+//! brought it and no longer has it.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use super::{
     shape::{self, Form},
 };
 
-/// The errors of a catalogue that are shown, at most.
+/// The most errors of a catalogue that are shown.
 const SHOWN: usize = 20;
 
 /// The built-in catalogue, in the published form.
@@ -34,7 +34,7 @@ const BUILT_IN: &str = include_str!("catalog.json");
 pub(crate) struct CatalogFile(Vec<Entry>);
 
 impl CatalogFile {
-    /// Fails where the file cannot be read, or an entry of it is not right.
+    /// Reads a catalogue. Fails if the file cannot be read, or if an entry is invalid.
     pub(crate) fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let entries = match file {
             None => parse(BUILT_IN),
@@ -66,7 +66,7 @@ pub(crate) async fn load(
     }
 }
 
-/// Writes the entries in one transaction; gives how many connectors changed.
+/// Writes the entries in one transaction. Returns the number of changed connectors.
 async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow::Result<u64> {
     let mut changed = 0;
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
@@ -83,7 +83,7 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
     for (entry, outcome) in entries.iter().zip(outcomes) {
         let loaded = match outcome {
             Ok(Outcome::Loaded(loaded)) => Ok(loaded),
-            // None waits in the only batch.
+            // No entry waits, because there is only one batch.
             Ok(Outcome::Waits) => continue,
             Err(rejection) => Err(rejection),
         };
@@ -149,7 +149,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Reads a published object. What is no such object is rejected as what it is.
+/// Reads a published object. An object of another form is rejected, and its form is named.
 fn entry(element: Element, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
     let object = element.object.map_err(|rejection| vec![rejection])?;
     let form = shape::recognise(element.section, &object).map_err(|rejection| vec![rejection])?;

@@ -1,7 +1,7 @@
-//! Categories for entries whose files give none.
+//! Categories for entries whose files have none.
 //!
-//! Invariant: each category that an import gives has its source, and one from a lower source never takes the place of one from a
-//! higher: a rule, `--category`, the file itself, people.
+//! Invariant: each category of an import has a source, and never replaces one from a higher source. The order is: a
+//! rule, `--category`, the file itself, people.
 
 use std::{collections::HashMap, fmt::Write, path::Path};
 
@@ -19,32 +19,32 @@ use crate::{
     },
 };
 
-/// The rules that are compiled in.
+/// The compiled-in rules.
 const BUILT_IN: &str = include_str!("categories.txt");
 
-/// The name that stands for no rules.
+/// The name for no rules.
 const NONE: &str = "none";
 
-/// Rules that a text may have: each is tried on each entry.
+/// The most rules of a text, because each is tried on each entry.
 const MOST: usize = 5000;
 
-/// The beginning of a rule that is for names alone.
+/// The prefix of a rule for names only.
 const OF_NAMES: &str = "name:";
 
-/// How an import gives categories to entries that have none.
+/// The categories that an import gives to entries without one.
 #[derive(Clone, Debug, Default)]
 pub struct Categories {
-    /// The category for all of them.
+    /// The category of all these entries.
     pub given: Option<ConnectorCategory>,
-    /// The rules for each, if none is given.
+    /// The rules for each entry, if no category is given.
     pub rules: Rules,
 }
 
-/// Rules in their order. The default has none.
+/// The rules, in order. The default has none.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The rules of one whole word, by that.
+    /// The rules of one whole word, by word.
     by_word: HashMap<String, Vec<usize>>,
     /// The other rules.
     patterns: Vec<usize>,
@@ -53,9 +53,9 @@ pub struct Rules {
 #[derive(Clone, Debug)]
 struct Rule {
     category: ConnectorCategory,
-    /// It is for names and titles alone.
+    /// Whether it applies only to names and titles.
     is_of_names: bool,
-    /// They must stand next to each other.
+    /// Adjacent words to match.
     words: Vec<Pattern>,
 }
 
@@ -67,9 +67,9 @@ struct Pattern {
 }
 
 impl Categories {
-    /// The entry with a category, if its file gives none and there is one for it.
+    /// Adds a category to an entry, if its file has none and one is found.
     ///
-    /// A custom connector as this service exports it is whole: people chose to have no category. Only `--category` gives it one.
+    /// A custom connector that this service exported may have no category by choice. Only `--category` gives it one.
     pub(super) fn give(&self, entry: Entry) -> Entry {
         if entry.details.category.is_some() {
             return entry;
@@ -89,7 +89,7 @@ impl Categories {
                 ..entry
             };
         };
-        // A repeated import changes nothing, until it gives another category.
+        // A repeated import changes nothing unless the category differs.
         let hash = json!([entry.hash, word(source), word(category)]).to_string();
         let mut entry = entry;
         entry.details.category = Some(category);
@@ -100,13 +100,13 @@ impl Categories {
 }
 
 impl Rules {
-    /// The compiled-in rules.
+    /// Returns the compiled-in rules.
     pub fn built_in() -> Self {
-        // A test reads them.
+        // A test parses them.
         Self::parse(BUILT_IN).unwrap_or_default()
     }
 
-    /// The rules of a file, none for the name `none`, and by default the compiled-in ones.
+    /// Reads the rules of a file; none for the name `none`, and the compiled-in ones by default.
     pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let Some(file) = file else {
             return Ok(Self::built_in());
@@ -120,7 +120,7 @@ impl Rules {
         rules.with_context(|| format!("--category-rules {}", file.display()))
     }
 
-    /// Reads rules, or says which line is wrong, and why.
+    /// Parses rules. The error names the line and the reason.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut rules = Self::default();
         let mut category = None;
@@ -163,7 +163,8 @@ impl Rules {
         self.rules.push(rule);
     }
 
-    /// The category of the first rule that fits the name or the title, else the description, else the namespace.
+    /// Returns the category of the first matching rule. It tries the name and title, then the description, then the
+    /// namespace.
     fn category_of(&self, entry: &Entry) -> Option<ConnectorCategory> {
         if self.rules.is_empty() {
             return None;
@@ -183,7 +184,7 @@ impl Rules {
             .map(|rule| rule.category)
     }
 
-    /// The first rule that fits a text.
+    /// Returns the first rule that matches a text.
     fn first(&self, words: &[String], is_name: bool) -> Option<usize> {
         let fits = |index: &usize| {
             let rule = self.rules.get(*index);
@@ -250,7 +251,7 @@ impl Pattern {
     }
 }
 
-/// The vendor or owner in a registry's namespace: what the host's labels leave, such as `acme` of `io.github.acme` or `com.acme`.
+/// Returns the vendor or owner in a registry namespace, such as `acme` of `io.github.acme` or `com.acme`.
 fn owner(namespace: &str) -> &str {
     match namespace.splitn(3, '.').collect::<Vec<_>>()[..] {
         [_, _, owner] | [_, owner] => owner,

@@ -1,4 +1,4 @@
-//! The `export` command: connectors as published objects, a line each, in the order of their names.
+//! The `export` command: writes connectors as published objects, one a line, ordered by name.
 
 use std::io::Write;
 
@@ -19,9 +19,9 @@ const UNWRITTEN: &str = "cannot write to standard output";
 
 const ROWS_A_STATEMENT: u64 = 500;
 
-/// Writes the official and platform-built connectors, and of the custom ones those of `organization`, or of all when there
-/// is none, whose visibility is among `visibilities`; gives how many. All of one state, whatever changes meanwhile. Fields that are
-/// curated have the values of their files, unless the curated ones are asked for. Categories that rules gave are left out.
+/// Writes the official and platform-built connectors, and the custom ones of an organization and of these visibilities.
+/// Without an organization, custom connectors of all are written. Returns their number. All come from one snapshot.
+/// Curated fields have their files' values, unless curated ones are requested. Categories from rules are left out.
 pub async fn export(
     database: &Database,
     organization: Option<&str>,
@@ -72,8 +72,8 @@ pub async fn export(
     Ok(written)
 }
 
-/// The row with the values that are written. A rule's category is left out: as the file's own it would count more than a better
-/// rule's, and the rules give it again where the object is imported.
+/// Returns the row as it is written. A category from a rule is left out: as the file's own, it would outrank a better
+/// rule later, and an import applies the rules again.
 fn written_row(row: Model, curated: bool) -> Model {
     let is_curated = curated && file_details(&row).category.is_some();
     let mut row = if curated { row } else { uncurated(&row) };

@@ -1,8 +1,8 @@
-//! The `import` command: files into the catalogue.
+//! The `import` command: loads files into the catalogue.
 //!
-//! Invariant: every object of the input is accounted for; whole batches land or none of them; a second run changes nothing.
-//! Files are read twice: first to number the objects and to find which version of each registry server is the latest, then
-//! to load them, so that memory holds names and a batch, whatever the size.
+//! Invariant: every object of the input is accounted for, a batch is committed as a whole or not at all, and a second
+//! run changes nothing. Files are read twice: to number the objects and find the latest version of each registry
+//! server, then to load them. So memory holds names and one batch, whatever the size.
 
 mod files;
 mod report;
@@ -32,24 +32,24 @@ pub use files::{Source, open};
 pub(crate) use report::Report;
 use report::{Line, Lines};
 
-/// An import as it was asked for.
+/// The inputs of an import.
 #[derive(Debug)]
 pub struct Import {
-    /// The files in the order in which they are read.
+    /// The files, in order.
     pub files: Vec<Source>,
-    /// The organization and visibility of custom connectors that give none.
+    /// The organization and visibility of custom connectors without one.
     pub assumed: Assumed,
-    /// The categories of entries that give none.
+    /// The categories of entries without one.
     pub categories: Categories,
-    /// Everything is checked and nothing is written.
+    /// Whether everything is checked and nothing is written.
     pub dry_run: bool,
-    /// The author of the changes, none for the command.
+    /// The author of the changes; none for the command.
     pub user: Option<User>,
-    /// A progress bar is drawn, if standard error is a terminal.
+    /// Whether to draw a progress bar, if standard error is a terminal.
     pub shows_progress: bool,
 }
 
-/// Runs an import, and writes each rejected entry to `out` as it is met.
+/// Runs an import, and writes each rejection to `out` at once.
 pub async fn import(
     database: &Database,
     clock: &Clock,
@@ -75,7 +75,7 @@ pub async fn import(
     let (progress, ids) = match survey.await {
         Ok((objects, ids)) if shows_progress => (terminal::bar(objects), ids),
         Ok((_, ids)) => (ProgressBar::hidden(), ids),
-        // The reading ended with an error, which is returned below.
+        // The second reading returns the same error below.
         Err(_) => (ProgressBar::hidden(), Ids::default()),
     };
 
@@ -113,7 +113,7 @@ pub async fn import(
     Ok(run.report)
 }
 
-/// One import as it goes.
+/// An import under way.
 struct Run<'a> {
     database: &'a Database,
     clock: &'a Clock,
@@ -121,13 +121,13 @@ struct Run<'a> {
     actor: Actor,
     loader: Loader,
     report: Report,
-    /// Entries that take names of connectors that come later.
+    /// Entries that need the name of a connector which comes later.
     waiting: Vec<Right>,
-    /// Entries that could not have their replacement before all were loaded.
+    /// Entries whose replacement was not loaded yet.
     unlinked: Vec<Unlinked>,
 }
 
-/// An entry that is right by itself, and where it stands.
+/// A valid entry and its position in the input.
 struct Right {
     at: String,
     entry: Entry,
@@ -141,7 +141,7 @@ struct Unlinked {
 }
 
 impl Run<'_> {
-    /// Loads a batch and counts what became of it; gives a line for each rejection and warning.
+    /// Loads a batch and counts the results. Returns a line for each rejection and warning.
     async fn load(&mut self, batch: Vec<Item>) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
         let (mut turns, mut entries) = (Vec::new(), Vec::new());
@@ -174,7 +174,7 @@ impl Run<'_> {
         Ok(lines.into_iter().flat_map(|(_, lines)| lines).collect())
     }
 
-    /// Loads what waited for others, all in one transaction: some may have to exchange their names.
+    /// Loads the entries that waited for others in one transaction, because some may exchange names.
     async fn load_waiting(&mut self) -> Result<Vec<Line>> {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
@@ -184,7 +184,7 @@ impl Run<'_> {
         Ok(lines.into_iter().flatten().collect())
     }
 
-    /// Loads entries; gives the lines of each.
+    /// Loads entries, and returns the lines of each.
     async fn load_entries(&mut self, rights: Vec<Right>, wait: Wait) -> Result<Vec<Vec<Line>>> {
         let entries: Vec<_> = rights.iter().map(|right| right.entry.clone()).collect();
         let outcomes = self.write(&entries, wait).await?;
@@ -241,7 +241,7 @@ impl Run<'_> {
         warnings.iter().map(line).collect()
     }
 
-    /// Loads entries in a transaction, and again where another transaction made it fail.
+    /// Loads entries in a transaction, and retries after a conflict with another one.
     async fn write(
         &mut self,
         entries: &[Entry],
@@ -268,7 +268,7 @@ impl Run<'_> {
         Ok(loaded)
     }
 
-    /// Gives the missing replacements; gives a line for each that cannot be.
+    /// Sets the missing replacements. Returns a line for each that cannot be set.
     async fn link(&mut self) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
         let unlinked = std::mem::take(&mut self.unlinked);
@@ -337,7 +337,7 @@ impl Run<'_> {
     }
 }
 
-/// The field of a kind of rejections: an object's own keys, of which there may be any number, are of one kind.
+/// Returns the field for grouping rejections. An object's own keys, which may be any number, share one group.
 fn known_field<'a>(field: &'a str, reason: &str) -> &'a str {
     if reason.starts_with(" is not a key") {
         "it"

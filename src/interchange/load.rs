@@ -1,7 +1,7 @@
-//! Entries into the database, a batch at a time.
+//! Loads entries into the database in batches.
 //!
-//! Invariant: a batch is one transaction; an entry that is right is stored and one that is not is rejected with the reason, whatever
-//! became of the others and in whatever order they come; what is loaded again changes nothing.
+//! Invariant: a batch is one transaction. A valid entry is stored and an invalid one is rejected with a reason,
+//! independently of the others and of their order. Loading an entry again changes nothing.
 
 mod claims;
 
@@ -31,14 +31,14 @@ use super::{
 use claims::{Candidate, Claim, Claims, Verdict};
 pub(super) use claims::{Ids, Wait};
 
-/// Ids or names in a statement: both databases bound its parameters.
+/// Ids or names in one statement, because both databases limit parameters.
 const KEYS_A_STATEMENT: usize = 500;
 
 /// The result of a valid entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Loaded(Loaded),
-    /// It takes a name of a connector that comes later: give it to [`Loader::load`] again, in the last batch.
+    /// Needs the name of a connector that comes later. Pass it to [`Loader::load`] again in the last batch.
     Waits,
 }
 
@@ -46,7 +46,7 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loaded {
     pub(super) fate: Fate,
-    /// It could not be given its replacement: give it to [`Loader::link`] when all is loaded.
+    /// Whether its replacement could not be set. Pass it to [`Loader::link`] after all entries are loaded.
     pub(super) unlinked: bool,
     pub(super) category: Categorized,
 }
@@ -61,7 +61,7 @@ pub(super) enum Fate {
     Unchanged,
 }
 
-/// Loads the entries of one run, and knows those it had before.
+/// Loads the entries of one run, and remembers the earlier ones.
 #[derive(Debug)]
 pub(super) struct Loader {
     source: ConnectorSource,
@@ -74,7 +74,7 @@ pub(super) struct Loader {
 /// The connectors in the database that a batch is checked against.
 struct Batch {
     present: HashMap<String, Model>,
-    /// The connectors that have what entries of the batch want.
+    /// The connectors that hold the claims of the batch.
     holders: HashMap<Claim, String>,
 }
 
@@ -87,7 +87,8 @@ struct Link {
 }
 
 impl Loader {
-    /// `expected` are the ids of all entries of the run: those that were not loaded yet may give up their names.
+    /// Creates a loader. `expected` are the ids of all entries of the run: those not loaded yet may release their
+    /// names.
     pub(super) fn new(source: ConnectorSource, expected: Ids) -> Self {
         Self {
             source,
@@ -96,24 +97,24 @@ impl Loader {
         }
     }
 
-    /// Forgets the last batch, which was rolled back and is to be loaded again.
+    /// Discards the last batch after a rollback, before it is loaded again.
     pub(super) fn rolled_back(&mut self) {
         self.claims.roll_back();
         self.links.clear();
     }
 
-    /// To be called after a batch of a dry run, which is not loaded again.
+    /// Call this after a batch of a dry run, which is not loaded again.
     pub(super) fn rehearsed(&mut self) {
         self.claims.commit();
     }
 
-    /// To be called after a commit: from here on the database itself knows.
+    /// Call this after a commit. From then on the database has the links.
     pub(super) fn committed(&mut self) {
         self.claims.commit();
         self.links.clear();
     }
 
-    /// Loads a batch, and says of each entry in turn what became of it.
+    /// Loads a batch, and returns the result of each entry in order.
     pub(super) async fn load(
         &mut self,
         tx: &mut Tx,
@@ -123,7 +124,7 @@ impl Loader {
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut open: Vec<_> = entries.iter().enumerate().collect();
         while !open.is_empty() {
-            // An entry of an id counts if no earlier one of that id was right.
+            // An entry counts if no earlier entry with its id is valid.
             let mut ids = HashSet::new();
             let (now, later): (Vec<_>, Vec<_>) = open
                 .into_iter()
@@ -181,7 +182,7 @@ impl Loader {
             };
             outcomes.push((turn, outcome));
         }
-        // All constraints were checked, so that a refusal is a mistake of ours.
+        // All constraints were checked, so a violation is a bug.
         tx.insert_imports(new)
             .await?
             .map_err(|refused| Error::internal(refused.named()))?;
@@ -189,7 +190,7 @@ impl Loader {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// The entry with what it wants, what its connector has, and what is wrong with it whatever the others do.
+    /// Returns the entry with its claims, those of its connector, and its own errors.
     fn candidate<'a>(&self, batch: &'a Batch, entry: &'a Entry) -> Candidate<'a> {
         let present = batch.present.get(&entry.id);
         Candidate {
@@ -202,7 +203,7 @@ impl Loader {
         }
     }
 
-    /// Whether the connector stays as it is.
+    /// Returns whether the connector stays unchanged.
     fn keeps(&self, row: &Model, entry: &Entry) -> bool {
         // The catalogue file does not change connectors of an import.
         let is_foreign =
@@ -210,7 +211,7 @@ impl Loader {
         is_foreign || row.source_hash.as_deref() == Some(&entry.hash)
     }
 
-    /// Gives an entry the replacement that it could not have when it was loaded.
+    /// Sets the replacement that was missing when the entry was loaded.
     pub(super) async fn link(
         &mut self,
         tx: &mut Tx,
@@ -273,7 +274,7 @@ impl Loader {
             entry: entry.clone(),
             source: self.source,
             availability,
-            // Until it is linked: a run that ends before is made good by the next.
+            // The entry stays partial until it is linked, so that a later run completes an interrupted one.
             is_partial: unlinked,
         };
         let (fate, category) = match present {
@@ -317,8 +318,8 @@ impl Loader {
         }))
     }
 
-    /// The entry's replacement if it is there already: a catalogue entry, or a custom connector of the same organization,
-    /// from which no replacement leads back.
+    /// Returns the entry's replacement, if it is already loaded: a catalogue entry, or a custom connector of the same
+    /// organization. Following replacements from it must not lead back.
     async fn replacement(
         &self,
         tx: &Tx,
@@ -380,7 +381,7 @@ impl Batch {
         Ok(Self { present, holders })
     }
 
-    /// The entry with what it leaves of its connector as it is.
+    /// Returns the entry merged with the values that it leaves unchanged.
     fn merged<'a>(&self, entry: &'a Entry) -> Cow<'a, Entry> {
         let Some(row) = self.present.get(&entry.id) else {
             return Cow::Borrowed(entry);
@@ -401,20 +402,21 @@ impl Batch {
     }
 }
 
-/// The category that stays, without an administrator's: its source is a higher one than the entry's. People may have chosen none.
+/// Returns the stored category, apart from an administrator's, if its source outranks the entry's. People may have
+/// chosen none.
 fn kept_category(
     row: &Model,
     entry: &Entry,
 ) -> Option<(Option<ConnectorCategory>, CategorySource)> {
     let category = uncurated(row).category;
-    // Before sources were kept, rules gave none.
+    // Rules gave no categories before sources were stored.
     let unknown = category.map(|_| CategorySource::File);
     let source = row.category_source.or(unknown)?;
     let is_said = entry.category_source >= Some(CategorySource::File);
     (!is_said && Some(source) > entry.category_source).then_some((category, source))
 }
 
-/// The category that a connector shows.
+/// Returns the category that a connector shows.
 fn categorized(row: &Model) -> Categorized {
     let source = match row.category_source {
         _ if file_details(row).category.is_some() => CategorySource::Person,
@@ -441,7 +443,7 @@ fn merged(row: &Model, entry: Entry) -> Entry {
     }
 }
 
-/// The file's metadata, with members of the connector's that are not a client's.
+/// Returns the file's metadata, with the connector's members that do not come from a client.
 fn merged_metadata(before: Option<&str>, file: Option<String>) -> Option<String> {
     let before = before.and_then(|json| object::parse(json).ok());
     let file_members = file.as_deref().and_then(|json| object::parse(json).ok());
@@ -463,7 +465,7 @@ fn merged_metadata(before: Option<&str>, file: Option<String>) -> Option<String>
     field_values::metadata(&json.finish()).ok().or(file)
 }
 
-/// Why an entry cannot change the connector of its id, if it cannot.
+/// Returns the reason that an entry may not change the connector with its id, if there is one.
 fn misplaced(row: &Model, entry: &Entry) -> Option<Rejection> {
     let is_custom = |r#type: ConnectorType| r#type == ConnectorType::Custom;
     if is_custom(entry.r#type) != is_custom(row.r#type) {

@@ -1,8 +1,8 @@
-//! Connectors in and out of files: published JSON objects, the MCP registry's `server.json`, and the servers of clients'
-//! configurations and other catalogues.
+//! Import and export of connectors: published JSON objects, the MCP registry's `server.json`, and servers of clients'
+//! configurations and of other catalogues.
 //!
-//! Invariant: a file's text becomes an [`Entry`](crate::domain::connector::Entry) by the same field rules as a mutation's
-//! input, or a [`Rejection`] that says which field and why; nothing is dropped in silence.
+//! Invariant: an object becomes an [`Entry`](crate::domain::connector::Entry) by the same field rules as a mutation's
+//! input, or a [`Rejection`] with field and reason. Nothing is dropped silently.
 
 pub(crate) mod builtin;
 pub mod categories;
@@ -21,7 +21,7 @@ use std::fmt;
 
 use crate::{domain::connector::Entry, error::UserError};
 
-/// Why an object of a file was not taken: the field, as the file names it, and what was expected of it.
+/// The rejection of an object: the field, as the file names it, and the expected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
     pub(crate) field: String,
@@ -41,24 +41,24 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.field {
             "" => write!(f, "the entry {}", self.reason),
-            // Most reasons are sentences about it already.
+            // Most reasons are sentences that begin with the field.
             field if self.reason.starts_with(field) => f.write_str(&self.reason),
             field => write!(f, "{field}: {}", self.reason),
         }
     }
 }
 
-/// An entry, and what of its object it does not have.
+/// An entry, and warnings about the omitted parts of its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParsedEntry {
     pub(crate) entry: Entry,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Something that was left out of an object, or should be known of it. The object is loaded nevertheless.
+/// A note about an omitted part of an object, or about its content. The object is still loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// The same for all warnings of one kind, of which only the first ones are written.
+    /// The kind of the warning. Only the first ones of a kind are written.
     pub(crate) kind: &'static str,
     pub(crate) text: String,
 }

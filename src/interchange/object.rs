@@ -1,6 +1,6 @@
-//! One JSON object of a file.
+//! A JSON object of a file.
 //!
-//! Invariant: no key is lost and none stands twice, and a value of the wrong kind is a [`Rejection`] that names its key.
+//! Invariant: no key is lost or repeated. A value of the wrong kind is a [`Rejection`] that names its key.
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ use super::Rejection;
 /// The key of a deprecated connector's replacement.
 pub(super) const REPLACED_BY_KEY: &str = "replacedBy";
 
-/// The reason of a value that is no object at all.
+/// The reason for a value that is no object.
 pub(super) const NO_OBJECT: &str = "must be a JSON object";
 
-/// The keys in the file's order, each with its value as the text it came as.
+/// The keys in file order, each with its value's raw text.
 pub(crate) type Object = IndexMap<String, Box<RawValue>>;
 
-/// Reads one object; a rejection has an empty field where it is the whole that is wrong.
+/// Reads an object. The field of a rejection is empty if the whole value is wrong.
 pub(crate) fn parse(json: &str) -> Result<Object, Rejection> {
     let rejected = |field: String, reason: String| Rejection { field, reason };
     if !json.trim_start().starts_with('{') {
@@ -45,7 +45,7 @@ pub(crate) fn parse(json: &str) -> Result<Object, Rejection> {
     }
 }
 
-/// An object, and the first key that stands in it twice: most parsers would silently take the last.
+/// An object and its first repeated key. Most parsers would silently take the last value.
 struct Keyed {
     object: Object,
     twice: Option<String>,
@@ -79,19 +79,19 @@ impl<'de> Deserialize<'de> for Keyed {
     }
 }
 
-/// The text at a key, if it is one.
+/// Returns the text of a key, if it is one.
 pub(super) fn text(object: &Object, key: &str) -> Option<String> {
     serde_json::from_str(object.get(key)?.get()).ok()
 }
 
-/// The object at a key, if it is one.
+/// Returns the object of a key, if it is one.
 pub(super) fn inner(object: &Object, key: &str) -> Option<Object> {
     parse(object.get(key)?.get()).ok()
 }
 
-/// Takes values out of an object and remembers every rejection, so that a file's author mends them all at once.
+/// Takes values out of an object and collects all rejections, so that an author can correct them together.
 ///
-/// A key that is null counts as absent.
+/// A null value counts as absent.
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
     object: &'a Object,
@@ -121,7 +121,7 @@ impl<'a> Keys<'a> {
         });
     }
 
-    /// Rejects every key that is not among `known`.
+    /// Rejects every unknown key.
     pub(super) fn only(&mut self, known: &[&str]) {
         for key in self.object.keys() {
             if !known.contains(&key.as_str()) {
@@ -171,8 +171,8 @@ impl<'a> Keys<'a> {
         found
     }
 
-    /// All that was rejected here and by the fields' rules; of a key that was already rejected for its kind, the rules have
-    /// nothing more to say.
+    /// Returns all rejections, including those of the field rules. A key of the wrong kind has only its first
+    /// rejection.
     pub(super) fn rejections(self, errors: Errors) -> Vec<Rejection> {
         let of_kind = self.rejections;
         let of_rules = errors.0.into_iter().map(|mut error| {
@@ -187,7 +187,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// An object being written, compact and key by key.
+/// Writes a compact object, key by key.
 #[derive(Debug, Default)]
 pub(super) struct Json(String);
 

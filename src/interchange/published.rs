@@ -1,6 +1,7 @@
-//! The published JSON object, read and written.
+//! Reads and writes the published JSON object.
 //!
-//! Invariant: what is read and written again is the same object, key for key; what would be lost on the way is rejected.
+//! Invariant: reading and writing again yields the same object, key for key. An object that would lose something is
+//! rejected.
 
 use chrono::{DateTime, Datelike, Utc};
 use entity::{
@@ -30,21 +31,21 @@ const OBJECT: &str = "personal_connector";
 
 const REQUIRED: [&str; 6] = ["id", "object", "name", "type", "connectorId", "status"];
 
-/// The key of [`OBJECT`], which is no field.
+/// The key of [`OBJECT`], which is no connector field.
 const OBJECT_KEY: &str = "object";
 
-/// Whose a custom connector is and who sees it, where its object does not say.
+/// The owner and visibility of a custom connector whose object has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assumed {
-    /// 1 to 255 characters; none for connectors of no organization.
+    /// The organization, of 1 to 255 characters; none for connectors without one.
     pub organization: Option<String>,
-    /// PUBLIC and ORGANIZATION are rejected for a connector without an organization.
+    /// The visibility. PUBLIC and ORGANIZATION are rejected for a connector without an organization.
     pub visibility: ConnectorVisibility,
 }
 
-/// Reads one object, or says everything that is wrong with it.
+/// Reads an object, or returns all of its rejections.
 ///
-/// A possible secret that everybody will see causes a warning, and stays as it is: the form is this service's own.
+/// A possible secret in a public field causes a warning and stays, because the form is this service's own.
 pub(crate) fn parse(object: &Object, assumed: &Assumed) -> Result<ParsedEntry, Vec<Rejection>> {
     let (mut keys, mut errors) = (Keys::of(object), Errors::default());
     let known = Field::PUBLISHED.into_iter();
@@ -68,7 +69,7 @@ pub(crate) fn parse(object: &Object, assumed: &Assumed) -> Result<ParsedEntry, V
         _ => {}
     }
     let draft = Draft::read(&mut keys);
-    // A type or status that is not known is rejected above; the laxest one stands in, so that nothing false is said.
+    // An unknown type or status is rejected above. The most permissive one replaces it here, to avoid false rejections.
     let (details, _) = draft.parse(r#type.unwrap_or(ConnectorType::Official), &mut errors);
     let replaced_by = keys.text(REPLACED_BY_KEY);
     let availability = Availability {
@@ -144,7 +145,7 @@ fn public_secrets(entry: &Entry) -> Vec<Warning> {
         .collect()
 }
 
-/// Whose a connector is and who sees it.
+/// The owner and visibility of a connector.
 struct Owner {
     visibility: ConnectorVisibility,
     organization: Option<String>,
@@ -187,13 +188,13 @@ impl Owner {
             return Self::NOBODY;
         }
         let visibility = visibility.unwrap_or(assumed.visibility);
-        // Null is said: none, whatever is assumed.
+        // Null means none, whatever is assumed.
         let organization = if keys.has("organization") {
             organization
         } else {
             assumed.organization.clone()
         };
-        // A bad organization is rejected as such, and not for being absent as well.
+        // An invalid organization is rejected once, and not as missing too.
         if organization.is_some() || keys.raw("organization").is_none() {
             if visibility != ConnectorVisibility::Private && organization.is_none() {
                 keys.reject(
@@ -230,7 +231,7 @@ impl Owner {
     }
 }
 
-/// Writes the object, and our additions to it only where reading it with `assumed` would not bring them about.
+/// Writes the object. Fields beyond the published form appear only if reading with `assumed` would not restore them.
 pub(crate) fn write(model: &Model, assumed: &Assumed) -> String {
     let is_custom = model.r#type == ConnectorType::Custom;
     let mut json = Json::default();
@@ -247,7 +248,7 @@ pub(crate) fn write(model: &Model, assumed: &Assumed) -> String {
             _ if is_left_out => {}
             (Some(text), Kind::Json) => json.raw(key, &text),
             (Some(text), _) => json.text(key, &*text),
-            // Null says that there is none, whatever is assumed.
+            // Null means none, whatever is assumed.
             (None, _) if field == Field::OrganizationId => json.raw(key, "null"),
             (None, _) => {}
         }
@@ -258,7 +259,7 @@ pub(crate) fn write(model: &Model, assumed: &Assumed) -> String {
     json.finish()
 }
 
-/// Gives the entry the digest of its content.
+/// Adds the digest of its content to the entry.
 pub(super) fn hashed(entry: Entry) -> Entry {
     Entry {
         hash: digest(&entry),
@@ -266,7 +267,8 @@ pub(super) fn hashed(entry: Entry) -> Entry {
     }
 }
 
-/// The fields that the digest has by position, present or not. Stored digests depend on it: it is never extended.
+/// The fields with a fixed position in the digest, present or not. Stored digests depend on the list, so it is never
+/// extended.
 const POSITIONAL: [Field; 19] = [
     Field::Id,
     Field::Type,
@@ -289,9 +291,9 @@ const POSITIONAL: [Field; 19] = [
     Field::UpdatedAt,
 ];
 
-/// SHA-256 of everything an entry says, in hexadecimal; how its file was laid out and which keys came first is not in it.
+/// Returns the SHA-256 of an entry's content in hexadecimal, independent of its layout and key order.
 ///
-/// A field of a later version follows with its key where the entry has it: an entry without it keeps its digest.
+/// A later field is appended with its key if the entry has it, so that entries without it keep their digest.
 pub(crate) fn digest(entry: &Entry) -> String {
     let positional = POSITIONAL.into_iter().map(|field| entry.text(field));
     let later = Field::ALL.iter().copied();
@@ -301,14 +303,14 @@ pub(crate) fn digest(entry: &Entry) -> String {
         Some([Some(field.graphql_name().to_owned()), Some(text)])
     });
     let fields: Vec<_> = positional.chain(keyed.flatten()).collect();
-    // As JSON the fields can't run into each other, nor an absent one be taken for an empty one.
+    // In JSON, fields cannot run together, and an absent one differs from an empty one.
     format!(
         "{:x}",
         Sha256::digest(serde_json::json!(fields).to_string())
     )
 }
 
-/// RFC 3339 with any offset, between the years that its own UTC form can say.
+/// Parses RFC 3339 with any offset, within the years of its own UTC form.
 pub(super) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (0..=9999).contains(&time.year()).then_some(time)

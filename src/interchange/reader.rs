@@ -1,7 +1,7 @@
-//! The objects of one input, one after the other.
+//! Reads the objects of an input one by one.
 //!
-//! Invariant: whatever the input's size, of its objects no more is held than [`tap::ELEMENT_BYTES`] of two, which are handed on, or
-//! rejected under their number, before the next is read. Nothing is left out without an [`Event`].
+//! Invariant: memory holds the text of at most two objects, [`tap::ELEMENT_BYTES`] each, whatever the input's size.
+//! Each is passed on, or rejected under its number, before the next is read. Every omission is an [`Event`].
 
 mod tap;
 
@@ -24,16 +24,16 @@ use tap::{Part, Tap};
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Keys beside a list of servers that are named in an event.
+/// The most keys beside a list of servers that an event names.
 const KEYS_NAMED: usize = 5;
 
-/// Why reading ended before its input did; what came before was handed on.
+/// The reason that reading stopped early. Earlier objects were passed on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError<E> {
-    /// The input could not be read, or stops being JSON at the line and column that the message says.
+    /// The input could not be read, or is no JSON from the line and column in the message on.
     #[error("{0}")]
     Input(String),
-    /// The receiver wants no more.
+    /// The receiver failed.
     #[error("{0}")]
     Receiver(E),
 }
@@ -41,12 +41,12 @@ pub(crate) enum ReadError<E> {
 /// One object of an input.
 #[derive(Debug)]
 pub(crate) struct Element {
-    /// From 1.
+    /// Its number, from 1.
     pub(crate) number: u64,
-    /// The line on which it begins, from 1.
+    /// Its first line, from 1.
     pub(crate) line: u64,
     pub(crate) section: Section,
-    /// Its key, in a map of servers by name.
+    /// Its key in a map of servers by name.
     pub(crate) name: Option<String>,
     pub(crate) object: Result<Object, Rejection>,
 }
@@ -55,17 +55,18 @@ pub(crate) struct Element {
 #[derive(Debug)]
 pub(crate) enum Event {
     Element(Element),
-    /// The input is one page of a list, and this is the cursor of the next page.
+    /// The input is one page of a list, and this is the cursor of the next one.
     NextPage(String),
-    /// Keys beside a list of servers, which are not read: the first ones, and the count of the others.
+    /// Ignored keys beside a list of servers: the first ones, and the number of the others.
     KeysLeftOut(Vec<String>, usize),
 }
 
-/// Hands each part to `each`, and gives the count of elements.
+/// Passes each part of the input to `each`. Returns the number of elements.
 ///
-/// An input is any sequence of JSON values, a line each or not; comments and trailing commas are blanks. An array is its
-/// elements. An object with a list or a map of servers under a key of [`Section`] is the elements of that. Any other object is
-/// itself; what is no object is handed on as a rejection, and so is a line that is not JSON among lines that are.
+/// An input is a sequence of JSON values, on one line each or not; comments and trailing commas are ignored. An array
+/// stands for its elements. An object with a list or map of servers under a key of [`Section`] stands for those
+/// elements. Any other object is one element. Other values are passed on as rejections, and so is an invalid line among
+/// valid ones.
 pub(crate) fn read<E>(
     mut input: impl BufRead,
     each: impl FnMut(Event) -> Result<(), E>,
@@ -93,7 +94,7 @@ pub(crate) fn read<E>(
         let lines_before = tap.line() - 1;
         let mut json = serde_json::Deserializer::from_reader(&tap);
         let error = loop {
-            // Looks past the blanks for one more value, and takes nothing of it.
+            // Looks past blanks for another value, and consumes nothing of it.
             match json.end() {
                 Ok(()) => return Ok(reading.count),
                 Err(error) if error.is_io() => return Err(ReadError::Input(error.to_string())),
@@ -166,13 +167,13 @@ pub(crate) fn read<E>(
 /// A value that is not JSON.
 struct Failure {
     error: serde_json::Error,
-    /// The line on which the value begins.
+    /// The first line of the value.
     line: u64,
-    /// How many elements of it were handed on before.
+    /// Elements of the value that were passed on before.
     taken: u64,
 }
 
-/// The message without its position.
+/// Returns the message without its position.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let at = format!(" at line {} column {}", error.line(), error.column());
@@ -182,7 +183,7 @@ fn reason(error: &serde_json::Error) -> String {
 struct Reading<'t, R, F, E> {
     tap: &'t Tap<R>,
     count: u64,
-    /// The key of the element that is read.
+    /// The key of the current element.
     name: Option<String>,
     each: F,
     /// The error of `each`, while serde's own error carries the stop outwards.
@@ -217,18 +218,18 @@ impl<R, E, F: FnMut(Event) -> Result<(), E>> Reading<'_, R, F, E> {
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
     Top,
-    /// The value of a key in which others than the top's own may have servers.
+    /// The value of a key that may contain servers of other forms.
     Envelope,
     /// A map of envelopes by name.
     Projects,
-    /// The value of a key that has servers: a list, or a map by name.
+    /// The value of a key with servers: a list, or a map by name.
     Servers(Section),
     Element(Section),
-    /// The first member of an object at the top: an element if it shows that the object is a map of servers.
+    /// The first member of a top-level object: an element, if it shows that the object is a map of servers.
     First,
 }
 
-/// A value about to be read; says whether it was, or had, elements.
+/// A value to be read. The result says whether it was an element or had any.
 struct Value<'r, 't, R, F, E>(&'r mut Reading<'t, R, F, E>, Level);
 
 impl<'de, R, E, F> DeserializeSeed<'de> for Value<'_, '_, R, F, E>
@@ -238,7 +239,7 @@ where
 {
     type Value = bool;
 
-    /// As an option: `serde_json` then looks at a value's first byte before it takes anything but null.
+    /// Reads it as an option: `serde_json` then examines the first byte and consumes only null.
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
         json.deserialize_option(self)
     }
@@ -376,7 +377,7 @@ where
     }
 }
 
-/// Remembers a key beside a list of servers, unless it is known to have none.
+/// Records a key beside a list of servers, unless it is known to contain none.
 fn leave_out(key: &str, named: &mut Vec<String>, others: &mut usize) {
     if shape::is_about_the_list(key) {
         return;
@@ -388,7 +389,7 @@ fn leave_out(key: &str, named: &mut Vec<String>, others: &mut usize) {
     }
 }
 
-/// Reads the cursor of the next page, if the value is an object that has one.
+/// Reads the cursor of the next page, if the value is an object with one.
 struct Cursor<'t, R>(&'t Tap<R>);
 
 impl<'de, R: Read> DeserializeSeed<'de> for Cursor<'_, R> {
@@ -418,7 +419,7 @@ impl<'de, R: Read> Visitor<'de> for Cursor<'_, R> {
     }
 }
 
-/// A key, read as bytes: one that is no Unicode is left for the object's own rejection.
+/// A key, read as bytes: if it is no Unicode, the object's own parser rejects it.
 struct Key(String);
 
 impl<'de> Deserialize<'de> for Key {

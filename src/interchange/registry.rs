@@ -1,7 +1,7 @@
 //! The MCP registry's `server.json`, as official connectors.
 //!
-//! Invariant: what a `server.json` says stands in the entry, either in a field that holds it exactly or in the metadata under
-//! its own key, but for secrets; there is a warning for what no field can hold. A name always makes the same id.
+//! Invariant: every value of a `server.json` except secrets is in the entry, in an exact field or in the metadata under
+//! its own key. Values that fit no field have a warning. A name always makes the same id.
 
 mod rank;
 mod remotes;
@@ -31,27 +31,27 @@ use rank::Precedence;
 pub(crate) use rank::Rank;
 pub(super) use remotes::transport;
 
-/// The key in `_meta` of what the registry itself says of a version.
+/// The key in `_meta` of the registry's own metadata of a version.
 const OFFICIAL: &str = "io.modelcontextprotocol.registry/official";
 
-/// The key of the same around a server, in the middle of 2025.
+/// The same key around a server, in mid-2025.
 const OFFICIAL_OF_2025: &str = "x-io.modelcontextprotocol.registry";
 
 /// The key of the version, its time and whether it is the latest, in May 2025.
 const VERSION_DETAIL: &str = "version_detail";
 
-/// Which version of which server an object is.
+/// The server and version of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    /// The registry's name of the server.
+    /// The server's name in the registry.
     pub(crate) name: String,
-    /// Taken out of the registry, and not to be parsed.
+    /// Whether it was removed from the registry, and is not to be parsed.
     pub(crate) deleted: bool,
     pub(crate) rank: Rank,
 }
 
-/// Whether the object is a registry's: it has a server around which a page stands, a `name` with a slash in it, or keys of a
-/// `server.json` that no other form has.
+/// Returns whether the object comes from a registry. It wraps a server, or has a `name` with a slash, or keys that only
+/// `server.json` has.
 pub(crate) fn is_server(object: &Object) -> bool {
     let name = || object::text(object, "name").is_some_and(|name| name.contains('/'));
     let schema = || {
@@ -73,7 +73,7 @@ pub(crate) fn is_server(object: &Object) -> bool {
             || list())
 }
 
-/// The id of the connector that the object makes, if it has a name.
+/// Returns the id of the object's connector, if it has a name.
 pub(super) fn id_of(object: &Object) -> Option<String> {
     let server = object::inner(object, "server");
     object::text(server.as_ref().unwrap_or(object), "name").map(|name| id(&name))
@@ -100,7 +100,7 @@ pub(crate) fn identify(object: &Object) -> Result<Version, Vec<Rejection>> {
     }
 }
 
-/// Makes the official connector of one version, or says everything that is wrong with it.
+/// Makes the official connector of one version, or returns all rejections.
 pub(crate) fn parse(object: &Object) -> Result<ParsedEntry, Vec<Rejection>> {
     let source = Source::open(object).map_err(|rejection| vec![rejection])?;
     let (mut keys, mut errors) = (Keys::of(&source.server), Errors::default());
@@ -168,7 +168,7 @@ pub(crate) fn parse(object: &Object) -> Result<ParsedEntry, Vec<Rejection>> {
     }
 }
 
-/// Warns of a title and a version that no field can hold.
+/// Warns of a title and a version that fit no field.
 fn warn_of_metadata_only(title: Option<&str>, version: Option<&str>, warnings: &mut Vec<Warning>) {
     if title.is_some_and(|title| !title.trim().is_empty() && field_values::name(title).is_err()) {
         let text = "title cannot be a name, and stays in the metadata only";
@@ -181,7 +181,7 @@ fn warn_of_metadata_only(title: Option<&str>, version: Option<&str>, warnings: &
     }
 }
 
-/// The warning of secrets at these paths of the metadata.
+/// Returns the warning about secrets at these metadata paths.
 pub(super) fn secrets_left_out(paths: &[String]) -> Warning {
     const NAMED: usize = 5;
     let mut named: Vec<String> = paths
@@ -200,7 +200,7 @@ pub(super) fn secrets_left_out(paths: &[String]) -> Warning {
     Warning::new("secrets of the metadata", text)
 }
 
-/// The name, if it is one by the registry's own schema.
+/// Returns the name, if the registry's schema allows it.
 fn registry_name(keys: &mut Keys<'_>) -> Option<String> {
     keys.require(&["name"]);
     let name = keys.text("name")?;
@@ -220,7 +220,7 @@ fn registry_name(keys: &mut Keys<'_>) -> Option<String> {
     None
 }
 
-/// The first icon that a connector can have.
+/// Returns the first icon that is valid for a connector.
 fn icon(keys: &mut Keys<'_>, warnings: &mut Vec<Warning>) -> Option<String> {
     let icons = remotes::objects(
         keys,
@@ -267,7 +267,7 @@ fn twice(key: &str) -> Rejection {
     }
 }
 
-/// The connector's id: the first 128 bits of the name's SHA-256, spelled as a ULID is.
+/// Returns the connector's id: the first 128 bits of the name's SHA-256, in the form of a ULID.
 pub(super) fn id(name: &str) -> String {
     let hash = Sha256::digest(name);
     let bits = hash
@@ -281,7 +281,7 @@ pub(super) fn id(name: &str) -> String {
     )
 }
 
-/// The title, else what follows the slash, else the whole name: the first that can be a connector's name.
+/// Returns the title, the part after the slash, or the whole name: the first that is valid as a connector's name.
 fn display_name(name: &str, title: Option<String>) -> String {
     let server = name.split_once('/').map(|(_, server)| server.to_owned());
     let mut names = title.into_iter().chain(server);
@@ -290,20 +290,20 @@ fn display_name(name: &str, title: Option<String>) -> String {
         .unwrap_or_else(|| name.to_owned())
 }
 
-/// A registry's time, cut to microseconds. The year 1 is what the registry's software wrote when it knew none.
+/// Parses a registry's time, to microseconds. The registry's software wrote the year 1 for an unknown time.
 fn real(time: Option<&str>) -> Option<Timestamp> {
     time.and_then(moment)
         .filter(|time| time.year() > 1)
         .map(Timestamp::from)
 }
 
-/// An object of the registry's, opened.
+/// A parsed registry object.
 struct Source<'a> {
     /// The `server.json`.
     server: Cow<'a, Object>,
     /// The object that wraps the `server.json` in a page of the registry.
     around: Option<&'a Object>,
-    /// The members of `_meta`, of the `server.json` and around it.
+    /// The members of `_meta`, in the `server.json` and around it.
     meta: Object,
     official: Official,
 }
@@ -323,7 +323,7 @@ struct Official {
     is_latest: Option<bool>,
 }
 
-/// Reads what the registry says of a version, in the present form or in one of 2025, where some keys stood twice.
+/// Reads the registry's metadata of a version, in the present form or one of 2025, in which some keys were repeated.
 fn official_of(key: &str, official: &RawValue) -> Result<Official, Rejection> {
     let rejected = || Rejection {
         field: key.to_owned(),
@@ -381,17 +381,17 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The version, where it stands now or where it stood in May 2025.
+    /// Returns the version, from its present key or that of May 2025.
     fn version(&self, keys: &mut Keys<'_>) -> Option<String> {
         let detail = || object::inner(&self.server, VERSION_DETAIL);
         keys.text("version")
             .or_else(|| object::text(&detail()?, "version"))
     }
 
-    /// None when the version is deleted.
+    /// Returns the status; none if the version is deleted.
     fn status(&self, keys: &mut Keys<'_>) -> Option<ConnectorStatus> {
         let status = keys.text("status");
-        // The registry's own word goes before the server's.
+        // The registry's status takes precedence over the server's.
         let said = self.official.status.as_deref().or(status.as_deref());
         match said {
             None | Some("active") => Some(ConnectorStatus::Active),
@@ -404,7 +404,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The JSON object of what no field holds.
+    /// Returns the JSON object of all values that fit no field.
     fn rest(
         &self,
         draft: &Draft,

@@ -1,7 +1,7 @@
-//! Secrets in what a file says of a server.
+//! Detects secrets in a file's description of a server.
 //!
-//! Invariant: names of variables, headers and parameters are no secrets, and neither are references to values kept elsewhere
-//! (`{key}`, `${KEY}`, `<key>`). All else about such values is decided here only.
+//! Invariant: names of variables, headers and parameters are no secrets, and neither are references to values stored
+//! elsewhere (`{key}`, `${KEY}`, `<key>`). This module alone decides about all other values.
 
 mod arguments;
 mod values;
@@ -11,10 +11,10 @@ use url::Url;
 pub(super) use arguments::{Arguments, redacted_line};
 pub(super) use values::redacted;
 
-/// Replaces a secret.
+/// The replacement of a secret.
 pub(super) const REDACTED: &str = "REDACTED";
 
-/// Texts that are secrets by how they begin, and the least count of characters after that.
+/// Prefixes of secrets, with the least number of characters after them.
 const PREFIXES: [(&str, usize); 14] = [
     ("ghp_", 20),
     ("gho_", 20),
@@ -32,7 +32,7 @@ const PREFIXES: [(&str, usize); 14] = [
     ("eyJ", 40),
 ];
 
-/// Whether a value of this name is a credential: of a header, a variable, a parameter or an argument.
+/// Returns whether the name of a header, variable, parameter or argument marks a credential.
 pub(super) fn is_credential(name: &str) -> bool {
     const WORDS: [&str; 16] = [
         "apikey",
@@ -71,7 +71,7 @@ pub(super) fn is_credential(name: &str) -> bool {
     }
 }
 
-/// The words of a name in any of the usual spellings, in lower case.
+/// Returns the words of a name in lower case, in any of the usual spellings.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
@@ -91,7 +91,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a value says something itself, and does not only refer to what is kept elsewhere.
+/// Returns whether a value is literal, and not only a reference to a value stored elsewhere.
 pub(super) fn is_literal(value: &str) -> bool {
     let value = value.trim();
     let schemes = ["bearer", "basic", "token", "apikey"];
@@ -100,7 +100,7 @@ pub(super) fn is_literal(value: &str) -> bool {
         _ if schemes.contains(&&*value.to_ascii_lowercase()) => return false,
         _ => value,
     };
-    // `your-api-key` asks for one.
+    // `your-api-key` is a placeholder.
     let is_placeholder = words(value).first().is_some_and(|word| word == "your");
     let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if is_placeholder || value == REDACTED || value.strip_prefix('$').is_some_and(is_name) {
@@ -112,7 +112,7 @@ pub(super) fn is_literal(value: &str) -> bool {
             '{' | '<' => depth += 1,
             '}' | '>' => depth = depth.saturating_sub(1),
             _ if depth == 0 => return c.is_alphanumeric(),
-            // A reference holds a name: no JSON, and no default.
+            // A reference holds a name, without JSON and without a default.
             _ => return matches!(c, '"' | '\'' | '='),
         }
         false
@@ -120,7 +120,7 @@ pub(super) fn is_literal(value: &str) -> bool {
     is_said || depth > 0 || value.contains(":-")
 }
 
-/// Whether a text is a secret whatever its name.
+/// Returns whether a text is a secret under any name.
 pub(super) fn is_known(text: &str) -> bool {
     let text = text.trim_start_matches("Bearer ").trim();
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
@@ -131,7 +131,7 @@ pub(super) fn is_known(text: &str) -> bool {
     known || text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY")
 }
 
-/// Whether a text is long, and of letters and digits mixed: a key, but maybe a digest.
+/// Returns whether a text is long and mixes letters and digits: a key, or a digest.
 pub(super) fn is_opaque(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"_-+=".contains(&b);
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
@@ -139,15 +139,16 @@ pub(super) fn is_opaque(text: &str) -> bool {
     text.len() >= 24 && text.bytes().all(legal) && digits >= 4 && letters >= 4
 }
 
-/// The URL without user name, password, the values of parameters that are credentials, and a fragment that is no anchor of a
-/// page, if it has any.
+/// Returns the URL without its secrets, if it has any: user name, password, values of credential parameters, and a
+/// fragment that is no page anchor.
 pub(super) fn redacted_url(text: &str) -> Option<String> {
     let is_anchor =
         |fragment: &str| !fragment.contains('=') && !is_known(fragment) && !is_opaque(fragment);
     without_secrets(text, |name| Some(format!("{name}={REDACTED}")), is_anchor)
 }
 
-/// The URL without user name, password, parameters that are credentials, and fragment, if it has any: it can be called.
+/// Returns a callable URL without its secrets, if it has any: user name, password, credential parameters and the
+/// fragment.
 pub(super) fn callable_url(text: &str) -> Option<String> {
     without_secrets(text, |_| None, |_| false)
 }
@@ -203,7 +204,7 @@ fn without_secrets(
     changed.then_some(url)
 }
 
-/// Whether a part of the URL's path may be a secret: some services hand out such URLs.
+/// Returns whether a part of the URL's path may be a secret, because some services issue such URLs.
 pub(super) fn has_opaque_path(url: &str) -> bool {
     let url = Url::parse(url).ok();
     url.as_ref()
@@ -211,7 +212,7 @@ pub(super) fn has_opaque_path(url: &str) -> bool {
         .is_some_and(|mut parts| parts.any(is_opaque))
 }
 
-/// A text without its secret, if it has one whatever its name.
+/// Returns a text without its secret, if it has one under any name.
 fn redacted_text(text: &str) -> Option<String> {
     if is_known(text) {
         return Some(REDACTED.to_owned());

@@ -1,7 +1,7 @@
-//! Recognises what an input has, before anything of it is judged.
+//! Recognises the form of an input before its values are read.
 //!
-//! Invariant: the keys that distinguish the forms stand here only. An object of no known form is one [`Rejection`], which
-//! names what it looks like.
+//! Invariant: only this module has the keys that distinguish the forms. An object of no known form is one
+//! [`Rejection`], which names the form that it resembles.
 
 use super::{
     Rejection,
@@ -9,20 +9,20 @@ use super::{
     registry,
 };
 
-/// The key of a page's own data.
+/// The key of a page's metadata.
 pub(super) const PAGE: &str = "metadata";
 
 /// The key of an object in the published form.
 const PUBLISHED: &str = "object";
 
-/// The part of an input in which an object stands.
+/// The part of an input that contains an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
-    /// At the top, in a list at the top, or in the list `servers` of a page.
+    /// At the top, in a top-level list, or in a page's list `servers`.
     Open,
-    /// The map `servers`: of VS Code's configuration, or of `ToolHive`'s catalogue.
+    /// The map `servers` of VS Code's configuration or `ToolHive`'s catalogue.
     Servers,
-    /// `mcpServers` of a client's configuration, or Zed's `context_servers`.
+    /// `mcpServers` of a client's configuration, or `context_servers` of Zed's.
     ClientServers,
     /// `remote_servers` of `ToolHive`'s catalogue.
     RemoteServers,
@@ -33,7 +33,7 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    /// The section whose elements are under a key.
+    /// Returns the section under a key.
     pub(super) fn of(key: &str) -> Option<Self> {
         match key {
             "servers" => Some(Self::Servers),
@@ -56,17 +56,17 @@ impl Section {
     }
 }
 
-/// Whether the servers are below this key: in `ToolHive`'s file, and in VS Code's settings.
+/// Returns whether servers are nested below this key, as in `ToolHive`'s file and VS Code's settings.
 pub(super) fn is_envelope(key: &str) -> bool {
     matches!(key, "data" | "mcp")
 }
 
-/// Whether the key has a map of envelopes by name: Claude Code keeps the servers of each folder there.
+/// Returns whether the key has a map of envelopes by name, in which Claude Code stores each folder's servers.
 pub(super) fn is_projects(key: &str) -> bool {
     key == "projects"
 }
 
-/// Whether a key beside a list of servers says something of the list, and has no servers.
+/// Returns whether a key beside a list of servers describes the list, and contains no servers.
 pub(super) fn is_about_the_list(key: &str) -> bool {
     let known = [
         PAGE,
@@ -81,24 +81,24 @@ pub(super) fn is_about_the_list(key: &str) -> bool {
     known.contains(&key)
 }
 
-/// The cursor of the next page, in `metadata`.
+/// Returns the cursor of the next page, from `metadata`.
 pub(super) fn next_cursor(page: &Object) -> Option<String> {
     let cursor = ["nextCursor", "next_cursor"].into_iter();
     let mut cursors = cursor.filter_map(|key| object::text(page, key));
     cursors.find(|cursor| !cursor.is_empty())
 }
 
-/// Whether the object is a server of mcpm's.
+/// Returns whether the object is a server of mcpm.
 pub(super) fn is_package(object: &Object) -> bool {
     object.contains_key("name") && object.contains_key("installations")
 }
 
-/// The forms that are read.
+/// The supported forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Written by `export`.
+    /// The form that `export` writes.
     Published,
-    /// A `server.json`, or what a registry puts around it.
+    /// A `server.json`, or a registry's object around it.
     Registry,
     /// A client's configuration.
     Client,
@@ -108,7 +108,7 @@ pub(super) enum Form {
     ToolHive,
 }
 
-/// Recognises an object by where it stands and by its keys.
+/// Recognises an object by its section and its keys.
 pub(super) fn recognise(section: Section, object: &Object) -> Result<Form, Rejection> {
     let has = |key: &str| object.contains_key(key);
     if has(PUBLISHED) {
@@ -157,7 +157,7 @@ fn unrecognised(object: &Object) -> Rejection {
     }
 }
 
-/// The forms that have such keys.
+/// Returns the name of the form with such keys.
 fn looks_like(object: &Object) -> Option<&'static str> {
     const LOOKS: [(&[&str], &str); 11] = [
         (
@@ -203,7 +203,7 @@ fn keys(object: &Object) -> String {
     format!("its keys are {}", keys.join(", "))
 }
 
-/// Names the form of text that is not JSON by its beginning, and says what to do.
+/// Names the form of text that is not JSON by its first bytes, and gives advice.
 pub(super) fn text_looks_like(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(b"PK") {
         return Some("a compressed file: unpack it first");

@@ -38,10 +38,10 @@ fn the_first_rule_that_fits_decides() {
         ("io.github.a/b", "Pull", "request", None),
         ("io.github.a/sqlite", "", "", None),
         ("io.github.a/b", "", "typography graphs", Some(Development)),
-        // The name goes before the description, and its rule before a later one.
+        // The name takes precedence over the description, even with a later rule.
         ("io.github.a/board", "", "pull request", Some(Design)),
         ("io.github.a/b", "", "a board", Some(Development)),
-        // The owner comes last, and the host's labels never.
+        // The owner comes last, and labels of the host never count.
         ("io.github.acme/b", "", "", Some(Communication)),
         ("com.acme/b", "", "", Some(Communication)),
         ("acme.github.b/b", "", "", None),
@@ -129,7 +129,7 @@ fn what_a_file_gives_stays_and_the_digest_tells_sources_apart() {
     said.category_source = Some(CategorySource::File);
     assert_eq!(given.give(said.clone()), said);
 
-    // A server of a client gets one too, and a custom connector that says all only on demand.
+    // A client's server gets a category too, but an exported custom connector only on demand.
     let assumed = Assumed {
         organization: Some("acme".to_owned()),
         visibility: ConnectorVisibility::Organization,

@@ -1,4 +1,4 @@
-//! The files of an import: what is in them, and what that becomes.
+//! The files of an import, and the entries that their objects become.
 
 use std::{
     collections::HashMap,
@@ -27,9 +27,9 @@ use crate::{
 
 pub(super) const ENTRIES_A_BATCH: usize = 500;
 
-/// An object of the input, or a word about a file.
+/// An object of the input, or a note about a file.
 pub(super) struct Item {
-    /// The file and line, the number of the object in the file, and its name for people.
+    /// The file and line, the object's number in the file, and its name for people.
     pub(super) at: String,
     pub(super) content: Content,
 }
@@ -38,24 +38,24 @@ pub(super) enum Content {
     Entry(Box<Entry>, Vec<Warning>),
     OlderVersion,
     Deleted,
-    /// It is disabled where it comes from.
+    /// The server is disabled in its client's configuration.
     Disabled,
     Rejected(Vec<Rejection>),
-    /// About the file.
+    /// A warning about the file.
     Warning(Warning),
 }
 
-/// The findings of the first reading.
+/// The results of the first reading.
 #[derive(Default)]
 pub(super) struct Survey {
     pub(super) objects: u64,
-    /// The number of the latest version, by registry server.
+    /// The number of the latest version of each registry server.
     latest: HashMap<String, (Rank, u64)>,
     /// The ids of all entries.
     pub(super) ids: Ids,
 }
 
-/// A named input, which can be read several times.
+/// A named input that can be read several times.
 #[derive(Debug)]
 pub struct Source {
     name: String,
@@ -69,7 +69,7 @@ enum Input {
 }
 
 impl Source {
-    /// The text of a file.
+    /// Creates a source from text.
     pub(crate) fn of_text(name: &str, text: String) -> Self {
         Self {
             name: name.to_owned(),
@@ -78,7 +78,8 @@ impl Source {
     }
 }
 
-/// Opens the files. `-`, or no file at all, is standard input. What can be read only once is kept in a temporary file.
+/// Opens the files. `-`, or no file at all, means standard input. An input that can be read only once is copied to a
+/// temporary file.
 pub fn open(files: Vec<PathBuf>) -> anyhow::Result<Vec<Source>> {
     let files = if files.is_empty() {
         vec!["-".into()]
@@ -113,7 +114,8 @@ fn keep(input: &mut impl io::Read) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads all files from their beginnings. Each event has the name of its file and the count of objects before that file.
+/// Reads all files from the beginning. Each event comes with the file's name and the number of objects before that
+/// file.
 fn each_event(
     sources: &[Source],
     mut each: impl FnMut(&str, u64, Event) -> anyhow::Result<()>,
@@ -204,7 +206,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The findings in a file besides its objects.
+/// Converts an event that is no object to a warning.
 fn about_file(event: Event) -> Warning {
     match event {
         Event::KeysLeftOut(keys, others) => {
@@ -224,7 +226,7 @@ fn about_file(event: Event) -> Warning {
             );
             Warning::new("next page", text)
         }
-        // It is an item of its own.
+        // Objects are items of their own.
         Event::Element(_) => Warning::new("", ""),
     }
 }
@@ -280,7 +282,7 @@ fn location(file: &str, element: &Element) -> String {
     }
 }
 
-/// The name of an object, or its id.
+/// Returns the name of an object, or its id.
 fn label(element: &Element) -> Option<String> {
     let object: Option<&Object> = element.object.as_ref().ok();
     let name = |object: &Object| object::text(object, "name");

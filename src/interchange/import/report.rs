@@ -1,4 +1,4 @@
-//! The report of an import: a line for each error, and counts at the end.
+//! The report of an import: one line for each error, and counts at the end.
 
 use std::{collections::HashMap, fmt};
 
@@ -9,10 +9,10 @@ use crate::{
     interchange::load::Categorized,
 };
 
-/// Lines of one kind that are written before the others are only counted.
+/// Lines of one kind to write before the rest are only counted.
 const LINES_A_KIND: u64 = 20;
 
-/// Kinds of lines that are counted apart.
+/// Kinds of lines to count separately.
 const KINDS: usize = 200;
 
 /// The results of the objects of an import.
@@ -21,23 +21,23 @@ pub struct Report {
     pub(crate) created: u64,
     pub(crate) updated: u64,
     pub(crate) unchanged: u64,
-    /// Versions of a registry server that are not its latest.
+    /// Older versions of registry servers.
     pub(crate) older_versions: u64,
     /// Registry servers with the status `deleted`.
     pub(crate) deleted: u64,
-    /// Servers that are disabled in the configuration of their client.
+    /// Servers that their client's configuration disables.
     pub(crate) disabled: u64,
     pub(crate) rejected: u64,
-    /// Loaded entries that cannot have their replacement.
+    /// Loaded entries whose replacement cannot be set.
     pub(crate) without_replacement: u64,
-    /// Parts of the files and the loaded entries that were left out.
+    /// Omitted parts of the files and of the loaded entries.
     pub(crate) warnings: u64,
-    /// The position of the last change that was written, if there is one.
+    /// The position of the last written change, if there is one.
     pub(crate) position: Option<LogPosition>,
     pub(crate) categories: CategoryCounts,
 }
 
-/// The loaded entries by the categories that their connectors have now, and by the sources of these.
+/// The loaded entries by their connectors' present category, and by its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CategoryCounts {
     /// Counts by category and source, in the order of the enums.
@@ -62,7 +62,8 @@ impl CategoryCounts {
         }
     }
 
-    /// The counts that are not 0, in the order of the categories and their sources. The last is of those without a category.
+    /// Returns the counts above 0, in the order of categories and sources. The last one is for connectors without a
+    /// category.
     pub(crate) fn each(&self) -> Vec<(Categorized, u64)> {
         let pairs = ConnectorCategory::iter()
             .flat_map(|category| CategorySource::iter().map(move |source| (category, source)));
@@ -81,7 +82,7 @@ impl CategoryCounts {
     }
 }
 
-/// A line if the import gave categories: the counts by category, and by source.
+/// Writes one line if the import gave categories: the counts by category, and by source.
 impl fmt::Display for CategoryCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("categories:")?;
@@ -101,7 +102,7 @@ impl fmt::Display for CategoryCounts {
 }
 
 impl Report {
-    /// The categories, if a rule or the import gave one of them.
+    /// Returns the categories, if a rule or the import gave any.
     pub fn categories(&self) -> Option<impl fmt::Display> {
         let given = [CategorySource::Rule, CategorySource::Given];
         let is_given = given
@@ -110,7 +111,7 @@ impl Report {
         is_given.then_some(self.categories)
     }
 
-    /// Whether each object of the input is in the catalogue now, with its replacement.
+    /// Returns whether each object of the input is in the catalogue now, with its replacement.
     pub fn is_complete(&self) -> bool {
         self.rejected == 0 && self.without_replacement == 0
     }
@@ -157,7 +158,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A line that may be written.
+/// A candidate line of the report.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) kind: String,
@@ -173,7 +174,7 @@ impl Line {
     }
 }
 
-/// A reason without its numbers and ids, so that two that differ in them are of one kind.
+/// Returns a reason without numbers and ids, so that reasons which differ only in these have one kind.
 fn without_numbers(reason: &str) -> String {
     const CHARS: usize = 120;
     let is_no_id = |word: &&str| !word.starts_with(field_values::ID_PREFIX);
@@ -189,17 +190,17 @@ fn without_numbers(reason: &str) -> String {
     kind
 }
 
-/// Counts lines by their kinds, and lets the first ones of each through.
+/// Counts lines by kind, and passes only the first ones of each.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     counts: HashMap<String, u64>,
-    /// Kinds of which more came, in the order in which they did.
+    /// Kinds with further lines, in order of occurrence.
     more: Vec<String>,
 }
 
 impl Lines {
     pub(super) fn admit(&mut self, line: Line) -> Option<String> {
-        // The last kind is of all others.
+        // The last kind collects all others.
         let kind = if self.counts.len() < KINDS || self.counts.contains_key(&line.kind) {
             line.kind
         } else {
@@ -213,7 +214,7 @@ impl Lines {
         (*count <= LINES_A_KIND).then_some(line.text)
     }
 
-    /// A line for each kind of which not all were written.
+    /// Returns a line for each kind with omitted lines.
     pub(super) fn rest(&self) -> Vec<String> {
         let line = |kind: &String| {
             let more = self.counts.get(kind)? - LINES_A_KIND;
@@ -251,7 +252,7 @@ mod tests {
             ["rejected: and 3235 more like it: name must be at most #"]
         );
 
-        // However many kinds there are, the lines are bounded.
+        // The number of lines is bounded for any number of kinds.
         let mut lines = Lines::default();
         let kinds = (0..10_000).map(|number: u32| {
             let letters: String = number

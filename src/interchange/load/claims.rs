@@ -1,7 +1,7 @@
-//! Which entries of a batch may have the names that they want.
+//! Decides which entries of a batch get the names that they claim.
 //!
-//! Invariant: the answer does not depend on the order of the entries, but for two that want the same: the first one has it. A
-//! connector gives up its name only if its own entry is taken.
+//! Invariant: the result does not depend on the order of entries, except that the first of two with the same claim
+//! wins. A connector releases its name only if its own entry is accepted.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,20 +18,20 @@ use crate::{
     interchange::Rejection,
 };
 
-/// Whether entries may wait for others that come later.
+/// Whether entries may wait for later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::interchange) enum Wait {
     Allowed,
-    /// It is the last batch.
+    /// This is the last batch.
     Over,
 }
 
-/// Something that only one connector may have.
+/// A value that only one connector may have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Claim {
     /// The name of a custom connector.
     Name(NameClaim),
-    /// The `connectorId` of another one.
+    /// The `connectorId` of an official or platform-built connector.
     ConnectorId(String),
 }
 
@@ -52,7 +52,7 @@ impl Claim {
         if row.r#type != ConnectorType::Custom {
             return Self::ConnectorId(row.connector_id.clone());
         }
-        // Folded anew: an update writes the key of a name only if the name differs.
+        // The key is computed again, because an update writes a name's key only if the name differs.
         let key =
             field_values::name(&row.name).map_or_else(|_| row.name_key.clone(), |name| name.key);
         Self::Name(NameClaim::new(
@@ -63,7 +63,7 @@ impl Claim {
         ))
     }
 
-    /// Rejects an entry, as a connector of the database has what it wants, or an earlier entry.
+    /// Rejects an entry, because a stored connector or an earlier entry has its claim.
     fn taken(&self, holder: Option<&str>) -> Rejection {
         let (field, change) = match self {
             Self::Name(_) => ("name", "rename the entry"),
@@ -77,7 +77,7 @@ impl Claim {
     }
 }
 
-/// Ids, each as a hash of 8 bytes: an id that is taken for another only makes its entry wait.
+/// Ids as 8-byte hashes. A collision only makes an entry wait.
 #[derive(Debug, Default)]
 pub(in crate::interchange) struct Ids {
     hashes: HashSet<u64>,
@@ -94,15 +94,15 @@ impl Ids {
     }
 }
 
-/// An entry, as far as names go.
+/// The claims of an entry.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     pub(super) id: &'a str,
     pub(super) extent: Extent,
     pub(super) wants: Claim,
-    /// The claims of its connector, if there is one.
+    /// The claim of its connector, if one exists.
     pub(super) has: Option<Claim>,
-    /// The connector stays as it is, whatever the entry wants.
+    /// Whether the connector stays unchanged, whatever the entry claims.
     pub(super) is_kept: bool,
     pub(super) rejection: Option<Rejection>,
 }
@@ -118,11 +118,11 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) verdicts: Vec<Verdict>,
-    /// The entries whose connectors give up what they have before anything is written.
+    /// The entries whose connectors release their claims before anything is written.
     pub(super) given_up: Vec<usize>,
 }
 
-/// The claims of a run so far.
+/// The claims of the run so far.
 #[derive(Debug)]
 pub(super) struct Claims {
     expected: Ids,
@@ -130,7 +130,7 @@ pub(super) struct Claims {
     claims: HashSet<Claim>,
     waiting_ids: HashSet<String>,
     waiting_claims: HashSet<Claim>,
-    /// Claims that were added since the last commit.
+    /// Claims since the last commit.
     last: Vec<(String, Claim, Verdict)>,
 }
 
@@ -146,17 +146,17 @@ impl Claims {
         }
     }
 
-    /// Whether an entry of this id was taken, or waits.
+    /// Returns whether an entry with this id was accepted or waits.
     pub(super) fn has(&self, id: &str) -> bool {
         self.ids.contains(id) || self.waiting_ids.contains(id)
     }
 
-    /// Keeps the last batch, whatever becomes of the next.
+    /// Keeps the claims of the last batch.
     pub(super) fn commit(&mut self) {
         self.last.clear();
     }
 
-    /// Forgets the last batch.
+    /// Discards the claims of the last batch.
     pub(super) fn roll_back(&mut self) {
         for (id, claim, verdict) in self.last.drain(..) {
             if verdict == Verdict::Waits {
@@ -169,7 +169,7 @@ impl Claims {
         }
     }
 
-    /// Decides on a batch of distinct ids. `holders` are the connectors that have, in the database, what entries want.
+    /// Plans a batch of distinct ids. `holders` are the stored connectors that hold the entries' claims.
     pub(super) fn plan(
         &mut self,
         candidates: &[Candidate<'_>],
@@ -185,11 +185,11 @@ impl Claims {
         let turns: HashMap<_, _> = turns
             .map(|(turn, candidate)| (candidate.id, turn))
             .collect();
-        // The connector that has what an entry wants, and who wants what a connector has.
+        // The stored holder of a claim, and the entries that claim what a connector holds.
         let holder = |turn: usize| {
             let candidate = candidates.get(turn)?;
             let holder = holders.get(&candidate.wants)?;
-            // In a rehearsal, what was loaded before still has its old name.
+            // In a dry run, an earlier entry's connector still has its old name.
             let is_other = *holder != candidate.id && !self.ids.contains(holder);
             (is_other && !candidate.is_kept).then_some(holder.as_str())
         };
@@ -217,7 +217,7 @@ impl Claims {
             if let Some(last) = verdicts.get_mut(turn) {
                 *last = verdict;
             }
-            // Its connector keeps its name now, which another may have counted on.
+            // Its connector keeps its name after all, and the entries that counted on it are decided again.
             open.extend(wanted_by.get(candidate.id));
         }
         let given_up = (0..candidates.len())
@@ -228,7 +228,7 @@ impl Claims {
         Plan { verdicts, given_up }
     }
 
-    /// Decides what needs no connector of the database.
+    /// Decides the entries that need no stored connector.
     fn first_verdicts(&self, candidates: &[Candidate<'_>]) -> Vec<Verdict> {
         let mut wanted = HashSet::new();
         let verdict = |candidate: &Candidate<'_>| {

@@ -1,4 +1,4 @@
-//! The servers of other catalogues: Docker's, mcpm's and `ToolHive`'s.
+//! Servers of other catalogues: Docker's, mcpm's and `ToolHive`'s.
 
 use super::server::Server;
 use crate::interchange::object::{self, Keys, Object};
@@ -30,7 +30,7 @@ pub(super) fn docker(keys: &mut Keys<'_>, server: &mut Server) {
     server.keep(keys.object(), &held);
 }
 
-/// Reads a server of mcpm's, which has a way to install it for each kind of package.
+/// Reads a server of mcpm, which has one installation for each kind of package.
 pub(super) fn mcpm(keys: &mut Keys<'_>, server: &mut Server) {
     server.title = keys.text("display_name");
     server.description = keys.text("description");
@@ -48,7 +48,7 @@ pub(super) fn mcpm(keys: &mut Keys<'_>, server: &mut Server) {
     server.keep(keys.object(), &["name", "display_name", "description"]);
 }
 
-/// Reads a server of `ToolHive`'s own catalogue: an image, or a remote server with a URL.
+/// Reads a server of `ToolHive`'s catalogue: an image, or a remote server with a URL.
 pub(super) fn toolhive(keys: &mut Keys<'_>, server: &mut Server) {
     server.title = keys.text("title");
     server.description = keys.text("description");
@@ -57,7 +57,7 @@ pub(super) fn toolhive(keys: &mut Keys<'_>, server: &mut Server) {
     let status = keys.text("status").unwrap_or_default();
     server.is_deprecated = status.eq_ignore_ascii_case("deprecated");
     let mut held = vec!["name", "title", "description", "url", "status"];
-    // An image is run, whatever is spoken with it then.
+    // An image runs locally, whatever its transport.
     if !server.runs {
         server.transport = keys.text("transport");
         held.push("transport");

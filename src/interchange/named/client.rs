@@ -1,5 +1,5 @@
-//! The servers of a client's configuration: `mcpServers` of Claude, Cursor and others, `servers` of VS Code, `context_servers`
-//! of Zed.
+//! Servers of a client's configuration: `mcpServers` of Claude, Cursor and others, `servers` of VS Code,
+//! `context_servers` of Zed.
 
 use serde_json::value::RawValue;
 
@@ -9,7 +9,7 @@ use crate::interchange::{
     secrets,
 };
 
-/// The keys that are read. Gemini CLI has `httpUrl`, Windsurf `serverUrl`.
+/// The keys to read. Gemini CLI has `httpUrl`, and Windsurf `serverUrl`.
 const KEYS: [&str; 17] = [
     "name",
     "description",
@@ -30,11 +30,11 @@ const KEYS: [&str; 17] = [
     "isActive",
 ];
 
-/// The members of a connector's metadata that a client's server makes.
+/// The metadata members that a client's server sets.
 pub(in crate::interchange) const METADATA: [&str; 5] =
     ["command", "args", "env", "headers", "http_headers"];
 
-/// Whether the client does not use the server.
+/// Returns whether the client's configuration disables the server.
 pub(in crate::interchange) fn is_disabled(object: &Object) -> bool {
     let is = |key: &str, json: &str| object.get(key).is_some_and(|value| value.get() == json);
     is("disabled", "true") || is("enabled", "false") || is("isActive", "false")
@@ -70,7 +70,7 @@ pub(super) fn read(keys: &mut Keys<'_>, server: &mut Server) {
     }
 }
 
-/// Reads the command and its arguments, without their secrets. Zed has both in an object.
+/// Reads the command and its arguments without secrets. Zed has both in one object.
 fn command(keys: &mut Keys<'_>, server: &mut Server) {
     let Some(raw) = keys.raw("command") else {
         return;
@@ -91,7 +91,7 @@ fn command(keys: &mut Keys<'_>, server: &mut Server) {
         keys.reject("command", "must be a string");
         return;
     };
-    // Some write the arguments after the command.
+    // Some configurations have the arguments in the command.
     let redacted_command = secrets::redacted_line(&command);
     let mut left_out = redacted_command.is_some();
     let command = redacted_command.unwrap_or(command);
@@ -122,7 +122,7 @@ fn command(keys: &mut Keys<'_>, server: &mut Server) {
     }
 }
 
-/// Keeps the names of variables or headers: each value may be a secret.
+/// Keeps only the names of variables or headers, because each value may be a secret.
 fn names(key: &str, keys: &mut Keys<'_>, server: &mut Server) {
     let Some(raw) = keys.raw(key) else { return };
     let Ok(members) = object::parse(raw) else {
@@ -161,7 +161,7 @@ fn left_out(members: &Object, literal: impl Fn(&RawValue) -> bool) -> usize {
     members.values().filter(|value| literal(value)).count()
 }
 
-/// `1 secret is` or `2 secrets are`.
+/// Returns `1 secret is` or `2 secrets are`.
 fn count(count: usize, one: &str, more: &str) -> String {
     if count == 1 {
         format!("1 {one} is")

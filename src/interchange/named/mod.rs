@@ -1,7 +1,7 @@
-//! Servers with a plain name, of clients' configurations and other catalogues, as custom connectors.
+//! Servers with plain names, from clients' configurations and other catalogues, as custom connectors.
 //!
-//! Invariant: one name in one organization makes one connector. Values of variables and headers are never in it. There is a
-//! warning for all else of an object that is not in it.
+//! Invariant: one name in one organization makes one connector. It never contains values of variables and headers.
+//! Every other omitted part of an object has a warning.
 
 mod catalogues;
 mod client;
@@ -37,7 +37,7 @@ pub(super) fn parse(
     server.finish(keys, assumed)
 }
 
-/// The id of the connector that the object makes, if it has a name.
+/// Returns the id of the object's connector, if it has a name.
 pub(super) fn id_of(key: Option<&str>, object: &Object, assumed: &Assumed) -> Option<String> {
     name(key, object).map(|name| id(&name, assumed))
 }

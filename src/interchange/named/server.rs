@@ -1,4 +1,4 @@
-//! A server as the forms describe it, and the connector that it makes.
+//! The common form of these servers, and the connector made from it.
 
 use entity::{ConnectorStatus, ConnectorType, ConnectorVisibility, ServerType};
 
@@ -15,23 +15,23 @@ use crate::{
     },
 };
 
-/// A server as the forms describe it.
+/// A server in the common form.
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    /// Its name in the file.
+    /// The name in the file.
     pub(super) name: String,
-    /// Its name for people.
+    /// The name for people.
     pub(super) title: Option<String>,
     pub(super) description: Option<String>,
     pub(super) icon_url: Option<String>,
     pub(super) version: Option<String>,
     pub(super) is_deprecated: bool,
-    /// As the file spells it.
+    /// The transport, as the file spells it.
     pub(super) transport: Option<String>,
     pub(super) url: Option<String>,
-    /// Whether it is started on its user's machine: by a command, or from an image.
+    /// Whether it runs on the user's machine, by a command or from an image.
     pub(super) runs: bool,
-    /// Members of the metadata, as JSON.
+    /// Metadata members as JSON.
     pub(super) metadata: Vec<(String, String)>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -41,7 +41,7 @@ impl Server {
         self.warnings.push(Warning::new(kind, text));
     }
 
-    /// Keeps the rest of the object as metadata.
+    /// Keeps the other members of the object as metadata.
     pub(super) fn keep(&mut self, object: &Object, held: &[&str]) {
         let rest = object.iter().filter(|(key, value)| {
             !held.contains(&key.as_str()) && !matches!(value.get(), "null" | "{}" | "[]" | "\"\"")
@@ -127,7 +127,7 @@ impl Server {
         })
     }
 
-    /// The type of the server, and its URL without secrets. A server with neither a URL nor a command is rejected.
+    /// Returns the server's type, and its URL without secrets. Rejects a server with neither a URL nor a command.
     fn address(&mut self, keys: &mut Keys<'_>) -> (Option<ServerType>, Option<String>) {
         let spelled = self.transport.take();
         let transport = spelled.as_deref().and_then(registry::transport);
@@ -172,7 +172,7 @@ impl Server {
         (Some(server_type), Some(url))
     }
 
-    /// Leaves out an icon and a version that a connector cannot have.
+    /// Drops an icon or a version that is not valid for a connector.
     fn check_ornaments(&mut self) {
         if self
             .icon_url
@@ -198,7 +198,7 @@ impl Server {
         }
     }
 
-    /// The metadata without secrets, and without its largest members where it would be too large.
+    /// Returns the metadata without secrets, and without its largest members if it is too large.
     fn metadata(&mut self) -> Option<String> {
         for (key, json) in &mut self.metadata {
             let mut object = Json::default();
@@ -238,9 +238,9 @@ impl Server {
 
 const OPAQUE_PATH: &str = "the path of the url may be a secret, and everybody sees it";
 
-/// The id of the connector of a name in an organization, in which names are unique by their keys.
+/// Returns the id of a connector, from its name's key and its organization.
 pub(super) fn id(name: &str, assumed: &Assumed) -> String {
-    // No server of a registry has a line break in its name.
+    // No registry server has a line break in its name.
     let organization = assumed.organization.as_deref().unwrap_or_default();
     let key = field_values::name(name).map_or_else(|_| name.to_owned(), |name| name.key);
     registry::id(&format!("{organization}\n{key}"))

@@ -17,7 +17,7 @@ fn read(section: Section, key: Option<&str>, json: &Value) -> Result<ParsedEntry
     parse(form, key, &object, &assumed())
 }
 
-/// Type, URL and metadata of the connector, and the warnings.
+/// Returns type, URL and metadata of the connector, and the warnings.
 fn taken(
     section: Section,
     key: Option<&str>,
@@ -107,7 +107,7 @@ fn servers_of_clients() {
                 &["the type carrier-pigeon is not known, and left out"],
             ),
         ),
-        // Zed's.
+        // Zed's form.
         (
             json!({"command": {"path": "npx", "args": ["x"]}}),
             (Stdio, None, json!({"command": "npx", "args": ["x"]}), &[]),

@@ -85,7 +85,7 @@ fn parse_text(json: &str, assumed: &Assumed) -> Result<Entry, Vec<Rejection>> {
     parse(&object, assumed).map(|parsed| parsed.entry)
 }
 
-/// `base` with other values for some keys; `absent` takes a key away.
+/// Returns `base` with some values replaced; `absent` removes a key.
 fn changed(base: &str, changes: &Value) -> String {
     let mut object: Value = serde_json::from_str(base).unwrap();
     let members = object.as_object_mut().unwrap();
@@ -99,7 +99,7 @@ fn changed(base: &str, changes: &Value) -> String {
     object.to_string()
 }
 
-/// The row that the store makes of an entry.
+/// Returns the row that the store would make of an entry.
 fn model(entry: Entry) -> Model {
     let import = Import {
         availability: entry.availability.clone(),
@@ -572,7 +572,7 @@ fn a_digest_is_of_the_content() {
     );
 }
 
-/// Rows that the rules let through.
+/// Rows that are valid by the field rules.
 fn row() -> impl Strategy<Value = Model> {
     let text =
         |most: usize| proptest::collection::vec(any::<char>(), 1..most).prop_map(String::from_iter);
@@ -583,7 +583,7 @@ fn row() -> impl Strategy<Value = Model> {
     let metadata = members.prop_map(|members| {
         let mut json = Json::default();
         for (index, (key, text, number)) in members.into_iter().enumerate() {
-            // Numbers that a parser would write otherwise than they came.
+            // Numbers that a parser would write differently.
             json.raw(
                 &format!("{key}{index}"),
                 &format!("[{number:.9},{}]", json!(text)),

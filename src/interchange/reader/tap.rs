@@ -1,7 +1,7 @@
-//! The input of the JSON parser, a byte at a time.
+//! Feeds the JSON parser byte by byte.
 //!
-//! Invariant: comments and trailing commas become blanks, so that positions stay; of a value at most [`ELEMENT_BYTES`] and
-//! one byte more are captured.
+//! Invariant: comments and trailing commas become blanks, so that positions stay. At most [`ELEMENT_BYTES`] and one
+//! more byte of a value are captured.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,34 +14,34 @@ use crate::interchange::{
     object::{self, Object},
 };
 
-/// The longest object that is read.
+/// The most bytes of an object.
 pub(crate) const ELEMENT_BYTES: usize = 1024 * 1024;
 
-/// Passes bytes to `serde_json`, and keeps the text of two values: the one at the top, and the element within it.
+/// Passes bytes to `serde_json`, and captures the text of two values: the top-level one and its current element.
 ///
-/// `serde_json` does not buffer its input: when it has seen a value's first byte, that byte is the last one read, and when it
-/// has taken an object, its closing brace is.
+/// `serde_json` does not buffer its input. After it looks at a value's first byte, that byte is the last one read;
+/// after an object, its closing brace is.
 pub(super) struct Tap<R> {
     input: RefCell<Plain<R>>,
     /// Bytes to read again, before the input.
     pending: RefCell<VecDeque<u8>>,
     last: Cell<u8>,
-    /// The number of the line of the last byte, from 1.
+    /// The line of the last byte, from 1.
     line: Cell<u64>,
-    /// Whether the next byte that is not blank is the first one of its line.
+    /// Whether the next non-blank byte is the first one of its line.
     fresh: Cell<bool>,
-    /// Whether the last byte that was not blank was the first one of its line.
+    /// Whether the last non-blank byte was the first one of its line.
     begins_line: Cell<bool>,
-    /// The first bytes of the line of the last byte.
+    /// The first bytes of the last byte's line.
     line_head: RefCell<Vec<u8>>,
     top: RefCell<Captured>,
     element: RefCell<Captured>,
 }
 
-/// How many bytes of a line its head has at most. The parser reads fewer of the next line before it stops at a line's end.
+/// The most bytes of a line's head. At a line's end, the parser reads fewer of the next line before it stops.
 const LINE_HEAD: usize = 16;
 
-/// The text of a value, and where it began.
+/// The text of a value, and its first line.
 #[derive(Default)]
 struct Captured {
     text: Vec<u8>,
@@ -68,7 +68,7 @@ impl Captured {
     }
 }
 
-/// Which of the two kept values.
+/// One of the two captured values.
 #[derive(Clone, Copy)]
 pub(super) enum Part {
     Top,
@@ -90,7 +90,7 @@ impl<R: Read> Tap<R> {
         }
     }
 
-    /// The byte read last.
+    /// Returns the last byte read.
     pub(super) fn last(&self) -> u8 {
         self.last.get()
     }
@@ -99,7 +99,7 @@ impl<R: Read> Tap<R> {
         self.line.get()
     }
 
-    /// Begins to keep a value, with the byte read last.
+    /// Starts capturing a value at the last byte read.
     pub(super) fn restart(&self, part: Part) {
         let mut captured = self.captured(part).borrow_mut();
         captured.text.clear();
@@ -108,7 +108,7 @@ impl<R: Read> Tap<R> {
         captured.begins_line = self.begins_line.get();
     }
 
-    /// The value kept, and the line on which it began.
+    /// Returns the captured value and its first line.
     pub(super) fn take(&self, part: Part) -> (u64, Result<Object, Rejection>) {
         let captured = self.captured(part).borrow();
         (captured.line, captured.object())
@@ -121,7 +121,7 @@ impl<R: Read> Tap<R> {
         }
     }
 
-    /// The beginning of the input from the value at the top on, for a message.
+    /// Returns the start of the input from the top-level value on, for a message.
     pub(super) fn head(&self) -> io::Result<Vec<u8>> {
         const HEAD: usize = 200;
         let mut head = self.top.borrow().text.clone();
@@ -138,11 +138,12 @@ impl<R: Read> Tap<R> {
         Ok(head)
     }
 
-    /// Skips the line of the value at the top, which is not JSON, if the input has a value a line; says whether it does.
+    /// Skips the line of an invalid top-level value, if the input has one value a line. Returns whether it does.
     ///
-    /// The value may follow an object on its line (`after_object`) if each value so far had one.
+    /// With `after_object`, the value may follow an object on its line, if each earlier value did.
     ///
-    /// It does if the next line begins an object, or if each value so far had one line (`lines`) and this one looks whole.
+    /// The input counts as such if the next line begins an object. It also does if each earlier value had one line
+    /// (`lines`) and this one looks complete.
     pub(super) fn skip_line(&self, lines: bool, after_object: bool) -> io::Result<bool> {
         let (mut line, number) = {
             let top = self.top.borrow();
@@ -155,7 +156,7 @@ impl<R: Read> Tap<R> {
             let rest = line.split_off(end + 1);
             self.unread(&rest, number + 1, true);
         } else if self.line.get() > number {
-            // The line is longer than what is kept of it.
+            // The line exceeds its stored head.
             let head = self.line_head.borrow().clone();
             if self.line.get() > number + 1 || head.len() >= LINE_HEAD {
                 return Ok(false);
@@ -185,8 +186,7 @@ impl<R: Read> Tap<R> {
         Ok(begins_object || lines && (!ends_open || next.is_none()))
     }
 
-    /// Has bytes read again. Before the first of them, the line is `line`, and nothing but blanks stands on it if it is
-    /// `fresh`.
+    /// Queues bytes to be read again. They begin on `line`; with `fresh`, only blanks precede them there.
     fn unread(&self, bytes: &[u8], line: u64, fresh: bool) {
         let mut pending = self.pending.borrow_mut();
         for byte in bytes.iter().rev() {
@@ -238,17 +238,17 @@ impl<R: Read> Read for &Tap<R> {
     }
 }
 
-/// JSON as editors write it, read as plain JSON: `//` and `/* */` comments and commas before `]` and `}` become blanks.
+/// Converts JSON with comments to plain JSON: `//` and `/* */` comments, and commas before `]` and `}`, become blanks.
 struct Plain<R> {
     input: R,
     state: State,
-    /// Brackets that are open on the way here.
+    /// The number of open brackets.
     depth: usize,
-    /// A comma that is not passed on before the next byte of weight is known.
+    /// Whether a comma is held until the next significant byte.
     comma: bool,
-    /// The last byte outside of texts and comments.
+    /// The last byte outside texts and comments.
     before: u8,
-    /// The number of the line, from 1, and of the one on which the comment began.
+    /// The line, from 1, and the first line of the comment.
     line: u64,
     comment_line: u64,
     /// Bytes to pass on first.
@@ -297,11 +297,11 @@ impl<R: Read> Plain<R> {
         }
     }
 
-    /// Takes a byte, and puts what it becomes into `next`.
+    /// Takes a byte, and queues the result in `next`.
     fn step(&mut self, byte: u8) -> io::Result<()> {
         let blank = if byte == b'\n' { b'\n' } else { b' ' };
         match (self.state, byte) {
-            // No text of JSON goes over a line's end: what began there is broken, and the next line is not.
+            // A JSON text never spans lines, so an unclosed one is broken, but the next line is not.
             (State::Text | State::Escaped | State::LineComment, b'\n') => {
                 self.state = State::Outside;
                 self.next.push_back(b'\n');
@@ -341,7 +341,8 @@ impl<R: Read> Plain<R> {
         self.next.push_back(byte);
     }
 
-    /// Whether a comment may begin here. In a line that is not JSON, a `/*` within words begins none, and takes no later line with it.
+    /// Returns whether a comment may begin here. In an invalid line, `/*` within words begins none, so it does not hide
+    /// later lines.
     fn may_comment(&self) -> bool {
         self.before.is_ascii_whitespace() || b"{}[],:\"".contains(&self.before)
     }
@@ -353,7 +354,7 @@ impl<R: Read> Plain<R> {
         self.next.extend([b' ', b' ']);
     }
 
-    /// Passes on a byte outside of texts, after the comma that stands before it.
+    /// Passes on a byte outside texts, after a held comma.
     fn weigh(&mut self, byte: u8) {
         self.before = byte;
         let closes = matches!(byte, b']' | b'}');

@@ -58,11 +58,11 @@ fn shapes() {
         (r#"{"data":{"x":1,"servers":[{"a":1}]}}"#, &[r#"{"a":1}"#]),
         (r#"{"mcp":{"servers":{"a":{"b":1}}}}"#, &[r#"{"b":1}"#]),
         (r#"{"mcpServers":{"a":{"b":1}}}"#, &[r#"{"b":1}"#]),
-        // No page: it has no list and no map of servers.
+        // Not a page, because it has neither a list nor a map of servers.
         (r#"{"data":{"x":1}}"#, &[r#"{"data":{"x":1}}"#]),
         (r#"{"data":null}"#, &[r#"{"data":null}"#]),
         (r#"{"servers":7,"a":1}"#, &[r#"{"servers":7,"a":1}"#]),
-        // No page either: it is not at the top.
+        // Not a page either, because it is not at the top.
         (r#"[{"servers":[{"a":1}]}]"#, &[r#"{"servers":[{"a":1}]}"#]),
         ("null", &[NONE]),
         (
@@ -77,7 +77,7 @@ fn shapes() {
             r#"{"n":1.10,"big":12345678901234567890123}"#,
             &[r#"{"n":1.10,"big":12345678901234567890123}"#],
         ),
-        // Comments and trailing commas, and what looks like them in texts.
+        // Comments and trailing commas, and similar text in strings.
         (
             "// one\n{ /* two\n * three */ \"a\": \"//,]/*\\\"\", // four\n }",
             &[r#"{"a":"//,]/*\""}"#],
@@ -278,7 +278,7 @@ fn tells_of_pages_and_of_keys_beside_the_servers() {
             &[],
         ),
         (r#"{"servers":[],"metadata":["nextCursor"]}"#, &[]),
-        // A connector's own metadata is no page's.
+        // A connector's own metadata is not a page's.
         (r#"{"id":"a","metadata":{"nextCursor":"a"}}"#, &["1 Open "]),
         (
             "{\"inputs\":[1],\n\"servers\":{\"a\":{},\n\"b\":{}},\"version\":1}",
@@ -310,7 +310,7 @@ fn tells_of_pages_and_of_keys_beside_the_servers() {
     }
 }
 
-/// Gives a few bytes at a time.
+/// Returns a few bytes at a time.
 struct Chunks<'a>(&'a [u8], usize);
 
 impl Read for Chunks<'_> {

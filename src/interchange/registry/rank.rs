@@ -1,12 +1,12 @@
-//! Which of several versions of a server is the latest.
+//! Ranks the versions of a server to find the latest one.
 
 use chrono::{DateTime, Utc};
 use semver::Prerelease;
 
-/// Orders the versions of one name: of several, the greatest is to be parsed, and of equals the last in the file.
+/// The rank of a version. The greatest is parsed, and of equal ones the last in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// The registry says so.
+    /// Whether the registry marks it as the latest.
     pub(super) latest: bool,
     pub(super) version: Precedence,
     pub(super) published_at: Option<DateTime<Utc>>,
@@ -15,16 +15,16 @@ pub(crate) struct Rank {
 /// The precedence of a version's text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Precedence {
-    /// Not of numbers: the time of publication decides.
+    /// No numbers, so that the time of publication decides.
     Other,
     /// A date with hyphens, as year, month and day.
     Date([u64; 3]),
-    /// Numbers without zeros at their end, and the pre-release (Semantic Versioning 2.0.0, section 11).
+    /// Numbers without trailing zeros, and the pre-release (Semantic Versioning 2.0.0, section 11).
     Version(Vec<u64>, Prerelease),
 }
 
 impl Precedence {
-    /// Reads a semantic version, and what is like one: `v1.10`, `1.2.3.4`, `2025.01.31`. Build metadata has no precedence.
+    /// Parses a semantic version or a similar one: `v1.10`, `1.2.3.4`, `2025.01.31`. Build metadata has no precedence.
     pub(super) fn of(version: &str) -> Self {
         Self::date(version)
             .or_else(|| Self::version(version))

@@ -1,4 +1,4 @@
-//! How a registry's server is reached.
+//! The remotes and packages of a registry's server.
 
 use entity::ServerType;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::super::{
 };
 use crate::domain::field_values;
 
-/// The registry's transports, the one to prefer first.
+/// The registry's transports, most preferred first.
 const TRANSPORTS: [(&str, ServerType); 5] = [
     ("streamable-http", ServerType::Http),
     ("sse", ServerType::Http),
@@ -19,7 +19,7 @@ const TRANSPORTS: [(&str, ServerType); 5] = [
     ("stdio", ServerType::Stdio),
 ];
 
-/// A transport: its rank among those to prefer, its name, and the type of its servers.
+/// A transport: its rank of preference, its name, and the type of its servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::interchange) struct Transport {
     rank: usize,
@@ -27,7 +27,7 @@ pub(in crate::interchange) struct Transport {
     pub(in crate::interchange) server_type: ServerType,
 }
 
-/// The transport of this name, in any spelling.
+/// Returns the transport with this name, in any spelling.
 pub(in crate::interchange) fn transport(spelled: &str) -> Option<Transport> {
     let plain: String = spelled
         .chars()
@@ -51,8 +51,8 @@ pub(in crate::interchange) fn transport(spelled: &str) -> Option<Transport> {
     })
 }
 
-/// The type of the server, and the URL of the first remote that can be used, of the transport to prefer. A package runs on
-/// its user's machine, and has no URL.
+/// Returns the server's type, and the URL of the first usable remote with the preferred transport. A package runs on
+/// the user's machine and has no URL.
 pub(super) fn address(
     keys: &mut Keys<'_>,
     warnings: &mut Vec<Warning>,
@@ -61,7 +61,7 @@ pub(super) fn address(
     let mut usable = Vec::new();
     let expected = "must be a list of objects with a type and a url";
     for (at, remote) in objects(keys, "remotes", expected, warnings) {
-        // The key of May 2025 is the second one.
+        // The second key is that of May 2025.
         let spelled =
             object::text(&remote, "type").or_else(|| object::text(&remote, "transport_type"));
         let Some(transport) = transport_of(&at, spelled.as_deref(), warnings) else {
@@ -76,7 +76,7 @@ pub(super) fn address(
             )),
         }
     }
-    // The first of equals.
+    // The first of equal ones.
     let best = usable
         .into_iter()
         .min_by_key(|(transport, _)| transport.rank);
@@ -117,7 +117,8 @@ fn transport_of(at: &str, spelled: Option<&str>, warnings: &mut Vec<Warning>) ->
     }
 }
 
-/// The URL of a remote, or the kind of reason and the reason why it has none. A local process has none by its transport.
+/// Returns the URL of a remote, or the kind and text of the reason that it has none. A local process has none by its
+/// transport.
 fn url(remote: &Object, transport: Transport) -> Result<Option<String>, (&'static str, String)> {
     if transport.server_type == ServerType::Stdio {
         return Ok(None);
@@ -148,13 +149,13 @@ fn package_transport(at: &str, package: &Object, warnings: &mut Vec<Warning>) ->
             object::text(&transport, "type").as_deref(),
             warnings,
         ),
-        // The packages of May 2025 have no other.
+        // Packages of May 2025 have no other transport.
         None if package.contains_key("registry_name") => transport("stdio"),
         None => None,
     }
 }
 
-/// The objects of a list, each with its path; what is no object is left out.
+/// Returns the objects of a list with their paths; other values are left out.
 pub(super) fn objects(
     keys: &mut Keys<'_>,
     key: &str,

@@ -128,7 +128,7 @@ fn a_server_becomes_an_official_connector() {
             "remotes": server["remotes"],
             "_meta": {
                 "io.modelcontextprotocol.registry/publisher-provided": {"tool": "ci"},
-                // The field holds it to the microsecond only.
+                // The field has microsecond precision only.
                 OFFICIAL: {"updatedAt": "2025-10-11T12:00:00.1234567Z", "isLatest": true},
             },
         })
@@ -249,7 +249,7 @@ fn addresses() {
             vec![],
             (Some(Http), None),
         ),
-        // The first that can be used, and the spelling of others.
+        // The first usable remote, and the spelling of others.
         (
             vec![
                 remote("streamable-http", "https://{host}.example/mcp"),
@@ -571,7 +571,7 @@ fn forms_of_2025() {
     }
 }
 
-/// Every scalar of `said`, at the same path in `metadata` or in a field.
+/// Checks that every scalar of `said` is at the same path in `metadata`, or in a field.
 fn assert_held(at: &str, said: &Value, metadata: Option<&Value>, fields: &[String]) {
     match said {
         Value::Object(members) => {
@@ -628,7 +628,7 @@ fn every_field(entry: &Entry) -> Vec<String> {
 #[ignore = "needs the real catalogues in ../shared/data"]
 fn every_server_of_the_real_files_is_accounted_for() {
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    // Six servers of the first file have passwords, or values of variables in arguments of docker.
+    // Six servers of the first file have passwords, or variable values in docker arguments.
     for (file, secret, expected) in [
         ("registry-servers-2025-10.json", 6, [358, 358, 0, 0, 0]),
         ("registry-servers-2025-12.json", 0, [4, 3, 1, 0, 0]),

@@ -2,20 +2,20 @@
 
 use super::{REDACTED, is_credential, is_literal, is_opaque, redacted_text};
 
-/// The meaning of a command's argument, by the argument before it.
+/// The meaning of an argument, which the previous argument determines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Kind {
     #[default]
     Plain,
-    /// `NAME=value`, or a name alone.
+    /// `NAME=value`, or a bare name.
     Variable,
-    /// `Name: value`, or a name with the value in the next argument.
+    /// `Name: value`, or a name whose value is the next argument.
     Header,
     Secret,
 }
 
 impl Kind {
-    /// The kind of a flag's value.
+    /// Returns the kind of a flag's value.
     fn of(flag: &str) -> Self {
         match flag {
             "-e" | "--env" => Self::Variable,
@@ -31,7 +31,7 @@ impl Kind {
     }
 }
 
-/// The arguments of a command, one after the other.
+/// Redacts the arguments of a command in order.
 ///
 /// Variables and headers keep only their names and references. Other arguments are judged by name and by form.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub(in crate::interchange) struct Arguments {
 }
 
 impl Arguments {
-    /// The argument without its secret, if it has one.
+    /// Returns the argument without its secret, if it has one.
     pub(in crate::interchange) fn redact(&mut self, text: &str) -> Option<String> {
         match std::mem::take(&mut self.next) {
             Kind::Variable if pair(text, '=').is_some() => return redacted_pair(text, '='),
@@ -68,7 +68,7 @@ impl Arguments {
         {
             return redacted_pair(text, '=');
         }
-        // `Authorization: Bearer …`, as a header is given to a command.
+        // `Authorization: Bearer …`, as commands take a header.
         if let Some((name, value)) = pair(text, ':')
             && is_credential(name)
             && !value.starts_with("//")
@@ -86,7 +86,7 @@ impl Arguments {
     }
 
     fn redact_flag(&mut self, text: &str) -> Option<String> {
-        // The value may follow a short flag at once.
+        // The value may follow a short flag without a blank.
         if !text.starts_with("--") {
             for (flag, mark) in [("-e", '='), ("-H", ':')] {
                 if let Some(value) = text.strip_prefix(flag)
@@ -111,13 +111,13 @@ impl Arguments {
     }
 }
 
-/// Whether a text with blanks is a flag and the header that it gives.
+/// Returns whether a text with blanks is a flag with a header.
 fn is_flag_of_header(text: &str) -> bool {
     let flag = text.split(['=', ' ']).next().unwrap_or_default();
     Kind::of(flag) == Kind::Header && text.contains('=') || text.starts_with("-H") && flag != "-H"
 }
 
-/// The name and value of a variable or header.
+/// Returns the name and value of a variable or header.
 fn pair(text: &str, mark: char) -> Option<(&str, &str)> {
     let (name, value) = text.split_once(mark)?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
@@ -131,13 +131,13 @@ pub(super) fn redacted_pair(text: &str, mark: char) -> Option<String> {
     is_literal(value).then(|| format!("{name}{mark}{blank}{REDACTED}"))
 }
 
-/// Whether a name is spelled as those of environment variables are.
+/// Returns whether a name has the usual spelling of an environment variable.
 fn is_variable(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     name.len() > 1 && name.bytes().all(legal)
 }
 
-/// A command and its arguments in one text, without their secrets, if it has any.
+/// Returns a command line without its secrets, if it has any.
 pub(in crate::interchange) fn redacted_line(line: &str) -> Option<String> {
     let mut quote = None;
     let words = line.split(|c: char| {

@@ -1,4 +1,4 @@
-//! Secrets in JSON, by where they stand in it.
+//! Secrets in JSON, by their position.
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::interchange::object::Json;
 
-/// JSON without the secrets in it, if it has any, and the paths at which they stood.
+/// Returns JSON without its secrets, if it has any, and their paths.
 ///
-/// Secrets are the values of headers and variables, the `value` or `default` of an object that has `isSecret` or a credential's
-/// name, secrets in arguments and URLs, the value of a key with a credential's name, and a text that is known to be one. The
-/// texts of all other values stay as they are.
+/// Secrets are: values of headers and variables, the `value` or `default` of an object with `isSecret` or a
+/// credential's name, secrets in arguments and URLs, values under a credential's key, and known secrets. All other
+/// texts stay unchanged.
 pub(in crate::interchange) fn redacted(json: &str) -> Option<(String, Vec<String>)> {
     let mut found = Vec::new();
     let json = redact(json, &At::default(), &mut found)?;
     Some((json, found))
 }
 
-/// A list or map of values that may each be a secret.
+/// A list or map whose values may each be a secret.
 #[derive(Clone, Copy, PartialEq)]
 enum Values {
     Variables,
@@ -45,15 +45,15 @@ impl Values {
     }
 }
 
-/// The path of a value, and whether its name says that it is a credential.
+/// The path of a value, and whether its name marks a credential.
 #[derive(Clone, Default)]
 struct At {
     path: String,
-    /// The key that it stands under, itself or in a list.
+    /// The key of the value, or of its list.
     key: String,
-    /// The headers or variables that it is, or is in.
+    /// The headers or variables that contain it.
     values: Option<Values>,
-    /// A literal text here is a secret if its name says so.
+    /// Whether a literal text here is a secret if its name says so.
     is_value: bool,
     is_secret: bool,
 }
@@ -67,7 +67,7 @@ impl At {
         }
     }
 
-    /// The text at this path without its secret, if it has one.
+    /// Returns the text at this path without its secret, if it has one.
     fn redacted(&self, text: &str) -> Option<String> {
         if self.is_secret && is_literal(text) && (self.is_value || looks_secret(text)) {
             return Some(REDACTED.to_owned());
@@ -84,7 +84,7 @@ impl At {
     }
 }
 
-/// The redacted URL without its fragment, if it has one: no server needs it.
+/// Returns the redacted URL without its fragment, if it has one, because no server needs it.
 fn callable_fragment(url: &str) -> Option<String> {
     let (url, _) = url.split_once('#')?;
     Some(redacted_url(url).unwrap_or_else(|| url.to_owned()))
@@ -110,7 +110,7 @@ fn redact(json: &str, at: &At, found: &mut Vec<String>) -> Option<String> {
     }
 }
 
-/// Whether the text of a key such as `token`, anywhere, is one: prose about tokens is not.
+/// Returns whether the text under a key such as `token` looks like a token, and not like prose.
 fn looks_secret(text: &str) -> bool {
     text.len() >= 8
         && !text.contains(char::is_whitespace)
@@ -144,14 +144,14 @@ fn in_object(
         let (is_secret, is_value) = if holds_values {
             (true, true)
         } else if is_input {
-            // A variable's default is the publisher's, and most are no secrets. Of some, the publisher says that they are none.
+            // The publisher sets a variable's default, which is rarely a secret. Some are declared not to be.
             let by_path = at.values == Some(Values::Headers) || at.values.is_some() && !is_open;
             let is_sure = at.values == Some(Values::Headers) || key == "value";
             (is_named || by_path, is_named || is_sure)
         } else {
             (is_credential(key), false)
         };
-        // A JSON Schema describes values there, and has none.
+        // A JSON Schema describes values here, and contains none.
         let of_schema = at.key == "properties";
         let inner = At {
             path: at.inner(key),
@@ -196,7 +196,7 @@ fn in_list(items: &[&RawValue], at: &At, found: &mut Vec<String>) -> Option<Stri
     changed.then(|| format!("[{}]", json.join(",")))
 }
 
-/// Whether the list under a key is the arguments of a command.
+/// Returns whether the list under a key holds the arguments of a command.
 fn is_arguments(key: &str) -> bool {
     let known = [
         "args",
@@ -210,7 +210,7 @@ fn is_arguments(key: &str) -> bool {
     known.contains(&key)
 }
 
-/// An argument as JSON without its secret, if it has one: a text, or an object as the registry has it.
+/// Returns an argument as JSON without its secret, if it has one. It is a text, or an object of the registry.
 fn redacted_argument(
     json: &str,
     arguments: &mut Arguments,
@@ -252,7 +252,7 @@ fn redacted_argument(
     changed.then(|| json.finish())
 }
 
-/// The members of an object in their order, those that stand twice too.
+/// The members of an object in order, including repeated ones.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {

@@ -6,7 +6,7 @@ fn claim(name: u8) -> Claim {
     Claim::ConnectorId(name.to_string())
 }
 
-/// Entries with an id, what each wants, and what its connector has.
+/// Entries with an id, their claim, and the claim of their connector.
 fn decide(
     entries: &[(u8, u8, Option<u8>)],
     others: &[(u8, u8)],
@@ -49,7 +49,7 @@ fn letters(plan: &Plan) -> String {
 #[test]
 fn names_within_a_batch() {
     for (entries, others, expected, given_up) in [
-        // A new one, and one that stays.
+        // A new entry, and one without a change.
         (&[(1, 1, None), (2, 2, Some(2))][..], &[][..], "TT", &[][..]),
         // A swap, a ring, and a chain in both orders.
         (&[(1, 2, Some(1)), (2, 1, Some(2))], &[], "TT", &[1, 0]),
@@ -61,7 +61,7 @@ fn names_within_a_batch() {
         ),
         (&[(1, 2, Some(1)), (2, 3, Some(2))], &[], "TT", &[1]),
         (&[(2, 3, Some(2)), (1, 2, Some(1))], &[], "TT", &[0]),
-        // Another has the name, and what counted on it is rejected too.
+        // Another connector has the name, and the entries that counted on it are rejected too.
         (&[(1, 2, Some(1))], &[(9, 2)], "R", &[]),
         (
             &[(3, 1, Some(3)), (1, 2, Some(1)), (4, 4, None)],
@@ -69,7 +69,7 @@ fn names_within_a_batch() {
             "RRT",
             &[],
         ),
-        // The first of two has it.
+        // The first of two entries wins.
         (&[(1, 5, None), (2, 5, None)], &[], "TR", &[]),
     ] {
         let plan = decide(entries, others, Wait::Over, &[]);
@@ -89,7 +89,7 @@ fn names_that_come_later() {
         wait(&[(3, 1, Some(3)), (1, 2, Some(1)), (4, 4, None)]),
         "WWT"
     );
-    // A waiting entry keeps its id and its claim until then.
+    // A waiting entry keeps its id and its claim.
     let mut claims = Claims::new(Ids::default());
     claims.expected.insert("9");
     let holders = HashMap::from([(claim(2), "9".to_owned())]);
@@ -120,7 +120,7 @@ fn names_that_come_later() {
 }
 
 proptest! {
-    /// Whatever the order, the same entries are taken, and no two connectors have the same in the end.
+    /// The same entries are accepted in any order, and no two connectors end up with the same claim.
     #[test]
     fn order_does_not_matter(wants in vec(0_u8..12, 8), known in vec(any::<bool>(), 8), turn in 0_usize..8) {
         let mut wanted = HashSet::new();
