@@ -1,7 +1,8 @@
-//! The web pages that may ask from a browser: by CORS (Fetch, section 3.3), and over a WebSocket, for which browsers send no
-//! preflight request.
+//! The web pages that may send requests from a browser: by CORS (Fetch, section 3.3), and over a WebSocket, for which
+//! browsers send no preflight request.
 //!
-//! Invariant: none of another origin unless configured; and none ever asks with what a browser keeps (cookies, credentials).
+//! Invariant: no page of another origin may, unless it is configured. No page ever uses a browser's cookies or
+//! credentials.
 
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use crate::{
 
 use super::admission::client_address::Asked;
 
-/// How long a browser may cache the answer to a preflight request. Two hours are the most that all of them do.
+/// The time for which a browser may cache a preflight response. Two hours is the most that all browsers accept.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
-/// The headers of requests that pages may send. docs/reference/http.md lists the same.
+/// The request headers that pages may send. docs/reference/http.md lists the same.
 const REQUEST_HEADERS: [&str; 20] = [
-    // The service reads these.
+    // Headers that the service reads.
     "accept",
     "authorization",
     "cache-control",
@@ -32,33 +33,33 @@ const REQUEST_HEADERS: [&str; 20] = [
     "if-none-match",
     "last-event-id",
     "x-request-id",
-    // Trace Context and Baggage of the W3C, and Sentry.
+    // Trace Context and Baggage of the W3C, and Sentry's headers.
     "baggage",
     "sentry-trace",
     "traceparent",
     "tracestate",
-    // Apollo Client and Apollo Kotlin.
+    // Headers of Apollo Client and Apollo Kotlin.
     "apollo-require-preflight",
     "apollographql-client-name",
     "apollographql-client-version",
     "x-apollo-operation-id",
     "x-apollo-operation-name",
     "x-apollo-operation-type",
-    // Other clients that ask for a preflight request.
+    // Headers of other clients that force a preflight request.
     "graphql-preflight",
     "graphql-require-preflight",
 ];
 
-/// The headers of responses that pages may read, besides those that every page may.
+/// The response headers that pages may read, besides the default ones.
 const RESPONSE_HEADERS: [HeaderName; 5] =
     [ALLOW, ETAG, RETRY_AFTER, WWW_AUTHENTICATE, X_REQUEST_ID];
 
-/// None where no other page may ask. Pages may send `more` headers than the usual ones.
+/// Creates the CORS layer; none if no other page is allowed. `more` are additional request headers.
 pub(super) fn layer(origins: Vec<AllowedOrigin>, more: Vec<CorsHeader>) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
-    // If any may ask, all get the same answer.
+    // If every origin is allowed, all get the same response.
     let (allowed, vary) = if origins.contains(&AllowedOrigin::Any) {
         (AllowOrigin::any(), Vec::new())
     } else {
@@ -81,7 +82,7 @@ fn allows(origins: &[AllowedOrigin], origin: &HeaderValue) -> bool {
     origins.iter().any(|allowed| allowed.allows(origin))
 }
 
-/// Checks that a handshake comes from a page that may ask, or from no page: of the origin that was asked, or of an allowed one.
+/// Checks that a handshake comes from no page, or from a page of the requested origin or an allowed one.
 pub(in crate::http) fn check_handshake(
     headers: &HeaderMap,
     asked: &Asked,
@@ -92,7 +93,7 @@ pub(in crate::http) fn check_handshake(
     };
     let sent = header.to_str().unwrap_or_default();
     let host = asked.host.as_deref().unwrap_or_default();
-    // An unknown scheme is taken for the page's: a proxy may have taken TLS off. Web views have schemes of their own.
+    // An unknown scheme counts as the page's, because a proxy may terminate TLS. Web views have schemes of their own.
     let page = Origin::parse(sent).filter(|origin| ["http", "https"].contains(&origin.scheme()));
     let is_own = page.is_some_and(|origin| {
         let own = Origin::new(asked.scheme.unwrap_or_else(|| origin.scheme()), host);

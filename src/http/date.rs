@@ -1,6 +1,6 @@
 //! The `Date` header (RFC 9110 §6.6.1).
 //!
-//! Ours, since hyper's stays as it is when the wall clock is set back, until that has caught up.
+//! The service writes its own, because hyper's stops when the wall clock is set back, until the clock has caught up.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use entity::Timestamp;
 
 thread_local! {
-    /// The last second's.
+    /// The value of the last second.
     static LAST: RefCell<Option<(i64, HeaderValue)>> = const { RefCell::new(None) };
 }
 
-/// The header's value for a moment; none in a year that it cannot write.
+/// Returns the header's value for a moment; none for a year that it cannot express.
 pub(super) fn value(now: Timestamp) -> Option<HeaderValue> {
     let second = now.0.div_euclid(1_000_000);
     LAST.with_borrow_mut(|last| match last {
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn follows_the_clock_and_has_four_digits_of_years() {
-        // The first is RFC 9110's own.
+        // The first example is RFC 9110's own.
         for (seconds, text) in [
             (784_111_777, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
             (784_111_776, Some("Sun, 06 Nov 1994 08:49:36 GMT")),

@@ -1,6 +1,6 @@
-//! GraphiQL and its assets, from the binary; `web/` builds them.
+//! GraphiQL and its assets, embedded in the binary; `web/` builds them.
 //!
-//! Invariant: the page asks no host but its own for anything, and its policy would not let it.
+//! Invariant: the page sends requests only to its own host, and its content security policy enforces this.
 
 use axum::{
     Router,
@@ -12,10 +12,10 @@ use axum::{
 };
 use include_dir::{Dir, include_dir};
 
-/// `index.html`, and under `graphiql/` what it asks for: names with a hash of the content, each file in gzip.
+/// `index.html`, and its assets under `graphiql/`. Names contain a hash of the content, and each file is in gzip.
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/web/dist");
 
-/// Styles may be inline: the editor makes its themes and positions its lines by such ones.
+/// Inline styles are allowed, because the editor uses them for themes and line positions.
 const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
      style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
-/// All addresses are relative, so that the page works behind a prefix too.
+/// All URLs are relative, so that the page works behind a prefix too.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(async || Redirect::temporary("graphiql")))
@@ -51,14 +51,14 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         }))
 }
 
-/// Small, and asked for at each visit; what it names is kept.
+/// The page is small and revalidated at each visit; its assets are cached.
 async fn page() -> Response {
     send("index.html", "index.html", "no-cache")
 }
 
 async fn asset(Path(name): Path<String>, asked: HeaderMap) -> Response {
     if !accepts_gzip(&asked) {
-        // Every browser takes it; a decoder for who does not would never run.
+        // Every browser accepts gzip, so a decoder for other clients would never run.
         let vary = [(header::VARY, "accept-encoding")];
         return (StatusCode::NOT_ACCEPTABLE, vary, "only in gzip\n").into_response();
     }

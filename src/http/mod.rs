@@ -1,6 +1,6 @@
-//! HTTP: the router, and what of a request is HTTP's.
+//! HTTP: the router, connections, and all handling of headers and status codes.
 //!
-//! Invariant: headers and status codes are known here and nowhere else.
+//! Invariant: no other module knows headers and status codes.
 
 pub(crate) mod admission;
 pub mod auth;

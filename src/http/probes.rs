@@ -1,6 +1,6 @@
-//! Whether the process lives, whether it can answer, and its metrics.
+//! Liveness, readiness and metrics of the process.
 //!
-//! Invariant: these need no token, are not limited, and hold up nobody: each answers within a second or so.
+//! Invariant: these need no token, have no limits and block nothing. Each responds within about a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,35 +24,35 @@ use super::{
     stopping::{Phase, Stopping},
 };
 
-/// How long the database may take to say that it is there.
+/// The longest time for the database to respond.
 const REACHED_IN: Duration = Duration::from_secs(1);
-/// How old the knowledge of the catalogue's state may be.
+/// The oldest acceptable knowledge of the catalogue's state.
 const STATE_AGE: Duration = Duration::from_secs(3);
 
 pub(super) const LIVE: &str = "/health/live";
 pub(super) const READY: &str = "/health/ready";
 pub(super) const METRICS: &str = "/metrics";
 
-/// Whether a path is answered whatever else there is to do.
+/// Returns whether a path is served even under overload.
 pub(super) fn is_probe(path: &str) -> bool {
     [LIVE, READY, METRICS].contains(&path)
 }
 
-/// The parts of the service that the probes look at.
+/// The parts of the service that the probes examine.
 #[derive(Debug)]
 pub(crate) struct Probed {
     pub(crate) database: Database,
     pub(crate) state: Arc<CatalogState>,
-    /// How often the state is asked for.
+    /// The interval of polls of the catalogue's state.
     pub(crate) state_poll: Duration,
     pub(crate) background: Background,
 }
 
-/// Tasks that run as long as the routes exist.
+/// Tasks that run while the routes exist.
 #[derive(Debug)]
 pub(crate) struct Background {
     pub(crate) _write_watch: Option<WriteWatch>,
-    /// Loads the catalogue file if that could not be done at the start.
+    /// Loads the catalogue file, if that failed at the start.
     pub(crate) loading: Option<AbortOnDropHandle<()>>,
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn live() -> Response {
     Json(json!({ "live": true })).into_response()
 }
 
-/// 503 has a load balancer send requests elsewhere: wherever a read or a write cannot succeed.
+/// Responds with 503 if a read or a write cannot succeed, so that a load balancer sends requests elsewhere.
 pub(super) async fn ready(
     State(Probes {
         probed,
@@ -86,7 +86,7 @@ pub(super) async fn ready(
         ..
     }): State<Probes>,
 ) -> Response {
-    // At once, whatever the database does.
+    // This is immediate, whatever the database does.
     if stopping.has_reached(Phase::Draining) {
         let report = json!({ "ready": false, "reason": "the service stops" });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(report)).into_response();

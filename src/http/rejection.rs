@@ -1,4 +1,4 @@
-//! An answer without `data`: a list of errors, and the status that says so.
+//! A response without `data`: a list of errors with a status.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -20,11 +20,11 @@ use super::{
     shed::turned_away,
 };
 
-/// A request that is answered with errors alone.
+/// A request that gets only errors.
 #[derive(Debug)]
 pub(super) struct Rejection {
     code: Code,
-    /// `None` leaves it to the code and the media type.
+    /// The status; `None` derives it from the code and the media type.
     status: Option<StatusCode>,
     /// The seconds of `Retry-After`.
     retry_after: Option<u64>,
@@ -38,7 +38,7 @@ impl Rejection {
         Self::at(status, Error::new(code, message))
     }
 
-    /// An error with a status of its own.
+    /// Creates an error with a status of its own.
     pub(super) fn at(status: StatusCode, error: Error) -> Self {
         Self {
             status: Some(status),
@@ -46,7 +46,7 @@ impl Rejection {
         }
     }
 
-    /// An error of the service's own, under the id of its request.
+    /// Creates an internal error with its request's id.
     pub(super) fn internal(request_id: &str) -> Self {
         let error = Error::internal("a panic");
         let mut json = error.to_json();
@@ -57,7 +57,7 @@ impl Rejection {
         }
     }
 
-    /// There is too much to do: 503. The log counts those with the same message.
+    /// Rejects a request under overload with 503. The log counts requests by message.
     pub(super) fn shed(message: &'static str) -> Self {
         turned_away(message);
         Self {
@@ -66,7 +66,7 @@ impl Rejection {
         }
     }
 
-    /// The service lacks what the request needs: 503, and when to try again.
+    /// Rejects a request with 503 and the seconds to wait, because the service lacks a resource.
     pub(super) fn unavailable(message: &str) -> Self {
         Error::unavailable(message).into()
     }
@@ -93,7 +93,7 @@ impl Rejection {
         }
     }
 
-    /// The JSON of the answer, and the response that is still without it.
+    /// Returns the JSON of the response, and the response without it.
     pub(super) fn into_parts(self, media_type: MediaType) -> (String, Response) {
         let status = self.status.unwrap_or_else(|| status(self.code, media_type));
         let mut response = status.into_response();
@@ -109,7 +109,7 @@ impl Rejection {
         (self.text, response)
     }
 
-    /// The response to a request of which only the head was read.
+    /// Builds the response to a request of which only the head was read.
     pub(super) fn unread(self, headers: &HeaderMap) -> Response {
         let media_type = accepted(headers).answer.unwrap_or(MediaType::Json);
         let (text, mut response) = self.into_parts(media_type);
@@ -142,9 +142,9 @@ impl From<Refused> for Rejection {
     }
 }
 
-/// The status of a request that could be read, but was not executed (GraphQL over HTTP, section 6.4).
+/// Returns the status of a well-formed request that was not executed (GraphQL over HTTP, section 6.4).
 ///
-/// Automatic persisted queries are not of that specification: some clients of theirs read no body but that of 200.
+/// Automatic persisted queries are not part of that specification: some of their clients read the body only with 200.
 fn status(code: Code, media_type: MediaType) -> StatusCode {
     match (media_type, code) {
         (_, Code::Unavailable) => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,4 +1,4 @@
-//! The routes, and the layers around them.
+//! The routes and their layers.
 
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
@@ -46,14 +46,14 @@ pub struct Services {
     pub(crate) open_streams: OpenStreams,
     pub(crate) stopping: Stopping,
     pub(crate) max_body_bytes: usize,
-    /// Bytes of bodies that may be under way, of which those of one address may have half.
+    /// Bytes of bodies under way, of which one address may have half.
     pub(crate) body_memory: usize,
     pub(crate) request_timeout: Duration,
     /// Whether the schema is served as a file.
     pub(crate) has_schema_file: bool,
-    /// The pages of other origins that may ask.
+    /// The origins whose pages may send requests.
     pub(crate) allowed_origins: Vec<AllowedOrigin>,
-    /// The headers that they may send, besides the usual ones.
+    /// The additional headers that these pages may send.
     pub(crate) allowed_headers: Vec<CorsHeader>,
     pub(crate) probed: Probed,
     pub(crate) tracer: Option<Tracer>,
@@ -62,13 +62,13 @@ pub struct Services {
 
 const GRAPHQL: &str = "/graphql";
 
-/// A body of so many bytes, as most are, is not counted.
+/// Bytes of a body that do not count, because most bodies are smaller.
 const SMALL_BODY: usize = 2 * 1024;
 
 /// The routes of a listener.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    /// `/graphql` is called without the router, which costs as much as a cached response.
+    /// `/graphql` bypasses the router, which costs as much as a cached response.
     graphql: Option<Graphql>,
     others: Router,
 }
@@ -83,7 +83,7 @@ impl From<Router> for Routes {
 }
 
 impl Routes {
-    /// Answers a request. The peer of its connection is an extension of it.
+    /// Answers a request, which has its connection's peer as an extension.
     pub async fn answer(&self, request: Request) -> Response {
         if let Some(graphql) = &self.graphql
             && request.uri().path() == GRAPHQL
@@ -93,7 +93,7 @@ impl Routes {
         called(self.others.clone(), request).await
     }
 
-    /// Adds routes. A path without a route is answered by the layers of these routes.
+    /// Adds routes. The layers of these routes answer paths without a route.
     #[must_use]
     pub(crate) fn with(self, more: Router) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl Routes {
 struct Graphql {
     log: RequestLog,
     endpoint: Endpoint,
-    /// The endpoint behind the layer of CORS, where other pages may ask.
+    /// The endpoint behind the CORS layer, if other pages are allowed.
     for_pages: Option<MethodRouter>,
 }
 
@@ -136,7 +136,7 @@ async fn called(
     answered.unwrap_or_else(|never| match never {})
 }
 
-/// The service, and its metrics, which may have a listener of their own.
+/// Builds the routes of the service, and of its metrics, which may have a listener of their own.
 pub fn routes(services: Services) -> (Routes, Router) {
     let Services {
         pipeline,

@@ -1,4 +1,4 @@
-//! The schema as a file, for those who generate clients where introspection is off.
+//! The schema as a file, for code generators where introspection is off.
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,8 @@ static FILE: LazyLock<(String, Option<ETag>)> = LazyLock::new(|| {
     (text, etag)
 });
 
-/// The file is for whoever may ask for the schema by a query: within the same rate limit, and with a token where one is needed.
+/// Serves the file to the callers who may query the schema: within the same rate limit, and with a token if one is
+/// required.
 pub(super) fn routes(admission: Admission) -> Router {
     Router::new().route(PATH, get(file)).with_state(admission)
 }

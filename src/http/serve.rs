@@ -1,7 +1,7 @@
-//! Listening, and what a connection may cost.
+//! Accepts connections, and limits their cost.
 //!
-//! Invariant: a connection costs a bounded time before it has asked something, there are a bounded number of them, and no
-//! request that has arrived at a stop is left without its answer before the deadline.
+//! Invariant: before its first request, a connection takes bounded time, and the number of connections is bounded. At a
+//! stop, every received request is answered, unless the deadline comes first.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -26,23 +26,23 @@ use super::{
     stopping::{Phase, Stopping},
 };
 
-/// The share of a stop's time, and the most of it, that is left for its end: close frames, the database, and spans.
+/// The share of a stop's time, and the most of it, for its last steps: close frames, the database, and spans.
 const LAST_SHARE: u32 = 5;
 const LAST: Duration = Duration::from_secs(1);
 
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of requests' heads that may be under way on all connections, and on those of one address.
+/// Bytes of request heads under way, on all connections and on those of one address.
 const HEADS: usize = 64 << 20;
 const HEADS_OF_ADDRESS: usize = HEADS / 2;
-/// A head of so many bytes is not counted: each connection has a buffer of them anyway.
+/// Bytes of a head that do not count, because each connection has such a buffer anyway.
 const SMALL_HEAD: usize = 4 * 1024;
 
-/// The share of all connections that there may be of surplus connections: see [`Addresses`].
+/// The share of all connections for surplus connections: see [`Addresses`].
 const SURPLUS_SHARE: usize = 20;
 
-/// Serves until the stop. Then answers under way are finished, and sockets closed; those that are not by the deadline are cut.
+/// Serves until the stop. Then it finishes responses under way and closes sockets; the rest is cut at the deadline.
 pub async fn serve(
     listener: impl Into<Listener>,
     routes: impl Into<Routes>,
@@ -66,7 +66,7 @@ pub async fn serve(
     let connection = |stream, peer: Peer, permit: Option<OwnedSemaphorePermit>| {
         let key = addresses.key(peer);
         let slot = addresses.enter(key.clone());
-        // Surplus connections are bounded apart.
+        // Surplus connections have a limit of their own.
         let permit = permit.filter(|_| !slot.is_surplus());
         let served = served.clone();
         async move {
@@ -101,7 +101,7 @@ pub async fn serve(
     let deadline = stopping.deadline().unwrap_or(now);
     let time = deadline.saturating_duration_since(now);
     let cut = deadline - (time / LAST_SHARE).min(LAST);
-    // All that the system has taken is served: its queue is short, and no more come.
+    // All connections that the system accepted are served: its queue is short, and no more come.
     listener.refuse_new();
     let until = cut.min(now + bounds.grace(deadline) / 2);
     // The queue is polled once more after the time.
@@ -123,7 +123,7 @@ pub async fn serve(
         tracing::warn!("answers that were not finished in time are cut");
         stopping.cut();
         let ended = async {
-            // To the end, so that their accounts are closed.
+            // This waits for the end, so that accounts are closed.
             tasks.shutdown().await;
             stopping.sockets_closed().await;
         };
@@ -131,9 +131,9 @@ pub async fn serve(
     }
 }
 
-/// Waits after a connection could not be accepted. The log has a line for the first of several.
+/// Pauses after a connection could not be accepted. Only the first of several is logged.
 async fn cannot_accept(error: &std::io::Error, is_logged: bool) {
-    // Out of file descriptors, most likely: some come back.
+    // The process probably lacks file descriptors, and some will be closed.
     if !is_logged {
         tracing::warn!(%error, "cannot accept a connection");
     }

@@ -1,6 +1,6 @@
-//! Requests and operations that are turned away in an overload: one line a second in the log for each reason.
+//! Requests and operations rejected under overload: one log line a second for each reason.
 //!
-//! A line for each of them would cost more than to turn them away.
+//! A line for each would cost more than the rejection itself.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ struct Unlogged {
 
 static UNLOGGED: Mutex<BTreeMap<&str, Unlogged>> = Mutex::new(BTreeMap::new());
 
-/// Counts one that is turned away for a reason, which is also the message to its client.
+/// Counts one rejection by its reason, which is also the client's message.
 pub(super) fn turned_away(reason: &'static str) {
     let mut reasons = UNLOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     let unlogged = reasons.entry(reason).or_default();

@@ -1,6 +1,6 @@
-//! The stop of the service: its phases, and the one deadline of all that it waits for.
+//! The stop of the service: its phases, and their common deadline.
 //!
-//! Invariant: a phase is entered once, and none is left for an earlier one.
+//! Invariant: phases only advance, each entered once.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -16,7 +16,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::rejection::Rejection;
 
-/// The exit code of a process that SIGINT ended, as shells count.
+/// The exit code of a process after SIGINT, as in shells.
 const ABORTED: i32 = 130;
 
 /// The message to clients that are refused because of the stop.
@@ -26,11 +26,11 @@ pub(super) const STOPS: &str = "the service stops: ask again in a while";
 pub(crate) enum Phase {
     #[default]
     Serving,
-    /// Everything is served, but the service is not ready, and answers say that their connections are closed.
+    /// Everything is served, but the service is not ready, and responses close their connections.
     Draining,
-    /// New connections are refused. Sockets and streams end; answers under way are finished.
+    /// New connections are refused. Sockets and streams end, and responses under way finish.
     Closing,
-    /// The deadline is near: what is not finished is cut.
+    /// The deadline is near, and unfinished work is cut.
     Cutting,
 }
 
@@ -48,7 +48,8 @@ struct State {
 impl Stopping {
     /// Begins the stop at the first SIGTERM or SIGINT. A second one ends the process at once.
     ///
-    /// The service drains for `drain_delay` after SIGTERM, and not at all after SIGINT. Then everything ends `within` a time.
+    /// After SIGTERM, the service drains for `drain_delay`; after SIGINT it does not. Then everything ends `within` a
+    /// time.
     pub fn at_signal(&self, drain_delay: Duration, within: Duration) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -77,12 +78,12 @@ impl Stopping {
         Ok(())
     }
 
-    /// Begins the drain: everything is served, but the service is not ready. Does nothing in this or a later phase.
+    /// Begins the drain: everything is served, but the service is not ready. Has no effect in this or a later phase.
     pub fn drain(&self) {
         self.enter(Phase::Draining);
     }
 
-    /// Closes the listener. Everything ends by the deadline; the first one counts.
+    /// Closes the listener. Everything ends by the deadline; the first deadline counts.
     pub fn close(&self, deadline: Instant) {
         let _ = self.0.deadline.set(deadline);
         self.enter(Phase::Closing);
@@ -114,12 +115,12 @@ impl Stopping {
         }
     }
 
-    /// The deadline of the stop. Before [`Phase::Closing`] there is none.
+    /// Returns the deadline of the stop; none before [`Phase::Closing`].
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline.get().copied()
     }
 
-    /// Refuses a socket or a subscription that would end as it begins.
+    /// Refuses a socket or a subscription that would end at once.
     pub(super) fn refuse_streams(&self) -> Result<(), Rejection> {
         if !self.has_reached(Phase::Closing) {
             return Ok(());
@@ -127,7 +128,7 @@ impl Stopping {
         Err(Rejection::unavailable(STOPS))
     }
 
-    /// Counts a socket as open until the token is dropped: the connection that it came by has ended before.
+    /// Counts a socket as open until the token is dropped, because its request's connection has ended.
     pub(super) fn open_socket(&self) -> TaskTrackerToken {
         self.0.sockets.token()
     }

@@ -14,18 +14,18 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The URL that a client asked, as far as it is known.
+/// The URL that a client requested, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct Asked {
-    /// `http` or `https`, if a trusted proxy says it.
+    /// `http` or `https`, if a trusted proxy names it.
     pub(in crate::http) scheme: Option<&'static str>,
     /// The host, with its port if it is not the scheme's.
     pub(in crate::http) host: Option<String>,
 }
 
-/// The proxies that say which address a request came from, and the one header that they say it in.
+/// The trusted proxies, and the one header in which they name a client's address.
 ///
-/// Every other header of the kind is the client's own, which proxies pass on as it came.
+/// Proxies forward all similar headers unchanged, so those come from the client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -37,7 +37,7 @@ impl TrustedProxies {
         Self { networks, header }
     }
 
-    /// Whether a peer is one of the proxies. The other end of a Unix socket always is.
+    /// Returns whether a peer is one of the proxies. The peer of a Unix socket always is.
     pub(in crate::http) fn contains(&self, peer: impl Into<Peer>) -> bool {
         match peer.into() {
             Peer::Local => true,
@@ -48,14 +48,14 @@ impl TrustedProxies {
         }
     }
 
-    /// The client: behind trusted proxies the rightmost address that is not one of theirs.
+    /// Returns the client. Behind trusted proxies, it is the rightmost address that is not a proxy's.
     pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Peer {
         if !self.contains(peer) {
             return peer;
         }
         let mut client = peer;
         for hop in self.hops(headers).into_iter().rev() {
-            // An element in an unknown form is not believed, even from a trusted proxy, nor any element before it.
+            // An unknown form is not trusted, even from a trusted proxy, and neither is an earlier element.
             let Some(address) = hop else { break };
             client = address.into();
             if !self.contains(client) {
@@ -65,9 +65,9 @@ impl TrustedProxies {
         client
     }
 
-    /// The scheme and host that the client asked: behind trusted proxies those that the first proxy says, or else `Host`.
+    /// Returns the requested scheme and host: those of the first trusted proxy, or `Host`.
     ///
-    /// No page can make a browser send these headers with a WebSocket's handshake. So the first value may be believed.
+    /// No page can make a browser send these headers with a WebSocket handshake, so the first value can be trusted.
     pub(super) fn asked(&self, peer: Option<Peer>, headers: &HeaderMap) -> Asked {
         let is_behind_proxy = peer.is_some_and(|peer| self.contains(peer));
         let first = |name: HeaderName| {
@@ -95,7 +95,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The addresses in the proxies' header, from the client's to the last proxy's.
+    /// Returns the addresses in the proxies' header, from the client's to the last proxy's.
     fn hops(&self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         let (name, parse): (_, fn(&str) -> _) = match self.header {
             ProxyHeader::XForwardedFor => (X_FORWARDED_FOR, node),
@@ -111,7 +111,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     node(parameter(element, "for")?)
 }
 
-/// A parameter of an element of `Forwarded` (RFC 7239, section 4).
+/// Returns a parameter of an element of `Forwarded` (RFC 7239, section 4).
 fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
@@ -120,7 +120,7 @@ fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     })
 }
 
-/// The scheme of a page's origin. Some proxies say `wss` of a WebSocket.
+/// Returns the scheme of a page's origin. Some proxies write `wss` for a WebSocket.
 fn http_scheme(text: &str) -> Option<&'static str> {
     match text.to_ascii_lowercase().as_str() {
         "http" | "ws" => Some("http"),
@@ -129,7 +129,7 @@ fn http_scheme(text: &str) -> Option<&'static str> {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bracketed = || text.strip_prefix('[')?.split_once(']')?.0.parse().ok();
@@ -180,7 +180,7 @@ mod tests {
             ("10.0.0.1", standard, "for=_hidden", "10.0.0.1"),
             ("unix", xff, "6.6.6.6, 1.1.1.1", "1.1.1.1"),
             ("unix", xff, "1.1.1.1, 10.0.0.2", "1.1.1.1"),
-            // A proxy that is itself asked over a Unix socket.
+            // The proxy itself is reached over a Unix socket.
             ("unix", xff, "1.1.1.1, unix:", "unix"),
             ("unix", standard, "for=1.1.1.1", "1.1.1.1"),
         ] {

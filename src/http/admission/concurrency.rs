@@ -1,7 +1,7 @@
-//! A limit of the requests that are worked on at once.
+//! A limit on concurrent requests.
 //!
-//! Invariant: beyond the limit, a bounded number of requests waits for a bounded time; the rest are rejected before anything is
-//! done for them. The work of a request has its permit until it ends, even if the client has hung up.
+//! Invariant: beyond the limit, a bounded number of requests waits for a bounded time; the rest are rejected before any
+//! work. A request's work holds its permit until it ends, even after the client disconnected.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,16 +12,16 @@ use tokio::{
 
 use crate::http::rejection::Rejection;
 
-/// How many requests may wait for each that is worked on.
+/// Requests that may wait for each running one.
 const WAITING: usize = 4;
-/// How long a request waits before it is rejected. In a long queue, waiting longer does not serve it sooner.
+/// The longest wait before a request is rejected. In a long queue, a longer wait does not help.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The message to a rejected client.
+/// The message of a rejected request.
 pub(in crate::http) const FULL: &str =
     "too much is asked of the service at once: try again in a while";
 
-/// There is no permit.
+/// No permit is available.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Full;
 
@@ -45,7 +45,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Whether a request could at least wait for a permit. None is acquired: a body that arrives slowly would keep it from
+    /// Checks that a request could at least wait for a permit. It acquires none, because a slow body would keep it from
     /// others.
     pub(in crate::http) fn check(&self) -> Result<(), Full> {
         if self.waiting.available_permits() == 0 {
@@ -54,12 +54,12 @@ impl ConcurrencyLimit {
         Ok(())
     }
 
-    /// Waits for a permit, in turn, until the deadline.
+    /// Waits in order for a permit, until the deadline.
     pub(in crate::http) async fn acquire(
         &self,
         deadline: Instant,
     ) -> Result<OwnedSemaphorePermit, Full> {
-        // Those who wait come first: they get permits before any is free.
+        // Waiting requests come first: a permit goes to them before it is free.
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
@@ -93,12 +93,12 @@ mod tests {
         }
         assert!(limit.check().is_err());
         assert!(limit.acquire(far).await.is_err());
-        // In turn, and before those who come later.
+        // The waiting request is served in order, before later ones.
         drop(first);
         assert!(limit.acquire(far).await.is_err());
         let _first = waiting.remove(0).await.unwrap();
         assert!(limit.check().is_ok());
-        // Nobody waits for ever, nor beyond the request's deadline.
+        // The wait is bounded, and ends at the request's deadline.
         let now = Instant::now();
         assert!(limit.acquire(now).await.is_err());
         for waiting in waiting {

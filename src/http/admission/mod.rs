@@ -1,4 +1,4 @@
-//! Admission of requests, before anything is done for them: how many are worked on, how often each caller asks, who asks.
+//! Admission of requests before any work: concurrency, rate limits and authentication.
 //!
 //! [`Admitted`] is the extractor for any route whose state has an [`Admission`].
 
@@ -31,7 +31,7 @@ use client_address::Asked;
 use concurrency::{ConcurrencyLimit, Full};
 use rate_limit::{Caller, RateLimit, TooMany};
 
-/// The limits of all requests, and the authenticator of their callers.
+/// The limits of all requests, and the authenticator.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission(Arc<Limits>);
 
@@ -43,10 +43,10 @@ struct Limits {
     keys: RandomState,
 }
 
-/// An admitted request, with its caller, or why there is none.
+/// An admitted request with its caller, or the reason that it has none.
 ///
-/// A request is rejected with 503 if there is too much to do, and with 429 if its caller asks too often. The handler answers
-/// the [`Refusal`] of a bad token, and takes an [`Admission::permit`] before its work.
+/// A request is rejected with 503 under overload, and with 429 beyond its caller's rate. The handler answers the
+/// [`Refusal`] of a bad token, and acquires an [`Admission::permit`] before its work.
 pub(super) struct Admitted(pub(super) Result<Verified, Refusal>);
 
 impl<S> FromRequestParts<S> for Admitted
@@ -90,7 +90,7 @@ impl Admission {
         Ok(self.verify(peer, headers).await?)
     }
 
-    /// Verifies who sent a request with these headers, and charges them for it.
+    /// Authenticates a request by its headers, and charges its caller.
     pub(super) async fn verify(
         &self,
         peer: Option<Peer>,
@@ -104,13 +104,13 @@ impl Admission {
         rate_limit.admit(authenticator, peer, headers).await
     }
 
-    /// Waits for a permit to work on a request, until the deadline.
+    /// Waits for a permit to run a request, until the deadline.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<Permit, Full> {
         let permit = self.0.concurrency.acquire(deadline).await?;
         Ok(Permit::new(permit))
     }
 
-    /// The caller whose limits count: the user, or else the address.
+    /// Returns the caller whose limits apply: the user, or else the address.
     pub(super) fn caller(
         &self,
         verified: &Verified,
@@ -120,7 +120,7 @@ impl Admission {
         self.0.rate_limit.caller(verified, peer, headers)
     }
 
-    /// The key of a caller's bytes of answers.
+    /// Returns a caller's key for response budgets.
     pub(super) fn key(&self, caller: Option<&Caller>) -> Option<CallerKey> {
         caller.map(|caller| CallerKey(self.0.keys.hash_one(caller)))
     }
@@ -129,27 +129,27 @@ impl Admission {
         self.0.rate_limit.address(peer, headers)
     }
 
-    /// The URL that a client asked, as trusted proxies say.
+    /// Returns the URL that a client requested, as trusted proxies report it.
     pub(super) fn asked(&self, peer: Option<Peer>, headers: &HeaderMap) -> Asked {
         self.0.rate_limit.asked(peer, headers)
     }
 
-    /// Charges a caller for one request more.
+    /// Charges a caller for one more request.
     pub(super) fn charge(&self, caller: &Caller) -> Result<(), TooMany> {
         self.0.rate_limit.charge(caller)
     }
 
-    /// Ends when the token of a caller does. See [`Authenticator::expiry`].
+    /// Waits until a caller's token ends. See [`Authenticator::expiry`].
     pub(super) fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
         self.0.authenticator.expiry(verified)
     }
 
-    /// The longest token that is read.
+    /// Returns the longest accepted token.
     pub(super) fn max_token_bytes(&self) -> usize {
         self.0.authenticator.max_token_bytes()
     }
 
-    /// Whether there is a key to verify a token with.
+    /// Returns whether there is a key to verify tokens with.
     pub(super) fn has_keys(&self) -> bool {
         self.0.authenticator.has_keys()
     }
@@ -179,7 +179,7 @@ mod tests {
 
     use super::{client_address::TrustedProxies, *};
 
-    /// A state that is not the GraphQL endpoint's.
+    /// The state of a route besides the GraphQL endpoint.
     #[derive(Clone)]
     struct Other(Admission);
 
@@ -189,7 +189,7 @@ mod tests {
         }
     }
 
-    /// Answers with the caller's name.
+    /// Responds with the caller's name.
     async fn name(Admitted(verified): Admitted) -> Result<String, StatusCode> {
         let verified = verified.map_err(|_| StatusCode::UNAUTHORIZED)?;
         let user = verified.viewer.user().map(|user| user.id.clone());

@@ -1,8 +1,7 @@
-//! Limits of the streams that stay open, web sockets and streams of events, and of the memory of sockets.
+//! Limits on open streams, which are WebSockets and event streams, and on the memory of sockets.
 //!
-//! Invariant: each caller has a bounded number of streams, and so has the process. Each caller has a bounded number of bytes for
-//! unfinished messages and operations of all its sockets, and so has the process. Bytes of an operation count until its work has
-//! ended, even if its socket was closed before.
+//! Invariant: streams are bounded for each caller and for the process. So are the bytes of unfinished messages and
+//! operations of all sockets. An operation's bytes count until its work has ended, even after its socket closed.
 
 use std::{
     collections::HashMap,
@@ -22,17 +21,17 @@ use crate::{
 
 use super::rate_limit::Caller;
 
-/// How many streams may be open in all.
+/// The most open streams in total.
 const MOST: usize = 20_000;
 
-/// Bytes that one caller may have for unfinished messages and operations.
+/// The most bytes of one caller's unfinished messages and operations.
 const CALLER_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
 pub(crate) struct OpenStreams {
-    /// How many a caller may have; 0 is no limit.
+    /// The most streams of a caller; 0 is no limit.
     per_caller: usize,
-    /// Operations at once on one socket.
+    /// The most concurrent operations of one socket.
     pub(in crate::http) operations: usize,
     callers: Arc<Callers>,
     permits: Arc<Semaphore>,
@@ -40,10 +39,10 @@ pub(crate) struct OpenStreams {
     all_bytes: usize,
 }
 
-/// The accounts of the callers that have something.
+/// The accounts of callers with open streams or bytes.
 type Callers = Mutex<HashMap<Caller, Weak<Account>>>;
 
-/// Why nothing more is opened.
+/// The reason that no more streams are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum TooManyStreams {
     Caller,
@@ -69,7 +68,7 @@ impl From<TooManyStreams> for Rejection {
     }
 }
 
-/// Why a socket gets no more memory.
+/// The reason that a socket gets no more memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum TooManyBytes {
     Caller,
@@ -90,8 +89,8 @@ impl TooManyBytes {
 }
 
 impl OpenStreams {
-    /// So many sockets a caller (0 is no limit), so many operations a socket, so many bytes for unfinished messages and operations
-    /// of all sockets.
+    /// Limits streams by caller (0 is no limit), operations by socket, and the bytes of unfinished messages and
+    /// operations of all sockets.
     pub(crate) fn new(per_caller: usize, operations: usize, bytes: usize) -> Self {
         Self {
             per_caller,
@@ -112,7 +111,7 @@ impl OpenStreams {
         let permit = permit.map_err(|_| TooManyStreams::Process)?;
         let account = self.account(caller);
         let open = account.open.fetch_add(1, Ordering::AcqRel);
-        // Dropped, it no longer counts.
+        // Dropping it ends its count.
         let stream = OpenStream {
             account,
             _permit: permit,
@@ -151,7 +150,7 @@ impl OpenStreams {
     }
 }
 
-/// The open streams and the bytes of one caller. It lasts as long as the caller has some.
+/// The open streams and bytes of one caller, kept while there are any.
 #[derive(Debug)]
 pub(in crate::http) struct Account {
     caller: Option<Caller>,
@@ -162,7 +161,7 @@ pub(in crate::http) struct Account {
 }
 
 impl Account {
-    /// The error that a lack of bytes is to the caller.
+    /// Returns the error for a lack of bytes.
     pub(in crate::http) fn error(&self, too_many: TooManyBytes) -> Error {
         let message = too_many.message();
         match too_many {
@@ -171,7 +170,7 @@ impl Account {
         }
     }
 
-    /// Takes bytes, if the caller and the process have them now.
+    /// Takes bytes, if both caller and process have them now.
     pub(in crate::http) fn take(self: &Arc<Self>, bytes: usize) -> Result<Bytes, TooManyBytes> {
         let own = self.bytes.try_take(bytes);
         let own = own.map_err(|_| TooManyBytes::Caller)?;
@@ -188,7 +187,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         let Some(caller) = &self.caller else { return };
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        // The caller may have another account by now.
+        // The caller may have a new account by now.
         if callers
             .get(caller)
             .is_some_and(|account| account.strong_count() == 0)
@@ -198,7 +197,7 @@ impl Drop for Account {
     }
 }
 
-/// Bytes of a caller's, and of all. Dropped, they are given back.
+/// Bytes of a caller and of the process, returned on drop.
 #[derive(Debug)]
 pub(in crate::http) struct Bytes {
     own: Share,
@@ -207,7 +206,7 @@ pub(in crate::http) struct Bytes {
 }
 
 impl Bytes {
-    /// Takes more, if the caller and the process have them now.
+    /// Takes more bytes, if both caller and process have them now.
     pub(in crate::http) fn grow(&mut self, bytes: usize) -> Result<(), TooManyBytes> {
         self.own.grow(bytes).map_err(|_| TooManyBytes::Caller)?;
         self.of_all.grow(bytes).map_err(|_| {
@@ -221,7 +220,7 @@ impl Bytes {
     }
 }
 
-/// An open stream. Dropped, it no longer counts.
+/// An open stream, counted until drop.
 #[derive(Debug)]
 pub(in crate::http) struct OpenStream {
     account: Arc<Account>,
@@ -253,7 +252,7 @@ mod tests {
         assert_eq!(streams.open(ann()).err(), Some(TooManyStreams::Caller));
         let kept = first.account().take(20 << 20).unwrap();
         drop(first);
-        // A new socket does not forget what the last one left.
+        // A new socket shares the account of the previous one.
         let mut second = streams.open(ann()).unwrap();
         assert_eq!(
             second.account().take(20 << 20).err(),
@@ -263,7 +262,7 @@ mod tests {
         let mut more = second.account().take(20 << 20).unwrap();
         assert_eq!(more.grow(20 << 20), Err(TooManyBytes::Caller));
         assert_eq!((more.bytes(), accounts()), (20 << 20, 1));
-        // All callers together have a bound.
+        // All callers together have a limit.
         let others: Vec<_> = (0..11)
             .map(|i| {
                 let other = Some(Caller::User(None, i.to_string()));

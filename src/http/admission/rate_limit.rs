@@ -1,4 +1,4 @@
-//! A limit of the requests of each caller.
+//! Rate limits by caller.
 
 use std::{
     fmt,
@@ -22,20 +22,20 @@ use crate::{
 
 use super::client_address::{Asked, TrustedProxies};
 
-/// The time whose worth of requests a caller may send at once.
+/// The time whose requests a caller may send at once.
 const BURST: Duration = Duration::from_secs(2);
 
-/// A caller whose requests are counted together.
+/// A caller, by whom requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::http) enum Caller {
     Address(IpAddr),
-    /// All that come over Unix sockets without an address in the proxy's header.
+    /// All requests over Unix sockets without an address in the proxy's header.
     Local,
     User(Option<String>, String),
 }
 
 impl Caller {
-    /// An IPv6 subscriber has a /64 of addresses.
+    /// Returns the caller of an address. An IPv6 subscriber has a /64.
     pub(in crate::http) fn at(peer: Peer) -> Self {
         let Peer::Address(address) = peer else {
             return Self::Local;
@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// A request too many, and the seconds to wait.
+/// The rate is exceeded; contains the seconds to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct TooMany {
     pub(in crate::http) retry_after: u64,
@@ -75,14 +75,14 @@ impl fmt::Display for TooMany {
 
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    /// None is no limit.
+    /// The buckets; none without a limit.
     buckets: Option<Mutex<Buckets<Caller>>>,
     proxies: TrustedProxies,
     clock: Clock,
 }
 
 impl RateLimit {
-    /// So many requests a second for each caller; zero is no limit.
+    /// Limits the requests a second for each caller; zero is no limit.
     pub(crate) fn new(a_second: u32, proxies: TrustedProxies, clock: Clock) -> Self {
         let cost = (a_second > 0).then(|| Duration::from_secs(1) / a_second);
         Self {
@@ -92,8 +92,8 @@ impl RateLimit {
         }
     }
 
-    /// Verifies who sent a request, and charges them. A token that is not cached is charged to the address before its
-    /// signature is checked, and refunded when it is good.
+    /// Authenticates a request and charges its caller. An uncached token is charged to the address before its signature
+    /// is checked, and refunded if it is valid.
     pub(in crate::http) async fn admit(
         &self,
         authenticator: &Authenticator,
@@ -118,7 +118,7 @@ impl RateLimit {
         Ok(verified)
     }
 
-    /// The caller of a request: the user, or else the address.
+    /// Returns the caller of a request: the user, or else the address.
     pub(in crate::http) fn caller(
         &self,
         verified: &Verified,
@@ -203,7 +203,7 @@ mod tests {
         };
         pass(1);
         assert_eq!(allowed(&at("192.0.2.1")), 10);
-        // Setting the wall clock gives and takes nothing.
+        // Setting the wall clock changes no allowance.
         for at_once in [-3_600_000_000, 3_600_000_000, i64::MIN, i64::MAX, 0] {
             clock.step(Timestamp(at_once));
             assert_eq!(

@@ -1,6 +1,6 @@
-//! The user in the claims of a verified token, in the forms that identity providers send.
+//! Reads the user from a verified token's claims, in the forms of identity providers.
 //!
-//! Invariant: a claim of a form that is not expected gives nothing. It refuses no token, unless it is the user's id.
+//! Invariant: a claim of an unexpected form counts as absent. It invalidates the token only if it is the user's id.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 
 pub(super) type Claims = Map<String, Value>;
 
-/// The user that verified claims name.
+/// Returns the user of verified claims.
 pub(super) fn user(claims: &Claims, rules: &TokenRules) -> Result<User, Refusal> {
     let id = claim(claims, &rules.user_claim).and_then(principal);
     Ok(User {
@@ -29,8 +29,8 @@ pub(super) fn user(claims: &Claims, rules: &TokenRules) -> Result<User, Refusal>
     })
 }
 
-/// A claim by its whole name, or else by its path: `realm_access.roles` is `roles` in `realm_access`. Names on a path may have
-/// dots too; the longest first name counts.
+/// Finds a claim by its whole name, or else by its path: `realm_access.roles` is `roles` in `realm_access`. Names on a
+/// path may contain dots; the longest first name counts.
 fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     let nested = |(dot, _)| {
         let (first, rest) = (name.get(..dot)?, name.get(dot + 1..)?);
@@ -40,7 +40,7 @@ fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     whole.or_else(|| name.rmatch_indices('.').find_map(nested))
 }
 
-/// The user's name and picture (`OpenID` Connect Core, section 5.1), from the claims that are configured for them.
+/// Returns the user's name and picture (`OpenID` Connect Core, section 5.1), from the configured claims.
 fn profile(claims: &Claims, rules: &TokenRules) -> Profile {
     let text = |name: &Option<String>| claim(claims, name.as_deref()?)?.as_str();
     let name = text(&rules.name_claim).map(str::trim);
@@ -55,8 +55,8 @@ fn principal(claim: &Value) -> Option<String> {
     field_values::principal("principal", claim.as_str()?).ok()
 }
 
-/// The organization of the first claim that names one. The default is for tokens that name none at all: a claim that cannot be
-/// read, or names several, must not bring a user into it.
+/// Returns the organization of the first claim with one. The default applies only if no claim is present: an unreadable
+/// claim, or one with several, must not bring a user into it.
 fn organization(claims: &Claims, rules: &TokenRules) -> Option<String> {
     let mut names_none = true;
     for name in &rules.organization_claims {
@@ -78,14 +78,14 @@ fn organization(claims: &Claims, rules: &TokenRules) -> Option<String> {
     rules.default_organization.clone().filter(|_| names_none)
 }
 
-/// The organizations that a claim names, each if it is a good name: a text; a list; or, as Keycloak sends it, a map of
-/// organizations by their names. `None` for anything else.
+/// Returns the organizations of a claim, each if it is valid. The claim is a text, a list or, from Keycloak, a map of
+/// organizations by name; `None` for other forms.
 fn organizations(claim: &Value) -> Option<Vec<Option<String>>> {
     match claim {
         Value::String(name) if name.is_empty() => Some(Vec::new()),
         Value::String(_) => Some(vec![principal(claim)]),
         Value::Array(names) => Some(names.iter().map(principal).collect()),
-        // A map of anything else may be one organization with its attributes.
+        // A map of other values may be one organization with its attributes.
         Value::Object(organizations) if organizations.values().all(Value::is_object) => {
             let name = |name: &String| field_values::principal("principal", name).ok();
             Some(organizations.keys().map(name).collect())
@@ -94,7 +94,7 @@ fn organizations(claim: &Value) -> Option<Vec<Option<String>>> {
     }
 }
 
-/// The scopes of all claims, without the issuer's prefix.
+/// Returns the scopes of all claims, without the issuer's prefix.
 fn scopes(claims: &Claims, rules: &TokenRules) -> BTreeSet<String> {
     let prefix = rules.scope_prefix.as_deref().unwrap_or_default();
     let found = rules.scope_claims.iter().flat_map(|name| {
@@ -112,7 +112,7 @@ fn scopes(claims: &Claims, rules: &TokenRules) -> BTreeSet<String> {
     found.map(bare).collect()
 }
 
-/// Scopes between spaces (RFC 8693, section 4.2), or in a list. What is no text in a list is left out.
+/// Splits scopes at spaces (RFC 8693, section 4.2), or reads a list. Items that are no text are left out.
 fn listed(claim: &Value) -> Option<Vec<&str>> {
     match claim {
         Value::String(scopes) => Some(scopes.split_ascii_whitespace().collect()),

@@ -1,15 +1,15 @@
-//! Why keys cannot be read, and why the service cannot start with its rules of tokens.
+//! Errors of reading keys, and of starting with the rules of tokens.
 
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::outbound::http_client::RequestError;
 
-/// The largest JWKS that is read.
+/// The most bytes of a JWKS.
 pub(super) const JWKS_BYTES: usize = 1024 * 1024;
 /// The longest time of one read of a JWKS.
 pub(super) const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the service cannot start with these [`TokenRules`](crate::config::TokenRules).
+/// The reason that the service cannot start with these [`TokenRules`](crate::config::TokenRules).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
@@ -30,7 +30,7 @@ pub(crate) enum StartError {
     NoKey(PathBuf),
 }
 
-/// Why a JWKS could not be had.
+/// The reason that a JWKS could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unread {
     #[error("it cannot be read")]
@@ -43,7 +43,7 @@ pub(crate) enum Unread {
     Fetch(#[source] RequestError),
     #[error("it is larger than {JWKS_BYTES} bytes")]
     TooLarge,
-    // Without the parser's words: they may quote what should not have been in there.
+    // The parser's text is left out, because it may quote a secret.
     #[error("it is not a JWK Set (RFC 7517 §5)")]
     NotAJwkSet,
 }

@@ -1,6 +1,6 @@
 //! Reads a JWKS (RFC 7517 §5) from its file or URL.
 //!
-//! Invariant: each read ends within [`JWKS_TIMEOUT`], whatever the file system, the resolver or the server does.
+//! Invariant: each read ends within [`JWKS_TIMEOUT`], whatever the file system, the DNS resolver or the server does.
 
 use std::{
     fs::File,
@@ -27,7 +27,7 @@ use super::errors::{JWKS_BYTES, JWKS_TIMEOUT, StartError, Unread};
 pub(super) enum Jwks {
     File {
         path: PathBuf,
-        /// Whether a thread is still reading. A file system that hangs holds one thread, not one for each read.
+        /// Whether a thread is still reading. A hanging file system occupies one thread, not one for each read.
         reading: Arc<AtomicBool>,
     },
     Url {
@@ -60,7 +60,7 @@ impl Jwks {
     }
 }
 
-/// Reads a file on a thread of its own, which the end of the process does not wait for.
+/// Reads a file on a thread of its own, which does not delay the end of the process.
 async fn read(path: PathBuf, reading: &Arc<AtomicBool>) -> Result<Vec<u8>, Unread> {
     if reading.swap(true, Ordering::AcqRel) {
         return Err(Unread::FileHangs);
@@ -85,7 +85,7 @@ async fn read(path: PathBuf, reading: &Arc<AtomicBool>) -> Result<Vec<u8>, Unrea
 }
 
 fn read_whole(path: &Path) -> Result<Vec<u8>, Unread> {
-    // To open a pipe waits for its writer.
+    // Opening a pipe would wait for its writer.
     if !path.metadata().map_err(Unread::File)?.is_file() {
         return Err(Unread::NotAFile);
     }
@@ -99,7 +99,7 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, Unread> {
     }
 }
 
-/// The JWKs of a JWK Set that can be understood; others are ignored (RFC 7517 §5).
+/// Returns the supported keys of a JWK Set; others are ignored (RFC 7517 §5).
 fn parse(json: &[u8]) -> Result<Vec<Jwk>, Unread> {
     #[derive(Deserialize)]
     struct JwkSet {
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a JWKS that a server gives in a coding.
+    /// Reads a JWKS from a server that compresses it.
     async fn read(coding: &'static str, mut body: impl AsyncRead + Unpin) -> Result<usize, Unread> {
         let mut coded = Vec::new();
         body.read_to_end(&mut coded).await.unwrap();

@@ -1,6 +1,6 @@
-//! A set of keys that verify tokens.
+//! Keys that verify tokens.
 //!
-//! Invariant: a key verifies the one algorithm it is bound to, and a token stays cached no longer than the set of keys
+//! Invariant: a key verifies only the algorithm that it is bound to, and a token is cached no longer than the key set
 //! that verified it.
 
 use jsonwebtoken::{
@@ -17,16 +17,16 @@ use super::{
     token_cache::TokenCache,
 };
 
-/// The least modulus of an RSA key (RFC 7518 §3.3).
+/// The least modulus of an RSA key (RFC 7518 §3.3), in bits.
 const RSA_BITS: usize = 2048;
 
-/// How many keys are tried for a token that does not say which one signed it.
+/// The most keys that are tried for a token without a `kid`.
 const KEYS_TRIED: usize = 8;
 
-/// The keys of one reading, and the tokens they verified.
+/// The keys of one read, and the tokens that they verified.
 pub(super) struct KeySet {
     algorithms: &'static [Algorithm],
-    /// The keys that were read; none before the first read, or when they are too old to be used.
+    /// The keys; none before the first read, or when they are too old.
     pub(super) jwks: Option<Vec<Jwk>>,
     keys: Vec<Key>,
     pub(super) tokens: TokenCache,
@@ -36,13 +36,13 @@ struct Key {
     kid: Option<String>,
     algorithm: Algorithm,
     decoding: DecodingKey,
-    /// None of a secret, which never changes.
+    /// The digest; none for a secret, which never changes.
     digest: Option<KeyDigest>,
 }
 
 impl KeySet {
     pub(super) fn secret(secret: &Secret) -> Self {
-        // The library refuses an empty secret alone, and a `Secret` is none.
+        // The library only refuses an empty secret, which a `Secret` cannot be.
         let key = DecodingKey::from_secret(secret.bytes()).map(|decoding| Key {
             kid: None,
             algorithm: Algorithm::HS256,
@@ -57,7 +57,7 @@ impl KeySet {
         }
     }
 
-    /// The keys of a JWKS; none where it is not known.
+    /// Creates a set from a JWKS; none if it is not known.
     pub(super) fn jwks(jwks: Option<Vec<Jwk>>) -> Self {
         let keys = jwks.iter().flatten().filter_map(Key::from_jwk);
         Self {
@@ -80,9 +80,8 @@ impl KeySet {
         self.keys.iter().any(|key| key.digest == Some(digest))
     }
 
-    /// Whether the token is signed by a key that fits it: by its `kid`, if it says one (RFC 7515 §4.1.4), and by its algorithm.
-    /// If no key has that `kid`, or the token has none, the keys that could be meant are tried. Returns the digest of the
-    /// key.
+    /// Verifies a token's signature by the key with its `kid` (RFC 7515 §4.1.4) and algorithm. Without a `kid`, or if
+    /// no key has it, the possible keys are tried. Returns the key's digest.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<Option<KeyDigest>, Refusal> {
         if !self.algorithms.contains(&jws.algorithm) {
             return Err(Refusal::Algorithm);
@@ -118,8 +117,8 @@ impl KeySet {
 }
 
 impl Key {
-    /// The key of a JWK, unless it is of no use for us (RFC 7517 §5: such are ignored), is not meant to verify signatures
-    /// (§4.2, §4.3), or is meant for another algorithm than its type's (§4.4).
+    /// Converts a JWK. None if it is unsupported (RFC 7517 §5 ignores it), not for verifying signatures (§4.2, §4.3),
+    /// or for another algorithm than its type's (§4.4).
     fn from_jwk(jwk: &Jwk) -> Option<Self> {
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => Algorithm::RS256,
@@ -140,7 +139,7 @@ impl Key {
             && (common.key_operations.as_ref())
                 .is_none_or(|key_ops| key_ops.contains(&KeyOperations::Verify));
         let decoding = DecodingKey::from_jwk(jwk).ok()?;
-        // The library takes keys of any length, and panics when it verifies with an Ed25519 key that is too short.
+        // The library accepts keys of any length, and panics when it verifies with an Ed25519 key that is too short.
         let sound = match decoding.kind() {
             DecodingKeyKind::RsaModulusExponent { n, .. } => bits(n) >= RSA_BITS,
             DecodingKeyKind::SecretOrDer(point) if algorithm == Algorithm::ES256 => {
@@ -156,14 +155,14 @@ impl Key {
         })
     }
 
-    /// Whether a token that says `kid` means this key.
+    /// Returns whether a token's `kid` names this key.
     fn is_named(&self, kid: Option<&String>) -> bool {
-        // The secret is the only key of its set, whatever the issuer calls it.
+        // The secret is the only key of its set, under any `kid`.
         self.algorithm == Algorithm::HS256 || kid.is_some() && self.kid.as_ref() == kid
     }
 }
 
-/// The length of a big-endian number.
+/// Returns the bits of a big-endian number.
 fn bits(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let first = number.get(zeros).map_or(0, |byte| byte.leading_zeros());

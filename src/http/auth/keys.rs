@@ -1,7 +1,7 @@
-//! The keys that tokens are verified with, read again and again in the background.
+//! The keys that verify tokens, refreshed in the background.
 //!
-//! Invariant: no request waits for a JWKS but one whose token says a `kid` that is not known. While the JWKS answers, a key
-//! that it no longer has verifies nothing after ten minutes; while it does not, no key does after
+//! Invariant: a request waits for a JWKS only if its token has an unknown `kid`. While the JWKS is readable, a removed
+//! key is unusable after ten minutes. While it is not, all keys become unusable after
 //! [`TokenRules::jwks_max_age`](crate::config::TokenRules::jwks_max_age).
 
 use std::{
@@ -33,48 +33,48 @@ use super::{
     token::{KeyDigest, TokenEnd},
 };
 
-/// How often the background task looks whether the JWKS is to be read.
+/// The interval at which the background task checks whether a read is due.
 const TICK: Duration = Duration::from_millis(250);
-/// The time from one read to the next, less a random part: half of the ten minutes that a withdrawn key may last.
+/// The interval between reads, less a random part: half of the ten minutes that a removed key may last.
 const REFRESH: Duration = Duration::from_mins(5);
-/// The time from a read that failed to the next.
+/// The delay after a failed read.
 const FAILED: Duration = Duration::from_secs(30);
-/// The time from one read to the next while there is no key, or while the keys are too old.
+/// The interval between reads while there is no key, or while the keys are too old.
 const MISSING: Duration = Duration::from_secs(1);
-/// An unknown `kid` has the JWKS read again, but not if that was tried less than so long ago.
+/// The least time between two reads because of an unknown `kid`.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// The keys of now.
+/// The current keys.
 pub(super) struct Keys {
-    /// None where the key is a secret, which is never read again.
+    /// The source of a JWKS; none for a secret, which is never read again.
     jwks: Option<Jwks>,
     clock: Clock,
     max_age: Duration,
     current: watch::Sender<Arc<KeySet>>,
     reads: Mutex<Reads>,
-    /// Locked during a read while there are keys: a caller that waits for it finds the answer there.
+    /// Locked during a read while there are keys. A caller that waits for it uses the read's result.
     reading: Arc<AsyncMutex<()>>,
 }
 
-/// The reads of a JWKS so far. Those of a secret say nothing.
+/// The reads of a JWKS so far. Unused with a secret.
 struct Reads {
-    /// The beginning of the last one.
+    /// The start of the last read.
     begun: Moment,
-    /// When keys were last looked up for a token.
+    /// The time of the last lookup of keys for a token.
     looked_up: Option<Moment>,
-    /// The time from that beginning to the next one.
+    /// The time from that start to the next read.
     next_in: Duration,
-    /// The beginning of the last one that succeeded, or of the first one.
+    /// The start of the last successful read, or of the first read.
     succeeded: Moment,
     is_failing: bool,
-    /// How many have begun.
+    /// The number of started reads.
     count: u64,
-    /// The number of the last one that succeeded. One that began earlier has nothing to add.
+    /// The number of the last successful read. Results of earlier reads are ignored.
     newest: u64,
 }
 
 impl Keys {
-    /// Reads the keys, and starts the task that reads them again for as long as they are used.
+    /// Reads the keys, and starts the task that refreshes them while they are used.
     pub(super) async fn new(
         rules: &TokenRules,
         outbound: Outbound,
@@ -129,12 +129,12 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The keys as they are known.
+    /// Returns the current keys.
     pub(super) fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.current.borrow())
     }
 
-    /// The keys, read again unless that was tried a moment ago. Callers at the same time share one reading.
+    /// Returns the keys, and reads them again unless that was tried a moment ago. Concurrent callers share one read.
     pub(super) async fn fresh(self: &Arc<Self>) -> Arc<KeySet> {
         let turn = Arc::clone(&self.reading).lock_owned().await;
         if self.may_look_up()
@@ -146,7 +146,7 @@ impl Keys {
         self.current()
     }
 
-    /// Whether keys may be read for a token: not where they were read just now, and once in a while.
+    /// Returns whether keys may be read for a token: not right after another read, and at a limited rate.
     fn may_look_up(&self) -> bool {
         let mut reads = self.reads();
         let again = |at: Moment| self.clock.since(at) >= RETRY;
@@ -157,12 +157,12 @@ impl Keys {
         may
     }
 
-    /// Whether the last read failed, so that there may be keys that are not known here.
+    /// Returns whether the last read failed, so that unknown keys may exist.
     pub(super) fn is_failing(&self) -> bool {
         self.reads().is_failing
     }
 
-    /// Ends when the key of this digest is one of the keys no more. Never ends without a digest: then no key can go.
+    /// Waits until the key with this digest is removed. Without a digest it never ends, because no key can be removed.
     pub(super) fn gone(&self, key: Option<KeyDigest>) -> impl Future<Output = TokenEnd> + use<> {
         let mut current = self.current.subscribe();
         async move {
@@ -181,11 +181,11 @@ impl Keys {
         }
     }
 
-    /// Reads the keys again if that is due.
+    /// Reads the keys again if a read is due.
     fn read_if_due(self: &Arc<Self>) {
         let keys = self.current();
         let turn = if keys.is_empty() {
-            // Beside a read that hangs.
+            // The read runs beside another one that hangs.
             None
         } else if let Ok(turn) = Arc::clone(&self.reading).try_lock_owned() {
             Some(turn)
@@ -202,9 +202,10 @@ impl Keys {
         }
     }
 
-    /// Begins to read the keys again; none where they are a secret.
+    /// Starts a read of the keys; none for a secret.
     ///
-    /// In a task of its own, because a caller may hang up: who sent unknown keys and hung up could else keep the new ones out.
+    /// The read is a task of its own. Otherwise callers who send unknown keys and disconnect could prevent it from
+    /// finishing.
     fn read(self: &Arc<Self>, turn: Option<OwnedMutexGuard<()>>) -> Option<JoinHandle<()>> {
         self.jwks.as_ref()?;
         let (number, begun) = self.begin();
@@ -218,18 +219,18 @@ impl Keys {
         }))
     }
 
-    /// Notes that a read begins.
+    /// Records the start of a read.
     fn begin(&self) -> (u64, Moment) {
         let now = self.clock.moment();
         let mut reads = self.reads();
         reads.begun = now;
-        // Until it has succeeded.
+        // This holds until the read succeeds.
         reads.next_in = FAILED.min(self.max_age / 4);
         reads.count += 1;
         (reads.count, now)
     }
 
-    /// Notes what a read gave.
+    /// Records the result of a read.
     fn end(&self, number: u64, begun: Moment, answer: Result<Vec<Jwk>, Unread>) {
         let mut reads = self.reads();
         if number < reads.newest {
@@ -295,7 +296,7 @@ impl Keys {
     }
 }
 
-/// Has the keys read when that is due, as long as somebody else has them.
+/// Reads the keys whenever that is due, while they are used.
 async fn keep_fresh(keys: Weak<Keys>) {
     loop {
         sleep(TICK).await;
@@ -306,7 +307,7 @@ async fn keep_fresh(keys: Weak<Keys>) {
     }
 }
 
-/// A time less up to a fifth of it at random, so that replicas do not ask all at once.
+/// Shortens a time by up to a fifth at random, so that replicas do not read all at once.
 fn shortened(time: Duration) -> Duration {
     let [random, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
     time.saturating_sub(time / 5 * u32::from(random) / 256)

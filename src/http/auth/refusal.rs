@@ -1,10 +1,10 @@
-//! Reasons to refuse a request for its token, as the sender reads them (RFC 6750, section 3).
+//! Reasons to refuse a token, as the client sees them (RFC 6750, section 3).
 
 use axum::http::{HeaderValue, StatusCode, header};
 
 use crate::{error::Code, http::rejection::Rejection};
 
-/// Why a request is not let through, in words its sender may read: they hold nothing of the token.
+/// The reason that a request is refused. Its text is for the client, and contains nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("a bearer token is required")]
@@ -23,7 +23,7 @@ pub(crate) enum Refusal {
     Algorithm,
     #[error("no key is known that the token could be signed with")]
     UnknownKey,
-    /// The token may be good: it is not the caller's fault.
+    /// The token may be valid; the fault is not the caller's.
     #[error("there is no key to verify the token with now: try again later")]
     NoKeys,
     #[error("too many keys could have signed the token: it must name its key by kid")]
@@ -47,7 +47,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// The value of `WWW-Authenticate` (RFC 6750 §3): no error code where no bearer token was sent.
+    /// Returns the value of `WWW-Authenticate` (RFC 6750 §3), without an error code if no bearer token was sent.
     pub(crate) fn www_authenticate(self) -> HeaderValue {
         let bare = HeaderValue::from_static("Bearer");
         let error = match self {
@@ -55,7 +55,7 @@ impl Refusal {
             Self::Header => "invalid_request",
             _ => "invalid_token",
         };
-        // The messages are all of characters that a header may hold.
+        // All messages consist of characters that a header may contain.
         HeaderValue::try_from(format!(
             r#"Bearer error="{error}", error_description="{self}""#
         ))

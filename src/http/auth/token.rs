@@ -1,7 +1,7 @@
-//! A JWT's parts: what its header asks for, and the user its claims name.
+//! The parts of a JWT: its header, and the user in its claims.
 //!
-//! Invariant: what is read from a token is checked here, against the [`TokenRules`] and the given time; the system's time and
-//! the library's own rules have no say.
+//! Invariant: this module checks all that is read from a token, against the [`TokenRules`] and the given time. It uses
+//! neither the system's time nor the library's own rules.
 
 use std::{str::FromStr, time::Duration};
 
@@ -23,31 +23,31 @@ use super::{
 
 const MICROS: i64 = 1_000_000;
 
-/// A digest of a key's name, algorithm and public part. The same key of two reads has the same one.
+/// A digest of a key's name, algorithm and public part. A key has the same digest in each read.
 pub(super) type KeyDigest = [u8; 32];
 
-/// A verified caller, with the expiry and the key of their token. The anonymous have none.
+/// A verified caller, with the expiry and the key of their token. An anonymous caller has neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) viewer: Viewer,
     pub(crate) expires_at: Option<Timestamp>,
-    /// The key of a JWKS; none of a secret.
+    /// The key of a JWKS; none for a secret.
     pub(super) key: Option<KeyDigest>,
 }
 
-/// Why a token that was good is good no more.
+/// The reason that a valid token became invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenEnd {
     #[error("the token has expired")]
     Expired,
     #[error("the token's key was withdrawn")]
     KeyWithdrawn,
-    /// The keys are too old to be used. The token may be good again.
+    /// The keys are too old. The token may become valid again.
     #[error("there is no key to verify the token with now: try again later")]
     NoKeys,
 }
 
-/// A JWS in compact serialization (RFC 7515 §7.1), of which only the header has been read.
+/// A JWS in compact serialization (RFC 7515 §7.1), with only its header read.
 pub(super) struct Jws<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
@@ -64,7 +64,7 @@ impl<'a> Jws<'a> {
             return Err(Refusal::Malformed);
         }
         let header = object(header).ok_or(Refusal::Malformed)?;
-        // RFC 7515 §4.1.11: an extension that is not understood makes the token invalid, and none is.
+        // RFC 7515 §4.1.11: an unsupported extension invalidates the token, and none is supported.
         if header.contains_key("crit") {
             return Err(Refusal::Critical);
         }
@@ -86,13 +86,13 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// Whether `key` made the signature, with the algorithm that the key is bound to (RFC 8725 §3.1).
+    /// Returns whether `key` made the signature, with the algorithm that it is bound to (RFC 8725 §3.1).
     pub(super) fn is_signed_by(&self, key: &DecodingKey, algorithm: Algorithm) -> bool {
         jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm)
             .unwrap_or(false)
     }
 
-    /// The user that the claims (RFC 7519 §4.1) name, and until when. To be asked of a verified token only.
+    /// Returns the user of the claims (RFC 7519 §4.1) and the expiry. Only for a token with a verified signature.
     pub(super) fn user(
         &self,
         rules: &TokenRules,
@@ -104,7 +104,7 @@ impl<'a> Jws<'a> {
         if now >= expires_at {
             return Err(Refusal::Expired);
         }
-        // The issuer's clock may be ahead of ours. `exp` has no leeway: a token ends when it says.
+        // The issuer's clock may be ahead. `exp` has no leeway, so a token ends when it says.
         let latest = now.saturating_add(rules.leeway);
         for begin in ["nbf", "iat"] {
             if numeric_date(&claims, begin)?.is_some_and(|at| latest < at) {
@@ -127,7 +127,7 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// A token for `user`, valid from now for `lifetime`, that these rules accept when `secret` is their key.
+/// Makes a token for `user`, valid from now for `lifetime`. The rules accept it if `secret` is their key.
 pub fn mint(
     secret: &Secret,
     rules: &TokenRules,
@@ -162,13 +162,13 @@ pub fn mint(
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.bytes())?)
 }
 
-/// A part's JSON object. Of members of the same name the last one counts (RFC 7515 §4, RFC 7519 §4).
+/// Parses the JSON object of a part. The last of repeated members counts (RFC 7515 §4, RFC 7519 §4).
 fn object(part: &str) -> Option<Claims> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
     serde_json::from_slice(&json).ok()
 }
 
-/// A `NumericDate` (RFC 7519 §2): seconds since the epoch, fractions allowed.
+/// Parses a `NumericDate` (RFC 7519 §2): seconds since the epoch, with fractions.
 fn numeric_date(claims: &Claims, name: &str) -> Result<Option<Timestamp>, Refusal> {
     #[expect(
         clippy::cast_possible_truncation,

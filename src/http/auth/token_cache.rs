@@ -1,6 +1,6 @@
 //! A cache of verified tokens.
 //!
-//! Invariant: a token is found by its digest, never stored itself, and found only until it expires.
+//! Invariant: a token is found by its digest and not stored itself, and is found only until it expires.
 
 use entity::Timestamp;
 use quick_cache::sync::Cache;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::token::Verified;
 
-/// How many tokens are cached at once.
+/// The most cached tokens.
 const TOKENS: usize = 10_000;
 
 pub(super) type TokenDigest = [u8; 32];

@@ -1,7 +1,7 @@
-//! From a bearer token to a [`Viewer`].
+//! Converts a bearer token to a [`Viewer`].
 //!
-//! Invariant: a user comes only from a token whose signature a configured key verified and whose claims keep every one of the
-//! [`TokenRules`]; whatever is wrong with a header that was sent is a [`Refusal`], never an anonymous viewer.
+//! Invariant: a user comes only from a token whose signature a configured key verified and whose claims meet all
+//! [`TokenRules`]. An invalid header is a [`Refusal`], never an anonymous viewer.
 
 use std::{fmt, future::pending, pin::pin, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use super::{
     token_cache,
 };
 
-/// How often the wall clock is looked at, for connections that outlive a request.
+/// The interval of looks at the wall clock, for connections that outlive a request.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Verifies bearer tokens.
@@ -32,12 +32,12 @@ pub(crate) struct Authenticator {
     rules: TokenRules,
     pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
-    /// Changes when the wall clock steps.
+    /// Notified when the wall clock steps.
     stepped: watch::Receiver<()>,
 }
 
 impl Authenticator {
-    /// Reads the JWKS. A file must have a key to start with; a URL that cannot be fetched is logged, and tried again.
+    /// Reads the JWKS. A file must contain a key at the start; an unreachable URL is logged and tried again.
     pub(crate) async fn new(
         rules: TokenRules,
         outbound: Outbound,
@@ -68,12 +68,12 @@ impl Authenticator {
         self.rules.max_token_bytes
     }
 
-    /// Whether there is a key to verify a token with.
+    /// Returns whether there is a key to verify tokens with.
     pub(crate) fn has_keys(&self) -> bool {
         !self.keys.current().is_empty()
     }
 
-    /// The sender of a request with these headers, if its token is in the cache.
+    /// Returns the caller of a request, if its token is cached.
     pub(crate) fn known(&self, headers: &HeaderMap) -> Option<Verified> {
         let token = bearer_token(headers).ok()??;
         let digest = token_cache::digest(token);
@@ -81,7 +81,7 @@ impl Authenticator {
         keys.tokens.get(&digest, self.clock.now())
     }
 
-    /// Verifies the sender of a request with these headers.
+    /// Authenticates a request by its headers.
     pub(crate) async fn viewer(&self, headers: &HeaderMap) -> Result<Verified, Refusal> {
         let Some(token) = bearer_token(headers)? else {
             return if self.rules.anonymous_read {
@@ -127,7 +127,7 @@ impl Authenticator {
             }
             key => key?,
         };
-        // The time of now: reading keys may have taken seconds.
+        // Reading keys may have taken seconds, so the time is read now.
         let now = self.clock.now();
         let (user, expires_at) = jws.user(&self.rules, now)?;
         let verified = Verified {
@@ -139,7 +139,7 @@ impl Authenticator {
         Ok(verified)
     }
 
-    /// Ends when the token expires, or when its key is used no more. Never ends where there is no token.
+    /// Waits until the token expires, or until its key is removed. Never ends without a token.
     pub(crate) fn expiry(&self, verified: &Verified) -> impl Future<Output = TokenEnd> + use<> {
         let expired = self.expired(verified.expires_at);
         let gone = self.keys.gone(verified.key);
@@ -152,8 +152,8 @@ impl Authenticator {
         }
     }
 
-    /// Ends when a token expires: by the wall clock, or by the time that has passed, whichever comes first. Timers stand
-    /// still while the machine is suspended.
+    /// Waits until a token expires, by the wall clock or by elapsed time, whichever comes first. Timers stop while the
+    /// machine is suspended.
     fn expired(&self, expires_at: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
         let (clock, mut stepped) = (self.clock.clone(), self.stepped.clone());
         async move {
@@ -173,7 +173,7 @@ impl Authenticator {
     }
 }
 
-/// Sends steps of the wall clock as long as somebody receives them.
+/// Sends steps of the wall clock while there are receivers.
 async fn watch(mut clock: Steps, steps: watch::Sender<()>) {
     while !steps.is_closed() {
         sleep(LOOK).await;
@@ -185,15 +185,15 @@ async fn watch(mut clock: Steps, steps: watch::Sender<()>) {
 
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the keys nor whom they verified.
+        // The output has neither keys nor users.
         f.debug_struct("Authenticator")
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
 
-/// The token of the one `Authorization` header, if there is a header (RFC 6750 §2.1): the scheme in any case (RFC 9110
-/// §11.1), spaces, and a `b64token`.
+/// Returns the token of the only `Authorization` header, if there is one (RFC 6750 §2.1): the scheme in any case (RFC
+/// 9110 §11.1), spaces, and a `b64token`.
 fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {

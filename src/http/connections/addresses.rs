@@ -1,7 +1,7 @@
-//! The connections of each address.
+//! Connection counts by address.
 //!
-//! Invariant: one address has at most its number of connections. Beyond them, all addresses together have a small number of
-//! surplus connections: a new one ends the oldest, so that a probe which asks at once is answered.
+//! Invariant: an address has a limited number of connections. Beyond it, all addresses share a small number of surplus
+//! connections. A new one ends the oldest, so that a probe is answered at once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,11 +20,11 @@ pub(in crate::http) struct Addresses(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// How many connections an address may have.
+    /// The most connections of an address.
     each: usize,
-    /// How many surplus connections there may be.
+    /// The most surplus connections.
     surplus: usize,
-    /// Addresses that have no bound of their own.
+    /// Addresses without a limit of their own.
     trusted: Arc<[IpNet]>,
     open: Mutex<Open>,
 }
@@ -32,12 +32,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Open {
     counts: HashMap<Caller, usize>,
-    /// The oldest first.
+    /// The surplus connections, oldest first.
     surplus: BTreeMap<u64, CancellationToken>,
     next: u64,
 }
 
-/// A connection that is counted until it is dropped.
+/// A connection, counted until drop.
 #[derive(Debug)]
 pub(in crate::http) struct Slot {
     addresses: Addresses,
@@ -46,7 +46,7 @@ pub(in crate::http) struct Slot {
 
 #[derive(Debug)]
 enum SlotKind {
-    /// The address is a trusted proxy's.
+    /// The address of a trusted proxy.
     Exempt,
     Counted(Caller),
     Surplus(u64, CancellationToken),
@@ -62,7 +62,7 @@ impl Addresses {
         }))
     }
 
-    /// The key that the connections and bytes of a peer are counted by. A trusted proxy has none.
+    /// Returns the key by which a peer's connections and bytes are counted; none for a trusted proxy.
     pub(in crate::http) fn key(&self, peer: Peer) -> Option<Caller> {
         let Peer::Address(address) = peer else {
             return None;
@@ -109,12 +109,12 @@ impl Open {
 }
 
 impl Slot {
-    /// Whether the address has its number of connections without this one.
+    /// Returns whether the address is at its limit without this connection.
     pub(in crate::http) fn is_surplus(&self) -> bool {
         matches!(self.kind, SlotKind::Surplus(..))
     }
 
-    /// Waits until a newer surplus connection takes the slot of this one. Others never end.
+    /// Waits until a newer surplus connection replaces this one. Never ends for ordinary connections.
     pub(in crate::http) async fn ended(&self) {
         match &self.kind {
             SlotKind::Surplus(_, ends) => ends.cancelled().await,

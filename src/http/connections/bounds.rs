@@ -1,29 +1,29 @@
-//! The bounds of connections.
+//! The limits of connections.
 
 use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-/// Connections at once, where the process may open as many files.
+/// The most connections, if the process may open as many files.
 pub const CONNECTIONS: usize = 10_000;
 
-/// The bounds of connections.
+/// The limits of connections.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// How long a client may take for a request's head, and keep a connection that it asks nothing on.
+    /// The longest time for a request's head, and for an idle connection.
     pub head: Duration,
-    /// How long a client may take nothing of what it is sent: on a connection, and on a stream of HTTP/2.
+    /// The longest time in which a client reads nothing, on a connection and on an HTTP/2 stream.
     pub without_progress: Duration,
-    /// Beyond these, connections wait in the system's queue.
+    /// The most connections. Further ones wait in the system's queue.
     pub connections: usize,
-    /// Connections of one address; of IPv6, of a /64. Beyond them, a connection may send one request, and only a probe is
-    /// answered.
+    /// The most connections of one address, or of an IPv6 /64. A further connection may send one request, and only a
+    /// probe is answered.
     pub connections_of_address: usize,
-    /// Proxies, whose connections are bounded with all others alone.
+    /// Proxies, whose connections only count in total.
     pub trusted: Arc<[IpNet]>,
-    /// How long an idle connection stays open at a stop, for a request that is on its way. For half as long, connections are
-    /// accepted that were on their way.
+    /// The time for which idle connections stay open at a stop, for requests on their way. New connections on their way
+    /// are accepted for half of it.
     pub grace: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// The grace of a stop with a deadline, of which it is a part.
+    /// Returns the grace of a stop with a deadline, as a part of the remaining time.
     pub(in crate::http) fn grace(&self, deadline: Instant) -> Duration {
         let time = deadline.saturating_duration_since(Instant::now());
         self.grace.min(time / 4)

@@ -1,20 +1,20 @@
-//! File descriptors of the process: each connection needs one, and so do files and connections to the database.
+//! File descriptors of the process. Connections, files and the database need them.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// The fewest descriptors that the process runs with.
+/// The fewest descriptors with which the process runs.
 const FEWEST: u64 = 64;
 
-/// The process may have too few descriptors to run at all.
+/// The process may open too few files to run at all.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "the process may open only {0} files: raise the limit to {FEWEST} or more (ulimit -n, or LimitNOFILE of systemd)"
 )]
 pub struct TooFew(u64);
 
-/// Raises the process's soft limit of descriptors to its hard limit. Returns the limit; `None` is no limit.
+/// Raises the soft limit of descriptors to the hard limit. Returns the limit; `None` is no limit.
 ///
-/// To be called before anything is opened: libraries panic where there is no descriptor for their first pipe.
+/// Call this before anything is opened, because libraries panic without a descriptor for their first pipe.
 pub fn raise() -> Result<Option<u64>, TooFew> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -22,7 +22,7 @@ pub fn raise() -> Result<Option<u64>, TooFew> {
             current: limit.maximum,
             ..limit
         };
-        // Some systems have a hard limit that they do not give.
+        // Some systems do not grant their own hard limit.
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit.current = limit.maximum;
         }
@@ -33,13 +33,13 @@ pub fn raise() -> Result<Option<u64>, TooFew> {
     }
 }
 
-/// The connections that a process may have, of those that are wanted: some descriptors are reserved for all else.
+/// Returns the allowed number of connections, given the wanted number and the reserved descriptors.
 pub fn connections(wanted: usize, reserved: usize, descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else {
         return wanted;
     };
     let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    // Half of few: what is reserved is the most that all else may need, and seldom does.
+    // With few descriptors, half are for connections, because the reserved ones are a rarely reached maximum.
     let free = descriptors.saturating_sub(reserved).max(descriptors / 2);
     wanted.min(free)
 }

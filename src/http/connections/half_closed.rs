@@ -1,7 +1,7 @@
-//! A client that has sent its last byte: does it wait for its answer, or has it hung up?
+//! Detects whether a client that sent its last byte waits for its response, or disconnected.
 //!
-//! TCP does not distinguish the two, a Unix socket does. An interim response does: a client that waits skips it (RFC 9110,
-//! section 15.2), and the system of a client that has closed its socket answers it with a reset.
+//! TCP does not distinguish them; a Unix socket does. An interim response does too: a waiting client skips it (RFC
+//! 9110, section 15.2), and the system of a closed socket replies with a reset.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use super::socket::Stream;
 
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How often a reset is looked for. Nothing wakes a task for one after the end of what the client sends.
+/// The interval of checks for a reset, because no task is woken for one after the end of the client's data.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 
-/// After how many checks a body is taken for cut off: what has arrived of it may still be on its way to the handler.
+/// The number of checks after which a body counts as cut off. Its received part may still be on the way to the handler.
 const CHECKS_OF_A_BODY: u32 = 5;
 
-/// A half-closed connection whose request is not answered yet.
+/// A half-closed connection with an unanswered request.
 #[derive(Debug)]
 pub(super) struct HalfClosed {
     timer: Interval,
@@ -40,18 +40,18 @@ impl HalfClosed {
         }
     }
 
-    /// Sends an interim response over TCP, once. To be called only where no part of the answer is written.
+    /// Sends one interim response over TCP. Call this only while no part of the response is written.
     pub(super) fn ask(&mut self, stream: &Stream) {
         if let Stream::Tcp(stream) = stream
             && !self.is_asked
         {
             self.is_asked = true;
-            // 25 bytes fit whole where nothing else was written.
+            // 25 bytes fit as a whole if nothing else was written.
             let _ = stream.try_write(INTERIM);
         }
     }
 
-    /// Is ready with an error when the client has hung up, and without one when the body that it sent has no end.
+    /// Ready with an error when the client has disconnected, and without one when its body was cut off.
     pub(super) fn poll(
         &mut self,
         stream: &Stream,

@@ -1,4 +1,4 @@
-//! The checks of a request's head before anything else looks at it (RFC 9110, RFC 9112, RFC 9113).
+//! Checks a request's head before all other work (RFC 9110, RFC 9112, RFC 9113).
 
 use axum::{
     body::{Body, HttpBody},
@@ -13,18 +13,18 @@ use axum::{
 
 use crate::{error::Code, http::rejection::Rejection};
 
-/// The methods that some resource has.
+/// The methods of all resources.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 
-/// Checks a head, and gives `Host` the authority that the request is meant for.
+/// Checks a head, and sets `Host` to the authority of the request.
 pub(super) fn check(request: &mut Request) -> Result<(), Rejection> {
     let version = request.version();
     if version < Version::HTTP_2 {
         check_host(request.headers(), version)?;
     }
     expectation(request.headers())?;
-    // A target in absolute form counts more than the header (RFC 9112, section 3.2.2). HTTP/2 has `:authority` instead
-    // (RFC 9113, section 8.3.1).
+    // The target's absolute form overrides the header (RFC 9112, section 3.2.2). HTTP/2 has `:authority` (RFC 9113,
+    // section 8.3.1).
     let authority = request.uri().authority().map(Authority::as_str);
     let host = authority.and_then(|text| text.rsplit('@').next());
     if let Some(host) = host.and_then(|text| HeaderValue::from_str(text).ok()) {
@@ -33,7 +33,7 @@ pub(super) fn check(request: &mut Request) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A request of HTTP/1.1 has one `Host`, and none has several, or one that is no host (RFC 9112, section 3.2).
+/// Checks that HTTP/1.1 has one `Host`, and that no version has several or an invalid one (RFC 9112, section 3.2).
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Rejection> {
     let mut hosts = headers.get_all(HOST).iter();
     let message = match (hosts.next(), hosts.next()) {
@@ -46,7 +46,7 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Rejection> {
     Err(bad_request(message))
 }
 
-/// It is empty where the target has no authority.
+/// Returns whether a `Host` is valid. It is empty if the target has no authority.
 fn is_host(value: &HeaderValue) -> bool {
     value.is_empty()
         || value.to_str().is_ok_and(|text| {
@@ -55,7 +55,7 @@ fn is_host(value: &HeaderValue) -> bool {
         })
 }
 
-/// Only `100-continue` can be met (RFC 9110, section 10.1.1).
+/// Refuses all expectations except `100-continue` (RFC 9110, section 10.1.1).
 fn expectation(headers: &HeaderMap) -> Result<(), Rejection> {
     let mut expected = headers.get_all(header::EXPECT).iter();
     if expected.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
@@ -70,13 +70,13 @@ fn bad_request(message: &str) -> Rejection {
     Rejection::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
 }
 
-/// The answer to a question about the whole server: `OPTIONS *` (RFC 9110, section 9.3.7).
+/// Returns the response to `OPTIONS *` (RFC 9110, section 9.3.7).
 pub(super) fn about_the_server(method: &Method, uri: &Uri) -> Option<Response> {
     (*method == Method::OPTIONS && uri.path() == "*")
         .then(|| (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response())
 }
 
-/// Leaves out the content of an answer to HEAD, and says how long it would be (RFC 9110, section 9.3.2).
+/// Removes the content of a response to HEAD, but states its length (RFC 9110, section 9.3.2).
 pub(super) fn without_content(response: &mut Response) {
     let length = response.body().size_hint().exact();
     *response.body_mut() = Body::empty();
@@ -92,7 +92,7 @@ pub(super) fn without_content(response: &mut Response) {
     }
 }
 
-/// The bytes of a head, as HTTP/2 counts them, which compresses it (RFC 9113, section 6.5.2).
+/// Returns the bytes of an uncompressed head, as HTTP/2 counts them (RFC 9113, section 6.5.2).
 pub(super) fn bytes(request: &Request) -> usize {
     const EACH: usize = 32;
     let headers = request.headers().iter();

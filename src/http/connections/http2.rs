@@ -1,7 +1,7 @@
-//! HTTP/2: the tasks of a connection's streams, and the end of a stream that makes no progress.
+//! HTTP/2: the tasks of a connection's streams, and the end of stalled streams.
 //!
-//! Invariant: a stream holds a bounded piece of its answer beside the answer itself, and ends when its client takes nothing of
-//! it for a time, whatever its connection does. No task of a stream outlives its connection.
+//! Invariant: beside the response, a stream buffers one bounded piece of it. It ends when its client reads nothing for
+//! a time, whatever its connection does. No stream's task outlives its connection.
 
 use std::{
     fmt,
@@ -22,31 +22,32 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Streams that a client may have open on one connection.
+/// The most open streams of a connection.
 const STREAMS: u32 = 100;
-/// Bytes of request bodies that may be on their way: on one stream, and on one connection.
+/// The most unread bytes of request bodies, on one stream and on one connection.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const FRAME: u32 = 16 * 1024;
-/// Bytes of one stream's answer that the connection has at once.
+/// Bytes of one stream's response that are passed to the connection at once.
 const PIECE: usize = 32 * 1024;
-/// Streams that a client has reset before they are looked at (CVE-2023-44487), and that break the protocol: one more ends the
+/// The most streams that a client resets early (CVE-2023-44487) or that violate the protocol. One more ends the
 /// connection.
 const RESET_STREAMS: usize = 50;
-/// How often a client is asked whether it is there, and how long it may take to answer.
+/// The interval of pings, and the longest time for the reply.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 tokio::task_local! {
-    /// The progress of the stream whose task it is.
+    /// The progress of the current task's stream.
     static PROGRESS: Progress;
 }
 
-/// The bounds of a connection. `header_list` is the largest head of a request in bytes, as RFC 9113 counts it (section 6.5.2).
+/// The limits of a connection. `header_list` is the largest request head in bytes, as RFC 9113 counts it (section
+/// 6.5.2).
 pub(super) fn builder(streams: Executing, header_list: u32) -> http2::Builder<Executing> {
     let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
-        // The service has its own, and the clock may be one that hyper panics at.
+        // The service writes its own header, because hyper panics at some times.
         .auto_date_header(false)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -62,7 +63,7 @@ pub(super) fn builder(streams: Executing, header_list: u32) -> http2::Builder<Ex
     builder
 }
 
-/// The tasks of a connection's streams. Dropped, it ends them.
+/// The tasks of a connection's streams. Dropping it ends them.
 #[derive(Debug)]
 pub(super) struct Streams {
     tasks: Arc<Mutex<JoinSet<()>>>,
@@ -70,7 +71,7 @@ pub(super) struct Streams {
     stuck: Arc<Notify>,
 }
 
-/// Runs the tasks of a connection's streams. It does not keep them.
+/// Starts the tasks of a connection's streams, without owning them.
 #[derive(Clone, Debug)]
 pub(super) struct Executing {
     tasks: Weak<Mutex<JoinSet<()>>>,
@@ -79,7 +80,7 @@ pub(super) struct Executing {
 }
 
 impl Streams {
-    /// The tasks of one connection. A stream whose client takes nothing of its answer for the time ends.
+    /// Creates the tasks of one connection. A stream ends when its client reads nothing for this time.
     pub(super) fn new(without_progress: Duration) -> Self {
         Self {
             tasks: Arc::default(),
@@ -96,12 +97,12 @@ impl Streams {
         }
     }
 
-    /// Notified when the client has taken nothing of the last piece of an answer for the time.
+    /// Returns a notification for a client that did not read the last piece of a response in time.
     pub(super) fn stuck(&self) -> Arc<Notify> {
         Arc::clone(&self.stuck)
     }
 
-    /// Whether no stream is open.
+    /// Returns whether no stream is open.
     pub(super) fn is_idle(&self) -> bool {
         let mut tasks = lock(&self.tasks);
         reap(&mut tasks);
@@ -133,13 +134,13 @@ where
         tasks.spawn(async move {
             tokio::select! {
                 () = stream => {}
-                // Dropped, the stream is reset.
+                // Dropping the future resets the stream.
                 () = progress.stalled(time) => {
                     tracing::debug!("a stream is reset: its client takes nothing");
                     return;
                 }
             }
-            // The stream has its end already, and can no longer be reset.
+            // The stream has ended already, and cannot be reset.
             tokio::select! {
                 () = poll_fn(|context| progress.poll_done(context)) => {}
                 () = progress.stalled(time) => stuck.notify_one(),
@@ -148,7 +149,7 @@ where
     }
 }
 
-/// Since when a piece of a stream's answer waits to be sent.
+/// The time since which a piece of a stream's response waits to be sent.
 #[derive(Clone, Debug, Default)]
 struct Progress(Arc<Mutex<Waiting>>);
 
@@ -159,12 +160,12 @@ struct Waiting {
 }
 
 impl Progress {
-    /// A piece waits, or a part of it was sent.
+    /// Records that a piece waits, or that a part of it was sent.
     fn wait(&self) {
         lock(&self.0).since = Some(Instant::now());
     }
 
-    /// The piece is sent, or nobody is left to send it.
+    /// Records that the piece was sent, or was dropped.
     fn done(&self) {
         let waker = {
             let mut waiting = lock(&self.0);
@@ -189,7 +190,7 @@ impl Progress {
         Poll::Pending
     }
 
-    /// Ends when a piece has waited for a time.
+    /// Waits until a piece has waited for a time.
     async fn stalled(&self, time: Duration) {
         loop {
             let since = lock(&self.0).since;
@@ -202,7 +203,7 @@ impl Progress {
     }
 }
 
-/// The body of an answer, sent piece by piece: the next one is read when the last one is sent.
+/// A response body in pieces. The next one is read after the last one is sent.
 pub(super) struct Paced {
     body: Body,
     rest: Bytes,
@@ -210,7 +211,7 @@ pub(super) struct Paced {
     progress: Progress,
 }
 
-/// A piece of an answer. It knows when it is sent.
+/// A piece of a response, which records when it is sent.
 #[derive(Debug)]
 pub(super) struct Piece {
     bytes: Bytes,
@@ -218,7 +219,7 @@ pub(super) struct Piece {
 }
 
 impl Paced {
-    /// To be called in the task of the stream.
+    /// Creates a paced body. Call this in the stream's task.
     pub(super) fn new(body: Body) -> Self {
         Self {
             body,
@@ -266,8 +267,9 @@ impl HttpBody for Paced {
     }
 
     fn is_end_stream(&self) -> bool {
-        // An answer of several pieces ends after the last one is sent, so that a stall of it is seen. A single piece carries the end
-        // of the stream: proxies such as haproxy wait for the end, up to 200 ms, before they hand the piece on.
+        // A response of several pieces ends after the last one is sent, so that a stall is noticed. A single piece
+        // carries the end of the stream: proxies such as haproxy wait up to 200 ms for the end before they forward the
+        // piece.
         let is_sent = self.pieces <= 1 || !self.progress.is_waiting();
         is_sent && self.rest.is_empty() && self.body.is_end_stream()
     }

@@ -1,6 +1,6 @@
-//! The sockets that a service listens on: TCP ports and Unix sockets.
+//! The listening sockets of a service: TCP ports and Unix sockets.
 //!
-//! Invariant: the file of a Unix socket that another process serves is never removed, and none is left at the end.
+//! Invariant: a Unix socket's file that another process serves is never removed, and none is left at the end.
 
 use std::{
     fs, io,
@@ -22,18 +22,18 @@ use super::{
 };
 use crate::config::{ListenAddress, ListenHost};
 
-/// The longest path of a Unix socket, in bytes: `sun_path` without its final zero.
+/// The longest path of a Unix socket in bytes: `sun_path` without its final zero.
 const PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// How long, and how often, to wait for another process that makes or removes a socket's file in the same folder.
+/// The pause and the number of tries to lock the folder against another process.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const LOCK_TRIES: u32 = 100;
 
-/// The sockets of a service.
+/// The listening sockets of a service.
 #[derive(Debug)]
 pub struct Listener {
     sockets: Vec<ListeningSocket>,
-    /// The socket that the next connection is looked for at first, so that none waits for ever.
+    /// The socket to poll first, so that none is starved.
     next: usize,
 }
 
@@ -43,7 +43,7 @@ enum ListeningSocket {
     Unix(UnixListener, SocketFile),
 }
 
-/// Why the service cannot listen on an address, and what to do.
+/// The reason that the service cannot listen on an address, with advice.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}. {advice}")]
 pub struct ListenError {
@@ -52,22 +52,22 @@ pub struct ListenError {
     advice: &'static str,
 }
 
-/// The address that reaches a socket.
+/// An address that reaches a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reachable {
     /// At this host and port: `127.0.0.1:8080`, or `localhost:8080`.
     Tcp {
-        /// Host and port as a URL has them: an IPv6 address is in brackets.
+        /// Host and port in URL form: an IPv6 address is in brackets.
         authority: String,
-        /// Whether it is one of all addresses of this machine.
+        /// Whether it stands for all addresses of this machine.
         is_any: bool,
     },
-    /// At the file of a Unix socket, by its absolute path.
+    /// The absolute path of a Unix socket.
     Unix(PathBuf),
 }
 
 impl Listener {
-    /// Listens on the addresses; `mode` has the permissions of Unix sockets' files. Gives where each address can be reached.
+    /// Listens on the addresses; `mode` is the permissions of Unix sockets. Returns where each address can be reached.
     pub async fn bind(
         addresses: &[ListenAddress],
         mode: u32,
@@ -92,7 +92,7 @@ impl Listener {
         Ok((Self { sockets, next: 0 }, reachable))
     }
 
-    /// The next connection, and its other end.
+    /// Accepts the next connection, with its peer.
     pub(in crate::http) async fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         std::future::poll_fn(|context| self.poll_accept(context)).await
     }
@@ -109,7 +109,7 @@ impl Listener {
         Poll::Pending
     }
 
-    /// Has the system begin no further connection. Those that it has begun can be accepted still.
+    /// Makes the system refuse new connections. Those under way can still be accepted.
     pub(in crate::http) fn refuse_new(&mut self) {
         for socket in &mut self.sockets {
             match socket {
@@ -142,7 +142,7 @@ impl ListeningSocket {
     }
 }
 
-/// Listens on all addresses of a host. A family of addresses that this machine lacks is left out of several.
+/// Listens on all addresses of a host. Of several address families, one that this machine lacks is left out.
 async fn bind_tcp(host: &ListenHost, port: u16) -> io::Result<(Vec<TcpListener>, Reachable)> {
     let any_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let any_v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
@@ -170,7 +170,7 @@ async fn bind_tcp(host: &ListenHost, port: u16) -> io::Result<(Vec<TcpListener>,
 
 async fn bind_name(name: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut addresses: Vec<SocketAddr> = if name.eq_ignore_ascii_case("localhost") {
-        // Both, whatever the machine's table of names says (RFC 6761, section 6.3).
+        // The name stands for both, whatever the hosts file says (RFC 6761, section 6.3).
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         loopback.map(|address| (address, port).into()).into()
     } else {
@@ -199,7 +199,7 @@ async fn bind_name(name: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-/// Whether this machine does not have the address, or any of its family.
+/// Returns whether this machine lacks the address, or its family.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
@@ -211,13 +211,13 @@ fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V6(address) => {
             let socket = TcpSocket::new_v6()?;
             if address.ip().is_unspecified() {
-                // Some systems have it for IPv6 alone by default.
+                // By default, some systems use it for IPv6 only.
                 socket2::SockRef::from(&socket).set_only_v6(false)?;
             }
             socket
         }
     };
-    // A restart does not wait until the connections of the last process are forgotten.
+    // A restart need not wait until the last process's connections are forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -238,11 +238,11 @@ fn of_tcp(address: &ListenAddress, error: &io::Error) -> ListenError {
     }
 }
 
-/// The file of a Unix socket. Dropped, it is removed, unless another file is at its path.
+/// The file of a Unix socket. Dropping it removes the file, unless another file is at its path.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode; none when it is removed.
+    /// Device and inode; none after removal.
     identity: Option<(u64, u64)>,
 }
 
@@ -272,7 +272,7 @@ fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
     Ok((file.dev(), file.ino()))
 }
 
-/// Makes a socket's file. One that no process listens on any more is replaced.
+/// Creates a socket's file, and replaces one that no process listens on.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     if path.as_os_str().len() > PATH_BYTES {
         return Err(io::ErrorKind::InvalidFilename.into());
@@ -299,7 +299,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
         path: path.to_owned(),
         identity: Some(identity_of(path)?),
     };
-    // Nobody connects before the socket listens.
+    // No client connects before the socket listens.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
     let listener = UnixListener::from_std(std::os::unix::net::UnixListener::from(
@@ -308,18 +308,18 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     Ok((listener, file))
 }
 
-/// Whether a process listens on a socket's file.
+/// Returns whether a process listens on a socket's file.
 fn is_served(address: &SockAddr) -> io::Result<bool> {
     let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     client.set_nonblocking(true)?;
     match client.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
-        // A full queue, or a socket that may not be asked.
+        // The queue is full, or access is denied.
         _ => Ok(true),
     }
 }
 
-/// Locks the folder of a file against other processes of this program, until dropped. Not every file system has locks.
+/// Locks a file's folder against other processes of this program, until drop. Some file systems have no locks.
 fn lock_folder(path: &Path) -> Option<fs::File> {
     let folder = fs::File::open(path.parent()?).ok()?;
     for _ in 0..LOCK_TRIES {
@@ -364,14 +364,14 @@ fn of_unix(address: &ListenAddress, error: &io::Error) -> ListenError {
     }
 }
 
-/// Has the system begin no further handshake for a listener, and finish those that are under way.
+/// Makes the system refuse new handshakes of a listener, and finish those under way.
 ///
-/// A client that is not let in tries again after a second.
+/// A refused client retries after a second.
 #[cfg(target_os = "linux")]
 fn refuse_handshakes(listener: &TcpListener) {
     use socket2::{SockFilter, SockRef};
 
-    /// Classic BPF over a TCP header: drops a segment with SYN set, and keeps any other.
+    /// Classic BPF over a TCP header: drops segments with SYN, and keeps all others.
     const NO_SYN: [SockFilter; 4] = [
         SockFilter::new(0x30, 0, 0, 13),       // load the byte of the flags
         SockFilter::new(0x45, 0, 1, 0x02),     // is SYN set?
@@ -383,6 +383,6 @@ fn refuse_handshakes(listener: &TcpListener) {
     }
 }
 
-/// Elsewhere the system has no such filter: a connection that comes at the very end is reset.
+/// Other systems have no such filter. A connection at the very end is reset.
 #[cfg(not(target_os = "linux"))]
 fn refuse_handshakes(_: &TcpListener) {}

@@ -1,4 +1,4 @@
-//! One connection: its socket, its protocol, and the bounds of both.
+//! One connection: its socket, its protocol, and their limits.
 //!
 //! Invariant: a connection holds a bounded number of bytes, and ends when it makes no progress for a while.
 

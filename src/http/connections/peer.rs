@@ -1,14 +1,14 @@
-//! The other end of a connection.
+//! The peer of a connection.
 
 use std::net::IpAddr;
 
 use axum::http::Extensions;
 
-/// The other end of a connection, as an extension of its requests.
+/// The peer of a connection, stored as an extension of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Peer {
     Address(IpAddr),
-    /// A process of this machine, over a Unix socket. It is a trusted proxy.
+    /// A process of this machine, over a Unix socket. It counts as a trusted proxy.
     Local,
 }
 
@@ -18,7 +18,7 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// The other end of a request's connection.
+/// Returns the peer of a request's connection.
 pub(in crate::http) fn peer(extensions: &Extensions) -> Option<Peer> {
     extensions.get().copied()
 }

@@ -1,4 +1,4 @@
-//! Serves one connection to its end: HTTP/1.1, or HTTP/2 where the client begins with its preface.
+//! Serves a connection to its end: HTTP/1.1, or HTTP/2 after its preface.
 
 use std::{
     convert::Infallible,
@@ -45,43 +45,43 @@ use crate::{
 };
 
 const HEADERS: usize = 100;
-/// The largest head of a request.
+/// The most bytes of a request's head.
 const HEAD_BYTES: u32 = 64 * 1024;
-/// The largest head of a request over HTTP/2. Each connection has as many bytes of those of all heads.
+/// The most bytes of a request's head over HTTP/2. A connection has the same for all heads together.
 const HTTP2_HEAD_BYTES: u32 = 32 * 1024;
-/// A head holds the longest token, and other headers.
+/// A head fits the longest token and other headers.
 const _: () = assert!(MOST_TOKEN_BYTES + 8 * 1024 <= HTTP2_HEAD_BYTES);
-/// Memory of a stream besides its head: its task and its state.
+/// Bytes of a stream besides its head: its task and its state.
 const STREAM_BYTES: usize = 8 * 1024;
 const TOO_MANY_HEADS: &str = "too many bytes of requests' heads are under way: try again later";
-/// A connection is closed after a request with a longer head: its buffer is as long.
+/// The longest head after which a connection is reused, because its buffer stays as long.
 const KEPT_HEAD: usize = 16 * 1024;
-/// How long a surplus connection may take for its one head.
+/// The longest time for the only head of a surplus connection.
 const SURPLUS_HEAD: Duration = Duration::from_secs(5);
 
 const STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/mixed"];
 
-/// Values that all connections of a listener share.
+/// State that all connections of a listener share.
 #[derive(Debug)]
 pub(in crate::http) struct Served {
     pub(in crate::http) routes: Routes,
     pub(in crate::http) stopping: Stopping,
     pub(in crate::http) bounds: Bounds,
-    /// Bytes of requests' heads under way.
+    /// Bytes of request heads under way.
     pub(in crate::http) heads: FairBudget<Caller>,
 }
 
-/// One connection, as its requests know it.
+/// The state of one connection that its requests use.
 #[derive(Clone, Debug)]
 struct Connection {
     served: Arc<Served>,
     peer: Peer,
-    /// The key of its bytes; none where the address is a trusted proxy's.
+    /// The key by which its bytes are counted; none for a trusted proxy.
     key: Option<Caller>,
     is_surplus: bool,
 }
 
-/// Serves a connection of a peer, which is counted in the slot.
+/// Serves a peer's connection, which its slot counts.
 pub(in crate::http) async fn serve(
     stream: Stream,
     peer: Peer,
@@ -120,24 +120,24 @@ impl Connection {
         };
         match speaks_http2 {
             Ok(Ok(Some(true))) => {
-                // Heads are counted by their streams.
+                // Each stream counts its own head.
                 arrivals.answered(Some(Part::Stream));
-                // A head of many frames is counted before it is whole.
+                // A head in many frames counts before it is complete.
                 let mut reserved = self.served.heads.open(self.key.clone());
                 if reserved.grow(HTTP2_HEAD_BYTES as usize).is_err() {
                     turned_away(TOO_MANY_HEADS);
                     return;
                 }
-                // In a box: its state is larger, and most connections speak HTTP/1.1.
+                // The future is boxed, because its state is large and most connections speak HTTP/1.1.
                 Box::pin(self.http2(stream, shut, head)).await;
             }
             Ok(Ok(Some(false))) => self.http1(stream, arrivals, shut, head).await,
-            // Nothing was asked.
+            // The connection brought no request.
             Ok(Ok(None) | Err(_)) | Err(_) => {}
         }
     }
 
-    /// Ends when idle connections are closed at a stop.
+    /// Waits until idle connections are closed at a stop.
     fn shut(&self) -> impl Future<Output = ()> + use<> {
         let served = Arc::clone(&self.served);
         async move {
@@ -195,9 +195,9 @@ impl Connection {
             }
         });
         let connection = http1::Builder::new()
-            // hyper's own answers, such as 400, have its header.
+            // Responses by hyper itself, such as 400, have its header.
             .auto_date_header(date::value(Clock::system().now()).is_some())
-            // It makes a timer for each request: see below.
+            // This would create a timer for each request: see below.
             .header_read_timeout(None)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES as usize)
@@ -208,18 +208,19 @@ impl Connection {
         let mut late = pin!(time::sleep(head));
         let (mut grace_is_over, mut is_shut) = (false, false);
         let ended = poll_fn(|context| {
-            // hyper writes the wall time at each poll, and panics where it cannot: then the connection is closed.
+            // hyper writes the wall time at each poll, and panics if it cannot. The connection is closed before that.
             if !Clock::system().is_usable() {
                 tracing::warn!(
                     "a connection is closed: the system's clock is before 1970 or after 9999"
                 );
                 return Poll::Ready(Ok(()));
             }
-            // First, so that a request which has arrived is taken before its connection is shut.
+            // This comes first, so that a received request is taken before its connection is shut.
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
-            // One timer for all heads of the connection: where it fires, it is set to the end of the time of this one.
+            // One timer serves all heads of the connection. When it fires, it is set to the deadline of the current
+            // head.
             while late.as_mut().poll(context).is_ready() {
                 let now = Instant::now();
                 let end = arrivals.head_since().map_or(now, |since| since) + head;
@@ -230,7 +231,7 @@ impl Connection {
                 late.as_mut().reset(end);
             }
             grace_is_over = grace_is_over || shut.as_mut().poll(context).is_ready();
-            // The answer to a head of which a part has arrived closes the connection.
+            // The response to a partly received head closes the connection.
             if grace_is_over && !is_shut && !arrivals.has_some() {
                 is_shut = true;
                 connection.as_mut().graceful_shutdown();
@@ -266,7 +267,7 @@ impl Connection {
         let mut connection = pin!(connection);
         let mut draining = pin!(self.served.stopping.reached(Phase::Draining));
         let mut silent = pin!(time::sleep(idle));
-        // A client is asked to open no more streams once.
+        // The client is told only once to open no more streams.
         let mut is_last = false;
         let mut is_closing = false;
         let ended = loop {
@@ -300,7 +301,7 @@ impl Connection {
         }
     }
 
-    /// Answers a request of a stream, whose head counts among those under way.
+    /// Answers a stream's request, whose head counts as under way.
     async fn charged(&self, request: Request) -> Response {
         let mut head = self.served.heads.open(self.key.clone());
         if head.grow(STREAM_BYTES + head::bytes(&request)).is_err() {
@@ -324,7 +325,7 @@ impl Connection {
         dated(response)
     }
 
-    /// The answer to a request that the router does not see.
+    /// Returns the response to a request that does not reach the router.
     fn refused(&self, request: &mut Request) -> Option<Response> {
         if let Err(rejection) = head::check(request) {
             return Some(rejection.unread(request.headers()));
@@ -344,7 +345,7 @@ fn dated(mut response: Response) -> Response {
     response
 }
 
-/// Whether the body goes on until the client or the service ends it.
+/// Returns whether the body lasts until the client or the service ends it.
 fn is_stream(response: &Response) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
     let begins = |value: &HeaderValue| {
@@ -355,7 +356,7 @@ fn is_stream(response: &Response) -> bool {
     content_type.is_some_and(begins)
 }
 
-/// The body of a request, which notes when it has arrived whole.
+/// A request body that records its complete arrival.
 #[derive(Debug)]
 struct Arriving {
     body: Incoming,
@@ -387,11 +388,11 @@ impl HttpBody for Arriving {
     }
 }
 
-/// The body of an answer. The connection reads the next request when it is dropped.
+/// A response body. When it is dropped, the connection reads the next request.
 #[derive(Debug)]
 struct Finishing {
     body: Body,
-    /// `None` where no next request comes.
+    /// The arrivals; none if no request follows.
     arrivals: Option<Arrivals>,
 }
 

@@ -1,4 +1,4 @@
-//! Accepted sockets, TCP's and Unix's: their bytes, and when a connection is dead.
+//! Accepted TCP and Unix sockets, and the detection of dead connections.
 
 use std::{
     io::{self, ErrorKind},
@@ -14,31 +14,31 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-/// Connections that the system finishes before they are accepted. The system may have a lower bound (`somaxconn`).
+/// Connections that the system completes before they are accepted. The system may have a lower limit (`somaxconn`).
 pub(super) const BACKLOG: u32 = 4096;
 
-/// How long a connection is silent before the system asks whether the other end is there, and how often it asks.
+/// The idle time before the first keepalive probe, and the interval of probes.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_PROBES: u32 = 3;
 
-/// So many times the bound of other connections, a WebSocket's and the system's bounds end a connection whose client takes
-/// nothing. By then, a socket has tried to send its client a close frame with the reason.
+/// The factor by which a WebSocket's and the system's time limits exceed those of other connections. Within it, a
+/// socket has tried to send a close frame with the reason.
 pub(super) const BACKSTOP: u32 = 4;
 
-/// Bytes that the system takes for a connection before it has sent them, on Linux. A reader that reads nothing holds so many
-/// of the kernel's memory, instead of megabytes.
+/// Unsent bytes that the system buffers for a connection on Linux. A client that reads nothing occupies this much
+/// kernel memory instead of megabytes.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 256 * 1024;
 
-/// The bytes of an accepted connection.
+/// An accepted connection.
 #[derive(Debug)]
 pub(in crate::http) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// Calls the same on the stream of either kind.
+/// Calls the same method on either kind of stream.
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {
         match $stream {
@@ -49,12 +49,12 @@ macro_rules! each {
 }
 
 impl Stream {
-    /// Fails where the client has hung up, as far as the system says.
+    /// Fails if the client has disconnected, as far as the system reports it.
     pub(super) fn check_open(&self) -> io::Result<()> {
         if let Some(error) = each!(self, stream => stream.take_error())? {
             return Err(error);
         }
-        // A client that has only sent its last byte leaves a Unix socket writable.
+        // A half-closed Unix socket stays writable.
         if let Self::Unix(stream) = self
             && let Some(ready) = stream.ready(Interest::WRITABLE).now_or_never()
             && ready?.is_write_closed()
@@ -105,18 +105,18 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// The system's bound on the queue of a listener, where it is lower than the service asks for.
+/// Returns the system's limit on a listener's queue, if it is below the requested one.
 pub fn short_backlog() -> Option<u32> {
     let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
     let most = text.trim().parse().ok()?;
     (most < BACKLOG).then_some(most)
 }
 
-/// Prepares an accepted connection. The system ends it when the other end has taken nothing for a time.
+/// Sets the options of an accepted connection. The system ends it when the client reads nothing for a time.
 ///
-/// An option that the system refuses is left out: each bounds a case that others bound later.
+/// An option that the system refuses is left out, because a later limit covers its case.
 ///
-/// A Unix socket needs none: its other end cannot vanish without a word.
+/// A Unix socket needs none, because its peer cannot vanish silently.
 pub(super) fn prepare(stream: &Stream, without_progress: Duration) {
     match stream {
         Stream::Tcp(stream) => prepare_tcp(stream, without_progress),
@@ -125,7 +125,7 @@ pub(super) fn prepare(stream: &Stream, without_progress: Duration) {
 }
 
 fn prepare_tcp(stream: &TcpStream, without_progress: Duration) {
-    // Answers are written whole: waiting to fill a packet only delays them.
+    // Responses are written as a whole, so waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let socket = SockRef::from(stream);
     let keep_alive = TcpKeepalive::new()
@@ -135,7 +135,7 @@ fn prepare_tcp(stream: &TcpStream, without_progress: Duration) {
     let _ = socket.set_tcp_keepalive(&keep_alive);
     #[cfg(target_os = "linux")]
     {
-        // It counts for a closed window too, which the other end may keep closed for ever.
+        // The timeout also applies to a closed window, which a client could keep closed for ever.
         let _ = socket.set_tcp_user_timeout(Some(without_progress * BACKSTOP));
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }

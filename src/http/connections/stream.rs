@@ -1,7 +1,8 @@
-//! The bytes of a connection: what has arrived on it, how long its writes make no progress, and what its end means.
+//! The bytes of a connection: received data, stalled writes, and the client's end of data.
 //!
-//! hyper closes a kept connection at a stop even if it has read a part of the next request's head. It takes the end of what a
-//! client sends for a hang-up, and gives up the request, even if the client waits for its answer (RFC 9112, section 9.6).
+//! hyper closes a reused connection at a stop even if it has read a part of the next request's head. It takes the end
+//! of a client's data for a disconnect and drops the request, even if the client waits for the response (RFC 9112,
+//! section 9.6).
 
 use std::{
     io::{self, ErrorKind},
@@ -25,30 +26,30 @@ use super::{
 };
 use crate::{fair_budget::FairShare, http::admission::rate_limit::Caller};
 
-/// The first bytes of a connection that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4).
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Bytes that are read before the protocol is known: as many as most heads of requests have.
+/// Bytes to read before the protocol is known, enough for most heads.
 const FIRST_READ: usize = 1024;
 
 /// The part of a request that the connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Part {
-    /// The next request's head, or nothing.
+    /// The next request's head, or none.
     Head,
     Body,
-    /// The request has arrived whole. Its client understands interim responses (HTTP/1.1).
+    /// The request has arrived completely. Its client understands interim responses (HTTP/1.1).
     Answer,
-    /// The request has arrived whole. Its client may take an interim response for the answer (HTTP/1.0).
+    /// The request has arrived completely. Its client may take an interim response for the final one (HTTP/1.0).
     OldAnswer,
-    /// An answer without an end of its own, or HTTP/2: a client that sends its last byte has hung up.
+    /// A response of unlimited length, or HTTP/2. A client that ends its data has disconnected.
     Stream,
-    /// A WebSocket. It closes itself when its client takes nothing, with a close frame that says why.
+    /// A WebSocket. It closes itself when its client reads nothing, with a close frame that has the reason.
     Socket,
 }
 
-/// Bytes that have arrived since a request was last taken, and the part of the request that they belong to.
+/// The bytes received since the last request was taken, and the part of the request that they belong to.
 #[derive(Clone, Debug)]
 pub(super) struct Arrivals(Arc<State>);
 
@@ -62,9 +63,9 @@ struct State {
 /// The head of a request.
 #[derive(Debug)]
 struct Head {
-    /// When the connection began to wait for it.
+    /// The time at which the connection began to wait for it.
     since: Instant,
-    /// Its bytes. They are given back when the request is answered.
+    /// Its bytes, returned when the request is answered.
     bytes: FairShare<Caller>,
 }
 
@@ -78,30 +79,31 @@ impl Arrivals {
         }))
     }
 
-    /// When the connection began to wait for a head. `None` while it has a request, or waits for none.
+    /// Returns the time at which the connection began to wait for a head; `None` during a request, or after the last
+    /// one.
     pub(super) fn head_since(&self) -> Option<Instant> {
         (self.part() == Part::Head).then(|| self.head().since)
     }
 
-    /// The first bytes of a connection are there: the time of its first head begins.
+    /// Records the first bytes of a connection, from which the time of its first head counts.
     pub(super) fn begun(&self) {
         self.head().since = Instant::now();
     }
 
-    /// A request is taken whose body has not arrived whole.
+    /// Records that a request was taken whose body has not arrived completely.
     pub(super) fn taken(&self) {
         self.0.has_some.store(false, Ordering::Relaxed);
         self.enter(Part::Body);
     }
 
-    /// The body of the request under way has arrived whole.
+    /// Records that the body of the request under way has arrived completely.
     pub(super) fn has_arrived(&self, whole: Part) {
         if self.part() == Part::Body {
             self.enter(whole);
         }
     }
 
-    /// The answer to the request under way begins, and no other request comes after one that is a stream or a socket.
+    /// Records the start of the response. No other request follows a stream or a socket.
     pub(super) fn answered(&self, without_end: Option<Part>) {
         self.0.has_some.store(false, Ordering::Relaxed);
         if let Some(part) = without_end {
@@ -110,7 +112,7 @@ impl Arrivals {
         }
     }
 
-    /// The answer is written, and the next request may come.
+    /// Records that the response was written, and that the next request may come.
     pub(super) fn finished(&self) {
         {
             let mut head = self.head();
@@ -124,7 +126,7 @@ impl Arrivals {
         self.0.has_some.load(Ordering::Relaxed)
     }
 
-    /// Counts what arrives.
+    /// Counts received bytes.
     fn arrive(&self, bytes: usize) -> io::Result<()> {
         self.0.has_some.store(true, Ordering::Relaxed);
         if self.part() == Part::Head && self.head().bytes.grow(bytes).is_err() {
@@ -156,17 +158,17 @@ impl Arrivals {
     }
 }
 
-/// A stream that reports what arrives on it, and ends when a write makes no progress for a time.
+/// A stream that records received bytes, and ends when a write makes no progress for a time.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: Stream,
     arrivals: Arrivals,
-    /// Bytes that were read to learn the protocol.
+    /// Bytes that were read to detect the protocol.
     first: Vec<u8>,
     without_progress: Duration,
-    /// Since a write is pending.
+    /// The timer of a pending write.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Since the client has sent its last byte while it waits for an answer.
+    /// The state after the client ended its data while it waits for a response.
     half_closed: Option<HalfClosed>,
     /// Whether a byte was written since the request under way was taken.
     has_written: bool,
@@ -185,7 +187,7 @@ impl Watched {
         }
     }
 
-    /// Waits for the first bytes. Returns whether they are the preface of HTTP/2; `None` where nothing comes.
+    /// Waits for the first bytes. Returns whether they are the preface of HTTP/2; `None` if nothing comes.
     pub(super) async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
         let mut first = Vec::with_capacity(FIRST_READ);
         loop {
@@ -205,7 +207,7 @@ impl Watched {
         }
     }
 
-    /// Counts the time of a pending write, and forgets it when a write makes progress.
+    /// Times a pending write, and resets the time when a write makes progress.
     fn progress<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -227,7 +229,7 @@ impl Watched {
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, message)))
     }
 
-    /// The end of what the client sends. A client that waits for an answer gets it, unless it has hung up.
+    /// Handles the end of the client's data. A waiting client gets its response, unless it has disconnected.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let part = self.arrivals.part();
         if matches!(part, Part::Head | Part::Stream | Part::Socket) {

@@ -1,4 +1,4 @@
-//! Answers in a content coding (RFC 9110, section 8.4).
+//! Content codings of responses (RFC 9110, section 8.4).
 
 use std::convert::Infallible;
 
@@ -16,10 +16,10 @@ use crate::answer_budget::AnswerText;
 
 use super::negotiation::{Coding, MediaType};
 
-/// The size from which answers are compressed, in bytes. Smaller ones fit into one packet anyway.
+/// The size from which responses are compressed, in bytes. Smaller ones fit in one packet anyway.
 pub(in crate::http) const COMPRESSED_FROM: u16 = 1024;
 
-/// A response of a text in a coding.
+/// Builds a response from text in a coding.
 pub(super) fn response(media_type: MediaType, coding: Coding, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
@@ -30,7 +30,7 @@ pub(super) fn response(media_type: MediaType, coding: Coding, body: Bytes) -> Re
     response
 }
 
-/// Encodes a text. A short one stays as it is.
+/// Encodes text; short text stays as it is.
 pub(super) async fn encoded(coding: Coding, text: AnswerText) -> (Coding, Bytes) {
     if coding == Coding::Identity || text.text().len() < usize::from(COMPRESSED_FROM) {
         return (Coding::Identity, text.into_bytes());

@@ -1,7 +1,7 @@
-//! `/graphql`, strictly by GraphQL over HTTP: queries by GET, every operation by POST.
+//! `/graphql`, strictly by GraphQL over HTTP: queries by GET, all operations by POST.
 //!
-//! Invariant: every answer is of one of the two media types, and has `data` only if execution began. A request is given up,
-//! its body included, when it has taken the request timeout.
+//! Invariant: every response has one of the two media types, and has `data` only if execution began. A request is
+//! abandoned, including its body, after the request timeout.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -45,13 +45,13 @@ use super::{
     websocket,
 };
 
-/// Asks for `extensions.cost`.
+/// The header that requests `extensions.cost`.
 pub(in crate::http) const GRAPHQL_COST: HeaderName = HeaderName::from_static("graphql-cost");
 
-/// Goes on after the event of an id.
+/// The header with the id of the event to continue after.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Bytes of the longest id of an event: a cursor.
+/// The most bytes of an event id, which is a cursor.
 const EVENT_ID_BYTES: usize = 1024;
 
 pub(in crate::http) async fn graphql(
@@ -80,7 +80,7 @@ pub(in crate::http) async fn graphql(
     match answer {
         Ok(Sending::Cacheable(cached)) => cached.response(&parts.method, &parts.headers),
         Ok(Sending::Once(text, media_type)) => once(text, media_type, coding(&parts.headers)).await,
-        // It has its own headers.
+        // A stream has its own headers.
         Ok(Sending::Stream(response)) => http_caching::not_stored(response),
         Err(rejection) => {
             let media_type = accepted.answer.unwrap_or(MediaType::Json);
@@ -96,18 +96,18 @@ pub(in crate::http) async fn graphql(
     }
 }
 
-/// A response that is sent once.
+/// Builds a response that is sent once.
 async fn once(text: AnswerText, media_type: MediaType, coding: Coding) -> Response {
     let (coding, body) = encoded(coding, text).await;
     http_caching::not_stored(response(media_type, coding, body))
 }
 
-/// A panic is an error of ours like others, not a connection that just ends. The log has what the panic said.
+/// Converts a panic to an internal error, so that the connection does not just end. The log has the panic's message.
 async fn unless_panicked<T>(
     answer: impl Future<Output = Result<T, Rejection>>,
     id: &RequestId,
 ) -> Result<T, Rejection> {
-    // Its state is dropped with it, so nothing sees it half-changed.
+    // The state is dropped too, so no one sees it half-changed.
     if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         return answer;
     }
@@ -116,15 +116,15 @@ async fn unless_panicked<T>(
     Err(Rejection::internal(&id.0))
 }
 
-/// A response that is about to be sent.
+/// A response to be sent.
 enum Sending {
     Cacheable(CacheableResponse),
-    /// A text with errors in it.
+    /// Text that contains errors.
     Once(AnswerText, MediaType),
     Stream(Response),
 }
 
-/// How a response is wanted.
+/// The form of the wanted response.
 #[derive(Clone, Copy)]
 struct Wanted {
     accepted: Accepted,
@@ -132,7 +132,7 @@ struct Wanted {
     reports_cost: bool,
 }
 
-/// A request on its way.
+/// A request under way.
 struct Call<'a> {
     service: &'a Arc<Service>,
     parts: &'a Parts,
@@ -188,7 +188,7 @@ impl Call<'_> {
             None => parameters::from_url(query),
             Some(bytes) => parameters::from_body(bytes),
         }?;
-        // The memory of the body is kept until the answer is made.
+        // The body's memory is held until the response is made.
         let _memory = received.map(|received| received.memory);
         let mut fill = match key {
             None => Fill::none(),
@@ -197,7 +197,7 @@ impl Call<'_> {
                 Lookup::Miss(fill) => fill,
             },
         };
-        // In a box: a hit does not carry the state that an execution needs.
+        // The future is boxed, so that a cache hit does not carry the state of an execution.
         let executed = Box::pin(self.execute(sent, method, verified, wanted, &mut fill))
             .instrument(self.record.id().span())
             .await;
@@ -208,7 +208,7 @@ impl Call<'_> {
         executed
     }
 
-    /// Receives the body. Bodies under way share their memory, and those of one address have a part of it.
+    /// Receives the body. Bodies under way share memory, of which one address gets a part.
     async fn receive(&self, body: &mut RequestBody) -> Result<Received, Rejection> {
         let service = self.service;
         let peer = peer(&self.parts.extensions);
@@ -218,7 +218,7 @@ impl Call<'_> {
         body.read(most, memory, self.deadline).await
     }
 
-    /// The key of the response, if it may be a cached one.
+    /// Returns the cache key of the response, if it may be cached.
     fn key(
         &self,
         method: Allowed,
@@ -240,7 +240,7 @@ impl Call<'_> {
         })
     }
 
-    /// Has the pipeline execute a request. Nobody waits for a response that is not the same for them.
+    /// Executes a request in the pipeline. No request waits for a response that it cannot share.
     async fn execute(
         &self,
         sent: Sent,
@@ -251,7 +251,7 @@ impl Call<'_> {
     ) -> Result<Sending, Rejection> {
         let service = self.service;
         let permit = service.admission.permit(self.deadline).await?;
-        // With a permit: parsed variables take many times the memory of their text.
+        // A permit is held, because parsed variables take many times the memory of their text.
         let parameters = sent.read(service.pipeline.limits())?;
         let (peer, headers) = (peer(&self.parts.extensions), &self.parts.headers);
         let own = service.admission.caller(&verified, peer, headers);
@@ -319,7 +319,7 @@ impl Call<'_> {
     }
 }
 
-/// Whether `GraphQL-Cost: report` asks for the cost of the operation.
+/// Returns whether `GraphQL-Cost: report` requests the operation's cost.
 fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
     match headers.get(GRAPHQL_COST) {
         None => Ok(false),
@@ -332,7 +332,8 @@ fn reports_cost(headers: &HeaderMap) -> Result<bool, Rejection> {
     }
 }
 
-/// The id of the event that a client got last (HTML, section 9.2.4), where it asks for events. Longer than any that there is, it is cut.
+/// Returns the id of the client's last event (HTML, section 9.2.4), if it requests events. A longer id than any valid
+/// one is cut.
 fn last_event_id(headers: &HeaderMap, stream: Option<StreamType>) -> Option<Arc<str>> {
     let id = headers
         .get(LAST_EVENT_ID)

@@ -1,7 +1,8 @@
-//! HTTP caching (RFC 9111): which caches may store a response, and how they revalidate it.
+//! HTTP caching (RFC 9111): the caches that may store a response, and revalidation.
 //!
-//! Invariant: a stored response is revalidated before each use. No shared cache stores a response to a token, and no cache an
-//! error or a response to POST. One `ETag` is one media type and one text, in any content coding.
+//! Invariant: a stored response is revalidated before each use. No shared cache stores a response to a token, and no
+//! cache stores an error or a response to POST. One `ETag` stands for one media type and one text, in any content
+//! coding.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 const VARY: HeaderValue =
     HeaderValue::from_static("accept, accept-encoding, authorization, graphql-cost");
 
-/// The answer with its `ETag`, or 304 where the client has it already (RFC 9110, section 13.1.2).
+/// Adds an `ETag` to a response, or returns 304 if the client has it (RFC 9110, section 13.1.2).
 pub(in crate::http) fn revalidated(
     asked: &HeaderMap,
     etag: &ETag,
@@ -43,7 +44,7 @@ pub(in crate::http) fn revalidated(
     response
 }
 
-/// Whether a request wants its answer made for it, and nobody else's (RFC 9111, section 5.2.1).
+/// Returns whether a request demands a fresh response (RFC 9111, section 5.2.1).
 pub(in crate::http) fn wants_anew(asked: &HeaderMap) -> bool {
     let values = asked.get_all(header::CACHE_CONTROL).iter();
     let mut directives = values
@@ -55,7 +56,7 @@ pub(in crate::http) fn wants_anew(asked: &HeaderMap) -> bool {
     })
 }
 
-/// An answer that is to be asked for anew each time.
+/// Marks a response as not to be stored.
 pub(in crate::http) fn not_stored(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -63,10 +64,10 @@ pub(in crate::http) fn not_stored(mut response: Response) -> Response {
     response
 }
 
-/// How long an `ETag` is.
+/// The bytes of an `ETag`.
 pub(in crate::http) const ETAG_BYTES: usize = "W/\"\"".len() + 22;
 
-/// Weak, since compression comes after it (RFC 9110, section 8.8.1).
+/// Computes a weak `ETag`, because compression follows (RFC 9110, section 8.8.1).
 pub(in crate::http) fn etag(content_type: impl AsRef<[u8]>, text: &[u8]) -> Option<ETag> {
     let digest = Sha256::new()
         .chain_update(content_type)

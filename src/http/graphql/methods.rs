@@ -5,10 +5,10 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 
 use crate::{error::Code, http::rejection::Rejection};
 
-/// A method that requests may have.
+/// An allowed method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Allowed {
-    /// HEAD is answered as GET, without the content (RFC 9110, section 9.3.2).
+    /// GET or HEAD. HEAD is answered like GET, without content (RFC 9110, section 9.3.2).
     Get,
     Post,
 }
@@ -22,7 +22,7 @@ impl Allowed {
         }
     }
 
-    /// Rejects a mutation by GET: a link that somebody follows changes nothing.
+    /// Rejects a mutation by GET, so that following a link changes nothing.
     pub(super) fn admits(self, operation: Option<OperationType>) -> Result<(), Rejection> {
         if self == Self::Get && operation == Some(OperationType::Mutation) {
             return Err(not_allowed("use POST for a mutation", "POST"));

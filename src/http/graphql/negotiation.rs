@@ -1,8 +1,8 @@
-//! Which media type an answer has: `Accept` (RFC 9110, section 12.5.1), between the two that GraphQL over HTTP knows, and two
-//! of streams. And which content coding: `Accept-Encoding` (section 12.5.3).
+//! Negotiates the media type by `Accept` (RFC 9110, section 12.5.1), among the two of GraphQL over HTTP and two of
+//! streams. Negotiates the content coding by `Accept-Encoding` (section 12.5.3).
 //!
-//! Invariant: an answer is only ever of a type and coding that its client accepts, and in UTF-8; `application/json`, and not
-//! encoded, where the client leaves it open.
+//! Invariant: a response has a type and coding that its client accepts, and UTF-8. Without a preference, it is
+//! `application/json` without coding.
 
 use axum::http::{
     HeaderMap, HeaderValue,
@@ -32,7 +32,7 @@ impl MediaType {
     }
 }
 
-/// A stream of answers.
+/// A type of response stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum StreamType {
     /// `text/event-stream`
@@ -59,7 +59,7 @@ impl Coding {
     }
 }
 
-/// The coding that a client likes best, and of those it likes alike, the one that makes answers smallest.
+/// Returns the client's preferred coding, and the most compact one of equals.
 pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
     let values = headers.get_all(ACCEPT_ENCODING).iter();
     let codings = values
@@ -83,9 +83,9 @@ pub(in crate::http) fn coding(headers: &HeaderMap) -> Coding {
 /// The media types that a client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Accepted {
-    /// The type of one answer that it likes best; none when it takes neither.
+    /// The preferred type of a single response; none if neither is accepted.
     pub(in crate::http) answer: Option<MediaType>,
-    /// The stream that it likes best, of those that it names: a client that takes anything expects no stream.
+    /// The preferred stream that is named. A client that accepts anything expects no stream.
     pub(in crate::http) stream: Option<StreamType>,
 }
 
@@ -122,8 +122,8 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
     let graphql = quality(&ranges, MediaType::GraphqlResponse);
     let answer = match (json, graphql) {
         (None, None) => None,
-        // A named type goes before one that a wildcard allows. If both are named alike, `application/graphql-response+json` goes
-        // first.
+        // A named type precedes one that a wildcard allows. If both have equal weight,
+        // `application/graphql-response+json` comes first.
         (json, graphql) if graphql > json => Some(MediaType::GraphqlResponse),
         (Some((_, Specificity::Type)), graphql) if graphql == json => {
             Some(MediaType::GraphqlResponse)
@@ -131,7 +131,7 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
         _ => Some(MediaType::Json),
     };
     let streams = ranges.iter().filter(|range| range.weight > 0);
-    // The last of the highest is the maximum: of two that are liked alike, the first is taken.
+    // The maximum is the last of equal items, so the first of equal ranges is taken.
     let best = streams
         .filter_map(|range| Some((range.weight, range.stream_type()?)))
         .rev()
@@ -142,7 +142,7 @@ pub(in crate::http) fn accepted(headers: &HeaderMap) -> Accepted {
     }
 }
 
-/// How exactly a range says what it means; the more exact one counts.
+/// The specificity of a range; the most specific one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Specificity {
     Anything,
@@ -157,7 +157,7 @@ struct Range {
 }
 
 impl Range {
-    /// None for what is no media range, which then accepts nothing.
+    /// Parses a range; none if it is malformed, which then accepts nothing.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = split(text, ';').map(str::trim);
         let mut range = parts.next()?.to_owned();
@@ -174,7 +174,7 @@ impl Range {
         Some(Self { range, weight })
     }
 
-    /// The stream that the range names. Parts without a protocol are a subscription of no client.
+    /// Returns the stream that the range names. Multipart without a protocol stands for no known subscription.
     fn stream_type(&self) -> Option<StreamType> {
         let is_protocol = |(name, value): (mime::Name<'_>, mime::Name<'_>)| {
             name == "subscriptionspec" && value == "1.0"
@@ -202,7 +202,7 @@ impl Range {
     }
 }
 
-/// How much a type is wanted: the weight that the most exact of the ranges gives it. None if it is not accepted.
+/// Returns the weight of a type by its most specific range; none if it is not accepted.
 fn quality(ranges: &[Range], offered: MediaType) -> Option<(u16, Specificity)> {
     let matching = ranges
         .iter()
@@ -211,7 +211,7 @@ fn quality(ranges: &[Range], offered: MediaType) -> Option<(u16, Specificity)> {
     (weight > 0).then_some((weight, specificity))
 }
 
-/// A weight in thousandths: `q=` and 0 to 1 with at most three digits after the point.
+/// Parses a weight in thousandths: `q=` and 0 to 1, with at most three digits after the point.
 fn weight(parameter: &str) -> Option<u16> {
     let text = parameter
         .strip_prefix("q=")
@@ -226,7 +226,7 @@ fn weight(parameter: &str) -> Option<u16> {
     }
 }
 
-/// The parts between separators that are not in quotes.
+/// Splits text at separators outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {
@@ -288,7 +288,7 @@ mod tests {
             (&["application/graphql-response+json;q=0, */*"], JSON),
             (&["*/*;q=0"], None),
             (&["*/*;q=0, application/json"], JSON),
-            // Wildcards give way to what is named.
+            // Named types precede wildcards.
             (&["application/graphql-response+json, */*"], GRAPHQL),
             (&["application/json, */*"], JSON),
             (&["application/json;q=0.5, */*"], GRAPHQL),
@@ -304,7 +304,7 @@ mod tests {
                 &["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
                 JSON,
             ),
-            // Several headers are one list.
+            // Several headers form one list.
             (&["text/html", "application/graphql-response+json"], GRAPHQL),
             (
                 &[
@@ -411,7 +411,7 @@ mod tests {
         }
     }
 
-    /// The library that encodes what is not kept chooses alike.
+    /// The compression library for uncached responses chooses the same coding.
     #[tokio::test]
     async fn chooses_the_coding_that_is_liked_best() {
         for (accepted, expected) in [

@@ -1,4 +1,4 @@
-//! The body of a request: its type, its bounds, and the rest of it that nobody reads.
+//! The body of a request: its type, its limits, and its unread rest.
 
 use std::{
     future::poll_fn,
@@ -20,15 +20,15 @@ use crate::{
     http::{admission::rate_limit::Caller, rejection::Rejection},
 };
 
-/// The first bytes that are taken for a body.
+/// Bytes that are first reserved for a body.
 const FIRST: usize = 1024;
 
-/// How much longer than needed, and how much more, a body is read.
+/// The time and the bytes to read a body beyond its limit.
 const DRAINED_TIME: Duration = Duration::from_secs(1);
 const DRAINED_BYTES: usize = 16 << 20;
 
-/// Rejects a body that is not `application/json`, with no parameter but `charset=utf-8`. No page of another site sends it
-/// without asking first.
+/// Rejects a body that is not `application/json`, with no parameter except `charset=utf-8`. A page of another site
+/// cannot send it without a preflight request.
 pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
     if is_json(headers) {
         return Ok(());
@@ -56,34 +56,33 @@ fn is_json(headers: &HeaderMap) -> bool {
 #[derive(Debug)]
 pub(super) struct RequestBody {
     body: Body,
-    /// The client waits for leave to send it (RFC 9110, section 10.1.1), which the first read gives.
+    /// Whether the client waits for 100 (RFC 9110, section 10.1.1), which the first read sends.
     awaits_leave: bool,
 }
 
-/// A body that has arrived whole, and the memory that is taken for it. The memory is for what the body becomes too: it is to be
-/// kept until the request is answered.
+/// A complete body and its memory. The memory also covers the parsed body, so it is held until the response is made.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     pub(super) memory: FairShare<Caller>,
 }
 
-/// Why a body is not received.
+/// The reason that a body is not received.
 enum Failed {
-    /// It has so many bytes, if its head says how many.
+    /// The body is too large. Contains its size, if the head states it.
     TooLarge(Option<u64>),
     CutOff,
     NoMemory,
 }
 
-/// Rejects a body for which there is no memory now.
+/// The rejection of a body for lack of memory.
 fn no_memory() -> Rejection {
     Rejection::shed("too many bytes of bodies are under way: try again later")
 }
 
-/// The output of a future that is ready at its first or second poll. It needs no timer then.
+/// Returns the output of a future that is ready at its first or second poll, so that it needs no timer.
 ///
-/// hyper hands over a body that has arrived with its head at the second poll.
+/// hyper yields a body that arrived with its head at the second poll.
 async fn early<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     let mut is_second = false;
     poll_fn(|context| match future.as_mut().poll(context) {
@@ -106,7 +105,7 @@ impl RequestBody {
         }
     }
 
-    /// Reads a body of at most so many bytes, by the deadline. Its memory is taken as it arrives.
+    /// Reads a body up to a size, by the deadline. Memory is taken as bytes arrive.
     pub(super) async fn read(
         &mut self,
         most: usize,
@@ -151,7 +150,7 @@ impl RequestBody {
         let upper = size.upper().and_then(|upper| usize::try_from(upper).ok());
         let upper = upper.map_or(most, |upper| upper.min(most));
         self.awaits_leave = false;
-        // A copy: each of hyper's pieces keeps a buffer of several KiB, however short it is.
+        // The bytes are copied, because each of hyper's pieces keeps a buffer of several KiB, however short it is.
         let mut bytes = Vec::new();
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|_| Failed::CutOff)?;
@@ -169,7 +168,7 @@ impl RequestBody {
                 bytes.reserve_exact(capacity - bytes.len());
             }
             bytes.extend_from_slice(data);
-            // Without a poll more, which would only find the end.
+            // This avoids another poll, which would only find the end.
             if self.body.is_end_stream() {
                 break;
             }
@@ -177,8 +176,8 @@ impl RequestBody {
         Ok(Received { bytes, memory })
     }
 
-    /// Reads what is left of the body, up to a bound: a client that is still sending when the connection ends may never see
-    /// its answer. What it has no leave to send it does not send.
+    /// Reads the rest of the body, within a limit: a client that still sends when the connection ends may never see its
+    /// response. A client that waits for 100 sends none.
     pub(super) async fn drain(mut self, deadline: Instant) {
         if self.body.is_end_stream() || self.awaits_leave {
             return;

@@ -1,8 +1,8 @@
-//! A cache of responses as they are sent, with one execution for equal requests at a time.
+//! A cache of complete responses, with a single execution for concurrent equal requests.
 //!
-//! Invariant: a response is found only by the viewer that it was made for, by a request of the same bytes, under the catalogue
-//! version of this process. The version changes with each commit: with one of this process before it is acknowledged, with another's
-//! within a second. A request that waits for another's response gets it, or is executed itself. The size is bounded.
+//! Invariant: a response is found only by its own viewer, for a request of the same bytes, under the current catalogue
+//! version. A commit of this process changes the version before it is acknowledged, and another's within a second. A
+//! waiting request gets the response, or executes itself. The size is bounded.
 
 use std::{
     fmt,
@@ -42,11 +42,11 @@ use super::{
     negotiation::{Coding, MediaType},
 };
 
-/// All that a response depends on besides the catalogue.
+/// All inputs of a response besides the catalogue.
 #[derive(Debug, Hash)]
 pub(super) struct Variant<'a> {
     pub(super) method: Allowed,
-    /// The body of POST, or the query of the URL, as it was sent: a response is found before its request is parsed.
+    /// The body of POST or the query of the URL, unparsed: a response is found before its request is parsed.
     pub(super) parameters: &'a [u8],
     pub(super) viewer: &'a Viewer,
     pub(super) media_type: MediaType,
@@ -54,14 +54,14 @@ pub(super) struct Variant<'a> {
     pub(super) reports_cost: bool,
 }
 
-/// The SHA-256 of a request, so that no other request has the same key, and the version of the catalogue.
+/// The SHA-256 of a request, which is unique to it, and the catalogue version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     request: [u8; 32],
     version: Version,
 }
 
-/// Digests what a value's `Hash` writes, which differs for values that are not equal.
+/// Digests a value by its `Hash`, which differs for unequal values.
 struct Digesting(Sha256);
 
 impl Hasher for Digesting {
@@ -69,13 +69,13 @@ impl Hasher for Digesting {
         self.0.update(bytes);
     }
 
-    /// Not asked for: the digest is longer.
+    /// This is unused, because the digest is longer.
     fn finish(&self) -> u64 {
         0
     }
 }
 
-/// A response without errors, as it is sent.
+/// A response without errors, ready to send.
 #[derive(Clone, Debug)]
 pub(super) struct CacheableResponse(Arc<Parts>);
 
@@ -89,7 +89,7 @@ struct Parts {
 }
 
 impl CacheableResponse {
-    /// With an `ETag`, for a response to GET.
+    /// Creates a response; one to GET has an `ETag`.
     pub(super) async fn new(
         text: AnswerText,
         media_type: MediaType,
@@ -108,7 +108,7 @@ impl CacheableResponse {
         }))
     }
 
-    /// The response to a request of this method and these headers.
+    /// Returns the response to a request with this method and these headers.
     pub(super) fn response(&self, method: &Method, headers: &HeaderMap) -> Response {
         let Self(parts) = self;
         let answer = || response(parts.media_type, parts.coding, parts.body.clone());
@@ -120,7 +120,7 @@ impl CacheableResponse {
         }
     }
 
-    /// Records the operation of the first request for another.
+    /// Records the first request's operation for another request.
     pub(super) fn record(&self, record: &RequestRecord) {
         if let Some(operation) = &self.0.operation {
             record.set_operation(operation.clone());
@@ -128,7 +128,7 @@ impl CacheableResponse {
     }
 }
 
-/// Responses by their keys. `None` is there for a moment: it has those who wait execute their own requests.
+/// Responses by key. `None` appears for a moment, and makes waiting requests execute themselves.
 type Responses = Cache<Key, Option<CacheableResponse>, Weight>;
 type Guard<'a> = PlaceholderGuard<
     'a,
@@ -139,7 +139,7 @@ type Guard<'a> = PlaceholderGuard<
     DefaultLifecycle<Key, Option<CacheableResponse>>,
 >;
 
-/// Responses to requests that come again.
+/// The cache of responses.
 pub(crate) struct ResponseCache {
     cached: Option<Responses>,
     state: Arc<State>,
@@ -149,12 +149,12 @@ pub(crate) struct ResponseCache {
 /// The result of a lookup.
 pub(super) enum Lookup<'a> {
     Hit(CacheableResponse),
-    /// The response is to be made.
+    /// The caller has to make the response.
     Miss(Fill<'a>),
 }
 
 impl ResponseCache {
-    /// Caches about as many bytes of responses, none if 0.
+    /// Caches up to about this many bytes of responses; none if 0.
     pub(crate) fn new(bytes: u64, state: Arc<State>) -> Self {
         let typical = usize::try_from(bytes / TYPICAL).unwrap_or(usize::MAX);
         Self {
@@ -168,9 +168,9 @@ impl ResponseCache {
         &self.usage
     }
 
-    /// The key of a response to a request that comes now; `None` where no response is cached.
+    /// Returns the key of a request that arrives now; `None` if caching is off.
     ///
-    /// To be taken before the first statement of the request.
+    /// Call this before the request's first statement.
     pub(super) fn key(&self, variant: &Variant<'_>) -> Option<Key> {
         self.cached.as_ref()?;
         let version = self.state.version()?;
@@ -182,15 +182,15 @@ impl ResponseCache {
         })
     }
 
-    /// The cached response of a key.
+    /// Returns the cached response of a key.
     pub(super) fn get(&self, key: &Key) -> Option<CacheableResponse> {
         let response = self.cached.as_ref()?.get(key)??;
         self.usage.hits.inc();
         Some(response)
     }
 
-    /// Waits for a response that another request makes, until the deadline: `TIMEOUT` after it. Gives the right to make it where
-    /// no other request does.
+    /// Waits for a response that another request makes; fails with `TIMEOUT` at the deadline. If no request makes it,
+    /// the caller gets the right to.
     pub(super) async fn look_up(&self, key: Key, deadline: Instant) -> Result<Lookup<'_>, Error> {
         let Some(cached) = &self.cached else {
             return Ok(Lookup::Miss(Fill::none()));
@@ -215,22 +215,24 @@ impl fmt::Debug for ResponseCache {
     }
 }
 
-/// The right to make a response that others may wait for. Dropped, as when its client hung up, it goes to the next of them.
+/// The right to make a response that others may wait for. Dropping it, for example on a disconnect, passes it to the
+/// next one.
 pub(super) struct Fill<'a>(Option<(&'a ResponseCache, &'a Responses, Key, Guard<'a>)>);
 
 impl Fill<'_> {
-    /// Leaves the response to this request alone.
+    /// Makes the response to this request uncached.
     pub(super) fn none() -> Self {
         Self(None)
     }
 
-    /// Gives the response to those who wait, and caches it.
+    /// Passes the response to waiting requests, and caches it.
     pub(super) fn complete(self, response: &CacheableResponse) {
         let Some((cache, cached, key, guard)) = self.0 else {
             return;
         };
         let _ = guard.insert(Some(response.clone()));
-        // Those who waited came before the change, so the response is right for them. For those who come now it is not.
+        // The waiting requests arrived before the change, so the response is valid for them. For new requests it is
+        // not.
         if cache.state.version() != Some(key.version) {
             cached.remove(&key);
         }
@@ -238,7 +240,7 @@ impl Fill<'_> {
         cache.usage.set_bytes(cached.weight());
     }
 
-    /// Has those who wait execute their own requests, all at once.
+    /// Makes all waiting requests execute themselves at once.
     pub(super) fn abandon(&mut self) {
         if let Some((_, cached, key, guard)) = self.0.take() {
             let _ = guard.insert(None);
@@ -247,16 +249,16 @@ impl Fill<'_> {
     }
 }
 
-/// Bytes of a response of some ten connectors.
+/// The size of a response with about ten connectors, in bytes.
 const TYPICAL: u64 = 4 * 1024;
 
-/// The memory that a response takes.
+/// The memory of a response.
 #[derive(Clone, Debug)]
 struct Weight;
 
 impl Weighter<Key, Option<CacheableResponse>> for Weight {
     fn weight(&self, _: &Key, answer: &Option<CacheableResponse>) -> u64 {
-        /// An entry's in the table, and its links.
+        /// A table entry and its links, in bytes.
         const LINKS: usize = 64;
         let parts = answer.as_ref().map_or(0, |CacheableResponse(parts)| {
             let name = (parts.operation.as_ref()).map_or(0, |label| label.name.len());

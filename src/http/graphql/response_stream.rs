@@ -1,8 +1,8 @@
-//! An operation whose answers are sent as they come, by one of two protocols: GraphQL over Server-Sent Events in its distinct
+//! Streams an operation's responses by one of two protocols: GraphQL over Server-Sent Events in its distinct
 //! connections mode, and Apollo's multipart protocol for subscriptions (`subscriptionSpec=1.0`).
 //!
-//! Invariant: each end is a message. Where the service ends what would have gone on, the last message is an error alone. No
-//! `complete` follows, so that a client asks again.
+//! Invariant: each end sends a message. If the service ends an operation early, the last message is an error without a
+//! `complete`, so that the client retries.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -27,13 +27,13 @@ use tokio::time::timeout;
 
 use super::negotiation::StreamType;
 
-/// How often something is sent where nothing happens, so that no proxy takes the connection for dead.
+/// The interval of keepalive messages, which prevent proxies from closing an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// nginx passes events on as they come only with this header.
+/// nginx forwards events at once only with this header.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// How messages are written. A multipart message ends with the next boundary: until it has come, the client waits.
+/// The encoding of messages. A multipart message ends with the next boundary, which the client waits for.
 impl StreamType {
     const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
@@ -49,7 +49,7 @@ impl StreamType {
         }
     }
 
-    /// An answer, which is JSON without line breaks, and the id of its event, which is base64.
+    /// Encodes a response, which is JSON without line breaks, with the id of its event, which is Base64.
     fn next(self, answer: &str, id: Option<&str>) -> String {
         match self {
             Self::Events => {
@@ -60,7 +60,7 @@ impl StreamType {
         }
     }
 
-    /// An error of the connection, not of the operation.
+    /// Encodes an error of the connection, not of the operation.
     fn failed(self, errors: &str) -> String {
         match self {
             Self::Events => self.next(&format!(r#"{{"errors":{errors}}}"#), None),
@@ -90,8 +90,8 @@ fn part(json: &str) -> String {
     format!("\r\nContent-Type: application/json\r\n\r\n{json}\r\n--graphql")
 }
 
-/// The response of a stream. It ends when the operation does, and when the caller's token does. A subscription ends when the
-/// service stops too.
+/// Builds the response of a stream. It ends with the operation or with the caller's token; a subscription also ends
+/// when the service stops.
 pub(super) fn response(
     stream_type: StreamType,
     messages: Messages,
@@ -112,10 +112,10 @@ pub(super) fn response(
 struct Source<C, E> {
     messages: Messages,
     _stream: Option<OpenStream>,
-    /// None once it was.
+    /// The stop of the service; none after it was seen.
     closing: Option<C>,
     expiry: E,
-    /// The bytes of the last answer, which count until more is asked for.
+    /// The bytes of the last response, which count until the next poll.
     sent: AnswerShare,
 }
 
@@ -124,7 +124,7 @@ where
     C: Future<Output = ()> + Unpin,
     E: Future<Output = TokenEnd> + Unpin,
 {
-    /// The next message, or the end of the token. May be dropped, and loses no message.
+    /// Waits for the next message, or the end of the token. It is safe to cancel: no message is lost.
     async fn next(&mut self) -> Result<Option<Message>, TokenEnd> {
         if let Some(closing) = &mut self.closing {
             tokio::select! {

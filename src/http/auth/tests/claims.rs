@@ -1,4 +1,4 @@
-//! The user of a token, in the forms that identity providers send.
+//! Tests of the user in a token, in the forms of identity providers.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn by_default() -> TokenRules {
     }
 }
 
-/// The user of a token with these claims, nulls among them.
+/// Returns the user of a token with these additional claims, nulls included.
 async fn user(rules: &TokenRules, more: &Value) -> Result<User, Refusal> {
     let authenticator = Authenticator::new(rules.clone(), direct(), clock())
         .await
@@ -48,13 +48,13 @@ async fn scopes_come_from_every_claim_that_has_some() {
             json!({"scope": "openid profile", "permissions": ["connectors:write"]}),
             &["connectors:write", "openid", "profile"],
         ),
-        // Another type is left out.
+        // A value of another type is left out.
         (
             json!({"scope": 7, "scp": {"a": "b"}, "permissions": ["c", 7, null, ["d"]]}),
             &["c"],
         ),
         (json!({"scope": true, "permissions": false}), &[]),
-        // Not asked for.
+        // Claims that are not configured.
         (
             json!({"roles": ["a"], "SCP": "b", "realm_access": {"roles": ["c"]}}),
             &[],
@@ -111,7 +111,7 @@ async fn an_organization_is_one() {
             acme,
             acme,
         ),
-        // The first that names one.
+        // The first claim with an organization.
         (json!({"org_id": "b", "org": "acme"}), acme, acme),
         (json!({"org": [], "org_id": "acme"}), acme, acme),
         (
@@ -119,7 +119,7 @@ async fn an_organization_is_one() {
             acme,
             acme,
         ),
-        // Not one that can be read: nobody is brought into the default by that.
+        // An unreadable claim does not bring a user into the default organization.
         (json!({"organization": ["acme", "other"]}), none, none),
         (
             json!({"organization": {"acme": {}, "other": {}}}),
@@ -169,7 +169,7 @@ async fn a_user_is_of_one_claim() {
     rules.user_claim = "https://example.com/user.id".to_owned();
     let claims = json!({"https://example.com/user": {"id": "bob"}});
     assert_eq!(user(&rules, &claims).await.unwrap().id, "bob");
-    // No other claim stands in for it.
+    // No other claim replaces it.
     for value in [
         json!(null),
         json!("bob"),
@@ -252,7 +252,7 @@ async fn a_profile_is_of_the_claims_that_are_configured() {
         read(name, picture).await,
         ("Ann Lee".to_owned(), url.clone())
     );
-    // A claim that is no name or address gives nothing, and refuses no token.
+    // A claim that is no valid name or URL counts as absent, and invalidates no token.
     for bad in [
         json!({}),
         json!({ "name": "", "picture": "" }),

@@ -9,19 +9,19 @@ async fn an_algorithm_is_bound_to_its_key() {
     for signer in &signers {
         assert!(accepts(&authenticator, signer).await, "{}", signer.kid);
         for other in &signers {
-            // Signed by the one, under the name of the other.
+            // Signed by one key, with the name of the other.
             let mut header = signer.header();
             merge(&mut header, &json!({"kid": other.kid}));
             let user = ask(&authenticator, &signer.sign(&header, &claims(&json!({})))).await;
             assert_eq!(user.is_ok(), signer.kid == other.kid);
-            // Signed by the one, and said to be of the other's algorithm.
+            // Signed by one key, with the other's algorithm.
             let mut header = signer.header();
             merge(&mut header, &json!({"alg": other.algorithm}));
             let user = ask(&authenticator, &signer.sign(&header, &claims(&json!({})))).await;
             assert_eq!(user.is_ok(), signer.kid == other.kid);
         }
     }
-    // The public key as the secret of HS256, in the forms an attacker would find it in.
+    // The public key as the secret of HS256, in the forms that an attacker would try.
     let rsa = Signer::rs256().jwk();
     let modulus = BASE64_URL_SAFE_NO_PAD
         .decode(rsa["n"].as_str().unwrap())
@@ -107,14 +107,14 @@ async fn jwks_say_what_they_are_for() {
     ] {
         let mut jwk = jwk;
         merge(&mut jwk, &changes);
-        // With one to start with, and things that are no keys.
+        // The set starts with a usable key, and has values that are no keys.
         let keys = json!({"keys": [Signer::es256_other().jwk(), jwk, {"kty": "new"}, 7, null]});
         let authenticator = with_jwks(&keys.to_string()).await;
         assert_eq!(accepts(&authenticator, &signer).await, usable, "{jwk}");
     }
 }
 
-/// A token that does not say which key signed it.
+/// Returns a token without a `kid`.
 fn nameless(signer: &Signer) -> String {
     signer.sign(&json!({"alg": signer.algorithm}), &claims(&json!({})))
 }
@@ -133,7 +133,7 @@ async fn a_token_without_kid_is_tried_with_each_key_that_fits() {
     for signer in [&one, &two, &ed] {
         assert!(ask(&several, &nameless(signer)).await.is_ok());
     }
-    // Not with one that is for something else.
+    // A key for another use is not tried.
     let mut encrypts = two.jwk();
     merge(&mut encrypts, &json!({"use": "enc"}));
     let keys = json!({"keys": [one.jwk(), encrypts]}).to_string();
@@ -156,7 +156,7 @@ async fn keys_without_kid_are_each_tried() {
     }
     let user = ask(&authenticator, &Signer::eddsa().token()).await;
     assert_eq!(user, Err(Refusal::UnknownKey));
-    // The key with the name is the one that is meant.
+    // The key with the name is meant.
     let mut named = unnamed(&two);
     merge(&mut named, &json!({"kid": one.kid}));
     let keys = json!({"keys": [named, unnamed(&one)]}).to_string();
@@ -191,7 +191,7 @@ async fn a_token_without_kid_is_looked_for_too() {
     clock.set(at(NOW + 1));
     assert!(ask(&authenticator, &nameless(&new)).await.is_ok());
     assert_eq!(issuer.fetches(), 2);
-    // A forgery is looked for once a minute.
+    // A forged token causes one read a minute.
     for _ in 0..3 {
         let user = ask(&authenticator, &nameless(&old)).await;
         assert_eq!(user, Err(Refusal::UnknownKey));
@@ -207,13 +207,13 @@ async fn unknown_keys_are_looked_for_once_a_minute() {
     let authenticator = issuer.authenticator(&clock).await;
     assert!(accepts(&authenticator, &old).await);
 
-    // The read at the start was for no token.
+    // The read at the start was not for a token.
     issuer.publish(&[&new]);
     clock.set(at(NOW + 1));
     assert!(accepts(&authenticator, &new).await);
     assert_eq!(issuer.fetches(), 2);
 
-    // The old key has gone, and so has the memory of what it verified.
+    // The old key is removed, together with the tokens that it verified.
     for (seconds, fetches) in [(1, 2), (60, 2), (61, 3)] {
         clock.set(at(NOW + seconds));
         assert_eq!(
@@ -223,13 +223,13 @@ async fn unknown_keys_are_looked_for_once_a_minute() {
         assert_eq!(issuer.fetches(), fetches, "after {seconds} s");
     }
 
-    // An algorithm that no key could have is nothing to ask for.
+    // An algorithm that no key supports causes no read.
     clock.set(at(NOW + 121));
     let user = ask(&authenticator, &Signer::hs256().token()).await;
     assert_eq!(user, Err(Refusal::Algorithm));
     assert_eq!(issuer.fetches(), 3);
 
-    // A wall clock that is set back does not stop it.
+    // Setting the wall clock back does not stop the refresh.
     issuer.publish(&[&new, &old]);
     clock.step(at(NOW - 3600));
     assert!(accepts(&authenticator, &old).await);
@@ -288,14 +288,14 @@ async fn a_failed_fetch_keeps_the_keys() {
     {
         issuer.answer(status, body);
         clock.set(at(NOW + 60 * (i64::try_from(minute).unwrap() + 1)));
-        // The token may be good: its key may be one of those that could not be read.
+        // The token may be valid, because its key may be one that could not be read.
         let user = ask(&authenticator, &unknown.token()).await;
         assert_eq!(user, Err(Refusal::NoKeys));
         assert_eq!(issuer.fetches(), minute + 2);
         assert!(accepts(&authenticator, &known).await, "{status}");
         assert!(authenticator.has_keys());
     }
-    // Once it could be read, the token is known to be bad.
+    // After a successful read, the token is known to be invalid.
     issuer.publish(&[&known]);
     clock.set(at(NOW + 360));
     let user = ask(&authenticator, &unknown.token()).await;
@@ -320,7 +320,7 @@ async fn while_there_are_no_keys_a_token_is_neither_good_nor_bad() {
     basic.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic x"));
     assert_eq!(authenticator.viewer(&basic).await, Err(Refusal::Scheme));
 
-    // It is read again every second, whoever asks for what.
+    // It is read every second, whatever callers ask for.
     assert_eq!(issuer.fetches(), 1);
     for fetches in 2..4 {
         clock.set(clock.now().saturating_add(SECOND));
@@ -360,7 +360,7 @@ async fn a_read_that_hangs_holds_no_other_up() {
     clock.set(at(NOW + 2));
     let back = Instant::now();
     until("keys", async || authenticator.has_keys()).await;
-    // Less than a read that hangs may take.
+    // The time is less than a hanging read may take.
     assert!(back.elapsed() < Duration::from_secs(4));
 }
 
@@ -376,7 +376,7 @@ async fn a_withdrawn_key_ends_within_ten_minutes() {
     issuer.publish(&[&other]);
     clock.set(at(NOW + 239));
     assert!(accepts(&authenticator, &withdrawn).await);
-    // Nobody asks for anything: what is open ends all the same. A read that fails is soon tried again.
+    // Open connections end although no request comes. A failed read is soon repeated.
     issuer.answer(StatusCode::BAD_GATEWAY, "");
     clock.set(at(NOW + 300));
     until("a fetch", async || issuer.fetches() == 2).await;
@@ -384,7 +384,7 @@ async fn a_withdrawn_key_ends_within_ten_minutes() {
     clock.set(at(NOW + 331));
     assert_eq!(within(open).await, Some(TokenEnd::KeyWithdrawn));
     assert_eq!(issuer.fetches(), 3);
-    // One that is opened only now too.
+    // A connection that opens only now ends too.
     let late = authenticator.expiry(&verified);
     assert_eq!(late.now_or_never(), Some(TokenEnd::KeyWithdrawn));
     let user = ask(&authenticator, &long_token(&withdrawn)).await;
@@ -392,7 +392,7 @@ async fn a_withdrawn_key_ends_within_ten_minutes() {
     assert!(accepts(&authenticator, &other).await);
     assert_eq!((&mut kept_open).now_or_never(), None);
 
-    // All of them.
+    // All keys are removed.
     issuer.publish(&[]);
     clock.set(at(NOW + 331 + 300));
     assert_eq!(within(kept_open).await, Some(TokenEnd::KeyWithdrawn));
@@ -439,7 +439,7 @@ async fn keys_that_cannot_be_read_again_are_used_for_their_time() {
     clock.set(at(NOW + DAY));
     assert_eq!(within(open).await, Some(TokenEnd::NoKeys));
     assert!(!authenticator.has_keys());
-    // Cached or not.
+    // The token is cached or not.
     let user = ask(&authenticator, &long_token(&signer)).await;
     assert_eq!(user, Err(Refusal::NoKeys));
 
@@ -455,11 +455,11 @@ async fn the_age_of_keys_counts_a_suspension() {
     let clock = clock();
     let issuer = Issuer::new(&[&signer]).await;
     let authenticator = issuer.authenticator(&clock).await;
-    // A clock that is set back takes nothing off.
+    // Setting the clock back does not shorten it.
     clock.step(at(NOW - DAY));
     clock.set(at(NOW - DAY + 300));
     until("a fetch", async || issuer.fetches() == 2).await;
-    // The monotonic clock stood still. Old keys are read before they are dropped.
+    // The monotonic clock stood still. Old keys are read again before they are dropped.
     clock.step(at(NOW + DAY));
     until("a fetch", async || issuer.fetches() == 3).await;
     assert!(authenticator.has_keys());
@@ -520,7 +520,7 @@ async fn a_file_is_read_again() {
     assert!(!accepts(&authenticator, &Signer::rs256()).await);
     assert!(accepts(&authenticator, &old).await);
 
-    // As old as a URL's.
+    // The keys of a file become as old as those of a URL.
     authenticator.clock.set(at(NOW + 60 + DAY));
     until("old keys are dropped", async || !authenticator.has_keys()).await;
     std::fs::write(&path, jwks(&[&old])).unwrap();

@@ -56,7 +56,7 @@ fn secret() -> Secret {
     Secret::new(*SECRET).unwrap()
 }
 
-/// Rules that check all they can.
+/// Rules with every check.
 fn rules(keys: KeySource) -> TokenRules {
     TokenRules {
         keys,
@@ -81,7 +81,7 @@ async fn with_secret() -> Authenticator {
     Authenticator::new(rules, direct(), clock()).await.unwrap()
 }
 
-/// Claims that [`rules`] accept, with these instead of theirs; null leaves one out.
+/// Returns claims that [`rules`] accept, with some replaced; null removes one.
 fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://issuer.example",
@@ -105,7 +105,7 @@ fn merge(object: &mut Value, changes: &Value) {
     }
 }
 
-/// Somebody with a key to sign tokens with.
+/// A signer of tokens.
 struct Signer {
     algorithm: Algorithm,
     key: EncodingKey,
@@ -178,7 +178,7 @@ impl Signer {
         jwk
     }
 
-    /// A token with this header, whatever it says, and a true signature.
+    /// Signs a token with any header and a valid signature.
     fn sign(&self, header: &Value, claims: &Value) -> String {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
@@ -195,7 +195,7 @@ impl Signer {
         json!({"alg": self.algorithm, "typ": "JWT", "kid": self.kid})
     }
 
-    /// A token that is in order.
+    /// Returns a valid token.
     fn token(&self) -> String {
         self.sign(&self.header(), &claims(&json!({})))
     }
@@ -206,7 +206,7 @@ fn der(pem: &[u8]) -> Vec<u8> {
     key.secret_der().to_vec()
 }
 
-/// Connections without a proxy, by the built-in authorities.
+/// Direct connections that trust the built-in authorities.
 fn direct() -> Outbound {
     Outbound::new(&OutboundRules::default()).unwrap()
 }
@@ -216,7 +216,7 @@ fn bearer(token: &str) -> HeaderMap {
     HeaderMap::from_iter([(header::AUTHORIZATION, value)])
 }
 
-/// A token that lasts for three days.
+/// Returns a token that lasts for three days.
 fn long_token(signer: &Signer) -> String {
     let claims = claims(&json!({"exp": NOW + 3 * DAY}));
     signer.sign(&signer.header(), &claims)
@@ -227,13 +227,13 @@ async fn verified(authenticator: &Authenticator, signer: &Signer) -> Verified {
     verified.unwrap()
 }
 
-/// The output of a future within five seconds.
+/// Returns a future's output, if it is ready within five seconds.
 async fn within<T>(future: impl Future<Output = T>) -> Option<T> {
     let given = tokio::time::timeout(Duration::from_secs(5), future).await;
     given.ok()
 }
 
-/// Waits until something is so, five seconds at most.
+/// Waits up to five seconds for a condition.
 async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !is_so().await {
@@ -252,7 +252,7 @@ async fn accepts(authenticator: &Authenticator, signer: &Signer) -> bool {
     ask(authenticator, &signer.token()).await.is_ok()
 }
 
-/// An issuer's JWKS on a socket, with what it answers and how often it was asked.
+/// An issuer's JWKS on a socket, with its response and the number of requests.
 struct Issuer {
     url: Url,
     answer: Mutex<(StatusCode, String)>,
@@ -273,7 +273,7 @@ impl Issuer {
         let serve = async |State(issuer): State<Arc<Self>>| {
             let delay = *issuer.delay.lock().unwrap();
             let answer = issuer.answer.lock().unwrap().clone();
-            // A fetch that was counted is not changed by what is published then.
+            // A counted request gets what was published before.
             issuer.fetches.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(delay).await;
             answer

@@ -1,4 +1,4 @@
-//! Headers as they are read: the caller, or why there is none.
+//! Tests of request headers: the caller, or the refusal.
 
 use super::*;
 
@@ -88,7 +88,7 @@ async fn claims_are_checked() {
     let authenticator = with_secret().await;
     for (changes, expected) in [
         (json!({}), Ok(())),
-        // exp: to the moment.
+        // `exp` is exact.
         (json!({"exp": null}), Err(NumericDate)),
         (json!({"exp": "1735689601"}), Err(NumericDate)),
         (json!({"exp": true}), Err(NumericDate)),
@@ -101,7 +101,7 @@ async fn claims_are_checked() {
         (json!({"exp": -1e300}), Err(Expired)),
         (json!({"exp": u64::MAX}), Ok(())),
         (json!({"exp": 1e300}), Ok(())),
-        // nbf and iat: a minute of leeway.
+        // `nbf` and `iat` have a minute of leeway.
         (json!({"nbf": NOW + 60}), Ok(())),
         (json!({"nbf": NOW + 61}), Err(NotYet)),
         (json!({"nbf": 1e300}), Err(NotYet)),
@@ -306,7 +306,7 @@ fn challenges() {
         Refusal::Audience,
         Refusal::Subject,
     ] {
-        // The characters that RFC 6750 §3 lets stand in an error_description.
+        // The characters that RFC 6750 §3 allows in an error_description.
         let message = refusal.to_string();
         let legal = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
         assert!(message.bytes().all(legal), "{message}");

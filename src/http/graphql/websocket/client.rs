@@ -21,7 +21,7 @@ pub(super) struct Session {
     pub(super) peer: Option<Peer>,
 }
 
-/// A client that was acknowledged.
+/// An acknowledged client.
 pub(super) struct Client {
     pub(super) verified: Verified,
     pub(super) open: OpenStream,

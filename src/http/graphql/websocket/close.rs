@@ -1,4 +1,4 @@
-//! The ends of a socket: codes and reasons of close frames.
+//! Close codes and reasons of a socket.
 
 use tokio_tungstenite::tungstenite::{
     self,
@@ -8,18 +8,18 @@ use tokio_tungstenite::tungstenite::{
 
 use super::{code, metered::Overrun};
 
-/// The most bytes of a reason: a close frame has 125, and its code two of them (RFC 6455, section 5.5).
+/// The most bytes of a reason. A close frame has 125, and its code takes two (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
 /// The end of a connection.
 pub(super) enum End {
     /// The service closes it.
     Close(CloseFrame),
-    /// The client broke the protocol, and nothing that follows can be read (RFC 6455, section 7.1.7).
+    /// The client violated the protocol, and the rest cannot be read (RFC 6455, section 7.1.7).
     Fail(CloseFrame),
-    /// The client has closed it. The answer waits to be sent.
+    /// The client closed it. The reply waits to be sent.
     Closed,
-    /// The client is gone.
+    /// The client has disconnected.
     Gone,
 }
 
@@ -39,7 +39,7 @@ fn frame(code: u16, reason: &str) -> CloseFrame {
     }
 }
 
-/// The end that an error of reading is to the client.
+/// Returns the end for an error of reading.
 pub(super) fn failed(error: &tungstenite::Error) -> End {
     use tungstenite::Error;
     let fail = |code, reason: &str| End::Fail(frame(code, reason));

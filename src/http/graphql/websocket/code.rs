@@ -1,4 +1,4 @@
-//! Close codes: RFC 6455, section 7.4.1, and those of the protocol.
+//! Close codes of RFC 6455, section 7.4.1, and of the protocol.
 
 use crate::http::auth::{Refusal, TokenEnd};
 
@@ -6,7 +6,7 @@ pub(super) const GOING_AWAY: u16 = 1001;
 pub(super) const PROTOCOL_ERROR: u16 = 1002;
 pub(super) const NOT_UTF8: u16 = 1007;
 pub(super) const TOO_BIG: u16 = 1009;
-/// Clients such as graphql-ws connect again after this one, and not after 1008.
+/// Clients such as graphql-ws reconnect after this code, but not after 1008.
 pub(super) const TRY_AGAIN_LATER: u16 = 1013;
 pub(super) const BAD_REQUEST: u16 = 4400;
 pub(super) const UNAUTHORIZED: u16 = 4401;

@@ -1,4 +1,4 @@
-//! Messages of the protocol, as a client sends them.
+//! Messages of the protocol from clients.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::close::{End, bad_request};
 
-/// A message of the client's.
+/// A message from a client.
 #[derive(Deserialize)]
 pub(super) struct Sent<'a> {
     #[serde(borrow)]
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Sent<'_>, End> {
         .map_err(|_| bad_request("a message must be a JSON object with type, id and payload"))
 }
 
-/// The answer to a `ping`.
+/// Returns the reply to a `ping`.
 pub(super) fn pong(payload: Option<&RawValue>) -> String {
     match payload {
         Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),

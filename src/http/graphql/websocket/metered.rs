@@ -1,6 +1,6 @@
-//! The bytes of a socket: how many an unfinished message has, and for how long the client has taken none.
+//! Counts the bytes of a socket's unfinished message, and the time in which the client reads nothing.
 //!
-//! Invariant: what is kept of a message before it is finished counts for its caller and for the process.
+//! Invariant: buffered bytes of an unfinished message count for its caller and for the process.
 
 use std::{
     fmt, io,
@@ -19,19 +19,19 @@ use tokio::{
 
 use crate::http::admission::open_streams::{Account, Bytes, TooManyBytes};
 
-/// Bytes of an unfinished message that are not counted: each socket has a buffer of them.
+/// Bytes of an unfinished message that do not count, because each socket has a buffer of this size.
 const FREE: usize = 8 * 1024;
-/// Bytes that are taken at once.
+/// Bytes that are reserved at once.
 const STEP: usize = 16 * 1024;
-/// Memory of an unfinished message, by byte that has arrived: of fragments, each is kept twice for a while.
+/// Memory for each received byte of an unfinished message. Fragments are held twice for a while.
 const COPIES: usize = 2;
-/// Bytes before the payload of a client's frame that is shorter than 126 bytes: two, and the mask (RFC 6455, section 5.2).
+/// Bytes before the payload of a client's frame below 126 bytes: two, and the mask (RFC 6455, section 5.2).
 const SHORT_HEAD: usize = 6;
 
-/// Why no more is read.
+/// The reason that no more is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overrun {
-    /// A message has more than so many bytes.
+    /// A message exceeds this many bytes.
     Size(usize),
     Memory(TooManyBytes),
 }
@@ -47,27 +47,27 @@ impl fmt::Display for Overrun {
 
 impl std::error::Error for Overrun {}
 
-/// A connection that counts. It knows nothing of frames: its caller notes when a message was delivered.
+/// A metered connection. It does not know frames: its caller records delivered messages.
 pub(super) struct Metered {
     stream: TokioIo<Upgraded>,
     account: Arc<Account>,
-    /// Bytes that have arrived since a message was last delivered.
+    /// Bytes received since the last delivered message.
     unfinished: usize,
-    /// How many of them there may be.
+    /// The limit of these bytes.
     most: usize,
-    /// Since when there are more than [`FREE`].
+    /// The time since which they exceed [`FREE`].
     since: Option<Instant>,
     bytes: Option<Bytes>,
     /// Whether a message was delivered since the last read.
     delivered: bool,
-    /// Since when the client has taken none of the bytes that wait for it.
+    /// The time since which the client reads none of the waiting bytes.
     blocked: Option<Instant>,
-    /// Whether the last flush has not ended.
+    /// Whether the last flush is unfinished.
     is_flushing: bool,
 }
 
 impl Metered {
-    /// Counts for an account. A message may have at most so many bytes.
+    /// Counts bytes for an account, with this limit for a message.
     pub(super) fn new(stream: TokioIo<Upgraded>, account: Arc<Account>, most: usize) -> Self {
         Self {
             stream,
@@ -82,19 +82,19 @@ impl Metered {
         }
     }
 
-    /// Counts for another account from now on.
+    /// Counts bytes for another account from now on.
     pub(super) fn count_for(&mut self, account: Arc<Account>, most: usize) {
         self.account = account;
         self.most = most;
     }
 
-    /// A message was delivered. Its bytes count until more are read.
+    /// Records a delivered message. Its bytes count until more are read.
     pub(super) fn delivered(&mut self) {
         self.delivered = true;
         self.since = None;
     }
 
-    /// A control frame with such a payload was delivered, perhaps between the frames of a message.
+    /// Records a delivered control frame with this payload, which may come between a message's frames.
     pub(super) fn delivered_control(&mut self, payload: usize) {
         self.unfinished = self.unfinished.saturating_sub(payload + SHORT_HEAD);
         if self.unfinished <= FREE {
@@ -102,12 +102,12 @@ impl Metered {
         }
     }
 
-    /// When a message was begun that is not finished, if it is long.
+    /// Returns the start of an unfinished long message.
     pub(super) fn unfinished_since(&self) -> Option<Instant> {
         self.since
     }
 
-    /// Since when the client has taken nothing, if something waits for it.
+    /// Returns the time since which the client reads nothing that waits for it.
     pub(super) fn blocked_since(&self) -> Option<Instant> {
         self.blocked
     }
@@ -133,8 +133,8 @@ impl Metered {
         taken.map_err(Overrun::Memory)
     }
 
-    /// Reads what still comes, for nobody, until the end or for so long: closing a connection with unread bytes would reset it,
-    /// and take the last frame from the client.
+    /// Reads and discards bytes until the end or a timeout. Closing with unread bytes would reset the connection, so
+    /// that the client loses the last frame.
     pub(super) async fn drain(&mut self, patience: Duration) {
         let drained = std::future::poll_fn(|context| {
             let mut buffer = [0; 1024];
@@ -154,7 +154,7 @@ impl Metered {
             Poll::Pending => {
                 self.blocked.get_or_insert_with(Instant::now);
             }
-            // Over HTTP/2, a write only hands on what a flush waits for.
+            // Over HTTP/2, a write only passes on what a flush waits for.
             Poll::Ready(_) if self.is_flushing => {}
             Poll::Ready(_) => self.blocked = None,
         }

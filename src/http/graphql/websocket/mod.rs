@@ -1,8 +1,8 @@
 //! Operations over a WebSocket, by the GraphQL over WebSocket Protocol (`graphql-transport-ws`).
 //!
-//! Invariant: nothing is executed before the connection is acknowledged, and nothing after its token ended; what a client
-//! sends against the protocol ends the connection with the code that the protocol has for it. A client that takes nothing, or
-//! says nothing, is given up after a while. At a stop, operations under way are finished before a socket is closed.
+//! Invariant: nothing is executed before the acknowledgement, or after the token ended. A protocol violation ends the
+//! connection with the code for it. A client that stalls or stays silent is disconnected after a while. At a stop,
+//! operations under way finish before a socket is closed.
 
 mod client;
 mod close;
@@ -54,16 +54,17 @@ use wire::{Event, Wire};
 const WEBSOCKET: &str = "websocket";
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// How long a client may take to send `connection_init`.
+/// The longest time until `connection_init`.
 const INIT: Duration = Duration::from_secs(10);
-/// Bytes of a message before the client is acknowledged, besides those of the longest token.
+/// The most bytes of a message before the acknowledgement, besides the longest token.
 const INIT_BYTES: usize = 8 * 1024;
-/// How long a client may take to answer the close frame of a stop.
+/// The longest time for the reply to a close frame at a stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// How often a silent client is asked whether it is there; silent for three times as long it is not.
+/// The interval of pings to a silent client. After three of them it counts as gone.
 const PING: Duration = Duration::from_secs(20);
 
-/// Whether a request opens a WebSocket: by `Upgrade`, or over HTTP/2 by the extended CONNECT method (RFC 8441, section 4).
+/// Returns whether a request opens a WebSocket: by `Upgrade`, or over HTTP/2 by the extended CONNECT method (RFC 8441,
+/// section 4).
 pub(super) fn is_upgrade(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         return is_extended_connect(parts);
@@ -81,7 +82,7 @@ fn is_extended_connect(parts: &Parts) -> bool {
         && protocol.is_some_and(|protocol| protocol.as_str() == WEBSOCKET)
 }
 
-/// Answers a handshake, and serves what it opens.
+/// Answers a handshake, and serves the socket.
 pub(super) fn upgrade(
     service: &Arc<Service>,
     record: RequestRecord,
@@ -108,9 +109,9 @@ pub(super) fn upgrade(
         headers: parts.headers.clone(),
         peer,
     };
-    // From now on, so that a stop waits for a socket that is about to open.
+    // The count starts now, so that a stop waits for a socket that is about to open.
     let counted = service.stopping.open_socket();
-    // A client that takes nothing holds up no stop.
+    // A client that reads nothing does not delay a stop.
     let stopping = service.stopping.clone();
     let cut = async move {
         stopping.reached(Phase::Cutting).await;
@@ -147,7 +148,7 @@ pub(super) fn upgrade(
     Ok(response)
 }
 
-/// The response to a handshake (RFC 6455, section 4.2.2; RFC 8441, section 5), and the connection after it.
+/// Returns the response to a handshake (RFC 6455, section 4.2.2; RFC 8441, section 5), and the upgraded connection.
 fn handshake(parts: &mut Parts) -> Result<(Response, OnUpgrade), Rejection> {
     let refuse = |status, message| Rejection::new(status, Code::BadRequest, message);
     let wrong_version = || {
@@ -191,7 +192,7 @@ fn asks_for_protocol(headers: &HeaderMap) -> bool {
 }
 
 impl Session {
-    /// Serves until the end.
+    /// Serves the socket to its end.
     async fn serve(&self, wire: &mut Wire, open: OpenStream) -> End {
         match self.begin(wire, open).await {
             Ok(client) => match self.go_on(wire, &client).await {
@@ -202,7 +203,7 @@ impl Session {
         }
     }
 
-    /// Waits for the client to be acknowledged.
+    /// Waits until the client is acknowledged.
     async fn begin(&self, wire: &mut Wire, open: OpenStream) -> Result<Client, End> {
         let init = async {
             let open = open;
@@ -235,7 +236,7 @@ impl Session {
             if is_idle && operations.are_closed() {
                 return Err(going_away());
             }
-            // An operation that starts waits for its reservation. Messages that come meanwhile are not read.
+            // A starting operation waits for its reservation. Meanwhile, messages are not read.
             let is_starting = operations.is_starting();
             tokio::select! {
                 event = wire.event(!is_starting) => match event? {
@@ -246,7 +247,7 @@ impl Session {
                             Received::Refused(refused) => wire.answer(refused),
                             Received::Done => {}
                         }
-                        // A client that sends one message after the other leaves others their time.
+                        // A client that sends many messages leaves time for others.
                         yield_now().await;
                     }
                     Event::Heard => heard = Instant::now(),
@@ -275,7 +276,7 @@ impl Session {
         }
     }
 
-    /// The payload of the `connection_init`.
+    /// Waits for the payload of `connection_init`.
     async fn init(&self, wire: &mut Wire) -> Result<Option<Box<RawValue>>, End> {
         loop {
             let Event::Text(received) = wire.event(true).await? else {
@@ -294,8 +295,8 @@ impl Session {
         }
     }
 
-    /// Verifies the client: by the token of the payload, or else of the handshake. Where the payload's differs from
-    /// the handshake's, one of them is not meant.
+    /// Authenticates the client, by the token of the payload or else of the handshake. Different tokens are an error,
+    /// because only one can be meant.
     async fn acknowledge(
         &self,
         payload: Option<Box<RawValue>>,
@@ -323,7 +324,7 @@ impl Session {
             .map_err(|too_many| close(code::TRY_AGAIN_LATER, &too_many.to_string()))?
             .map_err(|refusal| close(code::of_refusal(refusal), &refusal.to_string()))?;
         let caller = admission.caller(&verified, self.peer, &headers);
-        // The socket counted for the address. Now it counts for the caller.
+        // The socket counted for the address, and now counts for the caller.
         drop(open);
         let open = self.service.open_streams.open(caller);
         let open = open.map_err(|full| close(code::TRY_AGAIN_LATER, full.message()))?;
@@ -335,7 +336,7 @@ fn going_away() -> End {
     close(code::GOING_AWAY, "the service stops")
 }
 
-/// `Authorization` of a payload, whatever its case.
+/// Returns `Authorization` from a payload, in any case.
 fn authorization(payload: Option<&RawValue>) -> Result<Option<String>, End> {
     let Some(payload) = payload else {
         return Ok(None);

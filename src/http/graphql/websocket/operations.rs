@@ -1,7 +1,8 @@
 //! The operations of one socket.
 //!
-//! Invariant: an operation has a slot and bytes of its socket, its caller and the process from before it begins until its work
-//! has ended, even if it was completed, or the socket closed, before. So what a client starts and forgets is bounded too.
+//! Invariant: an operation holds a slot and bytes of its socket, caller and process from before its start until its
+//! work has ended, even if it was completed or the socket closed earlier. So operations that a client starts and
+//! abandons are bounded too.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -39,19 +40,18 @@ use super::{
     message::{Sent, parse, pong},
 };
 
-/// Answers of a socket that are computed, or wait to be written, at once.
+/// The most responses of a socket that are computed or wait to be written.
 pub(super) const TURNS: usize = 8;
-/// Bytes that the operations of a socket may have.
+/// The most bytes of a socket's operations.
 const SOCKET_BYTES: usize = 8 << 20;
-/// Bytes of an operation, besides those of what was sent.
+/// Bytes of an operation besides its request.
 const OPERATION_BYTES: usize = 4 * 1024;
-/// Memory of what was sent, by byte of a document and variables. Of a document of short fields a subscription keeps more, of others
-/// less.
+/// Memory for each byte of a document and variables. A subscription with many short fields takes more, and others less.
 const PARSED: usize = 64;
-/// How long an operation waits for others of its socket to end that were completed.
+/// The longest wait of an operation for completed ones of its socket to end.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// A turn and bytes of all answers, which a message holds until it is sent.
+/// A turn and response bytes that a message holds until it is sent.
 #[derive(Default)]
 pub(super) struct Sending {
     #[expect(dead_code, reason = "it is held")]
@@ -64,11 +64,11 @@ pub(super) struct Sending {
 pub(super) enum Received {
     Done,
     Pong(String),
-    /// The message that says why there is no operation.
+    /// The message with the reason that no operation starts.
     Refused(String),
 }
 
-/// An operation under way, and its entry in the log.
+/// A running operation, with its log entry.
 struct Running {
     number: u64,
     id: String,
@@ -93,12 +93,12 @@ pub(super) struct Operations<'a> {
     running: Vec<Running>,
     out: mpsc::Sender<Outgoing>,
     turns: Arc<Semaphore>,
-    /// One operation at a time waits for a permit, and is parsed and validated: a socket does not fill the queue that all wait in.
+    /// A socket prepares one operation at a time, so that it does not fill the shared queue for permits.
     preparing: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     bytes: ByteBudget,
     next: u64,
-    /// Whether no more begin, since the service stops.
+    /// Whether no more operations begin, because the service stops.
     pub(super) closing: bool,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Operations<'a> {
         }
     }
 
-    /// Ends the subscriptions. Queries and mutations go on to their ends.
+    /// Ends the subscriptions. Queries and mutations run to their ends.
     pub(super) fn close(&mut self) {
         self.closing = true;
         for Running { operation, .. } in &self.running {
@@ -133,7 +133,7 @@ impl<'a> Operations<'a> {
         }
     }
 
-    /// Whether all have ended since the service stops.
+    /// Returns whether all operations have ended since the stop.
     pub(super) fn are_closed(&self) -> bool {
         self.closing && self.running.is_empty() && self.starting.is_none()
     }
@@ -142,7 +142,7 @@ impl<'a> Operations<'a> {
         self.starting.is_some()
     }
 
-    /// Does what a message says.
+    /// Handles a message.
     pub(super) fn receive(&mut self, text: &str) -> Result<Received, End> {
         let Sent {
             r#type,
@@ -168,7 +168,7 @@ impl<'a> Operations<'a> {
         Ok(Received::Done)
     }
 
-    /// Begins to reserve what an operation needs. [`Self::start`] waits for it.
+    /// Begins to reserve resources for an operation. [`Self::start`] waits for them.
     fn subscribe(&mut self, id: String, payload: &RawValue) -> Result<Received, End> {
         if id.is_empty() {
             return Err(bad_request("id must not be empty"));
@@ -217,8 +217,8 @@ impl<'a> Operations<'a> {
         Ok(Received::Done)
     }
 
-    /// Starts the operation that waits, once it has what it needs, or gives the message that says why not. Dropped in the middle,
-    /// it waits on.
+    /// Starts the waiting operation once its reservation is complete, or returns the message with the refusal. It is
+    /// safe to cancel: the operation waits on.
     pub(super) async fn start(&mut self) -> Option<String> {
         let held = self.starting.as_mut()?.reserved.as_mut().await;
         let Starting {
@@ -275,7 +275,8 @@ impl<'a> Operations<'a> {
         });
     }
 
-    /// The message of an operation, with what it holds until it is sent; none when it was completed meanwhile, or is left to the close frame.
+    /// Returns an operation's message, with the resources that it holds until it is sent. None if the operation was
+    /// completed meanwhile, or if the close frame replaces the message.
     pub(super) fn say(&mut self, outgoing: Outgoing) -> Option<(String, Sending)> {
         let Outgoing {
             number,
@@ -300,7 +301,7 @@ impl<'a> Operations<'a> {
                 let Running { id, .. } = self.running.swap_remove(index);
                 json!({ "id": id, "type": "complete" }).to_string()
             }
-            // A client that was sent no "complete" subscribes again on its next socket.
+            // A client without a "complete" subscribes again on its next socket.
             Message::Ended | Message::GivenUp => {
                 self.running.swap_remove(index);
                 return None;
@@ -310,7 +311,7 @@ impl<'a> Operations<'a> {
     }
 }
 
-/// Memory that an operation is taken to have. One alone may have all of its socket's.
+/// Estimates an operation's memory. A single one may take all of its socket's.
 fn bytes(id: &str, sent: &parameters::Sent) -> usize {
     let document = match &sent.document {
         Given::Text { text, .. } => text.len(),
@@ -323,7 +324,7 @@ fn bytes(id: &str, sent: &parameters::Sent) -> usize {
     all.min(SOCKET_BYTES)
 }
 
-/// Waits for a slot and bytes of a socket, which operations that were completed leave when their work has ended.
+/// Waits for a slot and bytes of a socket, which completed operations release when their work has ended.
 async fn reserve(
     (slots, most): (Arc<Semaphore>, usize),
     of_socket: ByteBudget,

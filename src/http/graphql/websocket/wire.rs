@@ -1,8 +1,8 @@
-//! Messages as frames of a WebSocket (RFC 6455).
+//! Sends and receives messages as WebSocket frames (RFC 6455).
 //!
-//! Invariant: reading and writing wait for nobody but each other's bounds: while a message is written, others are read. One
-//! message is written at a time, in fragments, so that the write buffer is small and control frames come between them; of
-//! pongs the latest is kept. At every end the client is sent a close frame, if it takes one.
+//! Invariant: reading and writing proceed independently, within each other's limits. One message at a time is written
+//! in fragments, so that the write buffer is small and control frames come between them. Only the latest pong is kept.
+//! Each end sends the client a close frame, if the client accepts one.
 
 use std::{
     collections::VecDeque,
@@ -42,27 +42,27 @@ use super::{
     operations::Sending,
 };
 
-/// The read buffer of each open socket. Most clients hear much and say little. Longer messages take more.
+/// The read buffer of each open socket. Most clients receive much and send little. Longer messages take more.
 const READ_BUFFER: usize = 4 * 1024;
-/// Bytes of a message that go out as one frame.
+/// The most bytes of a message in one frame.
 const FRAGMENT: usize = 16 * 1024;
-/// Bytes of frames that the client has not taken. There is one fragment, and the rest is pongs.
+/// The most bytes of unsent frames: one fragment, and pongs.
 const WRITE_BUFFER: usize = 64 * 1024;
-/// Bytes of a message on the wire, by byte of its text: fragments of a byte have a head of six.
+/// The most bytes on the wire for each byte of a message: a fragment of one byte has a head of six.
 const MOST_HEADS: usize = 8;
-/// Answers to messages of the client's that wait to be written. While there are as many, nothing is read.
+/// The most replies to a client's messages that wait to be written. At this number, nothing is read.
 const ANSWERS: usize = 8;
-/// How long a client may take to read a close frame, and to answer it.
+/// The longest time for a client to read a close frame and reply.
 const CLOSING: Duration = Duration::from_secs(10);
-/// The same at a stop.
+/// The same time at a stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// How long a client that has read nothing may take to read why it was given up. It costs no more than its write buffer.
+/// The longest time for a stalled client to read the reason of its disconnect. It costs no more than the write buffer.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
-/// An event on the wire.
+/// An event of the connection.
 pub(super) enum Event {
     Text(Utf8Bytes),
-    /// The client is there.
+    /// The client is alive.
     Heard,
     /// All messages are written.
     Written,
@@ -79,22 +79,22 @@ pub(super) struct Wire {
     socket: WebSocketStream<Metered>,
     writing: Option<Writing>,
     answers: VecDeque<String>,
-    /// The latest answer to a `ping` message.
+    /// The latest reply to a `ping` message.
     pong: Option<String>,
-    /// Whether a ping is to be sent.
+    /// Whether a ping is due.
     ping: bool,
     /// Whether frames wait for the client.
     flushing: bool,
     overdue: Pin<Box<Sleep>>,
-    /// How long a client may take for a message.
+    /// The longest time for a client's message.
     message_time: Duration,
-    /// The longest message at present.
+    /// The present limit of a message in bytes.
     longest: usize,
     max_message: usize,
 }
 
 impl Wire {
-    /// A connection of a client that is not acknowledged: its messages have at most `init_bytes`.
+    /// Creates a connection of an unacknowledged client, whose messages have at most `init_bytes`.
     pub(super) async fn new(
         stream: Upgraded,
         account: Arc<Account>,
@@ -124,14 +124,14 @@ impl Wire {
         }
     }
 
-    /// The client is acknowledged: messages may be as long as bodies, and count for its account.
+    /// Acknowledges the client. Messages may be as long as bodies, and count for its account.
     pub(super) fn acknowledge(&mut self, account: Arc<Account>) {
         self.longest = self.max_message;
         let most = self.max_message.saturating_mul(MOST_HEADS);
         self.socket.get_mut().count_for(account, most);
     }
 
-    /// Sends a message. Only where nothing is being written.
+    /// Starts to send a message. Call this only while none is being written.
     pub(super) fn send(&mut self, text: String, held: Sending) {
         self.writing = Some(Writing {
             left: text.into(),
@@ -140,12 +140,12 @@ impl Wire {
         });
     }
 
-    /// Sends an answer to a message of the client's, after what is being written.
+    /// Queues a reply to a client's message, after the current message.
     pub(super) fn answer(&mut self, text: String) {
         self.answers.push_back(text);
     }
 
-    /// Sends a `pong` message, instead of one that still waits.
+    /// Queues a `pong` message in place of one that still waits.
     pub(super) fn pong(&mut self, text: String) {
         self.pong = Some(text);
     }
@@ -154,12 +154,12 @@ impl Wire {
         self.ping = true;
     }
 
-    /// Whether all messages are written.
+    /// Returns whether all messages are written.
     pub(super) fn is_idle(&self) -> bool {
         self.writing.is_none() && self.answers.is_empty() && self.pong.is_none()
     }
 
-    /// Writes what waits, and reads if it is asked to, until something happens. Dropped in the middle, it loses nothing.
+    /// Writes waiting messages, and reads if `reads`, until an event. It is safe to cancel: nothing is lost.
     pub(super) async fn event(&mut self, reads: bool) -> Result<Event, End> {
         poll_fn(|context| self.poll_event(context, reads)).await
     }
@@ -184,7 +184,7 @@ impl Wire {
         Poll::Ready(Err(close(code::TRY_AGAIN_LATER, reason)))
     }
 
-    /// When the client is given up, and why.
+    /// Returns the time at which the client is disconnected, and the reason.
     fn deadline(&self) -> Option<(Instant, &'static str)> {
         let stream = self.socket.get_ref();
         let blocked = stream.blocked_since();
@@ -199,12 +199,12 @@ impl Wire {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Writes what waits: ready when nothing is left, with whether something was written.
+    /// Writes waiting messages. Ready when none is left, with whether any was written.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, End>> {
         let mut wrote = false;
         while self.flushing || self.ping || !self.is_idle() {
             let mut socket = Pin::new(&mut self.socket);
-            // Before the next frame, so that it fits the buffer.
+            // This comes before the next frame, so that it fits in the buffer.
             ready!(socket.as_mut().poll_flush(context)).map_err(|_| End::Gone)?;
             self.flushing = false;
             if self.writing.as_ref().is_some_and(Writing::is_over) {
@@ -258,14 +258,14 @@ impl Wire {
         }
     }
 
-    /// Ends the connection: sends the close frame, or the answer to the client's, and lets it be read.
+    /// Ends the connection: sends the close frame, or the reply to the client's, and waits until it is read.
     pub(super) async fn end(mut self, end: End) {
-        // A message that is not written to its end is none.
+        // A partly written message is dropped.
         self.writing = None;
         match end {
             End::Gone => {}
             End::Closed => {
-                // Reading sends the answer.
+                // Reading sends the reply.
                 let _ = timeout(CLOSING, self.until_closed()).await;
             }
             End::Close(frame) => {
@@ -275,7 +275,7 @@ impl Wire {
                     _ => (CLOSING, CLOSING),
                 };
                 if self.send_close(frame, time).await {
-                    // Until the client has read it, or hung up.
+                    // The wait lasts until the client has read it, or disconnected.
                     let _ = timeout(patience, self.until_closed()).await;
                 }
             }
@@ -287,7 +287,7 @@ impl Wire {
         }
     }
 
-    /// Sends a close frame, if it is sent in time.
+    /// Sends a close frame. Returns whether it was sent in time.
     async fn send_close(&mut self, frame: CloseFrame, time: Duration) -> bool {
         let said = timeout(time, async {
             // A message that was begun comes first.
@@ -314,7 +314,7 @@ impl Writing {
         self.begun && self.left.is_empty()
     }
 
-    /// The next fragment (RFC 6455, section 5.4).
+    /// Returns the next fragment (RFC 6455, section 5.4).
     fn next(&mut self) -> Message {
         let fragment = self.left.split_to(self.left.len().min(FRAGMENT));
         let opcode = if self.begun {
