@@ -1,6 +1,6 @@
-//! The phases of an answer, one by one and in a process without a socket: what of its time goes where.
+//! Benchmarks of the phases of a response, each alone and in a process without a socket.
 //!
-//! `cargo bench -p benches` runs them on SQLite, and prints what changed since it ran before.
+//! `cargo bench -p benches` runs them on SQLite, and prints the changes since the last run.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// The service's.
+/// The service's allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -48,7 +48,7 @@ const BY_ID: &str = "query ById($id: ID!) {
   }
 }";
 
-/// A service on a database of its own.
+/// A service with a database of its own.
 struct Service {
     routes: Routes,
     schema: Schema,
@@ -60,7 +60,7 @@ struct Service {
 }
 
 impl Service {
-    /// Serves as many connectors in development as a page of them wants, and as many again in each other category.
+    /// Starts a service with one page of connectors in the category development, and as many in each other category.
     async fn start() -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let catalog = folder.path().join("catalog.json");
@@ -102,7 +102,7 @@ impl Service {
         })
     }
 
-    /// Executes an operation as the pipeline does.
+    /// Executes an operation like the pipeline.
     async fn execute(&self, request: async_graphql::Request) -> Response {
         let viewer = Viewer::Anonymous;
         let catalog = Catalog::new(self.database.clone(), viewer.sight());
@@ -121,12 +121,12 @@ impl Service {
         self.schema.execute(request).await
     }
 
-    /// A whole request, of which the socket alone is left out.
+    /// Answers a complete request, without a socket.
     async fn answer(&self, body: Bytes) -> Bytes {
         let request = Request::post("/graphql")
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
-            // A cached response would say nothing of the rest.
+            // A cached response would skip the other phases.
             .header(header::CACHE_CONTROL, "no-cache")
             .body(Body::from(body))
             .expect("a request");
@@ -160,7 +160,7 @@ fn connectors() -> Value {
     Value::Array(connectors.collect())
 }
 
-/// An operation as a client sends it.
+/// An operation in the form that a client sends.
 #[derive(Clone)]
 struct Operation {
     name: &'static str,
@@ -190,7 +190,7 @@ impl Operation {
             .into()
     }
 
-    /// The request with its document parsed, as the document cache has it.
+    /// Returns the request with a parsed document, as from the document cache.
     fn request(&self) -> async_graphql::Request {
         let parsed = async_graphql::parser::parse_query(self.document).expect("a document");
         let mut request = async_graphql::Request::new(String::new())
@@ -204,7 +204,7 @@ fn phases(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let service = runtime.block_on(Service::start()).expect("a service");
 
-    // A document that is not cached is scanned and parsed, and its cost computed.
+    // An uncached document is scanned and parsed, and its cost is computed.
     for Operation { name, document, .. } in operations() {
         criterion.bench_function(&format!("prepare: a new document, {name}"), |bench| {
             bench.iter(|| measure(black_box(document), OperationLimits::default()));

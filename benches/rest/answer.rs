@@ -1,4 +1,4 @@
-//! The parts of an answer besides connectors: a page's end, its counts, and errors.
+//! The parts of a response besides connectors: the end of a page, its counts, and errors.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::query::Query;
 
-/// How many there are of one category, status, type and server type.
+/// A group of category, status, type and server type, with its count.
 pub(crate) type Group = (Option<String>, String, String, Option<String>, i64);
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ impl Tail {
     }
 }
 
-/// Something failed in the database.
+/// A failure of the database.
 pub(crate) struct Failed(Box<dyn Error>);
 
 impl<E: Error + 'static> From<E> for Failed {
@@ -86,7 +86,7 @@ pub(crate) fn json(value: &impl Serialize) -> Response {
     }
 }
 
-/// JSON that is written.
+/// Builds a response from JSON.
 pub(crate) fn sent(json: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
@@ -98,7 +98,7 @@ fn total(groups: &[Group], query: &Query) -> i64 {
     listed.map(|group| group.4).sum()
 }
 
-/// A dimension's counts leave out the filter's restriction of that dimension.
+/// Counts a dimension without the filter's restriction of that dimension.
 fn facets(groups: &[Group], query: &Query) -> Facets {
     let category = |group: &Group| group.0.as_ref() == Some(&query.category);
     let status = |group: &Group| group.1 == query.status;

@@ -1,4 +1,4 @@
-//! The bytes of a file, which nothing that answers over HTTP is faster than.
+//! Serves the bytes of a file, the fastest possible response over HTTP.
 
 use std::{fs, io};
 

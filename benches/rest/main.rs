@@ -1,11 +1,11 @@
-//! The opponents: REST endpoints, written by hand, that give what an anonymous viewer sees of the service's own database; and fixed
-//! bytes.
+//! The reference implementations: handwritten REST endpoints that return an anonymous viewer's data from the service's
+//! own database, and fixed bytes.
 //!
-//! `rest URL` serves the database of a URL over sqlx, `rest --embedded URL` that of SQLite over rusqlite, and `rest --fixed FILE` a
-//! file's bytes. Each prints where it listens.
+//! `rest URL` serves a database over sqlx, `rest --embedded URL` an SQLite one over rusqlite, and `rest --fixed FILE` a
+//! file's bytes. Each prints its address.
 //!
-//! They do what an engineer would do for speed: one statement a page from which the database can seek, only the columns that are
-//! sent, and metadata passed on as text. They have neither limits nor timeouts, and a page and its counts may be of two states.
+//! They are optimized for speed: one seekable statement for each page, only the columns that are sent, and metadata
+//! passed on as text. They have neither limits nor timeouts, and a page and its counts may come from two states.
 
 mod answer;
 mod fixed;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 async fn serve(app: Router) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("Listens at http://{}", listener.local_addr()?);
-    // An answer is one write: nothing is gained by waiting for another.
+    // A response is one write, so waiting for another gains nothing.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! REST over rusqlite: each worker thread has a connection of its own, calls it in line, and writes columns straight to JSON.
+//! REST over rusqlite: each worker thread has a connection, calls it inline, and writes columns directly to JSON.
 
 use std::{
     cell::RefCell,
@@ -31,20 +31,20 @@ pub(crate) fn router(url: &str) -> rusqlite::Result<Router> {
         .with_state(db))
 }
 
-/// How a column is written.
+/// The encoding of a column.
 #[derive(Clone, Copy)]
 enum Form {
     Text,
-    /// Text that is JSON.
+    /// Raw JSON text.
     Json,
     /// Microseconds since 1970, written as RFC 3339.
     Time,
 }
 
-/// A column, and what precedes its value in the JSON.
+/// A column, and the JSON before its value.
 type Field = (&'static str, &'static str, Form);
 
-/// The columns of a list. `created_at`, of which cursors are made, follows them.
+/// The columns of a list. `created_at` follows for cursors.
 const LISTED: [Field; 11] = [
     ("id", r#"{"id":"#, Text),
     ("name", r#","name":"#, Text),
@@ -80,7 +80,7 @@ const WHOLE: [Field; 14] = [
 const GROUPS: &str = "SELECT category, status, type, server_type, COUNT(*) FROM personal_connector \
      WHERE visibility = 'public' GROUP BY category, status, type, server_type";
 
-/// The file, and statements whose text is made once.
+/// The file, and prepared statement texts.
 struct Db {
     file: PathBuf,
     first: String,
@@ -101,7 +101,7 @@ impl Db {
             after: format!(
                 "{listed} AND {filter} AND created_at <= ?4 AND (created_at < ?4 OR id > ?5) {order} ?3"
             ),
-            // As the service ranks them.
+            // The same ranking as the service's.
             search: format!(
                 "{listed} AND {found} ?4) ORDER BY CASE WHEN name_key = ?1 THEN 0 WHEN {found} ?2) THEN 1 \
                  WHEN {found} ?3) THEN 2 ELSE 3 END, name_key, id LIMIT ?5"

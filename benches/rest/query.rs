@@ -1,4 +1,4 @@
-//! The parameters of a list, and where a page goes on.
+//! The parameters of a list, and the cursors of pages.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 
@@ -33,19 +33,19 @@ impl Query {
     }
 }
 
-/// The position at which the page after a connector begins.
+/// Returns the cursor after a connector.
 pub(crate) fn cursor(created_at: i64, id: &str) -> String {
     BASE64.encode(format!("{created_at} {id}"))
 }
 
-/// The position of a cursor: after a time and, at that time, an id.
+/// Parses a cursor: after a time and, at that time, an id.
 fn position(text: &str) -> Option<(i64, String)> {
     let text = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
     let (time, id) = text.split_once(' ')?;
     Some((time.parse().ok()?, id.to_owned()))
 }
 
-/// FTS5 queries for a word as a word's beginning: in a name; there or in a connectorId; there or in a description.
+/// Returns FTS5 queries for a prefix of a word: in a name; in a name or connectorId; in any of them or a description.
 pub(crate) fn fts5_queries(word: &str) -> [String; 3] {
     ["name", "name connector_id", "name connector_id description"]
         .map(|columns| format!("{{{columns}}} : (\"{word}\" *)"))

@@ -1,4 +1,4 @@
-//! Clients who read slowly, hang up, or send what no client should. Nothing that they get is looked at.
+//! Clients who read slowly, disconnect early, or send invalid data. Their responses are ignored.
 
 use std::{io, time::Duration};
 
@@ -11,23 +11,23 @@ use tokio::{
 
 use crate::worker::Chance;
 
-/// How long one connection lasts at most.
+/// The longest time of one connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The pause between two connections of a client.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A search of everything under many names, with metadata.
+/// An expensive query: a search under many aliases, with metadata.
 const DEAR: &str =
     "query { a: personalConnectors(first: 100, search: \"m\") { totalCount nodes { id metadata } }
     b: personalConnectors(first: 100, search: \"t\") { totalCount nodes { id metadata } } }";
 
-/// Opens one connection after the other, for ever.
+/// Opens connections one after another, for ever.
 pub(crate) async fn annoy(address: String, seed: u64) {
     let mut chance = Chance(seed);
     loop {
         let annoyed = timeout(PATIENCE, once(&address, &mut chance)).await;
-        // Refused, cut off or done.
+        // The connection was refused, cut or completed.
         drop(annoyed);
         sleep(PAUSE).await;
     }
@@ -88,7 +88,7 @@ async fn sends_many_values(stream: &mut TcpStream, address: &str) -> io::Result<
     Ok(())
 }
 
-/// A frame of a client, masked with zeros (RFC 6455, section 5.2).
+/// Returns a client's frame, masked with zeros (RFC 6455, section 5.2).
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
     let mut frame = vec![opcode, MASKED | LENGTH_IN_TWO_BYTES];
@@ -164,7 +164,7 @@ async fn sends_noise(stream: &mut TcpStream, chance: &mut Chance) -> io::Result<
     Ok(())
 }
 
-/// HTTP/2 streams that are opened and reset at once (CVE-2023-44487).
+/// Opens HTTP/2 streams and resets them at once (CVE-2023-44487).
 async fn resets_streams(stream: &mut TcpStream) -> io::Result<()> {
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

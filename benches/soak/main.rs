@@ -1,13 +1,14 @@
-//! Asks the release build for a long time, with writes in between, and compares every answer with a model.
+//! A soak test of the release build: sends requests and writes for a long time, and compares every response with a
+//! model.
 //!
-//! `soak [--requests N] [--workers N] [--hostile N] [--binary FILE] [--database-url URL] [-- FLAG …]` starts the service on an
-//! SQLite database of its own, or on the empty one of a URL. It ends with an error at the first answer that is not the model's,
-//! and when the service's memory grew.
+//! `soak [--requests N] [--workers N] [--hostile N] [--binary FILE] [--database-url URL] [-- FLAG …]` starts the
+//! service on an SQLite database of its own, or on an empty database. It fails at the first response that differs from
+//! the model, and if the service's memory grows.
 //!
-//! Hostile clients read slowly, hang up, or send what no client should, all the time.
+//! Hostile clients read slowly, disconnect early, or send invalid data throughout.
 //!
-//! Each worker has a user and a connection of its own. Of each user there is a model; its lock is held while they write or are
-//! read of, so that all that was answered before must be in an answer, and nothing else.
+//! Each worker has a user and a connection of its own, and each user has a model. The model is locked during a user's
+//! writes and during reads of their connectors, so that a response must equal it exactly.
 
 mod hostile;
 mod users;
@@ -36,7 +37,7 @@ use tokio::{net::TcpStream, sync::RwLock, task::JoinSet, time::sleep};
 use users::{CONNECTOR, User};
 use worker::{Chance, Worker, data};
 
-/// An error that says what is wrong, and all that is needed to see it.
+/// An error with everything needed to reproduce it.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Users of one organization, who see some of each other's connectors.
@@ -44,11 +45,11 @@ const MEMBERS: usize = 4;
 
 const SECRET: &str = "a secret of the soak, of 32 bytes at least";
 
-/// The service, as long as this lives.
+/// The running service, stopped on drop.
 struct Service {
     process: Child,
     address: String,
-    /// It may say more.
+    /// Standard output, which the service may still write to.
     _out: BufReader<ChildStdout>,
 }
 
@@ -72,7 +73,7 @@ impl Service {
         let mut line = String::new();
         let out = process.stdout.take().ok_or("no standard output")?;
         let mut out = BufReader::new(out);
-        // It says where it listens as soon as it does.
+        // The service prints its address when it is ready.
         out.read_line(&mut line)?;
         let address = line.split('/').nth(2).ok_or("the service did not start")?;
         Ok(Self {
@@ -90,8 +91,8 @@ impl Service {
         Ok(sender)
     }
 
-    /// Resident and its own, in MiB; none where the system does not say. The pages of the database that it reads as memory are the
-    /// system's, and grow with the database.
+    /// Returns the resident private memory in MiB; none if the system does not report it. Memory-mapped database pages
+    /// are shared, and grow with the database.
     fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let kib = status.split_once("RssAnon:")?.1.split_whitespace().next()?;
@@ -121,7 +122,7 @@ impl Options {
             requests: 2_000_000,
             workers: 16,
             hostile: 8,
-            // Beside this one.
+            // The binary in the same folder.
             binary: env::current_exe()?.with_file_name("personal-connectors"),
             database_url: None,
             flags: Vec::new(),
@@ -240,7 +241,7 @@ async fn soak(options: &Options) -> Outcome<()> {
     flat(&memory)
 }
 
-/// Memory that grows until the end, when what is kept of answers and documents has long been full, is lost.
+/// Fails if memory grows until the end: the caches of responses and documents have long been full, so it is a leak.
 fn flat(memory: &[u64]) -> Outcome<()> {
     let quarter = memory.len() / 4;
     let most = |part: &[u64]| part.iter().copied().max().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Users, the connectors that they should have, and lists of them.
+//! Users, their expected connectors, and lists of them.
 
 use fixtures::model::{Connector, Listing, Viewer};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ pub(crate) const WORDS: [&str; 12] = [
     "ticket", "team", "teamwork",
 ];
 
-/// The fields of a connector that are asked for.
+/// The requested fields of a connector.
 pub(crate) const CONNECTOR: &str = "id name type connectorId description category status serverUrl serverType metadata visibility createdAt \
      updatedAt revision createdBy organizationId";
 
@@ -33,7 +33,7 @@ impl User {
     }
 }
 
-/// A connector that should have these fields, [`CONNECTOR`].
+/// Builds a connector with these expected fields, [`CONNECTOR`].
 pub(crate) fn connector(fields: Value) -> Connector {
     let words = |field: &str| -> Vec<String> {
         let words = text(&fields[field]).to_lowercase();
@@ -59,7 +59,7 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// A page of a list, and whether its counts are asked for.
+/// A page of a list, with or without counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     pub(crate) listing: Listing,
@@ -86,7 +86,7 @@ impl Page {
         json!({ "query": document, "variables": variables })
     }
 
-    /// The answer that the service should give but for the cursor, from all connectors that the viewer sees.
+    /// Returns the expected response without cursors, from all connectors that the viewer sees.
     pub(crate) fn answer(&self, seen: &[Connector], from: usize) -> Value {
         let list = self.listing.list(seen);
         let page = list.iter().skip(from).take(self.first);

@@ -1,4 +1,4 @@
-//! A user who asks and writes, and compares each answer with the model.
+//! A user who reads and writes, and compares each response with the model.
 
 use std::{
     fmt::Write,
@@ -20,13 +20,13 @@ use crate::{
     users::{CONNECTOR, Page, User, WORDS, connector, text},
 };
 
-/// So many connectors a user has at most.
+/// The most connectors of a user.
 const MOST: usize = 40;
 
-/// Requests of a hundred that write.
+/// Writes in a hundred requests.
 const WRITES: u64 = 6;
 
-/// Numbers that repeat with their seed (`SplitMix64`).
+/// Pseudorandom numbers that repeat with their seed (`SplitMix64`).
 pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
@@ -50,22 +50,22 @@ impl Chance {
         values[self.index(values.len())]
     }
 
-    /// One in so many times.
+    /// Returns true once in this many times, on average.
     pub(crate) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 }
 
-/// Somebody who asks.
+/// A worker.
 pub(crate) struct Worker {
     pub(crate) users: Arc<Vec<User>>,
     pub(crate) me: usize,
     pub(crate) sender: http1::SendRequest<Full<Bytes>>,
     pub(crate) chance: Chance,
-    /// Numbers what the worker creates.
+    /// The number of connectors that the worker created.
     pub(crate) created: u64,
     pub(crate) deleted: Option<String>,
-    /// The public list, which nothing of all this changes.
+    /// The public list, which never changes here.
     pub(crate) public: (Value, Bytes),
     pub(crate) asked: Arc<AtomicU64>,
 }
@@ -75,7 +75,7 @@ impl Worker {
         while self.asked.load(Relaxed) < requests {
             if self.chance.below(100) < WRITES {
                 self.write().await?;
-                // An acknowledged write is there at once.
+                // An acknowledged write is visible at once.
                 self.list_mine().await?;
             } else {
                 match self.chance.below(10) {
@@ -90,7 +90,7 @@ impl Worker {
         Ok(())
     }
 
-    /// An answer's bytes.
+    /// Returns a response's bytes.
     pub(crate) async fn ask(&mut self, token: Option<&str>, request: &Value) -> Outcome<Bytes> {
         self.asked.fetch_add(1, Relaxed);
         let mut builder = Request::post("/graphql")
@@ -112,7 +112,8 @@ impl Worker {
         }
     }
 
-    /// Asks as oneself, and gives `data`, in which there must be no error; now and then asks twice, for the same bytes.
+    /// Sends a request as the user, and returns `data`, which must have no error. Sometimes sends it twice, and expects
+    /// the same bytes.
     pub(crate) async fn read(&mut self, request: &Value) -> Outcome<Value> {
         let users = Arc::clone(&self.users);
         let token = Some(users[self.me].token.as_str());
@@ -160,12 +161,12 @@ impl Worker {
         same(&request, &data["personalConnector"], &expected)
     }
 
-    /// A list of an owner's connectors, or of the whole organization's.
+    /// Returns a list of an owner's connectors, or of the whole organization's.
     pub(crate) fn page(&mut self, owner: Option<&str>) -> Page {
         let chance = &mut self.chance;
         let search = chance.one_in(3).then(|| {
             let (word, other) = (chance.of(&WORDS), chance.of(&WORDS));
-            // A word counts once.
+            // A repeated word counts once.
             let words = if chance.one_in(3) && word != other {
                 vec![word, other]
             } else {
@@ -208,7 +209,7 @@ impl Worker {
         }
     }
 
-    /// Asks for a list of these users' connectors, each of whom writes nothing meanwhile; and for its second page.
+    /// Reads a list of these users' connectors, and its second page. None of the users writes meanwhile.
     pub(crate) async fn list(
         &mut self,
         page: &Page,
@@ -260,14 +261,14 @@ impl Worker {
         let first = self.me / MEMBERS * MEMBERS;
         let page = self.page(None);
         let mut owners = Vec::new();
-        // In one order, so that nobody waits for somebody who waits for them.
+        // The locks are taken in one order, to avoid a deadlock.
         for owner in &users[first..first + MEMBERS] {
             owners.push(owner.connectors.read().await);
         }
         self.list(&page, &owners).await
     }
 
-    /// Without a token there is only what does not change.
+    /// Reads the public list without a token, which never changes.
     pub(crate) async fn list_publicly(&mut self) -> Outcome<()> {
         let (request, expected) = self.public.clone();
         let answer = self.ask(None, &request).await?;
@@ -455,7 +456,7 @@ impl Worker {
     }
 }
 
-/// The `data` of an answer without errors.
+/// Returns the `data` of a response without errors.
 pub(crate) fn data(request: &Value, body: &[u8]) -> Outcome<Value> {
     let mut answer: Value = serde_json::from_slice(body)?;
     if answer.get("errors").is_some() {

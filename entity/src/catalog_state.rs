@@ -1,5 +1,5 @@
-//! `catalog_state`: one row with the number of the last change, the clock of all changes, and of the last event that is no
-//! longer kept.
+//! `catalog_state`: one row with the number of the last change, which is the catalogue's version, and the number of the
+//! last pruned event.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,9 +13,9 @@ pub struct Model {
     pub id: i32,
     /// The number of the last change; 0 before the first. Changes are numbered in commit order, without gaps.
     pub state: i64,
-    /// The log keeps every event above this number, and none up to it.
+    /// The last pruned event. The log has every event above this number, and none up to it.
     pub forgotten: i64,
-    /// The mark of the last event that was forgotten; random if none was.
+    /// The mark of the last pruned event; random before the first.
     pub forgotten_mark: i64,
 }
 

@@ -1,4 +1,5 @@
-//! `check_lease`: one row that says which process checks connectors, and until when, by the database's time.
+//! `check_lease`: one row that names the process which runs the monitor, and the end of its lease by the database's
+//! time.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,14 +13,14 @@ pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// An id that the holder makes when it starts (a ULID). Null before the first lease, and after one was given up.
+    /// An id that the holder makes when it starts (a ULID). Null before the first lease, and after a release.
     pub holder: Option<String>,
-    /// One more with each new holder.
+    /// Raised with each new holder.
     pub epoch: i64,
-    /// When the lease ends unless it is renewed, in microseconds since 1970. 0 before the first lease, and after one was given
-    /// up.
+    /// The end of the lease unless it is renewed, in microseconds since 1970. 0 before the first lease, and after a
+    /// release.
     pub expires_at: Timestamp,
-    /// Random, another with each new holder.
+    /// A random number, new with each holder.
     pub mark: i64,
 }
 

@@ -1,4 +1,4 @@
-//! `connector_check`: the history of checks, so many of each connector.
+//! `connector_check`: the history of checks, with a limited number for each connector.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,14 +12,14 @@ pub struct Model {
     /// The `seq` of the connector.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
-    /// When the check began, in microseconds since 1970. No two checks of a connector have the same time.
+    /// The start of the check, in microseconds since 1970. It is unique for each connector.
     #[sea_orm(primary_key, auto_increment = false)]
     pub checked_at: Timestamp,
-    /// The state that the server was found in.
+    /// The outcome of the inspection.
     pub outcome: Outcome,
-    /// The outcome in words, for people; nothing of it is the server's own.
+    /// The outcome in words, for people, without any of the server's text.
     pub message: String,
-    /// Milliseconds until the server had said what it is. Null if it did not.
+    /// Milliseconds until the server's description arrived. Null if it did not.
     pub latency_ms: Option<i64>,
 }
 

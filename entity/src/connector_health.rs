@@ -1,5 +1,5 @@
-//! `connector_health`: what the last check of a connector's server found, and when the next one is due; one row for each
-//! connector that can be checked or was.
+//! `connector_health`: the last check of a connector's server, and the time of the next one; one row for each
+//! connector.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,46 +13,49 @@ pub struct Model {
     /// The `seq` of the connector.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
-    /// The `id` of the connector, for ties in orders by what is here.
+    /// The `id` of the connector, which breaks ties in orders by this table.
     pub id: String,
-    /// The address of its server, by which it is found: `HOST[:PORT]/PATH`, at most 600 bytes. Null without a server.
+    /// The normalized address of its server for lookups: `HOST[:PORT]/PATH`, at most 600 bytes. Null without a server.
     pub address: Option<String>,
-    /// The state that the server was found in. Null until it was checked, and again when the connector gets another server.
+    /// The outcome of the last check. Null before the first one, and after the connector is given another server.
     pub outcome: Option<Outcome>,
-    /// When the first check in a row found this outcome. Null while the outcome is.
+    /// The time of the first check in a row with this outcome. Null while the outcome is.
     pub outcome_since: Option<Timestamp>,
-    /// The outcome in words, for people; nothing of it is the server's own. Null while the outcome is.
+    /// The outcome in words, for people, without any of the server's text. Null while the outcome is.
     pub message: Option<String>,
-    /// When the last check began, in microseconds since 1970. Null while the outcome is.
+    /// The start of the last check, in microseconds since 1970. Null while the outcome is.
     pub checked_at: Option<Timestamp>,
-    /// Milliseconds until the server had said what it is. Null if it did not.
+    /// Milliseconds until the server's description arrived. Null if it did not.
     pub latency_ms: Option<i64>,
-    /// The transport by which the server said what it is. Null if it did not.
+    /// The transport that delivered the server's description. Null if none did.
     pub transport: Option<Transport>,
-    /// The revision of MCP that is spoken, such as `2025-11-25`. Null if the server did not say what it is.
+    /// The revision of MCP in use, such as `2025-11-25`. Null without a description.
     pub protocol_version: Option<String>,
-    /// The name, version, icons and the like that the server gives itself, as JSON. Null if it does not name itself.
+    /// The server's name, version, icons and other details as JSON, as it gives them. Null if it does not name itself.
     pub server_info: Option<String>,
-    /// The settings of the extensions that the server declares: a JSON object. Null if it declares none, or more than are kept.
+    /// The settings of the extensions that the server declares: a JSON object. Null if it declares none, or more than
+    /// are stored.
     pub extensions: Option<String>,
-    /// The issuers that the server takes tokens of (RFC 9728): a JSON array of URLs. Null while the outcome is.
+    /// The issuers whose tokens the server accepts (RFC 9728): a JSON array of URLs. Null while the outcome is.
     pub authorization_servers: Option<String>,
-    /// Stands for the tools that are kept. Null if they were never listed.
+    /// A digest of the stored tools. Null if they were never listed.
     pub tools_digest: Option<String>,
-    /// When the tools that are kept were listed. Null also if an earlier version listed them before its last check.
+    /// The time at which the stored tools were listed. Null also if an earlier version listed them before its last
+    /// check.
     pub tools_checked_at: Option<Timestamp>,
-    /// When changes of the tools count as forgotten: each adds to it, and too many in a short time are not kept. Null if none
-    /// count.
+    /// The time at which no recent changes of the tools count any more. Each change adds to it, and too many in a short
+    /// time are not stored. Null if none counts.
     pub tools_settle_at: Option<Timestamp>,
-    /// Microseconds that the server stays as it is, as it says; at most a day. Null if it does not say, or does not work.
+    /// Microseconds that the server's description stays valid, as it says; at most a day. Null if it does not say, or
+    /// does not work.
     pub fresh_for: Option<i64>,
-    /// How many tools are kept.
+    /// The number of stored tools.
     pub tool_count: i64,
-    /// The part of the kept checks that found a server that works, in millionths. Null while the outcome is.
+    /// The share of stored checks that found a working server, in millionths. Null while the outcome is.
     pub uptime: Option<i64>,
-    /// Checks in a row that found nothing that works.
+    /// The number of failed checks in a row.
     pub failures: i64,
-    /// When the next check is due, in microseconds since 1970. Null if there is nothing to check.
+    /// The time of the next check, in microseconds since 1970. Null if there is nothing to check.
     pub next_check_at: Option<Timestamp>,
 }
 
@@ -76,25 +79,25 @@ impl ActiveModelBehavior for ActiveModel {}
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Outcome {
-    /// It speaks MCP, to anybody.
+    /// It speaks MCP without a sign-in.
     Open,
-    /// It is there, and wants a sign-in first.
+    /// It requires a sign-in.
     AuthRequired,
-    /// It speaks MCP, but by another transport than it is said to.
+    /// It speaks MCP, but over another transport than its connector says.
     WrongTransport,
-    /// Something answers that does not speak MCP.
+    /// A response is not MCP.
     NotMcp,
-    /// Nothing answers, or what answers says that it cannot serve.
+    /// There is no response, or the server says that it cannot serve.
     Unreachable,
     /// It did not answer in time.
     Timeout,
-    /// The service may not call it.
+    /// The service may not call this address.
     Blocked,
-    /// There is nothing to call: a program that is run where it is used, or no address.
+    /// There is nothing to call: a program that runs on the user's machine, or no address.
     NotCheckable,
 }
 
-/// How a server was spoken to.
+/// The transport of a connection to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Transport {

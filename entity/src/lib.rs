@@ -1,6 +1,6 @@
-//! The catalogue's tables, one module a table, and the enums and times their columns hold.
+//! The catalogue's tables, one module each, with the enums and times of their columns.
 //!
-//! Invariant: this crate knows SeaORM and nothing of GraphQL, so that a migration never changes the API by accident.
+//! Invariant: this crate depends on SeaORM and not on GraphQL, so that a migration never changes the API by accident.
 
 pub mod catalog_state;
 pub mod check_lease;
@@ -21,7 +21,7 @@ pub use personal_connector::{
     CategorySource, ConnectorCategory, ConnectorSource, ConnectorStatus, ConnectorType,
     ConnectorVisibility, ServerType,
 };
-/// Gives all values of an enum.
+/// Iterates over all values of an enum.
 pub use sea_orm::Iterable;
 pub use timestamp::Timestamp;
 pub use user_profile::UserKey;

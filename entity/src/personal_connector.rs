@@ -1,23 +1,23 @@
-//! `personal_connector`: one row a connector, of every type.
+//! `personal_connector`: one row for each connector, of every type.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
-/// A connector as stored.
+/// A stored connector.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "personal_connector")]
 pub struct Model {
-    /// The catalogue's state number that created the row; the search index knows the row by it.
+    /// The catalogue's state number that created the row, which is also its key in the search index.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
     /// `pcon_` and ASCII letters and digits, at most 64 characters in all.
     pub id: String,
     /// The name for people, trimmed: 1 to 100 characters.
     pub name: String,
-    /// The folded name, bounded in bytes: order, uniqueness and cursors go by it.
+    /// The folded name, bounded in bytes, which decides order, uniqueness and cursors.
     pub name_key: String,
     /// Whether the connector is official, built by the platform, or custom. Only a custom one has an organization and a creator.
     pub r#type: ConnectorType,
@@ -28,7 +28,7 @@ pub struct Model {
     pub description: Option<String>,
     /// An https URL, at most 2,048 characters. Null if there is none.
     pub icon_url: Option<String>,
-    /// Null if none was given.
+    /// The purpose. Null if none was given.
     pub category: Option<ConnectorCategory>,
     /// A semantic version (Semantic Versioning 2.0.0), at most 100 characters. Null if there is none.
     pub version: Option<String>,
@@ -36,41 +36,42 @@ pub struct Model {
     pub status: ConnectorStatus,
     /// A notice to users about the status, at most 1,000 characters. Null if there is none.
     pub status_message: Option<String>,
-    /// The `id` of the connector to use instead. Null unless the status is `deprecated`, and if nothing replaces it.
+    /// The `id` of the connector to use instead. Null if there is none, and unless the status is `deprecated`.
     pub replaced_by_id: Option<String>,
     /// The http, https, ws or wss URL of the MCP server, at most 2,048 characters. Null if the server has no address.
     pub server_url: Option<String>,
-    /// The protocol of the MCP server. Null if it is not known: a check then begins with the transports of the
-    /// URL's scheme.
+    /// The protocol of the MCP server. Null if it is not known: a check then starts with the transports of the URL's
+    /// scheme.
     pub server_type: Option<ServerType>,
-    /// A JSON object as compact text, at most 16 KiB: key order and numbers stay as they came. Null if there is none.
+    /// A JSON object as compact text, at most 16 KiB, with its order of keys and all digits of numbers. Null if there
+    /// is none.
     pub metadata: Option<String>,
     /// Decides who sees the connector. Always `public` unless the type is `custom`.
     pub visibility: ConnectorVisibility,
     /// The organization of a custom connector. Null for the other types, and for a creator without an organization.
     pub organization_id: Option<String>,
-    /// The id of the user who created a custom connector. Null for the other types, and if its file names nobody.
+    /// The id of the user who created a custom connector. Null for the other types, and if its file names no user.
     pub created_by: Option<String>,
-    /// When the connector was created, in microseconds since 1970: as its file says, or when the row was first stored.
+    /// The time of creation, in microseconds since 1970, from the file or when the row was first stored.
     pub created_at: Timestamp,
-    /// When the connector last changed, in microseconds since 1970: as its file says, or when the change was stored. A change of
-    /// health or tools alone leaves it.
+    /// The time of the last change, in microseconds since 1970, from the file or when the change was stored. Changes of
+    /// health or tools alone do not count.
     pub updated_at: Timestamp,
-    /// 1 for a new row, one more with each change of it.
+    /// 1 for a new row, raised by one with each change.
     pub revision: i64,
-    /// The source of the row: a file that brings the connector again takes the place of the source before.
+    /// The source of the row. A file that contains the connector replaces the previous source.
     pub source: ConnectorSource,
-    /// Digest of the entry that a file last brought. Null if there is none, if the row is not all that the entry brings, and
-    /// once a custom connector was changed by hand.
+    /// The digest of the last entry from a file. Null without one, if the row lacks a part of the entry, and after a
+    /// change of a custom connector by hand.
     pub source_hash: Option<String>,
-    /// The status, message and replacement that a file last brought, as JSON. Null for custom connectors, and if
-    /// no file brought the connector whole.
+    /// The status, message and replacement of the last entry from a file, as JSON. Null for custom connectors, and if
+    /// no file contained the whole connector.
     pub source_status: Option<String>,
-    /// The file's values of the curated fields, as a JSON object of `description`, `iconUrl` and `category`: the columns
-    /// have the curated values. Null if nothing is curated.
+    /// The file's values of the curated fields, as a JSON object of `description`, `iconUrl` and `category`. The
+    /// columns have the curated values. Null if nothing is curated.
     pub file_details: Option<String>,
-    /// The source of the category: of the file's one, where an administrator has set another over it. Null if there is no category,
-    /// and for one that was there before its source was kept, which is a file's or people's.
+    /// The source of the category in the file, even if an administrator has set another. Null without a category, and
+    /// for one of an earlier version, which a file or people set.
     pub category_source: Option<CategorySource>,
 }
 
@@ -128,11 +129,11 @@ pub enum ConnectorCategory {
     Communication,
     /// Design tools.
     Design,
-    /// The category of connectors that users create without naming one.
+    /// Connectors that users create without a category.
     Custom,
 }
 
-/// The source of a category. A later one counts more.
+/// The source of a category. Later ones take precedence.
 #[derive(
     Clone,
     Copy,
@@ -152,7 +153,7 @@ pub enum ConnectorCategory {
 pub enum CategorySource {
     /// A rule of the import.
     Rule,
-    /// The import, for all its entries that had none.
+    /// The import, for all entries without one.
     Given,
     /// The file itself.
     File,
@@ -180,13 +181,13 @@ pub enum CategorySource {
 pub enum ConnectorStatus {
     /// Available.
     Active,
-    /// Users should take another one: the replacement, if there is one.
+    /// Users should move to the replacement, if there is one.
     Deprecated,
     /// Unavailable for a while.
     Maintenance,
 }
 
-/// The protocol that an MCP server is said to speak.
+/// The claimed protocol of an MCP server.
 #[derive(
     Clone,
     Copy,
@@ -212,7 +213,7 @@ pub enum ServerType {
     Stdio,
 }
 
-/// The viewers of a connector, besides administrators of the catalogue, who see all.
+/// The viewers of a connector. Administrators of the catalogue also see all.
 #[derive(
     Clone,
     Copy,

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 /// A moment in UTC, stored as whole microseconds since 1970-01-01T00:00:00Z (negative before).
 ///
-/// An integer orders and compares alike on every database, which RFC 3339 text of varying precision does not.
+/// Integers compare alike on every database, unlike RFC 3339 text of varying precision.
 #[derive(
     Clone,
     Copy,
@@ -22,24 +22,24 @@ use sea_orm::entity::prelude::*;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The first moment that RFC 3339 can write, whose years have four digits: 0000-01-01T00:00:00Z.
+    /// The first moment that RFC 3339 can express, with a year of four digits: 0000-01-01T00:00:00Z.
     pub const FIRST: Self = Self(-62_167_219_200_000_000);
-    /// The last moment that RFC 3339 can write: 9999-12-31T23:59:59.999999Z.
+    /// The last moment that RFC 3339 can express: 9999-12-31T23:59:59.999999Z.
     pub const LAST: Self = Self(253_402_300_799_999_999);
 
-    /// Adds a duration, without what is finer than a microsecond. Stops at the latest moment that an `i64` can hold.
+    /// Adds a duration, truncated to microseconds. Stops at the latest moment of an `i64`.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
-    /// Subtracts a duration, without what is finer than a microsecond. Stops at the earliest moment that an `i64` can hold.
+    /// Subtracts a duration, truncated to microseconds. Stops at the earliest moment of an `i64`.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// How long after `earlier` this is; zero where it is before.
+    /// Returns the duration since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0);
         Duration::from_micros(micros.try_into().unwrap_or(0))
@@ -51,7 +51,7 @@ fn micros(duration: Duration) -> i64 {
 }
 
 impl From<DateTime<Utc>> for Timestamp {
-    /// Cuts what is finer than a microsecond.
+    /// Truncates to microseconds.
     fn from(time: DateTime<Utc>) -> Self {
         Self(time.timestamp_micros())
     }
@@ -68,8 +68,8 @@ impl From<Timestamp> for DateTime<Utc> {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with no fraction, or three or six digits of it: `2025-01-01T00:00:00Z`. A moment that RFC 3339 cannot
-    /// write shows as the nearest that it can.
+    /// Writes RFC 3339 in UTC without a fraction, or with three or six digits: `2025-01-01T00:00:00Z`. A moment out of
+    /// its range is written as the nearest in range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = DateTime::<Utc>::from(*self.clamp(&Self::FIRST, &Self::LAST));
         f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))

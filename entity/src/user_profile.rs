@@ -1,8 +1,8 @@
-//! `user_profile`: the name and picture of a user, as their token last gave them.
+//! `user_profile`: the name and picture of a user, from their last token.
 
 use sea_orm::entity::prelude::*;
 
-/// The key of a user: the same id in another organization is another user.
+/// The key of a user. The same id in another organization is another user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct UserKey {
     /// None for a user without an organization.
@@ -26,7 +26,7 @@ pub struct Model {
     pub name: Option<String>,
     /// The https address of the picture, up to 2,048 characters.
     pub picture_url: Option<String>,
-    /// The number of the last change that the user made with such a token.
+    /// The number of the user's last change with such a token.
     pub last_change: i64,
 }
 

@@ -1,4 +1,4 @@
-//! `write_probe`: at most one row, rewritten to find out whether the database can be written.
+//! `write_probe`: at most one row, rewritten to test whether the database can be written.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,7 +10,7 @@ pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
-    /// Random bytes, as many as a large connector takes.
+    /// Random bytes, as many as a large connector has.
     pub filler: Vec<u8>,
 }
 

@@ -1,7 +1,7 @@
 //! The catalogue: connectors, their search index, the state number, the event log and idempotency keys.
 //!
-//! Written as SQL: partial and expression indexes, collations and the full-text index differ between the two databases,
-//! and here the difference can be read. Keys compare by bytes on both (`BINARY` is SQLite's default, `"C"` on PostgreSQL).
+//! The statements are SQL, because partial and expression indexes, collations and the full-text index differ between
+//! the two databases. Keys compare by bytes on both (`BINARY` is SQLite's default, `"C"` on PostgreSQL).
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -48,8 +48,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `{key}` is text that compares by bytes, `{integer}` one of 64 bits; as a primary key it is SQLite's rowid, by which the
-/// full-text index finds its row.
+/// `{key}` is text that compares by bytes, and `{integer}` a 64-bit integer. As a primary key it is SQLite's rowid,
+/// which the full-text index uses.
 const STATEMENTS: &[&str] = &[
     "CREATE TABLE personal_connector (
         seq {integer} NOT NULL CONSTRAINT personal_connector_pkey PRIMARY KEY,
@@ -105,7 +105,7 @@ const STATEMENTS: &[&str] = &[
     "CREATE UNIQUE INDEX personal_connector_creator_name_key
         ON personal_connector (COALESCE(organization_id, ''), COALESCE(created_by, ''), name_key)
         WHERE type = 'custom' AND visibility = 'private'",
-    // The three orders, alone and under the dashboards' filter of one category and one status.
+    // The three orders, alone and with the dashboards' filter of one category and one status.
     "CREATE INDEX personal_connector_by_name ON personal_connector (name_key, id)",
     "CREATE INDEX personal_connector_by_created_at ON personal_connector (created_at DESC, id)",
     "CREATE INDEX personal_connector_by_updated_at ON personal_connector (updated_at DESC, id)",
@@ -161,14 +161,14 @@ const STATEMENTS: &[&str] = &[
     "CREATE INDEX idempotency_key_by_created_at ON idempotency_key (created_at)",
 ];
 
-/// Words arrive folded and split, separated by spaces: the `ascii` tokenizer takes every other character as part of a
-/// word. Nothing of the text is kept beside the index, and no positions: words are all that is asked for.
+/// Words arrive folded and split, separated by spaces. The `ascii` tokenizer takes every other character as part of a
+/// word. The index stores neither the text nor positions, because only words are searched.
 const SQLITE_SEARCH: &[&str] = &["CREATE VIRTUAL TABLE connector_search USING fts5 (
         name, connector_id, description,
         content = '', contentless_delete = 1, detail = column, tokenize = 'ascii'
     )"];
 
-/// Words arrive folded and split as a `tsvector` whose weights mean the field: A name, B connectorId, C description.
+/// Words arrive folded and split as a `tsvector` whose weights stand for fields: A name, B connectorId, C description.
 const POSTGRES_SEARCH: &[&str] = &[
     "CREATE TABLE connector_search (
         seq BIGINT NOT NULL CONSTRAINT connector_search_pkey PRIMARY KEY

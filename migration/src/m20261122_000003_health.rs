@@ -62,7 +62,7 @@ const STATEMENTS: &[&str] = &[
         failures {integer} NOT NULL,
         next_check_at {integer}
     )",
-    // The monitor takes what is due in this order.
+    // The monitor reads due connectors in this order.
     "CREATE INDEX connector_health_by_next_check_at ON connector_health (next_check_at, seq)
         WHERE next_check_at IS NOT NULL",
     // Makes the connectors that exist already due at once.
@@ -101,7 +101,7 @@ const STATEMENTS: &[&str] = &[
     "INSERT INTO check_lease (id, epoch, expires_at) VALUES (1, 0, 0)",
 ];
 
-/// All words of a connector that has tools, its own and theirs, as `connector_search` has them of all.
+/// All words of a connector with tools, including those of its tools, in the form of `connector_search`.
 const SQLITE_SEARCH: &[&str] = &["CREATE VIRTUAL TABLE connector_tool_search USING fts5 (
         words, content = '', contentless_delete = 1, detail = column, tokenize = 'ascii'
     )"];

@@ -1,4 +1,4 @@
-//! A row to find out whether the database can be written.
+//! Adds the row that tests whether the database can be written.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 

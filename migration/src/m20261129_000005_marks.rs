@@ -1,5 +1,5 @@
-//! Random marks of events, of the position up to which events are forgotten, and of leases: they distinguish two histories whose
-//! numbers are the same.
+//! Adds random marks to events, to the last pruned event and to leases. They distinguish histories with the same
+//! numbers.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -12,8 +12,8 @@ const COLUMNS: [(&str, &str); 3] = [
     ("check_lease", "mark"),
 ];
 
-/// Each evaluation gives another number. Processes of the version before give no marks while replicas are upgraded one by one, so
-/// that it is also the default.
+/// Each evaluation gives another number. It is also the default, because older replicas write no marks during a rolling
+/// upgrade.
 const POSTGRES_RANDOM: &str =
     "('x' || right(replace(gen_random_uuid()::text, '-', ''), 16))::bit(64)::bigint";
 
@@ -27,11 +27,11 @@ impl MigrationTrait for Migration {
         let connection = manager.get_connection();
         for (table, column) in COLUMNS {
             let statements = match manager.get_database_backend() {
-                // Rows that are there get one each.
+                // Existing rows get one each.
                 DbBackend::Postgres => vec![format!(
                     "ALTER TABLE {table} ADD COLUMN {column} BIGINT NOT NULL DEFAULT {POSTGRES_RANDOM}"
                 )],
-                // A column that is added may have no expression as its default.
+                // An added column may not have an expression as its default.
                 _ => vec![
                     format!("ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0"),
                     format!("UPDATE {table} SET {column} = random()"),

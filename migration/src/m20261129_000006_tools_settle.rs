@@ -1,4 +1,5 @@
-//! When changes of a connector's tools count as forgotten: too many in a short time are not kept.
+//! Adds the time at which recent changes of a connector's tools no longer count. Too many in a short time are not
+//! stored.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,5 @@
-//! When the tools that are kept of a server were listed, how long it stays as it is, and the extensions that it declares.
+//! Adds the time at which the stored tools were listed, the time that they stay valid, and the extensions that the
+//! server declares.
 
 use sea_orm_migration::prelude::*;
 
@@ -26,13 +27,13 @@ impl MigrationTrait for Migration {
         tools_checked_at.big_integer();
         fresh_for.big_integer();
         extensions.text();
-        // SQLite adds one column a statement.
+        // SQLite adds one column in each statement.
         for column in &mut columns {
             manager
                 .alter_table(Table::alter().table(TABLE).add_column(column).to_owned())
                 .await?;
         }
-        // The date of tools that an earlier check listed is known if that check was the last one.
+        // The time at which tools were listed is known if that check was the last one.
         manager
             .get_connection()
             .execute_unprepared(

@@ -1,8 +1,8 @@
-//! Drops the constraints that list an enum's values: the schema of the API calls enums open to additions, and the program parses
-//! what it writes and reads. Constraints across columns stay.
+//! Drops the constraints that list an enum's values: the API's enums are open to additions, and the program checks
+//! values itself. Constraints across columns stay.
 //!
-//! SQLite has no statement for it. A constraint changes nothing of a table's content, so that its text in the schema is replaced,
-//! as SQLite documents (<https://sqlite.org/lang_altertable.html#otheralter>): no row is copied, and no index is built again.
+//! SQLite has no statement for this. A constraint changes no stored content, so its text in the schema is replaced, as
+//! SQLite documents (<https://sqlite.org/lang_altertable.html#otheralter>). No row is copied, and no index is rebuilt.
 
 use sea_orm_migration::{
     prelude::*,
@@ -18,7 +18,7 @@ struct Constraint {
     /// The column's line in the SQLite schema, without the constraint.
     column: &'static str,
     condition: &'static str,
-    /// The space behind the constraint's name in the SQLite schema.
+    /// The space after the constraint's name in the SQLite schema.
     space: &'static str,
 }
 
@@ -109,7 +109,7 @@ const CONSTRAINTS: [Constraint; 9] = [
 ];
 
 impl Constraint {
-    /// The column's line with and without the constraint, as SQLite's schema has it.
+    /// Returns the column's line with and without the constraint, in the form of SQLite's schema.
     fn lines(&self) -> (String, String) {
         let Self {
             name,
@@ -184,7 +184,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Replaces a part of the text of each table in SQLite's schema. Rolled back with the transaction.
+/// Replaces a part of each table's text in SQLite's schema. The transaction can roll it back.
 async fn edit_schema(
     connection: &SchemaManagerConnection<'_>,
     edits: impl Iterator<Item = (&'static str, String, String)>,
@@ -208,7 +208,7 @@ async fn edit_schema(
             return Err(DbErr::Migration(message));
         }
     }
-    // Has every connection read the schema again.
+    // This makes every connection read the schema again.
     let next = format!("PRAGMA schema_version = {}", version.wrapping_add(1));
     connection.execute_unprepared(&next).await?;
     connection

@@ -1,4 +1,4 @@
-//! The values of the fields that a change changed. Events from before have none.
+//! Adds the values of changed fields to events. Older events have none.
 
 use sea_orm_migration::prelude::*;
 

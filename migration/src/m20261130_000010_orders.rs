@@ -1,10 +1,10 @@
-//! Columns that order, filter and find lists: a row of health for each connector, also where there is nothing to check, with the
-//! connector's id, the address of its server, its uptime and the number of its tools; since when an outcome holds; and the indexes of
-//! the orders.
+//! Adds columns and indexes to order, filter and find lists. Each connector gets a row of health, even if there is
+//! nothing to check. It has the connector's id, the address of its server, its uptime, the number of its tools, and the
+//! time since which the outcome holds.
 //!
-//! An enum is ordered by the position of its value: on SQLite by a generated column, since it seeks in an index of an expression by that
-//! alone, on PostgreSQL by an index of the expression in the statements. A value that is added to the enum needs a migration that makes
-//! these anew.
+//! An enum is ordered by the position of its value. SQLite uses a generated column, because it cannot seek in an index
+//! of the expression; PostgreSQL indexes the expression of the statements. A new value of the enum needs a migration
+//! that rebuilds these.
 
 use sea_orm_migration::{
     prelude::*,
@@ -15,14 +15,14 @@ use url::Url;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Rows whose addresses one statement sets.
+/// Rows whose addresses are set by one statement.
 const BATCH: usize = 500;
 
-/// Bytes of an address.
+/// The most bytes of an address.
 const ADDRESS_BYTES: usize = 600;
 
-/// `{key}` is text that compares by bytes, `{integer}` one of 64 bits. Connectors that can be checked have a row already. An outcome
-/// holds since the first of the kept checks behind the last that found another.
+/// `{key}` is text that compares by bytes, and `{integer}` a 64-bit integer. Connectors that can be checked have a row
+/// already. An outcome holds since the first stored check after the last one with another outcome.
 const STATEMENTS: &[&str] = &[
     "ALTER TABLE connector_health ADD COLUMN id {key} NOT NULL DEFAULT ''",
     "ALTER TABLE connector_health ADD COLUMN address {key}",
@@ -51,10 +51,10 @@ const STATEMENTS: &[&str] = &[
 ];
 
 struct Index {
-    /// The ordering expression: the column, or the one that the position of a value is of.
+    /// The ordering expression: the column, or the position of its value.
     by: &'static str,
     table: &'static str,
-    /// The expression that has the value, and the values in their order; none if the column is a number.
+    /// The expression of the value, and the values in order; none if the column is a number.
     ranked: Option<(&'static str, &'static [&'static str])>,
     rest: &'static str,
 }
@@ -157,7 +157,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// The rows stay: earlier versions make such rows too, of connectors that lose their server.
+    /// The rows stay, because earlier versions have such rows for connectors that lost their server.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
         for Index {
@@ -179,7 +179,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The position of a value among these; null if it is none of them.
+/// Returns the position of a value in this list; null if it is not in it.
 fn rank(value: &str, values: &[&str]) -> String {
     let cases = values.iter().enumerate();
     let cases = cases.map(|(rank, is)| format!(" WHEN {value} = '{is}' THEN {rank}"));
@@ -219,7 +219,7 @@ async fn set_addresses(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The address of a URL, as the program made it at the time of this migration.
+/// Returns the address of a URL, as the program computed it at the time of this migration.
 fn address(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let mut address = url.host_str()?.to_owned();

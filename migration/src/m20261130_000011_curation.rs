@@ -1,4 +1,4 @@
-//! The files' values of fields that administrators of the catalogue curated.
+//! Adds the files' values of curated fields.
 
 use sea_orm_migration::prelude::*;
 
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // The next import of a file is to bring what it says of curated fields.
+        // The next import of a file restores its values of the curated fields.
         let connection = manager.get_connection();
         connection
             .execute_unprepared(

@@ -1,4 +1,4 @@
-//! The names and pictures of users, as their tokens last gave them.
+//! Adds the names and pictures of users, from their last token.
 
 use sea_orm_migration::prelude::*;
 

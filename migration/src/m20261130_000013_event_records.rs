@@ -1,4 +1,4 @@
-//! Events carry what searches and filters need of a connector. Events from before carry nothing.
+//! Adds to events the connector's state for searches and filters. Older events have none.
 
 use sea_orm_migration::prelude::*;
 

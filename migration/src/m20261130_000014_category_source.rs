@@ -1,4 +1,4 @@
-//! The column that says where a connector's category came from.
+//! Adds the column with the source of a connector's category.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A create, which writes what the service's does.
+//! A create, which writes the same rows as the service's.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -30,7 +30,7 @@ struct Create {
 
 const USER_MAX: i64 = 1_000_000_000;
 
-/// A moment in microseconds, never the same twice.
+/// Returns a unique moment in microseconds.
 fn moment() -> i64 {
     static LAST: AtomicI64 = AtomicI64::new(0);
     #[expect(
@@ -46,7 +46,7 @@ fn moment() -> i64 {
     }
 }
 
-/// Writes what the service writes, in a transaction as it does: the next number, the row, its words and its event.
+/// Writes the same rows as the service, in one transaction: the next number, the connector, its words and its event.
 macro_rules! write {
     ($tx:ident, $lock:literal, $words:literal, $values:expr, $create:ident) => {{
         let state: i64 = sqlx::query_scalar($lock).fetch_one(&mut *$tx).await?;
@@ -141,7 +141,7 @@ pub(super) async fn create(State(db): State<Db>, body: Bytes) -> Result<Response
     Ok((StatusCode::CREATED, json(&created)).into_response())
 }
 
-/// The words of a text as a `tsvector`'s text.
+/// Returns the words of a text in the form of a `tsvector`.
 fn tsvector(text: &str, weight: &str) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());

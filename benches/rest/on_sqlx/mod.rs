@@ -1,5 +1,5 @@
-//! REST over sqlx, on SQLite or PostgreSQL: one statement a page, statements prepared once, no ping before a statement, and a few
-//! connections.
+//! REST over sqlx, on SQLite or PostgreSQL: one statement for each page, prepared statements, no ping before a
+//! statement, and a few connections.
 
 mod create;
 mod rows;
@@ -42,7 +42,7 @@ enum Db {
     Postgres(PgPool),
 }
 
-/// Runs the same lines on either database's pool of readers.
+/// Runs the same code on the readers of either database.
 macro_rules! read {
     ($db:expr, $pool:ident => $lines:expr) => {
         match $db {
@@ -61,7 +61,7 @@ impl Db {
             return Ok(Self::Postgres(pool.connect(url).await?));
         }
         let options = SqliteConnectOptions::from_str(url)?.foreign_keys(true);
-        // As the service's: what it acknowledged survives a power cut.
+        // Like the service's writer: an acknowledged write survives a power cut.
         let writer = options
             .clone()
             .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
@@ -123,8 +123,8 @@ async fn page(db: &Db, query: &Query) -> Result<Vec<Listed>, sqlx::Error> {
     }
 }
 
-/// The connectors that have a word as a word's beginning: those called so first, then those that have it in their name, in their
-/// connectorId, and in their description.
+/// Finds the connectors with a word that has this prefix, by rank: the exact name, the name, the connectorId, the
+/// description.
 async fn search(db: &Db, word: &str, first: i64) -> Result<Vec<Listed>, sqlx::Error> {
     let (found, [name, connector_id, all]) = match db {
         Db::Sqlite { .. } => (
@@ -152,7 +152,7 @@ async fn search(db: &Db, word: &str, first: i64) -> Result<Vec<Listed>, sqlx::Er
         .fetch_all(pool).await)
 }
 
-/// All that is public, counted once for all facets and the total.
+/// Counts all public connectors once, for all facets and the total.
 async fn groups(db: &Db) -> Result<Vec<Group>, sqlx::Error> {
     let sql = "SELECT category, status, type, server_type, COUNT(*) FROM personal_connector \
          WHERE visibility = 'public' GROUP BY category, status, type, server_type";

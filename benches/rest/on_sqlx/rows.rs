@@ -1,4 +1,4 @@
-//! The columns that are sent, as structs that sqlx fills and serde writes.
+//! The columns of responses, as structs that sqlx fills and serde writes.
 
 use std::convert::identity;
 
@@ -17,7 +17,7 @@ impl Serialize for Time {
     }
 }
 
-/// Has sqlx fill a struct: each field from the next column of the row, by a function of the result. A constant has no column.
+/// Makes sqlx fill a struct: each field from the next column of the row, through a function. A constant has no column.
 macro_rules! from_row {
     ($name:ident { $($field:ident: $make:ident),+ $(,)? } $($constant:ident: $value:expr)?) => {
         impl<'r, R: Row> FromRow<'r, R> for $name
@@ -37,7 +37,7 @@ macro_rules! from_row {
     };
 }
 
-/// A connector as lists give it.
+/// A connector in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Listed {
@@ -74,7 +74,7 @@ from_row!(Listed {
     created_at: identity,
 });
 
-/// All that an anonymous viewer sees of a connector.
+/// A connector with all fields that an anonymous viewer sees.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Whole {
