@@ -1,8 +1,8 @@
-//! The bytes of answers: of one, and of all that are under way.
+//! Byte budgets of responses: of each one, and of all under way.
 //!
-//! Invariant: an answer is counted while it is made, as its rows are read and its values written, and its text until the last byte is
-//! sent. An answer that ran out of bytes gets no more of them. Large answers cannot take the bytes of small ones, and one caller
-//! cannot take those of others.
+//! Invariant: a response's rows and values count while it is made, and its text until the last byte is sent. A response
+//! that exceeded its bytes gets no more. Large responses cannot take the bytes of small ones, nor one caller those of
+//! others.
 
 use std::{
     any::Any,
@@ -16,38 +16,38 @@ use crate::{
     fair_budget::{FairBudget, FairShare},
 };
 
-/// Bytes of an answer that are taken from those of all answers, small ones included: several pages of twenty connectors.
+/// The first bytes of each response, which come from the budget for small ones: several pages of twenty connectors.
 const SMALL: usize = 512 * 1024;
 
-/// Bytes that are taken at once, so that most answers take them once.
+/// Bytes that are reserved at once, so that most responses reserve once.
 const STEP: usize = 16 * 1024;
 
-/// The bytes that a mutation has besides, for rows and values that are short: its answer shows a change that was made.
+/// Additional bytes of a mutation for short rows and values, because its response shows a change that was made.
 const RESERVE: usize = 4 * 1024 * 1024;
 const RESERVED_ROW: usize = 32 * 1024;
 const RESERVED_VALUE: usize = 1024;
 
-/// Memory of a row or a value besides its text, in bytes.
+/// Bytes of a row or value besides its text.
 pub(crate) const OVERHEAD: usize = 64;
 
-/// The key of a caller, who has half of the bytes of all answers at most.
+/// The key of a caller, who gets at most half of all bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallerKey(pub u64);
 
-/// The bytes of all answers. Clones share the same bytes.
+/// The byte budgets of all responses. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     most: usize,
-    /// The first [`SMALL`] bytes of each answer.
+    /// The budget for the first [`SMALL`] bytes of each response.
     small: FairBudget<CallerKey>,
-    /// The other bytes of answers.
+    /// The budget for the other bytes.
     large: FairBudget<CallerKey>,
 }
 
-/// The bytes of one answer.
+/// The byte budget of one response.
 #[derive(Debug)]
 pub struct AnswerBudget {
-    /// None for reads that are for no answer.
+    /// The shared budgets; none for reads outside responses.
     answers: Option<Answers>,
     caller: Option<CallerKey>,
     is_mutation: bool,
@@ -55,7 +55,7 @@ pub struct AnswerBudget {
     permit: OnceLock<Permit>,
 }
 
-/// A permit of any kind, which its clones share.
+/// A permit of any kind, shared by its clones.
 pub(crate) type Permit = Arc<dyn Any + Send + Sync>;
 
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ struct Counts {
     written: usize,
     share: AnswerShare,
     failure: Option<Failure>,
-    /// Bytes of the [`RESERVE`] that are taken.
+    /// Bytes used of the [`RESERVE`].
     reserved: usize,
 }
 
@@ -74,7 +74,7 @@ enum Failure {
     Exhausted,
 }
 
-/// Bytes that an answer has of those of all answers. Dropped, it gives them back.
+/// A response's share of all bytes, returned on drop.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerShare {
     small: Option<FairShare<CallerKey>>,
@@ -82,11 +82,10 @@ pub(crate) struct AnswerShare {
 }
 
 impl Answers {
-    /// An answer may read `most` bytes and write as many. All answers together may have `all` bytes, and besides them as many as
-    /// are kept in a cache.
+    /// A response may read and write up to `most` bytes. All responses share `all` bytes, plus those of a cache.
     ///
-    /// Two fifths are for the beginnings of answers, which small answers fit into. The rest holds two of the largest. One caller
-    /// has half of both.
+    /// Two fifths are for the first bytes of responses, which suffice for small ones. The rest holds two of the
+    /// largest. One caller gets half of both.
     pub(crate) fn new(most: usize, all: usize, cached: usize) -> Self {
         let small = all / 5 * 2;
         let large = (all - small).max(most.saturating_mul(4));
@@ -98,7 +97,7 @@ impl Answers {
         }
     }
 
-    /// The budget of a new answer to a caller.
+    /// Creates the budget of a new response.
     pub(crate) fn begin(&self, caller: Option<CallerKey>, is_mutation: bool) -> Arc<AnswerBudget> {
         Arc::new(AnswerBudget {
             answers: Some(self.clone()),
@@ -111,7 +110,7 @@ impl Answers {
 }
 
 impl AnswerBudget {
-    /// Counts nothing, because the bytes of the reads are bounded otherwise.
+    /// Creates a budget that counts nothing, for reads with other limits.
     pub fn unbounded() -> Arc<Self> {
         Arc::new(Self {
             answers: None,
@@ -122,39 +121,39 @@ impl AnswerBudget {
         })
     }
 
-    /// Holds a permit until the last statement of the answer has ended, also where nobody waits for the answer any more. The
+    /// Holds a permit until the last statement of the response has ended, even if no one waits for the response. The
     /// first permit counts.
     pub(crate) fn hold(&self, permit: Permit) {
         let _ = self.permit.set(permit);
     }
 
-    /// The permit that a statement of the answer holds until it has ended.
+    /// Returns the permit that a statement holds until it has ended.
     pub(crate) fn permit(&self) -> Option<Permit> {
         self.permit.get().cloned()
     }
 
-    /// Counts a row of so many bytes of text. `LIMIT_EXCEEDED` beyond the answer's bytes, `UNAVAILABLE` where all answers together
-    /// have too many.
+    /// Counts a row with this many bytes of text. Fails with `LIMIT_EXCEEDED` beyond the response's bytes, and with
+    /// `UNAVAILABLE` beyond those of all responses.
     pub(crate) fn read(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_ROW, |counts| {
             counts.read += bytes + OVERHEAD;
         })
     }
 
-    /// Takes back rows whose statement runs again: so many of them, and the bytes of their text.
+    /// Subtracts rows and the bytes of their text, because their statement runs again.
     pub(crate) fn unread(&self, rows: usize, bytes: usize) {
         let mut counts = self.counts();
         counts.read = counts.read.saturating_sub(bytes + rows * OVERHEAD);
     }
 
-    /// Counts a value whose text has so many bytes. Errors as [`Self::read`].
+    /// Counts a value with this many bytes of text. Fails like [`Self::read`].
     pub(crate) fn write(&self, bytes: usize) -> Result<()> {
         self.count(bytes, RESERVED_VALUE, |counts| {
             counts.written += bytes + OVERHEAD;
         })
     }
 
-    /// Counts so many values of a list besides their text. Errors as [`Self::read`].
+    /// Counts this many values of a list, without their text. Fails like [`Self::read`].
     pub(crate) fn write_values(&self, values: usize) -> Result<()> {
         let bytes = values * OVERHEAD;
         self.count(bytes, RESERVED_ROW, |counts| {
@@ -162,7 +161,7 @@ impl AnswerBudget {
         })
     }
 
-    /// Fails once the answer has run out of bytes, and of those in reserve.
+    /// Fails after the response exceeded its bytes and its reserve.
     pub(crate) fn check(&self) -> Result<()> {
         let counts = self.counts();
         if self.is_mutation && counts.reserved < RESERVE {
@@ -171,23 +170,23 @@ impl AnswerBudget {
         self.error(counts.failure)
     }
 
-    /// Counts the next event of a subscription from the beginning.
+    /// Resets the count for the next event of a subscription.
     pub(crate) fn again(&self) {
         *self.counts() = Counts::default();
     }
 
-    /// Bytes of the values.
+    /// Returns the bytes of the values.
     pub(crate) fn written(&self) -> usize {
         self.counts().written
     }
 
-    /// The most bytes that an answer may have.
+    /// Returns the most bytes of the response.
     pub(crate) fn most(&self) -> usize {
         let answers = self.answers.as_ref();
         answers.map_or(usize::MAX, |answers| answers.most)
     }
 
-    /// The most bytes that its text is written to: a mutation's is written whole.
+    /// Returns the most bytes of its text. A mutation's text has no limit.
     pub(crate) fn most_of_text(&self) -> usize {
         if self.is_mutation {
             usize::MAX
@@ -196,8 +195,8 @@ impl AnswerBudget {
         }
     }
 
-    /// The share of an answer whose text is written and has so many bytes. A mutation's text gets a share whatever its size. The next
-    /// event of a subscription is counted from the beginning.
+    /// Returns the share for a response's text of this size. A mutation's text gets one of any size. The count is reset
+    /// for a subscription's next event.
     pub(crate) fn of_text(&self, bytes: usize) -> Result<AnswerShare> {
         let mut counts = self.counts();
         if let Some(answers) = &self.answers {
@@ -217,7 +216,7 @@ impl AnswerBudget {
         Ok(share)
     }
 
-    /// Counts so many bytes, from the reserve where they are at most `reserved`.
+    /// Counts bytes, from the reserve if they are at most `reserved`.
     fn count(&self, bytes: usize, reserved: usize, add: impl FnOnce(&mut Counts)) -> Result<()> {
         let Some(answers) = &self.answers else {
             return Ok(());
@@ -266,7 +265,7 @@ impl AnswerBudget {
 }
 
 impl AnswerShare {
-    /// None where the bytes are not free.
+    /// Grows the share; none if the bytes are not free.
     fn grow_to(
         &mut self,
         answers: &Answers,
@@ -279,7 +278,7 @@ impl AnswerShare {
         grow(&mut self.large, &answers.large, caller, large)
     }
 
-    /// Gives back all bytes but so many.
+    /// Returns all bytes but this many.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if let Some(small) = &mut self.small {
             small.shrink_to(bytes.min(SMALL));
@@ -290,7 +289,7 @@ impl AnswerShare {
     }
 }
 
-/// The text of an answer, as JSON. Its bytes are those of all answers until it is dropped.
+/// The JSON text of a response. Its bytes count until it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerText {
     text: Bytes,
@@ -300,7 +299,7 @@ pub(crate) struct AnswerText {
 impl AnswerText {
     pub(crate) fn new(text: Vec<u8>, share: AnswerShare) -> Self {
         Self {
-            // It may be kept for long, and holds no more bytes than it has.
+            // The text may be cached for long, so it keeps no spare capacity.
             text: text.into_boxed_slice().into(),
             share,
         }
@@ -314,7 +313,7 @@ impl AnswerText {
         str::from_utf8(&self.text).unwrap_or_default()
     }
 
-    /// The answer with another form of its text, such as a compressed one.
+    /// Replaces the text by another form, such as a compressed one.
     #[must_use]
     pub(crate) fn replaced(self, text: Bytes) -> Self {
         let mut share = self.share;
@@ -322,12 +321,12 @@ impl AnswerText {
         Self { text, share }
     }
 
-    /// The bytes that it has of those of all answers, for a copy of the text.
+    /// Returns the share, for a copy of the text.
     pub(crate) fn into_share(self) -> AnswerShare {
         self.share
     }
 
-    /// The text as bytes that have its share as long as any of them are there.
+    /// Returns the text as bytes that keep the share until the last of them is dropped.
     pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -339,7 +338,7 @@ impl AsRef<[u8]> for AnswerText {
     }
 }
 
-/// A text that is small.
+/// Converts a small text, which does not count.
 impl From<Vec<u8>> for AnswerText {
     fn from(text: Vec<u8>) -> Self {
         Self::new(text, AnswerShare::default())
@@ -395,7 +394,7 @@ mod tests {
         let made = large
             .iter()
             .filter(|answer| answer.read(2 * MIB - OVERHEAD).is_ok());
-        // Eight MiB, less what each has of the small ones' bytes.
+        // Eight MiB, less each response's bytes in the budget for small ones.
         assert_eq!(made.count(), 5);
         assert_eq!(code(large[6].check()), Some(Code::Unavailable));
         let small = answers.begin(None, false);

@@ -1,4 +1,4 @@
-//! From the configuration to what runs.
+//! Builds the running service from its configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,23 +40,23 @@ use crate::{
     },
 };
 
-/// How soon the catalogue file is loaded again where the database cannot be written.
+/// The delay before the catalogue file is loaded again, if the database cannot be written.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The running service: its routes and background tasks.
 #[derive(Debug)]
 pub struct App {
-    /// The routes to serve. They hold the tasks that poll the database.
+    /// The routes to serve. They own the tasks that poll the database.
     pub routers: Routers,
     database: Database,
     retention: Option<Retention>,
     damage_check: DamageCheck,
-    /// Ends when the monitor has stopped, which it begins with the service.
+    /// The task of the monitor, which ends after the service does.
     monitor: Option<JoinHandle<()>>,
     collector: Option<Traces>,
 }
 
-/// The inputs of a start, which are read before the database is changed.
+/// The inputs of a start, read before the database is changed.
 #[expect(missing_debug_implementations, reason = "the schema has none")]
 pub struct Inputs {
     outbound: Outbound,
@@ -67,7 +67,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads the inputs. A secret is made where it is missing, but not beside a file that is another program's.
+    /// Reads the inputs. Creates a missing secret, but not beside another program's file.
     pub async fn read(config: &Serve, clock: &Clock) -> anyhow::Result<Self> {
         let outbound = Outbound::new(&config.outbound.rules()?)?;
         Database::refuse_foreign_file(&config.database()).await?;
@@ -100,13 +100,13 @@ impl Inputs {
 /// The routers, by listener.
 #[derive(Debug)]
 pub struct Routers {
-    /// All routes but `/metrics`, which is among them only if the metrics have no listener of their own.
+    /// All routes. `/metrics` is among them only if the metrics have no listener of their own.
     pub main: Routes,
-    /// The metrics, where they have a listener of their own.
+    /// The metrics, if they have a listener of their own.
     pub metrics: Option<Router>,
-    /// The phase of the stop. All routes follow it.
+    /// The phase of the stop, which all routes follow.
     pub stopping: Stopping,
-    /// The inspector that callers use: the monitor shares its memory and lookups.
+    /// The inspector for callers. The monitor shares its memory and lookups.
     pub(crate) inspector: Inspector,
 }
 
@@ -143,11 +143,11 @@ impl App {
         })
     }
 
-    /// Closes the database and sends the last spans. To be called when the routers serve no more.
+    /// Closes the database and sends the last spans. Call this after the routers have stopped.
     ///
-    /// A change that is under way at the deadline is cut, and leaves nothing behind.
+    /// A change that is unfinished at the deadline is rolled back.
     pub async fn stop(self, deadline: Instant) -> anyhow::Result<()> {
-        // The routers hold the tasks that poll the database.
+        // The routers own the tasks that poll the database.
         drop((self.routers, self.retention));
         let close = async {
             if let Some(monitor) = self.monitor {
@@ -171,7 +171,7 @@ impl App {
     }
 }
 
-/// Loads the catalogue into an open database, and gives what serves it.
+/// Loads the catalogue into an open database, and builds the routers.
 pub async fn routers(
     config: &Serve,
     inputs: Inputs,
@@ -267,7 +267,7 @@ pub async fn routers(
     })
 }
 
-/// Loads the catalogue file. Where the database cannot be written, a task goes on trying.
+/// Loads the catalogue file. If the database cannot be written, a task retries.
 async fn load(
     config: &Serve,
     file: CatalogFile,
@@ -320,7 +320,7 @@ pub fn inspections(
     ))
 }
 
-/// Inspects MCP servers to check connectors, in a process that does nothing else.
+/// Builds the inspector of the `check` command.
 pub fn checker(config: &Check, clock: &Clock) -> anyhow::Result<Inspector> {
     let outbound = Outbound::new(&config.outbound.rules()?)?;
     let guard = Guard::new(config.servers.rules());
@@ -344,7 +344,7 @@ fn monitor(config: &Serve, database: Database, inspector: Inspector, clock: Cloc
     Monitor::start(database, inspector, settings, clock)
 }
 
-/// Opens the database. Brings its schema up to date, or fails if it is not and the settings do not migrate.
+/// Opens the database and migrates it, or fails if its schema is outdated and the settings forbid that.
 pub async fn open(settings: &DatabaseSettings) -> Result<Database, OpenError> {
     let database = Database::open(settings).await?;
     if !settings.migrates {

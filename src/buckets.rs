@@ -1,7 +1,7 @@
-//! Leaky buckets: how often a caller may do something.
+//! Leaky buckets, which limit the rate of each caller.
 //!
-//! Invariant: what is remembered of callers is bounded, and a caller who is forgotten has not less than before. Time is the
-//! monotonic clock's, so that setting the wall clock changes nobody's allowance.
+//! Invariant: memory is bounded, and a forgotten caller has no less than before. Only the monotonic clock counts, so
+//! that setting the wall clock changes no allowance.
 
 use std::{
     hash::{Hash, RandomState},
@@ -12,17 +12,17 @@ use hashlink::LruCache;
 
 const CALLERS: usize = 100_000;
 
-/// When each caller's bucket will be full again. What is full is as good as unknown.
+/// The time at which each caller's bucket is full again. A full bucket need not be stored.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
-    /// The cost of one, and the most that a caller may use at once.
+    /// The cost of one charge, and the most that a caller may use at once.
     cost: Duration,
     burst: Duration,
     full_at: LruCache<K, Instant, RandomState>,
 }
 
 impl<K: Clone + Eq + Hash> Buckets<K> {
-    /// Each charge costs `cost`. A caller may use `burst` at once, and always one charge.
+    /// Creates buckets. A caller may use `burst` at once, and always one charge of `cost`.
     pub(crate) fn new(cost: Duration, burst: Duration) -> Self {
         Self {
             cost,
@@ -31,9 +31,9 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         }
     }
 
-    /// Charges one. If refused, returns the seconds to wait.
+    /// Charges one unit. If refused, returns the seconds to wait.
     pub(crate) fn charge(&mut self, caller: &K, now: Instant) -> Result<(), u64> {
-        // Looked at without being used: a refused caller stays as old as they were.
+        // Peeking does not count as use, so a refused caller keeps their age.
         let known = self.full_at.peek(caller).copied();
         let full_at = known.map_or(now, |full_at| full_at.max(now)) + self.cost;
         let over = (full_at - now).saturating_sub(self.burst);
@@ -44,7 +44,7 @@ impl<K: Clone + Eq + Hash> Buckets<K> {
         Ok(())
     }
 
-    /// As if the last time had not been.
+    /// Reverts the last charge.
     pub(crate) fn refund(&mut self, caller: &K) {
         if let Some(full_at) = self.full_at.peek_mut(caller) {
             *full_at -= self.cost;

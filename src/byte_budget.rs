@@ -1,31 +1,31 @@
-//! Bytes of memory that many holders share: operations of sockets, inspections.
+//! A byte budget that several holders share, such as sockets and inspections.
 //!
-//! Invariant: the shares of a budget never have more bytes than it. A share that is dropped gives back its bytes.
+//! Invariant: all shares together never exceed the budget. A share returns its bytes on drop.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A number of bytes to share. Clones share the same bytes.
+/// A budget of bytes. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteBudget {
     bytes: usize,
-    /// A permit is a byte.
+    /// The free bytes, one permit each.
     free: Arc<Semaphore>,
 }
 
-/// Bytes of a budget that one holder has.
+/// A holder's bytes of a budget.
 #[derive(Debug)]
 pub(crate) struct Share {
     bytes: OwnedSemaphorePermit,
 }
 
-/// The budget does not have so many bytes now.
+/// The budget does not have enough free bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
 impl ByteBudget {
-    /// One share takes at most 4 GiB at once.
+    /// Creates a budget. One share takes at most 4 GiB at once.
     pub(crate) fn new(bytes: usize) -> Self {
         let bytes = bytes.min(Semaphore::MAX_PERMITS);
         Self {
@@ -34,12 +34,12 @@ impl ByteBudget {
         }
     }
 
-    /// The bytes of all shares together at most.
+    /// Returns the most bytes of all shares together.
     pub(crate) fn most(&self) -> usize {
         self.bytes
     }
 
-    /// Takes bytes, if they are free now. Nobody else has to wait for them then.
+    /// Takes bytes if they are free now, without waiting.
     pub(crate) fn try_take(&self, bytes: usize) -> Result<Share, Exhausted> {
         let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
         let taken = Arc::clone(&self.free).try_acquire_many_owned(bytes);
@@ -47,11 +47,11 @@ impl ByteBudget {
         Ok(Share { bytes })
     }
 
-    /// Waits for bytes, in turn. Takes the whole budget instead of more than it has.
+    /// Waits in order for bytes. A request beyond the budget takes all of it.
     ///
     /// # Panics
     ///
-    /// Never: nobody closes the semaphore.
+    /// Never, because the semaphore is never closed.
     pub(crate) async fn take(&self, bytes: usize) -> Share {
         let bytes = u32::try_from(bytes.min(self.bytes)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;
@@ -60,7 +60,7 @@ impl ByteBudget {
         }
     }
 
-    /// The bytes of all shares.
+    /// Returns the bytes of all shares.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.bytes.saturating_sub(self.free.available_permits())
@@ -76,7 +76,7 @@ impl Share {
         Ok(())
     }
 
-    /// Gives back all bytes but so many.
+    /// Returns all bytes but this many.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         drop(self.bytes.split(self.bytes().saturating_sub(bytes)));
     }

@@ -1,9 +1,8 @@
 //! Time, new ids and marks.
 //!
-//! The wall clock says when something happened. Anybody may set it to any time, so durations are measured by
-//! [`Clock::monotonic`].
+//! The wall clock dates events. It may be set to any time, so durations use [`Clock::monotonic`].
 //!
-//! Invariant: nothing else in the project asks the system for the wall time or makes an id or a mark.
+//! Invariant: only this module reads the system's wall time and makes ids and marks.
 
 use std::{
     sync::{
@@ -16,10 +15,10 @@ use std::{
 use entity::Timestamp;
 use ulid::Ulid;
 
-/// The least difference between wall time and monotonic time that counts as a step, in microseconds.
+/// The least difference of wall time and monotonic time that counts as a step, in microseconds.
 const STEP: u64 = 1_000_000;
 
-/// Gives the time and makes ids: the system's, or fixed ones for tests.
+/// The source of time and ids: the system's, or fixed ones for tests.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<Fixed>>);
 
@@ -35,12 +34,12 @@ struct Fixed {
 }
 
 impl Clock {
-    /// The system's wall time and monotonic time, with random ids.
+    /// Returns the system's clocks, with random ids.
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// Stands still at `at` until it is set, and counts the ids of each kind.
+    /// Returns a clock that stands still at `at` until it is set, and that counts the ids of each kind.
     pub fn fixed(at: Timestamp) -> Self {
         Self(Some(Arc::new(Fixed {
             micros: AtomicI64::new(at.0),
@@ -52,7 +51,7 @@ impl Clock {
         })))
     }
 
-    /// Moves a fixed clock. Forwards, as much time passes; the system's clock stays as it is.
+    /// Sets a fixed clock. Forwards, its monotonic time advances as much. The system's clock is not changed.
     pub fn set(&self, at: Timestamp) {
         if let Some(fixed) = &self.0 {
             let before = fixed.micros.swap(at.0, Ordering::Relaxed);
@@ -61,14 +60,14 @@ impl Clock {
         }
     }
 
-    /// Sets a fixed clock's wall time while no time passes.
+    /// Sets a fixed clock's wall time only, without advancing monotonic time.
     pub fn step(&self, at: Timestamp) {
         if let Some(fixed) = &self.0 {
             fixed.micros.store(at.0, Ordering::Relaxed);
         }
     }
 
-    /// The wall time.
+    /// Returns the wall time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "this is where time is read")]
@@ -77,12 +76,13 @@ impl Clock {
         }
     }
 
-    /// Whether the wall time is from 1970 to 9999. Outside, libraries that write it panic: HTTP's dates, TLS, migrations.
+    /// Returns whether the wall time is within 1970 to 9999. Outside, libraries that write it panic: HTTP's dates, TLS,
+    /// migrations.
     pub fn is_usable(&self) -> bool {
         (Timestamp(0)..=Timestamp::LAST).contains(&self.now())
     }
 
-    /// The time to measure durations by. It never goes back, and stands still while the machine is suspended.
+    /// Returns the time to measure durations by. It never goes back, and stops while the machine is suspended.
     pub(crate) fn monotonic(&self) -> Instant {
         match &self.0 {
             None => Instant::now(),
@@ -92,7 +92,7 @@ impl Clock {
         }
     }
 
-    /// This moment, by both clocks.
+    /// Returns the present moment by both clocks.
     pub(crate) fn moment(&self) -> Moment {
         Moment {
             monotonic: self.monotonic(),
@@ -100,38 +100,38 @@ impl Clock {
         }
     }
 
-    /// The time since a moment: by the monotonic clock, or by the wall clock where more has passed by it.
+    /// Returns the time since a moment: the monotonic one, or the wall clock's if that is longer.
     ///
-    /// So it goes on while the machine is suspended. Setting the wall clock may make it longer, never shorter.
+    /// It includes times when the machine was suspended. Setting the wall clock may make it longer, never shorter.
     pub(crate) fn since(&self, moment: Moment) -> Duration {
         let passed = (self.monotonic()).saturating_duration_since(moment.monotonic);
         passed.max(self.now().since(moment.wall))
     }
 
-    /// An id for a new connector: `pcon_` and a ULID in lower case.
+    /// Makes an id for a new connector: `pcon_` and a ULID in lower case.
     pub(crate) fn new_connector_id(&self) -> String {
         let ulid = self.new_ulid(|fixed| &fixed.connector_ids);
         format!("pcon_{}", ulid.to_string().to_ascii_lowercase())
     }
 
-    /// An id for a request that brought none.
+    /// Makes an id for a request without one.
     pub(crate) fn new_request_id(&self) -> String {
         self.new_ulid(|fixed| &fixed.request_ids).to_string()
     }
 
-    /// An id for who holds a lease, unlike all other processes'.
+    /// Makes an id for the holder of a lease, unique among processes.
     pub(crate) fn new_holder_id(&self) -> String {
         self.new_ulid(|fixed| &fixed.holder_ids).to_string()
     }
 
-    /// A random mark, which nothing else has, by a fixed clock too.
+    /// Makes a random, unique mark, even with a fixed clock.
     pub(crate) fn new_mark() -> Result<i64, getrandom::Error> {
         getrandom::u64().map(u64::cast_signed)
     }
 
     fn new_ulid(&self, counter: impl Fn(&Fixed) -> &AtomicU64) -> Ulid {
         match &self.0 {
-            // Before 1970 its time is zero, and after 10889 it begins anew.
+            // A ULID's time is zero before 1970, and starts over after 10889.
             #[expect(clippy::disallowed_methods, reason = "this is where ids are made")]
             None => Ulid::generate(),
             Some(fixed) => {
@@ -158,7 +158,7 @@ fn wall(time: SystemTime) -> Timestamp {
     })
 }
 
-/// Notices steps of the wall clock: it was set, or went on while the machine was suspended.
+/// Detects steps of the wall clock: it was set, or continued while the machine was suspended.
 #[derive(Debug)]
 pub(crate) struct Steps {
     clock: Clock,
@@ -177,7 +177,7 @@ impl Steps {
         }
     }
 
-    /// Whether the wall clock has stepped, forwards or back, since the last time that this was true.
+    /// Returns whether the wall clock has stepped since this last returned true.
     pub(crate) fn stepped(&mut self) -> bool {
         let Timestamp(offset) = self.clock.now().saturating_sub(self.elapsed());
         let stepped = offset.abs_diff(self.offset) > STEP;
@@ -192,7 +192,7 @@ impl Steps {
     }
 }
 
-/// A wall clock that follows a step only once it has lasted, so that a clock that is wrong for a while makes nothing old.
+/// A wall clock that follows a step only after it has lasted, so that a temporarily wrong clock expires nothing.
 #[derive(Debug)]
 pub struct Settled {
     lasts: Duration,
@@ -202,14 +202,14 @@ pub struct Settled {
 #[derive(Debug)]
 struct Settling {
     steps: Steps,
-    /// When the last step was noticed.
+    /// The time at which the last step was noticed.
     since: Instant,
     /// The offset that has lasted.
     offset: Option<i64>,
 }
 
 impl Settled {
-    /// Follows a step that has lasted for `lasts`; what the clock says now is one.
+    /// Creates a clock that follows a step after `lasts`. Its present time counts as a step.
     pub(crate) fn new(clock: Clock, lasts: Duration) -> Self {
         let steps = Steps::new(clock);
         let state = Settling {
@@ -223,7 +223,7 @@ impl Settled {
         }
     }
 
-    /// The time; none until the clock has been seen to agree with itself for so long.
+    /// Returns the time; none until the clock has been consistent for that long.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.steps.clock.monotonic();

@@ -1,7 +1,7 @@
-//! Content codings of answers to this service's own requests (RFC 9110, section 8.4).
+//! Decodes the content codings of responses to this service's requests (RFC 9110, section 8.4).
 //!
-//! Invariant: every decoder's output is bounded, also between two codings. Bytes are decoded as they come, and no earlier than they
-//! are read.
+//! Invariant: every decoder's output is bounded, even between two codings. Bytes are decoded as they arrive, and only
+//! when they are read.
 
 use std::{
     io,
@@ -19,32 +19,32 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use tokio::io::{AsyncBufReadExt, AsyncRead};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-/// The value of `Accept-Encoding` that names all codings that are decoded here.
+/// The value of `Accept-Encoding` with all supported codings.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");
 
-/// Characters of an unknown coding's name that a message shows.
+/// The most characters of an unknown coding's name in a message.
 const NAME_CHARACTERS: usize = 20;
 
-/// Codings of one answer that are decoded. Each decoder polls the one within it, so a long list would overflow the stack.
+/// The most codings of one response. Each decoder polls its inner one, so a long list would overflow the stack.
 const CODINGS: usize = 3;
 
-/// A coding that is decoded.
+/// A supported coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
-    /// RFC 1952, with any number of members.
+    /// Gzip (RFC 1952), with any number of members.
     Gzip,
     /// The zlib format (RFC 1950), or bare DEFLATE data (RFC 1951), which many servers send by this name.
     Deflate,
-    /// RFC 7932. Its window is up to 16 MiB.
+    /// Brotli (RFC 7932). Its window is up to 16 MiB.
     Brotli,
 }
 
-/// The name of a coding that cannot be decoded, cut to 20 letters, digits and punctuation marks.
+/// The name of an unsupported coding, cut to 20 letters, digits and punctuation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unknown(pub(crate) String);
 
-/// Returns the codings of an answer in the order in which they were applied. Values that mean no coding are left out: none, empty,
-/// `identity`, `none`, and a charset, which does not belong there. More than [`CODINGS`] are unknown as a whole.
+/// Returns the codings of a response, in the order in which they were applied. Values that mean no coding are left out:
+/// none, empty, `identity`, `none`, and a misplaced charset. More than [`CODINGS`] count as unknown.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
     let values = headers.get_all(CONTENT_ENCODING).into_iter();
     let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -71,9 +71,9 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Unknown> {
     Ok(codings)
 }
 
-/// Decodes the bytes of an answer. `most` bounds the bytes of each decoder's output: beyond it, the error is
-/// [`FileTooLarge`](io::ErrorKind::FileTooLarge). An answer that ends too early is
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). An answer without any byte is empty in all codings.
+/// Decodes the bytes of a response. `most` limits the output of each decoder; beyond it, the error is
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge). A response that ends early is an
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof). An empty response is valid in all codings.
 pub(crate) fn decoded(
     codings: &[Coding],
     bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -99,7 +99,8 @@ fn decode(
         let Some(first) = bytes.fill_buf().await?.first() else {
             return Ok(stream::empty().boxed());
         };
-        // A zlib header begins with its method, 8. No encoder begins bare DEFLATE data so: these bits are the padding of a stored block.
+        // A zlib header begins with its method, 8. No encoder begins bare DEFLATE data like this: these bits pad a
+        // stored block.
         let is_zlib = first & 0x0f == 8;
         Ok::<_, io::Error>(match coding {
             Coding::Gzip => {
@@ -112,7 +113,7 @@ fn decode(
             Coding::Brotli => chunks(BrotliDecoder::new(bytes)),
         })
     };
-    // Decoders have several errors for bytes that end too early.
+    // Decoders report several errors for input that ends early.
     let decoded = stream::once(decoding).try_flatten();
     let decoded = decoded.map_err(move |error| match error.kind() {
         io::ErrorKind::Other if has_ended.load(Ordering::Relaxed) => {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     async fn whole(codings: &[Coding], encoded: Vec<u8>, most: usize) -> io::Result<Vec<u8>> {
-        // Byte by byte.
+        // The input arrives byte by byte.
         let bytes = encoded.into_iter().map(|byte| Ok(Bytes::from(vec![byte])));
         let chunks = decoded(codings, stream::iter(bytes), most);
         chunks
@@ -229,7 +230,7 @@ mod tests {
                 text,
                 "{codings:?}"
             );
-            // No byte at all is no text.
+            // Without any bytes, there is no text.
             assert_eq!(
                 whole(codings, Vec::new(), 0).await.unwrap(),
                 b"",
@@ -270,7 +271,7 @@ mod tests {
         );
     }
 
-    /// The output between two codings is bounded, though it makes no output of the other one.
+    /// The output between two codings is limited too, although the outer decoder produces little.
     #[tokio::test]
     async fn a_bomb_in_a_coding_in_between_ends_early() {
         let empty = read(GzipEncoder::new(&b""[..])).await;
@@ -280,11 +281,11 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
-    /// Bytes that an encoder flushes are decoded at once.
+    /// Bytes that an encoder flushed are decoded at once.
     #[tokio::test]
     async fn bytes_are_decoded_as_they_come() {
         fn reader(bytes: &'static [u8]) -> impl AsyncBufRead + Unpin {
-            // Never ends.
+            // The body never ends.
             let pieces = stream::iter([Ok::<_, io::Error>(Bytes::from_static(bytes))]);
             StreamReader::new(pieces.chain(stream::pending()))
         }
@@ -294,7 +295,7 @@ mod tests {
                 Coding::Brotli => Box::new(BrotliEncoder::new(reader(b"an event"))),
                 Coding::Deflate => Box::new(ZlibEncoder::new(reader(b"an event"))),
             };
-            // An encoder flushes where its source pauses.
+            // An encoder flushes when its source pauses.
             let mut coded = Vec::new();
             let pause = std::time::Duration::from_millis(300);
             while let Ok(read) = tokio::time::timeout(pause, encoder.read_buf(&mut coded)).await {

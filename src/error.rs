@@ -1,50 +1,51 @@
 //! Errors, with the stable codes that clients rely on.
 //!
-//! Invariant: codes are made here and nowhere else, and a message never holds a database's or a library's text.
+//! Invariant: only this module creates codes. A message never contains text of a database or a library.
 
 use std::{error::Error as StdError, fmt, iter};
 
 use entity::{Timestamp, UserKey};
 use serde_json::{Value, json};
 
-/// A result whose error has a code that clients are promised.
+/// A result whose error has a stable code.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The `extensions.code` of a top-level error. Stable: a code is never renamed or reused.
+/// The `extensions.code` of a top-level error. A code is never renamed or reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// A token is needed, or the one sent is bad.
+    /// A token is required, or the given one is invalid.
     Unauthenticated,
     /// The token lacks a scope.
     Forbidden,
-    /// An argument of a query is not what was expected.
+    /// An argument of a query is invalid.
     BadUserInput,
-    /// The request is larger than a limit allows.
+    /// The request exceeds a limit.
     LimitExceeded,
-    /// The caller asks too often.
+    /// The caller exceeds the rate limit.
     RateLimited,
-    /// The answer, or the request's body, took longer than the request timeout, or a change waited too long for another.
+    /// The response or the request's body took longer than the request timeout, or a change waited too long for
+    /// another.
     Timeout,
-    /// A cursor that is broken, of another list, or of another kind.
+    /// The cursor is malformed, or of another list or kind.
     CursorInvalid,
-    /// A cursor of changes that are no longer kept, or never were here.
+    /// The changes after the cursor are pruned, or were never part of this history.
     CursorExpired,
-    /// Too much is asked of the service at once, there is no connection to the database, it cannot be written, or there is no key
-    /// to verify the token with.
+    /// The service is overloaded, no database connection is available, the database cannot be written, or no key can
+    /// verify the token.
     Unavailable,
-    /// The request is no well-formed GraphQL request.
+    /// The request is not a well-formed GraphQL request.
     BadRequest,
-    /// No document of this hash is kept: the client is to send its text too.
+    /// No document with this hash is cached, so the client should send its text.
     PersistedQueryNotFound,
-    /// No documents are kept.
+    /// Documents are not cached.
     PersistedQueryNotSupported,
-    /// There are trusted documents, and this is none of them.
+    /// The document is not among the trusted ones.
     DocumentNotTrusted,
-    /// The document is no GraphQL.
+    /// The document is not valid GraphQL.
     GraphqlParseFailed,
     /// The document does not fit the schema, or a variable's value its type.
     GraphqlValidationFailed,
-    /// Something of ours failed; the log has it under the request id.
+    /// The service failed. The log has the cause under the request id.
     Internal,
 }
 
@@ -70,7 +71,7 @@ impl Code {
         }
     }
 
-    /// The seconds after which to try again, unless an error says another number. None where trying again does not help.
+    /// Returns the default seconds to wait before a retry; none if a retry does not help.
     const fn retry_after(self) -> Option<u64> {
         match self {
             Self::RateLimited | Self::Unavailable => Some(1),
@@ -79,16 +80,17 @@ impl Code {
     }
 }
 
-/// The `retryAfter` of what an operator has to mend, in seconds.
+/// The `retryAfter` of errors that an operator has to correct, in seconds.
 pub(crate) const OPERATOR_ACTS: u64 = 60;
 
-/// An error with its code, the message a client may read, numbers for programs, and a cause that only the log may.
+/// An error with its code, a message for clients, numbers for programs, and a cause for the log only.
 ///
-/// Invariant: `RATE_LIMITED` and `UNAVAILABLE` have seconds, `LIMIT_EXCEEDED` has a limit, `BAD_USER_INPUT` has one where an argument
-/// is beyond it, and no other code has either. The header `Retry-After` and `extensions` are written from these.
+/// Invariant: `RATE_LIMITED` and `UNAVAILABLE` have seconds. `LIMIT_EXCEEDED` has a limit, and `BAD_USER_INPUT` has one
+/// if an argument exceeds it. No other code has either. The header `Retry-After` and `extensions` are derived from
+/// these.
 #[derive(Debug)]
 pub struct Error {
-    /// The `extensions.code` that a client gets.
+    /// The `extensions.code` for clients.
     pub code: Code,
     pub(crate) message: String,
     retry_after: Option<u64>,
@@ -96,7 +98,7 @@ pub struct Error {
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The most that is allowed, and how much there is, where that is known.
+/// The allowed maximum, and the present amount if known.
 #[derive(Clone, Copy, Debug)]
 struct Limit {
     most: u64,
@@ -104,7 +106,7 @@ struct Limit {
 }
 
 impl Error {
-    /// An error of any code but `LIMIT_EXCEEDED`, which [`Self::over`] makes.
+    /// Creates an error with any code except `LIMIT_EXCEEDED`, which [`Self::over`] creates.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         debug_assert!(code != Code::LimitExceeded, "say the limit: Error::over");
         Self {
@@ -120,12 +122,12 @@ impl Error {
         Self::new(Code::Unavailable, message)
     }
 
-    /// `RATE_LIMITED`: the caller is to wait for so many seconds.
+    /// Creates `RATE_LIMITED`, with the seconds to wait.
     pub(crate) fn rate_limited(message: impl Into<String>, seconds: u64) -> Self {
         Self::new(Code::RateLimited, message).retrying_after(seconds)
     }
 
-    /// With other seconds after which to try again. Without effect on a code that has none.
+    /// Replaces the seconds to wait. Has no effect on a code without them.
     #[must_use]
     pub(crate) fn retrying_after(self, seconds: u64) -> Self {
         Self {
@@ -134,7 +136,7 @@ impl Error {
         }
     }
 
-    /// `LIMIT_EXCEEDED`: the most that is allowed, and how much there is, where that is known.
+    /// Creates `LIMIT_EXCEEDED`, with the maximum, and the present amount if known.
     pub(crate) fn over(message: impl Into<String>, most: u64, current: Option<u64>) -> Self {
         Self {
             code: Code::LimitExceeded,
@@ -145,12 +147,12 @@ impl Error {
         }
     }
 
-    /// The seconds after which to try again, of a code that has them.
+    /// Returns the seconds to wait before a retry, if the code has them.
     pub(crate) fn retry_after(&self) -> Option<u64> {
         self.retry_after
     }
 
-    /// The `extensions` of the error, by their names.
+    /// Returns the `extensions` of the error by name.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = (&'static str, Value)> + use<> {
         let numbers = [
             ("retryAfter", self.retry_after),
@@ -162,7 +164,7 @@ impl Error {
         iter::once(("code", self.code.as_str().into())).chain(numbers)
     }
 
-    /// The error as an answer has it, without locations and path (GraphQL, section 7.1.2).
+    /// Returns the error for a response, without locations and path (GraphQL, section 7.1.2).
     pub(crate) fn to_json(&self) -> Value {
         let extensions = self.extensions();
         let extensions = extensions.map(|(name, value)| (name.to_owned(), value));
@@ -170,14 +172,14 @@ impl Error {
         json!({ "message": self.message, "extensions": extensions })
     }
 
-    /// With a cause, which only the log may read.
+    /// Adds a cause, which only the log shows.
     #[must_use]
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// `BAD_USER_INPUT` of an argument that is beyond a limit.
+    /// Creates `BAD_USER_INPUT` for an argument beyond a limit.
     pub(crate) fn beyond(message: impl Into<String>, most: u64, current: u64) -> Self {
         Self {
             limit: Some(Limit {
@@ -192,22 +194,22 @@ impl Error {
         Self::new(Code::BadUserInput, message)
     }
 
-    /// The causes in one line, for the log.
+    /// Returns the causes on one line, for the log.
     pub(crate) fn cause(&self) -> Option<String> {
         self.source().map(chain)
     }
 
-    /// An input has more than `most` of something, such as tokens.
+    /// Creates an error for an input with more than `most` of something, such as tokens.
     pub(crate) fn limit_exceeded(input: &str, most: u64, of: &str) -> Self {
         Self::over(format!("{input} must have at most {most} {of}"), most, None)
     }
 
-    /// The request has taken the request timeout.
+    /// Creates the error of a request that exceeded the request timeout.
     pub(crate) fn took_too_long() -> Self {
         Self::new(Code::Timeout, "the answer took too long")
     }
 
-    /// The request has taken the request timeout, and what it changes may still be made.
+    /// Creates the error of a mutation that exceeded the request timeout, and whose change may still be made.
     pub(crate) fn change_took_too_long() -> Self {
         let message = "the answer took too long: the change may have been made or not. Read the connector before you try again";
         Self::new(Code::Timeout, message)
@@ -218,8 +220,8 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line, for a terminal or the log. Leaves out a cause that an outer error contains, and the
-/// message of an internal error, which says less than its cause.
+/// Joins an error and its causes on one line, for a terminal or the log. Omits a cause that an outer error contains,
+/// and the message of an internal error, which says less than its cause.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = String::new();
     for error in iter::successors(Some(error), |&error| error.source()) {
@@ -266,25 +268,25 @@ pub(crate) enum UserErrorCode {
     TooSoon,
 }
 
-/// Something wrong with a mutation's input that its user can mend.
+/// An error in a mutation's input that the user can correct.
 ///
-/// Its text is a clause without the field's name, such as `must not be blank`. It is shown as a [`sentence`](Self::sentence) beside
-/// the field, or with the field before it where no field is beside ([`named`](Self::named)).
+/// Its text is a clause without the field's name, such as `must not be blank`. It is shown as a
+/// [`sentence`](Self::sentence) beside the field, or after the field's name elsewhere ([`named`](Self::named)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserError {
     pub(crate) code: UserErrorCode,
-    /// The input's field, as GraphQL and the published object name it; none when the input as a whole is meant.
+    /// The input field, as GraphQL and the published object name it; none if the error concerns the whole input.
     pub(crate) field: Option<&'static str>,
     pub(crate) clause: String,
-    /// The most that is allowed, of `TOO_LONG` and `LIMIT_EXCEEDED`.
+    /// The allowed maximum of `TOO_LONG` and `LIMIT_EXCEEDED`.
     pub(crate) limit: Option<u64>,
-    /// How much there is, of `TOO_LONG` and `LIMIT_EXCEEDED`.
+    /// The present amount of `TOO_LONG` and `LIMIT_EXCEEDED`.
     pub(crate) current: Option<u64>,
-    /// The changes since the expected revision, of a `CONFLICT` about one.
+    /// The changes since the expected revision, for a `CONFLICT` on a revision.
     pub(crate) conflict: Option<Box<UpdateConflict>>,
 }
 
-/// The changes of a connector since a revision that a caller expected, as far as the caller sees them.
+/// The changes of a connector since an expected revision, as far as the caller sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UpdateConflict {
     /// The connector's present revision.
@@ -293,7 +295,7 @@ pub(crate) struct UpdateConflict {
     pub(crate) actor: Option<UserKey>,
     /// The time of the last change.
     pub(crate) occurred_at: Timestamp,
-    /// GraphQL names of the fields that changed; none where not all of the changes are known.
+    /// GraphQL names of the changed fields; none if some of the changes are unknown.
     pub(crate) changed_fields: Option<Vec<&'static str>>,
 }
 
@@ -313,7 +315,7 @@ impl UserError {
         }
     }
 
-    /// With the most that is allowed, and how much there is.
+    /// Adds the allowed maximum and the present amount.
     #[must_use]
     pub(crate) fn over(self, limit: u64, current: u64) -> Self {
         Self {
@@ -323,7 +325,7 @@ impl UserError {
         }
     }
 
-    /// The text as a sentence that is read beside the field.
+    /// Returns the text as a sentence beside the field.
     pub(crate) fn sentence(&self) -> String {
         let mut rest = self.clause.chars();
         let first = rest.next().into_iter().flat_map(char::to_uppercase);
@@ -334,7 +336,7 @@ impl UserError {
         sentence
     }
 
-    /// The text with the field's name before it, for a line that has no other.
+    /// Returns the text after the field's name, for output without a label.
     pub(crate) fn named(&self) -> String {
         match self.field {
             None => self.clause.clone(),

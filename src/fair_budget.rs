@@ -1,6 +1,6 @@
-//! Bytes of memory that all callers share, and of which one caller may have a part.
+//! A byte budget that all callers share, with a part for each caller.
 //!
-//! Invariant: all shares together never have more bytes than the budget, and those of one key never more than its part.
+//! Invariant: all shares together never exceed the budget, and those of one key never exceed its part.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::byte_budget::Exhausted;
 
-/// A budget in bytes, and the part that one key may have of it. Clones share the same bytes.
+/// A budget in bytes, and the part for each key. Clones share it.
 #[derive(Debug)]
 pub(crate) struct FairBudget<K>(Arc<Shared<K>>);
 
@@ -22,22 +22,22 @@ struct Shared<K> {
     taken: Mutex<Taken<K>>,
 }
 
-/// The bytes of all shares that are counted.
+/// The bytes of all counted shares.
 #[derive(Debug)]
 struct Taken<K> {
     bytes: usize,
-    /// Those of each key that has some.
+    /// The bytes by key, for keys that have any.
     by_key: HashMap<K, usize>,
 }
 
-/// Bytes that one request or one connection has. Dropped, it gives them back.
+/// The bytes of one request or connection, returned on drop.
 #[derive(Debug)]
 pub(crate) struct FairShare<K: Clone + Eq + Hash> {
     budget: FairBudget<K>,
-    /// `None` has no bound of its own.
+    /// The key; none has no part of its own.
     key: Option<K>,
     bytes: usize,
-    /// None of the bytes while there are at most the free ones; else all of them.
+    /// The counted bytes: none up to the free ones, and all of them beyond.
     counted: usize,
 }
 
@@ -48,8 +48,8 @@ impl<K> Clone for FairBudget<K> {
 }
 
 impl<K> FairBudget<K> {
-    /// So many bytes in all, and so many of them for one key. A share that has at most `free` bytes is not counted, because
-    /// counting costs more than a small request.
+    /// Creates a budget with a part for each key. A share of at most `free` bytes does not count, because counting
+    /// costs more than a small request.
     pub(crate) fn new(all: usize, part: usize, free: usize) -> Self {
         let taken = Taken {
             bytes: 0,
@@ -63,7 +63,7 @@ impl<K> FairBudget<K> {
         }))
     }
 
-    /// The bytes of all shares that are counted.
+    /// Returns the bytes of all counted shares.
     #[cfg(test)]
     pub(crate) fn taken(&self) -> usize {
         self.lock().bytes
@@ -75,7 +75,7 @@ impl<K> FairBudget<K> {
 }
 
 impl<K: Clone + Eq + Hash> FairBudget<K> {
-    /// A share without bytes. Without a key it is bounded by the whole budget alone.
+    /// Opens an empty share. Without a key, only the whole budget limits it.
     pub(crate) fn open(&self, key: Option<K>) -> FairShare<K> {
         FairShare {
             budget: self.clone(),
@@ -120,7 +120,7 @@ impl<K: Clone + Eq + Hash> FairBudget<K> {
 }
 
 impl<K: Clone + Eq + Hash> FairShare<K> {
-    /// Takes bytes more, if the budget and the key's part of it have them.
+    /// Takes more bytes, if both the budget and the key's part have them.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let bytes = self.bytes.saturating_add(bytes);
         if bytes > self.budget.0.free && bytes > self.counted {
@@ -132,7 +132,7 @@ impl<K: Clone + Eq + Hash> FairShare<K> {
         Ok(())
     }
 
-    /// Gives back all bytes but so many.
+    /// Returns all bytes but this many.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         self.bytes = self.bytes.min(bytes);
         let counted = if self.bytes > self.budget.0.free {

@@ -1,6 +1,6 @@
 //! The personal-connectors service: a catalogue of MCP connectors behind GraphQL.
 //!
-//! `docs/develop/code.md` has the map of these modules and the import rules.
+//! `docs/develop/code.md` describes these modules and the import rules.
 
 pub mod answer_budget;
 pub mod app;

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line program.
 
 use std::{
     error::Error,
@@ -51,23 +51,23 @@ use tokio::{
     time::Instant,
 };
 
-/// An answer is made of many small texts, which the system's allocator takes a third of the time for.
+/// A response consists of many small texts, for which the system's allocator takes a third of the time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// SIGXFSZ, on Linux and macOS: a file would grow beyond the limit of the process. By default it ends the process.
+/// SIGXFSZ, on Linux and macOS: a file would exceed the process's size limit. By default it ends the process.
 const FILE_SIZE_LIMIT: i32 = 25;
 
 /// A setting is wrong, on the command line or elsewhere.
 const WRONG_SETTING: u8 = 2;
 
-/// Some entries of an import were rejected, and the others landed; or some connectors that were checked do not work.
+/// Some entries of an import were rejected while others were loaded, or some checked connectors do not work.
 const PARTLY: u8 = 3;
 
-/// The longest time to finish an answer with metrics, once all else is served.
+/// The longest time to finish a response with metrics, after everything else.
 const LAST_METRICS: Duration = Duration::from_secs(1);
 
-/// Connections of the listener of metrics.
+/// The most connections of the metrics listener.
 const METRICS_CONNECTIONS: usize = 100;
 
 fn main() -> ExitCode {
@@ -80,12 +80,12 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let code = runtime.block_on(run(descriptors));
-    // A thread that hangs in a call of the system, such as the look-up of a name, is not waited for.
+    // A thread that hangs in a system call, such as a name lookup, is not waited for.
     runtime.shutdown_background();
     code
 }
 
-/// Runs a command, in a process that may open so many files; `None` is no limit.
+/// Runs a command in a process that may open this many files; `None` is no limit.
 async fn run(descriptors: Option<u64>) -> ExitCode {
     let Call {
         cli,
@@ -100,7 +100,7 @@ async fn run(descriptors: Option<u64>) -> ExitCode {
             let _ = writeln!(io::stderr(), "warning: {}", Printable(warning));
         }
     }
-    // Handled, it leaves the write with an error, which is a full disk's.
+    // With a handler, the write fails instead, like on a full disk.
     let _handled = signal(SignalKind::from_raw(FILE_SIZE_LIMIT));
     let done = match cli.command {
         _ if !Clock::system().is_usable() => Err(anyhow!(
@@ -132,21 +132,21 @@ fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes what was asked for. Unlike `print!`, it does not panic where nobody reads.
+/// Writes the command's result. Unlike `print!`, it does not panic if the output is closed.
 fn write_out(text: impl Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let written = write!(out, "{}", Printable(text)).and_then(|()| out.flush());
     written.context("cannot write to standard output")
 }
 
-/// Says where something is served. The service goes on where nobody reads.
+/// Announces an address of the service, which runs on even if the output is closed.
 fn announce(text: &str) {
     if let Err(error) = write_out(format_args!("{text}\n")) {
         tracing::warn!(cause = chain(error.as_ref()), text, "nobody was told");
     }
 }
 
-/// Names the database that a command uses, before it does anything.
+/// Prints the database of a command before it starts.
 fn name_database(settings: DatabaseSettings) -> anyhow::Result<DatabaseSettings> {
     let location = settings.location()?;
     let new = if settings.makes_file()? {
@@ -155,7 +155,7 @@ fn name_database(settings: DatabaseSettings) -> anyhow::Result<DatabaseSettings>
         ""
     };
     let line = format!("database: {location}{new}");
-    // A command does its work where nobody reads, too.
+    // The command runs even if the output is closed.
     let _ = writeln!(io::stderr(), "{}", Printable(line));
     Ok(settings)
 }
@@ -169,7 +169,7 @@ async fn listen(
     bound.map_err(|error| anyhow!("{error} ({flag})"))
 }
 
-/// Announces that something is served under a path of each address.
+/// Announces the URL of something under a path at each address.
 fn announce_at(name: &str, reachable: &[Reachable], path: &str) {
     for at in reachable {
         announce(&match at {
@@ -190,7 +190,7 @@ fn announce_at(name: &str, reachable: &[Reachable], path: &str) {
     }
 }
 
-/// The bounds of connections, of a process that may open so many files.
+/// Returns the limits of connections, for a process that may open this many files.
 fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
     let limits = &config.limits;
     let wanted = limits
@@ -236,7 +236,8 @@ async fn run_serve(
     let new_file = settings.makes_file()?;
     tracing::info!(%database, new_file, "the service starts");
     let clock = Clock::system();
-    // Nothing is migrated for a service whose files cannot be read. A client that finds the port open finds a migrated database.
+    // If the service's files cannot be read, nothing is migrated. A client that finds the port open finds a migrated
+    // database.
     let inputs = Inputs::read(&config, &clock).await?;
     let app = App::start(&config, inputs, clock).await?;
     let mode = config.listen_mode;
@@ -246,18 +247,18 @@ async fn run_serve(
     } else {
         Some(listen("--metrics-listen", &config.metrics_listen, mode).await?)
     };
-    // Before the addresses are announced: a signal would end the process at once.
+    // This precedes the announcement of the addresses, because a signal would otherwise end the process at once.
     let stopping = app.routers.stopping.clone();
     stopping.at_signal(config.drain_delay, config.shutdown_timeout)?;
     announce_at("GraphQL", &reachable, "/graphql");
-    // Browsers do not open Unix sockets.
+    // Browsers cannot open Unix sockets.
     let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
     let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
     announce_at("GraphiQL", &pages, "/graphiql");
     if let Some(hint) = config.token_hint(given)? {
         announce(&hint);
     }
-    // Metrics are served to the end: how a service stops is of interest too.
+    // Metrics are served to the end, including the stop itself.
     let metrics_stopping = Stopping::default();
     let metrics = match app.routers.metrics.clone().zip(metrics) {
         Some((router, (listener, reachable))) => {
@@ -370,7 +371,7 @@ async fn run_import(config: Import) -> anyhow::Result<ExitCode> {
     } else {
         settings
     })?;
-    // A file that cannot be read leaves no new database.
+    // An unreadable file does not leave a new database.
     let files = config.files;
     let files = task::spawn_blocking(move || import::open(files)).await??;
     let categories = Categories {

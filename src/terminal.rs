@@ -1,4 +1,4 @@
-//! Text and progress that a command shows at a terminal.
+//! Text and progress of commands at a terminal.
 
 use std::{
     fmt::{self, Display, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A progress bar on a terminal, and nothing elsewhere.
+/// Creates a progress bar on a terminal; elsewhere it is hidden.
 pub(crate) fn bar(steps: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -17,10 +17,10 @@ pub(crate) fn bar(steps: u64) -> ProgressBar {
     ProgressBar::new(steps).with_style(style)
 }
 
-/// Text that commands no terminal: `U+FFFD` replaces control characters, except line feed and tab, and characters that
-/// change the direction of text.
+/// Text that cannot control a terminal. `U+FFFD` replaces control characters, except line feed and tab, and characters
+/// that change the text direction.
 ///
-/// Files, servers and other clients write parts of messages.
+/// Messages contain parts from files, servers and other clients.
 #[derive(Debug)]
 pub struct Printable<T>(pub T);
 
@@ -30,7 +30,7 @@ impl<T: Display> Display for Printable<T> {
     }
 }
 
-/// [`Printable`] text of one line: line feed and tab are replaced too.
+/// [`Printable`] text on one line: line feed and tab are replaced too.
 #[derive(Debug)]
 pub(crate) struct PrintableLine<T>(pub(crate) T);
 

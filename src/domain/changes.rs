@@ -1,7 +1,7 @@
-//! The log of changes, as one viewer may read it.
+//! The event log, filtered for one viewer.
 //!
-//! Invariant: a change shows a viewer only what they saw before it or see after it. What went out of their sight and what
-//! was deleted look the same, and a filter knows nothing of a side that they did not see.
+//! Invariant: a change shows a viewer only what they saw before it or see after it. A connector that became invisible
+//! looks like a deleted one. A filter ignores the side that they did not see.
 
 mod page;
 mod values;
@@ -27,20 +27,20 @@ use super::{
     viewer::{Ownership, Sight},
 };
 
-/// A change as the log has it, for nobody's eyes as it is.
+/// A stored change, which must be filtered before a viewer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The state that it brought the catalogue to.
+    /// The position of the catalogue after it.
     pub(crate) position: LogPosition,
     pub(crate) personal_connector_id: String,
     pub(crate) organization: Option<String>,
-    /// The connector before, unless the change created it.
+    /// The connector before; none if the change created it.
     pub(crate) before: Option<Side>,
-    /// The connector after, unless the change deleted it.
+    /// The connector after; none if the change deleted it.
     pub(crate) after: Option<Side>,
-    /// The fields that differ.
+    /// The changed fields.
     pub(crate) fields: Vec<FieldChange>,
-    /// The connector's revision after the change; the last one of a connector that was deleted.
+    /// The connector's revision after the change, or the last one of a deleted connector.
     pub(crate) revision: i64,
     /// The user who made the change; none for a change by a file.
     pub(crate) actor: Option<String>,
@@ -56,60 +56,60 @@ pub(crate) struct Side {
     pub(crate) created_by: Option<String>,
     pub(crate) category: Option<ConnectorCategory>,
     pub(crate) status: ConnectorStatus,
-    /// None where the event does not carry it: an earlier version wrote it.
+    /// The state for searches and filters; none in events of earlier versions.
     pub(crate) record: Option<Record>,
 }
 
 /// A change as one viewer sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The position to go on after, for a client that has read this change.
+    /// The position of this change, to continue after.
     pub position: LogPosition,
     pub(crate) kind: Kind,
     pub(crate) personal_connector_id: String,
-    /// The fields that differ; none unless the kind is `Updated`.
+    /// The changed fields; empty unless the kind is `Updated`.
     pub(crate) fields: Vec<FieldChange>,
-    /// The connector's revision after the change; the last that the viewer saw, if the kind is `Deleted`.
+    /// The connector's revision after the change; for `Deleted`, the last one that the viewer saw.
     pub(crate) revision: i64,
     /// The user who made it, if the viewer may know them.
     pub(crate) actor: Option<UserKey>,
     pub(crate) occurred_at: Timestamp,
-    /// Whether the connector was in the list of the filter before the change, as far as the viewer saw it, and is after it. None
-    /// without a list, and where the event does not carry enough to tell.
+    /// Whether the connector was in the filter's list before the change, as the viewer saw it, and after it. None
+    /// without a list, or if the event does not tell.
     pub(crate) in_list: [Option<bool>; 2],
-    /// The outcome before the change. None where the viewer did not see the connector, before the first check, and where the event
-    /// does not carry it.
+    /// The outcome before the change. None if the viewer did not see the connector, before the first check, and in
+    /// events without it.
     pub(crate) outcome_before: Option<Outcome>,
 }
 
 /// The kind of a change, as one viewer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It came into sight.
+    /// It became visible.
     Created,
-    /// It was in sight, and is.
+    /// It was visible, and still is.
     Updated,
-    /// It went out of sight, or is gone.
+    /// It became invisible, or was deleted.
     Deleted,
 }
 
-/// Restricts the connectors whose changes are shown: what a restriction names must be true before or after the change.
-/// None of a field: no restriction; an empty list: nothing.
+/// Restricts the connectors whose changes are shown. Each restriction must hold before or after the change. An absent
+/// field does not restrict; an empty list matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     pub(crate) personal_connector_id: Option<Vec<String>>,
     /// The type is one of these.
     pub r#type: Option<Vec<ConnectorType>>,
-    /// The category is one of these. A connector without one does not match.
+    /// The category is one of these. A connector without a category does not match.
     pub category: Option<Vec<ConnectorCategory>>,
     /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
-    /// The connector is in this list, or that cannot be told. It need not be on the side that the others hold for.
+    /// The connector is, or may be, in this list. This need not hold on the same side as the other restrictions.
     pub(crate) list: Option<Arc<Members>>,
 }
 
 impl Event {
-    /// An event of which nothing is known but its position.
+    /// Creates an event that no viewer sees, with only its position.
     pub(crate) fn told_to_nobody(position: LogPosition) -> Self {
         Self {
             position,
@@ -125,13 +125,13 @@ impl Event {
         }
     }
 
-    /// The change as a viewer of this sight sees it; none if they do not.
+    /// Returns the change as a viewer sees it; none if they do not.
     pub(crate) fn seen_by(&self, sight: &Sight, filter: &Filter) -> Option<Change> {
         self.seen_and_listed(sight, filter, true)
     }
 
-    /// The same, where the filter has a list. A viewer who no longer sees the connector is told its values by no list: what these
-    /// decide is unknown.
+    /// The same with a list. No list reveals values of a connector that the viewer no longer sees: conditions on them
+    /// count as unknown.
     pub(crate) fn seen_and_listed(
         &self,
         sight: &Sight,
@@ -150,7 +150,7 @@ impl Event {
         }
         let in_list = [before, after].map(|side| {
             let list = filter.list.as_ref()?;
-            // Nobody has a connector in a list that they do not see.
+            // A connector that a viewer does not see is in none of their lists.
             side.map_or(Some(false), |side| {
                 let state = self.state(side);
                 let record = state.record.filter(|_| is_seen_now);
@@ -168,12 +168,12 @@ impl Event {
         };
         let fields = match kind {
             Kind::Updated => self.fields_of(sight),
-            // Nothing of a side that they did not see.
+            // The unseen side reveals nothing.
             Kind::Created | Kind::Deleted => Vec::new(),
         };
         let (actor, of) = (self.actor.as_ref(), self.actor_organization.as_deref());
         let sees_actor = kind != Kind::Deleted && sight.knows(actor.map(String::as_str), of);
-        // A connector out of sight is one revision on, by which it would differ from one that is gone.
+        // An invisible connector has one more revision, which would distinguish it from a deleted one.
         let hidden = kind == Kind::Deleted && self.after.is_some();
         Some(Change {
             position: self.position,
@@ -191,7 +191,7 @@ impl Event {
         })
     }
 
-    /// The fields that differ, of which the owner's have the values that a viewer of this sight sees.
+    /// Returns the changed fields; those of the owner have the values that a viewer sees.
     fn fields_of(&self, sight: &Sight) -> Vec<FieldChange> {
         let sees_owner = [&self.before, &self.after].map(|side| {
             side.as_ref()
@@ -214,7 +214,7 @@ impl Event {
         self.fields.iter().filter_map(shown).collect()
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Estimates the bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
         let values = self
             .fields
@@ -227,7 +227,8 @@ impl Event {
         size_of::<Self>() + self.fields.len() * size_of::<FieldChange>() + texts + records
     }
 
-    /// The connector before and after, as far as the event carries it. None where there was none. For nobody's eyes as it is.
+    /// Returns the connector before and after, as far as the event records it; none if it did not exist. Viewers must
+    /// not see it unfiltered.
     pub fn states(&self) -> [Option<State<'_>>; 2] {
         [&self.before, &self.after].map(|side| side.as_ref().map(|side| self.state(side)))
     }
@@ -252,7 +253,7 @@ impl Event {
     }
 }
 
-/// A connector as it is now, to a caller who expected it at a revision.
+/// The present connector, for a caller who expected another revision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unexpected {
     pub(crate) expected: i64,
@@ -261,8 +262,8 @@ pub(crate) struct Unexpected {
 }
 
 impl Unexpected {
-    /// The changes since the expected revision, as a viewer sees them. `events` are the connector's last ones that raised its revision
-    /// above the expected one, in order.
+    /// Returns the changes since the expected revision, as a viewer sees them. `events` are the connector's last ones
+    /// that raised its revision above the expected one, in order.
     pub(crate) fn conflict(self, sight: &Sight, events: &[Event]) -> UpdateConflict {
         let seen = events.iter();
         let seen = seen.map(|event| (event.revision, event.seen_by(sight, &Filter::default())));
@@ -274,7 +275,7 @@ impl Unexpected {
         let changed_fields = is_whole.then(|| {
             let mut fields = Vec::new();
             for (_, change) in &seen {
-                // Nothing is known of a change that brought it into sight.
+                // The fields of a change that made it visible are unknown.
                 let change = change
                     .as_ref()
                     .filter(|change| change.kind == Kind::Updated)?;
@@ -320,7 +321,7 @@ impl Filter {
         ];
         lists_within("a filter", lists)?;
         if let Some(ids) = &mut self.personal_connector_id {
-            // Among the others is text with NUL, which PostgreSQL does not take.
+            // An invalid id may contain NUL, which PostgreSQL refuses.
             ids.retain(|id| field_values::is_id(id));
         }
         Ok(self)

@@ -1,4 +1,4 @@
-//! The checks of a connector's MCP server that are kept: a page of them, how many worked, and counts for charts.
+//! The stored checks of a connector's MCP server: pages, the share of successes, and counts for charts.
 
 use entity::{Outcome, Timestamp};
 
@@ -9,12 +9,12 @@ use super::{
     listing::{TimeRange, limit},
 };
 
-/// Buckets that a chart has at most.
+/// The most buckets of a chart.
 const BUCKETS: i64 = 100;
 
 const HOUR: f64 = 3_600_000_000.0;
 
-/// A check of the past.
+/// A past check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PastCheck {
     pub(crate) checked_at: Timestamp,
@@ -23,17 +23,17 @@ pub(crate) struct PastCheck {
     pub(crate) latency_ms: Option<i64>,
 }
 
-/// A page of the checks of a connector, whichever it is, the latest first.
+/// A page of any connector's checks, latest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HistoryPage {
     pub(crate) limit: u64,
-    /// The time of the check that the page begins after.
+    /// The time of the check before the page.
     pub(crate) after: Option<Timestamp>,
     pub(crate) range: TimeRange,
 }
 
 impl HistoryPage {
-    /// Every refusal names the argument.
+    /// Parses the arguments. Errors name the argument.
     pub(crate) fn parse(
         first: Option<i32>,
         after: Option<&str>,
@@ -48,24 +48,24 @@ impl HistoryPage {
     }
 }
 
-/// Checks, the latest first, and whether there are earlier ones.
+/// Checks, latest first, and whether there are earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) checks: Vec<PastCheck>,
     pub(crate) more: bool,
 }
 
-/// How many of the checks in a window found a server that works.
+/// The share of checks in a window that found a working server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Uptime {
-    /// From 0 to 1.
+    /// The share, from 0 to 1.
     pub(crate) share: f64,
-    /// The hours of the window in which checks are kept.
+    /// The hours of the window for which checks are stored.
     pub(crate) hours: f64,
 }
 
 impl Uptime {
-    /// The share of `working` checks among `all` since a moment, where the oldest check that is kept was made at another.
+    /// Computes the share of `working` checks among `all` since a moment, given the time of the oldest stored check.
     pub(crate) fn new(
         (working, all): (i64, i64),
         since: Timestamp,
@@ -85,18 +85,18 @@ impl Uptime {
     }
 }
 
-/// Spans of equal length, one after the other, the last of which has not ended.
+/// Consecutive spans of equal length; the last one has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spans {
     pub(crate) from: Timestamp,
-    /// Microseconds of each.
+    /// The length of each, in microseconds.
     pub(crate) length: i64,
     pub(crate) count: i64,
 }
 
 impl Spans {
-    /// So many spans of so many hours. Each begins at a multiple of its length, so that the spans of one request are those of the
-    /// next. `BAD_USER_INPUT` names the argument.
+    /// Divides a number of hours into spans. Each begins at a multiple of its length, so that successive requests get
+    /// the same spans. `BAD_USER_INPUT` names the argument.
     pub(crate) fn parse(hours: i32, count: i32, now: Timestamp) -> Result<Self> {
         let count = i64::from(count);
         if !(1..=BUCKETS).contains(&count) {
@@ -122,13 +122,13 @@ impl Spans {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) checks: i64,
-    /// Checks that found a server that works.
+    /// Checks that found a working server.
     pub(crate) working: i64,
-    /// The mean of the checks that have one.
+    /// The mean latency of the checks with one.
     pub(crate) latency_ms: Option<i64>,
 }
 
-/// The checks of a connector, a bucket a span.
+/// The checks of a connector, with one bucket for each span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Buckets {
     pub(crate) spans: Spans,
@@ -153,7 +153,7 @@ mod tests {
             let named = if count == 24 { "hours" } else { "count" };
             assert!(error.message.starts_with(named), "{}", error.message);
         }
-        // Before 1970 too.
+        // Times before 1970 work too.
         assert!(Spans::parse(1, 7, Timestamp(-5)).unwrap().end() > Timestamp(-5));
     }
 }

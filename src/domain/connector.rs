@@ -1,6 +1,7 @@
 //! The fields of a connector, and the rules of changing them.
 //!
-//! Invariant: a [`Draft`] is what somebody sent, [`Details`] what the rules let through; the store takes only the latter.
+//! Invariant: a [`Draft`] is unchecked input, and [`Details`] are valid by all rules. The store accepts only the
+//! latter.
 
 mod change;
 mod curation;
@@ -24,13 +25,13 @@ use super::{
     field_values::{self, Name},
 };
 
-/// A connector's descriptive fields. They are these of [`Part::Details`](super::field::Part::Details). The bounds are those of
+/// A connector's descriptive fields, those of [`Part::Details`](super::field::Part::Details). The limits apply to
 /// [`Details`]; a [`Draft`] may have any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Described<N> {
     /// The name for people: 1 to 100 characters.
     pub name: N,
-    /// At most 2,000 characters, with line breaks.
+    /// The description, of at most 2,000 characters, with line breaks.
     pub description: Option<String>,
     /// An https URL, at most 2,048 characters.
     pub icon_url: Option<String>,
@@ -38,19 +39,20 @@ pub struct Described<N> {
     pub category: Option<ConnectorCategory>,
     /// A semantic version (Semantic Versioning 2.0.0), at most 100 characters.
     pub version: Option<String>,
-    /// The http, https, ws or wss URL of the MCP server, at most 2,048 characters. A custom connector has one unless its server
-    /// is a STDIO server, which has none.
+    /// The http, https, ws or wss URL of the MCP server, at most 2,048 characters. A custom connector has one, unless
+    /// its server is a STDIO server.
     pub server_url: Option<String>,
-    /// The protocol of the server. None if it is not known: a check then begins with the transports of the URL's scheme.
+    /// The protocol of the server. None if it is not known: a check then starts with the transports of the URL's
+    /// scheme.
     pub server_type: Option<ServerType>,
     /// A JSON object as compact text, at most 16 KiB and 16 levels deep.
     pub metadata: Option<String>,
 }
 
-/// The descriptive fields as somebody sent them, none of them checked.
+/// Unchecked descriptive fields.
 pub type Draft = Described<String>;
 
-/// The descriptive fields, each right by its rule and right together.
+/// Descriptive fields that are valid, alone and together.
 pub type Details = Described<Name>;
 
 /// A source of a draft's fields.
@@ -60,7 +62,7 @@ pub(crate) trait DraftSource {
     fn json(&mut self, field: Field) -> Option<String>;
 }
 
-/// A new custom connector, ready to be stored.
+/// A new custom connector that is ready to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewConnector {
     pub(crate) id: String,
@@ -104,7 +106,7 @@ impl NameClaim {
     }
 }
 
-/// Collects every error of an input, so that its user mends them all at once.
+/// Collects all errors of an input, so that a user can correct them together.
 #[derive(Debug, Default)]
 pub struct Errors(pub(crate) Vec<UserError>);
 
@@ -137,8 +139,8 @@ impl Draft {
         }
     }
 
-    /// Parses every field and records every error; gives the details when there was none, and the name whenever it alone
-    /// was right, so that its uniqueness can be checked beside the others' errors.
+    /// Parses all fields and records every error. Returns the details if there was none. Returns the name whenever it
+    /// is valid, so that its uniqueness can be checked beside other errors.
     pub fn parse(
         &self,
         r#type: ConnectorType,
@@ -186,7 +188,8 @@ impl Draft {
 }
 
 impl<N: AsRef<str>> Described<N> {
-    /// A descriptive field as text, and none for others: text as it is, an enum's published word, JSON.
+    /// Returns a descriptive field as text, and none for other fields: text unchanged, an enum's published word, or
+    /// JSON.
     pub(crate) fn text(&self, field: Field) -> Option<String> {
         match field {
             Field::Name => Some(self.name.as_ref().to_owned()),
@@ -214,8 +217,8 @@ impl<N: AsRef<str>> Described<N> {
 }
 
 impl Details {
-    /// These details of a server that is known by its name: the present name stays, and each other field that they lack, but
-    /// not the server's address and type.
+    /// Merges these details of a server that is identified by name. The present name stays, and so do absent fields,
+    /// except the server's URL and type.
     #[must_use]
     pub(crate) fn over(self, present: Draft) -> Self {
         Self {
@@ -231,7 +234,7 @@ impl Details {
     }
 }
 
-/// A connector of an organization needs one.
+/// Checks that a connector with the visibility ORGANIZATION has an organization.
 pub(crate) fn check_visibility(
     visibility: ConnectorVisibility,
     organization: Option<&str>,
@@ -251,7 +254,7 @@ mod tests {
     use super::*;
     use crate::domain::field::Part;
 
-    /// Gives each field a value of its own.
+    /// Gives each field a distinct value.
     struct Distinct;
 
     impl DraftSource for Distinct {

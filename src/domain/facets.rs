@@ -1,34 +1,33 @@
-//! Counting a list by category, status, type, server type, outcome and organization.
+//! Counts of a list by category, status, type, server type, outcome and organization.
 //!
-//! Invariant: a dimension's counts leave out the filter's own top-level restriction of it and honour all the rest, so that a
-//! dashboard shows what choosing another value would give.
+//! Invariant: the counts of a dimension ignore the filter's own top-level restriction of it and apply all others. So a
+//! dashboard shows the result of choosing another value.
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorType, Iterable, Outcome, ServerType};
 
 use super::listing::{Filter, State};
 
-/// The values that connectors are counted by.
+/// The values by which connectors are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) category: Option<ConnectorCategory>,
     pub(crate) status: ConnectorStatus,
     pub(crate) r#type: ConnectorType,
     pub(crate) server_type: Option<ServerType>,
-    /// None before the first check, and where nobody asks for it.
+    /// The outcome; none before the first check, and if it is not requested.
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// How many connectors there are of each group, in a list whose filter leaves out its own restrictions of the five.
+/// The number of connectors in each group, for a list whose filter ignores its own restrictions of the five.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     pub(crate) by_outcome: bool,
     pub(crate) counts: Vec<(Group, u64)>,
 }
 
-/// A count of a list that follows the changes of its connectors.
+/// A count of a list that can follow the changes of its connectors.
 pub(crate) trait Count: Clone {
-    /// Counts one connector more, or one less. None where its state does not tell what it is counted by, or where there is none to take
-    /// away.
+    /// Adds or removes one connector. None if its state lacks the counted values, or if there is none to remove.
     fn add(&mut self, state: State<'_>, by: i64) -> Option<()>;
 }
 
@@ -40,7 +39,7 @@ impl Count for u64 {
 }
 
 impl Count for Organizations {
-    /// Nothing is known of those left out.
+    /// The groups that were left out are unknown.
     fn add(&mut self, _: State<'_>, _: i64) -> Option<()> {
         None
     }
@@ -75,21 +74,23 @@ pub(crate) struct Facets {
     pub(crate) outcome: Vec<(Option<Outcome>, u64)>,
 }
 
-/// Organizations that are counted one by one: those of the most connectors.
+/// The most organizations that are counted separately: those with the most connectors.
 pub(crate) const ORGANIZATIONS: usize = 100;
 
-/// How many connectors there are of each organization that the viewer reads, in a list whose filter leaves out its own
+/// The number of connectors in each organization that the viewer reads, for a list whose filter ignores its own
 /// restriction of organizations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Organizations {
-    /// Up to [`ORGANIZATIONS`], most connectors first, then by id; at the end those of which the viewer reads none.
+    /// Up to [`ORGANIZATIONS`], with the most connectors first, then by id. The last one has the connectors whose
+    /// organization the viewer does not read.
     pub(crate) counts: Vec<(Option<String>, u64)>,
-    /// Organizations besides.
+    /// The number of further organizations.
     pub(crate) left_out: u64,
 }
 
 impl Organizations {
-    /// Makes them of the first groups, that without an organization before all others, each with the number of organizations.
+    /// Builds them from the first groups, of which the one without an organization comes first. Each group has the
+    /// number of organizations.
     pub(crate) fn of(groups: Vec<((Option<String>, u64), u64)>) -> Self {
         let all = groups.first().map_or(0, |(_, all)| *all);
         let groups = groups.into_iter().map(|(group, _)| group);
@@ -101,7 +102,7 @@ impl Organizations {
     }
 }
 
-/// Which of the five restrictions a group meets, in the order category, status, type, server type, outcome.
+/// Returns which of the five restrictions a group meets: category, status, type, server type, outcome.
 fn meets(filter: &Filter, group: Group) -> [bool; 5] {
     fn allows<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
         list.is_none_or(|list| list.contains(value))
@@ -115,7 +116,7 @@ fn meets(filter: &Filter, group: Group) -> [bool; 5] {
     ]
 }
 
-/// The size of the list under the whole filter.
+/// Returns the size of the list under the whole filter.
 pub(crate) fn total(groups: &Groups, filter: &Filter) -> u64 {
     let counts = groups.counts.iter();
     let met = counts.filter(|(group, _)| meets(filter, *group) == [true; 5]);
@@ -124,7 +125,7 @@ pub(crate) fn total(groups: &Groups, filter: &Filter) -> u64 {
 
 impl Facets {
     pub(crate) fn of(groups: &Groups, filter: &Filter) -> Self {
-        // The groups that meet every restriction but the dimension's own.
+        // Groups that meet all restrictions except the dimension's own.
         let sum = |own: usize, is: &dyn Fn(&Group) -> bool| {
             let counts = groups.counts.iter();
             let met = counts.filter(|(group, _)| {
@@ -149,7 +150,7 @@ fn each<T: Iterable + Copy>(count: impl Fn(T) -> u64) -> Vec<(T, u64)> {
     T::iter().map(|value| (value, count(value))).collect()
 }
 
-/// Counts every value of an enum, and those without one.
+/// Counts every value of an enum, and connectors without one.
 fn with_none<T: Iterable + Copy>(count: impl Fn(Option<T>) -> u64) -> Vec<(Option<T>, u64)> {
     let values = T::iter().map(Some).chain([None]);
     values.map(|value| (value, count(value))).collect()

@@ -1,7 +1,7 @@
-//! The table of a connector's fields: their names, their kinds, and their uses.
+//! The table of a connector's fields, with their names, kinds and uses.
 //!
-//! Invariant: a field has one row. The store's columns, the changed fields of an event, the published form, digests, the fast path
-//! of GraphQL and the cost of a query derive from it; matches over fields are exhaustive.
+//! Invariant: each field has one row. The store's columns, an event's changed fields, the published form, digests,
+//! GraphQL's fast path and a query's cost derive from it. Matches over fields are exhaustive.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use entity::{
 };
 use serde::Serialize;
 
-/// A field of a connector. The revision stays the last.
+/// A field of a connector. The revision must stay last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// `pcon_` and ASCII letters and digits, by which a connector is found again.
+    /// The unique id: `pcon_` and ASCII letters and digits.
     Id,
     /// The name for people.
     Name,
@@ -41,28 +41,28 @@ pub enum Field {
     ServerType,
     /// A JSON object of any keys.
     Metadata,
-    /// Decides who sees the connector.
+    /// The visibility, which decides who sees the connector.
     Visibility,
-    /// The organization of a custom connector, which outsiders do not read. Published as `organization`.
+    /// The organization of a custom connector, hidden from others. Published as `organization`.
     OrganizationId,
-    /// The creator of a custom connector, which outsiders of its organization do not read.
+    /// The creator of a custom connector, hidden outside its organization.
     CreatedBy,
     /// The time of creation, which a file may set.
     CreatedAt,
     /// The time of the last change, which a file may set.
     UpdatedAt,
-    /// 1 for a new connector, and one more with each change. Not published.
+    /// The revision: 1 for a new connector, raised by each change. Not published.
     Revision,
 }
 
 /// The form of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text of at most some hundred bytes, usually.
+    /// Text of usually at most a few hundred bytes.
     Text,
-    /// Text of some thousand bytes.
+    /// Text of a few thousand bytes.
     LongText,
-    /// A word: stored and published in lower case, in GraphQL in capitals.
+    /// A word: stored and published in lower case, and in capitals in GraphQL.
     Enum,
     /// A moment, stored as microseconds and published as RFC 3339 text.
     Time,
@@ -70,13 +70,13 @@ pub enum Kind {
     Json,
     /// A whole number.
     Integer,
-    /// Text that only some of those read who see the connector.
+    /// Text that only some viewers of the connector may read.
     Owner,
     /// The id of another connector, which GraphQL resolves.
     Connector,
 }
 
-/// The part of a connector that a field is set with.
+/// The part of a connector to which a field belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// [`super::connector::Details`].
@@ -85,9 +85,9 @@ pub(crate) enum Part {
     Visibility,
     /// [`super::connector::Availability`].
     Availability,
-    /// Fixed when the connector is made; a file may set it again.
+    /// Values set at creation, which a file may set again.
     Origin,
-    /// Kept by the service: the identity and what counts changes.
+    /// Values that the service maintains: the id, and the revision.
     Record,
 }
 
@@ -143,7 +143,7 @@ impl Field {
         Self::Revision,
     ];
 
-    /// The fields of the published object, in its order. The last four are this service's additions.
+    /// The fields of the published object, in order. The last four are this service's additions.
     pub(crate) const PUBLISHED: [Self; 19] = [
         Self::Id,
         Self::Name,
@@ -166,7 +166,7 @@ impl Field {
         Self::OrganizationId,
     ];
 
-    /// The fields that the policy decides by.
+    /// The fields that the policy reads.
     pub(crate) const OWNERSHIP: [Self; 4] = [
         Self::Type,
         Self::Visibility,
@@ -200,23 +200,23 @@ impl Field {
         }
     }
 
-    /// The name in GraphQL, also in an event's changed fields and in the errors of a mutation.
+    /// Returns the name in GraphQL, which changed fields and user errors use too.
     pub const fn graphql_name(self) -> &'static str {
         self.row().graphql
     }
 
-    /// The field of a name in GraphQL.
+    /// Returns the field with a name in GraphQL.
     pub(crate) fn from_graphql(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|field| field.graphql_name() == name)
     }
 
-    /// The key in the published object; none for a field that it does not have.
+    /// Returns the key in the published object; none for a field outside it.
     pub(crate) const fn published_key(self) -> Option<&'static str> {
         self.row().published
     }
 
-    /// The form of the value. It decides how the value is written.
+    /// Returns the kind of the value, which decides its encoding.
     pub const fn kind(self) -> Kind {
         self.row().kind
     }
@@ -225,7 +225,7 @@ impl Field {
         self.row().part
     }
 
-    /// The published words of an enum's values; none of a field of another kind.
+    /// Returns the published words of an enum; empty for other kinds.
     pub(crate) fn words(self) -> Vec<String> {
         fn words<T: Iterable + Serialize>() -> Vec<String> {
             T::iter().map(word).collect()
@@ -240,18 +240,18 @@ impl Field {
         }
     }
 
-    /// Whether the mutations that create and update a connector have it among their input fields.
+    /// Returns whether it is an input field of the mutations that create and update a connector.
     pub(crate) fn is_input(self) -> bool {
         matches!(self.part(), Part::Details | Part::Visibility)
     }
 
-    /// Whether an event names it among the changed fields whenever it changes. The time of the change is named if a file set it.
+    /// Returns whether events list it whenever it changes. The time of the change is listed only if a file set it.
     pub(crate) fn is_in_events(self) -> bool {
         self.part() != Part::Record
     }
 }
 
-/// A field that an event may name: one of a connector's row, or of what the checks of its server keep beside it.
+/// A field that an event may list: of a connector's row, or of its health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangedField {
     /// A field of the row.
@@ -260,19 +260,19 @@ pub enum ChangedField {
     Health,
     /// The tools that the server lists.
     Tools,
-    /// The fields that are curated, with what the file says of them. Events have no values of it.
+    /// The curated fields, with their files' values. Events store no values of it.
     CuratedFields,
 }
 
 impl ChangedField {
-    /// All of them: those of the row in the table's order.
+    /// Returns all of them; those of the row in the table's order.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let named = |field: &Field| field.is_in_events() || *field == Field::UpdatedAt;
         let of_row = Field::ALL.into_iter().filter(named).map(Self::Of);
         of_row.chain([Self::Health, Self::Tools, Self::CuratedFields])
     }
 
-    /// The name of the field in GraphQL, by which the log has it.
+    /// Returns the name in GraphQL, which the log stores.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Of(field) => field.graphql_name(),
@@ -282,12 +282,12 @@ impl ChangedField {
         }
     }
 
-    /// The field of a name.
+    /// Returns the field with a name.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|field| field.name() == name)
     }
 
-    /// The value of GraphQL's enum, such as `ICON_URL`.
+    /// Returns the value of GraphQL's enum, such as `ICON_URL`.
     pub(crate) fn enum_value(self) -> String {
         let mut value = String::new();
         for letter in self.name().chars() {
@@ -299,7 +299,7 @@ impl ChangedField {
         value
     }
 
-    /// The form of its values.
+    /// Returns the kind of its values.
     pub(crate) const fn kind(self) -> Kind {
         match self {
             Self::Of(field) => field.kind(),
@@ -309,7 +309,7 @@ impl ChangedField {
     }
 }
 
-/// The published word of an enum's value.
+/// Returns the published word of an enum's value.
 pub(crate) fn word(value: impl Serialize) -> String {
     struct Word<T>(T);
 

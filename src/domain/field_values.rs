@@ -1,7 +1,7 @@
-//! The parsers of the values of a connector's fields, and the bounds of these values.
+//! Parsers of connector fields, and their limits.
 //!
-//! Invariant: create, update, import and the built-in catalogue go through the same parsers, and a field's rule stands here
-//! only. Lengths are in Unicode characters unless bytes are said.
+//! Invariant: create, update, import and the built-in catalogue use the same parsers, and only this module has the
+//! rules of fields. Lengths are in Unicode characters unless bytes are mentioned.
 
 use std::collections::BTreeMap;
 
@@ -31,17 +31,17 @@ pub(crate) const CUSTOM_CONNECTOR_ID: &str = "custom_mcp";
 /// The prefix of every connector's `id`.
 pub(crate) const ID_PREFIX: &str = "pcon_";
 
-/// The one key that `serde_json` and async-graphql take for a marker of raw JSON instead of a key.
+/// The key that `serde_json` and async-graphql take for a marker of raw JSON.
 pub(crate) const RAW_JSON_MARKER: &str = "$serde_json::private::RawValue";
 
 type Parsed<T> = Result<T, UserError>;
 
-/// A name with the key it is ordered and unique by.
+/// A name with the key that orders it and makes it unique.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// Trimmed: 1 to 100 characters, without control characters.
+    /// The trimmed text: 1 to 100 characters, without control characters.
     pub text: String,
-    /// The text folded by [`text::name_key`]: at most 600 bytes.
+    /// The text folded by [`text::name_key`], of at most 600 bytes.
     pub key: String,
 }
 
@@ -51,7 +51,7 @@ impl AsRef<str> for Name {
     }
 }
 
-/// A connector's `id`: `pcon_` and ASCII letters and digits, up to 64 characters in all.
+/// Parses a connector's `id`: `pcon_` and ASCII letters and digits, up to 64 characters in total.
 pub(crate) fn id(field: &'static str, id: &str) -> Parsed<String> {
     if is_id(id) {
         Ok(id.to_owned())
@@ -70,7 +70,7 @@ pub(crate) fn is_id(id: &str) -> bool {
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// The `connectorId` of an official or `aitronos_built` connector.
+/// Parses the `connectorId` of an official or `aitronos_built` connector.
 pub(crate) fn connector_id(connector_id: &str) -> Parsed<String> {
     const FIELD: &str = "connectorId";
     if connector_id.is_empty() {
@@ -97,7 +97,7 @@ pub(crate) fn name(name: &str) -> Parsed<Name> {
     const FIELD: &str = "name";
     let name = name.trim();
     let key = text::name_key(name);
-    // A name of nothing but marks would fold to nothing, and sort and compare as if it were not there.
+    // A name of combining marks only would fold to an empty key, and compare as if it were absent.
     if key.trim().is_empty() {
         return Err(blank(FIELD));
     }
@@ -119,7 +119,7 @@ pub(crate) fn status_message(message: &str) -> Parsed<String> {
     prose("statusMessage", message, STATUS_MESSAGE_CHARS)
 }
 
-/// Semantic versioning 2.0.0.
+/// Parses a version (Semantic Versioning 2.0.0).
 pub(crate) fn version(version: &str) -> Parsed<String> {
     const FIELD: &str = "version";
     bounded(FIELD, version, VERSION_CHARS)?;
@@ -128,7 +128,7 @@ pub(crate) fn version(version: &str) -> Parsed<String> {
         .map_err(|_| invalid(FIELD, "must be a semantic version, such as 1.0.0"))
 }
 
-/// The address of something to look at or to read.
+/// Parses the URL of an image or a page.
 pub(crate) fn https_url(field: &'static str, url: &str) -> Parsed<String> {
     self::url(field, url, &["https"])
 }
@@ -137,10 +137,10 @@ pub(crate) fn icon_url(url: &str) -> Parsed<String> {
     https_url("iconUrl", url)
 }
 
-/// The address of an MCP server, spoken to by `server_type`.
+/// Parses the URL of an MCP server, for `server_type`.
 ///
-/// Plain http and hosts of a single label are let through for every connector: `mcp::guard` decides which of
-/// them may be called.
+/// Plain http and hosts with a single label are accepted for every connector; `mcp::guard` decides which ones may be
+/// called.
 pub(crate) fn server_url(url: &str, server_type: Option<ServerType>) -> Parsed<String> {
     const FIELD: &str = "serverUrl";
     let schemes: &[&str] = match server_type {
@@ -159,7 +159,7 @@ pub(crate) fn server_url(url: &str, server_type: Option<ServerType>) -> Parsed<S
     self::url(FIELD, url, schemes)
 }
 
-/// A JSON object, kept as its text without the whitespace between tokens: key order and numbers survive.
+/// Parses a JSON object and removes whitespace between tokens. The order of keys and all digits of numbers stay.
 pub(crate) fn metadata(json: &str) -> Parsed<String> {
     const FIELD: &str = "metadata";
     let not_json = |_| invalid(FIELD, "must be JSON");
@@ -179,7 +179,7 @@ pub(crate) fn metadata(json: &str) -> Parsed<String> {
             format!("must be at most {METADATA_LEVELS} levels deep"),
         ));
     }
-    // Raw JSON is checked for its shape only; read in full, a lone surrogate is refused too.
+    // Raw JSON is only checked for its shape. Reading it completely refuses a lone surrogate too.
     serde_json::from_str::<serde::de::IgnoredAny>(&compact).map_err(not_json)?;
     serde_json::from_str::<serde_json::Value>(&compact).map_err(|_| {
         invalid(
@@ -196,7 +196,7 @@ pub(crate) fn metadata(json: &str) -> Parsed<String> {
     Ok(compact)
 }
 
-/// A user's or organization's id as a token or a file gives it.
+/// Parses a user's or organization's id from a token or a file.
 pub(crate) fn principal(field: &'static str, id: &str) -> Parsed<String> {
     bounded(field, id, PRINCIPAL_CHARS)?;
     if id.is_empty() {
@@ -224,13 +224,13 @@ pub(super) fn blank(field: &'static str) -> UserError {
     UserError::new(UserErrorCode::Blank, field, "must not be blank")
 }
 
-/// `expected` is a clause without the field's name, such as `must be JSON`.
+/// Creates an error; `expected` is a clause without the field's name, such as `must be JSON`.
 pub(super) fn invalid(field: &'static str, expected: impl Into<String>) -> UserError {
     UserError::new(UserErrorCode::Invalid, field, expected)
 }
 
 fn bounded(field: &'static str, text: &str, chars: usize) -> Parsed<()> {
-    // `nth` stops at the bound, whatever the length.
+    // `nth` stops at the limit, whatever the length.
     if text.chars().nth(chars).is_none() {
         return Ok(());
     }
@@ -239,7 +239,7 @@ fn bounded(field: &'static str, text: &str, chars: usize) -> Parsed<()> {
     Err(error.over(chars as u64, text.chars().count() as u64))
 }
 
-/// Text of several lines: line breaks and tabs, and no other control characters.
+/// Parses text of several lines, with line breaks and tabs and without other control characters.
 fn prose(field: &'static str, text: &str, chars: usize) -> Parsed<String> {
     bounded(field, text, chars)?;
     if text
@@ -254,7 +254,7 @@ fn prose(field: &'static str, text: &str, chars: usize) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-/// An absolute URL with a host and no credentials, kept as the text it came as.
+/// Parses an absolute URL with a host and without credentials. Its text stays unchanged.
 fn url(field: &'static str, text: &str, schemes: &[&str]) -> Parsed<String> {
     bounded(field, text, URL_CHARS)?;
     let expected = || {
@@ -269,8 +269,8 @@ fn url(field: &'static str, text: &str, schemes: &[&str]) -> Parsed<String> {
             }),
         )
     };
-    // The parser drops tabs and line breaks, trims blanks and takes a backslash for a slash: the text would not be what
-    // was checked. A URL has none of the others (RFC 3986, appendix A), and braces mean a template.
+    // A URL parser drops tabs and line breaks, trims blanks and reads a backslash as a slash, so the checked URL would
+    // differ from the text. The other characters are not allowed (RFC 3986, appendix A), and braces mark a template.
     if text
         .chars()
         .any(|c| c.is_whitespace() || c.is_control() || "\\<>\"{}|^`".contains(c))
@@ -296,7 +296,7 @@ const fn breaks_line(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Valid JSON without the whitespace between its tokens.
+/// Removes whitespace between tokens from valid JSON.
 fn compact(json: &str) -> String {
     let mut compact = String::with_capacity(json.len());
     let (mut in_string, mut escaped) = (false, false);
@@ -315,7 +315,7 @@ fn compact(json: &str) -> String {
     compact
 }
 
-/// How deeply valid JSON nests: `1` is none, `{}` is one level.
+/// Returns the nesting of valid JSON: `1` has none, and `{}` has one level.
 fn levels(json: &str) -> usize {
     let (mut level, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for b in json.bytes() {
@@ -334,7 +334,7 @@ fn levels(json: &str) -> usize {
     deepest
 }
 
-/// Whether an object anywhere in valid JSON has the marker for its only key, which would be written out as raw JSON.
+/// Returns whether any object in valid JSON has the marker as its only key, which would be written as raw JSON.
 fn is_marked_raw(json: &str) -> bool {
     if let Ok(object) = serde_json::from_str::<BTreeMap<String, &RawValue>>(json) {
         (object.len() == 1 && object.contains_key(RAW_JSON_MARKER))

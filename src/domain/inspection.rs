@@ -1,6 +1,6 @@
 //! The result of inspecting an MCP server, and the schedule of the next check.
 //!
-//! Invariant: what a server says of itself is bounded before it gets here, and nobody vouches for it.
+//! Invariant: a server's description of itself is bounded before it gets here, and is never verified.
 
 use std::time::Duration;
 
@@ -10,46 +10,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{self, Error};
 
-/// Tools that are kept of a server at most.
+/// The most tools to store of a server.
 pub(crate) const TOOLS: usize = 1000;
 
-/// Bytes of the texts of all tools that are kept of a server.
+/// The most bytes of all stored tools of a server.
 pub(crate) const TOOLS_BYTES: usize = 256 * 1024;
 
-/// Bytes of a tool's name that are kept: twice what a name should have (MCP 2025-11-25, Tools, Tool Names).
+/// The most bytes of a stored tool name, twice the recommended length (MCP 2025-11-25, Tools, Tool Names).
 pub(crate) const TOOL_NAME_BYTES: usize = 256;
 
-/// Outcomes of servers that are there, and work for whoever may use them.
+/// The outcomes of working servers, with or without a sign-in.
 pub(crate) const ALIVE: [Outcome; 2] = [Outcome::Open, Outcome::AuthRequired];
 
-/// The longest window that an uptime is of: a year.
+/// The longest window of an uptime: a year.
 const WINDOW_HOURS: u64 = 8760;
 
-/// Doublings of the interval after failures, at most.
+/// The most doublings of the interval after failures.
 pub(crate) const BACKOFFS: u32 = 4;
 
-/// The longest interval that a server can ask for.
+/// The longest interval that a server can request.
 pub(crate) const LONGEST_FRESH: Duration = Duration::from_hours(24);
 
 /// A tool that a server offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tool {
-    /// Unlike the others' of the server.
+    /// The name, unique among the server's tools.
     pub name: String,
-    /// The name for people; none if there is none, or if there is no room for it.
+    /// The name for people; none if there is none, or if it exceeded the space.
     pub title: Option<String>,
-    /// None if there is none, or if there is no room for it.
+    /// The description; none if there is none, or if it exceeded the space.
     pub description: Option<String>,
-    /// JSON; none if there is none, if it is larger than the limit, or if the other tools leave no bytes for it.
+    /// JSON; none if there is none, or if it exceeds the limit or the remaining space.
     pub input_schema: Option<String>,
-    /// JSON; none if there is none, if it is larger than the limit, or if the other tools leave no bytes for it.
+    /// JSON; none if there is none, or if it exceeds the limit or the remaining space.
     pub output_schema: Option<String>,
-    /// JSON: the server's own hints of what the tool does (MCP, `ToolAnnotations`).
+    /// JSON: the server's own hints of the tool's effects (MCP, `ToolAnnotations`).
     pub annotations: Option<String>,
 }
 
 impl Tool {
-    /// Bytes of its texts.
+    /// Returns the bytes of its texts.
     pub(crate) fn text_bytes(&self) -> usize {
         let texts = [
             &self.title,
@@ -73,46 +73,46 @@ pub struct ServerInfo {
     pub version: String,
     pub(crate) description: Option<String>,
     pub(crate) website_url: Option<String>,
-    /// URLs, as they were sent: https ones, and images in `data:` URLs.
+    /// URLs as they were sent: https ones, and images in `data:` URLs.
     pub icons: Vec<String>,
 }
 
 /// The result of inspecting a server's URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// The state that the server was found in.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The outcome in words, for people; nothing of it is the server's own.
+    /// The outcome in words, for people, without any of the server's text.
     pub message: String,
-    /// When the inspection began.
+    /// The start of the inspection.
     pub checked_at: Timestamp,
-    /// Milliseconds until the server had answered `server/discover` or `initialize`, by the transport that worked.
+    /// Milliseconds until the response to `server/discover` or `initialize`, over the transport that worked.
     pub latency_ms: Option<u64>,
-    /// How it was spoken to.
+    /// The transport of the connection.
     pub transport: Option<Transport>,
-    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    /// The revision of MCP in use, such as `2025-11-25`.
     pub protocol_version: Option<String>,
-    /// None also where a server does not name itself.
+    /// The server's description of itself; none if it does not name itself.
     pub server_info: Option<ServerInfo>,
-    /// How to use it, for models.
+    /// The server's instructions for models.
     pub instructions: Option<String>,
-    /// The names of what it declares: `tools`, `resources`, `prompts`, …
+    /// The names of its declared capabilities: `tools`, `resources`, `prompts`, …
     pub capabilities: Vec<String>,
-    /// The settings of the extensions that it declares, by their names: a JSON object. None if there are none or more than are kept.
+    /// The settings of its declared extensions by name: a JSON object. None if there are none, or more than are stored.
     pub extensions: Option<String>,
-    /// The tools that the server lists, within bounds: at most 1,000, with 256 KiB of text in all.
+    /// The tools that the server lists, within limits: at most 1,000, with 256 KiB of text in total.
     pub tools: Vec<Tool>,
-    /// Tools that the server lists and that are not in `tools`, since they have no name or one that was listed before.
+    /// Listed tools that are not in `tools`, because they have no name or a repeated one.
     pub tools_left_out: usize,
-    /// Whether those are its tools, as far as any are kept: not where it could not be asked, or broke off.
+    /// Whether `tools` is complete within the limits. False if the server could not be asked, or broke off.
     pub tools_listed: bool,
-    /// Resources that the server lists, counted up to the limit; none if it offers no resources.
+    /// Resources that the server lists, counted up to the limit; none if it offers none.
     pub resource_count: Option<usize>,
-    /// Prompts that the server lists, counted up to the limit; none if it offers no prompts.
+    /// Prompts that the server lists, counted up to the limit; none if it offers none.
     pub prompt_count: Option<usize>,
-    /// The issuers that it takes tokens of (RFC 9728), where it asks for a sign-in.
+    /// The issuers whose tokens it accepts (RFC 9728), if it requires a sign-in.
     pub authorization_servers: Vec<String>,
-    /// How long the server's description and tools stay as they are, as it says (MCP 2026-07-28, `ttlMs`).
+    /// The time that the server's description and tools stay valid, as it says (MCP 2026-07-28, `ttlMs`).
     pub fresh_for: Option<Duration>,
 }
 
@@ -128,7 +128,7 @@ impl Inspection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Health {
     pub(crate) outcome: Outcome,
-    /// When the first check in a row found the outcome.
+    /// The time of the first check in a row with this outcome.
     pub(crate) since: Timestamp,
     pub(crate) message: String,
     pub(crate) checked_at: Timestamp,
@@ -138,18 +138,18 @@ pub(crate) struct Health {
     pub(crate) server_info: Option<ServerInfo>,
     pub(crate) extensions: Option<String>,
     pub(crate) authorization_servers: Vec<String>,
-    /// When the tools that are kept were listed; none if they never were, or if nobody noted it.
+    /// The time at which the stored tools were listed; none if they never were, or if it was not recorded.
     pub(crate) tools_checked_at: Option<Timestamp>,
-    /// When the next check is due; none if there is nothing to check.
+    /// The time of the next check; none if there is nothing to check.
     pub(crate) next_check_at: Option<Timestamp>,
 }
 
-/// When a window of so many hours began that ends now. `BAD_USER_INPUT` names the argument.
+/// Returns the start of a window of this many hours that ends now. `BAD_USER_INPUT` names the argument.
 pub(crate) fn window(hours: i32, now: Timestamp) -> error::Result<Timestamp> {
     duration(hours).map(|duration| now.saturating_sub(duration))
 }
 
-/// The length of a window of so many hours. `BAD_USER_INPUT` names the argument.
+/// Returns the length of a window of this many hours. `BAD_USER_INPUT` names the argument.
 pub(crate) fn duration(hours: i32) -> error::Result<Duration> {
     let message = || format!("hours must be from 1 to {WINDOW_HOURS}");
     match u64::try_from(hours) {
@@ -159,17 +159,17 @@ pub(crate) fn duration(hours: i32) -> error::Result<Duration> {
     }
 }
 
-/// Whether there is a server, and it works for whoever may use it.
+/// Returns whether the server works, with or without a sign-in.
 pub(crate) fn is_alive(outcome: Outcome) -> bool {
     ALIVE.contains(&outcome)
 }
 
-/// Whether MCP has deprecated a transport (MCP 2026-07-28, Deprecated Features).
+/// Returns whether MCP has deprecated a transport (MCP 2026-07-28, Deprecated Features).
 pub(crate) fn is_deprecated(transport: Transport) -> bool {
     transport == Transport::Sse
 }
 
-/// An outcome as clients know it.
+/// Returns the name of an outcome for clients.
 pub(crate) fn name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Open => "OPEN",
@@ -183,24 +183,24 @@ pub(crate) fn name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Whether there is anything to call.
+/// Returns whether there is a server to call.
 pub(crate) fn is_checkable(server_url: Option<&str>, server_type: Option<ServerType>) -> bool {
     server_url.is_some() && server_type != Some(ServerType::Stdio)
 }
 
-/// When connectors are checked, and how much of that is kept.
+/// The times of checks, and the number to store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// From one check of a connector to the next.
+    /// The interval between two checks of a connector.
     pub interval: Duration,
-    /// Checks of a connector that are kept.
+    /// Checks to store for each connector.
     pub history: u32,
 }
 
 impl Schedule {
-    /// When a connector is due again after so many failures in a row: each doubles the interval, up to sixteen times it. Without
-    /// failures, a server that stays as it is for longer lengthens it. A tenth of it more or less, which differs from one connector
-    /// to the next, spreads those that were checked together.
+    /// Returns the time of the next check after failures in a row. Each failure doubles the interval, up to sixteen
+    /// times. Without failures, the server's own validity may lengthen it. A tenth more or less, which depends on the
+    /// connector, spreads checks that were made together.
     pub(crate) fn next(
         self,
         seq: i64,
@@ -210,7 +210,7 @@ impl Schedule {
     ) -> Timestamp {
         let fresh_for = fresh_for.filter(|_| failures == 0).map_or(0, fresh_micros);
         let interval = self.backoff(failures).max(fresh_for);
-        // Splits the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
+        // Spreads the numbers evenly (Knuth, The Art of Computer Programming, section 6.4).
         let mixed = (seq ^ checked_at.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
         let thousandths = mixed.rem_euclid(201) - 100;
         let jitter = interval / 1000 * thousandths;
@@ -221,13 +221,14 @@ impl Schedule {
         Timestamp(checked_at.0.saturating_add(after))
     }
 
-    /// The latest that [`Schedule::next`] gives for a check at `now` of a server that does not lengthen its interval.
+    /// Returns the latest time of [`Schedule::next`] for a check at `now`, if the server does not lengthen its
+    /// interval.
     pub fn latest(self, now: Timestamp, failures: i64) -> Timestamp {
         let interval = self.backoff(failures);
         Timestamp(now.0.saturating_add(interval).saturating_add(interval / 10))
     }
 
-    /// Microseconds.
+    /// Returns the interval in microseconds.
     fn backoff(self, failures: i64) -> i64 {
         let doublings = u32::try_from(failures).map_or(BACKOFFS, |failures| failures.min(BACKOFFS));
         let interval = i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX / 64);
@@ -235,36 +236,36 @@ impl Schedule {
     }
 }
 
-/// The microseconds by which a server can put off its next check.
+/// Returns the microseconds by which a server can postpone its next check.
 pub(crate) fn fresh_micros(fresh_for: Duration) -> i64 {
     let micros = fresh_for.min(LONGEST_FRESH).as_micros();
     i64::try_from(micros).unwrap_or_default()
 }
 
-/// How often the tools that are kept of a connector change: [`BURST`](Self::BURST) times in a row, and once in
-/// [`EVERY`](Self::EVERY) then. A generic cell rate algorithm, whose state is one time.
+/// Limits changes of a connector's stored tools: [`BURST`](Self::BURST) in a row, then one in [`EVERY`](Self::EVERY). A
+/// generic cell rate algorithm, whose state is one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ToolChanges {
-    /// When all changes are forgotten.
+    /// The time at which no change counts any more.
     settle_at: Option<Timestamp>,
 }
 
 impl ToolChanges {
-    /// Changes in a row that are kept at once.
+    /// Changes in a row that are stored at once.
     pub(crate) const BURST: u32 = 3;
-    /// The time in which one change is forgotten.
+    /// The time after which one change no longer counts.
     pub(crate) const EVERY: Duration = Duration::from_mins(10);
-    /// Clocks of processes differ by so much.
+    /// The largest difference of clocks between processes.
     const SKEW: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(settle_at: Option<Timestamp>) -> Self {
         Self { settle_at }
     }
 
-    /// Counts a change. If it is one too many, returns when it may be kept.
+    /// Counts a change. If it exceeds the limit, returns the time at which it may be stored.
     pub(crate) fn count(self, now: Timestamp) -> Result<Timestamp, Timestamp> {
         let latest = now.saturating_add(Self::EVERY * Self::BURST + Self::SKEW);
-        // A time that is much further off than changes can have made it is of a clock that was set.
+        // A time beyond what changes can cause comes from a clock that was set.
         let plausible = latest.saturating_add(Self::EVERY);
         let settle_at = self.settle_at.filter(|at| (now..=plausible).contains(at));
         let settle_at = settle_at.unwrap_or(now).saturating_add(Self::EVERY);
@@ -290,7 +291,7 @@ mod tests {
         assert_eq!(again, Timestamp(now.0 + 10 * MINUTE));
         assert!(changes.count(Timestamp(again.0 - 2_000_000)).is_err());
         assert!(changes.count(Timestamp(now.0 - 1)).is_err());
-        // One in ten minutes, for ever.
+        // One change in ten minutes, without end.
         let mut kept = 0;
         for _ in 0..600 {
             now = Timestamp(now.0 + MINUTE);
@@ -300,7 +301,7 @@ mod tests {
             }
         }
         assert_eq!(kept, 60);
-        // A clock that was set back holds nothing up.
+        // A clock that was set back delays nothing.
         assert!(changes.count(Timestamp(MINUTE)).is_ok());
     }
 
@@ -345,7 +346,7 @@ mod tests {
             let off = next - hours * 60 * MINUTE;
             assert!(off.abs() <= hours * 6 * MINUTE, "{fresh_for:?}: {next}");
         }
-        // An interval of the operator's that is longer stays.
+        // A longer interval of the operator stays.
         let schedule = Schedule {
             interval: Duration::from_hours(48),
             history: 10,

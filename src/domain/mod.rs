@@ -1,7 +1,7 @@
-//! The catalogue's rules: who may do what, what a connector is, how a list is asked for.
+//! The catalogue's rules: permissions, connectors and lists.
 //!
-//! Invariant: pure. Nothing here knows a database, GraphQL, HTTP or a runtime; of ours it imports only the errors and the
-//! entity's enums and times.
+//! Invariant: pure. It depends on no database, GraphQL, HTTP or runtime. It imports only the errors, and the enums and
+//! times of the entity crate.
 
 pub mod changes;
 pub(crate) mod check_history;

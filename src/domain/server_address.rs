@@ -1,16 +1,17 @@
-//! The address of a server as it is found by: `HOST[:PORT]/PATH[?QUERY]`, lower case in the host, without scheme, fragment, default
-//! port and slash at the end.
+//! The normalized address of a server for lookups: `HOST[:PORT]/PATH[?QUERY]`, with the host in lower case, and without
+//! scheme, fragment, default port and final slash.
 //!
-//! Invariant: addresses are made here, once for storing and once for asking. Below a host all begin with it and `/`, or `:`.
+//! Invariant: only this module makes addresses, both to store and to search. All addresses of a host begin with it and
+//! `/` or `:`.
 
 use std::ops::Range;
 
 use url::Url;
 
-/// Bytes of an address that are compared: an index of PostgreSQL takes 2 KB.
+/// The most bytes that are compared, because an index of PostgreSQL takes 2 KB.
 const BYTES: usize = 600;
 
-/// The address of a URL; none of a text that is no URL of a server.
+/// Returns the address of a URL; none if it is no URL of a server.
 pub(crate) fn of_url(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
@@ -35,12 +36,12 @@ fn authority(url: &Url) -> Option<String> {
     })
 }
 
-/// A host as addresses begin with it, with its port if that is not the default one. None of a text that is no host.
+/// Returns the prefix of addresses at a host, with its port unless that is the default. None for invalid text.
 pub(crate) fn of_host(host: &str) -> Option<String> {
     authority(&url_of(host)?)
 }
 
-/// Whether an address is at a host of [`of_host`].
+/// Returns whether an address belongs to a host of [`of_host`].
 pub(crate) fn is_at(host: &str, address: &str) -> bool {
     let rest = address.strip_prefix(host);
     rest.is_some_and(|rest| rest.starts_with(['/', ':']))
@@ -52,7 +53,7 @@ fn url_of(host: &str) -> Option<Url> {
     url.filter(|_| is_alone)
 }
 
-/// The addresses at a host, which may have a port. None of a text that is no host.
+/// Returns the ranges of addresses at a host, which may have a port. None for invalid text.
 pub(crate) fn at_host(host: &str) -> Option<Vec<Range<String>>> {
     let url = url_of(host)?;
     let authority = authority(&url)?;

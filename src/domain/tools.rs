@@ -1,7 +1,7 @@
-//! Which tools of a server are kept, and how they are asked for: search and page.
+//! The stored tools of a server, and pages of them.
 //!
-//! Invariant: the texts of the tools that are kept of a server have a bound. A [`Listing`] is right in itself; whatever a client
-//! may get wrong was refused when it was made.
+//! Invariant: the texts of a server's stored tools are bounded. A [`Listing`] is valid: its constructor refuses invalid
+//! arguments.
 
 use std::collections::HashSet;
 
@@ -13,18 +13,18 @@ use super::{
     listing::{Search, limit, limit_within},
 };
 
-/// A page of the tools of a connector, whichever it is, by their names.
+/// A page of any connector's tools, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Listing {
-    /// Words that a tool must have, the last one as a beginning; none of a search: all tools.
+    /// Words that a tool must have, the last one as a prefix. None means all tools.
     pub(crate) words: Option<Vec<String>>,
     pub(crate) limit: u64,
-    /// The name that the page begins after.
+    /// The name before the page.
     pub(crate) after: Option<String>,
     digest: Digest,
 }
 
-/// Tools in the order of their names, and whether there are more of them.
+/// Tools ordered by name, and whether there are more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) tools: Vec<Tool>,
@@ -32,7 +32,7 @@ pub(crate) struct Page {
 }
 
 impl Listing {
-    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    /// Parses the arguments. Errors name the argument: `CURSOR_INVALID` for a cursor, `BAD_USER_INPUT` for others.
     pub(crate) fn parse(
         first: Option<i32>,
         after: Option<&str>,
@@ -50,7 +50,7 @@ impl Listing {
         })
     }
 
-    /// A part of all tools that an inspection found, by default all.
+    /// Parses a part of all tools of an inspection; all by default.
     pub(crate) fn parse_of_all(first: Option<i32>, after: Option<&str>) -> Result<Self> {
         let most = TOOLS as u64;
         let limit = limit_within("first", first, most, most)?;
@@ -58,31 +58,30 @@ impl Listing {
         Ok(Self { limit, ..all })
     }
 
-    /// The cursor of a tool of this list.
+    /// Returns the cursor of a tool in this list.
     pub(crate) fn cursor(&self, name: &str) -> String {
         cursor::of_tool(name, self.digest)
     }
 }
 
-/// The tools that are kept of a server: no more than [`TOOLS`], whose texts have no more than [`TOOLS_BYTES`].
+/// Bounded tools of a server: at most [`TOOLS`], with at most [`TOOLS_BYTES`] of text.
 #[derive(Debug, Default)]
 pub(crate) struct BoundedTools {
     tools: Vec<Tool>,
     names: HashSet<String>,
     bytes: usize,
     is_cut: bool,
-    /// Tools that were listed.
+    /// Listed tools.
     listed: usize,
     nameless: usize,
     repeated: usize,
-    /// Tools that lack a part which was not of its type.
+    /// Tools without a part that was of the wrong type.
     odd: usize,
 }
 
 impl BoundedTools {
-    /// Adds the next tool that the server lists, as far as the bytes allow: otherwise without its schemas, or without all but its
-    /// name, or not at all. A name that was listed before is no other tool. `is_odd` is whether a part of it was left out that is
-    /// not of its type.
+    /// Adds the next listed tool as far as the bytes allow: otherwise without schemas, with the name only, or not at
+    /// all. A repeated name is not a new tool. `is_odd` is whether a part of the wrong type was left out.
     pub(crate) fn add(&mut self, tool: Tool, is_odd: bool) {
         self.listed += 1;
         if self.names.contains(&tool.name) {
@@ -105,7 +104,7 @@ impl BoundedTools {
         }
     }
 
-    /// As much of a tool as the bytes allow.
+    /// Returns as much of a tool as the bytes allow.
     fn cut(&self, mut tool: Tool) -> Option<Tool> {
         let fits = |tool: &Tool| self.bytes + tool.text_bytes() <= TOOLS_BYTES;
         if !fits(&tool) {
@@ -117,18 +116,18 @@ impl BoundedTools {
         fits(&tool).then_some(tool)
     }
 
-    /// Counts a tool that the server lists without a name.
+    /// Counts a listed tool without a name.
     pub(crate) fn leave_out(&mut self) {
         self.listed += 1;
         self.nameless += 1;
     }
 
-    /// Tools that were listed, and are no tools of their own.
+    /// Returns the number of listed tools without a name of their own.
     pub(crate) fn left_out(&self) -> usize {
         self.nameless + self.repeated
     }
 
-    /// Says of how many tools something was left out, and why.
+    /// Describes how many tools were reduced, and why.
     pub(crate) fn notes(&self) -> Vec<String> {
         let listed = self.listed;
         let counts = [
@@ -149,7 +148,7 @@ impl BoundedTools {
         counts.map(note).collect()
     }
 
-    /// Whether a tool was left out, or a part of it, for lack of bytes.
+    /// Returns whether a tool or a part of one was left out for lack of bytes.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }

@@ -1,18 +1,18 @@
 //! The caller of a request, the connectors they see, and the actions they may take.
 //!
-//! Invariant: every decision about a viewer is made by [`Viewer::decide`]; what it calls visible is what [`Sight`] says, and
-//! the store turns that one value into the condition that every query of connectors starts from.
+//! Invariant: [`Viewer::decide`] makes every decision about a viewer. Visibility is the value of [`Sight`], which the
+//! store turns into the condition of every query of connectors.
 
 use std::collections::BTreeSet;
 
 use entity::{ConnectorType, ConnectorVisibility, UserKey};
 use serde::Serialize;
 
-/// Create custom connectors, and change those one created.
+/// The scope to create custom connectors, and to change one's own.
 pub(crate) const WRITE: &str = "connectors:write";
-/// The same for every custom connector of the organization, and make them public.
+/// The scope to change every custom connector of the organization, and to make them public.
 pub(crate) const ADMIN: &str = "connectors:admin";
-/// See everything, and set the status of official and `aitronos_built` connectors.
+/// The scope to see everything, and to set the status of official and `aitronos_built` connectors.
 pub(crate) const CATALOG_ADMIN: &str = "catalog:admin";
 
 /// The caller, as their token describes them.
@@ -27,22 +27,22 @@ pub enum Viewer {
 /// A user, as a token names them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct User {
-    /// 1 to 255 characters, without control characters.
+    /// The id, of 1 to 255 characters without control characters.
     pub id: String,
     /// The user's organization, 1 to 255 characters. None if neither the token nor the configuration gives one.
     pub organization: Option<String>,
-    /// The token's scopes. `connectors:write`, `connectors:admin` and `catalog:admin` count; others mean nothing.
+    /// The token's scopes. Only `connectors:write`, `connectors:admin` and `catalog:admin` matter.
     pub scopes: BTreeSet<String>,
-    /// Empty unless claims for it are configured.
+    /// The name and picture; empty unless claims are configured for them.
     pub profile: Profile,
 }
 
-/// A user's name and picture, as far as they are known.
+/// A user's name and picture, if known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Profile {
-    /// 1 to 255 characters, without control characters.
+    /// The name, of 1 to 255 characters without control characters.
     pub name: Option<String>,
-    /// An https address of up to 2,048 characters.
+    /// The https URL of the picture, up to 2,048 characters.
     pub picture_url: Option<String>,
 }
 
@@ -53,18 +53,18 @@ pub enum Sight {
     Everything,
     /// Public connectors, for callers without a token.
     Public,
-    /// Public connectors, those that all of the user's organization see, and the user's own.
+    /// Public connectors, those visible to the user's whole organization, and the user's own.
     Member {
-        /// The id of the user, whose own private connectors are in sight.
+        /// The id of the user, whose own private connectors are visible.
         user: String,
-        /// The organization whose connectors are in sight; one's own have the same one, or none if this is none.
+        /// The organization whose connectors are visible. The user's own have the same one, or none if this is none.
         organization: Option<String>,
-        /// Whether other users' private connectors of the organization are in sight.
+        /// Whether other users' private connectors of the organization are visible.
         private_of_others: bool,
     },
 }
 
-/// Whose a connector is, and who it is meant for.
+/// The owner and the visibility of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership<'a> {
     pub(crate) r#type: ConnectorType,
@@ -73,7 +73,7 @@ pub struct Ownership<'a> {
     pub(crate) created_by: Option<&'a str>,
 }
 
-/// The owner of a set of connectors. The policy asks it with [`Owner::owns`], and the store's `owned_by()` says the same in SQL.
+/// The owner of a set of connectors. The policy calls [`Owner::owns`], and the store's `owned_by()` is the same in SQL.
 ///
 /// Only custom connectors have a creator or an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -91,11 +91,11 @@ pub enum Owner {
 pub enum Action<'a> {
     /// Create a custom connector.
     Create,
-    /// Create a custom connector when one has some already, of the most there may be.
+    /// Create another custom connector, given the present number and the limit.
     CreateAnother {
         /// The custom connectors that the viewer created.
         present: u64,
-        /// The custom connectors that one user may have.
+        /// The most custom connectors of one user.
         most: u64,
     },
     /// Read a connector.
@@ -106,25 +106,25 @@ pub enum Action<'a> {
     Update(Ownership<'a>),
     /// Delete a custom connector.
     Delete(Ownership<'a>),
-    /// Set the status of whichever connectors one may.
+    /// Set the status of any permitted connector.
     SetStatuses,
     /// Set the status, message and replacement of this connector.
     SetStatus(Ownership<'a>),
-    /// Look at the server of a connector, and keep what was found.
+    /// Check the server of a connector, and store the result.
     Check(Ownership<'a>),
-    /// Make a connector PUBLIC that one creates or may update. One that is PUBLIC stays so.
+    /// Make a connector PUBLIC that one creates or may update. A PUBLIC connector stays so without it.
     Publish(Ownership<'a>),
     /// Change the `serverUrl` of a connector that one may update.
     MoveServer(Ownership<'a>),
-    /// Bring connectors of any type and organization from a file.
+    /// Import connectors of any type and organization from a file.
     Import,
-    /// Set fields of official and platform-built connectors over what files say.
+    /// Set fields of official and platform-built connectors over their files' values.
     CurateAny,
-    /// Set fields of this connector over what its file says.
+    /// Set fields of this connector over its file's values.
     Curate(Ownership<'a>),
 }
 
-/// Why a viewer may not.
+/// The reason that an action is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
     /// A token is needed.
@@ -139,11 +139,11 @@ pub enum Denial {
     NotCustom,
     /// A connector without an organization is PRIVATE.
     NoOrganization,
-    /// The viewer has as many custom connectors as there may be.
+    /// The viewer has the most custom connectors allowed.
     LimitReached,
 }
 
-/// An action on one connector for which the API says in advance whether the viewer may.
+/// An action on one connector that the API announces as allowed or denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// [`Action::Update`].
@@ -161,7 +161,7 @@ pub enum Right {
 }
 
 impl Right {
-    /// All rights. One that is missing here does not compile.
+    /// All rights. A missing one does not compile.
     pub const ALL: [Self; Self::Curate as usize + 1] = [
         Self::Update,
         Self::Delete,
@@ -171,7 +171,7 @@ impl Right {
         Self::Curate,
     ];
 
-    /// The action on a connector.
+    /// Returns the action on a connector.
     pub const fn on(self, target: Ownership<'_>) -> Action<'_> {
         match self {
             Self::Update => Action::Update(target),
@@ -183,7 +183,7 @@ impl Right {
         }
     }
 
-    /// The fields of the connector that say whether the viewer may, and why not.
+    /// Returns the names of the connector's fields for the right, and for the reasons of a denial.
     pub const fn graphql_names(self) -> (&'static str, &'static str) {
         match self {
             Self::Update => ("viewerCanUpdate", "viewerCannotUpdateReasons"),
@@ -217,18 +217,18 @@ impl Viewer {
         }
     }
 
-    /// The owner of the connectors that this viewer created.
+    /// Returns the owner of the connectors that this viewer created.
     pub fn own(&self) -> Owner {
         self.user()
             .map_or(Owner::Nobody, |user| Owner::User(user.key()))
     }
 
-    /// The owner of the visible connectors for which [`Action::Update`] is allowed.
+    /// Returns the owner of the visible connectors for which [`Action::Update`] is allowed.
     pub fn updatable(&self) -> Owner {
         self.writer().map_or(Owner::Nobody, User::changeable)
     }
 
-    /// The whole policy.
+    /// Decides an action. This is the whole policy.
     pub fn decide(&self, action: Action<'_>) -> Result<(), Denial> {
         match action {
             Action::See(target) => allow_if(self.sight().sees(target), Denial::Hidden),
@@ -320,12 +320,12 @@ impl User {
         self.has(WRITE) || self.has(ADMIN)
     }
 
-    /// Whether the user administers this organization. Nobody administers those that have none.
+    /// Returns whether the user administers this organization. Connectors without one have no administrator.
     fn administers(&self, organization: Option<&str>) -> bool {
         self.has(ADMIN) && organization.is_some() && self.organization.as_deref() == organization
     }
 
-    /// The owner of the custom connectors that this user may change.
+    /// Returns the owner of the custom connectors that this user may change.
     fn changeable(&self) -> Owner {
         match &self.organization {
             Some(organization) if self.has(ADMIN) => Owner::Organization(organization.clone()),
@@ -353,7 +353,7 @@ impl Owner {
 }
 
 impl Sight {
-    /// Whether a connector is in sight. The store's `visible()` says the same in SQL.
+    /// Returns whether a connector is visible. The store's `visible()` is the same in SQL.
     pub(crate) fn sees(&self, target: Ownership<'_>) -> bool {
         target.visibility == ConnectorVisibility::Public
             || match self {
@@ -372,12 +372,12 @@ impl Sight {
             }
     }
 
-    /// Whether a connector's creator and organization are in sight: only within the organization.
+    /// Returns whether a connector's creator and organization are visible: only within the organization.
     pub(crate) fn sees_owner(&self, target: Ownership<'_>) -> bool {
         self.knows(target.created_by, target.organization)
     }
 
-    /// Whether a user of an organization, or of none, is in sight: of one's own organization, or oneself.
+    /// Returns whether a user is known: oneself, or a user of one's own organization.
     pub(crate) fn knows(&self, who: Option<&str>, of: Option<&str>) -> bool {
         match self {
             Self::Everything => true,
@@ -421,7 +421,7 @@ mod tests {
         }
     }
 
-    /// The policy as one table, read in review: a row a viewer and connector, a column an action.
+    /// The policy as a table for review: a row for each viewer and connector, and a column for each action.
     #[test]
     fn policy() {
         use ConnectorVisibility::{Organization, Private, Public};
@@ -517,7 +517,7 @@ mod tests {
                 ]
                 .map(|action| format!("{:<7}", cell(viewer.decide(action))));
                 writeln!(table, "  {what:<26} {}", cells.join(" ").trim_end()).unwrap();
-                // A list of those that one may update has no other rules.
+                // A list of updatable connectors has no other rules.
                 let listed = viewer.updatable().owns(target);
                 let seen = viewer.decide(Action::See(target)).is_ok();
                 let updates = viewer.decide(Action::Update(target)).is_ok();

@@ -1,8 +1,7 @@
-//! A page of the log: how it is asked for, and which events it looks at.
+//! A page of the event log: its parameters, and the events to read.
 //!
-//! Invariant: a page of all connectors looks at [`SCAN`] numbers at most, whatever is in it. A page of named connectors looks at
-//! their events by an index, until it is full or there are no more. A page of a list evaluates the list for [`PAGE_MAX`] events at
-//! most.
+//! Invariant: a page of all connectors reads at most [`SCAN`] numbers. A page of given connectors reads their events by
+//! an index until it is full or the log ends. A page of a list evaluates the list for at most [`PAGE_MAX`] events.
 
 use std::collections::HashSet;
 
@@ -18,10 +17,10 @@ use crate::{
 
 use super::{Change, Event, Filter};
 
-/// Events that a page looks at: what lies between two of a viewer's may be long.
+/// The most events to read for a page, because a viewer's events may be far apart.
 pub const SCAN: i64 = 10_000;
 
-/// The arguments of a page, as a client gives them.
+/// The arguments of a page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paging {
     pub(crate) first: Option<i32>,
@@ -31,7 +30,7 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    /// The place of the first changes after a cursor.
+    /// Returns the place of the first changes after a cursor.
     pub(crate) fn after(after: Option<String>) -> Self {
         Self {
             after,
@@ -40,7 +39,7 @@ impl Paging {
     }
 }
 
-/// The place of a page in a list of changes: `limit` changes from one end of what lies between two positions.
+/// The place of a page: `limit` changes from one end of the range between two positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) end: End,
@@ -50,7 +49,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The first change of a list.
+    /// The place of the latest change.
     pub(crate) const LATEST: Self = Self {
         end: End::First,
         limit: 1,
@@ -58,7 +57,7 @@ impl Place {
         before: None,
     };
 
-    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    /// Parses the arguments. Errors name the argument: `CURSOR_INVALID` for a cursor, `BAD_USER_INPUT` for others.
     pub(crate) fn parse(paging: &Paging) -> Result<Self> {
         let cursor = |argument: &str, text: &Option<String>| {
             let text = text.as_deref();
@@ -75,7 +74,7 @@ impl Place {
     }
 }
 
-/// A page of changes as somebody wants to read it, from the oldest to the latest.
+/// A requested page of changes, from the oldest to the latest.
 #[derive(Clone, Debug)]
 pub(crate) struct Feed {
     pub(crate) place: Place,
@@ -83,7 +82,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    /// Parses the arguments. Errors name the argument: `CURSOR_INVALID` for a cursor, `BAD_USER_INPUT` for others.
     pub(crate) fn parse(paging: &Paging, filter: Filter) -> Result<Self> {
         Ok(Self {
             place: Place::parse(paging)?,
@@ -91,7 +90,7 @@ impl Feed {
         })
     }
 
-    /// The next changes after a position, or the first ones.
+    /// Returns the next changes after a position, or the first ones.
     pub(crate) fn after(after: Option<LogPosition>, limit: u64, filter: Filter) -> Self {
         let place = Place {
             end: End::First,
@@ -102,7 +101,8 @@ impl Feed {
         Self { place, filter }
     }
 
-    /// Events that the page reads, besides one more. Only some of those of a list are in it.
+    /// Returns the number of events to read, without the one that shows whether there are more. A page of a list
+    /// contains only some of them.
     pub(crate) fn reads(&self) -> u64 {
         match self.place.limit {
             limit @ 1.. if self.filter.list.is_some() => limit.max(PAGE_MAX),
@@ -110,34 +110,34 @@ impl Feed {
         }
     }
 
-    /// Whether the events are found by an index.
+    /// Returns whether an index finds the events.
     fn is_of_named(&self) -> bool {
         self.filter.personal_connector_id.is_some()
     }
 }
 
-/// The changes of a page, from the oldest to the latest, and its place among all changes.
+/// The changes of a page from the oldest to the latest, and the page's position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) changes: Vec<Change>,
-    /// The position to go on before; none where nothing is before it.
+    /// The position to continue before; none if nothing precedes it.
     pub(crate) start: Option<LogPosition>,
-    /// The position to go on after.
+    /// The position to continue after.
     pub(crate) end: LogPosition,
     pub(crate) has_previous: bool,
     pub(crate) has_next: bool,
 }
 
-/// The changes of one connector on a page, the latest first.
+/// The changes of one connector on a page, latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) changes: Vec<Change>,
-    /// Whether there are more behind the page, in the direction in which it was read.
+    /// Whether more changes follow in the direction of reading.
     pub(crate) more: bool,
 }
 
 impl History {
-    /// Takes events as they were read from the page's end, one more than the page may have.
+    /// Builds a page from events in reading order, with one more than the page may have.
     pub(crate) fn new(place: Place, sight: &Sight, mut events: Vec<Event>) -> Self {
         let more = events.len() as u64 > place.limit;
         if more {
@@ -162,34 +162,35 @@ pub(crate) struct Log {
     pub(crate) state: LogPosition,
 }
 
-/// The marks of the events that a page lies between, and that it reaches to, where these are kept.
+/// The stored marks of the events at a page's bounds, and of the one that it reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PageMarks {
     pub(crate) after: Option<i64>,
     pub(crate) before: Option<i64>,
-    /// The number of the event in front of `before`.
+    /// The mark of the event before `before`.
     pub(crate) last: Option<i64>,
-    /// The number of the event [`SCAN`] numbers from the end that the page is taken from.
+    /// The mark of the event [`SCAN`] numbers from the end at which the page starts.
     pub(crate) reach: Option<i64>,
 }
 
-/// The events that a page looks at: those above a number, up to another.
+/// The events that a page reads: above one number, up to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) above: i64,
     pub(crate) to: i64,
-    /// Whether they are all that the page could have.
+    /// Whether they are all events that the page could have.
     is_whole: bool,
-    /// The position that they come after.
+    /// The position before them.
     after: LogPosition,
-    /// The first of them, of a page that is taken from the end and is not whole.
+    /// The position of the first one, if the page starts at the end and is not whole.
     first: Option<LogPosition>,
-    /// The position that they reach to.
+    /// The position of the last one.
     end: LogPosition,
 }
 
 impl Log {
-    /// Whether a position is of this history, and no change after it is forgotten. `mark` is that of the event of its number.
+    /// Returns whether a position belongs to this history, and no change after it was pruned. `mark` is that of the
+    /// event with its number.
     pub(crate) fn has(self, position: LogPosition, mark: Option<i64>) -> bool {
         let is_kept = self.forgotten.number < position.number
             && position.number <= self.state.number
@@ -197,8 +198,8 @@ impl Log {
         position == self.forgotten || position == self.state || is_kept
     }
 
-    /// `CURSOR_EXPIRED` where changes after a position are forgotten, or it is of another history. `mark` is that of the event of
-    /// its number.
+    /// Fails with `CURSOR_EXPIRED` if changes after a position were pruned, or if it belongs to another history. `mark`
+    /// is that of the event with its number.
     pub(crate) fn verify(
         self,
         argument: &str,
@@ -228,7 +229,7 @@ impl Log {
         Ok(())
     }
 
-    /// The events that a page looks at. `CURSOR_EXPIRED` as [`Self::verify_place`] has it.
+    /// Returns the events to read. Fails with `CURSOR_EXPIRED` like [`Self::verify_place`].
     pub(crate) fn window(self, feed: &Feed, marks: PageMarks) -> Result<Window> {
         let place = feed.place;
         self.verify_place(place, marks)?;
@@ -249,7 +250,7 @@ impl Log {
                 .or(mark.map(|mark| LogPosition { number, mark }))
         };
         let mark = if to == last { marks.last } else { marks.reach };
-        // A place without a number between its two positions reaches to the first of these.
+        // A place without a number between its positions ends at the first of them.
         let end = Some(to).filter(|to| *to > after.number);
         Ok(Window {
             above,
@@ -263,8 +264,8 @@ impl Log {
 }
 
 impl Page {
-    /// Takes the events of a window as they were read from the page's end, one more than [`Feed::reads`].
-    /// `seen` are the ids of the connectors that are in sight now. They count where the feed has a list.
+    /// Builds a page from a window's events in reading order, with one more than [`Feed::reads`]. `seen` are the ids of
+    /// the connectors that are visible now, which matter if the feed has a list.
     pub(crate) fn new(
         feed: &Feed,
         sight: &Sight,

@@ -42,7 +42,7 @@ fn side(visibility: ConnectorVisibility) -> Side {
     }
 }
 
-/// A field with values that name it.
+/// Returns a changed field with values that contain its name.
 fn changed(field: Field) -> FieldChange {
     let field = ChangedField::Of(field);
     let value = |when| Some(Value::new(field, format!("{when} {}", field.name())));
@@ -53,7 +53,7 @@ fn changed(field: Field) -> FieldChange {
     }
 }
 
-/// A change of ann's connector, which bob made as the catalogue's administrator.
+/// Returns a change of ann's connector by bob, who administers the catalogue.
 fn event(
     organization: Option<&str>,
     before: Option<ConnectorVisibility>,
@@ -79,7 +79,7 @@ fn names(fields: &[FieldChange]) -> String {
     names.join(",")
 }
 
-/// The changes as each viewer sees them, as one table to be read in review.
+/// The changes as each viewer sees them, in a table for review.
 #[test]
 fn shown() {
     let mut table = String::new();
@@ -119,7 +119,7 @@ fn shown() {
     insta::assert_snapshot!(table);
 }
 
-/// Ann's expectation of a connector that bob changed twice, as different viewers get told of it.
+/// Ann expects a connector that bob changed twice; the table shows the conflict for different viewers.
 #[test]
 fn a_conflict_tells_what_the_viewer_sees() {
     let change = |revision, before, fields: &[&str]| Event {
@@ -163,7 +163,7 @@ fn a_conflict_tells_what_the_viewer_sees() {
     assert_eq!(told(cid, 2, &all), unnamed);
     assert_eq!(told(anonymous, 2, &all), unnamed);
 
-    // Not all of the changes are there, or were in sight.
+    // Some of the changes are missing, or were not visible.
     let unknown = (bob, 4, None);
     assert_eq!(told(ann, 1, &all), unknown);
     assert_eq!(told(ann, 2, &all[1..]), unknown);
@@ -171,7 +171,7 @@ fn a_conflict_tells_what_the_viewer_sees() {
     assert_eq!(told(cid, 2, &published), (String::new(), 4, None));
     let created = [change(4, None, &[])];
     assert_eq!(told(ann, 3, &created), unknown);
-    // The last one is not there.
+    // The last change is missing.
     assert_eq!(told(ann, 2, &all[..1]), (String::new(), 9, None));
     for never in [4, 5, i64::MAX, i64::MIN] {
         assert_eq!(told(ann, never, &[]), (String::new(), 9, None));
@@ -286,7 +286,7 @@ fn lists() -> impl Strategy<Value = Filter> {
 }
 
 proptest! {
-    /// Values of before are shown to those who saw them, and the owner's to those who see owners.
+    /// Values from before a change are shown to viewers who saw them, and the owner's to those who see owners.
     #[test]
     fn values_are_of_sides_that_were_seen(
         organization in option::of(select(vec!["acme", "other"])),

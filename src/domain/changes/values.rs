@@ -1,6 +1,6 @@
-//! The values of the fields of a change, as the log keeps them.
+//! The values of changed fields, in the form of the event log.
 //!
-//! Invariant: a value takes at most [`VALUE_BYTES`] in the log, and says when it was cut.
+//! Invariant: a stored value has at most [`VALUE_BYTES`], and records whether it was cut.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Bytes that the log keeps of a value.
+/// The most bytes of a stored value.
 pub(crate) const VALUE_BYTES: usize = 1024;
 
-/// A field that a change gave another value. The values are none where the field had none, and where they are not kept or not
-/// shown.
+/// A changed field with its values. A value is none if the field had none, or if it is not stored or not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldChange {
     pub(crate) field: ChangedField,
@@ -21,13 +20,13 @@ pub(crate) struct FieldChange {
     pub(crate) after: Option<Value>,
 }
 
-/// A value as it is stored: text and JSON as they are, an enum's word, RFC 3339, an id.
+/// A stored value: text and JSON unchanged, an enum's word, RFC 3339, or an id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Value {
     Whole(String),
     Cut {
-        /// The beginning of a text; nothing of JSON.
+        /// The beginning of a text; empty for JSON.
         cut: String,
     },
 }
@@ -57,7 +56,7 @@ impl Value {
         matches!(self, Self::Cut { .. })
     }
 
-    /// The value as GraphQL gives the field, as JSON. What is left of JSON that was cut is null.
+    /// Returns the value as JSON, in GraphQL's form of the field. JSON that was cut is null.
     pub(crate) fn json(&self, field: ChangedField) -> Result<String> {
         let text = |text: &str| serde_json::to_string(text).map_err(Error::internal);
         match (field.kind(), self) {
@@ -69,11 +68,11 @@ impl Value {
     }
 }
 
-/// The fields of a change as the log has them: the names, and the values by these.
+/// The stored form of changed fields: the names, and the values by name.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) names: String,
-    /// Not of a change of no field, nor of an event of an earlier version.
+    /// The values; none for a change without fields, and in events of earlier versions.
     pub(crate) values: Option<String>,
 }
 
@@ -102,7 +101,8 @@ impl Stored {
         })
     }
 
-    /// The fields again. A name that a newer version of the service wrote is left out: this one has no such field.
+    /// Reads the fields. Names written by a newer version of the service are left out, because this one has no such
+    /// fields.
     pub(crate) fn read(&self) -> Result<Vec<FieldChange>> {
         let names: Vec<String> = serde_json::from_str(&self.names).map_err(Error::internal)?;
         let values = self.values.as_deref().map(serde_json::from_str).transpose();

@@ -1,4 +1,4 @@
-//! Changes as somebody sends them, and the fields after them.
+//! Requested changes, and the fields after them.
 
 use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility, ServerType};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use crate::{domain::field_values, error::UserErrorCode};
 
 use super::{Draft, Errors};
 
-/// How many replacements may follow one another.
+/// The most replacements in a chain.
 pub(crate) const REPLACEMENTS: usize = 32;
 
 /// The input field that names a replacement.
@@ -16,16 +16,16 @@ pub(crate) const REPLACED_BY: &str = "replacedById";
 /// One field of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// Leave it as it is.
+    /// Leaves the field unchanged.
     #[default]
     Keep,
-    /// Clear it.
+    /// Clears the field.
     Clear,
-    /// Set it.
+    /// Sets the field.
     Set(T),
 }
 
-/// A change of a custom connector as somebody sent it.
+/// A requested change of a custom connector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) name: Patch<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Change {
     pub(crate) visibility: Patch<ConnectorVisibility>,
 }
 
-/// A change of a connector's availability as somebody sent it.
+/// A requested change of a connector's availability.
 #[derive(Clone, Debug)]
 pub(crate) struct StatusChange {
     pub(crate) status: ConnectorStatus,
@@ -47,7 +47,7 @@ pub(crate) struct StatusChange {
     pub(crate) replaced_by: Patch<String>,
 }
 
-/// A connector's availability, with what its users should know.
+/// A connector's availability, with its notice for users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Availability {
     pub(crate) status: ConnectorStatus,
@@ -56,8 +56,8 @@ pub struct Availability {
 }
 
 impl Change {
-    /// The draft that this change makes of `present`, and the visibility; records an error for each required field that it
-    /// would clear.
+    /// Applies the change to the present draft and visibility. Records an error for each required field that it would
+    /// clear.
     pub(crate) fn apply(
         &self,
         present: &Draft,
@@ -103,7 +103,7 @@ impl<T: Clone> Patch<T> {
 }
 
 impl StatusChange {
-    /// The availability that this change makes of the present one. A replacement goes with the status DEPRECATED.
+    /// Applies the change to the present availability. A replacement requires the status DEPRECATED.
     pub(crate) fn apply(&self, present: &Availability) -> Availability {
         let replaced_by = match &self.replaced_by {
             Patch::Keep if self.status != ConnectorStatus::Deprecated => None,
@@ -125,7 +125,7 @@ impl Availability {
         replaced_by: None,
     };
 
-    /// Checks what needs no other connector; `id` is the connector's own.
+    /// Checks all rules that concern no other connector; `id` is the connector's own.
     pub(crate) fn parse(self, id: &str, errors: &mut Errors) -> Option<Self> {
         let before = errors.0.len();
         if let Some(message) = &self.message {

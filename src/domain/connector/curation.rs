@@ -1,7 +1,7 @@
 //! Curation: values that an administrator sets over those of a file.
 //!
-//! Invariant: a curated field has the value of an administrator, and its file's is kept in [`FileDetails`]: a file changes the latter
-//! alone.
+//! Invariant: a curated field has an administrator's value, and [`FileDetails`] has the file's. A file changes only the
+//! latter.
 
 use entity::ConnectorCategory;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +10,7 @@ use crate::{domain::field_values, error::UserError};
 
 use super::{Draft, Errors, Patch};
 
-/// A change of what is curated. A field that is cleared has its file's value again.
+/// A change of curated fields. A cleared field gets its file's value again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Curation {
     pub(crate) description: Patch<String>,
@@ -18,12 +18,12 @@ pub struct Curation {
     pub(crate) category: Patch<ConnectorCategory>,
 }
 
-/// The value that a file has for a field that is curated; none in it if the file has none.
+/// A file's value of a curated field; the inner value is none if the file has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct FileValue<T>(pub(crate) Option<T>);
 
-/// A file's values of the curated fields. A field is none if it is not curated.
+/// A file's values of the curated fields. Fields that are not curated are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct FileDetails {
@@ -35,7 +35,7 @@ pub(crate) struct FileDetails {
     pub(crate) category: Option<FileValue<ConnectorCategory>>,
 }
 
-/// Reads a field that is there: null is what the file says, and no absence.
+/// Reads a present field: null is the file's value, and not an absent field.
 fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<FileValue<T>>, D::Error> {
@@ -43,7 +43,7 @@ fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl Curation {
-    /// Parses every field and records every error.
+    /// Parses all fields and records every error.
     pub(crate) fn parse(self, errors: &mut Errors) -> Self {
         type Parse = fn(&str) -> Result<String, UserError>;
         let mut text = |patch: Patch<String>, parse: Parse| match patch {
@@ -57,7 +57,7 @@ impl Curation {
         }
     }
 
-    /// Changes a connector's descriptive fields, and what is known of its file.
+    /// Changes a connector's descriptive fields and the stored values of its file.
     pub(crate) fn apply(&self, draft: &mut Draft, file: &mut FileDetails) {
         set(
             &self.description,
@@ -85,18 +85,18 @@ fn set<T: Clone>(patch: &Patch<T>, value: &mut Option<T>, file: &mut Option<File
 }
 
 impl FileDetails {
-    /// Reads what is stored.
+    /// Reads the stored form.
     pub(crate) fn read(stored: Option<&str>) -> Self {
         let read = stored.and_then(|json| serde_json::from_str(json).ok());
         read.unwrap_or_default()
     }
 
-    /// The form that is stored; none where nothing is curated.
+    /// Returns the stored form; none if nothing is curated.
     pub(crate) fn stored(&self) -> Option<String> {
         (*self != Self::default()).then(|| serde_json::json!(self).to_string())
     }
 
-    /// Gives curated fields of what a file brings the values that the connector has, and keeps the file's.
+    /// Replaces a file's values of curated fields by the connector's, and stores the file's.
     pub(crate) fn cover(&mut self, brought: &mut Draft, present: &Draft) {
         cover(
             &mut self.description,
@@ -115,7 +115,7 @@ impl FileDetails {
         );
     }
 
-    /// The descriptive fields as the file says them.
+    /// Returns the descriptive fields with the file's values.
     #[must_use]
     pub(crate) fn uncovered(self, present: Draft) -> Draft {
         Draft {

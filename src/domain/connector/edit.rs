@@ -4,17 +4,17 @@ use entity::ConnectorVisibility;
 
 use super::{Availability, Curation, Details, Entry, Import};
 
-/// A change of a stored connector, of parsed parts.
+/// A change of a stored connector, made of valid parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Written by hand.
+    /// A change by a user.
     Details(Details, ConnectorVisibility),
-    /// Written by hand.
+    /// A change by a user.
     Availability(Availability),
-    /// Set over what a file says.
+    /// Values over those of a file.
     Curation(Curation),
-    /// All that a file brings.
+    /// All fields of a file's entry.
     Import(Import),
-    /// The replacement that an entry could not have when it was loaded.
+    /// The replacement that was missing when the entry was loaded.
     Link(Entry, String),
 }

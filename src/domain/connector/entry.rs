@@ -1,4 +1,4 @@
-//! Connectors as a file brings them.
+//! Connectors in the form of a file.
 
 use entity::{CategorySource, ConnectorSource, ConnectorType, ConnectorVisibility, Timestamp};
 
@@ -6,16 +6,16 @@ use crate::domain::field::{Field, word};
 
 use super::{Availability, Details};
 
-/// The fields that an entry changes of the connector that has its id.
+/// The fields that an entry changes of the connector with its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// All fields: an absent one is cleared.
     Whole,
-    /// The server, and the other fields that the entry has. The name, the visibility and the creator stay.
+    /// The server, and the other present fields. The name, the visibility and the creator stay.
     Named,
 }
 
-/// A whole connector as a file brings it, right by every rule that needs no database.
+/// A whole connector from a file, valid by all rules that need no database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// `pcon_` and ASCII letters and digits, at most 64 characters in all.
@@ -26,10 +26,10 @@ pub struct Entry {
     pub connector_id: String,
     /// The name, the server and the other descriptive fields.
     pub details: Details,
-    /// The source of the category. `File` without a category says that there is none. None says nothing of it: the category that
-    /// is there stays.
+    /// The source of the category. `File` without a category means that there is none. None leaves the present category
+    /// unchanged.
     pub category_source: Option<CategorySource>,
-    /// The status, message and replacement that the file gives.
+    /// The file's status, message and replacement.
     pub availability: Availability,
     /// Public unless the connector is custom.
     pub visibility: ConnectorVisibility,
@@ -37,31 +37,31 @@ pub struct Entry {
     pub organization: Option<String>,
     /// The id of the user who created a custom connector. None for the other types, and if the file gives none.
     pub created_by: Option<String>,
-    /// None: the moment it is first loaded.
+    /// The time of creation. None means the first load.
     pub created_at: Option<Timestamp>,
-    /// None: the moment it is loaded.
+    /// The time of the last change. None means the load.
     pub updated_at: Option<Timestamp>,
-    /// Digest of all of the above as the file says it.
+    /// The digest of all fields above, as the file has them.
     pub hash: String,
-    /// How much the entry changes of a connector that is there already.
+    /// The fields that the entry changes of an existing connector.
     pub extent: Extent,
 }
 
-/// An entry as it is to be stored.
+/// An entry to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// The connector as its file brings it.
+    /// The connector in its file.
     pub entry: Entry,
-    /// The source that the row gets: the catalogue file, or the `import` command.
+    /// The new source of the row: the catalogue file, or the `import` command.
     pub source: ConnectorSource,
-    /// The availability that the connector gets: an administrator's may replace the entry's.
+    /// The new availability, which may be an administrator's instead of the entry's.
     pub availability: Availability,
-    /// The connector is not all that the entry brings, so that the next run brings it again.
+    /// Whether the connector lacks a part of the entry, so that the next run loads it again.
     pub is_partial: bool,
 }
 
 impl Entry {
-    /// A field as text; none for those that a file does not bring. Times are RFC 3339.
+    /// Returns a field as text; none for fields that files lack. Times are RFC 3339.
     pub(crate) fn text(&self, field: Field) -> Option<String> {
         match field {
             Field::Id => Some(self.id.clone()),
@@ -80,7 +80,7 @@ impl Entry {
         }
     }
 
-    /// The file's word on the availability, as it is kept. A custom connector's is its owners' to change, and a file's too.
+    /// Returns the stored form of the file's availability. Owners may change a custom connector's, and so may a file.
     pub(crate) fn source_status(&self) -> Option<String> {
         (self.r#type != ConnectorType::Custom)
             .then(|| serde_json::json!(self.availability).to_string())

@@ -12,12 +12,12 @@ use crate::{
     error::Code,
 };
 
-/// A history whose events have marks of their own, forgotten through a number; some of the others are in sight.
+/// A history whose events have distinct marks, pruned up to a number. Some of the other events are visible.
 #[derive(Clone, Debug)]
 struct History {
     forgotten: i64,
     state: i64,
-    /// The number from which on it has other marks than the others.
+    /// The number from which its marks differ from the other history's.
     parts: i64,
     seen: BTreeSet<i64>,
 }
@@ -45,7 +45,7 @@ impl History {
         }
     }
 
-    /// The mark of an event that is kept.
+    /// Returns the mark of a stored event.
     fn mark(&self, number: i64) -> Option<i64> {
         let is_kept = self.forgotten < number && number <= self.state;
         is_kept.then(|| self.at(number).mark)
@@ -69,12 +69,12 @@ impl History {
         self.log().window(feed, marks)
     }
 
-    /// The page as the store reads it.
+    /// Reads a page like the store.
     fn page(&self, feed: &Feed) -> Page {
         self.page_of(feed, |_| true)
     }
 
-    /// The same, of a history in which the connector is active after some of the events.
+    /// Reads a page of a history in which the connector is active after some of the events.
     fn page_of(&self, feed: &Feed, is_active: impl Fn(i64) -> bool) -> Page {
         let window = self.window(feed).unwrap();
         let in_window = |number: &&i64| window.above < **number && **number <= window.to;
@@ -142,7 +142,7 @@ const FROM_END: Place = Place {
     ..ALL
 };
 
-/// A page of a list evaluates a bounded number of events, and goes on where it ended.
+/// A page of a list evaluates a bounded number of events, and the next one continues there.
 #[test]
 fn pages_of_a_list_give_all_that_is_in_it() {
     const EVENTS: i64 = 450;
@@ -309,8 +309,8 @@ fn a_history() -> impl Strategy<Value = History> {
 }
 
 proptest! {
-    /// From either end, page after page, each change comes once and in order, and no page of named connectors is empty while
-    /// there are more.
+    /// From either end, the pages give each change once and in order. No page of given connectors is empty while there
+    /// are more.
     #[test]
     fn pages_give_all_that_is_seen(
         history in a_history(), limit in 1..9_u64, is_of_named in any::<bool>(), bounds in option::of((0..50_i64, 0..50_i64)),
@@ -346,7 +346,7 @@ proptest! {
             }
             prop_assert_eq!(&read, &expected);
         }
-        // Later changes are after the end of the last page.
+        // Later changes come after the end of the last page.
         let last = history.page(&feed(Place { end: End::Last, ..ALL }, is_of_named));
         prop_assert_eq!(last.end, history.at(history.state));
     }
