@@ -119,7 +119,7 @@ impl Row {
 }
 
 impl Field {
-    /// All fields, in the order of an event's changed fields. One that is missing here does not compile.
+    /// All fields, in the order of an event's changed fields. A missing one does not compile.
     pub const ALL: [Self; Self::Revision as usize + 1] = [
         Self::Id,
         Self::Name,

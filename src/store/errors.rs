@@ -1,7 +1,7 @@
 //! Errors of databases, translated into the service's own.
 //!
-//! Invariant: the text of a database's error is read here and in `opening`, and leaves only as a cause for the log, or for the
-//! operator of a command.
+//! Invariant: the text of a database's error is read only here and in `opening`. It leaves only as a cause for the log,
+//! or for the operator of a command.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use crate::{
     store::unwritable::Unwritable,
 };
 
-/// The error that a database's failure is to a client: something of ours, no connection, or a wait that was too long.
+/// Converts a database error for clients: an internal error, no connection, or a wait that was too long.
 pub(in crate::store) fn failed(error: DbErr) -> Error {
     if let Some(cause) = of_statement(&error) {
         if code(cause).is_some_and(|code| is_damage(&code)) {
@@ -61,7 +61,7 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
     Error::internal(error)
 }
 
-/// The error that a failure of a read of SQLite is to a client. As [`failed`].
+/// Converts an error of reading SQLite for clients, like [`failed`].
 pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code);
     if code.is_some_and(is_sqlite_damage) {
@@ -78,7 +78,7 @@ pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
     }
 }
 
-/// The error of a write where writes cannot succeed.
+/// Returns the error of a write that cannot succeed.
 pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
         Unwritable::Configured => format!("{reason}: it takes no changes"),
@@ -90,18 +90,18 @@ pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     Error::unavailable(message).retrying_after(OPERATOR_ACTS)
 }
 
-/// The same where SeaORM's error is asked for. [`failed`] makes the first of it again.
+/// The same as SeaORM's error, which [`failed`] converts back.
 pub(in crate::store) fn refused(reason: Unwritable) -> DbErr {
     let error = sqlx::Error::AnyDriverError(Box::new(reason));
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
-/// Whether the result of a COMMIT is not known.
+/// Returns whether the result of a COMMIT is unknown.
 pub(in crate::store) fn is_commit_unknown(error: &sqlx::Error) -> bool {
     is::<CommitUnknown>(error)
 }
 
-/// A COMMIT was sent, and its result is not known.
+/// A COMMIT was sent, and its result is unknown.
 #[derive(Debug)]
 struct CommitUnknown(sqlx::Error);
 
@@ -117,7 +117,7 @@ impl std::error::Error for CommitUnknown {
     }
 }
 
-/// The error of a COMMIT. It may have succeeded where the session broke.
+/// Converts the error of a COMMIT, which may have succeeded if the session broke.
 pub(in crate::store) fn of_commit(error: sqlx::Error) -> sqlx::Error {
     if breaks_session(&error) {
         return sqlx::Error::AnyDriverError(Box::new(CommitUnknown(error)));
@@ -125,7 +125,7 @@ pub(in crate::store) fn of_commit(error: sqlx::Error) -> sqlx::Error {
     error
 }
 
-/// Whether a statement that changes nothing may succeed when it runs again: others hindered it, or its connection had died.
+/// Returns whether a read may succeed when repeated: others hindered it, or its connection had died.
 pub(in crate::store) fn may_run_again(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
         error
@@ -133,20 +133,20 @@ pub(in crate::store) fn may_run_again(error: &DbErr) -> bool {
         return false;
     };
     match &**cause {
-        // To wait for the end twice would take too long.
+        // Waiting twice for the time limit would take too long.
         sqlx::Error::Io(cause) => cause.kind() != io::ErrorKind::TimedOut,
         cause => breaks_session(cause) || code(cause).is_some_and(|code| is_conflict(&code)),
     }
 }
 
-/// Whether reads that failed may succeed when they all run again.
+/// Returns whether failed reads may succeed when all of them are repeated.
 pub(crate) fn may_read_again(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<DbErr>());
     cause.is_some_and(may_run_again)
 }
 
-/// Whether a transaction failed because of another one, so that it may succeed when all of it runs again.
+/// Returns whether another transaction made a transaction fail, so that repeating the whole of it may succeed.
 pub(in crate::store) fn is_of_conflict(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let cause = cause.and_then(|cause| cause.downcast_ref::<DbErr>());
@@ -154,12 +154,12 @@ pub(in crate::store) fn is_of_conflict(error: &Error) -> bool {
     code.is_some_and(|code| is_conflict(&code))
 }
 
-/// Whether a driver's error is one of ours.
+/// Returns whether a driver's error contains an error of this type.
 fn is<T: std::error::Error + 'static>(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::AnyDriverError(error) if error.is::<T>())
 }
 
-/// Why writes cannot succeed, where an error says so.
+/// Returns the reason that writes cannot succeed, if an error tells.
 pub(in crate::store) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     if let sqlx::Error::AnyDriverError(error) = error {
         return error.downcast_ref().copied();
@@ -167,7 +167,7 @@ pub(in crate::store) fn unwritable(error: &sqlx::Error) -> Option<Unwritable> {
     let code = code(error)?;
     if code.len() != 5 {
         let code = code.parse().ok()?;
-        // A process that holds SQLite's lock and hangs cannot be ended by another.
+        // A hanging process that holds SQLite's lock cannot be ended by another.
         return if is_sqlite_lock(code) {
             Some(Unwritable::Locked)
         } else {
@@ -210,7 +210,7 @@ fn too_long(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
     Error::new(Code::Timeout, message).caused_by(cause)
 }
 
-/// None was free in time, none could be made, or it broke.
+/// Returns whether no connection was free in time, none could be made, or it broke.
 fn has_no_connection(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
@@ -243,12 +243,12 @@ fn of_statement(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether a database says that another holds what is asked for, or that the statement was cancelled.
+/// Returns whether another session holds the lock, or the statement was cancelled.
 pub(in crate::store) fn is_locked(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| is_wait(&code))
 }
 
-/// Whether a transaction of PostgreSQL waited too long for another's lock.
+/// Returns whether a PostgreSQL transaction waited too long for another's lock.
 pub(in crate::store) fn is_lock_timeout(error: &DbErr) -> bool {
     of_statement(error)
         .and_then(code)
@@ -302,14 +302,14 @@ fn is_damage(code: &str) -> bool {
     code.parse().is_ok_and(is_sqlite_damage)
 }
 
-/// <https://www.sqlite.org/rescode.html>: CORRUPT and NOTADB, of which an index that is damaged is one too.
+/// <https://www.sqlite.org/rescode.html>: CORRUPT and NOTADB, which include a damaged index.
 fn is_sqlite_damage(code: i32) -> bool {
     const CORRUPT: i32 = 11;
     const NOT_A_DATABASE: i32 = 26;
     matches!(code & 0xff, CORRUPT | NOT_A_DATABASE)
 }
 
-/// The unique constraints of `personal_connector` and the fields that they are about.
+/// The unique constraints of `personal_connector`, with their fields.
 const UNIQUE: [(&str, &str); 4] = [
     ("personal_connector_organization_name_key", "name"),
     ("personal_connector_creator_name_key", "name"),
@@ -317,7 +317,7 @@ const UNIQUE: [(&str, &str); 4] = [
     ("personal_connector.connector_id", "connectorId"),
 ];
 
-/// The user error for a name or connectorId that somebody took first.
+/// Returns the user error for a name or connectorId that is taken.
 pub(crate) fn taken(field: &'static str) -> UserError {
     UserError::new(
         UserErrorCode::Taken,
@@ -326,7 +326,7 @@ pub(crate) fn taken(field: &'static str) -> UserError {
     )
 }
 
-/// The user error that a refused write stands for, when a constraint refused it.
+/// Returns the user error for a write that a constraint refused.
 pub(in crate::store) fn violation(error: &DbErr) -> Option<UserError> {
     let Some(SqlErr::UniqueConstraintViolation(message)) = error.sql_err() else {
         return None;

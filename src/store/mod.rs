@@ -1,8 +1,8 @@
-//! All SQL.
+//! The store, with all SQL.
 //!
-//! Invariant: connectors are read through [`Catalog`], whose `visible()` begins every query of them, and written through
-//! [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ in `database`, in
-//! `catalog::search` and `errors`, and in what [`catalog::filter::Lead`] says.
+//! Invariant: connectors are read through [`Catalog`], where every query starts from `visible()`. They are written
+//! through [`Tx`], which records an event under the next state number for each change. SQLite and PostgreSQL differ
+//! only in `database`, `catalog::search`, `errors` and [`catalog::filter::Lead`].
 
 mod catalog;
 mod changes;
@@ -42,7 +42,7 @@ use entity::personal_connector::Model;
 
 use crate::domain::{connector::Availability, viewer::Ownership};
 
-/// Whose a stored connector is.
+/// Returns the owner and visibility of a stored connector.
 pub fn ownership(model: &Model) -> Ownership<'_> {
     Ownership {
         r#type: model.r#type,
@@ -52,7 +52,7 @@ pub fn ownership(model: &Model) -> Ownership<'_> {
     }
 }
 
-/// A stored connector's availability.
+/// Returns a stored connector's availability.
 pub fn availability(model: &Model) -> Availability {
     Availability {
         status: model.status,

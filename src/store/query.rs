@@ -1,4 +1,4 @@
-//! A statement that reads, as text with its values.
+//! A read statement as text with parameters.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use sea_orm::{
     sea_query::{PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder, Values},
 };
 
-/// A statement's text, and the values of its parameters in their order.
+/// A statement's text, and its parameters in order.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Query {
     pub(in crate::store) sql: Arc<str>,
@@ -15,8 +15,8 @@ pub(in crate::store) struct Query {
 }
 
 impl Query {
-    /// A statement in the language of a database. On PostgreSQL its LIMIT, which is the last of it, stands in the text: for one that is
-    /// a parameter, PostgreSQL plans as if a tenth of all rows were wanted.
+    /// Builds a statement for a database. On PostgreSQL its final LIMIT is part of the text: with a parameter,
+    /// PostgreSQL would plan for a tenth of all rows.
     pub(in crate::store) fn build(select: &SelectStatement, backend: DbBackend) -> Self {
         let is_postgres = backend == DbBackend::Postgres;
         let (mut sql, Values(mut values)) = if is_postgres {
@@ -37,7 +37,7 @@ impl Query {
         }
     }
 
-    /// The same as SeaORM has it.
+    /// Returns the statement in SeaORM's form.
     pub(in crate::store) fn statement(&self, backend: DbBackend) -> Statement {
         Statement::from_sql_and_values(backend, &*self.sql, self.values.clone())
     }

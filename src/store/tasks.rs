@@ -1,6 +1,6 @@
-//! Tasks: those that end when their work is done, and those that run until the process ends.
+//! Tasks that end with their work, and tasks that run until the process ends.
 //!
-//! A read needs none. Its future is cancelled by dropping it: see `database::reader`.
+//! A read needs no task, because dropping its future cancels it: see `database::reader`.
 
 use std::{future::pending, panic::resume_unwind, time::Duration};
 
@@ -11,10 +11,10 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// How soon a task that panicked runs again.
+/// The delay before a task runs again after a panic.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs work in a task of its own, which ends when the work is done, also where nobody waits for it.
+/// Runs work in a task, which completes even if no caller waits.
 pub(crate) async fn finished<F>(work: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
@@ -22,17 +22,17 @@ where
     joined(tokio::spawn(work.in_current_span())).await
 }
 
-/// The output of a task that nobody aborts. Its panic goes on here.
+/// Returns the output of a task that is never aborted, and resumes its panic here.
 pub(in crate::store) async fn joined<T>(task: JoinHandle<T>) -> T {
     match task.await.map_err(JoinError::try_into_panic) {
         Ok(output) => output,
         Err(Ok(panic)) => resume_unwind(panic),
-        // The runtime ends, and with it whoever waits.
+        // The runtime ends, and the caller with it.
         Err(Err(_)) => pending().await,
     }
 }
 
-/// Runs a task of the background until it ends, and again after a panic, which is logged.
+/// Runs a background task until it ends, and again after a panic, which is logged.
 pub(crate) fn keep_running<F>(task: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,

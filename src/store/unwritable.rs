@@ -1,8 +1,8 @@
-//! The reasons why a write cannot succeed.
+//! Reasons that a write cannot succeed.
 
 use std::fmt;
 
-/// Why writes cannot succeed.
+/// The reason that writes cannot succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwritable {
     /// The service was started with `--read-only`.
@@ -18,7 +18,7 @@ pub(crate) enum Unwritable {
     Blocked,
     /// The database refuses changes to its role.
     Denied,
-    /// The SQLite file at the configured path is another than the one that was opened, or there is none.
+    /// The SQLite file at the configured path is not the opened one, or is missing.
     Moved,
     /// A commit could not be read back.
     Lost,
@@ -27,7 +27,7 @@ pub(crate) enum Unwritable {
 }
 
 impl Unwritable {
-    /// The reason, for clients.
+    /// Returns the reason for clients.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Configured => "the service is read-only",
@@ -43,7 +43,7 @@ impl Unwritable {
         }
     }
 
-    /// The advice to the operator.
+    /// Returns advice for the operator.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::Configured => "start it without --read-only to have it take changes",

@@ -1,8 +1,8 @@
-//! The newest changes, read once for all who follow them.
+//! The newest changes, read once for all followers.
 //!
-//! Invariant: the ring holds a bounded number of events, and bytes of them, of one history, of consecutive numbers up to its head. It gives events
-//! after a position that it holds; a follower at another position reads the log, which verifies the position. So a follower is a
-//! position, costs the same however far it fell behind, and never gets events of one history after those of another.
+//! Invariant: the ring holds a bounded number of events and bytes, of one history and with consecutive numbers up to
+//! its head. It serves positions that it holds; a follower at another position reads the log, which verifies it. So a
+//! follower is only a position and costs the same however far it is behind. It never gets events of two histories.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,40 +30,41 @@ use crate::{
     },
 };
 
-/// Events in the ring.
+/// The most events in the ring.
 const RING: usize = 4096;
-/// Bytes of the events in the ring, whose values may be long.
+/// The most bytes of events in the ring, whose values may be long.
 const RING_BYTES: usize = 16 << 20;
-/// Events read, and given to a follower, at a time.
+/// Events that are read, and passed to a follower, at a time.
 const BATCH: u16 = 256;
-/// How long a follower waits for a database that does not answer, and for a ring that is behind it.
+/// The wait of a follower for a database that does not respond, and for a ring that is behind.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows the catalogue's state, and keeps its newest events for as long as somebody wants them.
+/// Follows the catalogue's state, and keeps its newest events while there are followers.
 #[derive(Debug)]
 pub struct ChangeFollower {
     database: Database,
     ring: Arc<RwLock<Ring>>,
-    /// The ring's head; its receivers are the followers.
+    /// The ring's head; each receiver is a follower.
     heads: watch::Sender<Option<LogPosition>>,
     reading: AbortHandle,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
-    /// The position before the first event; none until it begins.
+    /// The position before the first event; none before the start.
     base: Option<LogPosition>,
     events: VecDeque<Arc<Event>>,
     bytes: usize,
 }
 
 impl Ring {
-    /// The position of the newest event that was looked at.
+    /// Returns the position of the newest event read.
     fn head(&self) -> Option<LogPosition> {
         self.events.back().map_or(self.base, |e| Some(e.position))
     }
 
-    /// The next events after a position, and whether they are all; none where the ring does not hold the position.
+    /// Returns the next events after a position, and whether these are all; none if the ring does not hold the
+    /// position.
     fn after(&self, position: LogPosition) -> Option<(Vec<Arc<Event>>, bool)> {
         let base = self.base?;
         let from = usize::try_from(position.number - base.number).ok()?;
@@ -76,15 +77,15 @@ impl Ring {
         (held == position).then(|| (next.cloned().collect(), are_all))
     }
 
-    /// Begins anew at a position, without events.
+    /// Starts over at a position, without events.
     fn begin(&mut self, at: LogPosition) {
         self.events.clear();
         self.bytes = 0;
         self.base = Some(at);
     }
 
-    /// Adds events that were read by one statement from the one at its head on, which is the first. False, and nothing is added,
-    /// where that is not the first, and so of another history or forgotten, or is the last.
+    /// Adds events that one statement read from the head on, of which the first is the head's own. Returns false and
+    /// adds nothing if that is missing, because the history differs or was pruned, or if no other follows.
     fn extend(&mut self, events: Vec<Event>) -> bool {
         let mut events = events.into_iter();
         let first = events.next().map(|event| event.position);
@@ -106,7 +107,7 @@ impl Ring {
 }
 
 impl ChangeFollower {
-    /// Starts the task that reads new events whenever the state changes. It ends when the follower is dropped.
+    /// Starts the task that reads new events at each new state. It ends when the follower is dropped.
     pub fn start(database: Database, state: &State) -> Self {
         let ring = Arc::<RwLock<Ring>>::default();
         let heads = watch::Sender::new(None);
@@ -131,15 +132,15 @@ impl ChangeFollower {
         }
     }
 
-    /// The changes that a viewer of this sight sees: after a position, or from now on. `CURSOR_EXPIRED` where some of them
-    /// are forgotten, or the position is of another history; it names the `argument` that the position came by.
+    /// Returns the changes that a viewer sees, after a position or from now on. Fails with `CURSOR_EXPIRED` if some of
+    /// them were pruned, or if the position belongs to another history; the error names `argument`.
     pub async fn follow(
         &self,
         sight: Sight,
         (argument, after): (&str, Option<LogPosition>),
         filter: Filter,
     ) -> Result<ChangeStream> {
-        // Before the state is read: what comes after it is then kept.
+        // This precedes the read of the state, so that later events are kept.
         let heads = self.heads.subscribe();
         let catalog = Catalog::new(self.database.clone(), sight.clone());
         let place = Feed::after(after, 0, Filter::default()).place;
@@ -166,7 +167,7 @@ impl Drop for ChangeFollower {
     }
 }
 
-/// Reads the events of each new state, where somebody follows.
+/// Reads the events of each new state while there are followers.
 async fn read(
     database: Database,
     mut states: watch::Receiver<Option<LogPosition>>,
@@ -183,17 +184,18 @@ async fn read(
             if head == Some(state) {
                 break;
             }
-            // Without followers none are kept: a new one reads the log. A state that is not beyond the head is of
-            // another history.
+            // Without followers no events are kept, because a new follower reads the log. A state that is not beyond
+            // the head belongs to another history.
             let head = head.filter(|head| head.number < state.number && heads.receiver_count() > 0);
             let events = match head {
                 None => Vec::new(),
                 Some(head) => {
                     let to = state.number.min(head.number + i64::from(BATCH));
-                    // The head's event is among them, so that all are of its history.
+                    // The head's event is included, so that all belong to its history.
                     match everything.all_events(head, to).await {
                         Ok(events) => events,
-                        // The state says in the log that the database does not answer; the next one comes when it does.
+                        // The state poll logs that the database does not respond, and reports a state when it does
+                        // again.
                         Err(_) => break,
                     }
                 }
@@ -209,7 +211,7 @@ async fn read(
     }
 }
 
-/// Somebody who follows the changes.
+/// A follower of the changes.
 #[derive(Debug)]
 pub struct ChangeStream {
     database: Database,
@@ -218,13 +220,13 @@ pub struct ChangeStream {
     sight: Sight,
     filter: Filter,
     position: LogPosition,
-    /// Whether it has been at the head: what follows happens while it is followed.
+    /// Whether it has reached the head, so that further events happen while it follows.
     is_live: bool,
 }
 
 impl ChangeStream {
-    /// The next changes, in order, when there are any. `CURSOR_EXPIRED` where the log forgot some of them first, or has another
-    /// history; a database that does not answer is waited for. Dropped in the middle, it misses nothing.
+    /// Waits for the next changes, in order. Fails with `CURSOR_EXPIRED` if the log was pruned beyond them, or has
+    /// another history. It waits for a database that does not respond. It is safe to cancel: nothing is missed.
     pub async fn next(&mut self) -> Result<Vec<Change>> {
         loop {
             let head = *self.heads.borrow_and_update();
@@ -239,14 +241,14 @@ impl ChangeStream {
                 changes
             } else {
                 let is_behind = head.is_none_or(|head| head.number < self.position.number);
-                // The ring mostly catches up at once; if it does not, a backup was restored.
+                // The ring usually catches up at once. Otherwise a backup was restored.
                 if is_behind && time::timeout(RETRY, self.head_changed()).await.is_ok() {
                     continue;
                 }
                 let before = self.position;
                 let changes = self.in_log().await?;
                 if self.position == before {
-                    // The ring's history and the log's are two, until all connections are to one.
+                    // The histories of the ring and of the log differ until all connections lead to one database.
                     let _ = time::timeout(RETRY, self.head_changed()).await;
                 }
                 changes
@@ -254,28 +256,28 @@ impl ChangeStream {
             if !changes.is_empty() {
                 return Ok(changes);
             }
-            // Others take their turn where many events are of no interest.
+            // Other tasks get time, even if many events are invisible.
             consume_budget().await;
         }
     }
 
-    /// Waits for another head than that which was seen last.
+    /// Waits for a head other than the last one seen.
     async fn head_changed(&mut self) {
-        // The sender is kept by whoever serves; without it nothing happens any more.
+        // The sender lives as long as the service; without it, no more changes come.
         if self.heads.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// The next events of the ring. For a list they must be all, unless they happen now: the last event of a connector says whether it is
-    /// in sight.
+    /// Returns the next events of the ring. For a list they must be complete, unless they happen now, because a
+    /// connector's last event decides its visibility.
     fn in_ring(&self) -> Option<Vec<Arc<Event>>> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         let (events, are_all) = ring.after(self.position)?;
         (are_all || self.is_live || self.filter.list.is_none()).then_some(events)
     }
 
-    /// The changes of events of the ring.
+    /// Returns the visible changes of events.
     fn seen(&self, events: &[Arc<Event>]) -> Vec<Change> {
         let mut now = HashMap::new();
         if self.filter.list.is_some() && !self.is_live {
@@ -320,7 +322,7 @@ mod tests {
         field::ChangedField,
     };
 
-    /// An event of a number in one of two histories, which are one up to a number.
+    /// Returns the event with a number in one of two histories, which are equal up to a number.
     fn event(history: i64, shared: i64, number: i64) -> Event {
         let mark = if number > shared { history } else { 0 };
         Event {
@@ -392,7 +394,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whichever history is read, and wherever the ring begins anew.
+        /// Any history may be read, and the ring may start over anywhere.
         #[test]
         fn what_follows_a_position_is_of_its_history(
             shared in 0..10_i64,
@@ -403,7 +405,7 @@ mod tests {
                 if begins || ring.head().is_none() {
                     ring.begin(event(history, shared, from).position);
                 }
-                // From the head's number on, by a connection to either history.
+                // The read starts at the head's number, over a connection to either history.
                 let head = ring.head().unwrap();
                 let read = (head.number..=head.number + more).map(|number| event(history, shared, number));
                 let extended = ring.extend(read.collect());
@@ -412,7 +414,7 @@ mod tests {
                     for number in 0..40 {
                         let position = event(of, shared, number).position;
                         let Some((next, _)) = ring.after(position) else { continue };
-                        // They are consecutive, and of one history, which has the position.
+                        // They are consecutive, and belong to one history, which contains the position.
                         let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
                         let seen: Vec<_> = next.iter().map(|event| event.position).collect();
                         let is_in = |of| event(of, shared, number).position == position && expected(of).eq(seen.iter().copied());

@@ -1,7 +1,7 @@
-//! The event log, as one viewer may read it.
+//! Reads the event log for one viewer.
 //!
-//! Invariant: an event is read where the connector was in sight before it, or was after it; [`Event::seen_by`] decides
-//! which of the two, and what the viewer sees of it. A page looks at a bounded span of numbers, whatever is in it.
+//! Invariant: an event is read if the connector was visible before or after it. [`Event::seen_by`] decides which side,
+//! and what the viewer sees. A page reads a bounded range of numbers, whatever it contains.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -42,8 +42,8 @@ use crate::{
 };
 
 impl Catalog {
-    /// A page of changes. It looks at a bounded part of the log, and may be short although the changes go on beyond it. To be asked
-    /// of a snapshot: two connections may be to two histories.
+    /// Reads a page of changes. It reads a bounded part of the log, and may be short although more changes follow. Call
+    /// this in a snapshot, because two connections may lead to two histories.
     pub(crate) async fn changes(&self, feed: &Feed) -> Result<Page> {
         let (log, marks) = self.log_around(feed.place).await?;
         let window = log.window(feed, marks)?;
@@ -56,7 +56,7 @@ impl Catalog {
         Ok(Page::new(feed, self.sight(), window, events, &seen))
     }
 
-    /// The ids of the connectors of events that are in sight now.
+    /// Returns the ids of the events' connectors that are visible now.
     async fn seen_now(&self, events: &[Event]) -> Result<HashSet<String>> {
         let ids: BTreeSet<_> = events
             .iter()
@@ -71,7 +71,7 @@ impl Catalog {
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// A page of the changes of each connector, the latest first, by their numbers. To be asked of a snapshot.
+    /// Reads a page of changes for each connector by number, latest first. Call this in a snapshot.
     pub(crate) async fn histories(
         &self,
         seqs: &[i64],
@@ -79,7 +79,7 @@ impl Catalog {
     ) -> Result<HashMap<i64, History>> {
         use personal_connector::Column as Connector;
 
-        // A position is of this history, or an error.
+        // A position belongs to this history, or is an error.
         if place.after.or(place.before).is_some() {
             let (log, marks) = self.log_around(place).await?;
             log.verify_place(place, marks)?;
@@ -95,7 +95,7 @@ impl Catalog {
             End::First => Order::Desc,
             End::Last => Order::Asc,
         };
-        // The number of the first event beyond the page, which is found by the index of connectors and numbers.
+        // The number of the first event beyond the page, found by the index of connectors and numbers.
         let beyond = Entity::find()
             .select_only()
             .column(Column::Number)
@@ -152,9 +152,9 @@ impl Catalog {
         one(rows.await?)
     }
 
-    /// The bounds of the log, and the marks of a place.
+    /// Reads the extent of the log and the marks of a place.
     pub(crate) async fn log_around(&self, place: Place) -> Result<(Log, PageMarks)> {
-        // A number beyond, which is nobody's, has no end.
+        // A number out of range, which no event has, has no end.
         let number =
             |position: LogPosition| Expr::value(Ord::min(position.number, i64::MAX - SCAN));
         let after = place
@@ -185,7 +185,7 @@ impl Catalog {
         one(rows.await?)
     }
 
-    /// The first events from a position on, this one included, up to a number, of all connectors.
+    /// Reads the first events of all connectors from a position on, which is included, up to a number.
     pub async fn all_events(&self, from: LogPosition, to: i64) -> Result<Vec<Event>> {
         let select = Entity::find()
             .filter(Column::Number.between(from.number, to))
@@ -195,8 +195,8 @@ impl Catalog {
             .await
     }
 
-    /// The changes since a position, as far as they tell of the connectors before and after: without the fields and their values. None
-    /// where the position is of another history, and where this version does not know a word of one.
+    /// Reads the changes since a position, with the connectors' states and without values of fields. None if the
+    /// position belongs to another history, or if an event has a word that this version does not know.
     pub(in crate::store) async fn states_since(
         &self,
         since: LogPosition,
@@ -212,16 +212,16 @@ impl Catalog {
             .filter(Column::Number.between(since.number, log.state.number))
             .order_by_asc(Column::Number);
         let select = columns.fold(select, QuerySelect::expr).into_query();
-        // They are for no answer, and few.
+        // These few events belong to no response.
         let budget = AnswerBudget::unbounded();
         let read = |row: Row<'_>| event(event_row(row, 0)?);
         let events = self.rows_within(&select, Pace::Brief, &budget, read);
         let mut events = match events.await {
-            // One is of a newer version.
+            // An event comes from a newer version.
             Err(error) if error.code == Code::Internal => return Ok(None),
             events => events?,
         };
-        // The event of what is forgotten is not kept, but its mark is.
+        // The last pruned event is gone, but its mark is stored.
         let since_is_here = if since.number == log.forgotten.number {
             since == log.forgotten
         } else {
@@ -231,7 +231,7 @@ impl Catalog {
         Ok((since_is_here && are_all).then_some(events))
     }
 
-    /// The events of a window that a viewer of this sight sees, from the page's end, one more than the page reads.
+    /// Reads the visible events of a window in the page's direction, with one more than the page reads.
     async fn events(&self, window: Window, feed: &Feed) -> Result<Vec<Event>> {
         let mut select = Entity::find()
             .filter(Column::Number.gt(window.above))
@@ -240,8 +240,8 @@ impl Catalog {
         let mut number = Column::Number.into_simple_expr();
         if let Some(ids) = &feed.filter.personal_connector_id {
             select = select.filter(any_of(Column::PersonalConnectorId, ids));
-            // The index of connectors gives the order of one. Those of several are sorted: a scan in the order of the numbers would
-            // visit the whole log.
+            // The index of connectors orders the events of one connector. Those of several are sorted, because a scan
+            // by number would read the whole log.
             if ids.len() > 1 {
                 number = number.add(0);
             }
@@ -259,7 +259,7 @@ impl Catalog {
     }
 }
 
-/// Whether a viewer of this sight sees a side of an event that is as a filter names it, besides its ids.
+/// The condition that a viewer sees a side of an event that matches the filter, apart from ids.
 fn sides_seen(sight: &Sight, filter: &Filter) -> Condition {
     let before = Columns {
         r#type: Func::coalesce([
@@ -284,8 +284,8 @@ fn sides_seen(sight: &Sight, filter: &Filter) -> Condition {
         .add(after.seen(sight, filter))
 }
 
-/// Selects what [`read_log`] reads. All events above the number that is forgotten are kept, so that the state's mark is that of its
-/// event, or else the forgotten one's.
+/// Selects the input of [`read_log`]. All events above the last pruned one are stored, so the state's mark is that of
+/// its event, or of the pruned one.
 pub(in crate::store) fn select_log() -> Select<catalog_state::Entity> {
     let forgotten_mark = State::ForgottenMark.into_simple_expr();
     let mark = mark_of(State::State.into_expr());
@@ -306,13 +306,13 @@ pub(in crate::store) fn read_log(cells: &mut Cells<'_>) -> Result<Log> {
     })
 }
 
-/// The one row of the state.
+/// Returns the only row of the state.
 pub(in crate::store) fn one<T>(mut rows: Vec<T>) -> Result<T> {
     rows.pop()
         .ok_or_else(|| Error::internal("there is no state"))
 }
 
-/// The mark of the event of a number; null where it is not kept.
+/// The mark of the event with a number; null if it is not stored.
 fn mark_of(number: Expr) -> SimpleExpr {
     let mark = Entity::find()
         .select_only()
@@ -322,7 +322,7 @@ fn mark_of(number: Expr) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(mark.into()))
 }
 
-/// The columns of an event that describe the connector before the change, or after it.
+/// The columns of an event that describe the connector before or after the change.
 struct Columns {
     r#type: SimpleExpr,
     visibility: Column,
@@ -332,7 +332,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// Whether there was a connector on this side, in sight, and as the filter names it.
+    /// The condition that the connector existed on this side, visible, and matching the filter.
     fn seen(self, sight: &Sight, filter: &Filter) -> Condition {
         let restrictions = [
             filter
@@ -361,7 +361,8 @@ impl Columns {
     }
 }
 
-/// The last events that raised a connector above a revision, the latest first. A change of `health` and `tools` alone raises none.
+/// Selects the last events that raised a connector above a revision, latest first. A change of `health` and `tools`
+/// alone raises none.
 pub(in crate::store) fn raising(id: &str, above: i64, most: u64) -> Select<Entity> {
     let raise_none: [&[&str]; 3] = [&["health"], &["tools"], &["health", "tools"]];
     let raise_none = raise_none.map(|fields| serde_json::json!(fields).to_string());
@@ -419,8 +420,8 @@ pub(in crate::store) fn event(row: Model) -> Result<Event> {
     })
 }
 
-/// A whole event. A newer version, which runs beside this one or ran before it, may write words that this one does not know: such an
-/// event is told to nobody, and those behind it are told.
+/// Reads a whole event. A newer version may have written words that this one does not know. Such an event is hidden
+/// from all viewers, and later ones are still read.
 fn known_or_told_to_nobody(row: Row<'_>, from: usize) -> Result<Event> {
     match event_row(row, from).and_then(event) {
         Err(error) if error.code == Code::Internal => {
@@ -443,7 +444,7 @@ fn known_or_told_to_nobody(row: Row<'_>, from: usize) -> Result<Event> {
     }
 }
 
-/// A whole event, its columns in the entity's order from an index on.
+/// Reads a whole event from columns in the entity's order.
 fn event_row(row: Row<'_>, from: usize) -> Result<Model> {
     let mut cells = row.cells(from);
     Ok(Model {

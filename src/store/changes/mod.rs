@@ -1,4 +1,4 @@
-//! The log of changes, and the poll of its last number.
+//! The event log, and the poll of its last number.
 
 pub(in crate::store) mod change_follower;
 pub(in crate::store) mod events;

@@ -1,4 +1,4 @@
-//! The poll that keeps the position of the last change known.
+//! Polls the position of the last change.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// The longest time that one look at the position may take.
+/// The longest time of one poll.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks the database for the position again and again, as long as it is kept.
+/// Polls the position until it is dropped.
 #[derive(Debug)]
 pub struct State {
     known: Arc<VersionTracker>,
@@ -27,7 +27,7 @@ pub struct State {
 }
 
 impl State {
-    /// Every so often, and at once after each change of this process.
+    /// Polls at this interval, and at once after each change of this process.
     pub fn poll(database: Database, every: Duration) -> Self {
         let known = Arc::clone(&database.known);
         let polling = keep_running(move || poll(database.clone(), every)).abort_handle();
@@ -39,22 +39,22 @@ impl State {
         known.map(|known| known.number)
     }
 
-    /// How long ago the position was read.
+    /// Returns the time since the position was read.
     pub(crate) fn age(&self) -> Option<Duration> {
         self.known.read().asked_at.map(|at| at.elapsed())
     }
 
-    /// The version of the catalogue, at most a second old, with all commits of this process. `None` if it is not known.
+    /// Returns the catalogue's version, at most a second old and with all commits of this process; `None` if unknown.
     pub(crate) fn version(&self) -> Option<Version> {
         let now = self.known.read();
         let is_fresh = now.asked_at.is_some_and(|at| at.elapsed() < FRESH);
         is_fresh.then_some(now.version)
     }
 
-    /// The position of the last change whenever it was read.
+    /// Watches the position of the last change.
     pub(crate) fn watch(&self) -> watch::Receiver<Option<LogPosition>> {
         let mut position = self.known.position.subscribe();
-        // Perhaps it was read already.
+        // The position may have been read already.
         position.mark_changed();
         position
     }
@@ -78,7 +78,7 @@ async fn poll(database: Database, every: Duration) {
         }
         let question = known.ask();
         let asked = time::timeout(PATIENCE, database.state());
-        // A connection that is dead and does not say so is left behind.
+        // A dead connection that reports no error is abandoned.
         let late = |_| Err(Error::new(Code::Timeout, "the database does not answer"));
         match asked.await.unwrap_or_else(late) {
             Ok(state) => {

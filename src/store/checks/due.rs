@@ -1,4 +1,4 @@
-//! The servers whose next check is due.
+//! Servers whose next check is due.
 
 use std::sync::Once;
 
@@ -24,19 +24,19 @@ use crate::{
     },
 };
 
-/// A server to check: a connector's.
+/// A connector's server to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The connector's `id`.
     pub personal_connector_id: String,
-    /// The URL to call, as it is stored; none if the connector has none.
+    /// The stored URL to call; none if the connector has none.
     pub server_url: Option<String>,
-    /// The protocol that the connector says; none if it says none.
+    /// The connector's protocol; none if it has none.
     pub server_type: Option<ServerType>,
 }
 
 impl Target {
-    /// The server that a connector has now. With another URL or type it is another target.
+    /// Returns a connector's present server. With another URL or type it is another target.
     pub fn of(connector: &Model) -> Self {
         Self {
             personal_connector_id: connector.id.clone(),
@@ -46,10 +46,10 @@ impl Target {
     }
 }
 
-/// A position among the due targets: when the target became due, and its connector's number.
+/// The position of a due target: the time at which it became due, and its connector's number.
 pub type DuePosition = (Timestamp, i64);
 
-/// Says it of the first: such a connector stays due.
+/// Warns only of the first one, because such a connector stays due.
 fn warn_of_unknown(id: &str, error: &Error) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -63,8 +63,8 @@ fn warn_of_unknown(id: &str, error: &Error) {
 }
 
 impl Database {
-    /// The first targets after a position that are due, those that have waited longest before the others. None stands for a connector
-    /// of a newer version, whose server this one cannot call.
+    /// Returns the due targets after a position, longest overdue first. None stands for a connector of a newer version,
+    /// whose server this one cannot call.
     pub async fn due(
         &self,
         now: Timestamp,
@@ -113,7 +113,7 @@ impl Database {
         rows.await
     }
 
-    /// When the first target is due that is not yet.
+    /// Returns the time at which the next target becomes due.
     pub async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         use connector_health::{Column::NextCheckAt, Entity};
 
@@ -130,8 +130,8 @@ impl Database {
         Ok(rows.await?.pop())
     }
 
-    /// Numbers of connectors that would be checked too late, by a clock that says `now`: they were checked in the future, or
-    /// are due later than the schedule says. Of those that are due later than `after`.
+    /// Returns the numbers of connectors that would be checked too late by a clock at `now`: they were checked in the
+    /// future, or are due later than the schedule allows. Only those due later than `after` count.
     pub async fn postponed(
         &self,
         now: Timestamp,
@@ -156,7 +156,7 @@ impl Database {
             };
             postponed = postponed.add(many.and(NextCheckAt.gt(latest)));
         }
-        // A server may put its next check off itself.
+        // A server may postpone its next check itself.
         let fresh_for = || Expr::col(FreshFor);
         let without = Expr::col(NextCheckAt)
             .sub(fresh_for())

@@ -1,7 +1,7 @@
 //! Reads the results of checks.
 //!
-//! Invariant: it is asked for by the numbers of connectors that were read through `visible()`, whatever is kept of a server being
-//! seen by all who see the connector; one statement gives it for all of them.
+//! Invariant: the results are read by the numbers of connectors that came through `visible()`, because every viewer of
+//! a connector sees them. One statement reads them for all connectors.
 
 use std::collections::HashMap;
 
@@ -76,7 +76,7 @@ impl Catalog {
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// A page of the checks of each connector.
+    /// Reads a page of the checks of each connector.
     pub(crate) async fn history(
         &self,
         seqs: &[i64],
@@ -131,7 +131,7 @@ impl Catalog {
         Ok(histories.map(cut).collect())
     }
 
-    /// Which part of the checks since a moment found a server that works; none where there was no check.
+    /// Returns the share of checks since a moment that found a working server; none without a check.
     pub(crate) async fn uptime(
         &self,
         seqs: &[i64],
@@ -158,7 +158,7 @@ impl Catalog {
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// The checks of each connector, a bucket a span.
+    /// Returns the checks of each connector, with one bucket for each span.
     pub(crate) async fn buckets(
         &self,
         seqs: &[i64],
@@ -210,7 +210,7 @@ impl Catalog {
         Ok(all)
     }
 
-    /// A page of the tools of each.
+    /// Reads a page of the tools of each connector.
     pub(crate) async fn tools(
         &self,
         seqs: &[i64],
@@ -318,7 +318,7 @@ impl Catalog {
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// The rows of a statement whose first column is a connector's number.
+    /// Runs a statement whose first column is a connector's number.
     async fn rows_by_seq<T: Send + 'static>(
         &self,
         select: &SelectStatement,
@@ -332,7 +332,7 @@ impl Catalog {
     }
 }
 
-/// How many of the checks found a server that works.
+/// The number of checks that found a working server.
 pub(in crate::store) fn working() -> SimpleExpr {
     let alive = connector_check::Column::Outcome.is_in(ALIVE);
     let alive: SimpleExpr = CaseStatement::new().case(alive, 1).finally(0).into();
@@ -343,7 +343,7 @@ fn among(seq: impl ColumnTrait, seqs: &[i64]) -> SimpleExpr {
     seq.is_in(seqs.iter().copied())
 }
 
-/// The tools of connectors that have every word, the last one as a beginning.
+/// Selects the tools that have every word, the last one as a prefix.
 fn tools(seqs: &[i64], words: Option<&[String]>) -> SelectStatement {
     use connector_tool::Column;
 
@@ -353,7 +353,7 @@ fn tools(seqs: &[i64], words: Option<&[String]>) -> SelectStatement {
         .and_where(among(Column::Seq, seqs));
     match words {
         None => {}
-        // As nothing is called that.
+        // No tool has such a name.
         Some([]) => drop(select.and_where(Expr::cust("FALSE"))),
         Some([whole @ .., last]) => {
             for word in whole {
@@ -396,7 +396,7 @@ fn grouped<T>(rows: Vec<(i64, T)>) -> HashMap<i64, Vec<T>> {
     grouped
 }
 
-/// A column of JSON that this service wrote.
+/// Reads a column of JSON that this service wrote.
 fn json<T: serde::de::DeserializeOwned>(cells: &mut Cells<'_>) -> Result<Option<T>> {
     let text: Option<String> = cells.next()?;
     text.map(|text| serde_json::from_str(&text).map_err(Error::internal))

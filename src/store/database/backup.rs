@@ -1,6 +1,7 @@
-//! An SQLite file as a file: opened without a change, checked, and copied while others write it.
+//! The SQLite file as a whole: opened read-only, checked, and copied while others write it.
 //!
-//! Invariant: nothing here writes the database, and a backup has its name only when it is whole, checked and on the disk.
+//! Invariant: nothing here writes the database. A backup gets its name only when it is complete, checked and on the
+//! disk.
 
 use std::{
     fs::{self, File},
@@ -32,24 +33,24 @@ use crate::{
 /// The most findings of one kind that are reported.
 pub(in crate::store) const FINDINGS: usize = 10;
 
-/// Steps of SQLite's machine between two looks at whether a check is still wanted.
+/// Steps of SQLite's virtual machine between two looks at whether a check was cancelled.
 const STEPS: i32 = 1000;
 
-/// Why there is no backup.
+/// The reason that there is no backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The database is PostgreSQL's, which has tools of its own for it.
+    /// The database is PostgreSQL, which has backup tools of its own.
     #[error(
         "the database {0} is PostgreSQL's: make a backup of it with pg_dump --format=custom --file=FILE"
     )]
     Postgres(DatabaseLocation),
-    /// The file exists. It stays as it is.
+    /// The file exists, and is not changed.
     #[error("the file {} exists already. Choose another name, or remove it first", .0.display())]
     Exists(PathBuf),
-    /// The file has the name of one that SQLite keeps beside the database: `-wal`, `-shm` or `-journal`.
+    /// The name is one that SQLite uses beside the database: `-wal`, `-shm` or `-journal`.
     #[error("SQLite takes {} for a part of the database. Choose another name", .0.display())]
     Reserved(PathBuf),
-    /// The copy does not pass SQLite's `integrity_check`, and was removed.
+    /// The copy failed SQLite's `integrity_check`, and was removed.
     #[error(
         "the database {location} is damaged, and no backup was made: {finding}. Restore an earlier backup"
     )]
@@ -60,7 +61,7 @@ pub enum BackupError {
         finding: String,
     },
     #[error("cannot write the backup {}: {cause}. Choose a folder with space that you may write to", file.display())]
-    /// The copy cannot be written, or not be brought to the disk.
+    /// The copy cannot be written, or cannot be synced to the disk.
     Unwritten {
         /// The file that was to be made.
         file: PathBuf,
@@ -72,18 +73,19 @@ pub enum BackupError {
     Source(#[from] OpenError),
 }
 
-/// A backup that was made.
+/// A completed backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupReport {
     /// The size of the file, in bytes.
     pub bytes: u64,
-    /// All connectors in it, whatever their type and visibility.
+    /// The number of connectors, of any type and visibility.
     pub connectors: i64,
-    /// The number of the last change in it.
+    /// The number of the last change.
     pub state: i64,
 }
 
-/// Copies the SQLite database to a new file, as it is at one moment after the call. Readers and writers go on meanwhile.
+/// Copies the SQLite database to a new file, in the state of one moment after the call. Readers and writers continue
+/// meanwhile.
 pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, BackupError> {
     let location = settings.location().map_err(OpenError::from)?;
     let DatabaseLocation::File(source) = &location else {
@@ -112,10 +114,10 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
 
     let temporary = temporary(file).map_err(|error| unwritten(&error))?;
     let mut copy = Connection::open(temporary.path()).map_err(|error| unwritten(&error))?;
-    // The whole file is brought to the disk at the end, before it gets its name.
+    // The whole file is synced at the end, before it gets its name.
     copy.pragma_update(None, "synchronous", "OFF")
         .map_err(|error| unwritten(&error))?;
-    // A copy that fails is removed.
+    // A failed copy is removed.
     copy.pragma_update(None, "journal_mode", "OFF")
         .map_err(|error| unwritten(&error))?;
     copy_pages(&source, &mut copy, settings.wait).map_err(|error| {
@@ -126,7 +128,7 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
         }
     })?;
     drop(source);
-    // A copy of a file with a write-ahead log would ask for one too.
+    // The copy would otherwise need a write-ahead log too.
     copy.pragma_update(None, "journal_mode", "DELETE")
         .map_err(|error| unwritten(&error))?;
     if let Some(finding) = damage(&copy, "integrity_check").into_iter().next() {
@@ -146,7 +148,7 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
             .map_err(|error| error.error)?;
         let synced = File::open(folder(file)).and_then(|folder| folder.sync_all());
         if synced.is_err() {
-            // After a power cut the name might be gone.
+            // A power failure might otherwise lose the name.
             fs::remove_file(file)?;
         }
         synced.map(|()| bytes)
@@ -164,7 +166,7 @@ pub fn backup(settings: &DatabaseSettings, file: &Path) -> Result<BackupReport, 
     }
 }
 
-/// Whether a file is the one that SQLite has beside a database under this suffix.
+/// Returns whether a file is the one with this suffix that SQLite uses beside a database.
 fn is_beside(database: &Path, file: &Path, suffix: &str) -> bool {
     let real = |path: &Path| {
         let folder = fs::canonicalize(folder(path)).ok()?;
@@ -179,7 +181,7 @@ fn is_beside(database: &Path, file: &Path, suffix: &str) -> bool {
     beside.is_some() && beside == real(file)
 }
 
-/// A hidden file beside the one that is to be.
+/// Creates a hidden file beside the target.
 fn temporary(file: &Path) -> io::Result<NamedTempFile> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
@@ -188,14 +190,14 @@ fn temporary(file: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder(file))
 }
 
-/// Copies all pages in one step, so within one read transaction: a writer neither waits for it nor has it begin again.
+/// Copies all pages in one step, within one read transaction. Writers neither wait for it nor make it start over.
 fn copy_pages(source: &Connection, copy: &mut Connection, wait: Duration) -> rusqlite::Result<()> {
     let until = Instant::now() + wait;
     let backup = Backup::new(source, copy)?;
     loop {
         match backup.step(-1)? {
             StepResult::Done => return Ok(()),
-            // Only a file without a write-ahead log is ever locked to readers.
+            // Only a file without a write-ahead log is ever locked for readers.
             _ if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
             _ => {
                 let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
@@ -207,7 +209,7 @@ fn copy_pages(source: &Connection, copy: &mut Connection, wait: Duration) -> rus
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Opens a file that is there to read it.
+/// Opens an existing file to read it.
 pub(in crate::store) fn open(file: &Path, wait: Duration) -> Result<Connection, Failure> {
     if fs::metadata(file)?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
@@ -229,7 +231,7 @@ pub(in crate::store) fn damage(connection: &Connection, check: &str) -> Vec<Stri
     }
 }
 
-/// A check of the SQLite file in the background. Dropped, it ends.
+/// A background check of the SQLite file, cancelled on drop.
 #[derive(Debug)]
 pub struct DamageCheck {
     over: Arc<AtomicBool>,
@@ -237,8 +239,8 @@ pub struct DamageCheck {
 }
 
 impl DamageCheck {
-    /// Looks for damage of the file's pages on a thread that may wait. What is found is logged, and kept for
-    /// [`Database::damage`]. PostgreSQL is not checked.
+    /// Checks the file's pages on a thread of its own. Damage is logged, and kept for [`Database::damage`]. PostgreSQL
+    /// is not checked.
     pub(crate) fn start(database: &Database) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let DatabaseLocation::File(file) = database.location() else {
@@ -265,7 +267,7 @@ impl DamageCheck {
         }
     }
 
-    /// Ends the check, so that its connection does not outlast the database's.
+    /// Cancels the check, so that its connection ends before the database's.
     pub(crate) async fn stop(mut self) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(checking) = self.checking.take() {
@@ -281,7 +283,7 @@ impl Drop for DamageCheck {
 }
 
 fn check_quickly(file: &Path, over: Arc<AtomicBool>) -> Option<String> {
-    // Whether it can be opened, the service finds out by itself.
+    // The service itself reports that it cannot be opened.
     let connection = open(file, Duration::ZERO).ok()?;
     let is_over = move || over.load(Ordering::Relaxed);
     connection.progress_handler(STEPS, Some(is_over)).ok()?;

@@ -1,7 +1,7 @@
 //! Connections: one writer and a pool of readers on SQLite, one pool on PostgreSQL.
 //!
-//! Invariant: on SQLite every write goes through the one writer, which begins IMMEDIATE; what it acknowledged survives a
-//! power cut. A database that is there and cannot be written is opened all the same, and read.
+//! Invariant: on SQLite every write goes through the one writer, which begins IMMEDIATE, and an acknowledged write
+//! survives a power failure. A read-only database is opened too, and read.
 
 use std::{
     str::FromStr,
@@ -44,10 +44,10 @@ use crate::{
     },
 };
 
-/// How long the service's own questions may take on PostgreSQL: whether it is there, and what the last change is.
+/// The longest time of the service's own queries on PostgreSQL: the ping, and the last change.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A database, open.
+/// An open database.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub(in crate::store) reader: Reader,
@@ -57,7 +57,7 @@ pub struct Database {
     location: DatabaseLocation,
     wait: Duration,
     damage: Arc<OnceLock<String>>,
-    /// The number of the last change, as far as it is known.
+    /// The number of the last change, if known.
     pub(in crate::store) known: Arc<VersionTracker>,
     pub(in crate::store) statement_texts: Arc<StatementTexts>,
     pub(in crate::store) totals: Arc<CountCache<u64>>,
@@ -67,16 +67,16 @@ pub struct Database {
     pub(in crate::store) vocabulary: Vocabulary,
 }
 
-/// Connections of the service's own, which no request can hold: for its probes, the poll of the catalogue's state, and the
-/// lease of checks.
+/// Connections for the service itself, which no request can occupy: for its probes, the state poll, and the lease of
+/// checks.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Control {
     pub(in crate::store) reader: Reader,
-    /// On SQLite the one writer, for which all writes queue in turn.
+    /// The writer; on SQLite the only one, for which all writes queue in order.
     pub(in crate::store) writer: Writer,
 }
 
-/// The connections of an open database.
+/// The connections of a newly opened database.
 struct Opened {
     reader: Reader,
     writer: Writer,
@@ -84,8 +84,8 @@ struct Opened {
 }
 
 impl Database {
-    /// Opens the database. A missing SQLite file and its folder are made, if the settings allow it. A database that is
-    /// another program's is refused, and not written.
+    /// Opens the database. A missing SQLite file and its folder are created, if the settings allow it. Another
+    /// program's database is refused, and not written.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let location = settings.location()?;
         let known = Arc::new(WriteStatus::new(settings.read_only));
@@ -122,7 +122,7 @@ impl Database {
         })
     }
 
-    /// Refuses an SQLite file that cannot be read, or is another program's. Nothing is written.
+    /// Refuses an SQLite file that is unreadable or another program's. Nothing is written.
     pub(crate) async fn refuse_foreign_file(settings: &DatabaseSettings) -> Result<(), OpenError> {
         let (location, wait) = (settings.location()?, settings.wait);
         let DatabaseLocation::File(file) = location.clone() else {
@@ -134,7 +134,7 @@ impl Database {
         .await
     }
 
-    /// Ends all connections. The last to end is the writer, which leaves an SQLite database in one file, whole.
+    /// Closes all connections, the writer last, which leaves an SQLite database in a single file.
     pub async fn close(self) -> Result<()> {
         self.reader.close().await;
         self.control.reader.close().await;
@@ -143,12 +143,12 @@ impl Database {
         Ok(())
     }
 
-    /// The file of the database, or its host and name.
+    /// Returns the database's file, or its host and name.
     pub fn location(&self) -> &DatabaseLocation {
         &self.location
     }
 
-    /// The damage that a check or a statement found first. It stays until the process ends.
+    /// Returns the first damage that a check or a statement found. It stays until the process ends.
     pub(crate) fn damage(&self) -> Option<String> {
         self.damage.get().cloned().or_else(errors::damage)
     }
@@ -158,7 +158,7 @@ impl Database {
         let _ = self.damage.set(finding);
     }
 
-    /// Explains to the operator where and why a command failed on this database, and what to do; any other error stays as it is.
+    /// Adds the location, the cause and advice to a failure of a command on this database. Other errors stay unchanged.
     pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Error>() {
             Ok(error) => self.failed("use", &error).into(),
@@ -174,7 +174,7 @@ impl Database {
         OpenError::new(task, &self.location, self.wait, error)
     }
 
-    /// The pools of connections, by name.
+    /// Returns the connection pools by name.
     pub fn pools(&self) -> Vec<(&'static str, Pool)> {
         let reader = self.reader.pool();
         let mut control = self.control.reader.pool();
@@ -191,7 +191,7 @@ impl Database {
         }
     }
 
-    /// Counts of this process's checks of servers, for the metrics.
+    /// Returns this process's counters of checks, for the metrics.
     pub fn check_counters(&self) -> &CheckCounters {
         &self.check_counters
     }
@@ -208,20 +208,20 @@ impl Database {
         Box::pin(self.writer.begin(Purpose::Write, &self.writes)).await
     }
 
-    /// Begins a transaction of the service's own, which waits for no request.
+    /// Begins a transaction of the service itself, which waits for no request.
     pub(in crate::store) async fn begin_control(&self) -> Result<Transaction, DbErr> {
         let begin = self.control.writer.begin(Purpose::Write, &self.writes);
         Box::pin(begin).await
     }
 
-    /// Begins a transaction of the writer's that is not to write: every statement sees the same state, and nobody waits for
+    /// Begins a transaction of the writer for a dry run. Every statement sees the same state, and no writer waits for
     /// it.
     pub(in crate::store) async fn begin_rehearsal(&self) -> Result<Transaction, DbErr> {
         Box::pin(self.writer.begin(Purpose::Read, &self.writes)).await
     }
 }
 
-/// Opens an SQLite file. One that cannot be written is read all the same, if it is there.
+/// Opens an SQLite file. An existing file that cannot be written is still read.
 async fn open_sqlite(
     settings: &DatabaseSettings,
     writes: &WriteStatus,
@@ -253,7 +253,7 @@ async fn open_sqlite(
                 file.opened().map_err(of_rusqlite)?;
                 pool
             }
-            // A write opens it again, until it can.
+            // A write opens it again, until it succeeds.
             Err(error)
                 if !is_locked(&error)
                     && readers.open().is_ok()
@@ -285,7 +285,7 @@ async fn connect_sqlite(
     let until = Instant::now() + wait;
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            // SQLite lets one process turn a new file to WAL, and refuses the others at once.
+            // SQLite lets one process switch a new file to WAL, and refuses others at once.
             Err(error) if is_locked(&error) && Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -294,7 +294,7 @@ async fn connect_sqlite(
     }
 }
 
-/// Opens a PostgreSQL database, and gives its contents.
+/// Opens a PostgreSQL database, and returns its contents.
 async fn open_postgres(settings: &DatabaseSettings) -> Result<(Opened, Contents), sqlx::Error> {
     let configuration = |error: DatabaseUrlError| sqlx::Error::Configuration(Box::new(error));
     let mut server = Server::new(settings).map_err(configuration)?;

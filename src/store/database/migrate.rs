@@ -24,13 +24,13 @@ use crate::{
     },
 };
 
-/// Two processes that migrate an empty PostgreSQL at once wait for each other under this number.
+/// The number of the lock for which processes that migrate the same PostgreSQL database wait.
 const MIGRATION_LOCK: i64 = 0x7063_6f6e;
 
-/// How often the log says that a migration goes on.
+/// The interval at which the log reports a running migration.
 const STILL: Duration = Duration::from_secs(10);
 
-/// The longest that a migration may take, with the wait for another process's.
+/// The longest time of a migration, including the wait for another process's.
 const MIGRATION_END: Duration = Duration::from_hours(1);
 
 impl Database {
@@ -45,15 +45,15 @@ impl Database {
         }
     }
 
-    /// Brings the schema up to date; gives the number of migrations that were applied.
+    /// Migrates the schema up to date. Returns the number of applied migrations.
     pub(crate) async fn migrate(&self) -> Result<u32, OpenError> {
         let (applied, _) = self.migrate_to(None).await?;
         Ok(applied)
     }
 
-    /// Brings the schema up or down to the migration of this name, by default to the last one, in one transaction that other
-    /// processes wait for. Gives the numbers of migrations that were applied and reverted. Writes nothing where there is
-    /// nothing to do.
+    /// Migrates the schema up or down to this version, by default to the last one, in one transaction that other
+    /// processes wait for. Returns the numbers of applied and reverted migrations. Writes nothing if there is nothing
+    /// to do.
     pub async fn migrate_to(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
         let before = self.applied().await;
         let before = before.map_err(|error| self.failed("migrate", &error))?;
@@ -87,7 +87,7 @@ impl Database {
 
     async fn run_migrations(&self, version: Option<&str>) -> Result<(u32, u32), OpenError> {
         let failed = |error: DbErr| self.failed("migrate", &error);
-        // A connection of its own: SeaORM's transactions are for migrations alone.
+        // A separate connection, because SeaORM's transactions serve migrations only.
         let connection = self.writer.migrator().await.map_err(failed)?;
         let tx = connection
             .begin_with_options(TransactionOptions {
@@ -110,7 +110,7 @@ impl Database {
         let before = found.applied.unwrap_or_default();
         let (up, down) = self.steps(&before, version)?;
         let migrate = async {
-            // SeaORM logs that it has nothing to do.
+            // SeaORM would log that there is nothing to do.
             if down > 0 {
                 Migrator::down(&tx, Some(down)).await?;
             }
@@ -125,8 +125,8 @@ impl Database {
         Ok((up, down))
     }
 
-    /// Ends the statements that SeaORM prepares under names, of this transaction and of those before it: a pooler's session
-    /// keeps them, and gives it to others.
+    /// Deallocates SeaORM's named prepared statements of this and earlier transactions. A pooler's session would keep
+    /// them for other clients.
     async fn forget_statements(&self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         if let Writer::Postgres(pool) = &self.writer
             && pool.server.pooling == Pooling::Transaction
@@ -136,7 +136,7 @@ impl Database {
         Ok(())
     }
 
-    /// How many migrations are to be applied and reverted to come from these to a version.
+    /// Returns how many migrations to apply and to revert for a version.
     fn steps(&self, applied: &[String], version: Option<&str>) -> Result<(u32, u32), OpenError> {
         let known = migration::names();
         refuse_unknown(self.location(), applied)?;
@@ -151,7 +151,7 @@ impl Database {
         Ok((count(up), count(down)))
     }
 
-    /// Whether every migration that this program knows was applied; an error where the database cannot be reached.
+    /// Returns whether every known migration was applied. Fails if the database is unreachable.
     pub(crate) async fn is_migrated(&self) -> Result<bool> {
         let applied = versions(&self.control.reader).await?;
         Ok(migration::names()
@@ -159,7 +159,7 @@ impl Database {
             .all(|known| applied.contains(known)))
     }
 
-    /// The migrations that were applied, also where there is no table of them yet.
+    /// Returns the applied migrations, even before their table exists.
     pub(in crate::store) async fn applied(&self) -> Result<Vec<String>> {
         let (has_versions, _) = looks(self.reader.backend());
         let is_there = format!("(SELECT COUNT(*) FROM ({has_versions}) AS found)");
@@ -191,7 +191,7 @@ fn looks(backend: DbBackend) -> (&'static str, &'static str) {
     }
 }
 
-/// The contents of a database in a transaction.
+/// Reads the contents of a database in a transaction.
 async fn contents_within(tx: &impl ConnectionTrait) -> Result<Contents, DbErr> {
     let backend = tx.get_database_backend();
     let names = async |sql: &str| {
@@ -211,7 +211,7 @@ async fn contents_within(tx: &impl ConnectionTrait) -> Result<Contents, DbErr> {
 }
 
 impl Writer {
-    /// A pool of one connection of its own, for SeaORM's migrations.
+    /// Creates a pool of one separate connection, for SeaORM's migrations.
     async fn migrator(&self) -> Result<DatabaseConnection, DbErr> {
         let opened = match self {
             Self::Sqlite { pool, .. } => {
@@ -226,7 +226,7 @@ impl Writer {
                     let pool = PgPoolOptions::new()
                         .max_connections(1)
                         .acquire_timeout(pool.server.limits.wait)
-                        // Nothing of a statement outlasts its transaction behind a pooler.
+                        // Behind a pooler, no prepared statement outlasts its transaction.
                         .connect_with(options.statement_cache_capacity(0));
                     pool.await
                         .map(SqlxPostgresConnector::from_sqlx_postgres_pool)

@@ -1,4 +1,4 @@
-//! Connections, transactions, and the state of the database itself.
+//! Connections, transactions, and the condition of the database.
 
 pub(in crate::store) mod backup;
 pub(in crate::store) mod connect;

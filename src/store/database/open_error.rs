@@ -1,6 +1,6 @@
-//! Why a database cannot be opened: where it is, the cause, and what to do.
+//! Errors of opening a database: the location, the cause and advice.
 //!
-//! Invariant: a message never holds a password, nor any other part of the URL's query.
+//! Invariant: a message never contains a password or another part of the URL's query.
 
 use std::{error::Error as StdError, fs, io, iter, path::Path, time::Duration};
 
@@ -26,7 +26,7 @@ pub enum OpenError {
     Url(#[from] DatabaseUrlError),
     #[error("cannot {task} the database {location}: {cause}. {advice}")]
     Failed {
-        /// Such as "open".
+        /// The verb of the message, such as "open".
         task: &'static str,
         location: DatabaseLocation,
         cause: String,
@@ -75,7 +75,7 @@ impl OpenError {
         }
     }
 
-    /// The failure of a task, explained by the error's innermost cause.
+    /// Describes the failure of a task by the error's innermost cause.
     pub(in crate::store) fn new(
         task: &'static str,
         location: &DatabaseLocation,
@@ -111,7 +111,7 @@ fn explain(
     }
 }
 
-/// The causes of an error, itself first.
+/// Returns an error and its causes.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -120,7 +120,7 @@ fn causes<'a>(
 
 fn of_sqlx<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a sqlx::Error> {
     causes(error).find_map(|error| match error.downcast_ref() {
-        // SeaORM does not give it as a source.
+        // SeaORM does not expose it as a source.
         Some(RuntimeErr::SqlxError(error)) => Some(&**error),
         _ => error.downcast_ref(),
     })
@@ -222,7 +222,7 @@ fn server_message(error: &sqlx::Error) -> String {
         .map_or_else(|| chain(error), |error| error.message().to_owned())
 }
 
-/// A name that no address is known of; the standard library has no kind for it.
+/// Returns whether a name has no known address, which the standard library has no kind for.
 pub(in crate::store) fn is_unknown_host(error: &io::Error) -> bool {
     error
         .to_string()
@@ -281,7 +281,7 @@ fn of_file(
     }
 }
 
-/// The extended result code and the text of an SQLite error.
+/// Returns the extended result code and the text of an SQLite error.
 fn sqlite_error(error: &(dyn StdError + 'static)) -> Option<(i32, String)> {
     if let Some(sqlx::Error::Database(error)) = of_sqlx(error) {
         let code = error.code().and_then(|code| code.parse().ok());
@@ -300,7 +300,7 @@ fn sqlite_error(error: &(dyn StdError + 'static)) -> Option<(i32, String)> {
 
 /// Asks the system whether the file can be read and written, and others made beside it. SQLite's errors do not tell.
 ///
-/// It does not open the file: to close it again would let go of SQLite's locks on it (POSIX, `fcntl`).
+/// It does not open the file, because closing it again would release SQLite's locks on it (POSIX, `fcntl`).
 fn refused_by_system(file: &Path) -> io::Result<()> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
@@ -316,14 +316,14 @@ fn refused_by_system(file: &Path) -> io::Result<()> {
     tempfile::tempfile_in(folder(file)).map(drop)
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 pub(in crate::store) fn folder(file: &Path) -> &Path {
     file.parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."))
 }
 
-/// Refuses a database that another program, or a newer version of this one, has migrated.
+/// Refuses a database that another program or a newer version has migrated.
 pub(in crate::store) fn refuse_unknown(
     location: &DatabaseLocation,
     applied: &[String],
@@ -332,7 +332,7 @@ pub(in crate::store) fn refuse_unknown(
     let is_own = applied.iter().any(|name| known.contains(name));
     match applied.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
-        // Other programs with SeaORM keep theirs in a table of the same name.
+        // Other programs with SeaORM use a table of the same name.
         Some(unknown) if !is_own => {
             let found = format!("the migration {unknown}");
             Err(OpenError::foreign(location, found))
@@ -345,19 +345,19 @@ pub(in crate::store) fn refuse_unknown(
     }
 }
 
-/// The parts of a database that show whose it is.
+/// The parts of a database that identify its program.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Contents {
-    /// The migrations that were applied. None without SeaORM's table of them.
+    /// The applied migrations; none without SeaORM's table of them.
     pub(in crate::store) applied: Option<Vec<String>>,
-    /// Tables and views, but SQLite's own and those of PostgreSQL's extensions.
+    /// Tables and views, without those of SQLite or of PostgreSQL's extensions.
     pub(in crate::store) relations: Vec<String>,
 }
 
 impl Contents {
     /// Reads the contents of a PostgreSQL database.
     ///
-    /// Relations are read first: another process's migration that ends meanwhile is seen with its versions.
+    /// Relations are read first, so that a concurrent migration appears with its versions.
     pub(super) async fn of_postgres(connection: &mut PgConnection) -> sqlx::Result<Self> {
         let relations = names(connection, RELATIONS).await?;
         let applied = if names(connection, HAS_VERSIONS).await?.is_empty() {
@@ -368,7 +368,7 @@ impl Contents {
         Ok(Self { applied, relations })
     }
 
-    /// Refuses a database with tables or views, where no migration of this program was applied.
+    /// Refuses a database with tables or views to which no migration of this program was applied.
     pub(in crate::store) fn refuse_foreign(
         &self,
         location: &DatabaseLocation,
@@ -376,7 +376,7 @@ impl Contents {
         const SHOWN: usize = 3;
         let applied = self.applied.as_deref().unwrap_or_default();
         refuse_unknown(location, applied)?;
-        // SeaORM's table is nobody's while it is empty.
+        // SeaORM's table belongs to no program while it is empty.
         let is_other = |name: &&String| self.applied.is_none() || *name != "seaql_migrations";
         let mut others = self.relations.iter().filter(is_other);
         if !applied.is_empty() || others.clone().next().is_none() {
@@ -395,7 +395,7 @@ impl Contents {
         Err(OpenError::foreign(location, found))
     }
 
-    /// Refuses a database without a catalogue, too, and gives the migrations that were applied.
+    /// Also refuses a database without a catalogue. Returns the applied migrations.
     pub(in crate::store) fn of_catalogue(
         self,
         location: &DatabaseLocation,
@@ -406,14 +406,14 @@ impl Contents {
     }
 }
 
-/// Gives a row where there is a table of migrations as SeaORM makes it.
+/// Returns a row if there is a table of migrations in SeaORM's form.
 pub(super) const HAS_VERSIONS: &str =
     "SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass('seaql_migrations')
         AND attname = 'version' AND atttypid IN ('text'::regtype, 'varchar'::regtype)";
 
 pub(super) const VERSIONS: &str = "SELECT version AS name FROM seaql_migrations";
 
-/// The tables and views where new ones are made, but those of extensions.
+/// The tables and views of the schema for new ones, without those of extensions.
 pub(super) const RELATIONS: &str = "SELECT relname::text AS name FROM pg_class AS c
     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'f', 'v', 'm')
     AND NOT EXISTS (SELECT 1 FROM pg_depend AS d

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-/// How many connections there are.
+/// The connections of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
     pub open: i64,

@@ -1,9 +1,8 @@
-//! Reading: a statement in, its rows out.
+//! Reads: runs statements and returns their rows.
 //!
-//! Invariant: a read is cancelled by dropping its future, whoever calls it and wherever it waits. No further statement begins. SQLite
-//! interrupts the one under way; a session of PostgreSQL goes back to its pool when its answer is read ([`PgSession`]). On
-//! PostgreSQL, a statement that fails because another session hindered it, or because its connection had died before it, runs
-//! again.
+//! Invariant: dropping the future cancels a read, for any caller and at any point. No further statement begins. SQLite
+//! interrupts its statement; a PostgreSQL session returns to the pool after its result is read ([`PgSession`]). On
+//! PostgreSQL, a statement runs again if another session hindered it, or if its connection had died before.
 
 use std::{
     fmt,
@@ -29,11 +28,10 @@ use crate::{
     },
 };
 
-/// Set before a statement that takes long: to find the best plan for its values is worth the time, and
-/// another message.
+/// Set before a long statement, for which the best plan for its values is worth the time and another message.
 const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
 
-/// How often a statement runs at most.
+/// The most runs of a statement.
 const TRIES: usize = 3;
 
 type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
@@ -60,8 +58,8 @@ impl Reader {
         }
     }
 
-    /// The rows of a statement, which are bounded otherwise than in bytes, each as `read` has it. A statement may be begun again:
-    /// only the rows that are given count.
+    /// Returns the rows of a statement, mapped by `read`, without a limit of bytes. A statement may run again; only the
+    /// returned rows count.
     pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
@@ -73,7 +71,7 @@ impl Reader {
         self.rows_within(&budget, query, pace, read).await
     }
 
-    /// [`Self::rows`], counted in bytes one by one as they are read.
+    /// Like [`Self::rows`], with the bytes of each row counted as it is read.
     pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
         budget: &Arc<AnswerBudget>,
@@ -102,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// Whether its connections were ended, as the process stops.
+    /// Returns whether its connections were closed, because the process stops.
     pub(in crate::store) fn is_closed(&self) -> bool {
         match self {
             Self::Sqlite(readers) => readers.is_closed(),
@@ -110,7 +108,7 @@ impl Reader {
         }
     }
 
-    /// Ends the connections that nobody uses, and opens no more.
+    /// Closes idle connections, and opens no more.
     pub(in crate::store) async fn close(&self) {
         match self {
             Self::Sqlite(readers) => readers.close(),
@@ -127,7 +125,7 @@ impl Reader {
 }
 
 impl Snapshot {
-    /// [`Reader::rows_within`], as the state was when the first statement ran.
+    /// Like [`Reader::rows_within`], in the state of the first statement.
     pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
         budget: &Arc<AnswerBudget>,
@@ -146,7 +144,7 @@ impl Snapshot {
     }
 }
 
-/// Reads through a pool of sessions.
+/// Reads from a pool of sessions.
 #[derive(Clone)]
 pub(in crate::store) struct PgReader {
     pub(in crate::store) pool: PgPool,
@@ -162,7 +160,7 @@ pub(in crate::store) struct PgSnapshot {
 }
 
 impl PgReader {
-    /// With the limits of the pool's server, or narrower ones.
+    /// Creates a reader with the limits of the pool's server, or narrower ones.
     pub(in crate::store) fn new(pool: PgPool, limits: Limits) -> Self {
         Self {
             pool,
@@ -176,7 +174,7 @@ impl PgReader {
         let _ = self.observer.set(Box::new(observe));
     }
 
-    /// The rows of a statement, each as `read` has it.
+    /// Returns the rows of a statement, mapped by `read`.
     pub(in crate::store) async fn rows<T: Send>(
         &self,
         budget: &AnswerBudget,
@@ -229,7 +227,7 @@ impl PgReader {
             .await;
         let rows = rows.map_err(of_query)?;
         if rows.is_ok() {
-            // The rows count, however the transaction ends.
+            // The rows count, even if the transaction's end fails.
             let _ = session.finish("COMMIT", end).await;
         }
         Ok(rows)
@@ -264,7 +262,7 @@ impl PgReader {
 }
 
 impl PgSnapshot {
-    /// [`PgReader::rows`], as the state was when the first statement ran.
+    /// Like [`PgReader::rows`], in the state of the first statement.
     pub(in crate::store) async fn rows<T: Send>(
         &self,
         budget: &AnswerBudget,
@@ -275,7 +273,7 @@ impl PgSnapshot {
         self.reader.observed(&query);
         let end = self.reader.limits.read_end();
         let mut session = self.session.lock().await;
-        // The answer may have run out of bytes while this one waited, and the session with it.
+        // Another statement may have used up the response's bytes, and ended the session.
         budget.check()?;
         session.work_for(budget.permit());
         if pace == Pace::Long {
@@ -307,7 +305,8 @@ impl<'a, T, F: Fn(Row<'_>) -> Result<T>> Counting<'a, F> {
         }
     }
 
-    /// An error within is of the row's values, and the other rows are received. One without is of the budget, and they are not.
+    /// Reads a row. The inner error concerns its values, and the other rows are still received. The outer error
+    /// concerns the budget, and they are not.
     fn read(&mut self, row: &PgRow) -> Result<Result<T>> {
         let (one, bytes) = match Row::read(Driver::Postgres(row), self.read) {
             Ok(one) => one,
@@ -318,7 +317,7 @@ impl<'a, T, F: Fn(Row<'_>) -> Result<T>> Counting<'a, F> {
         self.budget.read(bytes).map(|()| Ok(one))
     }
 
-    /// The statement runs again.
+    /// Reverts the count, because the statement runs again.
     fn undo(self) {
         self.budget.unread(self.rows, self.bytes);
     }

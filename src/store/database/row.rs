@@ -1,7 +1,7 @@
-//! Rows as they are read, whichever driver has them.
+//! Rows of either driver.
 //!
-//! Invariant: a column is read by its index in the statement, and its text is borrowed from the driver: what goes on into an
-//! answer is copied once.
+//! Invariant: a column is read by its index in the statement, and its text is borrowed from the driver. Text for a
+//! response is copied once.
 
 use std::cell::Cell as Counter;
 
@@ -17,11 +17,11 @@ use crate::{
     store::errors::{failed, of_sqlite},
 };
 
-/// A row under the eyes of its reader.
+/// A row during its reading.
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Row<'a> {
     driver: Driver<'a>,
-    /// Bytes of text that were read, a column as often as it was read.
+    /// Bytes of text read so far; a column counts each time.
     bytes: &'a Counter<usize>,
 }
 
@@ -32,7 +32,7 @@ pub(in crate::store) enum Driver<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Reads a row, and returns how many bytes of its text were read.
+    /// Reads a row, and returns the bytes of text that were read.
     pub(in crate::store) fn read<T>(
         driver: Driver<'a>,
         read: impl FnOnce(Row<'_>) -> Result<T>,
@@ -61,7 +61,7 @@ impl<'a> Row<'a> {
                 .get_ref(index)
                 .and_then(|value| value.as_i64_or_null().map_err(Into::into))
                 .map_err(of_sqlite),
-            // A number that stands in the statement itself has but 32 bits.
+            // A number that the statement contains itself has only 32 bits.
             Driver::Postgres(row) => sqlx::Row::try_get(row, index)
                 .or_else(|_| {
                     sqlx::Row::try_get(row, index).map(|small: Option<i32>| small.map(Into::into))
@@ -70,7 +70,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The columns from an index on, one after the other.
+    /// Returns the columns from an index on.
     pub(in crate::store) fn cells(self, from: usize) -> Cells<'a> {
         Cells {
             row: self,
@@ -79,7 +79,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Reads the columns of a row in their order.
+/// Reads the columns of a row in order.
 pub(in crate::store) struct Cells<'a> {
     row: Row<'a>,
     index: usize,
@@ -95,7 +95,7 @@ impl Cells<'_> {
 
 /// A type that a column can be read as.
 pub(in crate::store) trait Cell: Sized {
-    /// None where null is no value of the type.
+    /// Reads a column; none if it is null and the type has no null.
     fn read(row: Row<'_>, index: usize) -> Result<Option<Self>>;
 }
 

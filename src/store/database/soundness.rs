@@ -1,6 +1,6 @@
-//! Whether a database is sound: its pages, and that every change is wholly there, with its event and its number.
+//! Checks a database: its pages, and that every change is complete, with its event and its number.
 //!
-//! Invariant: nothing is written. Each statement sees one state, so that it finds nothing wrong while the service writes.
+//! Invariant: nothing is written. Each statement sees one state, so that a concurrent write is no finding.
 
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row,
@@ -32,7 +32,7 @@ pub struct Soundness {
 
 /// A statement that finds no rows in a sound database.
 struct Invariant {
-    /// The number of the migration that it needs.
+    /// The number of the migration that it requires.
     schema: usize,
     table: &'static str,
     flaw: &'static str,
@@ -268,7 +268,8 @@ const INVARIANTS: [Invariant; 29] = [
     ),
 ];
 
-/// Checks a database, which may be in use and may be only readable. An error where it cannot be opened or is a newer version's.
+/// Checks a database, which may be in use and may be read-only. Fails if it cannot be opened, or if a newer version
+/// migrated it.
 pub async fn check(settings: &DatabaseSettings) -> Result<Soundness, OpenError> {
     let location = settings.location()?;
     match &location {
@@ -358,7 +359,7 @@ async fn check_server(
     Ok(sound)
 }
 
-/// Checks tables and B-tree indexes with the functions of the extension amcheck, where they are installed.
+/// Checks tables and B-tree indexes with the functions of the amcheck extension, if it is installed.
 async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sqlx::Result<()> {
     let schema = "SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
         WHERE e.extname = 'amcheck'";
@@ -381,7 +382,7 @@ async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sq
                     FROM {schema}.verify_heapam($1::regclass) LIMIT {FINDINGS}"
             )
         } else {
-            // Its only row is null: what is damaged is an error.
+            // Its only row is null: damage is an error.
             format!(
                 "SELECT NULLIF(1, length(format('%s', {schema}.bt_index_check($1::regclass, true))) + 1)::text"
             )
@@ -421,7 +422,7 @@ async fn texts(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Vec<Str
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// The rows of a statement in a transaction of its own, which any session of a pooler's can have.
+/// Runs a statement in a transaction of its own, so that a pooler may use any session.
 async fn rows(
     connection: &mut PgConnection,
     query: Query<'_, Postgres, PgArguments>,
@@ -433,12 +434,12 @@ async fn rows(
     rows
 }
 
-/// One row more than is reported: it says that there are more.
+/// Limits a statement to one row more than is reported, which shows that there are more.
 fn limited(sql: &str) -> String {
     format!("SELECT * FROM ({sql}) AS found LIMIT {}", FINDINGS + 1)
 }
 
-/// The number in a migration's name, such as 8 of `m20261130_000008_open_enums`.
+/// Returns the number in a migration's name, such as 8 of `m20261130_000008_open_enums`.
 fn number(migration: &str) -> usize {
     let number = migration.split('_').nth(1);
     number
@@ -447,12 +448,12 @@ fn number(migration: &str) -> usize {
 }
 
 impl Soundness {
-    /// Whether there are no findings. Parts that could not be checked do not count.
+    /// Returns whether there are no findings. Parts that could not be checked do not count.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
     }
 
-    /// The invariants that a schema of these migrations must keep.
+    /// Returns the invariants of a schema with these migrations.
     fn applicable(
         &mut self,
         applied: &[String],

@@ -1,7 +1,7 @@
 //! The SQLite file at the configured path, as another process would find it.
 //!
-//! Invariant: a commit is acknowledged only where the path still leads to the file that is written, with its WAL and its
-//! shared memory, and a connection that only reads sees the commit.
+//! Invariant: a commit is acknowledged only if the path still leads to the written file, with its WAL and shared
+//! memory, and if a read-only connection sees the commit.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// Free bytes of a disk below which a write may fail: twice what a probe writes.
+/// Free bytes of a disk below which a write may fail: twice those of a probe.
 const LITTLE_SPACE: u64 = 128 << 10;
 
 /// Device and inode of the database, its WAL and its shared memory.
@@ -41,12 +41,12 @@ type Identity = [Option<(u64, u64)>; 3];
 pub(in crate::store) struct SqliteFile {
     path: PathBuf,
     wait: Duration,
-    /// None until a connection could write.
+    /// The identity; none until a connection could write.
     identity: OnceLock<Identity>,
-    /// The most that the file has had.
+    /// The largest size that the file has had.
     bytes: AtomicU64,
     closed: AtomicBool,
-    /// Keeps the WAL from being deleted, too: SQLite deletes it with the last connection.
+    /// A reader that also prevents SQLite from deleting the WAL with the last connection.
     reader: Mutex<Option<Connection>>,
 }
 
@@ -66,8 +66,8 @@ impl SqliteFile {
         &self.path
     }
 
-    /// Fails where the path leads to another file than the one that was opened, or to none, or the file has become shorter,
-    /// which SQLite makes none.
+    /// Fails if the path leads to another file than the opened one, or to none, or if the file became shorter, which
+    /// SQLite never does.
     pub(in crate::store) fn check_identity(&self) -> Result<(), Unwritable> {
         let Some(opened) = self.identity.get() else {
             return Ok(());
@@ -76,10 +76,10 @@ impl SqliteFile {
             // SQLite deletes the log with its last connection.
             return Ok(());
         }
-        // The file is looked at after this is read: meanwhile, others may see it grow.
+        // The file is examined after this read, because other processes may extend it.
         let had = self.bytes.load(Ordering::Relaxed);
         let (found, bytes) = identify(&self.path);
-        // A read-only file has no log as long as nobody writes it.
+        // A read-only file has no log while no process writes it.
         let mut pairs = opened.iter().zip(found);
         let is_same = pairs.all(|(opened, found)| opened.is_none() || *opened == found);
         if is_same && bytes >= had {
@@ -90,19 +90,19 @@ impl SqliteFile {
         }
     }
 
-    /// Remembers the file that a connection was opened to.
+    /// Records the file of a new connection.
     pub(in crate::store) fn opened(&self) -> rusqlite::Result<()> {
         let mut reader = self.reader();
         if reader.is_none() {
             let (connection, is_immutable) = open(&self.path, self.wait)?;
-            // One to an immutable file would never see a commit.
+            // A connection to an immutable file would never see a commit.
             *reader = Some(connection).filter(|_| !is_immutable);
         }
         self.identity.get_or_init(|| identify(&self.path).0);
         Ok(())
     }
 
-    /// Fails where a commit is not in the file at the path, or the catalogue there is before `state`.
+    /// Fails if a commit is not in the file at the path, or if the catalogue there is older than `state`.
     pub(in crate::store) fn check_commit(&self, state: Option<i64>) -> Result<(), Unwritable> {
         let seen = self.opened().and_then(|()| match state {
             Some(_) => self.read_state().map(Some),
@@ -163,7 +163,8 @@ impl SqliteFile {
     }
 }
 
-/// The identity of the file at a path, and its bytes. SQLite has WAL and shared memory beside the file that a link leads to.
+/// Returns the identity and the size of the file at a path. SQLite has WAL and shared memory beside the target of a
+/// link.
 fn identify(path: &Path) -> (Identity, u64) {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let files = ["", "-wal", "-shm"].map(|suffix| {
@@ -178,16 +179,16 @@ fn identify(path: &Path) -> (Identity, u64) {
     )
 }
 
-/// Opens a file that is there to read it, and says whether it is taken to be immutable.
+/// Opens an existing file to read it. Returns whether it is treated as immutable.
 ///
-/// On a read-only or full disk there can be no shared memory, which a write-ahead log needs. A file without a log has all of the
-/// database, and nobody writes it.
+/// A read-only or full disk allows no shared memory, which a write-ahead log needs. A file without a log is complete,
+/// and has no writers.
 pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(Connection, bool)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connect = |path: &Path, flags| {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(wait)?;
-        // Reads the first page, and with it the log.
+        // This reads the first page, and the log with it.
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     };
@@ -200,7 +201,7 @@ pub(in crate::store) fn open(file: &Path, wait: Duration) -> rusqlite::Result<(C
     }
 }
 
-/// Opens a file without a lock and without shared memory.
+/// Opens a file without locks and shared memory.
 fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
     let path = percent_encode(file.as_os_str().as_encoded_bytes(), NON_ALPHANUMERIC);
     let uri = format!("file:{path}?immutable=1");
@@ -210,7 +211,7 @@ fn open_immutable(file: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(uri, flags)
 }
 
-/// The logs beside a file, as far as there are any.
+/// Returns the existing logs beside a file.
 fn logs(file: &Path) -> impl Iterator<Item = fs::Metadata> {
     let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     ["-wal", "-journal"].into_iter().filter_map(move |suffix| {
@@ -220,16 +221,16 @@ fn logs(file: &Path) -> impl Iterator<Item = fs::Metadata> {
     })
 }
 
-/// Gives a row where there is a table of migrations as SeaORM makes it.
+/// Returns a row if there is a table of migrations in SeaORM's form.
 pub(in crate::store) const HAS_VERSIONS: &str =
     "SELECT name FROM pragma_table_info('seaql_migrations') WHERE name = 'version'";
 
-/// The tables and views of an SQLite file, but SQLite's own tables.
+/// The tables and views of an SQLite file, without SQLite's own.
 pub(in crate::store) const RELATIONS: &str =
     "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
     AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 
-/// Refuses a file that is another program's, and leaves it as it is.
+/// Refuses another program's file, and leaves it unchanged.
 pub(in crate::store) fn refuse_foreign_file(
     location: &DatabaseLocation,
     file: &Path,
@@ -246,7 +247,7 @@ pub(in crate::store) fn refuse_foreign_file(
     let until = Instant::now() + wait;
     let contents = loop {
         match look_inside(file, wait) {
-            // SQLite refuses at once while another process turns a new file to WAL.
+            // SQLite refuses at once while another process switches a new file to WAL.
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && Instant::now() < until =>
@@ -259,7 +260,7 @@ pub(in crate::store) fn refuse_foreign_file(
     contents.refuse_foreign(location)
 }
 
-/// Reads a file's contents. Where no process has a log beside it, no file is made beside it either.
+/// Reads a file's contents. Unless a process has a log beside it, no file is created beside it.
 fn look_inside(file: &Path, wait: Duration) -> rusqlite::Result<Contents> {
     let has_log = || logs(file).next().is_some();
     if !has_log()
@@ -271,11 +272,11 @@ fn look_inside(file: &Path, wait: Duration) -> rusqlite::Result<Contents> {
     contents(&open(file, wait)?.0)
 }
 
-/// A file's contents at one moment.
+/// Reads a file's contents in one transaction.
 pub(in crate::store) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
     let read = connection.unchecked_transaction()?;
     let has_versions = !texts(&read, HAS_VERSIONS)?.is_empty();
-    // Other programs may have numbers there.
+    // Other programs may store numbers there.
     let versions = || texts(&read, "SELECT CAST(version AS TEXT) FROM seaql_migrations");
     Ok(Contents {
         applied: has_versions.then(versions).transpose()?,
@@ -283,7 +284,7 @@ pub(in crate::store) fn contents(connection: &Connection) -> rusqlite::Result<Co
     })
 }
 
-/// The first column of a statement's rows.
+/// Returns the first column of a statement's rows.
 pub(in crate::store) fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| row.get(0))?;

@@ -1,11 +1,11 @@
-//! Reading an SQLite file, by connections of their own.
+//! Reads an SQLite file over separate connections.
 //!
-//! Invariant: they only read. A statement that is done within [`BRIEF`] runs where it is asked for; one that is not is begun
-//! again on a thread that may wait, so that no worker of the runtime is held up longer than that. A statement whose future was
-//! dropped is interrupted.
+//! Invariant: the connections only read. A statement within [`BRIEF`] runs on the caller's thread. A longer one starts
+//! over on a blocking thread, so that no runtime worker is blocked longer. A statement whose future was dropped is
+//! interrupted.
 //!
-//! sqlx runs SQLite on a thread of its own for each connection and sends each row over a channel, at several times the cost of
-//! the reading itself. Writes and migrations stay with it: their cost is the disk's.
+//! sqlx runs each SQLite connection on a thread and sends each row over a channel, at several times the cost of the
+//! read. Writes and migrations still use it, because the disk dominates their cost.
 
 use std::{
     fmt,
@@ -40,17 +40,17 @@ use crate::{
     },
 };
 
-/// Instructions of SQLite's machine that a statement may take where it is asked for: well under a millisecond. A page of a list
-/// takes a tenth of them.
+/// Instructions of SQLite's virtual machine that a statement may take on the caller's thread: well under a millisecond.
+/// A page of a list takes a tenth of them.
 const BRIEF: i32 = 10_000;
 
-/// Instructions between two looks at whether somebody waits: some microseconds of work.
+/// Instructions between two looks at whether the caller still waits: a few microseconds of work.
 const INSTRUCTIONS: i32 = 1000;
 
-/// Prepared statements that each connection keeps.
+/// Prepared statements of each connection.
 const STATEMENTS: usize = 64;
 
-/// The part of the file that is read as memory, without copying pages first.
+/// The part of the file that is memory-mapped, so that its pages are not copied first.
 const MAPPED_BYTES: i64 = 1 << 30;
 
 type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
@@ -58,9 +58,9 @@ type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 /// The expected duration of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Pace {
-    /// It most likely follows an index to a few rows.
+    /// It probably follows an index to a few rows.
     Brief,
-    /// It visits as many rows as there are.
+    /// It may visit all rows.
     Long,
 }
 
@@ -75,7 +75,7 @@ pub(in crate::store) struct Readers {
 }
 
 impl Readers {
-    /// So many, each opened when it is first needed. The file has to be there.
+    /// Creates a pool of this many connections, each opened on first use. The file must exist.
     pub(in crate::store) fn new(file: Arc<SqliteFile>, most: usize, wait: Duration) -> Self {
         Self {
             file,
@@ -98,7 +98,7 @@ impl Readers {
         Pool::new(u32::try_from(idle + used).unwrap_or(u32::MAX), idle)
     }
 
-    /// Ends the connections that nobody uses, and opens no more.
+    /// Closes idle connections, and opens no more.
     pub(in crate::store) fn close(&self) {
         self.permits.close();
         self.idle().clear();
@@ -108,7 +108,7 @@ impl Readers {
         self.permits.is_closed()
     }
 
-    /// A connection, as soon as one is free.
+    /// Waits for a free connection.
     pub(in crate::store) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         let permit = match self.permits.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -134,7 +134,7 @@ impl Readers {
         })
     }
 
-    /// A new connection, and whether it is to an immutable file.
+    /// Opens a connection, and returns whether its file is treated as immutable.
     pub(in crate::store) fn open(&self) -> rusqlite::Result<(Connection, bool)> {
         let (connection, is_immutable) = sqlite_file::open(self.file.path(), self.wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -158,12 +158,12 @@ impl fmt::Debug for Readers {
     }
 }
 
-/// A connection that is somebody's for a while. Dropped, it is the next one's, out of any transaction.
+/// A connection in use. On drop it is returned, outside any transaction.
 #[derive(Debug)]
 pub(in crate::store) struct Lease {
-    /// None only while it is dropped.
+    /// The connection; none only during drop.
     connection: Option<Connection>,
-    /// It reads the file without regard to writers, so that the next one opens its own.
+    /// Whether it reads the file without regard to writers, so that the next user opens another.
     is_immutable: bool,
     readers: Arc<Readers>,
     _permit: OwnedSemaphorePermit,
@@ -182,7 +182,7 @@ impl Drop for Lease {
 }
 
 impl Lease {
-    /// Begins a transaction, in which all statements see what the first of them sees.
+    /// Begins a transaction, in which all statements see the state of the first one.
     pub(in crate::store) fn begin(&self) -> Result<()> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN")?.execute([]);
         self.connection()
@@ -196,7 +196,7 @@ impl Lease {
             .ok_or_else(|| Error::internal("a connection after its end"))
     }
 
-    /// The rows of a statement, unless it takes too long.
+    /// Returns the rows of a statement, unless it takes too long.
     fn run<T>(
         &self,
         (sql, values): &(Arc<str>, Vec<SqliteValue>),
@@ -220,7 +220,7 @@ impl Lease {
                 }
             }
             let mut statement = connection.prepare_cached(sql)?;
-            // They are counted from one execution to the next.
+            // The counter continues from the previous execution.
             statement.reset_status(StatementStatus::VmStep);
             for (index, value) in values.iter().enumerate() {
                 statement.raw_bind_parameter(index + 1, Borrowed(value))?;
@@ -255,10 +255,10 @@ impl Lease {
     }
 }
 
-/// How long a statement may take.
+/// The longest time of a statement.
 enum Patience {
     Brief,
-    /// As long as somebody waits.
+    /// As long as the caller waits.
     While(Weak<()>),
 }
 
@@ -269,7 +269,7 @@ fn is_too_long(error: &rusqlite::Error) -> bool {
         .is_some_and(|code| codes.contains(&code))
 }
 
-/// The rows of a statement. One that takes long is begun again from its first row.
+/// Returns the rows of a statement. A long one starts over from its first row.
 pub(in crate::store) async fn rows<T, L>(
     lease: L,
     query: Query,
@@ -295,7 +295,7 @@ where
     {
         return Ok(rows);
     }
-    // Dropped with this future.
+    // It is dropped with this future.
     let waiter = Arc::new(());
     let patience = Patience::While(Arc::downgrade(&waiter));
     let budget = Arc::clone(budget);
@@ -320,7 +320,7 @@ fn sqlite_value(value: Value) -> Result<SqliteValue> {
     })
 }
 
-/// A value that is bound as it lies there.
+/// Binds a value by reference.
 struct Borrowed<'a>(&'a SqliteValue);
 
 impl rusqlite::ToSql for Borrowed<'_> {

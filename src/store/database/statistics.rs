@@ -1,16 +1,16 @@
-//! Statistics of tables, by which databases choose their plans.
+//! Statistics of tables, which databases use to choose plans.
 //!
-//! PostgreSQL gathers them by itself only some time after the rows were written, and SQLite never does. Until then its plans are
-//! those of empty tables.
+//! PostgreSQL gathers them only some time after rows are written, and SQLite never does. Until then its plans are those
+//! for empty tables.
 //!
-//! Invariant: a command that wrote much gathers them before it says that it is done. A failure to do so fails nothing.
+//! Invariant: a command that wrote many rows gathers them before it reports success. A failure to do so is only logged.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::store::database::{connect::Database, transaction::Transaction};
 
-/// Rows that a command changes before it gathers statistics. The plans for fewer rows are good without them, and statistics of a
-/// table that is empty or small are worse than none once it grows.
+/// The number of changed rows from which a command gathers statistics. Plans for fewer rows are good without them, and
+/// statistics of a small table are worse than none once it grows.
 pub(in crate::store) const MUCH: u64 = 1000;
 
 /// The tables that the catalogue's lists and searches read.
@@ -24,23 +24,23 @@ const TABLES: [&str; 7] = [
     "search_word",
 ];
 
-/// Rows of an index that SQLite looks at, so that a large table takes no longer than a small one.
+/// Rows of an index that SQLite samples, so that a large table takes no longer than a small one.
 const SQLITE_ROWS: u32 = 1000;
 
-/// The tables of these names in PostgreSQL, and whether the role may analyze them: as the owner of the table or of the database,
-/// or since version 17 by a privilege. PostgreSQL skips the others with a notice alone.
+/// The tables with these names in PostgreSQL, and whether the role may analyze them: as owner of the table or database,
+/// or since version 17 by a privilege. PostgreSQL skips others with only a notice.
 const POSTGRES_TABLES: &str = "SELECT relname::text AS name, pg_has_role(relowner, 'USAGE')
         OR (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())
         OR CASE WHEN current_setting('server_version_num')::integer >= 170000
             THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE FALSE END AS allowed
     FROM pg_class AS c WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname IN (";
 
-/// The tables of these names in SQLite. It has no statistics of virtual ones.
+/// The tables with these names in SQLite, which has no statistics of virtual ones.
 const SQLITE_TABLES: &str = "SELECT name, TRUE AS allowed FROM sqlite_schema
     WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name IN (";
 
 impl Database {
-    /// Gathers the statistics of the catalogue's tables if this many changed rows are many. A failure is logged alone.
+    /// Gathers the statistics of the catalogue's tables if enough rows changed. A failure is only logged.
     pub(crate) async fn gather_statistics(&self, changed: u64) {
         if changed < MUCH {
             return;
@@ -56,7 +56,7 @@ impl Database {
         }
     }
 
-    /// The same after a migration, which may have rewritten any table.
+    /// Gathers statistics after a migration, which may have rewritten any table.
     pub(in crate::store) async fn gather_statistics_of_migrated(&self) {
         let found = async {
             let tx = self.begin_write().await?;
@@ -74,7 +74,7 @@ impl Database {
         }
     }
 
-    /// Gives the tables that the role may not analyze.
+    /// Analyzes the tables. Returns those that the role may not analyze.
     async fn analyze(&self) -> Result<Vec<String>, DbErr> {
         let tx = self.begin_write().await?;
         let (allowed, forbidden) = tables(&tx).await?;
@@ -104,7 +104,7 @@ fn warn_of(error: &DbErr) {
     );
 }
 
-/// The tables that can be analyzed, and those that the role may not.
+/// Returns the tables that can be analyzed, and those that the role may not analyze.
 async fn tables(tx: &Transaction) -> Result<(Vec<String>, Vec<String>), DbErr> {
     let select = match tx.get_database_backend() {
         DbBackend::Sqlite => SQLITE_TABLES,

@@ -1,12 +1,12 @@
-//! Transactions that write.
+//! Write transactions.
 //!
-//! Invariant: a connection is used again only after a COMMIT or ROLLBACK that succeeded on it; else it is closed. Nothing
-//! runs in a transaction after a statement of it failed. A commit is acknowledged only where COMMIT succeeded and, on
-//! SQLite, a reader of the file at the configured path sees it.
+//! Invariant: a connection is reused only after a successful COMMIT or ROLLBACK; otherwise it is closed. Nothing runs
+//! in a transaction after a failed statement. A commit is acknowledged only if COMMIT succeeded and, on SQLite, a
+//! reader of the file at the configured path sees it.
 //!
-//! SQLite rolls back by itself where the disk is full or fails, and `RAISE(ROLLBACK)` has it do so. SeaORM and sqlx count a
-//! transaction on, and begin a savepoint the next time, whose release commits nothing. PostgreSQL answers the COMMIT of a
-//! failed transaction with a rollback that looks like success.
+//! SQLite rolls back by itself if the disk is full or fails, or on `RAISE(ROLLBACK)`. SeaORM and sqlx still count the
+//! transaction, and next begin a savepoint, whose release commits nothing. PostgreSQL answers the COMMIT of a failed
+//! transaction with a rollback that looks like success.
 
 use std::{
     convert::Infallible,
@@ -39,19 +39,19 @@ use crate::{
     },
 };
 
-/// The end of a statement of SQLite beyond the wait for a lock: only a file system that hangs takes so long.
+/// The time limit of an SQLite statement, beyond the wait for a lock. Only a hanging file system takes this long.
 const SQLITE_END: Duration = Duration::from_secs(15);
 
-/// The least time that a write of PostgreSQL waits for the lock when it has its turn.
+/// The least time that a PostgreSQL write waits for the lock after it has its turn.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a transaction is begun at most: a connection may have died unnoticed.
+/// The most attempts to begin a transaction, because a connection may have died unnoticed.
 const TRIES: usize = 3;
 
 /// A source of write transactions.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Writer {
-    /// A pool of one, so that SQLite's writers queue here and not at its lock.
+    /// A pool of one connection, so that SQLite's writers queue here and not at its lock.
     Sqlite {
         pool: SqlitePool,
         file: Arc<SqliteFile>,
@@ -97,9 +97,9 @@ impl Writer {
                     found.map_err(|reason| writes.refused(reason))?;
                 }
                 let connection = pool.acquire().await.map_err(|error| match file.look() {
-                    // The file system knows better than SQLite why a file cannot be opened.
+                    // The file system knows the reason better than SQLite.
                     Err(reason) if errors::unwritable(&error).is_some() => writes.refused(reason),
-                    // Other writes have it: the one connection is waited for like a lock.
+                    // Other writes use the only connection, so waiting for it is like waiting for a lock.
                     _ if matches!(error, sqlx::Error::PoolTimedOut) => {
                         DbErr::Exec(RuntimeErr::SqlxError(error.into()))
                     }
@@ -136,7 +136,7 @@ impl Writer {
         })
     }
 
-    /// The time after which a statement is given up.
+    /// Returns the time after which a statement is abandoned.
     fn end(&self) -> Duration {
         match self {
             Self::Sqlite { pool, .. } => pool.options().get_acquire_timeout() + SQLITE_END,
@@ -144,7 +144,7 @@ impl Writer {
         }
     }
 
-    /// Has SQLite copy its log to the database, and then write it over from the beginning.
+    /// Makes SQLite copy its log to the database, and then reuse the log from the beginning.
     pub(in crate::store) async fn checkpoint(&self) {
         if let Self::Sqlite { pool, .. } = self {
             // If the checkpoint fails, the log stays as it is.
@@ -153,7 +153,7 @@ impl Writer {
         }
     }
 
-    /// Closes the connections, after what is under way.
+    /// Closes the connections after their work has ended.
     pub(in crate::store) async fn close(&self) {
         match self {
             Self::Sqlite { pool, file } => {
@@ -169,13 +169,13 @@ impl Writer {
     }
 }
 
-/// Begins a transaction of PostgreSQL.
+/// Begins a PostgreSQL transaction.
 async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
     let limits = pool.server.limits;
     let asked = Instant::now();
     let turn = match purpose {
         Purpose::Write => {
-            // Waited for like a lock.
+            // This is like waiting for a lock.
             let late = || DbErr::Exec(RuntimeErr::SqlxError(sqlx::Error::PoolTimedOut.into()));
             Some(pool.turns.take(limits.wait).await.ok_or_else(late)?)
         }
@@ -187,7 +187,7 @@ async fn begin(pool: &PgPool, purpose: Purpose) -> Result<PgSession, DbErr> {
     }
     let version = session.version();
     let begin = session.begin(match purpose {
-        // The wait for a turn and that for the lock are one.
+        // One limit covers the waits for the turn and for the lock.
         Purpose::Write => {
             let left = limits.wait.saturating_sub(asked.elapsed());
             limits.with_wait(left.max(LEAST_WAIT)).begin_write(version)
@@ -211,38 +211,38 @@ fn acquired(error: sqlx::Error, writes: &WriteStatus) -> DbErr {
     }
 }
 
-/// A transaction under way. Dropped without a commit it leaves nothing behind.
+/// A transaction under way. Dropping it without a commit rolls it back.
 #[derive(Debug)]
 pub(in crate::store) struct Transaction {
     session: Mutex<Session>,
     backend: DbBackend,
-    /// None on PostgreSQL.
+    /// The file; none on PostgreSQL.
     file: Option<Arc<SqliteFile>>,
 }
 
 #[derive(Debug)]
 enum Connection {
     Sqlite(PoolConnection<Sqlite>),
-    /// It ends its transaction itself.
+    /// A session, which ends its transaction itself.
     Postgres(PgSession),
 }
 
-/// A connection in a transaction. Dropped in it, it is rolled back, and closed where that fails.
+/// A connection in a transaction. Dropping it rolls back, and closes the connection if that fails.
 #[derive(Debug)]
 struct Session {
-    /// None once it is outside the transaction.
+    /// The connection; none once it is outside the transaction.
     connection: Option<Connection>,
-    /// A statement failed.
+    /// Whether a statement failed.
     is_failed: bool,
-    /// How long a statement may take.
+    /// The time limit of a statement.
     end: Duration,
     writes: Arc<WriteStatus>,
 }
 
 impl Transaction {
-    /// Commits. On SQLite the catalogue must then be at this state at least, where one is given.
+    /// Commits. On SQLite the catalogue must then have at least the given state.
     ///
-    /// After an error it may have been committed all the same.
+    /// After an error, the commit may still have succeeded.
     pub(in crate::store) async fn commit(self, state: Option<i64>) -> Result<(), DbErr> {
         let mut session = self.session.into_inner();
         session.commit().await?;
@@ -250,19 +250,19 @@ impl Transaction {
             let seen = file.check_commit(state);
             seen.map_err(|reason| session.writes.refused(reason))?;
         }
-        // Outside the transaction, and proved to be: the next one may have it.
+        // The connection is proved to be outside the transaction, and can be reused.
         session.connection = None;
         Ok(())
     }
 
-    /// Rolls back, and waits until that is done.
+    /// Rolls back, and waits for it.
     pub(in crate::store) async fn rollback(self) {
         self.session.into_inner().rollback().await;
     }
 }
 
 impl Connection {
-    /// Runs statements without values.
+    /// Runs statements without parameters.
     async fn run(&mut self, sql: &str, end: Duration) -> Result<ExecResult, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => {
@@ -273,7 +273,7 @@ impl Connection {
         }
     }
 
-    /// Ends the transaction by COMMIT or ROLLBACK.
+    /// Ends the transaction with COMMIT or ROLLBACK.
     async fn finish(&mut self, sql: &str, end: Duration) -> Result<ExecResult, sqlx::Error> {
         match self {
             Self::Sqlite(_) => self.run(sql, end).await,
@@ -288,8 +288,8 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, and frees its slot of the pool without waiting for that. A new session may write where one that
-    /// is read-only may not.
+    /// Closes the connection, and frees its slot of the pool without waiting. A new session may be writable after a
+    /// read-only one.
     fn close(self, is_read_only: bool) {
         match self {
             Self::Sqlite(connection) => drop(connection.detach()),
@@ -299,7 +299,7 @@ impl Connection {
     }
 }
 
-/// The result of a statement of SQLite, unless its file system hangs.
+/// Returns the result of an SQLite statement, unless its file system hangs.
 async fn within<T>(
     end: Duration,
     done: impl Future<Output = Result<T, sqlx::Error>>,
@@ -337,7 +337,7 @@ impl Session {
         connection.ok_or_else(|| DbErr::Custom(message.to_owned()))
     }
 
-    /// Notes what an error says of the transaction, of the session, and of writing at all.
+    /// Records what an error means for the transaction, the session and later writes.
     fn checked<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, DbErr> {
         done.map_err(|error| {
             self.is_failed = true;
@@ -368,7 +368,7 @@ impl Drop for Session {
     }
 }
 
-/// A statement with its values, for SQLite.
+/// Binds a statement's parameters, for SQLite.
 fn query(statement: &mut Statement) -> Query<'_, Sqlite, SqlxValues> {
     let values = mem::take(&mut statement.values).unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))

@@ -1,6 +1,6 @@
-//! Whether writes succeed, as far as this process knows.
+//! Tracks whether writes succeed.
 //!
-//! Invariant: a failed write counts at once. Only a probe that began later says that writes succeed again.
+//! Invariant: a failed write counts at once. Only a later probe ends that.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,18 +11,18 @@ use sea_orm::DbErr;
 
 use crate::store::{errors, unwritable::Unwritable};
 
-/// How long writes are doubted after one failed: a small one may succeed where a large one does not.
+/// The time for which a failed write leaves doubt: a small one may succeed where a large one does not.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// The result of a look at whether the database can be written.
+/// The result of examining whether the database can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Look {
     Fine,
-    /// Only a write shows whether one succeeds.
+    /// Only a write can tell.
     Doubtful,
 }
 
-/// Whether the database can be written, as far as this process knows.
+/// The known state of writes.
 #[derive(Debug)]
 pub(in crate::store) struct WriteStatus(Mutex<Known>);
 
@@ -46,7 +46,7 @@ impl WriteStatus {
         damaged.or(self.known().reason)
     }
 
-    /// Fails where the service does not write at all. Whatever else stood in the way may be over: a write tries.
+    /// Fails if the service never writes. Other obstacles may be over, so a write is tried.
     pub(in crate::store) fn check_allowed(&self) -> Result<(), Unwritable> {
         match self.reason() {
             Some(reason @ (Unwritable::Configured | Unwritable::Damaged)) => Err(reason),
@@ -68,29 +68,29 @@ impl WriteStatus {
         }
     }
 
-    /// Notes that a write failed for a reason that may concern it alone: a probe finds out.
+    /// Records a failed write whose cause may concern it alone; a probe decides.
     pub(in crate::store) fn doubt(&self) {
         self.known().failed_at = Some(Instant::now());
     }
 
-    /// Notes why a write was refused, and gives the error for it.
+    /// Records the reason of a refused write, and returns its error.
     pub(in crate::store) fn refused(&self, reason: Unwritable) -> DbErr {
         self.failed(reason);
         errors::refused(reason)
     }
 
-    /// Notes what an error says of writing, and gives it.
+    /// Records and returns what an error means for writes.
     pub(in crate::store) fn observe(&self, error: &sqlx::Error) -> Option<Unwritable> {
         let reason = errors::unwritable(error)?;
         if reason == Unwritable::Denied {
-            // It names the table.
+            // The error names the table.
             tracing::warn!(%error, "the database refused a change");
         }
         self.failed(reason);
         Some(reason)
     }
 
-    /// A probe that began at this time has succeeded.
+    /// Records that a probe which began at this time succeeded.
     pub(in crate::store) fn probed(&self, began: Instant) {
         let mut known = self.known();
         known.probed_at = Some(began);
@@ -99,13 +99,13 @@ impl WriteStatus {
         }
     }
 
-    /// Whether a write failed lately.
+    /// Returns whether a write failed lately.
     pub(in crate::store) fn is_doubtful(&self) -> bool {
         let known = self.known();
         known.reason.is_some() || known.failed_at.is_some_and(|at| at.elapsed() < DOUBT)
     }
 
-    /// Whether no probe has succeeded lately.
+    /// Returns whether no probe has succeeded lately.
     pub(in crate::store) fn is_unprobed(&self) -> bool {
         let at = self.known().probed_at;
         at.is_none_or(|at| at.elapsed() >= DOUBT)

@@ -1,6 +1,6 @@
-//! A watch that looks whether the database takes writes, and probes it after a failure.
+//! Watches whether the database can be written, and probes it after a failure.
 //!
-//! Invariant: a probe writes as much as a large connector takes.
+//! Invariant: a probe writes as much as a large connector.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -30,20 +30,20 @@ use crate::{
     },
 };
 
-/// How often the database is looked at, and probed where a write may fail.
+/// The interval of looks at the database, and of probes if a write may fail.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The longest time that a look may take.
+/// The longest time of a look.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The limits of a probe on PostgreSQL: how long it waits for the lock, and PostgreSQL for its next statement.
+/// The time limits of a probe on PostgreSQL: its wait for the lock, and PostgreSQL's for the next statement.
 const PROBE_LIMITS: &str =
     "SET LOCAL lock_timeout = 1000; SET LOCAL idle_in_transaction_session_timeout = 1000";
 
-/// Bytes that a probe writes: more than a connector with its metadata and its words takes.
+/// The bytes of a probe: more than a connector with its metadata and words.
 const PROBE_BYTES: usize = 64 * 1024;
 
-/// Looks again and again whether the database takes writes. Dropped, it ends.
+/// The task that watches the database, stopped on drop.
 #[derive(Debug)]
 pub(crate) struct WriteWatch(AbortHandle);
 
@@ -66,19 +66,19 @@ async fn watch(database: Database) {
         ticks.tick().await;
         let database = database.clone();
         let look = finished(async move { database.look_at_writes().await });
-        // A write that takes longer is left behind, and finished.
+        // A longer write is abandoned here, and finishes by itself.
         let _ = time::timeout(PATIENCE, look).await;
     }
 }
 
 impl Database {
-    /// Fails with `UNAVAILABLE` where the service does not write at all.
+    /// Fails with `UNAVAILABLE` if the service never writes.
     pub(crate) fn check_writes_allowed(&self) -> Result<(), Error> {
         let allowed = self.writes.check_allowed();
         allowed.map_err(errors::unavailable)
     }
 
-    /// Why writes cannot succeed; none where they can, as far as is known.
+    /// Returns the reason that writes cannot succeed; none if they can, as far as is known.
     pub(crate) fn unwritable(&self) -> Option<Unwritable> {
         if let Writer::Sqlite { file, .. } = &self.writer
             && let Err(reason) = file.check_identity()
@@ -112,7 +112,7 @@ impl Database {
         }
     }
 
-    /// Looks whether PostgreSQL is a standby, or its session read-only.
+    /// Examines whether PostgreSQL is a standby, or its session read-only.
     async fn look_at_session(&self) -> Result<Look, Unwritable> {
         let select = Query::select()
             .expr(Expr::cust("pg_is_in_recovery()::integer::bigint"))
@@ -126,27 +126,27 @@ impl Database {
         });
         match rows.await.unwrap_or_default().first() {
             Some((1, _)) => Err(Unwritable::ReadOnly),
-            // Another session may not be.
+            // Another session may be writable.
             Some((_, 1)) => Ok(Look::Doubtful),
-            // The poll of the state notices a database that does not answer.
+            // The state poll detects a database that does not respond.
             _ => Ok(Look::Fine),
         }
     }
 
-    /// Writes, to find out whether that succeeds.
+    /// Writes a row, to find out whether writes succeed.
     async fn probe(&self) -> Result<(), DbErr> {
         let began = Instant::now();
         let state = self.known.position();
         let done = self.write_probe().await;
         match &done {
             Ok(()) => self.writes.probed(began),
-            // Others write, and this one was only late.
+            // Other writes succeed, and this one was only late.
             Err(error) if errors::is_lock_timeout(error) => {
                 if state == self.known.position() {
                     self.writes.failed(Unwritable::Blocked);
                 }
             }
-            // Writing noted the reason.
+            // The write recorded the reason.
             Err(_) => {}
         }
         done
@@ -156,10 +156,10 @@ impl Database {
         let writer = &self.control.writer;
         let tx = writer.begin(Purpose::Write, &self.writes).await?;
         if writer.backend() == DbBackend::Postgres {
-            // It waits beside the process's writes, and must not hold up others for as long again.
+            // The probe waits beside the process's writes, and must not delay others for as long again.
             tx.execute_unprepared(PROBE_LIMITS).await?;
         }
-        // The lock that every change of the catalogue takes.
+        // The lock of every change of the catalogue.
         catalog_state::Entity::find_by_id(1)
             .lock_exclusive()
             .one(&tx)
@@ -180,9 +180,9 @@ impl Database {
     }
 }
 
-/// Bytes that no database compresses, others each time: SQLite does not write what is the same.
+/// Returns incompressible bytes, different each time, because SQLite does not write equal content.
 ///
-/// They are a linear congruential generator's (Numerical Recipes, section 7.1).
+/// The generator is a linear congruential one (Numerical Recipes, section 7.1).
 fn noise(bytes: usize) -> Vec<u8> {
     let next = |state: &mut u64, _| {
         *state = state

@@ -1,8 +1,8 @@
 //! The position of the last change, as this process knows it.
 //!
-//! Invariant: what is known comes from the database, or from a commit of this process, which no poll that was begun before it
-//! takes back; how old the knowledge is is known too. A [`Version`] never comes again. The same position is the same catalogue:
-//! where a backup was restored, or a standby took over that lacked commits, other changes have other marks.
+//! Invariant: the known position comes from the database or from a commit of this process, which no earlier poll
+//! reverts. Its age is known too. A [`Version`] never repeats. Equal positions mean equal catalogues: after a restored
+//! backup, or a failover to a standby that lacked commits, other changes have other marks.
 
 use std::{
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -13,33 +13,32 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::cursor::LogPosition;
 
-/// How old the knowledge may be that answers are kept by.
+/// The largest age of a known position for cached responses.
 pub(in crate::store) const FRESH: Duration = Duration::from_secs(1);
 
-/// Stands for the catalogue as this process knows it: as long as it is the same one, nothing has changed that the process
-/// knows of.
+/// A version of the catalogue, as this process knows it. While it is the same, no known change has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Version(u64);
 
-/// The last change that this process knows of, from its commits and its polls.
+/// Tracks the last change, from this process's commits and polls.
 #[derive(Debug)]
 pub(in crate::store) struct VersionTracker {
     pub(in crate::store) position: watch::Sender<Option<LogPosition>>,
     now: RwLock<Knowledge>,
-    /// Notified of each change that this process commits.
+    /// Notified of each commit of this process.
     pub(in crate::store) committed: Notify,
 }
 
 #[derive(Debug)]
 pub(in crate::store) struct Knowledge {
     pub(in crate::store) version: Version,
-    /// Commits of this process.
+    /// The number of this process's commits.
     commits: u64,
-    /// When the database was asked for the position.
+    /// The time at which the position was last requested.
     pub(in crate::store) asked_at: Option<Instant>,
 }
 
-/// A question for the position that is on its way.
+/// A request for the position that is under way.
 pub(in crate::store) struct Question {
     at: Instant,
     commits: u64,
@@ -60,11 +59,12 @@ impl Default for VersionTracker {
 }
 
 impl VersionTracker {
-    /// This process has committed changes up to a position. To be called before anybody learns of it.
+    /// Records that this process committed changes up to a position. Call this before the commit is visible to any
+    /// caller.
     pub(in crate::store) fn commit(&self, position: LogPosition) {
         let mut now = self.write();
         now.commits += 1;
-        // Another one also where a later commit came first, or another history is there, whose numbers are lower.
+        // The version changes even if a later commit came first, or if there is another history with lower numbers.
         now.version.0 += 1;
         self.position.send_if_modified(|known| {
             let is_later = known.is_none_or(|known| known.number < position.number);
@@ -77,7 +77,7 @@ impl VersionTracker {
         self.committed.notify_one();
     }
 
-    /// The position of the last change, where it is known.
+    /// Returns the position of the last change, if known.
     pub(in crate::store) fn position(&self) -> Option<LogPosition> {
         *self.position.borrow()
     }
@@ -92,12 +92,12 @@ impl VersionTracker {
     pub(in crate::store) fn answer(&self, question: &Question, state: LogPosition) {
         let mut now = self.write();
         let known = *self.position.borrow();
-        // A commit that came after the question may be missing in the answer. Else another position is true, also a lower one.
+        // The answer may lack a commit that came after the request. Otherwise the answer is right, even if it is lower.
         let state = match known {
             Some(known) if now.commits != question.commits && known.number >= state.number => known,
             _ => state,
         };
-        // In a gap in the polls another history may have been there, and given answers.
+        // During a gap in the polls, another history may have been there and served responses.
         let gap = now
             .asked_at
             .is_none_or(|before| question.at.duration_since(before) >= FRESH);
@@ -121,7 +121,7 @@ impl VersionTracker {
 mod tests {
     use super::*;
 
-    /// A position of the history that the process begins with.
+    /// Returns a position in the initial history.
     fn at(number: i64) -> LogPosition {
         LogPosition {
             number,
@@ -133,7 +133,7 @@ mod tests {
         *known.position.borrow()
     }
 
-    /// Asserts that the version is a new one, and adds it.
+    /// Asserts that the version is new, and records it.
     fn another(known: &VersionTracker, before: &mut Vec<Version>) {
         let version = known.read().version;
         assert!(!before.contains(&version), "{version:?} came again");
@@ -152,13 +152,13 @@ mod tests {
         known.answer(&question, at(5));
         assert_eq!(position(&known), Some(at(6)));
         assert_eq!(known.read().version, versions[2], "the same is known");
-        // Nor does a commit that is reported late.
+        // Neither does a late report of a commit.
         known.commit(at(8));
         another(&known, &mut versions);
         known.commit(at(7));
         another(&known, &mut versions);
         assert_eq!(position(&known), Some(at(8)));
-        // The commits of others are there too.
+        // Commits of other processes count too.
         let question = known.ask();
         known.commit(at(9));
         another(&known, &mut versions);
@@ -172,7 +172,7 @@ mod tests {
         let (known, mut versions) = (VersionTracker::default(), Vec::new());
         known.answer(&known.ask(), at(5));
         another(&known, &mut versions);
-        // Lower, the same and higher numbers.
+        // Lower, equal and higher numbers.
         for number in [3, 5, 5, 9] {
             let mark = 1000 + i64::try_from(versions.len()).unwrap();
             let state = LogPosition { number, mark };
@@ -180,14 +180,14 @@ mod tests {
             another(&known, &mut versions);
             assert_eq!(position(&known), Some(state));
         }
-        // A commit in it, whose number was there before.
+        // A commit during it, with a number that existed before.
         let state = LogPosition { number: 5, mark: 0 };
         known.commit(state);
         another(&known, &mut versions);
         known.answer(&known.ask(), state);
         another(&known, &mut versions);
         assert_eq!(position(&known), Some(state));
-        // The same position means the same only to who was there all the time.
+        // Equal positions mean equal catalogues only without a gap.
         let later = |known: &VersionTracker, after: Duration| Question {
             at: known.read().asked_at.unwrap() + after,
             commits: 1,

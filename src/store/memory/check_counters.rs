@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use entity::{Iterable, Outcome};
 
-/// Counts since the process began, and how it is at this moment.
+/// Counters since the process began, and present values.
 #[derive(Debug)]
 pub struct CheckCounters {
     checks: Vec<(Outcome, AtomicU64)>,
@@ -24,7 +24,7 @@ impl Default for CheckCounters {
 }
 
 impl CheckCounters {
-    /// A check was made that came to an outcome.
+    /// Counts a completed check by its outcome.
     pub(crate) fn count(&self, outcome: Outcome) {
         let mut checks = self.checks.iter();
         if let Some((_, count)) = checks.find(|(of, _)| *of == outcome) {
@@ -32,7 +32,7 @@ impl CheckCounters {
         }
     }
 
-    /// So many checks are under way.
+    /// Sets the number of checks under way.
     pub(crate) fn work(&self, under_way: usize) {
         self.under_way.store(under_way, Relaxed);
     }
@@ -41,7 +41,7 @@ impl CheckCounters {
         self.holds_lease.store(holds, Relaxed);
     }
 
-    /// The checks that were made, by outcome.
+    /// Returns the completed checks by outcome.
     pub fn checks(&self) -> impl Iterator<Item = (Outcome, u64)> {
         let checks = self.checks.iter();
         checks.map(|(outcome, count)| (*outcome, count.load(Relaxed)))
@@ -51,7 +51,7 @@ impl CheckCounters {
         self.under_way.load(Relaxed)
     }
 
-    /// Whether the lease was this process's when it last asked.
+    /// Returns whether this process held the lease at the last request.
     pub fn holds_lease(&self) -> bool {
         self.holds_lease.load(Relaxed)
     }

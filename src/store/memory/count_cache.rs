@@ -1,7 +1,7 @@
 //! Cached sizes and groups of lists, computed once for each catalogue version.
 //!
-//! Invariant: what is kept belongs to the position in the log that the asking snapshot shows, so that it is the number which
-//! counting would give there. For another position it is counted again, or brought there from what was kept of the list last.
+//! Invariant: a cached count belongs to the log position of its snapshot, so it equals a count there. For another
+//! position it is computed again, or derived from the list's last count.
 
 use std::fmt;
 
@@ -14,16 +14,16 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Lists that are remembered, of all states together: each takes some kilobytes at most.
+/// Lists in the cache, at all positions together; each takes a few kilobytes at most.
 const LISTS: usize = 1000;
 
-/// The same for counts by organization, whose ids may take a hundred kilobytes together.
+/// Lists of counts by organization, whose ids may take a hundred kilobytes.
 pub(in crate::store) const LISTS_BY_ORGANIZATION: usize = 100;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct List {
     sight: Sight,
-    /// The SHA-256 of what restricts it and of what is counted, which may be long.
+    /// The SHA-256 of the list's restrictions and of the counted values, which may be long.
     asked: [u8; 32],
 }
 
@@ -41,7 +41,7 @@ impl<T: Clone> Default for CountCache<T> {
 }
 
 impl<T: Clone> CountCache<T> {
-    /// A cache of so many lists.
+    /// Creates a cache for this many lists.
     pub(in crate::store) fn of(lists: usize) -> Self {
         Self {
             counted: Cache::new(lists),
@@ -49,8 +49,8 @@ impl<T: Clone> CountCache<T> {
         }
     }
 
-    /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others wait. `count` is given
-    /// what was counted of the list last, at another version.
+    /// Returns the cached count for this query at this catalogue version. The first caller computes it; the others
+    /// wait. `count` gets the list's last count at another version.
     pub(in crate::store) async fn get(
         &self,
         state: LogPosition,

@@ -1,4 +1,4 @@
-//! State of the catalogue that a process keeps in memory.
+//! State of the catalogue in the process's memory.
 
 pub(in crate::store) mod catalogue_version;
 pub(in crate::store) mod check_counters;

@@ -1,6 +1,7 @@
-//! The texts of statements that read one connector, built once for each selection.
+//! The SQL of statements that read one connector, built once for each selection.
 //!
-//! Invariant: a text is used again only for a sight and fields that give the same text, and with that sight's own values.
+//! Invariant: a text is reused only for a sight and fields that produce the same text, with that sight's own
+//! parameters.
 
 use std::{fmt, sync::Arc};
 
@@ -12,10 +13,10 @@ use crate::{
     store::query::Query,
 };
 
-/// Texts that are remembered: each takes less than 2 KiB.
+/// The most cached texts, of less than 2 KiB each.
 const TEXTS: usize = 256;
 
-/// The properties that decide a statement's text.
+/// The properties that determine a statement's text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Shape {
     sight: Kind,
@@ -32,7 +33,7 @@ enum Kind {
     },
 }
 
-/// The texts by what they depend on.
+/// A cache of statement texts.
 pub(in crate::store) struct StatementTexts(Cache<Shape, Arc<str>>);
 
 impl Default for StatementTexts {
@@ -42,7 +43,7 @@ impl Default for StatementTexts {
 }
 
 impl StatementTexts {
-    /// The statement that `build` gives for an id.
+    /// Returns the statement that `build` would give for an id.
     pub(in crate::store) fn query(
         &self,
         sight: &Sight,
@@ -61,7 +62,7 @@ impl StatementTexts {
             };
         }
         let query = build(std::slice::from_ref(&id));
-        // Values in another order would be those of other parameters.
+        // Parameters in another order would not fit the text.
         if query.values == values(sight, id) {
             self.0.insert(shape, Arc::clone(&query.sql));
         }
@@ -84,7 +85,7 @@ fn kind(sight: &Sight) -> Kind {
     }
 }
 
-/// The values of `catalog::in_sight`, and the id.
+/// Returns the parameters of `catalog::in_sight`, and the id.
 fn values(sight: &Sight, id: String) -> Vec<Value> {
     let mut values = Vec::with_capacity(3);
     if let Sight::Member {
@@ -149,7 +150,7 @@ mod tests {
                     }
                 }
             }
-            // Two sights that are no members', and four kinds of members.
+            // Two kinds of sight besides members', and four of members.
             assert_eq!(texts.0.len(), 6 * selections.len());
         }
     }
