@@ -51,7 +51,7 @@ pub struct App {
     database: Database,
     retention: Option<Retention>,
     damage_check: DamageCheck,
-    /// The task of the monitor, which ends after the service does.
+    /// The task that stops the monitor when the service stops, and waits for its end.
     monitor: Option<JoinHandle<()>>,
     collector: Option<Traces>,
 }

@@ -234,7 +234,7 @@ impl Details {
     }
 }
 
-/// Checks that a connector with the visibility ORGANIZATION has an organization.
+/// Checks that a connector without an organization is PRIVATE.
 pub(crate) fn check_visibility(
     visibility: ConnectorVisibility,
     organization: Option<&str>,

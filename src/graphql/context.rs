@@ -20,7 +20,7 @@ use crate::{
     store::{Catalog, ChangeFollower},
 };
 
-/// An error of a value: at its field's position, with its path.
+/// Locates an error of a value at its field, with its path.
 pub(in crate::graphql) fn failed(
     error: Error,
     context: &ContextSelectionSet<'_>,
@@ -34,23 +34,23 @@ pub(in crate::graphql) fn failed(
 pub struct Request {
     /// The verified caller, or the anonymous one.
     pub viewer: Arc<Viewer>,
-    /// Reads connectors and changes, bounded by the viewer's sight.
+    /// Reads connectors and changes within the viewer's sight.
     pub catalog: Catalog,
-    /// Whether the document has selections that are merged, for which each has to be a value of its own.
+    /// Whether the document has merged selections, each of which needs a value of its own.
     pub merges: bool,
     /// Executes mutations.
     pub commands: commands::Context,
-    /// Gives subscriptions their events, which it reads once for all of them.
+    /// Supplies the events of subscriptions, read once for all of them.
     pub changes: Arc<ChangeFollower>,
-    /// Ends a subscription between two of its events.
+    /// Ends a subscription between two events.
     pub unsubscribed: CancellationToken,
-    /// The request's place among those that are worked on at once.
+    /// The request's permit among the concurrent requests.
     pub permit: Arc<Permit>,
-    /// The turn that an event of a subscription takes before it is answered.
+    /// The turn that an event takes before it is resolved.
     pub turn: Turn,
     /// The ids of a subscription's events.
     pub event_ids: EventIds,
-    /// Counts the answer's bytes; of a subscription, each event's.
+    /// Counts the response's bytes; in a subscription, those of each event.
     pub budget: Arc<AnswerBudget>,
 }
 
@@ -58,12 +58,12 @@ pub struct Request {
 #[derive(Default)]
 pub struct Permit {
     permit: Mutex<Option<Box<dyn Any + Send>>>,
-    /// Kept to the end.
+    /// Held until the end.
     _held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Permit {
-    /// Holds a permit, which the next request gets when it is dropped.
+    /// Holds a permit, which is released on drop.
     pub(crate) fn new(held: impl Any + Send) -> Self {
         Self {
             permit: Mutex::new(Some(Box::new(held))),
@@ -71,7 +71,7 @@ impl Permit {
         }
     }
 
-    /// Holds something else too, which is not given up but kept until the work has ended.
+    /// Also holds something until the work has ended, even after the permit is released.
     #[must_use]
     pub(crate) fn holding(self, held: Arc<dyn Any + Send + Sync>) -> Self {
         Self {
@@ -80,12 +80,12 @@ impl Permit {
         }
     }
 
-    /// It is not taken again: whoever gives it up has another bound.
+    /// Releases the permit for good, because the caller has another limit.
     pub(crate) fn give_up(&self) {
         self.set(None);
     }
 
-    /// Holds the permit of another bound instead.
+    /// Holds the permit of another limit instead.
     pub(crate) fn hold(&self, permit: impl Any + Send) {
         self.set(Some(Box::new(permit)));
     }
@@ -96,8 +96,8 @@ impl Permit {
     }
 }
 
-/// One operation's turn to have an answer computed, and written: there are a bounded number of turns for all operations that
-/// share an outlet, so that a reader who takes nothing makes no answers wait in memory but these. Clones are the same turn.
+/// An operation's turn to compute and write a response. Turns are bounded for all operations of an outlet, so that a
+/// client that reads nothing lets few responses wait in memory. Clones share one turn.
 #[derive(Clone, Debug)]
 pub struct Turn {
     turns: Arc<Semaphore>,
@@ -105,7 +105,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// A turn of these, which is not taken yet.
+    /// Creates a turn that is not taken yet.
     pub(crate) fn of(turns: Arc<Semaphore>) -> Self {
         Self {
             turns,
@@ -113,15 +113,15 @@ impl Turn {
         }
     }
 
-    /// Waits until it can be taken. Gives back what was taken before.
+    /// Waits until it can be taken, and releases an earlier one.
     pub(crate) async fn take(&self) {
         drop(self.pass_on());
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         *self.taken() = turn;
     }
 
-    /// The turn that was taken, to be kept with the answer until it is written.
+    /// Passes on the turn, to be held with the response until it is written.
     pub(crate) fn pass_on(&self) -> Option<OwnedSemaphorePermit> {
         self.taken().take()
     }
@@ -131,7 +131,7 @@ impl Turn {
     }
 }
 
-/// The ids of the events of one subscription, by which a client goes on where it was cut off. Clones are the same.
+/// The ids of a subscription's events, after which a client continues. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct EventIds {
     last: Option<Arc<str>>,
@@ -139,7 +139,7 @@ pub struct EventIds {
 }
 
 impl EventIds {
-    /// The ids for a client that got the event of an id last, or none.
+    /// Creates the ids for a client that got an event last, or none.
     pub(crate) fn after(last: Option<Arc<str>>) -> Self {
         Self {
             last,
@@ -151,12 +151,12 @@ impl EventIds {
         self.last.as_deref()
     }
 
-    /// Sets the id of the event that is answered next.
+    /// Sets the id of the next event.
     pub(super) fn set(&self, id: String) {
         *self.current() = Some(id);
     }
 
-    /// The id of the event that was answered.
+    /// Takes the id of the last event.
     pub(crate) fn take(&self) -> Option<String> {
         self.current().take()
     }
@@ -166,7 +166,7 @@ impl EventIds {
     }
 }
 
-/// One that waits for nobody else.
+/// A turn that never waits.
 impl Default for Turn {
     fn default() -> Self {
         Self::of(Arc::new(Semaphore::new(1)))

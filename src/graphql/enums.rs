@@ -1,4 +1,4 @@
-//! The schema's enums, each the twin of one that the store or the domain has.
+//! The schema's enums, each the counterpart of one in the store or the domain.
 
 use async_graphql::{Enum, resolver_utils::EnumType};
 
@@ -24,24 +24,25 @@ pub(in crate::graphql) enum ConnectorType {
 pub(in crate::graphql) enum ConnectorCategory {
     /// Tasks, documents, calendars. Published as `productivity`.
     Productivity,
-    /// Code and what surrounds it. Published as `development`.
+    /// Code, its repositories, its issues and its operation. Published as `development`.
     Development,
     /// Messages and meetings. Published as `communication`.
     Communication,
     /// Design tools. Published as `design`.
     Design,
-    /// Fits no other category. What users bring has it, unless they choose another. Published as `custom`.
+    /// Fits no other category. Connectors of users have it by default. Published as `custom`.
     Custom,
 }
 
-/// The source of an imported connector's category. People count more than the file, the file more than the import, and the
-/// import more than a rule. The file of custom connectors is their whole state, and its categories count always. Open to additions.
+/// The source of an imported connector's category. People take precedence over the file, the file over the import, and
+/// the import over a rule. A file of custom connectors is their whole state, so its categories always count. Open to
+/// additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::CategorySource")]
 pub(in crate::graphql) enum CategorySource {
     /// A rule of the import.
     Rule,
-    /// The import, for all connectors that gave none.
+    /// The import, for all connectors without one.
     Given,
     /// The file itself.
     File,
@@ -55,13 +56,13 @@ pub(in crate::graphql) enum CategorySource {
 pub(in crate::graphql) enum ConnectorStatus {
     /// Available. Published as `active`.
     Active,
-    /// Use another one instead: `replacedBy`, where there is one. Published as `deprecated`.
+    /// Use `replacedBy` instead, if there is one. Published as `deprecated`.
     Deprecated,
     /// Unavailable for a while. Published as `maintenance`.
     Maintenance,
 }
 
-/// The protocol by which an MCP server is spoken to. Open to additions.
+/// The protocol of an MCP server. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::ServerType")]
 pub(in crate::graphql) enum ServerType {
@@ -79,13 +80,13 @@ pub(in crate::graphql) enum ServerType {
 pub(in crate::graphql) enum ConnectorVisibility {
     /// Its creator, and administrators of the organization.
     Private,
-    /// Everybody in its organization.
+    /// All members of its organization.
     Organization,
-    /// Everybody. Official and platform-hosted connectors are public.
+    /// All callers. Official and platform-hosted connectors are public.
     Public,
 }
 
-/// A field that orders a list of connectors. Every order ends in `id`, so that it is total. Open to additions.
+/// A field that orders a list of connectors. Every order ends with `id`, so that it is total. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::order::OrderField")]
 pub(in crate::graphql) enum PersonalConnectorOrderField {
@@ -105,23 +106,23 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
     /// The category: PRODUCTIVITY, DEVELOPMENT, COMMUNICATION, DESIGN, CUSTOM, then the name. Ascending unless a direction is given.
     /// Connectors without one are last in both directions.
     Category,
-    /// The outcome of the last check of the MCP server: `OPEN`, `AUTH_REQUIRED`, `WRONG_TRANSPORT`, `NOT_MCP`, `UNREACHABLE`, `TIMEOUT`,
-    /// `BLOCKED`, `NOT_CHECKABLE`, as in the facet. A connector without a server counts as `NOT_CHECKABLE`. Ascending unless a direction
-    /// is given. Connectors whose first check is still to come are last in both directions. A connector that is checked between two
-    /// pages may be repeated or passed over.
+    /// The outcome of the last check of the MCP server: `OPEN`, `AUTH_REQUIRED`, `WRONG_TRANSPORT`, `NOT_MCP`,
+    /// `UNREACHABLE`, `TIMEOUT`, `BLOCKED`, `NOT_CHECKABLE`, as in the facet. A connector without a server counts as
+    /// `NOT_CHECKABLE`. Ascending unless a direction is given. Connectors without a first check are last in both
+    /// directions. A connector that is checked between two pages may be repeated or missed.
     Outcome,
-    /// The time of the last check of the MCP server. Descending unless a direction is given. Connectors that were not checked are
-    /// last in both directions. A connector that is checked between two pages may be repeated or passed over.
+    /// The time of the last check of the MCP server. Descending unless a direction is given. Connectors without a check
+    /// are last in both directions. A connector that is checked between two pages may be repeated or missed.
     CheckedAt,
-    /// The latency of the last check of the MCP server. Ascending unless a direction is given. Connectors without one are last in
-    /// both directions. A connector that is checked between two pages may be repeated or passed over.
+    /// The latency of the last check of the MCP server. Ascending unless a direction is given. Connectors without one
+    /// are last in both directions. A connector that is checked between two pages may be repeated or missed.
     Latency,
-    /// The uptime over all checks that are kept, as of the last one; six digits count. Descending unless a direction is given.
-    /// Connectors that were not checked are last in both directions. A connector that is checked between two pages may be repeated
-    /// or passed over.
+    /// The uptime over all stored checks, as of the last one; six digits count. Descending unless a direction is given.
+    /// Connectors without a check are last in both directions. A connector that is checked between two pages may be
+    /// repeated or missed.
     Uptime,
-    /// The number of tools that are kept of the MCP server. Descending unless a direction is given. A connector that is checked
-    /// between two pages may be repeated or passed over.
+    /// The number of stored tools of the MCP server. Descending unless a direction is given. A connector that is
+    /// checked between two pages may be repeated or missed.
     ToolCount,
 }
 
@@ -135,20 +136,20 @@ pub(in crate::graphql) enum OrderDirection {
     Desc,
 }
 
-/// Why you may not do something. Open to additions.
+/// The reason that you may not do something. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(in crate::graphql) enum DenialReason {
     /// A bearer token is needed.
     LoginRequired,
-    /// The token lacks the scope.
+    /// The token lacks a scope.
     ScopeRequired,
-    /// The connector is another user's, or of a type that your scopes are not for.
+    /// The connector is another user's, or your scopes do not cover its type.
     InsufficientAccess,
     /// The connector is not custom.
     NotCustom,
-    /// The connector belongs to no organization, and is only ever PRIVATE.
+    /// The connector belongs to no organization, so it is always PRIVATE.
     NoOrganization,
-    /// You have as many custom connectors as there may be.
+    /// You have the most custom connectors allowed.
     LimitReached,
 }
 
@@ -165,12 +166,12 @@ impl From<Denial> for DenialReason {
     }
 }
 
-/// The reasons of a decision; none where it allows.
+/// Returns the reasons of a decision; none if it allows the action.
 pub(in crate::graphql) fn reasons(decision: Result<(), Denial>) -> List<DenialReason> {
     decision.err().map(Into::into).into_iter().collect()
 }
 
-/// The name of an enum's value.
+/// Returns the name of an enum's value.
 pub(in crate::graphql) fn name<V: EnumType>(value: V) -> &'static str {
     let mut items = V::items().iter();
     let item = items.find(|item| item.value == value);
@@ -183,25 +184,25 @@ pub(in crate::graphql) fn name<V: EnumType>(value: V) -> &'static str {
 pub(in crate::graphql) enum UserErrorCode {
     /// A required text is empty or missing.
     Blank,
-    /// A value breaks its field's rule.
+    /// A value violates its field's rule.
     Invalid,
-    /// A value is longer than its field takes.
+    /// A value exceeds its field's length.
     TooLong,
     /// Another connector has this name already.
     Taken,
-    /// There is no such connector, or none that you see.
+    /// There is no such connector that you see.
     NotFound,
-    /// You see it, but it is not yours to change like this.
+    /// You see the connector, but may not make this change.
     Forbidden,
-    /// It changed since you last saw it, or a key was used for something else.
+    /// The connector changed since you last saw it, or the key was used with another input.
     Conflict,
-    /// You have as many as there may be.
+    /// You have the most allowed.
     LimitExceeded,
-    /// It was done a moment ago.
+    /// The same was done a moment ago.
     TooSoon,
 }
 
-/// Whether the other connectors are changed where one cannot be. Open to additions.
+/// The treatment of the other connectors when one cannot be changed. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::commands::connector::ErrorPolicy")]
 pub(in crate::graphql) enum BulkErrorPolicy {

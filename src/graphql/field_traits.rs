@@ -1,7 +1,7 @@
-//! The table of the schema's output fields: what each costs, reads and depends on.
+//! The table of the schema's output fields: their cost, statements and dependencies.
 //!
-//! Invariant: every output field of the schema has a row, and every row a field; a test compares them with the SDL. The fields of
-//! a connector's row come from [`Field`].
+//! Invariant: every output field of the schema has a row, and every row a field; a test compares them with the SDL. The
+//! fields of a connector's row come from [`Field`].
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -12,10 +12,10 @@ use crate::domain::{
     viewer::Right,
 };
 
-/// Visits of an introspection, whose lists are long and resolved one value after the other.
+/// Visits of an introspection, whose long lists are resolved value by value.
 const SCHEMA: u64 = 5;
 
-/// Points of an import, which may write as many connectors as a body has.
+/// Points of an import, which may write as many connectors as a body contains.
 const IMPORT: u64 = 1_000;
 
 /// Points of a search among the tools of one connector.
@@ -29,38 +29,38 @@ const MATCHES: u64 = 10;
 pub(crate) enum Items {
     /// No list, or one of scalars.
     One,
-    /// A short list, which counts as one item.
+    /// A short list that counts as one item.
     Few,
-    /// The items of a connection or of a payload, whose own field counts them.
+    /// The items of a connection or payload, which its own field counts.
     OfConnection,
-    /// As many as the argument `first` or `last` says.
+    /// The number in the argument `first` or `last`.
     Page,
-    /// As many as the argument `ids` has, or the field `ids` of the argument `input`.
+    /// The number of items in the argument `ids`, or in the field `ids` of the argument `input`.
     Ids,
     AtMost(u64),
 }
 
-/// The visits of many rows of the catalogue or the log.
+/// Visits of many rows of the catalogue or the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visits {
     Always(u64),
-    /// One for the argument `search`, one for `thenBy`, one for `filter`, and one for each name of a tool in it. A filter of many
-    /// conditions counts more often, and so do the visits below.
+    /// One for the argument `search`, one for `thenBy`, one for `filter`, and one for each tool name in it. A filter
+    /// with many conditions counts more often, and so do the visits below.
     OfArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FieldTraits {
-    /// Points besides the one that each field costs: one for each KiB that metadata may have, and fewer where most values are far
-    /// shorter than the longest.
+    /// Points besides the one of each field: one for each KiB of metadata, and fewer if most values are far shorter
+    /// than the longest.
     pub(crate) weight: u64,
-    /// Points of the argument `search`, where it searches a few rows.
+    /// Points of the argument `search`, if it searches a few rows.
     pub(crate) search_weight: u64,
     pub(crate) items: Items,
     pub(crate) visits: Visits,
-    /// It reads by a statement besides the one that reads the rows.
+    /// Whether it needs a statement besides the one for the rows.
     pub(crate) reads: bool,
-    /// It changes without a change of the catalogue's state.
+    /// Whether it changes without a new catalogue state.
     pub(crate) changes_alone: bool,
 }
 
@@ -112,24 +112,25 @@ const FEW: FieldTraits = PLAIN.has(Items::Few);
 const LONG: FieldTraits = PLAIN.weighs(1);
 const LONGER: FieldTraits = PLAIN.weighs(4);
 const PAGE: FieldTraits = PLAIN.has(Items::Page);
-/// A list of as many numbers as there are buckets.
+/// A list with as many numbers as buckets.
 const OF_BUCKETS: FieldTraits = LONGER;
-/// A look at the log for one or more connectors, which passes over the events that the viewer did not see. Old events go from it.
+/// Reads the log for one or more connectors, and skips events that the viewer did not see. Old events are pruned from
+/// it.
 const OF_LOG: FieldTraits = PLAIN.visits(Visits::Always(1)).reads().changes_alone();
 const OF_CONNECTION: FieldTraits = PLAIN.has(Items::OfConnection);
 /// Health changes with each check, and the catalogue's state only with the outcome.
 const OF_CHECK: FieldTraits = PLAIN.changes_alone();
-/// It reads the checks of days.
+/// It reads checks of several days.
 const OF_WINDOW: FieldTraits = OF_CHECK.weighs(20).reads();
-/// A user is forgotten with the last event that names them.
+/// A user is pruned with the last event that names them.
 const OF_USER: FieldTraits = PLAIN.reads().changes_alone();
-/// A look at the log, from which old events go.
+/// Reads the log, from which old events are pruned.
 const LOG: FieldTraits = PAGE.visits(Visits::Always(1)).reads().changes_alone();
 
-/// Fields of inputs, and values of enums, by which a list depends on checks that change no state.
+/// Input fields and enum values that make a list depend on checks without a new state.
 const OF_CHECKS: [&str; 5] = ["checkedAt", "uptime", "CHECKED_AT", "LATENCY", "UPTIME"];
 
-/// Whether an input's field or an enum's value of this name makes a list change without a change of the catalogue's state.
+/// Returns whether an input field or enum value makes a list change without a new catalogue state.
 pub(crate) fn is_of_checks(name: &str) -> bool {
     OF_CHECKS.contains(&name)
 }
@@ -138,7 +139,7 @@ type Fields = &'static [(&'static str, FieldTraits)];
 
 const FACET: Fields = &[("count", PLAIN), ("name", PLAIN), ("value", PLAIN)];
 
-/// The types of the schema, each with its fields.
+/// The types of the schema, with their fields.
 #[rustfmt::skip]
 const TABLE: &[(&str, Fields)] = &[
     ("BulkResult", &[("personalConnector", PLAIN), ("personalConnectorId", PLAIN), ("userErrors", FEW)]),
@@ -174,7 +175,7 @@ const TABLE: &[(&str, Fields)] = &[
     ("CuratedField", &[("field", PLAIN), ("fileValue", LONG)]),
     ("DeleteCustomConnectorPayload", &[("changesCursor", PLAIN), ("deletedId", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
     ("DeleteCustomConnectorsPayload", &[("changesCursor", PLAIN), ("deletedIds", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
-    // The environment is part of the metadata's bytes, which its packages count.
+    // The environment is part of the metadata's bytes, which the packages count.
     ("EnvironmentVariable", &[
         ("default", PLAIN),
         ("description", LONG),
@@ -267,7 +268,7 @@ const TABLE: &[(&str, Fields)] = &[
     ("Node", &[("id", PLAIN)]),
     ("OrganizationFacet", FACET),
     ("PageInfo", &[("endCursor", PLAIN), ("hasNextPage", PLAIN), ("hasPreviousPage", PLAIN), ("startCursor", PLAIN)]),
-    // Besides the fields of its row, and those of the viewer's rights.
+    // Without the fields of its row, and those of the viewer's rights.
     (CONNECTOR, &[
         ("changes", OF_LOG.has(Items::Page)),
         ("creator", PLAIN),
@@ -276,7 +277,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("lastChange", OF_LOG),
         ("object", PLAIN),
         ("packages", FEW.weighs(METADATA_BYTES as u64 / 1024)),
-        // Its metadata are parsed once for each connector, whose bytes the rows of an answer bound.
+        // The metadata is parsed once for each connector, whose bytes the rows of a response bound.
         ("repositoryUrl", PLAIN),
         ("tools", PAGE.searches(TOOL_SEARCH).reads()),
         ("websiteUrl", PLAIN),
@@ -285,7 +286,7 @@ const TABLE: &[(&str, Fields)] = &[
         ("actor", PLAIN),
         ("author", PLAIN),
         ("changedFields", PLAIN),
-        // As many as there are fields at most. Those of a connector cost the same.
+        // At most as many as there are fields. Those of a connector cost the same.
         ("changes", PAGE.visits(Visits::Always(1)).reads()),
         ("cursor", PLAIN),
         ("inList", PLAIN),
@@ -373,7 +374,8 @@ const TABLE: &[(&str, Fields)] = &[
 /// The type whose other fields are those of the row.
 const CONNECTOR: &str = "PersonalConnector";
 
-/// Fields whose types have fields that others of the same name are unlike. A traversal that knows no types finds them by these.
+/// Fields whose types have fields that differ from others of the same name. A traversal without types identifies them
+/// by these.
 const LEADS: [(&str, &str); 4] = [
     ("buckets", "HealthBuckets"),
     ("facets", "PersonalConnectorFacets"),
@@ -381,7 +383,8 @@ const LEADS: [(&str, &str); 4] = [
     ("personalConnectors", "PersonalConnectorConnection"),
 ];
 
-/// The types whose fields a traversal without types finds only by [`LEADS`]; the other fields of a name cost the same.
+/// Returns whether a traversal without types finds a type's fields only by [`LEADS`]. Other fields of one name cost the
+/// same.
 fn is_led_to(parent: &str) -> bool {
     LEADS.iter().any(|(_, to)| *to == parent)
 }
@@ -395,7 +398,7 @@ const fn of_row(field: Field) -> FieldTraits {
     }
 }
 
-/// All fields, each with its type.
+/// Returns all fields with their types.
 fn rows() -> impl Iterator<Item = (&'static str, &'static str, FieldTraits)> {
     let of_types = TABLE.iter().flat_map(|(parent, fields)| {
         fields
@@ -412,7 +415,7 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, FieldTraits)> {
     of_types.chain(of_row).chain(rights)
 }
 
-/// The fields that are not plain, by their names.
+/// The fields that are not plain, by name.
 static NOTABLE: LazyLock<HashMap<&str, Vec<(&str, FieldTraits)>>> = LazyLock::new(|| {
     let mut notable = HashMap::<_, Vec<_>>::new();
     for (parent, name, traits) in rows() {
@@ -422,15 +425,15 @@ static NOTABLE: LazyLock<HashMap<&str, Vec<(&str, FieldTraits)>>> = LazyLock::ne
     notable
 });
 
-/// The traits of a field of a type. A field that the schema does not have is plain.
+/// Returns the traits of a type's field. An unknown field is plain.
 pub(crate) fn of_type(parent: &str, name: &str) -> FieldTraits {
     let rows = NOTABLE.get(name).into_iter().flatten();
     let mut rows = rows.filter(|(other, _)| *other == parent);
     rows.next().map_or(PLAIN, |(_, traits)| *traits)
 }
 
-/// The traits of a field for a traversal without types, which knows at most the field that it is selected of, or the type of a
-/// fragment around it. Only the cost of a field is right then.
+/// Returns the traits of a field for a traversal without types, which knows at most the parent field or the type of a
+/// surrounding fragment. Only the cost is right then.
 pub(crate) fn of_name(of: Option<&str>, name: &str) -> FieldTraits {
     let Some(rows) = NOTABLE.get(name) else {
         return PLAIN;
@@ -438,7 +441,7 @@ pub(crate) fn of_name(of: Option<&str>, name: &str) -> FieldTraits {
     let lead = LEADS.iter().find(|(field, _)| Some(*field) == of);
     let parent = lead.map(|(_, to)| *to).or(of);
     let of_parent = rows.iter().find(|(other, _)| Some(*other) == parent);
-    // `nodes` has ids at the root, and none in a connection.
+    // `nodes` has ids at the root, but not in a connection.
     let of_name = || {
         let mut rows = rows.iter();
         rows.find(|(other, traits)| !is_led_to(other) && traits.items != Items::OfConnection)
@@ -460,7 +463,7 @@ mod tests {
     use super::*;
     use crate::graphql::type_definitions;
 
-    /// The output fields of the schema, each with its type; and the types that have fields.
+    /// Returns the output fields of the schema with their types, and the types that have fields.
     fn fields() -> (Vec<(String, FieldDefinition)>, BTreeSet<String>) {
         let mut fields = Vec::new();
         let mut types = BTreeSet::new();
@@ -563,7 +566,7 @@ mod tests {
         }
     }
 
-    /// A generator takes an argument whose description has a colon for one that must be given.
+    /// A code generator treats an argument as required if its description has a colon.
     #[test]
     fn descriptions_of_arguments_have_no_colon() {
         for (parent, field) in fields().0 {

@@ -1,7 +1,7 @@
-//! Lists of an answer, counted as they are made.
+//! Lists of a response, counted as they are resolved.
 //!
-//! Invariant: every list that a resolver gives is a [`List`]; a test reads the sources. Its items are made one after the other. Each
-//! is counted with its fields, and none is made for an answer that has run out of bytes or of time.
+//! Invariant: every list that a resolver returns is a [`List`]; a test reads the sources. Its items are resolved one
+//! after another and counted with their fields. None is resolved after the response exceeded its bytes or its time.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use tokio::task::consume_budget;
 
 use super::context::{Request, failed};
 
-/// Values that count as one step of a task, of which it makes 128 in its turn.
+/// Values that count as one step of a task, which takes 128 steps in its turn.
 const VALUES: usize = 16;
 
-/// A list of the GraphQL type `[T]`. Where the answer has run out of bytes it is an error.
+/// A list of the GraphQL type `[T]`. It becomes an error after the response exceeded its bytes.
 pub(in crate::graphql) struct List<T>(Vec<T>);
 
 impl<T> Default for List<T> {
@@ -75,7 +75,7 @@ impl<T: OutputType> OutputType for List<T> {
             let count = count(&value);
             budget.write_values(count).map_err(refused)?;
             values.push(value);
-            // Other requests take their turn, and the deadline.
+            // Other tasks get their turn, and the deadline can pass.
             for _ in 0..=count / VALUES {
                 consume_budget().await;
             }
@@ -84,7 +84,7 @@ impl<T: OutputType> OutputType for List<T> {
     }
 }
 
-/// How many values there are in an item, with itself. Those of a list in it are counted there.
+/// Returns the number of values in an item, including itself. A nested list counts its own.
 fn count(item: &Value) -> usize {
     match item {
         Value::Object(fields) => 1 + fields.values().map(count).sum::<usize>(),
@@ -96,7 +96,7 @@ fn count(item: &Value) -> usize {
 mod tests {
     use std::{fs, path::Path};
 
-    /// The lines of the types that are made into objects of the schema in which something gives a list of another type.
+    /// Finds the lines of the schema's object types that return a list of another type.
     fn others(path: &Path, found: &mut Vec<String>) {
         if path.is_dir() {
             let entries = fs::read_dir(path).unwrap();

@@ -1,7 +1,7 @@
-//! The GraphQL schema: types, queries, mutations.
+//! The GraphQL schema: types, queries, mutations and subscriptions.
 //!
-//! Invariant: what clients see is written here by hand over the models' values; a change of a table does not change it, and
-//! an enum that drifts apart does not compile. No SQL, no HTTP.
+//! Invariant: the API is written by hand over the models' values, so that a change of a table does not change it. An
+//! enum that differs from its counterpart does not compile. No SQL, no HTTP.
 
 mod changes;
 mod connector;

@@ -1,4 +1,4 @@
-//! `Node`: objects that are found again by their ids (GraphQL Global Object Identification).
+//! `Node`: objects that can be refetched by id (GraphQL Global Object Identification).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use super::{
     list::List,
 };
 
-/// Something with an id by which `node` finds it again.
+/// An object that `node` finds by its id.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",
@@ -31,7 +31,7 @@ pub(super) struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// The object of an id; null when there is none, or none that you see. Only connectors have ids.
+    /// The object with an id; null if there is none that you see. Only connectors have ids.
     async fn node(
         &self,
         context: &Context<'_>,
@@ -41,7 +41,7 @@ impl NodeQuery {
         Ok(connector.map(Node::PersonalConnector))
     }
 
-    /// The objects of several ids, in their order; null for each id of which there is none, or none that you see.
+    /// The objects with several ids, in their order; null for each id without an object that you see.
     async fn nodes(
         &self,
         context: &Context<'_>,

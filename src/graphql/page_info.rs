@@ -1,8 +1,8 @@
-//! `PageInfo` of lists that are read forwards alone (Relay, Cursor Connections).
+//! `PageInfo` of lists that are only read forwards (Relay, Cursor Connections).
 
 use async_graphql::connection::PageInfo;
 
-/// The position of a page of items that goes on where there are `more`. An empty page keeps the cursor that was given.
+/// Returns the position of a page, which continues if there are `more`. An empty page keeps the given cursor.
 pub(super) fn forwards<T>(
     items: &[T],
     more: bool,

@@ -1,4 +1,4 @@
-//! The root types: each is made of the root fields of the nouns.
+//! The root types, merged from the root fields of each subject.
 
 use async_graphql::{MergedObject, MergedSubscription};
 
@@ -10,11 +10,11 @@ use super::{
     viewer::ViewerQuery,
 };
 
-/// Everything that can be asked.
+/// All queries.
 #[derive(Debug, Default, MergedObject)]
 pub struct Query(NodeQuery, ViewerQuery, ConnectorQuery, ChangesQuery);
 
-/// Everything that can be changed. What is wrong with an input is in the payload's `userErrors`.
+/// All mutations. The payload's `userErrors` has the errors of an input.
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(ConnectorMutation, BulkMutation, InspectionMutation);
 

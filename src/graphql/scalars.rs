@@ -45,7 +45,7 @@ impl ScalarType for DateTime {
 #[derive(Clone)]
 pub(in crate::graphql) struct Url(pub(in crate::graphql) String);
 
-/// A URL as the text it was given as.
+/// A URL, unchanged.
 #[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -63,7 +63,7 @@ impl ScalarType for Url {
 #[derive(Clone)]
 pub(in crate::graphql) struct Json(pub(in crate::graphql) String);
 
-/// Any JSON value. An object's keys stay in their order and numbers keep all their digits.
+/// Any JSON value. Objects keep the order of their keys, and numbers keep all digits.
 #[Scalar(
     name = "JSON",
     specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259"
@@ -80,7 +80,7 @@ impl ScalarType for Json {
     }
 }
 
-/// JSON text that goes into the answer as it is.
+/// Returns raw JSON text for the response.
 pub(super) fn raw(json: String) -> Value {
     Value::Object(
         [(Name::new(RAW_JSON_MARKER), Value::String(json))]

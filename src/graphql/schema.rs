@@ -1,4 +1,4 @@
-//! The schema as a whole, and as SDL.
+//! The whole schema, and its SDL.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use super::{
     roots::{Mutation, Query, Subscription},
 };
 
-/// The schema's own description. The library has a text of its own for it in answers to introspection, and none in SDL.
+/// The schema's own description. The library has its own text for introspection, and none for SDL.
 const DESCRIPTION: &str = "\
 A catalogue of personal connectors: ways into outside services through MCP (the Model Context Protocol). Lists that can be
 paged are connections (Relay's Cursor Connections). The payload of a mutation has all that is wrong with its input in
 `userErrors`; every other error has an `extensions.code`. An enum that is open to additions says so.";
 
-/// A schema of this service's root types.
+/// The schema with this service's root types.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema for documents that a [`validator`] found valid: of all rules it looks only at those which keep it from harm.
+/// The schema for documents that a [`validator`] accepted. Its own validation is limited to rules that protect it.
 ///
-/// Without introspection nothing tells of fields, arguments and types that the document does not name. Errors say what is expected of
-/// what it does name: the values of an enum, and the fields that an input needs.
+/// Without introspection, nothing reveals fields, arguments and types that the document does not name. Errors state
+/// what they expect at named positions: an enum's values, and the required fields of an input.
 pub fn schema(introspection: bool) -> Schema {
     build(introspection)
         .validation_mode(ValidationMode::Fast)
         .finish()
 }
 
-/// The schema for documents that are only to be validated: it executes none, and answers a valid one without errors. It is
-/// another, since an extension slows down every field of its schema, and so does the validation every answer.
+/// A schema that only validates: a valid document gets a response without errors. It is separate, because an extension
+/// slows down every field of its schema, and validation every response.
 pub fn validator(introspection: bool) -> Schema {
     build(introspection).extension(NoFurther).finish()
 }
 
-/// The schema for documents that introspect: nothing bounds the lists of introspection but their bytes, which an extension counts.
+/// The schema for introspection, whose lists are limited only by bytes, which an extension counts.
 pub fn introspector(introspection: bool) -> Schema {
     build(introspection)
         .validation_mode(ValidationMode::Fast)
@@ -55,7 +55,7 @@ fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
         Mutation::default(),
         Subscription::default(),
     )
-    // No field is of the interface alone.
+    // No field has the interface as its type.
     .register_output_type::<Facet>();
     if introspection {
         schema
@@ -64,7 +64,7 @@ fn build(introspection: bool) -> SchemaBuilder<Query, Mutation, Subscription> {
     }
 }
 
-/// Memory of a value of introspection besides its text, in bytes: its entry in its object, and their paths.
+/// Bytes of an introspection value besides its text: its entry in its object, and their paths.
 const NODE: usize = 192;
 
 struct CountsBytes;
@@ -94,7 +94,7 @@ impl Extension for CountsBytes {
             return Ok(Some(Value::from(DESCRIPTION)));
         }
         let value = next.run(context, info).await?;
-        // Other texts are counted as they are written.
+        // Other texts are counted when they are written.
         let text = match &value {
             Some(Value::String(text)) if is_for_introspection => text.len(),
             _ => 0,
@@ -126,15 +126,15 @@ impl Extension for NoFurther {
     }
 }
 
-/// The schema definition language of `schema.graphql`: the schema's description and root types, and [`type_definitions`].
+/// Returns the SDL of `schema.graphql`: the schema's description and root types, and [`type_definitions`].
 pub fn sdl() -> String {
     let roots = "schema {\n  query: Query\n  mutation: Mutation\n  subscription: Subscription\n}";
     let definitions = type_definitions();
     format!("\"\"\"\n{DESCRIPTION}\n\"\"\"\n{roots}\n\n{definitions}")
 }
 
-/// The types of the schema as SDL that the library can parse, which knows no description of a schema. They are sorted, so that
-/// the text repeats, and without the built-in directives (GraphQL, section 3.13).
+/// Returns the types as SDL that the library can parse, which does not support a schema description. They are sorted,
+/// so that the text is stable, and lack the built-in directives (GraphQL, section 3.13).
 pub fn type_definitions() -> String {
     let options = SDLExportOptions::new()
         .sorted_fields()

@@ -1,7 +1,7 @@
-//! Text that is written into an answer, counted as it is.
+//! Text of a response, counted as it is written.
 //!
-//! Invariant: whatever may be long in an answer is a [`Text`], whatever may be many a [`List`]: besides them, fields are bounded by
-//! the operation's complexity.
+//! Invariant: potentially long text of a response is a [`Text`], and potentially many items are a [`List`]. The
+//! operation's complexity bounds all other fields.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -16,7 +16,7 @@ use super::{
     scalars::{Json, Url, raw},
 };
 
-/// Text of the GraphQL type `T`. Where the answer has run out of bytes it is an error.
+/// Text of the GraphQL type `T`. It becomes an error after the response exceeded its bytes.
 pub(in crate::graphql) struct Text<'a, T = String>(Cow<'a, str>, PhantomData<fn() -> T>);
 
 impl<'a, T> Text<'a, T> {
@@ -29,7 +29,7 @@ impl<'a, T> Text<'a, T> {
     }
 }
 
-/// A type whose values are text, and how that stands in an answer.
+/// A type whose values are text, and the text's form in a response.
 pub(in crate::graphql) trait OfText: OutputType {
     fn value(text: String) -> Value {
         Value::String(text)

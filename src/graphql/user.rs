@@ -1,4 +1,4 @@
-//! Users, as their tokens last named them.
+//! Users, with the names of their last tokens.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,7 +13,7 @@ use crate::{domain::viewer::Profile, error::Result, graphql::Request};
 
 use super::{scalars::Url, text::Text};
 
-/// The users of one list, whose profiles are read in one statement by the first that is asked for.
+/// The users of one list. The first request for a profile loads all of them in one statement.
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct Users {
     keys: Vec<UserKey>,
@@ -29,7 +29,7 @@ impl Users {
         })
     }
 
-    /// One of them.
+    /// Returns one of them.
     pub(in crate::graphql) fn user(self: &Arc<Self>, key: UserKey) -> UserObject {
         let users = self.clone();
         UserObject { key, users }
@@ -43,12 +43,12 @@ pub(in crate::graphql) struct UserObject {
 }
 
 impl UserObject {
-    /// One user, alone.
+    /// Creates a single user.
     pub(in crate::graphql) fn new(key: UserKey) -> Self {
         Users::of([key.clone()]).user(key)
     }
 
-    /// The viewer's own profile is that of their token, as far as it has one.
+    /// Returns the profile. The viewer's own comes from their token, if it has one.
     async fn profile(&self, context: &Context<'_>) -> Result<Profile> {
         let request = Request::of(context);
         if !request.commands.keeps_profiles {
@@ -67,22 +67,22 @@ impl UserObject {
     }
 }
 
-/// A user of the platform. Names and pictures are those of the token with which the user last changed a connector, where the service
-/// keeps them.
+/// A user of the platform. Name and picture come from the token with which the user last changed a connector, if the
+/// service stores them.
 #[Object(name = "User")]
 impl UserObject {
-    /// The user's id, as in `createdBy` and `actor`. Unique within the organization: a cache of several organizations' users does not
-    /// know them by it.
+    /// The user's id, as in `createdBy` and `actor`. It is unique only within the organization, so a cache of users of
+    /// several organizations cannot use it as a key.
     async fn user_id(&self) -> ID {
         self.key.id.clone().into()
     }
 
-    /// The name, up to 255 characters; null if it is not known, or the service keeps no names.
+    /// The name, up to 255 characters; null if it is unknown, or if the service stores no names.
     async fn name(&self, context: &Context<'_>) -> Result<Option<String>> {
         Ok(self.profile(context).await?.name)
     }
 
-    /// The https address of a picture; null if it is not known, or the service keeps none.
+    /// The https URL of a picture; null if it is unknown, or if the service stores none.
     async fn picture_url(&self, context: &Context<'_>) -> Result<Option<Text<'static, Url>>> {
         Ok(self.profile(context).await?.picture_url.map(Text::new))
     }

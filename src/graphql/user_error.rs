@@ -9,39 +9,39 @@ use super::{
     user::UserObject,
 };
 
-/// Something wrong with a mutation's input.
+/// An error in a mutation's input.
 #[derive(SimpleObject)]
 pub(super) struct UserError {
     /// The kind of error, for programs.
     code: UserErrorCode,
-    /// The path to the input field, such as `["input", "name"]`; null when the input as a whole is meant.
+    /// The path to the input field, such as `["input", "name"]`; null if the error concerns the whole input.
     field: Option<List<&'static str>>,
-    /// A sentence for people: what is wrong and what was expected. It does not name the field, and so reads well beside it.
+    /// A sentence for people, with the error and the expected value. It does not name the field, so it fits beside it.
     message: String,
-    /// The most that is allowed, of `TOO_LONG` and `LIMIT_EXCEEDED`: characters, bytes of `metadata`, or connectors. Null for other
-    /// codes.
+    /// The allowed maximum for `TOO_LONG` and `LIMIT_EXCEEDED`: characters, bytes of `metadata`, or connectors. Null
+    /// for other codes.
     limit: Option<i32>,
-    /// How much there is, of `TOO_LONG` and `LIMIT_EXCEEDED`, in the unit of `limit`. Null for other codes.
+    /// The present amount for `TOO_LONG` and `LIMIT_EXCEEDED`, in the unit of `limit`. Null for other codes.
     current: Option<i32>,
-    /// The changes that a `CONFLICT` is about; null for other codes, and for a `CONFLICT` on `idempotencyKey`.
+    /// The changes that caused a `CONFLICT`; null for other codes, and for a `CONFLICT` on `idempotencyKey`.
     conflict: Option<UpdateConflict>,
 }
 
-/// The changes of a connector since the revision that was expected. They are read together with the payload's connector.
+/// The changes of a connector since the expected revision. They are read together with the payload's connector.
 #[derive(SimpleObject)]
 pub(super) struct UpdateConflict {
-    /// The connector's revision now.
+    /// The connector's present revision.
     revision: i64,
-    /// The id of the user who made the last change. Null outside the user's organization, where a file or the service itself made
-    /// it, and where the log of changes no longer has it.
+    /// The id of the user who made the last change. Null outside the user's organization, if a file or the service
+    /// itself made it, and if the log no longer has it.
     actor: Option<ID>,
     /// The same user, with their name.
     author: Option<UserObject>,
-    /// When the last change was made. Where the log of changes no longer has it, the connector's `updatedAt`.
+    /// The time of the last change. If the log no longer has it, the connector's `updatedAt`.
     occurred_at: DateTime,
-    /// The fields that changed since, as far as you see them, in the order in which they changed. Null where not all of
-    /// the changes are known: the log of changes no longer goes back that far, there are more than 100, you did not see the
-    /// connector all the time, or it never was at that revision.
+    /// The fields that changed since, as far as you see them, in the order of the changes. Null if some changes are
+    /// unknown: the log no longer goes back that far, there are more than 100, the connector was hidden from you
+    /// meanwhile, or the revision never existed.
     changed_fields: Option<List<PersonalConnectorField>>,
 }
 

@@ -16,7 +16,7 @@ use crate::{
 
 pub(in crate::graphql) struct ViewerObject<'a> {
     viewer: &'a Viewer,
-    /// The custom connectors that the viewer created, once they were counted.
+    /// The number of the viewer's custom connectors, after it was counted.
     created: OnceCell<u64>,
 }
 
@@ -58,7 +58,7 @@ impl ViewerObject<'_> {
         self.caller().map(|user| UserObject::new(user.key()))
     }
 
-    /// Your organization; null without a token, or when the token names none and there is no default one.
+    /// Your organization; null without a token, or if the token names none and there is no default.
     async fn organization_id(&self) -> Option<ID> {
         let user = self.caller()?;
         user.organization.clone().map(Into::into)
@@ -70,12 +70,12 @@ impl ViewerObject<'_> {
         scopes.map(String::as_str).collect()
     }
 
-    /// Whether you may create another custom connector. False where you have as many as there may be.
+    /// Whether you may create another custom connector. False at the limit.
     async fn can_create_custom_connector(&self, context: &Context<'_>) -> Result<bool> {
         Ok(self.create_another(context).await?.is_ok())
     }
 
-    /// Why you may not create another custom connector; empty where you may.
+    /// The reasons that you may not create another custom connector; empty if you may.
     async fn cannot_create_custom_connector_reasons(
         &self,
         context: &Context<'_>,
@@ -83,18 +83,18 @@ impl ViewerObject<'_> {
         Ok(reasons(self.create_another(context).await?))
     }
 
-    /// How many custom connectors you created, in your organization; 0 without a token.
+    /// The number of custom connectors that you created in your organization; 0 without a token.
     async fn custom_connector_count(&self, context: &Context<'_>) -> Result<u64> {
         self.created(context).await
     }
 
-    /// How many custom connectors one user may have in an organization.
+    /// The most custom connectors of one user in an organization.
     async fn custom_connector_limit(&self, context: &Context<'_>) -> i32 {
         let most = Request::of(context).commands.quota;
         i32::try_from(most).unwrap_or(i32::MAX)
     }
 
-    /// Whether every mutation that writes is refused with `UNAVAILABLE` now: the service was started read-only, or its
+    /// Whether every mutation that writes fails with `UNAVAILABLE` now: the service was started read-only, or its
     /// database cannot be written.
     async fn read_only(&self, context: &Context<'_>) -> bool {
         let database = &Request::of(context).commands.database;

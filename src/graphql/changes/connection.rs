@@ -22,7 +22,7 @@ pub(in crate::graphql) struct PersonalConnectorChangeConnection<C> {
 }
 
 impl<C: Connector> PersonalConnectorChangeConnection<C> {
-    /// A page of the changes of all connectors.
+    /// Builds a page of the changes of all connectors.
     pub(in crate::graphql) fn new(page: Page) -> Self {
         Self {
             nodes: PersonalConnectorChange::list(page.changes),
@@ -33,7 +33,7 @@ impl<C: Connector> PersonalConnectorChangeConnection<C> {
         }
     }
 
-    /// A page of the changes of one connector.
+    /// Builds a page of the changes of one connector.
     pub(in crate::graphql) fn of_connector(
         place: Place,
         history: &History,
@@ -63,8 +63,8 @@ impl<C: Connector> PersonalConnectorChangeConnection<C> {
     }
 }
 
-/// A page of changes (Relay's Cursor Connections): of all connectors from the oldest to the latest, of one connector from the latest
-/// to the oldest.
+/// A page of changes (Relay's Cursor Connections). Changes of all connectors come oldest first, and those of one
+/// connector latest first.
 #[Object(name = "PersonalConnectorChangeConnection")]
 impl<C: Connector> PersonalConnectorChangeConnection<C> {
     /// The page's changes, each with its cursor.
@@ -77,10 +77,10 @@ impl<C: Connector> PersonalConnectorChangeConnection<C> {
         self.nodes.iter().collect()
     }
 
-    /// The page's position among the changes. Forwards, `hasPreviousPage` is whether `after` was given, and backwards `hasNextPage`
-    /// whether `before` was. In `personalConnectorChanges` without ids in the filter, a page looks at a bounded part of the log: it
-    /// may be short or empty although there are more, so go on at once. `endCursor` is there on every page of it, to go on from later,
-    /// and may be beyond the last change.
+    /// The page's position among the changes. Forwards, `hasPreviousPage` is whether `after` was given, and backwards
+    /// `hasNextPage` is whether `before` was. Without ids in the filter, a page of `personalConnectorChanges` covers a
+    /// bounded part of the log. It may be short or empty although there are more changes, so continue at once.
+    /// `endCursor` is always present there, to continue from later, and may be beyond the last change.
     async fn page_info(&self) -> PageInfo {
         PageInfo {
             has_previous_page: self.has_previous,

@@ -1,4 +1,4 @@
-//! `PersonalConnectorField`, the enum of the fields that a change may be of. It is made of the table of fields.
+//! `PersonalConnectorField`, the enum of the fields that a change may have. It is built from the table of fields.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ impl PersonalConnectorField {
         Self(field)
     }
 
-    /// The fields of these names.
+    /// Returns the fields with these names.
     pub(in crate::graphql) fn list(names: Vec<&str>) -> List<Self> {
         let fields = names.into_iter().filter_map(ChangedField::from_name);
         fields.map(Self).collect()

@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// Restricts the connectors whose changes are given: all of the fields must hold for the connector as you saw it before the change,
-/// or as you see it after. A field that is null or left out restricts nothing; an empty list matches nothing; a single value
-/// stands for a list of one. At most 100 values in a list.
+/// Restricts the connectors whose changes are returned. All given fields must match the connector as you saw it before
+/// the change, or as you see it after. A field that is null or left out restricts nothing. An empty list matches
+/// nothing; a single value stands for a list of one. At most 100 values in a list.
 #[derive(Default, InputObject)]
 pub(in crate::graphql) struct PersonalConnectorChangeFilter {
     /// Its id is one of these.
@@ -28,8 +28,8 @@ pub(in crate::graphql) struct PersonalConnectorChangeFilter {
     status: Option<Vec<ConnectorStatus>>,
 }
 
-/// A list of connectors: the arguments `search` and `filter` of `personalConnectors`, with the same limits. Empty, it is the list of
-/// all that you see.
+/// A list of connectors, by the arguments `search` and `filter` of `personalConnectors` and with the same limits.
+/// Without fields, it is the list of all connectors that you see.
 #[derive(InputObject)]
 pub(in crate::graphql) struct PersonalConnectorListInput {
     /// Words to find, as in `personalConnectors`, but as they are given. Of a list whose `search` was corrected, give
@@ -39,7 +39,7 @@ pub(in crate::graphql) struct PersonalConnectorListInput {
     filter: Option<PersonalConnectorFilter>,
 }
 
-/// The changes of a filter and a list. `BAD_USER_INPUT` names a field of the list.
+/// Combines a filter and a list. `BAD_USER_INPUT` names a field of the list.
 pub(super) fn restriction(
     filter: Option<PersonalConnectorChangeFilter>,
     list: Option<PersonalConnectorListInput>,

@@ -1,4 +1,4 @@
-//! Changes of connectors: pages of them, and the subscription.
+//! Changes of connectors: pages and the subscription.
 
 mod connection;
 mod field;

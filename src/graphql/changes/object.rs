@@ -1,7 +1,7 @@
-//! One change.
+//! A change of a connector.
 //!
-//! Invariant: a value is shown to those who saw it in the change and still see the connector. An id of another connector is shown
-//! to those who see that one.
+//! Invariant: a value is shown only to viewers who saw it in the change and still see the connector. Another
+//! connector's id is shown only to viewers of that connector.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -36,17 +36,17 @@ use super::field::PersonalConnectorField;
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::changes::Kind")]
 pub(in crate::graphql) enum PersonalConnectorChangeKind {
-    /// You did not see the connector before, and see it now: it is new, or was shown to you.
+    /// You did not see the connector before, and see it now: it is new, or became visible to you.
     Created,
-    /// You saw the connector before, and see it still.
+    /// You saw the connector before, and still do.
     Updated,
-    /// You saw the connector before, and no longer do: it was deleted, or hidden from you.
+    /// You saw the connector before, and no longer do: it was deleted, or became hidden from you.
     Deleted,
 }
 
-/// The object of a connector. It has changes, and each of them has it: its file imports this one.
+/// The type of a connector's object. It is generic here, because its own file imports this one.
 pub(in crate::graphql) trait Connector: OutputType + Sized {
-    /// The connectors of one list.
+    /// Creates the objects of one list.
     fn list(models: Vec<Model>) -> Vec<Self>;
 }
 
@@ -56,10 +56,10 @@ pub(in crate::graphql) struct PersonalConnectorChange<C> {
     named: Arc<Named>,
 }
 
-/// Changes whose connectors are looked up together: a page of the largest size, whose connectors fit into the bytes of an answer.
+/// Changes whose connectors are loaded together: the largest page, whose connectors fit in the bytes of a response.
 const TOGETHER: usize = 100;
 
-/// The connectors of several changes as they are now, looked up together by the first that is asked for.
+/// The present connectors of several changes, which the first request for one loads together.
 struct Present<C> {
     ids: Vec<String>,
     connectors: OnceCell<HashMap<String, C>>,
@@ -78,8 +78,8 @@ impl<C: Connector> Present<C> {
     }
 }
 
-/// The users and the replacements that several changes name. The users are looked up together, and so is which of the replacements
-/// are in sight.
+/// The users and replacements in several changes. Each kind is loaded together, for replacements to learn which ones
+/// are visible.
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct Named {
     authors: Arc<Users>,
@@ -112,7 +112,7 @@ impl Named {
 }
 
 impl<C: Connector> PersonalConnectorChange<C> {
-    /// The changes of one page, or those that happened since the last event of a subscription.
+    /// Creates the changes of one page, or those since the last event of a subscription.
     pub(in crate::graphql) fn list(changes: Vec<Change>) -> Vec<Self> {
         let mut all = Vec::with_capacity(changes.len());
         let mut changes = changes.into_iter().peekable();
@@ -138,12 +138,12 @@ impl<C: Connector> PersonalConnectorChange<C> {
         all
     }
 
-    /// Its cursor.
+    /// Returns its cursor.
     pub(super) fn id(&self) -> String {
         cursor::of_changes(self.change.position)
     }
 
-    /// Changes of a connector that is in sight. `named` is of these changes, and perhaps of others.
+    /// Creates the changes of a visible connector. `named` covers these changes, and possibly others.
     pub(in crate::graphql) fn of_connector(
         changes: &[Change],
         id: String,
@@ -163,11 +163,11 @@ impl<C: Connector> PersonalConnectorChange<C> {
     }
 }
 
-/// A change of a connector, as you may know of it. It has no id: its cursor identifies it.
+/// A change of a connector, as you may see it. It has no id, and its cursor identifies it.
 #[Object(name = "PersonalConnectorChange")]
 impl<C: Connector> PersonalConnectorChange<C> {
-    /// The change's position. Opaque; it is valid with any filter. In `personalConnectorChanges`, the changes `after` it
-    /// are those that happened since.
+    /// The change's position. Opaque; it is valid with any filter. In `personalConnectorChanges`, the changes `after`
+    /// it are those that happened since.
     async fn cursor(&self) -> String {
         self.id()
     }
@@ -182,8 +182,7 @@ impl<C: Connector> PersonalConnectorChange<C> {
         self.change.personal_connector_id.clone().into()
     }
 
-    /// The connector as it is now, which may be after further changes; null where the change is DELETED, and where you no longer
-    /// see it.
+    /// The connector as it is now, possibly after further changes; null for DELETED, and if you no longer see it.
     async fn personal_connector(&self, context: &Context<'_>) -> Result<Option<&C>> {
         if self.change.kind == Kind::Deleted {
             return Ok(None);
@@ -193,8 +192,8 @@ impl<C: Connector> PersonalConnectorChange<C> {
         self.present.get(catalog, id).await
     }
 
-    /// The fields that the change was of, as far as you see them. `REVISION` is none of them, since each change raises it but those
-    /// of `health` and `tools` alone, and `UPDATED_AT` is one only if a file set it. Empty unless the change is UPDATED.
+    /// The changed fields, as far as you see them; empty unless the change is UPDATED. `REVISION` is never listed:
+    /// every change raises it, except of `health` and `tools` alone. `UPDATED_AT` is listed only if a file set it.
     async fn changed_fields(&self) -> List<PersonalConnectorField> {
         let fields = self.change.fields.iter();
         fields
@@ -202,8 +201,8 @@ impl<C: Connector> PersonalConnectorChange<C> {
             .collect()
     }
 
-    /// The values of `changedFields` before and after the change, in the same order. The values are null where you no longer see the
-    /// connector, and for changes that an earlier version of the service logged.
+    /// The values of `changedFields` before and after the change, in the same order. The values are null if you no
+    /// longer see the connector, and for changes that an earlier version of the service logged.
     async fn changes(&self, context: &Context<'_>) -> Result<List<FieldChange>> {
         let Change { fields, .. } = &self.change;
         if fields.is_empty() {
@@ -239,45 +238,47 @@ impl<C: Connector> PersonalConnectorChange<C> {
         Ok(shown.into())
     }
 
-    /// The connector's revision after the change; where the change is DELETED, the last that you saw.
+    /// The connector's revision after the change; for DELETED, the last one that you saw.
     async fn revision(&self) -> i64 {
         self.change.revision
     }
 
-    /// The id of the user who made the change. Null outside the user's organization, where the change is DELETED, and where a
-    /// file or the service itself made it.
+    /// The id of the user who made the change. Null outside the user's organization, for DELETED, and for a change by a
+    /// file or by the service itself.
     async fn actor(&self) -> Option<ID> {
         self.change.actor.clone().map(|user| user.id.into())
     }
 
-    /// The user who made the change, where `actor` has their id.
+    /// The user who made the change, if `actor` has an id.
     async fn author(&self) -> Option<UserObject> {
         let author = self.change.actor.clone();
         author.map(|key| self.named.authors.user(key))
     }
 
-    /// When it happened.
+    /// The time of the change.
     async fn occurred_at(&self) -> DateTime {
         DateTime(self.change.occurred_at)
     }
 
-    /// Whether the connector, as you saw it before the change, was in the list of the argument `list`. False where you did not see
-    /// it. Null without that argument, and where the log does not tell: tools that a search or `toolName` may find, `checkedAt`,
-    /// `uptime`, descriptions beyond 1 KiB of words, and changes that an earlier version of the service logged. Ask the list then.
+    /// Whether the connector was in the list of the argument `list` before the change, as you saw it then. False if you
+    /// did not see it. Null without that argument, and if the log cannot tell: tools that a search or `toolName` may
+    /// find, `checkedAt`, `uptime`, descriptions beyond 1 KiB of words, and changes that an earlier version of the
+    /// service logged. Query the list then.
     async fn in_list_before(&self) -> Option<bool> {
         self.change.in_list[0]
     }
 
-    /// The same after the change. False where you do not see the connector any more. Later changes may have brought it in or out
-    /// again, and they follow.
+    /// Whether the connector was in the list after the change. False if you no longer see the connector. Later changes
+    /// may have moved it in or out again, and they follow.
     async fn in_list(&self) -> Option<bool> {
         self.change.in_list[1]
     }
 
-    /// The outcome of the last check of its MCP server before the change; `NOT_CHECKABLE` of a connector without a server to check.
-    /// Null where you did not see the connector then or do not see it now, before the first check, and for changes that an earlier
-    /// version of the service logged. To tell that a server went down, compare it with the present outcome, in the `health` of
-    /// `personalConnector`. The outcome right after a change of `HEALTH` is in `changes`.
+    /// The outcome of the last check of its MCP server before the change; `NOT_CHECKABLE` for a connector without a
+    /// server to check. Null if you did not see the connector then or do not see it now, before the first check, and
+    /// for changes that an earlier version of the service logged. To detect that a server went down, compare it with
+    /// the present outcome, in the `health` of `personalConnector`. The outcome right after a change of `HEALTH` is in
+    /// `changes`.
     async fn outcome_before(&self, context: &Context<'_>) -> Result<Option<InspectionOutcome>> {
         let Some(outcome) = self.change.outcome_before else {
             return Ok(None);
@@ -302,8 +303,9 @@ impl FieldChange {
     }
 }
 
-/// A field that a change gave another value. A value is as the connector's field of that name gives it: enum values and times as
-/// text, `metadata` as JSON, `replacedBy` as an id if you see that connector. `HEALTH` has the outcome, `TOOLS` and `CURATED_FIELDS` no values.
+/// A changed field. A value has the form of the connector's field with that name: enum values and times as text,
+/// `metadata` as JSON, `replacedBy` as an id if you see that connector. `HEALTH` has the outcome; `TOOLS` and
+/// `CURATED_FIELDS` have no values.
 #[Object]
 impl FieldChange {
     /// The field.
@@ -311,24 +313,25 @@ impl FieldChange {
         PersonalConnectorField::new(self.field)
     }
 
-    /// The value before the change; null for none, and where it is not known or not for you.
+    /// The value before the change; null if there was none, or if it is unknown or hidden from you.
     #[expect(clippy::unused_async, reason = "resolvers are")]
     async fn before(&self) -> Result<Option<Text<'_, Json>>> {
         self.shown(self.before.as_ref())
     }
 
-    /// The value after the change; null for none, and where it is not known or not for you.
+    /// The value after the change; null if there is none, or if it is unknown or hidden from you.
     #[expect(clippy::unused_async, reason = "resolvers are")]
     async fn after(&self) -> Result<Option<Text<'_, Json>>> {
         self.shown(self.after.as_ref())
     }
 
-    /// Whether `before` is cut: the log keeps 1 KiB of a value. Text is cut at its end, and `metadata` is null.
+    /// Whether `before` is cut, because the log stores 1 KiB of a value. Text is cut at its end, and `metadata` is
+    /// null.
     async fn is_before_cut(&self) -> bool {
         self.before.as_ref().is_some_and(Value::is_cut)
     }
 
-    /// Whether `after` is cut, as `isBeforeCut` says of `before`.
+    /// Whether `after` is cut, like `isBeforeCut`.
     async fn is_after_cut(&self) -> bool {
         self.after.as_ref().is_some_and(Value::is_cut)
     }

@@ -18,10 +18,10 @@ pub(in crate::graphql) struct ChangesQuery;
 
 #[Object]
 impl ChangesQuery {
-    /// The changes of connectors that you see, or saw: from the oldest change that is kept, from a cursor on, or with `last` the
-    /// latest changes. That your own token comes to see more or less is no change. A cursor older than what is kept, or of a change
-    /// that is no longer in the catalogue's history, as after a restored backup, is an error with the code `CURSOR_EXPIRED`: start
-    /// over. With ids in the filter and without a list, no page is empty while there are more.
+    /// The changes of connectors that you see or saw: from the oldest stored change, after a cursor, or with `last` the
+    /// latest changes. A different token may see other connectors without any change. The error `CURSOR_EXPIRED` means
+    /// that changes after the cursor are pruned, or that its change is not in the catalogue's history, as after a
+    /// restored backup: start over. With ids in the filter and without a list, no page is empty while there are more.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is an argument of the field"

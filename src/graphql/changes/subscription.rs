@@ -24,10 +24,10 @@ pub(in crate::graphql) struct ChangesSubscription;
 
 #[Subscription]
 impl ChangesSubscription {
-    /// Each change of the connectors that you see, or saw, in order and once: first those after a cursor, if one is given, then
-    /// those that happen. That your own token comes to see more or less is no change. A cursor older than what is kept, or
-    /// of a change that is no longer in the catalogue's history, as after a restored backup, is an error with the code
-    /// `CURSOR_EXPIRED`, also while you are subscribed: start over.
+    /// Each change of the connectors that you see or saw, in order and once: first those after a cursor, if one is
+    /// given, then new ones. A different token may see other connectors without any change. The error `CURSOR_EXPIRED`
+    /// means that changes after the cursor are pruned, or that its change is not in the catalogue's history, as after a
+    /// restored backup. It may also come later: start over.
     async fn personal_connector_changed(
         &self,
         context: &Context<'_>,
@@ -52,7 +52,7 @@ impl ChangesSubscription {
             return Err(Error::limit_exceeded("list of a subscription", most, of));
         }
         let Feed { place, filter } = Feed::parse(&Paging::after(after), filter)?;
-        // A client repeats its first `after` when it goes on after the event that it got last.
+        // A client repeats its first `after` when it continues after its last event.
         let after = match request.event_ids.last() {
             Some(id) => {
                 let name = "Last-Event-ID";
@@ -71,11 +71,11 @@ impl ChangesSubscription {
 /// One event of a subscription.
 type Event = async_graphql::Result<PersonalConnectorChange<PersonalConnector>>;
 
-/// Events that look up their connectors together: the connectors stay in memory until all of these are sent, which takes a slow
-/// reader long.
+/// Events whose connectors are loaded together. The connectors stay in memory until all are sent, which takes a slow
+/// client long.
 const TOGETHER: usize = 16;
 
-/// Ends with the first error. Each event takes its turn, and sets its id.
+/// Ends with the first error. Each event waits for its turn, and sets its id.
 fn changes(follower: ChangeStream, turn: Turn, ids: EventIds) -> impl Stream<Item = Event> {
     let batches = stream::unfold(Some(follower), async |follower| {
         let mut follower = follower?;

@@ -1,4 +1,4 @@
-//! `inspectServer`, and the slot that every inspection takes.
+//! `inspectServer`, and the slot that every inspection needs.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 
@@ -12,12 +12,12 @@ use crate::{
 
 use super::object::{ConnectorDraft, Inspection};
 
-/// An MCP server to look at.
+/// An MCP server to inspect.
 #[derive(InputObject)]
 pub(in crate::graphql) struct InspectServerInput {
-    /// Its address, as on create.
+    /// Its URL, as in a create.
     server_url: String,
-    /// How it is said to be spoken to. Null means the default.
+    /// Its claimed protocol. Null means the default.
     #[graphql(default_with = "Some(ServerType::Http)")]
     server_type: Option<ServerType>,
 }
@@ -29,7 +29,7 @@ pub(in crate::graphql) struct InspectServerPayload {
     inspection: Option<Inspection>,
     /// The values for a connector to this server; null if nothing is known of it.
     draft: Option<ConnectorDraft>,
-    /// All that is wrong with the input; empty on success, whatever was found.
+    /// All errors of the input; empty on success, whatever the outcome.
     user_errors: List<UserError>,
 }
 
@@ -38,8 +38,8 @@ pub(in crate::graphql) struct InspectionMutation;
 
 #[Object]
 impl InspectionMutation {
-    /// Looks at an MCP server before it is added: whether it is there and speaks MCP, what it says of itself, and its tools. Needs
-    /// the scope `connectors:write` or `connectors:admin`. Nothing is kept of it.
+    /// Inspects an MCP server before it is added: whether it speaks MCP, its description of itself, and its tools.
+    /// Needs the scope `connectors:write` or `connectors:admin`. Nothing is stored.
     async fn inspect_server(
         &self,
         context: &Context<'_>,
@@ -54,8 +54,8 @@ impl InspectionMutation {
     }
 }
 
-/// A slot to inspect a server from, in exchange for the request's own: what waits for a server does not keep it from those that
-/// work, and is bounded by the slots to inspect from.
+/// Exchanges the request's permit for a slot to inspect a server. A request that waits for a server blocks no other
+/// one, and the slots are bounded.
 pub(in crate::graphql) async fn enter(context: &Context<'_>) -> Result<Slot> {
     let request = Request::of(context);
     let slot = commands::inspection::begin(&request.commands, &request.viewer).await?;

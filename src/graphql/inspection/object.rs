@@ -19,25 +19,25 @@ use super::tools::McpToolConnection;
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::Outcome")]
 pub(in crate::graphql) enum InspectionOutcome {
-    /// It speaks MCP, to anybody.
+    /// It speaks MCP without a sign-in.
     Open,
-    /// It is there, and wants a sign-in first.
+    /// It requires a sign-in.
     AuthRequired,
-    /// It speaks MCP, but by another transport than its server type says.
+    /// It speaks MCP, but over another transport than its server type says.
     WrongTransport,
-    /// Something answers that does not speak MCP.
+    /// A response is not MCP.
     NotMcp,
-    /// Nothing answers, or what answers says that it cannot serve.
+    /// There is no response, or the server says that it cannot serve.
     Unreachable,
     /// It did not answer in time.
     Timeout,
-    /// The service does not call such addresses: they are not public, or its operator does not let it.
+    /// The service does not call this address: it is not public, or the operator forbids it.
     Blocked,
-    /// There is nothing to call: a STDIO server is run where it is used, and never by the service.
+    /// There is nothing to call: a STDIO server runs on the user's machine, and never in the service.
     NotCheckable,
 }
 
-/// How an MCP server is spoken to. Open to additions.
+/// The transport of an MCP server. Open to additions.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "entity::Transport")]
 pub(in crate::graphql) enum McpTransport {
@@ -65,27 +65,27 @@ impl Inspection {
         Text::new(&self.0.message)
     }
 
-    /// When it was made.
+    /// The time of the inspection.
     async fn checked_at(&self) -> DateTime {
         DateTime(self.0.checked_at)
     }
 
-    /// Milliseconds until the server had said what it is; null where it did not.
+    /// Milliseconds until the server's description arrived; null if it did not.
     async fn latency_ms(&self) -> Option<u64> {
         self.0.latency_ms
     }
 
-    /// How the server was spoken to; null where it was not.
+    /// The transport of the connection; null if there was none.
     async fn transport(&self) -> Option<McpTransport> {
         self.0.transport.map(Into::into)
     }
 
-    /// Whether MCP has deprecated the transport, as it has HTTP+SSE (MCP 2026-07-28, Deprecated Features).
+    /// Whether MCP has deprecated the transport, such as HTTP+SSE (MCP 2026-07-28, Deprecated Features).
     async fn is_transport_deprecated(&self) -> bool {
         self.0.transport.is_some_and(inspection::is_deprecated)
     }
 
-    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    /// The revision of MCP in use, such as `2025-11-25`.
     async fn protocol_version(&self) -> Option<Text<'_>> {
         self.0.protocol_version.as_deref().map(Text::new)
     }
@@ -95,28 +95,28 @@ impl Inspection {
         self.0.server_info.as_ref().map(McpServerInfo)
     }
 
-    /// How to use the server, as it tells models.
+    /// The server's instructions for models.
     async fn instructions(&self) -> Option<Text<'_>> {
         self.0.instructions.as_deref().map(Text::new)
     }
 
-    /// The names of what the server declares, such as `tools` and `resources`.
+    /// The names of declared capabilities, such as `tools` and `resources`.
     async fn capabilities(&self) -> List<Text<'_>> {
         Text::list(&self.0.capabilities)
     }
 
-    /// Settings of the extensions that the server declares, by the extensions' names (MCP 2026-07-28, `extensions`): an object. Null
-    /// if it declares none, or more than 16 KiB.
+    /// Settings of the declared extensions by name (MCP 2026-07-28, `extensions`), as an object. Null if there are
+    /// none, or more than 16 KiB.
     async fn extensions(&self) -> Option<Text<'_, Json>> {
         self.0.extensions.as_deref().map(Text::new)
     }
 
-    /// How many tools the server lists that are not in `tools`, because they have no name, or one that was listed before.
+    /// The number of listed tools that are not in `tools`, because they have no name or a repeated one.
     async fn tools_left_out(&self) -> usize {
         self.0.tools_left_out
     }
 
-    /// The tools that the server offers, up to 1,000, as it lists them.
+    /// The tools that the server offers, up to 1,000, in its order.
     #[expect(clippy::unused_async, reason = "resolvers are")]
     async fn tools(
         &self,
@@ -127,17 +127,17 @@ impl Inspection {
         McpToolConnection::part(&self.0.tools, first, after.as_deref())
     }
 
-    /// How many resources the server offers, counted up to 1,000; null where it offers none at all.
+    /// The number of resources, counted up to 1,000; null if the server offers none.
     async fn resource_count(&self) -> Option<usize> {
         self.0.resource_count
     }
 
-    /// How many prompts the server offers, counted up to 1,000; null where it offers none at all.
+    /// The number of prompts, counted up to 1,000; null if the server offers none.
     async fn prompt_count(&self) -> Option<usize> {
         self.0.prompt_count
     }
 
-    /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
+    /// The issuers whose tokens the server accepts, if it requires a sign-in and names them (RFC 9728).
     async fn authorization_servers(&self) -> List<Text<'_, Url>> {
         Text::list(&self.0.authorization_servers)
     }
@@ -148,7 +148,7 @@ pub(in crate::graphql) struct McpServerInfo<'a>(pub(in crate::graphql) &'a inspe
 /// An MCP server's description of itself.
 #[Object]
 impl McpServerInfo<'_> {
-    /// Its name, for programs; its title where it gives no name.
+    /// Its name, for programs; its title if it gives no name.
     async fn name(&self) -> Text<'_> {
         Text::new(&self.0.name)
     }
@@ -158,7 +158,7 @@ impl McpServerInfo<'_> {
         self.0.title.as_deref().map(Text::new)
     }
 
-    /// Its version, of whatever form; empty where it gives none.
+    /// Its version in any form; empty if it gives none.
     async fn version(&self) -> Text<'_> {
         Text::new(&self.0.version)
     }
@@ -186,9 +186,9 @@ pub(in crate::graphql) struct ConnectorDraft {
     name: Option<Text<'static>>,
     /// The server's description or its instructions.
     description: Option<Text<'static>>,
-    /// The server's version, where that is a semantic one.
+    /// The server's version, if it is a semantic one.
     version: Option<Text<'static>>,
-    /// The server's first icon that is at an `https` address.
+    /// The server's first icon with an `https` URL.
     icon_url: Option<Text<'static, Url>>,
 }
 

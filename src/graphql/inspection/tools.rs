@@ -1,4 +1,4 @@
-//! The tools of an MCP server, a page at a time.
+//! Pages of an MCP server's tools.
 
 use std::sync::Arc;
 
@@ -33,17 +33,17 @@ impl McpTool<'_> {
         self.0.description.as_deref().map(Text::new)
     }
 
-    /// The JSON Schema of its arguments; null where the server gives none, or where that is larger than 64 KiB.
+    /// The JSON Schema of its arguments; null if the server gives none, or if it exceeds 64 KiB.
     async fn input_schema(&self) -> Option<Text<'_, Json>> {
         self.0.input_schema.as_deref().map(Text::new)
     }
 
-    /// The JSON Schema of its results; null where it has none, or where that is larger than 64 KiB.
+    /// The JSON Schema of its results; null if it has none, or if it exceeds 64 KiB.
     async fn output_schema(&self) -> Option<Text<'_, Json>> {
         self.0.output_schema.as_deref().map(Text::new)
     }
 
-    /// Hints about the tool's effects, such as `readOnlyHint`, as the server gives them.
+    /// Hints of the tool's effects, such as `readOnlyHint`, as the server gives them.
     async fn annotations(&self) -> Option<Text<'_, Json>> {
         self.0.annotations.as_deref().map(Text::new)
     }
@@ -65,7 +65,7 @@ impl McpToolConnection {
         }
     }
 
-    /// A part of the tools that an inspection found.
+    /// Builds a part of an inspection's tools.
     pub(super) fn part(
         tools: &[inspection::Tool],
         first: Option<i32>,
@@ -87,8 +87,8 @@ impl McpToolConnection {
     }
 }
 
-/// A page of an MCP server's tools (Relay's Cursor Connections): a connector's by their names, those of an inspection as the
-/// server lists them.
+/// A page of an MCP server's tools (Relay's Cursor Connections): a connector's ordered by name, those of an inspection
+/// in the server's order.
 #[Object]
 impl McpToolConnection {
     /// The page's tools, each with its cursor.
@@ -106,8 +106,8 @@ impl McpToolConnection {
         self.page.tools.iter().map(McpTool).collect()
     }
 
-    /// The page's position in the list. `hasPreviousPage` is whether `after` was given. An empty page has the cursor that was
-    /// given as its `endCursor`, to go on from later.
+    /// The page's position in the list. `hasPreviousPage` is whether `after` was given. The `endCursor` of an empty
+    /// page is the given cursor, to continue from later.
     async fn page_info(&self) -> PageInfo {
         let Page { tools, more } = &*self.page;
         let cursor = |name: &String| self.listing.cursor(name);
@@ -115,7 +115,7 @@ impl McpToolConnection {
         forwards(tools, *more, after, |tool| cursor(&tool.name))
     }
 
-    /// How many tools the list has on all pages. Counted only when selected.
+    /// The number of tools on all pages. Counted only when selected.
     async fn total_count(&self) -> u64 {
         self.total
     }

@@ -1,7 +1,7 @@
 //! Connections: one writer and a pool of readers on SQLite, one pool on PostgreSQL.
 //!
 //! Invariant: on SQLite every write goes through the one writer, which begins IMMEDIATE, and an acknowledged write
-//! survives a power failure. A read-only database is opened too, and read.
+//! survives a power failure. An existing database that cannot be written is still opened and read.
 
 use std::{
     str::FromStr,
