@@ -1,4 +1,4 @@
-//! Checks of connectors, recorded without a server that is checked.
+//! Records checks of connectors without a real server.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ pub const SCHEDULE: Schedule = Schedule {
 
 pub const SECOND: i64 = 1_000_000;
 
-/// So many seconds after the tests' clock's beginning.
+/// Returns the moment this many seconds after the start of the tests' clock.
 pub fn after(seconds: i64) -> Timestamp {
     Timestamp(timestamp(NOW).0 + seconds * SECOND)
 }
 
-/// An inspection with this outcome, at the tests' beginning, without tools.
+/// Returns an inspection with this outcome at the start of the tests' clock, without tools.
 pub fn found(outcome: Outcome) -> Inspection {
     Inspection {
         outcome,
@@ -48,7 +48,7 @@ pub fn found(outcome: Outcome) -> Inspection {
     }
 }
 
-/// An open server that listed tools of these names and descriptions.
+/// Returns the inspection of an open server with tools of these names and descriptions.
 pub fn offering(tools: &[(&str, &str)]) -> Inspection {
     let tool = |(name, description): &(&str, &str)| Tool {
         name: (*name).to_owned(),
@@ -66,9 +66,9 @@ pub fn offering(tools: &[(&str, &str)]) -> Inspection {
 }
 
 impl Server {
-    /// Records what was found of connectors as they are; gives how many were kept.
+    /// Records inspections of existing connectors. Returns the number stored.
     pub async fn record(&self, checks: Vec<(String, Inspection)>) -> usize {
-        // Not before what is recorded was found.
+        // The transaction's time is not before the inspections.
         let found = checks.iter().map(|(_, found)| found.checked_at);
         let now = found.chain([self.clock.now()]).max().unwrap();
         let mut tx = Tx::begin(&self.database, Actor::default(), now)

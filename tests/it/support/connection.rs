@@ -1,10 +1,10 @@
-//! A connection to the database besides the service's.
+//! A second connection to the database, beside the service's.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::support::harness::Server;
 
-/// A connection of somebody else's.
+/// A connection of another client.
 pub enum Other {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -37,12 +37,12 @@ impl Other {
         }
     }
 
-    /// Makes every read of connectors endless.
+    /// Makes every read of connectors hang.
     pub async fn hold_up_reads(&mut self) {
         self.put_before_reads("SELECT i + 1 FROM n", 3600.0).await;
     }
 
-    /// Makes every read of connectors take a good part of a second.
+    /// Makes every read of connectors take a large part of a second.
     pub async fn slow_down_reads(&mut self) {
         self.put_before_reads("SELECT i + 1 FROM n LIMIT 2000000", 0.5)
             .await;

@@ -1,4 +1,4 @@
-//! A running server a test, with a database of its own.
+//! A running server for each test, with a database of its own.
 
 use std::{
     fmt::Write,
@@ -29,12 +29,12 @@ use tempfile::TempDir;
 /// The environment variable with the URL of PostgreSQL.
 const POSTGRES: &str = "CONNECTORS_TEST_POSTGRES";
 
-/// The environment variable with host and port of a `PgBouncer` in front of it, which services then use.
+/// The environment variable with host and port of a `PgBouncer`, through which services connect if it is set.
 const POOLER: &str = "CONNECTORS_TEST_POOLER";
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
-/// The moment at which a fixed clock begins.
+/// The initial time of a fixed clock.
 pub const NOW: &str = "2026-11-22T08:00:00Z";
 
 /// Makes two tests of a [`Server`]: one on SQLite, and one on PostgreSQL, which plain `cargo test` ignores.
@@ -63,7 +63,7 @@ macro_rules! on_both {
     )*};
 }
 
-/// A database that goes with the test.
+/// A database that is deleted with the test.
 #[derive(Debug)]
 pub struct TestDatabase {
     pub url: String,
@@ -81,7 +81,7 @@ impl TestDatabase {
         }
     }
 
-    /// The URL that a service has: through the pooler at `CONNECTORS_TEST_POOLER`, where there is one.
+    /// Returns the URL for a service, through the pooler at `CONNECTORS_TEST_POOLER` if there is one.
     pub fn served_url(&self) -> String {
         #[expect(
             clippy::disallowed_methods,
@@ -109,7 +109,7 @@ impl TestDatabase {
         }
     }
 
-    /// One that somebody else made, and removes.
+    /// Uses an existing database, which its creator removes.
     pub fn at(url: String) -> Self {
         Self {
             url,
@@ -118,7 +118,8 @@ impl TestDatabase {
         }
     }
 
-    /// A new database of the PostgreSQL at `CONNECTORS_TEST_POSTGRES`. Panics without it: no test passes unrun.
+    /// Creates a database in the PostgreSQL at `CONNECTORS_TEST_POSTGRES`. Panics without it, so that no test passes
+    /// without running.
     pub async fn postgres() -> Self {
         #[expect(
             clippy::disallowed_methods,
@@ -159,7 +160,7 @@ impl Drop for TestDatabase {
             .execute(&mut connection)
             .await
         };
-        // A runtime of its own: this one may be ending.
+        // The current runtime may be ending, so this needs another one.
         let dropped = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -183,10 +184,10 @@ pub struct Server {
     pub url: String,
     pub clock: Clock,
     pub database: Database,
-    /// Every statement that read connectors and what belongs to them for queries, since [`Server::forget_reads`].
+    /// The statements of queries on connectors and their data, since [`Server::forget_reads`].
     pub reads: Arc<Mutex<Vec<Statement>>>,
     config: Serve,
-    /// The last to be dropped.
+    /// The database, dropped last.
     pub storage: Arc<TestDatabase>,
 }
 
@@ -201,7 +202,7 @@ impl Server {
         Box::pin(Self::start(storage, flags, fixed_clock())).await
     }
 
-    /// A server on a database, which others may be on too.
+    /// Starts a server on a database, which other servers may share.
     pub async fn start(storage: Arc<TestDatabase>, flags: &[&str], clock: Clock) -> Self {
         Self::start_with(Bounds::default(), storage, flags, clock).await
     }
@@ -223,7 +224,7 @@ impl Server {
         let reads = Arc::new(Mutex::new(Vec::new()));
         let observed = reads.clone();
         database.observe_reads(move |statement| {
-            // The state is asked for all the time.
+            // The state is polled all the time.
             let is_of = |table| statement.sql.contains(table);
             if (is_of("connector") || is_of("user_profile")) && !is_of("catalog_state") {
                 observed.lock().unwrap().push(statement.clone());
@@ -246,12 +247,12 @@ impl Server {
         }
     }
 
-    /// A token of a user `USER`, or `USER@ORGANIZATION`, with scopes.
+    /// Returns a token of a user `USER`, or `USER@ORGANIZATION`, with scopes.
     pub fn token(&self, who: &str, scopes: &[&str]) -> String {
         self.short_token(who, scopes, Duration::from_hours(1))
     }
 
-    /// One that is good for a while.
+    /// Returns a token with a lifetime.
     pub fn short_token(&self, who: &str, scopes: &[&str], lifetime: Duration) -> String {
         let (id, organization) = match who.split_once('@') {
             Some((id, organization)) => (id, Some(organization.to_owned())),
@@ -266,7 +267,7 @@ impl Server {
         self.token_of(&user, lifetime)
     }
 
-    /// A token of a user.
+    /// Returns a token of a user.
     pub fn token_of(&self, user: &User, lifetime: Duration) -> String {
         let rules = self.config.token_rules().unwrap();
         let KeySource::Secret(secret) = &rules.keys else {
@@ -275,7 +276,7 @@ impl Server {
         mint(secret, &rules, user, lifetime, &self.clock).unwrap()
     }
 
-    /// The whole answer to an operation; an empty token is none.
+    /// Returns the whole response to an operation. An empty token means none.
     pub async fn execute(&self, token: &str, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let (status, answer) = self.post(token, body.to_string()).await;
@@ -283,14 +284,14 @@ impl Server {
         answer
     }
 
-    /// The `data` of an operation that has no errors.
+    /// Returns the `data` of an operation without errors.
     pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
         let mut answer = self.execute(token, query, variables).await;
         assert_eq!(answer.get("errors"), None, "{query}");
         answer["data"].take()
     }
 
-    /// The `data` of an operation that has no errors, made for this request.
+    /// Returns the `data` of an operation without errors, bypassing the cache.
     pub async fn fresh(&self, token: &str, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let request = self.request(token, body.to_string());
@@ -302,7 +303,7 @@ impl Server {
         answer["data"].take()
     }
 
-    /// The code of an operation's one top-level error.
+    /// Returns the code of an operation's only top-level error.
     pub async fn error_code(&self, token: &str, query: &str, variables: Value) -> String {
         let answer = self.execute(token, query, variables).await;
         assert_eq!(
@@ -316,18 +317,18 @@ impl Server {
             .to_owned()
     }
 
-    /// A request by POST; an empty token is none.
+    /// Builds a POST request. An empty token means none.
     pub fn request(&self, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         post(&format!("{}/graphql", self.url), token, body)
     }
 
-    /// Status and JSON body of the answer to a body as it is.
+    /// Returns status and JSON body of the response to a raw body.
     pub async fn post(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
         let (status, text) = self.wire(token, body).await;
         (status, serde_json::from_str(&text).unwrap())
     }
 
-    /// Status and body of the answer to a JSON body, both as they are on the wire.
+    /// Returns status and raw body of the response to a JSON body.
     pub async fn wire(&self, token: &str, body: impl Into<reqwest::Body>) -> (u16, String) {
         let response = self.request(token, body).send().await.unwrap();
         let retry_after = response.headers().get("retry-after");
@@ -340,7 +341,7 @@ impl Server {
         (status, text)
     }
 
-    /// The answer to an operation as server-sent events, as far as it has come.
+    /// Returns the response to an operation as server-sent events, which may still be arriving.
     pub async fn events(&self, token: &str, query: &str, variables: Value) -> reqwest::Response {
         let body = json!({ "query": query, "variables": variables });
         let request = self.request(token, body.to_string());
@@ -352,19 +353,19 @@ impl Server {
         self.reads.lock().unwrap().clear();
     }
 
-    /// The number of the last change.
+    /// Returns the number of the last change.
     pub async fn state(&self) -> i64 {
         let rows = self.rows("SELECT state FROM catalog_state").await;
         rows.trim().parse().unwrap()
     }
 
-    /// The rows of a query straight from the database, as text: columns by `|`, nulls empty.
+    /// Returns the rows of a query on the database as text: columns separated by `|`, nulls empty.
     pub async fn rows(&self, sql: &str) -> String {
         rows(&self.storage.url, sql).await
     }
 }
 
-/// Checks the numbers of an answer's errors. `retry_after` is the answer's header.
+/// Checks the numbers in a response's errors. `retry_after` is the response's header.
 pub fn check_errors(retry_after: Option<u64>, answer: &Value) {
     let mut extension = None;
     for error in answer["errors"].as_array().into_iter().flatten() {
@@ -389,7 +390,8 @@ pub fn check_errors(retry_after: Option<u64>, answer: &Value) {
     );
 }
 
-/// The rows of a query straight from a database, as text: columns by `|`, nulls empty. Columns must be text or integers.
+/// Returns the rows of a query on a database as text: columns separated by `|`, nulls empty. Columns must be text or
+/// integers.
 pub async fn rows(url: &str, sql: &str) -> String {
     use sqlx::{Column, Row, ValueRef};
     fn cell<'r, R: Row>(row: &'r R, column: &str) -> String
@@ -443,15 +445,15 @@ pub fn timestamp(rfc3339: &str) -> Timestamp {
         .into()
 }
 
-/// Connections without a proxy, by the built-in authorities.
+/// Direct connections that trust the built-in authorities.
 pub fn direct() -> Outbound {
     Outbound::new(&OutboundRules::default()).unwrap()
 }
 
-/// One client for all tests, which are in one process.
+/// Returns a client for all tests of the process.
 pub fn client() -> &'static reqwest::Client {
     static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-        // A pooled connection would outlive the runtime of the test that made it.
+        // A pooled connection would outlive the runtime of the test that opened it.
         reqwest::Client::builder()
             .no_proxy()
             .pool_max_idle_per_host(0)
@@ -461,7 +463,7 @@ pub fn client() -> &'static reqwest::Client {
     &CLIENT
 }
 
-/// A request with a JSON body; an empty token is none.
+/// Builds a POST request with a JSON body. An empty token means none.
 pub fn post(url: &str, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
     let request = client()
         .post(url)

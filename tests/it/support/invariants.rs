@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::harness::{TestDatabase, rows};
 
-/// Each finds no rows in a database where every change is complete. The command `check-database` has the others.
+/// Statements that find no rows if every change is complete. The command `check-database` has the other ones.
 const FLAWS: [(&str, &str); 4] = [
     (
         "an idempotency key stands for a connector that was never created",
@@ -35,7 +35,7 @@ const FLAWS: [(&str, &str); 4] = [
     ),
 ];
 
-/// FTS5's own table of the words in an index.
+/// FTS5's own table of an index's words.
 const VOCABULARY: &str =
     "CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, connector_tool_search, instance);";
 
@@ -58,7 +58,7 @@ pub async fn assert_whole(storage: &TestDatabase) {
             "",
         )
     };
-    // One statement is faster, and a snapshot: a service may write meanwhile.
+    // One statement is faster, and reads a snapshot: a service may write meanwhile.
     let all = FLAWS.map(|(flaw, sql)| {
         let sql = sql
             .replace("SEQ_OF_SEARCH", seq)
@@ -71,9 +71,9 @@ pub async fn assert_whole(storage: &TestDatabase) {
     assert_digests(storage).await;
 }
 
-/// The digest of each connector's tools is of the tools that are stored.
+/// Checks that each connector's tool digest matches its stored tools.
 async fn assert_digests(storage: &TestDatabase) {
-    // One statement is a snapshot: a service may write meanwhile.
+    // One statement reads a snapshot: a service may write meanwhile.
     const TOOLS: &str = "SELECT seq, tools_digest, name, title, description, input_schema, output_schema, annotations
         FROM connector_health LEFT JOIN connector_tool USING (seq) WHERE tools_digest IS NOT NULL ORDER BY seq, name";
     let mut stored: BTreeMap<(String, String), Vec<Tool>> = BTreeMap::new();
@@ -92,7 +92,7 @@ async fn assert_digests(storage: &TestDatabase) {
     }
     for ((seq, digest), tools) in stored {
         let stored = Sha256::digest(serde_json::to_vec(&tools).unwrap());
-        // Members of these schemas are in their order.
+        // The members of these schemas are already ordered.
         let digest = digest.trim_start_matches("canonical:");
         assert_eq!(digest, format!("{stored:x}"), "of {seq}: {tools:?}");
     }

@@ -1,4 +1,4 @@
-//! MCP servers for tests: real ones, ones that misbehave, and places that the service must not call.
+//! MCP servers for tests: real ones, misbehaving ones, and addresses that the service must not call.
 
 use std::{
     net::SocketAddr,
@@ -32,7 +32,7 @@ pub fn allowing(places: &[&str]) -> ServerRules {
     }
 }
 
-/// Bounds of which some are met soon.
+/// Limits of which some are reached soon.
 pub fn limits() -> InspectionLimits {
     InspectionLimits {
         beginning: Duration::from_secs(1),
@@ -40,7 +40,7 @@ pub fn limits() -> InspectionLimits {
     }
 }
 
-/// An inspector that is not put off.
+/// An inspector whose inspections are never put off.
 #[derive(Debug)]
 pub struct Patient(Inspector);
 
@@ -63,7 +63,7 @@ pub fn inspector(guard: Guard, limits: InspectionLimits) -> Patient {
     inspector_through(direct(), guard, limits)
 }
 
-/// An inspector that connects by a proxy, or with more authorities.
+/// Returns an inspector that connects through a proxy, or trusts more authorities.
 pub fn inspector_through(outbound: Outbound, guard: Guard, limits: InspectionLimits) -> Patient {
     Patient(Inspector::new(
         guard,
@@ -74,25 +74,25 @@ pub fn inspector_through(outbound: Outbound, guard: Guard, limits: InspectionLim
     ))
 }
 
-/// Looks at a server of this machine's.
+/// Inspects a local server.
 pub async fn inspect(url: &str, claimed: ServerType) -> Inspection {
     let guard = Guard::new(allowing(&["127.0.0.0/8"]));
     let inspector = inspector(guard, limits());
     inspector.inspect(Some(url), Some(claimed)).await
 }
 
-/// A request as it came.
+/// A raw request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
     pub path: String,
-    /// In lower case.
+    /// The head in lower case.
     pub head: String,
     pub body: Value,
 }
 
 impl Request {
-    /// The method of its message, or nothing.
+    /// Returns the method of its message, or nothing.
     pub fn asks(&self) -> &str {
         self.body["method"].as_str().unwrap_or("")
     }
@@ -103,27 +103,27 @@ impl Request {
     }
 }
 
-/// The reaction to a request. The connection ends with it.
+/// The reaction to a request, after which the connection ends.
 #[derive(Clone, Debug)]
 pub enum Reaction {
     Send(Vec<u8>),
-    /// A beginning, and then this again and again.
+    /// A beginning, followed by endless repetitions.
     Endless(Vec<u8>, Vec<u8>),
-    /// A beginning, and then a byte now and then.
+    /// A beginning, followed by single bytes with pauses.
     Drip(Vec<u8>),
     Hang,
-    /// Bytes, and then nothing until the client leaves.
+    /// Bytes, followed by silence until the client disconnects.
     Hold(Vec<u8>),
     Close,
 }
 
-/// A server of HTTP on a plain socket.
+/// An HTTP server on a plain socket.
 #[derive(Clone, Debug)]
 pub struct Plain {
     /// `http://127.0.0.1:PORT`
     pub url: String,
     pub requests: Arc<Mutex<Vec<Request>>>,
-    /// Bytes that were written.
+    /// The number of bytes written.
     pub written: Arc<Mutex<usize>>,
 }
 
@@ -231,7 +231,7 @@ pub async fn read(socket: &mut TcpStream) -> Option<Request> {
     })
 }
 
-/// A head, to be followed by what ends with the connection.
+/// A response head, for a body that ends with the connection.
 pub fn head(status: u16, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n").into_bytes()
 }
@@ -244,7 +244,7 @@ pub fn json_answer(body: &Value) -> Reaction {
     answer(200, "content-type: application/json\r\n", body.to_string())
 }
 
-/// The tools of [`result`], as GraphQL gives them.
+/// The tools of [`result`], in GraphQL's form.
 pub fn two_tools() -> Value {
     json!([
         {
@@ -266,7 +266,7 @@ pub fn two_tools() -> Value {
     ])
 }
 
-/// The result of a server of the 2025 revision with two tools, [`two_tools`].
+/// Returns the result of a server of the 2025 revision with the two tools of [`two_tools`].
 pub fn result(request: &Request) -> Option<Value> {
     Some(match request.asks() {
         "initialize" => json!({
@@ -288,7 +288,7 @@ pub fn response(request: &Request, result: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": request.body["id"], "result": result })
 }
 
-/// As a server of streamable HTTP does that knows no sessions.
+/// Reacts like a streamable HTTP server without sessions.
 pub fn well_behaved(request: &Request) -> Reaction {
     match (request.method.as_str(), result(request)) {
         ("POST", Some(result)) => json_answer(&response(request, &result)),

@@ -22,7 +22,7 @@ use crate::support::{
     harness::Server,
 };
 
-/// Names, what they fold to, and the words they have.
+/// Names, their folded form, and their words.
 const NAMES: [(&str, &str, &[&str]); 14] = [
     ("GitHub", "github", &["github"]),
     ("github", "github", &["github"]),
@@ -70,7 +70,7 @@ const OUTCOMES: [(Outcome, &str); 8] = [
     (Outcome::NotCheckable, "NOT_CHECKABLE"),
 ];
 
-/// A tool's name and description, and the words of both.
+/// A tool's name, its description, and the words of both.
 type Tool = (&'static str, &'static str, &'static [&'static str]);
 
 /// The tools that servers offer.
@@ -87,7 +87,7 @@ const TOOLS: [&[Tool]; 4] = [
     ],
 ];
 
-/// URLs of servers, their hosts, and their addresses.
+/// URLs of servers, their hosts, and their normalized addresses.
 const SERVERS: [(&str, &str, &str); 3] = [
     (
         "https://MCP.example.com/wiki/",
@@ -144,7 +144,7 @@ const OWNERS: [&str; 6] = [
     "dan",
 ];
 
-/// Few, so that many rows share one: microseconds around the hour at which the tests' clock stands.
+/// Few times, so that many rows share one: microseconds around the hour of the tests' clock.
 const TIMES: [i64; 5] = [
     1_795_334_400_000_000,
     1_795_334_400_000_001,
@@ -224,7 +224,7 @@ pub(crate) fn search() -> impl Strategy<Value = Search> + Clone {
     })
 }
 
-/// An order and up to three for those that tie, each of which may be reversed.
+/// An order and up to three tie-breakers, each possibly reversed.
 pub(crate) fn orders() -> impl Strategy<Value = Vec<(Order, bool)>> {
     let fields = sample::subsequence(&Order::FIELDS[..], 1..=4).prop_shuffle();
     let single = select(&Order::FIELDS[..]).prop_map(|order| vec![order]);
@@ -237,7 +237,7 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// A row as the model has it.
+/// Converts a row to the model's form.
 fn connector(row: &Model) -> Connector {
     let (_, name_key, name) = NAMES.iter().find(|name| name.0 == row.name).unwrap();
     let connector_id = CONNECTOR_IDS
@@ -295,7 +295,7 @@ pub(crate) fn sees(viewer: Viewer, row: &Model) -> bool {
     viewer.sees(&fields(row))
 }
 
-/// The rows that a viewer sees, as they read them.
+/// Returns the rows that a viewer sees, in the form that they read.
 pub(crate) fn seen(viewer: Viewer, rows: &[Model]) -> Vec<Connector> {
     let connectors = rows.iter().map(connector);
     connectors
@@ -313,7 +313,7 @@ fn outcome(row: &Model) -> Option<(Outcome, &'static str)> {
     OUTCOMES.get(sum(row) % 9).copied()
 }
 
-/// The outcome of a row that was not checked: none before the first check.
+/// Returns the outcome of a row without a check; none before the first check.
 fn unchecked(row: &Model) -> Option<&'static str> {
     let can_be_checked = row.server_url.is_some() && row.server_type != Some(ServerType::Stdio);
     (!can_be_checked).then_some("NOT_CHECKABLE")
@@ -332,7 +332,7 @@ fn latency(row: &Model) -> Option<i64> {
     (!sum(row).is_multiple_of(5)).then_some(i64::try_from(sum(row) % 3).unwrap() * 10)
 }
 
-/// Whether a check before the last one found nothing that works.
+/// Returns whether a check before the last one failed.
 fn has_failed(row: &Model) -> bool {
     sum(row) % 7 < 3
 }
@@ -420,7 +420,7 @@ pub(crate) fn row() -> impl Strategy<Value = Model> {
                 ..connectors::official("", name.0)
             }
         } else {
-            // Nobody shares with an organization that is none.
+            // Without an organization, there are no members to share with.
             let visibility = if visibility == Organization && !owner.contains('@') {
                 Private
             } else {
@@ -454,7 +454,7 @@ pub(crate) fn catalogue(most: usize) -> impl Strategy<Value = Vec<Model>> {
     })
 }
 
-/// An id of its own for each number.
+/// Returns a unique id for each number.
 pub(crate) fn id(number: usize) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let digits = [number * 17 % 62, number / 62].map(|digit| char::from(DIGITS[digit]));
@@ -485,7 +485,7 @@ fn claim(row: &Model) -> [String; 4] {
     ]
 }
 
-/// Runs an asynchronous property on random values; the smallest that fails is in the panic's message.
+/// Runs an asynchronous property on random values. The panic message has the smallest failing input.
 pub(crate) fn check<S: Strategy, F: Future<Output = Result<(), TestCaseError>>>(
     cases: u32,
     strategy: S,

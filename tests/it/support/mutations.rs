@@ -1,4 +1,4 @@
-//! The four mutations, as short as tests want them.
+//! The four mutations, in a short form for tests.
 
 use std::sync::LazyLock;
 
@@ -16,16 +16,16 @@ pub const UPDATE: &str = "updateCustomConnector";
 pub const DELETE: &str = "deleteCustomConnector";
 pub const STATUS: &str = "setConnectorStatus";
 
-/// All of a user error.
+/// All fields of a user error.
 pub const USER_ERROR: &str =
     "code field message limit current conflict { revision actor occurredAt changedFields }";
 
-/// All of a connector that a change could touch.
+/// All fields of a connector that a change could affect.
 pub static WHOLE: LazyLock<String> =
     LazyLock::new(|| format!("{} replacedBy {{ id }}", leaves("PersonalConnector")));
 
 impl Server {
-    /// The payload of a mutation without a top-level error.
+    /// Returns the payload of a mutation without a top-level error.
     pub async fn mutate(&self, token: &str, field: &str, input: Value) -> Value {
         let variables = json!({ "input": input });
         let mut data = self.data(token, &mutation(field), variables).await;
@@ -37,21 +37,21 @@ impl Server {
         errors(&self.mutate(token, field, input).await)
     }
 
-    /// The connector that a mutation changed, which found nothing wrong.
+    /// Returns the connector of a successful mutation.
     pub async fn change(&self, token: &str, field: &str, input: Value) -> Value {
         let mut payload = self.mutate(token, field, input).await;
         assert_eq!(errors(&payload), NONE, "{payload}");
         payload["personalConnector"].take()
     }
 
-    /// Creates a connector and gives its id.
+    /// Creates a connector and returns its id.
     pub async fn create(&self, token: &str, name: &str, visibility: &str) -> String {
         let input = draft(name, json!({ "visibility": visibility }));
         let connector = self.change(token, CREATE, input).await;
         connector["id"].as_str().unwrap().to_owned()
     }
 
-    /// A connector as a viewer sees it, null if they don't.
+    /// Returns a connector as a viewer sees it; null if they do not.
     pub async fn see(&self, token: &str, id: &str) -> Value {
         let query = format!(
             "query($id: ID!) {{ node(id: $id) {{ ...C }} }} fragment C on PersonalConnector {{ {} }}",
@@ -60,7 +60,7 @@ impl Server {
         self.data(token, &query, json!({ "id": id })).await["node"].take()
     }
 
-    /// All that changes write: rows, events, state and keys.
+    /// Returns all rows that changes write: connectors, events, state and keys.
     pub async fn written(&self) -> String {
         let mut written = String::new();
         for sql in [
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-/// The document of one mutation, whose variable is `$input`.
+/// Returns the document of one mutation, with the variable `$input`.
 pub fn mutation(field: &str) -> String {
     let (first, rest) = field.split_at(1);
     let input = format!("{}{rest}Input", first.to_uppercase());
@@ -89,7 +89,7 @@ pub fn mutation(field: &str) -> String {
     )
 }
 
-/// A payload's errors, as `CODE input.field`.
+/// Returns a payload's errors, as `CODE input.field`.
 pub fn errors(payload: &Value) -> Vec<String> {
     let path = |error: &Value| {
         let path: Vec<_> = error["field"].as_array()?.iter().map(text).collect();
@@ -105,7 +105,7 @@ pub fn errors(payload: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Checks what is true of every user error, as far as it was asked for.
+/// Checks the rules for every user error, for the requested fields.
 fn check(error: &Value) {
     let code = text(&error["code"]);
     let field = error["field"].get(1).map_or("", text);
@@ -136,7 +136,7 @@ pub fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// The least input of a create, and more.
+/// Returns the least input of a create, with additional fields.
 pub fn draft(name: &str, more: Value) -> Value {
     let least = json!({ "name": name, "serverUrl": "https://mcp.example.com" });
     with(least, more)

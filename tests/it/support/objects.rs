@@ -1,4 +1,4 @@
-//! Connectors in the published form, as lines, and their import.
+//! Connectors in the published form, one a line, and their import.
 
 use fixtures::published::{custom, numbered, with};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::{
     process::{program_on, run_with},
 };
 
-/// A published object of a custom connector of `ann`.
+/// Returns the published object of a custom connector of `ann`.
 pub fn object(id: &str, more: &Value) -> String {
     let object = with(custom(id, id), json!({ "createdBy": "ann" }));
     with(object, more.clone()).to_string()
@@ -19,7 +19,7 @@ pub fn import(storage: &TestDatabase, objects: &[String]) {
     run_with(import, &objects.join("\n")).ok();
 }
 
-/// Published objects of so many custom connectors, one a line.
+/// Returns published objects of this many custom connectors, one a line.
 pub fn objects(count: usize) -> String {
     let lines: Vec<_> = (0..count).map(|i| numbered(i).to_string()).collect();
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! The program as its users run it: a process with arguments, an environment of the test's making, and signals.
+//! The program as users run it: a process with arguments, an environment and signals.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::support::harness::{TestDatabase, client, post};
 
-/// No program of the tests takes so long to end.
+/// Longer than any program of the tests runs.
 const TOO_LONG: Duration = Duration::from_mins(1);
 
 pub const SECRET: &str = "a secret of the tests, of 32 bytes at least";
 
 /// Makes two tests of a [`TestDatabase`]: one on SQLite, and one on PostgreSQL, which plain `cargo test` ignores.
 ///
-/// `#![ignore = "…"]` before the functions says what else they need, and ignores both tests of each.
+/// `#![ignore = "…"]` before the functions gives another requirement, and ignores both tests of each.
 #[macro_export]
 macro_rules! on_both_databases {
     (
@@ -52,15 +52,16 @@ macro_rules! on_both_databases {
     };
 }
 
-/// Size of the answer cache that the tests are run with, where it is not the default.
+/// The size of the response cache for the test run, if it is not the default.
 const ANSWERS: &str = "CONNECTORS_ANSWER_CACHE_MB";
 
-/// The program with a command line, and nothing in its environment but what all tests are run with. It calls nobody of itself.
+/// Returns the program with a command line, and an environment of only the tests' common variables. It makes no
+/// outbound calls on its own.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_personal-connectors"));
     command.env_clear().args(arguments);
     command.env("CONNECTORS_MONITOR", "false");
-    // No load balancer is in front.
+    // There is no load balancer.
     command.env("CONNECTORS_DRAIN_DELAY", "0s");
     #[expect(
         clippy::disallowed_methods,
@@ -72,7 +73,7 @@ pub fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// The program on a database, with a secret of its tokens.
+/// Returns the program on a database, with a token secret.
 pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = program(arguments);
     command.env("CONNECTORS_DATABASE_URL", storage.served_url());
@@ -85,9 +86,9 @@ pub fn program_on(storage: &TestDatabase, arguments: &[&str]) -> Command {
 pub struct Done {
     pub code: Option<i32>,
     pub out: String,
-    /// The database that a command named first.
+    /// The database that a command printed first.
     pub database: Option<String>,
-    /// All else of standard error.
+    /// The rest of standard error.
     pub err: String,
 }
 
@@ -109,14 +110,14 @@ impl Done {
         }
     }
 
-    /// Standard output of a program that had nothing to complain of.
+    /// Returns standard output of a program without errors or warnings.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self.out
     }
 
-    /// Both outputs of a program that ended with this code.
+    /// Returns both outputs of a program that ended with this code.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {
         let told = self.out + &self.err;
@@ -125,7 +126,7 @@ impl Done {
     }
 }
 
-/// Runs a program to its end with this on its standard input.
+/// Runs a program to its end with this standard input.
 pub fn run_with(mut command: Command, input: &str) -> Done {
     let mut child = command
         .stdin(Stdio::piped())
@@ -143,7 +144,7 @@ pub fn run_with(mut command: Command, input: &str) -> Done {
     Done::new(status.code(), out.join().unwrap(), &err.join().unwrap())
 }
 
-/// Waits for a program's end, and not for ever: perhaps it serves where it should have refused to.
+/// Waits for a program's end within a limit, because it may serve instead of failing.
 fn await_end(child: &mut Child) -> ExitStatus {
     let begun = Instant::now();
     loop {
@@ -158,7 +159,7 @@ fn await_end(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Read as it comes, so that no full pipe holds its writer up.
+/// Reads output as it arrives, so that no full pipe blocks the program.
 fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
@@ -171,7 +172,7 @@ pub fn run(command: Command) -> Done {
     run_with(command, "")
 }
 
-/// A program under way. Dropped, it is killed.
+/// A running program, killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -195,7 +196,7 @@ impl Process {
         }
     }
 
-    /// SIGKILL: it can do nothing about it.
+    /// Sends SIGKILL, which the program cannot handle.
     pub fn kill(&mut self) {
         self.signal("KILL");
         self.child.wait().unwrap();
@@ -211,15 +212,15 @@ impl Process {
         self.child.id()
     }
 
-    /// KiB of memory that it has (`VmRSS`), where the system tells.
+    /// Returns the KiB of resident memory (`VmRSS`), if the system reports it.
     pub fn resident(&self) -> Option<u64> {
         self.memory("VmRSS:")
     }
 
-    /// The most MiB that the process grew by while something happened (Linux: the peak of resident memory). Code that ran for the
-    /// first time does not count: it is read from the program's file, once.
+    /// Returns the most MiB by which the process grew during some work (Linux: the peak of resident memory). Code that
+    /// runs for the first time does not count, because it is read from the program's file once.
     pub async fn growth<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
-        // The peak begins anew.
+        // This resets the peak.
         std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
         let all = || self.memory("VmRSS:").unwrap();
         let of_files = || self.memory("RssFile:").unwrap();
@@ -236,7 +237,7 @@ impl Process {
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 
-    /// Waits for its end; gives the exit code and all the rest of its output.
+    /// Waits for the program's end. Returns the exit code and the rest of its output.
     pub fn wait(&mut self) -> Done {
         let status = await_end(&mut self.child);
         let mut out = String::new();
@@ -253,7 +254,7 @@ impl Drop for Process {
     }
 }
 
-/// A serving process, on a port of the system's choice.
+/// A serving process, on a port that the system chose.
 #[derive(Debug)]
 pub struct Serving {
     pub process: Process,
@@ -272,7 +273,7 @@ impl Serving {
         Self::start(program_on(storage, &[]))
     }
 
-    /// Waits until it says where it serves.
+    /// Waits until it prints its address.
     pub fn up(mut process: Process) -> Self {
         let mut line = String::new();
         process.out.read_line(&mut line).unwrap();
@@ -285,7 +286,7 @@ impl Serving {
         }
     }
 
-    /// The whole answer to an operation, or none when the process ended before it gave one.
+    /// Returns the whole response to an operation, or none if the process ended before.
     pub async fn ask(&self, token: &str, query: &str, variables: Value) -> Option<Value> {
         let body = json!({ "query": query, "variables": variables });
         let request = post(&self.url, token, body.to_string());
@@ -293,28 +294,28 @@ impl Serving {
         serde_json::from_str(&text).ok()
     }
 
-    /// The `data` of an operation that has no errors.
+    /// Returns the `data` of an operation without errors.
     pub async fn data(&self, token: &str, query: &str, variables: Value) -> Value {
         let mut answer = self.ask(token, query, variables).await.unwrap();
         assert_eq!(answer.get("errors"), None, "{query}");
         answer["data"].take()
     }
 
-    /// Status and text of another path than `/graphql`.
+    /// Returns status and text of another path than `/graphql`.
     pub async fn get(&self, path: &str) -> (u16, String) {
         let url = self.url.replace("/graphql", path);
         let response = client().get(url).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// SIGTERM, and what came of it.
+    /// Sends SIGTERM, and returns the result.
     pub fn stop(mut self) -> Done {
         self.process.signal("TERM");
         self.process.wait()
     }
 }
 
-/// A token of `USER@ORGANIZATION` with scopes, from the `token` command.
+/// Returns a token of `USER@ORGANIZATION` with scopes, from the `token` command.
 pub fn token(who: &str, scopes: &str) -> String {
     let (user, organization) = who.split_once('@').unwrap();
     let mut command = program(&["token", "--user", user, "--organization", organization]);

@@ -6,7 +6,7 @@ pub fn random(below: u64) -> u64 {
     u64::from_be_bytes(bytes) % below
 }
 
-/// Random hexadecimal digits, which no database compresses much.
+/// Returns random hexadecimal digits, which databases compress little.
 pub fn noise(digits: u64) -> String {
     (0..digits / 16).fold(String::new(), |noise, _| {
         noise + &format!("{:016x}", random(u64::MAX))

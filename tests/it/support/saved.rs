@@ -1,5 +1,5 @@
-//! A database as it was, put back under a service that runs: as when a backup is restored, or a standby takes over that lacked
-//! the last commits.
+//! A saved database that replaces the present one under a running service, like a restored backup or a failover to a
+//! standby that lacked the last commits.
 
 use std::{fmt::Write, time::Duration};
 
@@ -55,7 +55,7 @@ impl Saved {
         Self::Postgres(schema)
     }
 
-    /// Puts all of it back in one transaction.
+    /// Restores all tables in one transaction.
     pub async fn restore(&self, storage: &TestDatabase) {
         let schema = match self {
             Self::Sqlite(folder) => {
@@ -93,7 +93,7 @@ fn copy(from: &str, to: &str) {
 }
 
 impl Server {
-    /// The position of a number: of an event that is kept, or of the last that was forgotten.
+    /// Returns the position with a number: of a stored event, or of the last pruned one.
     pub async fn position(&self, number: i64) -> LogPosition {
         let mark = format!(
             "SELECT mark FROM connector_event WHERE number = {number}

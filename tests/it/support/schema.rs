@@ -25,7 +25,7 @@ fn kind(name: &str) -> Option<&'static TypeKind> {
     found.map(|of| &of.kind)
 }
 
-/// The fields of an object; of other types none.
+/// Returns the fields of an object; none for other types.
 fn fields(object: &str) -> impl Iterator<Item = &'static FieldDefinition> {
     let fields = match kind(object) {
         Some(TypeKind::Object(object)) => object.fields.as_slice(),
@@ -34,31 +34,31 @@ fn fields(object: &str) -> impl Iterator<Item = &'static FieldDefinition> {
     fields.iter().map(|field| &field.node)
 }
 
-/// Those that take no arguments.
+/// Returns the fields without arguments.
 fn plain_fields(object: &str) -> impl Iterator<Item = &'static FieldDefinition> {
     fields(object).filter(|field| field.arguments.is_empty())
 }
 
-/// Whether a value of the type is selected by its fields.
+/// Returns whether a value of the type needs a selection.
 fn has_fields(name: &str) -> bool {
     use TypeKind::{Interface, Object, Union};
     matches!(kind(name), Some(Object(_) | Interface(_) | Union(_)))
 }
 
-/// The selection of all fields of an object without arguments that have no fields below them.
+/// Returns the selection of an object's scalar fields without arguments.
 pub fn leaves(object: &str) -> String {
     let leaves = plain_fields(object).filter(|field| !has_fields(named(&field.ty.node.base)));
     let names: Vec<_> = leaves.map(|field| field.name.node.as_str()).collect();
     names.join(" ")
 }
 
-/// The names of an object's fields.
+/// Returns the names of an object's fields.
 pub fn field_names(object: &str) -> Vec<&'static str> {
     let names = fields(object).map(|field| field.name.node.as_str());
     names.collect()
 }
 
-/// All fields without arguments, so many levels deep, in braces; nothing for a scalar or an enum.
+/// Returns a selection of all fields without arguments down to a depth, in braces; empty for a scalar or an enum.
 fn selection(name: &str, levels: usize) -> String {
     if !has_fields(name) {
         return String::new();
@@ -74,7 +74,7 @@ fn selection(name: &str, levels: usize) -> String {
     selection + " }"
 }
 
-/// The fields of an input object.
+/// Returns the fields of an input object.
 pub fn inputs(input: &str) -> impl Iterator<Item = &'static InputValueDefinition> {
     let Some(TypeKind::InputObject(input)) = kind(input) else {
         panic!("{input} is no input object");
@@ -82,19 +82,19 @@ pub fn inputs(input: &str) -> impl Iterator<Item = &'static InputValueDefinition
     input.fields.iter().map(|field| &field.node)
 }
 
-/// Whether a request may leave an input out.
+/// Returns whether an input is optional.
 pub fn may_be_unset(input: &InputValueDefinition) -> bool {
     input.ty.node.nullable || input.default_value.is_some()
 }
 
-/// The names of an input object's fields.
+/// Returns the names of an input object's fields.
 pub fn input_fields(input: &str) -> Vec<&'static str> {
     inputs(input)
         .map(|field| field.name.node.as_str())
         .collect()
 }
 
-/// The values of an enum, none of another type.
+/// Returns the values of an enum; none for another type.
 pub fn values(name: &str) -> Vec<&'static str> {
     let Some(TypeKind::Enum(of)) = kind(name) else {
         return Vec::new();
@@ -110,27 +110,27 @@ pub fn named(base: &BaseType) -> &str {
     }
 }
 
-/// A place in a document that takes inputs: the arguments of a field, or the fields of an input object.
+/// A position in a document that takes inputs: the arguments of a field, or the fields of an input object.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The field's coordinate, or the input object's name.
     pub name: String,
     pub is_mutation: bool,
-    /// The operation's text on both sides of the inputs, without the outermost braces.
+    /// The operation's text before and after the inputs, without the outermost braces.
     before: String,
     after: String,
     pub inputs: Vec<&'static InputValueDefinition>,
-    /// The input object itself is the value of an argument.
+    /// Whether the input object is the value of an argument.
     pub is_argument: bool,
 }
 
 impl Place {
-    /// The operation with these inputs, as `name: value`.
+    /// Returns the operation with these inputs, as `name: value`.
     pub fn operation(&self, declared: &str, given: &str) -> String {
         self.document(declared, &format!("{}{given}{}", self.before, self.after))
     }
 
-    /// The operation whose whole input object is a variable.
+    /// Returns the operation whose whole input object is a variable.
     pub fn operation_of_whole(&self, declared: &str, variable: &str) -> String {
         let (before, _) = self.before.rsplit_once('{').unwrap();
         let (_, after) = self.after.split_once('}').unwrap();
@@ -147,7 +147,7 @@ impl Place {
     }
 }
 
-/// Every place that an operation reaches, by the shortest way. `known` gives the inputs that are required there.
+/// Returns every position that an operation reaches, by the shortest path. `known` returns the required inputs there.
 pub fn places(known: impl Fn(&InputValueDefinition) -> String) -> Vec<Place> {
     let required = |inputs: &[&InputValueDefinition], but: &str| {
         let required = inputs
@@ -169,7 +169,7 @@ pub fn places(known: impl Fn(&InputValueDefinition) -> String) -> Vec<Place> {
             let name = &field.name.node;
             let inputs: Vec<_> = field.arguments.iter().map(|input| &input.node).collect();
             let below = named(&field.ty.node.base);
-            // A query reaches what is below a payload too.
+            // A query also reaches the types below a payload.
             if !is_mutation && !objects.iter().any(|(object, ..)| *object == below) {
                 let given = required(&inputs, "");
                 let before = format!("{before}{name}({given}) {{ ");

@@ -1,8 +1,8 @@
-//! Waits for a condition, and fails when it does not come.
+//! Waits for a condition, and fails after a time limit.
 
 use std::time::{Duration, Instant};
 
-/// Waits until `is_so`, for `limit` at most. Returns the time.
+/// Waits until `is_so`, at most for `limit`. Returns the elapsed time.
 pub async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !is_so().await {

@@ -1,4 +1,4 @@
-//! Load on a server: one request, sent again and again by many clients.
+//! Load on a server: many clients send one request repeatedly.
 
 use std::{
     collections::BTreeMap,
@@ -21,30 +21,30 @@ use tokio::{
 
 use crate::support::process::Serving;
 
-/// A list of all that differs each time, since a cached count would cost nothing.
+/// A list with different arguments each time, because a cached count would cost nothing.
 const QUERY: &str = "query($from: DateTime!) {
     personalConnectors(first: 20, filter: {createdAt: {gte: $from}}, orderBy: {field: CREATED_AT}) { totalCount
     nodes { id name description category status statusMessage replacedBy { id name } iconUrl }
     pageInfo { hasNextPage endCursor } facets { category { value count } status { value count } type { value count } } } }";
 
-/// Stands for as many digits.
+/// The placeholder for as many digits.
 const COUNTER: &str = "NNNNNN";
 
-/// An answer as it came.
+/// A raw response.
 pub struct Answer {
     pub status: u16,
     pub retry_after: bool,
     pub body: Vec<u8>,
 }
 
-/// A request that is sent again and again, by connections that are kept.
+/// A request that is sent repeatedly, over reused connections.
 pub struct Load {
     address: String,
-    /// With [`COUNTER`] somewhere.
+    /// The request, which contains [`COUNTER`].
     request: String,
     asked: AtomicU64,
     idle: Mutex<Vec<BufReader<TcpStream>>>,
-    /// As many as a client's system gladly opens.
+    /// The most connections, within a client's usual limits.
     connections: Semaphore,
 }
 
@@ -77,7 +77,7 @@ impl Load {
             self.idle.lock().unwrap().push(stream);
             return Ok(answer);
         }
-        // There was none, or it was idle for so long that it was closed.
+        // No connection was idle, or it was closed while idle.
         let mut stream = BufReader::new(TcpStream::connect(&self.address).await?);
         stream.get_ref().set_nodelay(true)?;
         let answer = self.ask_by(&mut stream).await?;
@@ -113,12 +113,12 @@ impl Load {
     }
 }
 
-/// The times of requests, by their status.
+/// The durations of requests, by status.
 #[derive(Default)]
 pub struct Outcome(BTreeMap<u16, Vec<Duration>>);
 
 impl Outcome {
-    /// Counts an answer, which must be whole, or a refusal in the form that is promised.
+    /// Counts a response, which must be complete, or a refusal in the documented form.
     pub fn add(&mut self, answer: &Answer, took: Duration) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         if answer.status == 200 {
@@ -142,7 +142,7 @@ impl Outcome {
         }
     }
 
-    /// Times that so many per cent of a status's requests took at most.
+    /// Returns percentiles of the durations of a status.
     pub fn percentiles<const N: usize>(
         &mut self,
         status: u16,
@@ -157,7 +157,7 @@ impl Outcome {
     }
 }
 
-/// As many clients, each of which asks again as soon as it is answered, while this holds of what they were answered.
+/// Runs this many clients. Each sends its next request after a response, while the condition on the outcomes holds.
 pub async fn closed(
     load: &Arc<Load>,
     clients: usize,

@@ -1,4 +1,4 @@
-//! Clients of subscriptions: over a web socket, and of server-sent events.
+//! Clients of subscriptions: over a WebSocket, and over server-sent events.
 
 use std::time::Duration;
 
@@ -49,12 +49,12 @@ impl Socket {
         Ok(Self(socket))
     }
 
-    /// Opens a socket, and has a token acknowledged.
+    /// Opens a socket with a token, and waits for the acknowledgement.
     pub async fn of(server: &Server, token: &str) -> Self {
         Self::at(&format!("{}/graphql", server.url), token).await
     }
 
-    /// The same at `http://…/graphql`.
+    /// Opens a socket at `http://…/graphql` with a token.
     pub async fn at(url: &str, token: &str) -> Self {
         let mut socket = Self::open_at(url, &[PROTOCOL]).await.unwrap();
         socket.init(token).await;
@@ -86,7 +86,7 @@ impl Socket {
             .await;
     }
 
-    /// The next message.
+    /// Returns the next message.
     pub async fn next(&mut self) -> Value {
         loop {
             let message = timeout(LONG, self.0.next()).await.unwrap();
@@ -98,7 +98,7 @@ impl Socket {
         }
     }
 
-    /// The change of the next message.
+    /// Returns the change in the next message.
     pub async fn change(&mut self) -> Value {
         let mut message = self.next().await;
         assert_eq!(message["type"], "next", "{message}");
@@ -106,7 +106,7 @@ impl Socket {
         message["payload"]["data"]["personalConnectorChanged"].take()
     }
 
-    /// The code and reason that the connection is closed with, and what came before.
+    /// Returns the close code and reason, and the messages before.
     pub async fn closed(&mut self) -> (u16, String, Vec<Value>) {
         let mut before = Vec::new();
         loop {
@@ -122,7 +122,7 @@ impl Socket {
     }
 }
 
-/// A client's frame (RFC 6455, section 5.2) with this first byte: its flags and opcode. Its mask changes nothing.
+/// A client's frame (RFC 6455, section 5.2) with this first byte of flags and opcode. Its mask is zero.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u16::try_from(payload.len()) {
@@ -161,13 +161,13 @@ impl Events {
         }
     }
 
-    /// The next event's name and data; none at the end.
+    /// Returns the next event's name and data; none at the end.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
                 self.text = rest;
-                // A comment keeps the connection alive.
+                // The comment is a keepalive.
                 if event.starts_with(':') {
                     continue;
                 }
@@ -193,7 +193,7 @@ impl Events {
     }
 }
 
-/// A change's kind and the connector's name, if it is there.
+/// Returns a change's kind and the connector's name, if present.
 pub fn told(change: &Value) -> (&str, &str) {
     let name = change["personalConnector"]["name"].as_str();
     (text(&change["kind"]), name.unwrap_or("-"))

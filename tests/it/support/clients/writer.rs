@@ -1,4 +1,4 @@
-//! A client that writes, and compares what it wrote with what is stored.
+//! A client that writes, and compares acknowledged writes with stored rows.
 
 use std::{
     collections::HashMap,
@@ -15,20 +15,20 @@ use crate::support::{
     random::{noise, random},
 };
 
-/// The file of a recording. Its length at an acknowledgement is the acknowledgement's place in it.
+/// The file of a recording. Its length at an acknowledgement is the position of that acknowledgement.
 pub type Recording = PathBuf;
 
-/// A client that changes connectors, one after the other, and remembers what was acknowledged.
+/// A client that changes connectors one by one, and remembers the acknowledged changes.
 pub struct Writer {
     pub name: String,
     pub token: String,
     pub count: usize,
     pub acknowledged: usize,
-    /// The number of UNAVAILABLE answers.
+    /// The number of UNAVAILABLE responses.
     pub refused: usize,
-    /// Revisions by id.
+    /// Revisions of its connectors, by id.
     pub live: HashMap<String, i64>,
-    /// Sent, and not acknowledged.
+    /// The write that was sent and is not acknowledged.
     pub pending: Option<(&'static str, Value)>,
     /// Whether the pending write was refused at least once.
     pub retried: bool,
@@ -37,7 +37,7 @@ pub struct Writer {
     pub history: Vec<(u64, HashMap<String, i64>)>,
 }
 
-/// Connectors of a writer at most, below the default quota.
+/// The most connectors of a writer, below the default quota.
 const MOST_LIVE: usize = 40;
 
 pub const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
@@ -62,7 +62,7 @@ pub enum Sent {
     Unanswered,
 }
 
-/// The data of an answer without errors, or another outcome. A refusal must be UNAVAILABLE.
+/// Returns the data of a response without errors, or another outcome. A refusal must be UNAVAILABLE.
 pub fn sent(answer: Option<Value>) -> Result<Value, Sent> {
     let mut answer = answer.ok_or(Sent::Unanswered)?;
     if let Some(error) = answer["errors"].get(0) {
@@ -88,13 +88,13 @@ impl Writer {
         }
     }
 
-    /// Writes until the server is gone, which refuses nothing.
+    /// Writes until the server is gone. No write may be refused.
     pub async fn write(&mut self, server: &Serving) {
         self.work(server, &AtomicBool::new(true)).await;
         assert_eq!(self.refused, 0);
     }
 
-    /// Writes until `going` is false or the server is gone. Repeats refused writes, as clients do.
+    /// Writes until `going` is false or the server is gone. Repeats refused writes, like a real client.
     pub async fn work(&mut self, server: &Serving, going: &AtomicBool) {
         while going.load(Ordering::Relaxed) {
             if self.write_one(server).await == Sent::Unanswered {
@@ -151,7 +151,7 @@ impl Writer {
             }
         };
         let done = &answer["done"];
-        // An unacknowledged deletion may have been done.
+        // An unacknowledged deletion may have succeeded.
         let deleted_before = mutation == DELETE
             && self.retried
             && done["userErrors"] == json!([{ "code": "NOT_FOUND" }]);
@@ -175,7 +175,7 @@ impl Writer {
         Sent::Acknowledged
     }
 
-    /// The writer's connectors that a new connection finds.
+    /// Returns the writer's connectors over a new connection.
     pub async fn stored(&self, storage: &TestDatabase) -> HashMap<String, i64> {
         let mine = format!(
             "SELECT id, revision FROM personal_connector WHERE created_by = '{}'",
@@ -189,11 +189,11 @@ impl Writer {
             .collect()
     }
 
-    /// Compares what is stored with what was acknowledged. A write that was not may be stored or not.
+    /// Compares stored with acknowledged writes. An unacknowledged write may be stored or not.
     pub async fn settle(&mut self, storage: &TestDatabase) {
         let mut found = self.stored(storage).await;
         match self.pending.take() {
-            // Repeated with the same key, it creates one connector at most.
+            // Repeated with the same key, it creates at most one connector.
             Some((CREATE, input)) => {
                 self.pending = Some((CREATE, input));
                 let stored = found.len();

@@ -1,4 +1,4 @@
-//! Connectors straight in the tables, as the service writes them.
+//! Connectors written directly to the tables, in the service's form.
 
 pub mod secret;
 
@@ -17,7 +17,7 @@ use personal_connectors::{
 
 use crate::support::harness::{NOW, Server, timestamp};
 
-/// A connector of everyone's, of which nothing is known but this.
+/// Returns a public connector with only an id and a name.
 pub(crate) fn official(id: &str, name: &str) -> Model {
     let draft = Draft {
         name: "name".to_owned(),
@@ -54,7 +54,7 @@ pub(crate) fn official(id: &str, name: &str) -> Model {
     imported(None, import, timestamp(NOW))
 }
 
-/// An import that makes a row like this one, whatever the rules say of it.
+/// Returns an import that makes this row, even if the rules forbid it.
 pub(crate) fn import(row: &Model) -> Import {
     let Draft {
         name: text,
@@ -98,19 +98,19 @@ pub(crate) fn import(row: &Model) -> Import {
     }
 }
 
-/// Makes rows like these of new connectors.
+/// Returns imports that make these rows as new connectors.
 pub(crate) fn imports(rows: &[Model]) -> Vec<Import> {
     rows.iter().map(import).collect()
 }
 
-/// Makes a row like this one of a connector, at the moment of the change.
+/// Returns the edit that makes this row of an existing connector, at the time of the change.
 pub(crate) fn edit(row: &Model) -> Edit {
     let mut import = import(row);
     import.entry.updated_at = None;
     Edit::Import(import)
 }
 
-/// A custom connector of `USER@ORGANIZATION`, or of `USER`.
+/// Returns a custom connector of `USER@ORGANIZATION`, or of `USER`.
 pub(crate) fn custom(id: &str, name: &str, owner: &str, visibility: ConnectorVisibility) -> Model {
     let (user, organization) = match owner.split_once('@') {
         Some((user, organization)) => (user, Some(organization.to_owned())),
@@ -134,7 +134,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Inserts rows, of which no constraint refuses one.
+    /// Inserts rows, which must meet all constraints.
     pub(crate) async fn insert(&self, rows: Vec<Model>) -> Vec<Model> {
         self.try_insert(rows).await.unwrap()
     }
@@ -150,7 +150,7 @@ impl Server {
         inserted
     }
 
-    /// Forgets every connector, the built-in ones included.
+    /// Deletes every connector, including the built-in ones.
     pub(crate) async fn clear(&self) {
         if self.storage.url.starts_with("sqlite") {
             for words in ["connector_search", "connector_tool_search"] {
@@ -179,7 +179,7 @@ impl Server {
     }
 }
 
-/// A custom connector with a server.
+/// Returns a custom connector with a server.
 pub(crate) fn connector(
     id: &str,
     name: &str,
@@ -193,7 +193,7 @@ pub(crate) fn connector(
     }
 }
 
-/// The ids of a list's nodes, without what all begin with.
+/// Returns the ids of a list's nodes, without their common prefix.
 pub(crate) fn ids(connection: &serde_json::Value) -> Vec<&str> {
     let nodes = connection["nodes"].as_array().unwrap();
     nodes

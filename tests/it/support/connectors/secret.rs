@@ -14,24 +14,24 @@ use crate::support::{
     harness::Server,
 };
 
-/// Everyone, and the scopes of their tokens.
+/// All viewers, with the scopes of their tokens.
 pub const VIEWERS: &[(&str, &[&str])] = &[
     ("", &[]),
     ("cid@other", &["connectors:write"]),
     ("boss@other", &["connectors:admin"]),
     ("bob@acme", &["connectors:write"]),
     ("reader@acme", &[]),
-    // The same name in another organization.
+    // The same user id in another organization.
     ("ann@other", &["connectors:write"]),
     ("ann", &["connectors:write"]),
     ("boss", &["connectors:admin"]),
-    // These see it.
+    // The viewers who see it.
     ("ann@acme", &["connectors:write"]),
     ("boss@acme", &["connectors:admin"]),
     ("root@other", &["connectors:write", "catalog:admin"]),
 ];
 
-/// The connectors that are there all the time: one of each viewer, and a PUBLIC one that the secret replaces.
+/// Creates the permanent connectors: one of each viewer, and a PUBLIC one that the secret replaces.
 pub async fn furnish(server: &Server) -> Model {
     let own = VIEWERS
         .iter()
@@ -55,7 +55,7 @@ pub async fn furnish(server: &Server) -> Model {
     server.insert(rows).await.pop().unwrap()
 }
 
-/// Puts the secret there, as the replacement of the one that is given.
+/// Creates the secret, as the replacement of a given connector.
 pub async fn hide(server: &Server, old: &Model, visibility: ConnectorVisibility) -> Model {
     let secret = Model {
         description: Some("Launch in spring".to_owned()),

@@ -1,4 +1,4 @@
-//! A proxy and TLS, between the service and a server.
+//! A proxy and TLS between the service and a server.
 
 pub mod proxy;
 pub mod tls;

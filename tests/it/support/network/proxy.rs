@@ -1,4 +1,4 @@
-//! An HTTP proxy that does as a test says.
+//! An HTTP proxy whose reactions a test defines.
 
 use std::{
     net::SocketAddr,
@@ -10,12 +10,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The reaction to a request for a connection.
+/// The reaction to a CONNECT request.
 #[derive(Clone, Debug)]
 pub enum Reaction {
-    /// Connects to this address, whatever was asked for.
+    /// Connects to this address, whatever the target.
     Connect(SocketAddr),
-    /// Sends this, and closes.
+    /// Sends this response, and closes.
     Answer(&'static str),
     Hang,
 }
@@ -52,17 +52,17 @@ impl Proxy {
         proxy
     }
 
-    /// The setting that names it.
+    /// Returns the setting for this proxy.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The heads of all requests.
+    /// Returns the heads of all requests.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 
-    /// The targets that were asked for, each once and in the order of their first time.
+    /// Returns the requested targets, each once and in order of first occurrence.
     pub fn targets(&self) -> Vec<String> {
         let mut targets = Vec::new();
         for head in self.heads() {

@@ -1,4 +1,4 @@
-//! TLS before a server that has none, with a certificate of an authority of the tests.
+//! TLS in front of a server without it, with a certificate of the tests' authority.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The file of the authority.
+/// The certificate file of the authority.
 pub const AUTHORITY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/it/keys/test-only-ca.pem"
@@ -25,7 +25,7 @@ pub const AUTHORITY: &str = concat!(
 
 const SERVER: &[u8] = include_bytes!("../../keys/test-only-server.pem");
 
-/// Connections that trust the authority of the tests, too.
+/// Connections that also trust the tests' authority.
 pub fn trusting(proxy: Option<&str>) -> Outbound {
     let authority = CertificateDer::from_pem_file(AUTHORITY).unwrap();
     let rules = OutboundRules {
@@ -43,7 +43,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Passes what it decrypts on to a server.
+    /// Passes decrypted data on to a server.
     pub async fn before(server: SocketAddr) -> Self {
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -78,7 +78,7 @@ impl Tls {
         tls
     }
 
-    /// The names that clients asked for (SNI), one for each connection.
+    /// Returns the names that clients requested (SNI), one for each connection.
     pub fn names(&self) -> Vec<Option<String>> {
         self.names.lock().unwrap().clone()
     }
