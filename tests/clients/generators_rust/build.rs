@@ -1,4 +1,4 @@
-//! Generates the client twice: by cynic-querygen alone, which sends `None` as null, and so that inputs leave `None` out.
+//! Generates the client twice: with cynic-querygen alone, which sends `None` as null, and with inputs that omit `None`.
 
 use std::{env, fs, path::Path};
 
@@ -20,7 +20,7 @@ fn main() {
     fs::write(Path::new(&folder).join("omitted.rs"), omitting(&code)).unwrap();
 }
 
-/// The attribute for each optional field of inputs and variables, as the guide says.
+/// Adds the attribute to each optional field of inputs and variables, as in the guide.
 fn omitting(code: &str) -> String {
     let mut is_input = false;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The bytes of answers: of one, and of all that are under way.
+//! The bytes of responses: of each one, and of all under way.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
-/// So many letters, of which no two connectors have the same, and which no content coding makes much shorter.
+/// Returns letters that differ between connectors, and that no content coding compresses much.
 fn letters(seed: usize, count: usize) -> String {
     let mut state = seed as u64 + 1;
     let letter = |_| {
@@ -39,7 +39,7 @@ fn letters(seed: usize, count: usize) -> String {
     (0..count).map(letter).collect()
 }
 
-/// A hundred connectors as large as they may be, each replaced by the next.
+/// Imports a hundred connectors of the largest size, each replaced by the next.
 fn hundred(storage: &TestDatabase) {
     let object = |i: usize| {
         let metadata = json!({ "text": letters(i, 16_000) });
@@ -56,7 +56,7 @@ fn hundred(storage: &TestDatabase) {
     import(storage, &(0..100).map(object).collect::<Vec<_>>());
 }
 
-/// An open server with tools that are 512 KiB together.
+/// Returns an open server whose tools have 512 KiB together.
 fn with_tools(seed: usize) -> Inspection {
     let tool = |i| Tool {
         name: format!("tool{i}"),
@@ -73,7 +73,7 @@ fn with_tools(seed: usize) -> Inspection {
     }
 }
 
-/// Connectors of metadata as large as it may be: a package with very many environment variables.
+/// Imports connectors with the largest metadata: a package with very many environment variables.
 fn with_environment(storage: &TestDatabase, connectors: usize) {
     let variables = vec![json!({ "name": "a" }); 1190];
     let package =
@@ -101,13 +101,13 @@ fn ann() -> String {
     token("ann@acme", "connectors:admin")
 }
 
-/// Aliased fields, each with a number of its own.
+/// Returns aliased fields with distinct numbers.
 fn aliases(count: usize, what: &str) -> String {
     let fields: Vec<_> = (0..count).map(|i| format!("a{i}: {what}")).collect();
     fields.join(" ")
 }
 
-/// The status, Retry-After and answer of an operation that nobody asked before.
+/// Returns the status, the presence of Retry-After, and the response to a new operation.
 async fn ask(server: &Serving, token: &str, query: &str, variables: Value) -> (u16, bool, Value) {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let request = post(&server.url, token, body)
@@ -129,7 +129,7 @@ fn code(answer: &Value) -> &str {
         .unwrap_or("none")
 }
 
-/// 1.6 MB for each alias, written as it is read.
+/// A page of 1.6 MB for each alias, written as it is read.
 fn page(aliased: usize) -> String {
     let metadata = aliases(aliased, "metadata");
     format!("{{ personalConnectors(first: 100) {{ nodes {{ {metadata} }} }} }}")
@@ -144,7 +144,7 @@ on_both_databases! {
         assert_eq!(setup.record(checks.collect()).await, 40);
         drop(setup);
         let ann = ann();
-        // A process of its own for each, without memory that the one before has left.
+        // Each case has a new process, without memory from the previous one.
         let fresh = async || {
             let server = Serving::start(program_on(&storage, &[]));
             server.data(&ann, "{ viewer { userId } }", json!({})).await;
@@ -199,7 +199,7 @@ on_both_databases! {
             assert_eq!(message, "an answer must have at most 8388608 bytes: ask for fewer items or fields", "{query}");
             println!("{growth} MiB refused: {query:.100}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
-            // A refused answer has left nothing behind.
+            // A refused response left nothing behind.
             assert_eq!(ask(&server, &ann, &page(1), json!({})).await.0, 200);
         }
     }
@@ -241,7 +241,7 @@ on_both_databases! {
 
     async fn a_long_answer_keeps_the_deadline_and_lets_others_through(storage: TestDatabase) {
         with_environment(&storage, 90);
-        // Without the bound that would end it early.
+        // Without the limit, which would end it early.
         let arguments = ["--max-answer-bytes", "1073741824", "--answer-memory-mb", "8192", "--request-timeout", "3s"];
         let mut program = program_on(&storage, &arguments);
         program.env("TOKIO_WORKER_THREADS", "1");
@@ -302,7 +302,7 @@ on_both_databases! {
                     body.len(),
                 );
                 socket.write_all((head + &body).as_bytes()).await.unwrap();
-                // The answer has begun, and is not read on.
+                // The response has begun, and is not read further.
                 let mut begin = [0; 12];
                 socket.read_exact(&mut begin).await.unwrap();
                 slow.push((String::from_utf8_lossy(&begin).into_owned(), socket));
@@ -348,7 +348,7 @@ on_both_databases! {
         assert_eq!((status, code(&answer)), (200, "LIMIT_EXCEEDED"), "{answer:.300}");
         let one = &answer["data"]["one"]["personalConnector"];
         assert_eq!((&one["id"], one["a0"].is_object(), &one["a5"]), (&json!("pcon_large1"), true, &json!(null)));
-        // Short values are kept: the answer tells what was changed.
+        // Short values stay, so that the response shows the change.
         let two = json!({ "personalConnector": { "name": "Two" }, "userErrors": [] });
         assert_eq!(answer["data"]["two"], two);
         let errors = answer["errors"].as_array().unwrap();
@@ -390,7 +390,7 @@ on_both_databases! {
     }
 }
 
-/// The largest pages that are asked in earnest.
+/// The largest pages of realistic queries.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_in_earnest_is_answered() {
     let storage = TestDatabase::sqlite();

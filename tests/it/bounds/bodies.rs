@@ -1,4 +1,4 @@
-//! Bodies that do not end.
+//! Bodies without an end.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn connect(serving: &Serving) -> TcpStream {
         .unwrap()
 }
 
-/// Sends all of a body of a MiB but its last byte, as far as the service takes it.
+/// Sends a body of a MiB except its last byte, as far as the service reads it.
 async fn begin(serving: &Serving) -> TcpStream {
     let mut stream = connect(serving).await;
     let head = format!("{HEAD}content-length: 1048576\r\n\r\n");
@@ -54,7 +54,7 @@ async fn unfinished_bodies_share_their_memory() {
         })
         .await;
     assert!(grown <= SIXTEEN, "{grown} MiB");
-    // The last ones are refused, and whoever asks with a small body is served when some have gone.
+    // The last ones are refused. A small body is accepted again when some have gone.
     let mut answers = Vec::new();
     let mut last = open.into_iter().next_back().unwrap();
     let _ = timeout(LONG, last.read_to_end(&mut answers)).await.unwrap();

@@ -48,7 +48,7 @@ async fn heads_under_way_share_their_memory() {
                 let _ = stream.write_all(head.as_bytes()).await;
                 open.push(stream);
             }
-            // All that was sent before is read when a later one is answered.
+            // All earlier data was read when a later request is answered.
             assert_eq!(serving.get("/health/live").await.0, 200);
             open
         })
@@ -59,7 +59,7 @@ async fn heads_under_way_share_their_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_of_http2_that_do_not_end_share_their_memory() {
     let (_storage, serving) = serving(&[]);
-    // GET, http and / of the static table, and a field of 30,000 bytes, of which the last are missing (RFC 7541, section 6.2.2).
+    // GET, http and / of the static table, and a field of 30,000 bytes without its end (RFC 7541, section 6.2.2).
     let mut fields = vec![0x82, 0x86, 0x84, 0x00, 1, b'x', 0x7f, 0xb1, 0xe9, 0x01];
     fields.resize(28_000, b'x');
     let mut head = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
@@ -105,7 +105,7 @@ async fn who_reads_nothing_takes_little() {
     assert!(grown <= ONE, "{grown} MiB");
 }
 
-/// A frame of HTTP/2.
+/// Returns an HTTP/2 frame.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
@@ -125,10 +125,10 @@ const END_HEADERS: u8 = 4;
 /// `GET http://x/graphql`, by HPACK's static table and literals.
 const GET: &[u8] = b"\x82\x86\x04\x08/graphql\x41\x01x";
 
-/// Makes the bytes that are sent next, by how often some were sent.
+/// Makes the next bytes to send, by the number of earlier ones.
 type Make = Box<dyn Fn(u32) -> Vec<u8>>;
 
-/// Sends bytes made by a function, until the service ends the connection, or so many times.
+/// Sends the function's bytes until the service ends the connection, or up to this number of times.
 async fn flood(serving: &Serving, times: u32, make: impl Fn(u32) -> Vec<u8>) -> TcpStream {
     let mut stream = connect(serving).await;
     stream.write_all(PREFACE).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_connection_is_refused_beyond_its_addresses_number() {
     timeout(LONG, asked).await.unwrap();
 }
 
-/// The program where it may open so many files.
+/// Returns the program with a limit on open files.
 fn limited(files: &str, storage: &TestDatabase) -> std::process::Command {
     let inner = program_on(storage, &[]);
     let mut command = std::process::Command::new("sh");
@@ -225,7 +225,7 @@ async fn few_files_are_told_and_no_panic() {
     }
     let storage = TestDatabase::sqlite();
     let serving = Serving::start(limited("128", &storage));
-    // More than may be open: the first ones are answered all the same.
+    // There are more than may be open, and the first ones are still answered.
     let mut open = Vec::new();
     for _ in 0..200 {
         open.push(connect(&serving).await);

@@ -1,4 +1,4 @@
-//! Documents: the memory of parsing one, of the cache of parsed ones, and of a subscription that keeps its own.
+//! Memory of documents: of parsing, of the document cache, and of a subscription's own.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::support::{
     process::{Serving, program_on},
 };
 
-/// Bytes of text that still fit into a body.
+/// The largest text that fits in a body, in bytes.
 const MOST: usize = (1 << 20) - 300;
 
-/// MiB of buffers, and of parses that the allocator keeps.
+/// MiB of buffers, and of parses that the allocator retains.
 const BESIDE: u64 = 20;
 
 fn body(query: &str) -> String {
@@ -103,7 +103,7 @@ async fn errors_of_a_document_are_bounded() {
     }
 }
 
-/// The cache's setting is the memory that it takes.
+/// The cache's setting limits its memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cache_takes_what_it_may() {
     let storage = TestDatabase::sqlite();
@@ -148,7 +148,7 @@ async fn a_subscription_keeps_little() {
     let refused = bounded(&serving, "text/event-stream", &body(&subscription(4900))).await;
     assert_eq!(refused.as_deref(), Some("LIMIT_EXCEEDED"));
 
-    // As many fields as it may have. The rest of the document is not kept.
+    // The most fields allowed. The rest of the document is not kept.
     let others = "# x\n".repeat(8000);
     let query = body(&format!("{}\n{others}", subscription(300)));
     let open = async || {
@@ -157,7 +157,7 @@ async fn a_subscription_keeps_little() {
     };
     let work = async {
         let mut open = join_all((0..90).map(|_| open())).await;
-        // One that is refused would say so by now.
+        // A refused one would have failed by now.
         tokio::time::sleep(Duration::from_secs(3)).await;
         for response in &mut open {
             let said = response.chunk().now_or_never();

@@ -1,6 +1,7 @@
-//! Clients who send the most expensive queries that are allowed, beside one who sends cheap ones.
+//! Clients that send the most expensive allowed queries, beside one that sends cheap ones.
 //!
-//! `cargo test --release --test it expensive_queries -- --include-ignored --nocapture` prints how long the cheap ones take.
+//! `cargo test --release --test it expensive_queries -- --include-ignored --nocapture` prints the durations of the
+//! cheap ones.
 
 use std::{
     sync::{
@@ -25,7 +26,7 @@ const CHEAP: &str = "query($from: DateTime!) {
     personalConnectors(first: 5, filter: { createdAt: { gte: $from } }) { nodes { id name status } }
 }";
 
-/// Arguments and selections of a list, asked for under as many aliases as are allowed.
+/// Arguments and selections of a list, sent under as many aliases as allowed.
 const LISTS: [(&str, &str); 5] = [
     (
         "first: 0, filter: { createdAt: { gte: $from } }",
@@ -49,7 +50,7 @@ const LISTS: [(&str, &str); 5] = [
     ),
 ];
 
-/// One list under so many aliases.
+/// Returns one list under this many aliases.
 fn question((arguments, selection): (&str, &str), aliases: usize) -> String {
     let lists: Vec<_> = (0..aliases)
         .map(|alias| format!("a{alias}: personalConnectors({arguments}) {{ {selection} }}"))
@@ -57,7 +58,7 @@ fn question((arguments, selection): (&str, &str), aliases: usize) -> String {
     format!("query($from: DateTime!) {{ {} }}", lists.join(" "))
 }
 
-/// Another time before all connectors, so that no count is cached.
+/// Returns a new time before all connectors, so that no count is cached.
 fn from() -> Value {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000;
@@ -68,7 +69,7 @@ fn code(answer: &Value) -> Option<&str> {
     answer["errors"][0]["extensions"]["code"].as_str()
 }
 
-/// The list under as many aliases as an operation may have.
+/// Returns the list under as many aliases as an operation may have.
 async fn most_expensive(server: &Serving, token: &str, list: (&str, &str)) -> String {
     for aliases in (1..=100).rev() {
         let question = question(list, aliases);
@@ -115,7 +116,7 @@ async fn ask_the_most_expensive(storage: TestDatabase, time: Duration) -> Seen {
                 let answer = server.ask(&ann, question, from()).await.unwrap();
                 match code(&answer) {
                     None => expensive.fetch_add(1, Ordering::Relaxed),
-                    // As it says: it asks again in a second.
+                    // A client retries after a second, as requested.
                     Some("UNAVAILABLE") => {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                         0
@@ -171,7 +172,7 @@ async fn ask_the_most_expensive(storage: TestDatabase, time: Duration) -> Seen {
     seen
 }
 
-/// Cheap requests are served, kept answers and readiness stay, while others send all that they may.
+/// Cheap requests, cached responses and readiness stay available while others send all that they may.
 fn are_served(seen: &Seen) {
     assert!(seen.expensive > 0, "no expensive query is answered");
     assert_eq!(seen.not_ready, 0);

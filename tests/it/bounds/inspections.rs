@@ -1,4 +1,4 @@
-//! Servers that send what becomes large: inspections and checks of them.
+//! Servers whose responses need much memory, in inspections and checks.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const INSPECT: &str =
     "mutation($url: String!) { inspectServer(input: {serverUrl: $url, serverType: HTTP}) {
     inspection { outcome message } userErrors { message } } }";
 
-/// A list of tools as pages without end, each as large as a message may be.
+/// Returns endless pages of tools, each as large as a message may be.
 fn lists(page: Value) -> impl Fn(&Request) -> Value {
     move |request| {
         let mut page = page.clone();
@@ -36,13 +36,13 @@ fn padded(mut page: Value) -> Value {
     page
 }
 
-/// Maps of one value each, of which each takes hundreds of bytes.
+/// Maps with one value each, which take hundreds of bytes each.
 fn many_maps() -> Value {
     let maps = vec![json!({ "a": {} }); VALUES / 3];
     padded(json!({ "tools": [{ "name": "a", "inputSchema": { "type": "object", "a": maps } }] }))
 }
 
-/// Maps in maps.
+/// Nested maps.
 fn deep_maps() -> Value {
     let deep = (0..50).fold(json!({}), |inner, _| json!({ "a": inner }));
     let maps = vec![deep; VALUES / 52];
@@ -60,7 +60,7 @@ fn large_tools() -> Value {
     json!({ "tools": (0..15).map(tool).collect::<Vec<_>>() })
 }
 
-/// Servers of these lists, by JSON and by events.
+/// Starts servers with these lists, as JSON and as events.
 async fn worst() -> Vec<(String, Plain)> {
     let mut servers = Vec::new();
     for (name, page) in [
@@ -113,7 +113,7 @@ async fn one_inspection() {
     let storage = TestDatabase::sqlite();
     let token = token("ann@acme", "connectors:write");
     for (name, worst) in worst().await {
-        // The allocator keeps more or less of the pages before, by chance. What an inspection needs is the least of three.
+        // The allocator retains a varying part of earlier pages. The need of an inspection is the least of three.
         let mut least = u64::MAX;
         for _ in 0..3 {
             let server = Serving::start(program_on(&storage, &FLAGS));
@@ -134,7 +134,7 @@ async fn one_inspection() {
     }
 }
 
-/// The checks of a monitor, again and again, beside what callers ask for.
+/// The monitor checks continually, beside inspections on request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_checks_and_inspections() {
     let storage = TestDatabase::sqlite();
@@ -166,7 +166,7 @@ async fn all_checks_and_inspections() {
     println!("all: {grown} MiB");
     for answer in answers {
         let outcome = &answer["data"]["inspectServer"]["inspection"]["outcome"];
-        // An inspection that waited too long for memory says so.
+        // An inspection that waited too long for memory reports it.
         let code = &answer["errors"][0]["extensions"]["code"];
         assert!(outcome == "OPEN" || code == "UNAVAILABLE", "{answer}");
     }

@@ -1,6 +1,6 @@
-//! The memory that one caller can take, and that sixteen can take together: see `docs/operate/memory.md`.
+//! The memory that one caller can use, and that sixteen can use together: see `docs/operate/memory.md`.
 //!
-//! Each test measures a process of its own, by the peak of its resident memory.
+//! Each test measures a separate process by the peak of its resident memory.
 
 mod answers;
 mod bodies;
@@ -11,11 +11,11 @@ mod inspections;
 mod sockets;
 mod variables;
 
-/// MiB that one request or socket may make the process grow by.
+/// MiB by which one request or socket may grow the process.
 pub const ONE: u64 = 32;
 
-/// MiB that an answer at its budget may make the process grow by.
+/// MiB by which a response at its limit may grow the process.
 pub const ANSWER: u64 = 64;
 
-/// MiB that sixteen of the worst may make the process grow by together.
+/// MiB by which sixteen of the worst requests together may grow the process.
 pub const SIXTEEN: u64 = 256;

@@ -1,4 +1,4 @@
-//! The memory of sockets: frames that are never read, messages that are never finished, operations that are begun and left.
+//! The memory of sockets: unread frames, unfinished messages, and operations that are started and abandoned.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::support::{
 
 use super::{ONE, SIXTEEN};
 
-/// The document cache has a bound of its own.
+/// The document cache has a separate limit.
 const FLAGS: [&str; 4] = ["--document-cache-mb", "0", "--log", "error"];
 
-/// Longer than a server that reads takes to read on.
+/// The time after which a server that reads would have continued.
 const STUCK: Duration = Duration::from_secs(2);
 
-/// Writes bytes until the server reads no more.
+/// Writes bytes until the server stops reading.
 async fn flood(socket: &mut Socket, bytes: &[u8], times: usize) {
     for _ in 0..times {
         let written = timeout(STUCK, socket.0.get_mut().write_all(bytes)).await;
@@ -35,7 +35,7 @@ async fn flood(socket: &mut Socket, bytes: &[u8], times: usize) {
     }
 }
 
-/// A socket that is acknowledged; none where the server has too much to do for that.
+/// Opens an acknowledged socket; none if the server is overloaded.
 async fn acknowledged(url: &str) -> Option<Socket> {
     let mut socket = Socket::open_at(url, &[PROTOCOL]).await.ok()?;
     let init = Message::text(r#"{"type":"connection_init"}"#);
@@ -49,7 +49,7 @@ async fn acknowledged(url: &str) -> Option<Socket> {
     }
 }
 
-/// Measures what one socket, and then sixteen at once, make a server grow by.
+/// Measures the growth by one socket, and then by sixteen at once.
 async fn bounded(flags: &[&str], attack: impl Fn(String) -> BoxFuture<'static, ()>) {
     let storage = TestDatabase::sqlite();
     let server = Serving::start(program_on(&storage, &[&FLAGS, flags].concat()));
@@ -57,7 +57,7 @@ async fn bounded(flags: &[&str], attack: impl Fn(String) -> BoxFuture<'static, (
 }
 
 async fn measured(server: &Serving, attack: impl Fn(String) -> BoxFuture<'static, ()>) {
-    // Once, for what is made at the first use.
+    // The first use allocates memory once.
     drop(Socket::at(&server.url, "").await);
     let ((), one) = server.process.growth(attack(server.url.clone())).await;
     let sixteen = join_all((0..16).map(|_| attack(server.url.clone())));
@@ -114,7 +114,7 @@ async fn messages_that_are_not_finished() {
         socket
     };
     let all = async {
-        // One after the other: at once, each would take the last bytes from the next.
+        // One after another: at once, each would take the last bytes from the next.
         let mut sockets = Vec::new();
         for _ in 0..100 {
             sockets.push(begin().await);
@@ -142,12 +142,12 @@ async fn messages_that_are_not_finished() {
     };
     let (refused, growth) = server.process.growth(all).await;
     println!("{refused} of 100 were refused, {growth} MiB");
-    // One caller may have a part of what there is for all.
+    // One caller gets a part of the total.
     assert!((50..100).contains(&refused), "{refused}");
     assert!(growth <= SIXTEEN / 2, "{growth} MiB");
 }
 
-/// A text that no operation before had.
+/// Returns a text that no earlier operation had.
 fn text(number: usize, length: usize) -> String {
     format!("{{ a{number}: __typename # {} \n}}", "x".repeat(length))
 }
@@ -203,7 +203,7 @@ async fn operations_of_sockets_that_are_closed_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_with_long_documents() {
-    // Fields that are merged: few in the answer, and all of them kept.
+    // Merged fields: few in the response, and all of them stored.
     let query = format!(
         "subscription {{ personalConnectorChanged {{ {} }} }}",
         "cursor kind revision actor ".repeat(100)
@@ -215,7 +215,7 @@ async fn subscriptions_with_long_documents() {
             for i in 0..100 {
                 socket.subscribe(&i.to_string(), &query, json!({})).await;
             }
-            // Answered behind them. Those that are too many are refused, none for its own size.
+            // The ping is answered after them. Too many are refused, but none for its own size.
             socket.send(json!({ "type": "ping" })).await;
             loop {
                 let message = socket.next().await;

@@ -1,4 +1,4 @@
-//! Variables: the memory of their values, and of what arguments become with variables written out.
+//! Memory of variables: of their values, and of arguments with variables expanded.
 
 use futures_util::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,19 +12,19 @@ use crate::support::{
 
 const LIST: &str = "query($f: PersonalConnectorFilter) { personalConnectors(filter: $f, first: 1) { nodes { id } } }";
 
-/// Bytes of text that still fit into a body.
+/// The largest text that fits in a body, in bytes.
 const MOST: usize = (1 << 20) - 300;
 
 fn body(query: &str, variables: &str) -> String {
     format!(r#"{{"query":{},"variables":{variables}}}"#, json!(query))
 }
 
-/// As many of an item, with commas, as a body holds.
+/// Returns as many items with commas as a body holds.
 fn list(item: &str) -> String {
     vec![item; MOST / (item.len() + 1)].join(",")
 }
 
-/// Sends a body once and sixteen times at once; what came of each is the same. Returns the error's code, if there is one.
+/// Sends a body once and sixteen times at once, always with the same result. Returns the error's code, if there is one.
 pub(super) async fn bounded(serving: &Serving, accept: &str, body: &str) -> Option<String> {
     let send = async || {
         let request = post(&serving.url, "", body.to_owned()).header("accept", accept);
@@ -44,7 +44,7 @@ pub(super) async fn bounded(serving: &Serving, accept: &str, body: &str) -> Opti
     code
 }
 
-/// The code of an answer's first error, or of an event's.
+/// Returns the code of the first error in a response or event.
 fn code(answer: &str) -> Option<String> {
     let json = answer.lines().find_map(|line| line.strip_prefix("data: "));
     let answer: Value = serde_json::from_str(json.unwrap_or(answer)).unwrap();
@@ -118,7 +118,7 @@ async fn as_many_values_as_there_may_be_are_bounded() {
     }
 }
 
-/// Each use of a variable becomes a copy of its value.
+/// Each use of a variable copies its value.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_variable_counts_wherever_it_is_used() {
     let storage = TestDatabase::sqlite();
@@ -169,7 +169,7 @@ async fn a_variable_counts_wherever_it_is_used() {
     );
 }
 
-/// A default is as large as it is written, and counts where it is used.
+/// A default counts with its size wherever it is used.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_default_counts_as_if_it_was_sent() {
     let storage = TestDatabase::sqlite();

@@ -1,4 +1,4 @@
-//! Many subscribers, and one who reads nothing.
+//! Many subscribers, and one that reads nothing.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
     let after = now(&server, &admin).await;
     let mut deaf = Socket::of(&server, &admin).await;
     let mut hears = Socket::of(&server, &admin).await;
-    // More, all in all, than the system keeps for a connection.
+    // Together more than the system buffers for a connection.
     for i in 0..SUBSCRIPTIONS {
         let variables = json!({ "after": after });
         deaf.subscribe(&i.to_string(), LONG_CHANGED, variables)
@@ -46,7 +46,7 @@ async fn one_who_reads_nothing_holds_up_nobody_and_is_given_up() {
         assert_eq!(told(&hears.change().await), ("CREATED", &*format!("N{i}")));
     }
 
-    // After half a minute, it has what was sent until then, and goes on from there by another socket.
+    // After half a minute, it has received what was sent until then, and continues over another socket.
     tokio::time::sleep(Duration::from_secs(40)).await;
     let mut last = Value::Null;
     let (mut all, mut of_first) = (0, 0);
@@ -85,8 +85,9 @@ async fn an_import_beside_the_server_is_told_to_everybody() {
     crowd(20, 300, &Value::Null).await;
 }
 
-/// `cargo test --release --test it a_crowd -- --ignored --nocapture` prints how long a burst takes to the last of a crowd, and what
-/// memory the crowd takes: first without a list, then with the largest filter of one, whose last condition holds.
+/// `cargo test --release --test it a_crowd -- --ignored --nocapture` prints how long a burst takes to reach the last
+/// subscriber, and the memory of the crowd: first without a list, then with the largest filter, whose last condition
+/// matches.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes, and measures"]
 async fn a_crowd() {
@@ -98,7 +99,7 @@ async fn a_crowd() {
     crowd(10_000, 1000, &json!({ "filter": { "or": any } })).await;
 }
 
-/// Has so many subscribers hear of so many changes of a list, which another process makes.
+/// Sends changes of a list, made by another process, to many subscribers.
 async fn crowd(size: usize, burst: usize, list: &Value) {
     let storage = TestDatabase::sqlite();
     let flags = ["--max-sockets", "0", "--max-connections", "12000"];
@@ -123,7 +124,7 @@ async fn crowd(size: usize, burst: usize, list: &Value) {
         socket
             .subscribe("1", query, json!({ "after": after, "list": list }))
             .await;
-        // Answered when the subscription has come as far, or nearly.
+        // The response comes when the subscription has nearly caught up.
         socket.subscribe("q", "{ __typename }", json!({})).await;
         while socket.next().await["type"] != "complete" {}
         crowd.push(socket);

@@ -1,4 +1,4 @@
-//! The ends of sockets and of their operations: each is told, and what nobody waits for any longer ends.
+//! The ends of sockets and of their operations: each sends a message, and abandoned work ends.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -23,12 +23,12 @@ use crate::{
     },
 };
 
-/// The close frame that ends a socket, without one that has no code; and that the connection ends after it.
+/// Returns the code of the close frame that ends a socket, if any, and checks that the connection ends after it.
 async fn closed(socket: &mut Socket) -> Option<u16> {
     loop {
         match timeout(LONG, socket.0.next()).await.unwrap() {
             Some(Ok(Message::Close(frame))) => {
-                // The connection ends, perhaps before the client has answered.
+                // The connection ends, perhaps before the client's reply.
                 let more = timeout(LONG, socket.0.next()).await.unwrap();
                 assert!(!matches!(more, Some(Ok(_))), "{more:?}");
                 return frame.map(|frame| frame.code.into());
@@ -86,18 +86,18 @@ async fn what_is_no_websocket_is_answered_with_its_code() {
                 socket.init("").await;
                 assert_eq!(socket.next().await["type"], "connection_ack");
             }
-            // More may follow: it does not take the code away.
+            // More bytes may follow, but the code is still sent.
             let sent = [&bytes[..], &frame(0x81, b"{}")].concat();
             socket.0.get_mut().write_all(&sent).await.unwrap();
             assert_eq!(closed(&mut socket).await, Some(code), "{what}");
         }
     }
-    // Before the token, few bytes suffice.
+    // Before the token is verified, the limit is small.
     let mut socket = Socket::open(&server, &[PROTOCOL]).await.unwrap();
     let long = frame(0x81, &vec![b' '; 25_000]);
     socket.0.get_mut().write_all(&long).await.unwrap();
     assert_eq!(closed(&mut socket).await, Some(1009));
-    // The bound of bodies does not hold for a token. It does for what follows.
+    // The limit of bodies does not apply to a token, but to later messages.
     let small = Server::on_sqlite(&["--max-body-bytes", "1024"]).await;
     let mut socket = Socket::open(&small, &[PROTOCOL]).await.unwrap();
     let text = json!({ "type": "ping", "payload": "x".repeat(1024) }).to_string();
@@ -155,14 +155,14 @@ async fn what_is_no_handshake_is_refused() {
 on_both! {
     async fn an_operation_that_nobody_waits_for_ends(server: Server) {
         const LIST: &str = "{ personalConnectors { nodes { id } } }";
-        // A place for one: that of an operation which runs on is nobody else's.
+        // There is one permit. An operation that continues keeps it.
         let flags = ["--max-concurrency", "1", "--request-timeout", "1m", "--database-wait", "1m"];
         let server = Server::start(server.storage.clone(), &flags, server.clock.clone()).await;
         let mut other = Other::connect(&server).await;
         let url = format!("{}/graphql", server.url);
         let asked = AtomicUsize::new(0);
         let free = async || {
-            // An answer that is kept takes no place.
+            // A cached response needs no permit.
             let query = format!("{{ a{}: viewer {{ userId }} }}", asked.fetch_add(1, Ordering::Relaxed));
             let body = json!({ "query": query }).to_string();
             server.post("", body).await.0 == 200
@@ -194,7 +194,7 @@ on_both! {
 async fn a_busy_slow_socket_misses_nothing() {
     const SUBSCRIPTIONS: usize = 100;
     const CHANGES: usize = 60;
-    /// Longer than half of what a reader is waited for, who takes nothing.
+    /// Longer than half of the patience for a stalled reader.
     const PAUSE: Duration = Duration::from_secs(18);
     const LONG_CHANGED: &str = "subscription($after: String) {
         personalConnectorChanged(after: $after) { cursor personalConnector { name description } }
@@ -215,7 +215,7 @@ async fn a_busy_slow_socket_misses_nothing() {
         slow.subscribe(&i.to_string(), LONG_CHANGED, variables)
             .await;
     }
-    // It reads something, so it is not given up, but most of its operations wait all the time.
+    // It reads something, so it is not disconnected, but most of its operations wait all the time.
     let mut heard = vec![0; SUBSCRIPTIONS];
     let mut hear = |message: Value| {
         assert_eq!(message["type"], "next", "{message}");

@@ -11,7 +11,7 @@ use crate::{
 };
 
 on_both! {
-    /// A newer version, which runs beside this one or ran before it, writes words that this one does not know.
+    /// A newer version, which runs beside this one or ran before it, may write words that this one does not know.
     async fn an_event_of_a_newer_version_is_told_to_nobody(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
@@ -28,7 +28,7 @@ on_both! {
         server.rows("UPDATE catalog_state SET state = state + 1").await;
         let two = server.create(&ann, "Two", "PRIVATE").await;
         assert_eq!(socket.change().await["personalConnectorId"], two);
-        // A page of the log goes on behind it too, and what is counted is counted anew.
+        // A page of the log continues after it, and cached counts are computed again.
         let query = "query($after: String) {
             personalConnectorChanges(after: $after) { nodes { kind } pageInfo { hasNextPage } }
             personalConnectors(filter: { type: CUSTOM }) { totalCount }

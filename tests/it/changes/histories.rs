@@ -1,5 +1,4 @@
-//! Two histories with the same numbers: what a backup that was restored, or a standby that took over, lacks, others must not
-//! stand for.
+//! Histories with the same numbers: changes lost by a restored backup or a failover must not be confused with others.
 
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ const CHANGES: &str = "query($after: String) {
 }";
 const LONG: Duration = Duration::from_secs(20);
 
-/// The names of what was created after a cursor, or the error's code.
+/// Returns the names of connectors created after a cursor, or the error's code.
 async fn created(server: &Server, after: &str) -> String {
     let ann = server.token("ann@acme", WRITE);
     let answer = server
@@ -48,7 +47,7 @@ async fn created(server: &Server, after: &str) -> String {
     names.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
 }
 
-/// The code that ends a subscription over a web socket, after which it is complete.
+/// Returns the code that ends a subscription over a WebSocket, which is complete afterwards.
 async fn ended(socket: &mut Socket) -> String {
     let message = timeout(LONG, socket.next()).await.unwrap();
     assert_eq!(
@@ -58,7 +57,7 @@ async fn ended(socket: &mut Socket) -> String {
     code(&message["payload"])
 }
 
-/// The code that ends a stream of events.
+/// Returns the code that ends an event stream.
 async fn ended_stream(events: &mut Events) -> String {
     let (_, data) = timeout(LONG, events.next()).await.unwrap().unwrap();
     let complete = events.next().await;
@@ -71,7 +70,7 @@ fn code(answer: &Value) -> String {
     code.as_str().unwrap_or(&answer.to_string()).to_owned()
 }
 
-/// The names of the next changes of a follower, or the error's code.
+/// Returns the numbers of a follower's next changes, or the error's code.
 async fn next(follower: &mut ChangeStream) -> Result<Vec<i64>, Code> {
     let changes = timeout(LONG, follower.next()).await.unwrap();
     let changes = changes.map_err(|error| error.code)?;
@@ -81,17 +80,17 @@ async fn next(follower: &mut ChangeStream) -> Result<Vec<i64>, Code> {
         .collect())
 }
 
-/// Two histories of one server's database that part after `shared`: `ours` has three changes after it, `theirs` has others.
+/// Two histories of one database that diverge after `shared`: `ours` has three changes after it, `theirs` others.
 struct Histories {
     shared: String,
-    /// After each change of ours.
+    /// The cursors after each change of ours.
     ours: Vec<String>,
     theirs: Saved,
     number: i64,
 }
 
 impl Histories {
-    /// Gives them and a server that has only ever seen ours.
+    /// Creates them, and a server that has only seen ours.
     async fn new(server: &Server, changes_of_theirs: usize) -> (Self, Server) {
         let storage = &server.storage;
         let ann = server.token("ann@acme", WRITE);
@@ -121,14 +120,14 @@ impl Histories {
         (histories, server)
     }
 
-    /// The position of a follower that has come as far as one of our cursors.
+    /// Returns the position of a follower at one of our cursors.
     fn position(text: &str) -> LogPosition {
         cursor::parse_of_changes("after", text).unwrap()
     }
 }
 
 on_both! {
-    /// Fewer changes, as many and more, of which a service that runs learns by looking.
+    /// Fewer, equally many and more changes, which a running service detects by polling.
     async fn what_was_lost_is_told_to_all_who_follow(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         for count in [1, 3, 5] {
@@ -137,7 +136,7 @@ on_both! {
             let Histories { shared, ours, theirs, number } = &histories;
             let first = cursor::of_changes(server.position(0).await);
             assert_eq!(created(&server, shared).await, "Ours0 Ours1 Ours2");
-            // Live at the head, over both transports; and followers in the middle, who have come as far as they say.
+            // Subscribers at the head, over both transports, and followers in the middle.
             let mut sockets = Vec::new();
             for after in [shared, &ours[2]] {
                 let mut socket = Socket::of(&server, &ann).await;
@@ -180,7 +179,7 @@ on_both! {
             assert_eq!(created(&server, shared).await, names.join(" "));
             let all = created(&server, &first).await;
             assert!(all.ends_with(&names.join(" ")), "{all}");
-            // They go on in their history.
+            // They continue in their history.
             let mut socket = Socket::of(&server, &ann).await;
             socket.subscribe("1", CHANGED, json!({ "after": shared })).await;
             for name in &names {
@@ -192,7 +191,7 @@ on_both! {
         }
     }
 
-    /// The first that the service knows of the other history is its own commit.
+    /// The service's own commit is the first sign of the other history.
     async fn a_commit_after_a_restore_is_not_told_to_those_of_before(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         for count in [1, 2, 3] {
@@ -219,7 +218,7 @@ on_both! {
         }
     }
 
-    /// Answers and counts of before are not given in the other history, though its numbers are the same.
+    /// Earlier responses and counts are not reused in the other history, although its numbers are equal.
     async fn answers_and_counts_are_of_the_history(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let query = "{ personalConnectors(search: \"theirs\") { totalCount nodes { name } changesCursor } }";
@@ -228,7 +227,7 @@ on_both! {
         assert_eq!(data["personalConnectors"]["changesCursor"], json!(ours[2]));
         assert_eq!(data["personalConnectors"]["totalCount"], 0);
         theirs.restore(&server.storage).await;
-        // In the snapshot's state at once, whatever was polled.
+        // The snapshot has the right state at once, whatever was polled.
         let data = server.fresh(&ann, query, json!({})).await;
         assert_eq!(data["personalConnectors"]["totalCount"], 3);
         within(LONG, "an answer of the other history", async || {
@@ -238,7 +237,7 @@ on_both! {
         .await;
     }
 
-    /// The last position that is forgotten is still verified, and so is the one before all changes.
+    /// The position of the last pruned event can still be verified, and so can the one before all changes.
     async fn what_is_forgotten_keeps_its_mark(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let first = cursor::of_changes(server.position(0).await);
@@ -260,7 +259,7 @@ on_both! {
         assert_eq!(now(&server, &ann).await, ours[2]);
         let mut socket = Socket::of(&server, &ann).await;
         socket.subscribe("1", CHANGED, json!({ "after": ours[2] })).await;
-        // Answered when the subscription has come as far.
+        // The response comes when the subscription has caught up.
         socket.subscribe("q", "{ __typename }", json!({})).await;
         while socket.next().await["type"] != "complete" {}
         let ours_forgotten = Saved::of(&server.storage).await;
@@ -275,7 +274,7 @@ on_both! {
         assert_eq!(told(&socket.change().await), ("CREATED", "Next"));
     }
 
-    /// A restart, a switchover to a replica, and a backup that lacks nothing.
+    /// A restart, a switch to a replica, and a complete backup.
     async fn where_nothing_is_lost_nobody_starts_over(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let first = cursor::of_changes(server.position(0).await);
@@ -296,7 +295,7 @@ on_both! {
         assert_eq!(told(&socket.change().await), ("CREATED", "Next"));
     }
 
-    /// As versions before marks gave it: of state 5, which is here.
+    /// A cursor of versions without marks, for state 5, which exists.
     async fn a_cursor_without_a_mark_has_expired(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         assert_eq!(server.state().await, 5);
@@ -311,7 +310,7 @@ on_both! {
     }
 }
 
-/// As the page about backups says, with as many and with more changes after it.
+/// The procedure of the page about backups, with equally many and with more changes after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_copied_back_while_the_service_was_stopped() {
     let storage = TestDatabase::sqlite();
@@ -352,7 +351,7 @@ async fn a_file_that_was_copied_back_while_the_service_was_stopped() {
     }
 }
 
-/// While replicas are upgraded one by one, those of the version before add events without a mark.
+/// During a rolling upgrade, replicas of the previous version add events without a mark.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn events_of_the_version_before_have_marks() {

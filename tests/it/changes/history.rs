@@ -1,4 +1,4 @@
-//! The history of a connector: what changed, with values, and to whom they are shown.
+//! The history of a connector: its changes with values, and who sees them.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
 const FIELDS: &str = "kind changedFields changes { field before after isBeforeCut isAfterCut }";
 
 impl Server {
-    /// The values of the last change of a connector, as its history and the feed have them.
+    /// Returns the values of a connector's last change, from its history and from the feed.
     async fn last_values(&self, token: &str, id: &str) -> Value {
         let query = format!(
             "query($id: ID!) {{
@@ -72,7 +72,7 @@ on_both! {
             value("VISIBILITY", json!("PRIVATE"), json!("ORGANIZATION")),
         ]);
         assert_eq!(server.last_values(&ann, wiki).await, expected);
-        // It came into his sight: he sees that, and no value of before.
+        // It became visible to him: he sees that, and no earlier value.
         let bob = server.token("bob@acme", &[]);
         assert_eq!(server.last_values(&bob, wiki).await, json!([]));
 
@@ -121,7 +121,7 @@ on_both! {
             let expected = json!([status, value("REPLACED_BY", Value::Null, replaced)]);
             assert_eq!(server.last_values(token, wiki).await, expected);
         }
-        // A replacement that comes into sight is named from then on.
+        // A replacement is named once it becomes visible.
         server.change(&ann, UPDATE, json!({ "id": "pcon_new", "visibility": "ORGANIZATION" })).await;
         let named = value("REPLACED_BY", Value::Null, json!("pcon_new"));
         assert_eq!(server.last_values(&bob, wiki).await, json!([status, named]));
@@ -146,7 +146,7 @@ on_both! {
         }
     }
 
-    /// An event of a version without values has names alone, and one of a newer version names of which this one has no field.
+    /// An event of a version without values has only names. One of a newer version may name fields that this one lacks.
     async fn events_of_other_versions(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let wiki = &server.create(&ann, "Wiki", "PRIVATE").await;
@@ -158,7 +158,8 @@ on_both! {
         assert_eq!(server.last_values(&ann, wiki).await, json!([value("VERSION", Value::Null, Value::Null)]));
     }
 
-    /// A history is there at once, however much others do. The feed's own page of it may be beyond ten thousand changes.
+    /// A history is complete at once, whatever others do. In the feed, the same page may be beyond ten thousand
+    /// changes.
     async fn others_changes_do_not_hide_a_history(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let wiki = &server.create(&ann, "Wiki", "PRIVATE").await;
@@ -187,7 +188,7 @@ on_both! {
             let one = page(json!({ "filter": own, size: 1 })).await;
             assert_eq!((one["nodes"].as_array().unwrap().len(), &one["pageInfo"][more]), (1, &json!(true)));
         }
-        // Backwards through all, of which a page looks at a part.
+        // Backwards through all events, of which a page reads a part.
         let (mut before, mut kinds, mut sizes) = (Value::Null, Vec::new(), Vec::new());
         loop {
             let page = page(json!({ "last": 3, "before": before })).await;
@@ -203,7 +204,7 @@ on_both! {
         assert_eq!(sizes[0], 0, "ten thousand changes of others are the latest");
     }
 
-    /// As a cursor of the feed: of this history, and not older than what is kept.
+    /// Cursors like those of the feed: of this history, and not pruned.
     async fn cursors_of_a_history_are_verified(server: Server) {
         let rows = vec![custom("wiki", "Wiki", "ann@acme", Organization)];
         server.insert(rows).await;
@@ -230,7 +231,7 @@ on_both! {
 }
 
 crate::on_both_databases! {
-    /// The migration keeps what is there, and its way back what was there before.
+    /// The migration keeps existing data, and its reversal keeps the earlier data.
     async fn the_values_come_and_go_with_their_migration(storage: TestDatabase) {
         let storage = Arc::new(storage);
         let migrate = |to: &str| run(program_on(&storage, &["migrate", "--to", to])).ok();

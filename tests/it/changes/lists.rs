@@ -1,4 +1,4 @@
-//! Changes of a list: connectors that come into it, go out of it, or stay.
+//! Changes of a list: connectors that enter it, leave it, or stay.
 
 use std::{collections::BTreeSet, fs, sync::Mutex};
 
@@ -32,7 +32,7 @@ const PAGE: &str = "query($first: Int, $after: String, $last: Int, $before: Stri
     }
 }";
 
-/// A change as `UPDATED true false`, and the outcome before if there is one.
+/// Returns a change as `UPDATED true false`, with the outcome before if there is one.
 fn flow(change: &Value) -> String {
     let parts = ["kind", "inListBefore", "inList", "outcomeBefore"].map(|name| &change[name]);
     let outcome = Some(parts[3]).filter(|outcome| !outcome.is_null());
@@ -41,7 +41,7 @@ fn flow(change: &Value) -> String {
     texts.collect::<Vec<_>>().join(" ")
 }
 
-/// The changes after a cursor of a list, or of what else the variables name, in pages of so many, and the last cursor.
+/// Returns the changes after a cursor for the given variables, read in pages, and the last cursor.
 async fn pages(
     server: &Server,
     token: &str,
@@ -108,11 +108,11 @@ on_both! {
             assert_eq!((&change["personalConnectorId"], flow(change).as_str()), (&json!(id), expected));
             assert_eq!((&socket.change().await, &events.change().await), (change, change));
         }
-        // From the latest on, too.
+        // Pages from the latest on work too.
         let latest = json!({ "last": 2, "list": list });
         let data = server.data(&ann, PAGE, latest).await;
         assert_eq!(data["personalConnectorChanges"]["nodes"], json!(told[3..]));
-        // Each cursor is one to go on after with the same list.
+        // Each cursor is valid to continue with the same list.
         for (index, change) in told.iter().enumerate() {
             let id = format!("from {index}");
             let variables = json!({ "after": change["cursor"], "list": list });
@@ -123,11 +123,11 @@ on_both! {
             }
             socket.send(json!({ "id": id, "type": "complete" })).await;
         }
-        // Without a list nothing is known of one.
+        // Without a list, nothing is known of it.
         let (all, _) = pages(&server, &ann, 100, &begun, &json!({})).await;
         assert!(all.len() == 8 && all.iter().all(|change| flow(change).ends_with(" null null")), "{all:?}");
         assert_eq!(flows(&server, &ann, &begun, json!({})).await.len(), 8);
-        // A deletion tells those who follow what left the list, and nobody who asks later: it is gone for them.
+        // A deletion tells followers what left the list. Later readers do not see it, because the connector is gone.
         server.change(&ann, DELETE, json!({ "id": wiki })).await;
         server.change(&ann, DELETE, json!({ "id": other })).await;
         let (change, event) = (socket.change().await, events.change().await);
@@ -137,7 +137,7 @@ on_both! {
         assert_eq!(later.iter().filter(|flow| flow.starts_with("DELETED null false")).count(), 2, "{later:?}");
     }
 
-    /// A change that may be of the list is told, and one that is not is not.
+    /// A change that may concern the list is sent, and others are not.
     async fn what_the_log_does_not_have_is_unknown(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let begun = now(&server, &ann).await;
@@ -157,7 +157,7 @@ on_both! {
             let expected: Vec<_> = expected.into_iter().filter(|flow| !flow.is_empty()).collect();
             assert_eq!(flows(&server, &ann, &begun, list.clone()).await, expected, "{list}");
         }
-        // Events of an earlier version have only what their columns say.
+        // Events of an earlier version have only the state in their columns.
         server.rows("UPDATE connector_event SET record = NULL").await;
         assert_eq!(flows(&server, &ann, &begun, json!({ "search": "other" })).await.len(), 4);
         let design = flows(&server, &ann, &begun, json!({ "filter": { "category": "DESIGN" } })).await;
@@ -198,9 +198,9 @@ on_both! {
         };
         let of_ann = json!([null, null, "OPEN", "OPEN", "TIMEOUT"]);
         assert_eq!(json!(outcomes(&ann).await), of_ann);
-        // Nothing of the time when he did not see it.
+        // No outcome of the time when he did not see it is shown.
         assert_eq!(json!(outcomes(&bob).await), json!([null, "OPEN", "TIMEOUT"]));
-        // The history of the connector says the same, the latest first, and knows of no list.
+        // The history of the connector agrees, latest first, and knows of no list.
         let change = "kind inListBefore inList outcomeBefore";
         let history = format!("query($id: ID!) {{ personalConnector(id: $id) {{ lastChange {{ {change} }} changes {{ nodes {{ {change} }} }} }} }}");
         let data = server.data(&bob, &history, json!({ "id": wiki })).await;
@@ -208,13 +208,13 @@ on_both! {
         let nodes: Vec<_> = read["changes"]["nodes"].as_array().unwrap().iter().map(flow).collect();
         assert_eq!(nodes, ["UPDATED null null TIMEOUT", "UPDATED null null OPEN", "CREATED null null"]);
         assert_eq!(read["lastChange"], read["changes"]["nodes"][0]);
-        // A pill of servers that went down compares it with the present.
+        // An indicator of failed servers compares it with the present outcome.
         let mut socket = Socket::of(&server, &ann).await;
         socket.subscribe("1", LISTED, json!({ "after": begun, "list": { "filter": { "outcome": "OPEN" } } })).await;
         let told = [socket.change().await, socket.change().await, socket.change().await];
         let told = told.each_ref().map(flow);
         assert_eq!(told, ["UPDATED false true", "UPDATED true true OPEN", "UPDATED true false OPEN"]);
-        // A connector that is hidden since stays hidden.
+        // A connector that became hidden stays hidden.
         server.change(&ann, UPDATE, json!({ "id": wiki, "visibility": "PRIVATE" })).await;
         assert_eq!(json!(outcomes(&bob).await), json!([null, null, null, null]));
         // A connector without a server has nothing to check.
@@ -224,7 +224,7 @@ on_both! {
         assert_eq!(json!(outcomes(&ann).await), of_ann);
     }
 
-    /// A list asks nothing about a side that its viewer did not see.
+    /// A list does not evaluate a side that its viewer did not see.
     async fn a_list_has_what_its_viewer_saw(server: Server) {
         let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", &[]));
         let search = |search: &str| json!({ "search": search });
@@ -239,7 +239,7 @@ on_both! {
             assert_eq!(socket.next().await["type"], "pong");
             sockets.push(socket);
         }
-        // They follow once they have heard of a change.
+        // They follow after their first change.
         let known = server.create(&server.token("boss@acme", ADMIN), "A plan, a secret", "PUBLIC").await;
         for socket in &mut sockets {
             assert_eq!(socket.change().await["personalConnectorId"], known);
@@ -254,12 +254,12 @@ on_both! {
             for expected in *of_bob {
                 assert_eq!(flow(&socket.change().await), *expected, "{list}");
             }
-            // It is hidden since, and so are its words.
+            // It became hidden, and so did its words.
             let later = flows(&server, &bob, &begun, list.clone()).await;
             assert_eq!(later, ["CREATED false null", "DELETED null false"], "{list}");
         }
         assert_eq!(flows(&server, &ann, &begun, search("secret")).await.len(), 5);
-        // Owners of other organizations are nobody's.
+        // Owners of other organizations are invisible.
         let boss = server.token("boss@acme", ADMIN);
         let cid = server.token("cid@other", ADMIN);
         let begun = now(&server, &ann).await;
@@ -275,7 +275,7 @@ on_both! {
         }
     }
 
-    /// A list tells nobody the values of a connector that they no longer see, as `changes` does not.
+    /// Like `changes`, a list does not reveal values of a connector that a viewer no longer sees.
     async fn a_list_finds_out_nothing_of_what_is_hidden_since(server: Server) {
         let boss = server.token("boss@acme", ADMIN);
         let after = now(&server, "").await;
@@ -305,7 +305,7 @@ on_both! {
                 told.insert(by_page);
             }
         }
-        // The same, whatever was asked.
+        // The result does not depend on the question.
         assert_eq!(told.map(|told| told.len()), [1; 3]);
     }
 
@@ -332,7 +332,7 @@ on_both! {
             let refused = code == invalid && text(&error["message"]).starts_with(message);
             assert!(refused || (code == over && error.is_null()), "{answer}");
         }
-        // The largest filter of one level.
+        // The largest filter with one level.
         let begun = now(&server, &ann).await;
         let any = vec![json!({ "status": "ACTIVE", "name": { "startsWith": "w" } }); 50];
         socket.subscribe("1", LISTED, json!({ "after": begun, "list": { "filter": { "or": any } } })).await;
@@ -344,8 +344,8 @@ on_both! {
         assert_eq!(told, [wiki]);
     }
 
-    /// A copy of a list that follows the changes of the list alone, and asks where it is not told, is the list. Lists and changes are
-    /// random: [`each_flow_is_told_of_the_list_alone`] has each flow for certain.
+    /// A copy of a list that follows only the list's changes, and queries unknown ones, equals the list. Lists and
+    /// changes are random; [`each_flow_is_told_of_the_list_alone`] covers each flow.
     async fn a_copy_that_follows_a_list_is_the_list(server: Server) {
         // Checks change these without an event.
         let question = a_question().prop_filter("is told by events", |question| {
@@ -394,7 +394,7 @@ on_both! {
     }
 }
 
-/// A trusted subscription takes a list by its variables.
+/// A trusted subscription takes a list in its variables.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trusted_document_follows_a_list() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Subscriptions in parts of `multipart/mixed`, as Apollo's clients ask for them.
+//! Subscriptions as parts of `multipart/mixed`, as Apollo's clients request them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{
 const ACCEPT: &str =
     "multipart/mixed;subscriptionSpec=1.0, application/graphql-response+json, application/json";
 
-/// A client that reads a part when its boundary has come.
+/// A client that reads a part after its boundary arrived.
 struct Parts {
     response: Response,
     text: String,
@@ -47,7 +47,7 @@ impl Parts {
         Self::at(&format!("{}/graphql", server.url), token, query).await
     }
 
-    /// The next part; none after the last.
+    /// Returns the next part; none after the last.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((part, rest)) = self.text.split_once("\r\n--graphql") {

@@ -1,4 +1,4 @@
-//! Events carry enough of connectors to tell whether they are in a list, before the change and after it.
+//! Events record enough of connectors to decide whether they are in a list, before and after the change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// A list that somebody asks for.
+/// A list query.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) viewer: Viewer<'static>,
@@ -60,7 +60,7 @@ pub(super) fn a_question() -> impl Strategy<Value = Question> {
         })
 }
 
-/// Questions that few of the random ones are, of what is rare in events.
+/// Returns queries about values that are rare in random events.
 fn fixed_questions() -> Vec<Question> {
     let [anonymous, of_other, root] = [0, 4, 8].map(|at| VIEWERS[at]);
     let filters = [
@@ -120,7 +120,7 @@ impl Question {
         Listing::parse(arguments).unwrap()
     }
 
-    /// The ids of the list, from the service, which counts as many.
+    /// Returns the ids of the list from the service, whose count must agree.
     pub(super) async fn ids(&self, server: &Server) -> BTreeSet<String> {
         let query = "query($search: String, $filter: PersonalConnectorFilter) {
             personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } totalCount }
@@ -139,7 +139,7 @@ impl Question {
     }
 }
 
-/// A filter's input object as the domain has it.
+/// Converts a filter's input object to the domain's form.
 fn parsed(filter: &Value, viewer: &viewer::Viewer) -> Filter {
     fn items(value: &Value) -> Option<Vec<Value>> {
         match value {
@@ -215,7 +215,7 @@ fn parsed(filter: &Value, viewer: &viewer::Viewer) -> Filter {
     }
 }
 
-/// A change of the catalogue. Places are counted around the connectors there are. What a rule refuses changes nothing.
+/// A change of the catalogue. Indexes wrap around the existing connectors. A refused change has no effect.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
     /// A file's connectors, in one transaction.
@@ -224,7 +224,7 @@ pub(super) enum Write {
     Edit(usize, Box<Model>),
     /// Checks of servers, in one transaction.
     Check(Vec<(usize, Inspection)>),
-    /// A mutation of some connectors, with this of the input besides their ids.
+    /// A mutation of some connectors, with this input besides their ids.
     Mutate(&'static str, Vec<usize>, Value),
     /// The mutation that imports a file.
     Import(Value),
@@ -324,13 +324,13 @@ fn an_inspection() -> impl Strategy<Value = Inspection> {
     ]
 }
 
-/// A description of more words than an event carries.
+/// Returns a description with more words than an event records.
 fn long() -> String {
     let words: Vec<_> = (0..300).map(|number| format!("w{number}")).collect();
     words.join(" ") + " wiki"
 }
 
-/// Some rows have a long description.
+/// Gives some rows a long description.
 fn longer(row: Model) -> Model {
     let is_long = row.status == entity::ConnectorStatus::Maintenance;
     let description = if is_long {
@@ -341,12 +341,12 @@ fn longer(row: Model) -> Model {
     Model { description, ..row }
 }
 
-/// The connectors that there are, and what was seen of events.
+/// The existing connectors, and the observed events.
 #[derive(Debug, Default)]
 pub(super) struct World {
     made: usize,
     pub(super) rows: Vec<Model>,
-    /// The last state that an event carried of a connector.
+    /// The last state of each connector that an event recorded.
     last: BTreeMap<String, String>,
 }
 
@@ -426,7 +426,7 @@ impl World {
     }
 }
 
-/// The connectors that there are.
+/// Returns the existing connectors.
 pub(super) async fn rows(server: &Server) -> Vec<Model> {
     let ids = server
         .rows("SELECT id FROM personal_connector ORDER BY id")
@@ -438,7 +438,7 @@ pub(super) async fn rows(server: &Server) -> Vec<Model> {
     rows
 }
 
-/// A row's values, as far as a connector may get them: it stays with its organization, or everyone's.
+/// Returns a row's values for a connector, which keeps its organization or stays without one.
 fn kept(before: &Model, row: Model) -> Model {
     let is_custom = before.r#type == ConnectorType::Custom;
     let r#type = if is_custom || row.r#type == ConnectorType::Custom {
@@ -466,7 +466,7 @@ fn kept(before: &Model, row: Model) -> Model {
     }
 }
 
-/// The answers that were told apart, so that a property that compares nothing fails.
+/// Counts of distinct results, so that a property without comparisons fails.
 #[derive(Debug, Default)]
 struct Seen {
     answers: BTreeMap<Option<bool>, usize>,
@@ -504,7 +504,7 @@ on_both! {
                     for states in &states {
                         let id = states[1].or(states[0]).unwrap().id().to_owned();
                         let [earlier, later] = states.map(|state| state.map(|state| format!("{state:?}")));
-                        // Before a change is after the one before it.
+                        // The state before a change equals the state after the previous one.
                         prop_assert_eq!(&world.last.remove(&id), &earlier, "{:?}", write);
                         if let Some(later) = later {
                             world.last.insert(id.clone(), later);
@@ -539,7 +539,7 @@ on_both! {
         assert!(changes.len() >= 9, "{changes:?}");
     }
 
-    /// An event of an earlier version, or of a newer one, leaves unknown what it does not carry, and no more.
+    /// An event of an earlier or newer version leaves only the missing state unknown.
     async fn an_event_without_a_record_tells_what_its_columns_say(server: Server) {
         let state = server.state().await;
         server.insert(vec![official("wiki", "Wiki")]).await;
@@ -565,7 +565,7 @@ on_both! {
             server.rows(&format!("UPDATE connector_event SET record = {record} WHERE number > {state}")).await;
             assert_eq!(answers().await, [Some(true), Some(false), None, None, Some(true)], "{record}");
         }
-        // The feed reads on.
+        // The feed continues.
         let query = "{ personalConnectorChanges(last: 1) { nodes { kind } } }";
         let data = server.data("", query, json!({})).await;
         assert_eq!(data["personalConnectorChanges"]["nodes"], json!([{ "kind": "CREATED" }]));
@@ -573,7 +573,7 @@ on_both! {
 }
 
 on_both_databases! {
-    /// The version before is migrated; what it wrote is unknown, and what is written since is not.
+    /// The previous version's database is migrated. Its events are unknown, and later ones are not.
     async fn events_of_the_version_before_carry_no_record(storage: TestDatabase) {
         let storage = Arc::new(storage);
         let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;

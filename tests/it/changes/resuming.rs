@@ -1,4 +1,4 @@
-//! How a client goes on after a broken connection, and knows the changes that are its own.
+//! Resuming after a broken connection, and recognizing one's own changes.
 
 use fixtures::published::with;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{
 const CREATED: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnector { name } } }";
 
 impl Server {
-    /// The `changesCursor` of a mutation's payload, and the id of its connector.
+    /// Returns the `changesCursor` of a mutation's payload, and the id of its connector.
     async fn cursor_of(&self, token: &str, field: &str, input: Value) -> (Value, Value) {
         let (first, rest) = field.split_at(1);
         let input_type = format!("{}{rest}Input", first.to_uppercase());
@@ -30,7 +30,7 @@ impl Server {
         )
     }
 
-    /// The first event of a stream of events for a client that got the event of an id last.
+    /// Returns the first event of a stream for a client with this last event id.
     async fn first_event(&self, query: &str, variables: Value, last_event_id: &str) -> String {
         let token = self.token("ann@acme", WRITE);
         let body = json!({ "query": query, "variables": variables });
@@ -49,7 +49,7 @@ impl Server {
 }
 
 on_both! {
-    /// The last change of a mutation has the cursor that its payload has.
+    /// The last change of a mutation has the cursor of its payload.
     async fn a_mutation_gives_the_cursor_of_its_change(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
@@ -65,7 +65,7 @@ on_both! {
             let (cursor, _) = server.cursor_of(&ann, field, with(input, json!({ "id": id }))).await;
             assert_eq!(socket.change().await["cursor"], cursor, "{field}");
         }
-        // Nothing is written.
+        // These write nothing.
         for (field, input) in [
             (UPDATE, json!({ "id": id, "version": "1.0.0" })),
             (UPDATE, json!({ "id": id, "version": "2.0.0", "validateOnly": true })),
@@ -77,7 +77,7 @@ on_both! {
             let (cursor, _) = server.cursor_of(&ann, field, input.clone()).await;
             assert_eq!(cursor, Value::Null, "{field} {input}");
         }
-        // The connector that it replaced is left without a replacement, which comes first.
+        // The connector that it replaced loses its replacement, which is an earlier change.
         let (cursor, _) = server.cursor_of(&ann, DELETE, json!({ "id": new })).await;
         let kinds = [socket.change().await, socket.change().await];
         assert_eq!(kinds.each_ref().map(|change| text(&change["kind"])), ["UPDATED", "DELETED"]);
@@ -85,7 +85,8 @@ on_both! {
         assert_eq!(kinds[1]["cursor"], cursor);
     }
 
-    /// Whether or not the cursor is selected. The header counts, and not the first `after`, which clients repeat.
+    /// The event has an id even if the cursor is not selected. The header overrides the first `after`, which clients
+    /// repeat.
     async fn an_event_has_an_id_to_go_on_after(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let first = now(&server, &ann).await;
@@ -106,7 +107,7 @@ on_both! {
         // Without an `after` too.
         let event = server.first_event(CREATED, json!({}), text(&cursors[1])).await;
         assert!(event.contains("\"C\""), "{event}");
-        // A query has no ids, and reads none.
+        // A query has no event ids, and reads none.
         let event = server.first_event("{ __typename }", json!({}), "x").await;
         assert_eq!(event, "event: next\ndata: {\"data\":{\"__typename\":\"Query\"}}");
     }
@@ -129,7 +130,7 @@ on_both! {
             assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
             assert!(text(&answer["errors"][0]["message"]).starts_with(message), "{answer}");
         }
-        // Over a WebSocket the argument counts: a handshake has no event to go on after.
+        // Over a WebSocket only the argument counts, because a handshake has no last event.
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
         socket.subscribe("1", CHANGED, json!({ "after": now(&server, &ann).await })).await;

@@ -1,4 +1,4 @@
-//! Web sockets and event streams by their protocols: what opens one, what ends it, and how many there may be.
+//! WebSockets and event streams by their protocols: opening, ending, and limits.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn what_is_against_the_protocol_closes_the_socket() {
     }
     for headers in [&[][..], &[("sec-websocket-protocol", "graphql-ws")]] {
         let socket = Socket::open(&server, headers).await;
-        // A client that asked for a protocol and gets none ends it itself.
+        // A client that requested a protocol and gets none closes the socket itself.
         if let Ok(mut socket) = socket {
             assert_eq!(socket.closed().await.0, 4406);
         }
@@ -144,7 +144,7 @@ async fn the_handshake_may_bring_the_token() {
     for (payload, expected) in [
         (json!({ "type": "connection_init" }), None),
         (init(json!({ "authorization": header })), None),
-        // One of the two is not meant.
+        // Only one of the two can be meant.
         (init(json!({ "AUTHORIZATION": other })), Some(4403)),
     ] {
         let headers = [PROTOCOL, ("authorization", header.as_str())];
@@ -288,7 +288,7 @@ async fn a_proxy_says_which_origin_was_asked() {
 async fn the_longest_token_opens_a_socket() {
     let server = Server::on_sqlite(&["--max-token-bytes=24576", "--max-body-bytes=1024"]).await;
     let least = server.token("ann@acme", &["a"]).len();
-    // A scope has four characters of the token for three of its own.
+    // Each three characters of a scope take four in the token.
     let scope = "s".repeat((24_000 - least) / 4 * 3);
     let token = server.token("ann@acme", &[&scope]);
     assert!(token.len() > 23_000);
@@ -323,7 +323,8 @@ async fn a_subscription_needs_a_stream() {
             406,
             "application/graphql-response+json; charset=utf-8",
         ),
-        // urql and others send this with everything, Apollo's clients with subscriptions, and Apollo Client with `@defer`.
+        // urql and others send this with all operations, Apollo's clients with subscriptions, and Apollo Client with
+        // `@defer`.
         (
             "multipart/mixed;subscriptionSpec=1.0,application/graphql-response+json,application/json",
             CHANGED,
@@ -441,7 +442,7 @@ async fn each_caller_has_so_many() {
     );
     let mut first = Socket::of(&server, &ann).await;
     let events = Events::of(&server, &ann, CHANGED, json!({})).await;
-    // The third is too many, by whichever way; another's is not.
+    // A third stream is too many over either protocol, but another caller's is not.
     let mut third = Socket::open(&server, &[PROTOCOL]).await.unwrap();
     third.init(&ann).await;
     assert_eq!(third.closed().await.0, 1013);
@@ -485,7 +486,7 @@ async fn each_caller_has_so_many() {
         .await;
     assert_eq!(first.next().await["type"], "next");
 
-    // One that ended has left its place.
+    // A stream that ended freed its slot.
     drop(events);
     for _ in 0..100 {
         if third().await == 200 {
@@ -506,7 +507,7 @@ async fn an_expired_token_ends_it() {
     let (code, reason, before) = socket.closed().await;
     assert_eq!((code, reason.as_str()), (4403, "the token has expired"));
     assert_eq!(before, Vec::<Value>::new());
-    // Without "complete": a client that still wants it asks again, and is told why not.
+    // Without a "complete", a client that still wants it retries, and gets the reason.
     let (event, data) = events.next().await.unwrap();
     let error = &data["errors"][0];
     assert_eq!(
@@ -520,7 +521,7 @@ async fn an_expired_token_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_what_would_stay_open() {
     let storage = TestDatabase::sqlite();
-    // Longer than the test waits for anything: nothing may be cut at the deadline instead.
+    // Longer than any wait of the test, so that the deadline cuts nothing.
     let server = Serving::start(program_on(&storage, &["--shutdown-timeout", "10m"]));
     let mut socket = Socket::at(&server.url, "").await;
     socket.subscribe("1", CHANGED, json!({})).await;

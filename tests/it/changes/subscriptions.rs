@@ -1,4 +1,4 @@
-//! Subscriptions, over web sockets and as server-sent events.
+//! Subscriptions over WebSockets and as server-sent events.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -43,7 +43,7 @@ on_both! {
             cursors.push(by_socket["cursor"].clone());
         }
 
-        // Each of these is where to go on from.
+        // Each of these is a valid cursor to continue from.
         for (i, cursor) in cursors.iter().enumerate() {
             let id = format!("from {i}");
             socket.subscribe(&id, CHANGED, json!({ "after": cursor })).await;
@@ -62,7 +62,7 @@ on_both! {
         let mut socket = Socket::of(&server, &ann).await;
         socket.subscribe("all", CHANGED, json!({})).await;
         socket.subscribe("design", CHANGED, json!({ "filter": { "category": "DESIGN" } })).await;
-        // Both have begun when they tell of what happens.
+        // Both have begun when they report new events.
         let mut begun = BTreeSet::new();
         for i in 0.. {
             let input = draft(&format!("Now {i}"), json!({ "category": "DESIGN" }));

@@ -1,4 +1,4 @@
-//! Mutations of many connectors: each as by the mutation of one, all in one transaction.
+//! Mutations of many connectors: each changes as in the mutation of one, all in one transaction.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 const STATUSES: &str = "setConnectorStatuses";
 const DELETES: &str = "deleteCustomConnectors";
 
-/// The payload of a mutation of many.
+/// Returns the payload of a mutation of many.
 async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value {
     let (first, rest) = field.split_at(1);
     let input_type = format!("{}{rest}Input", first.to_uppercase());
@@ -33,7 +33,7 @@ async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value 
     data[field].take()
 }
 
-/// The results as `ID: STATUS of the connector, errors`.
+/// Returns the results as `ID: STATUS of the connector, errors`.
 fn results(payload: &Value) -> Vec<String> {
     let results = payload["results"].as_array().unwrap().iter();
     let line = |result: &Value| {
@@ -51,7 +51,7 @@ fn results(payload: &Value) -> Vec<String> {
     results.map(line).collect()
 }
 
-/// The events after a state.
+/// Returns the events after a state.
 async fn events(server: &Server, state: i64) -> String {
     let sql = format!(
         "SELECT kind, personal_connector_id, changed_fields FROM connector_event WHERE number > {state} ORDER BY number"
@@ -63,7 +63,7 @@ on_both! {
     async fn one_that_fails_is_rejected_alone_or_with_all(server: Server) {
         let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", WRITE));
         let (a, b) = (server.create(&ann, "A", "PRIVATE").await, server.create(&ann, "B", "ORGANIZATION").await);
-        // Bob's private one is out of Ann's sight, and one of the organization is not hers.
+        // Bob's private connector is invisible to Ann, and one of the organization is not hers.
         let (hidden, his) = (server.create(&bob, "C", "PRIVATE").await, server.create(&bob, "D", "ORGANIZATION").await);
         let ids = json!([b, "pcon_none", a, hidden, his, "pcon_jira", b, "", "pcon_none"]);
         let input = json!({ "ids": ids, "status": "MAINTENANCE", "statusMessage": "until noon" });
@@ -98,11 +98,11 @@ on_both! {
         assert_eq!(send(&server, &ann, STATUSES, input).await, done);
         assert_eq!(server.written().await, before);
 
-        // With all that can be changed, the policy makes no difference.
+        // If all can be changed, the policy makes no difference.
         let input = with(json!({ "ids": [a, b], "status": "ACTIVE" }), all);
         let done = send(&server, &ann, STATUSES, input).await;
         assert_eq!(results(&done), [format!("{a}: ACTIVE"), format!("{b}: ACTIVE")]);
-        // A message that is left out stays.
+        // An omitted message stays.
         assert_eq!(done["results"][0]["personalConnector"]["statusMessage"], "until noon");
         let done = send(&server, &ann, STATUSES, json!({ "ids": a, "status": "ACTIVE", "statusMessage": null })).await;
         assert_eq!(done["results"][0]["personalConnector"]["statusMessage"], Value::Null);
@@ -123,11 +123,11 @@ on_both! {
         let refused = send(&server, &ann, DELETES, json!({ "ids": many })).await;
         assert_eq!((errors(&refused), results(&refused)), (vec!["LIMIT_EXCEEDED input.ids".to_owned()], vec![]));
         assert_eq!(results(&send(&server, &ann, DELETES, json!({ "ids": [] })).await), NONE);
-        // A hundred are taken.
+        // A hundred are accepted.
         let taken = send(&server, &ann, DELETES, json!({ "ids": many[..100] })).await;
         assert_eq!((errors(&taken), results(&taken).len()), (vec![], 100));
         assert_eq!(server.written().await, before);
-        // Without a scope the answer is about the token.
+        // Without a scope the error is about the token.
         for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("ann@acme", &[]), "FORBIDDEN")] {
             for field in ["setConnectorStatuses(input: {ids: [], status: ACTIVE})", "deleteCustomConnectors(input: {ids: []})"] {
                 let document = format!("mutation {{ {field} {{ results {{ personalConnectorId }} }} }}");
@@ -140,7 +140,7 @@ on_both! {
         let (ann, boss, root) = (server.token("ann@acme", WRITE), server.token("boss@acme", ADMIN), server.token("root", CATALOG));
         let (a, b) = (server.create(&ann, "A", "PRIVATE").await, server.create(&ann, "B", "ORGANIZATION").await);
         let c = server.create(&ann, "C", "ORGANIZATION").await;
-        // One in the list and one beside it are replaced by another in the list.
+        // Another connector in the list replaces one in the list and one outside it.
         for id in [&a, &c] {
             server.change(&ann, STATUS, json!({ "id": id, "status": "DEPRECATED", "replacedById": b })).await;
         }
@@ -159,12 +159,12 @@ on_both! {
         assert_eq!(done["deletedIds"], json!([b, a]));
         assert_eq!(results(&done), [format!("{b}: -"), format!("{a}: -"), "pcon_jira: - FORBIDDEN input.ids".to_owned()]);
         let mut lines: Vec<_> = events(&server, state).await.lines().map(ToOwned::to_owned).collect();
-        // Both referrers lose their replacement, in the order of their ids.
+        // Both referrers lose their replacement, ordered by id.
         lines[..2].sort();
         let mut updated = vec![format!("updated|{a}|[\"replacedBy\"]"), format!("updated|{c}|[\"replacedBy\"]")];
         updated.sort();
         assert_eq!(lines, [updated, vec![format!("deleted|{b}|[]"), format!("deleted|{a}|[]")]].concat());
-        // The connectors are gone for a retry.
+        // A retry finds the connectors deleted.
         let again = send(&server, &boss, DELETES, input).await;
         assert_eq!((&again["deletedIds"], results(&again)[0].clone()), (&json!([]), format!("{b}: - NOT_FOUND input.ids")));
     }

@@ -1,4 +1,4 @@
-//! Mutations at the same time.
+//! Concurrent mutations.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Runs mutations at once, and gives their payloads in the mutations' order.
+/// Runs mutations concurrently, and returns their payloads in order.
 async fn all_at_once(
     server: &Arc<Server>,
     token: &str,
@@ -81,17 +81,17 @@ on_both! {
         let won = payloads.iter().position(|payload| errors(payload).is_empty()).unwrap();
         assert_eq!(succeeded(&payloads), 1);
         for payload in &payloads {
-            // The others are told what the winner made of it.
+            // The others get the winner's result.
             assert_eq!((&payload["personalConnector"]["description"], &payload["personalConnector"]["revision"]), (&json!(won.to_string()), &json!(2)));
         }
-        // A delete and a change that both expect it: one.
+        // A deletion and a change with the same expected revision: only one succeeds.
         let both = [(DELETE, json!({ "id": id, "expectedRevision": 2 })), (STATUS, json!({ "id": id, "status": "MAINTENANCE", "expectedRevision": 2 }))];
         let payloads = all_at_once(&server, &ann, both).await;
         assert_eq!(succeeded(&payloads), 1, "{payloads:?}");
     }
 
     async fn a_hundred_random_changes_leave_a_whole_log(server: Server) {
-        // However long they take, none of them is too much.
+        // The limit allows all of them, however long they take.
         let server = Server::start(server.storage.clone(), &["--max-concurrency", "100"], server.clock.clone()).await;
         let (boss, server) = (server.token("boss@acme", ADMIN), Arc::new(server));
         let mut ids = Vec::new();
@@ -149,7 +149,7 @@ on_both! {
         let rows = server.rows("SELECT id, revision, visibility FROM personal_connector ORDER BY id").await;
         let replayed: Vec<_> = replayed.iter().map(|(id, (revision, visibility))| format!("{id}|{revision}|{visibility}\n")).collect();
         assert_eq!(rows, replayed.concat());
-        // Nothing is replaced by what is gone.
+        // No replacement refers to a deleted connector.
         let dangling = "SELECT COUNT(*) FROM personal_connector WHERE replaced_by_id NOT IN (SELECT id FROM personal_connector)";
         assert_eq!(server.rows(dangling).await, "0\n");
     }
@@ -163,7 +163,7 @@ on_both! {
             let given_up = tokio::time::timeout(std::time::Duration::from_millis(number), server.wire(&ann, body));
             let _ = given_up.await;
         }
-        // Whatever was done was done whole, and nobody keeps the lock; some may still wait for it.
+        // Each change is complete, and the lock is free; some requests may still wait for it.
         server.change(&ann, UPDATE, json!({ "id": made["id"], "description": "last" })).await;
         let halves = server.rows(
             "SELECT MAX(revision) - COUNT(*), MAX(number) - (SELECT state FROM catalog_state),

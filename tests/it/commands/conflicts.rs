@@ -12,13 +12,13 @@ use crate::{
     },
 };
 
-/// A minute of the hour in which the clock begins.
+/// Returns a minute of the clock's first hour.
 fn minute(minute: u64) -> String {
     format!("2026-11-22T08:{minute:02}:00Z")
 }
 
 impl Server {
-    /// The conflict of a mutation that expects a revision.
+    /// Returns the conflict of a mutation that expects a revision.
     async fn conflict(&self, token: &str, field: &str, id: &str, expected: i64) -> Value {
         let input = json!({ "id": id, "expectedRevision": expected });
         let input = match field {
@@ -28,7 +28,7 @@ impl Server {
         let mut payload = self.mutate(token, field, input).await;
         assert_eq!(errors(&payload), ["CONFLICT input.expectedRevision"]);
         let conflict = payload["userErrors"][0]["conflict"].take();
-        // Both are read together.
+        // Both are read in one snapshot.
         assert_eq!(
             conflict["revision"],
             payload["personalConnector"]["revision"]
@@ -57,12 +57,12 @@ on_both! {
                 (1, json!(["DESCRIPTION", "VERSION", "CATEGORY", "STATUS"])),
                 (2, json!(["CATEGORY", "VERSION", "STATUS"])),
                 (3, json!(["STATUS"])),
-                // It never was at these.
+                // It never had these revisions.
                 (0, json!(null)), (-1, json!(null)), (5, json!(null)), (i64::from(i32::MAX), json!(null)), (i64::from(i32::MIN), json!(null)),
             ] {
                 let mut conflict = server.conflict(&ann, field, id, expected).await;
                 let mut changed = conflict["changedFields"].take();
-                // The fields of one change are in the order of the table of fields.
+                // The fields of one change have the order of the table of fields.
                 let sorted = |fields: &mut Value| {
                     let Some(fields) = fields.as_array_mut() else { return };
                     fields.sort_by_key(|field| text(field).to_owned());
@@ -93,7 +93,7 @@ on_both! {
         assert_eq!(server.conflict(&ann, UPDATE, id, 1).await, expected);
     }
 
-    /// An administrator of the catalogue may be of another organization.
+    /// An administrator of the catalogue may be in another organization.
     async fn who_is_not_seen_is_not_told(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let jira = "pcon_jira";
@@ -101,11 +101,12 @@ on_both! {
         let revision = server.see(&ann, jira).await["revision"].as_i64().unwrap();
         server.clock.set(timestamp(&minute(1)));
         server.change(&root, STATUS, json!({ "id": jira, "status": "MAINTENANCE" })).await;
-        // Administrators of the catalogue see everybody.
+        // Administrators of the catalogue see all users.
         let told = server.conflict(&other, STATUS, jira, revision).await;
         assert_eq!((&told["actor"], &told["changedFields"]), (&json!("root"), &json!(["STATUS"])));
 
-        // A connector of no organization is its creator's alone, and a viewer sees no user of another organization.
+        // A connector without an organization belongs to its creator only, and users of other organizations are
+        // invisible.
         let alone = server.token("dan", &["connectors:write", "catalog:admin"]);
         let id = &server.create(&alone, "Mine", "PRIVATE").await;
         server.change_at(2, &alone, id, json!({ "version": "1.0.0" })).await;
@@ -118,12 +119,12 @@ on_both! {
         let bob = server.token("bob@acme", &["connectors:write", "catalog:admin"]);
         let id = &server.create(&ann, "Wiki", "PRIVATE").await;
         server.change_at(1, &ann, id, json!({ "visibility": "ORGANIZATION", "version": "1.0.0" })).await;
-        // The creator and those who see everything saw all of it.
+        // The creator and those who see everything saw all changes.
         for token in [&ann, &boss] {
             let told = server.conflict(token, UPDATE, id, 1).await;
             assert_eq!(told["changedFields"].as_array().unwrap().len(), 2, "{told}");
         }
-        // Nobody else may change it, and so is told of no conflict.
+        // Others may not change it, so they get no conflict.
         let input = json!({ "id": id, "expectedRevision": 1, "version": "2.0.0" });
         assert_eq!(server.errors(&bob, UPDATE, input).await, ["FORBIDDEN input.id"]);
     }
@@ -159,7 +160,7 @@ on_both! {
         assert_eq!(fields(1).await, json!(null));
     }
 
-    /// A key that was used for something else is no conflict of changes.
+    /// A key that was used with another input is no conflict of changes.
     async fn a_key_has_no_changes(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         server.change(&ann, CREATE, draft("Wiki", json!({ "idempotencyKey": "k" }))).await;

@@ -25,7 +25,7 @@ on_both! {
         }
         let made = server.change(&ann, CREATE, json!({ "name": "Local", "serverType": "STDIO" })).await;
         assert_eq!((&made["serverUrl"], &made["serverType"]), (&Value::Null, &json!("STDIO")));
-        // Many clients send null where they have no value.
+        // Many clients send null for a missing value.
         let unset = json!({ "serverType": null, "visibility": null, "validateOnly": null, "verify": null, "idempotencyKey": null });
         let made = server.change(&ann, CREATE, draft("Unset", unset)).await;
         assert_eq!((&made["serverType"], &made["visibility"]), (&json!("HTTP"), &json!("PRIVATE")));
@@ -43,7 +43,7 @@ on_both! {
         });
         let payload = server.mutate(&ann, CREATE, input).await;
         insta::assert_json_snapshot!("all_errors", payload);
-        // A name that is right is looked up although the rest is wrong.
+        // A valid name is looked up even if other fields are invalid.
         let input = draft("wiki", json!({ "version": "1", "serverUrl": null }));
         let expected = ["BLANK input.serverUrl", "INVALID input.version", "TAKEN input.name"];
         assert_eq!(server.errors(&ann, CREATE, input).await, expected);
@@ -111,7 +111,7 @@ on_both! {
             let expected = if code.is_empty() { vec![] } else { vec![format!("{code} input.{field}")] };
             assert_eq!(server.errors(&ann, CREATE, input).await, expected, "{field}: {shown}");
         }
-        // A STDIO server has no address, and a WEBSOCKET one either kind.
+        // A STDIO server has no URL, and a WEBSOCKET server has either kind.
         for (server_type, url, expected) in [
             ("STDIO", "https://example.com", vec!["INVALID input.serverUrl"]),
             ("WEBSOCKET", "ws://example.com", vec![]),
@@ -163,7 +163,7 @@ on_both! {
             (&cid, "Open", "ORGANIZATION", false),
             (&ann_elsewhere, "Café Wiki", "PRIVATE", false),
             (&ann_alone, "Café Wiki", "PRIVATE", false),
-            // The catalogue's names are no custom connectors'.
+            // Names in the catalogue do not restrict custom connectors.
             (&ann, "GitHub", "PRIVATE", false),
         ] {
             let input = draft(name, json!({ "visibility": visibility, "validateOnly": true }));
@@ -189,14 +189,14 @@ on_both! {
         assert_eq!(server.errors(&ann, CREATE, input).await, ["LIMIT_EXCEEDED", "TAKEN input.name"]);
         let input = draft("Three", json!({ "validateOnly": true }));
         assert_eq!(server.errors(&ann, CREATE, input).await, ["LIMIT_EXCEEDED"]);
-        // The number of those that there are is true even if the quota was higher before.
+        // The present number is right even if the quota was higher before.
         let lower = Server::start(server.storage.clone(), &["--max-per-user", "1"], server.clock.clone()).await;
         let refused = lower.mutate(&ann, CREATE, draft("Three", json!({}))).await;
         assert_eq!(errors(&refused), ["LIMIT_EXCEEDED"]);
         let error = &refused["userErrors"][0];
         assert_eq!((&error["limit"], &error["current"]), (&json!(1), &json!(2)));
         assert_eq!(error["message"], "The most custom connectors that you may have is 1, and you have 2: delete one first.");
-        // It is each user's in each organization, and only of what there is.
+        // It is each user's in each organization, and counts only existing connectors.
         for other in ["bob@acme", "ann@other", "ann"] {
             server.create(&server.token(other, WRITE), "Three", "PRIVATE").await;
         }
@@ -251,7 +251,7 @@ on_both! {
             assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (400, &json!("BAD_REQUEST")));
             assert_eq!(answer.get("data"), None);
         }
-        // As a value it is text like any other.
+        // As a value it is ordinary text.
         let metadata = json!({ "a": "$serde_json::private::RawValue" });
         let made = server.change(&ann, CREATE, draft("Wiki", json!({ "metadata": metadata }))).await;
         assert_eq!(made["metadata"], metadata);
@@ -264,7 +264,7 @@ on_both! {
         let payload = server.mutate(&ann, CREATE, checked.clone()).await;
         assert_eq!((&payload["personalConnector"], errors(&payload)), (&Value::Null, vec![]));
         assert_eq!(server.written().await, before);
-        // The key is still to be used, and then is not looked at.
+        // The key is unused, so no server was inspected.
         let input = draft("Other", json!({ "idempotencyKey": "k" }));
         server.change(&ann, CREATE, input).await;
         assert_eq!(server.errors(&ann, CREATE, checked).await, NONE);

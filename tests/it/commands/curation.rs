@@ -1,4 +1,4 @@
-//! `updateCatalogConnectors`: what administrators of the catalogue set over what files say.
+//! `updateCatalogConnectors`: values that administrators of the catalogue set over files.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ async fn curate(server: &Server, token: &str, input: Value) -> Value {
     data["updateCatalogConnectors"].take()
 }
 
-/// The connector of the one result, which has no errors.
+/// Returns the connector of the only result, which has no errors.
 async fn curated(server: &Server, token: &str, id: &str, change: Value) -> Value {
     let mut payload = curate(server, token, with(json!({ "ids": [id] }), change)).await;
     assert_eq!(
@@ -39,7 +39,7 @@ async fn see(server: &Server, id: &str) -> Value {
     server.data("", &query, json!({ "id": id })).await["personalConnector"].take()
 }
 
-/// Imports servers of a registry without rules for categories, and gives how many changed.
+/// Imports registry servers without category rules, and returns the number of changes.
 async fn import(server: &Server, root: &str, servers: &[Value]) -> Value {
     let document = "mutation($content: String!) { importConnectors(input: {content: $content, categoryRules: \"\"}) {
         report { created updated unchanged rejected lines } } }";
@@ -64,7 +64,7 @@ async fn id_of(server: &Server, name: &str) -> String {
     text(&data["personalConnectors"]["nodes"][0]["id"]).to_owned()
 }
 
-/// The values that export writes.
+/// Returns the values that export writes.
 fn exported(server: &Server, flags: &[&str], id: &str) -> Value {
     let mut command = program_on(&server.storage, &["export"]);
     command.args(flags);
@@ -97,20 +97,20 @@ on_both! {
         assert_eq!(see(&server, &id).await, expected);
         let changed = format!("SELECT kind, changed_fields, actor_id, category_before, category_after FROM connector_event WHERE number > {state}");
         assert_eq!(server.rows(&changed).await, "updated|[\"description\",\"iconUrl\",\"category\",\"curatedFields\"]|root||productivity\n");
-        // It is found by what is curated, and no more by what the file says.
+        // Searches find the curated values, and no longer the file's.
         let found = "query($search: String) { personalConnectors(search: $search, filter: {category: PRODUCTIVITY, connectorId: [\"io.example/notes\"]}) { totalCount } }";
         for (search, count) in [("tasks", 1), ("pages", 1), ("zebra", 0)] {
             let data = server.data("", found, json!({ "search": search })).await;
             assert_eq!(data["personalConnectors"]["totalCount"], count, "{search}");
         }
 
-        // The same again writes nothing, and so does the same file.
+        // The same mutation again writes nothing, and neither does the same file.
         let before = server.written().await;
         assert_eq!(curated(&server, &root, &id, change).await, expected);
         assert_eq!(import(&server, &root, &[notes(json!({}))]).await, json!([0, 0, 1]));
         assert_eq!(server.written().await, before);
 
-        // The file says something else: only its own values follow.
+        // If the file changes, only its own values follow.
         let icons = json!([{ "src": "https://files.example/icon.png" }]);
         let newer = notes(json!({ "description": "Zebra", "icons": icons, "version": "1.1.0" }));
         assert_eq!(import(&server, &root, std::slice::from_ref(&newer)).await, json!([0, 1, 0]));
@@ -123,7 +123,7 @@ on_both! {
         assert_eq!(exported(&server, &[], &id), json!(["Zebra", null, "https://files.example/icon.png"]));
         assert_eq!(exported(&server, &["--curated"], &id), json!(["Pages and tasks", "productivity", "https://notes.example/icon.png"]));
 
-        // Null gives a field back to the file, and what is left out stays.
+        // Null gives a field back to the file, and an omitted field stays.
         let done = curated(&server, &root, &id, json!({ "description": null, "iconUrl": null })).await;
         assert_eq!((&done["description"], &done["iconUrl"]), (&json!("Zebra"), &json!("https://files.example/icon.png")));
         assert_eq!((&done["category"], &done["curatedFields"]), (&json!("PRODUCTIVITY"), &json!([{ "field": "CATEGORY", "fileValue": null }])));
@@ -133,7 +133,7 @@ on_both! {
         curated(&server, &root, &id, json!({ "category": null })).await;
         assert_eq!(server.written().await, before);
 
-        // A value that the file happens to have is curated too: only the field that says so changes.
+        // A value equal to the file's is curated too: only `curatedFields` changes.
         let state = server.state().await;
         curated(&server, &root, &id, json!({ "description": "Zebra" })).await;
         let changed = format!("SELECT changed_fields FROM connector_event WHERE number > {state}");
@@ -174,10 +174,10 @@ on_both! {
         let done = curated(&server, &root, "pcon_jira", json!({ "category": "DESIGN" })).await;
         assert_eq!(done["category"], "DESIGN");
         assert_eq!(done["curatedFields"], json!([{ "field": "CATEGORY", "fileValue": before["category"] }]));
-        // A start with the same catalogue leaves it.
+        // A start with the same catalogue keeps it.
         let again = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         assert_eq!(see(&again, "pcon_jira").await, done);
-        // A published object is whole, and says what the file says.
+        // A published object is complete, and has the file's values.
         let object = run(program_on(&server.storage, &["export"])).ok();
         let line = object.lines().find(|line| line.contains("\"pcon_jira\"")).unwrap().replace("\"category\":", "\"version\":\"9.0.0\",\"category\":");
         let mut line: Value = serde_json::from_str(&line).unwrap();

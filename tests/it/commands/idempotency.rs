@@ -1,4 +1,4 @@
-//! `idempotencyKey`: what was done once is not done again.
+//! `idempotencyKey`: a create runs only once.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ on_both! {
         server.clock.set(timestamp("2026-11-23T07:59:59.999999Z"));
         let ann = server.token("ann@acme", WRITE);
         assert_eq!(server.change(&ann, CREATE, keyed("Wiki")).await["id"], made["id"]);
-        // A retry does not make it last longer.
+        // A retry does not extend its lifetime.
         server.clock.set(timestamp("2026-11-23T08:00:00Z"));
         let new = server.change(&ann, CREATE, keyed("Wiki")).await;
         assert_ne!(new["id"], made["id"]);
@@ -73,7 +73,7 @@ on_both! {
         assert_eq!(server.rows("SELECT COUNT(*) FROM idempotency_key").await, "1\n");
     }
 
-    /// The stored digest had no version before, and was of the input as Rust's `Debug` showed it.
+    /// The stored digest of earlier versions had no version number, and covered the input's Rust `Debug` form.
     async fn a_key_of_the_version_before_is_honoured(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let made = server.change(&ann, CREATE, keyed("Wiki")).await;

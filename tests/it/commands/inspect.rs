@@ -1,4 +1,4 @@
-//! MCP servers, looked at before they are added: `inspectServer`, and `createCustomConnector` with `verify`.
+//! MCP servers inspected before they are added: `inspectServer`, and `createCustomConnector` with `verify`.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
     }
 }";
 
-/// A server of GraphQL on the same database that may call this machine.
+/// Starts a GraphQL server on the same database that may call this machine.
 async fn allowing(server: &Server, flags: &[&str]) -> Server {
     let flags = [&["--mcp-allow", "127.0.0.0/8"], flags].concat();
     Server::start(server.storage.clone(), &flags, server.clock.clone()).await
@@ -51,7 +51,7 @@ async fn inspect(server: &Server, url: &str) -> Value {
     data["inspectServer"].take()
 }
 
-/// A server that has more to say of itself.
+/// A server with a longer description.
 fn talkative(request: &crate::support::mcp::Request) -> Reaction {
     if request.asks() != "initialize" {
         return well_behaved(request);
@@ -126,7 +126,7 @@ on_both! {
             },
             "userErrors": [],
         }));
-        // The draft is what a create takes, as it is.
+        // A create accepts the draft unchanged.
         let mut input = seen["draft"].clone();
         input["serverUrl"] = json!("https://mcp.example.com");
         input["validateOnly"] = json!(true);
@@ -198,7 +198,7 @@ on_both! {
             while hanging.requests.lock().unwrap().len() < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            // No place to inspect from is left.
+            // No slot is left.
             let third = looking(3).await;
             assert_eq!(third["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{third}");
             let input = json!({ "name": "Quick", "serverUrl": "https://mcp.example.com" });
@@ -225,7 +225,7 @@ on_both! {
         let made = create(json!({ "name": "Plain", "serverUrl": plain.url, "verify": true, "idempotencyKey": "1" })).await;
         assert_eq!((&made["personalConnector"]["name"], &made["userErrors"]), (&json!("Plain"), &json!([])));
         assert_eq!(made["inspection"], json!({ "outcome": "OPEN", "tools": { "nodes": [{ "name": "add" }, { "name": "subtract" }] } }));
-        // A retry is answered without another look, and what cannot be created is not looked at.
+        // A retry needs no new inspection, and an invalid create none at all.
         let asked = plain.asked().len();
         let again = create(json!({ "name": "Plain", "serverUrl": plain.url, "verify": true, "idempotencyKey": "1" })).await;
         assert_eq!((&again["personalConnector"], &again["inspection"]), (&made["personalConnector"], &Value::Null));
@@ -247,7 +247,7 @@ on_both! {
         }]));
         let program = create(json!({ "name": "Program", "serverType": "STDIO", "verify": true })).await;
         assert_eq!((&program["personalConnector"], &program["inspection"]["outcome"]), (&Value::Null, &json!("NOT_CHECKABLE")));
-        // Without it, nothing is called.
+        // Without it, no server is called.
         let unseen = Plain::new(well_behaved).await;
         let made = create(json!({ "name": "Unseen", "serverUrl": unseen.url })).await;
         assert_eq!((&made["personalConnector"]["name"], &made["inspection"]), (&json!("Unseen"), &Value::Null));

@@ -1,4 +1,4 @@
-//! The policy from end to end: what GraphQL lets through is what `Viewer::decide` says and what `viewerCan…` foretells.
+//! The policy end to end: GraphQL allows an action exactly if `Viewer::decide` does and `viewerCan…` announces it.
 
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
@@ -48,7 +48,7 @@ fn connectors() -> Vec<Model> {
     ] {
         let id = owner.replace('@', "");
         for visibility in [Private, Organization, Public] {
-            // An import may bring a PUBLIC one without an organization, and never one of the organization's.
+            // An import may contain a PUBLIC connector without an organization, but never an ORGANIZATION one.
             if visibility != Organization || owner.contains('@') {
                 let name = format!("{owner} {visibility:?}");
                 let row = connector(&format!("{id}{visibility:?}"), &name, owner, visibility);
@@ -78,7 +78,8 @@ fn viewer(who: &str, scopes: &[&str]) -> Viewer {
     })
 }
 
-/// The mutations of one connector, each with the right that it needs and as it writes nothing, except for a check.
+/// The mutations of one connector, each with the right that it needs, and with an input that writes nothing (except a
+/// check).
 const MUTATIONS: &[(&str, Right, &str)] = &[
     (
         "update",
@@ -127,7 +128,7 @@ const MUTATIONS: &[(&str, Right, &str)] = &[
     ),
 ];
 
-/// The mutations that are of no connector.
+/// The mutations that concern no single connector.
 const OTHERS: &[&str] = &["createCustomConnector", "importConnectors", "inspectServer"];
 
 /// Lists by what the viewer may update, and by what they created.
@@ -140,7 +141,7 @@ const LISTS: &str = "query($ids: [ID!]) {
     either: personalConnectors(first: 100, filter: {id: $ids, or: [{mine: true}, {viewerCanUpdate: true}]}) { totalCount nodes { id } }
 }";
 
-/// A mutation's answer to those whom a denial is for.
+/// Returns a mutation's response for a denial.
 fn expected(decision: Result<(), Denial>) -> &'static str {
     match decision {
         Ok(()) => "OK",
@@ -153,7 +154,7 @@ fn expected(decision: Result<(), Denial>) -> &'static str {
     }
 }
 
-/// The reason that a field gives for a denial.
+/// Returns a field's reasons for a denial.
 fn reasons(decision: Result<(), Denial>) -> Value {
     match decision {
         Ok(()) => json!([]),
@@ -166,8 +167,8 @@ fn reasons(decision: Result<(), Denial>) -> Value {
     }
 }
 
-/// The code of a mutation's one error. It is let through if it has none, or the revision that it expects or the time since the
-/// last check is its only fault.
+/// Returns the code of a mutation's only error. It counts as allowed without an error, or with only a wrong revision or
+/// too short a time since the last check.
 fn answered(answer: &Value, field: &str) -> String {
     let mut top_level = answer["errors"].as_array().into_iter().flatten();
     if let Some(error) = top_level.find(|error| error["path"][0] == field) {
@@ -244,7 +245,7 @@ on_both! {
                     writeln!(failures, "{who} {scopes:?}, {}: {seen}, not {foretold}", row.name).unwrap();
                 }
             }
-            // The lists of those that one may update or created, and of the others.
+            // The lists of connectors that one may update or created, and of the others.
             let data = server.data(&token, LISTS, json!({ "ids": rows.iter().map(|row| &row.id).collect::<Vec<_>>() })).await;
             let seen = || rows.iter().filter(|row| viewer.decide(Action::See(ownership(row))).is_ok());
             let may = |row: &&Model| viewer.decide(Action::Update(ownership(row))).is_ok();
@@ -296,7 +297,8 @@ on_both! {
             }));
             assert_eq!(create(name).await.is_empty(), !is_full);
         }
-        // Another user's are not counted, nor one's own of another organization, nor those seen by an administrator.
+        // Another user's connectors do not count, nor one's own of another organization, nor those that an
+        // administrator sees.
         for (who, scopes) in [("bob@acme", WRITE), ("ann@other", WRITE), ("ann", WRITE), ("boss@acme", ADMIN), ("root", CATALOG)] {
             let seen = server.data(&server.token(who, scopes), "{ viewer { customConnectorCount } }", json!({})).await;
             assert_eq!(seen["viewer"]["customConnectorCount"], 0, "{who}");

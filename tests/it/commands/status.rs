@@ -28,7 +28,7 @@ on_both! {
             (json!({ "status": "DEPRECATED", "replacedById": "pcon_jira" }), json!(["DEPRECATED", "Moved", { "id": "pcon_jira" }])),
             (json!({ "status": "DEPRECATED", "statusMessage": "Closed", "replacedById": null }), json!(["DEPRECATED", "Closed", null])),
             (json!({ "status": "DEPRECATED", "statusMessage": null, "replacedById": new }), json!(["DEPRECATED", null, { "id": new }])),
-            // A replacement goes with the status.
+            // Another status clears a replacement.
             (json!({ "status": "MAINTENANCE" }), json!(["MAINTENANCE", null, null])),
             (json!({ "status": "ACTIVE", "statusMessage": "Back" }), json!(["ACTIVE", "Back", null])),
             (json!({ "status": "DEPRECATED" }), json!(["DEPRECATED", "Back", null])),
@@ -63,13 +63,13 @@ on_both! {
             (replaced(&c, &elsewhere), vec!["NOT_FOUND input.replacedById"]),
             (replaced(&c, "pcon_none"), vec!["NOT_FOUND input.replacedById"]),
             (replaced(&c, ""), vec!["NOT_FOUND input.replacedById"]),
-            // All at once.
+            // All errors at once.
             (with(replaced(&c, "pcon_none"), json!({ "statusMessage": x })), vec!["TOO_LONG input.statusMessage", "NOT_FOUND input.replacedById"]),
         ] {
             assert_eq!(server.errors(&ann, STATUS, input.clone()).await, expected, "{input}");
         }
         assert_eq!(server.written().await, before);
-        // A longer way round the other way is no circle.
+        // A longer path in the other direction is no cycle.
         server.change(&ann, STATUS, replaced(&a, &c)).await;
     }
 
@@ -79,12 +79,12 @@ on_both! {
         for number in 0..34 {
             ids.push(server.create(&ann, &format!("C{number}"), "PRIVATE").await);
         }
-        // Each new one at the head of the row: 32 replacements are let through.
+        // Each new one precedes the chain: 32 replacements are allowed.
         for number in 1..=32 {
             server.change(&ann, STATUS, replaced(&ids[number], &ids[number - 1])).await;
         }
         assert_eq!(server.errors(&ann, STATUS, replaced(&ids[33], &ids[32])).await, ["INVALID input.replacedById"]);
-        // However long the row, it closes to no circle.
+        // A chain of any length must not become a cycle.
         assert_eq!(server.errors(&ann, STATUS, replaced(&ids[0], &ids[31])).await, ["INVALID input.replacedById"]);
         server.change(&ann, STATUS, replaced(&ids[0], &ids[33])).await;
         assert_eq!(server.errors(&ann, STATUS, replaced(&ids[33], &ids[32])).await, ["INVALID input.replacedById"]);
@@ -112,7 +112,7 @@ on_both! {
                 assert_eq!(server.errors(token, STATUS, input).await, expected, "{id}");
             }
         }
-        // Without a scope the answer is about the token, whatever the id.
+        // Without a scope the error is about the token, for any id.
         for id in ["pcon_jira", &anns, "pcon_none", ""] {
             let variables = json!({ "input": { "id": id, "status": "ACTIVE" } });
             for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("ann@acme", &[]), "FORBIDDEN")] {
@@ -134,7 +134,7 @@ on_both! {
     }
 
     async fn each_mutation_of_a_document_sees_those_before(server: Server) {
-        // Few connections, which mutations that wait for one another must not keep.
+        // There are few connections, which mutations that wait for each other must not occupy.
         let server = Arc::new(Server::start(server.storage.clone(), &["--database-connections", "2"], server.clock.clone()).await);
         let ann = server.token("ann@acme", WRITE);
         let query = "mutation($a: ID!, $b: ID!, $name: String!) {

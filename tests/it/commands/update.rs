@@ -30,7 +30,7 @@ fn full() -> Value {
 /// The fields of an update that change nothing.
 const CALL: [&str; 3] = ["id", "expectedRevision", "validateOnly"];
 
-/// A change of each field, and null for each that may have none.
+/// A change of each field, and null for each nullable one.
 fn changes() -> Vec<(&'static str, Value)> {
     vec![
         ("name", json!("Pages")),
@@ -70,7 +70,7 @@ on_both! {
             assert_eq!(answer.to_string(), expected.to_string(), "{field}");
             assert_eq!(server.see(&ann, text(&id)).await, expected, "{field}");
         }
-        // Several at once are one change.
+        // Several fields at once are one change.
         let input = json!({ "id": id, "name": "Local", "serverType": "STDIO", "serverUrl": null });
         assert_eq!(server.change(&ann, UPDATE, input).await["revision"], 17);
     }
@@ -187,7 +187,7 @@ on_both! {
         assert_eq!(server.errors(&ann, UPDATE, cleared).await, ["FORBIDDEN input.serverUrl"]);
         server.change(&ann, UPDATE, json!({ "id": id, "serverUrl": "https://mcp.example.com" })).await;
         server.change(&boss, UPDATE, moved.clone()).await;
-        // Once it is not PUBLIC it is its creator's to move again, and no longer to publish.
+        // Once it is no longer PUBLIC, its creator may move it again, but not publish it.
         server.change(&ann, UPDATE, json!({ "id": id, "visibility": "ORGANIZATION" })).await;
         server.change(&ann, UPDATE, json!({ "id": id, "serverUrl": "https://mcp.example.com" })).await;
         assert_eq!(server.errors(&ann, UPDATE, json!({ "id": id, "visibility": "PUBLIC" })).await, ["FORBIDDEN input.visibility"]);
@@ -244,7 +244,7 @@ on_both! {
         referrers.sort_unstable();
         let [first, second] = referrers.map(|id| format!("updated|{id}|[\"replacedBy\"]|3|ann\n"));
         assert_eq!(events, format!("{first}{second}deleted|{gone}|[]|1|ann\n"));
-        // Its name is free again, and its id is nobody's.
+        // Its name is free again, but its id is not reused.
         server.create(&ann, "Gone", "ORGANIZATION").await;
         assert_eq!(server.errors(&ann, DELETE, json!({ "id": gone })).await, ["NOT_FOUND input.id"]);
     }

@@ -1,4 +1,4 @@
-//! Runs the examples of the page about errors: each is a document, and the answer to it.
+//! Runs the examples on the page about errors: each is a document and its response.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn examples() {
     }
 }
 
-/// The page has a row for each code, and no other.
+/// The page has exactly one row for each code.
 #[test]
 fn codes() {
     let page = Page::read(PAGE).text;

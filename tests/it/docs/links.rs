@@ -6,13 +6,13 @@ use super::{Page, pages, root};
 
 const INDEX: &str = "docs/README.md";
 
-/// The text outside code blocks and code spans.
+/// Returns the text outside code blocks and code spans.
 fn prose(text: &str) -> String {
     let outside_blocks: String = text.split("```").step_by(2).collect();
     outside_blocks.split('`').step_by(2).collect()
 }
 
-/// The targets of all links and pictures.
+/// Returns the targets of all links and images.
 fn targets(text: &str) -> Vec<String> {
     let prose = prose(text);
     let after = prose.split("](").skip(1);
@@ -21,7 +21,7 @@ fn targets(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A relative link's file, from the repository's root, and the heading that it names.
+/// Resolves a relative link to a file in the repository and a heading.
 fn resolve(page: &str, target: &str) -> (String, Option<String>) {
     let (path, anchor) = match target.split_once('#') {
         Some((path, anchor)) => (path, Some(anchor.to_owned())),
@@ -44,7 +44,7 @@ fn resolve(page: &str, target: &str) -> (String, Option<String>) {
     (parts.join("/"), anchor)
 }
 
-/// The files that a page links to, each with the heading that the link names.
+/// Returns the files that a page links to, each with the linked heading.
 fn linked(page: &Page) -> Vec<(String, Option<String>)> {
     let targets = targets(&page.text).into_iter();
     targets
@@ -53,7 +53,7 @@ fn linked(page: &Page) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, in GitHub's form.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let outside_blocks: String = text.split("```").step_by(2).collect();
@@ -88,7 +88,7 @@ fn links_resolve() {
                 }
             }
         }
-        // Links by reference are not checked, so there must be none.
+        // Reference links are not checked, so there must be none.
         for line in prose(&page.text).lines() {
             if line.starts_with('[') && line.contains("]: ") {
                 broken.push(format!("{}: write the link inline: {line}", page.path));

@@ -25,7 +25,7 @@ const CONFIGURATION: &str = "docs/operate/configuration.md";
 
 /// A page of the documentation.
 pub struct Page {
-    /// Its path from the repository's root, with slashes.
+    /// Its path in the repository, with slashes.
     pub path: String,
     pub text: String,
 }
@@ -37,7 +37,7 @@ impl Page {
         Self { path, text }
     }
 
-    /// The blocks in these languages, in their order.
+    /// Returns the blocks in these languages, in order.
     fn blocks_in(&self, languages: &[&str]) -> Vec<(String, String)> {
         let mut blocks = blocks(&self.text);
         blocks.retain(|(language, _)| languages.contains(&language.as_str()));
@@ -49,7 +49,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// README, and all pages of `docs/` by name.
+/// Returns README and all pages of `docs/`, by name.
 pub fn pages() -> Vec<Page> {
     let docs = markdown(&root().join("docs"));
     let docs = docs.iter().map(|path| {
@@ -61,14 +61,15 @@ pub fn pages() -> Vec<Page> {
         .collect()
 }
 
-/// The pages whose commands and queries this file runs. `backup.rs` runs the page about backups, `errors` the one about errors.
+/// Returns the pages whose commands and queries this file runs. `backup.rs` runs the page about backups, and `errors`
+/// the one about errors.
 fn run_here() -> Vec<Page> {
     let mut pages = pages();
     pages.retain(|page| ![errors::PAGE, "docs/operate/backup.md"].contains(&page.path.as_str()));
     pages
 }
 
-/// The Markdown files of a folder and its folders, by name.
+/// Returns the Markdown files of a folder and its subfolders, by name.
 fn markdown(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -83,7 +84,7 @@ fn markdown(folder: &Path) -> Vec<PathBuf> {
     paths.into_iter().flat_map(within).collect()
 }
 
-/// The fenced blocks of a page, each with its language.
+/// Returns the fenced blocks of a page, each with its language.
 pub fn blocks(page: &str) -> Vec<(String, String)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced
@@ -94,7 +95,7 @@ pub fn blocks(page: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A process that ends with the test.
+/// A process that is killed with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -119,7 +120,7 @@ fn shell(script: &str, folder: &Path) -> Command {
         .args(["-euo", "pipefail", "-c", script])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        // Nobody is called: no MCP server is at such a port.
+        // No MCP server listens on this port, so none is called.
         .env("CONNECTORS_MCP_PORTS", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -145,14 +146,14 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Whether a block runs the tests, which do not run themselves.
+/// Returns whether a block runs the tests, which must not run themselves.
 fn runs_tests(command: &str) -> bool {
     let starts = ["script/test", "cargo test", "CONNECTORS_TEST_POSTGRES="];
     let is_one = |line: &str| starts.iter().any(|start| line.starts_with(start));
     command.lines().all(is_one)
 }
 
-/// Runs each page's commands beside a service of its own, in a new folder.
+/// Runs each page's commands beside a separate service, in a new folder.
 #[tokio::test]
 async fn commands() {
     for page in run_here() {
@@ -170,7 +171,7 @@ async fn commands() {
         let _server = start("cargo run", port, folder);
         for (_, command) in commands {
             if command == "cargo run\n" || command.contains("postgres://") {
-                // The service is started above; `commands_on_postgres` has the others.
+                // The service is started above; `commands_on_postgres` covers the others.
             } else if command.contains(" serve ") {
                 drop(start(&command, free_port(), folder));
             } else {
@@ -213,7 +214,7 @@ async fn commands_on_postgres() {
     }
 }
 
-/// Runs the SQL of the pages. A role with the rights that the page gives serves what its owner has migrated.
+/// Runs the SQL of the pages. A role with the documented rights serves what its owner has migrated.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn sql_on_postgres() {
@@ -249,8 +250,8 @@ async fn sql_on_postgres() {
     }
 }
 
-/// Runs each page's queries against a service of its own. The snapshot shows the answers.
-/// `pcon_none` is the id of the connector that the page created last.
+/// Runs each page's queries against a separate service. The snapshot has the responses. `pcon_none` stands for the
+/// connector that the page created last.
 #[tokio::test(flavor = "multi_thread")]
 async fn queries() {
     let mut answers = Vec::new();
@@ -267,7 +268,7 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     let server = Server::on_sqlite(&[]).await;
     let ann = server.token("ann@acme", &["connectors:write"]);
     let root = server.token("root", &["catalog:admin"]);
-    // A process that checks.
+    // This makes the database look as if a monitor runs.
     let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
     server.database.take_lease(&mut monitor).await.unwrap();
     let mut blocks = blocks.into_iter().peekable();
@@ -296,7 +297,7 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     answers
 }
 
-/// An answer without the cursors of changes, which are random. All begin with the same byte and a number that is small.
+/// Removes the cursors of changes, which are random. All begin with the same byte and a small number.
 fn without_marks(answer: Value) -> Value {
     match answer {
         Value::String(text) if text.starts_with("BAAAAAAA") => "a cursor of changes".into(),
@@ -323,7 +324,7 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code of other languages is a part of the clients that `tests/clients/run` runs. `text` is no code.
+/// Code in other languages is part of the clients that `tests/clients/run` runs. `text` is no code.
 #[test]
 fn snippets() {
     let clients = root().join("tests/clients");
@@ -360,7 +361,7 @@ fn snippets() {
     }
 }
 
-/// The service takes the configuration files of the page about them.
+/// The service accepts the configuration files on their page.
 #[test]
 fn configuration_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! The schema that clients are generated from.
+//! The schema from which clients are generated.
 
 use serde_json::json;
 
 use crate::on_both;
 
-/// `cargo run -- schema > schema.graphql` makes it fresh.
+/// `cargo run -- schema > schema.graphql` updates the file.
 #[test]
 fn the_file_is_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");

@@ -31,7 +31,7 @@ async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// The first bytes of the answer to what was sent.
+/// Returns the first bytes of the response.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = [0; 1000];
     let read = timeout(LONG, stream.read(&mut bytes)).await;
@@ -39,7 +39,7 @@ async fn answer(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes[..read]).into_owned()
 }
 
-/// Reads to the end of the connection, however it comes.
+/// Reads to the end of the connection, whether closed or reset.
 async fn end(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     let _ = timeout(LONG, stream.read_to_end(&mut rest)).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_head_that_dribbles_in_is_cut() {
 async fn a_connection_that_asks_nothing_is_cut() {
     let server = server(|bounds| bounds.head = Duration::from_millis(500)).await;
     end(&mut connect(&server).await).await;
-    // Nor is one kept on which something was asked once.
+    // A connection with an earlier request is not kept either.
     let mut idle = connect(&server).await;
     idle.write_all(REQUEST).await.unwrap();
     assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200"));
@@ -109,7 +109,7 @@ async fn beyond_the_most_connections_wait_until_one_ends() {
     third.write_all(REQUEST).await.unwrap();
     let early = timeout(Duration::from_millis(300), third.read(&mut [0; 1])).await;
     assert!(early.is_err(), "it does not wait");
-    // Those that are in go on.
+    // Existing connections continue.
     first.write_all(REQUEST).await.unwrap();
     assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
     drop(second);
@@ -140,7 +140,7 @@ async fn a_stop_answers_those_that_wait_for_another_to_end() {
     end(&mut first).await;
 }
 
-/// Sends bytes on a connection of their own, and gives all that comes until it ends.
+/// Sends bytes on a new connection, and returns all received bytes until its end.
 async fn exchange(server: &Server, bytes: &[u8]) -> String {
     let mut stream = connect(server).await;
     stream.write_all(bytes).await.unwrap();
@@ -181,7 +181,7 @@ async fn beyond_its_number_an_address_is_answered_probes_alone() {
     ] {
         assert!(refused.contains(part), "{refused}");
     }
-    // Those that are in go on, and their places are free again.
+    // Existing connections continue, and freed slots are available again.
     kept[0].write_all(post("", QUERY).as_bytes()).await.unwrap();
     assert!(answer(&mut kept[0]).await.starts_with("HTTP/1.1 200"));
     drop(kept);
@@ -205,7 +205,7 @@ async fn a_probe_takes_the_place_of_the_oldest_surplus_connection() {
     let mut kept = connect(&server).await;
     kept.write_all(REQUEST).await.unwrap();
     assert!(answer(&mut kept).await.starts_with("HTTP/1.1 200"));
-    // Two surplus places, and many that would have them.
+    // Two surplus slots, and many connections that compete for them.
     let mut silent = Vec::new();
     for _ in 0..50 {
         silent.push(connect(&server).await);
@@ -237,7 +237,7 @@ async fn who_reads_nothing_is_cut() {
     let query = json!({ "query": "{ __schema { types { name description fields { name } } } }" });
     let request = post("", &query.to_string());
     let mut stream = connect(&server).await;
-    // The service reads no further request while it cannot send an answer.
+    // The service reads no further request while it cannot send a response.
     let sending = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
     timeout(LONG, sending).await.unwrap();
 }
@@ -249,7 +249,7 @@ async fn a_half_closed_client_is_answered() {
         post("", QUERY),
         "GET /graphql?query={viewer{userId}} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
         "GET /graphql?query={viewer{userId}} HTTP/1.0\r\n\r\n".to_owned(),
-        // The answer to a chunked body, whose end comes with the last byte of all.
+        // The response to a chunked body, which ends with the last byte sent.
         format!(
             "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
             QUERY.len()

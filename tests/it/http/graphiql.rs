@@ -1,4 +1,4 @@
-//! The GraphiQL page as it is served, and as it was built. `tests/browser` drives it.
+//! The GraphiQL page as served and as built. `tests/browser` drives it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +13,14 @@ use crate::support::harness::{Server, client};
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
 
-/// The files below a folder with their hashes, but for some names at its top.
+/// Returns the hashes of the files in a folder, without some names at its top.
 fn hashes(folder: &Path, but: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(WEB).unwrap().to_str().unwrap().to_owned();
         if but.contains(&name.as_str()) {
-            // Not asked for.
+            // These are left out.
         } else if path.is_dir() {
             found.extend(hashes(&path, &[]));
         } else {
@@ -31,7 +31,7 @@ fn hashes(folder: &Path, but: &[&str]) -> BTreeMap<String, String> {
     found
 }
 
-/// It would take npm, and the same Node, to build it here: so what was built is known by its hashes.
+/// Building it here would need npm and the same Node, so hashes of the inputs identify the build.
 #[test]
 fn is_built_of_what_is_here() {
     let web = Path::new(WEB);
@@ -160,7 +160,7 @@ async fn the_schema_is_a_file() {
     }
 }
 
-/// The file needs the rights that introspection needs.
+/// The file requires the same rights as introspection.
 #[tokio::test]
 async fn the_schema_is_for_those_who_may_ask_for_it() {
     let get = |server: &Server| client().get(format!("{}/schema.graphql", server.url));

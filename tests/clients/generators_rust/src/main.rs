@@ -1,4 +1,4 @@
-//! Sends each input that has a default in each way, and compares the answers.
+//! Sends each input with a default in each form, and compares the responses.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ mod schema {}
 
 static NAMES: AtomicUsize = AtomicUsize::new(0);
 
-// The tests let the service call no server.
+// In the tests the service may call no server.
 const SERVER_URL: &str = "https://plans.example.com/mcp";
 
 async fn ask<Data: DeserializeOwned>(operation: impl Serialize) -> Data {
@@ -29,7 +29,7 @@ fn name() -> String {
     format!("Plans {}", NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The id of a new connector, made without a generated client.
+/// Creates a connector without a generated client, and returns its id.
 async fn connector() -> cynic::Id {
     let query = "mutation($name: String!, $serverUrl: String) {
         createCustomConnector(input: {name: $name, serverUrl: $serverUrl}) { personalConnector { id } }
@@ -97,7 +97,7 @@ macro_rules! client {
                     icon_url: None,
                     id: &id,
                     metadata: None,
-                    // This one and the others that are given must not be null.
+                    // The given inputs must not be null.
                     name: Some(&name),
                     server_type: Some(ServerType::Http),
                     server_url: Some(SERVER_URL),

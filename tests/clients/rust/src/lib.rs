@@ -1,4 +1,4 @@
-//! The operations as graphql_client generates them from the schema, and how they are sent.
+//! The operations that graphql_client generates from the schema, and the code that sends them.
 
 use graphql_client::{GraphQLQuery, Response};
 
@@ -86,7 +86,7 @@ pub struct Check;
 )]
 pub struct Changed;
 
-/// A client of the older schema, which has no ConnectorType OFFICIAL.
+/// A client of the older schema, which lacks the ConnectorType OFFICIAL.
 pub mod older {
     use super::{DateTime, GraphQLQuery, Url};
 
@@ -109,7 +109,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// As the environment says.
+    /// Reads the settings from the environment.
     pub fn from_env() -> Result<Self, std::env::VarError> {
         Ok(Client {
             url: std::env::var("URL")?,

@@ -1,4 +1,4 @@
-//! Viewers who follow the feed read what they should, and a copy that follows it is the list.
+//! Viewers who follow the feed read the right changes, and a copy that follows it equals the list.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -17,13 +17,13 @@ use crate::{
     },
 };
 
-/// A step of the life of a copy.
+/// A step in the life of a copy.
 #[derive(Clone, Debug)]
 enum Step {
     Write(Vec<Write>),
-    /// Reads a page of so many, and is killed after it has used so many of its changes.
+    /// Reads a page of this size, and is killed after it applied this many of its changes.
     Follow(u64, Option<usize>),
-    /// Forgets what is older than so many steps.
+    /// Prunes events that are older than this many steps.
     Forget(i64),
 }
 
@@ -35,21 +35,21 @@ fn a_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// All of a connector that its own changes decide. What replaces it comes and goes by changes of its own.
+/// All fields of a connector that its own changes decide. Its replacement has changes of its own.
 static OWN: LazyLock<String> = LazyLock::new(|| leaves("PersonalConnector"));
 
-/// A copy of the list, and what its keeper remembers.
+/// A copy of the list, and the state of its follower.
 #[derive(Debug, Default)]
 struct Copy {
     connectors: BTreeMap<String, Value>,
-    /// The cursor of the next page of the list, and the cursor from which changes are followed once it is read.
+    /// The cursor of the next page of the list, and the cursor after which to follow changes once it is complete.
     listing: Option<(Value, Value)>,
     /// The cursor of the next page of changes.
     cursor: Option<Value>,
 }
 
 impl Copy {
-    /// Reads a page, of the list until that is whole, then of changes. Gives whether there is nothing more to read.
+    /// Reads a page, first of the list until it is complete, then of changes. Returns whether nothing is left to read.
     async fn read(
         &mut self,
         server: &Server,
@@ -131,7 +131,7 @@ impl Copy {
         killed.is_none() && page["pageInfo"]["hasNextPage"] == false
     }
 }
-/// All changes of a feed after a cursor, read page by page from the latest on. No page of named connectors is empty.
+/// Returns all changes after a cursor, read page by page from the latest on. No page of given connectors is empty.
 async fn latest(
     server: &Server,
     token: &str,
@@ -157,7 +157,7 @@ async fn latest(
     told
 }
 
-/// The histories of the list's connectors, each with its id, its last change, and its changes as read in pages from either end.
+/// Returns the histories of the list's connectors: the id, the last change, and the changes in pages from either end.
 async fn histories(
     server: &Server,
     token: &str,
@@ -216,7 +216,7 @@ fn untimed(change: &mut Value) {
     }
 }
 
-/// Empties the catalogue, and says from where the changes are a case's own.
+/// Empties the catalogue, and returns the cursor after which all changes belong to the case.
 async fn begin(server: &Server) -> String {
     server.clear().await;
     server.now("").await

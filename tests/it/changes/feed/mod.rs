@@ -1,4 +1,4 @@
-//! The feed of changes: pages, cursors and what is forgotten.
+//! The feed of changes: pages, cursors and pruning.
 
 mod followers;
 mod world;
@@ -28,20 +28,20 @@ const CHANGES: &str = "query($after: String, $first: Int, $before: String, $last
 }";
 
 impl Server {
-    /// A page of the feed.
+    /// Reads a page of the feed.
     async fn changes(&self, token: &str, variables: Value) -> Value {
         let mut data = self.data(token, CHANGES, variables).await;
         data["personalConnectorChanges"].take()
     }
 
-    /// A list's `changesCursor` begins with the first change that the list does not have.
+    /// Returns a list's `changesCursor`, after which the first change is one that the list lacks.
     async fn now(&self, token: &str) -> String {
         let query = "{ personalConnectors(first: 0) { changesCursor } }";
         let data = self.data(token, query, json!({})).await;
         text(&data["personalConnectors"]["changesCursor"]).to_owned()
     }
 
-    /// The one error of a query: its code and message.
+    /// Returns the code and message of a query's only error.
     async fn refusal(&self, query: &str, variables: Value) -> (String, String) {
         let answer = self.execute("", query, variables).await;
         let error = &answer["errors"][0];
@@ -53,7 +53,7 @@ impl Server {
     }
 }
 
-/// A page's changes, a line each, ids by their names.
+/// Returns a page's changes, one a line, with names for ids.
 fn lines(page: &Value, names: &[(&str, &str)]) -> String {
     let line = |node: &Value| {
         let id = text(&node["personalConnectorId"]);
@@ -91,7 +91,7 @@ on_both! {
             (&ann, UPDATE, json!({ "id": wiki, "visibility": "PRIVATE" })),
             (&boss, DELETE, json!({ "id": open })),
             (&ann, UPDATE, json!({ "id": wiki, "visibility": "ORGANIZATION" })),
-            // A change of nothing is none.
+            // A change without an effect is none.
             (&ann, UPDATE, json!({ "id": wiki, "visibility": "ORGANIZATION" })),
         ] {
             server.change(token, field, input).await;
@@ -112,7 +112,7 @@ on_both! {
         for name in ["A", "B", "C"] {
             server.create(&ann, name, "PRIVATE").await;
         }
-        // All that is kept: the catalogue of five and three more.
+        // All stored changes: the catalogue of five and three more.
         let all = server.changes(&ann, json!({})).await;
         assert_eq!(all["nodes"].as_array().unwrap().len(), 8);
         assert_eq!(all["pageInfo"]["hasPreviousPage"], false);
@@ -127,7 +127,7 @@ on_both! {
             }
         }
         assert_eq!(json!(pages), all["nodes"]);
-        // All cursors of a state are one, and an empty page has it too.
+        // All cursors of one state are equal, and an empty page has it too.
         assert_eq!(after, json!(server.now(&ann).await));
         let empty = server.changes(&ann, json!({ "after": after })).await;
         assert_eq!(empty, json!({
@@ -175,7 +175,7 @@ on_both! {
         }
     }
 
-    /// The state was further on when the cursor was given: in another database, or before a backup was restored.
+    /// The cursor is from a later state, in another database or before a restored backup.
     async fn a_cursor_ahead_of_the_state_has_expired(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let before = server.state().await;
@@ -190,7 +190,7 @@ on_both! {
 
     async fn old_events_are_forgotten_and_the_rest_is_whole(server: Server) {
         let now = timestamp(NOW).0;
-        // A clock that goes after: old events behind one that is not.
+        // The clock runs behind: old events come after one that is not.
         let start = server.state().await;
         for (at, name) in [(1, "A"), (2, "B"), (9, "C"), (3, "D"), (9, "E")] {
             let mut tx = Tx::begin(&server.database, Actor::default(), Timestamp(now + at)).await.unwrap();
@@ -218,7 +218,7 @@ on_both! {
         assert_eq!(names(start + 2).await, "CDE");
         let (code, told) = server.refusal(CHANGES, json!({ "after": cursors(start + 1) })).await;
         assert_eq!(code, "CURSOR_EXPIRED", "{told}");
-        // Without a cursor it begins with what is kept.
+        // Without a cursor it starts with the oldest stored change.
         assert_eq!(lines(&server.changes("", json!({})).await, &[("C", "pcon_C"), ("D", "pcon_D"), ("E", "pcon_E")]).lines().count(), 3);
         assert_eq!(forget(10).await, 3);
         assert_eq!(names(start + 5).await, "");
@@ -226,7 +226,7 @@ on_both! {
         assert_eq!(server.now("").await, cursors(start + 5));
         assert_eq!(server.refusal(CHANGES, json!({ "after": cursors(start + 4) })).await.0, "CURSOR_EXPIRED");
         assert_eq!(server.rows("SELECT COUNT(*) AS n FROM connector_event").await, "0\n");
-        // The feed goes on with the next change.
+        // The feed continues with the next change.
         server.insert(vec![official("F", "F")]).await;
         assert_eq!(names(start + 5).await, "F");
     }
@@ -240,7 +240,7 @@ on_both! {
         assert_eq!(server.database.forget_events(later, later).await.unwrap(), 0);
     }
 
-    /// A list and the changes after its cursor give the present list, while somebody writes.
+    /// A list and the changes after its cursor give the present list, with concurrent writes.
     async fn nothing_is_between_a_list_and_what_follows_it(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let wiki = server.create(&ann, "Wiki", "PRIVATE").await;
@@ -272,7 +272,7 @@ on_both! {
         }
     }
 
-    /// Only viewers who may know the creator see that a connector's creator changed.
+    /// A change of a connector's creator is shown only to viewers who may know the creator.
     async fn fields_are_told_to_those_who_see_them(server: Server) {
         let row = server.insert(vec![custom("pub", "Pub", "ann@acme", ConnectorVisibility::Public)]).await.pop().unwrap();
         let after = server.now("").await;
@@ -324,7 +324,7 @@ on_both_databases! {
     }
 }
 
-/// `createCustomConnector` and the feed, in one document each: what a mutation made is the next change.
+/// `createCustomConnector` and the feed, in one document each: the mutation's change is the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_created_connector_is_the_next_change() {
     let server = Server::on_sqlite(&[]).await;

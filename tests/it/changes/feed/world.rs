@@ -1,4 +1,4 @@
-//! A catalogue that changes at random, and the changes that each viewer should read.
+//! A randomly changing catalogue, and the changes that each viewer should read.
 
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, ConnectorVisibility, Timestamp,
@@ -18,7 +18,7 @@ use crate::support::{
     model::{fields as fields_of, id, sees},
 };
 
-/// A change of the catalogue, past the mutations' rules. Places are counted around the connectors there are.
+/// A change of the catalogue, without the mutations' rules. Indexes wrap around the existing connectors.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
     Insert(Row),
@@ -68,7 +68,7 @@ pub(super) fn a_write() -> impl Strategy<Value = Write> {
     ]
 }
 
-/// The catalogue as it is, and every change of it: before, after, and by whom.
+/// The present catalogue, and every change of it: before, after, and the author.
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) rows: Vec<Model>,
@@ -142,7 +142,7 @@ impl World {
 }
 
 impl Row {
-    /// A connector stays with its organization, or everyone's.
+    /// A connector keeps its organization, or stays without one.
     fn of(&self, base: Model) -> Model {
         let everyones = base.r#type != ConnectorType::Custom;
         let visibility = match self.visibility {
@@ -170,7 +170,7 @@ impl Row {
         }
     }
 }
-/// A filter of changes, as the input object.
+/// A filter of changes, as an input object.
 pub(super) fn a_filter() -> impl Strategy<Value = Value> {
     let field = |values: Vec<String>| option::weighted(0.3, vec(select(values), 0..4));
     let names = |names: &[&str]| field(names.iter().map(|name| (*name).to_owned()).collect());
@@ -190,7 +190,7 @@ fn matches(filter: &Value, row: &Model) -> bool {
     holds(filter, &with(fields_of(row), id))
 }
 
-/// The fields that differ, with the values that a viewer should read.
+/// Returns the changed fields, with the values that a viewer should read.
 fn changed(viewer: Viewer, before: &Model, after: &Model, is_present: bool) -> Vec<Value> {
     let fields = [
         ("type", "TYPE"),
@@ -217,7 +217,7 @@ fn changed(viewer: Viewer, before: &Model, after: &Model, is_present: bool) -> V
         .collect()
 }
 
-/// The changes that a viewer should read.
+/// Returns the changes that a viewer should read.
 pub(super) fn expected(world: &World, viewer: Viewer, filter: &Value) -> Vec<Value> {
     let tell = |(before, after, by): &(Option<Model>, Option<Model>, Option<&'static str>)| {
         let seen = |row: &Option<Model>| row.clone().filter(|row| sees(viewer, row));

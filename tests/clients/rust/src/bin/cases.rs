@@ -1,4 +1,4 @@
-//! Values that clients take differently: fields that are omitted or null, mapped scalars, enum values that are unknown.
+//! Cases that clients handle differently: omitted and null fields, mapped scalars, and unknown enum values.
 
 use chrono::{Duration, SubsecRound, Utc};
 use client::{
@@ -32,7 +32,7 @@ async fn create_connector(
     Ok(payload.personal_connector.ok_or("no connector")?)
 }
 
-/// `skip_serializing_none` omits what is `None`. Without it, `None` is null.
+/// `skip_serializing_none` omits `None`; without it, `None` is sent as null.
 async fn omit_fields_and_send_null(client: &Client) -> Outcome {
     let plans = create::Variables {
         name: "Our plans".to_owned(),
@@ -68,7 +68,7 @@ async fn omit_fields_and_send_null(client: &Client) -> Outcome {
     Ok(())
 }
 
-/// Null and the default mean the same as no value. A category may be null, and so null means none.
+/// Null and the default mean the same as no value. A category is nullable, so null means none.
 async fn send_null_and_the_default(client: &Client) -> Outcome {
     use create_of_input::{ConnectorCategory, ConnectorVisibility, ServerType};
 
@@ -106,7 +106,7 @@ async fn send_null_and_the_default(client: &Client) -> Outcome {
         assert_eq!(tracker.server_type, Some(ServerType::Http));
         assert_eq!(tracker.visibility, ConnectorVisibility::Private);
 
-        // The tests let the service call no server.
+        // In the tests the service may call no server.
         let server = inspect::InspectServerInput {
             server_url: server_url.clone(),
             server_type,
@@ -133,9 +133,9 @@ async fn send_null_and_the_default(client: &Client) -> Outcome {
     Ok(())
 }
 
-/// `DateTime` is chrono's in both directions, `JSON` is any value, and `URL` is a text.
+/// `DateTime` is chrono's type in both directions, `JSON` is any value, and `URL` is text.
 async fn map_scalars(client: &Client) -> Outcome {
-    // The service takes microseconds, and no nanoseconds.
+    // The service accepts microseconds, and no nanoseconds.
     let began = (Utc::now() - Duration::minutes(1)).trunc_subsecs(6);
     let metadata = Some(json!({ "owner": "engineering", "floors": [1, 2] }));
     let icon_url = Some("https://pages.example.com/icon.png".to_owned());
@@ -171,7 +171,7 @@ async fn map_scalars(client: &Client) -> Outcome {
     Ok(())
 }
 
-/// A value that the enum does not have is its variant `Other`, with the value's name.
+/// An unknown enum value becomes the variant `Other`, with the value's name.
 async fn meet_an_unknown_enum_value(client: &Client) -> Outcome {
     let all = older::connectors::Variables::default();
     let response = client.ask::<older::Connectors>(all).await?;

@@ -1,4 +1,4 @@
-//! Lists connectors page by page, creates and changes one, and meets both kinds of errors.
+//! Lists connectors page by page, creates and changes one, and handles both kinds of errors.
 
 use client::{Client, Connectors, Create, Update, connectors, create, update};
 use serde_json::json;
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(updated.version.as_deref(), Some("1.0.0"));
     assert_eq!(updated.description, created.description);
 
-    // Everything else is an error of the request, with a code.
+    // Every other error is one of the request, with a code.
     variables.after = Some("no cursor".to_owned());
     let errors = client
         .ask::<Connectors>(variables)

@@ -1,4 +1,4 @@
-//! Hears of its own changes as they happen, over a WebSocket.
+//! Receives its own changes as they happen, over a WebSocket.
 
 use client::{Changed, Client, Connectors, Create, Update, changed, connectors, create, update};
 use futures_util::StreamExt;
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{client::IntoClientRequest, http::HeaderValu
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::from_env()?;
 
-    // From where a list stood, no change is missed.
+    // Starting from the list's cursor, no change is missed.
     let list = client
         .ask::<Connectors>(connectors::Variables::default())
         .await?;
