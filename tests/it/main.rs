@@ -1,4 +1,4 @@
-//! The service as its users meet it: the real router over a real socket, on real databases.
+//! Tests of the service as users see it: the real router over real sockets, on real databases.
 
 #![expect(
     clippy::unwrap_used,

@@ -24,12 +24,12 @@ const LIST: &str = "query($s: String, $f: PersonalConnectorFilter, $a: String, $
     personalConnectors(search: $s, filter: $f, after: $a, first: $n) { nodes { id } } nodes(ids: $i) { id }
 }";
 
-/// One request, and the status and code of its answer; no code where it is answered without a top-level error.
+/// A request, with the status and code of its response; no code without a top-level error.
 struct Line {
     what: &'static str,
     method: Method,
     content_type: &'static str,
-    /// After `/graphql`.
+    /// The URL after `/graphql`.
     url: String,
     token: Option<String>,
     body: Vec<u8>,
@@ -52,7 +52,7 @@ fn document(document: &str) -> String {
     json!({ "query": document }).to_string()
 }
 
-/// A body with variables as they are.
+/// Returns a body with raw variables.
 fn with(document: &str, variables: &str) -> String {
     format!(r#"{{"query":{},"variables":{variables}}}"#, json!(document))
 }
@@ -145,7 +145,7 @@ fn malformed() -> Vec<Line> {
     ]
 }
 
-/// Texts that some database, shell, page or log would take for something else; `mine` is a connector of the caller's.
+/// Returns texts with a special meaning for a database, shell, page or log; `mine` is a connector of the caller.
 fn texts(mine: &str) -> Vec<Line> {
     let nothing = (200, "");
     let mut lines = Vec::new();
@@ -181,7 +181,7 @@ fn texts(mine: &str) -> Vec<Line> {
     lines
 }
 
-/// Tokens that say who they are not.
+/// Returns tokens with a false identity.
 fn tokens() -> Vec<Line> {
     let now = timestamp(NOW).0 / 1_000_000;
     let claims = |more: Value| {
@@ -218,7 +218,7 @@ fn tokens() -> Vec<Line> {
         ),
         (
             "an empty secret",
-            // HMAC pads keys with zeros (RFC 2104 §2), so that this is the empty one too.
+            // HMAC pads keys with zeros (RFC 2104 §2), so this equals an empty key.
             sign(Algorithm::HS256, &claims(json!({})), "\0"),
         ),
         ("expired", ours(json!({ "exp": now - 1 }))),
@@ -239,7 +239,7 @@ fn tokens() -> Vec<Line> {
     tokens.into_iter().map(refused).collect()
 }
 
-/// The other organization's, by its id.
+/// Requests for another organization's connector, by its id.
 fn of_others(id: &str) -> Vec<Line> {
     let nothing = (200, "");
     let one = format!(r#"{{"i":["{id}"],"f":{{"id":"{id}"}}}}"#);
@@ -295,7 +295,7 @@ on_both! {
             let answer: Value = serde_json::from_str(&text).unwrap();
             let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
             assert_eq!((status, code), expected, "{what}: {shown}: {text}");
-            // Neither what it is made of, nor what somebody else has.
+            // The response reveals neither internals nor another user's data.
             for word in ["sql", "serde", "panic", "src/", "INTERNAL", "Secret plans"] {
                 assert!(!text.contains(word), "{what}: {shown}: {text}");
             }
@@ -305,7 +305,7 @@ on_both! {
     }
 }
 
-/// The answer to a client that sends a part of its body and waits.
+/// Returns the response to a client that sends a part of its body and waits.
 async fn slow_body(server: &Server, token: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://"))
         .await

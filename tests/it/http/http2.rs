@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS: what a client sees that begins with its preface.
+//! HTTP/2 without TLS, for clients that begin with its preface.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,7 +54,7 @@ fn request(method: Method, path: &str) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// The answer to a request with a body.
+/// Returns the response to a request with a body.
 async fn ask(sender: &SendRequest<Bytes>, request: Request<()>, body: &str) -> Response<String> {
     let mut sender = sender.clone().ready().await.unwrap();
     let (answer, mut out) = sender.send_request(request, body.is_empty()).unwrap();
@@ -102,7 +102,7 @@ async fn requests_are_answered_as_over_http_1() {
         head.headers()["content-length"],
         answer.headers()["content-length"]
     );
-    // An answer of many pieces.
+    // A response in many pieces.
     let query = json!({ "query": "{ __schema { types { name description fields { name description args { name description } } } } }" });
     let large = ask(
         &sender,
@@ -120,7 +120,7 @@ async fn requests_are_answered_as_over_http_1() {
     let (refused, _out) = sender.clone().send_request(huge, false).unwrap();
     let refused = timeout(LONG, refused).await.unwrap().unwrap();
     assert_eq!(refused.status(), 413);
-    // Many at once.
+    // Many requests at once.
     let asked = (0..300).map(|_| ask(&sender, request(Method::POST, "/graphql"), QUERY));
     for answer in futures_util::future::join_all(asked).await {
         assert_eq!(answer.status(), 200);
@@ -132,12 +132,12 @@ async fn requests_are_answered_as_over_http_1() {
 #[tokio::test]
 async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     let server = server(|bounds| bounds.without_progress = Duration::from_millis(500)).await;
-    // Each stream has a window of a few bytes, which is opened as the body is read.
+    // Each stream has a window of a few bytes, which grows as the body is read.
     let (sender, _connection) = client(address(&server), 10).await;
     let mut stuck = Vec::new();
     for _ in 0..5 {
         let mut sender = sender.clone().ready().await.unwrap();
-        // An answer of several pieces.
+        // A response in several pieces.
         let path = "/graphql?query={__schema{types{name,description,fields{name,description,args{name,description}}}}}";
         let (answer, _) = sender
             .send_request(request(Method::GET, path), true)
@@ -148,7 +148,7 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     }
     let go_on = async {
         for body in &mut stuck {
-            // The window's bytes, and then the end without the rest.
+            // The client reads the window's bytes, and then the end without the rest.
             let mut read = 0;
             let end = loop {
                 match timeout(LONG, body.data()).await.unwrap() {
@@ -170,7 +170,7 @@ async fn a_stream_that_is_not_read_ends_and_others_go_on() {
     tokio::join!(go_on, asked);
 }
 
-/// Proxies hold a piece back until the next one, or the end of the stream, comes.
+/// Proxies hold a piece back until the next one, or the end of the stream, arrives.
 #[tokio::test]
 async fn a_small_answer_ends_with_its_data() {
     let server = server(|_| {}).await;
@@ -205,7 +205,7 @@ async fn a_silent_connection_is_told_to_go() {
     let server = server(|bounds| bounds.head = Duration::from_millis(300)).await;
     let (_sender, connection) = client(address(&server), 65_535).await;
     timeout(LONG, connection).await.unwrap().unwrap().unwrap();
-    // And one that sends the preface and no more.
+    // A client that sends only the preface.
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, preface)
@@ -232,7 +232,7 @@ async fn a_stop_answers_streams_and_says_goaway() {
     let (answer, _) = sender
         .send_request(request(Method::GET, "/slow"), true)
         .unwrap();
-    // It has arrived when a later one is answered.
+    // The earlier data has arrived when a later request is answered.
     assert_eq!(
         ask(&sender, request(Method::GET, "/nowhere"), "")
             .await
@@ -271,7 +271,7 @@ async fn beyond_its_number_an_address_is_answered_probes_alone() {
     }
 }
 
-/// A text frame of a client, with a mask of zeros.
+/// Returns a client's text frame, masked with zeros.
 fn frame(text: &str) -> Bytes {
     let length = u8::try_from(text.len()).unwrap();
     assert!(length < 126);
@@ -324,7 +324,7 @@ async fn a_web_socket_opens_by_extended_connect() {
     out.send_data(frame(subscribe), false).unwrap();
     heard(r#""userId":null"#).await;
     heard("complete").await;
-    // Other requests go on beside it.
+    // Other requests continue beside it.
     assert_eq!(
         ask(&sender, request(Method::POST, "/graphql"), QUERY)
             .await

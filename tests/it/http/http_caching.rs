@@ -1,4 +1,4 @@
-//! Answers to GET: who may keep them, and 304 for those that are kept.
+//! Caching of GET responses, and 304 for cached ones.
 
 use reqwest::{RequestBuilder, Response, header::HeaderMap};
 use serde_json::json;
@@ -32,14 +32,14 @@ async fn send(request: RequestBuilder) -> Response {
     request.send().await.unwrap()
 }
 
-/// All values of a header, as one list.
+/// Returns all values of a header as one list.
 fn header(headers: &HeaderMap, name: &str) -> String {
     let values = headers.get_all(name).iter();
     let values: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
     values.join(", ")
 }
 
-/// The `ETag` of an answer that is kept as `cache_control` says.
+/// Returns the `ETag` of a response with this `cache_control`.
 async fn etag(request: RequestBuilder, cache_control: &str) -> String {
     let response = send(request).await;
     assert_eq!(response.status(), 200);
@@ -73,7 +73,7 @@ on_both! {
             assert_eq!(headers.contains_key("content-type"), !is_known);
             assert_eq!(response.bytes().await.unwrap().is_empty(), is_known);
         }
-        // POST changes things: its answers are neither compared nor kept.
+        // POST changes data, so its responses are neither compared nor cached.
         let body = json!({ "query": "{personalConnectors{totalCount,nodes{name}}}" }).to_string();
         let post = client().post(format!("{}/graphql", server.url)).header("content-type", "application/json").body(body);
         let response = send(post.header("if-none-match", "*")).await;
@@ -100,7 +100,7 @@ on_both! {
         for (query, token, accept, status) in [
             ("", "", "*/*", 400), ("query={", "", "*/*", 200), ("query={nope}", "", "*/*", 200), ("query={nope}", "", "application/graphql-response+json", 400),
             ("query=mutation{nope}", "", "*/*", 405), (LIST, "x", "*/*", 401), (LIST, "", "text/html", 406), (LIST, token.as_str(), "text/html", 406),
-            // With data.
+            // The response has data.
             ("query={__typename,personalConnector(id:%22pcon_jira%22){id}personalConnectors(first:101){totalCount}}", "", "*/*", 200),
             ("query={__typename,personalConnectors(first:101){totalCount}}", token.as_str(), "*/*", 200),
         ] {
@@ -156,7 +156,7 @@ on_both! {
     }
 }
 
-/// A length would be that of what is not sent (RFC 9110, section 8.6).
+/// A length would be that of content which is not sent (RFC 9110, section 8.6).
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connection_goes_on_after_304() {
     let server = Server::on_sqlite(&[]).await;

@@ -1,4 +1,4 @@
-//! Tokens of somebody else's keys, through the program.
+//! Tokens of an external issuer, through the program.
 
 use std::{
     fs,
@@ -51,19 +51,19 @@ const RULES: [&str; 4] = [
     "connectors",
 ];
 
-/// The most that keys may take to be used once they are there.
+/// The longest time until new keys are used.
 const TAKEN_IN: Duration = Duration::from_secs(5);
 
 const WHO: &str = "{ viewer { userId } }";
 
-/// A JWKS on a socket. It answers as it is told.
+/// A JWKS on a socket, with responses that a test sets.
 struct Issuer {
     url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
 }
 
 impl Issuer {
-    /// One that answers 502.
+    /// Starts an issuer that responds with 502.
     async fn away() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap());
@@ -106,7 +106,7 @@ fn header(kid: &str) -> Header {
     }
 }
 
-/// Status, code of the first error and `Retry-After` of the answer to a query.
+/// Returns the status, the code of the first error and `Retry-After` of a query's response.
 async fn asked(url: &str, token: &str, accept: &str) -> (u16, Option<String>, Option<String>) {
     let body = json!({ "query": WHO }).to_string();
     let request = post(url, token, body).header("accept", accept);
@@ -128,12 +128,12 @@ async fn asked(url: &str, token: &str, accept: &str) -> (u16, Option<String>, Op
 
 const JSON: &str = "application/json";
 
-/// The answer to a request that is to be sent again later.
+/// The response to a request that may be retried later.
 fn unavailable() -> (u16, Option<String>, Option<String>) {
     (503, Some("UNAVAILABLE".to_owned()), Some("1".to_owned()))
 }
 
-/// The code that a socket with this token is closed with.
+/// Returns the code with which a socket with this token is closed.
 async fn refused_socket(url: &str, token: &str) -> u16 {
     let mut socket = Socket::open_at(url, &[PROTOCOL]).await.unwrap();
     socket.init(token).await;
@@ -168,7 +168,7 @@ async fn a_jwks_that_is_away_at_the_start() {
     };
     assert!(!is_ready().await);
 
-    // Nobody asks for anything before it is ready.
+    // No request comes before the service is ready.
     issuer.publish(&[("ours", PEM)]);
     within(TAKEN_IN, "ready", is_ready).await;
     assert_eq!(asked(&server.url, &good, JSON).await.0, 200);
@@ -179,7 +179,7 @@ async fn a_jwks_that_is_away_at_the_start() {
     assert!(lines[1].contains("INFO") && lines[1].contains("read again"));
 }
 
-/// Serves with a JWKS and these flags until its keys are there, or for a moment; gives whether they are, and the log.
+/// Serves with a JWKS and these flags, until its keys are known or for a moment. Returns whether they are, and the log.
 async fn with_keys_at(jwks: &str, flags: &[&str], are_expected: bool) -> String {
     let storage = TestDatabase::sqlite();
     let mut command = program(&["--jwks", jwks]);
@@ -187,7 +187,7 @@ async fn with_keys_at(jwks: &str, flags: &[&str], are_expected: bool) -> String 
         .args(RULES)
         .args(flags)
         .env("CONNECTORS_DATABASE_URL", &storage.url);
-    // No client reads these.
+    // No client reads these variables.
     for name in [
         "HTTP_PROXY",
         "HTTPS_PROXY",
@@ -228,7 +228,7 @@ async fn a_jwks_is_read_by_an_authority_of_the_operators() {
     assert_eq!(tls.names().last().unwrap().as_deref(), Some("localhost"));
 }
 
-/// A name that this machine does not know, and an address of it, behind the proxy.
+/// A name that this machine cannot resolve, and an address, both behind the proxy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jwks_is_read_through_a_proxy() {
     let issuer = Issuer::away().await;
@@ -257,7 +257,7 @@ async fn a_jwks_is_read_through_a_proxy() {
         tls.names().last().unwrap().as_deref(),
         Some("issuer.example")
     );
-    // A JWKS that is not public is read directly.
+    // A JWKS at a private address is read directly.
     let log = with_keys_at(&issuer.url, &flags, true).await;
     assert!(!log.contains("WARN"), "{log}");
     assert_eq!(proxy.targets(), targets);
@@ -307,7 +307,7 @@ async fn what_is_open_ends_with_its_key() {
         (code, reason.as_str()),
         (4403, "the token's key was withdrawn")
     );
-    // Without "complete", as where the token expires.
+    // It has no "complete", as when the token expires.
     let (_, end) = gone_events.next().await.unwrap();
     assert_eq!(end["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     assert_eq!(gone_events.next().await, None);
@@ -315,7 +315,7 @@ async fn what_is_open_ends_with_its_key() {
     kept.subscribe("1", WHO, json!({})).await;
     assert_eq!(kept.next().await["type"], "next");
 
-    // A JWKS that stays away.
+    // A JWKS that stays unreachable.
     issuer.go_away();
     pass(10);
     let unknown = sign(&header("three"), &long, &key(PEM));
@@ -397,7 +397,7 @@ async fn tokens_of_a_jwks_file() {
         server.data(&good, who, json!({})).await["viewer"],
         json!({ "userId": "ann", "organizationId": "acme", "scopes": ["connectors:write"] })
     );
-    // The public key's own text must not do as a secret.
+    // The public key's own text must not work as a secret.
     let hs256 = Header::new(Algorithm::HS256);
     let confused = EncodingKey::from_secret(public.as_bytes()).unwrap();
     let bad = [
@@ -424,7 +424,7 @@ async fn tokens_of_a_jwks_file() {
             "{what}"
         );
     }
-    // Only who has the private key makes tokens, and nobody is told to make some here.
+    // Only the holder of the private key makes tokens, so the service gives no command for it.
     let told = server.stop().ok();
     assert!(told.lines().all(|line| line.starts_with("Graph")), "{told}");
     let mut token = program(&["token", "--user=ann", "--jwks=keys.json"]);

@@ -41,7 +41,7 @@ const LONG: Duration = Duration::from_secs(30);
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
 
-/// A request of the viewer, with a header more.
+/// Returns a query of the viewer, with an additional header.
 fn viewer(header: &str) -> String {
     let length = QUERY.len();
     format!(
@@ -55,7 +55,7 @@ fn start(storage: &TestDatabase, listen: &str, flags: &[&str]) -> Serving {
     Serving::up(Process::spawn(command.env("CONNECTORS_LISTEN", listen)))
 }
 
-/// The path of a socket in a folder that goes with the test.
+/// Returns the path of a socket in a temporary folder.
 fn socket() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.sock");
@@ -178,7 +178,7 @@ async fn several_addresses_are_announced_and_served() {
     let announced = done.out.clone();
     done.ok();
     assert!(!path.exists() && !metrics.exists());
-    // The command that is announced runs, with either version of HTTP.
+    // The announced command works, with either version of HTTP.
     let line = format!("GraphQL at unix:{shown} (");
     let command = announced.lines().find_map(|text| text.strip_prefix(&line));
     let command = command.unwrap().strip_suffix(')').unwrap().to_owned();
@@ -211,7 +211,7 @@ async fn the_file_of_a_unix_socket() {
     let mut server = start(&storage, listen, &[]);
     assert_eq!(mode(), 0o660);
 
-    // One that is served is left alone.
+    // A served socket is not replaced.
     let refused = |listen: &str, expected: &[&str]| {
         let mut command = program_on(&storage, &["serve"]);
         command.env("CONNECTORS_LISTEN", listen);
@@ -223,7 +223,7 @@ async fn the_file_of_a_unix_socket() {
     refused(listen, &[listen, "another process serves it", "--listen"]);
     assert!(over_unix(&path, LIVE).await.starts_with("HTTP/1.1 200"));
 
-    // One of a dead process is replaced.
+    // A dead process's socket is replaced.
     server.process.kill();
     assert!(path.exists());
     let file = folder.path().join("connectors.toml");
@@ -232,7 +232,7 @@ async fn the_file_of_a_unix_socket() {
     assert_eq!(mode(), 0o600);
     assert!(over_unix(&path, LIVE).await.starts_with("HTTP/1.1 200"));
 
-    // A file that was put at the path since is another's.
+    // A file that was put at the path later is not removed.
     fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     server.stop().ok();
@@ -253,7 +253,7 @@ async fn the_file_of_a_unix_socket() {
     refused(&of(&long), &["longer than", "Choose a shorter path"]);
 }
 
-/// Two that start at once on a dead process's socket: one serves, and the other is refused.
+/// Two processes start at once on a dead process's socket: one serves, and the other is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_that_start_at_once_one_has_the_socket() {
     let (_folder, path) = socket();
@@ -278,7 +278,7 @@ async fn the_other_end_of_a_unix_socket_is_a_trusted_proxy() {
     let storage = TestDatabase::sqlite();
     let (_folder, path) = socket();
     let listen = format!("127.0.0.1:0,unix:{}", path.display());
-    // Two requests of a caller at once, and few connections of an address.
+    // A caller may send two requests at once, and an address have few connections.
     let flags = ["--rate-limit", "1", "--max-connections-per-address", "2"];
     let server = start(&storage, &listen, &flags);
     let status = async |header: &str| {
@@ -295,12 +295,12 @@ async fn the_other_end_of_a_unix_socket_is_a_trusted_proxy() {
         }
         assert_eq!(found, ["200", "200", "429"], "{address}");
     }
-    // Requests without an address have one budget together, and others none of it.
+    // Requests without an address share one budget, which others do not use.
     assert_eq!(status("").await, "200");
     assert_eq!(status("forwarded: for=192.0.2.9\r\n").await, "200");
     assert_eq!(status("").await, "429");
     assert_eq!(status(&proxied("192.0.2.3")).await, "200");
-    // A client over TCP is not believed.
+    // A client over TCP is not trusted.
     let address = server.url["http://".len()..].trim_end_matches("/graphql");
     let over_tcp = async |header: String| {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -313,7 +313,7 @@ async fn the_other_end_of_a_unix_socket_is_a_trusted_proxy() {
     assert_eq!(over_tcp(proxied("192.0.2.4")).await, "200");
     assert_eq!(over_tcp(proxied("192.0.2.5")).await, "200");
     assert_eq!(over_tcp(proxied("192.0.2.6")).await, "429");
-    // The bound of an address does not choke a proxy.
+    // The limit of an address does not apply to a proxy.
     let mut open = Vec::new();
     for i in 0..10 {
         let mut stream = UnixStream::connect(&path).await.unwrap();
@@ -327,7 +327,7 @@ async fn the_other_end_of_a_unix_socket_is_a_trusted_proxy() {
     }
 }
 
-/// A service over a Unix socket whose one handler takes as long as it is told.
+/// A service over a Unix socket with one handler of a given duration.
 struct Slow {
     path: PathBuf,
     stopping: Stopping,
@@ -336,7 +336,7 @@ struct Slow {
     _folder: TempDir,
 }
 
-/// Tells when a handler is dropped before it has answered.
+/// Records whether a handler is dropped before its response.
 struct Cancelled(Arc<AtomicBool>, bool);
 
 impl Drop for Cancelled {
@@ -388,7 +388,7 @@ async fn a_half_closed_client_is_answered_and_one_that_hung_up_is_not() {
         let mut answer = String::new();
         let read = timeout(LONG, stream.read_to_string(&mut answer)).await;
         read.unwrap().unwrap();
-        // No interim response is needed to tell the two apart.
+        // No interim response is needed to distinguish them.
         assert!(answer.starts_with("HTTP/1.") && answer.contains(" 200 OK"));
         assert!(answer.ends_with("done"), "{answer}");
 
@@ -412,7 +412,7 @@ async fn the_bounds_of_connections_hold_over_unix() {
         ..Bounds::default()
     };
     let server = slow(Duration::ZERO, bounds).await;
-    // A silent connection has its time, and another waits for its place.
+    // A silent connection has a time limit, and another one waits for its slot.
     let silent = UnixStream::connect(&server.path).await.unwrap();
     let began = Instant::now();
     let answer = over_unix(&server.path, LIVE).await;
@@ -438,7 +438,7 @@ async fn a_stop_answers_what_was_sent_over_unix() {
     let mut idle = UnixStream::connect(&server.path).await.unwrap();
     sleep(Duration::from_millis(100)).await;
     server.stopping.close(Instant::now() + LONG);
-    // The file goes first, so that nobody waits in a queue that is dropped.
+    // The file is removed first, so that no client waits in a queue that is dropped.
     let is_gone = async || !server.path.exists();
     within(LONG, "the file is removed", is_gone).await;
     assert!(!server.serving.is_finished());

@@ -1,4 +1,4 @@
-//! HTTP: requests, responses, caches, tokens and limits of a caller.
+//! HTTP: requests, responses, caches, tokens and limits of callers.
 
 mod connections;
 mod graphiql;

@@ -21,7 +21,7 @@ fn post(server: &Server, query: &str, variables: &Value) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(body)
 }
 
-/// Status, media type, and the answer.
+/// Returns status, media type and the response.
 async fn ask(request: RequestBuilder) -> (u16, String, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -34,14 +34,14 @@ async fn ask(request: RequestBuilder) -> (u16, String, Value) {
     (status, media_type, answer)
 }
 
-/// The code of the first error, or nothing.
+/// Returns the code of the first error, or nothing.
 fn code(answer: &Value) -> &str {
     answer["errors"][0]["extensions"]["code"]
         .as_str()
         .unwrap_or_default()
 }
 
-/// Holds the lock that every write waits for, until it is dropped.
+/// Holds the lock of all writes until it is dropped.
 enum Lock {
     Sqlite(#[expect(dead_code, reason = "held")] SqliteConnection),
     Postgres(#[expect(dead_code, reason = "held")] PgConnection),
@@ -82,7 +82,7 @@ on_both! {
             ("query($id: ID!) { node(id: $id) { id } }", &none, "GRAPHQL_VALIDATION_FAILED", false, 400),
             ("{ personalConnectors(filter: {type: NOPE}) { totalCount } }", &none, "GRAPHQL_VALIDATION_FAILED", false, 400),
             ("{ personalConnectors(first: 2000000) { nodes { id } } }", &none, "LIMIT_EXCEEDED", false, 400),
-            // Data with errors, and data that is null.
+            // Data with errors, and null data.
             ("{ __typename personalConnector(id: \"pcon_jira\") { id } nodes(ids: []) { id } a: personalConnectors(first: 101) { totalCount } }", &none, "BAD_USER_INPUT", true, 200),
             ("mutation { createCustomConnector(input: {name: \"a\"}) { userErrors { code } } }", &none, "UNAUTHENTICATED", true, 200),
             (delete.as_str(), &timeout, "TIMEOUT", false, 504),
@@ -138,7 +138,7 @@ on_both! {
         }
     }
 
-    // Each would be found out in the middle of an execution otherwise, or not at all.
+    // Without the checks, each would fail during the execution, or not at all.
     async fn values_not_of_their_types_are_refused_before_anything_is_executed(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let before = server.written().await;
@@ -176,9 +176,9 @@ on_both! {
             ((filter.clone(), sent(json!({ "and": [{ "not": { "type": "X" } }] }))), "$v.and[0].not.type must be"), ((filter.clone(), sent(json!(1))), "$v must be an object"),
             ((filter.clone(), sent(json!({ "createdAt": { "gte": "yesterday" } }))), "$v.createdAt.gte must be RFC 3339"), ((filter.clone(), sent(json!({ "createdAt": { "gte": 0 } }))), "$v.createdAt.gte must be"),
             ((filter, sent(json!({ "updatedAt": { "lt": "2025-01-01T00:00:00.1234567Z" } }))), "$v.updatedAt.lt must be"),
-            // A variable that is declared, and used only where nothing comes of it.
+            // A declared variable that is used only in skipped selections.
             (("query($v: Int) { viewer { userId @skip(if: true) } personalConnectors(first: $v) @skip(if: true) { totalCount } }".to_owned(), sent(json!("x"))), "$v must be"),
-            // Defaults, whether or not something is sent.
+            // Defaults, whether or not a value is sent.
             (("query($v: Int = 3000000000) { personalConnectors(first: $v) { totalCount } }".to_owned(), json!({})), "$v must be"),
             (("query($v: PersonalConnectorFilter = {type: \"CUSTOM\"}) { personalConnectors(filter: $v) { totalCount } }".to_owned(), sent(json!({}))), "$v.type must be"),
             (("query($v: Int! = 1) { personalConnectors(first: $v) { totalCount } }".to_owned(), sent(json!(null))), "$v of type Int!"),
@@ -223,7 +223,7 @@ on_both! {
             let (status, _, answer) = ask(post(&server, query, &variables)).await;
             assert_eq!((status, answer.get("errors")), (200, None), "{query} {variables}: {answer}");
         }
-        // A default counts as what is asked for: in the page's size, and in what that costs.
+        // A default counts like a sent value: in the page's size, and in the cost.
         let answer = ask(post(&server, "query($n: Int = 2) { personalConnectors(first: $n) { nodes { id } } }", &json!({}))).await.2;
         assert_eq!(answer["data"]["personalConnectors"]["nodes"].as_array().map(Vec::len), Some(2));
         let answer = ask(post(&server, "query($n: Int = 2000000) { personalConnectors(first: $n) { nodes { id } } }", &json!({}))).await.2;

@@ -1,4 +1,4 @@
-//! How often a caller may ask, over real sockets.
+//! Rate limits of callers, over real sockets.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
 
-/// The statuses of requests, one after the other.
+/// Returns the statuses of consecutive requests.
 async fn statuses(server: &Server, token: &str, forwarded: &str, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
@@ -39,7 +39,7 @@ on_both! {
         let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         let extensions = json!({ "code": "RATE_LIMITED", "retryAfter": 1 });
         assert_eq!((answer.get("data"), &answer["errors"][0]["extensions"]), (None, &extensions));
-        // Checks are for whoever watches the service.
+        // Probes are not limited.
         assert_eq!(client().get(format!("{}/health/live", server.url)).send().await.unwrap().status(), 200);
         let later = timestamp(NOW).0 + 1_000_000;
         server.clock.set(entity::Timestamp(later));
@@ -52,7 +52,7 @@ on_both! {
         for token in [&ann, &bob, &other_ann] {
             assert_eq!(statuses(&server, token, "", 5).await, [200, 200, 200, 200, 429]);
         }
-        // Another token of the same user is the same caller; and good tokens cost their address nothing.
+        // Another token of the same user is the same caller, and valid tokens cost their address nothing.
         assert_eq!(statuses(&server, &server.token("ann@acme", &[]), "", 1).await, [429]);
         assert_eq!(statuses(&server, "", "", 5).await, [200, 200, 200, 200, 429]);
     }
@@ -64,7 +64,7 @@ on_both! {
         assert_eq!(statuses(&server, "x.y.z", "", 6).await, [401, 401, 401, 401, 429, 429]);
         assert_eq!(statuses(&server, "", "", 1).await, [429]);
         assert_eq!(statuses(&server, &ann, "", 1).await, [200], "a user known before has nothing to do with it");
-        // Nobody gets a signature checked who has used up the address's share.
+        // No signature is verified for an address without a budget.
         assert_eq!(statuses(&server, &server.token("bob@acme", WRITE), "", 1).await, [429]);
     }
 
@@ -73,7 +73,7 @@ on_both! {
         for client in ["192.0.2.1", "6.6.6.6, 192.0.2.2, 10.1.1.1"] {
             assert_eq!(statuses(&trusting, "", client, 5).await, [200, 200, 200, 200, 429], "{client}");
         }
-        // A proxy passes on the other header as the client sent it.
+        // A proxy forwards the other header as the client sent it.
         let mut answers = Vec::new();
         for number in 0..5 {
             let request = trusting.request("", QUERY).header("x-forwarded-for", "192.0.2.3");

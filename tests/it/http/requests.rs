@@ -1,4 +1,4 @@
-//! `/graphql` before anything is executed: statuses, headers, and no `data`.
+//! `/graphql` before execution: statuses, headers, and no `data`.
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,7 +28,7 @@ fn request(server: &Server) -> RequestBuilder {
     client().post(format!("{}/graphql", server.url))
 }
 
-/// The status and the code of an answer that has errors and no `data`, and its header of a name.
+/// Returns the status and code of a response with errors and without `data`, and one of its headers.
 async fn refused(request: RequestBuilder, header: &str) -> (u16, String, Option<String>) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -120,7 +120,7 @@ on_both! {
             assert!(challenge.as_deref().unwrap().starts_with(expected.unwrap()), "{headers:?}: {challenge:?}");
             assert!(!challenge.unwrap().contains(signature));
         }
-        // Before the body is looked at.
+        // This happens before the body is read.
         let (status, ..) = refused(request(&server).header(CONTENT_TYPE, "application/json").bearer_auth("x").body("{"), "allow").await;
         assert_eq!(status, 401);
         assert_eq!(server.data(&good, "{ viewer { userId } }", json!({})).await["viewer"]["userId"], "ann");
@@ -141,7 +141,7 @@ on_both! {
     async fn other_methods_are_told_which(server: Server) {
         let url = format!("{}/graphql?query={{viewer{{userId}}}}", server.url);
         for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"QUERY").unwrap()] {
-            // Whatever else is wrong with the request.
+            // Other errors of the request do not matter.
             let request = client().request(method.clone(), &url).header("accept", "text/html").bearer_auth("x").body(QUERY);
             let (status, code, allow) = refused(request, "allow").await;
             assert_eq!((status, code.as_str(), allow.as_deref()), (405, "BAD_REQUEST", Some("GET, HEAD, POST")), "{method}");
@@ -151,7 +151,7 @@ on_both! {
     async fn queries_are_read_by_get(server: Server) {
         let get = |query: &str| client().get(format!("{}/graphql?{query}", server.url));
         let token = server.token("ann@acme", WRITE);
-        // No content type is needed, and what is in a body is not read.
+        // No content type is needed, and a body is not read.
         for (query, expected) in [
             ("query={viewer{userId}}", json!({ "viewer": { "userId": "ann" } })),
             ("query=query+A{viewer{userId}}query%20B{__typename}&operationName=B", json!({ "__typename": "Query" })),
@@ -231,7 +231,7 @@ on_both! {
     async fn a_body_has_the_time_of_a_request(server: Server) {
         let server = Server::start(server.storage.clone(), &["--request-timeout", "300ms"], server.clock.clone()).await;
         let head = "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-        // One that stops, and one of which a little comes all the time.
+        // One body that stops, and one that keeps arriving slowly.
         for length in ["content-length: 1000", "transfer-encoding: chunked"] {
             let mut socket = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
             socket.write_all(format!("{head}{length}\r\n\r\n").as_bytes()).await.unwrap();
@@ -291,7 +291,7 @@ on_both! {
                 .header("access-control-request-method", "POST").header("access-control-request-headers", "authorization,content-type");
             for (request, is_preflight) in [
                 (preflight, true), (request(server).header("origin", origin).header(CONTENT_TYPE, "application/json").body(QUERY), false),
-                // So that a page can read why it was refused.
+                // Headers are sent, so that a page can read the reason.
                 (request(server).header("origin", origin).bearer_auth("x"), false),
             ] {
                 let response = request.send().await.unwrap();
@@ -358,7 +358,7 @@ on_both! {
     }
 }
 
-/// All that is logged, as text.
+/// The log as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -373,7 +373,7 @@ impl std::io::Write for Log {
     }
 }
 
-/// On one thread, so that its subscriber hears everything.
+/// The test has one thread, so that its subscriber sees all events.
 #[tokio::test]
 async fn an_internal_error_shows_the_id_that_the_log_has() {
     let server = Server::on_sqlite(&[]).await;

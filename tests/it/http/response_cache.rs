@@ -1,4 +1,4 @@
-//! Answers that are kept: that they are, for whom, and for how long.
+//! Cached responses: which ones, for whom, and for how long.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// However busy the machine is, what happens within a second or so has happened by then.
+/// Long enough for everything that happens within about a second, even on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
 
 const LIST: &str = "{ personalConnectors(first: 100) { totalCount nodes { id name description status } changesCursor } }";
 
-/// A server of the same database that keeps answers, whatever the tests are run with.
+/// Starts a server on the same database that caches responses, whatever the test run's setting.
 async fn keeping(server: &Server, flags: &[&str]) -> Server {
     with_cache(server, "8", flags).await
 }
@@ -48,7 +48,7 @@ fn get(server: &Server, query: &str) -> RequestBuilder {
     client().get(format!("{}/graphql?query={query}", server.url))
 }
 
-/// An answer as it was sent, without what is each request's own.
+/// Returns a response without the parts specific to each request.
 async fn whole(response: Response) -> (u16, HeaderMap, Vec<u8>) {
     let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
     assert!(headers.remove("x-request-id").is_some());
@@ -60,7 +60,7 @@ async fn send(request: RequestBuilder) -> (u16, HeaderMap, Vec<u8>) {
     whole(request.send().await.unwrap()).await
 }
 
-/// Asks until the answer is a kept one. Where the machine is busy, the state may be known too late for that.
+/// Sends a request until the response is cached. On a busy machine, the state may be known too late for that.
 async fn kept(server: &Server, request: &RequestBuilder) -> (u16, HeaderMap, Vec<u8>) {
     let began = Instant::now();
     loop {
@@ -101,7 +101,7 @@ on_both! {
             assert_eq!(send(post(&server, token, &query(&named))).await, made);
             assert_eq!(kept(&server, &post(&server, token, &query(&named))).await, made);
         }
-        // However it was asked first.
+        // The first request may have any form.
         let made = send(get(&off, &named)).await;
         let found = kept(&server, &get(&server, &named)).await;
         assert_eq!(found, made);
@@ -109,7 +109,7 @@ on_both! {
         let (status, headers, body) = kept(&server, &get(&server, &named).header("if-none-match", etag)).await;
         assert_eq!((status, &headers["etag"], body.as_slice()), (304, &made.1["etag"], &[][..]));
         assert_eq!(send(get(&off, &named).header("if-none-match", etag)).await.1, headers);
-        // And each is accounted for.
+        // Each is counted.
         let told = "graphql_requests_total{type=\"query\",operation=\"Dashboard\",status=\"304\"} ";
         assert!(text(&server, "/metrics").await.contains(told));
         let found = number(&server, "graphql_answers_found_total").await;
@@ -163,7 +163,7 @@ on_both! {
             while !String::from_utf8(send(list.try_clone().unwrap()).await.2).unwrap().contains(name) {
                 assert!(began.elapsed() < LONG, "it is not seen");
             }
-            // And by everybody who asks from now on.
+            // All later readers see it too.
             assert!(String::from_utf8(kept(&server, &list).await.2).unwrap().contains(name));
         }
     }
@@ -198,7 +198,7 @@ on_both! {
         ];
         for query in queries.map(|text| query(&text)) {
             let mut told = HashSet::new();
-            // All of them, and once more when each has an answer there.
+            // All of them once, and again when each has a cached response.
             for _ in 0..2 {
                 for (who, scopes) in VIEWERS {
                     let token = if who.is_empty() { String::new() } else { server.token(who, scopes) };
@@ -209,7 +209,7 @@ on_both! {
                 }
             }
             assert!(told.len() > 2, "{query} does not tell them apart");
-            // The same user, with other scopes.
+            // The same user with other scopes.
             let fewer = server.token("root@other", &["connectors:write"]);
             assert_eq!(send(post(&server, &fewer, &query)).await, send(post(&off, &fewer, &query)).await);
         }
@@ -225,7 +225,7 @@ on_both! {
         for body in [
             query("{"), query("{ nope }"), query("query A { viewer { userId } } query B { viewer { userId } }"), id,
             query("{ personalConnectors(first: 101) { totalCount } }"),
-            // With data beside.
+            // An error beside data.
             query("{ personalConnector(id: \"pcon_jira\") { id } personalConnectors(first: 101) { totalCount } }"),
             query("{ __typename personalConnectors(first: 101) { totalCount } }"),
             json!({ "query": "query($a: Int!) { personalConnectors(first: $a) { totalCount } }", "variables": { "a": "x" } }),
@@ -249,7 +249,7 @@ on_both! {
         assert_eq!(token.0, 401);
     }
 
-    /// Outcomes and tools are the catalogue's; when a server was looked at, and how it was, passes without a change of it.
+    /// Outcomes and tools belong to the catalogue's state. The time and details of a check change without it.
     async fn an_outcome_is_kept_and_never_stale(server: Server) {
         let server = keeping(&server, &[]).await;
         let row = official("a", "A");
@@ -317,7 +317,7 @@ on_both! {
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
         let all = query(LIST);
-        // All wait for one, and each for no longer than they may.
+        // All wait for one, and each until its own deadline.
         let asked = (0..4).map(|_| send(post(&server, "", &all)));
         for (_, _, body) in futures_util::future::join_all(asked).await {
             let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -338,7 +338,7 @@ on_both! {
             server.forget_reads();
             let made = send(list.try_clone().unwrap().header("cache-control", directives)).await;
             assert_eq!(made, found);
-            // The page's: the list was counted in this state.
+            // The page is read; the list was counted in this state.
             assert_eq!(server.reads.lock().unwrap().len(), 1, "{directives}");
         }
         for directives in ["max-age=0", "no-cache-please", ""] {
@@ -399,7 +399,7 @@ on_both! {
             server.reads.lock().unwrap().len()
         };
         let began = Instant::now();
-        // Perhaps it was being asked for just then. What is older than a second counts for nothing.
+        // A poll may have been under way. A state older than a second does not count.
         let mut in_a_row = 0;
         while in_a_row < 20 {
             in_a_row = if reads().await == 1 { in_a_row + 1 } else { 0 };
@@ -417,7 +417,7 @@ on_both! {
         let mut tries = 0;
         loop {
             server.forget_reads();
-            // Each time another document.
+            // A different document each time.
             let one = query(&format!("query Try{tries} {{ personalConnectors {{ nodes {{ id }} }} }}"));
             let answers = futures_util::future::join_all((0..20).map(|_| send(post(&server, "", &one)))).await;
             assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 200));
@@ -427,7 +427,7 @@ on_both! {
             tries += 1;
             assert!(tries < 20, "all read");
         }
-        // The first hangs up, and the next one takes its turn.
+        // The first client disconnects, and the next one takes over.
         let two = query("{ personalConnectors { nodes { name } } }");
         let first = tokio::time::timeout(Duration::from_millis(100), send(post(&server, "", &two)));
         let rest = futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &two))));
@@ -451,7 +451,7 @@ on_both! {
         assert!((256 << 10..=1 << 20).contains(&kept), "{kept}");
     }
 
-    /// Whatever is changed and asked in whatever order, by whomever, through a process that keeps answers and one that doesn't.
+    /// Random changes and queries by several viewers, through one process that caches responses and one that does not.
     async fn kept_answers_are_those_that_would_be_made(server: Server) {
         let (off, server) = (with_cache(&server, "0", &[]).await, keeping(&server, &["--max-concurrency", "100"]).await);
         let viewers = [("ann@acme", WRITE), ("bob@acme", WRITE), ("boss@acme", &["connectors:admin"]), ("cid@other", WRITE)];

@@ -1,4 +1,4 @@
-//! Every way by which an error that passes reaches a client says after how many seconds to try again.
+//! Every transient error, over every protocol, has the seconds to wait before a retry.
 
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const MULTIPART: &str = "multipart/mixed;subscriptionSpec=1.0";
 const CHECK: &str = "mutation($id: ID!) { checkConnector(input: { id: $id }) { userErrors { code } } viewer: __typename }";
 const CREATE: &str = "mutation { createCustomConnector(input: { name: \"x\", serverType: STDIO }) { userErrors { code } } }";
 
-/// The first JSON of a multipart answer that has errors.
+/// Returns the first JSON of a multipart response with errors.
 async fn multipart(server: &Server, token: &str, query: &str, variables: Value) -> Value {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let request = server.request(token, body).header(ACCEPT, MULTIPART);
@@ -26,7 +26,7 @@ async fn multipart(server: &Server, token: &str, query: &str, variables: Value) 
     parts.find(|part| *part != json!({})).unwrap()["payload"].take()
 }
 
-/// The answer to an operation by each protocol.
+/// Returns the responses to an operation over each protocol.
 async fn by_each_protocol(
     server: &Server,
     token: &str,
@@ -63,7 +63,7 @@ on_both! {
         }
 
         if server.storage.url.starts_with("postgres") {
-            // A service that was started read-only waits for its operator.
+            // A read-only service waits for its operator.
             let unwritable = start(&["--read-only"]).await;
             for answer in by_each_protocol(&unwritable, &ann, CREATE, json!({})).await {
                 assert_eq!(extensions(&answer), &json!({ "code": "UNAVAILABLE", "retryAfter": 60 }), "{answer}");

@@ -1,4 +1,4 @@
-//! Memory holds names and a batch, however many objects there are: so 200,000 of them, or as many as one likes.
+//! Memory holds names and one batch, for any number of objects, such as 200,000.
 
 use std::{fmt::Write, fs, process::Stdio, time::Duration};
 
@@ -10,12 +10,12 @@ use crate::support::{
     process::{program_on, run},
 };
 
-/// The peaks of a dry run of an import, and of an export of what it would bring, in KiB.
-/// A real run also has the cache of its one writer, which is bounded by itself.
+/// Returns the peaks of an import's dry run, and of an export of the same connectors, in KiB. A real run also has the
+/// cache of its one writer, which has a limit of its own.
 fn peaks(count: usize) -> [u64; 2] {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("objects.jsonl");
-    // Large ones, so that it shows when they are kept.
+    // The objects are large, so that storing them would show.
     let mut text = String::new();
     for line in objects(count).lines() {
         let large = line.replacen(
@@ -35,13 +35,13 @@ fn peaks(count: usize) -> [u64; 2] {
     [dry, least(&storage, &["export"])]
 }
 
-/// The least peak of two runs: how far the reader of a file is ahead is a matter of luck.
+/// Returns the lower peak of two runs, because the reader's lead varies.
 fn least(storage: &TestDatabase, arguments: &[&str]) -> u64 {
     peak(storage, arguments).min(peak(storage, arguments))
 }
 
-/// The most memory of its own that a program was seen to have in RAM until it ended; the pages of the file that SQLite reads
-/// as memory are the system's cache.
+/// Returns the largest private memory of a program in RAM until it ended. The pages that SQLite maps belong to the
+/// system's cache.
 fn peak(storage: &TestDatabase, arguments: &[&str]) -> u64 {
     let mut command = program_on(storage, arguments);
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! The catalogue that each start loads: the built-in one, or a file's.
+//! The catalogue that each start loads: the built-in one, or a file.
 
 use std::{fs, sync::Arc};
 
@@ -22,7 +22,7 @@ const SET_STATUS: &str = "mutation($input: SetConnectorStatusInput!) {
     setConnectorStatus(input: $input) { userErrors { message } }
 }";
 
-/// A database, and a catalogue file for the starts on it.
+/// A database, and a catalogue file for its starts.
 struct Starts {
     storage: Arc<TestDatabase>,
     folder: TempDir,
@@ -37,7 +37,7 @@ impl Starts {
         }
     }
 
-    /// Starts with these entries; gives the server and the events that the start made, a line each.
+    /// Starts with these entries. Returns the server, and the start's events, one a line.
     async fn with(&self, entries: &[Value]) -> (Server, String) {
         let file = self.folder.path().join("catalogue.json");
         fs::write(&file, json!(entries).to_string()).unwrap();
@@ -110,7 +110,7 @@ on_both_databases! {
         let starts = Starts::new(storage);
         let (server, events) = starts.with(&[entry("a"), entry("b"), entry("c")]).await;
         assert_eq!(events, "created|pcon_a|[]|1\ncreated|pcon_b|[]|1\ncreated|pcon_c|[]|1\n");
-        // How the file is written, and in which order, is no change.
+        // The file's layout and order do not matter.
         let a: Value = serde_json::from_str(
             r#"{"status": "active", "connectorId": "a", "name": "a", "type": "official", "object":"personal_connector",
                 "id":"pcon_a", "description": null}"#,
@@ -129,7 +129,7 @@ on_both_databases! {
         );
         let times = "SELECT id, created_at - updated_at AS age FROM personal_connector WHERE id = 'pcon_b'";
         assert_eq!(server.rows(times).await, "pcon_b|0\n");
-        // A connectorId that is free again is another's to have.
+        // A released connectorId can be taken by another.
         let e = with(entry("e"), json!({ "connectorId": "c" }));
         let (_server, events) = starts.with(&[b, entry("d"), e]).await;
         assert_eq!(events, "deleted|pcon_c|[]|1\ncreated|pcon_e|[]|1\n");
@@ -154,7 +154,7 @@ on_both_databases! {
         let deprecated = with(described, json!({ "status": "deprecated", "replacedBy": "pcon_b" }));
         let (server, _) = starts.with(&[deprecated.clone(), entry("b")]).await;
         assert_eq!(server.rows(STATUSES).await, "pcon_a|deprecated||pcon_b|4\npcon_b|active|||1\n");
-        // The other way round by hand: the file's word is not asked for again, and does not hinder the start.
+        // A status that was changed by hand stays, and does not prevent the start.
         set_status(&server, json!({ "id": "pcon_a", "status": "ACTIVE" })).await;
         let round = json!({ "id": "pcon_b", "status": "DEPRECATED", "replacedById": "pcon_a" });
         set_status(&server, round).await;
@@ -182,7 +182,7 @@ on_both_databases! {
 
     async fn replacements_within_the_catalogue(storage: TestDatabase) {
         let starts = Starts::new(storage);
-        // Those that come later in the file too.
+        // A replacement may come later in the file.
         let chain = [replaced("a", "b"), replaced("b", "c"), replaced("c", "d"), entry("d")];
         let (server, events) = starts.with(&chain).await;
         assert_eq!(events.lines().count(), 6, "four created, and two linked when all were there: {events}");
@@ -197,7 +197,7 @@ on_both_databases! {
             "the catalogue does not fit the database: pcon_b: replacedBy: replacements must not lead back, nor be more \
              than 32 in a row"
         );
-        // Another way through the same ones is no circle, whatever the way was before.
+        // Another path through the same ones is no cycle, whatever the path was before.
         let other = [replaced("b", "a"), replaced("a", "c"), replaced("c", "d"), entry("d")];
         let (server, _) = starts.with(&other).await;
         assert_eq!(
@@ -219,7 +219,7 @@ on_both_databases! {
         let starts = Starts::new(storage);
         let as_id = |name: &str, id: &str| with(entry(name), json!({ "connectorId": id }));
         drop(starts.with(&[entry("a"), entry("b"), entry("c"), entry("d")]).await);
-        // A swap, a chain whose first one is freed, and a new one for a name that was given up.
+        // A swap, a chain whose first name is released, and a new connector with a released name.
         let swapped = [as_id("a", "b"), as_id("b", "a"), as_id("c", "d"), as_id("d", "e"), as_id("f", "c")];
         let (server, events) = starts.with(&swapped).await;
         let changed = |id: &str| format!("updated|pcon_{id}|[\"connectorId\"]|2\n");
@@ -230,7 +230,7 @@ on_both_databases! {
         drop(server);
         let (_, events) = starts.with(&swapped).await;
         assert_eq!(events, "");
-        // A connector of an import gives nothing up.
+        // A connector of an import releases nothing.
         run_with(program_on(&starts.storage, &["import"]), &entry("x").to_string()).ok();
         let told = starts.refused(&json!([as_id("a", "x"), as_id("x", "z")]).to_string()).await;
         assert!(told.ends_with("pcon_a: connectorId: the connectorId is taken by pcon_x: change it, or delete that connector"), "{told}");
@@ -263,13 +263,13 @@ on_both_databases! {
             };
             assert!(told.contains(&format!("{why}{expected}")), "{told}");
         }
-        // All that is wrong at once.
+        // All errors at once.
         let both = json!([with(entry("b"), json!({ "name": "", "iconUrl": "http://x" })), with(good, json!({ "version": "1" }))]);
         let told = starts.refused(&both.to_string()).await;
         for expected in ["entry 1: name", "; entry 1: iconUrl", "; entry 2: version"] {
             assert!(told.contains(expected), "{told}");
         }
-        // Another form is said to be that, and however much is wrong, the message is short.
+        // Another form is named, and the message is short for any number of errors.
         let server_json = json!({ "name": "io.example/a", "version": "1.0.0" });
         for (catalogue, expected) in [
             (json!([server_json]), "entry 1: the entry is a server of another catalogue: load it with import"),

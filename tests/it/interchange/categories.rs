@@ -1,4 +1,4 @@
-//! Categories for what brings none: by rules, for a whole import, by the files, and by people.
+//! Categories of connectors without one: by rules, for a whole import, by files, and by people.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const RULES: &str = "[design]\nboard\n[communication]\nname: chat\n";
 
-/// The category and its source in the database.
+/// Returns the stored category and its source.
 async fn stored(server: &Server, id: &str) -> String {
     let select = format!(
         "SELECT COALESCE(category, '-') || ' ' || COALESCE(category_source, '-') AS kept FROM personal_connector
@@ -32,14 +32,14 @@ fn import(storage: &TestDatabase, flags: &[&str], objects: &[Value]) -> Done {
     run_with(command, &json!(objects).to_string())
 }
 
-/// Imports by the mutation, which says the same of a dry run.
+/// Imports by the mutation, whose dry run must report the same.
 async fn import_by_mutation(server: &Server, more: Value, objects: &[Value]) -> Value {
     let root = server.token("root@acme", CATALOG);
     let document = format!(
         "mutation($input: ImportConnectorsInput!) {{ importConnectors(input: $input) {{
             report {{ created updated unchanged rejected categories {{ category source count }} lines }} userErrors {{ {USER_ERROR} }} }} }}"
     );
-    // The configuration of a client is a file of its own.
+    // A client's configuration is a separate file.
     let content = match objects {
         [only] => only.to_string(),
         many => json!(many).to_string(),
@@ -99,7 +99,7 @@ on_both! {
             }
         };
         each(["design rule", "design rule", "communication rule", "- -"]).await;
-        // The same again changes nothing, and neither does an import without rules.
+        // The same import changes nothing, and neither does one without rules.
         for rules in [by_rules.clone(), json!({ "categoryRules": "" }), by_rules.clone()] {
             let state = server.state().await;
             let again = import_by_mutation(&server, rules, &servers).await;
@@ -110,13 +110,13 @@ on_both! {
         import_by_mutation(&server, by_rules.clone(), &servers).await;
         assert_eq!(server.written().await, before);
 
-        // A better rule counts, and takes away nothing that it does not know.
+        // A better rule wins, and removes no category for which it has none.
         let better = json!({ "categoryRules": "[development]\nx" });
         let done = import_by_mutation(&server, better, &servers).await;
         assert_eq!(done["report"]["updated"], 1);
         each(["design rule", "development rule", "communication rule", "- -"]).await;
 
-        // The import's own goes before the rules, and stays.
+        // The import's own category takes precedence over rules, and stays.
         let given = json!({ "category": "PRODUCTIVITY" });
         let done = import_by_mutation(&server, with(given.clone(), by_rules.clone()), &servers[1..]).await;
         assert_eq!(done["report"]["updated"], 3);
@@ -125,7 +125,7 @@ on_both! {
         let productive = "productivity given";
         each(["design rule", productive, productive, productive]).await;
 
-        // A file that says more counts more: the page of the registry then wipes nothing.
+        // A more specific file takes precedence, and a later page of the registry clears nothing.
         let rows = exported(&server.storage, &[]);
         let mut said: Vec<_> = rows.into_iter().filter(|row| row["connectorId"] == "io.example/chat").collect();
         assert_eq!(said[0]["category"], "productivity");
@@ -137,7 +137,7 @@ on_both! {
             assert_eq!(done["report"]["updated"], 0);
             assert_eq!(stored(&server, "io.example/chat").await, "custom file");
         }
-        // So does one that a category came by before sources were kept.
+        // The same holds for a category from before sources were stored.
         server.rows("UPDATE personal_connector SET category_source = NULL, source_hash = NULL WHERE connector_id = 'io.example/chat'").await;
         import_by_mutation(&server, json!({ "category": "DESIGN" }), &servers[2..3]).await;
         assert_eq!(stored(&server, "io.example/chat").await, "custom file");
@@ -162,7 +162,7 @@ on_both! {
             let done = import_by_mutation(&server, more, &servers).await;
             assert_eq!(done["report"]["categories"], json!([counted(Some("DEVELOPMENT"), Some("PERSON"), 1)]));
         }
-        // The value beneath is the import's.
+        // The underlying value is the import's.
         let beneath = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY", "fileValue": "PRODUCTIVITY" }] });
         assert_eq!(set(json!("DEVELOPMENT")).await, beneath);
         assert_eq!(set(Value::Null).await, json!({ "category": "PRODUCTIVITY", "curatedFields": [] }));
@@ -172,7 +172,7 @@ on_both! {
         let ann = server.token("ann@acme", WRITE);
         let client = |name: &str| json!({ "mcpServers": { name: { "command": "npx", "args": ["board"] } } });
         let by_rules = json!({ "categoryRules": RULES });
-        // A client's server gets one, and people change or clear it for good.
+        // A client's server gets a category, and people change or clear it permanently.
         import_by_mutation(&server, by_rules.clone(), &[client("board")]).await;
         assert_eq!(stored(&server, "board").await, "design rule");
         let id = server.rows("SELECT id FROM personal_connector WHERE name = 'board'").await.trim().to_owned();
@@ -186,11 +186,11 @@ on_both! {
             import_by_mutation(&server, json!({ "category": "DESIGN" }), &[client("board")]).await;
             assert_eq!(stored(&server, "board").await, kept);
         }
-        // One that is made here has people's.
+        // A connector made here has its creator's.
         server.create(&ann, "chat", "ORGANIZATION").await;
         assert_eq!(stored(&server, "chat").await, "custom person");
 
-        // An object that this service exported is whole: rules leave it, an import's own category does not.
+        // An object that this service exported is complete: rules do not change it, but the import's own category does.
         let whole = published::served("z", "The board");
         import_by_mutation(&server, by_rules, std::slice::from_ref(&whole)).await;
         assert_eq!(stored(&server, "The board").await, "- -");
@@ -218,7 +218,7 @@ on_both! {
         };
         let rows = exported(&server.storage, &[]);
         assert_eq!((category(&rows, "board"), category(&rows, "y")), (Value::Null, json!("development")));
-        // Elsewhere the rules give it again, and here nothing changes.
+        // In another catalogue the rules apply again, and here nothing changes.
         let state = server.state().await;
         let imported: Vec<_> = rows.into_iter().filter(|row| row["connectorId"].as_str().unwrap().starts_with("io.example/")).collect();
         let again = import(&server.storage, &["--category-rules", "none"], &imported).ok();
@@ -226,7 +226,7 @@ on_both! {
         assert_eq!(server.state().await, state);
         assert_eq!(stored(&server, "io.example/board").await, "design rule");
 
-        // A curated one is written on demand, and a rule's beneath it is not.
+        // A curated category is written on demand, and a rule's underlying one is not.
         let root = server.token("root", CATALOG);
         let ids = server.rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'").await.trim().to_owned();
         let curate = "mutation($ids: [ID!]!) { updateCatalogConnectors(input: {ids: $ids, category: DEVELOPMENT}) { userErrors { message } } }";
@@ -264,7 +264,7 @@ on_both! {
         run(program_on(&storage, &["migrate"])).ok();
         let server = Server::start(storage, &[], crate::support::harness::fixed_clock()).await;
         assert_eq!(stored(&server, "io.example/board").await, "design -");
-        // They count as files' own.
+        // They count as the files' own.
         import(&server.storage, &["--category", "custom"], &servers).ok();
         assert_eq!(stored(&server, "io.example/board").await, "design file");
         assert_eq!(stored(&server, "io.example/y").await, "custom given");
@@ -274,7 +274,7 @@ on_both! {
     }
 }
 
-/// The facets of real servers say what there is, and each entry of them can be chosen.
+/// The facets of real servers list their categories, and a filter matches each of them.
 async fn facets_of_real_servers(server: Server) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let files = [

@@ -1,4 +1,4 @@
-//! Out and in again: what `export` writes is what `import` takes.
+//! A round trip: `import` reads what `export` writes.
 
 use fixtures::published::{served, with};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const PUBLISHED: [&str; 3] = [
     include_str!("published/custom.json"),
 ];
 
-/// An object as one line, its keys in their order.
+/// Returns an object on one line, with its keys in order.
 fn compact(json: &str) -> String {
     serde_json::from_str::<Value>(json).unwrap().to_string()
 }
@@ -34,7 +34,7 @@ fn export(storage: &TestDatabase, flags: &[&str]) -> String {
     run(command).ok()
 }
 
-/// A custom connector of the fewest keys, with these beside them.
+/// Returns a custom connector with the required keys, and these.
 fn custom(name: &str, more: &Value) -> Value {
     let times =
         json!({ "createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-02-01T12:30:00.123456Z" });
@@ -75,7 +75,7 @@ on_both_databases! {
                 };
                 let (visibility, organization) = (key("visibility"), key("organization"));
                 let name = object["name"].as_str().unwrap().to_owned();
-                // All else is as it came, with its times.
+                // All other keys are unchanged, including times.
                 let mut came = objects.iter().find(|object| object["name"] == *name).unwrap().clone();
                 for key in ["visibility", "organization"] {
                     came.as_object_mut().unwrap().shift_remove(key);
@@ -92,7 +92,7 @@ on_both_databases! {
             [row("a", null.clone(), &null), row("b", json!("public"), &null), row("f", null.clone(), &null)]
         );
         assert_eq!(told(&["--organization", "globex"]), [row("d", null.clone(), &null)]);
-        // Without an organization all, each with its own.
+        // Without an organization, all connectors with their own organization.
         assert_eq!(
             told(&[]),
             [
@@ -102,7 +102,7 @@ on_both_databases! {
                 row("f", null.clone(), &acme),
             ]
         );
-        // Private ones only by name.
+        // Private connectors only on request.
         let private = row("c", json!("private"), &acme);
         let nobodys = row("e", json!("private"), &null);
         assert_eq!(told(&["--visibility", "private"]), [private, nobodys]);
@@ -113,7 +113,7 @@ on_both_databases! {
     }
 
     async fn an_export_is_the_same_from_an_empty_database(storage: TestDatabase) {
-        // Whatever there can be: the catalogue's, all sorts of custom ones, changed ones, odd texts.
+        // All kinds of connectors: the catalogue's, various custom ones, changed ones, unusual texts.
         let server = Serving::on(&storage);
         let metadata = r#"{"z":1.0,"a":[1E30,-0,12345678901234567890],"é":"\u00e9\u0000","nested":{"b":null}}"#;
         let odd = custom("odd", &json!({ "createdBy": "é \"quoted\"", "description": "tab\tand\nline\u{2028}", "category": "design" }));
@@ -146,7 +146,7 @@ assert!(out.contains(metadata), "{out}");
             let organization: &[&str] = if flags.contains(&"acme") { flags } else { &[] };
             import(&other, organization, &out);
             assert_eq!(export(&other, flags), out);
-            // And once more, into what has it already.
+            // Imported again, into the database that has it already.
             let said = import(&other, organization, &out);
             assert!(said.contains(" 0 created, 0 updated, "), "{said}");
         }

@@ -1,4 +1,4 @@
-//! The forms that `import` reads besides its own, what it leaves out of them, and how it says so.
+//! Other forms that `import` reads, the parts that it omits, and its warnings.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ on_both_databases! {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("mcp.json");
         let configuration = r#"{
-            // Asked for at the start.
+            // A value that is prompted for at start.
             "inputs": [{ "type": "promptString", "id": "key", "password": true }],
             "servers": {
                 "remote": {
@@ -59,13 +59,14 @@ on_both_databases! {
         assert_eq!(found, "local|custom|stdio|\nremote|custom|http|https://a.example/mcp\n");
         let exported = run(program_on(&storage, &["export"])).ok();
         assert!(!exported.contains("s3cr3t") && exported.contains(r#""env":["KEY"]"#), "{exported}");
-        // Again it is the same, as Claude's or Cursor's it is too, and an export of it is no change.
+        // The same configuration again, or in the form of Claude or Cursor, changes nothing, and neither does its
+        // export.
         let cursor = configuration.replace("\"servers\"", "\"mcpServers\"");
         for input in [configuration, &cursor, &exported] {
             let again = import(&storage, &["--organization", "acme"], input);
             assert!(again.out.starts_with("2 objects: 0 created, 0 updated, 2 unchanged, "), "{}", again.out);
         }
-        // It says what to do where nothing says whose they are.
+        // Without an owner, the error gives advice.
         let done = import(&storage, &[], r#"{"mcpServers":{"x":{"command":"npx"}}}"#);
         assert_eq!(
             done.err,
@@ -90,17 +91,17 @@ on_both_databases! {
             setConnectorStatus(input: { id: $id, status: MAINTENANCE }) { userErrors { message } } }";
         let changed = server.data(&ann, change, json!({ "id": id })).await;
         assert_eq!(changed, json!({ "updateCustomConnector": { "userErrors": [] }, "setConnectorStatus": { "userErrors": [] } }));
-        // The file has a new URL; the rest is as people left it, whatever is assumed of new ones.
+        // The file has a new URL. Other fields stay as people set them, whatever the defaults for new ones.
         acme(&[], &docs("https://b.example/mcp")).ok();
         let metadata = r#"{"headers":["X-Key"],"team":"docs"}"#;
         let row = |name: &str, url: &str| format!("{name}|By hand|public|maintenance|{metadata}|{url}\n");
         assert_eq!(rows(&storage.url, ROW).await, row("docs", "https://b.example/mcp"));
         let again = acme(&["--visibility", "public"], &docs("https://b.example/mcp"));
         assert!(again.out.starts_with("1 objects: 0 created, 0 updated, 1 unchanged, "), "{}", again.out);
-        // A name in other letters is the same connector, and what the file says of it counts.
+        // A name in another case is the same connector, and the file's values apply.
         let said = json!({ "url": "https://c.example/mcp", "description": "By file" });
         acme(&[], &client("Docs", said)).ok();
-        // It has no headers now, and their names go.
+        // It has no headers now, so their names are removed.
         let by_file = format!("docs|By file|public|maintenance|{}|https://c.example/mcp\n", r#"{"team":"docs"}"#);
         assert_eq!(rows(&storage.url, ROW).await, by_file);
         let twice = r#"{"mcpServers":{"two":{"command":"a"},"TWO":{"command":"b"},"two":{"command":"c"}}}"#;
@@ -110,7 +111,7 @@ on_both_databases! {
             "rejected: standard input:1: entry 2 (TWO): name: an earlier entry has the same name\n\
              rejected: standard input:1: entry 3 (two): name: an earlier entry has the same name\n"
         );
-        // One that a user made is another connector.
+        // A user's own connector is separate.
         let create = "mutation { createCustomConnector(input: { name: \"Mine\", serverUrl: \"https://m.example\", visibility: ORGANIZATION }) {
             personalConnector { id } } }";
         let mine = server.data(&ann, create, json!({})).await;
@@ -201,7 +202,7 @@ on_both_databases! {
             let done = import(&storage, &[], input);
             assert_eq!(done.err, expected);
         }
-        // However many there are.
+        // The message is short for any number of objects.
         let many = json!(vec![json!({ "colour": "red" }); 3000]);
         let done = import(&storage, &[], &many.to_string());
         let lines: Vec<_> = done.err.lines().collect();
@@ -219,7 +220,7 @@ on_both_databases! {
         assert_eq!(lines.len(), 4, "{}", done.err);
         assert!(lines[0].starts_with("rejected: standard input:2: entry 2: line 2 is not JSON: "), "{}", lines[0]);
         assert!(lines[1].starts_with("rejected: standard input:4: entry 4: line 4 is not JSON: "), "{}", lines[1]);
-        // The first value of a line is read, and the second one is not.
+        // The first value of a line is read, and the second one is rejected.
         assert!(lines[2].starts_with("rejected: standard input:5: entry 5: the entry is neither "), "{}", lines[2]);
         assert!(lines[3].starts_with("rejected: standard input:5: entry 6: line 5 is not JSON: "), "{}", lines[3]);
         assert!(done.out.starts_with("7 objects: 3 created, "), "{}", done.out);

@@ -17,7 +17,7 @@ use crate::{
 
 const NAMES: &str = "SELECT name FROM personal_connector ORDER BY name_key, id";
 const STATE: &str = "SELECT state FROM catalog_state";
-/// All that an import could change.
+/// All rows that an import could change.
 const EVERYTHING: &str =
     "SELECT state, p.* FROM catalog_state, personal_connector AS p ORDER BY id";
 
@@ -47,7 +47,7 @@ fn lines(objects: &[Value]) -> String {
     lines.join("\n")
 }
 
-/// Runs an import as a dry run, which writes nothing, and then in earnest: both say and come to the same.
+/// Runs an import as a dry run, which writes nothing, and then for real. Both must report the same.
 async fn import_both_ways(storage: &TestDatabase, input: &str) -> Done {
     run(program_on(storage, &["migrate"])).ok();
     let before = rows(&storage.url, EVERYTHING).await;
@@ -65,7 +65,7 @@ async fn import_both_ways(storage: &TestDatabase, input: &str) -> Done {
     done
 }
 
-/// Imports the same again, which changes nothing.
+/// Repeats an import, which changes nothing.
 async fn import_again(storage: &TestDatabase, input: &str) -> Done {
     let before = rows(&storage.url, EVERYTHING).await;
     let done = import(storage, &[], input);
@@ -99,7 +99,7 @@ on_both_databases! {
             "8 objects: 8 created, 0 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 rejected\n"
         );
         assert_eq!(rows(&storage.url, NAMES).await, "a\nb\nc\nd\ne\nf\np1\np2\n");
-        // Numbered in each file; what can be read only once is no matter.
+        // Objects are numbered in each file. An input that can be read only once works too.
         let done = import(&storage, &[all[1], "/dev/stdin"], &lines(&[custom("g"), with(custom("h"), json!({ "name": " " }))]));
         assert_eq!(done.err, "rejected: /dev/stdin:2: entry 2 ( ): name must not be blank\n");
         assert!(done.out.starts_with("4 objects: 1 created, 0 updated, 2 unchanged"), "{}", done.out);
@@ -174,7 +174,7 @@ on_both_databases! {
     }
 
     async fn replacements_across_batches(storage: TestDatabase) {
-        // Two batches between what belongs together.
+        // Two batches of other objects separate the related ones.
         let filler: Vec<_> = (0..600).map(|i| custom(&format!("filler{i}"))).collect();
         let first = [custom("renamed"), official("old"), custom("x")];
         import(&storage, &[], &lines(&first)).ok();
@@ -215,7 +215,7 @@ on_both_databases! {
         );
         let again = import_again(&storage, &lines(&input)).await;
         assert_eq!(again.err, done.err);
-        // In another order, and in files of their own.
+        // In another order, and in separate files.
         let backwards: Vec<_> = input.iter().rev().cloned().collect();
         import_again(&storage, &lines(&backwards)).await;
         let alone = import_again(&storage, &head[3].to_string()).await;
@@ -234,7 +234,7 @@ on_both_databases! {
         let as_imported = rows(&storage.url, columns).await;
         assert!(as_imported.ends_with("wiki||active|bob|1735689600000000|1735776000000000|1\n"), "{as_imported}");
 
-        // A status stays, whatever else is new in the file, until the file's own status is new.
+        // A status stays until the file's own status changes, whatever else changes in the file.
         let search = "SELECT id FROM personal_connector WHERE name = 'search'";
         let id = rows(&storage.url, search).await.trim().to_owned();
         let root = token("root@aitronos", "catalog:admin");
@@ -252,7 +252,7 @@ on_both_databases! {
         import(&storage, &[], &deprecated.to_string()).ok();
         assert_eq!(rows(&storage.url, status).await, "Searches|deprecated|4\n");
 
-        // A custom connector that was changed is again as the file has it, with the file's times.
+        // A changed custom connector gets the file's values again, with the file's times.
         let ann = token("ann@acme", "connectors:write connectors:admin");
         let update = "mutation { updateCustomConnector(input: { id: \"pcon_wiki\", name: \"Pedia\", description: \"D\" }) {
             personalConnector { revision } userErrors { message } } }";
@@ -263,7 +263,7 @@ on_both_databases! {
         let row = rows(&storage.url, columns).await;
         assert!(row.ends_with("wiki||active|bob|1735689600000000|1735776000000000|3\n"), "{row}");
         import_again(&storage, &wiki.to_string()).await;
-        // One that was deleted is made anew.
+        // A deleted connector is created again.
         let delete = "mutation { deleteCustomConnector(input: { id: \"pcon_wiki\" }) { deletedId } }";
         server.data(&ann, delete, json!({})).await;
         let done = import(&storage, &[], &wiki.to_string()).ok();
@@ -276,7 +276,7 @@ on_both_databases! {
 
     async fn real_catalogues_land_with_every_entry_accounted_for(storage: TestDatabase) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-        // The count of objects, and of those that are connectors then.
+        // The number of objects, and of the resulting connectors.
         let files = [
             ("registry-servers-2025-10.json", 358, 358),
             ("registry-servers-2025-12.json", 4, 3),
@@ -287,7 +287,7 @@ on_both_databases! {
             let input = input.unwrap_or_else(|error| panic!("this test needs ../shared/data/{name}: {error}"));
             let done = import_both_ways(&storage, &input).await;
             assert!(done.err.lines().all(|line| line.starts_with("warning: ")), "{name}: {}", done.err);
-            // However many there are, the lines of each kind are few.
+            // For any number of objects, each kind has few lines.
             assert!(done.err.lines().count() <= 100, "{}", done.err);
             assert_eq!(done.code, Some(0), "{name}");
             let older = objects - servers;

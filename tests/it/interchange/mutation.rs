@@ -1,4 +1,4 @@
-//! `importConnectors`: what the command `import` does, for administrators of the catalogue.
+//! `importConnectors`: the `import` command for administrators of the catalogue.
 
 use fixtures::published;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn import(server: &Server, token: &str, input: Value) -> Value {
     data["importConnectors"].take()
 }
 
-/// The counts that are not 0.
+/// Returns the counts above 0.
 fn counts(payload: &Value) -> Value {
     let report = payload["report"].as_object().unwrap().iter();
     let counts = report.filter(|(_, value)| value.is_u64() && **value != json!(0));
@@ -52,14 +52,14 @@ on_both! {
         assert_eq!(dry["changesCursor"], Value::Null);
         let done = import(&server, &root, input.clone()).await;
         assert_eq!(done["report"], dry["report"]);
-        // The cursor is the last change's.
+        // The cursor is that of the last change.
         let last = server.data(&root, "{ personalConnectorChanges(last: 1) { edges { cursor } } }", json!({})).await;
         assert_eq!(last["personalConnectorChanges"]["edges"][0]["cursor"], done["changesCursor"]);
         assert_eq!(counts(&done), json!({ "total": 3, "created": 2, "rejected": 1 }));
         let report = &done["report"];
         assert_eq!(report["isComplete"], false);
         assert_eq!(report["lines"], json!(["rejected: content:4: entry 3 ( ): name must not be blank"]));
-        // The author is known.
+        // The author is recorded.
         let events = format!("SELECT kind, actor_id, actor_organization_id FROM connector_event WHERE number > {state}");
         assert_eq!(server.rows(&events).await, "created|root|platform\ncreated|root|platform\n");
         let seen = server.data(&root, "{ personalConnector(id: \"pcon_a\") { name visibility organizationId } }", json!({})).await;
@@ -84,7 +84,7 @@ on_both! {
         assert_eq!((errors(&refused), &refused["report"]), (vec!["INVALID input.visibility".to_owned()], &Value::Null));
         let refused = import(&server, &root, with(input.clone(), json!({ "organizationId": "" }))).await;
         assert_eq!(errors(&refused), ["BLANK input.organizationId"]);
-        // An array that is broken stops it.
+        // A malformed array stops the import.
         let refused = import(&server, &root, json!({ "content": "[{}, {" })).await;
         assert_eq!(errors(&refused), ["INVALID input.content"]);
         assert_eq!(counts(&import(&server, &root, input).await), json!({}));

@@ -1,4 +1,4 @@
-//! Names that change hands within an import.
+//! Names that move between connectors in one import.
 
 use fixtures::published::{self, served as custom};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn import(storage: &TestDatabase, flags: &[&str], objects: &[Value]) -> Done {
     run_with(command, &lines.join("\n"))
 }
 
-/// Imports as a dry run, in earnest, and once more: all say the same, and the last one changes nothing.
+/// Imports as a dry run, for real, and once more. All report the same, and the last one changes nothing.
 async fn import_all_ways(storage: &TestDatabase, objects: &[Value]) -> Done {
     run(program_on(storage, &["migrate"])).ok();
     let dry = import(storage, &["--dry-run"], objects);
@@ -66,7 +66,7 @@ on_both_databases! {
             // A swap, and a chain whose last one takes a free name.
             custom("a", "B"), custom("b", "A"), custom("c", "D"), custom("d", "E"), custom("e", "F"),
             official("x", "y"), official("y", "z"), official("z", "x"),
-            // A new one for a name that is given up.
+            // A new connector with a released name.
             custom("n", "C"),
         ];
         let done = import_all_ways(&storage, &after).await;
@@ -75,7 +75,7 @@ on_both_databases! {
         let expected = "pcon_a|B|custom_mcp\npcon_b|A|custom_mcp\npcon_c|D|custom_mcp\npcon_d|E|custom_mcp\n\
                         pcon_e|F|custom_mcp\npcon_n|C|custom_mcp\npcon_x|x|y\npcon_y|y|z\npcon_z|z|x\n";
         assert_eq!(rows(&storage.url, NAMES).await, expected);
-        // The other way round, and back, with the batches between.
+        // The reverse and back, with batches in between.
         let filler = (0..1100).map(|i| custom(&format!("filler{i}"), &format!("filler{i}")));
         let filler: Vec<_> = filler.collect();
         import(&storage, &[], &[&before[1..], &filler, &before[..1], &[custom("n", "N")]].concat()).ok();
@@ -85,7 +85,7 @@ on_both_databases! {
         assert_eq!((done.err.as_str(), done.code), ("", Some(0)));
         assert!(done.out.starts_with("1109 objects: 0 created, 9 updated, 1100 unchanged, "), "{}", done.out);
         assert_eq!(rows(&storage.url, NAMES).await, expected);
-        // Each change is one event, and nothing of how it came about is left.
+        // Each change is one event, without intermediate states.
         let events = "SELECT COUNT(*) FROM connector_event WHERE personal_connector_id IN ('pcon_a', 'pcon_x') AND kind = 'updated'";
         assert_eq!(rows(&storage.url, events).await, "6\n");
         let found = "SELECT COUNT(*) FROM personal_connector WHERE name_key < ' ' OR connector_id < ' '";
@@ -98,7 +98,7 @@ on_both_databases! {
         import(&storage, &[], &before).ok();
         let filler: Vec<_> = (0..600).map(|i| custom(&format!("filler{i}"), &format!("filler{i}"))).collect();
         let input = [
-            // B and A, which C takes, would be free if this one could be renamed.
+            // B, and A that C takes, would be free if this one could be renamed.
             custom("b", "A"),
             custom("c", "B"),
             custom("new", "New"),

@@ -1,4 +1,4 @@
-//! Content codings of answers: judged by their values, decoded as they come, and bounded after that.
+//! Content codings of responses: parsed, decoded as they arrive, and limited afterwards.
 
 use async_compression::tokio::{bufread, write};
 use entity::ServerType;
@@ -14,7 +14,7 @@ use crate::support::mcp::{
 const JSON: &str = "content-type: application/json\r\n";
 const EVENTS: &str = "content-type: text/event-stream\r\n";
 
-/// Encodes what is there already.
+/// Encodes complete text.
 fn encoded(mut text: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut encoded = Vec::new();
     let reading = text.read_to_end(&mut encoded).now_or_never();
@@ -32,7 +32,7 @@ fn encode(coding: &str, text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The messages of a server that works, each in these codings, one after another, under this header.
+/// Inspects a working server whose messages have these codings, one within another, under this header.
 async fn look(
     headers: &str,
     codings: &'static [&'static str],
@@ -131,7 +131,7 @@ async fn what_cannot_be_decoded_is_said() {
             found.message
         );
     }
-    // An answer that is cut short is so in a coding too.
+    // A cut response is detected in a coding too.
     let cut = |request: &Request| {
         let text = response(request, &json!({})).to_string();
         let mut body = encode("gzip", text.as_bytes());
@@ -148,7 +148,7 @@ async fn what_cannot_be_decoded_is_said() {
     );
 }
 
-/// Few bytes that would be many end as many bytes do.
+/// A few bytes that decode to many fail like many bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bomb_ends_early() {
     let message = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "data": "x".repeat(500_000) } });
@@ -185,7 +185,7 @@ async fn a_bomb_ends_early() {
     }
 }
 
-/// An event is seen when it is flushed, though its stream stays open.
+/// An event is decoded when it is flushed, although its stream stays open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_is_decoded_when_it_is_flushed() {
     for coding in ["gzip", "deflate", "br"] {
@@ -204,7 +204,7 @@ async fn an_event_is_decoded_when_it_is_flushed() {
     }
 }
 
-/// The beginning of an encoded text that goes on.
+/// Returns the flushed beginning of an unfinished encoded text.
 fn flushed(coding: &str, text: &[u8]) -> Vec<u8> {
     macro_rules! flushed {
         ($encoder:ident) => {{

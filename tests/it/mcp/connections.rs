@@ -1,4 +1,4 @@
-//! Servers that close their connections when they like: a request on one that was closed is sent again, once.
+//! Servers that close connections at will: a request on a closed one is sent once more.
 
 use std::{
     sync::{
@@ -23,17 +23,17 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     KeepsOpen,
-    /// Without a word.
+    /// Closes without notice.
     Closes,
     ClosesLater,
     Resets,
     SaysClose,
     SpeaksHttp10,
-    /// After it has read the next request.
+    /// Closes after it has read the next request.
     ClosesOnTheNext,
 }
 
-/// A server that answers well, and ends each connection in a way. Counts connections.
+/// Starts a working server that ends each connection in a given way, and counts connections.
 async fn server(ending: Ending, asked: Arc<Mutex<Vec<String>>>) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -66,7 +66,7 @@ async fn serve(mut socket: TcpStream, ending: Ending, asked: Arc<Mutex<Vec<Strin
                 return;
             }
             Ending::Resets => {
-                // The answer must be read before the reset throws it away.
+                // The response must be read before the reset discards it.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 let _ = socket.set_zero_linger();
                 return;
@@ -76,7 +76,7 @@ async fn serve(mut socket: TcpStream, ending: Ending, asked: Arc<Mutex<Vec<Strin
     }
 }
 
-/// A good answer with its length, and `connection: close` only if the ending says so.
+/// Returns a valid response with its length, and `connection: close` only if the ending says so.
 fn reply(request: &Request, ending: Ending) -> Vec<u8> {
     let Reaction::Send(bytes) = well_behaved(request) else {
         unreachable!()
@@ -117,7 +117,7 @@ async fn a_server_that_closes_connections_is_open() {
     }
 }
 
-/// A request that is sent again is sent as it was, and no third time; one that had a connection of its own is not.
+/// A repeated request is unchanged, and sent at most twice. One on a new connection is not repeated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_is_sent_again_only_if_its_connection_had_answered_before() {
     let asked = Arc::new(Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! Servers that misbehave, each in its way: what each comes to, and that it costs little.
+//! Misbehaving servers: their outcomes, and their bounded cost.
 
 use std::{
     fmt::Write,
@@ -131,7 +131,7 @@ async fn nothing_listens_there() {
     }
 }
 
-/// Each ends with the time that there is.
+/// Each ends at the time limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_takes_for_ever_is_left() {
     let drips = |headers| Reaction::Drip(head(200, headers));
@@ -148,7 +148,7 @@ async fn what_takes_for_ever_is_left() {
     );
 }
 
-/// Whatever they were waited for with is closed.
+/// All their connections are closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_open_to_what_was_left() {
     for reaction in [
@@ -207,7 +207,7 @@ async fn what_has_no_end_is_cut_off() {
         let written = *server.written.lock().unwrap();
         assert!(written < 64 * 1024 * 1024, "{name}: {written}");
     }
-    // Heads and framing count as what they frame does.
+    // Heads and framing count like their content.
     let chunked = head(200, &format!("{JSON}transfer-encoding: chunked\r\n"));
     let extension = format!("1;{}\r\n \r\n", "x".repeat(10_000)).into_bytes();
     let informational = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
@@ -244,7 +244,7 @@ async fn with_tools(
         _ => well_behaved(request),
     })
     .await;
-    // Whatever its tools are, it speaks MCP.
+    // It speaks MCP, whatever its tools are.
     assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
     (found, server)
 }
@@ -255,7 +255,7 @@ fn tool(number: usize) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_tools_than_anybody_needs() {
-    // In one message, which is larger than a message may be.
+    // In one message that exceeds the limit.
     let (found, _) =
         with_tools(|_| json!({ "tools": (0..100_000).map(tool).collect::<Vec<_>>() })).await;
     assert!(found.tools.is_empty());
@@ -264,7 +264,7 @@ async fn more_tools_than_anybody_needs() {
         "{}",
         found.message
     );
-    // In pages without end, and in one page again and again.
+    // In endless pages, and in one page that repeats.
     let (found, server) = with_tools(|request| {
         let from = request.body["params"]["cursor"].as_str().unwrap_or("0").parse().unwrap();
         json!({ "tools": (from..from + 100).map(tool).collect::<Vec<_>>(), "nextCursor": (from + 100).to_string() })
@@ -286,7 +286,7 @@ async fn more_tools_than_anybody_needs() {
     );
     let (found, server) =
         with_tools(|_| json!({ "tools": [tool(1)], "nextCursor": "again" })).await;
-    // A tool that was listed before is no other one.
+    // A repeated tool counts once.
     assert_eq!(found.tools.len(), 1);
     assert!(
         found.message.contains("more tools than are kept"),
@@ -359,7 +359,7 @@ async fn tools_of_another_make() {
             found.message
         );
     }
-    // One that falls silent, or stops being one.
+    // A server that becomes silent, or stops speaking MCP.
     for reaction in [
         Reaction::Hang,
         Reaction::Close,
@@ -380,7 +380,7 @@ async fn tools_of_another_make() {
     }
 }
 
-/// 256 KiB are kept of a server's tools.
+/// 256 KiB of a server's tools are stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_of_much_text() {
     let (found, _) = with_tools(|request| {
@@ -405,7 +405,7 @@ async fn tools_of_much_text() {
     );
 }
 
-/// Nothing of what a server says is in the message, and little of what it is called.
+/// The message has none of a server's text, and only a little of its names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_of_any_length() {
     let (found, _) = look(|request| {
@@ -441,7 +441,7 @@ async fn names_of_any_length() {
     assert_eq!(found.message, "The server speaks MCP.");
 }
 
-/// A session that its server does not let end holds nothing up.
+/// A session that its server does not end delays nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_without_end() {
     let (found, server) = look(|request| match (request.method.as_str(), request.asks()) {

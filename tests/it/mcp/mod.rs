@@ -1,4 +1,4 @@
-//! The MCP client, on servers of every kind.
+//! The MCP client, tested with all kinds of servers.
 
 mod codings;
 mod connections;
@@ -14,7 +14,7 @@ mod verdicts;
 
 use personal_connectors::domain::inspection::Transport;
 
-/// The message of a server from which everything was learned over a transport.
+/// Returns the message of a complete inspection over a transport.
 fn open_message(transport: Transport) -> &'static str {
     match transport {
         Transport::Sse => {

@@ -1,4 +1,4 @@
-//! Name servers that hang, beside others that answer.
+//! DNS servers that hang, beside others that respond.
 
 use std::{net::UdpSocket, process::Command};
 
@@ -13,7 +13,7 @@ use crate::support::{
 
 const NAME_SERVER: &str = "127.0.53.7";
 
-/// A name server that knows `well…`, and never answers for others.
+/// A DNS server that resolves `well…`, and never responds to other names.
 fn name_server() -> std::io::Result<()> {
     let socket = UdpSocket::bind((NAME_SERVER, 53))?;
     std::thread::spawn(move || {
@@ -28,7 +28,7 @@ fn name_server() -> std::io::Result<()> {
             let mut answer = query[..name_end + 4].to_vec();
             answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, is_ipv4.into(), 0, 0, 0, 0]);
             if is_ipv4 {
-                // The name of the question, type A, class IN, no time to live, four bytes.
+                // The answer has the question's name, type A, class IN, a TTL of zero, and four bytes.
                 answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
             }
             let _ = socket.send_to(&answer, from);
@@ -37,7 +37,7 @@ fn name_server() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The command, with this name server and no other.
+/// Runs the command with only this DNS server.
 fn with_name_server(command: &Command, resolv_conf: &std::path::Path) -> Command {
     let mut isolated = Command::new("unshare");
     isolated.args(["--mount", "sh", "-c"]);
@@ -53,7 +53,7 @@ fn with_name_server(command: &Command, resolv_conf: &std::path::Path) -> Command
     isolated
 }
 
-/// 40 hang for longer than a check takes, and others are checked while they do: nothing that they wait for is another's.
+/// 40 names hang for longer than a check takes. Meanwhile, others are checked without delay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root on Linux: a name server at port 53, and a mount"]
 async fn names_that_hang_are_nobody_elses() {

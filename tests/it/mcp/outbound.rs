@@ -1,4 +1,4 @@
-//! The ways to MCP servers: authorities of their certificates, and a proxy.
+//! Connections to MCP servers: their certificate authorities, and a proxy.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// Knows each name by these addresses.
+/// Resolves each name to these addresses.
 #[derive(Debug)]
 struct Knows(&'static [&'static str]);
 
@@ -49,7 +49,7 @@ impl Lookup for Knows {
     }
 }
 
-/// Looks through a proxy, where names have these addresses and this machine may be called.
+/// Inspects through a proxy, with these addresses for names, and with this machine allowed.
 async fn try_through(
     proxy: &str,
     addresses: &'static [&'static str],
@@ -94,7 +94,7 @@ async fn an_authority_of_the_operators_is_trusted() {
             .iter()
             .all(|name| name.as_deref() == Some("localhost"))
     );
-    // A name that the certificate does not have is not forgiven.
+    // A name that the certificate lacks is refused.
     let guard = Guard::with_lookup(allowing(&["127.0.0.1"]), Arc::new(Knows(&["127.0.0.1"])));
     let inspector = inspector_through(trusting(None), guard, limits());
     let url = format!("https://other.example:{port}/mcp");
@@ -103,7 +103,7 @@ async fn an_authority_of_the_operators_is_trusted() {
     assert!(!found.message.contains("--ca-file"), "{}", found.message);
 }
 
-/// The guard judges the address that the proxy is asked for, and the server sees the name.
+/// The guard judges the address that the proxy is given, and the server sees the name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxy_connects_to_the_address_that_was_judged() {
     let plain = Plain::new(well_behaved).await;
@@ -166,7 +166,7 @@ async fn a_private_address_is_called_directly_or_not_at_all() {
         let found = through(&proxy, addresses, url).await;
         assert_eq!(found.outcome, Outcome::Open, "{url}: {}", found.message);
     }
-    // The proxy may reach what this machine may not.
+    // The proxy must not be used to reach forbidden addresses.
     for (addresses, url) in [
         (&["10.0.0.1"][..], "http://mcp.example/"),
         (&[], "http://169.254.169.254/latest/meta-data"),
@@ -176,7 +176,7 @@ async fn a_private_address_is_called_directly_or_not_at_all() {
         assert_eq!(found.outcome, Outcome::Blocked, "{url}: {}", found.message);
     }
     assert_eq!(proxy.heads().len(), 0);
-    // Neither does a redirect lead there.
+    // Neither does a redirect reach them.
     let moved = Plain::new(|_| answer(307, "location: http://10.0.0.1/\r\n", "")).await;
     let to = moved.address();
     let proxy = Proxy::new(move |_| Reaction::Connect(to)).await;
@@ -221,7 +221,7 @@ async fn the_proxys_answer_is_a_verdict_where_it_is_about_the_server() {
         found.message,
         "The outbound proxy did not connect to the server in time."
     );
-    // One address of a name may do where another does not.
+    // One address of a name may work where another does not.
     let plain = Plain::new(well_behaved).await;
     let bare = plain.address();
     let proxy = Proxy::new(move |target| match target {
@@ -261,7 +261,7 @@ async fn a_fault_of_the_proxy_is_no_verdict() {
         assert!(!put_off.contains("secret"), "{put_off}");
         assert!(proxy.heads()[0].contains("\r\nProxy-Authorization: Basic YW5uOnNlY3JldA==\r\n"));
     }
-    // Nobody listens, and nobody else takes the port.
+    // The port has no listener, and stays reserved.
     let nobody = tokio::net::TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
@@ -284,7 +284,7 @@ fn check(storage: &TestDatabase, flags: &[&str]) -> Done {
 }
 
 on_both_databases! {
-    /// The command says how many it did not check, and keeps what was known of them.
+    /// The command reports how many connectors it did not check, and keeps their stored results.
     async fn a_round_behind_a_dead_proxy_checks_the_rest(storage: TestDatabase) {
         let plain = Plain::new(well_behaved).await;
         let bare = plain.address();
@@ -308,7 +308,7 @@ on_both_databases! {
         assert_eq!(open, "2\n");
     }
 
-    /// A check behind a dead proxy stays due, delays no other, and runs when the proxy is back.
+    /// A check behind a dead proxy stays due, delays no other, and runs when the proxy works again.
     async fn a_dead_proxy_postpones_checks(storage: TestDatabase) {
         let plain = Plain::new(well_behaved).await;
         let bare = plain.address();
@@ -332,7 +332,7 @@ on_both_databases! {
         std::fs::write(&catalog, "[]").unwrap();
         let mut command = program_on(&storage, &["--mcp-allow", "127.0.0.0/8", "--outbound-proxy", &proxy.url()]);
         command.args(["--max-checks-per-host", "8"]).env("CONNECTORS_MONITOR", "true").env("CONNECTORS_CATALOG", &catalog);
-        // No client reads these.
+        // No client reads these variables.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env(name, "http://127.0.0.1:1");
         }
@@ -341,7 +341,7 @@ on_both_databases! {
         let open = async || rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_health WHERE outcome = 'open'").await;
         within(Duration::from_secs(15), "the near one", async || open().await == "1\n").await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        // Each once or twice, and not again and again.
+        // Each is tried once or twice, not repeatedly.
         let asked = proxy.heads().len();
         assert!((1..=700).contains(&asked), "{asked}");
         assert_eq!(open().await, "1\n");
@@ -370,7 +370,7 @@ async fn an_inspection_behind_a_dead_proxy_is_unavailable() {
         answer["errors"][0]["extensions"]["code"], "UNAVAILABLE",
         "{answer}"
     );
-    // The proxy's name is the operator's to know.
+    // Only the operator sees the proxy's name.
     let message = answer["errors"][0]["message"].as_str().unwrap();
     assert!(
         message.contains("outbound proxy") && !message.contains("127.0.0.1"),

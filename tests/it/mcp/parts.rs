@@ -1,4 +1,4 @@
-//! Servers that are not by the book in a part: it loses itself, and nothing else.
+//! Servers with a malformed part, which loses only itself.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ async fn look(react: impl Fn(&Request) -> Reaction + Send + Sync + 'static) -> I
     inspect(&server.url, ServerType::Http).await
 }
 
-/// A server whose result of a method is another one.
+/// Inspects a server with a changed result of one method.
 async fn with(
     method: &'static str,
     change: impl Fn(&mut Value) + Send + Sync + 'static,
@@ -32,7 +32,7 @@ async fn with(
     .await
 }
 
-/// A server whose text of an answer to a method is another one.
+/// Inspects a server with a changed response text of one method.
 async fn with_text(method: &'static str, from: &'static str, to: &'static str) -> Inspection {
     look(move |request| match result(request) {
         Some(result) if request.asks() == method => {
@@ -116,7 +116,7 @@ async fn what_a_server_says_of_itself() {
             assert_eq!(server.map(|server| server.name.as_str()), name, "{what}");
         }
     }
-    // A server that declares that it has none is not asked.
+    // A server that declares none is not asked.
     let found = with("initialize", |result| {
         result["capabilities"] = json!({ "tools": false });
     })
@@ -127,7 +127,7 @@ async fn what_a_server_says_of_itself() {
     );
 }
 
-/// A part that is deeper, or has more values, than is read loses no other.
+/// A part beyond the limits of depth or values loses no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_deeper_or_larger_than_is_read() {
     let deep = (0..100).fold(
@@ -344,7 +344,7 @@ async fn other_messages_before_the_answer() {
     })
     .await;
     is_open("in events", &inspect(&server.url, ServerType::Http).await);
-    // The server's requests are answered: a ping, and an error for the others.
+    // The server's requests get responses: a ping, and an error for others.
     let requests = server.requests.lock().unwrap().clone();
     let answers = requests
         .iter()
@@ -362,7 +362,7 @@ async fn other_messages_before_the_answer() {
             .any(|answer| answer["id"] == "s2" && answer["error"].is_object()),
         "{answers:?}"
     );
-    // In a batch, as MCP 2025-03-26 has it.
+    // In a batch, as in MCP 2025-03-26.
     let found = look(move |request| match result(request) {
         Some(result) => {
             let mut batch = batch.clone();
@@ -378,7 +378,7 @@ async fn other_messages_before_the_answer() {
     is_open("in a batch", &found);
 }
 
-/// A server that gives its tools on these pages, by the cursor.
+/// Inspects a server with these pages of tools, by cursor.
 async fn paged(
     revision: &'static str,
     page: impl Fn(Option<&str>) -> Value + Send + Sync + 'static,
@@ -412,7 +412,7 @@ fn modern() -> Value {
     })
 }
 
-/// Which cursor ends a list differs by the revision (MCP 2026-07-28, Pagination).
+/// The cursor that ends a list depends on the revision (MCP 2026-07-28, Pagination).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_list_ends() {
     let tool = |name: &str| json!({ "name": name, "inputSchema": {} });
@@ -423,7 +423,7 @@ async fn where_a_list_ends() {
         ("2025-06-18", json!(7), 1, false),
         ("2025-06-18", json!("again"), 2, false),
         ("2026-07-28", json!(null), 1, true),
-        // Which comes again, and so leads nowhere.
+        // The cursor repeats, so the list ends.
         ("2026-07-28", json!(""), 2, true),
         ("2026-07-28", json!("again"), 2, false),
     ] {
@@ -474,7 +474,7 @@ async fn how_long_a_server_stays_as_it_is() {
     for (ttl, millis) in [
         (Some(json!(60_000)), Some(60_000)),
         (Some(json!(0)), Some(0)),
-        // The description stays as it is for less time.
+        // The description is valid for less time.
         (Some(json!(100_000_000_000_u64)), Some(7_200_000)),
         (Some(json!(-1)), None),
         (Some(json!(1e300)), None),
@@ -491,11 +491,11 @@ async fn how_long_a_server_stays_as_it_is() {
             found.extensions.as_deref(),
             Some(r#"{"io.example/apps":{"b":[1],"a":null}}"#)
         );
-        // An earlier revision knows no such time.
+        // An earlier revision has no such time.
         let (found, _) = paged("2025-06-18", move |_| page.clone()).await;
         assert_eq!((found.fresh_for, found.extensions), (None, None), "{what}");
     }
-    // As long as the page that stays so for the shortest time.
+    // The page with the shortest time decides.
     let (found, _) = paged("2026-07-28", |cursor| match cursor {
         None => json!({ "tools": [], "nextCursor": "2", "ttlMs": 5000 }),
         Some(_) => json!({ "tools": [], "ttlMs": 9000 }),

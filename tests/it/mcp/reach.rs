@@ -21,7 +21,7 @@ use crate::support::mcp::{
     well_behaved,
 };
 
-/// Whatever its host is called, what listens on this machine is not called unless the operator allows it.
+/// Services on this machine are not called under any name, unless the operator allows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_this_machine_is_called_unless_it_is_allowed() {
     let server = Plain::new(well_behaved).await;
@@ -86,7 +86,7 @@ async fn redirects_are_followed_to_where_one_may_go() {
         );
     }
     assert!(elsewhere.requests.lock().unwrap().is_empty());
-    // A slash more, as many frameworks have it.
+    // An additional slash, as many frameworks require.
     for status in [301, 302, 307, 308] {
         let server = Plain::new(move |request| match request.path.as_str() {
             "/mcp" => answer(status, "location: /mcp/\r\n", ""),
@@ -100,7 +100,7 @@ async fn redirects_are_followed_to_where_one_may_go() {
     }
 }
 
-/// A session's id lets whoever has it into the session.
+/// A session's id grants access to the session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_to_another_host_takes_no_session_along() {
     let elsewhere = Plain::new(well_behaved).await;
@@ -147,7 +147,7 @@ async fn a_redirect_to_another_host_takes_no_session_along() {
     assert_eq!(others[0].header("mcp-session-id"), None);
 }
 
-/// Answers as a name server that is up to no good: first an address that may be called, then another.
+/// A malicious DNS server: it first gives a permitted address, then another.
 #[derive(Debug)]
 struct Rebinding(AtomicUsize, Mutex<Vec<&'static str>>);
 
@@ -184,7 +184,7 @@ async fn a_name_that_leads_elsewhere_the_second_time_is_not_followed() {
     assert!(forbidden.requests.lock().unwrap().is_empty());
 }
 
-/// Panics like a library that was given what it did not expect.
+/// Panics like a library with unexpected input.
 #[derive(Debug)]
 struct Panicking;
 
@@ -222,7 +222,7 @@ async fn a_place_is_allowed_with_its_port_alone() {
     assert!(other.requests.lock().unwrap().is_empty());
 }
 
-/// Metadata is fetched by the same leave.
+/// Metadata requests follow the same rules.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_challenge_leads_nowhere_one_may_not_go() {
     let elsewhere = Plain::at("127.0.0.2:0", |_| {

@@ -1,4 +1,4 @@
-//! Servers that others wrote: the MCP project's reference server, ones of its SDKs for Python, TypeScript and Rust, and `FastMCP`.
+//! Third-party servers: the MCP project's reference server, SDK servers for Python, TypeScript and Rust, and `FastMCP`.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,7 +29,7 @@ use crate::{
     support::mcp::{allowing, inspector},
 };
 
-/// A program that ends with its test.
+/// A program that is killed with its test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -39,7 +39,7 @@ impl Drop for Running {
     }
 }
 
-/// A file that `script/test` installs, or one beside it.
+/// Returns a file that `script/test` installs, or one beside it.
 fn installed(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/mcp")
@@ -71,7 +71,7 @@ async fn start(mut command: Command, port: u16) -> Running {
     running
 }
 
-/// Looks by its name, for real servers check the one they are called by. They take their time.
+/// Inspects by name, because real servers check it. They may be slow.
 async fn look(port: u16, path: &str, claimed: ServerType) -> Inspection {
     let url = format!("http://localhost:{port}{path}");
     let guard = Guard::new(allowing(&[&format!("localhost:{port}")]));
@@ -79,7 +79,7 @@ async fn look(port: u16, path: &str, claimed: ServerType) -> Inspection {
     let found = inspector(guard, patient.clone())
         .inspect(Some(&url), Some(claimed))
         .await;
-    // And not without the operator's leave.
+    // Without the operator's permission it is not called.
     let strict = inspector(Guard::new(ServerRules::default()), patient);
     let blocked = strict.inspect(Some(&url), Some(claimed)).await;
     assert_eq!(blocked.outcome, Outcome::Blocked, "{}", blocked.message);
@@ -233,7 +233,7 @@ async fn a_server_of_fastmcp_behind_a_sign_in() {
     }
 }
 
-/// A server of the SDK for TypeScript in both eras of MCP: with a handshake, and without.
+/// A server of the TypeScript SDK in both eras of MCP: with a handshake and without.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs an MCP server, which script/test mcp installs"]
 async fn a_server_in_typescript() {
@@ -258,7 +258,7 @@ async fn a_server_in_typescript() {
     }
 }
 
-/// A server of the SDK for Rust, in two pages.
+/// A server of the Rust SDK, with two pages.
 #[derive(Clone)]
 struct Rusty;
 
@@ -295,7 +295,7 @@ async fn a_server_in_rust() {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let found = look(port, "/mcp", ServerType::Http).await;
     assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
-    // It is of the 2026 revision, and is only discovered.
+    // It has the 2026 revision, and is only discovered.
     assert_eq!(found.protocol_version.as_deref(), Some("2026-07-28"));
     assert_eq!(found.server_info.unwrap().name, "rusty");
     let names: Vec<_> = found.tools.iter().map(|tool| tool.name.as_str()).collect();

@@ -1,5 +1,5 @@
-//! The table of docs/reference/outcomes.md, on servers over HTTP+SSE and over WebSocket, whose answers come by another way than the
-//! requests are sent. Each is inspected 30 times at once, and each time comes to the same.
+//! The table of docs/reference/outcomes.md for HTTP+SSE and WebSocket, whose responses use another path than the
+//! requests. Each server is inspected 30 times at once, always with the same outcome.
 
 use std::{
     collections::HashMap,
@@ -28,12 +28,12 @@ use crate::{
     support::mcp::{Plain, Reaction, Request, answer, read, response, result},
 };
 
-/// The reaction of a server over HTTP+SSE to a request.
+/// The reaction of an HTTP+SSE server to a request.
 #[derive(Clone, Debug)]
 enum Legacy {
-    /// The status of the POST, then an event.
+    /// The status of the POST, followed by an event.
     Says(u16, Option<String>),
-    /// The same, and the stream ends.
+    /// The same, after which the stream ends.
     SaysAndEnds(u16, Option<String>),
     /// The event before the status.
     SaysFirst(u16, Option<String>),
@@ -54,7 +54,7 @@ fn well(request: &Request) -> Legacy {
 type React = Arc<dyn Fn(&Request) -> Legacy + Send + Sync>;
 type Streams = Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Option<String>>>>>;
 
-/// A server over HTTP+SSE whose streams begin in a way.
+/// Starts an HTTP+SSE server whose streams begin in a given way.
 async fn legacy(
     beginning: &str,
     react: impl Fn(&Request) -> Legacy + Send + Sync + 'static,
@@ -167,7 +167,7 @@ async fn the_endpoint_may_come_after_other_events() {
     }
 }
 
-/// The failure of the attempt that got furthest is told: this one got further than a POST that is answered 405.
+/// The failure of the most advanced attempt is reported; this one got further than a POST answered with 405.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_leads_nowhere_says_so() {
     for (beginning, message) in [
@@ -199,7 +199,7 @@ async fn a_stream_that_leads_nowhere_says_so() {
             found.message
         );
     }
-    // A stream that ends before it says where.
+    // A stream that ends before its endpoint.
     let plain = Plain::new(|request| match request.method.as_str() {
         "GET" => answer(
             200,
@@ -212,7 +212,7 @@ async fn a_stream_that_leads_nowhere_says_so() {
     let found = steady("an end", &plain.url, ServerType::Http).await;
     assert_eq!(found.outcome, Outcome::NotMcp, "{}", found.message);
     assert!(found.message.contains("where to send"), "{}", found.message);
-    // The refusal of a GET counts more than a POST that is not allowed.
+    // A refused GET outranks a POST that is not allowed.
     for (status, outcome) in [
         (401, Outcome::AuthRequired),
         (403, Outcome::NotMcp),
@@ -239,7 +239,7 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
     let (error, another) = (error.to_string(), another.to_string());
     #[rustfmt::skip]
     let table = [
-        // The method, the reaction to it, and what it comes to.
+        // The method, the reaction, and the outcome.
         ("initialize", Legacy::Says(401, None), AuthRequired, "asks for a sign-in"),
         ("initialize", Legacy::SaysAndEnds(401, None), AuthRequired, "asks for a sign-in"),
         ("initialize", Legacy::SaysAndEnds(202, None), Unreachable, "in the middle of an answer"),
@@ -272,7 +272,7 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
             found.message
         );
     }
-    // Servers that are as they should be, in their own ways.
+    // Working servers with different behaviour.
     let reply =
         |request: &Request| result(request).map(|result| response(request, &result).to_string());
     let last = move |request: &Request| match request.asks() {
@@ -313,7 +313,7 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
     }
 }
 
-/// The reaction of a server over WebSocket.
+/// The reaction of a WebSocket server.
 #[derive(Clone, Debug)]
 enum Socket {
     Says(String),
@@ -407,7 +407,7 @@ async fn close_codes_are_what_statuses_are() {
             "{name}: {}",
             found.message
         );
-        // An answer that came before counts.
+        // An earlier response counts.
         let name = format!("answers and closes with {code}");
         let url = websocket(move |request| match speaks(request) {
             Socket::Says(text) if request.asks() == "prompts/list" => {
@@ -428,7 +428,7 @@ async fn close_codes_are_what_statuses_are() {
     let url = websocket(|_| Socket::Drops).await;
     let found = steady("drops", &url, ServerType::Websocket).await;
     assert_eq!(found.outcome, Unreachable, "{}", found.message);
-    // Without an id, it answers what was asked.
+    // Without an id, it belongs to the last request.
     let error = r#"{"jsonrpc":"2.0","error":{"code":-1,"message":"no"}}"#;
     let url = websocket(move |request| match request.asks() {
         "tools/list" => Socket::Says(error.to_owned()),
@@ -456,7 +456,7 @@ async fn an_upgrade_that_is_refused() {
         (426, ServerType::Websocket, NotMcp),
         (429, ServerType::Websocket, Unreachable),
         (503, ServerType::Websocket, Unreachable),
-        // Many servers over HTTP answer an upgrade with such a status, so it counts for a WebSocket alone.
+        // Many HTTP servers answer an upgrade with such a status, so it counts only for a claimed WebSocket.
         (401, ServerType::Http, AuthRequired),
         (403, ServerType::Http, NotMcp),
         (429, ServerType::Http, NotMcp),

@@ -1,4 +1,4 @@
-//! The transports, and which is found where another was claimed.
+//! The transports, and the one found if another was claimed.
 
 use entity::ServerType;
 use futures_util::{SinkExt, StreamExt};
@@ -54,7 +54,7 @@ async fn streamable_http_in_json_and_in_events() {
         &inspect(&server.url, ServerType::Http).await,
         Transport::StreamableHttp,
     );
-    // Discovery first, and then a session from the beginning.
+    // Discovery first, then a new session.
     assert_eq!(
         server.asked(),
         [
@@ -84,7 +84,7 @@ async fn streamable_http_in_json_and_in_events() {
     );
 }
 
-/// A server of the 2026 revision knows no session, and takes each request by itself.
+/// A server of the 2026 revision has no sessions, and handles each request separately.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_the_2026_revision_is_discovered() {
     let server = Plain::new(|request| {
@@ -119,7 +119,7 @@ async fn a_server_of_the_2026_revision_is_discovered() {
     assert_eq!(requests[1].header("mcp-method"), Some("tools/list"));
 }
 
-/// Which does nothing with what it does not know, and is asked again by another connection.
+/// It ignores unknown requests, and is asked again over another connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_on_discovery_is_given_a_new_beginning() {
     let server = Plain::new(|request| match request.asks() {
@@ -133,7 +133,7 @@ async fn a_server_that_hangs_on_discovery_is_given_a_new_beginning() {
     );
 }
 
-/// Answers requests by POST on the one stream that was opened before.
+/// Starts a server that answers POST requests on one stream.
 async fn older() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/sse", listener.local_addr().unwrap());
@@ -187,7 +187,7 @@ async fn http_with_server_sent_events() {
     is_the_plain_server(&found, Transport::Sse);
 }
 
-/// The stream may not have messages sent to somebody else.
+/// A stream may not direct messages to another host.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_names_its_own_host_alone() {
     let elsewhere = Plain::new(well_behaved).await;
@@ -202,7 +202,7 @@ async fn a_stream_names_its_own_host_alone() {
     assert!(elsewhere.requests.lock().unwrap().is_empty());
 }
 
-/// A server that chooses the subprotocol, or does not.
+/// Starts a server that chooses the subprotocol, or does not.
 async fn websocket(chooses: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/mcp", listener.local_addr().unwrap());
@@ -231,7 +231,7 @@ async fn websocket(chooses: bool) -> String {
                         head: String::new(),
                         body,
                     };
-                    // As one does that hangs up on what it does not know.
+                    // Like a server that disconnects on unknown requests.
                     if request.asks() == "server/discover" {
                         break;
                     }
@@ -273,7 +273,7 @@ async fn http_where_a_websocket_is_claimed() {
     is_the_plain_server(&found, Transport::StreamableHttp);
 }
 
-/// Uvicorn forbids a WebSocket where a program has none.
+/// Uvicorn forbids a WebSocket if a program has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forbidden_handshake_is_no_answer_over_http() {
     let server = Plain::new(|request| match request.header("upgrade") {
@@ -285,7 +285,7 @@ async fn a_forbidden_handshake_is_no_answer_over_http() {
     let found = inspect(&url, ServerType::Websocket).await;
     assert_eq!(found.outcome, Outcome::WrongTransport, "{}", found.message);
     is_the_plain_server(&found, Transport::StreamableHttp);
-    // A server that forbids all is as it was, over either.
+    // A server that forbids everything has the same outcome over both.
     for claimed in [ServerType::Websocket, ServerType::Http] {
         let forbidding = Plain::new(|_| answer(403, "", "")).await;
         let found = inspect(&forbidding.url, claimed).await;
@@ -354,7 +354,7 @@ async fn who_asks_for_a_sign_in_says_where() {
             assert_eq!(found.authorization_servers.len(), servers, "{status} {at}");
         }
     }
-    // Forbidden without a word is no sign-in, unless metadata says so.
+    // A 403 without a challenge is no sign-in, unless metadata names issuers.
     for (status, at, outcome) in [
         (401, "/nowhere", Outcome::AuthRequired),
         (403, "/nowhere", Outcome::NotMcp),
@@ -374,7 +374,7 @@ async fn who_asks_for_a_sign_in_says_where() {
         let found = inspect(&format!("{}/mcp", server.url), ServerType::Http).await;
         assert_eq!(found.outcome, outcome, "{status} {at}: {}", found.message);
     }
-    // Some show what they are to anybody, and their tools to nobody.
+    // Some servers describe themselves publicly, but protect their tools.
     let server = Plain::new(|request| match request.asks() {
         "tools/list" => answer(401, "www-authenticate: Bearer\r\n", ""),
         _ => well_behaved(request),

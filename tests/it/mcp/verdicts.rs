@@ -1,5 +1,5 @@
-//! The table of docs/reference/outcomes.md, on servers over streamable HTTP. Each is inspected 30 times at once, and each time
-//! comes to the same.
+//! The table of docs/reference/outcomes.md for streamable HTTP. Each server is inspected 30 times at once, always with
+//! the same outcome.
 
 use entity::ServerType;
 use personal_connectors::domain::inspection::{Inspection, Outcome};
@@ -13,7 +13,7 @@ const JSON: &str = "content-type: application/json\r\n";
 const EVENTS: &str = "content-type: text/event-stream\r\n";
 const SPEAKS: &str = "The server speaks MCP.";
 
-/// All that must be the same each time.
+/// Returns the parts that must be the same each time.
 fn essence(found: &Inspection) -> (Outcome, &str, Vec<&str>, bool, &[String]) {
     let tools = found.tools.iter().map(|tool| tool.name.as_str());
     let tools = tools.collect();
@@ -26,7 +26,7 @@ fn essence(found: &Inspection) -> (Outcome, &str, Vec<&str>, bool, &[String]) {
     )
 }
 
-/// The inspection that 30 inspections at once agree on.
+/// Returns the inspection on which 30 concurrent ones agree.
 pub(super) async fn steady(name: &str, url: &str, claimed: ServerType) -> Inspection {
     let looks = (0..30).map(|_| inspect(url, claimed));
     let mut found = futures_util::future::join_all(looks).await;
@@ -67,7 +67,7 @@ async fn look(
     assert_eq!(found.tools.len(), expected.tools, "{name}: {message}");
     let issuers = found.authorization_servers.len();
     assert_eq!(issuers, expected.issuers, "{name}: {message}");
-    // Nothing was waited out.
+    // No inspection reached its time limit.
     assert!(!message.contains("in time"), "{name}: {message}");
     server
 }
@@ -89,7 +89,7 @@ fn error(id: &Value) -> String {
 const NO_METADATA: usize = 0;
 const METADATA: usize = 1;
 
-/// Answers one method in its own way, and the others well.
+/// Answers one method in a given way, and the others correctly.
 fn but(
     method: &'static str,
     issuers: usize,
@@ -154,7 +154,7 @@ async fn lists_that_came_before_a_refusal_are_kept() {
     let react = but("prompts/list", METADATA, |_| answer(503, "", ""));
     let expected = comes_to(Open, "it answers with HTTP status 503", 2, 0);
     look("503 on prompts", expected, react).await;
-    // A second page.
+    // The second page.
     let react = but("tools/list", METADATA, |request| {
         if request.body["params"]["cursor"].is_string() {
             return answer(401, "", "");
@@ -171,7 +171,7 @@ async fn lists_that_came_before_a_refusal_are_kept() {
     .await;
 }
 
-/// A session that is gone, and answers that belong to no request or never come: each ends the list at once.
+/// A lost session, and responses without a request or missing ones: each ends the list at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_without_an_answer() {
     use Outcome::Open;
@@ -188,14 +188,14 @@ async fn lists_without_an_answer() {
         ("a notification", "it ends the connection without an answer", events("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")),
         ("another id in events", "it answers another request", events("data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n")),
         ("an error without an id in events", "does not list its tools", events(&format!("data: {}\n\n", error(&Value::Null)))),
-        // The rest is asked for by GET, which is answered 405.
+        // The rest is requested by GET, which is answered with 405.
         ("the rest is not to be had", "it ends the connection without an answer", events("id: 1\ndata:\n\n")),
     ];
     for (name, message, reaction) in table {
         let react = but("tools/list", NO_METADATA, move |_| reaction.clone());
         look(name, comes_to(Open, message, 0, 0), react).await;
     }
-    // 404 says that the session is gone (MCP 2025-11-25, Session Management).
+    // 404 means that the session is lost (MCP 2025-11-25, Session Management).
     for (name, body) in [("", false), (" with an error", true)] {
         let react = move |request: &Request| match request.asks() {
             "initialize" => answer(
@@ -218,7 +218,7 @@ async fn the_rest_of_an_answer_is_asked_for() {
     let react = |request: &Request| match (request.method.as_str(), request.asks()) {
         ("POST", "tools/list") => answer(200, EVENTS, "id: 1\nretry: 10\ndata:\n\n"),
         ("GET", _) if request.header("last-event-id") == Some("1") => {
-            // The library counts from 0: this is its second request.
+            // The library counts from 0, so this is its second request.
             let tools = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [{ "name": "late", "inputSchema": {} }] } });
             answer(200, EVENTS, format!("id: 2\ndata: {tools}\n\n"))
         }
@@ -271,7 +271,7 @@ async fn statuses_count_whatever_the_body_says() {
             .await;
         }
     }
-    // A server of an earlier revision refuses `server/discover` as it likes.
+    // A server of an earlier revision may refuse `server/discover` in any way.
     for (name, reaction) in [
         ("400", answer(400, JSON, error(&Value::Null))),
         ("500", answer(500, JSON, error(&json!(0)))),
@@ -286,7 +286,7 @@ async fn statuses_count_whatever_the_body_says() {
     }
 }
 
-/// The notification `initialized` needs no answer.
+/// The notification `initialized` needs no response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_no_answer_may_have_any() {
     for (name, reaction) in [
@@ -303,7 +303,7 @@ async fn what_needs_no_answer_may_have_any() {
     }
 }
 
-/// Comments, pings and unknown fields may come with an answer (HTML Living Standard, §9.2).
+/// Comments, pings and unknown fields may accompany a response (HTML Living Standard, §9.2).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_no_messages_are_passed_over() {
     let before = ": hello\n\nevent: ping\ndata: {}\n\nevent: ping\ndata: now\n\nretry: 10\n\nunknown: x\nalone\n\ndata:\n\n";
@@ -358,7 +358,7 @@ async fn all_challenges_are_read() {
     }
 }
 
-/// Other answers than the one that was asked for.
+/// Other responses than the requested one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn informational_answers_and_redirects() {
     use Outcome::{NotMcp, Open};

@@ -1,4 +1,4 @@
-//! Health over time: since when an outcome holds, how much an uptime covers, and the checks for charts.
+//! Health over time: the start of an outcome, the range of an uptime, and checks for charts.
 
 use entity::{Outcome, ServerType, personal_connector::Model};
 use personal_connectors::domain::inspection::Inspection;
@@ -25,7 +25,7 @@ fn connector(id: &str) -> Model {
 }
 
 impl Server {
-    /// Checks a connector at seconds after the tests' beginning, of which the last three are kept.
+    /// Checks a connector at seconds after the start of the clock. The last three checks are stored.
     async fn check_at(&self, id: &str, checks: &[(i64, Outcome, Option<u64>)]) {
         for &(seconds, outcome, latency_ms) in checks {
             let found = Inspection {
@@ -57,7 +57,7 @@ on_both! {
         for (seconds, outcome, since) in [
             (0, Outcome::Open, "08:00:00Z"), (HOUR, Outcome::Open, "08:00:00Z"), (2 * HOUR, Outcome::Timeout, "10:00:00Z"),
             (3 * HOUR, Outcome::Timeout, "10:00:00Z"), (4 * HOUR, Outcome::Timeout, "10:00:00Z"), (5 * HOUR, Outcome::Timeout, "10:00:00Z"),
-            // More checks than are kept.
+            // More checks than are stored.
             (6 * HOUR, Outcome::Timeout, "10:00:00Z"), (7 * HOUR, Outcome::Open, "15:00:00Z"),
         ] {
             server.check_at("pcon_a", &[(seconds, outcome, None)]).await;
@@ -79,7 +79,7 @@ on_both! {
         server.clock.set(after(4 * HOUR));
         let ask = "week: uptime(hours: 168) weekHours: uptimeHours(hours: 168) some: uptime(hours: 2) someHours: uptimeHours(hours: 2)
             none: uptime(hours: 1) noneHours: uptimeHours(hours: 1)";
-        // The check at 0 is not kept any more.
+        // The check at 0 is no longer stored.
         let two_thirds = json!(2.0 / 3.0);
         assert_eq!(
             server.health_of("pcon_a", ask, json!({})).await,
@@ -108,12 +108,12 @@ on_both! {
             })
         );
         assert_eq!(server.health_of("pcon_b", all, hours).await["buckets"]["latencyMs"], json!([null, null, 11, null]));
-        // The clock moves on, and the buckets do when one is over.
+        // The clock advances, and the buckets advance when one is over.
         server.clock.set(after(2 * HOUR - 1));
         let day = server.health_of("pcon_a", "buckets { from checks }", json!({})).await;
         assert_eq!(day["buckets"]["from"], "2026-11-21T10:00:00Z");
         assert_eq!(day["buckets"]["checks"].as_array().unwrap().len(), 24);
-        // A list has the same spans for each, whether it was checked then or not.
+        // All connectors in a list have the same spans, with or without checks.
         let list = "{ personalConnectors(orderBy: {field: NAME}) { nodes { health { buckets(hours: 1, count: 2) { from checks } } } } }";
         let list = server.data("", list, json!({})).await;
         let from = "2026-11-22T09:00:00Z";
@@ -134,7 +134,7 @@ on_both! {
         }
     }
 
-    /// 24 points for each of 20 connectors, in the bytes of a page without them.
+    /// 24 points for each of 20 connectors, within the bytes of a page without them.
     async fn a_list_of_charts_is_small(server: Server) {
         server.clear().await;
         let rows: Vec<_> = (0..20).map(|n| connector(&format!("n{n}"))).collect();
@@ -149,7 +149,7 @@ on_both! {
         let (_, text) = server.wire("", json!({ "query": query }).to_string()).await;
         assert_eq!(text.matches("\"checks\":[0,").count(), 20, "{text}");
         assert!(text.len() < 10_000, "{}", text.len());
-        // The connectors, their health, and the buckets of all.
+        // The connectors, their health, and all buckets.
         assert_eq!(server.reads.lock().unwrap().len(), 3);
     }
 

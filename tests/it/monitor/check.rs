@@ -1,4 +1,4 @@
-//! The `check` command: a round of checks by hand.
+//! The `check` command: a manual round of checks.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn check(storage: &TestDatabase, ids: &[&str]) -> Done {
     run(command)
 }
 
-/// The cells of a table, and what stands below it.
+/// Returns the cells of a table, and the text below it.
 fn table(out: &str) -> (Vec<Vec<String>>, &str) {
     let (table, summary) = out.split_once("\n\n").unwrap();
     let mut lines = table.lines();
@@ -62,19 +62,19 @@ on_both_databases! {
             vec!["Wéll 漢字", "pcon_good", "OPEN", "2", "The server speaks MCP."],
         ]);
         assert_eq!(summary, "3 checked: 1 OPEN, 1 AUTH_REQUIRED, 1 NOT_MCP\n");
-        // A column begins at one place, however wide letters are.
+        // A column is aligned, even with wide letters.
         let widths = |line: &str, cell: &str| line.find(cell).map(|at| line[..at].chars().map(|c| 1 + usize::from(c > '\u{2e80}')).sum::<usize>());
         let lines: Vec<_> = done.out.lines().collect();
         assert_eq!(widths(lines[0], "ID"), widths(lines[3], "pcon_good"));
 
-        // Some, whatever is due, each once.
+        // Given connectors are checked once each, due or not.
         let done = check(&storage, &["pcon_private", "pcon_good", "pcon_good"]);
         let some = done.ok();
         assert!(some.ends_with("\n\n2 checked: 1 OPEN, 1 AUTH_REQUIRED\n"), "{some}");
         let program = check(&storage, &["pcon_program"]).failed(3);
         assert!(program.ends_with("\n\n1 checked: 1 NOT_CHECKABLE\n"), "{program}");
 
-        // All are there, or nothing is done.
+        // If one is missing, none is checked.
         let asked = good.asked().len();
         let told = check(&storage, &["pcon_none", "pcon_good", "pcon_nobody"]).failed(1);
         assert_eq!(told, "error: there is no connector pcon_none, pcon_nobody: nothing was checked\n");

@@ -40,7 +40,7 @@ impl Server {
         self.record(vec![(id.to_owned(), found)]).await
     }
 
-    /// A connector of nothing but a server, alone in the catalogue.
+    /// Makes a connector with only a server the only one in the catalogue.
     async fn only(&self, id: &str) -> Model {
         self.clear().await;
         let row = Model {
@@ -58,7 +58,7 @@ impl Server {
         data["personalConnector"].clone()
     }
 
-    /// The kinds and changed fields of the log's last events, as far as they are after a state.
+    /// Returns the kinds and changed fields of the events after a state.
     async fn events_after(&self, state: i64) -> String {
         let sql = format!(
             "SELECT kind, changed_fields, revision, actor_id FROM connector_event WHERE number > {state} ORDER BY number"
@@ -71,7 +71,7 @@ impl Server {
         data["checkConnector"].take()
     }
 
-    /// How many rows there are of what checks found.
+    /// Returns the number of rows with results of checks.
     async fn kept_rows(&self) -> String {
         let words = if self.storage.url.starts_with("sqlite") {
             "rowid"
@@ -85,7 +85,7 @@ impl Server {
     }
 }
 
-/// A server of GraphQL on the same database that may call this machine.
+/// Starts a GraphQL server on the same database that may call this machine.
 async fn allowing(server: &Server, flags: &[&str]) -> Server {
     let flags = [&["--mcp-allow", "127.0.0.0/8"], flags].concat();
     Server::start(server.storage.clone(), &flags, server.clock.clone()).await
@@ -172,7 +172,7 @@ on_both! {
         let checked = server.check(&bob, program["id"].as_str().unwrap()).await;
         assert_eq!(errors(&checked), NONE);
         assert_eq!(checked["personalConnector"]["health"]["outcome"], "NOT_CHECKABLE");
-        // Each has counted as an inspection.
+        // Each counted as an inspection.
         assert_eq!(server.error_code(&bob, CHECK, json!({ "id": id })).await, "RATE_LIMITED");
         assert_eq!(errors(&server.check(&ann, "not an id").await), ["NOT_FOUND input.id"]);
     }
@@ -261,7 +261,7 @@ on_both! {
             assert_eq!(seen["personalConnector"]["health"]["checkedAt"], json!(found.checked_at.to_string()));
         }
         assert_eq!(server.rows("SELECT revision, updated_at FROM personal_connector").await, before);
-        // A tool's every part counts.
+        // Every part of a tool counts.
         let whole = Tool {
             name: "add".to_owned(), title: Some("T".to_owned()), description: Some("D".to_owned()), input_schema: Some("{}".to_owned()),
             output_schema: Some("{}".to_owned()), annotations: Some("{}".to_owned()),
@@ -307,7 +307,7 @@ on_both! {
         // A transaction is stamped when it has the lock, a moment after the clock's time.
         let next: i64 = server.rows(NEXT).await.trim().parse().unwrap();
         assert!((after(600).0..after(601).0).contains(&next), "{next}");
-        // Its tools of that time are shown as soon as ten minutes are over.
+        // The tools of that time are stored once ten minutes are over.
         server.clock.set(after(601));
         server.record_one(&row.id, version(20, 601)).await;
         assert_eq!(server.events_after(state).await, change);
@@ -360,7 +360,7 @@ on_both! {
         server.change(&ann, UPDATE, json!({ "id": id, "serverType": "STDIO", "serverUrl": null })).await;
         assert_eq!(server.events_after(state).await, "updated|[\"serverUrl\",\"serverType\"]|3|ann\n");
         assert_eq!(server.rows(due).await, "||0|\n");
-        // Whatever else changes leaves it as it is.
+        // Other changes leave the results unchanged.
         server.record_one(&id, found(Outcome::NotCheckable)).await;
         let kept = server.rows(due).await;
         server.change(&ann, UPDATE, json!({ "id": id, "name": "Other" })).await;
@@ -385,7 +385,7 @@ on_both! {
     async fn new_connectors_are_due_at_once(server: Server) {
         server.clear().await;
         let url = Some("https://mcp.example.com".to_owned());
-        // A file may say that it comes from the future.
+        // A file may contain a time in the future.
         let row = |id: &str, server_type| Model { server_url: url.clone(), server_type, created_at: after(1_000_000), ..official(id, id) };
         server.insert(vec![
             row("a", Some(ServerType::Http)), row("b", Some(ServerType::Stdio)), row("c", None), official("d", "d"),
@@ -413,7 +413,7 @@ on_both! {
         assert_eq!(seen(json!({})).await["history"]["nodes"], json!(all));
         assert_eq!(seen(json!({ "first": 2 })).await["history"]["nodes"], json!(all[..2]));
         assert_eq!(seen(json!({ "first": 0 })).await["history"]["nodes"], json!([]));
-        // A page at a time, and on from an empty page.
+        // One page at a time, continuing after an empty page too.
         let page = "query($id: ID!, $after: String) { personalConnector(id: $id) { health {
             history(first: 2, after: $after) { edges { cursor node { outcome } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
         } } }";
@@ -528,7 +528,7 @@ on_both! {
         assert!(after["errors"][0]["message"].as_str().unwrap().starts_with("after is a cursor of a connector's tools"), "{after}");
     }
 
-    /// Each of many has its own, whatever is asked of all of them.
+    /// Each connector of a list has its own results, whatever is selected.
     async fn lists_tell_each_of_its_own(server: Server) {
         server.clear().await;
         let rows = (0..30).map(|n| official(&format!("c{n:02}"), &format!("C{n:02}")));

@@ -1,4 +1,4 @@
-//! A server that changes its answers keeps its tools, their date and the time of the next check.
+//! A server whose responses vary keeps its tools, their date and the time of the next check.
 
 use std::time::Duration;
 
@@ -76,12 +76,12 @@ on_both! {
             assert_eq!(server.seen(&row.id).await, json!({ "health": health(name, Some(2)), "tools": tools }));
             assert_eq!(server.last_event(state).await, "[\"health\"]");
         }
-        // The same tools have another date, and are no change.
+        // The same tools have a new date, and are no change.
         let state = server.state().await;
         server.keep(&row.id, offering(&[("add", "Adds.")]), 9).await;
         assert_eq!(server.seen(&row.id).await["health"], health("OPEN", Some(9)));
         assert_eq!(server.state().await, state);
-        // Tools that are gone are gone.
+        // Removed tools are deleted.
         server.keep(&row.id, offering(&[]), 10).await;
         assert_eq!(server.seen(&row.id).await, json!({ "health": health("OPEN", Some(10)), "tools": { "nodes": [] } }));
     }
@@ -94,7 +94,7 @@ on_both! {
         turned.tools.reverse();
         server.keep(&row.id, turned, 2).await;
         assert_eq!(server.state().await, state);
-        // The order of a list counts.
+        // The order of a list matters.
         server.keep(&row.id, with_schema(r#"{"a":{"c":1,"d":[2,1]},"b":2}"#), 3).await;
         assert_eq!(server.last_event(state).await, "[\"tools\"]");
     }
@@ -103,7 +103,7 @@ on_both! {
         let row = server.one().await;
         let kept = with_schema(r#"{"b":2,"a":1}"#);
         server.keep(&row.id, kept.clone(), 1).await;
-        // The digest of the tools as they are written.
+        // The digest of the tools in their former form.
         let former = |tools: &[Tool]| format!("{:x}", Sha256::digest(serde_json::to_vec(tools).unwrap()));
         let forget = format!(
             "UPDATE connector_health SET tools_checked_at = NULL, fresh_for = NULL, extensions = NULL, tools_digest = '{}'",
@@ -113,7 +113,7 @@ on_both! {
         let state = server.state().await;
         server.keep(&row.id, kept.clone(), 2).await;
         assert_eq!(server.state().await, state);
-        // From then on the order of members does not count.
+        // From then on the order of members does not matter.
         server.keep(&row.id, with_schema(r#"{"a":1,"b":2}"#), 3).await;
         assert_eq!(server.state().await, state);
         server.rows(&forget).await;
@@ -126,14 +126,14 @@ on_both! {
         let hours = async || {
             let next: i64 = server.rows("SELECT next_check_at FROM connector_health").await.trim().parse().unwrap();
             let checked: i64 = server.rows("SELECT checked_at FROM connector_health").await.trim().parse().unwrap();
-            // Less than a tenth more or less.
+            // Within a tenth.
             let hour = 3_600_000_000_i64;
             (next - checked + hour / 10) / hour
         };
         let fresh = |hours| Inspection { fresh_for: Some(Duration::from_hours(hours)), ..offering(&[("add", "Adds.")]) };
         for (step, (found, expected)) in (1..).zip([
             (offering(&[]), 1..=1), (fresh(0), 1..=1), (fresh(4), 3..=4), (fresh(10_000), 21..=26),
-            // A failure has an interval of its own.
+            // A failure has its own interval.
             (Inspection { outcome: Outcome::Timeout, ..fresh(24) }, 1..=2),
             (found(Outcome::AuthRequired), 1..=1),
         ]) {
@@ -141,13 +141,13 @@ on_both! {
             let hours = hours().await;
             assert!(expected.contains(&hours), "{step}: {hours}");
         }
-        // A check that was put off so is not one that a clock has put off.
+        // A check that the server postponed does not count as postponed by a clock.
         let postponed = async |now: Timestamp| server.database.postponed(now, SCHEDULE, now, 10).await.unwrap();
         server.keep(&row.id, fresh(20), 10).await;
         assert_eq!(postponed(after(10)).await, Vec::<i64>::new());
         server.rows("UPDATE connector_health SET next_check_at = next_check_at + 36000000000").await;
         assert_eq!(postponed(after(10)).await, [row.seq]);
-        // Another server begins anew.
+        // Another server starts over.
         let named = "UPDATE connector_health SET next_check_at = next_check_at - 36000000000, fresh_for = NULL";
         server.rows(named).await;
         assert_eq!(postponed(after(10)).await, [row.seq]);

@@ -1,4 +1,4 @@
-//! `checkConnectors`: checks that the monitor makes soon.
+//! `checkConnectors`: checks that the monitor runs soon.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn document() -> String {
     )
 }
 
-/// The results as `ID: errors`; of those that are found with `+`.
+/// Returns the results as `ID: errors`, with `+` for connectors that exist.
 fn results(payload: &Value) -> Vec<String> {
     let results = payload["results"].as_array().unwrap().iter();
     let line = |result: &Value| {
@@ -66,12 +66,12 @@ on_both! {
         let ann = server.token("ann@acme", WRITE);
         let ids = json!({ "ids": ["pcon_b", "pcon_hidden", "pcon_none", "pcon_program", "pcon_b", "pcon_recent", "pcon_a"] });
 
-        // No process checks.
+        // No process runs the monitor.
         let refused = server.execute(&ann, &document(), ids.clone()).await;
         let extensions = &refused["errors"][0]["extensions"];
         assert_eq!((&extensions["code"], &extensions["retryAfter"]), (&json!("UNAVAILABLE"), &json!(60)));
         assert_eq!(server.rows(due).await, "");
-        // Another process on the database does.
+        // Another process of the database does.
         let mut another = Candidate::new(Duration::from_hours(1), Clock::system());
         let lease = server.database.take_lease(&mut another).await.unwrap().unwrap();
 
@@ -88,7 +88,7 @@ on_both! {
         let message = "It was checked less than a minute ago: wait 30 s.";
         assert_eq!(payload["results"][4]["userErrors"][0]["message"], message);
         assert_eq!(server.rows(due).await, "pcon_a\npcon_b\n");
-        // It is no change of the connectors, and the same again is queued again.
+        // It does not change the connectors, and the same request queues again.
         assert_eq!(server.state().await, state);
         let mut again = server.data(&ann, &document(), ids.clone()).await;
         assert_eq!(again["checkConnectors"].take(), payload);
@@ -103,13 +103,13 @@ on_both! {
         for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("ann@acme", &[]), "FORBIDDEN")] {
             assert_eq!(server.error_code(&token, &document(), ids.clone()).await, code);
         }
-        // Each counts as one inspection, of which there are ten a minute.
+        // Each counts as one inspection, of which ten a minute are allowed.
         let cid = server.token("cid@acme", WRITE);
         for _ in 0..10 {
             server.data(&cid, &document(), json!({ "ids": [] })).await;
         }
         assert_eq!(server.error_code(&cid, &document(), json!({ "ids": [] })).await, "RATE_LIMITED");
-        // The process that checks has ended.
+        // The process with the monitor has ended.
         server.database.give_up_lease(&lease).await.unwrap();
         let bob = server.token("bob@acme", WRITE);
         assert_eq!(server.error_code(&bob, &document(), ids).await, "UNAVAILABLE");

@@ -1,4 +1,4 @@
-//! Connectors checked again and again: who does it, how often, and how many at once.
+//! Periodic checks: which process runs them, how often, and how many at once.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Looks at servers of this machine's.
+/// Returns an inspector that may call this machine.
 fn inspector(time: Duration) -> Inspector {
     let guard = Guard::new(allowing(&["127.0.0.0/8"]));
     let limits = InspectionLimits::within(time);
@@ -78,13 +78,13 @@ fn at(id: &str, url: &str) -> Model {
     }
 }
 
-/// Another process on a database.
+/// Opens the database like another process.
 async fn another(storage: &TestDatabase) -> Database {
     Database::open(&storage.settings()).await.unwrap()
 }
 
 impl Server {
-    /// Adds connectors that are checked, and no others.
+    /// Adds connectors to be checked, and no others.
     async fn put_alone(&self, rows: Vec<Model>) -> Vec<Model> {
         self.rows("UPDATE connector_health SET next_check_at = NULL")
             .await;
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-/// Has all servers checked half an hour ago, so that they are due in another half.
+/// Records a check of all servers half an hour ago, so that they are due in half an hour.
 async fn put_off(server: &Server) {
     let (now, half_an_hour) = (Clock::system().now().0, 1_800_000_000);
     let put_off = format!(
@@ -103,7 +103,7 @@ async fn put_off(server: &Server) {
     server.rows(&put_off).await;
 }
 
-/// The connectors that were checked since, in the order of their checks or of their ids.
+/// Returns the connectors checked since, in the order of checks or of ids.
 async fn checked_since(server: &Server, order: &str) -> Vec<String> {
     let checks = format!(
         "SELECT h.id FROM connector_check AS c JOIN connector_health AS h ON h.seq = c.seq ORDER BY {order}"
@@ -112,10 +112,10 @@ async fn checked_since(server: &Server, order: &str) -> Vec<String> {
     checks.lines().map(ToOwned::to_owned).collect()
 }
 
-/// Queues the checks of connectors by `checkConnectors`.
+/// Queues checks of connectors by `checkConnectors`.
 async fn queue(server: &Server, ids: &[String]) {
     let document = "mutation($ids: [ID!]!) { checkConnectors(input: {ids: $ids}) { results { userErrors { code } } userErrors { code } } }";
-    // They are due by the clock of the process that checks.
+    // They are due by the clock of the process with the monitor.
     server.clock.set(Clock::system().now());
     let token = server.token("bob@acme", WRITE);
     let data = server.data(&token, document, json!({ "ids": ids })).await;
@@ -124,7 +124,7 @@ async fn queue(server: &Server, ids: &[String]) {
     assert_eq!(data["checkConnectors"], queued);
 }
 
-/// How many checks a process has made.
+/// Returns the number of checks by a process.
 fn made(database: &Database) -> u64 {
     database
         .check_counters()
@@ -133,12 +133,12 @@ fn made(database: &Database) -> u64 {
         .sum()
 }
 
-/// Waits until it is so, and not for ever.
+/// Waits for a condition, within a limit.
 async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     within(Duration::from_secs(30), what, is_so).await;
 }
 
-/// A service that checks, and may call this machine's servers, without a catalogue of its own.
+/// Starts a service with a monitor that may call this machine, and without a catalogue.
 fn service(storage: &TestDatabase, flags: &[&str]) -> Serving {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("catalog.json");
@@ -189,14 +189,14 @@ on_both_databases! {
     }
 }
 
-/// The checks that came to an outcome.
+/// Returns the checks with an outcome.
 fn counted(metrics: &str, outcome: &str) -> u64 {
     let begin = format!("connector_checks_total{{outcome=\"{outcome}\"}} ");
     let line = metrics.lines().find_map(|line| line.strip_prefix(&begin));
     line.unwrap().parse().unwrap()
 }
 
-/// Counts how many are with it at once, of all hosts and of each.
+/// Counts concurrent requests, in total and by host.
 #[derive(Default)]
 struct Crowd {
     now: AtomicUsize,
@@ -218,7 +218,7 @@ impl Crowd {
     }
 }
 
-/// A server that has whoever comes wait for a moment, and is no server of MCP.
+/// A server that delays each response, and does not speak MCP.
 async fn slow(address: &str, crowds: [Arc<Crowd>; 2]) -> String {
     let listener = TcpListener::bind((address, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -230,7 +230,7 @@ async fn slow(address: &str, crowds: [Arc<Crowd>; 2]) -> String {
                     crowd.enter();
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                // Counted before the other side can know that it may go on.
+                // It is counted before the client can continue.
                 for crowd in &crowds {
                     crowd.leave();
                 }
@@ -248,7 +248,7 @@ async fn no_more_at_once_than_the_bounds_say() {
     let hosts = [(); 3].map(|()| Arc::new(Crowd::default()));
     let mut connectors = Vec::new();
     for (n, host) in hosts.iter().enumerate() {
-        // Two ports are one host.
+        // Two ports belong to one host.
         for port in ["a", "b"] {
             let address = format!("127.0.0.{}", n + 2);
             let url = slow(&address, [all.clone(), host.clone()]).await;
@@ -322,7 +322,7 @@ on_both! {
         assert!(ours.check_counters().holds_lease());
         assert_eq!(theirs.take_lease(&mut they).await.unwrap(), None);
         assert!(!theirs.check_counters().holds_lease());
-        // Renewed, it is the same one.
+        // After a renewal, it is the same lease.
         tokio::time::sleep(ttl * 2 / 3).await;
         assert_eq!(ours.take_lease(&mut we).await.unwrap().unwrap(), first);
         tokio::time::sleep(ttl * 2 / 3).await;
@@ -341,7 +341,7 @@ on_both! {
         assert_eq!(server.rows("SELECT epoch FROM check_lease").await, "3\n");
     }
 
-    /// The taking was lost, as when a backup from before it is restored, and its epoch comes again.
+    /// The lease was lost, for example because an earlier backup was restored, and its epoch repeats.
     async fn a_lease_that_was_lost_is_not_the_next_one(server: Server) {
         let (ours, mut we) = (server.database.clone(), candidate(SECOND * 60));
         let lost = ours.take_lease(&mut we).await.unwrap().unwrap();
@@ -362,10 +362,10 @@ on_both! {
         let check = Check { target: Target::of(&connector), found };
         let old = ours.take_lease(&mut candidate(Duration::from_millis(1))).await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        // Over, and nobody else's: what was found is as good as it was.
+        // The lease is over, but no other process took it, so the results are still valid.
         let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
         assert!(tx.holds(&old).await.unwrap());
-        // Until it is kept, nobody takes over.
+        // No process takes over until they are stored.
         let taking = { let theirs = theirs.clone(); async move { theirs.take_lease(&mut candidate(SECOND * 60)).await } };
         let mut taking = tokio::spawn(taking);
         let early = tokio::time::timeout(Duration::from_millis(300), &mut taking).await;
@@ -391,12 +391,12 @@ on_both! {
         until("it has nothing under way", async || server.database.check_counters().under_way() == 0).await;
         assert_eq!(server.rows("SELECT COUNT(*) AS n FROM connector_check").await, "0\n");
         assert_eq!(made(&server.database), 0);
-        // It is in no hurry to get it back, nor does it give up what is another's.
+        // It does not hurry to get the lease back, and does not release another's.
         monitor.stop().await;
         assert_eq!(server.rows("SELECT holder FROM check_lease").await, "they\n");
     }
 
-    /// Before their time, within the bounds, and no others.
+    /// They run before their time, within the limits, and no others do.
     async fn queued_checks_are_made_at_once(server: Server) {
         let all = Arc::new(Crowd::default());
         let hosts = [(); 2].map(|()| Arc::new(Crowd::default()));
@@ -422,13 +422,13 @@ on_both! {
         assert_eq!(checked_since(&server, "h.id").await, ids);
     }
 
-    /// They are due when they are queued: what waits for longer comes first.
+    /// They become due when queued, so longer overdue connectors come first.
     async fn queued_checks_are_made_after_what_waits_for_longer(server: Server) {
         let plain = Plain::new(well_behaved).await;
         server.put_alone(["queued", "overdue", "idle"].map(|id| at(id, &plain.url)).into()).await;
         put_off(&server).await;
         server.rows("UPDATE connector_health SET next_check_at = 1 WHERE id = 'pcon_overdue'").await;
-        // The process that checks goes on after it is queued.
+        // The process with the monitor continues after they are queued.
         let lease = server.database.take_lease(&mut candidate(SECOND * 60)).await.unwrap().unwrap();
         queue(&server, &["pcon_queued".to_owned()]).await;
         server.database.give_up_lease(&lease).await.unwrap();
@@ -454,7 +454,7 @@ on_both! {
         until("all twice", async || made(&ours) > 50).await;
         assert_eq!(made(&theirs), 0);
         assert!(ours.check_counters().holds_lease() && !theirs.check_counters().holds_lease());
-        // No connector was checked by two at once, or before its time.
+        // No connector was checked by two processes at once, or too early.
         let checks = server.rows("SELECT seq, checked_at FROM connector_check ORDER BY seq, checked_at").await;
         let mut last = BTreeMap::new();
         for check in checks.lines() {
@@ -490,7 +490,7 @@ on_both! {
         let made = |n: i64| at(&format!("x{n}"), "https://mcp.example.com");
         let program = Model { server_type: Some(ServerType::Stdio), ..made(10) };
         let put = server.insert((0..10).map(made).chain([program]).collect()).await;
-        // Two at each time.
+        // Two connectors share each time.
         let first = put[0].seq;
         server
             .rows(&format!(
@@ -517,7 +517,7 @@ on_both! {
         assert_eq!(database.due(later(1), None, 100).await.unwrap().len(), built_in.len() + 4);
         assert_eq!(database.next_due(later(1)).await.unwrap(), Some(later(2)));
         assert_eq!(database.next_due(later(4)).await.unwrap(), None);
-        // A server of a type that only a newer version knows is passed over, and the others are not.
+        // A server with a type of a newer version is skipped, and the others are not.
         server.rows(&format!("UPDATE personal_connector SET server_type = 'newer' WHERE seq = {first}")).await;
         let all = database.due(later(100), None, 100).await.unwrap();
         let unknown = all.iter().filter(|(_, target)| target.is_none());
@@ -559,7 +559,7 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
         &storage,
         &(0..CONNECTORS).map(connector).collect::<Vec<_>>(),
     );
-    // Nobody checks until this is given up.
+    // No process checks until this is released.
     let other = another(&storage).await;
     let lease = other
         .take_lease(&mut candidate(SECOND * 600))
