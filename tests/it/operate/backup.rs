@@ -40,7 +40,7 @@ fn check(storage: &TestDatabase) -> Done {
     run(program_on(storage, &["check-database"]))
 }
 
-/// A migrated database with some connectors.
+/// Migrates a database and adds some connectors.
 fn filled(storage: &TestDatabase, connectors: usize) {
     let import = program_on(storage, &["import", "--organization", "acme"]);
     run_with(import, &objects(connectors)).ok();
@@ -50,7 +50,7 @@ fn filled(storage: &TestDatabase, connectors: usize) {
 async fn a_backup_among_writers_has_all_that_was_acknowledged() {
     let storage = TestDatabase::sqlite();
     filled(&storage, 500);
-    // A fast writer makes more than a user may have by default.
+    // A fast writer creates more than the default quota.
     let flags = ["--max-per-user", "1000000"];
     let server = Arc::new(Serving::start(program_on(&storage, &flags)));
     let (acknowledged, over) = (
@@ -120,7 +120,7 @@ async fn a_backup_overwrites_nothing_and_is_there_whole_or_not() {
     );
     assert_eq!(fs::read_to_string(&backup).unwrap(), "mine");
     fs::remove_file(&backup).unwrap();
-    // Killed at any moment, it leaves either nothing under the name or all.
+    // Killed at any moment, it leaves the whole file under the name, or nothing.
     for _ in 0..10 {
         let mut command = program_on(&storage, &arguments);
         let mut process = command
@@ -136,7 +136,7 @@ async fn a_backup_overwrites_nothing_and_is_there_whole_or_not() {
             fs::remove_file(&backup).unwrap();
         }
     }
-    // Nor is the source written: not even what it would be migrated by.
+    // The source is not written or migrated either.
     run(program_on(&storage, &["migrate", "--to", BEFORE])).ok();
     let before = fs::read(file(&storage)).unwrap();
     run(program_on(&storage, &arguments)).ok();
@@ -161,7 +161,7 @@ async fn a_read_only_file_in_a_read_only_folder() {
         &["backup", backup.to_str().unwrap()],
     ] {
         let mut command = program_on(&storage, arguments);
-        // Permissions are nothing to the superuser.
+        // The superuser ignores permissions.
         if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0)
         {
             command.uid(65534).gid(65534);
@@ -172,7 +172,7 @@ async fn a_read_only_file_in_a_read_only_folder() {
     fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// Overwrites the beginning of a page, where it says what it has.
+/// Overwrites the beginning of a page, which has its type.
 fn damage(file: &str, page: u64) {
     let file = File::options().write(true).open(file).unwrap();
     file.write_all_at(&[0xff; 16], (page - 1) * 4096).unwrap();
@@ -205,7 +205,7 @@ async fn damaged_pages_are_found() {
 async fn a_service_says_that_its_file_is_damaged() {
     let storage = TestDatabase::sqlite();
     filled(&storage, 2000);
-    // One that no start reads.
+    // A page that no start reads.
     let page = "SELECT pageno FROM dbstat WHERE name = 'connector_event_by_personal_connector_id' AND pagetype = 'leaf'
         ORDER BY pageno DESC LIMIT 1";
     let page = rows(&storage.url, page).await.trim().parse().unwrap();
@@ -300,7 +300,7 @@ on_both_databases! {
         }
     }
 
-    /// Down to each version is as up to it, and what stays is as it was.
+    /// The schema of each version is the same on the way down as on the way up, and the remaining data is unchanged.
     async fn schemas_go_down_as_they_came_up(storage: TestDatabase) {
         let known = migration::names();
         let mut schemas = Vec::new();
@@ -328,7 +328,7 @@ on_both_databases! {
         assert!(known.iter().all(|name| told.contains(name.as_str())), "{told}");
     }
 
-    /// To the commit before this: its migrations are undone, and its data is served again.
+    /// Back to the commit before this one: its migrations are reverted, and its data is served again.
     async fn data_survives_going_back(storage: TestDatabase) {
         let server = Serving::on(&storage);
         let ann = token("ann@acme", "connectors:write");
@@ -347,7 +347,7 @@ on_both_databases! {
     }
 }
 
-/// The schema as text, whatever its white space.
+/// Returns the schema as text, without differences of white space.
 async fn schema(storage: &TestDatabase) -> String {
     let text = if storage.url.starts_with("sqlite") {
         rows(
@@ -365,7 +365,7 @@ async fn schema(storage: &TestDatabase) -> String {
             "{}",
             String::from_utf8_lossy(&dump.stderr)
         );
-        // Newer versions begin and end with a word of their own making.
+        // Newer versions begin and end with a random word.
         let text = String::from_utf8(dump.stdout).unwrap();
         text.lines()
             .filter(|line| !line.starts_with('\\'))
@@ -393,7 +393,7 @@ async fn amcheck_is_used_where_postgres_has_it() {
     rows(&storage.url, "CREATE EXTENSION amcheck").await;
     let told = check(&storage).ok();
     assert!(!told.contains("not checked"), "{told}");
-    // An index that misses a row of its table.
+    // An index without a row of its table.
     let ready = |ready| {
         format!(
             "UPDATE pg_index SET indisready = {ready} WHERE indexrelid = 'personal_connector_by_name'::regclass"
@@ -416,7 +416,7 @@ async fn amcheck_is_used_where_postgres_has_it() {
     );
 }
 
-/// Starts and stops the program as a service manager would, from the folder that it is called in.
+/// Starts and stops the program like a service manager, in the calling folder.
 const SYSTEMCTL: &str = r#"#!/bin/bash
 set -eu
 case $1 in
@@ -477,7 +477,7 @@ impl Drop for Service<'_> {
     }
 }
 
-/// Runs the page's commands for one database in their order, and looks at what they say to do.
+/// Runs the page's commands for one database in order, and follows their advice.
 async fn follow(part: &str, url: Option<&str>) {
     let folder = TempDir::new().unwrap();
     let bin = folder.path().join("bin");
@@ -533,7 +533,7 @@ async fn follow(part: &str, url: Option<&str>) {
         }
     }
     assert_eq!(headings, 5);
-    // It serves.
+    // The service runs.
     service.shell("systemctl stop personal-connectors");
 }
 

@@ -1,4 +1,4 @@
-//! The command line: what it takes from where, what it refuses, and how it ends.
+//! The command line: sources of settings, refusals, and exit codes.
 
 use std::{fs, io::Write, net::TcpStream, process::Command as Program};
 
@@ -40,13 +40,13 @@ fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
             return;
         };
         let variable = format!("CONNECTORS_{}", long.replace('-', "_").to_uppercase());
-        // It says how a command runs.
+        // It is no setting of a command.
         if name == "config print" {
             assert_eq!(flag.get_env(), None);
             return;
         }
         assert_eq!(flag.get_env().unwrap(), &*variable, "{name}");
-        // Nobody else can know for whom a token is to be.
+        // The token's user has no default.
         assert_eq!(flag.is_required_set(), name == "token user", "{name}");
         // A key of a shared file that the command refuses.
         if flag.is_hide_set() {
@@ -63,7 +63,7 @@ fn every_flag_has_a_variable_a_default_and_a_line_of_help() {
     });
 }
 
-/// Flags, wrong values and parts of the refusals.
+/// Wrong values of flags, and parts of their errors.
 #[rustfmt::skip]
 const WRONG: &[(&str, &str, &str)] = &[
     ("--listen", "localhost", "expected an address and a port such as 127.0.0.1:8080"),
@@ -129,13 +129,13 @@ const WRONG: &[(&str, &str, &str)] = &[
 fn wrong_values_are_refused_with_what_was_expected() {
     let folder = TempDir::new().unwrap();
     let each = |flag: &str, value: &str, expected: &str, mut command: Program| {
-        // Values in a file are no settings.
+        // A value in a file is no setting.
         let code = if expected.contains("No such file") {
             1
         } else {
             2
         };
-        // A wrong value of its own, or one that something else would have to be there for.
+        // The value itself is wrong, or requires another setting.
         if flag != "--database-url" {
             command.env("CONNECTORS_DATABASE_URL", "sqlite://connectors.db");
         }
@@ -151,7 +151,7 @@ fn wrong_values_are_refused_with_what_was_expected() {
         let assigned = format!("{flag}={value}");
         each(flag, value, expected, program(&["serve", &assigned]));
         each(flag, value, expected, program(&[&assigned]));
-        // An empty variable is none.
+        // An empty variable counts as unset.
         if value.is_empty() {
             continue;
         }
@@ -189,13 +189,13 @@ fn a_setting_of_serving_does_not_hinder_the_commands() {
     schema.env("CONNECTORS_JWT_ISSUER", "https://issuer.example");
     assert_eq!(run(schema).ok(), graphql::sdl());
     run(program_on(&storage, &["migrate"])).ok();
-    // Nobody needs keys to move connectors.
+    // No command that moves connectors needs keys.
     let mut export = program(&["export", "--database-url", &storage.url]);
     export.env("CONNECTORS_JWKS", "https://issuer.example/jwks");
     assert_eq!(run(export).ok(), "");
 }
 
-/// A flag counts more than the variable, and the default least. The variable of other programs does not count.
+/// A flag overrides the variable, which overrides the default. Other programs' variable has no effect.
 #[test]
 fn where_the_database_is() {
     let folder = TempDir::new().unwrap();
@@ -237,7 +237,7 @@ on_both_databases! {
         let again = run(program_on(&storage, &["migrate"]));
         assert!(!again.err.contains("migrated the database"), "{}", again.err);
         assert_eq!(rows(&storage.url, applied).await, once);
-        // The catalogue is loaded by serving.
+        // Only serving loads the catalogue.
         assert_eq!(rows(&storage.url, "SELECT state FROM catalog_state").await, "0\n");
     }
 }
@@ -254,8 +254,7 @@ async fn serves_with_a_word_and_without_until_it_is_told_to_stop() {
             server.data("", WHO, json!({})).await["viewer"]["userId"],
             Value::Null
         );
-        // None holds up the end: a connection kept alive, one that nothing came through yet, and one that half a request
-        // came through.
+        // None of these delays the end: a reused connection, one without data, and one with half a request.
         let address = server.url["http://".len()..]
             .trim_end_matches("/graphql")
             .to_owned();

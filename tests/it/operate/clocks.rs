@@ -1,4 +1,4 @@
-//! Wall clocks that are set: back, on, on and back, and to where dates end.
+//! Wall clocks that are set back, ahead, ahead and back, and to the limits of dates.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -35,7 +35,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const YEAR: Duration = Duration::from_hours(8766);
 
-/// The library that tells a process another wall time, on any of Debian's architectures.
+/// Returns the path of libfaketime, on any of Debian's architectures.
 fn library() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let library = |folder: fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");
@@ -43,14 +43,14 @@ fn library() -> PathBuf {
     found.expect("this test needs libfaketime: install it (Debian: apt-get install faketime)")
 }
 
-/// A wall clock of a test's own. Monotonic time is the system's.
+/// A wall clock for one test. Monotonic time is the system's.
 struct Wall {
     library: PathBuf,
     folder: TempDir,
 }
 
 impl Wall {
-    /// The system's, until it is set.
+    /// Starts with the system's time.
     fn new() -> Self {
         let wall = Self {
             library: library(),
@@ -60,9 +60,9 @@ impl Wall {
         wall
     }
 
-    /// Sets it so many seconds ahead of the system's.
+    /// Sets it this many seconds ahead of the system's.
     fn ahead(&self, seconds: i64) {
-        // Whole, whenever somebody reads it.
+        // The file is replaced as a whole, because programs read it at any time.
         let new = self.folder.path().join("new");
         fs::write(&new, format!("{seconds:+}")).unwrap();
         fs::rename(new, self.file()).unwrap();
@@ -77,7 +77,7 @@ impl Wall {
         self.folder.path().join("wall")
     }
 
-    /// A program that is told this time.
+    /// Makes a program use this time.
     fn tell(&self, mut command: Command) -> Command {
         command
             .env("LD_PRELOAD", &self.library)
@@ -103,7 +103,7 @@ fn command(wall: &Wall, storage: &TestDatabase, arguments: &[&str]) -> String {
     done.ok()
 }
 
-/// Each text in an answer that is a moment.
+/// Collects all texts of a response that are moments.
 fn moments(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| moments(item, found)),
@@ -121,7 +121,7 @@ async fn until(what: &str, is_so: impl AsyncFnMut() -> bool) {
     within(20 * SECOND, what, is_so).await;
 }
 
-/// A service that checks its connectors each second, on a catalogue of one.
+/// Starts a service that checks its connectors each second, with a catalogue of one.
 async fn checking(wall: &Wall, storage: &TestDatabase, flags: &[&str]) -> (Serving, Plain) {
     let plain = Plain::new(well_behaved).await;
     import(
@@ -149,7 +149,7 @@ const EVERYTHING: &str = "{
     personalConnectorChanges { nodes { occurredAt kind } }
 }";
 
-/// Has a service do all that it does.
+/// Makes a service run all of its functions.
 async fn ask_everything(server: &Serving, token: &str, name: &str) {
     let made = server
         .data(
@@ -232,7 +232,7 @@ on_both_databases! {
         }
     }
 
-    /// A clock that is set while the service serves is nobody's business but the stamps'.
+    /// Setting the clock while the service runs affects only its timestamps.
     async fn a_clock_may_be_set_at_any_time(storage: TestDatabase) {
         let wall = Wall::new();
         let (mut server, plain) = checking(&wall, &storage, &["--rate-limit", "50"]).await;
@@ -245,14 +245,14 @@ on_both_databases! {
         ] {
             wall.ahead(ahead);
             if ahead.abs() > hours(9000) {
-                // It says nothing until the clock is right, and does not end.
+                // It does not respond until the clock is right, and keeps running.
                 let asked = server.ask("", "{ viewer { scopes } }", json!({})).await;
                 assert_eq!(asked, None, "{name}");
                 continue;
             }
             let secret = ["token", "--user", "ann", "--organization", "acme", "--scope", "connectors:write"];
             let token = command(&wall, &storage, &secret);
-            // As many as it may ask, whatever it asked before.
+            // The whole rate limit is available, whatever was used before.
             for _ in 0..20 {
                 server.data(token.trim(), "{ viewer { scopes } }", json!({})).await;
             }
@@ -267,7 +267,7 @@ on_both_databases! {
     }
 }
 
-/// A token's end is where the wall clock says so too: a machine that slept has no timer that counted.
+/// A token also ends by the wall clock, because timers stop while a machine sleeps.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs libfaketime (Debian: faketime)"]
 async fn what_is_open_ends_with_its_token_across_a_suspend() {
@@ -301,7 +301,7 @@ fn set(clock: &Clock, step: impl Fn(Timestamp, Duration) -> Timestamp, by: Durat
 }
 
 on_both! {
-    /// Whatever end of its time a dead holder's lease has.
+    /// A dead holder's lease is taken over, whatever its end.
     async fn a_dead_holders_lease_is_taken_over(server: Server) {
         let ttl = SECOND * 6 / 10;
         let clock = Clock::fixed(timestamp(NOW));
@@ -315,7 +315,7 @@ on_both! {
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
         pass(ttl * 2 / 3);
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
-        // One that is renewed is alive.
+        // A renewed lease is alive.
         assert_eq!(database.take_lease(&mut dead).await.unwrap(), Some(old.clone()));
         server.rows(&on_a_year).await;
         pass(ttl * 2 / 3);
@@ -324,14 +324,14 @@ on_both! {
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
         pass(Duration::from_micros(1));
         let new = database.take_lease(&mut heir).await.unwrap().unwrap();
-        // And what the dead one still had to say is not heard.
+        // The dead holder's results are dropped.
         let tx = Tx::begin(database, Actor::default(), timestamp(NOW)).await.unwrap();
         assert!(!tx.holds(&old).await.unwrap() && tx.holds(&new).await.unwrap());
         tx.rollback().await;
         assert_eq!(database.take_lease(&mut dead).await.unwrap(), None);
     }
 
-    /// No check is later than its interval allows: not by a clock that is set, nor by another process's.
+    /// No check is later than its interval allows, although a clock was set, or another process's was.
     async fn checks_go_on_whatever_the_clock_says(server: Server) {
         let plain = Plain::new(well_behaved).await;
         server.rows("UPDATE connector_health SET next_check_at = NULL").await;
@@ -353,17 +353,17 @@ on_both! {
             clock.step(Timestamp(clock.now().0 + step * i64::try_from(HOUR.as_micros()).unwrap()));
             until(what, checked).await;
         }
-        // Each is checked once for it, and no more than that.
+        // Each is checked once because of it, and no more.
         tokio::time::sleep(3 * SECOND).await;
         assert_eq!(looks(&plain), asked + 3);
-        // One whose check another process has put off is found by whoever takes the lease.
+        // The next holder of the lease finds a check that another process postponed.
         monitor.stop().await;
         let far = clock.now().saturating_add(HOUR * 2);
         server.rows(&format!("UPDATE connector_health SET next_check_at = {} WHERE next_check_at IS NOT NULL", far.0)).await;
         let postponed = async |after| server.database.postponed(clock.now(), schedule, after, 10).await.unwrap();
         assert_eq!(postponed(clock.now()).await.len(), 1);
         assert_eq!(postponed(schedule.latest(clock.now(), 0)).await.len(), 1);
-        // It may be so late after failures.
+        // This delay is allowed after failures.
         server.rows("UPDATE connector_health SET failures = 1 WHERE next_check_at IS NOT NULL").await;
         assert_eq!(postponed(clock.now()).await, Vec::<i64>::new());
     }
@@ -394,12 +394,12 @@ on_both! {
             "outcome": "TIMEOUT", "checkedAt": after(4).to_string(), "uptime": 0.0, "history": { "nodes": [{ "outcome": "TIMEOUT" }] },
         });
         assert_eq!(seen["personalConnector"]["health"], health);
-        // From then on it is as ever.
+        // From then on all is as before.
         for (seconds, kept) in [(3, 0), (4, 1), (5, 1)] {
             assert_eq!(server.record(vec![at(Outcome::Open, seconds)]).await, kept, "{seconds}");
         }
         assert_eq!(kept().await, stamps(&[4, 5]));
-        // The clock was set back while a server was looked at.
+        // The clock was set back during an inspection.
         let mut tx = Tx::begin(&server.database, Actor::default(), after(6)).await.unwrap();
         let (_, found) = at(Outcome::Timeout, 60);
         let check = personal_connectors::store::Check { target: personal_connectors::store::Target::of(&row), found };
@@ -410,7 +410,7 @@ on_both! {
         assert!((after(6).0..after(7).0).contains(&last), "{last}");
     }
 
-    /// An event is as old as the next that is not from the future.
+    /// An event in the future gets the age of the next one that is not.
     async fn an_event_from_the_future_keeps_nothing_behind_it(server: Server) {
         let now = timestamp(NOW).saturating_add(HOUR);
         server.rows("UPDATE connector_event SET occurred_at = 0").await;
@@ -426,7 +426,7 @@ on_both! {
             while server.database.forget_events(until, now).await.unwrap() > 0 {}
             server.rows("SELECT COUNT(*) AS n FROM connector_event").await.trim().parse::<usize>().unwrap()
         };
-        // More than are forgotten at a time, before anything that is not.
+        // More than one pruning step, before any other event.
         stamped("a", 1500, future).await;
         stamped("b", 1, old).await;
         stamped("c", 2, future).await;
@@ -439,7 +439,7 @@ on_both! {
         assert_eq!(server.rows("SELECT forgotten FROM catalog_state").await, format!("{}\n", server.state().await - 1));
     }
 
-    /// A clock that is wrong for a while makes no event old.
+    /// A temporarily wrong clock expires no event.
     async fn a_moment_a_year_ahead_forgets_no_event(server: Server) {
         let events = async || server.rows("SELECT COUNT(*) AS n FROM connector_event").await;
         let clock = server.clock.clone();
@@ -471,7 +471,7 @@ on_both! {
         };
         let keys = async || server.rows("SELECT key FROM idempotency_key ORDER BY key").await;
         let first = create("first").await;
-        // Also before the clock has been seen to be right.
+        // Also before the clock was seen to be consistent.
         set(clock, Timestamp::saturating_add, YEAR);
         assert_eq!(create("first").await, first);
         let ahead = create("ahead").await;

@@ -1,4 +1,4 @@
-//! Which database a command uses, what it makes, and what it leaves alone.
+//! The database of each command, and the files that it creates or leaves alone.
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// All commands that use a database, each as it is called.
+/// All commands that use a database, with their arguments.
 const COMMANDS: [&[&str]; 8] = [
     &["serve"],
     &["migrate"],
@@ -38,7 +38,7 @@ fn command(line: &[&str], folder: &Path, url: &str) -> Command {
     command
 }
 
-/// Runs every command on a database of another program, and checks what each says.
+/// Runs every command on another program's database, and checks their errors.
 fn all_refuse(url: &str, location: &str, found: &str) {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("objects.json"), "[]").unwrap();
@@ -77,7 +77,7 @@ async fn a_file_of_another_program_stays_as_it_is() {
         CREATE TABLE likes (id INTEGER); CREATE TABLE tags (id INTEGER); INSERT INTO users DEFAULT VALUES";
     let sea_orm = "CREATE TABLE seaql_migrations (version TEXT, applied_at INTEGER);
         INSERT INTO seaql_migrations VALUES ('m20220101_000001_create_table', 1); CREATE TABLE cake (id INTEGER)";
-    // Its log is gone with its last process.
+    // Its log is deleted with its last process.
     let wal = "PRAGMA journal_mode = WAL; CREATE TABLE users (id INTEGER)";
     for (sql, found) in [
         (many, "the tables or views likes, posts, tags and 1 more"),
@@ -94,7 +94,7 @@ async fn a_file_of_another_program_stays_as_it_is() {
         let path = file.to_str().unwrap();
         all_refuse(&format!("sqlite://{path}"), path, found);
         assert_eq!(fs::read(&file).unwrap(), before, "it is written");
-        // No secret is made for it either.
+        // No secret is created for it either.
         let mut serve = program(&["serve", "--database-url", &format!("sqlite://{path}")]);
         serve.current_dir(&folder);
         assert!(run(serve).failed(1).contains(found));
@@ -104,7 +104,7 @@ async fn a_file_of_another_program_stays_as_it_is() {
     }
 }
 
-/// A service that cannot serve makes no database, and `migrate` leaves one file.
+/// A service that cannot start creates no database, and `migrate` leaves one file.
 #[test]
 fn a_start_that_fails_makes_no_database_and_a_migration_one_file() {
     let folder = TempDir::new().unwrap();
@@ -141,7 +141,7 @@ async fn an_empty_file_is_taken_and_an_own_one_may_have_more_tables() {
     run(program_on(&storage, &["export"])).ok();
 }
 
-/// Commands that only read make no file and no folder; those that write do, and say so.
+/// Read-only commands create neither files nor folders. Commands that write create them and report it.
 #[test]
 fn only_commands_that_write_make_a_database() {
     let folder = TempDir::new().unwrap();
@@ -186,7 +186,7 @@ fn only_commands_that_write_make_a_database() {
     }
 }
 
-/// Nor do they change the schema: the service that runs may be an older one.
+/// They do not change the schema either, because the running service may be older.
 #[tokio::test]
 async fn commands_that_read_leave_an_old_schema() {
     let storage = TestDatabase::sqlite();
@@ -241,7 +241,7 @@ async fn a_postgres_of_another_program_stays_as_it_is() {
         all_refuse(&storage.url, location, found);
         assert_eq!(rows(&storage.url, tables).await, before);
 
-        // A schema of its own is as good as a database of its own.
+        // A separate schema is as good as a separate database.
         let own = format!("{}?options=-csearch_path%3Dcatalogue", storage.url);
         let own = TestDatabase::at(own);
         let told = run(program_on(&own, &["migrate"])).failed(1);
@@ -253,7 +253,7 @@ async fn a_postgres_of_another_program_stays_as_it_is() {
     }
 }
 
-/// Tables and views of extensions, and tables of other schemas, are no other program's.
+/// Tables and views of extensions, and tables of other schemas, do not belong to another program.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn what_extensions_make_is_no_other_program() {
@@ -267,7 +267,7 @@ async fn what_extensions_make_is_no_other_program() {
     Serving::on(&storage).stop().ok();
 }
 
-/// The text of the schema: tables and indexes, or constraints and indexes.
+/// Returns the schema as text: tables and indexes, or constraints and indexes.
 async fn schema(url: &str) -> String {
     let sql = if url.starts_with("sqlite") {
         "SELECT name, sql FROM sqlite_schema ORDER BY name"
@@ -279,7 +279,7 @@ async fn schema(url: &str) -> String {
     rows(url, sql).await
 }
 
-/// All rows but those of search indexes, of which the words and numbers.
+/// Returns all rows; those of search indexes as words and numbers.
 async fn contents(url: &str) -> String {
     let mut text = String::new();
     for (columns, table) in [
@@ -308,7 +308,7 @@ async fn contents(url: &str) -> String {
     text
 }
 
-/// Health of three connectors as version 000008 has it. The second has no server, and the third was not checked.
+/// Health of three connectors in version 000008. The second has no server, and the third was not checked.
 const EARLIER_HEALTH: [&str; 4] = [
 
     "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, status, server_url, visibility, created_at, updated_at,
@@ -341,13 +341,13 @@ on_both_databases! {
         let health = "SELECT seq, id, address, outcome, outcome_since, uptime, tool_count, next_check_at FROM connector_health ORDER BY 1";
         let found = "1|pcon_1|example.com/mcp|open|30|750000|1|50\n2|pcon_2|||||0|\n3|pcon_3|example.com/mcp||||0|50\n";
         assert_eq!(rows(url, health).await, found);
-        // There and back again.
+        // Down and up again.
         migrate("m20261130_000008_open_enums").ok();
         migrate("m20261130_000010_orders").ok();
         assert_eq!(rows(url, health).await, found);
     }
 
-    /// Values of enums are open to additions: the database lists none, and the program says which it does not know.
+    /// Enums are open to additions: the database lists no values, and the program reports unknown ones.
     async fn lists_of_values_leave_the_schema_and_come_back(storage: TestDatabase) {
         let storage = Arc::new(storage);
         let url = &storage.url;
@@ -407,7 +407,7 @@ on_both_databases! {
         }
         let query = "query($id: ID!) { personalConnector(id: $id) { name } }";
         assert_eq!(server.data(&ann, query, json!({ "id": id })).await["personalConnector"]["name"], "Wiki");
-        // Other fields of the answer, which are read in one snapshot, do not fail.
+        // Other fields of the response, read in the same snapshot, do not fail.
         let query = "query($id: ID!) { unknown: personalConnector(id: $id) { category replacedBy { id } }
                      another: personalConnector(id: \"pcon_github\") { name } personalConnectorChanges(last: 1) { nodes { kind } } }";
         let answer = server.execute(&ann, query, json!({ "id": id })).await;

@@ -1,4 +1,4 @@
-//! The program as operators run it.
+//! The program in operation.
 
 mod backup;
 mod cli;

@@ -1,4 +1,4 @@
-//! The service as a process: its checks, metrics, logs, and how it stops.
+//! The service as a process: probes, metrics, logs, and its stop.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// A process of the service, which ends with the test.
+/// A process of the service, killed with the test.
 struct Process {
     child: Child,
     url: String,
@@ -71,7 +71,7 @@ impl Process {
         self.child.wait().unwrap().code()
     }
 
-    /// The lines of the log, when the process has ended.
+    /// Returns the lines of the log after the process has ended.
     fn log(&mut self) -> Vec<Value> {
         let text = self.log.take().unwrap().join().unwrap();
         let lines = text
@@ -116,7 +116,7 @@ async fn readiness(server: &Server) -> (u16, Value) {
     (status, serde_json::from_str(&text).unwrap())
 }
 
-/// Until it is as it should be, or for ten seconds.
+/// Waits up to ten seconds for the expected response.
 async fn eventually(server: &Server, expected: (u16, Value)) {
     let began = Instant::now();
     while readiness(server).await != expected {
@@ -270,7 +270,7 @@ async fn each_request_has_one_line_that_tells_no_secret() {
     );
 }
 
-/// A lock that makes changes wait until it is let go.
+/// Takes a lock for which changes wait until it is released.
 async fn lock(database: &TestDatabase) -> sqlx::SqliteConnection {
     let mut other = sqlx::SqliteConnection::connect(&database.url)
         .await
@@ -300,7 +300,7 @@ async fn send_create(url: String, token: String) -> Result<u16, reqwest::Error> 
         .as_u16())
 }
 
-/// A process in which a change waits for a lock.
+/// Starts a process with a change that waits for a lock.
 async fn held_up(
     flags: &[&str],
 ) -> (
@@ -335,7 +335,7 @@ async fn a_client_that_hangs_up_is_accounted_for() {
         assert!(began.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The change goes on without them.
+    // The change continues without its client.
     other.execute("ROLLBACK").await.unwrap();
     let made = "SELECT COUNT(*) FROM personal_connector WHERE name = 'Wiki'";
     while rows(&database.url, made).await != "1\n" {

@@ -1,4 +1,4 @@
-//! PostgreSQL stopped and started again under a service that reads and writes.
+//! PostgreSQL stops and restarts while the service reads and writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ const CREATE: &str = "mutation($input: CreateCustomConnectorInput!) {
     done: createCustomConnector(input: $input) { personalConnector { id } userErrors { message } }
 }";
 
-/// Without the connector, which a database that is gone cannot tell of.
+/// Without the connector, which an unreachable database cannot return.
 const HEARD: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnectorId } }";
 
 /// The errors that clients may get without a database: each code, with the whole message.
@@ -65,7 +65,7 @@ const CLEAR: [(&str, &str); 7] = [
     ),
 ];
 
-/// A PostgreSQL of the test's own, on a port of its own.
+/// A PostgreSQL server for one test, on a port of its own.
 pub struct Cluster {
     programs: PathBuf,
     data: TempDir,
@@ -73,7 +73,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Panics without PostgreSQL's programs: no test passes unrun.
+    /// Starts it. Panics without PostgreSQL's programs, so that no test passes without running.
     pub fn start() -> Self {
         let mut versions: Vec<_> = ["/usr/lib/postgresql", "/opt/homebrew/opt"]
             .iter()
@@ -95,7 +95,7 @@ impl Cluster {
         cluster
     }
 
-    /// A folder for its data, and a port, which is held as long as the listener.
+    /// Creates a folder for its data, and reserves a port while the listener is held.
     fn of(programs: PathBuf) -> (Self, std::net::TcpListener) {
         let data = TempDir::new().unwrap();
         let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -114,7 +114,7 @@ impl Cluster {
         (cluster, listener)
     }
 
-    /// A standby that streams from it.
+    /// Starts a standby that streams from it.
     pub fn standby(&self) -> Self {
         let (standby, listener) = Self::of(self.programs.clone());
         let from = self.database().url.clone();
@@ -133,7 +133,7 @@ impl Cluster {
         run(self.program("pg_ctl").args(["-w", "promote"]));
     }
 
-    /// One of its programs, on its data. PostgreSQL does not run as root.
+    /// Returns one of its programs, run on its data. PostgreSQL refuses to run as root.
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
         let mut command = if is_root() {
@@ -176,7 +176,7 @@ impl Cluster {
         run(self.program("pg_ctl").args(["-w", "-m", mode, "stop"]));
     }
 
-    /// SIGKILL or SIGSTOP to the server and all its processes at once.
+    /// Sends SIGKILL or SIGSTOP to the server and all its processes at once.
     pub fn signal(&self, name: &str) {
         let file = std::fs::read_to_string(self.path().join("postmaster.pid")).unwrap();
         let server = file.lines().next().unwrap().to_owned();
@@ -193,7 +193,7 @@ impl Cluster {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Adds lines to its configuration, and has it read them.
+    /// Adds lines to its configuration and reloads it.
     pub fn configure(&self, lines: &str) {
         use std::io::Write;
 
@@ -211,7 +211,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Perhaps it is frozen, or stopped.
+        // It may be frozen or stopped.
         if self.path().join("postmaster.pid").exists() {
             self.signal("CONT");
         }
@@ -220,7 +220,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Its output goes nowhere: a server that it starts would keep a pipe open.
+/// The output is discarded, because a server that the program starts would keep a pipe open.
 pub fn run(command: &mut Command) {
     let null = std::process::Stdio::null;
     let status = command.stdout(null()).stderr(null()).status().unwrap();
@@ -235,10 +235,10 @@ pub fn is_root() -> bool {
 /// The results of all requests.
 #[derive(Default)]
 struct Seen {
-    /// The id that was acknowledged for each name.
+    /// The acknowledged id of each name.
     made: BTreeMap<String, String>,
     read: usize,
-    /// Errors of each code, of reads and of writes.
+    /// The number of errors by code, for reads and for writes.
     errors: [BTreeMap<String, usize>; 2],
 }
 
@@ -249,7 +249,7 @@ struct Load {
 }
 
 impl Load {
-    /// The data of an answer, or none where it has an error, which must be one of the clear ones.
+    /// Returns the data of a response, or none for an error, which must be one of the clear ones.
     async fn ask(&self, token: &str, query: &str, variables: Value) -> Option<Value> {
         let answer = self.server.ask(token, query, variables).await;
         let mut answer = answer.expect("the service is gone");
@@ -268,12 +268,12 @@ impl Load {
         *self.seen.lock().unwrap().errors[of]
             .entry(code)
             .or_default() += 1;
-        // As clients are asked to.
+        // The delay that clients are asked for.
         tokio::time::sleep(Duration::from_millis(50)).await;
         None
     }
 
-    /// Creates one connector after the other, each until it is acknowledged.
+    /// Creates connectors one by one, repeating each until it is acknowledged.
     async fn write(&self, writer: &str) {
         let token = token(&format!("{writer}@acme"), "connectors:write");
         for number in 0.. {
@@ -304,7 +304,7 @@ impl Load {
         }
     }
 
-    /// Waits until so much more was seen.
+    /// Waits until a condition on the results holds.
     async fn until(&self, what: &str, is: impl Fn(&Seen) -> bool) {
         let began = Instant::now();
         while !is(&self.seen.lock().unwrap()) {
@@ -387,7 +387,7 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
     }
 
     assert_whole(&storage).await;
-    // All that was acknowledged is there once; what was not may be there, one at most for each writer.
+    // Each acknowledged connector exists once. An unacknowledged one may exist, at most one for each writer.
     let custom = "SELECT name, id FROM personal_connector WHERE type = 'custom' ORDER BY seq";
     let found = rows(&storage.url, custom).await;
     let found: Vec<_> = found
@@ -403,7 +403,7 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
     }
     assert!(found.len() <= made.len() + WRITERS.len());
 
-    // And each subscriber has heard of it, once and in the order of the commits, through whichever process it was made.
+    // Each subscriber has received it once and in commit order, through any process.
     let events =
         "SELECT personal_connector_id FROM connector_event WHERE type = 'custom' ORDER BY number";
     let events = rows(&storage.url, events).await;
@@ -426,7 +426,7 @@ async fn a_stopped_database_is_waited_for_and_loses_nothing() {
     }
 }
 
-/// Has a subscriber hear all that comes after a cursor: the ids of the connectors that changed.
+/// Collects the ids of all connectors that change after a cursor.
 fn listen(url: String, after: Value) -> Arc<Mutex<Vec<String>>> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ids = heard.clone();

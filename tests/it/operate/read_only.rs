@@ -1,4 +1,4 @@
-//! A database that cannot be written: it is read, changes are refused, and readiness says why.
+//! A read-only database: reads work, changes are refused, and readiness has the reason.
 
 use std::{
     fs,
@@ -27,13 +27,13 @@ const CREATE: &str = "mutation($name: String!) {
     }
 }";
 
-/// Status and body of `/health/ready`.
+/// Returns status and body of `/health/ready`.
 async fn readiness(server: &Serving) -> (u16, Value) {
     let (status, text) = server.get("/health/ready").await;
     (status, serde_json::from_str(&text).unwrap())
 }
 
-/// Waits until the service is ready, or is not, and gives what it says then.
+/// Waits until the service is ready or not, and returns its response.
 async fn until_ready(server: &Serving, ready: bool) -> Value {
     let began = Instant::now();
     loop {
@@ -47,7 +47,7 @@ async fn until_ready(server: &Serving, ready: bool) -> Value {
     }
 }
 
-/// Creates a connector; gives its id, or the error's code.
+/// Creates a connector. Returns its id, or the error's code.
 async fn create(server: &Serving, name: &str) -> Result<String, String> {
     let ann = token("ann@acme", "connectors:write");
     let answer = server.ask(&ann, CREATE, json!({ "name": name })).await;
@@ -73,7 +73,7 @@ async fn assert_writes(server: &Serving, name: &str) {
     assert_eq!(listed["viewer"]["readOnly"], false);
 }
 
-/// Serves a database that cannot be written, as it is meant to be and as it is not, until it can be.
+/// Serves a database that cannot be written, with and without `--read-only`, until it can be.
 async fn serves_until_writable(storage: &TestDatabase, make_writable: impl FnOnce()) {
     let server = Serving::start(program_on(storage, &["serve", "--read-only"]));
     assert_eq!(until_ready(&server, true).await["writable"], false);
@@ -108,7 +108,7 @@ on_both_databases! {
         let done = server.stop();
         assert!(!done.err.contains("WARN") && !done.err.contains("ERROR"), "{}", done.err);
         assert_eq!(rows(&storage.url, everything).await, before);
-        // A file that is replaced is not the one that is served.
+        // A replaced file is not the served one.
         if let Some(file) = storage.url.strip_prefix("sqlite://") {
             let server = Serving::start(program_on(&storage, &["serve", "--read-only"]));
             until_ready(&server, true).await;
@@ -120,7 +120,7 @@ on_both_databases! {
     }
 }
 
-/// A folder that can be made read-only: a file system of its own for root, whom permissions do not stop.
+/// A folder that can be made read-only: for root a separate file system, because root ignores permissions.
 struct Folder {
     folder: TempDir,
     mounted: bool,
@@ -195,7 +195,7 @@ async fn a_read_only_file_is_read() {
     serves_until_writable(&storage, || folder.set(true)).await;
 }
 
-/// A probe does not use up the space that it looks for.
+/// A probe does not use up the space that it tests for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root on Linux, to mount file systems"]
 async fn little_space_stays_free() {
@@ -245,7 +245,7 @@ async fn a_read_only_session_of_postgres_is_not_kept() {
     let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     rows(&storage.url, end).await;
-    // Sessions that were ended are noticed first.
+    // Ended sessions are noticed first.
     let is_read_only = async || {
         let (_, told) = readiness(&server).await;
         told["reason"]
@@ -282,7 +282,7 @@ async fn a_standby_is_read_and_promoted() {
     serves_until_writable(&storage, || cluster.promote()).await;
 }
 
-/// Statements of one session, each in a transaction of its own.
+/// Runs statements in one session, each in a transaction of its own.
 async fn execute(url: &str, statements: &[&str]) {
     use sqlx::{Connection, Executor};
 

@@ -28,7 +28,7 @@ on_both_databases! {
             let count = server.data("", "{ personalConnectors { totalCount } }", json!({})).await;
             assert_eq!(count["personalConnectors"]["totalCount"], 5);
         }
-        // One of them loaded the catalogue, and the others found it there.
+        // One of them loaded the catalogue, and the others found it.
         assert_eq!(rows(&storage.url, STATE).await, "5\n");
         let migrations = rows(&storage.url, "SELECT COUNT(*) AS n FROM seaql_migrations").await;
         assert_eq!(migrations, format!("{}\n", migration::names().len()));
@@ -64,7 +64,7 @@ on_both_databases! {
                 })
             })
             .collect();
-        // Two imports of the same at once, and the others in between.
+        // Two equal imports at once, with other writes in between.
         let import = ["import", "--organization", "acme", file.to_str().unwrap()];
         let mut imports = [(); 2].map(|()| Process::spawn(&mut program_on(&storage, &import)));
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -85,7 +85,7 @@ on_both_databases! {
             server.process.signal("KILL");
         }
         for writing in writing {
-            // Not one of their mutations was refused.
+            // None of their mutations was refused.
             let writer = writing.await.unwrap();
             assert!(writer.count > 0);
         }

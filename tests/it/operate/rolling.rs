@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The configuration that operators are given. Its addresses are other ones here.
+/// The configuration for operators, with other addresses here.
 const CONFIGURATION: &str = include_str!("../../../deploy/haproxy.cfg");
 const REPLICAS: [(&str, &str); 3] = [
     ("one", "127.0.0.1:8081"),
@@ -36,7 +36,7 @@ const REPLICAS: [(&str, &str); 3] = [
 ];
 const CLIENTS: usize = 3;
 
-/// An address that is free still when a process starts again: outside the range that the system gives to connections.
+/// Returns an address that stays free until a process restarts: outside the system's range of ephemeral ports.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = u16::try_from(std::process::id() % 10_000).unwrap();
@@ -46,7 +46,7 @@ fn free_address() -> String {
     free.unwrap()
 }
 
-/// A haproxy before the replicas. Dropped, it is killed.
+/// A haproxy in front of the replicas, killed on drop.
 struct Haproxy {
     child: Child,
     url: String,
@@ -103,7 +103,7 @@ impl Haproxy {
         within(LONG, &format!("{name} is {status}"), has).await;
     }
 
-    /// The statistics of a replica, or of all (haproxy's management guide, section 9.1).
+    /// Returns the statistics of a replica, or of all (haproxy's management guide, section 9.1).
     async fn row(&self, name: &str) -> Option<Vec<String>> {
         let response = client().get(&self.statistics).send().await.ok()?;
         let table = response.text().await.unwrap();
@@ -120,7 +120,7 @@ impl Drop for Haproxy {
     }
 }
 
-/// A replica that haproxy reaches at an address or over a Unix socket, and the test at a port of its own.
+/// Starts a replica that haproxy reaches at an address or a Unix socket, and the test at another port.
 fn replica(storage: &TestDatabase, address: &str) -> Serving {
     let mut command = program_on(storage, &["--max-per-user", "1000000"]);
     command.env_remove("CONNECTORS_DRAIN_DELAY");
@@ -128,7 +128,7 @@ fn replica(storage: &TestDatabase, address: &str) -> Serving {
     Serving::up(Process::spawn(&mut command))
 }
 
-/// Sends an operation, and fails with what went wrong.
+/// Sends an operation, and fails with the error.
 async fn ask(
     client: &reqwest::Client,
     url: &str,
@@ -151,7 +151,7 @@ async fn ask(
     Ok(answer)
 }
 
-/// Reads and writes again and again. Returns how many changes were acknowledged, or the first failure.
+/// Reads and writes repeatedly. Returns the number of acknowledged changes, or the first failure.
 async fn load(
     url: String,
     token: String,
@@ -159,7 +159,7 @@ async fn load(
     asked: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
 ) -> Result<usize, String> {
-    // Its own client, so that it keeps connections where it may.
+    // Each has its own client, so that it reuses connections where possible.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut made = 0;
     while !over.load(Ordering::Relaxed) {
@@ -179,7 +179,7 @@ async fn load(
     Ok(made)
 }
 
-/// Restarts all replicas one after the other, under load, and checks that no request fails.
+/// Restarts all replicas one after another under load, and checks that no request fails.
 async fn restart_all(storage: &TestDatabase, addresses: [String; 3]) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut replicas = Vec::new();
@@ -220,7 +220,7 @@ async fn restart_all(storage: &TestDatabase, addresses: [String; 3]) {
         for haproxy in [&mut kept, &mut closed] {
             haproxy.until(name, "UP").await;
         }
-        // The new one takes its share of requests.
+        // The new replica gets requests.
         let served = async || {
             serving
                 .get("/metrics")
@@ -236,7 +236,7 @@ async fn restart_all(storage: &TestDatabase, addresses: [String; 3]) {
         made += result.unwrap();
     }
     assert!(made > 100, "{made} changes are no load");
-    // Nor did haproxy have to mend anything: no connection or response failed, and nothing was sent twice.
+    // Haproxy had to correct nothing either: no connection or response failed, and nothing was sent twice.
     for haproxy in [&kept, &closed] {
         let row = haproxy.row("BACKEND").await.unwrap();
         assert_eq!(row[13..17], ["0", "0", "0", "0"], "{row:?}");

@@ -1,4 +1,4 @@
-//! Secrets: made and kept by a first start, never printed and never logged.
+//! Secrets: created and stored by the first start, never printed and never logged.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -94,7 +94,7 @@ fn secrets_are_never_printed() {
 on_both_databases! {
     async fn no_secret_is_logged(storage: TestDatabase) {
         const PRIVATE: &str = "something that nobody else must read";
-        // The password is not asked for, where the role is trusted.
+        // A trusted role needs no password.
         let url = storage.url.replacen("postgres@", "postgres:hunter2@", 1);
         let mut command = program_on(&storage, &["--log", "trace"]);
         command.env("CONNECTORS_DATABASE_URL", &url);
@@ -113,7 +113,7 @@ on_both_databases! {
         let refused = server.ask(&forged, WHO, json!({})).await.unwrap();
         assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
         let done = server.stop();
-        // The log is on, and tells of both requests.
+        // The log is on, and has both requests.
         assert_eq!(done.err.matches("access").count(), 2, "{}", done.err);
         let payload = start.rsplit_once('.').unwrap().1;
         for secret in [payload, signature, SECRET, PRIVATE, "hunter2"] {
@@ -131,7 +131,7 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_makes_a_secret_and_keeps_it() {
     let folder = TempDir::new().unwrap();
-    // A folder that there is not yet.
+    // In a folder that does not exist yet.
     let secret = folder.path().join("new/connectors.db.jwt-secret");
     let url = format!("sqlite://{}/new/connectors.db", folder.path().display());
     let on = |arguments: &[&str]| {
@@ -141,7 +141,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
     };
     let mint = || run(on(&["token", "--user", "ann", "--organization", "acme"]));
 
-    // All that start first agree.
+    // All concurrent first starts agree.
     let firsts = std::array::from_fn::<_, 4, _>(|_| {
         Process::spawn(on(&[]).env("CONNECTORS_LISTEN", "127.0.0.1:0"))
     });
@@ -154,7 +154,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
         assert_eq!(who["viewer"]["userId"], "ann");
         server.stop().ok();
     }
-    // A token lives on after the next start.
+    // A token is still valid after the next start.
     let server = Serving::start(on(&[]));
     assert_eq!(
         server.data(token.trim(), WHO, json!({})).await["viewer"]["userId"],
@@ -167,7 +167,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    // No file is left over: a copy of the database's is the whole of it.
+    // No other file remains: a copy of the database file is complete.
     assert_eq!(names, ["connectors.db", "connectors.db.jwt-secret"]);
 
     for readable in [0o640, 0o604, 0o620] {
@@ -187,7 +187,7 @@ async fn a_first_start_makes_a_secret_and_keeps_it() {
     assert!(told.contains("must be at least 32 bytes long"), "{told}");
 }
 
-/// The command that a start shows makes a token of its server, in any folder, and shows no secret.
+/// The command that a start prints makes a token for its server, in any folder, and shows no secret.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_hint_names_the_command_for_this_server() {
     let folder = TempDir::new().unwrap();
@@ -243,7 +243,7 @@ async fn the_hint_names_the_command_for_this_server() {
             );
             run(shell(&hint)).ok()
         } else if is_variable {
-            // Without the variable, no token is made that the server would refuse.
+            // Without the variable it makes no token, because the server would refuse it.
             run(shell(&hint)).failed(2);
             let mut shell = shell(&hint);
             shell.env("CONNECTORS_JWT_SECRET", SECRET);
@@ -264,7 +264,7 @@ async fn the_hint_names_the_command_for_this_server() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
-/// A token of a secret that no service has would be refused: the command makes none.
+/// A token with a secret that no service has would be refused, so the command makes none.
 #[test]
 fn the_token_command_makes_no_secret() {
     let folder = TempDir::new().unwrap();
@@ -305,7 +305,7 @@ async fn no_secret_is_made_on_postgres() {
             told.contains("on PostgreSQL give --jwt-secret-file"),
             "{told}"
         );
-        // A token is made with a secret alone.
+        // Only a secret can make a token.
         assert_eq!(told.contains("--jwks"), words == ["serve"], "{told}");
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -29,7 +29,7 @@ fn command(line: &str, folder: &Path) -> Command {
     command
 }
 
-/// Runs a program that fails, and checks the form of what it says as well.
+/// Runs a program that fails, and also checks the form of its message.
 fn refused(command: Command, code: i32, expected: &[&str]) {
     let told = run(command).failed(code);
     let error = told.lines().find_map(|line| line.strip_prefix("error: "));
@@ -75,7 +75,7 @@ fn settings_and_files() {
     fs::write(at("open.db.jwt-secret"), SECRET).unwrap();
     fs::set_permissions(at("open.db.jwt-secret"), PermissionsExt::from_mode(0o644)).unwrap();
     fs::create_dir(at("dir.db.jwt-secret")).unwrap();
-    // Nobody accepts what comes, so that nothing is answered.
+    // No connection is accepted, so no request is answered.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
     let issuer = "--jwt-issuer i --jwt-audience a";
@@ -173,14 +173,14 @@ fn authorities_and_proxies() {
             assert!(told.contains(part), "{part} is not in: {told}");
         }
     }
-    // The value of the environment is not in the help either.
+    // The help does not show the value of the environment either.
     let mut help = program(&["--help"]);
     help.env("CONNECTORS_OUTBOUND_PROXY", "http://ann:hunter2@proxy:3128");
     let told = run(help).ok();
     assert!(told.contains("--outbound-proxy") && !told.contains("hunter2"));
 }
 
-/// A pipe that nobody writes to is read for ever, as a file of a file system that hangs is.
+/// Reading a pipe without a writer never ends, like a file on a hanging file system.
 #[test]
 fn files_that_cannot_be_read_to_their_end() {
     let folder = TempDir::new().unwrap();
@@ -270,7 +270,7 @@ fn folders_and_files_of_others() {
     }
 }
 
-/// A disk that is full and one that is read-only.
+/// A full disk and a read-only one.
 #[test]
 #[ignore = "needs root on Linux, to mount file systems"]
 fn disks() {
@@ -338,7 +338,7 @@ async fn what_postgres_refuses() {
             format!("{}?sslmode=verify-full", storage.url),
             &[&at, "certificate", "sslrootcert"],
         ),
-        // It may not make tables.
+        // The role may not create tables.
         migrate(
             as_role.clone(),
             &["cannot migrate", &at, "permission denied", "grant"],
@@ -365,7 +365,7 @@ async fn what_postgres_refuses() {
     }
 }
 
-/// Nobody reads what is written: no panic, and no success where it was all that was asked for.
+/// With a closed output there is no panic, and no success if the output was the purpose.
 #[test]
 fn a_closed_output() {
     let folder = TempDir::new().unwrap();
@@ -397,7 +397,7 @@ fn a_closed_output() {
             assert_eq!(output.status.code(), Some(1), "{line}");
         }
     }
-    // Nor do errors need a reader.
+    // Errors do not need a reader either.
     let mut closed = command(
         "migrate --database-url sqlite:///proc/x/x.db",
         folder.path(),

@@ -1,4 +1,4 @@
-//! How the service stops: what it finishes, what it refuses, and when it ends.
+//! The stop of the service: the work that it finishes or refuses, and its end.
 
 use std::{
     future::Future,
@@ -38,13 +38,13 @@ fn address(server: &Serving) -> String {
     address.trim_end_matches("/graphql").to_owned()
 }
 
-/// Waits until no new connection is taken.
+/// Waits until new connections are refused.
 async fn refused(address: &str) {
     let is_refused = async || TcpStream::connect(address).await.is_err();
     within(LONG, "new connections are refused", is_refused).await;
 }
 
-/// Sends a request over a connection, and reads the head of its answer.
+/// Sends a request over a connection, and reads the head of the response.
 fn ask(stream: &mut BlockingStream, request: &[u8]) -> String {
     stream.write_all(request).unwrap();
     let mut bytes = [0; 2000];
@@ -81,7 +81,7 @@ async fn readiness_ends_before_the_listener_closes() {
     let expected = json!({ "ready": false, "reason": "the service stops" });
     assert_eq!(report, expected);
 
-    // Requests are answered by connections old and new, which each end with the answer.
+    // Requests over old and new connections are answered, and each connection ends with the response.
     let mut new = BlockingStream::connect(&address).unwrap();
     for stream in [&mut kept, &mut new] {
         let head = ask(stream, LIVE);
@@ -113,7 +113,7 @@ async fn sigint_waits_for_no_load_balancer() {
     assert!(began.elapsed() < Duration::from_secs(5));
 }
 
-/// A client that asks again and again, over connections that it keeps or each time over a new one.
+/// A client that sends requests repeatedly, over reused or new connections.
 struct Asking {
     address: String,
     keeps: bool,
@@ -121,12 +121,12 @@ struct Asking {
 }
 
 impl Asking {
-    /// Asks until nobody listens any more. Returns how a request was lost, if one was.
+    /// Sends requests until the service is gone. Returns how a request was lost, if one was.
     async fn until_refused(self) -> Option<String> {
         let mut kept: Option<BufReader<TcpStream>> = None;
         loop {
             let mut stream = match kept.take() {
-                // A client may find that its connection has ended before it sends anything.
+                // A client may find that its connection ended before it sends anything.
                 Some(stream) if stream.get_ref().try_read(&mut [0]).is_err() => stream,
                 _ => match TcpStream::connect(&self.address).await {
                     Ok(stream) => BufReader::new(stream),
@@ -144,7 +144,7 @@ impl Asking {
     }
 }
 
-/// Sends a request and reads its answer. Returns whether the connection ends with it.
+/// Sends a request and reads its response. Returns whether the connection ends with it.
 async fn exchange(stream: &mut BufReader<TcpStream>) -> std::io::Result<bool> {
     const REQUEST: &[u8] =
         b"GET /graphql?query=%7B__typename%7D HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n";
@@ -209,7 +209,7 @@ async fn a_head_of_which_a_part_has_arrived_is_answered() {
     let (first, second) = LIVE.split_at(30);
     asking.write_all(first).unwrap();
     server.process.signal("TERM");
-    // Those that ask nothing are closed, and the other is not.
+    // Idle connections are closed, and the other one is not.
     assert_eq!(idle.read(&mut [0; 100]).unwrap(), 0);
     let head = ask(&mut asking, second);
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
@@ -237,20 +237,20 @@ async fn every_socket_is_closed_with_1001() {
     }
     for (code, reason, before) in closed.join_all().await {
         assert_eq!((code, reason.as_str()), (1001, "the service stops"));
-        // A client that was sent no "complete" subscribes again.
+        // A client without a "complete" subscribes again.
         assert_eq!(before, Vec::<Value>::new());
     }
     server.process.wait().ok();
 }
 
-/// A lock that makes changes wait until it is let go.
+/// Takes a lock for which changes wait until it is released.
 async fn lock(storage: &TestDatabase) -> SqliteConnection {
     let mut other = SqliteConnection::connect(&storage.url).await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     other
 }
 
-/// A process whose changes wait for a lock.
+/// Starts a process whose changes wait for a lock.
 async fn locked(flags: &[&str]) -> (TestDatabase, Serving, SqliteConnection) {
     let storage = TestDatabase::sqlite();
     let waits = ["--request-timeout", "30s", "--database-wait", "30s"];
@@ -268,7 +268,7 @@ async fn change_over_a_socket(server: &Serving) -> Socket {
     socket
         .subscribe("change", &mutation(CREATE), variables)
         .await;
-    // Messages are taken in order, so that the change has begun when this is answered.
+    // Messages are handled in order, so the change has begun when this is answered.
     socket.send(json!({ "type": "ping" })).await;
     assert_eq!(socket.next().await["type"], "pong");
     socket
@@ -282,7 +282,7 @@ async fn a_change_over_a_socket_is_finished() {
     let mut socket = change_over_a_socket(&server).await;
     server.process.signal("TERM");
     refused(&address(&server)).await;
-    // Nothing more begins.
+    // No more operations begin.
     socket.subscribe("late", "{ __typename }", json!({})).await;
     let late = socket.next().await;
     assert_eq!(
@@ -330,7 +330,7 @@ async fn a_change_over_an_event_stream_is_finished() {
     let change = events(&server, &change).await;
     let feed = events(&server, &json!({ "query": CHANGED })).await;
     server.process.signal("TERM");
-    // The subscription ends without "complete": its client asks again.
+    // The subscription ends without "complete", so its client retries.
     let feed = feed.text().await.unwrap();
     assert!(
         feed.contains(r#""code":"UNAVAILABLE","retryAfter":1"#)
@@ -362,7 +362,7 @@ async fn a_stream_that_would_end_at_once_is_refused() {
     );
     let upgrade = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    // A part has arrived, so that the connections stay open.
+    // A part has arrived, so the connections stay open.
     let begun = [subscribe.as_str(), upgrade].map(|request| {
         let mut stream = BlockingStream::connect(&address).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
@@ -382,7 +382,7 @@ async fn a_stream_that_would_end_at_once_is_refused() {
     server.process.wait().ok();
 }
 
-/// One deadline for all: requests, sockets, the database and the collector of spans.
+/// One deadline for everything: requests, sockets, the database and the collector of spans.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_ends_by_one_deadline() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -395,7 +395,7 @@ async fn everything_ends_by_one_deadline() {
     let change = events(&server, &change).await;
     let began = Instant::now();
     server.process.signal("TERM");
-    // The last of the time is kept for this.
+    // The last part of the time is reserved for this.
     let (code, _, before) = socket.closed().await;
     assert_eq!((code, before), (1001, Vec::new()));
     let done = server.process.wait();

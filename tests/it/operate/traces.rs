@@ -41,7 +41,7 @@ const WHO: &str = "{ viewer { userId } }";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A collector on a socket, and what came to it.
+/// A collector on a socket, with its received requests.
 #[derive(Clone, Debug)]
 struct Collector {
     url: String,
@@ -84,7 +84,7 @@ impl Collector {
         decoded.collect()
     }
 
-    /// In the order in which they began.
+    /// Returns the spans, ordered by start.
     fn spans(&self) -> Vec<Span> {
         let resources = self.requests().into_iter().flat_map(|r| r.resource_spans);
         let scopes = resources.flat_map(|resource| resource.scope_spans);
@@ -93,7 +93,7 @@ impl Collector {
         spans
     }
 
-    /// The attributes of the one resource.
+    /// Returns the attributes of the only resource.
     fn resource(&self) -> BTreeMap<String, Value> {
         let resource = self.requests()[0].resource_spans[0].resource.clone();
         attributes(&resource.unwrap().attributes)
@@ -293,7 +293,7 @@ async fn a_span_continues_the_callers_trace() {
             ])
         })
         .collect();
-    // An id with a space in it is none, so that one is given.
+    // An id with a space is invalid, so a new one is used.
     let given = &spans[2][0];
     assert!(given.as_str().is_some_and(|id| id.len() > 10), "{given}");
     assert_eq!(
@@ -319,7 +319,7 @@ async fn an_answer_that_is_cut_has_a_span_without_a_status() {
           Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
     )
     .unwrap();
-    // Its body is waited for.
+    // The service waits for its body.
     assert!(slow.read(&mut [0; 100]).unwrap() > 0);
     server.stop().ok();
 
@@ -390,7 +390,7 @@ async fn whose_service_it_is_and_where_the_collector_may_be_told() {
             "OTEL_EXPORTER_OTLP_HEADERS",
             "authorization=Bearer%20let-me-in",
         )
-        // None of these says where to and how.
+        // None of these decides the address or the protocol.
         .env("HTTP_PROXY", "http://127.0.0.1:1")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
         .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
@@ -453,7 +453,7 @@ async fn a_collector_is_reached_through_a_proxy_and_by_an_authority_of_the_opera
     );
     let names: Vec<_> = tls.names().into_iter().flatten().collect();
     assert_eq!(names, ["mcp.example", "localhost"]);
-    // Without the authority, the log says what to do.
+    // Without the authority, the log gives advice.
     let storage = TestDatabase::sqlite();
     let server = Serving::start(program_on(&storage, &["--otlp-endpoint", &local]));
     server.data("", WHO, json!({})).await;
@@ -461,7 +461,7 @@ async fn a_collector_is_reached_through_a_proxy_and_by_an_authority_of_the_opera
     assert!(done.err.contains("--ca-file"), "{}", done.err);
 }
 
-/// How many lines of the log are about spans.
+/// Returns the number of log lines about spans.
 fn complaints(done: &Done) -> usize {
     assert_eq!(done.code, Some(0), "{}", done.err);
     done.err
@@ -473,7 +473,7 @@ fn complaints(done: &Done) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_is_gone_is_told_of_once() {
     let storage = TestDatabase::sqlite();
-    // Bound, and no listener: nobody else takes it.
+    // The port is bound without a listener, so that no other program takes it.
     let nobody = tokio::net::TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
@@ -491,7 +491,7 @@ async fn a_collector_that_is_gone_is_told_of_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_comes_back_is_told_of_too() {
     let collector = Collector::start().await;
-    // Not one that would be tried again.
+    // A response that would not be retried.
     collector.answer.store(500, Ordering::Relaxed);
     let storage = TestDatabase::sqlite();
     let mut command = program_on(&storage, &["--otlp-endpoint", &collector.url]);
@@ -515,7 +515,7 @@ async fn a_collector_that_comes_back_is_told_of_too() {
     assert_eq!(complaints(&done), 2, "{}", done.err);
 }
 
-/// One that takes connections and never answers, beside a queue that is soon full.
+/// A collector that accepts connections and never responds, with a queue that is soon full.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_never_answers_holds_nothing_up() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

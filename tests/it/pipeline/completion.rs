@@ -1,4 +1,4 @@
-//! An answer's keys and nulls, as the specification completes them.
+//! Keys and nulls of a response, as the specification completes them.
 
 use serde_json::json;
 

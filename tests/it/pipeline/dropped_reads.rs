@@ -1,4 +1,4 @@
-//! Reads whose futures are dropped before they are done.
+//! Reads whose futures are dropped early.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// The output of a future. None where it has not come after so many polls: then it is dropped.
+/// Polls a future at most this many times. Returns its output, or none after dropping it.
 async fn polled<F: Future>(most: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polls = 0;
@@ -58,13 +58,13 @@ async fn read(database: Database) -> Result<()> {
     catalog.page(&listing).await.map(drop)
 }
 
-/// The one connection that reads for requests is open, and nobody has it.
+/// Returns whether the only reader connection is open and idle.
 fn is_back(database: &Database) -> bool {
     let (_, pool) = database.pools()[0];
     (pool.open, pool.idle) == (1, 1)
 }
 
-/// The sessions of PostgreSQL, and what they do.
+/// Returns the sessions of PostgreSQL, with their activity.
 async fn sessions(storage: &TestDatabase) -> String {
     if storage.url.starts_with("sqlite") {
         return String::new();
@@ -74,7 +74,7 @@ async fn sessions(storage: &TestDatabase) -> String {
     rows(&storage.url, sessions).await
 }
 
-/// With one connection, so that one which is lost is missed.
+/// Opens a database with one connection, so that a lost one is noticed.
 async fn open(storage: &TestDatabase) -> Database {
     let settings = DatabaseSettings {
         connections: 1,
@@ -83,7 +83,8 @@ async fn open(storage: &TestDatabase) -> Database {
     app::open(&settings).await.unwrap()
 }
 
-/// The polls that a read took in the end. A thread may have the rows of SQLite before they are first asked for.
+/// Drops a read at every await. Returns the polls of the complete read. A thread may have SQLite's rows before the
+/// first poll.
 async fn at_every_await(storage: &TestDatabase) -> usize {
     let database = open(storage).await;
     read(database.clone()).await.unwrap();
@@ -95,7 +96,7 @@ async fn at_every_await(storage: &TestDatabase) -> usize {
             is_back(&database)
         })
         .await;
-        // The same session, and no statement in it.
+        // The session is the same, and runs no statement.
         assert_eq!(sessions(storage).await, before, "{polls} polls");
         match done {
             None => polls += 1,
@@ -169,7 +170,7 @@ on_both! {
                 let wait = Duration::from_millis(300);
                 assert!(tokio::time::timeout(wait, read).await.is_err(), "{kind}");
                 drop(catalog);
-                // At once on SQLite; on PostgreSQL at the statement timeout.
+                // At once on SQLite, and at the statement timeout on PostgreSQL.
                 within(LONG, kind, async || is_back(&database)).await;
             }
         }

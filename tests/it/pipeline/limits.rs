@@ -1,10 +1,10 @@
-//! How much one operation may ask for.
+//! Limits of one operation.
 
 use serde_json::{Value, json};
 
 use crate::support::harness::{Server, client};
 
-/// As deep as the one that graphql-js asks by default.
+/// As deep as graphql-js's default query.
 const INTROSPECTION: &str = "query IntrospectionQuery {
   __schema {
     queryType { name } mutationType { name } subscriptionType { name }
@@ -48,7 +48,7 @@ async fn a_limit_is_what_is_configured() {
         .await;
 }
 
-/// The library would walk the first for minutes, and answer the second with two million errors.
+/// The library would visit the first for minutes, and answer the second with two million errors.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_to_validate_is_refused() {
     let server = Server::on_sqlite(&[]).await;
@@ -76,7 +76,7 @@ async fn the_schema_is_told_only_where_it_may_be() {
             "{ personalConnectors(filtr: {}) { nodes { id } } }",
             "filter",
         ),
-        // Validated as it was sent, and as it is executed.
+        // Validated in its original and in its executed form.
         (
             "query($s: String) { personalConnectors(search: $s) { node { id } } }",
             "nodes",
@@ -186,7 +186,7 @@ async fn what_an_operation_costs_is_told_when_asked() {
         ),
     ] {
         if expected.is_object() {
-            // One for the argument of a query that has one.
+            // One for the argument, if the query has one.
             let values = u64::from(query.contains('('));
             expected["values"] = json!({ "requested": values, "limit": 12_000 });
         }
@@ -208,7 +208,7 @@ async fn what_an_operation_costs_is_told_when_asked() {
     }
 }
 
-/// Documents found and parsed, as the metrics tell.
+/// Returns the number of cached and of parsed documents, from the metrics.
 async fn documents(server: &Server) -> (u64, u64) {
     let metrics = client().get(format!("{}/metrics", server.url));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
@@ -231,7 +231,7 @@ async fn documents_are_parsed_once() {
         let server = Server::on_sqlite(&["--document-cache-mb", mib]).await;
         for (variables, id) in [
             (json!({ "n": "github" }), json!(["pcon_github"])),
-            // Left out for this request, not in what is kept.
+            // Omitted for this request, but not in the cached document.
             (json!({}), json!(["pcon_clickup"])),
             (json!({ "n": "figma" }), json!(["pcon_figma"])),
             (json!({ "n": null }), json!(["pcon_clickup"])),

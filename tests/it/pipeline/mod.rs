@@ -1,4 +1,4 @@
-//! Stages that every operation passes: variables, limits, execution, completion.
+//! Stages of every operation: variables, limits, execution and completion.
 
 mod completion;
 mod dropped_reads;

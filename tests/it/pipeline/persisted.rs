@@ -1,4 +1,4 @@
-//! Documents that are asked for by what they are known by: automatic persisted queries, and trusted documents.
+//! Documents requested by id: automatic persisted queries and trusted documents.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ async fn answer(response: Response) -> (u16, HeaderMap, Value) {
     (status, headers, answer)
 }
 
-/// The answers to a request by POST and by GET. What is no string is JSON in a URL.
+/// Returns the responses to a request by POST and by GET. In a URL, values other than strings are JSON.
 async fn ask(server: &Server, request: &Value, accept: &str) -> [(u16, HeaderMap, Value); 2] {
     let url = format!("{}/graphql", server.url);
     let post = server.request("", request.to_string());
@@ -68,7 +68,7 @@ async fn refused(server: &Server, request: &Value, accept: &str) -> (u16, String
     post
 }
 
-/// The data of a request, the same whichever way it comes.
+/// Returns the data of a request, which is the same by POST and GET.
 async fn data(server: &Server, request: &Value) -> Value {
     let [post, get] = ask(server, request, GRAPHQL).await.map(|answer| {
         let (status, _, mut answer) = answer;
@@ -90,9 +90,9 @@ async fn a_hash_stands_for_a_text_that_came_before() {
     let variables = json!({ "id": "pcon_jira" });
     let by_hash = json!({ "variables": variables, "extensions": persisted(&hash) });
     let by_id = json!({ "variables": variables, "documentId": format!("sha256:{hash}") });
-    // The message is what clients look at.
+    // Clients check the message.
     for request in [&by_hash, &by_id] {
-        // With 400 Apollo iOS would not look at it.
+        // Apollo iOS would ignore it with status 400.
         for accept in ["application/json", GRAPHQL] {
             let expected = (
                 200,
@@ -109,13 +109,13 @@ async fn a_hash_stands_for_a_text_that_came_before() {
     for request in [&with_text, &by_hash, &by_id, &bare_id] {
         assert_eq!(data(&server, request).await, expected, "{request}");
     }
-    // It is the document that is kept, not what came with it.
+    // The document is cached, and not its parameters.
     let other = json!({ "variables": { "id": "pcon_figma" }, "extensions": persisted(&hash) });
     assert_eq!(data(&server, &other).await["node"]["id"], "pcon_figma");
     let none = json!({ "extensions": persisted(&hash) });
     let (status, code, _) = refused(&server, &none, GRAPHQL).await;
     assert_eq!((status, code.as_str()), (400, "GRAPHQL_VALIDATION_FAILED"));
-    // A text that came without its hash is kept too.
+    // A text without its hash is cached too.
     let alone = "{ viewer { userId } }";
     server.data("", alone, json!({})).await;
     let by_hash = json!({ "extensions": persisted(&sha256(alone)) });
@@ -161,7 +161,7 @@ async fn a_hash_is_of_its_text() {
             "{message}"
         );
     }
-    // Nothing of it was kept, and nothing is of what is no document.
+    // Nothing of it was cached, and neither is an invalid document.
     server.error_code("", "{", json!({})).await;
     for hash in [&right, &wrong, &sha256("{")] {
         let request = json!({ "extensions": persisted(hash) });
@@ -213,7 +213,7 @@ async fn only_trusted_documents_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("persisted-documents.json");
     let create = mutation(CREATE);
-    // Ids as Relay (MD5), GraphQL Code Generator (SHA-1) and the appendix write them, and others.
+    // Ids in the forms of Relay (MD5), GraphQL Code Generator (SHA-1) and the appendix, and others.
     let (md5, sha1) = (
         "1f3870be274f6c49b3e31a0c6728957f",
         "d0be2dc421be4fcd0172e5afceea3970e2f3d940",
@@ -263,7 +263,7 @@ async fn only_trusted_documents_run() {
         json!({ "query": VIEWER.trim_end() }),
         json!({ "query": format!("{NODE}#") }),
         json!({ "query": "" }),
-        // Not even parsed.
+        // It is not even parsed.
         json!({ "query": "{" }),
         json!({ "query": "{ __schema { types { name } } }" }),
         json!({ "query": other, "extensions": persisted(&sha256(other)) }),
@@ -296,7 +296,7 @@ async fn only_trusted_documents_run() {
     assert_eq!(answer["data"][CREATE]["userErrors"], json!([]), "{answer}");
 }
 
-/// Documents of an earlier version of the schema, which name what is gone.
+/// Documents of an earlier schema with names that were removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_of_before_is_told_what_is_gone() {
     const FACETS: &str =

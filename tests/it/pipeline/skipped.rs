@@ -1,4 +1,4 @@
-//! Objects of which everything is skipped (GraphQL, sections 3.13 and 6.4.4).
+//! Objects whose fields are all skipped (GraphQL, sections 3.13 and 6.4.4).
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Time limits that reach into the database. Each of these would take for ever without.
+//! Time limits that reach the database. Without them, each of these would never end.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const LIST: &str = "{ personalConnectors { nodes { id } } }";
-/// Several statements, which share a transaction.
+/// Several statements in one transaction.
 const COUNTED: &str = "{ personalConnectors { totalCount nodes { id } } }";
 
 async fn restarted(server: &Server, flags: &[&str]) -> Server {
@@ -26,7 +26,7 @@ fn code(answer: &Value) -> &Value {
     &answer["errors"][0]["extensions"]["code"]
 }
 
-/// Reads are answered again. What held them up would have gone on for an hour; a new connection may take one more try.
+/// Reads succeed again. Without the limit, the blocked ones would take an hour; a new connection may need one more try.
 async fn answered(server: &Server) {
     let reads = async {
         for query in [LIST, COUNTED, LIST, COUNTED] {
@@ -48,7 +48,7 @@ on_both! {
         for answer in answers {
             assert_eq!(code(&answer), "TIMEOUT", "{answer}");
         }
-        // Statements that ran on would keep both connections, and on PostgreSQL the view too.
+        // Statements that continued would occupy both connections, and on PostgreSQL the view too.
         other.let_reads_go().await;
         answered(&server).await;
     }
@@ -74,7 +74,7 @@ on_both! {
         other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
         let variables = json!({ "input": draft("Wiki", json!({})) });
         let answer = server.execute(&ann, &mutation(CREATE), variables).await;
-        // Nobody can end another process that holds SQLite's lock; PostgreSQL ends a session that hangs.
+        // SQLite cannot end another process that holds its lock; PostgreSQL ends a hanging session.
         let expected = if server.storage.url.starts_with("sqlite:") { "UNAVAILABLE" } else { "TIMEOUT" };
         assert_eq!(code(&answer), expected, "{answer}");
         assert_eq!(answer["data"], json!({ CREATE: null }));
@@ -107,7 +107,7 @@ on_both! {
         assert!(tokio::time::timeout(Duration::from_millis(1500), asked).await.is_err(), "hung up");
         let body = json!({ "query": "{ viewer { userId } }" }).to_string();
         let (status, answer) = server.post("", body.clone()).await;
-        // SQLite's statement is interrupted. PostgreSQL's runs on.
+        // SQLite's statement is interrupted, and PostgreSQL's continues.
         let expected = if server.storage.url.starts_with("sqlite:") { 200 } else { 503 };
         assert_eq!(status, expected, "{answer}");
         other.let_reads_go().await;

@@ -1,4 +1,4 @@
-//! Inputs that are unset, null, or the default: each form in which a generated client sends one means the same.
+//! Unset inputs, null and defaults: all forms that generated clients send mean the same.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -21,18 +21,18 @@ use crate::support::{
     schema::{Place, may_be_unset, named, places, values},
 };
 
-/// Stands for the connector that a request is about.
+/// The placeholder for the request's connector.
 const ONE: &str = "the-connector";
 
-/// A form in which clients send an input. TYPE and DEFAULT are the input's own.
+/// A form of an input in clients. TYPE and DEFAULT are the input's own.
 #[derive(Clone, Copy, Debug)]
 struct Form {
-    /// Generators that send it.
+    /// The generators that send it.
     #[expect(dead_code, reason = "it is shown where an assertion fails")]
     by: &'static str,
-    /// The variable that the document declares.
+    /// The variable declaration in the document.
     declared: &'static str,
-    /// The value that the document has.
+    /// The value in the document.
     value: &'static str,
     variable: Sent,
 }
@@ -42,7 +42,7 @@ enum Sent {
     Nothing,
     Null,
     Default,
-    /// The value that a language without null gives: false, 0 or an empty text.
+    /// The value of a language without null: false, 0 or an empty text.
     Zero,
 }
 
@@ -134,7 +134,7 @@ const ZERO: Form = form(
     Sent::Zero,
 );
 
-/// Inputs of which null says something: that there shall be none.
+/// Inputs for which null is a value: it clears the field.
 const NULL_IS_A_VALUE: [(&str, &[&str]); 4] = [
     ("CreateCustomConnectorInput", &["category"]),
     (
@@ -158,7 +158,7 @@ const NULL_IS_A_VALUE: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// Inputs whose value the selected fields do not tell.
+/// Inputs whose value the selected fields do not show.
 const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
     ("ImportConnectorsInput", "dryRun"),
     ("SetConnectorStatusesInput", "validateOnly"),
@@ -172,15 +172,15 @@ fn null_is_a_value(place: &Place, input: &InputValueDefinition) -> bool {
         .any(|(object, names)| place.name == *object && names.contains(&name))
 }
 
-/// The value of an input that is given in every request, because it must be or so that there is an effect to see.
+/// Returns the value of an input that every request needs, because it is required or makes an effect visible.
 fn given(input: &InputValueDefinition) -> Option<Value> {
     let value = match input.name.node.as_str() {
         "name" if named(&input.ty.node.base) == "String" => json!("Wiki"),
-        // One that is never called.
+        // A server that is never called.
         "serverUrl" => json!("https://127.0.0.1/mcp"),
         _ if may_be_unset(input) => return None,
         "id" => json!(ONE),
-        // One of them is not there.
+        // One of them does not exist.
         "ids" => json!([ONE, "pcon_none"]),
         "status" => json!("DEPRECATED"),
         "content" => json!(format!(
@@ -195,7 +195,7 @@ fn given(input: &InputValueDefinition) -> Option<Value> {
     Some(value)
 }
 
-/// A value as it is written in a document.
+/// Returns a value in a document's syntax.
 fn literal(input: &InputValueDefinition, value: &Value) -> String {
     match value {
         Value::String(name) if values(named(&input.ty.node.base)).contains(&name.as_str()) => {
@@ -214,7 +214,7 @@ fn default(input: &InputValueDefinition) -> Option<Value> {
     Some(default.node.clone().into_json().unwrap())
 }
 
-/// Values of an input's type, the default not among them.
+/// Returns values of an input's type, without the default.
 fn others(input: &InputValueDefinition, default: &Value) -> Vec<Value> {
     let mut values: Vec<_> = match default {
         Value::Bool(_) => vec![json!(true), json!(false)],
@@ -233,7 +233,7 @@ struct Requests {
     users: AtomicUsize,
     /// The user of all queries.
     reader: (String, String, String),
-    /// The lease of the process that makes checks which are queued.
+    /// The lease of the monitor for queued checks.
     lease: Option<Lease>,
 }
 
@@ -262,7 +262,8 @@ impl Requests {
         requests
     }
 
-    /// The mark in a new user's name, their token, and the id of a connector of theirs that has a value in each field.
+    /// Creates a user. Returns the mark in their name, their token, and the id of a connector of theirs with a value in
+    /// each field.
     async fn user(&self) -> (String, String, String) {
         let mark = format!("-n{:05}", self.users.fetch_add(1, Ordering::Relaxed));
         let scopes = ["connectors:write", "catalog:admin"];
@@ -283,7 +284,7 @@ impl Requests {
         (mark, token, id)
     }
 
-    /// The answer to a request, the same for each user.
+    /// Returns the response to a request, which is the same for each user.
     async fn answer(&self, place: &Place, query: &str, variables: &Value) -> Value {
         let (mark, token, id) = if place.is_mutation {
             self.user().await
@@ -309,7 +310,7 @@ impl Requests {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// The answer where an input is given in a form.
+    /// Returns the response to an input in a given form.
     async fn given(&self, place: &Place, input: &InputValueDefinition, form: Form) -> Value {
         let default = default(input).unwrap_or_default();
         let fill = |text: &str| {
@@ -335,7 +336,7 @@ impl Requests {
     }
 }
 
-/// The inputs beside one, as a document has them.
+/// Returns the other inputs of a document.
 fn beside(place: &Place, one: &InputValueDefinition) -> String {
     let others = place.inputs.iter().filter(|input| input.name != one.name);
     let entries: Vec<_> = others
@@ -393,14 +394,14 @@ async fn each_input_means_the_same_in_every_form() {
                     "{at}: {form:?}"
                 );
             }
-            // A zero is never a third value.
+            // A zero never has a third meaning.
             let zero = requests.given(&place, input, ZERO).await;
             if zero != unset {
                 let message = text(&zero["errors"][0]["message"]);
                 let is_named = message.contains("$v") || message.contains(input.name.node.as_str());
                 assert!(is_named, "{at}: {message}");
             }
-            // The answers show the value.
+            // The responses show the value.
             let mut shows = false;
             for other in others(input, &default) {
                 let inputs = format!("{} {}", beside(&place, input), entry(input, &other));
@@ -422,8 +423,8 @@ async fn each_input_means_the_same_in_every_form() {
     assert_eq!(exceptions.len(), listed, "{exceptions:?}");
 }
 
-/// Most generators declare one variable for an input object. For a field that the program did not set, some send null
-/// (cynic, C# by Newtonsoft.Json), or the default (datamodel-code-generator, typescript-validation-schema).
+/// Most generators declare one variable for an input object. For an unset field, some send null (cynic, C# with
+/// Newtonsoft.Json) or the default (datamodel-code-generator, typescript-validation-schema).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_input_means_the_same_in_every_form() {
     let requests = Requests::new().await;

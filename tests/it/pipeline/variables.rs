@@ -1,4 +1,4 @@
-//! Variables that were not sent: what they are given to stays as if it had been left out.
+//! Unsent variables: their arguments and fields count as omitted.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// A connector with every optional field set.
+/// Creates a connector with every optional field set.
 async fn full(server: &Server, token: &str) -> Value {
     let input = draft(
         "Wiki",
@@ -30,7 +30,7 @@ on_both! {
         let before = full(&server, &ann).await;
         let id = &before["id"];
         let state = server.state().await;
-        // The input spelled out in the document, as a variable whose value lacks the field, in fragments and beside others.
+        // The input written in the document, a variable whose value lacks the field, fragments, and combinations.
         for query in [
             "mutation($id: ID!, $v: TYPE) { UPDATE }",
             "mutation($id: ID!, $v: TYPE) { ...F } fragment F on Mutation { UPDATE }",
@@ -43,7 +43,7 @@ on_both! {
                 ("version", "String"), ("serverUrl", "String"), ("serverType", "ServerType"), ("metadata", "JSON"),
                 ("visibility", "ConnectorVisibility"), ("expectedRevision", "Int"), ("validateOnly", "Boolean"),
             ] {
-                // A variable with a default may be null, and a field that must not be null takes it no less.
+                // A variable with a default is nullable, and a non-null field accepts it too.
                 if field == "validateOnly" && query.contains("= null") {
                     continue;
                 }
@@ -109,7 +109,7 @@ on_both! {
         let data = server.data(&ann, query, json!({ "n": "b", "c": null, "t": null })).await;
         let none = json!({ "category": null, "serverType": "HTTP", "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], none);
-        // A variable that may be null is let in where the field has a default (section 5.8.5).
+        // A nullable variable is allowed if the field has a default (section 5.8.5).
         let sent = json!({ "n": "c", "c": "DESIGN", "v": "ORGANIZATION", "only": true });
         let data = server.data(&ann, query, sent).await;
         assert_eq!(data["createCustomConnector"], json!({ "personalConnector": null, "userErrors": [] }));
@@ -143,12 +143,12 @@ on_both! {
         }";
         assert_eq!(count(filters, json!({})).await, 5);
         assert_eq!(count(filters, json!({ "t": "AITRONOS_BUILT" })).await, 3);
-        // Under @include, beside a variable of the same document that is sent, and one that has a default.
+        // Under @include, beside a sent variable of the same document, and one with a default.
         let included = "query Q($n: Int, $all: Boolean!, $id: Boolean = false) {
             personalConnectors(first: $n) @include(if: $all) { nodes { name @skip(if: $all) id @include(if: $id) } }
         }";
         assert_eq!(count(included, json!({ "all": true })).await, 5);
-        // Twice, once where it counts as left out and once in a list.
+        // Twice: once as an omitted argument, and once in a list.
         let twice = "query Q($n: Int, $m: Int) { personalConnectors(first: $n, last: $m) { nodes { id } } again: personalConnectors(first: $n) { nodes { id } } }";
         assert_eq!(count(twice, json!({})).await, 5);
     }
@@ -174,18 +174,18 @@ on_both! {
             let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
             let message = text(&answer["errors"][0]["message"]);
             assert!(message.starts_with(&format!("{variable} must not be null")), "{query}: {message}");
-            // Left out, it has its default.
+            // An omitted argument has its default.
             assert_eq!(server.execute(&ann, &query, json!({})).await.get("errors"), None, "{query}");
         }
         assert_eq!(server.state().await, state + 4);
-        // In a nullable position, null is what was sent.
+        // In a nullable position, null is the sent value.
         let query = "query($c: [ConnectorCategory!] = [DESIGN]) { personalConnectors(filter: {category: $c}) { totalCount } }";
         let all = server.data(&ann, "{ personalConnectors { totalCount } }", json!({})).await;
         assert_eq!(server.data(&ann, query, json!({ "c": null })).await, all);
     }
 
     async fn only_the_chosen_operations_variables_count(server: Server) {
-        // The other operation has a variable of the same name, which it needs; and so has a fragment of its own.
+        // The other operation needs a variable of the same name, and has a fragment of its own.
         let document = "query A($x: String, $y: Int) { personalConnectors(search: $x, first: $y) { nodes { id } } }
             query B($x: ID!) { node(id: $x) { id } ...F }
             fragment F on Query { personalConnector(id: $x) { name } }";
@@ -200,7 +200,7 @@ on_both! {
             assert_eq!(answer.get("errors"), None, "{name} {variables}: {answer}");
             assert_eq!(answer["data"][field]["nodes"].as_array().map_or(0, Vec::len), expected);
         }
-        // A fragment that both use, each with a variable of its own kind.
+        // A shared fragment, with a different variable type in each operation.
         let shared = "query A($n: Int) { ...F } query B($n: Int! = 2) { ...F } query C($n: Int = 1) { ...F }
             fragment F on Query { personalConnectors(first: $n) { nodes { id } } }";
         for (name, expected) in [("A", 5), ("B", 2), ("C", 1)] {

@@ -1,4 +1,4 @@
-//! Transactions that fail because of another one: they run again, and no client hears of it.
+//! Transactions that fail because of another one run again, unnoticed by clients.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::{
     process::{Serving, program_on, run_with, token},
 };
 
-/// Has changes of connectors fail with a code as often as `fails` says of the number of changes so far.
+/// Makes changes of connectors fail with a code, depending on the number of changes so far.
 fn trigger(code: &str, fails: &str, when: &str) -> String {
     format!(
         "CREATE SEQUENCE changes_tried;
@@ -24,7 +24,7 @@ fn trigger(code: &str, fails: &str, when: &str) -> String {
     )
 }
 
-/// A statement, and a COMMIT, that fail every second time.
+/// A statement and a COMMIT that fail every second time.
 async fn is_not_noticed(code: &str, when: &str) {
     let storage = TestDatabase::postgres().await;
     let server = Serving::start(program_on(&storage, &[]));
@@ -94,7 +94,7 @@ async fn that_do_not_end_are_told() {
     server.stop().ok();
 }
 
-/// Two sessions that lock the same rows in another order: PostgreSQL ends one of them.
+/// Two sessions lock the same rows in different order, and PostgreSQL ends one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn with_an_operators_session_are_not_noticed() {
@@ -105,7 +105,8 @@ async fn with_an_operators_session_are_not_noticed() {
     let made = server.data(&ann, CREATE, json!({ "input": input })).await;
     let id = made["done"]["personalConnector"]["id"].clone();
     let mut operator = session(&storage.url).await;
-    // It has the connector, and wants the state; the service's update has the state, and wants the connector.
+    // It has locked the connector and waits for the state; the service's update has the state and waits for the
+    // connector.
     let lock = format!(
         "SET deadlock_timeout = '1min'; BEGIN; SELECT 1 FROM personal_connector WHERE id = '{}' FOR UPDATE",
         id.as_str().unwrap()

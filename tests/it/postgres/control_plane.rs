@@ -1,4 +1,4 @@
-//! Requests that use all their connections take nothing from the probes, the poll of the state, and cached answers.
+//! Requests that occupy all their connections do not affect probes, the state poll and cached responses.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use crate::support::{
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Each has several statements in one snapshot.
+/// Several statements in one snapshot each.
 const DEAR: &str = "query($from: DateTime!) {
     personalConnectors(first: 20, filter: { createdAt: { gte: $from } }) {
         totalCount nodes { id name tools { totalCount } health { outcome } replacedBy { id } }
@@ -38,7 +38,7 @@ async fn goes_on_while_all_connections_are_in_use() {
     let storage = TestDatabase::postgres().await;
     let flags = ["--answer-cache-mb", "8"];
     let server = Arc::new(Serving::start(program_on(&storage, &flags)));
-    // It is in the cache now.
+    // The response is cached now.
     within(LONG, "it is cached", async || {
         server.data("", CACHED, json!({})).await;
         let before = Instant::now();
@@ -62,7 +62,7 @@ async fn goes_on_while_all_connections_are_in_use() {
         rows(&storage.url, waiting).await.trim() == "8"
     })
     .await;
-    // Longer than what is known of the state is good for.
+    // Longer than the known state is valid.
     let began = Instant::now();
     let (mut looks, mut slowest) = (0, Duration::ZERO);
     while began.elapsed() < Duration::from_secs(4) {
@@ -80,7 +80,7 @@ async fn goes_on_while_all_connections_are_in_use() {
     for answer in join_all(asking).await {
         let answer = answer.unwrap().unwrap();
         let code = &answer["errors"][0]["extensions"]["code"];
-        // Those that waited too long for a connection.
+        // These waited too long for a connection.
         assert!(
             code.is_null() || code == "UNAVAILABLE" || code == "TIMEOUT",
             "{answer}"
@@ -105,7 +105,7 @@ async fn snapshots_need_one_connection_each() {
     server.stop().ok();
 }
 
-/// Snapshots and writes give their sessions back after they were rolled back, so that no new ones are opened.
+/// Snapshots and writes return their sessions after a rollback, so that no new ones are opened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn sessions_are_used_again() {
@@ -125,7 +125,7 @@ async fn sessions_are_used_again() {
     let token = token("ann@acme", "connectors:write");
     let ask = async |number| {
         server.data("", DEAR, list(number)).await;
-        // Refused, and rolled back.
+        // The write is refused and rolled back.
         server.data(&token, write, json!({})).await;
     };
     let mut seen = HashSet::new();
@@ -133,7 +133,7 @@ async fn sessions_are_used_again() {
         ask(number).await;
         seen.extend(sessions().await);
     }
-    // Two for requests and two of its own, each opened when it is first needed.
+    // Two for requests and two for the service, each opened on first use.
     assert!(seen.len() <= 4, "{seen:?}");
     server.stop().ok();
 }

@@ -1,4 +1,4 @@
-//! A network between the service and PostgreSQL that swallows connections, or resets them.
+//! A network that drops or resets connections between the service and PostgreSQL.
 
 use std::{
     sync::Arc,
@@ -20,28 +20,28 @@ use crate::support::{
     waiting::within,
 };
 
-/// How soon everything works again.
+/// The longest time until everything works again.
 const AGAIN: Duration = Duration::from_secs(30);
 
 const WAITING: &str = "SELECT COUNT(*) AS n FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'";
 
-/// Without the connector, which a database that is gone cannot tell of.
+/// Without the connector, which an unreachable database cannot return.
 const HEARD: &str = "subscription($after: String) {
     personalConnectorChanged(after: $after) { personalConnectorId }
 }";
 
-/// How a network fails, and how it returns.
+/// A failure of the network, and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    /// Open connections are swallowed for ever; new ones work.
+    /// Open connections are dropped silently for ever; new ones work.
     Old,
     /// New ones hang too, for a while.
     All,
     Reset,
 }
 
-/// A list that no cache has.
+/// A list that is never cached.
 fn list(number: usize) -> Value {
     json!({ "from": format!("1970-01-01T00:00:01.{number:06}Z") })
 }
@@ -60,7 +60,7 @@ async fn recovers(cut: Cut) {
     .await;
     let server = Arc::clone(&traffic.server);
 
-    // So many statements are in flight.
+    // This many statements are under way.
     let mut blocking = session(&storage.url).await;
     let lock = "BEGIN; LOCK TABLE personal_connector IN ACCESS EXCLUSIVE MODE";
     run_in(&mut blocking, lock).await;
@@ -112,7 +112,7 @@ async fn recovers(cut: Cut) {
         (1..=8).contains(&open) && open == idle
     })
     .await;
-    // The subscriber hears of all, in order.
+    // The subscriber receives all changes, in order.
     let expected = rows(
         &storage.url,
         "SELECT personal_connector_id FROM connector_event WHERE type = 'custom' ORDER BY number",
@@ -153,10 +153,10 @@ async fn that_resets_connections() {
     recovers(Cut::Reset).await;
 }
 
-/// The client of a write whose COMMIT was sent and not answered cannot be told what became of it.
+/// The result of a write is unknown to its client if COMMIT was sent and not answered.
 async fn says_that_nothing_is_known(fault: Fault) {
     let storage = TestDatabase::postgres().await;
-    // The proxy reads what is said.
+    // The proxy must be able to read the protocol.
     let proxy = Proxy::to(&format!("{}?sslmode=disable", storage.url)).await;
     let mut command = program_on(
         &TestDatabase::at(proxy.url.clone()),
@@ -180,7 +180,7 @@ async fn says_that_nothing_is_known(fault: Fault) {
         "{message}"
     );
     println!("{fault:?}: said after {:.1?}", asked.elapsed());
-    // PostgreSQL has it, and the key says so.
+    // PostgreSQL has committed it, and the key shows that.
     let again = server.ask(&ann, CREATE, variables).await.unwrap();
     assert_eq!(again.get("errors"), None, "{again}");
     let count = "SELECT COUNT(*) AS n FROM personal_connector WHERE type = 'custom'";

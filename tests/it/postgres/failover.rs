@@ -1,4 +1,4 @@
-//! Several hosts in the URL: the wanted one is found, and found again after a standby was promoted.
+//! Several hosts in the URL: the service finds the wanted one, and again after a failover.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// How soon everything works again.
+/// The longest time until everything works again.
 const AGAIN: Duration = Duration::from_secs(30);
 
 const HEARD: &str = "subscription($after: String) {
     personalConnectorChanged(after: $after) { personalConnectorId }
 }";
 
-/// The URL of several hosts, of which the first is not there.
+/// Returns the URL of several hosts, of which the first does not exist.
 fn hosts(of: &[&Cluster], target: &str) -> TestDatabase {
     let hosts: Vec<_> = of.iter().map(|cluster| cluster.address()).collect();
     TestDatabase::at(format!(
@@ -34,7 +34,7 @@ fn hosts(of: &[&Cluster], target: &str) -> TestDatabase {
     ))
 }
 
-/// How the old primary ends.
+/// The end of the old primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Stopped,
@@ -116,7 +116,7 @@ async fn of_a_frozen_primary_to_an_asynchronous_standby() {
     goes_on_after_a_promotion(End::Frozen, false).await;
 }
 
-/// The value of `/health/ready`.
+/// Returns the member of `/health/ready`.
 async fn writable(server: &Serving) -> Value {
     let (_, told) = server.get("/health/ready").await;
     serde_json::from_str::<Value>(&told).unwrap()["writable"].take()
@@ -184,7 +184,7 @@ async fn each_kind_of_server_is_found() {
         }
         number += 1;
         let found = rows(&standby.database().url, conflicts).await;
-        // So many that none of them is chance.
+        // Enough of them to exclude chance.
         cancelled = if found.trim().parse::<u64>().unwrap() >= 10 {
             found
         } else {

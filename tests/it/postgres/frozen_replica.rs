@@ -1,4 +1,4 @@
-//! A replica that stands still in the middle of a write, while it holds the lock that all writes take.
+//! A replica that freezes during a write, while it holds the lock of all writes.
 
 use std::{
     fs,
@@ -23,14 +23,14 @@ use crate::support::{
     waiting::within,
 };
 
-/// How long the others may not write.
+/// The longest time in which others cannot write.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// The ports of sessions that are idle in a transaction that has written or locked something.
+/// The ports of sessions that are idle in a transaction with a write or lock.
 const HOLDERS: &str = "SELECT client_port::bigint AS port FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'idle in transaction' AND backend_xid IS NOT NULL";
 
-/// Whether a replica behind this proxy holds a lock and is to say the next statement.
+/// Returns whether a replica behind this proxy holds a lock, with no statement under way.
 async fn holds_lock(storage: &TestDatabase, proxy: &Proxy) -> bool {
     let ports = rows(&storage.url, HOLDERS).await;
     let mut ports = ports.lines().map(|port| port.parse().unwrap());
@@ -87,7 +87,7 @@ async fn others_write_again_while_it_holds_a_lock() {
         within(AGAIN, "it is ready", async || is_ready(&other.server).await).await;
     }
     assert!(!holds_lock(&storage, &proxy).await);
-    // Others wait for the lock for a moment alone.
+    // Others wait only briefly for the lock.
     let read = Instant::now();
     within(AGAIN, "reads go on", async || {
         others.iter().all(|other| other.has_read_since(read))
@@ -119,7 +119,7 @@ async fn others_write_again_while_it_holds_a_lock() {
     Traffic::assert_kept(&[&frozen, &others[0], &others[1]], &storage.url).await;
 }
 
-/// Whether another connection holds SQLite's lock.
+/// Returns whether another connection holds SQLite's lock.
 async fn is_locked(url: &str) -> bool {
     let options = SqliteConnectOptions::from_str(url).unwrap();
     let options = options.busy_timeout(Duration::ZERO);
@@ -129,7 +129,7 @@ async fn is_locked(url: &str) -> bool {
     begun.is_err()
 }
 
-/// Creates a connector; gives the code of the error.
+/// Creates a connector. Returns the error's code.
 async fn create(server: &Serving, name: &str) -> Option<String> {
     let ann = token("ann@acme", "connectors:write");
     let input = json!({ "name": name, "serverUrl": "https://x.example.com" });
@@ -139,7 +139,7 @@ async fn create(server: &Serving, name: &str) -> Option<String> {
     code.map(ToOwned::to_owned)
 }
 
-/// Nobody can end a process that holds SQLite's lock and stands still, so the service says so until it goes on.
+/// SQLite cannot end a frozen process that holds its lock, so the service reports it until the process continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_import_of_sqlite_is_told_and_waited_for() {
     let storage = TestDatabase::sqlite();

@@ -1,4 +1,4 @@
-//! PostgreSQL as operators run it: behind a pooler, as several hosts, with replicas that hang, and with networks that are cut.
+//! PostgreSQL in operation: behind a pooler, with several hosts, frozen replicas and network failures.
 
 mod conflicts;
 mod control_plane;
@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::{clients::subscribers::Socket, process::Serving};
 
-/// A session of the test's own.
+/// Opens a session for the test.
 async fn session(url: &str) -> PgConnection {
     PgConnection::connect(url).await.unwrap()
 }
@@ -29,12 +29,12 @@ async fn run_in(session: &mut PgConnection, sql: &str) {
         .unwrap();
 }
 
-/// Runs statements in a session of their own, as a script.
+/// Runs statements in a new session, as a script.
 async fn run_sql(url: &str, sql: &str) {
     run_in(&mut session(url).await, sql).await;
 }
 
-/// A subscriber who hears of all changes from now on. Without a cursor, the first of them may come before it listens.
+/// Subscribes to all changes from now on. Without a cursor, the first one may come before it listens.
 async fn listen(server: &Serving, token: &str, subscription: &str) -> Socket {
     let asked = "{ personalConnectors(first: 0) { changesCursor } }";
     let now = server.data(token, asked, json!({})).await;
@@ -45,12 +45,12 @@ async fn listen(server: &Serving, token: &str, subscription: &str) -> Socket {
     socket
 }
 
-/// Whether `/health/ready` answers 200.
+/// Returns whether `/health/ready` answers 200.
 pub async fn is_ready(server: &Serving) -> bool {
     server.get("/health/ready").await.0 == 200
 }
 
-/// The value of a gauge of a pool in `/metrics`.
+/// Returns the value of a pool's gauge in `/metrics`.
 async fn connections(server: &Serving, gauge: &str, pool: &str) -> i64 {
     let (_, text) = server.get("/metrics").await;
     let name = format!("{gauge}{{pool=\"{pool}\"}} ");

@@ -1,4 +1,4 @@
-//! The real `PgBouncer`, on a port of its own, in front of the PostgreSQL of the tests.
+//! A real `PgBouncer` on a port of its own, in front of the tests' PostgreSQL.
 
 use std::{
     fs,
@@ -33,8 +33,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts it in front of a database's server with sessions for each database, and lines of its configuration. Panics
-    /// where it is not installed: no test passes unrun.
+    /// Starts it in front of a database's server, with a number of sessions for each database and additional
+    /// configuration. Panics if it is not installed, so that no test passes without running.
     pub async fn start(storage: &TestDatabase, mode: &str, sessions: usize, lines: &str) -> Self {
         let server = Url::parse(&storage.url).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -71,12 +71,12 @@ impl PgBouncer {
         this
     }
 
-    /// The same database through it.
+    /// Returns the same database, through the pooler.
     pub fn database(&self) -> TestDatabase {
         TestDatabase::at(self.url.to_string())
     }
 
-    /// Ends it at once, with all its connections.
+    /// Kills it, with all its connections.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -94,7 +94,7 @@ impl PgBouncer {
         .await;
     }
 
-    /// sqlx asks for a setting that it refuses by default.
+    /// Returns whether it refuses a setting of sqlx, as by default.
     fn refuses_parameters(&self) -> bool {
         let log = fs::read_to_string(self.folder.path().join("log"));
         log.unwrap_or_default()
@@ -109,7 +109,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// It does not run as root.
+/// It refuses to run as root.
 fn spawn(folder: &Path) -> Child {
     let program = PROGRAMS
         .iter()
@@ -119,7 +119,7 @@ fn spawn(folder: &Path) -> Child {
     let mut command = Command::new(program);
     command.arg("-q").arg(folder.join("pgbouncer.ini"));
     if is_root() {
-        // Not by another program, which would be the one that is killed.
+        // No other program starts it, because that one would be killed instead.
         command.args(["-u", "postgres"]);
     }
     command.current_dir("/").stdin(Stdio::null());

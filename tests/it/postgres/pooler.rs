@@ -25,13 +25,13 @@ use crate::support::{
     waiting::within,
 };
 
-/// It may be late, and must come.
+/// A generous limit for something that must happen.
 const SOON: Duration = Duration::from_secs(30);
 
-/// The log line of a service that found a pooler.
+/// The log line of a service that detected a pooler.
 const FOUND: &str = "a pooler is in front of PostgreSQL";
 
-/// Another list each time: no answer is cached.
+/// Returns a different list each time, so that no response is cached.
 fn list(number: usize) -> (&'static str, Value) {
     const LIST: &str = "query($from: DateTime!, $first: Int!) {
         personalConnectors(first: $first, filter: { createdAt: { gte: $from } }) {
@@ -57,7 +57,7 @@ fn create(number: usize) -> (&'static str, Value) {
     (CREATE, json!({ "input": input }))
 }
 
-/// Two processes begin at once on an empty database, and answer all that 300 clients ask at once by three sessions.
+/// Two processes start at once on an empty database, and answer 300 concurrent clients with three sessions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PgBouncer (Debian: pgbouncer), and PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn few_sessions_answer_many_requests() {
@@ -98,7 +98,7 @@ async fn few_sessions_answer_many_requests() {
     };
     let wrong: Vec<_> = answers.iter().filter(is_answer).take(3).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    // Statement and parameters of each answer are its own.
+    // Statement and parameters of each response match.
     for (number, answer) in answers.iter().enumerate() {
         let connectors = &answer.as_ref().unwrap()["data"]["personalConnectors"];
         if number % 3 == 0 {
@@ -166,7 +166,7 @@ async fn commands_work() {
     assert_whole(&direct).await;
 }
 
-/// The settings that a pooler may be told to drop in silence do not hide it.
+/// A pooler that silently drops settings is detected too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PgBouncer (Debian: pgbouncer), and PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn is_found_where_it_drops_settings() {

@@ -1,4 +1,4 @@
-//! A TCP proxy between the service and PostgreSQL, which stands for a network that is cut.
+//! A TCP proxy between the service and PostgreSQL, which simulates network failures.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use tokio::{
 };
 use url::Url;
 
-/// A proxy. Dropped, it takes no more connections.
+/// A proxy, closed on drop.
 pub struct Proxy {
     /// The database's URL, through the proxy.
     pub url: String,
@@ -26,17 +26,17 @@ pub struct Proxy {
     accepting: AbortHandle,
 }
 
-/// The fate of the connections. Each has a number, from 1 on.
+/// The state of the connections, which are numbered from 1.
 struct Network {
     upstream: SocketAddr,
     opened: AtomicU64,
-    /// Connections through this number pass nothing on. The other side hears nothing of it.
+    /// Connections up to this number pass nothing on, unnoticed by the other side.
     swallowed: watch::Sender<u64>,
-    /// Connections through this number are reset.
+    /// Connections up to this number are reset.
     reset: watch::Sender<u64>,
-    /// Whether new connections are taken and pass nothing on.
+    /// Whether new connections are accepted, but pass nothing on.
     is_dead: watch::Sender<bool>,
-    /// A connection whose client says this is swallowed, or reset, once it was passed on.
+    /// The text after which a connection is dropped or reset, once it was passed on.
     trap: Mutex<Option<(&'static [u8], Fault)>>,
     /// The ports of the open connections, as PostgreSQL sees them.
     ports: Mutex<BTreeSet<u16>>,
@@ -49,7 +49,7 @@ pub enum Fault {
 }
 
 impl Proxy {
-    /// A proxy to the server of a URL.
+    /// Starts a proxy to the server of a URL.
     pub async fn to(url: &str) -> Self {
         let mut url = Url::parse(url).unwrap();
         let host = (url.host_str().unwrap(), url.port().unwrap_or(5432));
@@ -75,30 +75,30 @@ impl Proxy {
         }
     }
 
-    /// Passes nothing on any more of the connections that are open: no data, no end and no reset.
+    /// Stops passing on data of the open connections, including their end.
     pub fn swallow(&self) {
         let through = self.network.opened.load(Ordering::SeqCst);
         self.network.swallowed.send_replace(through);
     }
 
-    /// Resets the connections that are open.
+    /// Resets the open connections.
     pub fn reset(&self) {
         let through = self.network.opened.load(Ordering::SeqCst);
         self.network.reset.send_replace(through);
     }
 
-    /// Swallows all that is open, and new connections too until the network returns.
+    /// Drops the open connections, and new ones until the network returns.
     pub fn cut(&self) {
         self.network.is_dead.send_replace(true);
         self.swallow();
     }
 
-    /// New connections are passed on again. Those that were swallowed stay so.
+    /// Passes on new connections again. Dropped ones stay dropped.
     pub fn return_to_work(&self) {
         self.network.is_dead.send_replace(false);
     }
 
-    /// Has the next connection whose client says this fail once it was passed on.
+    /// Makes the next connection with this text fail once the text was passed on.
     pub fn trap(&self, text: &'static [u8], fault: Fault) {
         *self.network.trap.lock().unwrap() = Some((text, fault));
     }
@@ -107,7 +107,7 @@ impl Proxy {
         self.network.trap.lock().unwrap().is_some()
     }
 
-    /// Whether PostgreSQL knows an open connection by this port.
+    /// Returns whether PostgreSQL knows an open connection by this port.
     pub fn has_port(&self, port: u16) -> bool {
         self.network.ports.lock().unwrap().contains(&port)
     }
@@ -130,7 +130,7 @@ async fn accept(listener: TcpListener, network: Arc<Network>) {
 async fn carry(client: TcpStream, number: u64, network: Arc<Network>) {
     let mut is_dead = network.is_dead.subscribe();
     if *is_dead.borrow_and_update() {
-        // Its client hears nothing, and sends again what a network lost once that is back.
+        // Its client notices nothing, and resends lost data once the network is back.
         let _ = is_dead.wait_for(|is_dead| !is_dead).await;
     }
     let Ok(server) = TcpStream::connect(network.upstream).await else {
@@ -167,7 +167,7 @@ async fn carry(client: TcpStream, number: u64, network: Arc<Network>) {
     network.ports.lock().unwrap().remove(&port);
 }
 
-/// Passes data on in one direction until its end, or for ever nothing once the connection is swallowed.
+/// Passes on data in one direction until its end, or nothing for ever once the connection is dropped.
 async fn pass(
     from: &mut tcp::OwnedReadHalf,
     to: &mut tcp::OwnedWriteHalf,
@@ -191,7 +191,7 @@ async fn pass(
         };
         let fault = trapped.and_then(|_| network.sprung(&buffer[..read]));
         if fault.is_some() {
-            // The answer is not to be quicker.
+            // This precedes the response.
             network.swallow_one(number);
         }
         if to.write_all(&buffer[..read]).await.is_err() {
@@ -206,7 +206,7 @@ async fn pass(
 }
 
 impl Network {
-    /// The fault of the trap, once, where the data has its text.
+    /// Takes the fault of the trap, if the data contains its text.
     fn sprung(&self, data: &[u8]) -> Option<Fault> {
         let mut trap = self.trap.lock().unwrap();
         let (text, _) = (*trap)?;
@@ -217,7 +217,7 @@ impl Network {
         None
     }
 
-    /// Swallows one connection, and those before it.
+    /// Drops one connection, and those before it.
     fn swallow_one(&self, number: u64) {
         self.swallowed
             .send_modify(|through| *through = (*through).max(number));

@@ -1,4 +1,4 @@
-//! Databases and roles with settings of their operators: nothing that matters is left to a default.
+//! Databases and roles with operators' settings: no important setting is left to a default.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::support::{
     process::{Serving, program_on, run, run_with, token},
 };
 
-/// Settings, each of which has failed a statement of ours, or may.
+/// Settings that have made a statement of the service fail, or may.
 const DEFAULTS: [&[(&str, &str)]; 3] = [
     &[
         ("default_transaction_isolation", "'repeatable read'"),
@@ -49,7 +49,7 @@ const DEFAULTS: [&[(&str, &str)]; 3] = [
 
 async fn alter(storage: &TestDatabase, settings: &[(&str, &str)]) {
     let name = storage.url.rsplit_once('/').unwrap().1;
-    // One session, so that none of them counts for it.
+    // One session, in which none of them applies.
     let mut session = session(&storage.url).await;
     for (setting, value) in settings {
         let sql = format!("ALTER DATABASE {name} SET {setting} = {value}");
@@ -57,7 +57,7 @@ async fn alter(storage: &TestDatabase, settings: &[(&str, &str)]) {
     }
 }
 
-/// As many creates at once, and reads beside them.
+/// Concurrent creates, and reads beside them.
 async fn serves(storage: &TestDatabase, direct: &str) {
     const CREATES: usize = 80;
     let flags = ["--max-concurrency", "200", "--database-wait", "10s"];
@@ -172,7 +172,7 @@ async fn an_encoding_that_cannot_hold_every_text_is_refused() {
     }
 }
 
-/// A role that may read and write rows alone serves what the owner migrated.
+/// A role that may only read and write rows serves what the owner migrated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES, of a role that may create roles"]
 async fn a_role_that_owns_nothing() {
@@ -199,7 +199,7 @@ async fn a_role_that_owns_nothing() {
         run_sql(&storage.url, &grant).await;
         Box::pin(serves(&limited, &storage.url)).await;
     };
-    // The role goes however the test ends.
+    // The role is removed however the test ends.
     let served = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(served)).await;
     run_sql(
         &storage.url,
@@ -211,7 +211,7 @@ async fn a_role_that_owns_nothing() {
     }
 }
 
-/// A role that may only read and write rows imports all the same, and says who gathers statistics.
+/// A role that may only read and write rows can import, and the command says who must gather statistics.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES, of a role that may create roles"]
 async fn a_role_that_may_not_gather_statistics_imports() {
@@ -244,7 +244,7 @@ async fn a_role_that_may_not_gather_statistics_imports() {
         );
         assert!(done.ok().starts_with("1000 objects: 1000 created"));
     };
-    // The role goes however the test ends.
+    // The role is removed however the test ends.
     let imported =
         futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(imported)).await;
     run_sql(

@@ -1,4 +1,4 @@
-//! Clients that write without a pause, and remember when each write was acknowledged.
+//! Clients that write continuously, and record the time of each acknowledgement.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,13 +25,13 @@ pub const LIST: &str = "query($from: DateTime!) {
     personalConnectors(first: 5, filter: { createdAt: { gte: $from } }) { totalCount nodes { id name } }
 }";
 
-/// How long a client waits for an answer before it asks again.
+/// The time after which a client retries without a response.
 const CLIENTS_WAIT: Duration = Duration::from_secs(8);
 
-/// Flags of a service that is written to so much.
+/// Flags of a service with many writes.
 pub const FLAGS: [&str; 2] = ["--max-per-user", "1000000"];
 
-/// Clients of one server.
+/// The clients of one server.
 pub struct Traffic {
     pub server: Arc<Serving>,
     seen: Arc<Seen>,
@@ -41,16 +41,16 @@ pub struct Traffic {
 #[derive(Default)]
 struct Seen {
     over: AtomicBool,
-    /// Each name that was acknowledged, and when.
+    /// Each acknowledged name, with the time.
     made: Mutex<Vec<(Instant, String)>>,
     read: Mutex<Vec<Instant>>,
-    /// The codes of errors, and a few answers that have no code that a client may be given.
+    /// The codes of errors, and a few responses without a documented code.
     errors: Mutex<BTreeMap<String, usize>>,
     wrong: Mutex<Vec<Value>>,
 }
 
 impl Traffic {
-    /// As many writers, and a reader.
+    /// Starts writers, and one reader.
     pub fn start(name: &str, server: Serving, writers: usize) -> Self {
         let server = Arc::new(server);
         let seen = Arc::new(Seen::default());
@@ -67,7 +67,7 @@ impl Traffic {
         }
     }
 
-    /// Whether a write was acknowledged since.
+    /// Returns whether a write was acknowledged since.
     pub fn has_written_since(&self, since: Instant) -> bool {
         let made = self.seen.made.lock().unwrap();
         made.last().is_some_and(|(at, _)| *at > since)
@@ -82,7 +82,7 @@ impl Traffic {
         self.seen.made.lock().unwrap().len()
     }
 
-    /// The longest time without an acknowledged write between two moments.
+    /// Returns the longest time without an acknowledged write between two moments.
     pub fn largest_gap(&self, from: Instant, to: Instant) -> Duration {
         let made = self.seen.made.lock().unwrap();
         let inside = made.iter().map(|(at, _)| *at);
@@ -96,12 +96,12 @@ impl Traffic {
         largest
     }
 
-    /// The codes of the errors so far.
+    /// Returns the codes of the errors so far.
     pub fn errors(&self) -> BTreeMap<String, usize> {
         self.seen.errors.lock().unwrap().clone()
     }
 
-    /// Ends the clients. Each error that they were given had a code that says to try again.
+    /// Stops the clients. Each error had a code that allows a retry.
     pub async fn stop(&self) {
         self.seen.over.store(true, Ordering::SeqCst);
         let running = std::mem::take(&mut *self.running.lock().unwrap());
@@ -109,13 +109,13 @@ impl Traffic {
         assert_eq!(*self.seen.wrong.lock().unwrap(), Vec::<Value>::new());
     }
 
-    /// The names that were acknowledged.
+    /// Returns the acknowledged names.
     pub fn names(&self) -> BTreeSet<String> {
         let made = self.seen.made.lock().unwrap();
         made.iter().map(|(_, name)| name.clone()).collect()
     }
 
-    /// All that was acknowledged is in the database, once.
+    /// Checks that all acknowledged connectors are stored once.
     pub async fn assert_kept(all: &[&Self], url: &str) {
         let stored = stored(url).await;
         let unique: BTreeSet<_> = stored.iter().cloned().collect();
@@ -128,14 +128,14 @@ impl Traffic {
     }
 }
 
-/// The names of the custom connectors that are stored.
+/// Returns the names of the stored custom connectors.
 pub async fn stored(url: &str) -> Vec<String> {
     let custom = "SELECT name FROM personal_connector WHERE type = 'custom'";
     let stored = rows(url, custom).await;
     stored.lines().map(ToOwned::to_owned).collect()
 }
 
-/// Creates one connector after the other, each until it is acknowledged.
+/// Creates connectors one by one, repeating each until it is acknowledged.
 async fn write(client: String, server: Arc<Serving>, seen: Arc<Seen>) {
     let token = token(&format!("{client}@acme"), "connectors:write");
     for number in 0.. {
@@ -162,7 +162,7 @@ async fn write(client: String, server: Arc<Serving>, seen: Arc<Seen>) {
 async fn read(server: Arc<Serving>, seen: Arc<Seen>) {
     let mut number = 0;
     while !seen.over.load(Ordering::SeqCst) {
-        // A cached answer would need no database.
+        // A cached response would need no database.
         number += 1;
         let from = json!({ "from": format!("1970-01-01T00:00:00.{number:06}Z") });
         if seen.ask(&server, "", LIST, from).await.is_some() {
@@ -173,7 +173,7 @@ async fn read(server: Arc<Serving>, seen: Arc<Seen>) {
 }
 
 impl Seen {
-    /// The data of an answer; none where there is an error, or no answer.
+    /// Returns the data of a response; none for an error, or without a response.
     async fn ask(
         &self,
         server: &Serving,
@@ -199,7 +199,7 @@ impl Seen {
             Err(_) => "late".to_owned(),
         };
         *self.errors.lock().unwrap().entry(error).or_default() += 1;
-        // As clients are asked to.
+        // The delay that clients are asked for.
         tokio::time::sleep(Duration::from_millis(50)).await;
         None
     }

@@ -18,14 +18,14 @@ use crate::{
 /// The disk of a database's files.
 #[derive(Debug)]
 pub(super) enum Disk {
-    /// A limit on the size of the process's files. It needs no root.
+    /// A limit on the size of the process's files, which needs no root.
     Limit { wal: PathBuf },
     /// A file system of some MiB.
     Small(Small),
 }
 
 impl Disk {
-    /// Leaves a random bit of room, or none.
+    /// Leaves a random amount of space, or none.
     pub(super) fn fill(&self, server: &Serving, to_the_brim: bool) {
         match self {
             Self::Limit { wal } => {
@@ -48,7 +48,7 @@ impl Disk {
         }
     }
 
-    /// Whether every write fails when there is no room. On a file system, SQLite's log may have unused blocks.
+    /// Returns whether every write fails without space. On a file system, SQLite's log may have unused blocks.
     pub(super) fn refuses_all(&self) -> bool {
         matches!(self, Self::Limit { .. })
     }
@@ -60,7 +60,7 @@ fn limit_files(server: &Serving, size: &str) {
     run(prlimit.arg(format!("--fsize={size}:")));
 }
 
-/// The same command with SIGXFSZ ignored: a write beyond the limit is an error, and not the end.
+/// Returns the command with SIGXFSZ ignored, so that a write beyond the limit is only an error.
 pub(super) fn without_signal(command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell
@@ -72,14 +72,14 @@ pub(super) fn without_signal(command: &Command) -> Command {
     shell
 }
 
-/// A tmpfs of a few MiB in a temporary folder. Dropped, it is unmounted.
+/// A tmpfs of a few MiB in a temporary folder, unmounted on drop.
 #[derive(Debug)]
 pub(super) struct Small {
     folder: TempDir,
 }
 
 impl Small {
-    /// Panics if it cannot be mounted: no test passes unrun.
+    /// Mounts it. Panics if it cannot, so that no test passes without running.
     pub(super) fn mount(mebibytes: u32, owner: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let options = format!("size={mebibytes}m,mode=0700,uid={owner}");
@@ -105,7 +105,7 @@ impl Small {
         self.path().join("filler")
     }
 
-    /// Fills it, except for so many bytes.
+    /// Fills it, except for this many bytes.
     pub(super) fn fill(&self, but: u64) {
         let mut file = fs::OpenOptions::new()
             .append(true)
@@ -130,7 +130,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // Lazily: the process of a failed test may still use it.
+        // The unmount is lazy, because the process of a failed test may still use it.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

@@ -1,4 +1,5 @@
-//! A disk that fills and empties: no acknowledged write is lost, and with room again the service writes by itself.
+//! A disk that fills and empties: no acknowledged write is lost, and the service recovers by itself when there is
+//! space.
 
 use std::{
     fs,
@@ -21,18 +22,18 @@ use crate::{
     },
 };
 
-/// Readiness is right, and the service writes again, within this time.
+/// The longest time until readiness is right, and until the service writes again.
 const SOON: Duration = Duration::from_secs(5);
 
 /// Objects of the import beside the service.
 const OBJECTS: usize = 50;
 
-/// Fills and empties the disk again and again, while clients write, check and read, a file is imported, and old events are
-/// forgotten.
+/// Fills and empties the disk repeatedly, while clients write, check and read, a file is imported, and old events are
+/// pruned.
 async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
     let mcp = changing_tools().await;
     let mut crew = Crew::new(&storage, &mcp);
-    // Longer than any wait in this test, so that TIMEOUT is no answer.
+    // Longer than any wait in this test, so that TIMEOUT is no response.
     let wait = ["--database-wait", "30s", "--request-timeout", "60s"];
     let start = || {
         let mut command = checking(&storage);
@@ -67,7 +68,7 @@ async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
                 assert_eq!(writer.write_one(&server).await, super::Sent::Refused);
             }
             assert!(crew.refused() > before);
-            // The limit is the service's own: other processes can write.
+            // The limit applies only to the service, so other processes can write.
             another_process_writes(&storage).await;
             crew.settle(&storage).await;
         }
@@ -120,12 +121,12 @@ async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
     assert!(crew.refused() > 0 && crew.acknowledged() > 20 && crew.reads > 0);
 }
 
-/// Fails where the service holds a lock.
+/// Fails if the service holds a lock.
 async fn another_process_writes(storage: &TestDatabase) {
     rows(&storage.url, "UPDATE catalog_state SET state = state").await;
 }
 
-/// The service lists what it acknowledged.
+/// The service lists all acknowledged connectors.
 async fn assert_served(crew: &Crew, server: &Serving) {
     const LIST: &str = "query($who: ID!) { personalConnectors(first: 100, filter: { createdBy: [$who] }) { nodes { id revision } } }";
     for writer in &crew.writers {
@@ -163,7 +164,7 @@ async fn a_small_file_system_on_sqlite() {
     fills_and_empties(TestDatabase::at(url), Disk::Small(disk)).await;
 }
 
-/// The tables and indexes are in a tablespace that is full, and PostgreSQL answers 53100.
+/// The tables and indexes are in a full tablespace, and PostgreSQL answers 53100.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root on Linux, to mount file systems, and PostgreSQL's programs"]
 async fn a_small_file_system_on_postgres() {

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Waits until PostgreSQL has closed the client's sessions: until then it may still commit.
+/// Waits until PostgreSQL has closed the client's sessions, because until then it may still commit.
 async fn await_end(storage: &TestDatabase) {
     let others = "SELECT COUNT(*) AS n FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
@@ -27,7 +27,7 @@ async fn await_end(storage: &TestDatabase) {
 
 on_both_databases! {
     async fn a_server_in_the_middle_of_writes_and_checks(storage: TestDatabase) {
-        /// The service answers again within this time.
+        /// The longest time until the service responds again.
         const BACK: Duration = Duration::from_secs(30);
         let mcp = changing_tools().await;
         let mut crew = Crew::new(&storage, &mcp);

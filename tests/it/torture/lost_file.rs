@@ -1,4 +1,5 @@
-//! The SQLite file deleted, renamed or replaced under the service: a write that is not in the file at the path is refused.
+//! The SQLite file is deleted, renamed or replaced under the service, which refuses writes to any file but the one at
+//! the path.
 
 use std::{
     fs,
@@ -51,7 +52,7 @@ impl Scene {
         name.into()
     }
 
-    /// A backup, made by SQLite.
+    /// Makes a backup with SQLite.
     async fn backup(&self) -> PathBuf {
         let backup = self.beside(".backup");
         let sql = format!("VACUUM INTO '{}'", backup.display());
@@ -59,7 +60,7 @@ impl Scene {
         backup
     }
 
-    /// Every write is refused, and the service is not ready.
+    /// Checks that every write is refused, and that the service is not ready.
     async fn assert_refuses(&mut self) {
         for _ in 0..20 {
             let sent = self.writer.write_one(&self.server).await;
@@ -76,7 +77,8 @@ impl Scene {
         assert_eq!(self.writer.write_one(&self.server).await, Sent::Refused);
     }
 
-    /// The file is back. Whether the service recovers by itself or not, what it acknowledges is in the file.
+    /// Checks after the file is back that every acknowledged write is in it, whether the service recovers by itself or
+    /// not.
     async fn assert_true(&mut self) {
         for _ in 0..50 {
             self.writer.write_one(&self.server).await;
@@ -160,7 +162,7 @@ async fn replaced_by_a_backup() {
     scene.restart().await;
 }
 
-/// SQLite has the log beside the file that a link leads to.
+/// SQLite has the log beside the target of a link.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_link_without_its_log() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -205,7 +207,7 @@ async fn read_while_another_file_is_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_short() {
     let mut scene = Scene::set().await;
-    // Into the file, so that there is something to cut.
+    // The log is copied to the file, so that there is something to cut.
     rows(&scene.storage.url, "PRAGMA wal_checkpoint(PASSIVE)").await;
     scene.writer.write_one(&scene.server).await;
     let file = fs::File::options().write(true).open(&scene.file).unwrap();

@@ -1,6 +1,7 @@
-//! Acknowledged means kept: through kills, full disks, statements that fail, power cuts, lost files and replicas that hang.
+//! Acknowledged writes are kept: through kills, full disks, failing statements, power failures, lost files and frozen
+//! replicas.
 //!
-//! The normal run of the tests has few rounds. `script/torture` has the long runs.
+//! The normal test run has few rounds, and `script/torture` has long ones.
 
 mod disks;
 mod full_disk;
@@ -41,7 +42,7 @@ fn rounds(short: usize) -> usize {
     std::env::var(ROUNDS).map_or(short, |rounds| rounds.parse().unwrap())
 }
 
-/// A client that checks one connector, and remembers the last check that was acknowledged.
+/// A client that checks one connector, and remembers the last acknowledged check.
 struct Checker {
     token: String,
     id: &'static str,
@@ -89,7 +90,7 @@ impl Checker {
         }
     }
 
-    /// The check at this time is stored, or a later one.
+    /// Checks that the check at this time, or a later one, is stored.
     async fn assert_kept(&self, storage: &TestDatabase, at: &str) {
         let kept = format!(
             "SELECT checked_at FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = '{}'",
@@ -130,7 +131,7 @@ impl Crew {
         }
     }
 
-    /// All clients work until `until` is done, and finish their requests.
+    /// Runs all clients until `until` is done, and lets them finish their requests.
     async fn work<T>(&mut self, server: &Serving, until: impl Future<Output = T>) -> T {
         let going = AtomicBool::new(true);
         let writers = join_all(
@@ -213,7 +214,7 @@ async fn changing_tools() -> Plain {
     .await
 }
 
-/// The service, with a monitor that checks every second.
+/// Returns the service with a monitor that checks every second.
 fn checking(storage: &TestDatabase) -> Command {
     let mut command = program_on(storage, &[]);
     command

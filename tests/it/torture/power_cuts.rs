@@ -1,6 +1,7 @@
-//! Power cuts at random moments: synced bytes are kept, and a random part of the others.
+//! Power failures at random moments: synced bytes are kept, and a random part of the others.
 //!
-//! A preloaded library (`recorder.c`) records the program's writes and syncs. A cut is a prefix of the recording.
+//! A preloaded library (`recorder.c`) records the program's writes and syncs. A power failure is a prefix of the
+//! recording.
 
 use std::{
     collections::HashMap,
@@ -31,7 +32,7 @@ const FILES: [&str; 3] = [
 /// Bytes that a disk writes completely or not at all.
 const SECTOR: usize = 512;
 
-/// Cuts of one recording.
+/// The number of power failures for one recording.
 const CUTS: usize = 250;
 
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ enum Change {
 }
 
 impl Change {
-    /// Whether it changes the folder. File systems write these in order, with any sync.
+    /// Returns whether it changes the folder. File systems write these in order, with any sync.
     fn is_of_folder(&self) -> bool {
         matches!(self, Self::Create | Self::Unlink)
     }
@@ -56,7 +57,7 @@ enum Record {
     SyncEnds(usize, u64),
 }
 
-/// The files' bytes; none where there is no file.
+/// The files' bytes; none for a missing file.
 type Image = [Option<Vec<u8>>; 3];
 
 fn apply(image: &mut Image, file: usize, change: &Change) {
@@ -81,10 +82,10 @@ fn put(bytes: &mut Vec<u8>, at: u64, new: &[u8]) {
     bytes[at..at + new.len()].copy_from_slice(new);
 }
 
-/// The files before, and what the program did to them.
+/// The files before, and the program's operations on them.
 struct Recording {
     before: Image,
-    /// Each with the offset of its end in the recording.
+    /// The operations, each with the offset of its end in the recording.
     records: Vec<(u64, Record)>,
 }
 
@@ -117,7 +118,7 @@ impl Recording {
         self.records.iter().filter(|(_, record)| is(record)).count()
     }
 
-    /// Calls `cut` with the files after a power cut at each of these offsets.
+    /// Calls `cut` with the files after a power failure at each of these offsets.
     fn cuts(&self, mut places: Vec<u64>, mut cut: impl FnMut(u64, Image)) {
         places.sort_unstable();
         let mut places = places.into_iter().peekable();
@@ -139,7 +140,7 @@ impl Recording {
 /// A disk with a cache.
 struct Disk {
     synced: Image,
-    /// Changes that are not synced: number, file, change.
+    /// Unsynced changes: number, file, change.
     waiting: Vec<(usize, usize, Change)>,
     /// The number of the record at which each sync began.
     syncs: HashMap<u64, usize>,
@@ -156,7 +157,7 @@ impl Disk {
 
     fn sync(&mut self, synced: usize, began: usize) {
         let waiting = std::mem::take(&mut self.waiting);
-        // Earlier changes of a file that is unlinked do not count.
+        // Earlier changes of an unlinked file do not count.
         let unlinked: Vec<_> = (0..FILES.len())
             .map(|file| {
                 let last = waiting.iter().rev().find(|(number, of, change)| {
@@ -175,7 +176,7 @@ impl Disk {
         }
     }
 
-    /// The files after a power cut.
+    /// Returns the files after a power failure.
     fn cut(&self) -> Image {
         let mut image = self.synced.clone();
         let how = random(4);
@@ -198,7 +199,7 @@ impl Disk {
     }
 }
 
-/// Splits a write at the sectors of the disk.
+/// Splits a write at the disk's sectors.
 fn sectors(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
     let before = (SECTOR - usize::try_from(at).unwrap() % SECTOR) % SECTOR;
     let (first, rest) = bytes.split_at(before.min(bytes.len()));
@@ -220,7 +221,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Panics if it cannot be built: no test passes unrun.
+    /// Builds the library. Panics if it cannot, so that no test passes without running.
     fn build() -> Self {
         let folder = TempDir::new().unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/torture/recorder.c");
@@ -237,7 +238,7 @@ impl Recorder {
         self.folder.path().join("recording")
     }
 
-    /// Records a program.
+    /// Makes a program record its operations.
     fn on(&self, mut command: Command) -> Command {
         command
             .env("LD_PRELOAD", self.folder.path().join("recorder.so"))
@@ -252,7 +253,7 @@ fn image(storage: &TestDatabase) -> Image {
     FILES.map(|name| fs::read(folder.join(name)).ok())
 }
 
-/// A database of these files, recovered by the program.
+/// Returns a database of these files, recovered by the program.
 fn database(image: &Image) -> TestDatabase {
     let storage = TestDatabase::sqlite();
     let file = storage.url.strip_prefix("sqlite://").unwrap();
@@ -305,7 +306,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
     };
     let imported = crew.work(&server, importing).await;
     drop(server);
-    // The second process recovers what the killed one left, and closes the database.
+    // The second process recovers the killed one's files, and closes the database.
     let server = start();
     crew.work(&server, tokio::time::sleep(Duration::from_millis(500)))
         .await;
@@ -320,7 +321,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         .chain(crew.checker.history.iter().map(|(at, _)| *at))
         .collect();
     let place = |n| match n % 2 {
-        // Right after an acknowledgement, where a lost write shows.
+        // Right after an acknowledgement, where a lost write would show.
         0 => acknowledged[usize::try_from(random(acknowledged.len() as u64)).unwrap()],
         _ => random(end + 1),
     };
@@ -334,7 +335,7 @@ async fn cut_while_it_writes_and_imports(recorder: &Recorder, count: usize) {
         for writer in &crew.writers {
             let stored = writer.stored(&cut).await;
             let told = writer.history.partition_point(|(at, _)| *at <= place);
-            // The write under way may be there or not.
+            // The write under way may be stored or not.
             let before = told.checked_sub(1).map(|last| &writer.history[last].1);
             let is_before = before.map_or(stored.is_empty(), |before| *before == stored);
             let is_next = writer
@@ -375,7 +376,7 @@ async fn while_the_schema_is_made() {
     let recorder = Recorder::build();
     let storage = TestDatabase::sqlite();
     let server = Serving::start(recorder.on(program_on(&storage, &[])));
-    // It answers, so that it handles SIGTERM.
+    // It responds, so it also handles SIGTERM.
     assert!(is_ready(&server).await);
     server.stop().ok();
     let recording = Recording::read(&recorder.recording(), Image::default());

@@ -1,4 +1,4 @@
-//! Several replicas on one PostgreSQL, of which one is stopped or cut off at a random moment in the middle of writes.
+//! Several replicas on one PostgreSQL, of which one is stopped or disconnected at a random moment during writes.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// How long the other replicas may not write.
+/// The longest time in which the other replicas cannot write.
 const GAP: Duration = Duration::from_secs(5);
 
-/// How soon the replica works again.
+/// The longest time until the replica works again.
 const BACK: Duration = Duration::from_secs(30);
 
 /// A replica, its network and its clients.
@@ -40,7 +40,7 @@ impl Replica {
         }
     }
 
-    /// Stops it, or cuts it off, for some seconds at most; a random fault of four.
+    /// Stops or disconnects it for at most some seconds; one of four faults at random.
     async fn fail(&self) -> &'static str {
         let long = Duration::from_millis(random(6000));
         match random(4) {

@@ -1,4 +1,4 @@
-//! Statements and commits that fail: the next write is kept, also after the database has rolled back by itself.
+//! Failing statements and commits: the next write is kept, even after the database rolled back by itself.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::support::{
     process::{Serving, program_on, run, run_with},
 };
 
-/// How a write fails.
+/// The failure of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// SQLite: `RAISE` with ROLLBACK ends the transaction, ABORT undoes the statement, FAIL keeps its first rows.
+    /// SQLite: `RAISE` with ROLLBACK ends the transaction, ABORT reverts the statement, and FAIL keeps its first rows.
     Raise(&'static str),
-    /// PostgreSQL: the statement fails, and so does each one after it in the transaction.
+    /// PostgreSQL: the statement fails, and so does each later one in the transaction.
     Exception,
-    /// Only COMMIT fails. On SQLite the transaction is then still open.
+    /// Only COMMIT fails. On SQLite the transaction is still open afterwards.
     Commit,
 }
 
-/// Writes, and the event and table of the trigger that has them fail.
+/// Writes, with the event and table of the trigger that makes them fail.
 const WRITES: [(&str, &str); 11] = [
     (CREATE, "INSERT ON personal_connector"),
     (CREATE, "INSERT ON idempotency_key"),
@@ -39,7 +39,7 @@ const WRITES: [(&str, &str); 11] = [
     (CHECK, "INSERT ON connector_tool"),
 ];
 
-/// A trigger that has a write fail.
+/// A trigger that makes a write fail.
 struct Trigger<'a> {
     storage: &'a TestDatabase,
     failure: Failure,
@@ -78,7 +78,7 @@ impl Trigger<'_> {
         rows(&self.storage.url, &sql).await;
     }
 
-    /// Has another change of the tools kept at once. Waits for a check under way, which would write the old time again.
+    /// Allows another change of the tools at once. Waits for a check under way, which would write the old time again.
     async fn settle(&self) {
         const SETTLE: &str = "UPDATE connector_health SET tools_settle_at = NULL";
         let sql = if self.is_sqlite() {
@@ -145,7 +145,7 @@ async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
 
     drop(server);
 
-    // The service's own writes: its lease, checks, and the deletion of old events.
+    // The service's own writes: its lease, checks, and the pruning of events.
     for (on, within) in [
         ("UPDATE ON check_lease", 300),
         ("INSERT ON connector_check", 1500),
@@ -185,7 +185,7 @@ async fn each_write_fails_once(storage: TestDatabase, failure: Failure) {
     assert_kept(&storage, &mut crew, "after a restart").await;
 }
 
-/// Another connection finds what was acknowledged, and can write.
+/// Checks over another connection that acknowledged writes are stored, and that it can write.
 async fn assert_kept(storage: &TestDatabase, crew: &mut Crew, after: &str) {
     println!("{after}");
     crew.settle(storage).await;
@@ -232,7 +232,7 @@ macro_rules! failures {
             $(#[$meta])*
             async fn a_migration() {
                 let storage = $storage;
-                // During SQLite's migrations there is no connector that COMMIT could fail for.
+                // During SQLite's migrations there is no connector to make COMMIT fail.
                 if $failure != Failure::Commit || !storage.url.starts_with("sqlite") {
                     a_migration_fails(storage, $failure).await;
                 }

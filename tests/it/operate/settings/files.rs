@@ -18,7 +18,7 @@ use crate::support::{
 
 const WHO: &str = "{ viewer { userId } }";
 
-/// Configuration files, and parts of their refusals.
+/// Configuration files, and parts of their errors.
 const WRONG_FILES: &[(&str, &str)] = &[
     ("\nlisten 5\n", "wrong.toml:2: not TOML: "),
     (
@@ -118,12 +118,12 @@ fn wrong_files_are_refused() {
     assert!(told("/dev/zero").contains("larger than"));
     fs::write(&path, [0xff]).unwrap();
     assert!(told("wrong.toml").contains("UTF-8"));
-    // The file may stand before the command.
+    // The file may precede the command.
     let told = told("none.toml");
     let before = run(bare(&folder, &["--config", "none.toml", "config"])).failed(2);
     assert_eq!(before, told);
     run(bare(&folder, &["--config=none.toml", "config"])).failed(2);
-    // The settings of other commands may be in it, and those of this one are checked alone.
+    // It may have settings of other commands; only those of this one are checked.
     fs::write(
         &path,
         "listen = 'rubbish'\nexpires-in = '2h'\ndatabase-url = 'sqlite://x.db'\n",
@@ -142,7 +142,7 @@ async fn secrets_are_read_from_files() {
     let storage = TestDatabase::sqlite();
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
-    // As Kubernetes mounts it.
+    // In the form of a Kubernetes mount.
     fs::create_dir(at("..2026")).unwrap();
     write(&at("..2026/jwt-secret"), &format!("{SECRET}\n"), 0o440);
     symlink("..2026", at("..data")).unwrap();
@@ -162,7 +162,7 @@ async fn secrets_are_read_from_files() {
     serve.current_dir(&folder);
     serve.env("CONNECTORS_JWT_SECRET_FILE", at("jwt-secret"));
     let server = Serving::start(serve);
-    // The line end is no part of the secret.
+    // The line end does not belong to the secret.
     let token = crate::support::process::token("ann@acme", "connectors:write");
     let who = server.data(&token, WHO, json!({})).await;
     assert_eq!(who["viewer"]["userId"], "ann");
@@ -191,7 +191,7 @@ async fn secrets_are_read_from_files() {
         &[("CONNECTORS_JWT_SECRET_FILE", "none")],
     )
     .ok();
-    // Both of one source are refused, as are a file and a JWKS.
+    // Both forms in one source are refused, and so are a file and a JWKS.
     for (variables, expected) in [
         (
             [
@@ -241,7 +241,7 @@ fn a_secret_that_all_users_can_read_is_told() {
     write(&at("closed"), SECRET, 0o440);
     write(&at("open"), SECRET, 0o444);
     write(&at("open.toml"), &format!("jwt-secret = {SECRET:?}"), 0o604);
-    // The value has the look of a URL.
+    // The value resembles a URL.
     let prod = format!("prod:{SECRET}");
     write(&at("prod.toml"), &format!("jwt-secret = {prod:?}"), 0o604);
     write(

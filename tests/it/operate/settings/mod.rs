@@ -14,14 +14,14 @@ use crate::support::{
     process::{SECRET, Serving, program, run},
 };
 
-/// The program in a folder, with nothing in its environment.
+/// Returns the program in a folder, with an empty environment.
 fn bare(folder: &TempDir, arguments: &[&str]) -> Program {
     let mut command = program(arguments);
     command.env_clear().current_dir(folder);
     command
 }
 
-/// The settings that `config --print` writes, each with its source.
+/// Returns the settings that `config --print` writes, each with its source.
 fn printed(mut command: Program) -> BTreeMap<String, (String, String)> {
     command.args(["--print"]);
     let printed = run(command).ok();
@@ -55,11 +55,11 @@ fn an_empty_variable_is_none() {
     let done = run(all);
     assert_eq!(done.err, "");
     assert_eq!(done.ok(), expected);
-    // A list with nothing in it is empty too.
+    // A list without items is empty too.
     let mut commas = bare(&folder, &["config", "--print"]);
     commas.env("CONNECTORS_MCP_ALLOW", " , ");
     assert_eq!(run(commas).ok(), expected);
-    // Blanks around a value are no part of it, except of a path or a secret.
+    // Blanks around a value do not count, except in a path or a secret.
     let mut blanks = bare(&folder, &["config"]);
     blanks.env("CONNECTORS_MAX_TOKENS", " 5 ");
     blanks.env("CONNECTORS_MONITOR", "false\n");
@@ -74,11 +74,11 @@ fn an_empty_variable_is_none() {
     ] {
         assert_eq!(printed[name].0, value, "{name}");
     }
-    // Blanks alone are no value of others.
+    // Other values may not consist of blanks.
     let mut blank = bare(&folder, &["config"]);
     blank.env("CONNECTORS_REQUEST_TIMEOUT", " ");
     run(blank).failed(2);
-    // An empty flag is a mistake.
+    // An empty flag is an error.
     run(bare(&folder, &["config", "--database-url="])).failed(2);
 }
 
@@ -151,7 +151,7 @@ fn unknown_variables_are_told() {
         );
         assert_eq!(told.lines().count(), 1, "{told}");
     }
-    // Those of other commands, of others' programs, and of a Kubernetes service named "connectors".
+    // Variables of other commands, of other programs, and of a Kubernetes service named "connectors".
     assert_eq!(
         told(&[("CONNECTORS_DRY_RUN", "true"), ("CONNECTOR_LISTEN", "x")]),
         ""
@@ -203,7 +203,7 @@ fn a_stronger_source_counts() {
         let (value, source) = (value.to_owned(), source.to_owned());
         assert_eq!(printed_[name], (value, source), "{name}");
     }
-    // Without a value a flag of truth is true, and it can be taken back.
+    // A boolean flag without a value is true, and can be reverted.
     let switched = |flag| {
         printed(bare(&folder, &["config", flag]))["read-only"]
             .0
@@ -216,7 +216,7 @@ fn a_stronger_source_counts() {
         told.contains("write --read-only=false, with an equals sign"),
         "{told}"
     );
-    // TOML's octal is that of permissions.
+    // TOML's octal form is that of permissions.
     let file = folder.path().join("connectors.toml");
     for (literal, printed_) in [
         ("660", "660"),
@@ -271,7 +271,7 @@ fn a_stronger_source_replaces_what_it_excludes() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    // A key of the file may be what another source's setting needs.
+    // A key of the file may be what a setting from another source requires.
     let mut issuer = with(&["config"], None);
     issuer.env("CONNECTORS_JWKS", "other.json");
     run(issuer).ok();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::bare;
 use crate::support::process::{SECRET, run};
 
-/// A setting is a secret by its name, and not by the look of its value.
+/// The name of a setting makes it a secret, and not the form of its value.
 #[test]
 fn printed_settings_have_no_secrets() {
     let folder = TempDir::new().unwrap();
@@ -31,7 +31,7 @@ fn printed_settings_have_no_secrets() {
             assert!(text.contains(line), "{line}: {text}");
         }
     }
-    // A file's value is given back by the file's name.
+    // The value of a file is represented by the file's name.
     let done = run(bare(
         &folder,
         &["config", "--print", "--jwt-secret-file=secret"],
@@ -75,7 +75,7 @@ fn printed_settings_can_be_given_back() {
     };
     assert_eq!(settings(&second), settings(&first));
     assert!(second.contains(" # first.toml:"), "{second}");
-    // Each setting of serving is there once.
+    // Each setting of `serve` occurs once.
     let root = config::command();
     let serve = root.find_subcommand("serve").unwrap();
     for long in serve.get_arguments().filter_map(|flag| flag.get_long()) {
@@ -102,7 +102,7 @@ fn help_has_headings() {
         let flag = flags.find(|flag| flag.get_long() == Some(long)).unwrap();
         flag.get_help_heading().map(str::to_owned)
     };
-    // A heading of one subject does not hold for the next.
+    // A heading does not extend to flags with another subject.
     assert_eq!(heading("serve", "drain-delay").as_deref(), Some("Service"));
     assert_eq!(heading("serve", "read-only").as_deref(), Some("Service"));
     for (command, long) in [
@@ -136,7 +136,7 @@ fn help_has_headings() {
             short.contains("--listen") && !short.contains("--max-aliases"),
             "{short}"
         );
-        // A screen.
+        // One screen.
         assert!(short.lines().count() <= 65, "{short}");
         assert!(long.contains("--jwt-secret-file <FILE>"), "{long}");
     }
