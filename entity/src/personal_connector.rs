@@ -19,10 +19,11 @@ pub struct Model {
     pub name: String,
     /// The folded name, bounded in bytes, which decides order, uniqueness and cursors.
     pub name_key: String,
-    /// Whether the connector is official, built by the platform, or custom. Only a custom one has an organization and a creator.
+    /// Whether the connector is official, built by the platform, or custom. Only a custom one has an organization and a
+    /// creator.
     pub r#type: ConnectorType,
-    /// The kind of connector, such as `github`; at most 200 characters. Unique among official and platform-built connectors;
-    /// `custom_mcp` for every custom one.
+    /// The kind of connector, such as `github`; at most 200 characters. Unique among official and platform-built
+    /// connectors; `custom_mcp` for every custom one.
     pub connector_id: String,
     /// At most 2,000 characters, with line breaks. Null if there is none.
     pub description: Option<String>,

@@ -1,5 +1,5 @@
-//! Prepares any text as the pipeline does. A document that passes is within the limits. Its validation ends without a panic, an
-//! overflow of the stack, a long time, or more errors than a client can read.
+//! Prepares any text as the pipeline does. A document that passes is within the limits. Its validation ends without a
+//! panic, an overflow of the stack, a long time, or more errors than a client can read.
 
 #![no_main]
 

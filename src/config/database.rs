@@ -24,8 +24,9 @@ const DEFAULT_DATABASE: &str = "sqlite://data/connectors.db";
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::DATABASE)]
 pub struct Database {
-    /// The database of the catalogue: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have several hosts:
-    /// HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL is not read: it is often another program's
+    /// The database of the catalogue: sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE. PostgreSQL may have
+    /// several hosts: HOST1:5432,HOST2:5432/DATABASE?target_session_attrs=read-write. DATABASE_URL is not read: it is
+    /// often another program's
     #[arg(
         long,
         env = "CONNECTORS_DATABASE_URL",

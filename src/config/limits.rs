@@ -46,8 +46,8 @@ pub struct Limits {
     )]
     pub(crate) max_body_bytes: u64,
 
-    /// Memory for bodies of requests under way, of which those of one address may have half, in MiB; never less than two of
-    /// the largest bodies
+    /// Memory for bodies of requests under way, of which those of one address may have half, in MiB; never less than
+    /// two of the largest bodies
     #[arg(
         long,
         env = "CONNECTORS_BODY_MEMORY_MB",
@@ -87,8 +87,8 @@ pub struct Limits {
     )]
     pub(crate) request_timeout: Duration,
 
-    /// Requests worked on at once; four times as many may wait a second for their turn. By default 4 for each connection to
-    /// the database
+    /// Requests worked on at once; four times as many may wait a second for their turn. By default 4 for each
+    /// connection to the database
     #[arg(
         long,
         env = "CONNECTORS_MAX_CONCURRENCY",
@@ -107,8 +107,8 @@ pub struct Limits {
     )]
     pub(crate) rate_limit: u32,
 
-    /// Addresses of trusted proxies, such as 10.0.0.0/8; can be given several times. They say which address a request came from, and
-    /// their connections are not bounded by their address
+    /// Addresses of trusted proxies, such as 10.0.0.0/8; can be given several times. They say which address a request
+    /// came from, and their connections are not bounded by their address
     #[arg(
         long,
         env = "CONNECTORS_TRUSTED_PROXY",
@@ -118,8 +118,8 @@ pub struct Limits {
     )]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// The header in which trusted proxies write the address of a client. No other is read: proxies pass it on as the client
-    /// sent it
+    /// The header in which trusted proxies write the address of a client. No other is read: proxies pass it on as the
+    /// client sent it
     #[arg(
         long,
         env = "CONNECTORS_PROXY_HEADER",
@@ -163,8 +163,8 @@ pub struct Limits {
     )]
     pub(crate) max_fields: u64,
 
-    /// Points of an operation. A field has one, and more if it may be long. The fields of a list count as often as it may have
-    /// items. A search, a count of a list and a page of changes have 200 each
+    /// Points of an operation. A field has one, and more if it may be long. The fields of a list count as often as it
+    /// may have items. A search, a count of a list and a page of changes have 200 each
     #[arg(
         long,
         env = "CONNECTORS_MAX_COMPLEXITY",
@@ -175,8 +175,8 @@ pub struct Limits {
     )]
     pub(crate) max_complexity: u64,
 
-    /// Values of the variables, and of the arguments of an operation with variables and fragments written out. Keys count too. A
-    /// string counts one more for each 256 bytes
+    /// Values of the variables, and of the arguments of an operation with variables and fragments written out. Keys
+    /// count too. A string counts one more for each 256 bytes
     #[arg(
         long,
         env = "CONNECTORS_MAX_VALUES",
@@ -238,7 +238,8 @@ pub struct Limits {
     )]
     pub(crate) max_answer_bytes: u64,
 
-    /// Memory for all answers that are being made and sent, in MiB, besides the cache; at least four of the largest answers
+    /// Memory for all answers that are being made and sent, in MiB, besides the cache; at least four of the largest
+    /// answers
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_MEMORY_MB",
@@ -249,8 +250,8 @@ pub struct Limits {
     )]
     pub(crate) answer_memory_mb: u64,
 
-    /// Memory for operations and unfinished messages of all WebSockets, in MiB; an operation counts 4 KiB, and 64 bytes for each
-    /// byte of its document and variables
+    /// Memory for operations and unfinished messages of all WebSockets, in MiB; an operation counts 4 KiB, and 64 bytes
+    /// for each byte of its document and variables
     #[arg(
         long,
         env = "CONNECTORS_SOCKET_MEMORY_MB",
@@ -272,8 +273,8 @@ pub struct Limits {
     )]
     pub(crate) document_cache_mb: u64,
 
-    /// Memory for answers that are kept, as they are sent, for when the same viewer asks the same and nothing has changed, in
-    /// MiB; 0 keeps none
+    /// Memory for answers that are kept, as they are sent, for when the same viewer asks the same and nothing has
+    /// changed, in MiB; 0 keeps none
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_CACHE_MB",

@@ -17,8 +17,8 @@ use super::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVERS)]
 pub struct Servers {
-    /// MCP servers that may be called in addition to those at public addresses: a host (mcp or mcp:8000), all hosts under a
-    /// name (*.internal) or a network (10.0.0.0/8); can be given several times
+    /// MCP servers that may be called in addition to those at public addresses: a host (mcp or mcp:8000), all hosts
+    /// under a name (*.internal) or a network (10.0.0.0/8); can be given several times
     #[arg(
         long,
         env = "CONNECTORS_MCP_ALLOW",
@@ -28,8 +28,8 @@ pub struct Servers {
     )]
     mcp_allow: Vec<AllowedServer>,
 
-    /// Ports of MCP servers that may be called, one by one or as a range (8000-8999); can be given several times. By default
-    /// all
+    /// Ports of MCP servers that may be called, one by one or as a range (8000-8999); can be given several times. By
+    /// default all
     #[arg(
         long,
         env = "CONNECTORS_MCP_PORTS",
@@ -121,7 +121,8 @@ pub struct Mcp {
     )]
     inspection_timeout: Option<Duration>,
 
-    /// MCP servers inspected at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at most
+    /// MCP servers inspected at once; each may take 32 MiB, and all checks and inspections together take 256 MiB at
+    /// most
     #[arg(
         long,
         env = "CONNECTORS_MAX_INSPECTIONS",

@@ -22,8 +22,8 @@ use super::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::SERVICE)]
 pub struct Serve {
-    /// Address and port to listen on, or a Unix socket such as unix:/run/connectors.sock; can be given several times. A name
-    /// such as localhost:8080 is all its addresses; :8080 and [::]:8080 are all addresses of IPv6 and IPv4
+    /// Address and port to listen on, or a Unix socket such as unix:/run/connectors.sock; can be given several times. A
+    /// name such as localhost:8080 is all its addresses; :8080 and [::]:8080 are all addresses of IPv6 and IPv4
     #[arg(
         long,
         env = "CONNECTORS_LISTEN",
@@ -44,7 +44,8 @@ pub struct Serve {
     )]
     pub listen_mode: u32,
 
-    /// Serve queries only: the catalogue is not changed, migrated or checked. For a standby of PostgreSQL, or a read-only file
+    /// Serve queries only: the catalogue is not changed, migrated or checked. For a standby of PostgreSQL, or a
+    /// read-only file
     #[arg(
         long,
         env = "CONNECTORS_READ_ONLY",
@@ -97,8 +98,8 @@ pub struct Serve {
     )]
     pub(crate) schema_file: Option<bool>,
 
-    /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code Generator
-    /// (persisted-documents.json) and relay-compiler (persistConfig.file) write it
+    /// Manifest of trusted documents, and no others run: a JSON object of documents by their ids, as GraphQL Code
+    /// Generator (persisted-documents.json) and relay-compiler (persistConfig.file) write it
     #[arg(
         long,
         env = "CONNECTORS_TRUSTED_DOCUMENTS",
@@ -119,8 +120,8 @@ pub struct Serve {
     )]
     pub(crate) cors_origin: Vec<AllowedOrigin>,
 
-    /// Header that pages of these origins may send, besides those that the service and the usual clients have; * for any; can be
-    /// given several times
+    /// Header that pages of these origins may send, besides those that the service and the usual clients have; * for
+    /// any; can be given several times
     #[arg(
         long,
         env = "CONNECTORS_CORS_HEADER",
@@ -131,7 +132,8 @@ pub struct Serve {
     )]
     pub(crate) cors_header: Vec<CorsHeader>,
 
-    /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the rest is
+    /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the
+    /// rest is
     #[arg(
         long,
         env = "CONNECTORS_METRICS_LISTEN",
@@ -176,7 +178,8 @@ pub struct Serve {
     )]
     pub(crate) event_retention: Duration,
 
-    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; after SIGINT it is always 0s
+    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; after
+    /// SIGINT it is always 0s
     #[arg(
         long,
         env = "CONNECTORS_DRAIN_DELAY",

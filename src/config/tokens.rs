@@ -41,8 +41,8 @@ const CLAIMS: [&str; 7] = [
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::TOKENS)]
 pub struct Tokens {
-    /// Secret of at least 32 bytes that tokens are signed with (HS256). By default one is made and kept beside the SQLite
-    /// database
+    /// Secret of at least 32 bytes that tokens are signed with (HS256). By default one is made and kept beside the
+    /// SQLite database
     #[arg(
         long,
         env = "CONNECTORS_JWT_SECRET",
@@ -115,8 +115,8 @@ pub struct Tokens {
     )]
     jwt_user_claim: String,
 
-    /// Claims of tokens with the user's organization, by name or path: a text, or a list or map of one organization. The first
-    /// claim that names one counts
+    /// Claims of tokens with the user's organization, by name or path: a text, or a list or map of one organization.
+    /// The first claim that names one counts
     #[arg(
         long,
         env = "CONNECTORS_JWT_ORGANIZATION_CLAIM",
@@ -138,8 +138,8 @@ pub struct Tokens {
     )]
     jwt_scope_claim: Vec<String>,
 
-    /// Claim of tokens with the user's name, by name or path, such as name. The names of users who change connectors are kept
-    /// and shown; by default none are
+    /// Claim of tokens with the user's name, by name or path, such as name. The names of users who change connectors
+    /// are kept and shown; by default none are
     #[arg(
         long,
         env = "CONNECTORS_JWT_NAME_CLAIM",
@@ -148,8 +148,8 @@ pub struct Tokens {
     )]
     jwt_name_claim: Option<String>,
 
-    /// Claim of tokens with the https address of the user's picture, by name or path, such as picture. It is kept and shown as
-    /// the name is
+    /// Claim of tokens with the https address of the user's picture, by name or path, such as picture. It is kept and
+    /// shown as the name is
     #[arg(
         long,
         env = "CONNECTORS_JWT_PICTURE_CLAIM",

@@ -60,8 +60,8 @@ pub(crate) fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// PostgreSQL, appendix A: `connection_exception`, `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, and the timeouts
-/// that end a session: `idle_in_transaction_session_timeout` and `idle_session_timeout`.
+/// PostgreSQL, appendix A: `connection_exception`, `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, and the
+/// timeouts that end a session: `idle_in_transaction_session_timeout` and `idle_session_timeout`.
 fn ends_connection(code: &str) -> bool {
     const STATES: [&str; 5] = ["57P01", "57P02", "57P03", "25P03", "57P05"];
     code.len() == 5 && code.starts_with("08") || STATES.contains(&code)

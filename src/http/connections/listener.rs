@@ -211,7 +211,7 @@ fn bind_address(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V6(address) => {
             let socket = TcpSocket::new_v6()?;
             if address.ip().is_unspecified() {
-                // By default, some systems use it for IPv6 only.
+                // Some systems use it for IPv6 only by default.
                 socket2::SockRef::from(&socket).set_only_v6(false)?;
             }
             socket

@@ -287,7 +287,7 @@ on_both_databases! {
             let input = input.unwrap_or_else(|error| panic!("this test needs ../shared/data/{name}: {error}"));
             let done = import_both_ways(&storage, &input).await;
             assert!(done.err.lines().all(|line| line.starts_with("warning: ")), "{name}: {}", done.err);
-            // For any number of objects, each kind has few lines.
+            // Each kind has few lines, for any number of objects.
             assert!(done.err.lines().count() <= 100, "{}", done.err);
             assert_eq!(done.code, Some(0), "{name}");
             let older = objects - servers;
