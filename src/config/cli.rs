@@ -58,13 +58,14 @@ pub enum Command {
     Migrate(Migrate),
     /// Copy the SQLite database to a new file, while it is served and written
     Backup(Backup),
-    /// Say whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes nothing
+    /// Check whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes
+    /// nothing
     CheckDatabase(Database),
     /// Load connectors from files: published objects, MCP registry servers, clients' configurations and other catalogues
     Import(Import),
     /// Write connectors as published JSON objects, a line each
     Export(Export),
-    /// Check connectors' servers once, and write what was found as a table; it is kept
+    /// Check connectors' servers once, store the results, and write them as a table
     Check(Check),
     /// Make a bearer token with the secret of a service, and write it to standard output
     Token(Box<Token>),
@@ -220,7 +221,7 @@ pub struct Check {
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
 
-    /// The database of the connectors, in which the results are kept.
+    /// The database of the connectors, in which the results are stored.
     #[command(flatten)]
     pub database: Database,
 
@@ -230,7 +231,7 @@ pub struct Check {
     #[command(flatten)]
     pub(crate) servers: Servers,
 
-    /// The bounds of the checks, and how many are kept.
+    /// The limits of the checks, and the number to store.
     #[command(flatten)]
     pub checks: Checks,
 }

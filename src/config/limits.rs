@@ -46,8 +46,8 @@ pub struct Limits {
     )]
     pub(crate) max_body_bytes: u64,
 
-    /// Memory for bodies of requests under way, of which those of one address may have half, in MiB; never less than
-    /// two of the largest bodies
+    /// Memory for request bodies under way, in MiB, of which one address may use half; never less than two of the
+    /// largest bodies
     #[arg(
         long,
         env = "CONNECTORS_BODY_MEMORY_MB",
@@ -67,8 +67,8 @@ pub struct Limits {
     )]
     pub max_connections: Option<u32>,
 
-    /// Connections at once of one address, beyond which only probes are answered; 0 is no limit. By default half of
-    /// --max-connections
+    /// Most connections at once of one address, beyond which only probes are answered; 0 is no limit. By default half
+    /// of --max-connections
     #[arg(
         long,
         env = "CONNECTORS_MAX_CONNECTIONS_PER_ADDRESS",
@@ -87,8 +87,7 @@ pub struct Limits {
     )]
     pub(crate) request_timeout: Duration,
 
-    /// Requests worked on at once; four times as many may wait a second for their turn. By default 4 for each
-    /// connection to the database
+    /// Most concurrent requests; four times as many may wait a second. By default 4 for each connection to the database
     #[arg(
         long,
         env = "CONNECTORS_MAX_CONCURRENCY",
@@ -97,7 +96,7 @@ pub struct Limits {
     )]
     pub(crate) max_concurrency: Option<u32>,
 
-    /// Requests a second by one caller, who may ask two seconds' worth at once; 0 is no limit
+    /// Most requests a second by one caller, with a burst of two seconds' worth; 0 is no limit
     #[arg(
         long,
         env = "CONNECTORS_RATE_LIMIT",
@@ -130,7 +129,7 @@ pub struct Limits {
     )]
     pub(crate) proxy_header: ProxyHeader,
 
-    /// Tokens of a document, and of all its operations with fragments written out wherever they are spread
+    /// Most tokens of a document, and of all its operations with fragments expanded
     #[arg(
         long,
         env = "CONNECTORS_MAX_TOKENS",
@@ -141,7 +140,7 @@ pub struct Limits {
     )]
     pub(crate) max_tokens: u64,
 
-    /// Levels of selections in an operation
+    /// Most levels of selections in an operation
     #[arg(
         long,
         env = "CONNECTORS_MAX_DEPTH",
@@ -152,7 +151,7 @@ pub struct Limits {
     )]
     pub(crate) max_depth: u64,
 
-    /// Fields of an operation, with fragments written out wherever they are spread
+    /// Most fields of an operation, with fragments expanded
     #[arg(
         long,
         env = "CONNECTORS_MAX_FIELDS",
@@ -163,8 +162,8 @@ pub struct Limits {
     )]
     pub(crate) max_fields: u64,
 
-    /// Points of an operation. A field has one, and more if it may be long. The fields of a list count as often as it
-    /// may have items. A search, a count of a list and a page of changes have 200 each
+    /// Most points of an operation. A field costs one, and more if its value may be long. Fields of a list cost once
+    /// for each item that it may have. A search, a count of a list and a page of changes cost 200 each
     #[arg(
         long,
         env = "CONNECTORS_MAX_COMPLEXITY",
@@ -175,8 +174,8 @@ pub struct Limits {
     )]
     pub(crate) max_complexity: u64,
 
-    /// Values of the variables, and of the arguments of an operation with variables and fragments written out. Keys
-    /// count too. A string counts one more for each 256 bytes
+    /// Most values of the variables, and of an operation's arguments with variables and fragments expanded. Keys count
+    /// too, and each 256 bytes of a string count as one more
     #[arg(
         long,
         env = "CONNECTORS_MAX_VALUES",
@@ -187,7 +186,7 @@ pub struct Limits {
     )]
     pub(crate) max_values: u64,
 
-    /// Aliases in an operation
+    /// Most aliases in an operation
     #[arg(
         long,
         env = "CONNECTORS_MAX_ALIASES",
@@ -197,7 +196,7 @@ pub struct Limits {
     )]
     pub(crate) max_aliases: u64,
 
-    /// Directives in an operation
+    /// Most directives in an operation
     #[arg(
         long,
         env = "CONNECTORS_MAX_DIRECTIVES",
@@ -207,7 +206,7 @@ pub struct Limits {
     )]
     pub(crate) max_directives: u64,
 
-    /// WebSockets and event streams that one caller may have open; 0 is no limit
+    /// Most open WebSockets and event streams of one caller; 0 is no limit
     #[arg(
         long,
         env = "CONNECTORS_MAX_SOCKETS",
@@ -217,7 +216,7 @@ pub struct Limits {
     )]
     pub(crate) max_sockets: u32,
 
-    /// Operations at once on one WebSocket
+    /// Most concurrent operations on one WebSocket
     #[arg(
         long,
         env = "CONNECTORS_MAX_SOCKET_OPERATIONS",
@@ -227,7 +226,7 @@ pub struct Limits {
     )]
     pub(crate) max_socket_operations: u32,
 
-    /// Bytes that an answer may have: of the rows that are read for it, of its values, and of its text
+    /// Most bytes of a response: of the rows that are read for it, of its values, and of its text
     #[arg(
         long,
         env = "CONNECTORS_MAX_ANSWER_BYTES",
@@ -238,8 +237,7 @@ pub struct Limits {
     )]
     pub(crate) max_answer_bytes: u64,
 
-    /// Memory for all answers that are being made and sent, in MiB, besides the cache; at least four of the largest
-    /// answers
+    /// Memory for all responses under way, in MiB, besides the cache; at least four of the largest responses
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_MEMORY_MB",
@@ -262,7 +260,7 @@ pub struct Limits {
     )]
     pub(crate) socket_memory_mb: u32,
 
-    /// Memory for parsed documents that are kept for when they are sent again, in MiB; 0 keeps none
+    /// Memory for cached documents, in MiB; 0 disables the cache
     #[arg(
         long,
         env = "CONNECTORS_DOCUMENT_CACHE_MB",
@@ -273,8 +271,8 @@ pub struct Limits {
     )]
     pub(crate) document_cache_mb: u64,
 
-    /// Memory for answers that are kept, as they are sent, for when the same viewer asks the same and nothing has
-    /// changed, in MiB; 0 keeps none
+    /// Memory for cached responses, in MiB; 0 disables the cache. A response is reused for the same viewer and request
+    /// while the catalogue does not change
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_CACHE_MB",

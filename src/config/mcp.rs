@@ -54,7 +54,7 @@ pub struct Servers {
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::CHECKS)]
 pub struct Checks {
-    /// From one check of a connector to the next; up to sixteen times as long where it fails
+    /// Time between two checks of a connector; up to sixteen times as long after failures
     #[arg(
         long,
         env = "CONNECTORS_CHECK_INTERVAL",
@@ -94,7 +94,7 @@ pub struct Checks {
     )]
     max_checks_per_host: u16,
 
-    /// Checks of each connector that are kept
+    /// Checks to store for each connector
     #[arg(
         long,
         env = "CONNECTORS_CHECK_HISTORY",
@@ -132,7 +132,7 @@ pub struct Mcp {
     )]
     pub(crate) max_inspections: u16,
 
-    /// Inspections a minute by one user, who may ask for a minute's worth at once; 0 is no limit
+    /// Most inspections a minute by one user, with a burst of a minute's worth; 0 is no limit
     #[arg(
         long,
         env = "CONNECTORS_INSPECTION_RATE",
@@ -142,7 +142,7 @@ pub struct Mcp {
     )]
     pub(crate) inspection_rate: u32,
 
-    /// Whether connectors are checked again and again; of several processes on a database one at a time does so
+    /// Whether to check connectors periodically, by one process of a database at a time
     #[arg(
         long,
         env = "CONNECTORS_MONITOR",

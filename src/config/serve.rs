@@ -63,7 +63,7 @@ pub struct Serve {
     #[arg(long, env = "CONNECTORS_CATALOG", value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
 
-    /// Whether the public part of the catalogue is read without a token
+    /// Whether callers without a token may read the public part of the catalogue
     #[arg(
         long,
         env = "CONNECTORS_ANONYMOUS_READ",
@@ -75,7 +75,7 @@ pub struct Serve {
     )]
     anonymous_read: bool,
 
-    /// Whether clients may ask for the schema, and errors suggest names from it
+    /// Whether to allow introspection, and name suggestions in errors
     #[arg(
         long,
         env = "CONNECTORS_INTROSPECTION",
@@ -156,7 +156,7 @@ pub struct Serve {
     )]
     pub(crate) otlp_endpoint: Option<Url>,
 
-    /// How often the database is asked whether the catalogue has changed
+    /// Interval at which the database is polled for changes of the catalogue
     #[arg(
         long,
         env = "CONNECTORS_STATE_POLL",
@@ -167,7 +167,7 @@ pub struct Serve {
     )]
     pub state_poll: Duration,
 
-    /// How long changes are kept for those who follow them; who pauses for longer starts over
+    /// How long changes are stored for clients that follow them; a client that pauses longer starts over
     #[arg(
         long,
         env = "CONNECTORS_EVENT_RETENTION",
@@ -178,8 +178,8 @@ pub struct Serve {
     )]
     pub(crate) event_retention: Duration,
 
-    /// How long the service goes on after SIGTERM, no longer ready, so that load balancers send nothing more; after
-    /// SIGINT it is always 0s
+    /// How long the service continues after SIGTERM, no longer ready, so that load balancers stop sending requests;
+    /// always 0s after SIGINT
     #[arg(
         long,
         env = "CONNECTORS_DRAIN_DELAY",
@@ -189,7 +189,7 @@ pub struct Serve {
     )]
     pub drain_delay: Duration,
 
-    /// How long all may take that is to be finished when the service stops, after the drain delay
+    /// Longest time to finish all work when the service stops, after the drain delay
     #[arg(
         long,
         env = "CONNECTORS_SHUTDOWN_TIMEOUT",
