@@ -64,7 +64,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Of each word, how many connectors have it, and how many of these are public.
+/// The number of connectors with each word, and how many of these are public.
 type Counts = BTreeMap<String, (i64, i64)>;
 
 /// The searched texts of a connector.

@@ -31,7 +31,7 @@ pub(crate) const BACKOFFS: u32 = 4;
 /// The longest interval that a server can request.
 pub(crate) const LONGEST_FRESH: Duration = Duration::from_hours(24);
 
-/// A tool that a server offers.
+/// A tool of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tool {
     /// The name, unique among the server's tools.

@@ -92,7 +92,7 @@ pub(crate) struct Restriction<'a> {
     pub(crate) search: Option<&'a Search>,
 }
 
-/// What must hold for a connector to be in the list. None of a field: no restriction; an empty list: nothing.
+/// The conditions of a list. An absent field does not restrict it; an empty list matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
     /// The id is one of these. Parsing drops texts that no id can be.

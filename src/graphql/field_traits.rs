@@ -311,7 +311,7 @@ const TABLE: &[(&str, Fields)] = &[
     ]),
     // Each match looks at texts of a connector, and at the words of its tools.
     ("PersonalConnectorEdge", &[("cursor", PLAIN), ("matches", FEW.weighs(MATCHES).reads()), ("node", PLAIN)]),
-    // Organizations are counted by a statement of their own.
+    // A separate statement counts organizations.
     ("PersonalConnectorFacets", &[
         ("category", FEW),
         ("organizationId", FEW.visits(Visits::Always(1)).reads()),

@@ -24,7 +24,7 @@ pub(crate) struct Correction {
 pub(crate) struct CorrectedTerm {
     /// The words that were given.
     pub(crate) given: Vec<String>,
-    /// What stands for them, each as one or two words; none of a word that stands for itself.
+    /// The replacements, each of one or two words; none if the word stands for itself.
     pub(crate) replacements: Vec<Vec<String>>,
 }
 

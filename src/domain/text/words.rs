@@ -115,7 +115,7 @@ pub(crate) fn display(word: &str) -> String {
 /// The words of a text with their ranges in the text.
 pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
     let mut folded = String::new();
-    // Of each byte of the folded text, the character that it comes from.
+    // The original character of each byte of the folded text.
     let mut origins = Vec::new();
     let mut ends = Vec::new();
     for (start, c) in text.char_indices() {

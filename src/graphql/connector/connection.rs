@@ -306,8 +306,8 @@ impl PersonalConnectorEdge<'_> {
         Text::new(&*self.cursor)
     }
 
-    /// Where the search found the connector; empty without a search. A tool is named only if the other fields lack a
-    /// word: the first one, by name, that has a word of the search.
+    /// The fields in which the search found the connector; empty without a search. A tool is named only if the other
+    /// fields lack a word: the first one, by name, that has a word of the search.
     async fn matches(&self, context: &Context<'_>) -> Result<List<SearchMatch>> {
         match self.listing.searched() {
             Some(search) => self.node.matches(context, search).await,

@@ -95,7 +95,7 @@ impl PersonalConnector {
         ))
     }
 
-    /// Where a search found the connector.
+    /// Returns the fields in which a search found the connector.
     pub(super) async fn matches(
         &self,
         context: &Context<'_>,

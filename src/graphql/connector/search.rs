@@ -1,4 +1,4 @@
-//! What a search stood for, and where its words are in what it found.
+//! The words of a search, and their matches in connectors.
 
 use async_graphql::{Enum, SimpleObject};
 use entity::personal_connector::Model;
@@ -66,7 +66,7 @@ pub(in crate::graphql) enum SearchField {
     ServerUrl,
 }
 
-/// Where a search found a connector.
+/// A field in which a search found a connector.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SearchMatch {
     /// The field that has words of the search.

@@ -519,7 +519,7 @@ fn writes_our_additions_only_where_they_are_not_assumed() {
 fn a_digest_is_of_the_content() {
     let hash = |json: &str| parse_text(json, &assumed()).unwrap().hash;
     let custom = hash(CUSTOM);
-    // Stored digests stay the same from version to version.
+    // Stored digests stay valid in all versions.
     let digested = concat!(
         r#"["pcon_abc123","custom","custom_mcp","My Custom MCP Server","#,
         r#""Custom integration with internal tools",null,"custom","1.0.0","https://my-company.com/mcp","http","#,

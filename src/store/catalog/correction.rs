@@ -54,7 +54,7 @@ impl Catalog {
             }
             _ => Pass::Strict,
         };
-        // Whoever decided meanwhile saw the same snapshot, or none was asked for.
+        // A concurrent decision saw the same snapshot, or there was none.
         let _ = listing.pass.set(pass);
         Ok(())
     }
@@ -145,7 +145,7 @@ impl Catalog {
         Ok(stand_ins)
     }
 
-    /// Of these words those that a connector in sight has in its own fields.
+    /// Returns those of the words that a visible connector has in its own fields.
     async fn words_in_sight(&self, words: Vec<String>) -> Result<HashSet<String>> {
         let words: IndexSet<_> = words.into_iter().collect();
         let words: Vec<_> = words.into_iter().collect();

@@ -262,7 +262,7 @@ impl Catalog {
         Ok(pages.collect())
     }
 
-    /// Of each the first tool, by name, that has one of these words, without its schemas.
+    /// Returns each connector's first tool, by name, that has one of these words, without its schemas.
     pub(crate) async fn matching_tools(
         &self,
         seqs: &[i64],
@@ -303,7 +303,7 @@ impl Catalog {
         Ok(rows.await?.into_iter().collect())
     }
 
-    /// How many tools there are of each that have these words; none where there are none.
+    /// Returns the number of each connector's tools with these words; none without any.
     pub(crate) async fn tool_counts(
         &self,
         seqs: &[i64],
@@ -365,13 +365,13 @@ fn tools(seqs: &[i64], words: Option<&[String]>) -> SelectStatement {
     select
 }
 
-/// The pattern of a tool's words that have this one. No character of a word means anything in a pattern.
+/// Returns the pattern of a tool's words that contain this one. No character of a word is special in a pattern.
 fn pattern(word: &str, is_prefix: bool) -> String {
     let end = if is_prefix { "" } else { " " };
     format!("% {word}{end}%")
 }
 
-/// The first rows of each connector, of a statement's, in an order of a window's.
+/// Selects the first rows of each connector, in a window's order.
 fn first_of_each<const N: usize>(
     mut select: SelectStatement,
     order: &str,

@@ -36,8 +36,8 @@ struct Invariant {
     schema: usize,
     table: &'static str,
     flaw: &'static str,
-    /// Gives the rows' names. `{seq}` is the number of a search index's row, and `{words}` the index's words with the
-    /// number of rows that have each.
+    /// Selects the names of rows that violate it. `{seq}` is the key column of a search index, and `{words}` are the
+    /// index's words with the number of rows of each.
     sql: &'static str,
 }
 
@@ -59,7 +59,7 @@ const fn invariant(
     }
 }
 
-/// Events up to `forgotten` are gone, and those above it all there. Checks of servers make events that are no revisions.
+/// Events up to `forgotten` are pruned, and all above exist. Checks of servers write events without a revision.
 const INVARIANTS: [Invariant; 29] = [
     invariant(
         1,
@@ -315,7 +315,7 @@ fn check_file(
             .findings
             .push(format!("foreign keys cannot be checked: {error}")),
     }
-    // Where it cannot be made, the statements that need it say why.
+    // If this fails, the statements that need the table report it.
     let _ = connection.execute_batch(SQLITE_WORDS);
     for invariant in invariants {
         let words = "(SELECT term AS word, doc AS connectors FROM words_of_search)";

@@ -22,7 +22,7 @@ use super::ROWS_A_STATEMENT;
 /// The words of a connector's searched fields.
 pub(super) type Fields = [Vec<String>; 3];
 
-/// By how much a transaction changes the numbers of connectors that have words.
+/// The changes of a transaction to the number of connectors with each word.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary(BTreeMap<String, Difference>);
 
@@ -93,7 +93,7 @@ impl Vocabulary {
     }
 }
 
-/// What is stored and what is to be added.
+/// Adds the inserted value to the stored one.
 fn sum(column: Column) -> SimpleExpr {
     let stored = Expr::col((Entity, column));
     stored.add(Expr::col(("excluded", column)))

@@ -210,7 +210,7 @@ on_both! {
         }
     }
 
-    /// Of a namespace only the owner or the vendor is searched; a whole connectorId is found, and its beginning beyond
+    /// A search finds only the owner or vendor in a namespace. A whole connectorId is found, and its beginning beyond
     /// the slash.
     async fn hosts_of_namespaces_are_no_words(server: Server) {
         server.clear().await;

@@ -1,4 +1,4 @@
-//! What a search finds whose words nobody in sight has, and how it is told.
+//! Corrected searches, for words that no visible connector has, and their presentation.
 
 use entity::{ConnectorVisibility, personal_connector::Model};
 use serde_json::{Value, json};
@@ -207,7 +207,7 @@ on_both! {
             ("", "encyclopedia", "encyclopedia", &[]),
             (&ann, "encyclopedia", "encyclopedia", &[]),
             (&bob, "encyclopedia", "encyclopedia=encyclopaedia", &["bobs"]),
-            // What others have as it was given is none that was found.
+            // A connector with the given word is hidden from others, so the word is corrected for them.
             ("", "wikipediz", "wikipediz=wikipedia", &["public"]),
             (&ann, "wikipediz", "wikipediz", &["nearer"]),
         ] {
@@ -218,7 +218,7 @@ on_both! {
         assert!(answer["totalCount"].as_u64().unwrap() > 30);
     }
 
-    /// Whoever follows a corrected list gives the words that were searched for.
+    /// A follower of a corrected list sends the original words.
     async fn a_followed_list_has_the_words_as_given(server: Server) {
         fill(&server).await;
         let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
@@ -267,7 +267,7 @@ on_both! {
         assert_eq!(matches(json!("pulls tools")).await, "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL list_pulls: list_[pulls]\n");
         assert_eq!(matches(json!("tools sends")).await, "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL other: [Sends] requests\n");
         assert_eq!(matches(json!("https://MCP.example.com/x?y=1")).await, "pcon_c\nSERVER_URL: [https://mcp.example.com/x?y=1]\n");
-        // Of what stands for the words, where nobody has them.
+        // Matches of the replacements, for words that no connector has.
         assert_eq!(matches(json!("xyzzy")).await, "");
         assert_eq!(matches(json!("zuluu")).await, "pcon_b\nNAME: [Zulu]\nCONNECTOR_ID: [zulu]\n");
         let long = matches(json!("zulu requests")).await;

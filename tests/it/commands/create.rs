@@ -211,7 +211,7 @@ on_both! {
             r#"{"z":1.10,"a":[1e2,-0,0.1e-7,1E+2,123456789012345678901234567890,-9223372036854775809],"#,
             r#""é":"\u00e9\/","z2":{"b":null,"a":true},"t":1.0}"#,
         );
-        // Strings mean what they meant; their escapes need not stay.
+        // Strings keep their meaning; their escapes may change.
         let kept = metadata.replace(r"\u00e9\/", "é/");
         let payload = "{ personalConnector { metadata } userErrors { code } } }";
         let whole = &format!("mutation($input: CreateCustomConnectorInput!) {{ createCustomConnector(input: $input) {payload}");

@@ -102,7 +102,7 @@ const SERVERS: [(&str, &str, &str); 3] = [
     ("http://localhost:8000", "localhost:8000", "localhost:8000/"),
 ];
 
-/// Searches, what they fold to, and their words.
+/// Searches, their folded form, and their words.
 const SEARCHES: [(&str, &str, &[&str]); 20] = [
     (
         "http://mcp.example.com/wiki",
@@ -202,7 +202,7 @@ impl Server {
     }
 }
 
-/// One of the searches whose words nothing stands for, whatever is in sight.
+/// One of the searches that are never corrected.
 pub(crate) fn search_as_given() -> impl Strategy<Value = Search> + Clone {
     search().prop_filter("is not corrected", |search| {
         let texts = ["Ecl", "wiki git", "custom", "日", "++", "p"];

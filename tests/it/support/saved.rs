@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::harness::{Server, TestDatabase};
 
-/// All that changes of the catalogue write, those first that others refer to. The state's row stays, and is set.
+/// All tables that changes of the catalogue write, referenced ones first. The state's row stays, and is set.
 const TABLES: [&str; 9] = [
     "personal_connector",
     "connector_event",

@@ -164,7 +164,7 @@ impl Server {
             self.rows("TRUNCATE personal_connector CASCADE").await;
         }
         self.rows("DELETE FROM search_word").await;
-        // Another state, of which no log tells.
+        // The new state is in no log.
         self.rows("DELETE FROM connector_event").await;
         self.rows("UPDATE catalog_state SET state = state + 1, forgotten = state + 1")
             .await;
