@@ -132,8 +132,8 @@ pub struct Serve {
     )]
     pub(crate) cors_header: Vec<CorsHeader>,
 
-    /// Address and port, or Unix socket, for the metrics alone, as --listen has them; by default /metrics is where the
-    /// rest is
+    /// Address and port, or Unix socket, for the metrics alone, in the forms of --listen; by default /metrics is on the
+    /// main address
     #[arg(
         long,
         env = "CONNECTORS_METRICS_LISTEN",

@@ -267,7 +267,7 @@ impl Connection {
         let mut connection = pin!(connection);
         let mut draining = pin!(self.served.stopping.reached(Phase::Draining));
         let mut silent = pin!(time::sleep(idle));
-        // The client is told only once to open no more streams.
+        // The client is asked only once to open no more streams.
         let mut is_last = false;
         let mut is_closing = false;
         let ended = loop {
