@@ -30,7 +30,7 @@ use crate::{
 
 use super::{inputs::patch, mutation::run, object::PersonalConnector};
 
-/// Connectors whose status to set. A message that is left out stays as it is; null clears it.
+/// Connectors and their new status. An omitted message stays; null clears it.
 #[derive(InputObject)]
 pub(in crate::graphql) struct SetConnectorStatusesInput {
     /// The connectors, up to 100. An id that comes twice counts once.
@@ -39,7 +39,7 @@ pub(in crate::graphql) struct SetConnectorStatusesInput {
     status: ConnectorStatus,
     /// A message for their users, up to 1,000 characters.
     status_message: MaybeUndefined<String>,
-    /// Whether the others are changed where one cannot be. Null means the default.
+    /// The treatment of the others when one cannot be changed. Null means the default.
     #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
@@ -52,7 +52,7 @@ pub(in crate::graphql) struct SetConnectorStatusesInput {
 pub(in crate::graphql) struct DeleteCustomConnectorsInput {
     /// The connectors, up to 100. An id that comes twice counts once.
     ids: Vec<ID>,
-    /// Whether the others are deleted where one cannot be. Null means the default.
+    /// The treatment of the others when one cannot be deleted. Null means the default.
     #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
@@ -60,8 +60,8 @@ pub(in crate::graphql) struct DeleteCustomConnectorsInput {
     validate_only: Option<bool>,
 }
 
-/// Official or platform-built connectors, and what to set over their files' values. A field that is left out stays as it is; null gives
-/// it back to the file.
+/// Official or platform-built connectors, with values to set over their files'. An omitted field stays; null restores
+/// the file's value.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateCatalogConnectorsInput {
     /// The connectors, up to 100. An id that comes twice counts once.
@@ -72,7 +72,7 @@ pub(in crate::graphql) struct UpdateCatalogConnectorsInput {
     icon_url: MaybeUndefined<String>,
     /// A description, up to 2,000 characters.
     description: MaybeUndefined<String>,
-    /// Whether the others are changed where one cannot be. Null means the default.
+    /// The treatment of the others when one cannot be changed. Null means the default.
     #[graphql(default_with = "Some(BulkErrorPolicy::RejectFailed)")]
     error_policy: Option<BulkErrorPolicy>,
     /// Only check the input: nothing is written. Null means the default.
@@ -80,7 +80,7 @@ pub(in crate::graphql) struct UpdateCatalogConnectorsInput {
     validate_only: Option<bool>,
 }
 
-/// Connectors whose MCP servers to look at soon.
+/// Connectors whose MCP servers to check soon.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CheckConnectorsInput {
     /// The connectors, up to 100. An id that comes twice counts once.
@@ -90,14 +90,14 @@ pub(in crate::graphql) struct CheckConnectorsInput {
 /// The text of a file to import.
 #[derive(InputObject)]
 pub(in crate::graphql) struct ImportConnectorsInput {
-    /// The text, in any form that the command `import` reads. At most what the body of a request may have.
+    /// The text, in any form that the command `import` reads. The largest request body limits its size.
     content: String,
-    /// The organization of custom connectors that give none.
+    /// The organization of custom connectors without one.
     organization_id: Option<ID>,
-    /// The visibility of custom connectors that give none. Null means the default.
+    /// The visibility of custom connectors without one. Null means the default.
     #[graphql(default_with = "Some(ConnectorVisibility::Private)")]
     visibility: Option<ConnectorVisibility>,
-    /// The category of connectors that give none, instead of the rules' one.
+    /// The category of connectors without one, in place of the rules.
     category: Option<ConnectorCategory>,
     /// Rules that give a category to the others: the text of a file of the command's `--category-rules`. With an empty text there are none,
     /// and what rules gave before stays. Null stands for the rules of this service.
@@ -112,10 +112,10 @@ pub(in crate::graphql) struct ImportConnectorsInput {
 pub(in crate::graphql) struct BulkResult {
     /// The connector's id, as the input has it.
     personal_connector_id: ID,
-    /// The connector as it now is. Null where there are errors, unless a check is refused; after it was deleted; and with
+    /// The connector as it is now. Null with errors, unless a check is refused; after its deletion; and with
     /// `validateOnly`.
     personal_connector: Option<PersonalConnector>,
-    /// Why it was not done; empty on success.
+    /// The errors; empty on success.
     user_errors: List<UserError>,
 }
 
@@ -124,9 +124,10 @@ pub(in crate::graphql) struct BulkResult {
 pub(in crate::graphql) struct SetConnectorStatusesPayload {
     /// A result for each id, in the order of the input.
     results: List<BulkResult>,
-    /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
+    /// Errors of the whole input, or the reason that nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
+    /// The cursor of the last written change; null if nothing was written. Do not continue after it, because changes of
+    /// others may precede it.
     changes_cursor: Option<String>,
 }
 
@@ -135,9 +136,10 @@ pub(in crate::graphql) struct SetConnectorStatusesPayload {
 pub(in crate::graphql) struct UpdateCatalogConnectorsPayload {
     /// A result for each id, in the order of the input.
     results: List<BulkResult>,
-    /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
+    /// Errors of the whole input, or the reason that nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
+    /// The cursor of the last written change; null if nothing was written. Do not continue after it, because changes of
+    /// others may precede it.
     changes_cursor: Option<String>,
 }
 
@@ -148,9 +150,10 @@ pub(in crate::graphql) struct DeleteCustomConnectorsPayload {
     deleted_ids: List<ID>,
     /// A result for each id, in the order of the input.
     results: List<BulkResult>,
-    /// Errors of the input as a whole, or the reason why nothing was written; empty otherwise.
+    /// Errors of the whole input, or the reason that nothing was written; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
+    /// The cursor of the last written change; null if nothing was written. Do not continue after it, because changes of
+    /// others may precede it.
     changes_cursor: Option<String>,
 }
 
@@ -159,56 +162,57 @@ pub(in crate::graphql) struct DeleteCustomConnectorsPayload {
 pub(in crate::graphql) struct CheckConnectorsPayload {
     /// A result for each id, in the order of the input. One without errors is queued.
     results: List<BulkResult>,
-    /// Errors of the input as a whole; empty otherwise.
+    /// Errors of the whole input; empty otherwise.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written; null if nothing was. Do not go on after it: changes of others may come before.
+    /// The cursor of the last written change; null if nothing was written. Do not continue after it, because changes of
+    /// others may precede it.
     changes_cursor: Option<String>,
 }
 
 /// The result of `importConnectors`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ImportConnectorsPayload {
-    /// The fates of the objects of the text; null when there are errors.
+    /// The results of the text's objects; null with errors.
     report: Option<ImportReport>,
-    /// Errors of the input as a whole; empty on success, whatever became of the objects.
+    /// Errors of the whole input; empty on success, whatever the results of the objects.
     user_errors: List<UserError>,
-    /// The cursor of the last change that was written; null if nothing was, and where there are errors. A long text is imported in
-    /// several parts, between which others may have changed something: to keep a copy, follow from before the import.
+    /// The cursor of the last written change; null if nothing was written, and with errors. A long text is imported in
+    /// several parts, and others may change something in between. To keep a copy, follow from before the import.
     changes_cursor: Option<String>,
 }
 
 pub(in crate::graphql) struct ImportReport(Imported);
 
-/// How many connectors of an import have this category by this source.
+/// The number of an import's connectors with this category from this source.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct ImportedCategory {
     /// The category; null for connectors without one.
     category: Option<ConnectorCategory>,
     /// The source of the category; null for connectors without one.
     source: Option<CategorySource>,
-    /// How many connectors there are.
+    /// The number of connectors.
     count: u64,
 }
 
-/// The fates of the objects of an import.
+/// The results of an import's objects.
 #[Object]
 impl ImportReport {
-    /// How many objects the text has. The counts of what became of them add up to it.
+    /// The number of objects in the text, which is the sum of the results.
     async fn total(&self) -> u64 {
         self.0.report.total()
     }
 
-    /// How many connectors are new.
+    /// The number of new connectors.
     async fn created(&self) -> u64 {
         self.0.report.created
     }
 
-    /// How many connectors changed.
+    /// The number of changed connectors.
     async fn updated(&self) -> u64 {
         self.0.report.updated
     }
 
-    /// The categories that the connectors have now, without those that no connector has.
+    /// The connectors' present categories.
     async fn categories(&self) -> List<ImportedCategory> {
         let counts = self.0.report.categories.each().into_iter();
         let counts = counts.map(|(found, count)| ImportedCategory {
@@ -219,37 +223,37 @@ impl ImportReport {
         counts.collect()
     }
 
-    /// How many connectors were as the text has them.
+    /// The number of unchanged connectors.
     async fn unchanged(&self) -> u64 {
         self.0.report.unchanged
     }
 
-    /// How many objects are versions of a registry's server that are not its latest.
+    /// The number of older versions of registry servers.
     async fn older_versions(&self) -> u64 {
         self.0.report.older_versions
     }
 
-    /// How many objects are servers that their registry deleted.
+    /// The number of servers that their registry deleted.
     async fn deleted(&self) -> u64 {
         self.0.report.deleted
     }
 
-    /// How many objects are servers that are disabled in the configuration of their client.
+    /// The number of servers that their client's configuration disables.
     async fn disabled(&self) -> u64 {
         self.0.report.disabled
     }
 
-    /// How many objects were rejected.
+    /// The number of rejected objects.
     async fn rejected(&self) -> u64 {
         self.0.report.rejected
     }
 
-    /// How many connectors could not have their replacement.
+    /// The number of connectors whose replacement could not be set.
     async fn without_replacement(&self) -> u64 {
         self.0.report.without_replacement
     }
 
-    /// How many warnings there are.
+    /// The number of warnings.
     async fn warnings(&self) -> u64 {
         self.0.report.warnings
     }
@@ -259,7 +263,8 @@ impl ImportReport {
         self.0.report.is_complete()
     }
 
-    /// A line for each rejection and warning, with its place in the text. Of each kind the first 20, and how many more there are.
+    /// A line for each rejection and warning, with its position in the text. Each kind has its first 20 lines, and the
+    /// number of others.
     async fn lines(&self) -> List<Text<'_>> {
         Text::list(&self.0.lines)
     }
@@ -300,9 +305,9 @@ impl BulkMutation {
         change(context, input.into()).await
     }
 
-    /// Has the MCP servers of up to 100 connectors looked at soon, by the process that checks connectors, and does not wait for it.
-    /// Needs the scope `connectors:write` or `connectors:admin`. Counts as one inspection. A connector that was checked less than a
-    /// minute ago is not queued. Fails with `UNAVAILABLE` where no process checks connectors.
+    /// Queues checks of up to 100 connectors' MCP servers, and does not wait for them. Needs the scope
+    /// `connectors:write` or `connectors:admin`. Counts as one inspection. A connector that was checked less than a
+    /// minute ago is not queued. Fails with `UNAVAILABLE` if no process checks connectors.
     async fn check_connectors(
         &self,
         context: &Context<'_>,

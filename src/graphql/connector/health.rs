@@ -53,7 +53,7 @@ impl ConnectorHealth {
         self.health.outcome.into()
     }
 
-    /// Since when the outcome holds: the time of the first check in a row that found it.
+    /// The time of the first check in a row with this outcome.
     async fn since(&self) -> DateTime {
         DateTime(self.health.since)
     }
@@ -63,33 +63,33 @@ impl ConnectorHealth {
         Text::new(&self.health.message)
     }
 
-    /// When it was made.
+    /// The time of the check.
     async fn checked_at(&self) -> DateTime {
         DateTime(self.health.checked_at)
     }
 
-    /// When the next check is due; null if there is nothing to check. It is made soon after, as far as the operator has servers
-    /// checked.
+    /// The time of the next check; null if there is nothing to check. It runs soon afterwards, if the operator enables
+    /// checks.
     async fn next_check_at(&self) -> Option<DateTime> {
         self.health.next_check_at.map(DateTime)
     }
 
-    /// Milliseconds until the server had said what it is; null where it did not.
+    /// Milliseconds until the server's description arrived; null if it did not.
     async fn latency_ms(&self) -> Option<i64> {
         self.health.latency_ms
     }
 
-    /// How the server was spoken to; null where it was not.
+    /// The transport of the connection; null if there was none.
     async fn transport(&self) -> Option<McpTransport> {
         self.health.transport.map(Into::into)
     }
 
-    /// Whether MCP has deprecated the transport, as it has HTTP+SSE (MCP 2026-07-28, Deprecated Features).
+    /// Whether MCP has deprecated the transport, such as HTTP+SSE (MCP 2026-07-28, Deprecated Features).
     async fn is_transport_deprecated(&self) -> bool {
         self.health.transport.is_some_and(is_deprecated)
     }
 
-    /// The revision of MCP that is spoken, such as `2025-11-25`.
+    /// The revision of MCP in use, such as `2025-11-25`.
     async fn protocol_version(&self) -> Option<Text<'_>> {
         self.health.protocol_version.as_deref().map(Text::new)
     }
@@ -99,25 +99,25 @@ impl ConnectorHealth {
         self.health.server_info.as_ref().map(McpServerInfo)
     }
 
-    /// Settings of the extensions that the server declares, by the extensions' names (MCP 2026-07-28, `extensions`): an object. Null
-    /// if it declares none, or more than 16 KiB.
+    /// Settings of the declared extensions by name (MCP 2026-07-28, `extensions`), as an object. Null if there are
+    /// none, or more than 16 KiB.
     async fn extensions(&self) -> Option<Text<'_, Json>> {
         self.health.extensions.as_deref().map(Text::new)
     }
 
-    /// When the tools that are kept were listed; null if they never were. It is before `checkedAt` if the last check could not list
-    /// them: a server that asks for a sign-in, or does not answer, keeps the tools that it had.
+    /// The time at which the stored tools were listed; null if they never were. It is before `checkedAt` if the last
+    /// check could not list them: a server that requires a sign-in or does not respond keeps its tools.
     async fn tools_checked_at(&self) -> Option<DateTime> {
         self.health.tools_checked_at.map(DateTime)
     }
 
-    /// Issuers of the tokens that the server takes, where it asks for a sign-in and names them (RFC 9728).
+    /// The issuers whose tokens the server accepts, if it requires a sign-in and names them (RFC 9728).
     async fn authorization_servers(&self) -> List<Text<'_, Url>> {
         Text::list(&self.health.authorization_servers)
     }
 
-    /// The share of the checks of the last hours that found the server OPEN or `AUTH_REQUIRED`, from 0 to 1; null where there was none
-    /// in that time. Only checks that are kept count, which may be of fewer hours: see `uptimeHours`.
+    /// The share of checks in the last hours that found the server OPEN or `AUTH_REQUIRED`, from 0 to 1; null without a
+    /// check. Only stored checks count, which may cover fewer hours: see `uptimeHours`.
     async fn uptime(
         &self,
         context: &Context<'_>,
@@ -131,8 +131,8 @@ impl ConnectorHealth {
         Ok(uptime.map(|uptime| uptime.share))
     }
 
-    /// How many of the last hours `uptime` covers, since only so many checks are kept: up to now from the oldest check that is kept,
-    /// or from the beginning of the hours. Null where `uptime` is.
+    /// The part of the last hours that `uptime` covers, because a limited number of checks is stored: from the oldest
+    /// stored check, or from the beginning of the hours, until now. Null if `uptime` is null.
     async fn uptime_hours(
         &self,
         context: &Context<'_>,
@@ -146,7 +146,7 @@ impl ConnectorHealth {
         Ok(uptime.map(|uptime| uptime.hours))
     }
 
-    /// The kept checks of the last hours, counted in buckets of equal length, for a chart.
+    /// The stored checks of the last hours, counted in buckets of equal length, for a chart.
     async fn buckets(
         &self,
         context: &Context<'_>,
@@ -173,7 +173,7 @@ impl ConnectorHealth {
             .ok_or_else(|| Error::internal("the buckets of a connector of another list"))
     }
 
-    /// The last checks, the latest first. Of those that are kept: the operator says how many.
+    /// The last checks, latest first. The operator decides how many are stored.
     async fn history(
         &self,
         context: &Context<'_>,
@@ -202,26 +202,27 @@ impl HealthBuckets {
     }
 }
 
-/// Checks counted in buckets of equal length, the earliest first: each list has an item a bucket. A bucket begins at a multiple of
-/// its length since 1970, so that the buckets of one request are those of the next; the last one is not over yet.
+/// Checks counted in buckets of equal length, earliest first. Each list has one item for each bucket. A bucket begins
+/// at a multiple of its length since 1970, so that successive requests get the same buckets; the last one is not over
+/// yet.
 #[Object]
 impl HealthBuckets {
-    /// When the first bucket begins.
+    /// The start of the first bucket.
     async fn from(&self) -> DateTime {
         DateTime(self.0.spans.from)
     }
 
-    /// When the last bucket ends.
+    /// The end of the last bucket.
     async fn to(&self) -> DateTime {
         DateTime(self.0.spans.end())
     }
 
-    /// How many checks there were.
+    /// The number of checks.
     async fn checks(&self) -> List<i64> {
         self.each(|bucket| bucket.checks)
     }
 
-    /// How many of the checks found the server OPEN or `AUTH_REQUIRED`.
+    /// The number of checks that found the server OPEN or `AUTH_REQUIRED`.
     async fn working(&self) -> List<i64> {
         self.each(|bucket| bucket.working)
     }
@@ -260,8 +261,8 @@ impl ConnectorCheckConnection {
             .collect()
     }
 
-    /// The page's position in the list. `hasPreviousPage` is whether `after` was given. An empty page has the cursor that was
-    /// given as its `endCursor`, to go on from later.
+    /// The page's position in the list. `hasPreviousPage` is whether `after` was given. The `endCursor` of an empty
+    /// page is the given cursor, to continue from later.
     async fn page_info(&self) -> PageInfo {
         let History { checks, more } = &*self.history;
         let after = self.page.after.map(cursor::of_check);
@@ -283,13 +284,13 @@ struct ConnectorCheckEdge<'a> {
 /// A check of a connector's MCP server.
 #[derive(SimpleObject)]
 struct ConnectorCheck {
-    /// When it was made.
+    /// The time of the check.
     checked_at: DateTime,
     /// The outcome, for programs.
     outcome: InspectionOutcome,
     /// The outcome in words, for people.
     message: Text<'static>,
-    /// Milliseconds until the server had said what it is; null where it did not.
+    /// Milliseconds until the server's description arrived; null if it did not.
     latency_ms: Option<i64>,
 }
 

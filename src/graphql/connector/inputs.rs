@@ -53,8 +53,8 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     mine: Option<bool>,
     /// Whether you may change it by `updateCustomConnector`: the value of its field `viewerCanUpdate`.
     viewer_can_update: Option<bool>,
-    /// The last check of its MCP server came to one of these. Null in the list stands for connectors whose first check is still to
-    /// come. `NOT_CHECKABLE` stands for connectors without a server to check too, whose `health` is null.
+    /// The outcome of the last check of its MCP server is one of these. Null in the list stands for connectors without
+    /// a first check. `NOT_CHECKABLE` also stands for connectors without a server to check, whose `health` is null.
     outcome: Option<Vec<Option<InspectionOutcome>>>,
     /// Its MCP server offers a tool of one of these names.
     tool_name: Option<Vec<String>>,
@@ -67,17 +67,17 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     has_tools: Option<bool>,
     /// The last check of its MCP server was made in this range.
     checked_at: Option<DateTimeRange>,
-    /// Its uptime over all checks that are kept is in this range, from 0 to 1, as of the last check; six digits count.
+    /// Its uptime over all stored checks is in this range, from 0 to 1, as of the last check; six digits count.
     uptime: Option<FloatRange>,
     /// It was created in this range.
     created_at: Option<DateTimeRange>,
     /// It last changed in this range.
     updated_at: Option<DateTimeRange>,
-    /// Every one of these filters holds; an empty list holds.
+    /// All of these filters match; an empty list matches.
     and: Option<Filters>,
-    /// One of these filters holds at least; an empty list does not.
+    /// At least one of these filters matches; an empty list does not.
     or: Option<Filters>,
-    /// This filter does not hold: its exact complement, connectors without a value included.
+    /// This filter does not match: its exact complement, including connectors without a value.
     not: Option<Box<PersonalConnectorFilter>>,
 }
 
@@ -137,7 +137,7 @@ struct FloatRange {
     lt: Option<f64>,
 }
 
-/// Restricts a text. Both fields hold; one that is null or left out restricts nothing.
+/// Restricts a text. Both fields must match; one that is null or left out restricts nothing.
 #[derive(InputObject)]
 struct TextFilter {
     /// It is this text.
@@ -173,7 +173,7 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     /// The address of its MCP server: http(s), and ws(s) too for WEBSOCKET, without credentials. Required unless the server
     /// type is STDIO, which has none.
     server_url: Option<String>,
-    /// How its MCP server is spoken to. Null means the default.
+    /// The protocol of its MCP server. Null means the default.
     #[graphql(default_with = "Some(ServerType::Http)")]
     server_type: Option<ServerType>,
     /// More about it: a JSON object, up to 16 KiB and 16 levels deep.
@@ -188,20 +188,20 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     /// default.
     #[graphql(default_with = "Some(false)")]
     validate_only: Option<bool>,
-    /// Look at its MCP server first, and create it only when that is OPEN or `AUTH_REQUIRED`; otherwise
+    /// Inspect its MCP server first, and create the connector only if that is OPEN or `AUTH_REQUIRED`; otherwise
     /// INVALID on `serverUrl`. Counts as an inspection. Null means the default.
     #[graphql(default_with = "Some(false)")]
     pub(in crate::graphql) verify: Option<bool>,
 }
 
-/// A connector whose MCP server to look at.
+/// A connector whose MCP server to check.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CheckConnectorInput {
     /// The connector.
     pub(in crate::graphql) id: ID,
 }
 
-/// A change of a custom connector. A field that is left out stays as it is; null clears one that may be empty.
+/// A change of a custom connector. An omitted field stays; null clears a nullable one.
 #[derive(InputObject)]
 pub(in crate::graphql) struct UpdateCustomConnectorInput {
     /// The connector to change.
@@ -220,7 +220,7 @@ pub(in crate::graphql) struct UpdateCustomConnectorInput {
     server_url: MaybeUndefined<String>,
     /// The transport of its MCP server; null if it is not known, as of some imported connectors.
     server_type: MaybeUndefined<ServerType>,
-    /// More about it: a JSON object that takes the place of the present one as a whole.
+    /// More about it: a JSON object that replaces the present one completely.
     metadata: MaybeUndefined<Json>,
     /// The visibility. Only administrators of the organization make connectors PUBLIC. Not null.
     visibility: MaybeUndefined<ConnectorVisibility>,
@@ -240,7 +240,7 @@ pub(in crate::graphql) struct DeleteCustomConnectorInput {
     expected_revision: Option<i64>,
 }
 
-/// A connector's new status. A message or replacement that is left out stays as it is; null clears it.
+/// A connector's new status. An omitted message or replacement stays; null clears it.
 #[derive(InputObject)]
 pub(in crate::graphql) struct SetConnectorStatusInput {
     /// The connector.

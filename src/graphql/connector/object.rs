@@ -165,7 +165,7 @@ impl PersonalConnector {
         Text::new(&self.model.name)
     }
 
-    /// The kind of host.
+    /// Its kind: official, built by the platform, or custom.
     async fn r#type(&self) -> ConnectorType {
         self.model.r#type.into()
     }
@@ -221,7 +221,7 @@ impl PersonalConnector {
         self.model.server_url.as_deref().map(Text::new)
     }
 
-    /// How its MCP server is spoken to.
+    /// The protocol of its MCP server.
     async fn server_type(&self) -> Option<ServerType> {
         self.model.server_type.map(Into::into)
     }
@@ -346,7 +346,7 @@ impl PersonalConnector {
         self.model.visibility.into()
     }
 
-    /// 1 for a new connector, and one more with each change of it: what `expectedRevision` is compared with.
+    /// 1 for a new connector, raised by each change. `expectedRevision` is compared with it.
     async fn revision(&self) -> i64 {
         self.model.revision
     }

@@ -17,25 +17,25 @@ pub(in crate::graphql) struct CreateCustomConnectorPayload {
     personal_connector: Option<PersonalConnector>,
     /// The inspection of its MCP server, if it was to be verified; null if the server was not inspected.
     inspection: Option<Inspection>,
-    /// All that is wrong with the input; empty on success.
+    /// The errors of the input; empty on success.
     user_errors: List<UserError>,
-    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
-    /// the same cursor, by which you know it as your own.
+    /// The cursor of the written change, or of the last one; null if nothing was written. The change reaches you with
+    /// the same cursor, so you can recognize it as your own.
     changes_cursor: Option<String>,
 }
 
 /// The result of `checkConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CheckConnectorPayload {
-    /// The connector, with what was found as its `health` and `tools`; on CONFLICT as it now is, without that; null on other
+    /// The connector with the results in `health` and `tools`; on CONFLICT as it is now, without them; null on other
     /// errors.
     personal_connector: Option<PersonalConnector>,
     /// The inspection of its MCP server; null if the server was not inspected.
     inspection: Option<Inspection>,
-    /// Why nothing was kept; empty on success, whatever was found.
+    /// The reason that nothing was stored; empty on success, whatever the outcome.
     user_errors: List<UserError>,
-    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
-    /// the same cursor, by which you know it as your own.
+    /// The cursor of the written change, or of the last one; null if nothing was written. The change reaches you with
+    /// the same cursor, so you can recognize it as your own.
     changes_cursor: Option<String>,
 }
 
@@ -44,10 +44,10 @@ pub(in crate::graphql) struct CheckConnectorPayload {
 pub(in crate::graphql) struct UpdateCustomConnectorPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only checked.
     personal_connector: Option<PersonalConnector>,
-    /// All that is wrong with the input; empty on success.
+    /// The errors of the input; empty on success.
     user_errors: List<UserError>,
-    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
-    /// the same cursor, by which you know it as your own.
+    /// The cursor of the written change, or of the last one; null if nothing was written. The change reaches you with
+    /// the same cursor, so you can recognize it as your own.
     changes_cursor: Option<String>,
 }
 
@@ -58,10 +58,10 @@ pub(in crate::graphql) struct DeleteCustomConnectorPayload {
     deleted_id: Option<ID>,
     /// The connector as it now is, when it was not deleted because of a CONFLICT.
     personal_connector: Option<PersonalConnector>,
-    /// All that is wrong with the input; empty on success.
+    /// The errors of the input; empty on success.
     user_errors: List<UserError>,
-    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
-    /// the same cursor, by which you know it as your own.
+    /// The cursor of the written change, or of the last one; null if nothing was written. The change reaches you with
+    /// the same cursor, so you can recognize it as your own.
     changes_cursor: Option<String>,
 }
 
@@ -70,10 +70,10 @@ pub(in crate::graphql) struct DeleteCustomConnectorPayload {
 pub(in crate::graphql) struct SetConnectorStatusPayload {
     /// The connector after the change, or on CONFLICT as it now is; null on other errors.
     personal_connector: Option<PersonalConnector>,
-    /// All that is wrong with the input; empty on success.
+    /// The errors of the input; empty on success.
     user_errors: List<UserError>,
-    /// The cursor of the change that was written, the last one of several; null when nothing was written. The change comes to you with
-    /// the same cursor, by which you know it as your own.
+    /// The cursor of the written change, or of the last one; null if nothing was written. The change reaches you with
+    /// the same cursor, so you can recognize it as your own.
     changes_cursor: Option<String>,
 }
 
