@@ -11,7 +11,8 @@ use std::{
 use entity::{connector_event, search_word};
 use indexmap::IndexSet;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
     sea_query::{CaseStatement, Expr, SelectStatement, SimpleExpr},
 };
 
@@ -91,7 +92,8 @@ impl Catalog {
         let mut unseen = words.clone();
         unseen.retain(|word| !in_sight.contains(&word.text));
         // The beginning of a word, or one of tools.
-        let found = self.find(unseen.iter().map(search_of).collect()).await?;
+        let singles = unseen.iter().map(search_of).collect();
+        let found = self.find(singles, search::conditions).await?;
         let missing = unseen.into_iter().zip(found);
         let missing = missing.filter(|(_, is_found)| !is_found);
         let missing: Vec<String> = missing.map(|(word, _)| word.text).collect();
@@ -184,7 +186,8 @@ impl Catalog {
                     is_prefix: false,
                 })
             });
-            let found = self.find(searches.collect()).await?.into_iter();
+            // Whether a word of a tool stands for another must not depend on connectors that nobody sees.
+            let found = self.find(searches.collect(), search::own).await?;
             let found = others
                 .into_iter()
                 .zip(found)
@@ -196,18 +199,23 @@ impl Catalog {
 
     /// Whether a search finds a connector in sight.
     async fn finds(&self, search: &Search) -> Result<bool> {
-        let found = self.find(vec![search.clone()]).await?;
+        let searches = vec![search.clone()];
+        let found = self.find(searches, search::conditions).await?;
         Ok(found.first() == Some(&true))
     }
 
-    /// Whether each of these searches finds a connector in sight.
-    async fn find(&self, searches: Vec<Search>) -> Result<Vec<bool>> {
+    /// Whether each of these searches finds a connector in sight, by the conditions that `of` makes of it.
+    async fn find(
+        &self,
+        searches: Vec<Search>,
+        of: fn(&Search, DbBackend) -> Vec<Condition>,
+    ) -> Result<Vec<bool>> {
         let backend = self.database.reader.backend();
         let mut found = Vec::with_capacity(searches.len());
         for searches in searches.chunks(SEARCHED) {
             let mut select = SelectStatement::new();
             for search in searches {
-                let conditions = search::conditions(search, backend).into_iter();
+                let conditions = of(search, backend).into_iter();
                 let exist = conditions.map(|condition| {
                     let rows = visible(&self.sight).filter(condition).select_only();
                     Expr::exists(rows.expr(Expr::cust("1")).limit(1).into_query())

@@ -40,6 +40,11 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
     [there].into_iter().chain(found.map(elsewhere)).collect()
 }
 
+/// The rows that have every word of the search in name, connectorId and description.
+pub(in crate::store) fn own(search: &Search, backend: DbBackend) -> Vec<Condition> {
+    vec![Condition::all().add(matches(search, backend, DESCRIPTION))]
+}
+
 /// The rows whose server has an address.
 fn is_at(address: &str) -> SimpleExpr {
     use connector_health::{Column as Health, Entity};

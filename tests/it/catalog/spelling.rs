@@ -197,8 +197,11 @@ on_both! {
         let mut rows: Vec<_> = (0..600).map(|n| private(format!("x{n}"), format!("wikipedi{}", letters(n)))).collect();
         rows.push(private("nearer".to_owned(), "wikipediz".to_owned()));
         rows.push(official("public", "Wikipedia"));
+        rows.push(private("drum".to_owned(), "Xylophone".to_owned()));
         rows.push(custom("bobs", "Encyclopaedia", "bob@acme", ConnectorVisibility::Private));
         server.insert(rows).await;
+        // A word of tools stands for none, also if others have it as their own.
+        server.record(vec![("pcon_public".to_owned(), offering(&[("xylophone", "")]))]).await;
         let bob = server.token("bob@acme", &[]);
         let ann = server.token("ann@acme", &[]);
         for (token, search, told, found) in [
@@ -207,6 +210,9 @@ on_both! {
             ("", "encyclopedia", "encyclopedia", &[]),
             (&ann, "encyclopedia", "encyclopedia", &[]),
             (&bob, "encyclopedia", "encyclopedia=encyclopaedia", &["bobs"]),
+            ("", "xylophoen", "xylophoen", &[]),
+            (&bob, "xylophoen", "xylophoen", &[]),
+            (&ann, "xylophoen", "xylophoen=xylophone", &["drum", "public"]),
             // A connector with the given word is hidden from others, so the word is corrected for them.
             ("", "wikipediz", "wikipediz=wikipedia", &["public"]),
             (&ann, "wikipediz", "wikipediz", &["nearer"]),
