@@ -9,10 +9,11 @@ from .common import BINARY, TARGET, build, log, run
 from .databases import databases
 from .load import find_wrk
 from .operations import TITLES, created
+from .search import searches
 from .servers import SECRET
 
 USERS = 50
-ROWS = [*TITLES, 'writes', 'growth', 'one', 'pooled']
+ROWS = [*TITLES, 'writes', 'growth', 'one', 'pooled', 'searches']
 
 
 class Build:
@@ -44,7 +45,8 @@ class Bench:
         if not options.binary:
             build()
         self.builds = options.binary or [Build(str(BINARY))]
-        build('-p', 'benches', '--bin', 'rest')
+        if options.only != ['searches']:
+            build('-p', 'benches', '--bin', 'rest')
         self.rest = TARGET / 'release/rest'
         users = [f'user-{user}' for user in range(USERS)]
         self.creates = [created(user, self.builds[0].token(user, folder)) for user in users]
@@ -94,3 +96,5 @@ def main():
                 tables.pooled(bench, database)
             if 'one' in options.only and database.name == 'SQLite':
                 tables.one_connection(bench, database)
+        if 'searches' in options.only and not searches(bench, options.sizes):
+            raise SystemExit(1)
