@@ -1,12 +1,19 @@
 //! Runs the commands and queries of README and `docs/`.
+//!
+//! A block of `console` is not run. A comment above it says why: `<!-- not run: … -->`.
 
 mod errors;
+mod files;
+mod identity_providers;
 mod links;
+mod observability;
+mod page;
 mod schema;
+mod settings;
 
 use std::{
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -20,82 +27,31 @@ use crate::support::{
     process::{Serving, program_on, run, token},
 };
 
+pub use page::blocks;
+use page::{Page, pages, root};
+
 const BINARY: &str = env!("CARGO_BIN_EXE_personal-connectors");
-const CONFIGURATION: &str = "docs/operate/configuration.md";
+/// The pages whose blocks another test runs.
+const RUN_ELSEWHERE: [&str; 4] = [
+    errors::PAGE,
+    files::PAGE,
+    identity_providers::PAGE,
+    "docs/operate/backup.md",
+];
+/// The pages whose blocks in TOML are configuration files.
+const CONFIGURATIONS: [&str; 2] = [
+    "docs/operate/configuration.md",
+    "docs/operate/production.md",
+];
 
-/// A page of the documentation.
-pub struct Page {
-    /// Its path in the repository, with slashes.
-    pub path: String,
-    pub text: String,
-}
-
-impl Page {
-    fn read(path: &str) -> Self {
-        let text = std::fs::read_to_string(root().join(path)).unwrap();
-        let path = path.to_owned();
-        Self { path, text }
-    }
-
-    /// Returns the blocks in these languages, in order.
-    fn blocks_in(&self, languages: &[&str]) -> Vec<(String, String)> {
-        let mut blocks = blocks(&self.text);
-        blocks.retain(|(language, _)| languages.contains(&language.as_str()));
-        blocks
-    }
-}
-
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Returns README and all pages of `docs/`, by name.
-pub fn pages() -> Vec<Page> {
-    let docs = markdown(&root().join("docs"));
-    let docs = docs.iter().map(|path| {
-        let path = path.strip_prefix(root()).unwrap();
-        Page::read(path.to_str().unwrap())
-    });
-    std::iter::once(Page::read("README.md"))
-        .chain(docs)
-        .collect()
-}
-
-/// Returns the pages whose commands and queries this file runs. `backup.rs` runs the page about backups, and `errors`
-/// the one about errors.
+/// The pages whose commands and queries this file runs.
 fn run_here() -> Vec<Page> {
     let mut pages = pages();
-    pages.retain(|page| ![errors::PAGE, "docs/operate/backup.md"].contains(&page.path.as_str()));
+    pages.retain(|page| !RUN_ELSEWHERE.contains(&page.path.as_str()));
     pages
 }
 
-/// Returns the Markdown files of a folder and its subfolders, by name.
-fn markdown(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let within = |path: PathBuf| {
-        if path.is_dir() {
-            markdown(&path)
-        } else {
-            vec![path]
-        }
-    };
-    paths.into_iter().flat_map(within).collect()
-}
-
-/// Returns the fenced blocks of a page, each with its language.
-pub fn blocks(page: &str) -> Vec<(String, String)> {
-    let fenced = page.split("```").skip(1).step_by(2);
-    fenced
-        .map(|block| {
-            let (language, text) = block.split_once('\n').unwrap();
-            (language.to_owned(), text.to_owned())
-        })
-        .collect()
-}
-
-/// A process that is killed with the test.
+/// A process that ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -105,7 +61,7 @@ impl Drop for Running {
     }
 }
 
-/// Returns the shell command of a page with this build in place of cargo's.
+/// What a shell runs for a command of a page: this build instead of cargo's.
 fn localised(command: &str, port: u16) -> String {
     command
         .replace("cargo run -q --", BINARY)
@@ -120,7 +76,7 @@ fn shell(script: &str, folder: &Path) -> Command {
         .args(["-euo", "pipefail", "-c", script])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        // No MCP server listens on this port, so none is called.
+        // Nobody is called: no MCP server is at such a port.
         .env("CONNECTORS_MCP_PORTS", "1")
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -146,14 +102,31 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Returns whether a block runs the tests, which must not run themselves.
+/// Whether a block runs the tests, which do not run themselves.
 fn runs_tests(command: &str) -> bool {
     let starts = ["script/test", "cargo test", "CONNECTORS_TEST_POSTGRES="];
     let is_one = |line: &str| starts.iter().any(|start| line.starts_with(start));
-    command.lines().all(is_one)
+    // The closing fence of a block in a list is indented.
+    let lines = command.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty()).all(is_one)
 }
 
-/// Runs each page's commands beside a separate service, in a new folder.
+/// Runs a page's blocks in one shell, as a reader pastes them, and checks each line that is an answer.
+fn paste(page: &Page, blocks: &[String], port: u16, folder: &Path) {
+    // A response without a line end is a line of its own.
+    let script = blocks.join("echo\n");
+    let output = shell(&localised(&script, port), folder).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}: {script}{text}", page.path);
+    for line in text.lines().filter(|line| line.starts_with('{')) {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        let is_ready = answer["ready"] == true;
+        let is_answer = answer["data"].is_object() || is_ready;
+        assert!(is_answer, "{}: {script}{answer}", page.path);
+    }
+}
+
+/// Runs each page's commands beside a service of its own, in a new folder.
 #[tokio::test]
 async fn commands() {
     for page in run_here() {
@@ -169,24 +142,74 @@ async fn commands() {
         let folder = folder.path();
         let port = free_port();
         let _server = start("cargo run", port, folder);
+        let mut pasted = Vec::new();
         for (_, command) in commands {
             if command == "cargo run\n" || command.contains("postgres://") {
-                // The service is started above; `commands_on_postgres` covers the others.
+                // The service is started above; `commands_on_postgres` has the others.
             } else if command.contains(" serve ") {
                 drop(start(&command, free_port(), folder));
             } else {
-                let output = shell(&localised(&command, port), folder).output().unwrap();
-                let text = String::from_utf8(output.stdout).unwrap();
-                assert!(output.status.success(), "{}: {command}{text}", page.path);
-                for line in text.lines().filter(|line| line.starts_with('{')) {
-                    let answer: Value = serde_json::from_str(line).unwrap();
-                    let is_ready = answer["ready"] == true;
-                    let is_answer = answer["data"].is_object() || is_ready;
-                    assert!(is_answer, "{}: {command}{answer}", page.path);
-                }
+                pasted.push(command);
             }
         }
+        paste(&page, &pasted, port, folder);
     }
+}
+
+/// The story ends as it says: its connector has a history of five changes, and no name.
+#[tokio::test]
+async fn the_story_ends_as_it_says() {
+    let page = Page::read("docs/guides/story.md");
+    let blocks = page.blocks_in(&["sh"]).into_iter();
+    let script: String = blocks.map(|(_, command)| command).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let _server = start("cargo run", port, folder.path());
+    let output = shell(&localised(&script, port), folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let answers = text.lines().filter(|line| line.starts_with('{'));
+    let answers: Vec<Value> = answers
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let data = |number: usize, pointer: &str| {
+        let value = answers[number]["data"].pointer(pointer);
+        value
+            .unwrap_or_else(|| panic!("{number} {pointer}: {text}"))
+            .clone()
+    };
+    assert_eq!(
+        data(2, "/createCustomConnector/personalConnector/revision"),
+        1
+    );
+    assert_eq!(
+        data(3, "/updateCustomConnector/personalConnector/revision"),
+        2
+    );
+    assert_eq!(
+        data(4, "/updateCustomConnector/userErrors/0/code"),
+        "CONFLICT"
+    );
+    let changed = data(
+        4,
+        "/updateCustomConnector/userErrors/0/conflict/changedFields",
+    );
+    assert_eq!(changed, json!(["DESCRIPTION"]));
+    let kinds = |number| {
+        let nodes = data(number, "/personalConnectorChanges/nodes");
+        let kinds = nodes.as_array().unwrap().iter();
+        kinds.map(|node| node["kind"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(5)[..2], ["CREATED", "UPDATED"]);
+    assert_eq!(
+        data(6, "/setConnectorStatus/personalConnector/replacedBy/name"),
+        "Jira"
+    );
+    assert_eq!(data(7, "/deleteCustomConnector/userErrors"), json!([]));
+    assert_eq!(data(8, "/personalConnector"), Value::Null);
+    assert_eq!(kinds(9).last().unwrap(), "DELETED");
+    assert_eq!(answers.len(), 10, "{text}");
 }
 
 #[tokio::test]
@@ -214,7 +237,7 @@ async fn commands_on_postgres() {
     }
 }
 
-/// Runs the SQL of the pages. A role with the documented rights serves what its owner has migrated.
+/// Runs the SQL of the pages. A role with the rights that the page gives serves what its owner has migrated.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
 async fn sql_on_postgres() {
@@ -250,8 +273,8 @@ async fn sql_on_postgres() {
     }
 }
 
-/// Runs each page's queries against a separate service. The snapshot has the responses. `pcon_none` stands for the
-/// connector that the page created last.
+/// Runs each page's queries against a service of its own. The snapshot shows the answers.
+/// `pcon_none` is the id of the connector that the page created last.
 #[tokio::test(flavor = "multi_thread")]
 async fn queries() {
     let mut answers = Vec::new();
@@ -268,7 +291,7 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     let server = Server::on_sqlite(&[]).await;
     let ann = server.token("ann@acme", &["connectors:write"]);
     let root = server.token("root", &["catalog:admin"]);
-    // This makes the database look as if a monitor runs.
+    // A process that checks.
     let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
     server.database.take_lease(&mut monitor).await.unwrap();
     let mut blocks = blocks.into_iter().peekable();
@@ -297,7 +320,7 @@ async fn ask(page: &str, blocks: Vec<(String, String)>) -> Vec<Value> {
     answers
 }
 
-/// Removes the cursors of changes, which are random. All begin with the same byte and a small number.
+/// An answer without the cursors of changes, which are random. All begin with the same byte and a number that is small.
 fn without_marks(answer: Value) -> Value {
     match answer {
         Value::String(text) if text.starts_with("BAAAAAAA") => "a cursor of changes".into(),
@@ -311,7 +334,7 @@ fn without_marks(answer: Value) -> Value {
     }
 }
 
-/// Returns the first event of a subscription that starts at the beginning of the log.
+/// What a subscription says first of all that ever happened.
 async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     let begin = "query { personalConnectorChanges(first: 0) { pageInfo { endCursor } } }";
     let data = server.data(token, begin, json!({})).await;
@@ -324,7 +347,8 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code in other languages is part of the clients that `tests/clients/run` runs. `text` is no code.
+/// Code of other languages is a part of the clients that `tests/clients/run` runs, or of a file of `deploy/`. `text` is no
+/// code, and a block of `console` has the reason above it that it is not run.
 #[test]
 fn snippets() {
     let clients = root().join("tests/clients");
@@ -343,63 +367,51 @@ fn snippets() {
         "typescript/src",
         "typescript/src/older",
     ];
+    let folders = folders.map(|folder| clients.join(folder));
+    let folders = folders.into_iter().chain([root().join("deploy")]);
     let sources: Vec<String> = folders
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(clients.join(folder)).unwrap())
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
         .collect();
     for page in pages() {
-        for (language, text) in blocks(&page.text) {
+        let mut before = "";
+        for (number, part) in page.text.split("```").enumerate() {
+            let (above, is_block) = (std::mem::replace(&mut before, part), number % 2 == 1);
+            if !is_block {
+                continue;
+            }
+            let (language, text) = part.split_once('\n').unwrap();
+            let is_known = match language {
+                "sh" | "graphql" | "json" | "sql" | "text" => true,
+                "console" => {
+                    let last = above.trim_end().lines().next_back().unwrap_or_default();
+                    let last = last.trim_start();
+                    last.starts_with("<!-- not run: ") && last.ends_with(". -->")
+                }
+                "toml" if CONFIGURATIONS.contains(&page.path.as_str()) => true,
+                "toml" if page.path == identity_providers::PAGE => true,
+                _ => sources.iter().any(|source| source.contains(text)),
+            };
             assert!(
-                ["sh", "graphql", "json", "sql", "text"].contains(&language.as_str())
-                    || (page.path == CONFIGURATION && language == "toml")
-                    || sources.iter().any(|source| source.contains(&text)),
-                "{}: no client has this {language}:\n{text}",
+                is_known,
+                "{}: nothing runs this {language}:\n{text}",
                 page.path
             );
         }
     }
 }
 
-/// The service accepts the configuration files on their page.
+/// The service takes the configuration files of the pages about them.
 #[test]
 fn configuration_files() {
     let folder = tempfile::tempdir().unwrap();
-    let blocks = Page::read(CONFIGURATION).blocks_in(&["toml"]);
-    assert!(!blocks.is_empty());
-    for (_, text) in blocks {
-        std::fs::write(folder.path().join("file.toml"), text).unwrap();
-        let command = format!("{BINARY} config --config file.toml");
-        run(shell(&command, folder.path())).ok();
-    }
-}
-
-#[test]
-fn settings() {
-    const SETTINGS: &str = "docs/reference/settings.md";
-    let pages = pages();
-    let page = pages.iter().find(|page| page.path == SETTINGS).unwrap();
-    let cli = personal_connectors::config::command();
-    for command in cli.get_subcommands().chain([&cli]) {
-        for flag in command.get_arguments().filter(|flag| {
-            flag.get_long()
-                .is_some_and(|long| !["help", "version"].contains(&long))
-        }) {
-            let long = flag.get_long().unwrap();
-            let row = page
-                .text
-                .lines()
-                .find(|line| line.starts_with(&format!("| `--{long}` |")));
-            let row = row.unwrap_or_else(|| panic!("{SETTINGS} has no row of --{long}"));
-            let env = flag.get_env().map(|env| format!("`{}`", env.display()));
-            let column = row.split('|').nth(2).map(str::trim);
-            assert_eq!(column, Some(env.as_deref().unwrap_or("")), "--{long}");
-            for default in flag.get_default_values() {
-                assert!(
-                    row.contains(&format!("`{}`", default.to_str().unwrap())),
-                    "--{long}: {default:?}"
-                );
-            }
+    for page in CONFIGURATIONS {
+        let blocks = Page::read(page).blocks_in(&["toml"]);
+        assert!(!blocks.is_empty(), "{page}");
+        for (_, text) in blocks {
+            std::fs::write(folder.path().join("file.toml"), text).unwrap();
+            let command = format!("{BINARY} config --config file.toml");
+            run(shell(&command, folder.path())).ok();
         }
     }
 }

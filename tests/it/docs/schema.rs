@@ -1,10 +1,46 @@
-//! The schema from which clients are generated.
+//! The schema that clients are generated from.
 
 use serde_json::json;
 
 use crate::on_both;
 
-/// `cargo run -- schema > schema.graphql` updates the file.
+use super::Page;
+
+/// A normalised cache needs the types without an id: connections, edges and payloads apart, the page has them all.
+#[test]
+fn the_types_without_an_id_are_those_of_the_page() {
+    const PAGE: &str = "docs/guides/clients.md";
+    let sdl = personal_connectors::graphql::sdl();
+    let types = sdl.split("\ntype ").skip(1).map(|text| {
+        let body = text.split("\n}").next().unwrap();
+        (text.split([' ', '{']).next().unwrap(), body)
+    });
+    let apart = ["Query", "Mutation", "Subscription", "PageInfo"];
+    let ends = ["Connection", "Edge", "Payload"];
+    let without = types.filter(|(name, body)| {
+        !body.contains("\n  id: ID!")
+            && !apart.contains(name)
+            && !ends.iter().any(|end| name.ends_with(end))
+    });
+    let mut without: Vec<_> = without.map(|(name, _)| name).collect();
+    without.sort_unstable();
+    let page = Page::read(PAGE).text;
+    let section = page.split_once("## Normalised caches").unwrap().1;
+    let list = section
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    assert_eq!(
+        list.split_whitespace().collect::<Vec<_>>(),
+        without,
+        "{PAGE}"
+    );
+}
+
+/// `cargo run -- schema > schema.graphql` makes it fresh.
 #[test]
 fn the_file_is_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");

@@ -6,6 +6,7 @@ mod clocks;
 mod databases;
 mod operations;
 pub mod outage;
+mod proxies;
 mod read_only;
 mod replicas;
 mod rolling;
