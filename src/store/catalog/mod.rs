@@ -319,7 +319,24 @@ impl Catalog {
 
     /// The list's size.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
+        if listing.is_forgiving || listing.pass.get().is_some() {
+            self.decide(listing).await?;
+            return self.count(listing).await;
+        }
+        let total = self.count(listing).await?;
+        if total > 0 {
+            let _ = listing.pass.set(Pass::Strict);
+            return Ok(total);
+        }
         self.decide(listing).await?;
+        match listing.correction() {
+            Some(_) => self.count(listing).await,
+            None => Ok(total),
+        }
+    }
+
+    /// How many connectors are in the list, with the words that are decided on so far.
+    async fn count(&self, listing: &Listing) -> Result<u64> {
         let list = listing.restriction();
         let count = async {
             let mut total = 0;
