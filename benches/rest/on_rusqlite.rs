@@ -103,8 +103,9 @@ impl Db {
             ),
             // The same ranking as the service's.
             search: format!(
-                "{listed} AND {found} ?4) ORDER BY CASE WHEN name_key = ?1 THEN 0 WHEN {found} ?2) THEN 1 \
-                 WHEN {found} ?3) THEN 2 ELSE 3 END, name_key, id LIMIT ?5"
+                "{listed} AND {found} ?4) ORDER BY CASE WHEN name_key = ?1 THEN 0 \
+                 WHEN substr(name_key, 1, length(?1)) = ?1 AND {found} ?2) THEN 1 WHEN {found} ?2) THEN 2 \
+                 WHEN {found} ?3) THEN 3 ELSE 4 END, name_key, id LIMIT ?5"
             ),
             by_id: format!("{} AND id = ?1", select(&WHOLE, "")),
         }

@@ -17,6 +17,7 @@ mod m20261130_000012_user_profiles;
 mod m20261130_000013_event_records;
 mod m20261130_000014_category_source;
 mod m20261201_000015_search_words;
+mod m20261201_000016_words_of_rows;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000013_event_records::Migration),
             Box::new(m20261130_000014_category_source::Migration),
             Box::new(m20261201_000015_search_words::Migration),
+            Box::new(m20261201_000016_words_of_rows::Migration),
         ]
     }
 }

@@ -19,6 +19,8 @@ pub enum OrderField {
     /// The time of the last change, descending by default.
     UpdatedAt,
     /// The match of the search, best first, then the name. Needs a search, and takes no direction.
+    // The name in digests tells of the tiers, so that a cursor of earlier tiers is refused.
+    #[serde(rename = "Relevance2")]
     Relevance,
     /// The status in the enum's order, ascending by default, then the name.
     Status,
@@ -98,6 +100,11 @@ impl OrderField {
         }
     }
 
+    /// Whether it is a column of connectors that has an index of its own.
+    pub(crate) const fn is_column(self) -> bool {
+        matches!(self, Self::Name | Self::CreatedAt | Self::UpdatedAt)
+    }
+
     /// Whether rows that tie go on by name where no other order is given.
     const fn goes_on_by_name(self) -> bool {
         matches!(
@@ -161,8 +168,8 @@ pub enum SortKey {
     Number(i64),
     /// A number, or none for a row without a value.
     Maybe(Option<i64>),
-    /// The match of a search: -1 if it is the address of the server, 0 if it is the whole name; 1 to 4 for words of the name, the
-    /// connectorId, the description and the tools.
+    /// The match of a search: -1 if it is the address of the server, 0 if it is the whole name, 1 if the name begins with it; 2 to 5 for
+    /// words of the name, the connectorId, the description and the tools.
     Tier(i32),
 }
 

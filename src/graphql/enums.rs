@@ -96,8 +96,8 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
     CreatedAt,
     /// The time of the last change. Descending unless a direction is given.
     UpdatedAt,
-    /// The relevance to the search: the exact name, words of the name, the connectorId, the description, the tools;
-    /// then the name. Best first, takes no direction, and needs a `search`.
+    /// The relevance to the search: the exact name, a name that begins with the search, words of the name, the
+    /// connectorId, the description, the tools; then the name. Best first, takes no direction, and needs a `search`.
     Relevance,
     /// The status: ACTIVE, DEPRECATED, MAINTENANCE, then the name. Ascending unless a direction is given.
     Status,

@@ -132,8 +132,8 @@ pub(super) async fn create(State(db): State<Db>, body: Bytes) -> Result<Response
             write!(
                 tx,
                 "SELECT state FROM catalog_state WHERE id = 1 FOR UPDATE",
-                "INSERT INTO connector_search (seq, words) VALUES ($1, CAST($2 || ' ' || $3 || ' ' || $4 AS tsvector))",
-                [0, 1, 2].map(|field| tsvector(&texts[field], ["1A", "2B", "3C"][field])),
+                "UPDATE personal_connector SET search_words = CAST($2 || ' ' || $3 || ' ' || $4 AS tsvector) WHERE seq = $1",
+                [0, 1, 2].map(|field| tsvector(&texts[field], ['n', 'c', 'd'][field])),
                 create
             )
         }
@@ -141,10 +141,10 @@ pub(super) async fn create(State(db): State<Db>, body: Bytes) -> Result<Response
     Ok((StatusCode::CREATED, json(&created)).into_response())
 }
 
-/// Returns the words of a text in the form of a `tsvector`.
-fn tsvector(text: &str, weight: &str) -> String {
+/// Returns the words of a text in the form of a `tsvector`, each behind the letter of its field.
+fn tsvector(text: &str, field: char) -> String {
     let words = text.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
-    let words: Vec<_> = words.map(|word| format!("'{word}':{weight}")).collect();
+    let words: Vec<_> = words.map(|word| format!("'{field}{word}'")).collect();
     words.join(" ")
 }

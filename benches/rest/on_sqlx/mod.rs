@@ -123,26 +123,27 @@ async fn page(db: &Db, query: &Query) -> Result<Vec<Listed>, sqlx::Error> {
     }
 }
 
-/// Finds the connectors with a word that has this prefix, by rank: the exact name, the name, the connectorId, the
-/// description.
+/// Finds the connectors with a word that has this prefix, by rank: the exact name, a name that begins with it, the
+/// name, the connectorId, the description.
 async fn search(db: &Db, word: &str, first: i64) -> Result<Vec<Listed>, sqlx::Error> {
     let (found, [name, connector_id, all]) = match db {
         Db::Sqlite { .. } => (
-            "SELECT rowid FROM connector_search WHERE connector_search MATCH",
+            "seq IN (SELECT rowid FROM connector_search WHERE connector_search MATCH $0)",
             fts5_queries(word),
         ),
         Db::Postgres(_) => (
-            "SELECT seq FROM connector_search WHERE words @@ $0::tsquery",
-            ["A", "AB", "ABC"].map(|weights| format!("'{word}':*{weights}")),
+            "search_words @@ $0::tsquery",
+            ["n", "nc", "ncd"].map(|fields| {
+                let lexemes = fields.chars().map(|field| format!("'{field}{word}':*"));
+                lexemes.collect::<Vec<_>>().join(" | ")
+            }),
         ),
     };
-    let found = |number: u32| match db {
-        Db::Sqlite { .. } => format!("seq IN ({found} ${number})"),
-        Db::Postgres(_) => format!("seq IN ({})", found.replace("$0", &format!("${number}"))),
-    };
+    let found = |number: u32| found.replace("$0", &format!("${number}"));
     let sql = format!(
-        "SELECT {LISTED}, CASE WHEN name_key = $1 THEN 0 WHEN {} THEN 1 WHEN {} THEN 2 ELSE 3 END AS tier \
-         FROM personal_connector WHERE visibility = 'public' AND {} ORDER BY tier, name_key, id LIMIT $5",
+        "SELECT {LISTED}, CASE WHEN name_key = $1 THEN 0 WHEN substr(name_key, 1, length($1)) = $1 AND {0} THEN 1 \
+         WHEN {0} THEN 2 WHEN {1} THEN 3 ELSE 4 END AS tier \
+         FROM personal_connector WHERE visibility = 'public' AND {2} ORDER BY tier, name_key, id LIMIT $5",
         found(2),
         found(3),
         found(4),

@@ -70,7 +70,7 @@ impl SearchTerm {
             + words.sum::<usize>()
     }
 
-    fn words(&self) -> impl Iterator<Item = &SearchWord> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = &SearchWord> {
         self.alternatives.iter().flatten()
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     error::Result,
     store::{
-        catalog::{Catalog, search, visible},
+        catalog::{Catalog, search, selectivity::finds_any, visible},
         database::{row::Row, sqlite_readers::Pace},
         memory::vocabulary::Words,
     },
@@ -218,7 +218,7 @@ impl Catalog {
                 let conditions = of(search, backend).into_iter();
                 let exist = conditions.map(|condition| {
                     let rows = visible(&self.sight).filter(condition).select_only();
-                    Expr::exists(rows.expr(Expr::cust("1")).limit(1).into_query())
+                    finds_any(rows.expr(Expr::cust("1")).into_query(), backend)
                 });
                 let case = exist.fold(CaseStatement::new(), |case, exists: SimpleExpr| {
                     case.case(exists, Expr::cust("1"))

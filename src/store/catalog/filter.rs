@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::domain::{
     field_values::CUSTOM_CONNECTOR_ID,
     listing::{Filter, NameMatch},
-    order::{Order, OrderField},
+    order::Order,
     server_address, text,
     viewer::{Owner, Sight},
 };
@@ -31,13 +31,7 @@ pub(in crate::store) enum Lead {
 impl Lead {
     /// The lead of a page. One category and one status together have an index for each order.
     pub(in crate::store) fn to_page(filter: &Filter, order: &Order, backend: DbBackend) -> Self {
-        let first = order.first.field;
-        let has_index = [
-            OrderField::Name,
-            OrderField::CreatedAt,
-            OrderField::UpdatedAt,
-        ]
-        .contains(&first);
+        let has_index = order.first.field.is_column();
         let one_of_each = [
             filter.category.as_ref().map(Vec::len),
             filter.status.as_ref().map(Vec::len),

@@ -6,9 +6,12 @@ pub(in crate::store) mod columns;
 mod correction;
 pub(in crate::store) mod filter;
 mod order;
+mod page;
 mod profiles;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod search;
+mod selectivity;
+pub(in crate::store) mod word_index;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,8 +20,8 @@ use entity::{
     personal_connector::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, ExprTrait, Iterable, QueryFilter, QuerySelect, QueryTrait,
+    Select,
     sea_query::{Expr, Order as SqlOrder, SelectStatement, UnionType},
 };
 use serde::Serialize;
@@ -31,16 +34,15 @@ use crate::{
         cursor::LogPosition,
         facets::{Count, Group, Groups, ORGANIZATIONS, Organizations},
         field::Field,
-        listing::{Filter, Listing, Page, Pass, Restriction},
-        order::{End, OrderField, Position, is_ascending},
+        listing::{Filter, Listing, Restriction},
+        order::Position,
         viewer::{Owner, Sight},
     },
-    error::{Error, Result},
+    error::Result,
     store::{
         catalog::{
             columns::Fields,
             filter::{Lead, Scope, any_of, is_organization, owned_by, stored},
-            order::{Beyond, Stretch, position},
         },
         database::{connect::Database, reader::Snapshot, row::Row, sqlite_readers::Pace},
         memory::count_cache::CountCache,
@@ -152,158 +154,6 @@ impl Catalog {
         let columns: Vec<_> = fields.iter().map(|field| rows::column(*field)).collect();
         let read = move |row: Row<'_>, from| read(Fields::new(row, &fields, from));
         self.read_page(listing, columns, read).await
-    }
-
-    /// A page of a list, of each row what `read` makes of the columns. `read` is given the index of the first of them.
-    async fn read_page<T: Send + 'static>(
-        &self,
-        listing: &Listing,
-        columns: impl IntoIterator<Item = Column> + Clone,
-        read: impl Fn(Row<'_>, usize) -> Result<T> + Send + Sync + 'static,
-    ) -> Result<(Vec<Hit<T>>, bool)> {
-        let Page { end, limit, .. } = listing.page;
-        let forms: Vec<_> = (listing.order.keys().iter())
-            .map(|key| key.field.form())
-            .collect();
-        let read = Arc::new(move |row: Row<'_>| {
-            let (position, width) = position(row, &forms)?;
-            let connector = read(row, width)?;
-            Ok(Hit {
-                connector,
-                position,
-            })
-        });
-        let is_one = matches!(self.stretches(listing).as_slice(), [part] if part.len() == 1);
-        let own;
-        let catalog = if self.snapshot.is_none() && !is_one {
-            own = Self::snapshot(self.database.clone(), self.sight.clone())
-                .within(self.budget.clone());
-            &own
-        } else {
-            self
-        };
-        if listing.is_forgiving {
-            catalog.decide(listing).await?;
-        }
-        let mut hits = catalog.first_hits(listing, &columns, &read).await?;
-        if hits.is_empty() {
-            catalog.decide(listing).await?;
-            if listing.correction().is_some() {
-                hits = catalog.first_hits(listing, &columns, &read).await?;
-            }
-        } else {
-            let _ = listing.pass.set(Pass::Strict);
-        }
-        let more = hits.len() as u64 > limit;
-        hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
-        if end == End::Last {
-            hits.reverse();
-        }
-        Ok((hits, more))
-    }
-
-    /// The rows of a page from its end, and one more if there is one.
-    async fn first_hits<T: Send + 'static>(
-        &self,
-        listing: &Listing,
-        columns: &(impl IntoIterator<Item = Column> + Clone),
-        read: &Arc<impl Fn(Row<'_>) -> Result<Hit<T>> + Send + Sync + 'static>,
-    ) -> Result<Vec<Hit<T>>> {
-        let Page { end, limit, .. } = listing.page;
-        // A stack: the one to begin with is taken from its end.
-        let mut parts = self.stretches(listing);
-        if end == End::First {
-            parts.reverse();
-        }
-        let mut hits = Vec::new();
-        while hits.len() as u64 <= limit
-            && let Some(part) = parts.pop()
-        {
-            let most = limit + 1 - hits.len() as u64;
-            let is_merged = part.len() > 1;
-            let mut of_part = Vec::new();
-            for stretch in part {
-                let Some(select) = self.stretch(listing, &stretch, columns.clone(), most) else {
-                    continue;
-                };
-                let read = Arc::clone(read);
-                let rows = self.rows(&select, pace(listing), move |row| read(row));
-                of_part.append(&mut rows.await?);
-            }
-            if is_merged {
-                of_part
-                    .sort_by(|a: &Hit<T>, b| listing.order.compare(&a.position, &b.position, end));
-            }
-            hits.append(&mut of_part);
-        }
-        Ok(hits)
-    }
-
-    /// The parts in which a list is read, in its order, each as a whole before the next one. Rows that are found in one way and in
-    /// another are merged.
-    fn stretches(&self, listing: &Listing) -> Vec<Vec<Stretch>> {
-        let backend = self.database.reader.backend();
-        match (listing.order.first.field, listing.searched()) {
-            (OrderField::Relevance, Some(search)) => {
-                let tiers = search::tiers(search, backend).into_iter();
-                let stretch = |tier| vec![Stretch::of_tier(&listing.order, tier, backend)];
-                tiers.map(stretch).collect()
-            }
-            _ => Stretch::of_parts(&listing.order, &self.conditions(listing), backend),
-        }
-    }
-
-    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its rows.
-    fn stretch(
-        &self,
-        listing: &Listing,
-        stretch: &Stretch,
-        columns: impl IntoIterator<Item = Column>,
-        most: u64,
-    ) -> Option<SelectStatement> {
-        let Listing { order, page, .. } = listing;
-        let (mut beyond, mut is_bounded) = (Condition::all(), false);
-        let ends = [(&page.after, false), (&page.before, true)];
-        for (cursor, before) in ends {
-            let Some(cursor) = cursor else { continue };
-            match stretch.beyond(&cursor.position, before) {
-                Beyond::All => {}
-                Beyond::None => return None,
-                Beyond::Where(rows) => {
-                    beyond = beyond.add(rows);
-                    is_bounded |= stretch.is_bounded(before);
-                }
-            }
-        }
-        let with_health = order.keys().iter().any(|key| key.field.is_of_health());
-        let scope = Scope {
-            sight: &self.sight,
-            lead: Lead::to_page(&listing.filter, order, self.database.reader.backend()),
-            with_health,
-        };
-        let mut select = visible(&self.sight)
-            .filter(filter::condition(&listing.filter, &scope))
-            .filter(stretch.found(is_bounded))
-            .filter(beyond)
-            .select_only();
-        for value in stretch.position() {
-            select = select.expr(value);
-        }
-        select = select.columns(columns);
-        for (key, direction) in stretch.order() {
-            let order = if is_ascending(direction, page.end) {
-                SqlOrder::Asc
-            } else {
-                SqlOrder::Desc
-            };
-            select = select.order_by(key, order);
-        }
-        let mut select = select.limit(most).into_query();
-        if with_health {
-            let seq = connector_health::Column::Seq.into_expr();
-            select.inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()));
-        }
-        Some(select)
     }
 
     /// How many connectors in sight an owner has.
@@ -571,16 +421,6 @@ impl Catalog {
                 snapshot.rows_within(budget, query, pace, read).await
             }
         }
-    }
-}
-
-/// A search visits all that it finds, to put the best first, and a tool's name leads to as many rows as have the tool. Several orders
-/// sort all rows that tie in the first.
-fn pace(listing: &Listing) -> Pace {
-    if listing.search.is_some() || listing.filter.is_selective() || listing.order.is_compound() {
-        Pace::Long
-    } else {
-        Pace::Brief
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: rows without a value of a field are last in both directions. By the first field they are a part of their own, so that an
 //! index gives the order of either part.
 
+use std::ops::RangeInclusive;
+
 use entity::{
     ConnectorCategory, ConnectorStatus, ConnectorType, Outcome, connector_health,
     personal_connector::Column,
@@ -18,7 +20,7 @@ use crate::{
     store::{
         catalog::{
             filter::{outcome, written},
-            search::{Tier, sorted},
+            search::{Rank, Tier, sorted},
         },
         database::row::Row,
     },
@@ -39,6 +41,12 @@ enum Part {
 pub(super) struct Stretch {
     found: Condition,
     part: Part,
+    /// Whether rows are looked at in the list's order, as far as [`WALKED`](super::selectivity::WALKED) rows.
+    pub(super) is_walk: bool,
+    /// Whether its rows are few, so that they are found before any filter is looked at.
+    pub(super) is_of_few: bool,
+    /// The tiers of its rows, of a list by RELEVANCE, where the other keys give their order.
+    tiers: Option<RangeInclusive<i32>>,
     /// Whether few values of the first key are those of many rows.
     has_many_ties: bool,
     keys: Vec<(Key, SimpleExpr)>,
@@ -70,12 +78,40 @@ pub(super) enum Beyond {
 }
 
 impl Stretch {
-    /// The part of a list by RELEVANCE that a tier is.
-    pub(super) fn of_tier(order: &Order, tier: Tier, backend: DbBackend) -> Self {
-        Self::new(order, (tier.found, Part::All), |field| match field {
-            OrderField::Relevance => tier.rank.clone(),
-            field => sorted(value(field, backend), backend),
-        })
+    /// The part of a list by RELEVANCE that a tier is, and the walk to it.
+    pub(super) fn of_tier(order: &Order, tier: Tier, backend: DbBackend) -> (Option<Self>, Self) {
+        let Tier {
+            found,
+            rank,
+            is_in_order,
+            walked,
+        } = tier;
+        let (tiers, rank) = match rank {
+            Rank::Is(rank) => (Some(rank..=rank), Expr::val(rank)),
+            Rank::ByName(tiers, rank) => (Some(tiers), rank),
+            Rank::Of(rank) => (None, rank),
+        };
+        let stretch = |found, is_in_order| Self {
+            tiers: tiers.clone(),
+            ..Self::new(order, (found, Part::All), |field| match field {
+                OrderField::Relevance => rank.clone(),
+                field if is_in_order => value(field, backend),
+                field => sorted(value(field, backend), backend),
+            })
+        };
+        let walk = walked.map(|found| Self {
+            is_walk: true,
+            ..stretch(found, true)
+        });
+        (walk, stretch(found, is_in_order))
+    }
+
+    /// A walk to the rows of a list.
+    pub(super) fn walk(order: &Order, found: Condition, backend: DbBackend) -> Self {
+        Self {
+            is_walk: true,
+            ..Self::new(order, (found, Part::All), |field| value(field, backend))
+        }
     }
 
     /// The parts of a list, in its order: rows with a value of the first field, then those without. Each is found in one way
@@ -83,13 +119,12 @@ impl Stretch {
     pub(super) fn of_parts(
         order: &Order,
         found: &[Condition],
-        backend: DbBackend,
+        value: impl Fn(OrderField) -> SimpleExpr + Copy,
     ) -> Vec<Vec<Self>> {
         let parts: &[Part] = match order.first.field.form() {
             Form::Maybe => &[Part::WithValue, Part::WithoutValue],
             Form::Name | Form::Number | Form::Tier => &[Part::All],
         };
-        let value = |field| value(field, backend);
         let first = value(order.first.field);
         let of_part = |part: &Part| {
             let has = match part {
@@ -119,6 +154,9 @@ impl Stretch {
         Self {
             found,
             part,
+            is_walk: false,
+            is_of_few: false,
+            tiers: None,
             has_many_ties: order.first.field.has_many_ties(),
             keys: keys.map(|key| (key, value(key.field))).collect(),
             ties: (id, order.ties()),
@@ -159,6 +197,9 @@ impl Stretch {
         for (index, (key, expr)) in self.keys.iter().enumerate() {
             let expr = expr.clone();
             let direction = key.direction;
+            if key.field == OrderField::Relevance && self.tiers.is_some() {
+                continue;
+            }
             let mut add = |expr, direction, of| {
                 terms.push(Term {
                     expr,
@@ -192,6 +233,13 @@ impl Stretch {
     /// Written as `k >= v AND (k > v OR …)`, from which a database can seek by the first key, or as `(k, …) > (v, …)`, from which it can
     /// seek by all keys of one direction.
     pub(super) fn beyond(&self, position: &Position, before: bool) -> Beyond {
+        if let (Some(tiers), Some(SortKey::Tier(tier))) = (&self.tiers, position.keys.first()) {
+            match (tiers.end() < tier, tiers.start() > tier, before) {
+                (true, _, false) | (_, true, true) => return Beyond::None,
+                (true, _, true) | (_, true, false) => return Beyond::All,
+                (false, false, _) => {}
+            }
+        }
         let is_none = position.keys.first().is_some_and(SortKey::is_none);
         match (self.part, is_none) {
             (Part::WithValue, true) if before => return Beyond::All,
@@ -250,7 +298,7 @@ impl Of {
 }
 
 /// The value of a row by which it is ordered; null where it has none.
-fn value(field: OrderField, backend: DbBackend) -> SimpleExpr {
+pub(super) fn value(field: OrderField, backend: DbBackend) -> SimpleExpr {
     use connector_health::Column as Health;
 
     match field {

@@ -1,25 +1,93 @@
-//! Search: which rows have the words of a search.
-//!
-//! Invariant: both databases are asked for the same words. How an index is matched differs. `write::search` fills the index.
+//! Search: which rows have the words of a search, and how well they match.
+
+use std::ops::RangeInclusive;
 
 use entity::{connector_health, personal_connector::Column};
 use sea_orm::{
     ColumnTrait, Condition, DbBackend, ExprTrait, IntoSimpleExpr,
-    sea_query::{BinOper, CaseStatement, Expr, Query, SimpleExpr},
+    sea_query::{CaseStatement, Expr, Func, Query, SimpleExpr},
 };
 
-use crate::domain::listing::{Search, SearchTerm, SearchWord};
+use crate::{
+    domain::{listing::Search, text},
+    store::catalog::{
+        filter::written,
+        word_index::{Field, WordIndex},
+    },
+};
 
 /// How well a row matches, best first: the tiers of RELEVANCE.
 const ADDRESS: i32 = -1;
 const EXACT_NAME: i32 = 0;
-const NAME: i32 = 1;
-const CONNECTOR_ID: i32 = 2;
-const DESCRIPTION: i32 = 3;
-const TOOLS: i32 = 4;
+const NAME_BEGINS: i32 = 1;
+const NAME: i32 = 2;
+const CONNECTOR_ID: i32 = 3;
+const DESCRIPTION: i32 = 4;
+const TOOLS: i32 = 5;
 
 /// The tiers of a corrected search are so much further down.
-const CORRECTED: &str = "10";
+const CORRECTED: i32 = 10;
+
+/// The tier of the rows that a statement finds.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Rank {
+    Is(i32),
+    /// It goes up with the name, from the one to the other.
+    ByName(RangeInclusive<i32>, SimpleExpr),
+    Of(SimpleExpr),
+}
+
+impl Rank {
+    /// The rank in a corrected search.
+    fn further_down(self) -> Self {
+        let lower = |rank: SimpleExpr| rank.add(written(CORRECTED));
+        match self {
+            Self::Is(rank) => Self::Is(rank + CORRECTED),
+            Self::ByName(tiers, rank) => Self::ByName(
+                tiers.start() + CORRECTED..=tiers.end() + CORRECTED,
+                lower(rank),
+            ),
+            Self::Of(rank) => Self::Of(lower(rank)),
+        }
+    }
+}
+
+/// What is known of the rows that a search finds, before they are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Found {
+    /// Whether they are few enough to be sorted.
+    pub(in crate::store) are_few: bool,
+    /// Whether those of a tier are ordered by name alone, for which there is an index.
+    pub(in crate::store) by_name: bool,
+}
+
+/// Rows that a statement finds, best first where there are several statements.
+pub(in crate::store) struct Tier {
+    pub(in crate::store) found: Condition,
+    pub(in crate::store) rank: Rank,
+    /// Whether an index has them by name, among few others. Else they are found by their words, and sorted.
+    pub(in crate::store) is_in_order: bool,
+    /// The same rows for a walk, which looks at each row. None if there is a shorter way, as on SQLite.
+    pub(in crate::store) walked: Option<Condition>,
+}
+
+impl Tier {
+    fn new(rank: i32, found: Condition) -> Self {
+        Self {
+            found,
+            rank: Rank::Is(rank),
+            is_in_order: false,
+            walked: None,
+        }
+    }
+}
+
+fn index(search: &Search, backend: DbBackend) -> WordIndex<'_> {
+    WordIndex {
+        terms: &search.terms,
+        backend,
+    }
+}
 
 /// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools: by
 /// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
@@ -27,11 +95,11 @@ const CORRECTED: &str = "10";
 /// Each is one list of numbers, from which a database begins where it is short. It would not with both in one condition.
 pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
     if search.terms.is_empty() {
-        let exact = Column::NameKey.eq(&search.key);
-        return vec![Condition::all().add(exact)];
+        return vec![Condition::all().add(Column::NameKey.eq(&search.key))];
     }
-    let own = Condition::all().add(matches(search, backend, DESCRIPTION));
-    let found = [own, only_tools(search, backend)];
+    let index = index(search, backend);
+    let own = Condition::all().add(index.own(Field::Description));
+    let found = [own, only_tools(index, index.with_tools())];
     let Some(address) = &search.address else {
         return found.into();
     };
@@ -40,9 +108,12 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
     [there].into_iter().chain(found.map(elsewhere)).collect()
 }
 
-/// The rows that have every word of the search in name, connectorId and description.
-pub(in crate::store) fn own(search: &Search, backend: DbBackend) -> Vec<Condition> {
-    vec![Condition::all().add(matches(search, backend, DESCRIPTION))]
+/// The same rows by one condition, for a walk on PostgreSQL. A search for an address has no walk.
+pub(in crate::store) fn walked(search: &Search) -> Condition {
+    let index = index(search, DbBackend::Postgres);
+    Condition::any()
+        .add(index.own(Field::Description))
+        .add(index.with_tools_of_row())
 }
 
 /// The rows whose server has an address.
@@ -58,153 +129,115 @@ fn is_at(address: &str) -> SimpleExpr {
 }
 
 /// The rows that are found by their tools alone.
-fn only_tools(search: &Search, backend: DbBackend) -> Condition {
-    let matches = |tier| matches(search, backend, tier);
+fn only_tools(index: WordIndex<'_>, with_tools: SimpleExpr) -> Condition {
     Condition::all()
-        .add(matches(TOOLS))
-        .add(matches(DESCRIPTION).not())
+        .add(with_tools)
+        .add(index.own(Field::Description).not())
 }
 
-/// Rows that a statement finds, best first where there are several statements, and how it ranks them.
-pub(in crate::store) struct Tier {
-    pub(in crate::store) found: Condition,
-    /// The row's tier: the first of the fields, taken together in their order, that have every word.
-    pub(in crate::store) rank: SimpleExpr,
+/// The rows whose name is the whole search, or begins with it.
+fn name_begins(search: &Search) -> Condition {
+    let key = || Column::NameKey.into_simple_expr();
+    let from = Condition::all().add(key().gte(&search.key));
+    match text::behind(&search.key) {
+        Some(end) => from.add(key().lt(end)),
+        None => from,
+    }
 }
 
 /// The conditions of rows by RELEVANCE: the rows of a server's address, then those of words, as in [`conditions`].
 ///
-/// PostgreSQL ranks what it finds in the fields; its index does not know them, so that a tier alone costs as much. FTS5's does: a
-/// tier for itself is found without a look at the others, and few searches come to the last ones, where most of the words are.
-pub(in crate::store) fn tiers(search: &Search, backend: DbBackend) -> Vec<Tier> {
-    let mut tiers = tiers_of_words(search, backend);
+/// Where the rarest word is a rare one, PostgreSQL ranks all that it finds in the fields by one statement. Else a tier has a
+/// statement for itself, and few searches come to the last ones, where most of the words are.
+pub(in crate::store) fn tiers(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
+    let mut tiers = tiers_of_words(search, backend, found);
     if search.is_corrected {
         for tier in &mut tiers {
-            tier.rank = tier.rank.clone().add(Expr::cust(CORRECTED));
+            tier.rank = tier.rank.clone().further_down();
         }
     }
     let Some(address) = &search.address else {
         return tiers;
     };
-    let there = Tier {
-        found: Condition::all().add(is_at(address)),
-        rank: Expr::val(ADDRESS),
-    };
+    let there = Tier::new(ADDRESS, Condition::all().add(is_at(address)));
     let elsewhere = |tier: Tier| Tier {
         found: tier.found.add(is_at(address).not()),
+        walked: None,
         ..tier
     };
     let elsewhere = tiers.into_iter().map(elsewhere);
     [there].into_iter().chain(elsewhere).collect()
 }
 
-fn tiers_of_words(search: &Search, backend: DbBackend) -> Vec<Tier> {
-    let exact = Column::NameKey.eq(&search.key);
-    let tier = |rank: i32, found| Tier {
-        found,
-        rank: Expr::val(rank),
-    };
+fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
+    let exact = || Column::NameKey.eq(&search.key);
     if search.terms.is_empty() {
-        return vec![tier(EXACT_NAME, Condition::all().add(exact))];
+        return vec![Tier {
+            is_in_order: found.by_name,
+            ..Tier::new(EXACT_NAME, Condition::all().add(exact()))
+        }];
     }
-    let matches = |tier| matches(search, backend, tier);
-    let up_to = |tier| Condition::all().add(matches(tier));
-    let tools = tier(TOOLS, only_tools(search, backend));
-    if backend == DbBackend::Postgres {
+    let index = index(search, backend);
+    let begins = || name_begins(search);
+    let walks = backend == DbBackend::Postgres;
+    let tools = Tier {
+        walked: walks.then(|| only_tools(index, index.with_tools_of_row())),
+        ..Tier::new(TOOLS, only_tools(index, index.with_tools()))
+    };
+    if found.are_few && backend == DbBackend::Postgres {
         let rank = CaseStatement::new()
-            .case(exact, EXACT_NAME)
-            .case(matches(NAME), NAME)
-            .case(matches(CONNECTOR_ID), CONNECTOR_ID)
+            .case(exact().and(index.own(Field::Name)), EXACT_NAME)
+            .case(begins().add(index.own(Field::Name)), NAME_BEGINS)
+            .case(index.own(Field::Name), NAME)
+            .case(index.own(Field::ConnectorId), CONNECTOR_ID)
             .finally(DESCRIPTION);
+        let own = Condition::all().add(index.own(Field::Description));
         let own = Tier {
-            found: up_to(DESCRIPTION),
-            rank: rank.into(),
+            rank: Rank::Of(rank.into()),
+            ..Tier::new(DESCRIPTION, own)
         };
         return vec![own, tools];
     }
+    let rank = CaseStatement::new().case(exact(), EXACT_NAME);
+    let rank = rank.finally(NAME_BEGINS).into();
+    // Few rows that begin so lack a word. PostgreSQL would look for all that have it.
+    let has_words = match backend {
+        DbBackend::Postgres => index.own(Field::Name).is(true),
+        _ => index.own(Field::Name),
+    };
+    let named = Tier {
+        rank: if found.by_name {
+            Rank::ByName(EXACT_NAME..=NAME_BEGINS, rank)
+        } else {
+            Rank::Of(rank)
+        },
+        is_in_order: found.by_name,
+        ..Tier::new(NAME_BEGINS, begins().add(has_words))
+    };
+    let by_words = |rank, found: Condition| Tier {
+        walked: walks.then(|| found.clone()),
+        ..Tier::new(rank, found)
+    };
+    let own = Condition::all().add(index.own(Field::Name));
     vec![
-        tier(EXACT_NAME, up_to(NAME).add(exact.clone())),
-        tier(NAME, up_to(NAME).add(exact.not())),
-        tier(CONNECTOR_ID, up_to(CONNECTOR_ID).add(matches(NAME).not())),
-        tier(
+        named,
+        by_words(NAME, own.add(begins().not())),
+        by_words(
+            CONNECTOR_ID,
+            index.own_except(Field::ConnectorId, Field::Name),
+        ),
+        by_words(
             DESCRIPTION,
-            up_to(DESCRIPTION).add(matches(CONNECTOR_ID).not()),
+            index.own_except(Field::Description, Field::ConnectorId),
         ),
         tools,
     ]
 }
 
-/// A key to sort the rows that were found by. SQLite would rather scan an index in its order, past all that was not found.
+/// A key to sort the rows that were found by. A database would rather scan an index in its order, past all that was not found.
 pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     match backend {
-        DbBackend::Postgres => key,
+        DbBackend::Postgres => Func::coalesce([key.clone(), key]).into(),
         _ => Expr::cust_with_expr("+?", key),
     }
-}
-
-/// The rows whose fields up to `tier` have every term; [`TOOLS`] has the fields' words too, of the rows that have
-/// tools.
-fn matches(search: &Search, backend: DbBackend, tier: i32) -> SimpleExpr {
-    let query = if backend == DbBackend::Postgres {
-        let (table, weights) = match tier {
-            NAME => ("connector_search", "A"),
-            CONNECTOR_ID => ("connector_search", "AB"),
-            DESCRIPTION => ("connector_search", "ABC"),
-            _ => ("connector_tool_search", ""),
-        };
-        Expr::cust_with_values(
-            format!("SELECT seq FROM {table} WHERE words @@ CAST($1 AS tsquery)"),
-            [tsquery(&search.terms, weights)],
-        )
-    } else {
-        let (table, columns) = match tier {
-            NAME => ("connector_search", "name"),
-            CONNECTOR_ID => ("connector_search", "name connector_id"),
-            DESCRIPTION => ("connector_search", "name connector_id description"),
-            _ => ("connector_tool_search", "words"),
-        };
-        Expr::cust_with_values(
-            format!("SELECT rowid FROM {table} WHERE {table} MATCH ?"),
-            [format!("{{{columns}}} : ({})", fts5(&search.terms))],
-        )
-    };
-    Column::Seq.into_simple_expr().binary(BinOper::In, query)
-}
-
-/// The terms as a `tsquery`'s text, of lexemes of these weights.
-fn tsquery(terms: &[SearchTerm], weights: &str) -> String {
-    expression(terms, ["&", "|"], |SearchWord { text, is_prefix }| {
-        match (is_prefix, weights) {
-            (true, weights) => format!("'{text}':*{weights}"),
-            (false, "") => format!("'{text}'"),
-            (false, weights) => format!("'{text}':{weights}"),
-        }
-    })
-}
-
-/// The terms as an expression of FTS5.
-fn fts5(terms: &[SearchTerm]) -> String {
-    expression(terms, ["AND", "OR"], |SearchWord { text, is_prefix }| {
-        format!("\"{text}\"{}", if *is_prefix { " *" } else { "" })
-    })
-}
-
-/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may
-/// quote it.
-fn expression(
-    terms: &[SearchTerm],
-    [and, or]: [&str; 2],
-    write: impl Fn(&SearchWord) -> String,
-) -> String {
-    let join = |parts: Vec<String>, operator: &str| match parts.as_slice() {
-        [_] => parts.concat(),
-        _ => format!("({})", parts.join(&format!(" {operator} "))),
-    };
-    let all = |words: &Vec<SearchWord>| join(words.iter().map(&write).collect(), and);
-    let any = |term: &SearchTerm| join(term.alternatives.iter().map(all).collect(), or);
-    terms
-        .iter()
-        .map(any)
-        .collect::<Vec<_>>()
-        .join(&format!(" {and} "))
 }

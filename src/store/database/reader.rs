@@ -6,7 +6,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sea_orm::{DbBackend, DbErr, RuntimeErr, Statement, sea_query::SelectStatement};
@@ -157,6 +160,8 @@ pub(in crate::store) struct PgReader {
 pub(in crate::store) struct PgSnapshot {
     session: Arc<Mutex<PgSession>>,
     reader: PgReader,
+    /// Whether the transaction plans for values: once is enough.
+    plans_for_values: Arc<AtomicBool>,
 }
 
 impl PgReader {
@@ -244,6 +249,7 @@ impl PgReader {
         Ok(PgSnapshot {
             session: Arc::new(Mutex::new(session)),
             reader: self.clone(),
+            plans_for_values: Arc::default(),
         })
     }
 
@@ -276,9 +282,11 @@ impl PgSnapshot {
         // Another statement may have used up the response's bytes, and ended the session.
         budget.check()?;
         session.work_for(budget.permit());
-        if pace == Pace::Long {
+        // The session is locked.
+        if pace == Pace::Long && !self.plans_for_values.load(Ordering::Relaxed) {
             let planned = session.run(PLANNED_FOR_VALUES.to_owned(), end).await;
             planned.map_err(|error| failed(of_query(error)))?;
+            self.plans_for_values.store(true, Ordering::Relaxed);
         }
         let mut counting = Counting::new(budget, &read);
         let rows = session.fetch(query.sql, query.values, end, |row| counting.read(&row));

@@ -36,8 +36,8 @@ struct Invariant {
     schema: usize,
     table: &'static str,
     flaw: &'static str,
-    /// Selects the names of rows that violate it. `{seq}` is the key column of a search index, and `{words}` are the
-    /// index's words with the number of rows of each.
+    /// Selects the names of rows that violate it. `{seq}` is the key column of the index of tools' words. `{indexed}`
+    /// selects the keys of the index of connectors' words, and `{words}` its words with the number of rows of each.
     sql: &'static str,
 }
 
@@ -153,14 +153,13 @@ const INVARIANTS: [Invariant; 29] = [
         "connector_search",
         "the words of a connector are missing",
         "SELECT 'seq ' || seq FROM (SELECT seq FROM personal_connector
-            EXCEPT SELECT {seq} FROM connector_search) AS missing",
+            EXCEPT {indexed}) AS missing",
     ),
     invariant(
         1,
         "connector_search",
         "the words belong to no connector",
-        "SELECT 'seq ' || seq FROM (SELECT {seq} AS seq FROM connector_search
-            EXCEPT SELECT seq FROM personal_connector) AS extra",
+        "SELECT 'seq ' || seq FROM ({indexed} EXCEPT SELECT seq FROM personal_connector) AS extra",
     ),
     invariant(
         15,
@@ -268,6 +267,21 @@ const INVARIANTS: [Invariant; 29] = [
     ),
 ];
 
+/// The number of the migration that puts words into connectors' rows on PostgreSQL.
+const WORDS_OF_ROWS: usize = 16;
+
+/// The rows in the index of connectors' words on PostgreSQL, and its words, which have the letter of a field before them.
+const POSTGRES_INDEX: (&str, &str) = (
+    "SELECT seq FROM personal_connector WHERE search_words IS NOT NULL",
+    r#"(SELECT substr(word, 2) COLLATE "C" AS word, CAST(SUM(ndoc) AS BIGINT) AS connectors
+        FROM ts_stat('SELECT search_words FROM personal_connector') GROUP BY 1) AS words"#,
+);
+const POSTGRES_INDEX_BEFORE: (&str, &str) = (
+    "SELECT seq FROM connector_search",
+    r#"(SELECT word COLLATE "C" AS word, CAST(ndoc AS BIGINT) AS connectors
+        FROM ts_stat('SELECT words FROM connector_search')) AS words"#,
+);
+
 /// Checks a database, which may be in use and may be read-only. Fails if it cannot be opened, or if a newer version
 /// migrated it.
 pub async fn check(settings: &DatabaseSettings) -> Result<Soundness, OpenError> {
@@ -302,7 +316,7 @@ fn check_file(
     let connection = backup::open(file, settings.wait).map_err(|error| failed(&*error))?;
     let contents = sqlite_file::contents(&connection).map_err(|error| failed(&error))?;
     let mut sound = Soundness::default();
-    let invariants = sound.applicable(&contents.of_catalogue(location)?);
+    let (_, invariants) = sound.applicable(&contents.of_catalogue(location)?);
     sound
         .findings
         .extend(backup::damage(&connection, "integrity_check"));
@@ -320,6 +334,7 @@ fn check_file(
     for invariant in invariants {
         let words = "(SELECT term AS word, doc AS connectors FROM words_of_search)";
         let sql = invariant.sql.replace("{seq}", "rowid");
+        let sql = sql.replace("{indexed}", "SELECT rowid AS seq FROM connector_search");
         let sql = limited(&sql.replace("{words}", words));
         match sqlite_file::texts(&connection, &sql) {
             Ok(rows) => sound.found(invariant, &rows),
@@ -339,14 +354,18 @@ async fn check_server(
         .await
         .map_err(failed)?;
     let mut sound = Soundness::default();
-    let invariants = sound.applicable(&contents.of_catalogue(location)?);
+    let (schema, invariants) = sound.applicable(&contents.of_catalogue(location)?);
+    let (indexed, words) = if schema < WORDS_OF_ROWS {
+        POSTGRES_INDEX_BEFORE
+    } else {
+        POSTGRES_INDEX
+    };
     check_pages(&mut connection, &mut sound)
         .await
         .map_err(failed)?;
     for invariant in invariants {
-        let words = "(SELECT word COLLATE \"C\" AS word, CAST(ndoc AS BIGINT) AS connectors
-            FROM ts_stat('SELECT words FROM connector_search')) AS words";
         let sql = invariant.sql.replace("{seq}", "seq");
+        let sql = sql.replace("{indexed}", indexed);
         let sql = limited(&sql.replace("{words}", words));
         match texts(&mut connection, &sql).await {
             Ok(rows) => sound.found(invariant, &rows),
@@ -453,11 +472,11 @@ impl Soundness {
         self.findings.is_empty()
     }
 
-    /// Returns the invariants of a schema with these migrations.
+    /// Returns the number of the last of these migrations, and the invariants of their schema.
     fn applicable(
         &mut self,
         applied: &[String],
-    ) -> impl Iterator<Item = &'static Invariant> + use<> {
+    ) -> (usize, impl Iterator<Item = &'static Invariant> + use<>) {
         let known = migration::names();
         let present = known
             .iter()
@@ -472,7 +491,8 @@ impl Soundness {
             self.unchecked.push(what);
         }
         let invariants = INVARIANTS.iter();
-        invariants.filter(move |invariant| invariant.schema <= schema)
+        let applicable = invariants.filter(move |invariant| invariant.schema <= schema);
+        (schema, applicable)
     }
 
     fn found(&mut self, invariant: &Invariant, rows: &[String]) {

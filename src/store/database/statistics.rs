@@ -14,9 +14,8 @@ use crate::store::database::{connect::Database, transaction::Transaction};
 pub(in crate::store) const MUCH: u64 = 1000;
 
 /// The tables that the catalogue's lists and searches read.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 6] = [
     "personal_connector",
-    "connector_search",
     "connector_event",
     "connector_health",
     "connector_tool",

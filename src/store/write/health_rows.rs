@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         database::transaction::Transaction,
-        write::{search, side::Found},
+        write::{search, side::Found, vocabulary::Fields},
     },
 };
 
@@ -43,8 +43,12 @@ pub(in crate::store) async fn insert(
         .map(drop)
 }
 
-/// Writes a connector's row, and returns what was found of its server, by one statement.
-pub(super) async fn update(tx: &Transaction, row: &Model) -> Result<Found, DbErr> {
+/// Writes a connector's row, with its words where they changed, and returns what was found of its server, by one statement.
+pub(super) async fn update(
+    tx: &Transaction,
+    row: &Model,
+    words: Option<&Fields>,
+) -> Result<Found, DbErr> {
     use connector_health::{Column, Entity};
 
     let model = row.clone().into_active_model().reset_all();
@@ -54,6 +58,10 @@ pub(super) async fn update(tx: &Transaction, row: &Model) -> Result<Found, DbErr
         SimpleExpr::SubQuery(None, Box::new(health.into_query().into()))
     });
     let mut update = update.into_query();
+    let words = words.and_then(|words| search::column(words, tx.get_database_backend()));
+    if let Some((column, words)) = words {
+        update.value(column, words);
+    }
     update.returning(Query::returning().exprs(found));
     let updated = tx.query_one(&update).await?;
     let updated = updated.ok_or(DbErr::RecordNotUpdated)?;

@@ -26,8 +26,8 @@ use entity::{
     personal_connector::{self, Column, Model},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
 };
 
 use crate::{
@@ -256,17 +256,12 @@ impl Tx {
             return Ok(Ok(rows));
         }
         for rows in rows.chunks(ROWS_A_STATEMENT) {
-            let models = rows
-                .iter()
-                .cloned()
-                .map(|row| row.into_active_model().reset_all());
-            let inserted = personal_connector::Entity::insert_many(models)
-                .exec_without_returning(&self.tx)
-                .await;
-            if let Err(error) = inserted {
+            let fields: Vec<_> = rows.iter().map(search::fields).collect();
+            let backend = self.tx.get_database_backend();
+            let insert = search::with_words(rows, &fields, backend).map_err(failed)?;
+            if let Err(error) = self.tx.execute(&insert).await {
                 return refused(error);
             }
-            let fields: Vec<_> = rows.iter().map(search::fields).collect();
             search::insert(&self.tx, rows, &fields)
                 .await
                 .map_err(failed)?;
@@ -319,7 +314,10 @@ impl Tx {
         if self.rehearsal {
             return Ok(Ok(after));
         }
-        let found_before = match health_rows::update(&self.tx, &after).await {
+        let words_changed = search::changed(before, &after);
+        let fields_after = search::fields(&after);
+        let words = words_changed.then_some(&fields_after);
+        let found_before = match health_rows::update(&self.tx, &after, words).await {
             Ok(found) => found,
             Err(error) => return refused(error),
         };
@@ -329,13 +327,11 @@ impl Tx {
             fields.extend(forgotten.await.map_err(failed)?);
             found = Found::default();
         }
-        let is_indexed_anew = search::changed(before, &after);
-        if is_indexed_anew || before.visibility != after.visibility {
-            let fields = search::fields(&after);
+        if words_changed || before.visibility != after.visibility {
             self.vocabulary.remove(before, &search::fields(before));
-            self.vocabulary.add(&after, &fields);
-            if is_indexed_anew {
-                self.index(&after, fields).await.map_err(failed)?;
+            self.vocabulary.add(&after, &fields_after);
+            if words_changed {
+                self.index(&after, fields_after).await.map_err(failed)?;
             }
         }
         let before = At {

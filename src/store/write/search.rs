@@ -2,70 +2,76 @@
 //!
 //! Invariant: both databases hold the same words. An index of theirs differs in how it is written alone.
 
-use entity::{connector_tool, personal_connector::Model};
-use indexmap::IndexSet;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use entity::{
+    connector_tool,
+    personal_connector::{Column, Entity, Model},
+};
+use indexmap::{IndexMap, IndexSet};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, Iterable, ModelTrait, Statement,
+    sea_query::{Expr, InsertStatement, IntoIden, Query, SimpleExpr},
+};
 
-use crate::domain::{inspection::Tool, text};
+use crate::{
+    domain::{inspection::Tool, text},
+    store::catalog::word_index::{Field, POSTGRES_COLUMN, letter},
+};
 
 use super::vocabulary::Fields;
 
 /// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// Indexes new rows by the words of their fields.
+/// Indexes new rows by the words of their fields. On PostgreSQL they have their words with them ([`column`]).
 pub(super) async fn insert(
     connection: &impl ConnectionTrait,
     rows: &[Model],
     fields: &[Fields],
 ) -> Result<(), DbErr> {
     let backend = connection.get_database_backend();
-    if rows.is_empty() {
+    if rows.is_empty() || backend == DbBackend::Postgres {
         return Ok(());
     }
-    let (sql, values): (_, Vec<sea_orm::Value>) = match backend {
-        DbBackend::Postgres => (
-            "INSERT INTO connector_search (seq, words) VALUES",
-            rows.iter()
-                .zip(fields)
-                .flat_map(|(row, fields)| [row.seq.into(), tsvector(fields).into()])
-                .collect(),
-        ),
-        _ => (
-            "INSERT INTO connector_search (rowid, name, connector_id, description) VALUES",
-            rows.iter()
-                .zip(fields)
-                .flat_map(|(row, [name, connector_id, description])| {
-                    let [name, connector_id, description] =
-                        [name, connector_id, description].map(|words| words.join(" "));
-                    [
-                        row.seq.into(),
-                        name.into(),
-                        connector_id.into(),
-                        description.into(),
-                    ]
-                })
-                .collect(),
-        ),
-    };
-    let width = values.len() / rows.len();
-    let tuples: Vec<_> = (0..rows.len())
-        .map(|row| match backend {
-            DbBackend::Postgres => {
-                format!(
-                    "(${}, CAST(${} AS tsvector))",
-                    row * width + 1,
-                    row * width + 2
-                )
-            }
-            _ => "(?, ?, ?, ?)".to_owned(),
-        })
-        .collect();
-    let sql = format!("{sql} {}", tuples.join(", "));
+    let values = rows.iter().zip(fields).flat_map(|(row, fields)| {
+        let fields = fields.iter().map(|words| words.join(" ").into());
+        [row.seq.into()].into_iter().chain(fields)
+    });
+    let values: Vec<sea_orm::Value> = values.collect();
+    let tuples = vec!["(?, ?, ?, ?)"; rows.len()].join(", ");
+    let sql = format!(
+        "INSERT INTO connector_search (rowid, name, connector_id, description) VALUES {tuples}"
+    );
     connection
         .execute_raw(Statement::from_sql_and_values(backend, sql, values))
         .await
         .map(drop)
+}
+
+/// The statement that inserts rows, with their words where they have a column for them.
+pub(super) fn with_words(
+    rows: &[Model],
+    fields: &[Fields],
+    backend: DbBackend,
+) -> Result<InsertStatement, DbErr> {
+    let words = fields.first().and_then(|fields| column(fields, backend));
+    let columns = Column::iter().map(IntoIden::into_iden);
+    let mut insert = Query::insert();
+    insert
+        .into_table(Entity)
+        .columns(columns.chain(words.map(|(column, _)| column.into_iden())));
+    for (row, fields) in rows.iter().zip(fields) {
+        let values = Column::iter().map(|column| Expr::val(row.get(column)));
+        let words = column(fields, backend).map(|(_, words)| words);
+        let values = insert.values(values.chain(words));
+        values.map_err(|error| DbErr::Custom(error.to_string()))?;
+    }
+    Ok(insert)
+}
+
+/// The column that has a row's own words, and its value. None on SQLite, which has them in a table.
+pub(super) fn column(fields: &Fields, backend: DbBackend) -> Option<(&'static str, SimpleExpr)> {
+    let tsvector = || Expr::cust_with_values("CAST($1 AS tsvector)", [tsvector(fields)]);
+    (backend == DbBackend::Postgres).then(|| (POSTGRES_COLUMN, tsvector()))
 }
 
 /// A tool's words, with a space before and behind each.
@@ -109,9 +115,11 @@ pub(super) async fn index_tools(
         .map(drop)
 }
 
-/// Forgets a row.
+/// Forgets a row, but not the words that it has with it.
 pub(super) async fn delete(connection: &impl ConnectionTrait, seq: i64) -> Result<(), DbErr> {
-    delete_from("connector_search", connection, seq).await?;
+    if connection.get_database_backend() != DbBackend::Postgres {
+        delete_from("connector_search", connection, seq).await?;
+    }
     delete_from("connector_tool_search", connection, seq).await
 }
 
@@ -170,10 +178,16 @@ fn tool_words(
     words.join(" ")
 }
 
-/// The words as a `tsvector`'s text; a weight needs a position, and any will do.
+/// The words as a `tsvector`'s text, each behind the letter of the first field that has it.
 fn tsvector(fields: &Fields) -> String {
-    let lexemes = fields.iter().zip(["1A", "2B", "3C"]);
-    let lexemes = lexemes
-        .flat_map(|(words, position)| words.iter().map(move |word| format!("'{word}':{position}")));
+    let letters = [Field::Name, Field::ConnectorId, Field::Description].map(letter);
+    let mut first = IndexMap::new();
+    for (letter, words) in letters.into_iter().zip(fields) {
+        for word in words {
+            first.entry(word).or_insert(letter);
+        }
+    }
+    let lexemes = first.iter();
+    let lexemes = lexemes.map(|(word, letter)| format!("'{letter}{word}'"));
     lexemes.collect::<Vec<_>>().join(" ")
 }

@@ -108,9 +108,10 @@ on_both! {
         count(&server, "", FACETED, json!({})).await;
         // As the backup was, before A.
         server.rows(&format!("DELETE FROM connector_event WHERE number > {before}")).await;
-        let words = if server.storage.url.starts_with("sqlite") { "rowid" } else { "seq" };
         let seq = before + 1;
-        server.rows(&format!("DELETE FROM connector_search WHERE {words} = {seq}")).await;
+        if server.storage.url.starts_with("sqlite") {
+            server.rows(&format!("DELETE FROM connector_search WHERE rowid = {seq}")).await;
+        }
         server.rows(&format!("DELETE FROM personal_connector WHERE seq = {seq}")).await;
         server.rows(&format!("UPDATE catalog_state SET state = {before}")).await;
         let seen = format!("catalogue_state {before}");

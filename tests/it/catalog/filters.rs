@@ -10,6 +10,7 @@ use crate::{
     support::{
         checks::found,
         connectors::official,
+        harness::Server,
         model::{self, VIEWERS, orders},
     },
 };
@@ -310,18 +311,41 @@ on_both! {
     }
 
     async fn every_filter_answers_as_the_model_does(server: Server) {
-        let server = &server;
-        model::check(24, (model::catalogue(60), vec(question(), 8)), |(rows, questions)| async move {
-            server.clear().await;
-            server.insert(rows.clone()).await;
-            server.record(model::checked(&rows)).await;
-            for question in questions {
-                let token = server.viewer_token(question.viewer);
-                let variables = question.listing.variables().into();
-                let data = server.data(&token, QUERY, variables).await;
-                prop_assert_eq!(data, question.answer(&rows), "{:#?}", question);
-            }
-            Ok(())
-        });
+        answers_as_the_model_does(&server, 24, question);
     }
+}
+
+/// Few rows are found and sorted at once, and of many a page is searched for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn frequent_words_are_found_as_the_model_does() {
+    let searches = || {
+        (question(), model::search()).prop_map(|(mut question, search)| {
+            question.listing.search = Some(search);
+            question
+        })
+    };
+    let server = Server::on_postgres(&[]).await;
+    server.make_words_frequent().await;
+    answers_as_the_model_does(&server, 24, searches);
+}
+
+fn answers_as_the_model_does<S: Strategy<Value = Question>>(
+    server: &Server,
+    cases: u32,
+    question: impl Fn() -> S,
+) {
+    let strategy = (model::catalogue(60), vec(question(), 8));
+    model::check(cases, strategy, |(rows, questions)| async move {
+        server.clear().await;
+        server.insert(rows.clone()).await;
+        server.record(model::checked(&rows)).await;
+        for question in questions {
+            let token = server.viewer_token(question.viewer);
+            let variables = question.listing.variables().into();
+            let data = server.data(&token, QUERY, variables).await;
+            prop_assert_eq!(data, question.answer(&rows), "{:#?}", question);
+        }
+        Ok(())
+    });
 }

@@ -192,37 +192,65 @@ impl Catalogue<'_> {
 
 on_both! {
     async fn no_row_that_stays_is_skipped_or_doubled(server: Server) {
-        let server = &server;
-        model::check(48, (model::catalogue(40), walk()), |(rows, walk)| async move {
-            server.clear().await;
-            let rows = server.insert(rows).await;
-            server.record(model::checked(&rows)).await;
-            let expected = walk.list(&rows);
-            let mut catalogue = Catalogue { server, made: rows.len(), rows, touched: HashSet::new() };
-            let mut met: Vec<String> = Vec::new();
-            let mut cursor = None;
-            let rest = (7, Vec::new());
-            let mut pages = walk.pages.iter();
-            loop {
-                let (size, writes) = pages.next().unwrap_or(&rest);
-                let (ids, more) = walk.page(server, *size, cursor.as_deref()).await;
-                prop_assert!(ids.len() == *size || more.is_none(), "a page is full, or the last");
-                if walk.backwards {
-                    met.splice(0..0, ids);
-                } else {
-                    met.extend(ids);
-                }
-                let Some(more) = more else { break };
-                cursor = Some(more);
-                for write in writes {
-                    catalogue.write(write).await;
-                }
-            }
-            let stayed = |ids: &[String]| -> Vec<String> {
-                ids.iter().filter(|id| !catalogue.touched.contains(*id)).cloned().collect()
-            };
-            prop_assert_eq!(stayed(&met), stayed(&expected));
-            Ok(())
-        });
+        meets_all_that_stays(&server, 48, walk());
     }
+}
+
+/// Few rows are found and sorted at once, and of many a page is searched for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
+async fn no_row_with_a_frequent_word_is_skipped_or_doubled() {
+    let searched = (walk(), model::search()).prop_map(|(mut walk, search)| {
+        walk.listing.search = Some(search);
+        walk
+    });
+    let server = Server::on_postgres(&[]).await;
+    server.make_words_frequent().await;
+    meets_all_that_stays(&server, 48, searched);
+}
+
+fn meets_all_that_stays(server: &Server, cases: u32, walk: impl Strategy<Value = Walk>) {
+    let strategy = (model::catalogue(40), walk);
+    model::check(cases, strategy, |(rows, walk)| async move {
+        server.clear().await;
+        let rows = server.insert(rows).await;
+        server.record(model::checked(&rows)).await;
+        let expected = walk.list(&rows);
+        let mut catalogue = Catalogue {
+            server,
+            made: rows.len(),
+            rows,
+            touched: HashSet::new(),
+        };
+        let mut met: Vec<String> = Vec::new();
+        let mut cursor = None;
+        let rest = (7, Vec::new());
+        let mut pages = walk.pages.iter();
+        loop {
+            let (size, writes) = pages.next().unwrap_or(&rest);
+            let (ids, more) = walk.page(server, *size, cursor.as_deref()).await;
+            prop_assert!(
+                ids.len() == *size || more.is_none(),
+                "a page is full, or the last"
+            );
+            if walk.backwards {
+                met.splice(0..0, ids);
+            } else {
+                met.extend(ids);
+            }
+            let Some(more) = more else { break };
+            cursor = Some(more);
+            for write in writes {
+                catalogue.write(write).await;
+            }
+        }
+        let stayed = |ids: &[String]| -> Vec<String> {
+            ids.iter()
+                .filter(|id| !catalogue.touched.contains(*id))
+                .cloned()
+                .collect()
+        };
+        prop_assert_eq!(stayed(&met), stayed(&expected));
+        Ok(())
+    });
 }

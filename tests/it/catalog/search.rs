@@ -9,7 +9,9 @@ use crate::{
     support::{
         checks::offering,
         connectors::{edit, ids, official},
+        harness::{Server, fixed_clock},
         invariants::assert_whole,
+        process::{program_on, run},
     },
 };
 
@@ -58,7 +60,8 @@ const PULL_REQUEST: &[&str] = &["exact", "another", "twin", "name", "both", "all
 
 /// Searches, and the ids found, best first.
 const TABLE: &[(&str, &[&str])] = &[
-    // Tiers: the very name, words of the name (by name, then id), then of name and connectorId, then of all fields.
+    // Tiers: the very name, a name that begins so, words of the name (by name, then id), then of name and connectorId, then of all
+    // fields.
     ("pull request", PULL_REQUEST),
     (
         "request pull",
@@ -68,7 +71,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // Case, spaces and what is between words.
     ("  PULL\u{a0}\tRequest  ", PULL_REQUEST_INEXACT),
     // The last word as a beginning, the others whole.
-    ("pull req", PULL_REQUEST_INEXACT),
+    ("pull req", PULL_REQUEST),
     ("req pull", &[]),
     ("puller", &["all"]),
     ("request.b", &["another", "twin", "both"]),
@@ -76,7 +79,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "r",
         &[
-            "another", "twin", "quote", "exact", "apart", "name", "both", "all", "text",
+            "apart", "another", "twin", "quote", "exact", "name", "both", "all", "text",
         ],
     ),
     // Folding.
@@ -244,7 +247,7 @@ on_both! {
         let query = "query($search: String) { personalConnectors(search: $search) { nodes { id tools(search: $search) { totalCount } } } }";
         for (search, found) in [
             ("c++", &["cpp", "network"][..]), ("C# build", &["csharp"]), ("c#", &["csharp"]), ("build c++", &["cpp"]),
-            (".net", &["fsharp"]), ("net", &["fsharp", "network"]), ("f#", &["fsharp"]), ("node.js", &["node"]), ("js node", &["node"]),
+            (".net", &["fsharp"]), ("net", &["network", "fsharp"]), ("f#", &["fsharp"]), ("node.js", &["node"]), ("js node", &["node"]),
             ("node", &["node", "nodes"]), ("🎉", &["party", "network"]), ("c", &["csharp", "cpp", "clojure", "network"]),
         ] {
             let data = server.data("", query, json!({ "search": search })).await;
@@ -286,6 +289,29 @@ on_both! {
         let tools: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         server.record(vec![(row.id.clone(), offering(&tools))]).await;
         assert_eq!((search("name999").await, search("last0").await, search("last999").await), (1, 1, 0));
+    }
+
+    /// Migrations move them where searches look for them, and back.
+    async fn words_survive_their_moves(server: Server) {
+        server.clear().await;
+        server.insert(catalogue()).await;
+        server.record(vec![("pcon_apart".to_owned(), offering(&[("pull_all", "Hauls")]))]).await;
+        let storage = server.storage.clone();
+        drop(server);
+        let names = migration::names();
+        let before = names.iter().position(|name| name.ends_with("words_of_rows")).unwrap() - 1;
+        for line in [&["migrate", "--to", &names[before]][..], &["check-database"], &["migrate"], &["check-database"]] {
+            run(program_on(&storage, line)).ok();
+        }
+        let server = Server::start(storage, &[], fixed_clock()).await;
+        let query = "query($search: String) { personalConnectors(search: $search, first: 100) { nodes { id } } }";
+        for (search, found) in [("pull request", &[PULL_REQUEST, &["apart"]].concat()[..]), ("wiki", &["byid", "bytext"]), ("quote", &[])] {
+            let data = server.data("", query, json!({ "search": search })).await;
+            // The built-in connectors are there again.
+            let mut ids = ids(&data["personalConnectors"]);
+            ids.retain(|id| catalogue().iter().any(|row| row.id == format!("pcon_{id}")));
+            assert_eq!(ids, found, "{search}");
+        }
     }
 
     async fn a_blank_search_is_none(server: Server) {

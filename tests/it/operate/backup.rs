@@ -234,6 +234,11 @@ on_both_databases! {
         check(&storage).ok();
         let sqlite = storage.url.starts_with("sqlite");
         let seq = if sqlite { "rowid" } else { "seq" };
+        let unindex = if sqlite {
+            "DELETE FROM connector_search WHERE rowid = 2"
+        } else {
+            "UPDATE personal_connector SET search_words = NULL WHERE seq = 2"
+        };
         let flaws = [
             ("UPDATE catalog_state SET state = 4", "UPDATE catalog_state SET state = 3", "catalog_state state 4"),
             ("UPDATE catalog_state SET forgotten = 1", "UPDATE catalog_state SET forgotten = 0", "catalog_state state 3"),
@@ -249,7 +254,7 @@ on_both_databases! {
             ("DELETE FROM connector_health WHERE seq = 1", "INSERT INTO connector_health (seq, id, address, failures, next_check_at) VALUES (1, 'pcon_object0', 'x', 0, 0)", "connector_health seq 1: the health of a connector is missing"),
             ("DELETE FROM check_lease", "INSERT INTO check_lease (id, epoch, expires_at) VALUES (1, 0, 0)", "check_lease rows 0"),
             ("INSERT INTO connector_tool (seq, name, words) VALUES (2, 'x', ' x ')", "DELETE FROM connector_tool", "connector_tool_search seq 2"),
-            ("DELETE FROM connector_search WHERE {seq} = 2", "", "connector_search seq 2: the words of a connector are missing"),
+            (unindex, "", "connector_search seq 2: the words of a connector are missing"),
             ("DELETE FROM connector_event WHERE number = 2", "", "catalog_state state 3"),
         ];
         for (harm, mend, finding) in flaws {

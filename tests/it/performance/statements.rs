@@ -236,7 +236,7 @@ on_both! {
     async fn a_search_is_read_as_far_as_the_page_goes(server: Server) {
         server.clear().await;
         let says = |id: &str| Model { description: Some("calls".to_owned()), ..official(id, id) };
-        let calls = |id: &str| official(id, "Calls for two");
+        let calls = |id: &str| official(id, "For two calls");
         server.insert(vec![official("a", "Calls"), calls("b"), calls("c"), says("d"), says("e")]).await;
         let is_sqlite = server.storage.url.starts_with("sqlite");
         for (page, found, sqlite, postgres) in [

@@ -31,7 +31,6 @@ async fn keep_from_autovacuum(server: &Server) {
     if server.storage.url.starts_with("postgres") {
         for table in [
             "personal_connector",
-            "connector_search",
             "connector_event",
             "connector_health",
             "connector_tool",

@@ -150,6 +150,19 @@ impl Server {
         inserted
     }
 
+    /// Makes searches on PostgreSQL treat each word as frequent from now on. Deletes every connector.
+    pub(crate) async fn make_words_frequent(&self) {
+        for sql in [
+            "CREATE FUNCTION be_many() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN NEW.connectors := NEW.connectors + 1000000; RETURN NEW; END'",
+            "CREATE TRIGGER be_many BEFORE INSERT ON search_word FOR EACH ROW EXECUTE FUNCTION be_many()",
+            "UPDATE catalog_state SET state = state + 1000000",
+        ] {
+            self.rows(sql).await;
+        }
+        self.clear().await;
+    }
+
     /// Deletes every connector, including the built-in ones.
     pub(crate) async fn clear(&self) {
         if self.storage.url.starts_with("sqlite") {

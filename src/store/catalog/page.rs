@@ -1,0 +1,307 @@
+//! Pages of lists: the statements that read one, and which of them are needed.
+
+use std::sync::Arc;
+
+use entity::{
+    connector_health,
+    personal_connector::{Column, Entity},
+};
+use sea_orm::{
+    ColumnTrait, Condition, DbBackend, EntityName, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, Order as SqlOrder, SelectStatement},
+};
+
+use crate::{
+    domain::{
+        listing::{Listing, Page, Pass, Search},
+        order::{End, Form, OrderField, is_ascending},
+    },
+    error::{Error, Result},
+    store::{
+        catalog::{
+            Catalog, Hit,
+            filter::{self, Lead, Scope},
+            order::{Beyond, Stretch, position, value},
+            search::{self, Found, sorted},
+            selectivity::{self, FEW, WALKED},
+            visible,
+        },
+        database::{row::Row, sqlite_readers::Pace},
+    },
+};
+
+/// A part of a list, which is read as a whole before the next one.
+struct Part {
+    /// The statement that is tried first. It has the page's rows of the part, or fewer than the page has room for.
+    walk: Option<Stretch>,
+    /// The statements that find all of the part, whose rows are merged.
+    found: Vec<Stretch>,
+    /// The pace of these, as far as their words decide on it.
+    pace: Pace,
+}
+
+impl Catalog {
+    /// A page of a list, of each row what `read` makes of the columns. `read` is given the index of the first of them.
+    pub(super) async fn read_page<T: Send + 'static>(
+        &self,
+        listing: &Listing,
+        columns: impl IntoIterator<Item = Column> + Clone,
+        read: impl Fn(Row<'_>, usize) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<(Vec<Hit<T>>, bool)> {
+        let Page { end, limit, .. } = listing.page;
+        let forms: Vec<_> = (listing.order.keys().iter())
+            .map(|key| key.field.form())
+            .collect();
+        let read = Arc::new(move |row: Row<'_>| {
+            let (position, width) = position(row, &forms)?;
+            let connector = read(row, width)?;
+            Ok(Hit {
+                connector,
+                position,
+            })
+        });
+        let own;
+        let catalog = if self.snapshot.is_none() && !is_one_statement(listing) {
+            own = Self::snapshot(self.database.clone(), self.sight.clone())
+                .within(self.budget.clone());
+            &own
+        } else {
+            self
+        };
+        if listing.is_forgiving {
+            catalog.decide(listing).await?;
+        }
+        let mut hits = catalog.first_hits(listing, &columns, &read).await?;
+        if hits.is_empty() {
+            catalog.decide(listing).await?;
+            if listing.correction().is_some() {
+                hits = catalog.first_hits(listing, &columns, &read).await?;
+            }
+        } else {
+            let _ = listing.pass.set(Pass::Strict);
+        }
+        let more = hits.len() as u64 > limit;
+        hits.truncate(usize::try_from(limit).map_err(Error::internal)?);
+        if end == End::Last {
+            hits.reverse();
+        }
+        Ok((hits, more))
+    }
+
+    /// The rows of a page from its end, and one more if there is one.
+    async fn first_hits<T: Send + 'static>(
+        &self,
+        listing: &Listing,
+        columns: &(impl IntoIterator<Item = Column> + Clone),
+        read: &Arc<impl Fn(Row<'_>) -> Result<Hit<T>> + Send + Sync + 'static>,
+    ) -> Result<Vec<Hit<T>>> {
+        let Page { end, limit, .. } = listing.page;
+        // A stack: the one to begin with is taken from its end.
+        let mut parts = self.parts(listing).await?;
+        if end == End::First {
+            parts.reverse();
+        }
+        let mut hits = Vec::new();
+        while hits.len() as u64 <= limit
+            && let Some(Part { walk, found, pace }) = parts.pop()
+        {
+            let most = limit + 1 - hits.len() as u64;
+            let rows = async |stretch: &Stretch, pace| {
+                let Some(select) = self.stretch(listing, stretch, columns.clone(), most) else {
+                    return Ok(Vec::new());
+                };
+                let read = Arc::clone(read);
+                let pace = if is_long(listing) { Pace::Long } else { pace };
+                self.rows(&select, pace, move |row| read(row)).await
+            };
+            if let Some(walk) = walk {
+                let mut walked = rows(&walk, Pace::Brief).await?;
+                if walked.len() as u64 == most {
+                    hits.append(&mut walked);
+                    break;
+                }
+            }
+            let is_merged = found.len() > 1;
+            let mut of_part = Vec::new();
+            for stretch in found {
+                of_part.append(&mut rows(&stretch, pace).await?);
+            }
+            if is_merged {
+                of_part
+                    .sort_by(|a: &Hit<T>, b| listing.order.compare(&a.position, &b.position, end));
+            }
+            hits.append(&mut of_part);
+        }
+        Ok(hits)
+    }
+
+    /// The parts in which a list is read, in its order.
+    async fn parts(&self, listing: &Listing) -> Result<Vec<Part>> {
+        let backend = self.database.reader.backend();
+        let order = &listing.order;
+        let field = order.first.field;
+        let Some(search) = listing.searched() else {
+            let parts =
+                Stretch::of_parts(order, &[Condition::all()], |field| value(field, backend));
+            let parts = parts.into_iter().map(|found| Part {
+                walk: None,
+                found,
+                pace: Pace::Brief,
+            });
+            return Ok(parts.collect());
+        };
+        let are_few = self.finds_few(search).await?;
+        // On SQLite a list of all that is found is soon there, and its look-up quicker than another of the index.
+        // Conditions of health are no conditions of the rows alone.
+        let with_health = order.keys().iter().any(|key| key.field.is_of_health());
+        let is_of_few =
+            are_few && backend == DbBackend::Postgres && !search.terms.is_empty() && !with_health;
+        let walks = !are_few && backend == DbBackend::Postgres && !order.is_compound();
+        if field == OrderField::Relevance {
+            let by_name = !order.is_compound();
+            let tiers = search::tiers(search, backend, Found { are_few, by_name });
+            let parts = tiers.into_iter().map(|tier| {
+                let pace = if tier.is_in_order && backend == DbBackend::Postgres {
+                    Pace::Brief
+                } else {
+                    Pace::Long
+                };
+                let (walk, mut found) = Stretch::of_tier(order, tier, backend);
+                found.is_of_few = is_of_few;
+                Part {
+                    walk: walk.filter(|_| walks),
+                    found: vec![found],
+                    pace,
+                }
+            });
+            return Ok(parts.collect());
+        }
+        let found = search::conditions(search, backend);
+        let has_walk = walks && field.is_column() && search.address.is_none();
+        let parts = Stretch::of_parts(order, &found, |field| {
+            let value = value(field, backend);
+            match backend {
+                DbBackend::Postgres => sorted(value, backend),
+                _ => value,
+            }
+        });
+        let parts = parts.into_iter().map(|mut found| {
+            for stretch in &mut found {
+                stretch.is_of_few = is_of_few;
+            }
+            let walked = || Stretch::walk(order, search::walked(search), backend);
+            Part {
+                walk: has_walk.then(walked),
+                found,
+                pace: Pace::Long,
+            }
+        });
+        Ok(parts.collect())
+    }
+
+    /// Whether a search finds few rows, or none that a walk would come to sooner.
+    async fn finds_few(&self, search: &Search) -> Result<bool> {
+        let state = self.database.known.position();
+        let are_few = state.is_some_and(|state| state.number.unsigned_abs() <= FEW);
+        if self.database.reader.backend() != DbBackend::Postgres
+            || are_few
+            || search.terms.is_empty()
+        {
+            return Ok(are_few);
+        }
+        let count = selectivity::of_rarest(&search.terms);
+        let rows = self.rows(&count, Pace::Brief, |row| {
+            row.cells(0).next::<Option<i64>>()
+        });
+        let found = rows.await?.into_iter().flatten().next();
+        Ok(found.is_none_or(|found| found.unsigned_abs() <= FEW))
+    }
+
+    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its rows.
+    fn stretch(
+        &self,
+        listing: &Listing,
+        stretch: &Stretch,
+        columns: impl IntoIterator<Item = Column>,
+        most: u64,
+    ) -> Option<SelectStatement> {
+        let Listing { order, page, .. } = listing;
+        let (mut beyond, mut is_bounded) = (Condition::all(), false);
+        let ends = [(&page.after, false), (&page.before, true)];
+        for (cursor, before) in ends {
+            let Some(cursor) = cursor else { continue };
+            match stretch.beyond(&cursor.position, before) {
+                Beyond::All => {}
+                Beyond::None => return None,
+                Beyond::Where(rows) => {
+                    beyond = beyond.add(rows);
+                    is_bounded |= stretch.is_bounded(before);
+                }
+            }
+        }
+        let with_health = order.keys().iter().any(|key| key.field.is_of_health());
+        let scope = Scope {
+            sight: &self.sight,
+            lead: Lead::to_page(&listing.filter, order, self.database.reader.backend()),
+            with_health,
+        };
+        let found = stretch.found(is_bounded);
+        let mut select = visible(&self.sight)
+            .filter(filter::condition(&listing.filter, &scope))
+            .select_only();
+        if !stretch.is_of_few {
+            select = select.filter(found.clone());
+        }
+        if !stretch.is_walk {
+            select = select.filter(beyond.clone());
+        }
+        for value in stretch.position() {
+            select = select.expr(value);
+        }
+        select = select.columns(columns);
+        let mut walked = SelectStatement::new();
+        for (key, direction) in stretch.order() {
+            let order = if is_ascending(direction, page.end) {
+                SqlOrder::Asc
+            } else {
+                SqlOrder::Desc
+            };
+            walked.order_by_expr(key.clone(), order.clone());
+            select = select.order_by(key, order);
+        }
+        let mut select = select.limit(most).into_query();
+        let mut first = None;
+        if stretch.is_walk {
+            // All other conditions are beside it, so that it ends.
+            first = Some(walked.cond_where(beyond).limit(WALKED).take());
+        } else if stretch.is_of_few {
+            // With the OFFSET PostgreSQL looks for them alone. It may expect more rows of them than of a filter.
+            first = Some(SelectStatement::new().cond_where(found).offset(0).take());
+        }
+        if let Some(mut first) = first {
+            let first = first.expr(Expr::cust("*")).from(Entity).take();
+            select
+                .from_clear()
+                .from_subquery(first, Entity.table_name());
+        }
+        if with_health {
+            let seq = connector_health::Column::Seq.into_expr();
+            select.inner_join(connector_health::Entity, seq.eq(Column::Seq.into_expr()));
+        }
+        Some(select)
+    }
+}
+
+/// Whether a page needs no other statement than its own.
+fn is_one_statement(listing: &Listing) -> bool {
+    let search = listing.search.as_ref();
+    search.is_none_or(|search| search.terms.is_empty())
+        && listing.order.first.field.form() != Form::Maybe
+}
+
+/// Whether a statement of a list most likely visits many rows, whatever finds them: a tool's name leads to as many as have the tool, and
+/// several orders sort all that tie in the first.
+fn is_long(listing: &Listing) -> bool {
+    listing.filter.is_selective() || listing.order.is_compound()
+}

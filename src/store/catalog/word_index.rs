@@ -1,0 +1,159 @@
+//! The index of words: which rows have the terms of a search in some fields.
+//!
+//! Invariant: both databases are asked for the same words. Only how an index is matched differs. `write::search` fills the index.
+//!
+//! On PostgreSQL a row has its own words in a column, each behind the letter of the first field that has it ([`letter`]).
+
+use entity::personal_connector::Column;
+use sea_orm::{
+    Condition, DbBackend, ExprTrait, IntoSimpleExpr,
+    sea_query::{BinOper, Expr, SimpleExpr},
+};
+
+use crate::domain::listing::{SearchTerm, SearchWord};
+
+/// The column of PostgreSQL that has a row's own words.
+pub(in crate::store) const POSTGRES_COLUMN: &str = "search_words";
+
+/// The fields of a row that have words, in the order of the tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum Field {
+    Name,
+    ConnectorId,
+    Description,
+}
+
+/// The letter of a field before the words that it is the first to have.
+pub(in crate::store) const fn letter(field: Field) -> char {
+    match field {
+        Field::Name => 'n',
+        Field::ConnectorId => 'c',
+        Field::Description => 'd',
+    }
+}
+
+/// The index of a database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WordIndex<'a> {
+    pub(super) terms: &'a [SearchTerm],
+    pub(super) backend: DbBackend,
+}
+
+impl WordIndex<'_> {
+    /// The rows that have every term in the fields up to one of them.
+    pub(super) fn own(self, up_to: Field) -> SimpleExpr {
+        match self.backend {
+            DbBackend::Postgres => column_has(&self.tsquery(up_to)),
+            _ => self.fts5("connector_search", columns(up_to)),
+        }
+    }
+
+    /// The rows that have every term in the fields up to one of them, but not in those up to an earlier one.
+    ///
+    /// PostgreSQL is asked by one expression, which its index answers without a look at the rows that the earlier fields have.
+    pub(super) fn own_except(self, up_to: Field, except: Field) -> Condition {
+        let all = Condition::all();
+        match self.backend {
+            DbBackend::Postgres => {
+                let (found, but) = (self.tsquery(up_to), self.tsquery(except));
+                all.add(column_has(&format!("{found} & !({but})")))
+            }
+            _ => all.add(self.own(up_to)).add(self.own(except).not()),
+        }
+    }
+
+    /// The rows with tools that have every term in their own fields or in those of their tools.
+    pub(super) fn with_tools(self) -> SimpleExpr {
+        match self.backend {
+            DbBackend::Postgres => in_query(
+                "SELECT seq FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery)",
+                self.tsquery_of_tools(),
+            ),
+            _ => self.fts5("connector_tool_search", "words"),
+        }
+    }
+
+    /// The same rows on PostgreSQL for a statement that looks at each of a few rows. FTS5 would list all that it finds for each.
+    pub(super) fn with_tools_of_row(self) -> SimpleExpr {
+        // Without the OFFSET it would be listed, too.
+        Expr::cust_with_values(
+            "EXISTS (SELECT 1 FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery) \
+             AND seq = \"personal_connector\".\"seq\" OFFSET 0)",
+            [self.tsquery_of_tools()],
+        )
+    }
+
+    fn fts5(self, table: &str, columns: &str) -> SimpleExpr {
+        let query = expression(
+            self.terms,
+            ["AND", "OR"],
+            |SearchWord { text, is_prefix }| {
+                format!("\"{text}\"{}", if *is_prefix { " *" } else { "" })
+            },
+        );
+        let found = format!("SELECT rowid FROM {table} WHERE {table} MATCH ?");
+        in_query(&found, format!("{{{columns}}} : ({query})"))
+    }
+
+    fn tsquery_of_tools(self) -> String {
+        expression(self.terms, ["&", "|"], |word| lexeme("", word))
+    }
+
+    fn tsquery(self, up_to: Field) -> String {
+        let fields = [Field::Name, Field::ConnectorId, Field::Description];
+        let fields = fields.into_iter().filter(|field| *field <= up_to);
+        let letters: Vec<_> = fields.map(|field| letter(field).to_string()).collect();
+        expression(self.terms, ["&", "|"], |word| {
+            let lexemes: Vec<_> = letters.iter().map(|letter| lexeme(letter, word)).collect();
+            match lexemes.as_slice() {
+                [_] => lexemes.concat(),
+                _ => format!("({})", lexemes.join(" | ")),
+            }
+        })
+    }
+}
+
+fn column_has(tsquery: &str) -> SimpleExpr {
+    Expr::cust_with_values(
+        format!("\"personal_connector\".\"{POSTGRES_COLUMN}\" @@ CAST($1 AS tsquery)"),
+        [tsquery],
+    )
+}
+
+fn in_query(select: &str, query: String) -> SimpleExpr {
+    let query = Expr::cust_with_values(select.to_owned(), [query]);
+    Column::Seq.into_simple_expr().binary(BinOper::In, query)
+}
+
+/// The columns of FTS5 up to a field's.
+const fn columns(up_to: Field) -> &'static str {
+    match up_to {
+        Field::Name => "name",
+        Field::ConnectorId => "name connector_id",
+        Field::Description => "name connector_id description",
+    }
+}
+
+/// A word of a `tsquery` behind a letter.
+fn lexeme(letter: &str, SearchWord { text, is_prefix }: &SearchWord) -> String {
+    format!("'{letter}{text}'{}", if *is_prefix { ":*" } else { "" })
+}
+
+/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may quote it.
+fn expression(
+    terms: &[SearchTerm],
+    [and, or]: [&str; 2],
+    write: impl Fn(&SearchWord) -> String,
+) -> String {
+    let join = |parts: Vec<String>, operator: &str| match parts.as_slice() {
+        [_] => parts.concat(),
+        _ => format!("({})", parts.join(&format!(" {operator} "))),
+    };
+    let all = |words: &Vec<SearchWord>| join(words.iter().map(&write).collect(), and);
+    let any = |term: &SearchTerm| join(term.alternatives.iter().map(all).collect(), or);
+    terms
+        .iter()
+        .map(any)
+        .collect::<Vec<_>>()
+        .join(&format!(" {and} "))
+}
