@@ -135,9 +135,13 @@ fn only_tools(index: WordIndex<'_>, with_tools: SimpleExpr) -> Condition {
         .add(index.own(Field::Description).not())
 }
 
-/// The rows whose name is the whole search, or begins with it.
+/// The rows whose name is the whole search, or begins with it. With other words in its place, a search has no beginning that stays the
+/// same from page to page.
 fn name_begins(search: &Search) -> Condition {
     let key = || Column::NameKey.into_simple_expr();
+    if search.is_corrected {
+        return Condition::all().add(key().eq(&search.key));
+    }
     let from = Condition::all().add(key().gte(&search.key));
     match text::behind(&search.key) {
         Some(end) => from.add(key().lt(end)),
