@@ -34,7 +34,7 @@ use crate::{
         cursor::LogPosition,
         facets::{Count, Group, Groups, ORGANIZATIONS, Organizations},
         field::Field,
-        listing::{Filter, Listing, Restriction},
+        listing::{Filter, Listing, Pass, Restriction},
         order::Position,
         viewer::{Owner, Sight},
     },

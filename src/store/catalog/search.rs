@@ -116,6 +116,11 @@ pub(in crate::store) fn walked(search: &Search) -> Condition {
         .add(index.with_tools_of_row())
 }
 
+/// The rows that have every word of the search in name, connectorId and description.
+pub(in crate::store) fn own(search: &Search, backend: DbBackend) -> Vec<Condition> {
+    vec![Condition::all().add(index(search, backend).own(Field::Description))]
+}
+
 /// The rows whose server has an address.
 fn is_at(address: &str) -> SimpleExpr {
     use connector_health::{Column as Health, Entity};
