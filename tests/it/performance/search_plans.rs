@@ -33,6 +33,9 @@ const SEARCHES: [(&str, u64); 9] = [
 /// Rows that a page of 20 visits on PostgreSQL, whatever it searches for: a walk for each tier, which looks for tools too.
 const WALKS: u64 = 10_000;
 
+/// The same for words that few rows have: the words themselves.
+const FEW: u64 = 500;
+
 /// Steps of SQLite's virtual machine for each row that has the words, which are listed once or twice, and for all else.
 const STEPS: (u64, u64) = (30, 100_000);
 
@@ -128,7 +131,7 @@ on_both! {
                         let most = match explainer {
                             Explainer::Sqlite(_) => STEPS.0 * found + STEPS.1,
                             // Few are looked up, and many are walked to.
-                            Explainer::Postgres(_) if found <= 1000 => 6 * found + 100,
+                            Explainer::Postgres(_) if found <= 1000 => 6 * found + FEW,
                             Explainer::Postgres(_) if found <= 10_000 => WALKS + 2 * found,
                             Explainer::Postgres(_) => WALKS,
                         };
