@@ -44,7 +44,8 @@ const LIST: &str = "query List($filter: PersonalConnectorFilter, $first: Int) {
 }";
 const BY_ID: &str = "query ById($id: ID!) {
   personalConnector(id: $id) {
-    id object name type connectorId description iconUrl category version status serverUrl serverType metadata createdAt updatedAt
+    id object name type connectorId description iconUrl category version status serverUrl serverType metadata \
+    createdAt updatedAt
   }
 }";
 
@@ -143,7 +144,8 @@ fn connectors() -> Value {
         categories.map(|category| {
             let id = format!("{category}{number}");
             let more = json!({
-                "description": "connects your workspace to the team and keeps records in sync with every change that people make",
+                "description": "connects your workspace to the team and keeps records in sync with every change that \
+                                people make",
                 "category": category,
                 "version": "1.2.3",
                 "serverUrl": format!("https://mcp-{number}.example.com/v1"),

@@ -211,7 +211,8 @@ impl Error {
 
     /// Creates the error of a mutation that exceeded the request timeout, and whose change may still be made.
     pub(crate) fn change_took_too_long() -> Self {
-        let message = "the answer took too long: the change may have been made or not. Read the connector before you try again";
+        let message = "the answer took too long: the change may have been made or not. Read the connector before you \
+                       try again";
         Self::new(Code::Timeout, message)
     }
 

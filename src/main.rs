@@ -203,7 +203,8 @@ fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
             files,
             connections,
             wanted,
-            "there are fewer connections than wanted: raise the limit of open files (ulimit -n, or LimitNOFILE of systemd)"
+            "there are fewer connections than wanted: raise the limit of open files (ulimit -n, or LimitNOFILE of \
+             systemd)"
         );
     }
     if let Some(somaxconn) = socket::short_backlog() {

@@ -51,7 +51,8 @@ async fn once(address: &str, chance: &mut Chance) -> io::Result<()> {
 
 async fn post(stream: &mut TcpStream, address: &str, body: &str) -> io::Result<()> {
     let request = format!(
-        "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: \
+         {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await
@@ -107,8 +108,9 @@ const CONTINUATION: u8 = 0x00;
 
 async fn opens_a_socket(stream: &mut TcpStream, address: &str) -> io::Result<()> {
     let handshake = format!(
-        "GET /graphql HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-         sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n"
+        "GET /graphql HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: \
+         websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: \
+         AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n"
     );
     stream.write_all(handshake.as_bytes()).await
 }

@@ -10,8 +10,8 @@ pub(crate) const WORDS: [&str; 12] = [
 ];
 
 /// The requested fields of a connector.
-pub(crate) const CONNECTOR: &str = "id name type connectorId description category status serverUrl serverType metadata visibility createdAt \
-     updatedAt revision createdBy organizationId";
+pub(crate) const CONNECTOR: &str = "id name type connectorId description category status serverUrl serverType metadata \
+                                    visibility createdAt updatedAt revision createdBy organizationId";
 
 #[derive(Debug)]
 pub(crate) struct User {
@@ -70,15 +70,15 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn request(&self, after: Option<&Value>) -> Value {
         let counts = if self.counts {
-            "totalCount facets { category { value count } status { value count } type { value count } serverType { value count } \
-             outcome { value count } }"
+            "totalCount facets { category { value count } status { value count } type { value count } serverType { \
+             value count } outcome { value count } }"
         } else {
             ""
         };
         let document = format!(
-            "query List($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $first: Int, \
-             $after: String) {{ personalConnectors(search: $search, filter: $filter, orderBy: $order, first: $first, after: \
-             $after) {{ nodes {{ {CONNECTOR} }} pageInfo {{ hasNextPage endCursor }} {counts} }} }}"
+            "query List($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $first: \
+             Int, $after: String) {{ personalConnectors(search: $search, filter: $filter, orderBy: $order, first: \
+             $first, after: $after) {{ nodes {{ {CONNECTOR} }} pageInfo {{ hasNextPage endCursor }} {counts} }} }}"
         );
         let mut variables = self.listing.variables();
         variables.insert("first".to_owned(), json!(self.first));

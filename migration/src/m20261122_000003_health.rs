@@ -48,7 +48,8 @@ const STATEMENTS: &[&str] = &[
             CONSTRAINT connector_health_seq_fkey REFERENCES personal_connector (seq) ON DELETE CASCADE,
         outcome {key}
             CONSTRAINT connector_health_outcome_check CHECK (outcome IN (
-                'open', 'auth_required', 'wrong_transport', 'not_mcp', 'unreachable', 'timeout', 'blocked', 'not_checkable'
+                'open', 'auth_required', 'wrong_transport', 'not_mcp', 'unreachable', 'timeout', 'blocked', \
+                'not_checkable'
             )),
         message TEXT,
         checked_at {integer},

@@ -95,7 +95,8 @@ const CONSTRAINTS: [Constraint; 9] = [
         "connector_health_outcome_check",
         "outcome TEXT",
         "outcome IN (
-                'open', 'auth_required', 'wrong_transport', 'not_mcp', 'unreachable', 'timeout', 'blocked', 'not_checkable'
+                'open', 'auth_required', 'wrong_transport', 'not_mcp', 'unreachable', 'timeout', 'blocked', \
+                'not_checkable'
             )",
         " ",
     ),

@@ -1,7 +1,8 @@
-//! The words of a connector in its own row, on PostgreSQL: each behind the letter of the first field that has it, `n` for the name, `c`
-//! for the connectorId and `d` for the description.
+//! The words of a connector in its own row, on PostgreSQL: each behind the letter of the first field that has it, `n`
+//! for the name, `c` for the connectorId and `d` for the description.
 //!
-//! An index of such words knows the fields. One of weights does not, and leads to rows that are looked at again for each field.
+//! An index of such words knows the fields. One of weights does not, and leads to rows that are looked at again for
+//! each field.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -13,7 +14,8 @@ const UP: [&str; 4] = [
     "ALTER TABLE personal_connector ADD COLUMN search_words TSVECTOR",
     "UPDATE personal_connector AS c SET search_words = (
         SELECT array_to_tsvector(COALESCE(array_agg(
-            CASE WHEN 'A' = ANY (w.weights) THEN 'n' WHEN 'B' = ANY (w.weights) THEN 'c' ELSE 'd' END || w.lexeme), '{}'))
+            CASE WHEN 'A' = ANY (w.weights) THEN 'n' WHEN 'B' = ANY (w.weights) THEN 'c' ELSE 'd' END || w.lexeme), \
+            '{}'))
         FROM unnest(s.words) AS w (lexeme, positions, weights)
     ) FROM connector_search AS s WHERE s.seq = c.seq",
     "CREATE INDEX personal_connector_by_search_words ON personal_connector USING gin (search_words)

@@ -16,8 +16,8 @@ use super::{
 
 /// A catalogue of MCP personal connectors behind GraphQL.
 ///
-/// Every flag can be given as a variable too, or in a configuration file by its name without the hyphens before it. Flags count more
-/// than variables, and variables more than the file. Without a command it serves.
+/// Every flag can be given as a variable too, or in a configuration file by its name without the hyphens before it.
+/// Flags count more than variables, and variables more than the file. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -61,7 +61,8 @@ pub enum Command {
     /// Check whether the database is sound: exit code 0 if it is, 1 if it is damaged or cannot be checked. Writes
     /// nothing
     CheckDatabase(Database),
-    /// Load connectors from files: published objects, MCP registry servers, clients' configurations and other catalogues
+    /// Load connectors from files: published objects, MCP registry servers, clients' configurations and other
+    /// catalogues
     Import(Import),
     /// Write connectors as published JSON objects, a line each
     Export(Export),
@@ -99,8 +100,14 @@ pub struct Config {
 #[derive(Debug, Args)]
 pub struct Migrate {
     /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
-    /// what later migrations added: below 000014 where categories came from, so that those of rules count as files' own; below 000013 what changes carry of connectors, so that counts and lists of changes know less; below 000012 the names and pictures of users; below 000011 which fields were curated, so that the next import of a file brings what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before and after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking lease; below 000002
-    /// which events were forgotten and which type a connector had before
+    /// what later migrations added: below 000014 where categories came from, so that those of rules count as files'
+    /// own; below 000013 what changes carry of connectors, so that counts and lists of changes know less; below 000012
+    /// the names and pictures of users; below 000011 which fields were curated, so that the next import of a file
+    /// brings what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before
+    /// and after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that
+    /// servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow
+    /// changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the
+    /// checking lease; below 000002 which events were forgotten and which type a connector had before
     #[arg(
         long,
         env = "CONNECTORS_TO",
@@ -129,8 +136,8 @@ pub struct Backup {
 /// The settings of `import`: files, and the organization and visibility of connectors that give none.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Files of JSON: published objects, servers of an MCP registry, a client's mcpServers, or a catalogue of ToolHive, Docker
-    /// or mcpm. One object, an array, a page, or a line each; `-` or none is standard input
+    /// Files of JSON: published objects, servers of an MCP registry, a client's mcpServers, or a catalogue of ToolHive,
+    /// Docker or mcpm. One object, an array, a page, or a line each; `-` or none is standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
@@ -138,7 +145,8 @@ pub struct Import {
     #[arg(long, env = "CONNECTORS_ORGANIZATION", value_name = "ORGANIZATION", value_parser = principal)]
     pub organization: Option<String>,
 
-    /// Visibility of new custom connectors that name none: organization or public, or private if they name who created them
+    /// Visibility of new custom connectors that name none: organization or public, or private if they name who created
+    /// them
     #[arg(
         long,
         env = "CONNECTORS_VISIBILITY",
@@ -148,13 +156,13 @@ pub struct Import {
     )]
     pub visibility: ConnectorVisibility,
 
-    /// Category of all connectors that name none, instead of the one by the rules: productivity, development, communication,
-    /// design or custom
+    /// Category of all connectors that name none, instead of the one by the rules: productivity, development,
+    /// communication, design or custom
     #[arg(long, env = "CONNECTORS_CATEGORY", value_name = "CATEGORY", value_parser = category)]
     pub category: Option<ConnectorCategory>,
 
-    /// File of the rules that give connectors a category by their words, if they name none; none for no rules. By default the
-    /// compiled-in rules
+    /// File of the rules that give connectors a category by their words, if they name none; none for no rules. By
+    /// default the compiled-in rules
     #[arg(long, env = "CONNECTORS_CATEGORY_RULES", value_name = "FILE")]
     pub category_rules: Option<PathBuf>,
 

@@ -139,7 +139,8 @@ impl Parameters {
                 "target_session_attrs" => {
                     let target = value.parse().map_err(|()| {
                         DatabaseUrlError::of(
-                            "target_session_attrs must be any, read-write, read-only, primary, standby or prefer-standby",
+                            "target_session_attrs must be any, read-write, read-only, primary, standby or \
+                             prefer-standby",
                         )
                     });
                     parameters.target = Some(target?);

@@ -7,8 +7,8 @@ use std::{
     str::FromStr,
 };
 
-const EXPECTED: &str = "expected an address and a port such as 127.0.0.1:8080, localhost:8080, [::1]:8080 or :8080 (all \
-                        addresses), or a Unix socket such as unix:/run/connectors.sock";
+const EXPECTED: &str = "expected an address and a port such as 127.0.0.1:8080, localhost:8080, [::1]:8080 or :8080 \
+                        (all addresses), or a Unix socket such as unix:/run/connectors.sock";
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]

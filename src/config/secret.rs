@@ -56,7 +56,8 @@ impl fmt::Debug for Secret {
 pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let Some(file) = database.file()? else {
         bail!(WrongSetting(
-            "on PostgreSQL give --jwt-secret-file, --jwt-secret or --jwks: replicas must share what tokens are checked with".into()
+            "on PostgreSQL give --jwt-secret-file, --jwt-secret or --jwks: replicas must share what tokens are checked \
+             with".into()
         ));
     };
     let mut path = file.into_os_string();
@@ -65,8 +66,8 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let TextFile { text, mode } = match TextFile::read(&path) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::NotFound && !database.migrates => bail!(
-            "there is no token secret {}: the service makes it when it starts on that database and may write. Start it first, name \
-             the service's database with --database-url, or give --jwt-secret",
+            "there is no token secret {}: the service makes it when it starts on that database and may write. Start it \
+             first, name the service's database with --database-url, or give --jwt-secret",
             path.display()
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)

@@ -38,8 +38,8 @@ pub(super) fn whole_user(url: &str) -> Result<(), String> {
     let (_, behind) = rest.split_once(['/', '?', '#']).unwrap_or_default();
     if behind.contains('@') {
         return Err(
-            "an @ follows the first / ? or #. In user and password write these characters as %2F, %3F and %23, and an @ elsewhere \
-             as %40"
+            "an @ follows the first / ? or #. In user and password write these characters as %2F, %3F and %23, and an \
+             @ elsewhere as %40"
                 .to_owned(),
         );
     }
@@ -58,7 +58,8 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
             && !url.path().trim_end_matches('/').ends_with("/v1/traces")
     });
     url.ok_or_else(|| {
-        "expected an http or https URL without user, query, fragment and /v1/traces, which is added, such as http://127.0.0.1:4318".to_owned()
+        "expected an http or https URL without user, query, fragment and /v1/traces, which is added, such as \
+         http://127.0.0.1:4318".to_owned()
     })
 }
 

@@ -1,9 +1,10 @@
 //! Cursors: positions in a list or in the event log, as opaque text.
 //!
 //! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
-//! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all before.
-//! A list's: digest of search, filter and order (8), a sort key for each field of the order, id. A change's: state number (8), mark (8). A tool's: digest of the
-//! search (8), name. A check's: its time in microseconds (8). Texts are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+//! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all
+//! before. A list's: digest of search, filter and order (8), a sort key for each field of the order, id. A change's:
+//! state number (8), mark (8). A tool's: digest of the search (8), name. A check's: its time in microseconds (8). Texts
+//! are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::Timestamp;
@@ -26,8 +27,8 @@ const MAX_CHARS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 8]);
 
-/// A position in the log of changes: the state number that a change brought the catalogue to, and the change's mark. Another
-/// history, such as a restored backup with other changes after it, may have the number, but not the mark.
+/// A position in the log of changes: the state number that a change brought the catalogue to, and the change's mark.
+/// Another history, such as a restored backup with other changes after it, may have the number, but not the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogPosition {
     /// The number of the change; 0 is before the first one. Never negative.
@@ -76,8 +77,8 @@ impl Cursor {
         }
     }
 
-    /// The cursor of a list that is ordered by these fields. `CURSOR_INVALID` names the argument, and says whether the cursor is
-    /// broken or of another list.
+    /// The cursor of a list that is ordered by these fields. `CURSOR_INVALID` names the argument, and says whether the
+    /// cursor is broken or of another list.
     pub fn parse(
         argument: &str,
         text: String,
@@ -122,8 +123,8 @@ pub fn of_changes(after: LogPosition) -> String {
     seal(CHANGES, &[number, mark].concat())
 }
 
-/// The position that a cursor of changes stands for. `CURSOR_INVALID` names the argument; `CURSOR_EXPIRED` for a cursor of an
-/// earlier version.
+/// The position that a cursor of changes stands for. `CURSOR_INVALID` names the argument; `CURSOR_EXPIRED` for a cursor
+/// of an earlier version.
 pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
     let bytes = open(CHANGES, argument, text)?;
     let mut rest = bytes.as_slice();

@@ -40,7 +40,6 @@ use super::{
 
 pub(crate) const PAGE_DEFAULT: u64 = 20;
 pub(crate) const PAGE_MAX: u64 = 100;
-pub(crate) const SEARCH_CHARS: usize = 256;
 pub(crate) const FILTER_LEVELS: usize = 5;
 pub(crate) const FILTER_CONDITIONS: usize = 100;
 pub(crate) const FILTER_VALUES: usize = 100;
@@ -111,14 +110,15 @@ pub struct Filter {
     pub connector_id: Option<Vec<String>>,
     /// The id of the creator is one of these, as far as the viewer sees creators.
     pub created_by: Option<Vec<String>>,
-    /// The organization that the viewer reads is one of these. None among them stands for connectors of which they read none.
+    /// The organization that the viewer reads is one of these. None among them stands for connectors of which they read
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<Vec<Option<String>>>,
     /// Each of these owners owns the connector, or does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owned: Vec<(Owner, bool)>,
-    /// The outcome of the last check of the server is one of these. None among them stands for connectors whose first check is
-    /// still to come. `NotCheckable` stands for connectors without anything to check, too.
+    /// The outcome of the last check of the server is one of these. None among them stands for connectors whose first
+    /// check is still to come. `NotCheckable` stands for connectors without anything to check, too.
     pub outcome: Option<Vec<Option<Outcome>>>,
     /// The server lists a tool of one of these names.
     pub tool_name: Option<Vec<String>>,
@@ -171,8 +171,8 @@ impl NameMatch {
     /// Text of any length, which is folded.
     pub fn new(equals: Option<&str>, starts_with: Option<&str>) -> Self {
         Self {
-            equals: equals.map(folded),
-            starts_with: starts_with.map(folded),
+            equals: equals.map(text::given_key),
+            starts_with: starts_with.map(text::given_key),
         }
     }
 }
@@ -218,7 +218,8 @@ pub struct Arguments {
     pub search: Option<String>,
     /// At most 5 levels of `and`, `or` and `not`, 100 conditions, and 100 values in a list.
     pub filter: Option<Filter>,
-    /// The field, and a direction if it is not the field's natural one. By default relevance with a search, else the name.
+    /// The field, and a direction if it is not the field's natural one. By default relevance with a search, else the
+    /// name.
     pub order: Option<GivenOrder>,
     /// Orders of rows that tie, three at most.
     pub then_by: Vec<GivenOrder>,
@@ -386,11 +387,6 @@ pub(super) fn limit_within(
         Ok(given) => Err(Error::beyond(message(), most, given)),
         Err(_) => Err(Error::bad_user_input(message())),
     }
-}
-
-/// The key of a name. PostgreSQL does not take NUL, and no name has one.
-fn folded(name: &str) -> String {
-    text::name_key(name).replace('\0', "\u{fffd}")
 }
 
 impl Filter {

@@ -14,7 +14,6 @@ pub mod inspection;
 pub mod listing;
 pub mod order;
 pub(crate) mod server_address;
-pub(crate) mod spelling;
 pub mod text;
 pub(crate) mod tools;
 pub mod viewer;

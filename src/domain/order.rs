@@ -168,8 +168,8 @@ pub enum SortKey {
     Number(i64),
     /// A number, or none for a row without a value.
     Maybe(Option<i64>),
-    /// The match of a search: -1 if it is the address of the server, 0 if it is the whole name, 1 if the name begins with it; 2 to 5 for
-    /// words of the name, the connectorId, the description and the tools.
+    /// The match of a search: -1 if it is the address of the server, 0 if it is the whole name, 1 if the name begins
+    /// with it; 2 to 5 for words of the name, the connectorId, the description and the tools.
     Tier(i32),
 }
 
@@ -277,7 +277,8 @@ impl Order {
         keys
     }
 
-    /// The direction of ties by id. The order with all directions turned is the exact reverse, so that one index serves both.
+    /// The direction of ties by id. The order with all directions turned is the exact reverse, so that one index serves
+    /// both.
     pub(crate) fn ties(&self) -> Direction {
         let last = self.then_by.last().unwrap_or(&self.first);
         last.field.ties(last.direction)

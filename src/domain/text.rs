@@ -1,8 +1,9 @@
 //! How names and words compare.
 //!
-//! Invariant: text is folded and split here, once for storing and once for asking, so that every database gives the same
-//! answer.
+//! Invariant: text is folded and split here, once for storing and once for asking, so that every database gives the
+//! same answer.
 
+pub(crate) mod spelling;
 mod words;
 
 pub(crate) use words::{
@@ -20,13 +21,19 @@ const NAME_KEY_BYTES: usize = 600;
 /// `fold("Éclair ﬁne") == "eclair fine"`. Folding what is folded changes nothing.
 pub(crate) fn fold(text: &str) -> String {
     let once = text.nfkd().filter(|c| !is_combining_mark(*c));
-    // Lower case can bring marks back (none does in today's Unicode beyond what the filter took, but nothing promises it).
+    // Lower case can bring marks back (none does in today's Unicode beyond what the filter took, but nothing promises
+    // it).
     once.flat_map(char::to_lowercase)
         .nfkd()
         .filter(|c| !is_combining_mark(*c))
         // Lower-casing letter by letter gives one sigma, and so does the final one typed as such.
         .map(|c| if c == 'ς' { 'σ' } else { c })
         .collect()
+}
+
+/// The key of a name that a client gives. PostgreSQL does not take NUL, and no name has one.
+pub(crate) fn given_key(name: &str) -> String {
+    name_key(name).replace('\0', "\u{fffd}")
 }
 
 /// The key that a name is ordered and unique by: folded, and at most 600 bytes of it.
@@ -83,7 +90,8 @@ mod tests {
         }
 
         #[test]
-        fn what_begins_with_a_prefix_is_before_what_is_behind(prefix in any::<String>(), rest in any::<String>(), other in any::<String>()) {
+        fn what_begins_with_a_prefix_is_before_what_is_behind(prefix in any::<String>(), rest in any::<String>(),
+            other in any::<String>()) {
             let is_before = |text: &str| behind(&prefix).is_none_or(|end| text < end.as_str());
             let whole = format!("{prefix}{rest}");
             prop_assert!(is_before(&whole));

@@ -103,8 +103,8 @@ pub(in crate::graphql) enum PersonalConnectorOrderField {
     Status,
     /// The type: `OFFICIAL`, `AITRONOS_BUILT`, `CUSTOM`, then the name. Ascending unless a direction is given.
     Type,
-    /// The category: PRODUCTIVITY, DEVELOPMENT, COMMUNICATION, DESIGN, CUSTOM, then the name. Ascending unless a direction is given.
-    /// Connectors without one are last in both directions.
+    /// The category: PRODUCTIVITY, DEVELOPMENT, COMMUNICATION, DESIGN, CUSTOM, then the name. Ascending unless a
+    /// direction is given. Connectors without one are last in both directions.
     Category,
     /// The outcome of the last check of the MCP server: `OPEN`, `AUTH_REQUIRED`, `WRONG_TRANSPORT`, `NOT_MCP`,
     /// `UNREACHABLE`, `TIMEOUT`, `BLOCKED`, `NOT_CHECKABLE`, as in the facet. A connector without a server counts as

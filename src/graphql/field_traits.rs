@@ -143,7 +143,8 @@ const FACET: Fields = &[("count", PLAIN), ("name", PLAIN), ("value", PLAIN)];
 #[rustfmt::skip]
 const TABLE: &[(&str, Fields)] = &[
     ("BulkResult", &[("personalConnector", PLAIN), ("personalConnectorId", PLAIN), ("userErrors", FEW)]),
-    ("CheckConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
+    ("CheckConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN),
+        ("userErrors", FEW)]),
     ("CheckConnectorsPayload", &[("changesCursor", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
     ("ConnectorCategoryFacet", FACET),
     ("ConnectorCheck", &[("checkedAt", PLAIN), ("latencyMs", PLAIN), ("message", PLAIN), ("outcome", PLAIN)]),
@@ -171,10 +172,13 @@ const TABLE: &[(&str, Fields)] = &[
     ]),
     ("ConnectorStatusFacet", FACET),
     ("ConnectorTypeFacet", FACET),
-    ("CreateCustomConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
+    ("CreateCustomConnectorPayload", &[("changesCursor", PLAIN), ("inspection", PLAIN), ("personalConnector", PLAIN),
+        ("userErrors", FEW)]),
     ("CuratedField", &[("field", PLAIN), ("fileValue", LONG)]),
-    ("DeleteCustomConnectorPayload", &[("changesCursor", PLAIN), ("deletedId", PLAIN), ("personalConnector", PLAIN), ("userErrors", FEW)]),
-    ("DeleteCustomConnectorsPayload", &[("changesCursor", PLAIN), ("deletedIds", PLAIN), ("results", OF_CONNECTION), ("userErrors", FEW)]),
+    ("DeleteCustomConnectorPayload", &[("changesCursor", PLAIN), ("deletedId", PLAIN), ("personalConnector", PLAIN),
+        ("userErrors", FEW)]),
+    ("DeleteCustomConnectorsPayload", &[("changesCursor", PLAIN), ("deletedIds", PLAIN), ("results", OF_CONNECTION),
+        ("userErrors", FEW)]),
     // The environment is part of the metadata's bytes, which the packages count.
     ("EnvironmentVariable", &[
         ("default", PLAIN),
@@ -191,7 +195,8 @@ const TABLE: &[(&str, Fields)] = &[
         ("isAfterCut", PLAIN),
         ("isBeforeCut", PLAIN),
     ]),
-    ("HealthBuckets", &[("checks", OF_BUCKETS), ("from", PLAIN), ("latencyMs", OF_BUCKETS), ("to", PLAIN), ("working", OF_BUCKETS)]),
+    ("HealthBuckets", &[("checks", OF_BUCKETS), ("from", PLAIN), ("latencyMs", OF_BUCKETS), ("to", PLAIN),
+        ("working", OF_BUCKETS)]),
     ("ImportConnectorsPayload", &[("changesCursor", PLAIN), ("report", PLAIN), ("userErrors", FEW)]),
     ("ImportReport", &[
         ("categories", FEW),

@@ -10,11 +10,12 @@ use crate::domain::field_values::RAW_JSON_MARKER;
 pub(crate) struct DateTime(pub(in crate::graphql) Timestamp);
 
 impl DateTime {
-    pub(crate) const EXPECTED: &str = "RFC 3339 text of the UTC years 0000 to 9999 with at most six digits of fraction, such as 2025-01-01T00:00:00Z";
+    pub(crate) const EXPECTED: &str = "RFC 3339 text of the UTC years 0000 to 9999 with at most six digits of \
+                                       fraction, such as 2025-01-01T00:00:00Z";
 }
 
-/// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have any
-/// offset.
+/// A moment as RFC 3339 text in UTC with at most six digits of fraction, such as `2025-01-01T00:00:00Z`. Input may have
+/// any offset.
 #[Scalar(
     name = "DateTime",
     specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html"

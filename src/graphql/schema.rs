@@ -18,7 +18,8 @@ use super::{
 
 /// The schema's own description. The library has its own text for introspection, and none for SDL.
 const DESCRIPTION: &str = "\
-A catalogue of personal connectors: ways into outside services through MCP (the Model Context Protocol). Lists that can be
+A catalogue of personal connectors: ways into outside services through MCP (the Model Context Protocol). Lists that \
+can be
 paged are connections (Relay's Cursor Connections). The payload of a mutation has all that is wrong with its input in
 `userErrors`; every other error has an `extensions.code`. An enum that is open to additions says so.";
 

@@ -237,7 +237,8 @@ impl Pattern {
         }
         let text: String = text.chars().take(50).collect();
         Err(format!(
-            "{text} must be one word of letters and digits, with a * before or behind it at most: write several words with blanks between them"
+            "{text} must be one word of letters and digits, with a * before or behind it at most: write several words \
+             with blanks between them"
         ))
     }
 

@@ -220,7 +220,8 @@ impl Owner {
         {
             keys.reject(
                 "createdBy",
-                "is required, as --visibility private shows a connector to its creator only: give the object a createdBy, or --visibility organization",
+                "is required, as --visibility private shows a connector to its creator only: give the object a \
+                 createdBy, or --visibility organization",
             );
         }
         Self {

@@ -151,8 +151,8 @@ fn unrecognised(object: &Object) -> Rejection {
     Rejection {
         field: String::new(),
         reason: format!(
-            "is neither a personal connector nor an MCP server: {looks_like}. Give objects that export wrote, servers of an \
-             MCP registry, or a client's mcpServers"
+            "is neither a personal connector nor an MCP server: {looks_like}. Give objects that export wrote, servers \
+             of an MCP registry, or a client's mcpServers"
         ),
     }
 }

@@ -190,7 +190,8 @@ impl Worker {
                     let connectors = put_off.iter().filter(is_exhausted).count();
                     scan.lacks_proxy |= connectors < put_off.len();
                     if connectors > 0 {
-                        tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this process in a minute");
+                        tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this \
+                                                    process in a minute");
                     }
                     let schedule = self.settings.schedule;
                     let now = self.clock.now();

@@ -192,8 +192,8 @@ impl Proxy {
         };
         if self.state().logged.replace(fault) != Some(fault) {
             tracing::warn!(
-                "{failure}: until it connects, no MCP server at a public address is checked or inspected, and a JWKS or \
-                 collector there is not reached"
+                "{failure}: until it connects, no MCP server at a public address is checked or inspected, and a JWKS \
+                 or collector there is not reached"
             );
         }
         TunnelError::Proxy(failure)

@@ -28,15 +28,15 @@ use crate::{
 pub struct Cost {
     pub depth: u64,
     pub fields: u64,
-    /// A field costs one, and more where it may be long. What is selected of a list costs as often as the list has items. A search,
-    /// a count of a list and a look at the log cost what they visit.
+    /// A field costs one, and more where it may be long. What is selected of a list costs as often as the list has
+    /// items. A search, a count of a list and a look at the log cost what they visit.
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
     /// The number of selections, values and directives to validate, over all operations.
     pub size: u64,
-    /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string count as one
-    /// more.
+    /// Values of arguments, with variables written out, as often as a list has items. [`STRING_BYTES`] of a string
+    /// count as one more.
     pub(crate) values: u64,
     /// Selection sets in each other, fragments' too.
     nesting: u64,
@@ -271,8 +271,8 @@ impl Variable {
 /// The field of an input that lists connectors.
 const IDS: &str = "ids";
 
-/// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events, where a page
-/// reads some rows by an index.
+/// Points of a search, a count of a list, or a look at the log. Each may visit all connectors or ten thousand events,
+/// where a page reads some rows by an index.
 const VISIT: u64 = 200;
 
 /// Conditions of a filter that are looked at in one visit of the rows.
@@ -298,8 +298,8 @@ struct CostVisitor<'a> {
 }
 
 impl<'a> CostVisitor<'a> {
-    /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this one is in,
-    /// with itself.
+    /// `of` is the field or the type that is selected of, where one is named; `level` is how many selection sets this
+    /// one is in, with itself.
     fn selections(
         &mut self,
         set: &'a SelectionSet,
@@ -620,9 +620,11 @@ mod tests {
                 1 + 3 * 2 + VISIT,
             ),
             ("{ nodes(ids: [\"a\", \"b\"]) { id } }", 1 + 2),
-            ("mutation { deleteCustomConnectors(input: {ids: [\"a\", \"b\"]}) { results { personalConnectorId } } }", 1 + 2 * 2),
+            ("mutation { deleteCustomConnectors(input: {ids: [\"a\", \"b\"]}) { results { personalConnectorId } } \
+              }", 1 + 2 * 2),
             (
-                "mutation($input: DeleteCustomConnectorsInput!) { deleteCustomConnectors(input: $input) { results { personalConnectorId } } }",
+                "mutation($input: DeleteCustomConnectorsInput!) { deleteCustomConnectors(input: $input) { results { \
+                 personalConnectorId } } }",
                 1 + 3 * 2,
             ),
             (
@@ -666,12 +668,14 @@ mod tests {
                 1 + 3 * (1 + 17 + 2),
             ),
             (
-                "{ personalConnectors(first: 3) { nodes { tools(first: 2, search: \"x\") { nodes { inputSchema } } } } }",
+                "{ personalConnectors(first: 3) { nodes { tools(first: 2, search: \"x\") { nodes { inputSchema } } } } \
+                 }",
                 1 + 3 * (1 + 1 + TOOL_SEARCH + 2 * (1 + 5)),
             ),
             // However many items a page has.
             (
-                "{ a: personalConnectors(first: 3) { totalCount ...F } } fragment F on PersonalConnectorConnection { facets { status { count } } }",
+                "{ a: personalConnectors(first: 3) { totalCount ...F } } fragment F on PersonalConnectorConnection { \
+                 facets { status { count } } }",
                 1 + 3 * (1 + 3) + 2 * VISIT,
             ),
             (
@@ -683,11 +687,13 @@ mod tests {
                 1 + 3 * (1 + 1 + 20),
             ),
             (
-                "query($w: String) { personalConnectors(first: 0, search: \"x\") { __typename } b: personalConnectors(first: 0, search: $w) { __typename } }",
+                "query($w: String) { personalConnectors(first: 0, search: \"x\") { __typename } b: \
+                 personalConnectors(first: 0, search: $w) { __typename } }",
                 2 + VISIT,
             ),
             (
-                "query($f: F) { personalConnectors(first: 0, filter: $f) { __typename } b: personalConnectors(first: 0, filter: {or: [$f, {toolName: \"x\"}, {toolName: null}]}) { __typename } }",
+                "query($f: F) { personalConnectors(first: 0, filter: $f) { __typename } b: personalConnectors(first: \
+                 0, filter: {or: [$f, {toolName: \"x\"}, {toolName: null}]}) { __typename } }",
                 2 + 7 * VISIT,
             ),
         ] {
@@ -710,7 +716,8 @@ mod tests {
 
     #[test]
     fn counts_what_fragments_bring() {
-        let document = "query @a { x: viewer { ...F @b ...F } } fragment F on Viewer @c { userId ... @d { y: scopes } }";
+        let document = "query @a { x: viewer { ...F @b ...F } } fragment F on Viewer @c { userId ... @d { y: scopes } \
+                        }";
         let expected = Cost {
             depth: 2,
             fields: 5,
@@ -736,8 +743,10 @@ mod tests {
             assert_eq!(cost.complexity, 1 + 2 * times * VISIT, "{count}");
             assert_eq!(cost.is_expensive(), times > 2, "{count}");
         }
-        let written = "{ personalConnectors(first: 0, filter: {and: [{not: $f}, {not: {or: [$f, {name: null}]}}]}) { totalCount } }";
-        let filter = json!({ "type": "CUSTOM", "status": "ACTIVE", "uptime": {}, "host": [], "name": {}, "hasTools": true });
+        let written = "{ personalConnectors(first: 0, filter: {and: [{not: $f}, {not: {or: [$f, {name: null}]}}]}) { \
+                       totalCount } }";
+        let filter = json!({ "type": "CUSTOM", "status": "ACTIVE", "uptime": {}, "host": [], "name": {},
+            "hasTools": true });
         let cost = cost_of(&format!("query($f: F) {written}"), json!({ "f": filter })).unwrap();
         assert_eq!(cost.complexity, 1 + 4 * VISIT);
     }

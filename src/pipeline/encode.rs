@@ -140,7 +140,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn writes_what_serde_writes(data in any_value(), cost in any_value(), message in any::<String>(), kind in 0..4) {
+        fn writes_what_serde_writes(data in any_value(), cost in any_value(), message in any::<String>(),
+            kind in 0..4) {
             let mut answer = Response::new(data);
             if kind & 1 != 0 {
                 answer.extensions.insert("cost".to_owned(), cost);

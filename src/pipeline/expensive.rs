@@ -57,7 +57,8 @@ impl ExpensiveQueries {
 }
 
 fn full() -> Error {
-    let message = "too many expensive queries are executed: try again in a while, or ask for fewer counts, searches and fields";
+    let message = "too many expensive queries are executed: try again in a while, or ask for fewer counts, searches \
+                   and fields";
     Error::unavailable(message)
 }
 

@@ -25,7 +25,8 @@ const KEEPALIVE_IN_WRITE: &str = "SET LOCAL tcp_keepalives_idle = 2; SET LOCAL t
     SET LOCAL tcp_keepalives_count = 2";
 
 /// A commit is on disk before it is acknowledged. Stronger settings are the operator's choice.
-const KEPT: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+const KEPT: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = \
+                    'off'";
 
 /// The longest time of a write after it has its lock, on PostgreSQL 17 and later.
 const WRITE_LASTS: Duration = Duration::from_mins(1);

@@ -198,8 +198,8 @@ impl Server {
         match pooler {
             Pooler::Auto if self.finds_pooler().await? => {
                 tracing::info!(
-                    "a pooler is in front of PostgreSQL: each statement runs in a transaction. If its pool_mode is session, give \
-                     --database-pooler none"
+                    "a pooler is in front of PostgreSQL: each statement runs in a transaction. If its pool_mode is \
+                     session, give --database-pooler none"
                 );
                 self.pooling = Pooling::Transaction;
             }

@@ -27,8 +27,9 @@ pub(in crate::store) fn failed(error: DbErr) -> Error {
             return unavailable(reason).caused_by(error);
         }
         if is_commit_unknown(cause) {
-            let message = "the connection to the database broke at the end of the change: it may have been made or not. \
-                 Read the connector before you try again; a create with an idempotencyKey can be sent again";
+            let message = "the connection to the database broke at the end of the change: it may have been made or \
+                           not. Read the connector before you try again; a create with an idempotencyKey can be sent \
+                           again";
             return Error::unavailable(message).caused_by(error);
         }
         if code(cause).is_some_and(|code| mixes_sessions(&code)) {

@@ -55,8 +55,8 @@ impl Unwritable {
                 "end the process that holds it: fuser -v FILE lists it beside this one; the service goes on by itself"
             }
             Self::Blocked => {
-                "end the session that blocks the others: SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity; the \
-                 service goes on by itself"
+                "end the session that blocks the others: SELECT pid, pg_blocking_pids(pid), query FROM \
+                 pg_stat_activity; the service goes on by itself"
             }
             Self::Denied => "grant the role the right to change the tables",
             Self::Moved => "put the file back, or restart the service to open the new one",

@@ -4,6 +4,10 @@
     clippy::unwrap_used,
     reason = "a test ends where something is not as it must be"
 )]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a test tells a story in one function, and a table is as long as it is"
+)]
 #![expect(unreachable_pub, reason = "nothing outside reaches a test")]
 
 mod bounds;

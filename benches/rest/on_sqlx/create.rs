@@ -62,10 +62,10 @@ macro_rules! write {
             return Ok(StatusCode::FORBIDDEN.into_response());
         }
         sqlx::query(
-            "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status, \
-             server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, revision, source) \
-             VALUES ($1, $2, $3, $4, 'custom', 'custom_mcp', $5, 'custom', 'active', $6, 'http', 'private', 'acme', $7, \
-             $8, $8, 1, 'api')",
+            "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, \
+             status, server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, \
+             revision, source) VALUES ($1, $2, $3, $4, 'custom', 'custom_mcp', $5, 'custom', 'active', $6, 'http', \
+             'private', 'acme', $7, $8, $8, 1, 'api')",
         )
         .bind(seq)
         .bind(&id)
@@ -87,9 +87,9 @@ macro_rules! write {
             .await?;
         sqlx::query(
             "INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, \
-             revision, actor_id, actor_organization_id, occurred_at, visibility_after, created_by_after, category_after, \
-             status_after) VALUES ($1, 'created', $2, 'custom', 'acme', '[]', 1, $3, 'acme', $4, 'private', $3, 'custom', \
-             'active')",
+             revision, actor_id, actor_organization_id, occurred_at, visibility_after, created_by_after, \
+             category_after, status_after) VALUES ($1, 'created', $2, 'custom', 'acme', '[]', 1, $3, 'acme', $4, \
+             'private', $3, 'custom', 'active')",
         )
         .bind(seq)
         .bind(&id)
@@ -132,7 +132,8 @@ pub(super) async fn create(State(db): State<Db>, body: Bytes) -> Result<Response
             write!(
                 tx,
                 "SELECT state FROM catalog_state WHERE id = 1 FOR UPDATE",
-                "UPDATE personal_connector SET search_words = CAST($2 || ' ' || $3 || ' ' || $4 AS tsvector) WHERE seq = $1",
+                "UPDATE personal_connector SET search_words = CAST($2 || ' ' || $3 || ' ' || $4 AS tsvector) WHERE seq \
+                 = $1",
                 [0, 1, 2].map(|field| tsvector(&texts[field], ['n', 'c', 'd'][field])),
                 create
             )

@@ -56,8 +56,8 @@ pub(super) struct Listed {
     pub(super) created_at: i64,
 }
 
-pub(super) const LISTED: &str = "id, name, type, connector_id, description, category, version, status, server_url, metadata, \
-     updated_at, created_at";
+pub(super) const LISTED: &str = "id, name, type, connector_id, description, category, version, status, server_url, \
+                                 metadata, updated_at, created_at";
 
 from_row!(Listed {
     id: identity,
@@ -95,8 +95,8 @@ pub(super) struct Whole {
     updated_at: Time,
 }
 
-pub(super) const WHOLE: &str = "id, name, type, connector_id, description, icon_url, category, version, status, server_url, \
-     server_type, metadata, created_at, updated_at";
+pub(super) const WHOLE: &str = "id, name, type, connector_id, description, icon_url, category, version, status, \
+                                server_url, server_type, metadata, created_at, updated_at";
 
 from_row!(Whole {
     id: identity,

@@ -29,7 +29,8 @@ impl FromStr for ProxyUrl {
             "http" => {}
             "https" => {
                 return Err(format!(
-                    "{EXPECTED}: the connection to the proxy is not encrypted, and what is sent through it to https URLs is"
+                    "{EXPECTED}: the connection to the proxy is not encrypted, and what is sent through it to https \
+                     URLs is"
                 ));
             }
             _ => return Err(format!("{EXPECTED}: no other kind of proxy is used")),

@@ -42,8 +42,8 @@ impl AllowedHost {
     }
 }
 
-const EXPECTED: &str = "expected a host, its subdomains, or a network, the first two with a port or without, such as mcp:8000, \
-                        *.internal or 10.0.0.0/8";
+const EXPECTED: &str = "expected a host, its subdomains, or a network, the first two with a port or without, such as \
+                        mcp:8000, *.internal or 10.0.0.0/8";
 
 impl FromStr for AllowedServer {
     type Err = String;

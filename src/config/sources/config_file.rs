@@ -50,7 +50,8 @@ impl ConfigFile {
     pub(super) fn read(path: &Path, source: &str, root: &Command) -> Result<Self, Error> {
         let TextFile { text, mode } = TextFile::read(path).map_err(|error| {
             let message = format!(
-                "cannot read the configuration file {} ({source}): {error}. Correct the path, or the file's owner and mode",
+                "cannot read the configuration file {} ({source}): {error}. Correct the path, or the file's owner and \
+                 mode",
                 path.display()
             );
             refused(&message)
@@ -82,7 +83,8 @@ impl ConfigFile {
     pub(super) fn warning(&self, has_secrets: bool) -> Option<String> {
         let path = self.path.display();
         (has_secrets && self.is_readable_by_all).then(|| {
-            format!("every user of the system can read the secrets in {path}: run chmod 600 {path}, or keep them in files of their own")
+            format!("every user of the system can read the secrets in {path}: run chmod 600 {path}, or keep them in \
+                     files of their own")
         })
     }
 }

@@ -120,7 +120,8 @@ fn in_file<'a>(arg: &'a Arg, file: &ConfigFile) -> Result<Option<Setting<'a>>, E
             if let Some(text) = texts.iter().find(has_comma) {
                 let source = file.source(entry);
                 let message = format!(
-                    "{source}: {long} has an item with a comma: {text}. Commas separate the items of this setting: write each as an item, and rename a file that has one\n"
+                    "{source}: {long} has an item with a comma: {text}. Commas separate the items of this setting: \
+                     write each as an item, and rename a file that has one\n"
                 );
                 return Err(Error::raw(ErrorKind::InvalidValue, message));
             }
@@ -202,7 +203,8 @@ fn read_file(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> 
     if mode & READABLE_BY_ALL != 0 {
         let path = path.display();
         warnings.push(format!(
-            "every user of the system can read the secret in {path}: run chmod 600 {path}, or set its mode where it is mounted"
+            "every user of the system can read the secret in {path}: run chmod 600 {path}, or set its mode where it is \
+             mounted"
         ));
     }
     Ok(text)

@@ -336,7 +336,8 @@ proptest! {
     #[test]
     fn a_list_has_what_the_viewer_saw(
         organization in option::of(select(vec!["acme", "other"])),
-        before in option::of(sides()), after in option::of(sides()), who in select(viewers().to_vec()), filter in lists(),
+        before in option::of(sides()), after in option::of(sides()), who in select(viewers().to_vec()),
+        filter in lists(),
     ) {
         let sight = who.1.sight();
         let event = Event { before, after, ..event(organization, None, None) };

@@ -25,7 +25,7 @@ pub(crate) struct Fragment {
 impl Search {
     /// The fragments of a name. None where it has no word of the search.
     pub(crate) fn in_name(&self, name: &str) -> Option<Vec<Fragment>> {
-        if self.terms.is_empty() && super::folded(name) == self.key {
+        if self.terms.is_empty() && text::given_key(name) == self.key {
             return Some(all(name));
         }
         self.in_words(name, text::located(name))
@@ -176,7 +176,10 @@ mod tests {
         #[test]
         fn fragments_make_the_text(text in "[abé.+# /日]{0,300}", searched in "[ab.+#日]{1,5}") {
             let Some(search) = Search::parse("search", Some(&searched)).unwrap() else { return Ok(()) };
-            let joined = |fragments: Vec<Fragment>| fragments.into_iter().map(|fragment| fragment.text).collect::<String>();
+            let joined = |fragments: Vec<Fragment>| {
+                let texts = fragments.into_iter().map(|fragment| fragment.text);
+                texts.collect::<String>()
+            };
             if let Some(fragments) = search.in_name(&text) {
                 prop_assert_eq!(joined(fragments), text.clone());
             }

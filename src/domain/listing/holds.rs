@@ -1,7 +1,7 @@
 //! Whether a connector that an event carries is in a list.
 //!
-//! Invariant: the answer is the store's (`store::catalog::filter` and `search`), or none where the event does not carry enough:
-//! `not`, `and` and `or` are those of Kleene's three values.
+//! Invariant: the answer is the store's (`store::catalog::filter` and `search`), or none where the event does not carry
+//! enough: `not`, `and` and `or` are those of Kleene's three values.
 
 use entity::{ConnectorType, Timestamp};
 
@@ -13,14 +13,16 @@ use super::{
 };
 
 impl Listing {
-    /// Whether a connector is in this list, as a viewer of this sight has it. None where its event does not carry enough to tell.
+    /// Whether a connector is in this list, as a viewer of this sight has it. None where its event does not carry
+    /// enough to tell.
     pub fn has(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
         self.restriction().has(state, sight)
     }
 }
 
 impl Restriction<'_> {
-    /// Whether a connector is in the list, as a viewer of this sight has it. None where its event does not carry enough to tell.
+    /// Whether a connector is in the list, as a viewer of this sight has it. None where its event does not carry enough
+    /// to tell.
     pub(crate) fn has(self, state: State<'_>, sight: &Sight) -> Option<bool> {
         let found = self.search;
         let found = found.map_or(Some(true), |search| search.finds(state.record));

@@ -24,7 +24,8 @@ impl Members {
         })
     }
 
-    /// Whether a connector is one, as a viewer of this sight has it. None where its event does not carry enough to tell.
+    /// Whether a connector is one, as a viewer of this sight has it. None where its event does not carry enough to
+    /// tell.
     pub(crate) fn has(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
         let list = Restriction {
             filter: &self.filter,

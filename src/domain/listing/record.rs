@@ -1,7 +1,7 @@
 //! The part of a connector that an event carries for searches and filters.
 //!
-//! Invariant: a record has at most [`WORDS_BYTES`] of words, and says when it has not all. Values that change without an event,
-//! such as the time of the last check, are not in it.
+//! Invariant: a record has at most [`WORDS_BYTES`] of words, and says when it has not all. Values that change without
+//! an event, such as the time of the last check, are not in it.
 
 use entity::{ConnectorCategory, ConnectorStatus, Outcome, ServerType, Timestamp};
 use indexmap::IndexSet;
@@ -21,7 +21,8 @@ const WORDS_BYTES: usize = 1024;
 /// No word: folding makes full stops of it.
 const MORE: &str = "…";
 
-/// A connector as an event carries it, besides what its columns say. Stored as JSON: a member that is added later has a default.
+/// A connector as an event carries it, besides what its columns say. Stored as JSON: a member that is added later has a
+/// default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
@@ -38,13 +39,15 @@ pub(crate) struct Record {
     pub(crate) address: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    /// The outcome of the last check, or `NotCheckable` of a connector with nothing to check. None before the first check.
+    /// The outcome of the last check, or `NotCheckable` of a connector with nothing to check. None before the first
+    /// check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Outcome>,
     pub(crate) has_tools: bool,
 }
 
-/// The words of name, connectorId and description, with a space before and behind each. [`MORE`] stands for those left out.
+/// The words of name, connectorId and description, with a space before and behind each. [`MORE`] stands for those left
+/// out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Words(String);
 

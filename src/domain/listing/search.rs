@@ -10,7 +10,8 @@ use crate::{
     error::{Error, Result},
 };
 
-use super::{SEARCH_CHARS, folded};
+/// Characters of the longest search.
+const SEARCH_CHARS: usize = 256;
 
 /// A search. A row that it finds has every term, or the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,7 +123,7 @@ impl Search {
             is_prefix: index == last,
         });
         Ok(Some(Self {
-            key: folded(search),
+            key: text::given_key(search),
             terms: words.map(SearchTerm::of).collect(),
             address: server_address::of_url(search),
             is_corrected: false,

@@ -34,12 +34,14 @@ impl ChangesQuery {
         )]
         after: Option<String>,
         #[graphql(
-            desc = "How many to give from the oldest, or after `after`, from 0 to 100. The default is 20. Not together with `last`."
+            desc = "How many to give from the oldest, or after `after`, from 0 to 100. The default is 20. Not together \
+                    with `last`."
         )]
         first: Option<i32>,
         #[graphql(desc = "Give changes before this cursor.")] before: Option<String>,
         #[graphql(
-            desc = "How many to give from the latest, or before `before`, from 0 to 100. They are in the same order, the latest last."
+            desc = "How many to give from the latest, or before `before`, from 0 to 100. They are in the same order, \
+                    the latest last."
         )]
         last: Option<i32>,
         #[graphql(desc = "Of which connectors to tell.")] filter: Option<
@@ -47,8 +49,9 @@ impl ChangesQuery {
         >,
         #[graphql(
             name = "list",
-            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change then has `inListBefore` \
-                          and `inList`; one of which that cannot be told is given too. With `filter`, both must hold."
+            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change \
+                    then has `inListBefore` and `inList`; one of which that cannot be told is given too. With \
+                    `filter`, both must hold."
         )]
         in_list: Option<PersonalConnectorListInput>,
     ) -> Result<PersonalConnectorChangeConnection<PersonalConnector>> {

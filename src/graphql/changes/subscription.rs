@@ -32,15 +32,17 @@ impl ChangesSubscription {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Begin with the change after this cursor, which is a list's `changesCursor` or a change's `cursor`. The default is to begin now."
+            desc = "Begin with the change after this cursor, which is a list's `changesCursor` or a change's `cursor`. \
+                    The default is to begin now."
         )]
         after: Option<String>,
         #[graphql(desc = "Of which connectors to tell.")] filter: Option<
             PersonalConnectorChangeFilter,
         >,
         #[graphql(
-            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change then has `inListBefore` \
-                          and `inList`; one of which that cannot be told is given too. With `filter`, both must hold."
+            desc = "Tell only of changes of connectors that were in this list before, or are in it after. Each change \
+                    then has `inListBefore` and `inList`; one of which that cannot be told is given too. With \
+                    `filter`, both must hold."
         )]
         list: Option<PersonalConnectorListInput>,
     ) -> Result<impl Stream<Item = Event>> {

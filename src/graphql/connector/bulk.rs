@@ -99,8 +99,8 @@ pub(in crate::graphql) struct ImportConnectorsInput {
     visibility: Option<ConnectorVisibility>,
     /// The category of connectors without one, in place of the rules.
     category: Option<ConnectorCategory>,
-    /// Rules that give a category to the others: the text of a file of the command's `--category-rules`. With an empty text there are none,
-    /// and what rules gave before stays. Null stands for the rules of this service.
+    /// Rules that give a category to the others: the text of a file of the command's `--category-rules`. With an empty
+    /// text there are none, and what rules gave before stays. Null stands for the rules of this service.
     category_rules: Option<String>,
     /// Only check the text: nothing is written. Null means the default.
     #[graphql(default_with = "Some(false)")]
@@ -275,8 +275,8 @@ pub(in crate::graphql) struct BulkMutation;
 
 #[Object]
 impl BulkMutation {
-    /// Sets the status of up to 100 connectors in one transaction, each as by `setConnectorStatus`. One that has the status already
-    /// is not changed, so that a retry is safe.
+    /// Sets the status of up to 100 connectors in one transaction, each as by `setConnectorStatus`. One that has the
+    /// status already is not changed, so that a retry is safe.
     async fn set_connector_statuses(
         &self,
         context: &Context<'_>,
@@ -285,8 +285,8 @@ impl BulkMutation {
         change(context, input.into()).await
     }
 
-    /// Deletes up to 100 custom connectors in one transaction, each as by `deleteCustomConnector`. In a retry those that are deleted
-    /// already are `NOT_FOUND`.
+    /// Deletes up to 100 custom connectors in one transaction, each as by `deleteCustomConnector`. In a retry those
+    /// that are deleted already are `NOT_FOUND`.
     async fn delete_custom_connectors(
         &self,
         context: &Context<'_>,
@@ -295,8 +295,9 @@ impl BulkMutation {
         change(context, input.into()).await
     }
 
-    /// Sets the category, icon or description of up to 100 official or platform-built connectors in one transaction, over what their
-    /// files say. Needs the scope `catalog:admin`. Imports leave these values alone, and `curatedFields` of the connector has the files'.
+    /// Sets the category, icon or description of up to 100 official or platform-built connectors in one transaction,
+    /// over what their files say. Needs the scope `catalog:admin`. Imports leave these values alone, and
+    /// `curatedFields` of the connector has the files'.
     async fn update_catalog_connectors(
         &self,
         context: &Context<'_>,
@@ -320,8 +321,8 @@ impl BulkMutation {
         .await
     }
 
-    /// Imports the text of a file, as the command `import` does. Needs the scope `catalog:admin`. Imported again, the same text changes
-    /// nothing, so that a retry is safe.
+    /// Imports the text of a file, as the command `import` does. Needs the scope `catalog:admin`. Imported again, the
+    /// same text changes nothing, so that a retry is safe.
     async fn import_connectors(
         &self,
         context: &Context<'_>,

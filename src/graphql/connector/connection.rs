@@ -255,15 +255,15 @@ impl PersonalConnectorConnection {
         }
     }
 
-    /// The changes that this page does not have yet begin here: give it to `personalConnectorChanges` as `after`, and what
-    /// follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
+    /// The changes that this page does not have yet begin here: give it to `personalConnectorChanges` as `after`, and
+    /// what follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
     async fn changes_cursor(&self, context: &Context<'_>) -> Result<String> {
         let log = Request::of(context).catalog.log().await?;
         Ok(cursor::of_changes(log.state))
     }
 
-    /// How many connectors of the list there are of each category, status, type, server type, outcome and organization. Counted only
-    /// when selected.
+    /// How many connectors of the list there are of each category, status, type, server type, outcome and organization.
+    /// Counted only when selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
         let listing = &self.page.listing;
         let none = Groups::default();

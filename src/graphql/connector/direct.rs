@@ -1,7 +1,8 @@
 //! Direct queries, which are answered without the library.
 //!
-//! Invariant: the answer is the library's, to the byte, errors included. A query is direct only if it has one root field, whose
-//! rows the [fast path](super::fast_path) writes. It runs only once the library has validated its document.
+//! Invariant: the answer is the library's, to the byte, errors included. A query is direct only if it has one root
+//! field, whose rows the [fast path](super::fast_path) writes. It runs only once the library has validated its
+//! document.
 
 use std::{mem, sync::Arc};
 
@@ -120,8 +121,8 @@ impl DirectQuery {
         size_of::<Self>() + self.location.key.capacity() + root
     }
 
-    /// Parses a viewer's arguments, of which `value` gives the values, and none for one that is left out. None where one is not
-    /// of its type: the library has the error for it.
+    /// Parses a viewer's arguments, of which `value` gives the values, and none for one that is left out. None where
+    /// one is not of its type: the library has the error for it.
     pub(crate) fn parse(
         self: &Arc<Self>,
         viewer: &Viewer,
@@ -230,8 +231,8 @@ impl From<Error> for Failed {
 }
 
 impl DirectRead {
-    /// Reads and writes the answer, whose data are JSON text. Where there is an error, null goes up to the nearest field that may
-    /// be null (GraphQL, section 6.4.4).
+    /// Reads and writes the answer, whose data are JSON text. Where there is an error, null goes up to the nearest
+    /// field that may be null (GraphQL, section 6.4.4).
     pub(crate) async fn answer(
         self,
         catalog: Catalog,

@@ -16,9 +16,10 @@ type MaybeServerType = Option<ServerType>;
 type MaybeOutcome = Option<InspectionOutcome>;
 type MaybeId = Option<ID>;
 
-/// Counts of a list's connectors by six of their fields: every value in the published order, zeros included, and null for
-/// connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all the rest,
-/// so that they tell what choosing another value would give. Each entry can be chosen in the filter, null by `[null]`.
+/// Counts of a list's connectors by six of their fields: every value in the published order, zeros included, and null
+/// for connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all
+/// the rest, so that they tell what choosing another value would give. Each entry can be chosen in the filter, null by
+/// `[null]`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct PersonalConnectorFacets {
     /// Counts by category.
@@ -29,11 +30,11 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     r#type: List<Counted<ConnectorType>>,
     /// Counts by server type.
     server_type: List<Counted<MaybeServerType>>,
-    /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to check too;
-    /// null counts those whose first check is still to come.
+    /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to
+    /// check too; null counts those whose first check is still to come.
     outcome: List<Counted<MaybeOutcome>>,
-    /// Counts by organizationId, as you see it: the 100 organizations of the most connectors, most connectors first, without zeros.
-    /// The last one, null, counts connectors whose organizationId is null for you.
+    /// Counts by organizationId, as you see it: the 100 organizations of the most connectors, most connectors first,
+    /// without zeros. The last one, null, counts connectors whose organizationId is null for you.
     organization_id: List<Counted<MaybeId>>,
     /// How many organizations `organizationId` leaves out.
     organizations_left_out: u64,

@@ -1,7 +1,8 @@
 //! Connectors written into the answer as their rows are read.
 //!
-//! Invariant: what is written is what the resolvers of [`super::object::PersonalConnector`] give for the same selection, to the byte. It is only
-//! done where every selected field is a leaf of the row, and where nothing else is merged into the object; all else is resolved.
+//! Invariant: what is written is what the resolvers of [`super::object::PersonalConnector`] give for the same
+//! selection, to the byte. It is only done where every selected field is a leaf of the row, and where nothing else is
+//! merged into the object; all else is resolved.
 //!
 //! A resolver is a future for each field of each connector, and its value a tree that is written afterwards.
 
@@ -311,7 +312,8 @@ impl ListWriter {
         }
     }
 
-    /// Writes the list that was selected: of nodes, or of edges with these cursors. Each node is dropped once it is in the list.
+    /// Writes the list that was selected: of nodes, or of edges with these cursors. Each node is dropped once it is in
+    /// the list.
     pub(in crate::graphql) fn write(
         &self,
         nodes: Vec<Written>,

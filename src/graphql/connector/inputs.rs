@@ -47,7 +47,8 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     connector_id: Option<Vec<String>>,
     /// Its creator is one of these, as far as you see creators.
     created_by: Option<Vec<ID>>,
-    /// Its organizationId, as you see it, is one of these. Null in the list stands for connectors whose organizationId is null for you.
+    /// Its organizationId, as you see it, is one of these. Null in the list stands for connectors whose organizationId
+    /// is null for you.
     organization_id: Option<Vec<Option<ID>>>,
     /// Whether you added it, as a user of your organization or of none. Without a token, you added none.
     mine: Option<bool>,
@@ -60,8 +61,8 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     tool_name: Option<Vec<String>>,
     /// Its name, without regard to case and accents.
     name: Option<TextFilter>,
-    /// The host of its serverUrl is one of these: `mcp.example.com`, of any port, or `mcp.example.com:8443`. The default port of the
-    /// URL's scheme is none.
+    /// The host of its serverUrl is one of these: `mcp.example.com`, of any port, or `mcp.example.com:8443`. The
+    /// default port of the URL's scheme is none.
     host: Option<Vec<String>>,
     /// Whether tools of its MCP server are known.
     has_tools: Option<bool>,
@@ -83,8 +84,8 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
 
 /// A list of filters, in the schema and in JSON a list as any other.
 ///
-/// A filter takes many times the memory of its value, so a list that is too long is cut off at the first item too many: for
-/// that one it is refused.
+/// A filter takes many times the memory of its value, so a list that is too long is cut off at the first item too many:
+/// for that one it is refused.
 struct Filters(Vec<PersonalConnectorFilter>);
 
 impl InputType for Filters {
@@ -158,8 +159,8 @@ pub(in crate::graphql) struct PersonalConnectorOrder {
 /// A new custom connector.
 #[derive(InputObject)]
 pub(in crate::graphql) struct CreateCustomConnectorInput {
-    /// Its name: 1 to 100 characters after trimming, unlike (without regard to case and accents) other connectors' of the
-    /// organization, or of yours if it is PRIVATE.
+    /// Its name: 1 to 100 characters after trimming, unlike (without regard to case and accents) other connectors' of
+    /// the organization, or of yours if it is PRIVATE.
     name: String,
     /// A description, up to 2,000 characters.
     description: Option<String>,
@@ -170,8 +171,8 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     category: Option<ConnectorCategory>,
     /// Its version, by semantic versioning.
     version: Option<String>,
-    /// The address of its MCP server: http(s), and ws(s) too for WEBSOCKET, without credentials. Required unless the server
-    /// type is STDIO, which has none.
+    /// The address of its MCP server: http(s), and ws(s) too for WEBSOCKET, without credentials. Required unless the
+    /// server type is STDIO, which has none.
     server_url: Option<String>,
     /// The protocol of its MCP server. Null means the default.
     #[graphql(default_with = "Some(ServerType::Http)")]
@@ -184,8 +185,8 @@ pub(in crate::graphql) struct CreateCustomConnectorInput {
     /// Makes a retry safe: within 24 hours the same key with the same input gives the connector that it made. 1 to 255
     /// characters of your choice.
     idempotency_key: Option<String>,
-    /// Only check the input: nothing is written and no key is used. Success is no connector and no errors. Null means the
-    /// default.
+    /// Only check the input: nothing is written and no key is used. Success is no connector and no errors. Null means
+    /// the default.
     #[graphql(default_with = "Some(false)")]
     validate_only: Option<bool>,
     /// Inspect its MCP server first, and create the connector only if that is OPEN or `AUTH_REQUIRED`; otherwise
@@ -249,8 +250,8 @@ pub(in crate::graphql) struct SetConnectorStatusInput {
     status: ConnectorStatus,
     /// A notice for its users. Up to 1,000 characters.
     status_message: MaybeUndefined<String>,
-    /// The connector that replaces this one, with DEPRECATED only. You must see it, and no replacement leads back from it. Any other
-    /// status clears it.
+    /// The connector that replaces this one, with DEPRECATED only. You must see it, and no replacement leads back from
+    /// it. Any other status clears it.
     replaced_by_id: MaybeUndefined<ID>,
     /// Change it only if it is at this revision; otherwise CONFLICT, with the connector as it now is.
     expected_revision: Option<i64>,

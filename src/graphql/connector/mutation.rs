@@ -51,8 +51,8 @@ impl ConnectorMutation {
         .await
     }
 
-    /// Looks at the MCP server of a connector that you see, and keeps what was found: everybody who sees the connector sees it
-    /// too. Needs the scope `connectors:write` or `connectors:admin`. Counts as an inspection.
+    /// Looks at the MCP server of a connector that you see, and keeps what was found: everybody who sees the connector
+    /// sees it too. Needs the scope `connectors:write` or `connectors:admin`. Counts as an inspection.
     async fn check_connector(
         &self,
         context: &Context<'_>,
@@ -99,8 +99,8 @@ impl ConnectorMutation {
         .await
     }
 
-    /// Sets a connector's status, with message and replacement: of custom connectors as they are changed, of official and
-    /// platform-built ones with the scope `catalog:admin`.
+    /// Sets a connector's status, with message and replacement: of custom connectors as they are changed, of official
+    /// and platform-built ones with the scope `catalog:admin`.
     async fn set_connector_status(
         &self,
         context: &Context<'_>,
@@ -117,8 +117,8 @@ impl ConnectorMutation {
     }
 }
 
-/// Runs a command in a task of its own, so that a panic is an error of its field: the mutations before it in the operation are
-/// answered. The pipeline runs the whole operation to its end.
+/// Runs a command in a task of its own, so that a panic is an error of its field: the mutations before it in the
+/// operation are answered. The pipeline runs the whole operation to its end.
 pub(super) async fn run<I, O, P, F>(
     context: &Context<'_>,
     input: I,

@@ -142,12 +142,13 @@ impl Connector for PersonalConnector {
 pub(in crate::graphql) struct CuratedField {
     /// The field: `DESCRIPTION`, `ICON_URL` or `CATEGORY`.
     field: PersonalConnectorField,
-    /// The file's value as text, a category by its name; null where the file has none. A category may be one that its import gave.
+    /// The file's value as text, a category by its name; null where the file has none. A category may be one that its
+    /// import gave.
     file_value: Option<Text<'static>>,
 }
 
-/// A connector to an outside service through MCP (the Model Context Protocol): official (hosted by the vendor), built by the
-/// platform, or custom (a server that a user brought).
+/// A connector to an outside service through MCP (the Model Context Protocol): official (hosted by the vendor), built
+/// by the platform, or custom (a server that a user brought).
 #[Object]
 impl PersonalConnector {
     /// Identifies the connector: `pcon_` and ASCII letters and digits.
@@ -170,8 +171,8 @@ impl PersonalConnector {
         self.model.r#type.into()
     }
 
-    /// The connector's kind, such as `github`: unique among official and platform-built connectors, `custom_mcp` for every
-    /// custom one.
+    /// The connector's kind, such as `github`: unique among official and platform-built connectors, `custom_mcp` for
+    /// every custom one.
     async fn connector_id(&self) -> Text<'_> {
         Text::new(&self.model.connector_id)
     }
@@ -246,7 +247,7 @@ impl PersonalConnector {
         #[graphql(desc = "Give tools after this cursor.")] after: Option<String>,
         #[graphql(
             desc = "Words to find in name, title and description, without regard to case and accents. All of them are \
-                          found, the last one as the beginning of a word. Up to 256 characters. Blank text finds everything."
+                    found, the last one as the beginning of a word. Up to 256 characters. Blank text finds everything."
         )]
         search: Option<String>,
     ) -> Result<McpToolConnection> {
@@ -272,7 +273,8 @@ impl PersonalConnector {
         self.model.metadata.as_deref().map(Text::new)
     }
 
-    /// The fields that an administrator of the catalogue set over what the connector's file says; empty where there are none.
+    /// The fields that an administrator of the catalogue set over what the connector's file says; empty where there are
+    /// none.
     async fn curated_fields(&self) -> List<CuratedField> {
         let file = file_details(&self.model);
         let field = |field: Field, value: Option<FileValue<String>>| {
@@ -304,8 +306,8 @@ impl PersonalConnector {
         self.pages().website.as_deref().map(Text::new)
     }
 
-    /// The packages that its MCP server can be run from, as its metadata say in the form of the MCP registry. One of another form is in
-    /// the metadata only.
+    /// The packages that its MCP server can be run from, as its metadata say in the form of the MCP registry. One of
+    /// another form is in the metadata only.
     async fn packages(&self) -> List<ServerPackage> {
         self.registry().packages()
     }
@@ -351,7 +353,8 @@ impl PersonalConnector {
         self.model.revision
     }
 
-    /// The last change of it that you saw and that the log keeps, the checks of its server included; null if there is none.
+    /// The last change of it that you saw and that the log keeps, the checks of its server included; null if there is
+    /// none.
     async fn last_change(
         &self,
         context: &Context<'_>,
@@ -365,7 +368,8 @@ impl PersonalConnector {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "How many to give from the latest, or after `after`, from 0 to 100. The default is 20. Not together with `last`."
+            desc = "How many to give from the latest, or after `after`, from 0 to 100. The default is 20. Not together \
+                    with `last`."
         )]
         first: Option<i32>,
         #[graphql(desc = "Give changes after this cursor, which are earlier ones.")] after: Option<

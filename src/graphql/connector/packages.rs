@@ -1,6 +1,7 @@
 //! A registry's metadata of a server, read out of the connector's.
 //!
-//! Invariant: nothing is stored twice; what has another form than a registry's is left out here, and stays in the metadata.
+//! Invariant: nothing is stored twice; what has another form than a registry's is left out here, and stays in the
+//! metadata.
 
 use async_graphql::SimpleObject;
 use serde_json::Value;

@@ -42,7 +42,8 @@ pub(in crate::graphql) struct CheckConnectorPayload {
 /// The result of `updateCustomConnector`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct UpdateCustomConnectorPayload {
-    /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only checked.
+    /// The connector after the change, or on CONFLICT as it now is; null on other errors, or when the input was only
+    /// checked.
     personal_connector: Option<PersonalConnector>,
     /// The errors of the input; empty on success.
     user_errors: List<UserError>,

@@ -54,11 +54,11 @@ impl ConnectorQuery {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Words to find in name, connectorId, description, and the names, titles and descriptions of its tools, \
-                          without regard to case and accents. All of them are found, the last one as the beginning of a word. \
-                          If you see no connector that has them, words near to them that you see take their place, as `search` of \
-                          the list says. A URL finds the connectors whose serverUrl it is, too. Up to 256 characters. Blank \
-                          text finds everything."
+            desc = "Words to find in name, connectorId, description, and the names, titles and descriptions of its \
+                    tools, without regard to case and accents. All of them are found, the last one as the beginning of \
+                    a word. If you see no connector that has them, words near to them that you see take their place, \
+                    as `search` of the list says. A URL finds the connectors whose serverUrl it is, too. Up to 256 \
+                    characters. Blank text finds everything."
         )]
         search: Option<String>,
         #[graphql(desc = "What must hold for a connector to be in the list.")] filter: Option<
@@ -69,13 +69,13 @@ impl ConnectorQuery {
         )]
         order_by: Option<PersonalConnectorOrder>,
         #[graphql(
-            desc = "The orders of connectors that tie in `orderBy`, one after the other, at most 3 and each of another field. \
-                          Without it, ties go by id; in orders that say so, by name first."
+            desc = "The orders of connectors that tie in `orderBy`, one after the other, at most 3 and each of another \
+                    field. Without it, ties go by id; in orders that say so, by name first."
         )]
         then_by: Option<Vec<PersonalConnectorOrder>>,
         #[graphql(
-            desc = "How many to give from the list's beginning, or after `after`, from 0 to 100. The default is 20. Not \
-                          together with `last`."
+            desc = "How many to give from the list's beginning, or after `after`, from 0 to 100. The default is 20. \
+                    Not together with `last`."
         )]
         first: Option<i32>,
         #[graphql(desc = "Give connectors after this cursor.")] after: Option<String>,

@@ -66,7 +66,8 @@ fn organization(claims: &Claims, rules: &TokenRules) -> Option<String> {
             Some([Some(one)]) => return Some(one.clone()),
             Some([_]) | None => tracing::debug!(
                 claim = name,
-                "the token's organization is left out: expected 1 to 255 characters, or a list or map of one organization"
+                "the token's organization is left out: expected 1 to 255 characters, or a list or map of one \
+                 organization"
             ),
             Some(_) => tracing::debug!(
                 claim = name,

@@ -278,8 +278,8 @@ impl Keys {
                 if !known.is_empty() && self.is_too_old(&reads) {
                     tracing::warn!(
                         cause,
-                        "the JWKS could not be read for --jwks-max-age: its keys are dropped, and requests with a token are \
-                         UNAVAILABLE until it can"
+                        "the JWKS could not be read for --jwks-max-age: its keys are dropped, and requests with a \
+                         token are UNAVAILABLE until it can"
                     );
                     self.current.send_replace(Arc::new(KeySet::jwks(None)));
                 }

@@ -285,8 +285,8 @@ impl Call<'_> {
                     Ok(Delivery::Stream)
                 }
                 _ => Err(not_acceptable(
-                    "a subscription is answered as text/event-stream, as multipart/mixed;subscriptionSpec=1.0, or over a \
-                     WebSocket: name one of the two in Accept, or open a WebSocket",
+                    "a subscription is answered as text/event-stream, as multipart/mixed;subscriptionSpec=1.0, or over \
+                     a WebSocket: name one of the two in Accept, or open a WebSocket",
                 )),
             }
         };

@@ -24,7 +24,8 @@ fn category(rules: &str, name: &str, title: &str, description: &str) -> Option<C
 #[test]
 fn the_first_rule_that_fits_decides() {
     use ConnectorCategory::*;
-    let rules = "# A comment.\n[design]\npull  Request\nname: board\n\n[development]\n*sql\nkube*\n*graph*\n board \n[ communication ]\nacme";
+    let rules = "# A comment.\n[design]\npull  Request\nname: board\n\n[development]\n*sql\nkube*\n*graph*\n board \n[ \
+                 communication ]\nacme";
     for (name, title, description, expected) in [
         ("io.github.a/kubernetes", "", "", Some(Development)),
         ("io.github.a/b", "MySQL", "", Some(Development)),
@@ -62,7 +63,8 @@ fn rules_that_are_wrong() {
         ("git", "line 1: the first rule must come after a category"),
         (
             "[design]\n\n[games]",
-            "line 3: [games] is no category: expected [productivity], [development], [communication], [design], [custom]",
+            "line 3: [games] is no category: expected [productivity], [development], [communication], [design], \
+             [custom]",
         ),
         (
             "[design]\npull-request",

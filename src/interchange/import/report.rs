@@ -131,7 +131,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} objects: {} created, {} updated, {} unchanged, {} older versions, {} deleted in the registry, {} rejected",
+            "{} objects: {} created, {} updated, {} unchanged, {} older versions, {} deleted in the registry, {} \
+             rejected",
             self.total(),
             self.created,
             self.updated,

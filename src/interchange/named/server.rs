@@ -84,7 +84,8 @@ impl Server {
         if assumed.visibility == ConnectorVisibility::Private {
             keys.reject(
                 "visibility",
-                "must not be private, as the file does not say who created it: give --visibility organization or public",
+                "must not be private, as the file does not say who created it: give --visibility organization or \
+                 public",
             );
         }
         if assumed.organization.is_none() {

@@ -54,7 +54,8 @@ fn servers_of_clients() {
             ),
         ),
         (
-            json!({"command": "npx", "env": {"API_KEY": "abc", "MODE": "fast", "TOKEN": "${input:token}", "EMPTY": ""}}),
+            json!({"command": "npx", "env": {"API_KEY": "abc", "MODE": "fast", "TOKEN": "${input:token}",
+                "EMPTY": ""}}),
             (
                 Stdio,
                 None,
@@ -194,7 +195,8 @@ fn servers_of_other_catalogues() {
         "meta": {"category": "devops", "tags": ["git"]},
         "about": {"title": "GitHub", "description": "Issues", "icon": "https://a.example/i"},
         "source": {"project": "https://github.com/github/github-mcp-server"},
-        "config": {"secrets": [{"name": "github.token", "env": "TOKEN", "example": "<TOKEN>"}], "env": [{"name": "API_KEY", "value": "abc"}]},
+        "config": {"secrets": [{"name": "github.token", "env": "TOKEN", "example": "<TOKEN>"}],
+            "env": [{"name": "API_KEY", "value": "abc"}]},
     });
     let ParsedEntry { entry, warnings } = read(Section::Open, None, &docker).unwrap();
     let details = entry.details;
@@ -212,7 +214,8 @@ fn servers_of_other_catalogues() {
     assert_eq!(details.metadata.unwrap(), metadata.to_string());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
 
-    let remote = json!({"title": "Docs", "type": "remote", "remote": {"transport_type": "sse", "url": "https://a.example/sse"}});
+    let remote = json!({"title": "Docs", "type": "remote", "remote": {"transport_type": "sse",
+        "url": "https://a.example/sse"}});
     let (r#type, url, ..) = taken(Section::DockerRegistry, Some("docs"), &remote);
     assert_eq!(
         (r#type, url.as_deref()),
@@ -221,7 +224,8 @@ fn servers_of_other_catalogues() {
 
     let mcpm = json!({
         "name": "brave", "display_name": "Brave", "description": "Search",
-        "installations": {"npm": {"type": "npm", "command": "npx", "args": ["-y", "b"], "env": {"BRAVE_API_KEY": "${BRAVE_API_KEY}"}}},
+        "installations": {"npm": {"type": "npm", "command": "npx", "args": ["-y", "b"],
+            "env": {"BRAVE_API_KEY": "${BRAVE_API_KEY}"}}},
         "tools": [{"name": "search", "description": "x".repeat(20_000)}],
     });
     let (r#type, url, metadata, warnings) = taken(Section::Packages, Some("brave"), &mcpm);
@@ -236,7 +240,8 @@ fn servers_of_other_catalogues() {
     let entry = read(Section::Servers, Some("b"), &image).unwrap().entry;
     assert_eq!(entry.availability.status, ConnectorStatus::Deprecated);
     assert_eq!(entry.details.server_type, Some(Stdio));
-    let remote = json!({"url": "https://a.example", "transport": "streamable-http", "headers": [{"name": "X", "secret": true, "default": "abc"}]});
+    let remote = json!({"url": "https://a.example", "transport": "streamable-http",
+        "headers": [{"name": "X", "secret": true, "default": "abc"}]});
     let (r#type, url, metadata, _) = taken(Section::RemoteServers, Some("r"), &remote);
     assert_eq!(
         (r#type, url.as_deref()),

@@ -392,7 +392,10 @@ fn says_everything_that_is_wrong() {
 fn the_latest_version_ranks_highest() {
     const EARLY: &str = "2025-01-01T00:00:00Z";
     const LATE: &str = "2025-01-01T00:00:00.000000001Z";
-    let version = |version: &str, latest: Option<bool>, published: &str| json!({"name": "a/b", "version": version, "_meta": {OFFICIAL: {"isLatest": latest, "publishedAt": published}}});
+    let version = |version: &str, latest: Option<bool>, published: &str| {
+        json!({"name": "a/b", "version": version,
+        "_meta": {OFFICIAL: {"isLatest": latest, "publishedAt": published}}})
+    };
     let rising = [
         version("stable", None, EARLY),
         version("latest", None, LATE),
@@ -456,15 +459,15 @@ fn says_what_it_left_out() {
         (
             remote("sse", "https://{tenant}.example"),
             &[
-                "remotes[0] has no usable URL, and stays in the metadata only: https://{tenant}.example is a template, and its \
-               variables have no values here",
+                "remotes[0] has no usable URL, and stays in the metadata only: https://{tenant}.example is a template, \
+                 and its variables have no values here",
             ],
         ),
         (
             remote("sse", "a.example"),
             &[
-                "remotes[0] has no usable URL, and stays in the metadata only: a.example must be an absolute URL that begins with \
-               https:// or http://",
+                "remotes[0] has no usable URL, and stays in the metadata only: a.example must be an absolute URL that \
+                 begins with https:// or http://",
             ],
         ),
         (
@@ -531,7 +534,8 @@ fn no_secret_becomes_metadata() {
     assert_eq!(metadata(&entry), expected);
     assert_eq!(entry.details.server_url, None);
     let texts = warnings(&server);
-    assert!(texts.contains(&"remotes[0] has no usable URL, and stays in the metadata only: its url has a secret in it".to_owned()), "{texts:?}");
+    assert!(texts.contains(&"remotes[0] has no usable URL, and stays in the metadata only: its url has a secret in \
+                             it".to_owned()), "{texts:?}");
     assert!(
         texts.iter().any(
             |text| text.starts_with("9 secrets are left out of the metadata: repository.url, ")
@@ -551,7 +555,8 @@ fn forms_of_2025() {
     let july = json!({
         "server": {"name": "io.github.acme/old", "description": "d", "version_detail": {"version": "1.2.3"}},
         "x-io.modelcontextprotocol.registry": {
-            "id": "8b3c", "published_at": "2025-05-16T18:56:49Z", "release_date": "2025-05-16T18:56:49Z", "is_latest": true,
+            "id": "8b3c", "published_at": "2025-05-16T18:56:49Z", "release_date": "2025-05-16T18:56:49Z",
+            "is_latest": true,
         },
     });
     for server in [may, july] {

@@ -88,8 +88,10 @@ mod tests {
     fn a_tool_keeps_what_is_of_its_type() {
         let read = |tool: &Value| super::read(tool, &InspectionLimits::default());
         let good = json!({
-            "name": "a", "title": null, "description": "A", "inputSchema": { "b": 1, "a": 1e2 }, "outputSchema": true, "more": [],
-            "annotations": { "openWorldHint": false, "readOnlyHint": true, "mine": 1, "title": "T", "idempotentHint": null },
+            "name": "a", "title": null, "description": "A", "inputSchema": { "b": 1, "a": 1e2 }, "outputSchema": true,
+            "more": [],
+            "annotations": { "openWorldHint": false, "readOnlyHint": true, "mine": 1, "title": "T",
+                "idempotentHint": null },
             "icons": [{ "src": 1, "sizes": "48x48" }],
         });
         let Read { tool, is_cut } = read(&good).unwrap();

@@ -323,7 +323,8 @@ mod tests {
             json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32601, "message": "no" } });
         assert_eq!(read(error.clone()), Ok(Some(error.clone())));
         for odd in [
-            json!({ "jsonrpc": 2.0, "id": 1.0, "error": { "code": -32601, "message": "no", "more": [1] }, "result": null, "x": [] }),
+            json!({ "jsonrpc": 2.0, "id": 1.0, "error": { "code": -32601, "message": "no", "more": [1] },
+                "result": null, "x": [] }),
             json!([{ "jsonrpc": "2.0", "method": "ping", "id": 7 }, error]),
         ] {
             assert_eq!(read(odd), Ok(Some(error.clone())));

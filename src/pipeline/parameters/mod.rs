@@ -100,7 +100,8 @@ pub(crate) fn from_body(bytes: &[u8]) -> Result<Sent> {
     let body: Body = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         bad(format!(
-            "the body must be a JSON object of query, documentId, operationName, variables and extensions, each once: it is not at line {line}, column {column}"
+            "the body must be a JSON object of query, documentId, operationName, variables and extensions, each once: \
+             it is not at line {line}, column {column}"
         ))
     })?;
     let string = |key, json: Option<&RawValue>| {

@@ -22,7 +22,8 @@ pub(crate) fn unknown_names(document: &ExecutableDocument) -> Result<(), ServerE
         None => Ok(()),
         Some((pos, name)) => {
             let message = format!(
-                "the document has more than {MANY} fields and arguments that the schema does not have, such as {name:.100}"
+                "the document has more than {MANY} fields and arguments that the schema does not have, such as \
+                 {name:.100}"
             );
             Err(ServerError::new(message, Some(pos)))
         }

@@ -241,7 +241,8 @@ mod tests {
             (format!("query($f: PersonalConnectorFilter) {{ {list} }}"), None),
             (format!("query($f: PersonalConnectorFilter!) {{ {list} }}"), None),
             (format!("query($f: PersonalConnectorOrder) {{ {list} }}"), Some("PersonalConnectorFilter is expected")),
-            (format!("query($f: [PersonalConnectorFilter!]) {{ {list} }}"), Some("PersonalConnectorFilter is expected")),
+            (format!("query($f: [PersonalConnectorFilter!]) {{ {list} }}"), Some("PersonalConnectorFilter is \
+                expected")),
             (format!("query($ids: [ID!]!) {{ {nodes} }}"), None),
             (format!("query($ids: [ID!]) {{ {nodes} }}"), Some("[ID!]! is expected")),
             (format!("query($ids: [ID!] = []) {{ {nodes} }}"), None),
@@ -250,22 +251,31 @@ mod tests {
             (format!("query($ids: ID!) {{ {nodes} }}"), Some("[ID!]! is expected")),
             ("query($id: ID!) { nodes(ids: [$id]) { id } node(id: $id) { id } }".to_owned(), None),
             ("query($id: ID) { nodes(ids: [$id]) { id } }".to_owned(), Some("ID! is expected")),
-            ("query($id: Int!) { node(id: $id) { id } }".to_owned(), Some("the variable $id of type Int! is used where ID! is expected")),
-            ("query($s: [ConnectorStatus!]) { personalConnectors(filter: {status: $s}) { totalCount } }".to_owned(), None),
-            ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: $s}) { totalCount } }".to_owned(), Some("[ConnectorStatus!] is expected")),
-            ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: [$s]}) { totalCount } }".to_owned(), None),
-            ("query($s: String) { personalConnectors(filter: {not: {and: [{status: $s}]}}) { totalCount } }".to_owned(), Some("[ConnectorStatus!] is expected")),
+            ("query($id: Int!) { node(id: $id) { id } }".to_owned(), Some("the variable $id of type Int! is used where \
+                ID! is expected")),
+            ("query($s: [ConnectorStatus!]) { personalConnectors(filter: {status: $s}) { totalCount } \
+              }".to_owned(), None),
+            ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: $s}) { totalCount } \
+              }".to_owned(), Some("[ConnectorStatus!] is expected")),
+            ("query($s: ConnectorStatus!) { personalConnectors(filter: {status: [$s]}) { totalCount } \
+              }".to_owned(), None),
+            ("query($s: String) { personalConnectors(filter: {not: {and: [{status: $s}]}}) { totalCount } \
+              }".to_owned(), Some("[ConnectorStatus!] is expected")),
             // The input field's default allows a nullable variable.
-            ("mutation($v: Boolean) { createCustomConnector(input: {name: \"a\", validateOnly: $v}) { userErrors { code } } }".to_owned(), None),
+            ("mutation($v: Boolean) { createCustomConnector(input: {name: \"a\", validateOnly: $v}) { userErrors { \
+              code } } }".to_owned(), None),
             ("query($b: Boolean) { viewer @include(if: $b) { userId } }".to_owned(), Some("Boolean! is expected")),
             ("query($b: Boolean = true) { viewer { ... @skip(if: $b) { userId } } }".to_owned(), None),
             // A fragment is checked in each operation that spreads it.
-            ("query A($n: Int) { ...F } query B($n: Int!) { ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(), None),
-            ("query A($n: Int) { ...F } query B($n: String) { ...G } fragment G on Query { ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(),
+            ("query A($n: Int) { ...F } query B($n: Int!) { ...F } fragment F on Query { personalConnectors(first: $n) \
+              { totalCount } }".to_owned(), None),
+            ("query A($n: Int) { ...F } query B($n: String) { ...G } fragment G on Query { ...F } fragment F on Query \
+              { personalConnectors(first: $n) { totalCount } }".to_owned(),
                 Some("the variable $n of type String is used where Int is expected")),
             ("{ ...F } fragment F on Query { personalConnectors(first: $n) { totalCount } }".to_owned(), None),
             ("query($id: Nope!) { node(id: $id) { id } }".to_owned(), None),
-            ("subscription($a: Int) { personalConnectorChanged(after: $a) { kind } }".to_owned(), Some("String is expected")),
+            ("subscription($a: Int) { personalConnectorChanged(after: $a) { kind } \
+              }".to_owned(), Some("String is expected")),
         ] {
             let parsed = parse_query(&document).unwrap();
             let message = variable_positions(&parsed).err().map(|error| error.message);

@@ -21,7 +21,7 @@ use crate::{
     domain::{
         cursor::LogPosition,
         listing::{Candidates, Correction, Listing, Pass, Search, SearchTerm, SearchWord},
-        spelling::MOST_EDITS,
+        text::spelling::MOST_EDITS,
         viewer::Sight,
     },
     error::Result,

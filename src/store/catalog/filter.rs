@@ -1,6 +1,7 @@
 //! A [`Filter`] as a condition, and a position in an order as one.
 //!
-//! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its complement.
+//! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its
+//! complement.
 
 use entity::{
     ConnectorType, Outcome, UserKey, connector_health, connector_tool, personal_connector::Column,
@@ -23,8 +24,8 @@ use crate::domain::{
 pub(in crate::store) enum Lead {
     /// Any index that it finds fit.
     Any,
-    /// On SQLite none that begins with category or status: it would take one for either alone, and sort the large part of the
-    /// table that it finds there, where a scan in the list's order finds a page of them soon.
+    /// On SQLite none that begins with category or status: it would take one for either alone, and sort the large part
+    /// of the table that it finds there, where a scan in the list's order finds a page of them soon.
     Order,
 }
 
@@ -55,7 +56,8 @@ impl Lead {
 pub(in crate::store) struct Scope<'a> {
     pub(in crate::store) sight: &'a Sight,
     pub(in crate::store) lead: Lead,
-    /// Whether rows have their health beside them. Else it is looked up row by row: most lists are scanned in their order.
+    /// Whether rows have their health beside them. Else it is looked up row by row: most lists are scanned in their
+    /// order.
     pub(in crate::store) with_health: bool,
 }
 
@@ -198,8 +200,9 @@ pub(in crate::store) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> V
         .collect()
 }
 
-/// A value in the statement's text. PostgreSQL plans a statement without its parameters, as if each value of a column were as
-/// frequent as the next, and a range always narrow: so what may stand for most rows or for hardly any is no parameter.
+/// A value in the statement's text. PostgreSQL plans a statement without its parameters, as if each value of a column
+/// were as frequent as the next, and a range always narrow: so what may stand for most rows or for hardly any is no
+/// parameter.
 pub(in crate::store) fn written(value: impl Into<Value>) -> SimpleExpr {
     SimpleExpr::Constant(value.into())
 }

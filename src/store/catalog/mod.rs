@@ -206,8 +206,8 @@ impl Catalog {
             .await
     }
 
-    /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size are
-    /// made. By outcome too only where that is asked for, or restricted.
+    /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size
+    /// are made. By outcome too only where that is asked for, or restricted.
     pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Groups> {
         self.decide(listing).await?;
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
@@ -312,7 +312,8 @@ impl Catalog {
         asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        // Without a snapshot nobody knows which state it is that is counted. A check may change the list without another state.
+        // Without a snapshot nobody knows which state it is that is counted. A check may change the list without
+        // another state.
         if self.snapshot.is_none() || list.filter.changes_alone() {
             return count.await;
         }
@@ -329,8 +330,8 @@ impl Catalog {
         Box::pin(counts.get(log.state, &self.sight, asked, bring)).await
     }
 
-    /// A count of a list as it is after the changes since. None where these are too many or not all kept, and where one does not tell
-    /// enough of its connector.
+    /// A count of a list as it is after the changes since. None where these are too many or not all kept, and where one
+    /// does not tell enough of its connector.
     async fn bring_forward<T: Count>(
         &self,
         mut count: T,

@@ -1,7 +1,7 @@
 //! The order of a list in SQL: its keys, its parts, and the rows beyond a position.
 //!
-//! Invariant: rows without a value of a field are last in both directions. By the first field they are a part of their own, so that an
-//! index gives the order of either part.
+//! Invariant: rows without a value of a field are last in both directions. By the first field they are a part of their
+//! own, so that an index gives the order of either part.
 
 use std::ops::RangeInclusive;
 
@@ -26,7 +26,8 @@ use crate::{
     },
 };
 
-/// Below every number that rows are ordered by: to begin there is to pass over nulls, also where an index has them first.
+/// Below every number that rows are ordered by: to begin there is to pass over nulls, also where an index has them
+/// first.
 const LEAST: i64 = -(1 << 62);
 
 /// Part of a list, by the first field of its order.
@@ -114,8 +115,8 @@ impl Stretch {
         }
     }
 
-    /// The parts of a list, in its order: rows with a value of the first field, then those without. Each is found in one way
-    /// or in another, which are merged.
+    /// The parts of a list, in its order: rows with a value of the first field, then those without. Each is found in
+    /// one way or in another, which are merged.
     pub(super) fn of_parts(
         order: &Order,
         found: &[Condition],
@@ -169,7 +170,8 @@ impl Stretch {
         [Column::Id.into_simple_expr()].into_iter().chain(keys)
     }
 
-    /// The rows of the part. `is_bounded` says whether they are bounded from below already: SQLite begins at one of two bounds.
+    /// The rows of the part. `is_bounded` says whether they are bounded from below already: SQLite begins at one of two
+    /// bounds.
     pub(super) fn found(&self, is_bounded: bool) -> Condition {
         let found = self.found.clone();
         match (self.part, self.keys.first()) {
@@ -230,8 +232,8 @@ impl Stretch {
 
     /// The rows strictly beyond a position: after it, or `before` it.
     ///
-    /// Written as `k >= v AND (k > v OR …)`, from which a database can seek by the first key, or as `(k, …) > (v, …)`, from which it can
-    /// seek by all keys of one direction.
+    /// Written as `k >= v AND (k > v OR …)`, from which a database can seek by the first key, or as `(k, …) > (v, …)`,
+    /// from which it can seek by all keys of one direction.
     pub(super) fn beyond(&self, position: &Position, before: bool) -> Beyond {
         if let (Some(tiers), Some(SortKey::Tier(tier))) = (&self.tiers, position.keys.first()) {
             match (tiers.end() < tier, tiers.start() > tier, before) {
@@ -325,8 +327,9 @@ pub(super) fn value(field: OrderField, backend: DbBackend) -> SimpleExpr {
     }
 }
 
-/// The position of a value in its enum, which is that of a column. PostgreSQL has an index of the same expression, SQLite a generated column, since it
-/// seeks in an index of an expression by that alone. A value that is added to the enum needs a migration.
+/// The position of a value in its enum, which is that of a column. PostgreSQL has an index of the same expression,
+/// SQLite a generated column, since it seeks in an index of an expression by that alone. A value that is added to the
+/// enum needs a migration.
 fn rank<E: ActiveEnum<Value = String> + Iterable>(
     column: impl ColumnTrait,
     value: &SimpleExpr,

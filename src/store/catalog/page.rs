@@ -218,7 +218,8 @@ impl Catalog {
         Ok(found.is_none_or(|found| found.unsigned_abs() <= FEW))
     }
 
-    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its rows.
+    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its
+    /// rows.
     fn stretch(
         &self,
         listing: &Listing,
@@ -300,8 +301,8 @@ fn is_one_statement(listing: &Listing) -> bool {
         && listing.order.first.field.form() != Form::Maybe
 }
 
-/// Whether a statement of a list most likely visits many rows, whatever finds them: a tool's name leads to as many as have the tool, and
-/// several orders sort all that tie in the first.
+/// Whether a statement of a list most likely visits many rows, whatever finds them: a tool's name leads to as many as
+/// have the tool, and several orders sort all that tie in the first.
 fn is_long(listing: &Listing) -> bool {
     listing.filter.is_selective() || listing.order.is_compound()
 }

@@ -278,7 +278,8 @@ pub(in crate::store) fn edited(before: &Model, edit: Edit, now: Timestamp) -> Mo
     }
 }
 
-/// A custom connector that was changed by hand is not what a file brought: a repeated import of the file changes it back.
+/// A custom connector that was changed by hand is not what a file brought: a repeated import of the file changes it
+/// back.
 fn by_hand(before: &Model, after: Model) -> Model {
     let is_custom = after.r#type == ConnectorType::Custom;
     let source_hash = after

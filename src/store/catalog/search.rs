@@ -89,10 +89,11 @@ fn index(search: &Search, backend: DbBackend) -> WordIndex<'_> {
     }
 }
 
-/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their tools: by
-/// conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
+/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their
+/// tools: by conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
 ///
-/// Each is one list of numbers, from which a database begins where it is short. It would not with both in one condition.
+/// Each is one list of numbers, from which a database begins where it is short. It would not with both in one
+/// condition.
 pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
     if search.terms.is_empty() {
         return vec![Condition::all().add(Column::NameKey.eq(&search.key))];
@@ -140,8 +141,8 @@ fn only_tools(index: WordIndex<'_>, with_tools: SimpleExpr) -> Condition {
         .add(index.own(Field::Description).not())
 }
 
-/// The rows whose name is the whole search, or begins with it. With other words in its place, a search has no beginning that stays the
-/// same from page to page.
+/// The rows whose name is the whole search, or begins with it. With other words in its place, a search has no beginning
+/// that stays the same from page to page.
 fn name_begins(search: &Search) -> Condition {
     let key = || Column::NameKey.into_simple_expr();
     if search.is_corrected {
@@ -156,8 +157,8 @@ fn name_begins(search: &Search) -> Condition {
 
 /// The conditions of rows by RELEVANCE: the rows of a server's address, then those of words, as in [`conditions`].
 ///
-/// Where the rarest word is a rare one, PostgreSQL ranks all that it finds in the fields by one statement. Else a tier has a
-/// statement for itself, and few searches come to the last ones, where most of the words are.
+/// Where the rarest word is a rare one, PostgreSQL ranks all that it finds in the fields by one statement. Else a tier
+/// has a statement for itself, and few searches come to the last ones, where most of the words are.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
     let mut tiers = tiers_of_words(search, backend, found);
     if search.is_corrected {
@@ -243,7 +244,8 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     ]
 }
 
-/// A key to sort the rows that were found by. A database would rather scan an index in its order, past all that was not found.
+/// A key to sort the rows that were found by. A database would rather scan an index in its order, past all that was not
+/// found.
 pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Func::coalesce([key.clone(), key]).into(),

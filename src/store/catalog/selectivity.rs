@@ -1,6 +1,7 @@
 //! How many rows a search finds, before they are looked for.
 //!
-//! Invariant: the number only chooses between ways to the same rows. It counts rows out of sight too, and is never shown.
+//! Invariant: the number only chooses between ways to the same rows. It counts rows out of sight too, and is never
+//! shown.
 
 use sea_orm::{
     Condition, DbBackend, ExprTrait,
@@ -24,7 +25,8 @@ pub(super) const WALKED: u64 = 2000;
 /// Terms that are counted: the longest, which are the rarest most of the time.
 const TERMS: usize = 8;
 
-/// Selects how many rows have the rarest of the terms in their own fields. Of a beginning, [`FEW`] words and one are counted.
+/// Selects how many rows have the rarest of the terms in their own fields. Of a beginning, [`FEW`] words and one are
+/// counted.
 pub(super) fn of_rarest(terms: &[SearchTerm]) -> SelectStatement {
     let mut terms: Vec<_> = terms.iter().collect();
     terms.sort_by_key(|term| std::cmp::Reverse(term.words().map(|word| word.text.len()).max()));
@@ -37,8 +39,8 @@ pub(super) fn of_rarest(terms: &[SearchTerm]) -> SelectStatement {
         .take()
 }
 
-/// Whether a statement finds a row. PostgreSQL plans EXISTS for the first row: for a word that it has no statistics of, it scans the table.
-/// For [`FEW`] rows it asks the index.
+/// Whether a statement finds a row. PostgreSQL plans EXISTS for the first row: for a word that it has no statistics of,
+/// it scans the table. For [`FEW`] rows it asks the index.
 pub(super) fn finds_any(mut select: SelectStatement, backend: DbBackend) -> SimpleExpr {
     if backend != DbBackend::Postgres {
         return Expr::exists(select.limit(1).take());

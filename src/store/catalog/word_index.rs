@@ -1,8 +1,10 @@
 //! The index of words: which rows have the terms of a search in some fields.
 //!
-//! Invariant: both databases are asked for the same words. Only how an index is matched differs. `write::search` fills the index.
+//! Invariant: both databases are asked for the same words. Only how an index is matched differs. `write::search` fills
+//! the index.
 //!
-//! On PostgreSQL a row has its own words in a column, each behind the letter of the first field that has it ([`letter`]).
+//! On PostgreSQL a row has its own words in a column, each behind the letter of the first field that has it
+//! ([`letter`]).
 
 use entity::personal_connector::Column;
 use sea_orm::{
@@ -50,7 +52,8 @@ impl WordIndex<'_> {
 
     /// The rows that have every term in the fields up to one of them, but not in those up to an earlier one.
     ///
-    /// PostgreSQL is asked by one expression, which its index answers without a look at the rows that the earlier fields have.
+    /// PostgreSQL is asked by one expression, which its index answers without a look at the rows that the earlier
+    /// fields have.
     pub(super) fn own_except(self, up_to: Field, except: Field) -> Condition {
         let all = Condition::all();
         match self.backend {
@@ -73,7 +76,8 @@ impl WordIndex<'_> {
         }
     }
 
-    /// The same rows on PostgreSQL for a statement that looks at each of a few rows. FTS5 would list all that it finds for each.
+    /// The same rows on PostgreSQL for a statement that looks at each of a few rows. FTS5 would list all that it finds
+    /// for each.
     pub(super) fn with_tools_of_row(self) -> SimpleExpr {
         // Without the OFFSET it would be listed, too.
         Expr::cust_with_values(
@@ -139,7 +143,8 @@ fn lexeme(letter: &str, SearchWord { text, is_prefix }: &SearchWord) -> String {
     format!("'{letter}{text}'{}", if *is_prefix { ":*" } else { "" })
 }
 
-/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may quote it.
+/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may
+/// quote it.
 fn expression(
     terms: &[SearchTerm],
     [and, or]: [&str; 2],

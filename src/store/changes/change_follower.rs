@@ -417,7 +417,8 @@ mod tests {
                         // They are consecutive, and belong to one history, which contains the position.
                         let expected = |of| (1..).map(move |n| event(of, shared, number + n).position).take(next.len());
                         let seen: Vec<_> = next.iter().map(|event| event.position).collect();
-                        let is_in = |of| event(of, shared, number).position == position && expected(of).eq(seen.iter().copied());
+                        let is_in = |of| event(of, shared,
+                            number).position == position && expected(of).eq(seen.iter().copied());
                         prop_assert!(is_in(0) || is_in(1), "{:?} {:?}", position, seen);
                     }
                 }

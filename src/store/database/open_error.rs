@@ -37,7 +37,8 @@ pub enum OpenError {
     )]
     NoCatalogue(DatabaseLocation),
     #[error(
-        "the database {location} is another program's: it has {found}. Name an empty database{or_schema} with --database-url"
+        "the database {location} is another program's: it has {found}. Name an empty database{or_schema} with \
+         --database-url"
     )]
     Foreign {
         location: DatabaseLocation,
@@ -132,7 +133,8 @@ fn of_io<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
 
 fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'static str) {
     const SERVER: &str = "Check that PostgreSQL runs there, and --database-url";
-    const PASSWORD: &str = "Correct user and password in --database-url, where % is written as %25, or the server's pg_hba.conf";
+    const PASSWORD: &str = "Correct user and password in --database-url, where % is written as %25, or the server's \
+                            pg_hba.conf";
     const TLS: &str =
         "Correct sslmode and sslrootcert in --database-url, or the server's certificate";
     let Some(error) = of_sqlx(error) else {
@@ -189,7 +191,8 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
                     "Create the database (createdb), or correct its name in --database-url"
                 }
                 Some("42501") => {
-                    "Have its owner grant the role that right, or run the command migrate with the role that owns the tables"
+                    "Have its owner grant the role that right, or run the command migrate with the role that owns the \
+                     tables"
                 }
                 Some("3F000") => {
                     "Make the schema that search_path in --database-url names: CREATE SCHEMA NAME"

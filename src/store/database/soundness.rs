@@ -126,7 +126,8 @@ const INVARIANTS: [Invariant; 29] = [
         "connector_event",
         "its record is of other sides than its kind has",
         "SELECT 'number ' || number FROM connector_event WHERE record IS NOT NULL
-            AND ((record LIKE '%\"before\":{%') <> (kind <> 'created') OR (record LIKE '%\"after\":{%') <> (kind <> 'deleted'))",
+            AND ((record LIKE '%\"before\":{%') <> (kind <> 'created') OR (record LIKE '%\"after\":{%') <> (kind <> \
+            'deleted'))",
     ),
     invariant(
         1,
@@ -249,7 +250,8 @@ const INVARIANTS: [Invariant; 29] = [
         "connector_health",
         "the id, the address, the uptime or the number of tools is not the connector's",
         "SELECT 'seq ' || h.seq FROM connector_health AS h JOIN personal_connector AS c ON c.seq = h.seq
-            WHERE h.id <> c.id OR (h.address IS NULL) <> (c.server_url IS NULL) OR (h.uptime IS NULL) <> (h.outcome IS NULL)
+            WHERE h.id <> c.id OR (h.address IS NULL) <> (c.server_url IS NULL) OR (h.uptime IS NULL) <> (h.outcome IS \
+            NULL)
             OR h.tool_count <> (SELECT COUNT(*) FROM connector_tool AS t WHERE t.seq = h.seq)",
     ),
     invariant(
@@ -270,7 +272,8 @@ const INVARIANTS: [Invariant; 29] = [
 /// The number of the migration that puts words into connectors' rows on PostgreSQL.
 const WORDS_OF_ROWS: usize = 16;
 
-/// The rows in the index of connectors' words on PostgreSQL, and its words, which have the letter of a field before them.
+/// The rows in the index of connectors' words on PostgreSQL, and its words, which have the letter of a field before
+/// them.
 const POSTGRES_INDEX: (&str, &str) = (
     "SELECT seq FROM personal_connector WHERE search_words IS NOT NULL",
     r#"(SELECT substr(word, 2) COLLATE "C" AS word, CAST(SUM(ndoc) AS BIGINT) AS connectors
@@ -383,8 +386,8 @@ async fn check_pages(connection: &mut PgConnection, sound: &mut Soundness) -> sq
     let schema = "SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
         WHERE e.extname = 'amcheck'";
     let Some(schema) = texts(connection, schema).await?.pop() else {
-        let why = "pages: the extension amcheck is not installed in this database. To have pages checked, a superuser runs \
-            CREATE EXTENSION amcheck";
+        let why = "pages: the extension amcheck is not installed in this database. To have pages checked, a superuser \
+                   runs CREATE EXTENSION amcheck";
         sound.unchecked.push(why.to_owned());
         return Ok(());
     };

@@ -47,8 +47,8 @@ impl Database {
         match Box::pin(self.analyze()).await {
             Ok(forbidden) if forbidden.is_empty() => {}
             Ok(forbidden) => tracing::warn!(
-                "lists may be slow until autovacuum has gathered statistics, which the role of --database-url may not gather: as \
-                 the owner of the tables, run ANALYZE {}",
+                "lists may be slow until autovacuum has gathered statistics, which the role of --database-url may not \
+                 gather: as the owner of the tables, run ANALYZE {}",
                 forbidden.join(", ")
             ),
             Err(error) => warn_of(&error),

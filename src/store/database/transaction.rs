@@ -39,6 +39,9 @@ use crate::{
     },
 };
 
+/// Rows that a statement inserts at most. Both databases limit a statement's parameters.
+pub(in crate::store) const ROWS_A_STATEMENT: usize = 500;
+
 /// The time limit of an SQLite statement, beyond the wait for a lock. Only a hanging file system takes this long.
 const SQLITE_END: Duration = Duration::from_secs(15);
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    domain::{changes::Log, cursor::LogPosition, spelling::Dictionary},
+    domain::{changes::Log, cursor::LogPosition, text::spelling::Dictionary},
     error::Result,
     store::tasks::joined,
 };

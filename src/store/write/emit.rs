@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Tx {
-    /// Records a change of a connector under the next state number, and gives that. None stands for no connector: before its
-    /// creation, and after its deletion.
+    /// Records a change of a connector under the next state number, and gives that. None stands for no connector:
+    /// before its creation, and after its deletion.
     pub(super) fn emit(
         &mut self,
         before: Option<At<'_>>,

@@ -43,7 +43,8 @@ pub(in crate::store) async fn insert(
         .map(drop)
 }
 
-/// Writes a connector's row, with its words where they changed, and returns what was found of its server, by one statement.
+/// Writes a connector's row, with its words where they changed, and returns what was found of its server, by one
+/// statement.
 pub(super) async fn update(
     tx: &Transaction,
     row: &Model,
@@ -78,7 +79,8 @@ pub(super) async fn found(tx: &Transaction, seq: i64) -> Result<Found, DbErr> {
     Ok(health.as_ref().map(Found::of).unwrap_or_default())
 }
 
-/// Forgets what was found of the server that a connector had, and has the new one checked. Gives the fields that are others by that.
+/// Forgets what was found of the server that a connector had, and has the new one checked. Gives the fields that are
+/// others by that.
 pub(super) async fn forget(
     tx: &Transaction,
     row: &Model,

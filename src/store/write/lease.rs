@@ -1,9 +1,9 @@
 //! The lease of who checks connectors: one row.
 //!
-//! Invariant: each taking has an epoch and a random mark of its own, since another history, such as a restored backup, has the epoch
-//! too. What is written under a lease waits for a takeover or is waited for by it. A
-//! lease is over when the database's clock says so, or when a candidate has seen it unchanged for its whole time by its own
-//! monotonic clock; so no wall clock can keep a dead holder's lease alive.
+//! Invariant: each taking has an epoch and a random mark of its own, since another history, such as a restored backup,
+//! has the epoch too. What is written under a lease waits for a takeover or is waited for by it. A lease is over when
+//! the database's clock says so, or when a candidate has seen it unchanged for its whole time by its own monotonic
+//! clock; so no wall clock can keep a dead holder's lease alive.
 
 use std::time::{Duration, Instant};
 

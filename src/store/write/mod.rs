@@ -1,8 +1,8 @@
 //! Changing the catalogue.
 //!
-//! Invariant: one writer at a time. A transaction takes the lock of the one `catalog_state` row first, gives each change the
-//! next state number, and leaves rows, words, events and number behind together or not at all; so the numbers' order is the
-//! commits' order, without gaps, on both databases.
+//! Invariant: one writer at a time. A transaction takes the lock of the one `catalog_state` row first, gives each
+//! change the next state number, and leaves rows, words, events and number behind together or not at all; so the
+//! numbers' order is the commits' order, without gaps, on both databases.
 
 mod emit;
 mod health_rows;
@@ -43,7 +43,10 @@ use crate::{
     store::{
         catalog::{by_id, filter::owned_by, rows, visible},
         changes::events::{event, raising},
-        database::{connect::Database, transaction::Transaction},
+        database::{
+            connect::Database,
+            transaction::{ROWS_A_STATEMENT, Transaction},
+        },
         errors::{failed, is_of_conflict, violation},
         memory::catalogue_version::VersionTracker,
         write::{
@@ -52,9 +55,6 @@ use crate::{
         },
     },
 };
-
-/// Rows a statement inserts at most: both databases bound a statement's parameters.
-const ROWS_A_STATEMENT: usize = 500;
 
 /// Events that tell of a conflict at most: the writer that reads them holds up others.
 const CONFLICT_EVENTS: u64 = 100;
@@ -231,8 +231,8 @@ impl Tx {
         }
     }
 
-    /// Inserts connectors of a file, all or none, and gives them back with their numbers; a user error when a constraint refuses
-    /// one.
+    /// Inserts connectors of a file, all or none, and gives them back with their numbers; a user error when a
+    /// constraint refuses one.
     pub async fn insert_imports(
         &mut self,
         new: Vec<Import>,
@@ -275,8 +275,8 @@ impl Tx {
         Ok(Ok(rows))
     }
 
-    /// Changes a connector, one revision on. Without a difference nothing is written. A user error when a constraint refuses
-    /// it.
+    /// Changes a connector, one revision on. Without a difference nothing is written. A user error when a constraint
+    /// refuses it.
     pub async fn update(&mut self, before: &Model, edit: Edit) -> Result<Result<Model, UserError>> {
         let is_given = match &edit {
             Edit::Import(import) => import.entry.updated_at.is_some(),
@@ -438,7 +438,8 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Forgets keys that were made more than `lifetime` before `now`. What is stamped later than `now` counts as made now.
+    /// Forgets keys that were made more than `lifetime` before `now`. What is stamped later than `now` counts as made
+    /// now.
     pub(crate) async fn forget_keys(&self, now: Timestamp, lifetime: Duration) -> Result<()> {
         use idempotency_key::{Column::CreatedAt, Entity};
 

@@ -38,8 +38,8 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Has rows give up their names and connectorIds, so that others can take them within the transaction. Each is to be
-    /// updated with what it has then.
+    /// Has rows give up their names and connectorIds, so that others can take them within the transaction. Each is to
+    /// be updated with what it has then.
     ///
     /// No name or connectorId has a control character, as what the rows have meanwhile does.
     pub(crate) async fn give_up_names(&self, rows: &[&Model]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Keeping the names and pictures of users.
 //!
-//! Invariant: a profile is written by a change of its user, in the same transaction, so that whoever sees the new state sees the
-//! new name. It goes with the last event and the last connector that name the user.
+//! Invariant: a profile is written by a change of its user, in the same transaction, so that whoever sees the new state
+//! sees the new name. It goes with the last event and the last connector that name the user.
 
 use entity::{
     UserKey,

@@ -1,8 +1,9 @@
 //! Records the results of checks of connectors' servers.
 //!
-//! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It changes
-//! neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of the catalogue. A
-//! server cannot have its tools written, and an event made of it, more often than [`ToolChanges`] says.
+//! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It
+//! changes neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of
+//! the catalogue. A server cannot have its tools written, and an event made of it, more often than [`ToolChanges`]
+//! says.
 
 use std::collections::HashMap;
 
@@ -97,7 +98,8 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many were kept.
+    /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many
+    /// were kept.
     ///
     /// A time that is still to come is no check's: what is kept is stamped now at the latest, and replaces a check
     /// that is stamped later.

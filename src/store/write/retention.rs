@@ -1,8 +1,8 @@
 //! Forgetting old events.
 //!
-//! Invariant: what is forgotten is the oldest, and the same transaction says through which number; so whoever follows the log
-//! knows whether they missed something. A wall clock that is wrong for less than [`LASTS`] has nothing forgotten early, and an
-//! event stamped in the future keeps nothing behind it.
+//! Invariant: what is forgotten is the oldest, and the same transaction says through which number; so whoever follows
+//! the log knows whether they missed something. A wall clock that is wrong for less than [`LASTS`] has nothing
+//! forgotten early, and an event stamped in the future keeps nothing behind it.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ const BATCH: i64 = 1000;
 const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_mins(1);
 
-/// How long a step of the wall clock must last before events count as old by it; for events kept for less, as long as that.
+/// How long a step of the wall clock must last before events count as old by it; for events kept for less, as long as
+/// that.
 const LASTS: Duration = Duration::from_hours(1);
 
 /// Forgets old events again and again. Dropped, it ends what it is about.
@@ -82,13 +83,13 @@ async fn run(database: Database, keep: Duration, clock: Clock, mut runs: watch::
 }
 
 impl Database {
-    /// Forgets the oldest events, up to the last that happened before `until` and has none in front of it that happened since;
-    /// a batch of them at most. Gives how many were forgotten.
+    /// Forgets the oldest events, up to the last that happened before `until` and has none in front of it that happened
+    /// since; a batch of them at most. Gives how many were forgotten.
     ///
     /// An event stamped later than `now` is as old as the next one that is not.
     pub async fn forget_events(&self, until: Timestamp, now: Timestamp) -> Result<i64> {
-        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found stays true, but
-        // perhaps of another history than that which is written.
+        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found
+        // stays true, but perhaps of another history than that which is written.
         let numbers = Entity::find()
             .select_only()
             .columns([Column::Number, Column::Mark])

@@ -19,7 +19,8 @@ use crate::{
 
 use super::vocabulary::Fields;
 
-/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a `tsvector` of 1 MB.
+/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a
+/// `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
 /// Indexes new rows by the words of their fields. On PostgreSQL they have their words with them ([`column`]).

@@ -15,9 +15,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict, SimpleExpr},
 };
 
-use crate::store::database::transaction::Transaction;
-
-use super::ROWS_A_STATEMENT;
+use crate::store::database::transaction::{ROWS_A_STATEMENT, Transaction};
 
 /// The words of a connector's searched fields.
 pub(super) type Fields = [Vec<String>; 3];

@@ -161,9 +161,18 @@ on_both_databases! {
 
         let within = [
             page(4),
-            format!("{{ personalConnectors(first: 100) {{ edges {{ cursor node {{ {} }} }} }} }}", aliases(4, "metadata")),
-            format!("{{ personalConnectors(first: 100) {{ nodes {{ {} replacedBy {{ id }} }} }} }}", aliases(4, "metadata")),
-            format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on PersonalConnector {{ {} }} }} }}", aliases(4, "metadata")),
+            format!(
+                "{{ personalConnectors(first: 100) {{ edges {{ cursor node {{ {} }} }} }} }}",
+                aliases(4, "metadata")
+            ),
+            format!(
+                "{{ personalConnectors(first: 100) {{ nodes {{ {} replacedBy {{ id }} }} }} }}",
+                aliases(4, "metadata")
+            ),
+            format!(
+                "query($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on PersonalConnector {{ {} }} }} }}",
+                aliases(4, "metadata")
+            ),
         ];
         for query in &within {
             let server = fresh().await;
@@ -174,29 +183,43 @@ on_both_databases! {
             println!("{growth} MiB: {query:.100}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
         }
-        let chain = (0..17).fold("id".to_owned(), |inner, _| format!("replacedBy {{ {inner} }}"));
+        let chain = (0..17).fold("id".to_owned(), |inner, _| {
+            format!("replacedBy {{ {inner} }}")
+        });
         let schema = (0..3).fold("name".to_owned(), |inner, _| {
-            format!("name description fields {{ name description args {{ name }} type {{ {inner} ofType {{ {inner} }} }} }}")
+            format!("name description fields {{ name description args {{ name }} type {{ {inner} ofType {{ {inner} }} \
+                     }} }}")
         });
         let beyond = [
             page(11),
             format!("{{ personalConnectors(first: 100) {{ edges {{ node {{ {} }} }} }} }}", aliases(11, "metadata")),
-            format!("{{ personalConnectors(first: 100) {{ nodes {{ {} replacedBy {{ id }} }} }} }}", aliases(11, "metadata")),
+            format!("{{ personalConnectors(first: 100) {{ nodes {{ {} replacedBy {{ id }} }} }} \
+                     }}", aliases(11, "metadata")),
             format!("{{ {} }}", aliases(90, "personalConnectors(first: 10) { nodes { metadata } }")),
-            format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on PersonalConnector {{ {} }} }} }}", aliases(11, "metadata")),
-            format!("{{ personalConnectorChanges(first: 100) {{ nodes {{ personalConnector {{ {} }} }} }} }}", aliases(10, "metadata")),
+            format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on PersonalConnector {{ {} }} }} \
+                     }}", aliases(11, "metadata")),
+            format!("{{ personalConnectorChanges(first: 100) {{ nodes {{ personalConnector {{ {} }} }} }} \
+                     }}", aliases(10, "metadata")),
             format!("{{ {} }}", aliases(10, &format!("personalConnectors(first: 100) {{ nodes {{ {chain} }} }}"))),
             "{ personalConnectors(first: 100) { nodes { tools(first: 8) { nodes { inputSchema } } } } }".to_owned(),
-            format!("{{ personalConnectors(first: 10) {{ nodes {{ tools(first: 8) {{ nodes {{ {} }} }} }} }} }}", aliases(4, "inputSchema")),
+            format!("{{ personalConnectors(first: 10) {{ nodes {{ tools(first: 8) {{ nodes {{ {} }} }} }} }} \
+                     }}", aliases(4, "inputSchema")),
             format!("{{ {} }}", aliases(18, &format!("__schema {{ types {{ {schema} }} }}"))),
         ];
         for query in &beyond {
             let server = fresh().await;
             let asked = ask(&server, &ann, query, json!({ "ids": ids }));
             let ((status, _, answer), growth) = server.process.growth(asked).await;
-            assert_eq!((status, code(&answer), answer.get("data")), (400, "LIMIT_EXCEEDED", None), "{query} {answer:.300}");
+            assert_eq!(
+                (status, code(&answer), answer.get("data")),
+                (400, "LIMIT_EXCEEDED", None),
+                "{query} {answer:.300}"
+            );
             let message = answer["errors"][0]["message"].as_str().unwrap();
-            assert_eq!(message, "an answer must have at most 8388608 bytes: ask for fewer items or fields", "{query}");
+            assert_eq!(
+                message, "an answer must have at most 8388608 bytes: ask for fewer items or fields",
+                "{query}"
+            );
             println!("{growth} MiB refused: {query:.100}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
             // A refused response left nothing behind.
@@ -216,8 +239,10 @@ on_both_databases! {
             "{{ personalConnectors(first: 90) {{ nodes {{ health {{ buckets(count: 100) {{ {} }} }} }} }} }}",
             aliases(30, "checks"),
         );
-        let one_package = "{ personalConnectors(first: 20) { nodes { packages { identifier environment { name isSecret } } } } }";
-        let one_chart = "{ personalConnectors(first: 90) { nodes { health { buckets(count: 100) { checks working latencyMs } } } } }";
+        let one_package = "{ personalConnectors(first: 20) { nodes { packages { identifier environment { name isSecret \
+                           } } } } }";
+        let one_chart = "{ personalConnectors(first: 90) { nodes { health { buckets(count: 100) { checks working \
+                         latencyMs } } } } }";
         for (query, is_within) in [
             (environment(90), false),
             (environment(1), false),
@@ -229,10 +254,15 @@ on_both_databases! {
             server.data(&ann, "{ viewer { userId } }", json!({})).await;
             let asked = ask(&server, &ann, &query, json!({}));
             let ((status, _, answer), growth) = server.process.growth(asked).await;
-            let expected = if is_within { (200, "none") } else { (400, "LIMIT_EXCEEDED") };
+            let expected = if is_within {
+                (200, "none")
+            } else {
+                (400, "LIMIT_EXCEEDED")
+            };
             assert_eq!((status, code(&answer)), expected, "{query} {answer:.300}");
             let message = answer["errors"][0]["message"].as_str();
-            let of_answer = message.is_some_and(|message| message.starts_with("an answer must have at most"));
+            let of_answer =
+                message.is_some_and(|message| message.starts_with("an answer must have at most"));
             assert_eq!(of_answer, !is_within, "{query} {answer:.300}");
             println!("{growth} MiB: {query:.120}");
             assert!(growth <= ANSWER, "{growth} MiB: {query}");
@@ -242,7 +272,14 @@ on_both_databases! {
     async fn a_long_answer_keeps_the_deadline_and_lets_others_through(storage: TestDatabase) {
         with_environment(&storage, 90);
         // Without the limit, which would end it early.
-        let arguments = ["--max-answer-bytes", "1073741824", "--answer-memory-mb", "8192", "--request-timeout", "3s"];
+        let arguments = [
+            "--max-answer-bytes",
+            "1073741824",
+            "--answer-memory-mb",
+            "8192",
+            "--request-timeout",
+            "3s",
+        ];
         let mut program = program_on(&storage, &arguments);
         program.env("TOKIO_WORKER_THREADS", "1");
         let server = Arc::new(Serving::start(program));
@@ -286,19 +323,27 @@ on_both_databases! {
         assert!(growth <= SIXTEEN, "{growth} MiB");
     }
 
-    async fn answers_that_nobody_reads_are_bounded_and_leave_small_ones_their_bytes(storage: TestDatabase) {
+    async fn answers_that_nobody_reads_are_bounded_and_leave_small_ones_their_bytes(
+        storage: TestDatabase,
+    ) {
         hundred(&storage);
         let server = Serving::start(program_on(&storage, &["--answer-cache-mb", "0"]));
         let ann = ann();
         assert_eq!(ask(&server, &ann, &page(1), json!({})).await.0, 200);
-        let address = server.url.strip_prefix("http://").unwrap().strip_suffix("/graphql").unwrap();
+        let address = server
+            .url
+            .strip_prefix("http://")
+            .unwrap()
+            .strip_suffix("/graphql")
+            .unwrap();
         let work = async {
             let mut slow = Vec::new();
             for i in 0..40 {
                 let body = json!({ "query": format!("query S{i} {}", page(4)) }).to_string();
                 let mut socket = TcpStream::connect(address).await.unwrap();
                 let head = format!(
-                    "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ann}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                    "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ann}\r\nContent-Type: \
+                     application/json\r\nContent-Length: {}\r\n\r\n",
                     body.len(),
                 );
                 socket.write_all((head + &body).as_bytes()).await.unwrap();
@@ -313,9 +358,15 @@ on_both_databases! {
         println!("{growth} MiB: {} unread", slow.len());
         assert!(growth <= SIXTEEN, "{growth} MiB");
         assert!(slow[0].0.ends_with("200"), "{}", slow[0].0);
-        assert!(slow.iter().any(|(begin, _)| begin.ends_with("503")), "nobody was turned away");
+        assert!(
+            slow.iter().any(|(begin, _)| begin.ends_with("503")),
+            "nobody was turned away"
+        );
         let (status, says_when, answer) = ask(&server, &ann, &page(4), json!({})).await;
-        assert_eq!((status, says_when, code(&answer), answer.get("data")), (503, true, "UNAVAILABLE", None));
+        assert_eq!(
+            (status, says_when, code(&answer), answer.get("data")),
+            (503, true, "UNAVAILABLE", None)
+        );
         let small = "{ personalConnectors { nodes { id name } } }";
         assert_eq!(ask(&server, &ann, small, json!({})).await.0, 200);
         assert_eq!(server.get("/health/ready").await.0, 200);
@@ -345,18 +396,32 @@ on_both_databases! {
         );
         let variables = json!({ "n": "One", "m": "Two" });
         let (status, _, answer) = ask(&server, &ann, &query, variables).await;
-        assert_eq!((status, code(&answer)), (200, "LIMIT_EXCEEDED"), "{answer:.300}");
+        assert_eq!(
+            (status, code(&answer)),
+            (200, "LIMIT_EXCEEDED"),
+            "{answer:.300}"
+        );
         let one = &answer["data"]["one"]["personalConnector"];
-        assert_eq!((&one["id"], one["a0"].is_object(), &one["a5"]), (&json!("pcon_large1"), true, &json!(null)));
+        assert_eq!(
+            (&one["id"], one["a0"].is_object(), &one["a5"]),
+            (&json!("pcon_large1"), true, &json!(null))
+        );
         // Short values stay, so that the response shows the change.
         let two = json!({ "personalConnector": { "name": "Two" }, "userErrors": [] });
         assert_eq!(answer["data"]["two"], two);
         let errors = answer["errors"].as_array().unwrap();
-        let paths: Vec<_> = errors.iter().map(|error| error["path"].to_string()).collect();
-        assert!(paths.contains(&json!(["one", "personalConnector", "a5"]).to_string()), "{paths:?}");
+        let paths: Vec<_> = errors
+            .iter()
+            .map(|error| error["path"].to_string())
+            .collect();
+        assert!(
+            paths.contains(&json!(["one", "personalConnector", "a5"]).to_string()),
+            "{paths:?}"
+        );
         let message = errors[0]["message"].as_str().unwrap();
         assert!(message.contains("the change was made"), "{message}");
-        let names = "{ a: personalConnector(id: \"pcon_large1\") { name } b: personalConnector(id: \"pcon_large2\") { name } }";
+        let names = "{ a: personalConnector(id: \"pcon_large1\") { name } b: personalConnector(id: \"pcon_large2\") { \
+                     name } }";
         let expected = json!({ "a": { "name": "One" }, "b": { "name": "Two" } });
         assert_eq!(server.data(&ann, names, json!({})).await, expected);
     }
@@ -367,25 +432,35 @@ on_both_databases! {
         let ann = ann();
         let mut socket = Socket::at(&server.url, &ann).await;
         let query = format!(
-            "subscription($after: String) {{ personalConnectorChanged(after: $after) {{ kind personalConnector {{ name {} }} }} }}",
+            "subscription($after: String) {{ personalConnectorChanged(after: $after) {{ kind personalConnector {{ name \
+             {} }} }} }}",
             aliases(5, "metadata"),
         );
         let now = "{ personalConnectors(first: 0) { changesCursor } }";
-        let after = server.data(&ann, now, json!({})).await["personalConnectors"]["changesCursor"].take();
+        let after =
+            server.data(&ann, now, json!({})).await["personalConnectors"]["changesCursor"].take();
         for (id, metadata) in [("pcon_large1", None), ("pcon_large2", Some(json!({})))] {
             let mut input = json!({ "id": id, "name": format!("New {id}") });
             if let Some(metadata) = metadata {
                 input["metadata"] = metadata;
             }
-            let change = "mutation($i: UpdateCustomConnectorInput!) { updateCustomConnector(input: $i) { userErrors { code } } }";
+            let change = "mutation($i: UpdateCustomConnectorInput!) { updateCustomConnector(input: $i) { userErrors { \
+                          code } } }";
             server.data(&ann, change, json!({ "i": input })).await;
         }
-        socket.subscribe("1", &query, json!({ "after": after })).await;
+        socket
+            .subscribe("1", &query, json!({ "after": after }))
+            .await;
         let too_large = socket.next().await;
         let payload = &too_large["payload"];
-        assert_eq!((code(payload), &payload["data"]), ("LIMIT_EXCEEDED", &json!(null)), "{too_large}");
+        assert_eq!(
+            (code(payload), &payload["data"]),
+            ("LIMIT_EXCEEDED", &json!(null)),
+            "{too_large}"
+        );
         let next = socket.next().await;
-        let name = &next["payload"]["data"]["personalConnectorChanged"]["personalConnector"]["name"];
+        let name =
+            &next["payload"]["data"]["personalConnectorChanged"]["personalConnector"]["name"];
         assert_eq!(name, "New pcon_large2", "{next}");
     }
 }
@@ -400,7 +475,8 @@ async fn what_is_asked_in_earnest_is_answered() {
     let whole = leaves("PersonalConnector");
     let query = format!(
         "{{ personalConnectors(first: 100) {{
-            nodes {{ {whole} replacedBy {{ {whole} }} health {{ outcome history(first: 3) {{ nodes {{ outcome }} }} }} tools(first: 10) {{ nodes {{ name inputSchema }} }} }}
+            nodes {{ {whole} replacedBy {{ {whole} }} health {{ outcome history(first: 3) {{ nodes {{ outcome }} }} }} \
+            tools(first: 10) {{ nodes {{ name inputSchema }} }} }}
             totalCount facets {{ category {{ value count }} status {{ value count }} }}
         }} }}"
     );

@@ -159,7 +159,8 @@ async fn ask_the_most_expensive(storage: TestDatabase, time: Duration) -> Seen {
             .copied()
     };
     println!(
-        "{} expensive answers; cheap ones: {} and {} refused, median {:.1?}, p95 {:.1?}; cached: {}, p95 {:.1?}; not ready {} times",
+        "{} expensive answers; cheap ones: {} and {} refused, median {:.1?}, p95 {:.1?}; cached: {}, p95 {:.1?}; not \
+         ready {} times",
         seen.expensive,
         seen.cheap.len(),
         seen.refused,

@@ -126,13 +126,15 @@ async fn a_variable_counts_wherever_it_is_used() {
     let filters = |uses: usize| {
         let uses = "$f ".repeat(uses);
         format!(
-            "query($f: PersonalConnectorFilter!) {{ personalConnectors(first: 1, filter: {{and: [{uses}]}}) {{ nodes {{ id }} }} }}"
+            "query($f: PersonalConnectorFilter!) {{ personalConnectors(first: 1, filter: {{and: [{uses}]}}) {{ nodes \
+             {{ id }} }} }}"
         )
     };
     let strings = |uses: usize| {
         let uses = "$s ".repeat(uses);
         format!(
-            "query($s: String!) {{ personalConnectors(first: 1, filter: {{connectorId: [{uses}]}}) {{ nodes {{ id }} }} }}"
+            "query($s: String!) {{ personalConnectors(first: 1, filter: {{connectorId: [{uses}]}}) {{ nodes {{ id }} \
+             }} }}"
         )
     };
     let aliases: Vec<_> = (0..100)
@@ -140,7 +142,8 @@ async fn a_variable_counts_wherever_it_is_used() {
         .collect();
     let aliases = aliases.concat();
     let fragments = format!(
-        "query($f: PersonalConnectorFilter!) {{ {} }} fragment F on Query {{ personalConnectors(first: 0, filter: $f) {{ totalCount }} }}",
+        "query($f: PersonalConnectorFilter!) {{ {} }} fragment F on Query {{ personalConnectors(first: 0, filter: $f) \
+         {{ totalCount }} }}",
         "...F ".repeat(1000),
     );
     let filter = format!(r#"{{"f":{{"and":[{}]}}}}"#, vec!["{}"; 9_000].join(","));
@@ -175,7 +178,8 @@ async fn a_default_counts_as_if_it_was_sent() {
     let storage = TestDatabase::sqlite();
     let serving = Serving::start(program_on(&storage, &[]));
     let query = format!(
-        "query($f: PersonalConnectorFilter! = {{and: [{}]}}) {{ personalConnectors(first: 1, filter: {{and: [{}]}}) {{ nodes {{ id }} }} }}",
+        "query($f: PersonalConnectorFilter! = {{and: [{}]}}) {{ personalConnectors(first: 1, filter: {{and: [{}]}}) {{ \
+         nodes {{ id }} }} }}",
         "{} ".repeat(3000),
         "$f ".repeat(900),
     );

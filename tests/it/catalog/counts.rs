@@ -49,10 +49,13 @@ on_both! {
             assert_eq!(counted, 1);
             assert_eq!(count(&server, "", query, json!({})).await, (before, 0));
             // Another list.
-            let (none, counted) = count(&server, "", query, json!({ "visibility": "PRIVATE" })).await;
+            let (none, counted) =
+                count(&server, "", query, json!({ "visibility": "PRIVATE" })).await;
             assert_eq!((none, counted), (0, 1));
             let id = query.len();
-            server.insert(vec![official(&format!("a{id}"), &format!("A {id}"))]).await;
+            server
+                .insert(vec![official(&format!("a{id}"), &format!("A {id}"))])
+                .await;
             // The change tells what it adds.
             assert_eq!(count(&server, "", query, json!({})).await, (before + 1, 0));
             assert_eq!(count(&server, "", query, json!({})).await, (before + 1, 0));
@@ -79,7 +82,10 @@ on_both! {
     }
 
     async fn each_sight_has_its_own(server: Server) {
-        let rows = vec![custom("p1", "One", "ann@acme", Private), custom("p2", "Two", "bob@acme", Private)];
+        let rows = vec![
+            custom("p1", "One", "ann@acme", Private),
+            custom("p2", "Two", "bob@acme", Private),
+        ];
         server.insert(rows).await;
         let token = |who: &str, scopes: &[&str]| server.token(who, scopes);
         let viewers = [
@@ -95,7 +101,10 @@ on_both! {
             for (token, expected) in &viewers {
                 let filter = json!({ "type": "CUSTOM" });
                 for query in [COUNTED, FACETED] {
-                    assert_eq!(count(&server, token, query, filter.clone()).await.0, *expected);
+                    assert_eq!(
+                        count(&server, token, query, filter.clone()).await.0,
+                        *expected
+                    );
                 }
             }
         }
@@ -107,22 +116,45 @@ on_both! {
         let (total, _) = count(&server, "", COUNTED, json!({})).await;
         count(&server, "", FACETED, json!({})).await;
         // As the backup was, before A.
-        server.rows(&format!("DELETE FROM connector_event WHERE number > {before}")).await;
+        server
+            .rows(&format!(
+                "DELETE FROM connector_event WHERE number > {before}"
+            ))
+            .await;
         let seq = before + 1;
         if server.storage.url.starts_with("sqlite") {
-            server.rows(&format!("DELETE FROM connector_search WHERE rowid = {seq}")).await;
+            server
+                .rows(&format!("DELETE FROM connector_search WHERE rowid = {seq}"))
+                .await;
         }
-        server.rows(&format!("DELETE FROM personal_connector WHERE seq = {seq}")).await;
-        server.rows(&format!("UPDATE catalog_state SET state = {before}")).await;
+        server
+            .rows(&format!("DELETE FROM personal_connector WHERE seq = {seq}"))
+            .await;
+        server
+            .rows(&format!("UPDATE catalog_state SET state = {before}"))
+            .await;
         let seen = format!("catalogue_state {before}");
-        let metrics = async || client().get(format!("{}/metrics", server.url)).send().await.unwrap().text().await.unwrap();
+        let metrics = async || {
+            client()
+                .get(format!("{}/metrics", server.url))
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap()
+        };
         while !metrics().await.lines().any(|line| line.ends_with(&seen)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // At the number of A, and beyond it.
-        server.insert(vec![custom("p", "P", "ann@acme", Private)]).await;
+        server
+            .insert(vec![custom("p", "P", "ann@acme", Private)])
+            .await;
         assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 1));
-        server.insert(vec![custom("q", "Q", "ann@acme", Private)]).await;
+        server
+            .insert(vec![custom("q", "Q", "ann@acme", Private)])
+            .await;
         assert_eq!(count(&server, "", FACETED, json!({})).await, (total - 1, 1));
         assert_eq!(count(&server, "", COUNTED, json!({})).await, (total - 1, 0));
     }
@@ -159,30 +191,47 @@ on_both! {
         let wiki = server.create(&own, "Wiki", "PRIVATE").await;
         let created = counts(0).await;
         assert_ne!(before, created);
-        server.change(&own, UPDATE, json!({ "id": wiki, "name": "Other", "visibility": "ORGANIZATION", "serverUrl": null, "serverType": "STDIO", "category": "DESIGN" })).await;
+        server.change(&own, UPDATE, json!({ "id": wiki, "name": "Other", "visibility": "ORGANIZATION",
+            "serverUrl": null, "serverType": "STDIO", "category": "DESIGN" })).await;
         assert_ne!(counts(0).await, created);
         server.mutate(&own, DELETE, json!({ "id": wiki })).await;
         assert_eq!(counts(0).await, before);
 
         // A change of an earlier version tells less, which is enough for some.
         server.create(&own, "Wiki", "PRIVATE").await;
-        server.rows("UPDATE connector_event SET record = NULL").await;
+        server
+            .rows("UPDATE connector_event SET record = NULL")
+            .await;
         for (filter, counted) in [(&filters[0], 0), (&filters[2], 0), (&filters[4], 1)] {
-            assert_eq!(count(&server, &own, COUNTED, filter.clone()).await.1, counted, "{filter}");
+            assert_eq!(
+                count(&server, &own, COUNTED, filter.clone()).await.1,
+                counted,
+                "{filter}"
+            );
         }
         assert_eq!(count(&server, &own, FACETED, json!({})).await.1, 1);
     }
 
     async fn more_changes_than_are_worth_it_are_counted_anew(server: Server) {
-        let many = |from: usize| (from..from + 500).map(|i| official(&format!("m{i}"), &format!("M {i}"))).collect::<Vec<_>>();
+        let many = |from: usize| {
+            (from..from + 500)
+                .map(|i| official(&format!("m{i}"), &format!("M {i}")))
+                .collect::<Vec<_>>()
+        };
         let (before, _) = count(&server, "", COUNTED, json!({})).await;
         server.insert(many(0)).await;
         server.insert(many(500)).await;
-        assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + 1000, 0));
+        assert_eq!(
+            count(&server, "", COUNTED, json!({})).await,
+            (before + 1000, 0)
+        );
         server.insert(many(1000)).await;
         server.insert(many(1500)).await;
         server.insert(vec![official("a", "A")]).await;
-        assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + 2001, 1));
+        assert_eq!(
+            count(&server, "", COUNTED, json!({})).await,
+            (before + 2001, 1)
+        );
     }
 
     /// A check may change a list by its time alone, without a change of the catalogue.
@@ -190,7 +239,10 @@ on_both! {
         let row = official("a", "A");
         server.insert(vec![row.clone()]).await;
         let check = async |step| {
-            let found = Inspection { checked_at: after(step), ..found(Outcome::Open) };
+            let found = Inspection {
+                checked_at: after(step),
+                ..found(Outcome::Open)
+            };
             server.record(vec![(row.id.clone(), found)]).await;
         };
         check(1).await;
@@ -201,7 +253,11 @@ on_both! {
         ];
         for query in [COUNTED, FACETED] {
             for filter in &filters {
-                assert_eq!(count(&server, "", query, filter.clone()).await, (0, 1), "{filter}");
+                assert_eq!(
+                    count(&server, "", query, filter.clone()).await,
+                    (0, 1),
+                    "{filter}"
+                );
             }
         }
         let before = server.state().await;
@@ -209,7 +265,11 @@ on_both! {
         assert_eq!(server.state().await, before);
         for query in [COUNTED, FACETED] {
             for filter in &filters {
-                assert_eq!(count(&server, "", query, filter.clone()).await, (1, 1), "{filter}");
+                assert_eq!(
+                    count(&server, "", query, filter.clone()).await,
+                    (1, 1),
+                    "{filter}"
+                );
             }
         }
     }
@@ -218,9 +278,14 @@ on_both! {
         let other = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         let (before, _) = count(&server, "", COUNTED, json!({})).await;
         for more in 1..10 {
-            other.insert(vec![official(&format!("a{more}"), &format!("A {more}"))]).await;
+            other
+                .insert(vec![official(&format!("a{more}"), &format!("A {more}"))])
+                .await;
             // At once: the state is the snapshot's, not the one that was polled.
-            assert_eq!(count(&server, "", COUNTED, json!({})).await, (before + more, 0));
+            assert_eq!(
+                count(&server, "", COUNTED, json!({})).await,
+                (before + more, 0)
+            );
         }
     }
 }

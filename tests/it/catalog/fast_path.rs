@@ -1,5 +1,5 @@
-//! Connectors that are written as their rows are read are, to the byte, what the resolvers give; and so are the answers to direct
-//! queries.
+//! Connectors that are written as their rows are read are, to the byte, what the resolvers give; and so are the answers
+//! to direct queries.
 
 use std::sync::LazyLock;
 
@@ -80,8 +80,8 @@ fn selection() -> impl Strategy<Value = String> {
     vec(item, 0..8).prop_map(|items| format!("{} revision", items.join(" ")))
 }
 
-/// An operation of which each connector is asked for once, and the same with every field of connectors asked for twice, which
-/// is resolved.
+/// An operation of which each connector is asked for once, and the same with every field of connectors asked for twice,
+/// which is resolved.
 #[derive(Debug)]
 struct Question {
     viewer: Viewer<'static>,
@@ -253,8 +253,8 @@ fn arguments() -> impl Strategy<Value = Vec<Argument>> {
         .prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f].into_iter().flatten().collect())
 }
 
-/// A query of one root field, in which `TYPE` stands for a type of connectors. Where that is the interface, the query is not
-/// direct, and all else is the same.
+/// A query of one root field, in which `TYPE` stands for a type of connectors. Where that is the interface, the query
+/// is not direct, and all else is the same.
 #[derive(Debug)]
 struct OneField {
     viewer: Viewer<'static>,
@@ -365,49 +365,72 @@ fn dressed() -> impl Strategy<Value = Vec<Model>> {
 on_both! {
     async fn what_is_written_is_what_would_be_resolved(server: Server) {
         let server = &server;
-        model::check(24, (dressed(), vec(question(), 12)), |(rows, questions)| async move {
-            server.clear().await;
-            server.insert(rows).await;
-            for question in questions {
-                let token = server.viewer_token(question.viewer);
-                let mut answers = Vec::new();
-                // Only who resolves needs whole rows.
-                for (query, is_whole) in [(&question.once, false), (&question.twice, true)] {
-                    server.forget_reads();
-                    let body = json!({ "query": query, "variables": { "no": false } }).to_string();
-                    let (status, answer) = server.wire(&token, body).await;
-                    prop_assert_eq!(status, 200, "{}\n{}", answer, query);
-                    prop_assert!(!answer.contains("\"errors\""), "{}\n{}", answer, query);
-                    let statement = server.reads.lock().unwrap()[0].clone();
-                    prop_assert_eq!(statement.sql.contains("source_hash"), is_whole, "{}", query);
-                    answers.push(answer);
+        model::check(
+            24,
+            (dressed(), vec(question(), 12)),
+            |(rows, questions)| async move {
+                server.clear().await;
+                server.insert(rows).await;
+                for question in questions {
+                    let token = server.viewer_token(question.viewer);
+                    let mut answers = Vec::new();
+                    // Only who resolves needs whole rows.
+                    for (query, is_whole) in [(&question.once, false), (&question.twice, true)] {
+                        server.forget_reads();
+                        let body =
+                            json!({ "query": query, "variables": { "no": false } }).to_string();
+                        let (status, answer) = server.wire(&token, body).await;
+                        prop_assert_eq!(status, 200, "{}\n{}", answer, query);
+                        prop_assert!(!answer.contains("\"errors\""), "{}\n{}", answer, query);
+                        let statement = server.reads.lock().unwrap()[0].clone();
+                        prop_assert_eq!(
+                            statement.sql.contains("source_hash"),
+                            is_whole,
+                            "{}",
+                            query
+                        );
+                        answers.push(answer);
+                    }
+                    prop_assert_eq!(&answers[0], &answers[1], "{:#?}", question);
                 }
-                prop_assert_eq!(&answers[0], &answers[1], "{:#?}", question);
-            }
-            Ok(())
-        });
+                Ok(())
+            },
+        );
     }
 
     async fn a_direct_query_answers_as_the_library_does(server: Server) {
         let server = &server;
-        model::check(32, (dressed(), vec(one_field(), 24)), |(rows, operations)| async move {
-            server.clear().await;
-            server.insert(rows).await;
-            for OneField { viewer, query, variables } in operations {
-                let token = server.viewer_token(viewer);
-                let mut answers = Vec::new();
-                for on in ["PersonalConnector", "Node"] {
-                    let query = query.replace("TYPE", on);
-                    let body = json!({ "query": query, "variables": variables });
-                    let request = server.request(&token, body.to_string());
-                    let response = request.header("graphql-cost", "report").send().await.unwrap();
-                    let status = response.status();
-                    answers.push((status, response.text().await.unwrap()));
+        model::check(
+            32,
+            (dressed(), vec(one_field(), 24)),
+            |(rows, operations)| async move {
+                server.clear().await;
+                server.insert(rows).await;
+                for OneField {
+                    viewer,
+                    query,
+                    variables,
+                } in operations
+                {
+                    let token = server.viewer_token(viewer);
+                    let mut answers = Vec::new();
+                    for on in ["PersonalConnector", "Node"] {
+                        let query = query.replace("TYPE", on);
+                        let body = json!({ "query": query, "variables": variables });
+                        let request = server.request(&token, body.to_string());
+                        let response = request
+                            .header("graphql-cost", "report")
+                            .send()
+                            .await
+                            .unwrap();
+                        let status = response.status();
+                        answers.push((status, response.text().await.unwrap()));
+                    }
+                    prop_assert_eq!(&answers[0], &answers[1], "{}\n{}", query, variables);
                 }
-                prop_assert_eq!(&answers[0], &answers[1], "{}\n{}", query, variables);
-            }
-            Ok(())
-        });
+                Ok(())
+            },
+        );
     }
 
     async fn an_error_below_the_root_is_the_librarys(server: Server) {
@@ -415,10 +438,12 @@ on_both! {
         server.rows("DELETE FROM catalog_state").await;
         let mut answers = Vec::new();
         for on in ["PersonalConnector", "Node"] {
-            let query = format!("{{ list: personalConnectors {{
+            let query = format!(
+                "{{ list: personalConnectors {{
                 size: totalCount
                 nodes {{ ... on {on} {{ id }} }}
-            }} }}");
+            }} }}"
+            );
             let mut answer = server.execute("", &query, json!({})).await;
             let extensions = answer["errors"][0]["extensions"].as_object_mut().unwrap();
             assert!(extensions.remove("requestId").is_some(), "{answer}");
@@ -438,8 +463,17 @@ on_both! {
         };
         let (objects, mut leaves): (Vec<_>, Vec<_>) = fields.partition(is_object);
         leaves.retain(|leaf| !LEAVES.contains(&leaf["name"].as_str().unwrap()));
-        let names: Vec<_> = leaves.iter().map(|leaf| leaf["name"].as_str().unwrap()).collect();
+        let names: Vec<_> = leaves
+            .iter()
+            .map(|leaf| leaf["name"].as_str().unwrap())
+            .collect();
         // They are made of two columns, or of the metadata.
-        assert_eq!((objects.len(), names), (6, vec!["curatedFields", "repositoryUrl", "websiteUrl", "packages"]));
+        assert_eq!(
+            (objects.len(), names),
+            (
+                6,
+                vec!["curatedFields", "repositoryUrl", "websiteUrl", "packages"]
+            )
+        );
     }
 }

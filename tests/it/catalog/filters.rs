@@ -221,7 +221,8 @@ impl Question {
 }
 
 const QUERY: &str = "
-    query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: [PersonalConnectorOrder!]) {
+    query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: \
+    [PersonalConnectorOrder!]) {
         list: personalConnectors(search: $search, filter: $filter, orderBy: $order, thenBy: $thenBy, first: 100) {
             nodes { id createdBy organizationId viewerCanUpdate }
             totalCount
@@ -244,7 +245,11 @@ const COUNTED: &str =
 on_both! {
     async fn facets_can_be_read_alike(server: Server) {
         const FIELDS: [&str; 5] = ["category", "status", "type", "serverType", "outcome"];
-        let all = |selection: &str| FIELDS.map(|field| format!("{field} {{ {selection} }}")).join(" ");
+        let all = |selection: &str| {
+            FIELDS
+                .map(|field| format!("{field} {{ {selection} }}"))
+                .join(" ")
+        };
         let query = format!(
             "{{ own: personalConnectors {{ facets {{ {} }} }} alike: personalConnectors {{ facets {{ {} }} }} }}
              fragment F on Facet {{ value: name count }}",
@@ -270,13 +275,27 @@ on_both! {
         let url = Some("https://mcp.example.com");
         let design = Some(ConnectorCategory::Design);
         let http = Some(ServerType::Http);
-        server.insert(vec![
-            row("open", url, http, design), row("new", url, http, None), row("any", url, None, None),
-            row("program", None, Some(ServerType::Stdio), design), row("nothing", None, None, design),
-            row("told", None, Some(ServerType::Stdio), None),
-        ]).await;
-        let checks = [("pcon_open", Outcome::Open), ("pcon_told", Outcome::NotCheckable)];
-        server.record(checks.map(|(id, outcome)| (id.to_owned(), found(outcome))).into()).await;
+        server
+            .insert(vec![
+                row("open", url, http, design),
+                row("new", url, http, None),
+                row("any", url, None, None),
+                row("program", None, Some(ServerType::Stdio), design),
+                row("nothing", None, None, design),
+                row("told", None, Some(ServerType::Stdio), None),
+            ])
+            .await;
+        let checks = [
+            ("pcon_open", Outcome::Open),
+            ("pcon_told", Outcome::NotCheckable),
+        ];
+        server
+            .record(
+                checks
+                    .map(|(id, outcome)| (id.to_owned(), found(outcome)))
+                    .into(),
+            )
+            .await;
         let ask = async |filter: Value| {
             let data = server.data("", COUNTED, json!({ "filter": filter })).await;
             data["personalConnectors"].clone()
@@ -285,17 +304,32 @@ on_both! {
         let counts = |list: &Value, field: &str| {
             let counts = list["facets"][field].as_array().unwrap().iter();
             let counts = counts.filter(|entry| entry["count"] != 0);
-            counts.map(|entry| json!([entry["value"], entry["count"]])).collect::<Value>()
+            counts
+                .map(|entry| json!([entry["value"], entry["count"]]))
+                .collect::<Value>()
         };
-        assert_eq!(counts(&all, "outcome"), json!([["OPEN", 1], ["NOT_CHECKABLE", 3], [null, 2]]));
+        assert_eq!(
+            counts(&all, "outcome"),
+            json!([["OPEN", 1], ["NOT_CHECKABLE", 3], [null, 2]])
+        );
         assert_eq!(counts(&all, "category"), json!([["DESIGN", 3], [null, 3]]));
-        assert_eq!(counts(&all, "serverType"), json!([["HTTP", 2], ["STDIO", 2], [null, 2]]));
+        assert_eq!(
+            counts(&all, "serverType"),
+            json!([["HTTP", 2], ["STDIO", 2], [null, 2]])
+        );
         for field in ["category", "serverType", "outcome"] {
             for entry in all["facets"][field].as_array().unwrap() {
                 let chosen = ask(json!({ field: [entry["value"]] })).await;
                 assert_eq!(chosen["totalCount"], entry["count"], "{field} {entry}");
-                assert_eq!(chosen["nodes"].as_array().unwrap().len(), entry["count"], "{field} {entry}");
-                assert_eq!(chosen["facets"][field], all["facets"][field], "{field} {entry}");
+                assert_eq!(
+                    chosen["nodes"].as_array().unwrap().len(),
+                    entry["count"],
+                    "{field} {entry}"
+                );
+                assert_eq!(
+                    chosen["facets"][field], all["facets"][field],
+                    "{field} {entry}"
+                );
                 let rest = ask(json!({ "not": { field: [entry["value"]] } })).await;
                 let rest = rest["totalCount"].as_u64().unwrap() + entry["count"].as_u64().unwrap();
                 assert_eq!(rest, 6, "{field} {entry}");
@@ -304,10 +338,17 @@ on_both! {
             assert_eq!(ask(json!({ field: null })).await["totalCount"], 6);
             assert_eq!(ask(json!({ field: [] })).await["totalCount"], 0);
         }
-        let literal = "{ personalConnectors(filter: {category: [null], or: [{outcome: null}, {outcome: [null, OPEN]}]}) { totalCount } }";
-        assert_eq!(server.data("", literal, json!({})).await["personalConnectors"]["totalCount"], 3);
+        let literal = "{ personalConnectors(filter: {category: [null], or: [{outcome: null}, {outcome: [null, \
+                       OPEN]}]}) { totalCount } }";
+        assert_eq!(
+            server.data("", literal, json!({})).await["personalConnectors"]["totalCount"],
+            3
+        );
         let refused = "{ personalConnectors(filter: {status: [null]}) { totalCount } }";
-        assert_eq!(server.error_code("", refused, json!({})).await, "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(
+            server.error_code("", refused, json!({})).await,
+            "GRAPHQL_VALIDATION_FAILED"
+        );
     }
 
     async fn every_filter_answers_as_the_model_does(server: Server) {

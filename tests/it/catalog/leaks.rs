@@ -123,11 +123,15 @@ async fn try_door(server: &Server, query: &str, variables: fn(&Keys) -> Value, b
     }
 }
 
-const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime history { nodes { message } } } tools { nodes { name } totalCount } } createdBy organizationId viewerCanUpdate viewerCanDelete }";
+const WHAT: &str = "fragment What on PersonalConnector { id name status replacedBy { id name health { outcome uptime \
+                    history { nodes { message } } } tools { nodes { name } totalCount } } createdBy organizationId \
+                    viewerCanUpdate viewerCanDelete }";
 
 on_both! {
     async fn node(server: Server) {
-        let query = format!("query($id: ID!) {{ node(id: $id) {{ id ...What }} personalConnector(id: $id) {{ ...What }} }} {WHAT}");
+        let query = format!(
+            "query($id: ID!) {{ node(id: $id) {{ id ...What }} personalConnector(id: $id) {{ ...What }} }} {WHAT}"
+        );
         try_door(&server, &query, |keys| json!({ "id": keys.id }), &[]).await;
     }
 
@@ -141,13 +145,21 @@ on_both! {
 
     async fn nodes(server: Server) {
         let query = format!("query($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ...What }} }} {WHAT}");
-        try_door(&server, &query, |keys| json!({ "ids": ["pcon_jira", keys.id, "pcon_old", keys.id, "pcon_none"] }), &[]).await;
+        try_door(
+            &server,
+            &query,
+            |keys| json!({ "ids": ["pcon_jira", keys.id, "pcon_old", keys.id, "pcon_none"] }),
+            &[],
+        )
+        .await;
     }
 
     async fn the_list(server: Server) {
         let query = format!("{{
-            all: personalConnectors(first: 100) {{ edges {{ cursor node {{ ...What }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}
-            last: personalConnectors(last: 3, orderBy: {{field: CREATED_AT}}) {{ nodes {{ ...What }} pageInfo {{ hasPreviousPage startCursor }} }}
+            all: personalConnectors(first: 100) {{ edges {{ cursor node {{ ...What }} }} pageInfo {{ hasNextPage \
+            hasPreviousPage startCursor endCursor }} }}
+            last: personalConnectors(last: 3, orderBy: {{field: CREATED_AT}}) {{ nodes {{ ...What }} pageInfo {{ \
+            hasPreviousPage startCursor }} }}
             few: personalConnectors(first: 6) {{ nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }}
         }} {WHAT}");
         try_door(&server, &query, |_| json!({}), &[]).await;
@@ -157,20 +169,34 @@ on_both! {
         let query = format!("{{
             name: personalConnectors(search: \"secret\") {{ totalCount nodes {{ ...What }} }}
             prefix: personalConnectors(search: \"plans secr\") {{ totalCount nodes {{ ...What }} }}
-            description: personalConnectors(search: \"spring\", orderBy: {{field: NAME}}) {{ totalCount edges {{ cursor }} }}
+            description: personalConnectors(search: \"spring\", orderBy: {{field: NAME}}) {{ totalCount edges {{ \
+            cursor }} }}
         }} {WHAT}");
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
     async fn the_orders(server: Server) {
-        const FIELDS: [&str; 8] = ["STATUS", "TYPE", "CATEGORY", "OUTCOME", "CHECKED_AT", "LATENCY", "UPTIME", "TOOL_COUNT"];
+        const FIELDS: [&str; 8] = [
+            "STATUS",
+            "TYPE",
+            "CATEGORY",
+            "OUTCOME",
+            "CHECKED_AT",
+            "LATENCY",
+            "UPTIME",
+            "TOOL_COUNT",
+        ];
         let page = "edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage }";
         let lists = FIELDS.map(|field| format!(
             "{0}: personalConnectors(first: 100, orderBy: {{field: {field}}}) {{ {page} }}
-            {0}_last: personalConnectors(last: 3, orderBy: {{field: {field}}}, thenBy: {{field: UPDATED_AT}}) {{ {page} }}",
+            {0}_last: personalConnectors(last: 3, orderBy: {{field: {field}}}, thenBy: {{field: UPDATED_AT}}) {{ \
+            {page} }}",
             field.to_lowercase(),
         ));
-        let query = format!("{{ {} pasted: personalConnectors(search: \"https://mcp.example.com\") {{ totalCount {page} }} }}", lists.join(" "));
+        let query = format!(
+            "{{ {} pasted: personalConnectors(search: \"https://mcp.example.com\") {{ totalCount {page} }} }}",
+            lists.join(" ")
+        );
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
@@ -183,28 +209,35 @@ on_both! {
             shared: personalConnectors(filter: {visibility: [ORGANIZATION], type: CUSTOM}) { totalCount nodes { id } }
             notPublic: personalConnectors(filter: {not: {visibility: PUBLIC}}) { totalCount nodes { id } }
             kind: personalConnectors(filter: {connectorId: \"custom_mcp\"}) { totalCount nodes { id } }
-            design: personalConnectors(filter: {category: DESIGN, status: MAINTENANCE, serverType: HTTP}) { totalCount nodes { id } }
-            since: personalConnectors(filter: {createdAt: {gte: $at}, updatedAt: {gte: $at}}) { totalCount nodes { id } }
+            design: personalConnectors(filter: {category: DESIGN, status: MAINTENANCE, serverType: HTTP}) { totalCount \
+            nodes { id } }
+            since: personalConnectors(filter: {createdAt: {gte: $at}, updatedAt: {gte: $at}}) { totalCount nodes { id \
+            } }
             offers: personalConnectors(filter: {toolName: \"launch_rocket\"}) { totalCount nodes { id } }
             open: personalConnectors(filter: {outcome: OPEN}) { totalCount nodes { id } }
             unchecked: personalConnectors(filter: {not: {outcome: OPEN}}) { totalCount nodes { id } }
             named: personalConnectors(filter: {name: {startsWith: \"secret\"}}) { totalCount nodes { id } }
             there: personalConnectors(filter: {host: \"mcp.example.com\", hasTools: true}) { totalCount nodes { id } }
-            lately: personalConnectors(filter: {checkedAt: {gte: \"2000-01-01T00:00:00Z\"}, uptime: {gte: 0.5}}) { totalCount nodes { id } }
+            lately: personalConnectors(filter: {checkedAt: {gte: \"2000-01-01T00:00:00Z\"}, uptime: {gte: 0.5}}) { \
+            totalCount nodes { id } }
             mine: personalConnectors(filter: {mine: true}) { totalCount nodes { id } }
             others: personalConnectors(filter: {mine: false}) { totalCount nodes { id } }
             mayUpdate: personalConnectors(filter: {viewerCanUpdate: true}) { totalCount nodes { id } }
             mayNot: personalConnectors(filter: {viewerCanUpdate: false}) { totalCount nodes { id } }
             acme: personalConnectors(filter: {organizationId: \"acme\"}) { totalCount nodes { id } }
-            notAcme: personalConnectors(filter: {not: {organizationId: [\"acme\", \"third\"]}}) { totalCount nodes { id } }
+            notAcme: personalConnectors(filter: {not: {organizationId: [\"acme\", \"third\"]}}) { totalCount nodes { \
+            id } }
             unknown: personalConnectors(filter: {organizationId: [null, \"third\"]}) { totalCount nodes { id } }
             any: personalConnectors(filter: {or: $filters}) { totalCount nodes { id } }
             none: personalConnectors(filter: {not: {or: $filters}}) { totalCount nodes { id } }
         }";
-        let variables = |keys: &Keys| json!({
-            "id": keys.id, "by": ["ann", "zoe"], "at": crate::support::harness::NOW,
-            "filters": [{ "id": keys.id }, { "createdBy": "ann" }, { "visibility": "PRIVATE" }, { "connectorId": "custom_mcp" }],
-        });
+        let variables = |keys: &Keys| {
+            json!({
+                "id": keys.id, "by": ["ann", "zoe"], "at": crate::support::harness::NOW,
+                "filters": [{ "id": keys.id }, { "createdBy": "ann" }, { "visibility": "PRIVATE" },
+                    { "connectorId": "custom_mcp" }],
+            })
+        };
         try_door(&server, query, variables, &[]).await;
     }
 
@@ -218,7 +251,8 @@ on_both! {
     }
 
     async fn the_facets(server: Server) {
-        let facets = "facets { category { value count } status { value count } type { value count } serverType { value count } outcome { value count } organizationId { value count } organizationsLeftOut }";
+        let facets = "facets { category { value count } status { value count } type { value count } serverType { value \
+                      count } outcome { value count } organizationId { value count } organizationsLeftOut }";
         let query = format!("{{
             all: personalConnectors {{ {facets} }}
             some: personalConnectors(filter: {{category: PRODUCTIVITY, type: CUSTOM}}) {{ {facets} }}
@@ -237,27 +271,47 @@ on_both! {
             edges { cursor node { id } matches { field toolName fragments { text matched } } }
             facets { type { value count } }
         }";
-        let searches = ["sercet", "secrte plan", "se cret", "secretplans", "old sercet", "spirng launch", "launch_rokcet"];
+        let searches = [
+            "sercet",
+            "secrte plan",
+            "se cret",
+            "secretplans",
+            "old sercet",
+            "spirng launch",
+            "launch_rokcet",
+        ];
         let fields = searches.iter().enumerate();
-        let fields = fields.map(|(index, search)| format!("s{index}: personalConnectors(search: \"{search}\", first: 3) {list} "));
+        let fields = fields.map(|(index, search)| {
+            format!("s{index}: personalConnectors(search: \"{search}\", first: 3) {list} ")
+        });
         let query = format!("{{
             {}
-            alone: personalConnectors(search: \"plnas\", first: 0) {{ search {{ corrected words {{ word replacements }} }} }}
-            counted: personalConnectors(search: \"plnas\", filter: {{category: PRODUCTIVITY}}, first: 0) {{ totalCount search {{ corrected }} }}
+            alone: personalConnectors(search: \"plnas\", first: 0) {{ search {{ corrected words {{ word replacements \
+            }} }} }}
+            counted: personalConnectors(search: \"plnas\", filter: {{category: PRODUCTIVITY}}, first: 0) {{ totalCount \
+            search {{ corrected }} }}
         }}", fields.collect::<String>());
         try_door(&server, &query, |_| json!({}), &[]).await;
     }
 
     async fn a_cursor_of_those_who_see_it(server: Server) {
         let page = "{ edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }";
-        let query = format!("query($at: String, $before: String) {{
+        let query = format!(
+            "query($at: String, $before: String) {{
             after: personalConnectors(first: 2, after: $at) {page}
             before: personalConnectors(last: 2, before: $at) {page}
             from: personalConnectors(first: 1, after: $before) {page}
             between: personalConnectors(first: 5, after: $before, before: $at) {page}
             empty: personalConnectors(first: 0, after: $at) {page}
-        }}");
-        try_door(&server, &query, |keys| json!({ "at": keys.cursor, "before": keys.cursor_before }), &[]).await;
+        }}"
+        );
+        try_door(
+            &server,
+            &query,
+            |keys| json!({ "at": keys.cursor, "before": keys.cursor_before }),
+            &[],
+        )
+        .await;
     }
 
     /// Between its creation and its end: those who never saw it are told what they are told of an id that never was.
@@ -274,17 +328,30 @@ on_both! {
         }
         fragment One on PersonalConnectorChange { kind changedFields changes { field before after } }
         fragment All on PersonalConnectorChangeConnection {
-            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields changes { field before after isBeforeCut isAfterCut } revision actor occurredAt } }
+            edges { cursor node { kind personalConnectorId personalConnector { id name } changedFields changes { field \
+            before after isBeforeCut isAfterCut } revision actor occurredAt } }
             pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
         }";
         let old = furnish(&server).await;
-        for visibility in [ConnectorVisibility::Private, ConnectorVisibility::Organization] {
-            let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+        for visibility in [
+            ConnectorVisibility::Private,
+            ConnectorVisibility::Organization,
+        ] {
+            let data = server
+                .data("", "{ personalConnectors { changesCursor } }", json!({}))
+                .await;
             let after = text(&data["personalConnectors"]["changesCursor"]).to_owned();
             let secret = hide(&server, &old, visibility).await;
-            let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+            let data = server
+                .data("", "{ personalConnectors { changesCursor } }", json!({}))
+                .await;
             let before = text(&data["personalConnectors"]["changesCursor"]).to_owned();
-            let mut keys = Keys { id: secret.id.clone(), cursor: after, cursor_before: before, own: String::new() };
+            let mut keys = Keys {
+                id: secret.id.clone(),
+                cursor: after,
+                cursor_before: before,
+                own: String::new(),
+            };
             let variables = |keys: &Keys| json!({ "after": keys.cursor, "before": keys.cursor_before, "id": keys.id });
             for gone in [false, true] {
                 if gone {
@@ -297,11 +364,17 @@ on_both! {
                 for (index, (who, _)) in VIEWERS.iter().enumerate() {
                     let answer = &told[index];
                     // The connector that it replaces is public.
-                    assert!(answer.starts_with("200") && answer.contains("pcon_old"), "{who}: {answer}");
+                    assert!(
+                        answer.starts_with("200") && answer.contains("pcon_old"),
+                        "{who}: {answer}"
+                    );
                     if may_see(who, visibility) {
                         assert_ne!(*answer, never[index], "{who} may see a {visibility:?} one");
                     } else {
-                        assert_eq!(*answer, never[index], "{who} is told of a {visibility:?} one");
+                        assert_eq!(
+                            *answer, never[index],
+                            "{who} is told of a {visibility:?} one"
+                        );
                         assert!(!answer.contains("secret"), "{who}: {answer}");
                         let data: Value = serde_json::from_str(&answer[4..]).unwrap();
                         for alias in ["own", "latest", "few", "design", "asleep"] {
@@ -331,7 +404,13 @@ on_both! {
             status: setConnectorStatus(input: {{id: $id, status: ACTIVE, expectedRevision: 99}}) {{ {errors} }}
         }}");
         // Whose token has no scope is told so for every id.
-        try_door(&server, &query, |keys| json!({ "id": keys.id }), &["reader@acme"]).await;
+        try_door(
+            &server,
+            &query,
+            |keys| json!({ "id": keys.id }),
+            &["reader@acme"],
+        )
+        .await;
     }
 
     async fn naming_it_as_a_replacement(server: Server) {
@@ -344,24 +423,34 @@ on_both! {
                 input: {id: $own, status: DEPRECATED, replacedById: $id, statusMessage: $message}
             ) { personalConnector { id } userErrors { code field message } }
         }";
-        let variables = |keys: &Keys| json!({ "own": keys.own, "id": keys.id, "message": "x".repeat(1001) });
+        let variables =
+            |keys: &Keys| json!({ "own": keys.own, "id": keys.id, "message": "x".repeat(1001) });
         try_door(&server, query, variables, &["reader@acme"]).await;
     }
 
     async fn names_that_are_taken(server: Server) {
         let errors = "{ userErrors { code field message } }";
-        let create = "createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true";
+        let create =
+            "createCustomConnector(input: {name: $name, serverType: STDIO, validateOnly: true";
         let update = "updateCustomConnector(input: {id: $own, name: $name, validateOnly: true";
-        let query = format!("mutation($own: ID!, $name: String!) {{
+        let query = format!(
+            "mutation($own: ID!, $name: String!) {{
             private: {create}}}) {errors}
             shared: {create}, visibility: ORGANIZATION}}) {errors}
             public: {create}, visibility: PUBLIC}}) {errors}
             rename: {update}}}) {errors}
             share: {update}, visibility: ORGANIZATION}}) {errors}
-        }}");
+        }}"
+        );
         // Only its creator, and for what is shared the organization, competes with its name.
         let variables = |keys: &Keys| json!({ "own": keys.own, "name": "SECRET plans" });
-        try_door(&server, &query, variables, &["reader@acme", "boss@acme", "root@other"]).await;
+        try_door(
+            &server,
+            &query,
+            variables,
+            &["reader@acme", "boss@acme", "root@other"],
+        )
+        .await;
     }
 
     async fn keys_of_other_users(server: Server) {
@@ -369,15 +458,25 @@ on_both! {
         let ann = server.token("ann@acme", WRITE);
         let first = server.change(&ann, CREATE, input("first", "Secret")).await;
         let second = server.change(&ann, CREATE, input("second", "Plans")).await;
-        for (who, scopes) in VIEWERS.iter().filter(|(who, scopes)| *who != "ann@acme" && !scopes.is_empty()) {
+        for (who, scopes) in VIEWERS
+            .iter()
+            .filter(|(who, scopes)| *who != "ann@acme" && !scopes.is_empty())
+        {
             let token = server.token(who, scopes);
             // Neither what was made with a key, nor that it was used with another input.
-            let own = server.change(&token, CREATE, input("first", "Secret")).await;
+            let own = server
+                .change(&token, CREATE, input("first", "Secret"))
+                .await;
             assert_ne!(own["id"], first["id"], "{who}");
-            let own = server.change(&token, CREATE, input("second", "Others")).await;
+            let own = server
+                .change(&token, CREATE, input("second", "Others"))
+                .await;
             assert_ne!(own["id"], second["id"], "{who}");
         }
-        assert_eq!(server.change(&ann, CREATE, input("first", "Secret")).await, first);
+        assert_eq!(
+            server.change(&ann, CREATE, input("first", "Secret")).await,
+            first
+        );
     }
 
     /// Whose a PUBLIC connector is stays its organization's.
@@ -386,22 +485,34 @@ on_both! {
         let query = format!("{{
             node(id: \"pcon_old\") {{ ...What }}
             ann: personalConnectors(filter: {{createdBy: \"ann\"}}) {{ totalCount nodes {{ ...What }} }}
-            zoe: personalConnectors(filter: {{createdBy: \"zoe\"}}) {{ totalCount nodes {{ ...What }} facets {{ type {{ value count }} }} }}
+            zoe: personalConnectors(filter: {{createdBy: \"zoe\"}}) {{ totalCount nodes {{ ...What }} facets {{ type \
+            {{ value count }} }} }}
             notAnn: personalConnectors(filter: {{not: {{createdBy: \"ann\"}}}}) {{ totalCount nodes {{ ...What }} }}
             notZoe: personalConnectors(filter: {{not: {{createdBy: \"zoe\"}}}}) {{ totalCount nodes {{ ...What }} }}
             found: personalConnectors(search: \"zoe third\") {{ totalCount }}
-            acme: personalConnectors(filter: {{organizationId: \"acme\"}}) {{ totalCount nodes {{ id }} facets {{ type {{ value count }} }} }}
+            acme: personalConnectors(filter: {{organizationId: \"acme\"}}) {{ totalCount nodes {{ id }} facets {{ type \
+            {{ value count }} }} }}
             third: personalConnectors(filter: {{organizationId: [\"third\"]}}) {{ totalCount nodes {{ id }} }}
             notAcme: personalConnectors(filter: {{not: {{organizationId: \"acme\"}}}}) {{ totalCount nodes {{ id }} }}
-            notThird: personalConnectors(filter: {{not: {{organizationId: [\"third\"]}}}}) {{ totalCount nodes {{ id }} }}
+            notThird: personalConnectors(filter: {{not: {{organizationId: [\"third\"]}}}}) {{ totalCount nodes {{ id \
+            }} }}
             none: personalConnectors(filter: {{organizationId: [null]}}) {{ totalCount nodes {{ id }} }}
             mine: personalConnectors(filter: {{mine: false, viewerCanUpdate: false}}) {{ totalCount nodes {{ id }} }}
             all: personalConnectors {{ facets {{ organizationId {{ value name count }} organizationsLeftOut }} }}
         }} {WHAT}");
         let variables = |_: &Keys| json!({});
-        let mut keys = Keys { id: String::new(), cursor: String::new(), cursor_before: String::new(), own: String::new() };
+        let mut keys = Keys {
+            id: String::new(),
+            cursor: String::new(),
+            cursor_before: String::new(),
+            own: String::new(),
+        };
         let anns = answers(&server, &mut keys, &query, variables).await;
-        let after = Model { created_by: Some("zoe".to_owned()), organization_id: Some("third".to_owned()), ..old.clone() };
+        let after = Model {
+            created_by: Some("zoe".to_owned()),
+            organization_id: Some("third".to_owned()),
+            ..old.clone()
+        };
         let mut tx = server.begin().await;
         old = tx.update(&old, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();

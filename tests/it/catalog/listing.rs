@@ -87,7 +87,11 @@ on_both! {
             ("field: CREATED_AT", by_created_at),
             ("field: UPDATED_AT", by_updated_at),
         ] {
-            let natural = if order == "field: NAME" { ["ASC", "DESC"] } else { ["DESC", "ASC"] };
+            let natural = if order == "field: NAME" {
+                ["ASC", "DESC"]
+            } else {
+                ["DESC", "ASC"]
+            };
             let mut reversed = expected;
             reversed.reverse();
             for (order, expected) in [
@@ -106,20 +110,36 @@ on_both! {
 
     async fn orders_go_on_with_others_and_cursors_carry_them(server: Server) {
         fill(&server).await;
-        let found = async |arguments: &str| list(&server, "", &format!("first: 20, {arguments}")).await;
+        let found =
+            async |arguments: &str| list(&server, "", &format!("first: 20, {arguments}")).await;
         // The enum's order, then the name.
         let by_category = ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"];
         assert_eq!(ids(&found("orderBy: {field: CATEGORY}").await), by_category);
         // Without a category is last still.
         let reversed = ["u", "9", "10", "han", "Z", "z", "a", "A", "hy", "sp"];
-        assert_eq!(ids(&found("orderBy: {field: CATEGORY, direction: DESC}").await), reversed);
-        let then_by = "orderBy: {field: STATUS, direction: DESC}, thenBy: [{field: CATEGORY}, {field: NAME, direction: DESC}]";
-        assert_eq!(ids(&found(then_by).await), ["u", "10", "9", "han", "Z", "z", "a", "A", "hy", "sp"]);
+        assert_eq!(
+            ids(&found("orderBy: {field: CATEGORY, direction: DESC}").await),
+            reversed
+        );
+        let then_by = "orderBy: {field: STATUS, direction: DESC}, thenBy: [{field: CATEGORY}, {field: NAME, direction: \
+                       DESC}]";
+        assert_eq!(
+            ids(&found(then_by).await),
+            ["u", "10", "9", "han", "Z", "z", "a", "A", "hy", "sp"]
+        );
         let single = "orderBy: {field: STATUS}, thenBy: {field: CREATED_AT, direction: ASC}";
-        assert_eq!(ids(&found(single).await), ["han", "sp", "hy", "A", "9", "10", "Z", "z", "a", "u"]);
+        assert_eq!(
+            ids(&found(single).await),
+            ["han", "sp", "hy", "A", "9", "10", "Z", "z", "a", "u"]
+        );
         let first = list(&server, "", &format!("first: 2, {then_by}")).await;
         let cursor = first["pageInfo"]["endCursor"].as_str().unwrap();
-        let next = list(&server, "", &format!("first: 2, after: \"{cursor}\", {then_by}")).await;
+        let next = list(
+            &server,
+            "",
+            &format!("first: 2, after: \"{cursor}\", {then_by}"),
+        )
+        .await;
         assert_eq!(ids(&next), ["9", "han"]);
         for other in [
             "orderBy: {field: STATUS, direction: DESC}",
@@ -128,37 +148,84 @@ on_both! {
             "orderBy: {field: STATUS}, thenBy: [{field: CATEGORY}, {field: NAME, direction: DESC}]",
             "orderBy: {field: UPTIME}",
         ] {
-            let query = format!("{{ personalConnectors(after: \"{cursor}\", {other}) {{ nodes {{ id }} }} }}");
-            assert!(refusal(&server, &query, json!({})).await.starts_with("CURSOR_INVALID after is a cursor of another"), "{other}");
+            let query = format!(
+                "{{ personalConnectors(after: \"{cursor}\", {other}) {{ nodes {{ id }} }} }}"
+            );
+            assert!(
+                refusal(&server, &query, json!({}))
+                    .await
+                    .starts_with("CURSOR_INVALID after is a cursor of another"),
+                "{other}"
+            );
         }
         for (arguments, expected) in [
-            ("orderBy: {field: NAME}, thenBy: [{field: STATUS}, {field: NAME}]", "thenBy[1].field is ordered by already: name each field once"),
-            ("thenBy: {field: NAME, direction: DESC}", "thenBy[0].field is ordered by already: name each field once"),
-            ("thenBy: {field: RELEVANCE}", "thenBy[0].field: RELEVANCE can be given as orderBy alone"),
-            ("thenBy: [{field: TYPE}, {field: STATUS}, {field: CATEGORY}, {field: UPTIME}]", "thenBy must have at most 3 orders"),
-            ("filter: {host: \"https://example.com\"}", "filter.host must be hosts such as mcp.example.com or localhost:8000, not \"https://example.com\""),
+            (
+                "orderBy: {field: NAME}, thenBy: [{field: STATUS}, {field: NAME}]",
+                "thenBy[1].field is ordered by already: name each field once",
+            ),
+            (
+                "thenBy: {field: NAME, direction: DESC}",
+                "thenBy[0].field is ordered by already: name each field once",
+            ),
+            (
+                "thenBy: {field: RELEVANCE}",
+                "thenBy[0].field: RELEVANCE can be given as orderBy alone",
+            ),
+            (
+                "thenBy: [{field: TYPE}, {field: STATUS}, {field: CATEGORY}, {field: UPTIME}]",
+                "thenBy must have at most 3 orders",
+            ),
+            (
+                "filter: {host: \"https://example.com\"}",
+                "filter.host must be hosts such as mcp.example.com or localhost:8000, not \"https://example.com\"",
+            ),
         ] {
             let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}");
-            assert_eq!(refusal(&server, &query, json!({})).await, format!("BAD_USER_INPUT {expected}"));
+            assert_eq!(
+                refusal(&server, &query, json!({})).await,
+                format!("BAD_USER_INPUT {expected}")
+            );
         }
-        assert_eq!(ids(&found("orderBy: {field: NAME}, thenBy: []").await), ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"]);
+        assert_eq!(
+            ids(&found("orderBy: {field: NAME}, thenBy: []").await),
+            ["10", "9", "u", "sp", "hy", "A", "a", "z", "Z", "han"]
+        );
         for (filter, expected) in [
-            ("{equals: \"ÁPFEL\"}", &["A", "a"][..]), ("{startsWith: \"Äp\"}", &["A", "a", "z"]), ("{startsWith: \"a\", equals: \"A B\"}", &["sp"]), ("{equals: \"\"}", &[]),
+            ("{equals: \"ÁPFEL\"}", &["A", "a"][..]),
+            ("{startsWith: \"Äp\"}", &["A", "a", "z"]),
+            ("{startsWith: \"a\", equals: \"A B\"}", &["sp"]),
+            ("{equals: \"\"}", &[]),
         ] {
-            assert_eq!(ids(&found(&format!("filter: {{name: {filter}}}")).await), expected, "{filter}");
+            assert_eq!(
+                ids(&found(&format!("filter: {{name: {filter}}}")).await),
+                expected,
+                "{filter}"
+            );
         }
     }
 
     async fn filters_nulls_not_and_empty_lists(server: Server) {
         fill(&server).await;
         let ann = server.token("ann@acme", &[]);
-        let all = ["10", "9", "u", "sp", "hy", "mine", "A", "a", "z", "Z", "han"];
-        let without = |out: &[&str]| all.into_iter().filter(|id| !out.contains(id)).collect::<Vec<_>>();
+        let all = [
+            "10", "9", "u", "sp", "hy", "mine", "A", "a", "z", "Z", "han",
+        ];
+        let without = |out: &[&str]| {
+            all.into_iter()
+                .filter(|id| !out.contains(id))
+                .collect::<Vec<_>>()
+        };
         for (filter, expected) in [
             ("{}", all.to_vec()),
             ("null", all.to_vec()),
-            ("{category: null, and: null, or: null, not: null, createdAt: null}", all.to_vec()),
-            ("{createdAt: {}, updatedAt: {gte: null, lt: null}}", all.to_vec()),
+            (
+                "{category: null, and: null, or: null, not: null, createdAt: null}",
+                all.to_vec(),
+            ),
+            (
+                "{createdAt: {}, updatedAt: {gte: null, lt: null}}",
+                all.to_vec(),
+            ),
             ("{category: []}", vec![]),
             ("{id: []}", vec![]),
             ("{or: []}", vec![]),
@@ -174,19 +241,37 @@ on_both! {
             ("{not: {category: DESIGN}}", without(&["9", "u"])),
             ("{not: {not: {category: DESIGN}}}", vec!["9", "u"]),
             ("{not: {category: DESIGN, status: ACTIVE}}", without(&["9"])),
-            ("{not: {or: [{category: DESIGN}, {serverType: HTTP}]}}", without(&["9", "u"])),
-            ("{or: [{category: DEVELOPMENT}, {status: DEPRECATED}]}", vec!["10", "u"]),
+            (
+                "{not: {or: [{category: DESIGN}, {serverType: HTTP}]}}",
+                without(&["9", "u"]),
+            ),
+            (
+                "{or: [{category: DEVELOPMENT}, {status: DEPRECATED}]}",
+                vec!["10", "u"],
+            ),
             ("{category: DESIGN, not: {status: DEPRECATED}}", vec!["9"]),
             ("{createdBy: \"ann\"}", vec!["mine"]),
             ("{not: {createdBy: \"ann\"}}", without(&["mine"])),
             ("{connectorId: [\"custom_mcp\", \"a\"]}", vec!["mine", "a"]),
             ("{connectorId: [\"a\", \"z\"]}", vec!["a", "z"]),
             ("{connectorId: \"CUSTOM_MCP\"}", vec![]),
-            ("{id: [\"pcon_a\", \"pcon_A\", \"pcon_b\", \"pcon_\", \"\"]}", vec!["A", "a"]),
-            ("{createdAt: {gte: \"2025-01-01T00:00:00.000001Z\", lt: \"2025-01-01T01:00:00.1+01:00\"}}", vec!["Z"]),
+            (
+                "{id: [\"pcon_a\", \"pcon_A\", \"pcon_b\", \"pcon_\", \"\"]}",
+                vec!["A", "a"],
+            ),
+            (
+                "{createdAt: {gte: \"2025-01-01T00:00:00.000001Z\", lt: \"2025-01-01T01:00:00.1+01:00\"}}",
+                vec!["Z"],
+            ),
             ("{createdAt: {lt: \"1970-01-01T00:00:00Z\"}}", vec!["han"]),
-            ("{updatedAt: {gte: \"2026-11-22T08:00:00Z\"}}", vec!["10", "u", "mine", "A", "a"]),
-            ("{createdAt: {gte: \"2026-01-01T00:00:00Z\", lt: \"2025-01-01T00:00:00Z\"}}", vec![]),
+            (
+                "{updatedAt: {gte: \"2026-11-22T08:00:00Z\"}}",
+                vec!["10", "u", "mine", "A", "a"],
+            ),
+            (
+                "{createdAt: {gte: \"2026-01-01T00:00:00Z\", lt: \"2025-01-01T00:00:00Z\"}}",
+                vec![],
+            ),
         ] {
             let found = list(&server, &ann, &format!("filter: {filter}")).await;
             assert_eq!(ids(&found), expected, "{filter}");
@@ -204,7 +289,12 @@ on_both! {
             let data = server.data("", query, json!({ "filter": filter })).await;
             assert_eq!(ids(&data["personalConnectors"]), ["9"], "{filter}");
         }
-        let found = list(&server, "", "filter: {and: {category: DESIGN}, or: {id: \"pcon_9\"}}").await;
+        let found = list(
+            &server,
+            "",
+            "filter: {and: {category: DESIGN}, or: {id: \"pcon_9\"}}",
+        )
+        .await;
         assert_eq!(ids(&found), ["9"]);
     }
 
@@ -217,7 +307,10 @@ on_both! {
             if let [first, .., last] = cursors.as_slice() {
                 assert_eq!((*first, *last), (&info["startCursor"], &info["endCursor"]));
             }
-            (info["hasPreviousPage"].as_bool().unwrap(), info["hasNextPage"].as_bool().unwrap())
+            (
+                info["hasPreviousPage"].as_bool().unwrap(),
+                info["hasNextPage"].as_bool().unwrap(),
+            )
         };
         let cursor = |page: &Value, at: &str| page["pageInfo"][at].as_str().unwrap().to_owned();
         let first = list(&server, "", "first: 4").await;
@@ -235,7 +328,10 @@ on_both! {
         assert_eq!(ids(&later), ["new"]);
 
         let back = list(&server, "", "last: 2").await;
-        assert_eq!((ids(&back), info(&back)), (vec!["han", "new"], (true, false)));
+        assert_eq!(
+            (ids(&back), info(&back)),
+            (vec!["han", "new"], (true, false))
+        );
         let before = cursor(&back, "startCursor");
         let back = list(&server, "", &format!("last: 9, before: \"{before}\"")).await;
         assert_eq!((ids(&back).len(), info(&back)), (9, (false, true)));
@@ -244,10 +340,26 @@ on_both! {
         assert_eq!((ids(&empty).len(), info(&empty)), (0, (false, true)));
         assert_eq!(cursor(&empty, "startCursor"), begin);
 
-        let between = list(&server, "", &format!("first: 50, after: \"{after}\", before: \"{before}\"")).await;
-        assert_eq!((ids(&between), info(&between)), (vec!["hy", "A", "a", "z", "Z"], (true, false)));
-        let between = list(&server, "", &format!("last: 2, after: \"{after}\", before: \"{before}\"")).await;
-        assert_eq!((ids(&between), info(&between)), (vec!["z", "Z"], (true, true)));
+        let between = list(
+            &server,
+            "",
+            &format!("first: 50, after: \"{after}\", before: \"{before}\""),
+        )
+        .await;
+        assert_eq!(
+            (ids(&between), info(&between)),
+            (vec!["hy", "A", "a", "z", "Z"], (true, false))
+        );
+        let between = list(
+            &server,
+            "",
+            &format!("last: 2, after: \"{after}\", before: \"{before}\""),
+        )
+        .await;
+        assert_eq!(
+            (ids(&between), info(&between)),
+            (vec!["z", "Z"], (true, true))
+        );
         let none = list(&server, "", &format!("first: 0, after: \"{after}\"")).await;
         assert_eq!((ids(&none).len(), info(&none)), (0, (true, true)));
         let nothing = list(&server, "", "filter: {id: []}").await;
@@ -263,15 +375,30 @@ on_both! {
                 "filter: {status: [DEPRECATED, ACTIVE], category: null}",
                 "filter: {status: [ACTIVE, DEPRECATED, ACTIVE]}",
             ),
-            ("filter: {not: {outcome: [TIMEOUT, OPEN]}}", "filter: {not: {outcome: [OPEN, TIMEOUT, OPEN]}}"),
-            ("filter: {not: {toolName: [\"b\", \"a\"]}}", "filter: {not: {toolName: [\"a\", \"\", \"b\", \"a\"]}}"),
-            ("filter: {connectorId: [\"z\", \"a\", \"9\"]}", "filter: {connectorId: [\"9\", \"a\", \"z\", \"z\"]}"),
-            ("filter: {not: {id: [\"pcon_u\", \"pcon_z\"]}}", "filter: {not: {id: [\"pcon_z\", \"pcon_u\", \"x\"]}}"),
+            (
+                "filter: {not: {outcome: [TIMEOUT, OPEN]}}",
+                "filter: {not: {outcome: [OPEN, TIMEOUT, OPEN]}}",
+            ),
+            (
+                "filter: {not: {toolName: [\"b\", \"a\"]}}",
+                "filter: {not: {toolName: [\"a\", \"\", \"b\", \"a\"]}}",
+            ),
+            (
+                "filter: {connectorId: [\"z\", \"a\", \"9\"]}",
+                "filter: {connectorId: [\"9\", \"a\", \"z\", \"z\"]}",
+            ),
+            (
+                "filter: {not: {id: [\"pcon_u\", \"pcon_z\"]}}",
+                "filter: {not: {id: [\"pcon_z\", \"pcon_u\", \"x\"]}}",
+            ),
             (
                 "filter: {createdAt: {lt: \"2027-01-01T00:00:00Z\"}}",
                 "filter: {createdAt: {lt: \"2027-01-01T01:00:00+01:00\"}}",
             ),
-            ("filter: {}", "filter: null, orderBy: {field: NAME, direction: ASC}, search: \" \""),
+            (
+                "filter: {}",
+                "filter: null, orderBy: {field: NAME, direction: ASC}, search: \" \"",
+            ),
             (
                 "filter: {category: DESIGN}, search: \"X\"",
                 "filter: {category: [DESIGN]}, search: \"  x\u{301} \", orderBy: {field: RELEVANCE}",
@@ -302,35 +429,76 @@ on_both! {
             ("first above 100", "first: 101".to_owned()),
             ("last below 0", "last: -1".to_owned()),
             ("last above 100", "last: 101".to_owned()),
-            ("RELEVANCE of no search", "orderBy: {field: RELEVANCE}".to_owned()),
-            ("RELEVANCE of a blank search", "search: \" \", orderBy: {field: RELEVANCE}".to_owned()),
-            ("RELEVANCE ascending", "search: \"a\", orderBy: {field: RELEVANCE, direction: ASC}".to_owned()),
-            ("RELEVANCE descending", "search: \"a\", orderBy: {field: RELEVANCE, direction: DESC}".to_owned()),
+            (
+                "RELEVANCE of no search",
+                "orderBy: {field: RELEVANCE}".to_owned(),
+            ),
+            (
+                "RELEVANCE of a blank search",
+                "search: \" \", orderBy: {field: RELEVANCE}".to_owned(),
+            ),
+            (
+                "RELEVANCE ascending",
+                "search: \"a\", orderBy: {field: RELEVANCE, direction: ASC}".to_owned(),
+            ),
+            (
+                "RELEVANCE descending",
+                "search: \"a\", orderBy: {field: RELEVANCE, direction: DESC}".to_owned(),
+            ),
             ("a long search", format!("search: \"{}\"", "é".repeat(257))),
             ("an empty cursor", "after: \"\"".to_owned()),
             ("no cursor", "last: 1, before: \"pcon_a\"".to_owned()),
             ("a broken cursor", format!("{filter}, after: \"{broken}\"")),
             ("a cursor of another filter", format!("after: \"{cursor}\"")),
-            ("a cursor of another filter, backwards", format!("last: 1, before: \"{cursor}\"")),
-            ("a cursor of another order", format!("{filter}, orderBy: {{field: CREATED_AT}}, after: \"{cursor}\"")),
+            (
+                "a cursor of another filter, backwards",
+                format!("last: 1, before: \"{cursor}\""),
+            ),
+            (
+                "a cursor of another order",
+                format!("{filter}, orderBy: {{field: CREATED_AT}}, after: \"{cursor}\""),
+            ),
             (
                 "a cursor of another direction",
                 format!("{filter}, orderBy: {{field: NAME, direction: DESC}}, after: \"{cursor}\""),
             ),
-            ("a cursor of no search", format!("search: \"a\", {filter}, after: \"{cursor}\"")),
-            ("a cursor of another search", format!("search: \"b\", after: \"{of_search}\"")),
-            ("101 values", format!("filter: {{category: [{}]}}", hundred_one("DESIGN"))),
-            ("101 ids", format!("filter: {{id: [{}]}}", hundred_one("\"pcon_a\""))),
-            ("101 filters", format!("filter: {{or: [{}]}}", hundred_one("{}"))),
+            (
+                "a cursor of no search",
+                format!("search: \"a\", {filter}, after: \"{cursor}\""),
+            ),
+            (
+                "a cursor of another search",
+                format!("search: \"b\", after: \"{of_search}\""),
+            ),
+            (
+                "101 values",
+                format!("filter: {{category: [{}]}}", hundred_one("DESIGN")),
+            ),
+            (
+                "101 ids",
+                format!("filter: {{id: [{}]}}", hundred_one("\"pcon_a\"")),
+            ),
+            (
+                "101 filters",
+                format!("filter: {{or: [{}]}}", hundred_one("{}")),
+            ),
             ("6 levels", format!("filter: {deep}")),
-            ("102 conditions", format!("filter: {{or: [{ranges}], createdAt: {{}}, status: ACTIVE}}")),
+            (
+                "102 conditions",
+                format!("filter: {{or: [{ranges}], createdAt: {{}}, status: ACTIVE}}"),
+            ),
         ] {
             let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}");
             let message = refusal(&server, &query, json!({})).await;
             writeln!(answers, "{what}: {message}").unwrap();
         }
         let ids = vec!["pcon_a"; 101];
-        let message = refusal(&server, "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", json!({ "ids": ids })).await;
+        let message = refusal(
+            &server,
+            "query($ids: [ID!]!) { nodes(ids: $ids) { id } }",
+            json!({ "ids": ids }),
+        )
+        .await;
         writeln!(answers, "101 nodes: {message}").unwrap();
         insta::assert_snapshot!("refusals", answers);
 

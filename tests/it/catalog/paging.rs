@@ -83,7 +83,8 @@ impl Walk {
     ) -> (Vec<String>, Option<String>) {
         const QUERY: &str = "
             query(
-                $search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: [PersonalConnectorOrder!],
+                $search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $thenBy: \
+                [PersonalConnectorOrder!],
                 $first: Int, $after: String, $last: Int, $before: String
             ) {
                 personalConnectors(
@@ -192,7 +193,7 @@ impl Catalogue<'_> {
 
 on_both! {
     async fn no_row_that_stays_is_skipped_or_doubled(server: Server) {
-        meets_all_that_stays(&server, 48, walk());
+        meets_all_that_stays(&server, walk(), |_, _| true);
     }
 }
 
@@ -206,14 +207,28 @@ async fn no_row_with_a_frequent_word_is_skipped_or_doubled() {
     });
     let server = Server::on_postgres(&[]).await;
     server.make_words_frequent().await;
-    meets_all_that_stays(&server, 48, searched);
+    // The counts that make words frequent keep words that no connector has any more. A search that finds nothing
+    // would be corrected by other words than those of the model.
+    meets_all_that_stays(&server, searched, |walk, rows| {
+        let seen = model::seen(walk.viewer, rows);
+        let search = walk.listing.search.as_ref().unwrap();
+        seen.iter()
+            .any(|connector| search.tier(connector).is_some())
+    });
 }
 
-fn meets_all_that_stays(server: &Server, cases: u32, walk: impl Strategy<Value = Walk>) {
+fn meets_all_that_stays(
+    server: &Server,
+    walk: impl Strategy<Value = Walk>,
+    applies: impl Fn(&Walk, &[Model]) -> bool + Copy,
+) {
     let strategy = (model::catalogue(40), walk);
-    model::check(cases, strategy, |(rows, walk)| async move {
+    model::check(48, strategy, |(rows, walk)| async move {
         server.clear().await;
         let rows = server.insert(rows).await;
+        if !applies(&walk, &rows) {
+            return Ok(());
+        }
         server.record(model::checked(&rows)).await;
         let expected = walk.list(&rows);
         let mut catalogue = Catalogue {

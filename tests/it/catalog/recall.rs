@@ -261,25 +261,45 @@ on_both! {
         let Some(rows) = servers() else { return };
         server.clear().await;
         let names: Vec<_> = rows.iter().map(|row| row.name.clone()).collect();
-        let texts: Vec<_> = rows.iter().map(|row| {
-            let id = &row.connector_id;
-            let own = id.strip_prefix("io.github.").or(id.strip_prefix("com.")).unwrap_or(id);
-            format!("{} {own} {}", row.name, row.description.as_deref().unwrap_or_default()).to_lowercase()
-        }).collect();
+        let texts: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let id = &row.connector_id;
+                let own = id
+                    .strip_prefix("io.github.")
+                    .or(id.strip_prefix("com."))
+                    .unwrap_or(id);
+                format!(
+                    "{} {own} {}",
+                    row.name,
+                    row.description.as_deref().unwrap_or_default()
+                )
+                .to_lowercase()
+            })
+            .collect();
         server.insert(rows).await;
         // A part, which has names of all lengths.
         measure(&server, "real servers", &names, 4).await;
         // A namespace's host is no word.
         for search in ["github", "com", "io", "gitlab", "org", "dev"] {
-            let query = "query($search: String) { personalConnectors(search: $search, first: 100) { totalCount nodes { name } } }";
+            let query = "query($search: String) { personalConnectors(search: $search, first: 100) { totalCount nodes { \
+                         name } } }";
             let data = server.data("", query, json!({ "search": search })).await;
             let count = data["personalConnectors"]["totalCount"].as_u64().unwrap();
-            let has = |text: &&String| text.split(|c: char| !c.is_alphanumeric()).any(|word| word.starts_with(search));
+            let has = |text: &&String| {
+                text.split(|c: char| !c.is_alphanumeric())
+                    .any(|word| word.starts_with(search))
+            };
             let about = texts.iter().filter(has).count() as u64;
-            println!("real servers: {search}: {count} found, {about} have it in a name, an owner or a description");
+            println!(
+                "real servers: {search}: {count} found, {about} have it in a name, an owner or a description"
+            );
             assert!(count <= about, "{search}: {count} of {about}");
             if search == "github" {
-                assert_eq!(data["personalConnectors"]["nodes"][0]["name"], "GitHub MCP Server");
+                assert_eq!(
+                    data["personalConnectors"]["nodes"][0]["name"],
+                    "GitHub MCP Server"
+                );
                 assert!(count <= 10, "{count}");
             }
         }

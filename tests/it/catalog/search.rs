@@ -60,8 +60,8 @@ const PULL_REQUEST: &[&str] = &["exact", "another", "twin", "name", "both", "all
 
 /// Searches, and the ids found, best first.
 const TABLE: &[(&str, &[&str])] = &[
-    // Tiers: the very name, a name that begins so, words of the name (by name, then id), then of name and connectorId, then of all
-    // fields.
+    // Tiers: the very name, a name that begins so, words of the name (by name, then id), then of name and connectorId,
+    // then of all fields.
     ("pull request", PULL_REQUEST),
     (
         "request pull",
@@ -151,7 +151,8 @@ on_both! {
     async fn finds_the_same_in_the_same_order(server: Server) {
         server.clear().await;
         server.insert(catalogue()).await;
-        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+        let query =
+            "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
         for (search, found) in TABLE {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), *found, "{search}");
@@ -163,7 +164,10 @@ on_both! {
             (format!("{spaced} q"), &[]),
             ("w".repeat(100), &["word"]),
             ("w".repeat(256), &["word"]),
-            ("pull ".repeat(51), &["another", "twin", "both", "exact", "all", "name", "text"]),
+            (
+                "pull ".repeat(51),
+                &["another", "twin", "both", "exact", "all", "name", "text"],
+            ),
         ] {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
@@ -173,30 +177,67 @@ on_both! {
     /// Every word is in some field, or in one of the tools; whoever has them without the tools comes before.
     async fn tools_are_the_last_tier(server: Server) {
         server.clear().await;
-        let row = |id: &str, name: &str, description: &str| Model { description: Some(description.to_owned()), ..official(id, name) };
-        server.insert(vec![
-            row("tool", "Alpha", ""), row("text", "Zeta", "Renders maps"), row("both", "Maps", "For all"), row("none", "Beta", "For all"),
-        ]).await;
+        let row = |id: &str, name: &str, description: &str| Model {
+            description: Some(description.to_owned()),
+            ..official(id, name)
+        };
+        server
+            .insert(vec![
+                row("tool", "Alpha", ""),
+                row("text", "Zeta", "Renders maps"),
+                row("both", "Maps", "For all"),
+                row("none", "Beta", "For all"),
+            ])
+            .await;
         let offered = [
-            ("tool", offering(&[("render_map", "Draws Maps, and renders them"), ("other", "")])),
+            (
+                "tool",
+                offering(&[
+                    ("render_map", "Draws Maps, and renders them"),
+                    ("other", ""),
+                ]),
+            ),
             ("text", offering(&[("renders", "maps")])),
             ("both", offering(&[("renders", "")])),
         ];
-        server.record(offered.map(|(id, found)| (format!("pcon_{id}"), found)).into()).await;
+        server
+            .record(
+                offered
+                    .map(|(id, found)| (format!("pcon_{id}"), found))
+                    .into(),
+            )
+            .await;
         let search = async |arguments: &str| {
-            let query = format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} totalCount pageInfo {{ endCursor startCursor }} }} }}");
+            let query = format!(
+                "{{ personalConnectors({arguments}) {{ nodes {{ id }} totalCount pageInfo {{ endCursor startCursor }} \
+                 }} }}"
+            );
             server.data("", &query, json!({})).await["personalConnectors"].take()
         };
         for (words, found) in [
-            ("renders map", &["text", "tool", "both"][..]), ("maps", &["both", "text", "tool"]), ("OTHER", &["tool"]),
-            ("render map", &["tool"]), ("alpha draws", &["tool"]), ("renders for", &["both"]), ("beta renders", &[]), ("alpha", &["tool"]),
+            ("renders map", &["text", "tool", "both"][..]),
+            ("maps", &["both", "text", "tool"]),
+            ("OTHER", &["tool"]),
+            ("render map", &["tool"]),
+            ("alpha draws", &["tool"]),
+            ("renders for", &["both"]),
+            ("beta renders", &[]),
+            ("alpha", &["tool"]),
         ] {
             let all = search(&format!("search: \"{words}\"")).await;
             assert_eq!(ids(&all), found, "{words}");
             assert_eq!(all["totalCount"], found.len(), "{words}");
             let mut by_name = found.to_vec();
-            by_name.sort_by_key(|id| ["tool", "none", "both", "text"].iter().position(|other| other == id));
-            assert_eq!(ids(&search(&format!("search: \"{words}\", orderBy: {{field: NAME}}")).await), by_name, "{words}");
+            by_name.sort_by_key(|id| {
+                ["tool", "none", "both", "text"]
+                    .iter()
+                    .position(|other| other == id)
+            });
+            assert_eq!(
+                ids(&search(&format!("search: \"{words}\", orderBy: {{field: NAME}}")).await),
+                by_name,
+                "{words}"
+            );
         }
         // Page by page, forwards and backwards.
         let mut after = String::new();
@@ -217,18 +258,33 @@ on_both! {
     /// the slash.
     async fn hosts_of_namespaces_are_no_words(server: Server) {
         server.clear().await;
-        let row = |id, name, connector_id: &str| Model { connector_id: connector_id.to_owned(), ..official(id, name) };
-        server.insert(vec![
-            row("wiki", "Pages", "io.github.Acme/wiki-mcp"),
-            row("hub", "GitHub", "com.github/server"),
-            row("vendor", "Mail", "com.acme/mail"),
-            row("plain", "Plain", "dev/io"),
-        ]).await;
-        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+        let row = |id, name, connector_id: &str| Model {
+            connector_id: connector_id.to_owned(),
+            ..official(id, name)
+        };
+        server
+            .insert(vec![
+                row("wiki", "Pages", "io.github.Acme/wiki-mcp"),
+                row("hub", "GitHub", "com.github/server"),
+                row("vendor", "Mail", "com.acme/mail"),
+                row("plain", "Plain", "dev/io"),
+            ])
+            .await;
+        let query =
+            "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
         for (search, found) in [
-            ("github", &["hub"][..]), ("io", &["plain"]), ("com", &[]), ("acme", &["vendor", "wiki"]), ("acme mail", &["vendor"]),
-            ("io.github.acme/wiki-mcp", &["wiki"]), ("IO.GitHub.Acme/wi", &["wiki"]), ("com.acme/mail", &["vendor"]),
-            ("io.github.acme/", &["vendor", "wiki"]), ("io.github.acme", &[]), ("com.github/server", &["hub"]), ("dev io", &["plain"]),
+            ("github", &["hub"][..]),
+            ("io", &["plain"]),
+            ("com", &[]),
+            ("acme", &["vendor", "wiki"]),
+            ("acme mail", &["vendor"]),
+            ("io.github.acme/wiki-mcp", &["wiki"]),
+            ("IO.GitHub.Acme/wi", &["wiki"]),
+            ("com.acme/mail", &["vendor"]),
+            ("io.github.acme/", &["vendor", "wiki"]),
+            ("io.github.acme", &[]),
+            ("com.github/server", &["hub"]),
+            ("dev io", &["plain"]),
         ] {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
@@ -239,20 +295,53 @@ on_both! {
     /// Names that punctuation is part of are found by just that, in connectors and in tools.
     async fn whole_names_are_words(server: Server) {
         server.clear().await;
-        let names = ["C++ Build", "C# Build", "Clojure", "F# and .NET", "Network", "Node.js Runner", "Runner of Nodes", "Party 🎉"];
-        let ids_of = ["cpp", "csharp", "clojure", "fsharp", "network", "node", "nodes", "party"];
-        let rows = ids_of.iter().zip(names).map(|(id, name)| official(id, name));
+        let names = [
+            "C++ Build",
+            "C# Build",
+            "Clojure",
+            "F# and .NET",
+            "Network",
+            "Node.js Runner",
+            "Runner of Nodes",
+            "Party 🎉",
+        ];
+        let ids_of = [
+            "cpp", "csharp", "clojure", "fsharp", "network", "node", "nodes", "party",
+        ];
+        let rows = ids_of
+            .iter()
+            .zip(names)
+            .map(|(id, name)| official(id, name));
         server.insert(rows.collect()).await;
-        server.record(vec![("pcon_network".to_owned(), offering(&[("scan", "Written in C++ 🎉")]))]).await;
-        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id tools(search: $search) { totalCount } } } }";
+        server
+            .record(vec![(
+                "pcon_network".to_owned(),
+                offering(&[("scan", "Written in C++ 🎉")]),
+            )])
+            .await;
+        let query = "query($search: String) { personalConnectors(search: $search) { nodes { id tools(search: $search) \
+                     { totalCount } } } }";
         for (search, found) in [
-            ("c++", &["cpp", "network"][..]), ("C# build", &["csharp"]), ("c#", &["csharp"]), ("build c++", &["cpp"]),
-            (".net", &["fsharp"]), ("net", &["network", "fsharp"]), ("f#", &["fsharp"]), ("node.js", &["node"]), ("js node", &["node"]),
-            ("node", &["node", "nodes"]), ("🎉", &["party", "network"]), ("c", &["csharp", "cpp", "clojure", "network"]),
+            ("c++", &["cpp", "network"][..]),
+            ("C# build", &["csharp"]),
+            ("c#", &["csharp"]),
+            ("build c++", &["cpp"]),
+            (".net", &["fsharp"]),
+            ("net", &["network", "fsharp"]),
+            ("f#", &["fsharp"]),
+            ("node.js", &["node"]),
+            ("js node", &["node"]),
+            ("node", &["node", "nodes"]),
+            ("🎉", &["party", "network"]),
+            ("c", &["csharp", "cpp", "clojure", "network"]),
         ] {
             let data = server.data("", query, json!({ "search": search })).await;
             assert_eq!(ids(&data["personalConnectors"]), found, "{search}");
-            let of_tool = data["personalConnectors"]["nodes"].as_array().unwrap().iter().find(|node| node["id"] == "pcon_network");
+            let of_tool = data["personalConnectors"]["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|node| node["id"] == "pcon_network");
             if let Some(node) = of_tool {
                 let tools = u64::from(["c++", "c", "🎉"].contains(&search));
                 assert_eq!(node["tools"]["totalCount"], tools, "{search}");
@@ -264,48 +353,98 @@ on_both! {
     async fn tools_words_follow_the_row_and_its_tools(server: Server) {
         server.clear().await;
         let before = server.insert(vec![official("a", "Old")]).await.remove(0);
-        server.record(vec![(before.id.clone(), offering(&[("add", "Adds.")]))]).await;
+        server
+            .record(vec![(before.id.clone(), offering(&[("add", "Adds.")]))])
+            .await;
         let search = async |search| {
-            let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+            let query =
+                "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
             let data = server.fresh("", query, json!({ "search": search })).await;
             ids(&data["personalConnectors"]).len()
         };
         assert_eq!((search("old add").await, search("add").await), (1, 1));
-        let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
+        let after = Model {
+            name: "New".to_owned(),
+            name_key: "new".to_owned(),
+            ..before.clone()
+        };
         let mut tx = server.begin().await;
         let after = tx.update(&before, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         assert_eq!((search("old add").await, search("new add").await), (0, 1));
-        let later = Inspection { checked_at: crate::support::checks::after(1), ..offering(&[("subtract", "")]) };
+        let later = Inspection {
+            checked_at: crate::support::checks::after(1),
+            ..offering(&[("subtract", "")])
+        };
         server.record(vec![(after.id.clone(), later)]).await;
-        assert_eq!((search("new add").await, search("new subtract").await), (0, 1));
+        assert_eq!(
+            (search("new add").await, search("new subtract").await),
+            (0, 1)
+        );
         let mut tx = server.begin().await;
         tx.delete(&after).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(search("subtract").await, 0);
         // The most that is indexed, and more: names before descriptions.
         let row = server.insert(vec![official("b", "Many")]).await.remove(0);
-        let texts: Vec<_> = (0..1000).map(|n| (format!("name{n}"), format!("{} last{n}", "word ".repeat(900)) + &letters(800))).collect();
-        let tools: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        server.record(vec![(row.id.clone(), offering(&tools))]).await;
-        assert_eq!((search("name999").await, search("last0").await, search("last999").await), (1, 1, 0));
+        let texts: Vec<_> = (0..1000)
+            .map(|n| {
+                (
+                    format!("name{n}"),
+                    format!("{} last{n}", "word ".repeat(900)) + &letters(800),
+                )
+            })
+            .collect();
+        let tools: Vec<_> = texts
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        server
+            .record(vec![(row.id.clone(), offering(&tools))])
+            .await;
+        assert_eq!(
+            (
+                search("name999").await,
+                search("last0").await,
+                search("last999").await
+            ),
+            (1, 1, 0)
+        );
     }
 
     /// Migrations move them where searches look for them, and back.
     async fn words_survive_their_moves(server: Server) {
         server.clear().await;
         server.insert(catalogue()).await;
-        server.record(vec![("pcon_apart".to_owned(), offering(&[("pull_all", "Hauls")]))]).await;
+        server
+            .record(vec![(
+                "pcon_apart".to_owned(),
+                offering(&[("pull_all", "Hauls")]),
+            )])
+            .await;
         let storage = server.storage.clone();
         drop(server);
         let names = migration::names();
-        let before = names.iter().position(|name| name.ends_with("words_of_rows")).unwrap() - 1;
-        for line in [&["migrate", "--to", &names[before]][..], &["check-database"], &["migrate"], &["check-database"]] {
+        let before = names
+            .iter()
+            .position(|name| name.ends_with("words_of_rows"))
+            .unwrap()
+            - 1;
+        for line in [
+            &["migrate", "--to", &names[before]][..],
+            &["check-database"],
+            &["migrate"],
+            &["check-database"],
+        ] {
             run(program_on(&storage, line)).ok();
         }
         let server = Server::start(storage, &[], fixed_clock()).await;
         let query = "query($search: String) { personalConnectors(search: $search, first: 100) { nodes { id } } }";
-        for (search, found) in [("pull request", &[PULL_REQUEST, &["apart"]].concat()[..]), ("wiki", &["byid", "bytext"]), ("quote", &[])] {
+        for (search, found) in [
+            ("pull request", &[PULL_REQUEST, &["apart"]].concat()[..]),
+            ("wiki", &["byid", "bytext"]),
+            ("quote", &[]),
+        ] {
             let data = server.data("", query, json!({ "search": search })).await;
             // The built-in connectors are there again.
             let mut ids = ids(&data["personalConnectors"]);
@@ -319,7 +458,10 @@ on_both! {
         let all = server.data("", query, json!({})).await;
         assert_eq!(all["personalConnectors"]["totalCount"], 5);
         for blank in ["", "  ", "\u{a0}\n"] {
-            assert_eq!(server.data("", query, json!({ "search": blank })).await, all);
+            assert_eq!(
+                server.data("", query, json!({ "search": blank })).await,
+                all
+            );
         }
     }
 
@@ -327,11 +469,16 @@ on_both! {
         server.clear().await;
         let before = server.insert(vec![official("a", "Old")]).await.remove(0);
         let search = async |search| {
-            let query = "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
+            let query =
+                "query($search: String) { personalConnectors(search: $search) { nodes { id } } }";
             let data = server.data("", query, json!({ "search": search })).await;
             ids(&data["personalConnectors"]).len()
         };
-        let after = Model { name: "New".to_owned(), name_key: "new".to_owned(), ..before.clone() };
+        let after = Model {
+            name: "New".to_owned(),
+            name_key: "new".to_owned(),
+            ..before.clone()
+        };
         let mut tx = server.begin().await;
         let after = tx.update(&before, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();

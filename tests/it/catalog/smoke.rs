@@ -19,7 +19,13 @@ on_both! {
         let input = json!({ "name": "Wiki", "serverUrl": "https://wiki.example.com/mcp" });
         let data = server.data(&ann, create, json!({ "input": input })).await;
         let id = &data["createCustomConnector"]["personalConnector"]["id"];
-        let found = server.data(&ann, "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+        let found = server
+            .data(
+                &ann,
+                "query($id: ID!) { node(id: $id) { id } }",
+                json!({ "id": id }),
+            )
+            .await;
         assert_eq!(found["node"]["id"], *id);
         assert_eq!(server.state().await, 6);
     }

@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-const QUERY: &str = "query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $after: String, $first: Int) {
+const QUERY: &str = "query($search: String, $filter: PersonalConnectorFilter, $order: PersonalConnectorOrder, $after: \
+    String, $first: Int) {
     personalConnectors(search: $search, filter: $filter, orderBy: $order, after: $after, first: $first) {
         nodes { id } totalCount search { corrected words { word replacements } }
         facets { type { count } organizationId { count } }
@@ -94,7 +95,11 @@ on_both! {
             // Joined and split.
             ("git hub", &["github"], "git hub=github"),
             ("vectordb", &["vector"], "vectordb=vector db"),
-            ("vectordb embedings", &["vector"], "vectordb=vector db embedings=embeddings"),
+            (
+                "vectordb embedings",
+                &["vector"],
+                "vectordb=vector db embedings=embeddings",
+            ),
             ("nodejs", &["node"], "nodejs=node.js|node js"),
             // Nothing stands for one of the words, or too much would.
             ("github xyzzy", &[], "github xyzzy"),
@@ -130,10 +135,21 @@ on_both! {
         let none = json!({ "id": ["pcon_notes"] });
         for (search, told) in [("github", "github"), ("gihtub", "gihtub=github")] {
             let list = list(&server, "", json!({ "search": search, "filter": none })).await;
-            assert_eq!((words(&list).as_str(), &list["totalCount"]), (told, &json!(0)), "{search}");
-            let query = "query($search: String) { personalConnectors(search: $search, first: 0) { search { corrected words { word replacements } } totalCount } }";
-            let list = server.fresh("", query, json!({ "search": search })).await["personalConnectors"].take();
-            assert_eq!((words(&list).as_str(), &list["totalCount"]), (told, &json!(1)), "{search}");
+            assert_eq!(
+                (words(&list).as_str(), &list["totalCount"]),
+                (told, &json!(0)),
+                "{search}"
+            );
+            let query = "query($search: String) { personalConnectors(search: $search, first: 0) { search { corrected \
+                         words { word replacements } } totalCount } }";
+            let list =
+                server.fresh("", query, json!({ "search": search })).await["personalConnectors"]
+                    .take();
+            assert_eq!(
+                (words(&list).as_str(), &list["totalCount"]),
+                (told, &json!(1)),
+                "{search}"
+            );
         }
     }
 
@@ -144,26 +160,53 @@ on_both! {
         let rows = rows.map(|name| official(&name.to_lowercase().replace(' ', ""), name));
         server.insert(rows.to_vec()).await;
         for order in [Value::Null, json!({ "field": "NAME" })] {
-            let first = list(&server, "", json!({ "search": "wikki", "first": 2, "order": order })).await;
+            let first = list(
+                &server,
+                "",
+                json!({ "search": "wikki", "first": 2, "order": order }),
+            )
+            .await;
             assert_eq!(ids(&first), ["wikia", "wikib"]);
-            let row = server.insert(vec![official("slip", "Wikki")]).await.remove(0);
+            let row = server
+                .insert(vec![official("slip", "Wikki")])
+                .await
+                .remove(0);
             let after = &first["pageInfo"]["endCursor"];
-            let second = list(&server, "", json!({ "search": "wikki", "first": 2, "after": after, "order": order })).await;
+            let second = list(
+                &server,
+                "",
+                json!({ "search": "wikki", "first": 2, "after": after, "order": order }),
+            )
+            .await;
             assert_eq!(ids(&second), ["wikic", "wikid"]);
             assert_eq!(words(&second), "wikki=wikki|wiki");
             assert_eq!(second["totalCount"], 5);
-            assert_eq!(ids(&list(&server, "", json!({ "search": "wikki", "order": order })).await), ["slip"]);
-            let strict = list(&server, "", json!({ "search": "wik", "first": 1, "order": order })).await;
+            assert_eq!(
+                ids(&list(&server, "", json!({ "search": "wikki", "order": order })).await),
+                ["slip"]
+            );
+            let strict = list(
+                &server,
+                "",
+                json!({ "search": "wik", "first": 1, "order": order }),
+            )
+            .await;
             let mut tx = server.begin().await;
             tx.delete(&row).await.unwrap();
             tx.commit().await.unwrap();
-            let again = list(&server, "", json!({ "search": "wikki", "after": after, "order": order })).await;
+            let again = list(
+                &server,
+                "",
+                json!({ "search": "wikki", "after": after, "order": order }),
+            )
+            .await;
             assert_eq!(ids(&again), ["wikic", "wikid"]);
             assert_eq!(words(&again), "wikki=wiki");
             assert_eq!(again["totalCount"], 4);
             // A cursor of the one is none of the other.
             let both = json!({ "search": "wikki", "after": after, "before": strict["pageInfo"]["endCursor"] });
-            let query = "query($search: String, $after: String, $before: String) { personalConnectors(search: $search, after: $after, before: $before) { nodes { id } } }";
+            let query = "query($search: String, $after: String, $before: String) { personalConnectors(search: $search, \
+                         after: $after, before: $before) { nodes { id } } }";
             let answer = server.execute("", query, both).await;
             assert_eq!(answer["errors"][0]["extensions"]["code"], "CURSOR_INVALID");
         }
@@ -172,11 +215,19 @@ on_both! {
     /// Words follow the catalogue, in the process that changes it and in others.
     async fn words_come_and_go(server: Server) {
         server.clear().await;
-        let before = server.insert(vec![official("a", "Zeppelin"), official("b", "Balloon")]).await.remove(0);
-        let found = async |search: &str| words(&list(&server, "", json!({ "search": search })).await);
+        let before = server
+            .insert(vec![official("a", "Zeppelin"), official("b", "Balloon")])
+            .await
+            .remove(0);
+        let found =
+            async |search: &str| words(&list(&server, "", json!({ "search": search })).await);
         assert_eq!(found("zepelin").await, "zepelin=zeppelin");
         assert_eq!(found("ornithoptr").await, "ornithoptr");
-        let after = Model { name: "Ornithopter".to_owned(), name_key: "ornithopter".to_owned(), ..before.clone() };
+        let after = Model {
+            name: "Ornithopter".to_owned(),
+            name_key: "ornithopter".to_owned(),
+            ..before.clone()
+        };
         let mut tx = server.begin().await;
         let after = tx.update(&before, edit(&after)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
@@ -186,22 +237,40 @@ on_both! {
         tx.delete(&after).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(found("ornithoptr").await, "ornithoptr");
-        assert_eq!(server.rows("SELECT word, connectors, public_connectors FROM search_word ORDER BY word").await, "b|1|1\nballoon|1|1\n");
+        assert_eq!(
+            server
+                .rows("SELECT word, connectors, public_connectors FROM search_word ORDER BY word")
+                .await,
+            "b|1|1\nballoon|1|1\n"
+        );
     }
 
     /// Words of connectors that others alone see stand for nothing, and are in nobody's way.
     async fn others_words_are_not_told(server: Server) {
         server.clear().await;
-        let private = |id: String, name: String| custom(&id, &name, "ann@acme", ConnectorVisibility::Private);
+        let private =
+            |id: String, name: String| custom(&id, &name, "ann@acme", ConnectorVisibility::Private);
         let letters = |n: u32| char::from_u32(0x4e00 + n).unwrap();
-        let mut rows: Vec<_> = (0..600).map(|n| private(format!("x{n}"), format!("wikipedi{}", letters(n)))).collect();
+        let mut rows: Vec<_> = (0..600)
+            .map(|n| private(format!("x{n}"), format!("wikipedi{}", letters(n))))
+            .collect();
         rows.push(private("nearer".to_owned(), "wikipediz".to_owned()));
         rows.push(official("public", "Wikipedia"));
         rows.push(private("drum".to_owned(), "Xylophone".to_owned()));
-        rows.push(custom("bobs", "Encyclopaedia", "bob@acme", ConnectorVisibility::Private));
+        rows.push(custom(
+            "bobs",
+            "Encyclopaedia",
+            "bob@acme",
+            ConnectorVisibility::Private,
+        ));
         server.insert(rows).await;
         // A word of tools stands for none, also if others have it as their own.
-        server.record(vec![("pcon_public".to_owned(), offering(&[("xylophone", "")]))]).await;
+        server
+            .record(vec![(
+                "pcon_public".to_owned(),
+                offering(&[("xylophone", "")]),
+            )])
+            .await;
         let bob = server.token("bob@acme", &[]);
         let ann = server.token("ann@acme", &[]);
         for (token, search, told, found) in [
@@ -209,16 +278,30 @@ on_both! {
             (&bob, "wikipedio", "wikipedio=wikipedia", &["public"]),
             ("", "encyclopedia", "encyclopedia", &[]),
             (&ann, "encyclopedia", "encyclopedia", &[]),
-            (&bob, "encyclopedia", "encyclopedia=encyclopaedia", &["bobs"]),
+            (
+                &bob,
+                "encyclopedia",
+                "encyclopedia=encyclopaedia",
+                &["bobs"],
+            ),
             ("", "xylophoen", "xylophoen", &[]),
             (&bob, "xylophoen", "xylophoen", &[]),
-            (&ann, "xylophoen", "xylophoen=xylophone", &["drum", "public"]),
+            (
+                &ann,
+                "xylophoen",
+                "xylophoen=xylophone",
+                &["drum", "public"],
+            ),
             // A connector with the given word is hidden from others, so the word is corrected for them.
             ("", "wikipediz", "wikipediz=wikipedia", &["public"]),
             (&ann, "wikipediz", "wikipediz", &["nearer"]),
         ] {
             let list = list(&server, token, json!({ "search": search })).await;
-            assert_eq!((words(&list).as_str(), ids(&list)), (told, found.to_vec()), "{search}");
+            assert_eq!(
+                (words(&list).as_str(), ids(&list)),
+                (told, found.to_vec()),
+                "{search}"
+            );
         }
         let answer = list(&server, &ann, json!({ "search": "wikipedio" })).await;
         assert!(answer["totalCount"].as_u64().unwrap() > 30);
@@ -227,14 +310,21 @@ on_both! {
     /// A follower of a corrected list sends the original words.
     async fn a_followed_list_has_the_words_as_given(server: Server) {
         fill(&server).await;
-        let data = server.data("", "{ personalConnectors { changesCursor } }", json!({})).await;
+        let data = server
+            .data("", "{ personalConnectors { changesCursor } }", json!({}))
+            .await;
         let after = data["personalConnectors"]["changesCursor"].clone();
         server.insert(vec![official("second", "GitHub Two")]).await;
-        for (search, told) in [("githb", json!([])), ("github", json!([{ "inListBefore": false, "inList": true }]))] {
+        for (search, told) in [
+            ("githb", json!([])),
+            ("github", json!([{ "inListBefore": false, "inList": true }])),
+        ] {
             let query = "query($after: String, $search: String) {
                 personalConnectorChanges(after: $after, list: {search: $search}) { nodes { inListBefore inList } }
             }";
-            let data = server.data("", query, json!({ "after": after, "search": search })).await;
+            let data = server
+                .data("", query, json!({ "after": after, "search": search }))
+                .await;
             assert_eq!(data["personalConnectorChanges"]["nodes"], told, "{search}");
         }
     }
@@ -242,44 +332,110 @@ on_both! {
     async fn matches_say_where(server: Server) {
         server.clear().await;
         let row = |id, name, connector_id: &str, description: &str| Model {
-            connector_id: connector_id.to_owned(), description: Some(description.to_owned()), ..official(id, name)
+            connector_id: connector_id.to_owned(),
+            description: Some(description.to_owned()),
+            ..official(id, name)
         };
         let url = Some("https://mcp.example.com/x?y=1".to_owned());
-        server.insert(vec![
-            row("a", "Pull Réquests", "io.github.pull/bot", "All pull requests, and more."),
-            row("b", "Zulu", "zulu", &format!("{} requests {}", "a ".repeat(150), "b ".repeat(150))),
-            Model { server_url: url, ..row("c", "Tools", "tools", "") },
-        ]).await;
-        server.record(vec![("pcon_c".to_owned(), offering(&[("a_first", "Nothing"), ("list_pulls", "Lists them"), ("other", "Sends requests")]))]).await;
-        let query = "query($search: String) { personalConnectors(search: $search) { edges { node { id } matches { field toolName fragments { text matched } } } } }";
+        server
+            .insert(vec![
+                row(
+                    "a",
+                    "Pull Réquests",
+                    "io.github.pull/bot",
+                    "All pull requests, and more.",
+                ),
+                row(
+                    "b",
+                    "Zulu",
+                    "zulu",
+                    &format!("{} requests {}", "a ".repeat(150), "b ".repeat(150)),
+                ),
+                Model {
+                    server_url: url,
+                    ..row("c", "Tools", "tools", "")
+                },
+            ])
+            .await;
+        server
+            .record(vec![(
+                "pcon_c".to_owned(),
+                offering(&[
+                    ("a_first", "Nothing"),
+                    ("list_pulls", "Lists them"),
+                    ("other", "Sends requests"),
+                ]),
+            )])
+            .await;
+        let query = "query($search: String) { personalConnectors(search: $search) { edges { node { id } matches { \
+                     field toolName fragments { text matched } } } } }";
         let matches = async |search: Value| {
             let data = server.data("", query, json!({ "search": search })).await;
-            let shown = data["personalConnectors"]["edges"].as_array().unwrap().iter().map(|edge| {
-                let matches = edge["matches"].as_array().unwrap().iter().map(|one| {
-                    let fragments = one["fragments"].as_array().unwrap().iter();
-                    let fragments = fragments.map(|fragment| {
-                        let text = text(&fragment["text"]);
-                        if fragment["matched"] == true { format!("[{text}]") } else { text.to_owned() }
+            let shown = data["personalConnectors"]["edges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|edge| {
+                    let matches = edge["matches"].as_array().unwrap().iter().map(|one| {
+                        let fragments = one["fragments"].as_array().unwrap().iter();
+                        let fragments = fragments.map(|fragment| {
+                            let text = text(&fragment["text"]);
+                            if fragment["matched"] == true {
+                                format!("[{text}]")
+                            } else {
+                                text.to_owned()
+                            }
+                        });
+                        let tool = one["toolName"]
+                            .as_str()
+                            .map_or(String::new(), |tool| format!(" {tool}"));
+                        format!(
+                            "{}{tool}: {}",
+                            text(&one["field"]),
+                            fragments.collect::<String>()
+                        )
                     });
-                    let tool = one["toolName"].as_str().map_or(String::new(), |tool| format!(" {tool}"));
-                    format!("{}{tool}: {}", text(&one["field"]), fragments.collect::<String>())
+                    format!(
+                        "{}\n{}\n",
+                        text(&edge["node"]["id"]),
+                        matches.collect::<Vec<_>>().join("\n")
+                    )
                 });
-                format!("{}\n{}\n", text(&edge["node"]["id"]), matches.collect::<Vec<_>>().join("\n"))
-            });
             shown.collect::<String>()
         };
-        assert_eq!(matches(json!("pull req")).await,
-            "pcon_a\nNAME: [Pull] [Réquests]\nCONNECTOR_ID: io.github.[pull]/bot\nDESCRIPTION: All [pull] [requests], and more.\n");
-        assert_eq!(matches(json!("pulls tools")).await, "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL list_pulls: list_[pulls]\n");
-        assert_eq!(matches(json!("tools sends")).await, "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL other: [Sends] requests\n");
-        assert_eq!(matches(json!("https://MCP.example.com/x?y=1")).await, "pcon_c\nSERVER_URL: [https://mcp.example.com/x?y=1]\n");
+        assert_eq!(
+            matches(json!("pull req")).await,
+            "pcon_a\nNAME: [Pull] [Réquests]\nCONNECTOR_ID: io.github.[pull]/bot\nDESCRIPTION: All [pull] [requests], \
+             and more.\n"
+        );
+        assert_eq!(
+            matches(json!("pulls tools")).await,
+            "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL list_pulls: list_[pulls]\n"
+        );
+        assert_eq!(
+            matches(json!("tools sends")).await,
+            "pcon_c\nNAME: [Tools]\nCONNECTOR_ID: [tools]\nTOOL other: [Sends] requests\n"
+        );
+        assert_eq!(
+            matches(json!("https://MCP.example.com/x?y=1")).await,
+            "pcon_c\nSERVER_URL: [https://mcp.example.com/x?y=1]\n"
+        );
         // Matches of the replacements, for words that no connector has.
         assert_eq!(matches(json!("xyzzy")).await, "");
-        assert_eq!(matches(json!("zuluu")).await, "pcon_b\nNAME: [Zulu]\nCONNECTOR_ID: [zulu]\n");
+        assert_eq!(
+            matches(json!("zuluu")).await,
+            "pcon_b\nNAME: [Zulu]\nCONNECTOR_ID: [zulu]\n"
+        );
         let long = matches(json!("zulu requests")).await;
         let description = long.lines().last().unwrap();
-        assert!(description.starts_with("DESCRIPTION:  a a ") && description.contains(" [requests] b"), "{description}");
-        assert_eq!(description.chars().count(), "DESCRIPTION: ".len() + 200 + "[]".len());
+        assert!(
+            description.starts_with("DESCRIPTION:  a a ") && description.contains(" [requests] b"),
+            "{description}"
+        );
+        assert_eq!(
+            description.chars().count(),
+            "DESCRIPTION: ".len() + 200 + "[]".len()
+        );
         assert_eq!(matches(Value::Null).await, "pcon_a\n\npcon_c\n\npcon_b\n\n");
     }
 }

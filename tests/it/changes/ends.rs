@@ -156,21 +156,34 @@ on_both! {
     async fn an_operation_that_nobody_waits_for_ends(server: Server) {
         const LIST: &str = "{ personalConnectors { nodes { id } } }";
         // There is one permit. An operation that continues keeps it.
-        let flags = ["--max-concurrency", "1", "--request-timeout", "1m", "--database-wait", "1m"];
+        let flags = [
+            "--max-concurrency",
+            "1",
+            "--request-timeout",
+            "1m",
+            "--database-wait",
+            "1m",
+        ];
         let server = Server::start(server.storage.clone(), &flags, server.clock.clone()).await;
         let mut other = Other::connect(&server).await;
         let url = format!("{}/graphql", server.url);
         let asked = AtomicUsize::new(0);
         let free = async || {
             // A cached response needs no permit.
-            let query = format!("{{ a{}: viewer {{ userId }} }}", asked.fetch_add(1, Ordering::Relaxed));
+            let query = format!(
+                "{{ a{}: viewer {{ userId }} }}",
+                asked.fetch_add(1, Ordering::Relaxed)
+            );
             let body = json!({ "query": query }).to_string();
             server.post("", body).await.0 == 200
         };
         other.hold_up_reads().await;
         // On PostgreSQL a statement under way ends at its timeout, over HTTP too.
         let on_sqlite = server.storage.url.starts_with("sqlite");
-        for end in ["complete", "close", "hang-up"].into_iter().filter(|_| on_sqlite) {
+        for end in ["complete", "close", "hang-up"]
+            .into_iter()
+            .filter(|_| on_sqlite)
+        {
             let mut socket = Socket::at(&url, "").await;
             socket.subscribe("1", LIST, json!({})).await;
             while free().await {}

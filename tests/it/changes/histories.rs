@@ -133,25 +133,39 @@ on_both! {
         for count in [1, 3, 5] {
             let begun = Saved::of(&server.storage).await;
             let (histories, server) = Histories::new(&server, count).await;
-            let Histories { shared, ours, theirs, number } = &histories;
+            let Histories {
+                shared,
+                ours,
+                theirs,
+                number,
+            } = &histories;
             let first = cursor::of_changes(server.position(0).await);
             assert_eq!(created(&server, shared).await, "Ours0 Ours1 Ours2");
             // Subscribers at the head, over both transports, and followers in the middle.
             let mut sockets = Vec::new();
             for after in [shared, &ours[2]] {
                 let mut socket = Socket::of(&server, &ann).await;
-                socket.subscribe("1", CHANGED, json!({ "after": after })).await;
+                socket
+                    .subscribe("1", CHANGED, json!({ "after": after }))
+                    .await;
                 sockets.push(socket);
             }
             for i in 0..3 {
-                assert_eq!(told(&sockets[0].change().await), ("CREATED", &*format!("Ours{i}")));
+                assert_eq!(
+                    told(&sockets[0].change().await),
+                    ("CREATED", &*format!("Ours{i}"))
+                );
             }
             let mut events = Events::of(&server, &ann, CHANGED, json!({ "after": ours[1] })).await;
             assert_eq!(told(&events.change().await), ("CREATED", "Ours2"));
             let state = State::poll(server.database.clone(), Duration::from_millis(20));
             let follower = ChangeFollower::start(server.database.clone(), &state);
             let follow = |after: &str| {
-                follower.follow(Sight::Everything, ("after", Some(Histories::position(after))), Filter::default())
+                follower.follow(
+                    Sight::Everything,
+                    ("after", Some(Histories::position(after))),
+                    Filter::default(),
+                )
             };
             let mut at_shared = follow(shared).await.unwrap();
             let mut in_the_middle = follow(&ours[0]).await.unwrap();
@@ -173,7 +187,9 @@ on_both! {
             for cursor in ours {
                 assert_eq!(created(&server, cursor).await, "CURSOR_EXPIRED", "{count}");
                 let mut socket = Socket::of(&server, &ann).await;
-                socket.subscribe("1", CHANGED, json!({ "after": cursor })).await;
+                socket
+                    .subscribe("1", CHANGED, json!({ "after": cursor }))
+                    .await;
                 assert_eq!(ended(&mut socket).await, "CURSOR_EXPIRED");
             }
             assert_eq!(created(&server, shared).await, names.join(" "));
@@ -181,7 +197,9 @@ on_both! {
             assert!(all.ends_with(&names.join(" ")), "{all}");
             // They continue in their history.
             let mut socket = Socket::of(&server, &ann).await;
-            socket.subscribe("1", CHANGED, json!({ "after": shared })).await;
+            socket
+                .subscribe("1", CHANGED, json!({ "after": shared }))
+                .await;
             for name in &names {
                 assert_eq!(told(&socket.change().await), ("CREATED", name.as_str()));
             }
@@ -202,9 +220,14 @@ on_both! {
             }
             let after = now(&server, &ann).await;
             let mut socket = Socket::of(&server, &ann).await;
-            socket.subscribe("1", CHANGED, json!({ "after": start })).await;
+            socket
+                .subscribe("1", CHANGED, json!({ "after": start }))
+                .await;
             for i in 0..2 {
-                assert_eq!(told(&socket.change().await), ("CREATED", &*format!("Lost{i}")));
+                assert_eq!(
+                    told(&socket.change().await),
+                    ("CREATED", &*format!("Lost{i}"))
+                );
             }
             before.restore(&server.storage).await;
             let mut names = Vec::new();
@@ -232,7 +255,8 @@ on_both! {
         assert_eq!(data["personalConnectors"]["totalCount"], 3);
         within(LONG, "an answer of the other history", async || {
             let data = server.data(&ann, query, json!({})).await;
-            data["personalConnectors"]["totalCount"] == 3 && data["personalConnectors"]["changesCursor"] != json!(ours[2])
+            data["personalConnectors"]["totalCount"] == 3
+                && data["personalConnectors"]["changesCursor"] != json!(ours[2])
         })
         .await;
     }
@@ -251,14 +275,22 @@ on_both! {
 
         let (Histories { theirs, ours, .. }, server) = Histories::new(&server, 3).await;
         let later = Timestamp(timestamp(NOW).0 + 1);
-        let forget = async || while server.database.forget_events(later, later).await.unwrap() > 0 {};
+        let forget =
+            async || while server.database.forget_events(later, later).await.unwrap() > 0 {};
         forget().await;
-        assert_eq!(server.rows("SELECT COUNT(*) AS n FROM connector_event").await, "0\n");
+        assert_eq!(
+            server
+                .rows("SELECT COUNT(*) AS n FROM connector_event")
+                .await,
+            "0\n"
+        );
         assert_eq!(created(&server, &ours[2]).await, "");
         assert_eq!(created(&server, &first).await, "CURSOR_EXPIRED");
         assert_eq!(now(&server, &ann).await, ours[2]);
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": ours[2] })).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": ours[2] }))
+            .await;
         // The response comes when the subscription has caught up.
         socket.subscribe("q", "{ __typename }", json!({})).await;
         while socket.next().await["type"] != "complete" {}
@@ -269,7 +301,9 @@ on_both! {
         assert_eq!(ended(&mut socket).await, "CURSOR_EXPIRED");
         ours_forgotten.restore(&server.storage).await;
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": ours[2] })).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": ours[2] }))
+            .await;
         server.create(&ann, "Next", "PRIVATE").await;
         assert_eq!(told(&socket.change().await), ("CREATED", "Next"));
     }
@@ -280,11 +314,19 @@ on_both! {
         let first = cursor::of_changes(server.position(0).await);
         let (Histories { shared, ours, .. }, server) = Histories::new(&server, 1).await;
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": shared })).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": shared }))
+            .await;
         for i in 0..3 {
-            assert_eq!(told(&socket.change().await), ("CREATED", &*format!("Ours{i}")));
+            assert_eq!(
+                told(&socket.change().await),
+                ("CREATED", &*format!("Ours{i}"))
+            );
         }
-        Saved::of(&server.storage).await.restore(&server.storage).await;
+        Saved::of(&server.storage)
+            .await
+            .restore(&server.storage)
+            .await;
         let other = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         for after in [&shared, &ours[0], &ours[1], &ours[2], &first] {
             let expected = created(&server, after).await;
@@ -303,9 +345,15 @@ on_both! {
         let answer = server.execute(&ann, CHANGES, json!({ "after": old })).await;
         assert_eq!(code(&answer), "CURSOR_EXPIRED");
         let message = text(&answer["errors"][0]["message"]);
-        assert!(message.contains("earlier version") && message.contains("start over: list the connectors"), "{message}");
+        assert!(
+            message.contains("earlier version")
+                && message.contains("start over: list the connectors"),
+            "{message}"
+        );
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": old })).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": old }))
+            .await;
         assert_eq!(ended(&mut socket).await, "CURSOR_EXPIRED");
     }
 }

@@ -123,8 +123,10 @@ impl Question {
     /// Returns the ids of the list from the service, whose count must agree.
     pub(super) async fn ids(&self, server: &Server) -> BTreeSet<String> {
         let query = "query($search: String, $filter: PersonalConnectorFilter) {
-            personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } totalCount }
-            byGroups: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount facets { outcome { count } } }
+            personalConnectors(search: $search, filter: $filter, orderBy: {field: NAME}, first: 100) { nodes { id } \
+            totalCount }
+            byGroups: personalConnectors(search: $search, filter: $filter, first: 0) { totalCount facets { outcome { \
+            count } } }
         }";
         let search = self.search.as_ref().map(|search| &search.text);
         let variables = json!({ "search": search, "filter": self.filter });
@@ -415,7 +417,9 @@ impl World {
                     .await;
             }
             Write::Import(object) => {
-                let document = "mutation($content: String!) { importConnectors(input: {content: $content, organizationId: \"acme\"}) {
+                let document =
+                    "mutation($content: String!) { importConnectors(input: {content: $content, \
+                    organizationId: \"acme\"}) {
                     report { created updated rejected } userErrors { code } } }";
                 let content = json!([object]).to_string();
                 server
@@ -483,7 +487,10 @@ on_both! {
             async move {
                 server.clear().await;
                 let all = Catalog::new(server.database.clone(), Sight::Everything);
-                let asked: Vec<_> = questions.iter().map(|question| (question.listing(), question.sight())).collect();
+                let asked: Vec<_> = questions
+                    .iter()
+                    .map(|question| (question.listing(), question.sight()))
+                    .collect();
                 let ids = async || {
                     let mut ids = Vec::new();
                     for question in &questions {
@@ -497,13 +504,17 @@ on_both! {
                     let state = server.state().await;
                     world.write(server, write).await;
                     let after = ids().await;
-                    let first = LogPosition { number: state + 1, mark: 0 };
+                    let first = LogPosition {
+                        number: state + 1,
+                        mark: 0,
+                    };
                     let events = all.all_events(first, i64::MAX).await.unwrap();
                     let states: Vec<_> = events.iter().map(Event::states).collect();
                     let mut sides: BTreeMap<String, [_; 2]> = BTreeMap::new();
                     for states in &states {
                         let id = states[1].or(states[0]).unwrap().id().to_owned();
-                        let [earlier, later] = states.map(|state| state.map(|state| format!("{state:?}")));
+                        let [earlier, later] =
+                            states.map(|state| state.map(|state| format!("{state:?}")));
                         // The state before a change equals the state after the previous one.
                         prop_assert_eq!(&world.last.remove(&id), &earlier, "{:?}", write);
                         if let Some(later) = later {
@@ -514,18 +525,31 @@ on_both! {
                     for (id, sides) in &sides {
                         for (side, lists) in sides.iter().zip([&before, &after]) {
                             for (at, (listing, sight)) in asked.iter().enumerate() {
-                                let carried = side.map_or(Some(false), |state| listing.has(state, sight));
+                                let carried =
+                                    side.map_or(Some(false), |state| listing.has(state, sight));
                                 *seen.lock().unwrap().answers.entry(carried).or_default() += 1;
                                 if let Some(has) = carried {
-                                    prop_assert_eq!(has, lists[at].contains(id), "{:#?} {:#?} {:#?}", side, questions[at], write);
+                                    prop_assert_eq!(
+                                        has,
+                                        lists[at].contains(id),
+                                        "{:#?} {:#?} {:#?}",
+                                        side,
+                                        questions[at],
+                                        write
+                                    );
                                 }
                             }
                         }
                     }
-                    let kinds = sides.values().map(|[before, after]| format!("{} {}", before.is_some(), after.is_some()));
+                    let kinds = sides
+                        .values()
+                        .map(|[before, after]| format!("{} {}", before.is_some(), after.is_some()));
                     let name = format!("{write:?}");
                     let name = name.split(['[', '{']).next().unwrap_or_default().to_owned();
-                    seen.lock().unwrap().changes.extend(kinds.map(|kind| format!("{name} {kind}")));
+                    seen.lock()
+                        .unwrap()
+                        .changes
+                        .extend(kinds.map(|kind| format!("{name} {kind}")));
                     world.rows = rows(server).await;
                     before = after;
                 }
@@ -535,7 +559,10 @@ on_both! {
         let Seen { answers, changes } = seen.into_inner().unwrap();
         let count = |answer| answers.get(&answer).copied().unwrap_or_default();
         let known = count(Some(true)) + count(Some(false));
-        assert!(count(Some(true)) > 50 && known > 4 * count(None) && count(None) > 0, "{answers:?}");
+        assert!(
+            count(Some(true)) > 50 && known > 4 * count(None) && count(None) > 0,
+            "{answers:?}"
+        );
         assert!(changes.len() >= 9, "{changes:?}");
     }
 
@@ -545,30 +572,60 @@ on_both! {
         server.insert(vec![official("wiki", "Wiki")]).await;
         let read = async || {
             let all = Catalog::new(server.database.clone(), Sight::Everything);
-            let first = LogPosition { number: state + 1, mark: 0 };
-            all.all_events(first, i64::MAX).await.unwrap().pop().unwrap()
+            let first = LogPosition {
+                number: state + 1,
+                mark: 0,
+            };
+            all.all_events(first, i64::MAX)
+                .await
+                .unwrap()
+                .pop()
+                .unwrap()
         };
-        let listing = |filter| Listing::parse(Arguments { filter: Some(parsed(&filter, &viewer::Viewer::Anonymous)), ..Arguments::default() }).unwrap();
+        let listing = |filter| {
+            Listing::parse(Arguments {
+                filter: Some(parsed(&filter, &viewer::Viewer::Anonymous)),
+                ..Arguments::default()
+            })
+            .unwrap()
+        };
         let lists = [
-            json!({ "type": "OFFICIAL" }), json!({ "status": "MAINTENANCE" }), json!({ "name": { "equals": "wiki" } }),
-            json!({ "name": { "equals": "x" }, "status": "ACTIVE" }), json!({ "or": [{ "type": "OFFICIAL" }, { "hasTools": true }] }),
-        ].map(listing);
+            json!({ "type": "OFFICIAL" }),
+            json!({ "status": "MAINTENANCE" }),
+            json!({ "name": { "equals": "wiki" } }),
+            json!({ "name": { "equals": "x" }, "status": "ACTIVE" }),
+            json!({ "or": [{ "type": "OFFICIAL" }, { "hasTools": true }] }),
+        ]
+        .map(listing);
         let answers = async || {
             let event = read().await;
             let [before, after] = event.states();
             assert!(before.is_none());
-            lists.each_ref().map(|list| list.has(after.unwrap(), &Sight::Everything))
+            lists
+                .each_ref()
+                .map(|list| list.has(after.unwrap(), &Sight::Everything))
         };
         let carried = [Some(true), Some(false), Some(true), Some(false), Some(true)];
         assert_eq!(answers().await, carried);
         for record in ["NULL", "'{}'", "'{\"after\":{\"colour\":1}}'"] {
-            server.rows(&format!("UPDATE connector_event SET record = {record} WHERE number > {state}")).await;
-            assert_eq!(answers().await, [Some(true), Some(false), None, None, Some(true)], "{record}");
+            server
+                .rows(&format!(
+                    "UPDATE connector_event SET record = {record} WHERE number > {state}"
+                ))
+                .await;
+            assert_eq!(
+                answers().await,
+                [Some(true), Some(false), None, None, Some(true)],
+                "{record}"
+            );
         }
         // The feed continues.
         let query = "{ personalConnectorChanges(last: 1) { nodes { kind } } }";
         let data = server.data("", query, json!({})).await;
-        assert_eq!(data["personalConnectorChanges"]["nodes"], json!([{ "kind": "CREATED" }]));
+        assert_eq!(
+            data["personalConnectorChanges"]["nodes"],
+            json!([{ "kind": "CREATED" }])
+        );
     }
 }
 
@@ -581,30 +638,72 @@ on_both_databases! {
         let wiki = server.create(&ann, "Wiki", "PRIVATE").await;
         drop(server);
         let names = migration::names();
-        let at = names.iter().position(|name| name.ends_with("event_records")).unwrap();
+        let at = names
+            .iter()
+            .position(|name| name.ends_with("event_records"))
+            .unwrap();
         run(program_on(&storage, &["migrate", "--to", &names[at - 1]])).ok();
         run(program_on(&storage, &["migrate"])).ok();
         run(program_on(&storage, &["check-database"])).ok();
 
         let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;
-        assert_eq!(server.rows("SELECT number FROM connector_event WHERE record IS NOT NULL").await, "");
+        assert_eq!(
+            server
+                .rows("SELECT number FROM connector_event WHERE record IS NOT NULL")
+                .await,
+            ""
+        );
         let ann = server.token("ann@acme", WRITE);
-        server.change(&ann, UPDATE, json!({ "id": wiki, "name": "Pages" })).await;
+        server
+            .change(&ann, UPDATE, json!({ "id": wiki, "name": "Pages" }))
+            .await;
         let all = Catalog::new(server.database.clone(), Sight::Everything);
-        let events = all.all_events(LogPosition { number: 0, mark: 0 }, i64::MAX).await.unwrap();
-        let of_wiki = events.iter().flat_map(Event::states).flatten().filter(|state| state.id() == wiki);
-        let filter = parsed(&json!({ "name": { "equals": "wiki" } }), &viewer::Viewer::Anonymous);
-        let list = Listing::parse(Arguments { filter: Some(filter), ..Arguments::default() }).unwrap();
-        let told: Vec<_> = of_wiki.map(|state| list.has(state, &Sight::Everything)).collect();
+        let events = all
+            .all_events(LogPosition { number: 0, mark: 0 }, i64::MAX)
+            .await
+            .unwrap();
+        let of_wiki = events
+            .iter()
+            .flat_map(Event::states)
+            .flatten()
+            .filter(|state| state.id() == wiki);
+        let filter = parsed(
+            &json!({ "name": { "equals": "wiki" } }),
+            &viewer::Viewer::Anonymous,
+        );
+        let list = Listing::parse(Arguments {
+            filter: Some(filter),
+            ..Arguments::default()
+        })
+        .unwrap();
+        let told: Vec<_> = of_wiki
+            .map(|state| list.has(state, &Sight::Everything))
+            .collect();
         assert_eq!(told, [None, Some(true), Some(false)]);
 
         let state = server.state().await;
         for record in ["x", "{}", "{\"after\":{}}"] {
-            let kept = server.rows(&format!("SELECT record FROM connector_event WHERE number = {state}")).await;
-            server.rows(&format!("UPDATE connector_event SET record = '{record}' WHERE number = {state}")).await;
+            let kept = server
+                .rows(&format!(
+                    "SELECT record FROM connector_event WHERE number = {state}"
+                ))
+                .await;
+            server
+                .rows(&format!(
+                    "UPDATE connector_event SET record = '{record}' WHERE number = {state}"
+                ))
+                .await;
             let told = run(program_on(&storage, &["check-database"])).failed(1);
-            assert!(told.contains(&format!("number {state}: its record is of other sides")), "{told}");
-            server.rows(&format!("UPDATE connector_event SET record = '{}' WHERE number = {state}", kept.trim())).await;
+            assert!(
+                told.contains(&format!("number {state}: its record is of other sides")),
+                "{told}"
+            );
+            server
+                .rows(&format!(
+                    "UPDATE connector_event SET record = '{}' WHERE number = {state}",
+                    kept.trim()
+                ))
+                .await;
             run(program_on(&storage, &["check-database"])).ok();
         }
     }

@@ -12,7 +12,8 @@ use crate::{
     },
 };
 
-const CREATED: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnector { name } } }";
+const CREATED: &str = "subscription($after: String) { personalConnectorChanged(after: $after) { personalConnector { \
+                       name } } }";
 
 impl Server {
     /// Returns the `changesCursor` of a mutation's payload, and the id of its connector.
@@ -20,7 +21,8 @@ impl Server {
         let (first, rest) = field.split_at(1);
         let input_type = format!("{}{rest}Input", first.to_uppercase());
         let query = format!(
-            "mutation($input: {input_type}!) {{ {field}(input: $input) {{ changesCursor personalConnector {{ id }} }} }}"
+            "mutation($input: {input_type}!) {{ {field}(input: $input) {{ changesCursor personalConnector {{ id }} }} \
+             }}"
         );
         let mut data = self.data(token, &query, json!({ "input": input })).await;
         let payload = &mut data[field];
@@ -53,23 +55,44 @@ on_both! {
     async fn a_mutation_gives_the_cursor_of_its_change(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": now(&server, &ann).await })).await;
-        let (cursor, id) = server.cursor_of(&ann, CREATE, draft("Wiki", json!({ "idempotencyKey": "k" }))).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": now(&server, &ann).await }))
+            .await;
+        let (cursor, id) = server
+            .cursor_of(
+                &ann,
+                CREATE,
+                draft("Wiki", json!({ "idempotencyKey": "k" })),
+            )
+            .await;
         assert_eq!(socket.change().await["cursor"], cursor);
-        let (_, new) = server.cursor_of(&ann, CREATE, draft("New", json!({}))).await;
+        let (_, new) = server
+            .cursor_of(&ann, CREATE, draft("New", json!({})))
+            .await;
         assert_eq!(socket.change().await["kind"], "CREATED");
         for (field, input) in [
             (UPDATE, json!({ "version": "1.0.0" })),
-            (STATUS, json!({ "status": "DEPRECATED", "replacedById": new })),
+            (
+                STATUS,
+                json!({ "status": "DEPRECATED", "replacedById": new }),
+            ),
         ] {
-            let (cursor, _) = server.cursor_of(&ann, field, with(input, json!({ "id": id }))).await;
+            let (cursor, _) = server
+                .cursor_of(&ann, field, with(input, json!({ "id": id })))
+                .await;
             assert_eq!(socket.change().await["cursor"], cursor, "{field}");
         }
         // These write nothing.
         for (field, input) in [
             (UPDATE, json!({ "id": id, "version": "1.0.0" })),
-            (UPDATE, json!({ "id": id, "version": "2.0.0", "validateOnly": true })),
-            (UPDATE, json!({ "id": id, "version": "2.0.0", "expectedRevision": 1 })),
+            (
+                UPDATE,
+                json!({ "id": id, "version": "2.0.0", "validateOnly": true }),
+            ),
+            (
+                UPDATE,
+                json!({ "id": id, "version": "2.0.0", "expectedRevision": 1 }),
+            ),
             (CREATE, draft("Wiki", json!({}))),
             (CREATE, draft("Wiki", json!({ "idempotencyKey": "k" }))),
             (DELETE, json!({ "id": "pcon_none" })),
@@ -80,7 +103,10 @@ on_both! {
         // The connector that it replaced loses its replacement, which is an earlier change.
         let (cursor, _) = server.cursor_of(&ann, DELETE, json!({ "id": new })).await;
         let kinds = [socket.change().await, socket.change().await];
-        assert_eq!(kinds.each_ref().map(|change| text(&change["kind"])), ["UPDATED", "DELETED"]);
+        assert_eq!(
+            kinds.each_ref().map(|change| text(&change["kind"])),
+            ["UPDATED", "DELETED"]
+        );
         assert_ne!(kinds[0]["cursor"], cursor);
         assert_eq!(kinds[1]["cursor"], cursor);
     }
@@ -92,24 +118,45 @@ on_both! {
         let first = now(&server, &ann).await;
         let mut cursors = Vec::new();
         for name in ["A", "B", "C"] {
-            cursors.push(server.cursor_of(&ann, CREATE, draft(name, json!({}))).await.0);
+            cursors.push(
+                server
+                    .cursor_of(&ann, CREATE, draft(name, json!({})))
+                    .await
+                    .0,
+            );
         }
         for query in [CREATED, CHANGED] {
-            for (last_event_id, position) in [("", 0), (text(&cursors[0]), 1), (text(&cursors[1]), 2), (&first, 0)] {
-                let event = server.first_event(query, json!({ "after": first }), last_event_id).await;
+            for (last_event_id, position) in [
+                ("", 0),
+                (text(&cursors[0]), 1),
+                (text(&cursors[1]), 2),
+                (&first, 0),
+            ] {
+                let event = server
+                    .first_event(query, json!({ "after": first }), last_event_id)
+                    .await;
                 let lines: Vec<_> = event.lines().collect();
-                assert_eq!(lines[..2], [&format!("id: {}", text(&cursors[position])), "event: next"]);
-                let data: Value = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
+                assert_eq!(
+                    lines[..2],
+                    [&format!("id: {}", text(&cursors[position])), "event: next"]
+                );
+                let data: Value =
+                    serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
                 let name = &data["data"]["personalConnectorChanged"]["personalConnector"]["name"];
                 assert_eq!(name, ["A", "B", "C"][position], "{last_event_id}");
             }
         }
         // Without an `after` too.
-        let event = server.first_event(CREATED, json!({}), text(&cursors[1])).await;
+        let event = server
+            .first_event(CREATED, json!({}), text(&cursors[1]))
+            .await;
         assert!(event.contains("\"C\""), "{event}");
         // A query has no event ids, and reads none.
         let event = server.first_event("{ __typename }", json!({}), "x").await;
-        assert_eq!(event, "event: next\ndata: {\"data\":{\"__typename\":\"Query\"}}");
+        assert_eq!(
+            event,
+            "event: next\ndata: {\"data\":{\"__typename\":\"Query\"}}"
+        );
     }
 
     async fn an_id_is_a_cursor_of_this_history(server: Server) {
@@ -122,18 +169,29 @@ on_both! {
         for (id, code, message) in [
             ("5", "CURSOR_INVALID", "Last-Event-ID is not a cursor"),
             (&long, "CURSOR_INVALID", "Last-Event-ID is not a cursor"),
-            (&now(&other, "").await, "CURSOR_EXPIRED", "Last-Event-ID is not in the history"),
+            (
+                &now(&other, "").await,
+                "CURSOR_EXPIRED",
+                "Last-Event-ID is not in the history",
+            ),
         ] {
-            let event = server.first_event(CREATED, json!({ "after": now(&server, "").await }), id).await;
+            let event = server
+                .first_event(CREATED, json!({ "after": now(&server, "").await }), id)
+                .await;
             let data = event.strip_prefix("event: next\ndata: ").unwrap();
             let answer: Value = serde_json::from_str(data).unwrap();
             assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
-            assert!(text(&answer["errors"][0]["message"]).starts_with(message), "{answer}");
+            assert!(
+                text(&answer["errors"][0]["message"]).starts_with(message),
+                "{answer}"
+            );
         }
         // Over a WebSocket only the argument counts, because a handshake has no last event.
         let ann = server.token("ann@acme", WRITE);
         let mut socket = Socket::of(&server, &ann).await;
-        socket.subscribe("1", CHANGED, json!({ "after": now(&server, &ann).await })).await;
+        socket
+            .subscribe("1", CHANGED, json!({ "after": now(&server, &ann).await }))
+            .await;
         server.create(&ann, "Wiki", "PRIVATE").await;
         assert_eq!(told(&socket.change().await), ("CREATED", "Wiki"));
     }

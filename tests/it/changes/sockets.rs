@@ -13,7 +13,6 @@ use crate::support::{
     process::{Serving, program_on},
 };
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_against_the_protocol_closes_the_socket() {
     let server = Server::on_sqlite(&["--anonymous-read", "false"]).await;

@@ -24,7 +24,8 @@ async fn send(server: &Server, token: &str, field: &str, input: Value) -> Value 
     let document = format!(
         "mutation($input: {input_type}!) {{ {field}(input: $input) {{
             {deleted} userErrors {{ {USER_ERROR} }}
-            results {{ personalConnectorId personalConnector {{ id status statusMessage revision }} userErrors {{ {USER_ERROR} }} }}
+            results {{ personalConnectorId personalConnector {{ id status statusMessage revision }} userErrors {{ \
+            {USER_ERROR} }} }}
         }} }}"
     );
     let mut data = server
@@ -61,37 +62,85 @@ async fn events(server: &Server, state: i64) -> String {
 
 on_both! {
     async fn one_that_fails_is_rejected_alone_or_with_all(server: Server) {
-        let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", WRITE));
-        let (a, b) = (server.create(&ann, "A", "PRIVATE").await, server.create(&ann, "B", "ORGANIZATION").await);
+        let (ann, bob) = (
+            server.token("ann@acme", WRITE),
+            server.token("bob@acme", WRITE),
+        );
+        let (a, b) = (
+            server.create(&ann, "A", "PRIVATE").await,
+            server.create(&ann, "B", "ORGANIZATION").await,
+        );
         // Bob's private connector is invisible to Ann, and one of the organization is not hers.
-        let (hidden, his) = (server.create(&bob, "C", "PRIVATE").await, server.create(&bob, "D", "ORGANIZATION").await);
-        let ids = json!([b, "pcon_none", a, hidden, his, "pcon_jira", b, "", "pcon_none"]);
+        let (hidden, his) = (
+            server.create(&bob, "C", "PRIVATE").await,
+            server.create(&bob, "D", "ORGANIZATION").await,
+        );
+        let ids = json!([
+            b,
+            "pcon_none",
+            a,
+            hidden,
+            his,
+            "pcon_jira",
+            b,
+            "",
+            "pcon_none"
+        ]);
         let input = json!({ "ids": ids, "status": "MAINTENANCE", "statusMessage": "until noon" });
-        let expected = |status: &str| [
-            format!("{b}: {status}"),
-            "pcon_none: - NOT_FOUND input.ids".to_owned(),
-            format!("{a}: {status}"),
-            format!("{hidden}: - NOT_FOUND input.ids"),
-            format!("{his}: - FORBIDDEN input.ids"),
-            "pcon_jira: - FORBIDDEN input.ids".to_owned(),
-            ": - NOT_FOUND input.ids".to_owned(),
-        ];
+        let expected = |status: &str| {
+            [
+                format!("{b}: {status}"),
+                "pcon_none: - NOT_FOUND input.ids".to_owned(),
+                format!("{a}: {status}"),
+                format!("{hidden}: - NOT_FOUND input.ids"),
+                format!("{his}: - FORBIDDEN input.ids"),
+                "pcon_jira: - FORBIDDEN input.ids".to_owned(),
+                ": - NOT_FOUND input.ids".to_owned(),
+            ]
+        };
         let (before, state) = (server.written().await, server.state().await);
 
-        let checked = send(&server, &ann, STATUSES, with(input.clone(), json!({ "validateOnly": true }))).await;
-        assert_eq!((results(&checked), errors(&checked)), (expected("-").into(), vec![]));
+        let checked = send(
+            &server,
+            &ann,
+            STATUSES,
+            with(input.clone(), json!({ "validateOnly": true })),
+        )
+        .await;
+        assert_eq!(
+            (results(&checked), errors(&checked)),
+            (expected("-").into(), vec![])
+        );
         let all = json!({ "errorPolicy": "REJECT_ALL" });
         let rejected = send(&server, &ann, STATUSES, with(input.clone(), all.clone())).await;
         assert_eq!(results(&rejected), expected("-"));
         assert_eq!(errors(&rejected), ["INVALID input.ids"]);
-        assert_eq!(rejected["userErrors"][0]["message"], "Nothing was changed, because 5 of 7 connectors cannot be.");
+        assert_eq!(
+            rejected["userErrors"][0]["message"],
+            "Nothing was changed, because 5 of 7 connectors cannot be."
+        );
         assert_eq!(server.written().await, before);
 
         // Null means the default.
-        let done = send(&server, &ann, STATUSES, with(input.clone(), json!({ "errorPolicy": null, "validateOnly": null }))).await;
-        assert_eq!((results(&done), errors(&done)), (expected("MAINTENANCE").into(), vec![]));
+        let done = send(
+            &server,
+            &ann,
+            STATUSES,
+            with(
+                input.clone(),
+                json!({ "errorPolicy": null, "validateOnly": null }),
+            ),
+        )
+        .await;
+        assert_eq!(
+            (results(&done), errors(&done)),
+            (expected("MAINTENANCE").into(), vec![])
+        );
         let fields = r#"["status","statusMessage"]"#;
-        assert_eq!(events(&server, state).await, format!("updated|{b}|{fields}\nupdated|{a}|{fields}\n"));
+        assert_eq!(
+            events(&server, state).await,
+            format!("updated|{b}|{fields}\nupdated|{a}|{fields}\n")
+        );
 
         // A retry writes nothing.
         let before = server.written().await;
@@ -101,11 +150,26 @@ on_both! {
         // If all can be changed, the policy makes no difference.
         let input = with(json!({ "ids": [a, b], "status": "ACTIVE" }), all);
         let done = send(&server, &ann, STATUSES, input).await;
-        assert_eq!(results(&done), [format!("{a}: ACTIVE"), format!("{b}: ACTIVE")]);
+        assert_eq!(
+            results(&done),
+            [format!("{a}: ACTIVE"), format!("{b}: ACTIVE")]
+        );
         // An omitted message stays.
-        assert_eq!(done["results"][0]["personalConnector"]["statusMessage"], "until noon");
-        let done = send(&server, &ann, STATUSES, json!({ "ids": a, "status": "ACTIVE", "statusMessage": null })).await;
-        assert_eq!(done["results"][0]["personalConnector"]["statusMessage"], Value::Null);
+        assert_eq!(
+            done["results"][0]["personalConnector"]["statusMessage"],
+            "until noon"
+        );
+        let done = send(
+            &server,
+            &ann,
+            STATUSES,
+            json!({ "ids": a, "status": "ACTIVE", "statusMessage": null }),
+        )
+        .await;
+        assert_eq!(
+            done["results"][0]["personalConnector"]["statusMessage"],
+            Value::Null
+        );
     }
 
     async fn an_error_of_the_input_is_one(server: Server) {
@@ -115,58 +179,142 @@ on_both! {
         let before = server.written().await;
         let status = json!({ "ids": many, "status": "ACTIVE", "statusMessage": "x".repeat(1001) });
         let refused = send(&server, &ann, STATUSES, status.clone()).await;
-        assert_eq!(errors(&refused), ["LIMIT_EXCEEDED input.ids", "TOO_LONG input.statusMessage"]);
-        assert_eq!((&refused["userErrors"][0]["limit"], &refused["userErrors"][0]["current"]), (&json!(100), &json!(101)));
+        assert_eq!(
+            errors(&refused),
+            ["LIMIT_EXCEEDED input.ids", "TOO_LONG input.statusMessage"]
+        );
+        assert_eq!(
+            (
+                &refused["userErrors"][0]["limit"],
+                &refused["userErrors"][0]["current"]
+            ),
+            (&json!(100), &json!(101))
+        );
         assert_eq!(results(&refused), NONE);
-        let refused = send(&server, &ann, STATUSES, with(status.clone(), json!({ "ids": [a] }))).await;
-        assert_eq!((errors(&refused), results(&refused)), (vec!["TOO_LONG input.statusMessage".to_owned()], vec![]));
+        let refused = send(
+            &server,
+            &ann,
+            STATUSES,
+            with(status.clone(), json!({ "ids": [a] })),
+        )
+        .await;
+        assert_eq!(
+            (errors(&refused), results(&refused)),
+            (vec!["TOO_LONG input.statusMessage".to_owned()], vec![])
+        );
         let refused = send(&server, &ann, DELETES, json!({ "ids": many })).await;
-        assert_eq!((errors(&refused), results(&refused)), (vec!["LIMIT_EXCEEDED input.ids".to_owned()], vec![]));
-        assert_eq!(results(&send(&server, &ann, DELETES, json!({ "ids": [] })).await), NONE);
+        assert_eq!(
+            (errors(&refused), results(&refused)),
+            (vec!["LIMIT_EXCEEDED input.ids".to_owned()], vec![])
+        );
+        assert_eq!(
+            results(&send(&server, &ann, DELETES, json!({ "ids": [] })).await),
+            NONE
+        );
         // A hundred are accepted.
         let taken = send(&server, &ann, DELETES, json!({ "ids": many[..100] })).await;
         assert_eq!((errors(&taken), results(&taken).len()), (vec![], 100));
         assert_eq!(server.written().await, before);
         // Without a scope the error is about the token.
-        for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("ann@acme", &[]), "FORBIDDEN")] {
-            for field in ["setConnectorStatuses(input: {ids: [], status: ACTIVE})", "deleteCustomConnectors(input: {ids: []})"] {
-                let document = format!("mutation {{ {field} {{ results {{ personalConnectorId }} }} }}");
-                assert_eq!(server.error_code(&token, &document, json!({})).await, code, "{field}");
+        for (token, code) in [
+            (String::new(), "UNAUTHENTICATED"),
+            (server.token("ann@acme", &[]), "FORBIDDEN"),
+        ] {
+            for field in [
+                "setConnectorStatuses(input: {ids: [], status: ACTIVE})",
+                "deleteCustomConnectors(input: {ids: []})",
+            ] {
+                let document =
+                    format!("mutation {{ {field} {{ results {{ personalConnectorId }} }} }}");
+                assert_eq!(
+                    server.error_code(&token, &document, json!({})).await,
+                    code,
+                    "{field}"
+                );
             }
         }
     }
 
     async fn deletes_many(server: Server) {
-        let (ann, boss, root) = (server.token("ann@acme", WRITE), server.token("boss@acme", ADMIN), server.token("root", CATALOG));
-        let (a, b) = (server.create(&ann, "A", "PRIVATE").await, server.create(&ann, "B", "ORGANIZATION").await);
+        let (ann, boss, root) = (
+            server.token("ann@acme", WRITE),
+            server.token("boss@acme", ADMIN),
+            server.token("root", CATALOG),
+        );
+        let (a, b) = (
+            server.create(&ann, "A", "PRIVATE").await,
+            server.create(&ann, "B", "ORGANIZATION").await,
+        );
         let c = server.create(&ann, "C", "ORGANIZATION").await;
         // Another connector in the list replaces one in the list and one outside it.
         for id in [&a, &c] {
-            server.change(&ann, STATUS, json!({ "id": id, "status": "DEPRECATED", "replacedById": b })).await;
+            server
+                .change(
+                    &ann,
+                    STATUS,
+                    json!({ "id": id, "status": "DEPRECATED", "replacedById": b }),
+                )
+                .await;
         }
         let before = server.written().await;
         let input = json!({ "ids": [b, a, "pcon_jira"] });
-        for input in [with(input.clone(), json!({ "validateOnly": true })), with(input.clone(), json!({ "errorPolicy": "REJECT_ALL" }))] {
+        for input in [
+            with(input.clone(), json!({ "validateOnly": true })),
+            with(input.clone(), json!({ "errorPolicy": "REJECT_ALL" })),
+        ] {
             let checked = send(&server, &ann, DELETES, input).await;
             assert_eq!(checked["deletedIds"], json!([]));
             assert_eq!(results(&checked)[2], "pcon_jira: - FORBIDDEN input.ids");
         }
-        assert_eq!(server.error_code(&root, "mutation { deleteCustomConnectors(input: {ids: []}) { deletedIds } }", json!({})).await, "FORBIDDEN");
+        assert_eq!(
+            server
+                .error_code(
+                    &root,
+                    "mutation { deleteCustomConnectors(input: {ids: []}) { deletedIds } }",
+                    json!({})
+                )
+                .await,
+            "FORBIDDEN"
+        );
         assert_eq!(server.written().await, before);
 
         let state = server.state().await;
         let done = send(&server, &boss, DELETES, input.clone()).await;
         assert_eq!(done["deletedIds"], json!([b, a]));
-        assert_eq!(results(&done), [format!("{b}: -"), format!("{a}: -"), "pcon_jira: - FORBIDDEN input.ids".to_owned()]);
-        let mut lines: Vec<_> = events(&server, state).await.lines().map(ToOwned::to_owned).collect();
+        assert_eq!(
+            results(&done),
+            [
+                format!("{b}: -"),
+                format!("{a}: -"),
+                "pcon_jira: - FORBIDDEN input.ids".to_owned()
+            ]
+        );
+        let mut lines: Vec<_> = events(&server, state)
+            .await
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect();
         // Both referrers lose their replacement, ordered by id.
         lines[..2].sort();
-        let mut updated = vec![format!("updated|{a}|[\"replacedBy\"]"), format!("updated|{c}|[\"replacedBy\"]")];
+        let mut updated = vec![
+            format!("updated|{a}|[\"replacedBy\"]"),
+            format!("updated|{c}|[\"replacedBy\"]"),
+        ];
         updated.sort();
-        assert_eq!(lines, [updated, vec![format!("deleted|{b}|[]"), format!("deleted|{a}|[]")]].concat());
+        assert_eq!(
+            lines,
+            [
+                updated,
+                vec![format!("deleted|{b}|[]"), format!("deleted|{a}|[]")]
+            ]
+            .concat()
+        );
         // A retry finds the connectors deleted.
         let again = send(&server, &boss, DELETES, input).await;
-        assert_eq!((&again["deletedIds"], results(&again)[0].clone()), (&json!([]), format!("{b}: - NOT_FOUND input.ids")));
+        assert_eq!(
+            (&again["deletedIds"], results(&again)[0].clone()),
+            (&json!([]), format!("{b}: - NOT_FOUND input.ids"))
+        );
     }
 
     async fn each_is_deleted_once_whoever_else_writes(server: Server) {
@@ -184,7 +332,13 @@ on_both! {
                 for ids in ids.chunks(5) {
                     if turn % 2 == 0 {
                         let payload = send(&server, &ann, DELETES, json!({ "ids": ids })).await;
-                        deleted.extend(payload["deletedIds"].as_array().unwrap().iter().map(|id| text(id).to_owned()));
+                        deleted.extend(
+                            payload["deletedIds"]
+                                .as_array()
+                                .unwrap()
+                                .iter()
+                                .map(|id| text(id).to_owned()),
+                        );
                     } else {
                         let payload = server.mutate(&ann, DELETE, json!({ "id": ids[2] })).await;
                         deleted.extend(payload["deletedId"].as_str().map(ToOwned::to_owned));
@@ -197,7 +351,11 @@ on_both! {
         deleted.sort();
         ids.sort();
         assert_eq!(deleted, ids);
-        let gone = events(&server, state).await.lines().filter(|line| line.starts_with("deleted|")).count();
+        let gone = events(&server, state)
+            .await
+            .lines()
+            .filter(|line| line.starts_with("deleted|"))
+            .count();
         assert_eq!(gone, 20);
     }
 }

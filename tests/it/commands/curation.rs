@@ -16,7 +16,8 @@ const SEEN: &str = "id category iconUrl description revision curatedFields { fie
 async fn curate(server: &Server, token: &str, input: Value) -> Value {
     let document = format!(
         "mutation($input: UpdateCatalogConnectorsInput!) {{ updateCatalogConnectors(input: $input) {{
-            results {{ personalConnectorId personalConnector {{ {SEEN} }} userErrors {{ {USER_ERROR} }} }} userErrors {{ {USER_ERROR} }} }} }}"
+            results {{ personalConnectorId personalConnector {{ {SEEN} }} userErrors {{ {USER_ERROR} }} }} userErrors \
+            {{ {USER_ERROR} }} }} }}"
     );
     let mut data = server
         .data(token, &document, json!({ "input": input }))
@@ -79,26 +80,42 @@ fn exported(server: &Server, flags: &[&str], id: &str) -> Value {
 on_both! {
     async fn what_is_curated_outlives_imports(server: Server) {
         let root = server.token("root@platform", CATALOG);
-        assert_eq!(import(&server, &root, &[notes(json!({}))]).await, json!([1, 0, 0]));
+        assert_eq!(
+            import(&server, &root, &[notes(json!({}))]).await,
+            json!([1, 0, 0])
+        );
         let id = id_of(&server, "io.example/notes").await;
         let state = server.state().await;
 
-        let change = json!({ "category": "PRODUCTIVITY", "iconUrl": "https://notes.example/icon.png", "description": "Pages and tasks" });
+        let change = json!({ "category": "PRODUCTIVITY", "iconUrl": "https://notes.example/icon.png",
+            "description": "Pages and tasks" });
         let done = curated(&server, &root, &id, change.clone()).await;
-        let files = |description: Value, icon: Value, category: Value| json!([
-            { "field": "DESCRIPTION", "fileValue": description },
-            { "field": "ICON_URL", "fileValue": icon },
-            { "field": "CATEGORY", "fileValue": category },
-        ]);
-        let expected = with(change.clone(), json!({
-            "id": id, "revision": 2, "curatedFields": files(json!("Notes"), Value::Null, Value::Null),
-        }));
+        let files = |description: Value, icon: Value, category: Value| {
+            json!([
+                { "field": "DESCRIPTION", "fileValue": description },
+                { "field": "ICON_URL", "fileValue": icon },
+                { "field": "CATEGORY", "fileValue": category },
+            ])
+        };
+        let expected = with(
+            change.clone(),
+            json!({
+                "id": id, "revision": 2, "curatedFields": files(json!("Notes"), Value::Null, Value::Null),
+            }),
+        );
         assert_eq!(done, expected);
         assert_eq!(see(&server, &id).await, expected);
-        let changed = format!("SELECT kind, changed_fields, actor_id, category_before, category_after FROM connector_event WHERE number > {state}");
-        assert_eq!(server.rows(&changed).await, "updated|[\"description\",\"iconUrl\",\"category\",\"curatedFields\"]|root||productivity\n");
+        let changed = format!(
+            "SELECT kind, changed_fields, actor_id, category_before, category_after FROM connector_event WHERE number \
+             > {state}"
+        );
+        assert_eq!(
+            server.rows(&changed).await,
+            "updated|[\"description\",\"iconUrl\",\"category\",\"curatedFields\"]|root||productivity\n"
+        );
         // Searches find the curated values, and no longer the file's.
-        let found = "query($search: String) { personalConnectors(search: $search, filter: {category: PRODUCTIVITY, connectorId: [\"io.example/notes\"]}) { totalCount } }";
+        let found = "query($search: String) { personalConnectors(search: $search, filter: {category: PRODUCTIVITY, \
+                     connectorId: [\"io.example/notes\"]}) { totalCount } }";
         for (search, count) in [("tasks", 1), ("pages", 1), ("zebra", 0)] {
             let data = server.data("", found, json!({ "search": search })).await;
             assert_eq!(data["personalConnectors"]["totalCount"], count, "{search}");
@@ -107,28 +124,66 @@ on_both! {
         // The same mutation again writes nothing, and neither does the same file.
         let before = server.written().await;
         assert_eq!(curated(&server, &root, &id, change).await, expected);
-        assert_eq!(import(&server, &root, &[notes(json!({}))]).await, json!([0, 0, 1]));
+        assert_eq!(
+            import(&server, &root, &[notes(json!({}))]).await,
+            json!([0, 0, 1])
+        );
         assert_eq!(server.written().await, before);
 
         // If the file changes, only its own values follow.
         let icons = json!([{ "src": "https://files.example/icon.png" }]);
         let newer = notes(json!({ "description": "Zebra", "icons": icons, "version": "1.1.0" }));
-        assert_eq!(import(&server, &root, std::slice::from_ref(&newer)).await, json!([0, 1, 0]));
-        let files = files(json!("Zebra"), json!("https://files.example/icon.png"), Value::Null);
+        assert_eq!(
+            import(&server, &root, std::slice::from_ref(&newer)).await,
+            json!([0, 1, 0])
+        );
+        let files = files(
+            json!("Zebra"),
+            json!("https://files.example/icon.png"),
+            Value::Null,
+        );
         let expected = with(expected, json!({ "revision": 3, "curatedFields": files }));
         assert_eq!(see(&server, &id).await, expected);
         assert_eq!(import(&server, &root, &[newer]).await, json!([0, 0, 1]));
 
         // An export has the files' values, and the curated ones on demand.
-        assert_eq!(exported(&server, &[], &id), json!(["Zebra", null, "https://files.example/icon.png"]));
-        assert_eq!(exported(&server, &["--curated"], &id), json!(["Pages and tasks", "productivity", "https://notes.example/icon.png"]));
+        assert_eq!(
+            exported(&server, &[], &id),
+            json!(["Zebra", null, "https://files.example/icon.png"])
+        );
+        assert_eq!(
+            exported(&server, &["--curated"], &id),
+            json!([
+                "Pages and tasks",
+                "productivity",
+                "https://notes.example/icon.png"
+            ])
+        );
 
         // Null gives a field back to the file, and an omitted field stays.
-        let done = curated(&server, &root, &id, json!({ "description": null, "iconUrl": null })).await;
-        assert_eq!((&done["description"], &done["iconUrl"]), (&json!("Zebra"), &json!("https://files.example/icon.png")));
-        assert_eq!((&done["category"], &done["curatedFields"]), (&json!("PRODUCTIVITY"), &json!([{ "field": "CATEGORY", "fileValue": null }])));
+        let done = curated(
+            &server,
+            &root,
+            &id,
+            json!({ "description": null, "iconUrl": null }),
+        )
+        .await;
+        assert_eq!(
+            (&done["description"], &done["iconUrl"]),
+            (&json!("Zebra"), &json!("https://files.example/icon.png"))
+        );
+        assert_eq!(
+            (&done["category"], &done["curatedFields"]),
+            (
+                &json!("PRODUCTIVITY"),
+                &json!([{ "field": "CATEGORY", "fileValue": null }])
+            )
+        );
         let done = curated(&server, &root, &id, json!({ "category": null })).await;
-        assert_eq!((&done["category"], &done["curatedFields"]), (&Value::Null, &json!([])));
+        assert_eq!(
+            (&done["category"], &done["curatedFields"]),
+            (&Value::Null, &json!([]))
+        );
         let before = server.written().await;
         curated(&server, &root, &id, json!({ "category": null })).await;
         assert_eq!(server.written().await, before);
@@ -149,23 +204,39 @@ on_both! {
         drop(server);
         run(program_on(&storage, &["check-database"])).ok();
         let names = migration::names();
-        let at = names.iter().position(|name| name.ends_with("_curation")).unwrap();
+        let at = names
+            .iter()
+            .position(|name| name.ends_with("_curation"))
+            .unwrap();
         run(program_on(&storage, &["migrate", "--to", &names[at - 1]])).ok();
         run(program_on(&storage, &["check-database"])).ok();
         run(program_on(&storage, &["migrate"])).ok();
         run(program_on(&storage, &["check-database"])).ok();
         let server = Server::start(storage.clone(), &[], fixed_clock()).await;
         let seen = see(&server, &id).await;
-        assert_eq!((&seen["description"], &seen["curatedFields"]), (&json!("Pages"), &json!([])));
-        assert_eq!(import(&server, &root, &[notes(json!({}))]).await, json!([0, 1, 0]));
+        assert_eq!(
+            (&seen["description"], &seen["curatedFields"]),
+            (&json!("Pages"), &json!([]))
+        );
+        assert_eq!(
+            import(&server, &root, &[notes(json!({}))]).await,
+            json!([0, 1, 0])
+        );
         assert_eq!(see(&server, &id).await["description"], "Notes");
 
         // A custom connector has none.
         let ann = server.token("ann@acme", WRITE);
         let wiki = server.create(&ann, "Wiki", "PRIVATE").await;
-        server.rows(&format!("UPDATE personal_connector SET file_details = '{{}}' WHERE id = '{wiki}'")).await;
+        server
+            .rows(&format!(
+                "UPDATE personal_connector SET file_details = '{{}}' WHERE id = '{wiki}'"
+            ))
+            .await;
         let told = run(program_on(&storage, &["check-database"])).failed(1);
-        assert!(told.contains("curated fields") && told.contains(&wiki), "{told}");
+        assert!(
+            told.contains("curated fields") && told.contains(&wiki),
+            "{told}"
+        );
     }
 
     async fn the_built_in_catalogue_is_curated_too(server: Server) {
@@ -173,47 +244,98 @@ on_both! {
         let before = see(&server, "pcon_jira").await;
         let done = curated(&server, &root, "pcon_jira", json!({ "category": "DESIGN" })).await;
         assert_eq!(done["category"], "DESIGN");
-        assert_eq!(done["curatedFields"], json!([{ "field": "CATEGORY", "fileValue": before["category"] }]));
+        assert_eq!(
+            done["curatedFields"],
+            json!([{ "field": "CATEGORY", "fileValue": before["category"] }])
+        );
         // A start with the same catalogue keeps it.
         let again = Server::start(server.storage.clone(), &[], server.clock.clone()).await;
         assert_eq!(see(&again, "pcon_jira").await, done);
         // A published object is complete, and has the file's values.
         let object = run(program_on(&server.storage, &["export"])).ok();
-        let line = object.lines().find(|line| line.contains("\"pcon_jira\"")).unwrap().replace("\"category\":", "\"version\":\"9.0.0\",\"category\":");
+        let line = object
+            .lines()
+            .find(|line| line.contains("\"pcon_jira\""))
+            .unwrap()
+            .replace("\"category\":", "\"version\":\"9.0.0\",\"category\":");
         let mut line: Value = serde_json::from_str(&line).unwrap();
         line["category"] = json!("communication");
-        let document = "mutation($content: String!) { importConnectors(input: {content: $content}) { report { updated lines } } }";
-        let data = again.data(&root, document, json!({ "content": line.to_string() })).await;
+        let document = "mutation($content: String!) { importConnectors(input: {content: $content}) { report { updated \
+                        lines } } }";
+        let data = again
+            .data(&root, document, json!({ "content": line.to_string() }))
+            .await;
         assert_eq!(data["importConnectors"]["report"]["updated"], 1, "{data}");
         let seen = see(&again, "pcon_jira").await;
         assert_eq!(seen["category"], "DESIGN");
-        assert_eq!(seen["curatedFields"], json!([{ "field": "CATEGORY", "fileValue": "COMMUNICATION" }]));
+        assert_eq!(
+            seen["curatedFields"],
+            json!([{ "field": "CATEGORY", "fileValue": "COMMUNICATION" }])
+        );
     }
 
     async fn many_are_curated_and_custom_ones_are_not(server: Server) {
-        let (root, ann) = (server.token("root", CATALOG), server.token("ann@acme", WRITE));
+        let (root, ann) = (
+            server.token("root", CATALOG),
+            server.token("ann@acme", WRITE),
+        );
         let custom = server.create(&ann, "Wiki", "ORGANIZATION").await;
         let input = json!({ "ids": ["pcon_jira", custom, "pcon_github", "pcon_none"], "category": "DESIGN" });
         let results = |payload: &Value| -> Vec<String> {
             let results = payload["results"].as_array().unwrap().iter();
-            results.map(|result| errors(result).concat() + result["personalConnector"]["category"].as_str().unwrap_or("-")).collect()
+            results
+                .map(|result| {
+                    errors(result).concat()
+                        + result["personalConnector"]["category"]
+                            .as_str()
+                            .unwrap_or("-")
+                })
+                .collect()
         };
         let before = server.written().await;
-        let rejected = curate(&server, &root, with(input.clone(), json!({ "errorPolicy": "REJECT_ALL" }))).await;
-        assert_eq!(results(&rejected), ["-", "FORBIDDEN input.ids-", "-", "NOT_FOUND input.ids-"]);
-        let checked = curate(&server, &root, with(input.clone(), json!({ "validateOnly": true }))).await;
+        let rejected = curate(
+            &server,
+            &root,
+            with(input.clone(), json!({ "errorPolicy": "REJECT_ALL" })),
+        )
+        .await;
+        assert_eq!(
+            results(&rejected),
+            ["-", "FORBIDDEN input.ids-", "-", "NOT_FOUND input.ids-"]
+        );
+        let checked = curate(
+            &server,
+            &root,
+            with(input.clone(), json!({ "validateOnly": true })),
+        )
+        .await;
         assert_eq!(results(&checked), results(&rejected));
-        let wrong = json!({ "iconUrl": "http://icons.example/a.png", "description": "x".repeat(2001) });
+        let wrong =
+            json!({ "iconUrl": "http://icons.example/a.png", "description": "x".repeat(2001) });
         let refused = curate(&server, &root, with(input.clone(), wrong)).await;
-        assert_eq!(errors(&refused), ["TOO_LONG input.description", "INVALID input.iconUrl"]);
+        assert_eq!(
+            errors(&refused),
+            ["TOO_LONG input.description", "INVALID input.iconUrl"]
+        );
         assert_eq!(results(&refused), NONE);
         let document = "mutation { updateCatalogConnectors(input: {ids: []}) { results { personalConnectorId } } }";
-        for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("boss@acme", ADMIN), "FORBIDDEN")] {
+        for (token, code) in [
+            (String::new(), "UNAUTHENTICATED"),
+            (server.token("boss@acme", ADMIN), "FORBIDDEN"),
+        ] {
             assert_eq!(server.error_code(&token, document, json!({})).await, code);
         }
         assert_eq!(server.written().await, before);
         let done = curate(&server, &root, input).await;
-        assert_eq!(results(&done), ["DESIGN", "FORBIDDEN input.ids-", "DESIGN", "NOT_FOUND input.ids-"]);
+        assert_eq!(
+            results(&done),
+            [
+                "DESIGN",
+                "FORBIDDEN input.ids-",
+                "DESIGN",
+                "NOT_FOUND input.ids-"
+            ]
+        );
     }
 
     async fn what_registries_say_has_types(server: Server) {
@@ -227,9 +349,11 @@ on_both! {
                 "repository": { "url": "https://github.com/example/notes", "source": "github" },
                 "websiteUrl": "https://notes.example",
                 "packages": [
-                    { "registryType": "npm", "identifier": "@example/notes", "version": "1.0.0", "transport": { "type": "stdio" },
+                    { "registryType": "npm", "identifier": "@example/notes", "version": "1.0.0",
+                        "transport": { "type": "stdio" },
                       "environmentVariables": variables },
-                    { "registryType": "oci", "identifier": "docker.io/example/notes:1.0.0", "transport": { "type": "stdio" } },
+                    { "registryType": "oci", "identifier": "docker.io/example/notes:1.0.0",
+                        "transport": { "type": "stdio" } },
                 ],
             })),
             // The form of May 2025.
@@ -241,25 +365,39 @@ on_both! {
                 "remotes": [{ "type": "sse", "url": "https://plain.example/sse" }] }),
         ];
         assert_eq!(import(&server, &root, &servers).await, json!([3, 0, 0]));
-        let query = "query { personalConnectors(filter: {connectorId: [\"io.example/notes\", \"io.example/old\", \"io.example/plain\"]}) {
-            nodes { repositoryUrl websiteUrl packages { registryType identifier version environment { name description isRequired isSecret default } } } } }";
+        let query = "query { personalConnectors(filter: {connectorId: [\"io.example/notes\", \"io.example/old\", \
+            \"io.example/plain\"]}) {
+            nodes { repositoryUrl websiteUrl packages { registryType identifier version environment { name description \
+            isRequired isSecret default } } } } }";
         let data = server.data("", query, json!({})).await;
-        let variable = |name: &str, description: Value, required: bool, secret: bool, default: Value| json!({
-            "name": name, "description": description, "isRequired": required, "isSecret": secret, "default": default,
-        });
-        assert_eq!(data["personalConnectors"]["nodes"], json!([
-            { "repositoryUrl": "https://github.com/example/notes", "websiteUrl": "https://notes.example", "packages": [
-                { "registryType": "npm", "identifier": "@example/notes", "version": "1.0.0", "environment": [
-                    variable("API_KEY", json!("The key"), true, true, Value::Null),
-                    variable("LANG", Value::Null, false, false, json!("en")),
+        let variable = |name: &str,
+                        description: Value,
+                        required: bool,
+                        secret: bool,
+                        default: Value| {
+            json!({
+                "name": name, "description": description, "isRequired": required, "isSecret": secret,
+                "default": default,
+            })
+        };
+        assert_eq!(
+            data["personalConnectors"]["nodes"],
+            json!([
+                { "repositoryUrl": "https://github.com/example/notes", "websiteUrl": "https://notes.example",
+                    "packages": [
+                    { "registryType": "npm", "identifier": "@example/notes", "version": "1.0.0", "environment": [
+                        variable("API_KEY", json!("The key"), true, true, Value::Null),
+                        variable("LANG", Value::Null, false, false, json!("en")),
+                    ] },
+                    { "registryType": "oci", "identifier": "docker.io/example/notes:1.0.0", "version": null,
+                        "environment": [] },
                 ] },
-                { "registryType": "oci", "identifier": "docker.io/example/notes:1.0.0", "version": null, "environment": [] },
-            ] },
-            { "repositoryUrl": null, "websiteUrl": null, "packages": [
-                { "registryType": "pypi", "identifier": "old", "version": "0.1.0",
-                  "environment": [variable("HOST", Value::Null, true, false, Value::Null)] },
-            ] },
-            { "repositoryUrl": null, "websiteUrl": null, "packages": [] },
-        ]));
+                { "repositoryUrl": null, "websiteUrl": null, "packages": [
+                    { "registryType": "pypi", "identifier": "old", "version": "0.1.0",
+                      "environment": [variable("HOST", Value::Null, true, false, Value::Null)] },
+                ] },
+                { "repositoryUrl": null, "websiteUrl": null, "packages": [] },
+            ])
+        );
     }
 }

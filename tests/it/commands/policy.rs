@@ -109,12 +109,14 @@ const MUTATIONS: &[(&str, Right, &str)] = &[
     (
         "statuses",
         Right::SetStatus,
-        "setConnectorStatuses(input: {ids: [$id], status: MAINTENANCE, validateOnly: true}) { results { userErrors { code } } }",
+        "setConnectorStatuses(input: {ids: [$id], status: MAINTENANCE, validateOnly: true}) { results { userErrors { \
+         code } } }",
     ),
     (
         "curate",
         Right::Curate,
-        "updateCatalogConnectors(input: {ids: [$id], category: DESIGN, validateOnly: true}) { results { userErrors { code } } }",
+        "updateCatalogConnectors(input: {ids: [$id], category: DESIGN, validateOnly: true}) { results { userErrors { \
+         code } } }",
     ),
     (
         "checks",
@@ -137,8 +139,10 @@ const LISTS: &str = "query($ids: [ID!]) {
     mayNot: personalConnectors(first: 100, filter: {id: $ids, viewerCanUpdate: false}) { totalCount nodes { id } }
     not: personalConnectors(first: 100, filter: {id: $ids, not: {viewerCanUpdate: true}}) { totalCount nodes { id } }
     mine: personalConnectors(first: 100, filter: {id: $ids, mine: true}) { totalCount nodes { id } }
-    others: personalConnectors(first: 100, filter: {id: $ids, mine: false, viewerCanUpdate: null}) { totalCount nodes { id } }
-    either: personalConnectors(first: 100, filter: {id: $ids, or: [{mine: true}, {viewerCanUpdate: true}]}) { totalCount nodes { id } }
+    others: personalConnectors(first: 100, filter: {id: $ids, mine: false, viewerCanUpdate: null}) { totalCount nodes \
+    { id } }
+    either: personalConnectors(first: 100, filter: {id: $ids, or: [{mine: true}, {viewerCanUpdate: true}]}) { \
+    totalCount nodes { id } }
 }";
 
 /// Returns a mutation's response for a denial.
@@ -199,83 +203,175 @@ fn each_mutation_is_walked() {
 
 on_both! {
     async fn graphql_answers_as_the_policy_decides(server: Server) {
-        let server = Server::start(server.storage.clone(), &["--inspection-rate", "0"], server.clock.clone()).await;
+        let server = Server::start(
+            server.storage.clone(),
+            &["--inspection-rate", "0"],
+            server.clock.clone(),
+        )
+        .await;
         let mut monitor = Candidate::new(Duration::from_hours(1), Clock::system());
-        server.database.take_lease(&mut monitor).await.unwrap().unwrap();
+        server
+            .database
+            .take_lease(&mut monitor)
+            .await
+            .unwrap()
+            .unwrap();
         let mut rows = server.insert(connectors()).await;
-        let catalogue = server.begin().await.by_connector_id(&["jira".to_owned(), "github".to_owned()]).await.unwrap();
+        let catalogue = server
+            .begin()
+            .await
+            .by_connector_id(&["jira".to_owned(), "github".to_owned()])
+            .await
+            .unwrap();
         rows.extend(catalogue);
-        let written = "SELECT id, visibility, status, revision, (SELECT COUNT(*) FROM connector_event
+        let written =
+            "SELECT id, visibility, status, revision, (SELECT COUNT(*) FROM connector_event
             WHERE changed_fields NOT LIKE '%health%') FROM personal_connector ORDER BY id";
         let before = server.rows(written).await;
-        let mutations: Vec<_> = MUTATIONS.iter().map(|(alias, _, selection)| format!("{alias}: {selection}")).collect();
+        let mutations: Vec<_> = MUTATIONS
+            .iter()
+            .map(|(alias, _, selection)| format!("{alias}: {selection}"))
+            .collect();
         let mutations = format!("mutation($id: ID!) {{ {} }}", mutations.join(" "));
-        let names: Vec<_> = Right::ALL.iter().flat_map(|right| <[_; 2]>::from(right.graphql_names())).collect();
-        let query = format!("query($id: ID!) {{ personalConnector(id: $id) {{ {} createdBy organizationId }} }}", names.join(" "));
+        let names: Vec<_> = Right::ALL
+            .iter()
+            .flat_map(|right| <[_; 2]>::from(right.graphql_names()))
+            .collect();
+        let query = format!(
+            "query($id: ID!) {{ personalConnector(id: $id) {{ {} createdBy organizationId }} }}",
+            names.join(" ")
+        );
         let mut failures = String::new();
         for (who, scopes) in VIEWERS {
-            let token = if who.is_empty() { String::new() } else { server.token(who, scopes) };
+            let token = if who.is_empty() {
+                String::new()
+            } else {
+                server.token(who, scopes)
+            };
             let viewer = viewer(who, scopes);
             for row in &rows {
                 let target = ownership(row);
                 let seen = &server.data(&token, &query, json!({ "id": row.id })).await["personalConnector"];
-                let answer = server.execute(&token, &mutations, json!({ "id": row.id })).await;
+                let answer = server
+                    .execute(&token, &mutations, json!({ "id": row.id }))
+                    .await;
                 for (alias, right, _) in MUTATIONS {
-                    let (expected, answered) = (expected(viewer.decide(right.on(target))), answered(&answer, alias));
+                    let (expected, answered) = (
+                        expected(viewer.decide(right.on(target))),
+                        answered(&answer, alias),
+                    );
                     if expected != answered {
-                        writeln!(failures, "{who} {scopes:?}, {}, {alias}: {answered}, not {expected}", row.name).unwrap();
+                        writeln!(
+                            failures,
+                            "{who} {scopes:?}, {}, {alias}: {answered}, not {expected}",
+                            row.name
+                        )
+                        .unwrap();
                     }
                     let foretold = &seen[right.graphql_names().0];
                     if seen.is_object() && *foretold != (answered == "OK") {
-                        writeln!(failures, "{who} {scopes:?}, {}, {alias}: {answered}, and {foretold}", row.name).unwrap();
+                        writeln!(
+                            failures,
+                            "{who} {scopes:?}, {}, {alias}: {answered}, and {foretold}",
+                            row.name
+                        )
+                        .unwrap();
                     }
                 }
                 let owner = |value: &Option<String>| {
-                    value.as_ref().filter(|_| viewer.decide(Action::SeeOwner(target)).is_ok()).map_or(Value::Null, |id| json!(id))
+                    value
+                        .as_ref()
+                        .filter(|_| viewer.decide(Action::SeeOwner(target)).is_ok())
+                        .map_or(Value::Null, |id| json!(id))
                 };
-                let mut foretold = json!({ "createdBy": owner(&row.created_by), "organizationId": owner(&row.organization_id) });
+                let mut foretold = json!({ "createdBy": owner(&row.created_by),
+                    "organizationId": owner(&row.organization_id) });
                 for right in Right::ALL {
                     let (can, why) = right.graphql_names();
                     let decision = viewer.decide(right.on(target));
                     foretold[can] = decision.is_ok().into();
                     foretold[why] = reasons(decision);
                 }
-                let foretold = viewer.decide(Action::See(target)).map_or(Value::Null, |()| foretold);
+                let foretold = viewer
+                    .decide(Action::See(target))
+                    .map_or(Value::Null, |()| foretold);
                 if *seen != foretold {
-                    writeln!(failures, "{who} {scopes:?}, {}: {seen}, not {foretold}", row.name).unwrap();
+                    writeln!(
+                        failures,
+                        "{who} {scopes:?}, {}: {seen}, not {foretold}",
+                        row.name
+                    )
+                    .unwrap();
                 }
             }
             // The lists of connectors that one may update or created, and of the others.
-            let data = server.data(&token, LISTS, json!({ "ids": rows.iter().map(|row| &row.id).collect::<Vec<_>>() })).await;
-            let seen = || rows.iter().filter(|row| viewer.decide(Action::See(ownership(row))).is_ok());
+            let data = server
+                .data(
+                    &token,
+                    LISTS,
+                    json!({ "ids": rows.iter().map(|row| &row.id).collect::<Vec<_>>() }),
+                )
+                .await;
+            let seen = || {
+                rows.iter()
+                    .filter(|row| viewer.decide(Action::See(ownership(row))).is_ok())
+            };
             let may = |row: &&Model| viewer.decide(Action::Update(ownership(row))).is_ok();
-            let (user, organization) = who.split_once('@').map_or((*who, None), |(user, organization)| (user, Some(organization)));
-            let mine = |row: &&Model| row.created_by.as_deref() == Some(user) && row.organization_id.as_deref() == organization;
+            let (user, organization) = who
+                .split_once('@')
+                .map_or((*who, None), |(user, organization)| {
+                    (user, Some(organization))
+                });
+            let mine = |row: &&Model| {
+                row.created_by.as_deref() == Some(user)
+                    && row.organization_id.as_deref() == organization
+            };
             for (list, expected) in [
                 ("may", seen().filter(may).collect::<Vec<_>>()),
                 ("mayNot", seen().filter(|row| !may(row)).collect()),
                 ("not", seen().filter(|row| !may(row)).collect()),
                 ("mine", seen().filter(mine).collect()),
                 ("others", seen().filter(|row| !mine(row)).collect()),
-                ("either", seen().filter(|row| may(row) || mine(row)).collect()),
+                (
+                    "either",
+                    seen().filter(|row| may(row) || mine(row)).collect(),
+                ),
             ] {
-                let found: BTreeSet<_> = data[list]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
-                assert_eq!(data[list]["totalCount"], found.len(), "{who} {scopes:?}: {list}");
+                let found: BTreeSet<_> = data[list]["nodes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|node| node["id"].as_str().unwrap())
+                    .collect();
+                assert_eq!(
+                    data[list]["totalCount"],
+                    found.len(),
+                    "{who} {scopes:?}: {list}"
+                );
                 let expected: BTreeSet<_> = expected.iter().map(|row| row.id.as_str()).collect();
                 assert_eq!(found, expected, "{who} {scopes:?}: {list}");
             }
-            let created = rows.iter().filter(|row| viewer.decide(Action::SeeOwner(ownership(row))).is_ok()).filter(|row| {
-                let (id, organization) = who.split_once('@').map_or((*who, None), |(id, organization)| (id, Some(organization)));
-                (row.created_by.as_deref(), row.organization_id.as_deref()) == (Some(id), organization)
-            });
+            let created = rows
+                .iter()
+                .filter(|row| viewer.decide(Action::SeeOwner(ownership(row))).is_ok())
+                .filter(|row| {
+                    let (id, organization) = who
+                        .split_once('@')
+                        .map_or((*who, None), |(id, organization)| (id, Some(organization)));
+                    (row.created_by.as_deref(), row.organization_id.as_deref())
+                        == (Some(id), organization)
+                });
             let (present, most) = (created.count() as u64, 100);
             let decision = viewer.decide(Action::CreateAnother { present, most });
             let foretold = json!({
                 "canCreateCustomConnector": decision.is_ok(), "cannotCreateCustomConnectorReasons": reasons(decision),
                 "customConnectorCount": present, "customConnectorLimit": most,
             });
-            let names = "canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount customConnectorLimit";
-            let data = server.data(&token, &format!("{{ viewer {{ {names} }} }}"), json!({})).await;
+            let names = "canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount \
+                         customConnectorLimit";
+            let data = server
+                .data(&token, &format!("{{ viewer {{ {names} }} }}"), json!({}))
+                .await;
             assert_eq!(data["viewer"], foretold, "{who} {scopes:?}");
         }
         assert!(failures.is_empty(), "{failures}");
@@ -283,27 +379,58 @@ on_both! {
     }
 
     async fn at_the_limit_there_is_no_other(server: Server) {
-        let server = Server::start(server.storage.clone(), &["--max-per-user", "2"], server.clock.clone()).await;
-        let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", WRITE));
-        let may = "{ viewer { canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount customConnectorLimit } }";
+        let server = Server::start(
+            server.storage.clone(),
+            &["--max-per-user", "2"],
+            server.clock.clone(),
+        )
+        .await;
+        let (ann, bob) = (
+            server.token("ann@acme", WRITE),
+            server.token("bob@acme", WRITE),
+        );
+        let may = "{ viewer { canCreateCustomConnector cannotCreateCustomConnectorReasons customConnectorCount \
+                   customConnectorLimit } }";
         let create = async |name: &str| server.errors(&ann, CREATE, draft(name, json!({}))).await;
         for (name, present) in [("A", 0), ("B", 1), ("C", 2)] {
             let is_full = present == 2;
-            let reasons = if is_full { json!(["LIMIT_REACHED"]) } else { json!([]) };
+            let reasons = if is_full {
+                json!(["LIMIT_REACHED"])
+            } else {
+                json!([])
+            };
             let seen = server.data(&ann, may, json!({})).await;
-            assert_eq!(seen["viewer"], json!({
-                "canCreateCustomConnector": !is_full, "cannotCreateCustomConnectorReasons": reasons,
-                "customConnectorCount": present, "customConnectorLimit": 2,
-            }));
+            assert_eq!(
+                seen["viewer"],
+                json!({
+                    "canCreateCustomConnector": !is_full, "cannotCreateCustomConnectorReasons": reasons,
+                    "customConnectorCount": present, "customConnectorLimit": 2,
+                })
+            );
             assert_eq!(create(name).await.is_empty(), !is_full);
         }
         // Another user's connectors do not count, nor one's own of another organization, nor those that an
         // administrator sees.
-        for (who, scopes) in [("bob@acme", WRITE), ("ann@other", WRITE), ("ann", WRITE), ("boss@acme", ADMIN), ("root", CATALOG)] {
-            let seen = server.data(&server.token(who, scopes), "{ viewer { customConnectorCount } }", json!({})).await;
+        for (who, scopes) in [
+            ("bob@acme", WRITE),
+            ("ann@other", WRITE),
+            ("ann", WRITE),
+            ("boss@acme", ADMIN),
+            ("root", CATALOG),
+        ] {
+            let seen = server
+                .data(
+                    &server.token(who, scopes),
+                    "{ viewer { customConnectorCount } }",
+                    json!({}),
+                )
+                .await;
             assert_eq!(seen["viewer"]["customConnectorCount"], 0, "{who}");
         }
-        assert_eq!(server.errors(&bob, CREATE, draft("D", json!({}))).await, NONE);
+        assert_eq!(
+            server.errors(&bob, CREATE, draft("D", json!({}))).await,
+            NONE
+        );
     }
 
     async fn what_is_let_through_is_done(server: Server) {
@@ -319,11 +446,20 @@ on_both! {
                 row.name_key = format!("{} {round}", row.name_key);
             }
             let rows = server.insert(rows).await;
-            let (token, viewer) = (if who.is_empty() { String::new() } else { server.token(who, scopes) }, viewer(who, scopes));
+            let (token, viewer) = (
+                if who.is_empty() {
+                    String::new()
+                } else {
+                    server.token(who, scopes)
+                },
+                viewer(who, scopes),
+            );
             let state = server.state().await;
             let mut expected = String::new();
             for row in &rows {
-                server.execute(&token, mutations, json!({ "id": row.id })).await;
+                server
+                    .execute(&token, mutations, json!({ "id": row.id }))
+                    .await;
                 let target = ownership(row);
                 for (action, change) in [
                     (Action::SetStatus(target), "updated|[\"status\"]"),
@@ -335,7 +471,10 @@ on_both! {
                     }
                 }
             }
-            let changes = format!("SELECT personal_connector_id, kind, changed_fields FROM connector_event WHERE number > {state} ORDER BY number");
+            let changes = format!(
+                "SELECT personal_connector_id, kind, changed_fields FROM connector_event WHERE number > {state} ORDER \
+                 BY number"
+            );
             assert_eq!(server.rows(&changes).await, expected, "{who} {scopes:?}");
         }
     }

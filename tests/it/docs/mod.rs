@@ -347,8 +347,8 @@ async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     serde_json::from_str(data.unwrap()).unwrap()
 }
 
-/// Code of other languages is a part of the clients that `tests/clients/run` runs, or of a file of `deploy/`. `text` is no
-/// code, and a block of `console` has the reason above it that it is not run.
+/// Code of other languages is a part of the clients that `tests/clients/run` runs, or of a file of `deploy/`. `text` is
+/// no code, and a block of `console` has the reason above it that it is not run.
 #[test]
 fn snippets() {
     let clients = root().join("tests/clients");

@@ -54,10 +54,19 @@ fn the_file_is_fresh() {
 
 on_both! {
     async fn introspection_has_the_files_description(server: Server) {
-        let data = server.data("", "{ __schema { description } s: __schema { d: description } }", json!({})).await;
+        let data = server
+            .data(
+                "",
+                "{ __schema { description } s: __schema { d: description } }",
+                json!({}),
+            )
+            .await;
         let description = data["__schema"]["description"].as_str().unwrap();
         let sdl = personal_connectors::graphql::sdl();
-        assert!(sdl.starts_with(&format!("\"\"\"\n{description}\n\"\"\"\nschema {{\n")), "{description}");
+        assert!(
+            sdl.starts_with(&format!("\"\"\"\n{description}\n\"\"\"\nschema {{\n")),
+            "{description}"
+        );
         assert_eq!(data["s"]["d"], description);
     }
 }

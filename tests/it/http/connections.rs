@@ -156,7 +156,8 @@ const QUERY: &str = r#"{"query":"{ viewer { userId } }"}"#;
 fn post(more: &str, body: &str) -> String {
     let length = body.len();
     format!(
-        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: \
+         {length}\r\n{more}\r\n{body}"
     )
 }
 
@@ -251,7 +252,8 @@ async fn a_half_closed_client_is_answered() {
         "GET /graphql?query={viewer{userId}} HTTP/1.0\r\n\r\n".to_owned(),
         // The response to a chunked body, which ends with the last byte sent.
         format!(
-            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: \
+             chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
             QUERY.len()
         ),
     ] {
@@ -328,7 +330,8 @@ async fn a_head_is_as_http_says() {
     }
     // The chunks count, and the connection ends after them (RFC 9112, section 6.1).
     let both = format!(
-        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: \
+         3\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{QUERY}\r\n0\r\n\r\n",
         QUERY.len()
     );
     let answer = exchange(&server, both.as_bytes()).await;
@@ -340,7 +343,8 @@ async fn a_body_that_is_too_large_gets_no_leave() {
     let server = server(|_| {}).await;
     let head = |length: usize, kind: &str| {
         format!(
-            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\nexpect: 100-continue\r\ncontent-length: \
+             {length}\r\n\r\n"
         )
     };
     for (head, status) in [

@@ -104,7 +104,8 @@ fn malformed() -> Vec<Line> {
         line("two variables", r#"{"query":"{ __typename }","variables":{},"variables":{}}"#, bad),
         line("a variable twice", with("{ __typename }", r#"{"a":1,"a":2}"#), bad),
         line("a field of a variable twice", with(LIST, r#"{"f":{"id":"a","id":"b"}}"#), bad),
-        line("a field of an object twice", document("{ personalConnectors(filter: {id: \"a\", id: \"b\"}) { nodes { id } } }"), invalid),
+        line("a field of an object twice", document("{ personalConnectors(filter: {id: \"a\", id: \"b\"}) { nodes { id \
+                                                     } } }"), invalid),
         line("an argument twice", document("{ personalConnectors(first: 1, first: 2) { nodes { id } } }"), invalid),
         line("lists 100 deep", with("{ __typename }", &format!(r#"{{"a":{}}}"#, nested("[", "", "]"))), bad),
         line("objects 100 deep", with("{ __typename }", &nested(r#"{"a":"#, "1", "}")), bad),
@@ -116,7 +117,8 @@ fn malformed() -> Vec<Line> {
         line("control characters in a document", r#"{"query":"\u0007\ufffe"}"#, (200, "GRAPHQL_PARSE_FAILED")),
         line("a huge exponent", with(LIST, r#"{"n":1e999999999}"#), invalid),
         line("a huge integer", with(LIST, r#"{"n":123456789012345678901234567890}"#), invalid),
-        line("a huge integer in a document", document("{ personalConnectors(first: 123456789012345678901234567890) { nodes { id } } }"), invalid),
+        line("a huge integer in a document", document("{ personalConnectors(first: 123456789012345678901234567890) { \
+                                                       nodes { id } } }"), invalid),
         line("a number for an object", with(LIST, r#"{"f":1e400}"#), invalid),
         line("first: 1000000000", with(LIST, r#"{"n":1000000000}"#), exceeded),
         line("first: 101", with(LIST, r#"{"n":101}"#), (200, "BAD_USER_INPUT")),
@@ -136,9 +138,13 @@ fn malformed() -> Vec<Line> {
         line("a broken cursor", with(LIST, r#"{"a":"AAAA"}"#), (200, "CURSOR_INVALID")),
         line("a cursor that is none", with(LIST, r#"{"a":"\u0000"}"#), (200, "CURSOR_INVALID")),
         Line { content_type: "text/plain", ..line("a text", document("{ __typename }"), (415, "BAD_REQUEST")) },
-        Line { content_type: "application/x-www-form-urlencoded", ..line("a form", "query={__typename}", (415, "BAD_REQUEST")) },
-        Line { content_type: "multipart/form-data; boundary=x", ..line("a form in parts", "--x--", (415, "BAD_REQUEST")) },
-        Line { method: Method::GET, url: "?query=mutation{deleteCustomConnector(input:{id:\"a\"}){deletedId}}".to_owned(), ..line("a mutation by GET", "", (405, "BAD_REQUEST")) },
+        Line { content_type: "application/x-www-form-urlencoded", ..line("a \
+            form", "query={__typename}", (415, "BAD_REQUEST")) },
+        Line { content_type: "multipart/form-data; \
+                              boundary=x", ..line("a form in parts", "--x--", (415, "BAD_REQUEST")) },
+        Line { method: Method::GET,
+            url: "?query=mutation{deleteCustomConnector(input:{id:\"a\"}){deletedId}}".to_owned(),
+            ..line("a mutation by GET", "", (405, "BAD_REQUEST")) },
         Line { method: Method::GET, url: "?query=%C3%28".to_owned(), ..line("no UTF-8 in a URL", "", bad) },
         Line { method: Method::GET, url: "?query={a}&query={b}".to_owned(), ..line("two queries in a URL", "", bad) },
         Line { method: Method::DELETE, ..line("another method", document("{ __typename }"), (405, "BAD_REQUEST")) },
@@ -163,19 +169,25 @@ fn texts(mine: &str) -> Vec<Line> {
         let create = mutation(CREATE);
         lines.extend([
             line(what, with(LIST, &format!(r#"{{"s":{text},"i":[{text}]}}"#)), nothing),
-            line(what, with(LIST, &format!(r#"{{"f":{{"connectorId":{text},"createdBy":{text},"id":{text}}}}}"#)), nothing),
-            line(what, with("query($i: ID!) { node(id: $i) { id } personalConnector(id: $i) { id } }", &format!(r#"{{"i":{text}}}"#)), nothing),
+            line(what, with(LIST, &format!(r#"{{"f":{{"connectorId":{text},"createdBy":{text},"id":{text}}}}}"#)),
+                nothing),
+            line(what, with("query($i: ID!) { node(id: $i) { id } personalConnector(id: $i) { id } \
+                             }", &format!(r#"{{"i":{text}}}"#)), nothing),
             // Text that is valid as a name or a description comes with an invalid address, so that the input is
             // rejected.
-            line(what, with(&create, &input(format!(r#"{{"name":{text},"description":{text},"serverUrl":"https://e.co/{{}}"}}"#))), nothing),
-            line(what, with(&create, &input(format!(r#"{{"name":"N","serverUrl":{text},"iconUrl":{text},"version":{text}}}"#))), nothing),
+            line(what, with(&create,
+                &input(format!(r#"{{"name":{text},"description":{text},"serverUrl":"https://e.co/{{}}"}}"#))), nothing),
+            line(what, with(&create,
+                &input(format!(r#"{{"name":"N","serverUrl":{text},"iconUrl":{text},"version":{text}}}"#))), nothing),
             line(what, with(&create, &input(format!(
                 r#"{{"name":"N","serverUrl":"https://e.co","validateOnly":true,"metadata":{{{text}:{text}}}}}"#
             ))), nothing),
-            line(what, with(&create, &input(format!(r#"{{"name":"","serverUrl":"https://e.co","idempotencyKey":{text}}}"#))), nothing),
+            line(what, with(&create,
+                &input(format!(r#"{{"name":"","serverUrl":"https://e.co","idempotencyKey":{text}}}"#))), nothing),
             line(what, with(&mutation(UPDATE), &input(format!(r#"{{"id":{text},"name":{text}}}"#))), nothing),
             line(what, with(&mutation(DELETE), &input(format!(r#"{{"id":{text}}}"#))), nothing),
-            line(what, with(&mutation(STATUS), &input(format!(r#"{{"id":"{mine}","status":"DEPRECATED","replacedById":{text}}}"#))), nothing),
+            line(what, with(&mutation(STATUS),
+                &input(format!(r#"{{"id":"{mine}","status":"DEPRECATED","replacedById":{text}}}"#))), nothing),
         ]);
     }
     lines
@@ -266,8 +278,18 @@ fn of_others(id: &str) -> Vec<Line> {
 
 on_both! {
     async fn nothing_comes_of_it(server: Server) {
-        let server = Server::start(server.storage.clone(), &["--jwt-issuer", "us"], fixed_clock()).await;
-        let hasty = Server::start(server.storage.clone(), &["--jwt-issuer", "us", "--request-timeout", "1s"], fixed_clock()).await;
+        let server = Server::start(
+            server.storage.clone(),
+            &["--jwt-issuer", "us"],
+            fixed_clock(),
+        )
+        .await;
+        let hasty = Server::start(
+            server.storage.clone(),
+            &["--jwt-issuer", "us", "--request-timeout", "1s"],
+            fixed_clock(),
+        )
+        .await;
         let ann = server.token("ann@acme", WRITE);
         let eve = server.token("eve@evil", WRITE);
         let mine = server.create(&eve, "Mine", "PRIVATE").await;
@@ -279,10 +301,32 @@ on_both! {
         lines.extend(tokens());
         lines.extend(of_others(&others));
         // A cursor of another list.
-        let listed = server.data(&eve, "{ personalConnectors(first: 1) { pageInfo { endCursor } } }", json!({})).await;
+        let listed = server
+            .data(
+                &eve,
+                "{ personalConnectors(first: 1) { pageInfo { endCursor } } }",
+                json!({}),
+            )
+            .await;
         let cursor = listed["personalConnectors"]["pageInfo"]["endCursor"].to_string();
-        lines.push(line("a foreign cursor", with(LIST, &format!(r#"{{"a":{cursor},"f":{{"status":"ACTIVE"}}}}"#)), (200, "CURSOR_INVALID")));
-        for Line { what, method, content_type, url, token, body, expected } in lines {
+        lines.push(line(
+            "a foreign cursor",
+            with(
+                LIST,
+                &format!(r#"{{"a":{cursor},"f":{{"status":"ACTIVE"}}}}"#),
+            ),
+            (200, "CURSOR_INVALID"),
+        ));
+        for Line {
+            what,
+            method,
+            content_type,
+            url,
+            token,
+            body,
+            expected,
+        } in lines
+        {
             let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
             let request = client()
                 .request(method, format!("{}/graphql{url}", server.url))
@@ -293,7 +337,9 @@ on_both! {
             let status = response.status().as_u16();
             let text = response.text().await.unwrap();
             let answer: Value = serde_json::from_str(&text).unwrap();
-            let code = answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
+            let code = answer["errors"][0]["extensions"]["code"]
+                .as_str()
+                .unwrap_or_default();
             assert_eq!((status, code), expected, "{what}: {shown}: {text}");
             // The response reveals neither internals nor another user's data.
             for word in ["sql", "serde", "panic", "src/", "INTERNAL", "Secret plans"] {
@@ -311,7 +357,8 @@ async fn slow_body(server: &Server, token: &str) -> (u16, String) {
         .await
         .unwrap();
     let head = format!(
-        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: {JSON}\r\nContent-Length: 100\r\n\r\n{{"
+        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: {JSON}\r\nContent-Length: \
+         100\r\n\r\n{{"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();

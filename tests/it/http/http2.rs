@@ -103,7 +103,8 @@ async fn requests_are_answered_as_over_http_1() {
         answer.headers()["content-length"]
     );
     // A response in many pieces.
-    let query = json!({ "query": "{ __schema { types { name description fields { name description args { name description } } } } }" });
+    let query = json!({ "query": "{ __schema { types { name description fields { name description args { name \
+                                  description } } } } }" });
     let large = ask(
         &sender,
         request(Method::POST, "/graphql"),

@@ -59,15 +59,35 @@ on_both! {
         let etag = etag(get(&server, LIST, ""), PUBLIC).await;
         let strong = etag.strip_prefix("W/").unwrap();
         for (known, is_known) in [
-            (vec![etag.as_str()], true), (vec![strong], true), (vec!["*"], true), (vec![&format!("\"a,\\\", W/\"b\" ,,{etag}")], true),
-            (vec!["\"a\"", strong], true), (vec!["W/\"a\""], false), (vec![strong.trim_matches('"')], false), (vec![&etag.to_lowercase()], false),
-            (vec![""], false), (vec!["*, \"a\""], false), (vec![&etag[..etag.len() - 1]], false), (vec!["\u{e9}"], false), (vec![], false),
+            (vec![etag.as_str()], true),
+            (vec![strong], true),
+            (vec!["*"], true),
+            (vec![&format!("\"a,\\\", W/\"b\" ,,{etag}")], true),
+            (vec!["\"a\"", strong], true),
+            (vec!["W/\"a\""], false),
+            (vec![strong.trim_matches('"')], false),
+            (vec![&etag.to_lowercase()], false),
+            (vec![""], false),
+            (vec!["*, \"a\""], false),
+            (vec![&etag[..etag.len() - 1]], false),
+            (vec!["\u{e9}"], false),
+            (vec![], false),
         ] {
-            let request = known.iter().fold(get(&server, LIST, ""), |request, known| request.header("if-none-match", *known));
+            let request = known.iter().fold(get(&server, LIST, ""), |request, known| {
+                request.header("if-none-match", *known)
+            });
             let response = send(request).await;
             let headers = response.headers().clone();
-            assert_eq!(response.status(), if is_known { 304 } else { 200 }, "{known:?}");
-            for (name, expected) in [("etag", etag.as_str()), ("cache-control", PUBLIC), ("vary", VARY)] {
+            assert_eq!(
+                response.status(),
+                if is_known { 304 } else { 200 },
+                "{known:?}"
+            );
+            for (name, expected) in [
+                ("etag", etag.as_str()),
+                ("cache-control", PUBLIC),
+                ("vary", VARY),
+            ] {
                 assert_eq!(header(&headers, name), expected, "{known:?}");
             }
             assert_eq!(headers.contains_key("content-type"), !is_known);
@@ -75,22 +95,42 @@ on_both! {
         }
         // POST changes data, so its responses are neither compared nor cached.
         let body = json!({ "query": "{personalConnectors{totalCount,nodes{name}}}" }).to_string();
-        let post = client().post(format!("{}/graphql", server.url)).header("content-type", "application/json").body(body);
+        let post = client()
+            .post(format!("{}/graphql", server.url))
+            .header("content-type", "application/json")
+            .body(body);
         let response = send(post.header("if-none-match", "*")).await;
-        assert_eq!((response.status().as_u16(), header(response.headers(), "cache-control").as_str()), (200, "no-store"));
+        assert_eq!(
+            (
+                response.status().as_u16(),
+                header(response.headers(), "cache-control").as_str()
+            ),
+            (200, "no-store")
+        );
         assert!(!response.headers().contains_key("etag"));
     }
 
     async fn a_change_is_seen_at_once_by_who_may_see_it(server: Server) {
-        let (ann, bob) = (server.token("ann@acme", WRITE), server.token("bob@acme", WRITE));
+        let (ann, bob) = (
+            server.token("ann@acme", WRITE),
+            server.token("bob@acme", WRITE),
+        );
         let of_anyone = etag(get(&server, LIST, ""), PUBLIC).await;
         let of_ann = etag(get(&server, LIST, &ann), PRIVATE).await;
         let input = json!({ "input": { "name": "Mine", "serverUrl": "https://e.co" } });
         server.data(&ann, &mutation(CREATE), input).await;
-        for (token, known, status) in [("", &of_anyone, 304), (bob.as_str(), &of_ann, 304), (ann.as_str(), &of_ann, 200), (ann.as_str(), &of_anyone, 200)] {
+        for (token, known, status) in [
+            ("", &of_anyone, 304),
+            (bob.as_str(), &of_ann, 304),
+            (ann.as_str(), &of_ann, 200),
+            (ann.as_str(), &of_anyone, 200),
+        ] {
             let response = send(get(&server, LIST, token).header("if-none-match", known)).await;
             assert_eq!(response.status(), status);
-            assert_eq!(header(response.headers(), "cache-control"), if token.is_empty() { PUBLIC } else { PRIVATE });
+            assert_eq!(
+                header(response.headers(), "cache-control"),
+                if token.is_empty() { PUBLIC } else { PRIVATE }
+            );
         }
         assert_ne!(etag(get(&server, LIST, &ann), PRIVATE).await, of_ann);
     }
@@ -98,23 +138,66 @@ on_both! {
     async fn errors_are_not_kept(server: Server) {
         let token = server.token("ann@acme", WRITE);
         for (query, token, accept, status) in [
-            ("", "", "*/*", 400), ("query={", "", "*/*", 200), ("query={nope}", "", "*/*", 200), ("query={nope}", "", "application/graphql-response+json", 400),
-            ("query=mutation{nope}", "", "*/*", 405), (LIST, "x", "*/*", 401), (LIST, "", "text/html", 406), (LIST, token.as_str(), "text/html", 406),
+            ("", "", "*/*", 400),
+            ("query={", "", "*/*", 200),
+            ("query={nope}", "", "*/*", 200),
+            ("query={nope}", "", "application/graphql-response+json", 400),
+            ("query=mutation{nope}", "", "*/*", 405),
+            (LIST, "x", "*/*", 401),
+            (LIST, "", "text/html", 406),
+            (LIST, token.as_str(), "text/html", 406),
             // The response has data.
-            ("query={__typename,personalConnector(id:%22pcon_jira%22){id}personalConnectors(first:101){totalCount}}", "", "*/*", 200),
-            ("query={__typename,personalConnectors(first:101){totalCount}}", token.as_str(), "*/*", 200),
+            (
+                "query={__typename,personalConnector(id:%22pcon_jira%22){id}personalConnectors(first:101){totalCount}}",
+                "",
+                "*/*",
+                200,
+            ),
+            (
+                "query={__typename,personalConnectors(first:101){totalCount}}",
+                token.as_str(),
+                "*/*",
+                200,
+            ),
         ] {
-            let response = send(get(&server, query, token).header("accept", accept).header("if-none-match", "*")).await;
+            let response = send(
+                get(&server, query, token)
+                    .header("accept", accept)
+                    .header("if-none-match", "*"),
+            )
+            .await;
             let headers = response.headers();
-            assert_eq!((response.status().as_u16(), header(headers, "cache-control").as_str()), (status, "no-store"), "{query}");
-            assert_eq!((header(headers, "vary").as_str(), headers.get("etag")), (VARY, None), "{query}");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    header(headers, "cache-control").as_str()
+                ),
+                (status, "no-store"),
+                "{query}"
+            );
+            assert_eq!(
+                (header(headers, "vary").as_str(), headers.get("etag")),
+                (VARY, None),
+                "{query}"
+            );
         }
-        let server = Server::start(server.storage.clone(), &["--rate-limit", "1"], server.clock.clone()).await;
+        let server = Server::start(
+            server.storage.clone(),
+            &["--rate-limit", "1"],
+            server.clock.clone(),
+        )
+        .await;
         let mut last = send(get(&server, LIST, "")).await;
         for _ in 0..2 {
             last = send(get(&server, LIST, "")).await;
         }
-        assert_eq!((last.status().as_u16(), header(last.headers(), "cache-control").as_str()), (429, "no-store"));
+        assert_eq!(
+            (
+                last.status().as_u16(),
+                header(last.headers(), "cache-control").as_str()
+            ),
+            (429, "no-store")
+        );
     }
 
     async fn an_etag_is_of_a_text_and_a_media_type(server: Server) {
@@ -124,35 +207,79 @@ on_both! {
             let request = || get(&server, long, "").header("accept-encoding", coding);
             assert_eq!(etag(request(), PUBLIC).await, plain, "{coding}");
             let response = send(request()).await;
-            assert_eq!(response.headers().contains_key("content-encoding"), coding != "identity");
+            assert_eq!(
+                response.headers().contains_key("content-encoding"),
+                coding != "identity"
+            );
             let response = send(request().header("if-none-match", &plain)).await;
-            assert_eq!((response.status().as_u16(), response.headers().get("content-encoding")), (304, None), "{coding}");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    response.headers().get("content-encoding")
+                ),
+                (304, None),
+                "{coding}"
+            );
         }
-        for (name, value) in [("accept", "application/graphql-response+json"), ("graphql-cost", "report")] {
+        for (name, value) in [
+            ("accept", "application/graphql-response+json"),
+            ("graphql-cost", "report"),
+        ] {
             let other = get(&server, long, "").header(name, value);
             assert_ne!(etag(other, PUBLIC).await, plain, "{name}");
         }
     }
 
     async fn what_differs_by_origin_says_so(server: Server) {
-        let start = |flags: &'static [&'static str]| Server::start(server.storage.clone(), flags, server.clock.clone());
+        let start = |flags: &'static [&'static str]| {
+            Server::start(server.storage.clone(), flags, server.clock.clone())
+        };
         let listed = start(&["--cors-origin", "https://a.example,https://b.example"]).await;
         let open = start(&["--cors-origin", "*"]).await;
-        for (server, vary, allowed) in [(&server, VARY.to_owned(), ""), (&listed, format!("{VARY}, origin"), "https://a.example"), (&open, VARY.to_owned(), "*")] {
+        for (server, vary, allowed) in [
+            (&server, VARY.to_owned(), ""),
+            (&listed, format!("{VARY}, origin"), "https://a.example"),
+            (&open, VARY.to_owned(), "*"),
+        ] {
             for origin in [None, Some("https://a.example")] {
                 for status in [200, 304] {
-                    let request = origin.iter().fold(get(server, LIST, ""), |request, origin| request.header("origin", *origin));
-                    let response = send(if status == 304 { request.header("if-none-match", "*") } else { request }).await;
+                    let request = origin
+                        .iter()
+                        .fold(get(server, LIST, ""), |request, origin| {
+                            request.header("origin", *origin)
+                        });
+                    let response = send(if status == 304 {
+                        request.header("if-none-match", "*")
+                    } else {
+                        request
+                    })
+                    .await;
                     assert_eq!(response.status(), status);
                     assert_eq!(header(response.headers(), "vary"), vary);
                     let allows = header(response.headers(), "access-control-allow-origin");
-                    assert_eq!(allows, if origin.is_some() || allowed == "*" { allowed } else { "" });
+                    assert_eq!(
+                        allows,
+                        if origin.is_some() || allowed == "*" {
+                            allowed
+                        } else {
+                            ""
+                        }
+                    );
                 }
             }
         }
-        let preflight = client().request(reqwest::Method::OPTIONS, format!("{}/graphql", listed.url)).header("origin", "https://a.example");
-        let response = send(preflight.header("access-control-request-method", "GET").header("access-control-request-headers", "if-none-match")).await;
-        assert!(header(response.headers(), "access-control-allow-headers").contains("if-none-match"));
+        let preflight = client()
+            .request(reqwest::Method::OPTIONS, format!("{}/graphql", listed.url))
+            .header("origin", "https://a.example");
+        let response = send(
+            preflight
+                .header("access-control-request-method", "GET")
+                .header("access-control-request-headers", "if-none-match"),
+        )
+        .await;
+        assert!(
+            header(response.headers(), "access-control-allow-headers").contains("if-none-match")
+        );
     }
 }
 

@@ -27,7 +27,8 @@ use crate::{
 /// Long enough for everything that happens within about a second, even on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
 
-const LIST: &str = "{ personalConnectors(first: 100) { totalCount nodes { id name description status } changesCursor } }";
+const LIST: &str = "{ personalConnectors(first: 100) { totalCount nodes { id name description status } changesCursor } \
+                    }";
 
 /// Starts a server on the same database that caches responses, whatever the test run's setting.
 async fn keeping(server: &Server, flags: &[&str]) -> Server {
@@ -92,28 +93,50 @@ fn query(query: &str) -> Value {
 
 on_both! {
     async fn what_is_asked_again_is_answered_alike_without_a_statement(server: Server) {
-        let (ann, off) = (server.token("ann@acme", WRITE), with_cache(&server, "0", &[]).await);
+        let (ann, off) = (
+            server.token("ann@acme", WRITE),
+            with_cache(&server, "0", &[]).await,
+        );
         let server = keeping(&server, &[]).await;
         let named = format!("query Dashboard {LIST}");
         for token in ["", ann.as_str()] {
             let made = send(post(&off, token, &query(&named))).await;
-            assert_eq!((made.0, &made.1["cache-control"]), (200, &"no-store".parse().unwrap()));
+            assert_eq!(
+                (made.0, &made.1["cache-control"]),
+                (200, &"no-store".parse().unwrap())
+            );
             assert_eq!(send(post(&server, token, &query(&named))).await, made);
-            assert_eq!(kept(&server, &post(&server, token, &query(&named))).await, made);
+            assert_eq!(
+                kept(&server, &post(&server, token, &query(&named))).await,
+                made
+            );
         }
         // The first request may have any form.
         let made = send(get(&off, &named)).await;
         let found = kept(&server, &get(&server, &named)).await;
         assert_eq!(found, made);
         let etag = made.1["etag"].to_str().unwrap();
-        let (status, headers, body) = kept(&server, &get(&server, &named).header("if-none-match", etag)).await;
-        assert_eq!((status, &headers["etag"], body.as_slice()), (304, &made.1["etag"], &[][..]));
-        assert_eq!(send(get(&off, &named).header("if-none-match", etag)).await.1, headers);
+        let (status, headers, body) =
+            kept(&server, &get(&server, &named).header("if-none-match", etag)).await;
+        assert_eq!(
+            (status, &headers["etag"], body.as_slice()),
+            (304, &made.1["etag"], &[][..])
+        );
+        assert_eq!(
+            send(get(&off, &named).header("if-none-match", etag))
+                .await
+                .1,
+            headers
+        );
         // Each is counted.
         let told = "graphql_requests_total{type=\"query\",operation=\"Dashboard\",status=\"304\"} ";
         assert!(text(&server, "/metrics").await.contains(told));
         let found = number(&server, "graphql_answers_found_total").await;
-        let asked = number(&server, "graphql_requests_total{type=\"query\",operation=\"Dashboard\",status=\"200\"}").await;
+        let asked = number(
+            &server,
+            "graphql_requests_total{type=\"query\",operation=\"Dashboard\",status=\"200\"}",
+        )
+        .await;
         assert!(found > 2 && found < asked, "{found} {asked}");
     }
 
@@ -124,15 +147,27 @@ on_both! {
         let list = || post(&server, &ann, &all);
         for number in 0..10 {
             let name = format!("Wiki {number}");
-            let sees = async |what: &str| String::from_utf8(send(list()).await.2).unwrap().contains(what);
+            let sees = async |what: &str| {
+                String::from_utf8(send(list()).await.2)
+                    .unwrap()
+                    .contains(what)
+            };
             kept(&server, &list()).await;
             let id = server.create(&ann, &name, "PRIVATE").await;
             assert!(sees(&name).await);
             kept(&server, &list()).await;
-            server.change(&ann, UPDATE, json!({ "id": id, "description": format!("Described {number}") })).await;
+            server
+                .change(
+                    &ann,
+                    UPDATE,
+                    json!({ "id": id, "description": format!("Described {number}") }),
+                )
+                .await;
             assert!(sees(&format!("Described {number}")).await);
             kept(&server, &list()).await;
-            server.change(&ann, STATUS, json!({ "id": id, "status": "MAINTENANCE" })).await;
+            server
+                .change(&ann, STATUS, json!({ "id": id, "status": "MAINTENANCE" }))
+                .await;
             assert!(sees("MAINTENANCE").await);
             kept(&server, &list()).await;
             server.mutate(&ann, DELETE, json!({ "id": id })).await;
@@ -143,14 +178,24 @@ on_both! {
     /// A committed change is visible even if its client disconnected before the response.
     async fn a_change_whose_writer_hung_up_is_seen(server: Server) {
         let ann = server.token("ann@acme", WRITE);
-        let server = keeping(&server, &["--request-timeout", "1s", "--database-wait", "30s"]).await;
+        let server = keeping(
+            &server,
+            &["--request-timeout", "1s", "--database-wait", "30s"],
+        )
+        .await;
         let list = post(&server, &ann, &query(LIST));
         for name in ["Wiki", "Notes"] {
             let mut other = Other::connect(&server).await;
-            other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
+            other
+                .run(
+                    "BEGIN IMMEDIATE",
+                    "BEGIN; UPDATE catalog_state SET state = state",
+                )
+                .await;
             let variables = json!({ "input": draft(name, json!({})) });
             let body = json!({ "query": mutation(CREATE), "variables": variables }).to_string();
-            let given_up = tokio::time::timeout(Duration::from_millis(300), server.post(&ann, body.clone()));
+            let given_up =
+                tokio::time::timeout(Duration::from_millis(300), server.post(&ann, body.clone()));
             if name == "Wiki" {
                 assert!(given_up.await.is_err());
             } else {
@@ -160,11 +205,18 @@ on_both! {
             kept(&server, &list).await;
             other.run("ROLLBACK", "ROLLBACK").await;
             let began = Instant::now();
-            while !String::from_utf8(send(list.try_clone().unwrap()).await.2).unwrap().contains(name) {
+            while !String::from_utf8(send(list.try_clone().unwrap()).await.2)
+                .unwrap()
+                .contains(name)
+            {
                 assert!(began.elapsed() < LONG, "it is not seen");
             }
             // All later readers see it too.
-            assert!(String::from_utf8(kept(&server, &list).await.2).unwrap().contains(name));
+            assert!(
+                String::from_utf8(kept(&server, &list).await.2)
+                    .unwrap()
+                    .contains(name)
+            );
         }
     }
 
@@ -175,7 +227,9 @@ on_both! {
         let list = post(&server, &ann, &query(LIST));
         for number in 0..5 {
             let before = kept(&server, &list).await;
-            other.create(&ann, &format!("Wiki {number}"), "PRIVATE").await;
+            other
+                .create(&ann, &format!("Wiki {number}"), "PRIVATE")
+                .await;
             let now = send(post(&other, &ann, &query(LIST))).await;
             assert_ne!(now, before);
             let began = Instant::now();
@@ -188,12 +242,20 @@ on_both! {
 
     async fn nobody_is_given_an_answer_of_anybody_elses(server: Server) {
         const WHAT: &str = "id name createdBy organizationId viewerCanUpdate viewerCanDelete";
-        let (off, server) = (with_cache(&server, "0", &[]).await, keeping(&server, &[]).await);
+        let (off, server) = (
+            with_cache(&server, "0", &[]).await,
+            keeping(&server, &[]).await,
+        );
         let old = furnish(&server).await;
         hide(&server, &old, entity::ConnectorVisibility::Organization).await;
         let queries = [
-            format!("{{ personalConnectors(first: 100) {{ totalCount nodes {{ {WHAT} replacedBy {{ id }} }} facets {{ type {{ count }} }} }} }}"),
-            format!("{{ node(id: \"pcon_old\") {{ ... on PersonalConnector {{ {WHAT} replacedBy {{ {WHAT} }} }} }} }}"),
+            format!(
+                "{{ personalConnectors(first: 100) {{ totalCount nodes {{ {WHAT} replacedBy {{ id }} }} facets {{ type \
+                 {{ count }} }} }} }}"
+            ),
+            format!(
+                "{{ node(id: \"pcon_old\") {{ ... on PersonalConnector {{ {WHAT} replacedBy {{ {WHAT} }} }} }} }}"
+            ),
             "{ viewer { userId organizationId scopes } }".to_owned(),
         ];
         for query in queries.map(|text| query(&text)) {
@@ -201,17 +263,28 @@ on_both! {
             // All of them once, and again when each has a cached response.
             for _ in 0..2 {
                 for (who, scopes) in VIEWERS {
-                    let token = if who.is_empty() { String::new() } else { server.token(who, scopes) };
+                    let token = if who.is_empty() {
+                        String::new()
+                    } else {
+                        server.token(who, scopes)
+                    };
                     let expected = send(post(&off, &token, &query)).await;
                     assert_eq!(send(post(&server, &token, &query)).await, expected, "{who}");
-                    assert_eq!(kept(&server, &post(&server, &token, &query)).await, expected, "{who}");
+                    assert_eq!(
+                        kept(&server, &post(&server, &token, &query)).await,
+                        expected,
+                        "{who}"
+                    );
                     told.insert(expected.2);
                 }
             }
             assert!(told.len() > 2, "{query} does not tell them apart");
             // The same user with other scopes.
             let fewer = server.token("root@other", &["connectors:write"]);
-            assert_eq!(send(post(&server, &fewer, &query)).await, send(post(&off, &fewer, &query)).await);
+            assert_eq!(
+                send(post(&server, &fewer, &query)).await,
+                send(post(&off, &fewer, &query)).await
+            );
         }
     }
 
@@ -221,20 +294,36 @@ on_both! {
         kept(&server, &post(&server, &ann, &query(LIST))).await;
         let made = number(&server, "graphql_answers_made_total").await;
         let found = number(&server, "graphql_answers_found_total").await;
-        let id = json!({ "query": null, "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "0".repeat(64) } } });
+        let id = json!({ "query": null, "extensions": { "persistedQuery": { "version": 1,
+            "sha256Hash": "0".repeat(64) } } });
         for body in [
-            query("{"), query("{ nope }"), query("query A { viewer { userId } } query B { viewer { userId } }"), id,
+            query("{"),
+            query("{ nope }"),
+            query("query A { viewer { userId } } query B { viewer { userId } }"),
+            id,
             query("{ personalConnectors(first: 101) { totalCount } }"),
             // An error beside data.
-            query("{ personalConnector(id: \"pcon_jira\") { id } personalConnectors(first: 101) { totalCount } }"),
+            query(
+                "{ personalConnector(id: \"pcon_jira\") { id } personalConnectors(first: 101) { totalCount } }",
+            ),
             query("{ __typename personalConnectors(first: 101) { totalCount } }"),
-            json!({ "query": "query($a: Int!) { personalConnectors(first: $a) { totalCount } }", "variables": { "a": "x" } }),
-            json!({ "query": "{ viewer { userId } }", "variables": { "a": { "b": 1, "c": { "d": 1 } } }, "operationName": "A" }),
-            query("mutation { createCustomConnector(input: {name: \"\"}) { userErrors { code } } }"),
-            query("mutation { deleteCustomConnector(input: {id: \"pcon_none\"}) { userErrors { code } } }"),
+            json!({ "query": "query($a: Int!) { personalConnectors(first: $a) { totalCount } \
+                              }", "variables": { "a": "x" } }),
+            json!({ "query": "{ viewer { userId } \
+                              }", "variables": { "a": { "b": 1, "c": { "d": 1 } } }, "operationName": "A" }),
+            query(
+                "mutation { createCustomConnector(input: {name: \"\"}) { userErrors { code } } }",
+            ),
+            query(
+                "mutation { deleteCustomConnector(input: {id: \"pcon_none\"}) { userErrors { code } } }",
+            ),
             query("{ personalConnectorChanges { nodes { kind } } }"),
-            query("{ ...F } fragment F on Query { feed: personalConnectorChanges(first: 1) { nodes { kind } } }"),
-            query("{ ... on Query { viewer { userId } ... { personalConnectorChanges { nodes { kind } } } } }"),
+            query(
+                "{ ...F } fragment F on Query { feed: personalConnectorChanges(first: 1) { nodes { kind } } }",
+            ),
+            query(
+                "{ ... on Query { viewer { userId } ... { personalConnectorChanges { nodes { kind } } } } }",
+            ),
             query("subscription { personalConnectorChanged { kind } }"),
         ] {
             let first = send(post(&server, &ann, &body)).await;
@@ -242,8 +331,16 @@ on_both! {
                 let again = send(post(&server, &ann, &body)).await;
                 assert_eq!((again.0, again.2), (first.0, first.2.clone()), "{body}");
             }
-            assert_eq!(number(&server, "graphql_answers_made_total").await, made, "{body}");
-            assert_eq!(number(&server, "graphql_answers_found_total").await, found, "{body}");
+            assert_eq!(
+                number(&server, "graphql_answers_made_total").await,
+                made,
+                "{body}"
+            );
+            assert_eq!(
+                number(&server, "graphql_answers_found_total").await,
+                found,
+                "{body}"
+            );
         }
         let token = send(post(&server, "x", &query(LIST))).await;
         assert_eq!(token.0, 401);
@@ -254,43 +351,100 @@ on_both! {
         let server = keeping(&server, &[]).await;
         let row = official("a", "A");
         server.insert(vec![row.clone()]).await;
-        let about = |selected: &str| query(&format!("{{ personalConnector(id: \"pcon_a\") {{ {selected} }} }}"));
-        let spread = |fragment: &str| query(&format!("{{ personalConnector(id: \"pcon_a\") {{ ...C }} }} {fragment}"));
+        let about = |selected: &str| {
+            query(&format!(
+                "{{ personalConnector(id: \"pcon_a\") {{ {selected} }} }}"
+            ))
+        };
+        let spread = |fragment: &str| {
+            query(&format!(
+                "{{ personalConnector(id: \"pcon_a\") {{ ...C }} }} {fragment}"
+            ))
+        };
         let lasting = [
             about("health { outcome }"),
-            about("health { __typename ... { o: outcome } ... on ConnectorHealth { outcome } } tools { nodes { name } }"),
-            spread("fragment C on PersonalConnector { health { ...H } } fragment H on ConnectorHealth { ... @skip(if: false) { outcome } }"),
+            about(
+                "health { __typename ... { o: outcome } ... on ConnectorHealth { outcome } } tools { nodes { name } }",
+            ),
+            spread(
+                "fragment C on PersonalConnector { health { ...H } } fragment H on ConnectorHealth { ... @skip(if: \
+                 false) { outcome } }",
+            ),
         ];
         let passing = [
-            about("health { checkedAt }"), about("health { outcome message }"), about("health { uptime }"), about("health { latencyMs }"),
-            about("health { history { nodes { outcome } } }"), about("h: health { outcome ... { at: checkedAt } }"),
-            spread("fragment C on PersonalConnector { health { outcome ...H } } fragment H on ConnectorHealth { authorizationServers }"),
-            spread("fragment C on PersonalConnector { health { ... on ConnectorHealth { serverInfo { name } } } }"),
+            about("health { checkedAt }"),
+            about("health { outcome message }"),
+            about("health { uptime }"),
+            about("health { latencyMs }"),
+            about("health { history { nodes { outcome } } }"),
+            about("h: health { outcome ... { at: checkedAt } }"),
+            spread(
+                "fragment C on PersonalConnector { health { outcome ...H } } fragment H on ConnectorHealth { \
+                 authorizationServers }",
+            ),
+            spread(
+                "fragment C on PersonalConnector { health { ... on ConnectorHealth { serverInfo { name } } } }",
+            ),
         ];
-        let list = |arguments: &str| query(&format!("{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}"));
+        let list = |arguments: &str| {
+            query(&format!(
+                "{{ personalConnectors({arguments}) {{ nodes {{ id }} }} }}"
+            ))
+        };
         let listed = |input: &str, variable: Value| {
-            let query = format!("query($input: {input}) {{ personalConnectors({}: $input) {{ nodes {{ id }} }} }}",
-                if input.contains("Filter") { "filter" } else { "orderBy" });
+            let query = format!(
+                "query($input: {input}) {{ personalConnectors({}: $input) {{ nodes {{ id }} }} }}",
+                if input.contains("Filter") {
+                    "filter"
+                } else {
+                    "orderBy"
+                }
+            );
             json!({ "query": query, "variables": { "input": variable } })
         };
         let of_checks = [
-            list("filter: {checkedAt: {gte: \"2026-01-01T00:00:00Z\"}}"), list("filter: {not: {or: [{uptime: {gte: 1}}]}}"),
-            list("orderBy: {field: CHECKED_AT}"), list("orderBy: {field: NAME}, thenBy: [{field: LATENCY}]"), list("orderBy: {field: UPTIME}"),
-            listed("PersonalConnectorFilter", json!({ "and": [{ "checkedAt": { "lt": "2026-01-01T00:00:00Z" } }] })),
+            list("filter: {checkedAt: {gte: \"2026-01-01T00:00:00Z\"}}"),
+            list("filter: {not: {or: [{uptime: {gte: 1}}]}}"),
+            list("orderBy: {field: CHECKED_AT}"),
+            list("orderBy: {field: NAME}, thenBy: [{field: LATENCY}]"),
+            list("orderBy: {field: UPTIME}"),
+            listed(
+                "PersonalConnectorFilter",
+                json!({ "and": [{ "checkedAt": { "lt": "2026-01-01T00:00:00Z" } }] }),
+            ),
             listed("PersonalConnectorOrder", json!({ "field": "UPTIME" })),
-            query("query($by: PersonalConnectorOrder = {field: CHECKED_AT}) { personalConnectors(orderBy: $by) { nodes { id } } }"),
+            query(
+                "query($by: PersonalConnectorOrder = {field: CHECKED_AT}) { personalConnectors(orderBy: $by) { nodes { \
+                 id } } }",
+            ),
         ];
         let mut told = HashSet::new();
-        let steps = [Outcome::Open, Outcome::Open, Outcome::Timeout, Outcome::Open];
+        let steps = [
+            Outcome::Open,
+            Outcome::Open,
+            Outcome::Timeout,
+            Outcome::Open,
+        ];
         for (step, outcome) in (1..).zip(steps) {
             let checked_at = after(step);
             let message = format!("Step {step}.");
-            let found = Inspection { checked_at, message, latency_ms: Some(u64::try_from(step).unwrap()), ..found(outcome) };
+            let found = Inspection {
+                checked_at,
+                message,
+                latency_ms: Some(u64::try_from(step).unwrap()),
+                ..found(outcome)
+            };
             assert_eq!(server.record(vec![(row.id.clone(), found)]).await, 1);
             for body in &lasting {
-                let answer: Value = serde_json::from_slice(&send(post(&server, "", body)).await.2).unwrap();
+                let answer: Value =
+                    serde_json::from_slice(&send(post(&server, "", body)).await.2).unwrap();
                 let told = &answer["data"]["personalConnector"]["health"];
-                let told = told.get("outcome").or(told.get("o")).unwrap().as_str().unwrap();
+                let told = told
+                    .get("outcome")
+                    .or(told.get("o"))
+                    .unwrap()
+                    .as_str()
+                    .unwrap();
                 assert_eq!(told, format!("{outcome:?}").to_uppercase(), "{body}");
                 kept(&server, &post(&server, "", body)).await;
             }
@@ -321,11 +475,18 @@ on_both! {
         let asked = (0..4).map(|_| send(post(&server, "", &all)));
         for (_, _, body) in futures_util::future::join_all(asked).await {
             let answer: Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(answer["errors"][0]["extensions"]["code"], "TIMEOUT", "{answer}");
+            assert_eq!(
+                answer["errors"][0]["extensions"]["code"], "TIMEOUT",
+                "{answer}"
+            );
         }
         other.let_reads_go().await;
         let began = Instant::now();
-        while send(post(&server, "", &all)).await.2.starts_with(b"{\"errors\"") {
+        while send(post(&server, "", &all))
+            .await
+            .2
+            .starts_with(b"{\"errors\"")
+        {
             assert!(began.elapsed() < LONG, "it stays an error");
         }
     }
@@ -336,48 +497,97 @@ on_both! {
         let found = kept(&server, &list).await;
         for directives in ["no-cache", "No-Cache", "max-age=0, no-cache", "no-store"] {
             server.forget_reads();
-            let made = send(list.try_clone().unwrap().header("cache-control", directives)).await;
+            let made = send(
+                list.try_clone()
+                    .unwrap()
+                    .header("cache-control", directives),
+            )
+            .await;
             assert_eq!(made, found);
             // The page is read; the list was counted in this state.
             assert_eq!(server.reads.lock().unwrap().len(), 1, "{directives}");
         }
         for directives in ["max-age=0", "no-cache-please", ""] {
-            assert_eq!(kept(&server, &list.try_clone().unwrap().header("cache-control", directives)).await, found);
+            assert_eq!(
+                kept(
+                    &server,
+                    &list
+                        .try_clone()
+                        .unwrap()
+                        .header("cache-control", directives)
+                )
+                .await,
+                found
+            );
         }
     }
 
     async fn what_is_asked_otherwise_is_answered_otherwise(server: Server) {
-        let (off, server) = (with_cache(&server, "0", &[]).await, keeping(&server, &[]).await);
+        let (off, server) = (
+            with_cache(&server, "0", &[]).await,
+            keeping(&server, &[]).await,
+        );
         let document = "query A($n: Int, $s: String) { personalConnectors(first: $n, search: $s) { nodes { id } } }
                         query B($n: Int, $s: String) { personalConnectors(last: $n, search: $s) { nodes { name } } }";
         let bodies = [
-            json!({ "operationName": "A" }), json!({ "operationName": "B" }),
-            json!({ "operationName": "A", "variables": { "n": 1 } }), json!({ "operationName": "A", "variables": { "n": 2 } }),
-            json!({ "operationName": "B", "variables": { "n": 2 } }), json!({ "operationName": "A", "variables": { "n": 1, "s": "jira" } }),
-            json!({ "operationName": "A", "variables": { "n": 1, "s": null } }), json!({ "operationName": "A", "variables": {} }),
+            json!({ "operationName": "A" }),
+            json!({ "operationName": "B" }),
+            json!({ "operationName": "A", "variables": { "n": 1 } }),
+            json!({ "operationName": "A", "variables": { "n": 2 } }),
+            json!({ "operationName": "B", "variables": { "n": 2 } }),
+            json!({ "operationName": "A", "variables": { "n": 1, "s": "jira" } }),
+            json!({ "operationName": "A", "variables": { "n": 1, "s": null } }),
+            json!({ "operationName": "A", "variables": {} }),
         ];
         for _ in 0..2 {
             for body in &bodies {
                 let mut body = body.clone();
                 body["query"] = json!(document);
-                for (name, value) in [("accept", "application/json"), ("accept", "application/graphql-response+json"), ("graphql-cost", "report")] {
+                for (name, value) in [
+                    ("accept", "application/json"),
+                    ("accept", "application/graphql-response+json"),
+                    ("graphql-cost", "report"),
+                ] {
                     let expected = send(post(&off, "", &body).header(name, value)).await;
                     assert_eq!(expected.0, 200);
-                    assert_eq!(send(post(&server, "", &body).header(name, value)).await, expected, "{body} {value}");
-                    assert_eq!(kept(&server, &post(&server, "", &body).header(name, value)).await, expected, "{body} {value}");
+                    assert_eq!(
+                        send(post(&server, "", &body).header(name, value)).await,
+                        expected,
+                        "{body} {value}"
+                    );
+                    assert_eq!(
+                        kept(&server, &post(&server, "", &body).header(name, value)).await,
+                        expected,
+                        "{body} {value}"
+                    );
                 }
             }
         }
     }
 
     async fn each_coding_is_kept_as_it_is_sent(server: Server) {
-        let (off, server) = (with_cache(&server, "0", &[]).await, keeping(&server, &[]).await);
+        let (off, server) = (
+            with_cache(&server, "0", &[]).await,
+            keeping(&server, &[]).await,
+        );
         let long = query("{ __schema { types { name description } } }");
         let short = query("{ viewer { userId } }");
-        for (accepted, coding) in [("gzip", "gzip"), ("br", "br"), ("gzip, deflate, br, zstd", "br"), ("gzip;q=1, br;q=0.5", "gzip"), ("identity", ""), ("", "")] {
+        for (accepted, coding) in [
+            ("gzip", "gzip"),
+            ("br", "br"),
+            ("gzip, deflate, br, zstd", "br"),
+            ("gzip;q=1, br;q=0.5", "gzip"),
+            ("identity", ""),
+            ("", ""),
+        ] {
             for (body, coding) in [(&long, coding), (&short, "")] {
                 let made = send(post(&off, "", body).header("accept-encoding", accepted)).await;
-                assert_eq!(made.1.get("content-encoding").map_or("", |value| value.to_str().unwrap()), coding);
+                assert_eq!(
+                    made.1
+                        .get("content-encoding")
+                        .map_or("", |value| value.to_str().unwrap()),
+                    coding
+                );
                 let asked = post(&server, "", body).header("accept-encoding", accepted);
                 assert_eq!(send(asked.try_clone().unwrap()).await, made, "{accepted}");
                 assert_eq!(kept(&server, &asked).await, made, "{accepted}");
@@ -392,7 +602,11 @@ on_both! {
         let mut other = Other::connect(&server).await;
         let away = "ALTER TABLE catalog_state RENAME TO away";
         other.run(away, away).await;
-        let one = post(&server, "", &query("{ personalConnectors { nodes { id } } }"));
+        let one = post(
+            &server,
+            "",
+            &query("{ personalConnectors { nodes { id } } }"),
+        );
         let reads = async || {
             server.forget_reads();
             assert_eq!(send(one.try_clone().unwrap()).await.0, 200);
@@ -418,9 +632,17 @@ on_both! {
         loop {
             server.forget_reads();
             // A different document each time.
-            let one = query(&format!("query Try{tries} {{ personalConnectors {{ nodes {{ id }} }} }}"));
-            let answers = futures_util::future::join_all((0..20).map(|_| send(post(&server, "", &one)))).await;
-            assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 200));
+            let one = query(&format!(
+                "query Try{tries} {{ personalConnectors {{ nodes {{ id }} }} }}"
+            ));
+            let answers =
+                futures_util::future::join_all((0..20).map(|_| send(post(&server, "", &one))))
+                    .await;
+            assert!(
+                answers
+                    .iter()
+                    .all(|answer| *answer == answers[0] && answer.0 == 200)
+            );
             if server.reads.lock().unwrap().len() == 1 {
                 break;
             }
@@ -432,19 +654,27 @@ on_both! {
         let first = tokio::time::timeout(Duration::from_millis(100), send(post(&server, "", &two)));
         let rest = futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &two))));
         let (_, rest) = tokio::join!(first, rest);
-        assert!(rest.iter().all(|answer| answer.0 == 200 && answer.2.starts_with(b"{\"data\"")));
+        assert!(
+            rest.iter()
+                .all(|answer| answer.0 == 200 && answer.2.starts_with(b"{\"data\""))
+        );
         // Requests for an answer that is not cached do not wait for each other.
-        let wrong = query("{ a: personalConnectors { totalCount } b: personalConnectors(first: 101) { totalCount } }");
-        let answers = futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &wrong)))).await;
+        let wrong = query(
+            "{ a: personalConnectors { totalCount } b: personalConnectors(first: 101) { totalCount } }",
+        );
+        let answers =
+            futures_util::future::join_all((0..5).map(|_| send(post(&server, "", &wrong)))).await;
         assert!(answers.iter().all(|answer| answer == &answers[0]));
         other.let_reads_go().await;
     }
 
     async fn what_is_kept_is_of_bounded_size(server: Server) {
         let server = with_cache(&server, "1", &[]).await;
-        let document = "query($id: ID!) { node(id: $id) { id } personalConnectors { nodes { id name description metadata iconUrl serverUrl createdAt } } }";
+        let document = "query($id: ID!) { node(id: $id) { id } personalConnectors { nodes { id name description \
+                        metadata iconUrl serverUrl createdAt } } }";
         for number in 0..1500 {
-            let body = json!({ "query": document, "variables": { "id": format!("pcon_{number}") } });
+            let body =
+                json!({ "query": document, "variables": { "id": format!("pcon_{number}") } });
             assert_eq!(send(post(&server, "", &body)).await.0, 200);
         }
         let kept = number(&server, "graphql_answers_kept_bytes").await;
@@ -453,14 +683,27 @@ on_both! {
 
     /// Random changes and queries by several viewers, through one process that caches responses and one that does not.
     async fn kept_answers_are_those_that_would_be_made(server: Server) {
-        let (off, server) = (with_cache(&server, "0", &[]).await, keeping(&server, &["--max-concurrency", "100"]).await);
-        let viewers = [("ann@acme", WRITE), ("bob@acme", WRITE), ("boss@acme", &["connectors:admin"]), ("cid@other", WRITE)];
+        let (off, server) = (
+            with_cache(&server, "0", &[]).await,
+            keeping(&server, &["--max-concurrency", "100"]).await,
+        );
+        let viewers = [
+            ("ann@acme", WRITE),
+            ("bob@acme", WRITE),
+            ("boss@acme", &["connectors:admin"]),
+            ("cid@other", WRITE),
+        ];
         let tokens = viewers.map(|(who, scopes)| server.token(who, scopes));
         let queries = [
             json!({ "query": LIST }),
-            json!({ "query": "query($s: String) { personalConnectors(search: $s, orderBy: {field: UPDATED_AT}) { totalCount nodes { id name revision createdBy } facets { status { value count } } } }", "variables": { "s": "wiki" } }),
-            json!({ "query": "{ personalConnectors(filter: {type: CUSTOM, status: ACTIVE}) { nodes { id replacedBy { id name } viewerCanUpdate } } }" }),
-            json!({ "query": "query($f: PersonalConnectorFilter) { personalConnectors(filter: $f, last: 3) { edges { cursor node { name visibility } } } }", "variables": { "f": { "visibility": ["PRIVATE", "PUBLIC"] } } }),
+            json!({ "query": "query($s: String) { personalConnectors(search: $s, orderBy: {field: UPDATED_AT}) { \
+                              totalCount nodes { id name revision createdBy } facets { status { value count } } } \
+                              }", "variables": { "s": "wiki" } }),
+            json!({ "query": "{ personalConnectors(filter: {type: CUSTOM, status: ACTIVE}) { nodes { id replacedBy { \
+                              id name } viewerCanUpdate } } }" }),
+            json!({ "query": "query($f: PersonalConnectorFilter) { personalConnectors(filter: $f, last: 3) { edges { \
+                              cursor node { name visibility } } } \
+                              }", "variables": { "f": { "visibility": ["PRIVATE", "PUBLIC"] } } }),
         ];
         let pick = |most: usize| usize::try_from(random(most as u64)).unwrap();
         let mut ids: Vec<String> = Vec::new();
@@ -468,12 +711,26 @@ on_both! {
         for step in 0..400 {
             let token = &tokens[pick(tokens.len())];
             if pick(4) == 0 {
-                let id = || json!(ids.get(pick(ids.len().max(1))).map_or("pcon_none", String::as_str));
+                let id = || {
+                    json!(
+                        ids.get(pick(ids.len().max(1)))
+                            .map_or("pcon_none", String::as_str)
+                    )
+                };
                 let visibility = ["PRIVATE", "ORGANIZATION"][pick(2)];
                 let (field, input) = match pick(5) {
-                    0 | 1 => (CREATE, draft(&format!("Wiki {step}"), json!({ "visibility": visibility }))),
-                    2 => (UPDATE, json!({ "id": id(), "name": format!("Notes {step}"), "visibility": visibility })),
-                    3 => (STATUS, json!({ "id": id(), "status": "DEPRECATED", "replacedById": id() })),
+                    0 | 1 => (
+                        CREATE,
+                        draft(&format!("Wiki {step}"), json!({ "visibility": visibility })),
+                    ),
+                    2 => (
+                        UPDATE,
+                        json!({ "id": id(), "name": format!("Notes {step}"), "visibility": visibility }),
+                    ),
+                    3 => (
+                        STATUS,
+                        json!({ "id": id(), "status": "DEPRECATED", "replacedById": id() }),
+                    ),
                     _ => (DELETE, json!({ "id": id() })),
                 };
                 let payload = server.mutate(token, field, input).await;
@@ -484,7 +741,10 @@ on_both! {
             }
             let body = &queries[pick(queries.len())];
             let token = if pick(5) == 0 { "" } else { token };
-            let (kept, made) = (send(post(&server, token, body)).await, send(post(&off, token, body)).await);
+            let (kept, made) = (
+                send(post(&server, token, body)).await,
+                send(post(&off, token, body)).await,
+            );
             assert_eq!(kept, made, "step {step}: {body}");
             compared += 1;
         }

@@ -13,8 +13,10 @@ use crate::{
 };
 
 const MULTIPART: &str = "multipart/mixed;subscriptionSpec=1.0";
-const CHECK: &str = "mutation($id: ID!) { checkConnector(input: { id: $id }) { userErrors { code } } viewer: __typename }";
-const CREATE: &str = "mutation { createCustomConnector(input: { name: \"x\", serverType: STDIO }) { userErrors { code } } }";
+const CHECK: &str = "mutation($id: ID!) { checkConnector(input: { id: $id }) { userErrors { code } } viewer: \
+                     __typename }";
+const CREATE: &str = "mutation { createCustomConnector(input: { name: \"x\", serverType: STDIO }) { userErrors { code \
+                      } } }";
 
 /// Returns the first JSON of a multipart response with errors.
 async fn multipart(server: &Server, token: &str, query: &str, variables: Value) -> Value {
@@ -50,7 +52,9 @@ fn extensions(answer: &Value) -> &Value {
 
 on_both! {
     async fn beside_data(server: Server) {
-        let start = async |flags: &[&str]| Server::start(server.storage.clone(), flags, server.clock.clone()).await;
+        let start = async |flags: &[&str]| {
+            Server::start(server.storage.clone(), flags, server.clock.clone()).await
+        };
         let ann = server.token("ann@acme", WRITE);
         let id = json!({ "id": "pcon_none" });
 
@@ -58,7 +62,11 @@ on_both! {
         rated.data(&ann, CHECK, id.clone()).await;
         for answer in by_each_protocol(&rated, &ann, CHECK, id).await {
             // The clock stands still. An inspection costs a minute.
-            assert_eq!(extensions(&answer), &json!({ "code": "RATE_LIMITED", "retryAfter": 60 }), "{answer}");
+            assert_eq!(
+                extensions(&answer),
+                &json!({ "code": "RATE_LIMITED", "retryAfter": 60 }),
+                "{answer}"
+            );
             assert_eq!(answer["data"]["viewer"], "Mutation");
         }
 
@@ -66,18 +74,36 @@ on_both! {
             // A read-only service waits for its operator.
             let unwritable = start(&["--read-only"]).await;
             for answer in by_each_protocol(&unwritable, &ann, CREATE, json!({})).await {
-                assert_eq!(extensions(&answer), &json!({ "code": "UNAVAILABLE", "retryAfter": 60 }), "{answer}");
+                assert_eq!(
+                    extensions(&answer),
+                    &json!({ "code": "UNAVAILABLE", "retryAfter": 60 }),
+                    "{answer}"
+                );
             }
         }
     }
 
     async fn of_a_whole_request(server: Server) {
-        let start = async |flags: &[&str]| Server::start(server.storage.clone(), flags, server.clock.clone()).await;
+        let start = async |flags: &[&str]| {
+            Server::start(server.storage.clone(), flags, server.clock.clone()).await
+        };
         let query = json!({ "query": "{ __typename }" }).to_string();
         // Two requests a second, of which four may come at once.
-        for accept in ["application/json", "application/graphql-response+json", "text/event-stream", MULTIPART] {
+        for accept in [
+            "application/json",
+            "application/graphql-response+json",
+            "text/event-stream",
+            MULTIPART,
+        ] {
             let rated = start(&["--rate-limit", "2"]).await;
-            let ask = async || rated.request("", query.clone()).header(ACCEPT, accept).send().await.unwrap();
+            let ask = async || {
+                rated
+                    .request("", query.clone())
+                    .header(ACCEPT, accept)
+                    .send()
+                    .await
+                    .unwrap()
+            };
             for _ in 0..4 {
                 assert_eq!(ask().await.status(), 200, "{accept}");
             }
@@ -85,7 +111,10 @@ on_both! {
             assert_eq!(refused.status(), 429);
             assert_eq!(refused.headers()["retry-after"], "1");
             let answer: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
-            assert_eq!(extensions(&answer), &json!({ "code": "RATE_LIMITED", "retryAfter": 1 }));
+            assert_eq!(
+                extensions(&answer),
+                &json!({ "code": "RATE_LIMITED", "retryAfter": 1 })
+            );
         }
         let rated = start(&["--rate-limit", "2"]).await;
         let mut socket = Socket::of(&rated, "").await;
@@ -103,12 +132,32 @@ on_both! {
 
         // Too many streams are a 429 too.
         let few = start(&["--max-sockets", "1"]).await;
-        let _open = Events::of(&few, "", "subscription { personalConnectorChanged { kind } }", json!({})).await;
-        let (status, answer) = few.post("", json!({ "query": "{ __typename }" }).to_string()).await;
+        let _open = Events::of(
+            &few,
+            "",
+            "subscription { personalConnectorChanged { kind } }",
+            json!({}),
+        )
+        .await;
+        let (status, answer) = few
+            .post("", json!({ "query": "{ __typename }" }).to_string())
+            .await;
         assert_eq!((status, answer.get("errors")), (200, None));
-        let body = json!({ "query": "subscription { personalConnectorChanged { kind } }" }).to_string();
-        let refused = few.request("", body).header(ACCEPT, "text/event-stream").send().await.unwrap();
-        assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+        let body =
+            json!({ "query": "subscription { personalConnectorChanged { kind } }" }).to_string();
+        let refused = few
+            .request("", body)
+            .header(ACCEPT, "text/event-stream")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                refused.status().as_u16(),
+                refused.headers()["retry-after"].to_str().unwrap()
+            ),
+            (429, "1")
+        );
         let answer: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
         assert_eq!(extensions(&answer), &expected);
     }

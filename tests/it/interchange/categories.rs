@@ -37,7 +37,8 @@ async fn import_by_mutation(server: &Server, more: Value, objects: &[Value]) -> 
     let root = server.token("root@acme", CATALOG);
     let document = format!(
         "mutation($input: ImportConnectorsInput!) {{ importConnectors(input: $input) {{
-            report {{ created updated unchanged rejected categories {{ category source count }} lines }} userErrors {{ {USER_ERROR} }} }} }}"
+            report {{ created updated unchanged rejected categories {{ category source count }} lines }} userErrors {{ \
+            {USER_ERROR} }} }} }}"
     );
     // A client's configuration is a separate file.
     let content = match objects {
@@ -86,24 +87,47 @@ fn rules_file(rules: &str) -> (TempDir, String) {
 
 on_both! {
     async fn a_higher_source_is_never_replaced_by_a_lower_one(server: Server) {
-        let servers = [registry("board", ""), registry("x", "A board"), registry("chat", ""), registry("y", "To chat")];
+        let servers = [
+            registry("board", ""),
+            registry("x", "A board"),
+            registry("chat", ""),
+            registry("y", "To chat"),
+        ];
         let by_rules = json!({ "categoryRules": RULES });
         let done = import_by_mutation(&server, by_rules.clone(), &servers).await;
         let report = &done["report"];
         assert_eq!(report["created"], 4, "{done}");
-        let expected = [counted(Some("COMMUNICATION"), Some("RULE"), 1), counted(Some("DESIGN"), Some("RULE"), 2), counted(None, None, 1)];
+        let expected = [
+            counted(Some("COMMUNICATION"), Some("RULE"), 1),
+            counted(Some("DESIGN"), Some("RULE"), 2),
+            counted(None, None, 1),
+        ];
         assert_eq!(report["categories"], json!(expected));
         let each = async |expected: [&str; 4]| {
             for (name, expected) in ["board", "x", "chat", "y"].into_iter().zip(expected) {
-                assert_eq!(stored(&server, &format!("io.example/{name}")).await, expected, "{name}");
+                assert_eq!(
+                    stored(&server, &format!("io.example/{name}")).await,
+                    expected,
+                    "{name}"
+                );
             }
         };
         each(["design rule", "design rule", "communication rule", "- -"]).await;
         // The same import changes nothing, and neither does one without rules.
-        for rules in [by_rules.clone(), json!({ "categoryRules": "" }), by_rules.clone()] {
+        for rules in [
+            by_rules.clone(),
+            json!({ "categoryRules": "" }),
+            by_rules.clone(),
+        ] {
             let state = server.state().await;
             let again = import_by_mutation(&server, rules, &servers).await;
-            assert_eq!((&again["report"]["unchanged"], &again["report"]["categories"]), (&json!(4), &json!(expected)));
+            assert_eq!(
+                (
+                    &again["report"]["unchanged"],
+                    &again["report"]["categories"]
+                ),
+                (&json!(4), &json!(expected))
+            );
             assert_eq!(server.state().await, state);
         }
         let before = server.written().await;
@@ -114,20 +138,37 @@ on_both! {
         let better = json!({ "categoryRules": "[development]\nx" });
         let done = import_by_mutation(&server, better, &servers).await;
         assert_eq!(done["report"]["updated"], 1);
-        each(["design rule", "development rule", "communication rule", "- -"]).await;
+        each([
+            "design rule",
+            "development rule",
+            "communication rule",
+            "- -",
+        ])
+        .await;
 
         // The import's own category takes precedence over rules, and stays.
         let given = json!({ "category": "PRODUCTIVITY" });
-        let done = import_by_mutation(&server, with(given.clone(), by_rules.clone()), &servers[1..]).await;
+        let done = import_by_mutation(
+            &server,
+            with(given.clone(), by_rules.clone()),
+            &servers[1..],
+        )
+        .await;
         assert_eq!(done["report"]["updated"], 3);
-        assert_eq!(done["report"]["categories"], json!([counted(Some("PRODUCTIVITY"), Some("GIVEN"), 3)]));
+        assert_eq!(
+            done["report"]["categories"],
+            json!([counted(Some("PRODUCTIVITY"), Some("GIVEN"), 3)])
+        );
         import_by_mutation(&server, by_rules.clone(), &servers).await;
         let productive = "productivity given";
         each(["design rule", productive, productive, productive]).await;
 
         // A more specific file takes precedence, and a later page of the registry clears nothing.
         let rows = exported(&server.storage, &[]);
-        let mut said: Vec<_> = rows.into_iter().filter(|row| row["connectorId"] == "io.example/chat").collect();
+        let mut said: Vec<_> = rows
+            .into_iter()
+            .filter(|row| row["connectorId"] == "io.example/chat")
+            .collect();
         assert_eq!(said[0]["category"], "productivity");
         said[0]["category"] = json!("custom");
         let done = import_by_mutation(&server, json!({}), &said).await;
@@ -138,7 +179,8 @@ on_both! {
             assert_eq!(stored(&server, "io.example/chat").await, "custom file");
         }
         // The same holds for a category from before sources were stored.
-        server.rows("UPDATE personal_connector SET category_source = NULL, source_hash = NULL WHERE connector_id = 'io.example/chat'").await;
+        server.rows("UPDATE personal_connector SET category_source = NULL, source_hash = NULL WHERE connector_id = \
+                     'io.example/chat'").await;
         import_by_mutation(&server, json!({ "category": "DESIGN" }), &servers[2..3]).await;
         assert_eq!(stored(&server, "io.example/chat").await, "custom file");
         run(program_on(&server.storage, &["check-database"])).ok();
@@ -149,37 +191,72 @@ on_both! {
         let by_rules = json!({ "categoryRules": RULES });
         let servers = [registry("board", "")];
         import_by_mutation(&server, by_rules.clone(), &servers).await;
-        let id = server.rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'").await.trim().to_owned();
-        let curate = "mutation($ids: [ID!]!, $category: ConnectorCategory) { updateCatalogConnectors(input: {ids: $ids, category: $category}) {
-            results { personalConnector { category curatedFields { field fileValue } } userErrors { message } } userErrors { message } } }";
+        let id = server
+            .rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'")
+            .await
+            .trim()
+            .to_owned();
+        let curate = "mutation($ids: [ID!]!, $category: ConnectorCategory) { updateCatalogConnectors(input: {ids: \
+            $ids, category: $category}) {
+            results { personalConnector { category curatedFields { field fileValue } } userErrors { message } } \
+            userErrors { message } } }";
         let set = async |category: Value| {
-            let mut data = server.data(&root, curate, json!({ "ids": [id], "category": category })).await;
+            let mut data = server
+                .data(&root, curate, json!({ "ids": [id], "category": category }))
+                .await;
             data["updateCatalogConnectors"]["results"][0]["personalConnector"].take()
         };
-        let curated = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY", "fileValue": "DESIGN" }] });
+        let curated = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY",
+            "fileValue": "DESIGN" }] });
         assert_eq!(set(json!("DEVELOPMENT")).await, curated);
-        for more in [by_rules.clone(), json!({ "category": "PRODUCTIVITY" }), by_rules] {
+        for more in [
+            by_rules.clone(),
+            json!({ "category": "PRODUCTIVITY" }),
+            by_rules,
+        ] {
             let done = import_by_mutation(&server, more, &servers).await;
-            assert_eq!(done["report"]["categories"], json!([counted(Some("DEVELOPMENT"), Some("PERSON"), 1)]));
+            assert_eq!(
+                done["report"]["categories"],
+                json!([counted(Some("DEVELOPMENT"), Some("PERSON"), 1)])
+            );
         }
         // The underlying value is the import's.
-        let beneath = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY", "fileValue": "PRODUCTIVITY" }] });
+        let beneath = json!({ "category": "DEVELOPMENT", "curatedFields": [{ "field": "CATEGORY",
+            "fileValue": "PRODUCTIVITY" }] });
         assert_eq!(set(json!("DEVELOPMENT")).await, beneath);
-        assert_eq!(set(Value::Null).await, json!({ "category": "PRODUCTIVITY", "curatedFields": [] }));
+        assert_eq!(
+            set(Value::Null).await,
+            json!({ "category": "PRODUCTIVITY", "curatedFields": [] })
+        );
     }
 
     async fn custom_connectors_keep_what_people_chose(server: Server) {
         let ann = server.token("ann@acme", WRITE);
-        let client = |name: &str| json!({ "mcpServers": { name: { "command": "npx", "args": ["board"] } } });
+        let client =
+            |name: &str| json!({ "mcpServers": { name: { "command": "npx", "args": ["board"] } } });
         let by_rules = json!({ "categoryRules": RULES });
         // A client's server gets a category, and people change or clear it permanently.
         import_by_mutation(&server, by_rules.clone(), &[client("board")]).await;
         assert_eq!(stored(&server, "board").await, "design rule");
-        let id = server.rows("SELECT id FROM personal_connector WHERE name = 'board'").await.trim().to_owned();
+        let id = server
+            .rows("SELECT id FROM personal_connector WHERE name = 'board'")
+            .await
+            .trim()
+            .to_owned();
         let root = server.token("boss@acme", &["connectors:write", "connectors:admin"]);
-        let change = "mutation($input: UpdateCustomConnectorInput!) { updateCustomConnector(input: $input) { userErrors { message } } }";
-        for (category, kept) in [(json!("CUSTOM"), "custom person"), (Value::Null, "- person")] {
-            server.data(&root, change, json!({ "input": { "id": id, "category": category } })).await;
+        let change = "mutation($input: UpdateCustomConnectorInput!) { updateCustomConnector(input: $input) { \
+                      userErrors { message } } }";
+        for (category, kept) in [
+            (json!("CUSTOM"), "custom person"),
+            (Value::Null, "- person"),
+        ] {
+            server
+                .data(
+                    &root,
+                    change,
+                    json!({ "input": { "id": id, "category": category } }),
+                )
+                .await;
             assert_eq!(stored(&server, "board").await, kept);
             import_by_mutation(&server, by_rules.clone(), &[client("board")]).await;
             assert_eq!(stored(&server, "board").await, kept);
@@ -194,14 +271,23 @@ on_both! {
         let whole = published::served("z", "The board");
         import_by_mutation(&server, by_rules, std::slice::from_ref(&whole)).await;
         assert_eq!(stored(&server, "The board").await, "- -");
-        import_by_mutation(&server, json!({ "category": "DESIGN" }), std::slice::from_ref(&whole)).await;
+        import_by_mutation(
+            &server,
+            json!({ "category": "DESIGN" }),
+            std::slice::from_ref(&whole),
+        )
+        .await;
         assert_eq!(stored(&server, "The board").await, "design given");
         run(program_on(&server.storage, &["check-database"])).ok();
     }
 
     async fn an_export_leaves_out_what_rules_gave(server: Server) {
         let (_folder, rules) = rules_file(RULES);
-        let servers = [registry("board", ""), registry("chat", ""), registry("y", "")];
+        let servers = [
+            registry("board", ""),
+            registry("chat", ""),
+            registry("y", ""),
+        ];
         let done = import(&server.storage, &["--category-rules", &rules], &servers).ok();
         assert_eq!(
             done,
@@ -209,45 +295,110 @@ on_both! {
              categories: 0 productivity, 0 development, 1 communication, 1 design, 0 custom, 1 without; \
              2 by rules, 0 by --category, 0 by files, 0 by people\n"
         );
-        let dry = import(&server.storage, &["--category", "development", "--dry-run"], &servers[2..]).ok();
-        assert!(dry.ends_with("1 by --category, 0 by files, 0 by people (dry run: nothing was written)\n"), "{dry}");
-        import(&server.storage, &["--category", "development"], &servers[2..]).ok();
+        let dry = import(
+            &server.storage,
+            &["--category", "development", "--dry-run"],
+            &servers[2..],
+        )
+        .ok();
+        assert!(
+            dry.ends_with(
+                "1 by --category, 0 by files, 0 by people (dry run: nothing was written)\n"
+            ),
+            "{dry}"
+        );
+        import(
+            &server.storage,
+            &["--category", "development"],
+            &servers[2..],
+        )
+        .ok();
         let category = |rows: &[Value], name: &str| {
             let mut rows = rows.iter();
-            rows.find(|row| row["connectorId"] == format!("io.example/{name}")).unwrap()["category"].clone()
+            rows.find(|row| row["connectorId"] == format!("io.example/{name}"))
+                .unwrap()["category"]
+                .clone()
         };
         let rows = exported(&server.storage, &[]);
-        assert_eq!((category(&rows, "board"), category(&rows, "y")), (Value::Null, json!("development")));
+        assert_eq!(
+            (category(&rows, "board"), category(&rows, "y")),
+            (Value::Null, json!("development"))
+        );
         // In another catalogue the rules apply again, and here nothing changes.
         let state = server.state().await;
-        let imported: Vec<_> = rows.into_iter().filter(|row| row["connectorId"].as_str().unwrap().starts_with("io.example/")).collect();
+        let imported: Vec<_> = rows
+            .into_iter()
+            .filter(|row| {
+                row["connectorId"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("io.example/")
+            })
+            .collect();
         let again = import(&server.storage, &["--category-rules", "none"], &imported).ok();
-        assert!(again.starts_with("3 objects: 0 created, 0 updated, 3 unchanged"), "{again}");
+        assert!(
+            again.starts_with("3 objects: 0 created, 0 updated, 3 unchanged"),
+            "{again}"
+        );
         assert_eq!(server.state().await, state);
         assert_eq!(stored(&server, "io.example/board").await, "design rule");
 
         // A curated category is written on demand, and a rule's underlying one is not.
         let root = server.token("root", CATALOG);
-        let ids = server.rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'").await.trim().to_owned();
-        let curate = "mutation($ids: [ID!]!) { updateCatalogConnectors(input: {ids: $ids, category: DEVELOPMENT}) { userErrors { message } } }";
+        let ids = server
+            .rows("SELECT id FROM personal_connector WHERE connector_id = 'io.example/board'")
+            .await
+            .trim()
+            .to_owned();
+        let curate = "mutation($ids: [ID!]!) { updateCatalogConnectors(input: {ids: $ids, category: DEVELOPMENT}) { \
+                      userErrors { message } } }";
         server.data(&root, curate, json!({ "ids": [ids] })).await;
-        assert_eq!(category(&exported(&server.storage, &[]), "board"), Value::Null);
+        assert_eq!(
+            category(&exported(&server.storage, &[]), "board"),
+            Value::Null
+        );
         let curated = exported(&server.storage, &["--curated"]);
-        assert_eq!((category(&curated, "board"), category(&curated, "chat")), (json!("development"), Value::Null));
+        assert_eq!(
+            (category(&curated, "board"), category(&curated, "chat")),
+            (json!("development"), Value::Null)
+        );
     }
 
     async fn options_that_are_wrong(server: Server) {
         let before = server.written().await;
         let (_folder, rules) = rules_file("[design]\nboard\n[games]\n");
         let told = import(&server.storage, &["--category-rules", &rules], &[]).failed(1);
-        assert!(told.contains("--category-rules") && told.contains("line 3: [games] is no category: expected [productivity], "), "{told}");
+        assert!(
+            told.contains("--category-rules")
+                && told.contains("line 3: [games] is no category: expected [productivity], "),
+            "{told}"
+        );
         let told = import(&server.storage, &["--category-rules", "nowhere.txt"], &[]).failed(1);
         assert!(told.contains("--category-rules nowhere.txt"), "{told}");
         let told = import(&server.storage, &["--category", "games"], &[]).failed(2);
-        assert!(told.contains("expected one of productivity, development, communication, design, custom"), "{told}");
-        let refused = import_by_mutation(&server, json!({ "categoryRules": "board" }), &[registry("board", "")]).await;
-        assert_eq!((errors(&refused), &refused["report"]), (vec!["INVALID input.categoryRules".to_owned()], &Value::Null));
-        assert!(refused["userErrors"][0]["message"].as_str().unwrap().contains("line 1: "), "{refused}");
+        assert!(
+            told.contains(
+                "expected one of productivity, development, communication, design, custom"
+            ),
+            "{told}"
+        );
+        let refused = import_by_mutation(
+            &server,
+            json!({ "categoryRules": "board" }),
+            &[registry("board", "")],
+        )
+        .await;
+        assert_eq!(
+            (errors(&refused), &refused["report"]),
+            (vec!["INVALID input.categoryRules".to_owned()], &Value::Null)
+        );
+        assert!(
+            refused["userErrors"][0]["message"]
+                .as_str()
+                .unwrap()
+                .contains("line 1: "),
+            "{refused}"
+        );
         assert_eq!(server.written().await, before);
     }
 
@@ -258,7 +409,10 @@ on_both! {
         import(&storage, &["--category-rules", &rules], &servers).ok();
         drop(server);
         let names = migration::names();
-        let at = names.iter().position(|name| name.ends_with("_category_source")).unwrap();
+        let at = names
+            .iter()
+            .position(|name| name.ends_with("_category_source"))
+            .unwrap();
         run(program_on(&storage, &["migrate", "--to", &names[at - 1]])).ok();
         run(program_on(&storage, &["check-database"])).ok();
         run(program_on(&storage, &["migrate"])).ok();
@@ -268,9 +422,16 @@ on_both! {
         import(&server.storage, &["--category", "custom"], &servers).ok();
         assert_eq!(stored(&server, "io.example/board").await, "design file");
         assert_eq!(stored(&server, "io.example/y").await, "custom given");
-        server.rows("UPDATE personal_connector SET category = NULL WHERE connector_id = 'io.example/y'").await;
+        server
+            .rows(
+                "UPDATE personal_connector SET category = NULL WHERE connector_id = 'io.example/y'",
+            )
+            .await;
         let told = run(program_on(&server.storage, &["check-database"])).failed(1);
-        assert!(told.contains("the category has a source, but is not there"), "{told}");
+        assert!(
+            told.contains("the category has a source, but is not there"),
+            "{told}"
+        );
     }
 }
 
@@ -292,7 +453,8 @@ async fn facets_of_real_servers(server: Server) {
     command.args(all);
     let said = run(command).ok();
     assert!(said.contains("categories: "), "{said}");
-    let query = "query($filter: PersonalConnectorFilter) { personalConnectors(filter: $filter) { totalCount facets { category { value count } } } }";
+    let query = "query($filter: PersonalConnectorFilter) { personalConnectors(filter: $filter) { totalCount facets { \
+                 category { value count } } } }";
     let imported = json!({ "not": { "id": ["pcon_github", "pcon_clickup", "pcon_figma", "pcon_jira", "pcon_teams"] } });
     let data = server.data("", query, json!({ "filter": imported })).await;
     let list = &data["personalConnectors"];

@@ -44,7 +44,10 @@ fn custom(name: &str, more: &Value) -> Value {
 on_both_databases! {
     async fn the_published_objects_come_out_as_they_went_in(storage: TestDatabase) {
         let said = import(&storage, &["--organization", "acme"], &PUBLISHED.join("\n"));
-        assert!(said.starts_with("3 objects: 3 created, 0 updated, 0 unchanged"), "{said}");
+        assert!(
+            said.starts_with("3 objects: 3 created, 0 updated, 0 unchanged"),
+            "{said}"
+        );
         let out = export(&storage, &["--organization", "acme"]);
         let mut expected = PUBLISHED.map(compact);
         expected.sort_by_key(|line| line.split("\"name\":").nth(1).unwrap().to_lowercase());
@@ -52,13 +55,17 @@ on_both_databases! {
     }
 
     async fn our_keys_stand_only_where_they_differ_from_what_is_assumed(storage: TestDatabase) {
-        let replaced = json!({ "status": "deprecated", "statusMessage": "Gone", "replacedBy": "pcon_a" });
+        let replaced =
+            json!({ "status": "deprecated", "statusMessage": "Gone", "replacedBy": "pcon_a" });
         let objects = [
             custom("a", &json!({})),
             custom("b", &json!({ "visibility": "public", "createdBy": "ann" })),
             custom("c", &json!({ "visibility": "private", "createdBy": "ann" })),
             custom("d", &json!({ "organization": "globex" })),
-            custom("e", &json!({ "visibility": "private", "organization": null, "createdBy": "bob" })),
+            custom(
+                "e",
+                &json!({ "visibility": "private", "organization": null, "createdBy": "bob" }),
+            ),
             custom("f", &replaced),
         ];
         let input = objects.each_ref().map(Value::to_string).join("\n");
@@ -76,7 +83,11 @@ on_both_databases! {
                 let (visibility, organization) = (key("visibility"), key("organization"));
                 let name = object["name"].as_str().unwrap().to_owned();
                 // All other keys are unchanged, including times.
-                let mut came = objects.iter().find(|object| object["name"] == *name).unwrap().clone();
+                let mut came = objects
+                    .iter()
+                    .find(|object| object["name"] == *name)
+                    .unwrap()
+                    .clone();
                 for key in ["visibility", "organization"] {
                     came.as_object_mut().unwrap().shift_remove(key);
                 }
@@ -85,13 +96,22 @@ on_both_databases! {
             });
             told.collect()
         };
-        let row = |name: &str, visibility: Value, organization: &Value| (name.to_owned(), visibility, organization.clone());
+        let row = |name: &str, visibility: Value, organization: &Value| {
+            (name.to_owned(), visibility, organization.clone())
+        };
         let null = Value::Null;
         assert_eq!(
             told(&["--organization", "acme"]),
-            [row("a", null.clone(), &null), row("b", json!("public"), &null), row("f", null.clone(), &null)]
+            [
+                row("a", null.clone(), &null),
+                row("b", json!("public"), &null),
+                row("f", null.clone(), &null)
+            ]
         );
-        assert_eq!(told(&["--organization", "globex"]), [row("d", null.clone(), &null)]);
+        assert_eq!(
+            told(&["--organization", "globex"]),
+            [row("d", null.clone(), &null)]
+        );
         // Without an organization, all connectors with their own organization.
         assert_eq!(
             told(&[]),
@@ -107,8 +127,18 @@ on_both_databases! {
         let nobodys = row("e", json!("private"), &null);
         assert_eq!(told(&["--visibility", "private"]), [private, nobodys]);
         assert_eq!(
-            told(&["--organization", "acme", "--visibility", "private", "--visibility", "public"]),
-            [row("b", json!("public"), &null), row("c", json!("private"), &null)]
+            told(&[
+                "--organization",
+                "acme",
+                "--visibility",
+                "private",
+                "--visibility",
+                "public"
+            ]),
+            [
+                row("b", json!("public"), &null),
+                row("c", json!("private"), &null)
+            ]
         );
     }
 
@@ -116,9 +146,19 @@ on_both_databases! {
         // All kinds of connectors: the catalogue's, various custom ones, changed ones, unusual texts.
         let server = Serving::on(&storage);
         let metadata = r#"{"z":1.0,"a":[1E30,-0,12345678901234567890],"é":"\u00e9\u0000","nested":{"b":null}}"#;
-        let odd = custom("odd", &json!({ "createdBy": "é \"quoted\"", "description": "tab\tand\nline\u{2028}", "category": "design" }));
-        let odd = odd.to_string().replace("\"category\"", &format!("\"metadata\":{metadata},\"category\""));
-        let input = format!("{odd}\n{}\n{}", custom("x", &json!({})), custom("y", &json!({ "visibility": "private" })));
+        let odd = custom(
+            "odd",
+            &json!({ "createdBy": "é \"quoted\"", "description": "tab\tand\nline\u{2028}", "category": "design" }),
+        );
+        let odd = odd.to_string().replace(
+            "\"category\"",
+            &format!("\"metadata\":{metadata},\"category\""),
+        );
+        let input = format!(
+            "{odd}\n{}\n{}",
+            custom("x", &json!({})),
+            custom("y", &json!({ "visibility": "private" }))
+        );
         import(&storage, &["--organization", "acme"], &input);
         let ann = token("ann@acme", "connectors:admin connectors:write");
         let create = "mutation($input: CreateCustomConnectorInput!) {
@@ -138,10 +178,17 @@ on_both_databases! {
         for flags in [
             &[][..],
             &["--organization", "acme"],
-            &["--visibility", "private", "--visibility", "organization", "--visibility", "public"],
+            &[
+                "--visibility",
+                "private",
+                "--visibility",
+                "organization",
+                "--visibility",
+                "public",
+            ],
         ] {
             let out = export(&storage, flags);
-assert!(out.contains(metadata), "{out}");
+            assert!(out.contains(metadata), "{out}");
             let other = TestDatabase::sqlite();
             let organization: &[&str] = if flags.contains(&"acme") { flags } else { &[] };
             import(&other, organization, &out);

@@ -77,12 +77,17 @@ async fn import_again(storage: &TestDatabase, input: &str) -> Done {
 on_both_databases! {
     async fn takes_all_forms_from_files_and_standard_input(storage: TestDatabase) {
         let folder = TempDir::new().unwrap();
-        let server = |name: &str| json!({ "name": format!("com.example/{name}"), "description": "", "version": "1.0.0" });
-        let page = json!({ "servers": [{ "server": server("p1") }, { "server": server("p2") }], "metadata": { "count": 2 } });
+        let server = |name: &str| json!({ "name": format!("com.example/{name}"), "description": "",
+            "version": "1.0.0" });
+        let page = json!({ "servers": [{ "server": server("p1") }, { "server": server("p2") }],
+            "metadata": { "count": 2 } });
         let files = [
             ("one.json", format!("{:#}", custom("a"))),
             ("array.json", json!([custom("b"), server("c")]).to_string()),
-            ("lines.jsonl", format!("\u{feff}{}\r\n\n{}", custom("d"), server("e"))),
+            (
+                "lines.jsonl",
+                format!("\u{feff}{}\r\n\n{}", custom("d"), server("e")),
+            ),
             ("page.json", page.to_string()),
             ("empty.json", String::new()),
         ];
@@ -98,11 +103,26 @@ on_both_databases! {
             done.ok(),
             "8 objects: 8 created, 0 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 rejected\n"
         );
-        assert_eq!(rows(&storage.url, NAMES).await, "a\nb\nc\nd\ne\nf\np1\np2\n");
+        assert_eq!(
+            rows(&storage.url, NAMES).await,
+            "a\nb\nc\nd\ne\nf\np1\np2\n"
+        );
         // Objects are numbered in each file. An input that can be read only once works too.
-        let done = import(&storage, &[all[1], "/dev/stdin"], &lines(&[custom("g"), with(custom("h"), json!({ "name": " " }))]));
-        assert_eq!(done.err, "rejected: /dev/stdin:2: entry 2 ( ): name must not be blank\n");
-        assert!(done.out.starts_with("4 objects: 1 created, 0 updated, 2 unchanged"), "{}", done.out);
+        let done = import(
+            &storage,
+            &[all[1], "/dev/stdin"],
+            &lines(&[custom("g"), with(custom("h"), json!({ "name": " " }))]),
+        );
+        assert_eq!(
+            done.err,
+            "rejected: /dev/stdin:2: entry 2 ( ): name must not be blank\n"
+        );
+        assert!(
+            done.out
+                .starts_with("4 objects: 1 created, 0 updated, 2 unchanged"),
+            "{}",
+            done.out
+        );
         assert_eq!(done.code, Some(3));
 
         // A file that cannot be read to its end is not loaded at all.
@@ -112,10 +132,17 @@ on_both_databases! {
             ("[{}", "line 2 column 3"),
         ] {
             let told = import(&storage, &[], &format!("{}\n{broken}", custom("h"))).failed(1);
-            assert!(told.contains("error: standard input cannot be read on: ") && told.contains(expected), "{told}");
+            assert!(
+                told.contains("error: standard input cannot be read on: ")
+                    && told.contains(expected),
+                "{told}"
+            );
         }
         let told = import(&storage, &["nowhere.json"], "").failed(1);
-        assert_eq!(told, "error: nowhere.json cannot be read: No such file or directory (os error 2)\n");
+        assert_eq!(
+            told,
+            "error: nowhere.json cannot be read: No such file or directory (os error 2)\n"
+        );
         assert_eq!(rows(&storage.url, STATE).await, state);
     }
 
@@ -132,36 +159,55 @@ on_both_databases! {
 
         let input = [
             custom("good"),
-            with(custom("bad"), json!({ "name": " ", "iconUrl": "http://x", "\u{1b}[2Jcolour\u{9b}": "red" })),
+            with(
+                custom("bad"),
+                json!({ "name": " ", "iconUrl": "http://x", "\u{1b}[2Jcolour\u{9b}": "red" }),
+            ),
             json!("text"),
             custom("theirs"),
             with(custom("good"), json!({ "name": "same id" })),
             with(custom("other"), json!({ "name": "GOOD" })),
             with(custom("wiki"), json!({ "name": "wíki" })),
-            with(custom("wiki"), json!({ "visibility": "private", "createdBy": "ann" })),
-            with(custom("theirs2"), json!({ "name": "theirs", "organization": "acme" })),
-            with(official("github"), json!({ "type": "custom", "connectorId": "custom_mcp", "serverUrl": "https://x.example.com" })),
+            with(
+                custom("wiki"),
+                json!({ "visibility": "private", "createdBy": "ann" }),
+            ),
+            with(
+                custom("theirs2"),
+                json!({ "name": "theirs", "organization": "acme" }),
+            ),
+            with(
+                official("github"),
+                json!({ "type": "custom", "connectorId": "custom_mcp", "serverUrl": "https://x.example.com" }),
+            ),
             with(official("hub"), json!({ "connectorId": "github" })),
             json!({ "name": "com.example/ b", "version": "1" }),
             json!({ "server": { "name": "com.example/b", "version": 1 } }),
         ];
-        let wiki = rows(&storage.url, "SELECT id FROM personal_connector WHERE name = 'Wiki'").await;
+        let wiki = rows(
+            &storage.url,
+            "SELECT id FROM personal_connector WHERE name = 'Wiki'",
+        )
+        .await;
         let wiki = wiki.trim();
         let done = import_both_ways(&storage, &lines(&input)).await;
         assert_eq!(
             done.err,
-            format!("rejected: standard input:2: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal connector\n\
-             rejected: standard input:2: entry 2 ( ): name must not be blank\n\
-             rejected: standard input:2: entry 2 ( ): iconUrl must be an absolute URL that begins with https://\n\
-             rejected: standard input:3: entry 3: the entry must be a JSON object\n\
-             rejected: standard input:4: entry 4 (theirs): id: the id belongs to another organization\n\
-             rejected: standard input:5: entry 5 (same id): id: an earlier entry has the same id\n\
-             rejected: standard input:6: entry 6 (GOOD): name: the name is taken by an earlier entry: rename the entry\n\
-             rejected: standard input:7: entry 7 (wíki): name: the name is taken by {wiki}: rename the entry, or delete that connector\n\
-             rejected: standard input:10: entry 10 (github): id: the id belongs to a connector of another type\n\
-             rejected: standard input:11: entry 11 (hub): connectorId: the connectorId is taken by pcon_github: change it, or delete that connector\n\
-             rejected: standard input:12: entry 12 (com.example/ b): name must be a namespace, a slash and a server's name, in up to 200 of a-z A-Z 0-9 . - and _\n\
-             rejected: standard input:13: entry 13 (com.example/b): version must be a string\n")
+            format!(
+                "rejected: standard input:2: entry 2 ( ): \u{fffd}[2Jcolour\u{fffd} is not a key of a personal \
+                 connector\nrejected: standard input:2: entry 2 ( ): name must not be blank\nrejected: standard \
+                 input:2: entry 2 ( ): iconUrl must be an absolute URL that begins with https://\nrejected: standard \
+                 input:3: entry 3: the entry must be a JSON object\nrejected: standard input:4: entry 4 (theirs): id: \
+                 the id belongs to another organization\nrejected: standard input:5: entry 5 (same id): id: an earlier \
+                 entry has the same id\nrejected: standard input:6: entry 6 (GOOD): name: the name is taken by an \
+                 earlier entry: rename the entry\nrejected: standard input:7: entry 7 (wíki): name: the name is taken \
+                 by {wiki}: rename the entry, or delete that connector\nrejected: standard input:10: entry 10 \
+                 (github): id: the id belongs to a connector of another type\nrejected: standard input:11: entry 11 \
+                 (hub): connectorId: the connectorId is taken by pcon_github: change it, or delete that \
+                 connector\nrejected: standard input:12: entry 12 (com.example/ b): name must be a namespace, a slash \
+                 and a server's name, in up to 200 of a-z A-Z 0-9 . - and _\nrejected: standard input:13: entry 13 \
+                 (com.example/b): version must be a string\n"
+            )
         );
         assert_eq!(
             done.out,
@@ -169,7 +215,10 @@ on_both_databases! {
         );
         assert_eq!(done.code, Some(3));
         let again = import_again(&storage, &lines(&input)).await;
-        let stored = done.err.replace("an earlier entry: rename the entry", "pcon_good: rename the entry, or delete that connector");
+        let stored = done.err.replace(
+            "an earlier entry: rename the entry",
+            "pcon_good: rename the entry, or delete that connector",
+        );
         assert_eq!(again.err, stored);
     }
 
@@ -197,14 +246,14 @@ on_both_databases! {
         let done = import_both_ways(&storage, &lines(&input)).await;
         assert_eq!(
             done.err,
-            "incomplete: standard input:2: entry 2 (a): replacedBy: replacements must not lead back, nor be more than 32 in a row\n\
-             incomplete: standard input:3: entry 3 (lost): replacedBy: there is no such connector\n\
-             incomplete: standard input:6: entry 6 (x): replacedBy: there is no such connector\n"
+            "incomplete: standard input:2: entry 2 (a): replacedBy: replacements must not lead back, nor be more than \
+             32 in a row\nincomplete: standard input:3: entry 3 (lost): replacedBy: there is no such \
+             connector\nincomplete: standard input:6: entry 6 (x): replacedBy: there is no such connector\n"
         );
         assert_eq!(
             done.out,
-            "611 objects: 608 created, 3 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 rejected; \
-             3 without their replacement\n"
+            "611 objects: 608 created, 3 updated, 0 unchanged, 0 older versions, 0 deleted in the registry, 0 \
+             rejected; 3 without their replacement\n"
         );
         assert_eq!(done.code, Some(3));
         let links = "SELECT id, replaced_by_id FROM personal_connector WHERE status = 'deprecated' ORDER BY id";
@@ -224,15 +273,20 @@ on_both_databases! {
 
     async fn what_people_changed_since(storage: TestDatabase) {
         let server = Serving::on(&storage);
-        let times = json!({ "createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-01-02T00:00:00Z", "createdBy": "bob" });
+        let times = json!({ "createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-01-02T00:00:00Z",
+            "createdBy": "bob" });
         let wiki = with(custom("wiki"), times);
-        let registry = json!({ "name": "com.example/search", "description": "Search", "version": "1.0.0" });
+        let registry =
+            json!({ "name": "com.example/search", "description": "Search", "version": "1.0.0" });
         let input = lines(&[wiki.clone(), registry.clone()]);
         import(&storage, &[], &input).ok();
-        let columns = "SELECT name, description, status, created_by, created_at, updated_at, revision FROM personal_connector \
-                       WHERE source = 'import' ORDER BY name_key";
+        let columns = "SELECT name, description, status, created_by, created_at, updated_at, revision FROM \
+                       personal_connector WHERE source = 'import' ORDER BY name_key";
         let as_imported = rows(&storage.url, columns).await;
-        assert!(as_imported.ends_with("wiki||active|bob|1735689600000000|1735776000000000|1\n"), "{as_imported}");
+        assert!(
+            as_imported.ends_with("wiki||active|bob|1735689600000000|1735776000000000|1\n"),
+            "{as_imported}"
+        );
 
         // A status stays until the file's own status changes, whatever else changes in the file.
         let search = "SELECT id FROM personal_connector WHERE name = 'search'";
@@ -243,10 +297,17 @@ on_both_databases! {
         }";
         server.data(&root, set, json!({ "id": id })).await;
         import_again(&storage, &input).await;
-        let newer = with(registry, json!({ "description": "Searches", "version": "1.1.0" }));
+        let newer = with(
+            registry,
+            json!({ "description": "Searches", "version": "1.1.0" }),
+        );
         let done = import(&storage, &[], &newer.to_string()).ok();
-        assert!(done.starts_with("1 objects: 0 created, 1 updated"), "{done}");
-        let status = "SELECT description, status, revision FROM personal_connector WHERE name = 'search'";
+        assert!(
+            done.starts_with("1 objects: 0 created, 1 updated"),
+            "{done}"
+        );
+        let status =
+            "SELECT description, status, revision FROM personal_connector WHERE name = 'search'";
         assert_eq!(rows(&storage.url, status).await, "Searches|maintenance|3\n");
         let deprecated = with(newer, json!({ "status": "deprecated" }));
         import(&storage, &[], &deprecated.to_string()).ok();
@@ -254,17 +315,28 @@ on_both_databases! {
 
         // A changed custom connector gets the file's values again, with the file's times.
         let ann = token("ann@acme", "connectors:write connectors:admin");
-        let update = "mutation { updateCustomConnector(input: { id: \"pcon_wiki\", name: \"Pedia\", description: \"D\" }) {
+        let update = "mutation { updateCustomConnector(input: { id: \"pcon_wiki\", name: \"Pedia\", description: \"D\" \
+            }) {
             personalConnector { revision } userErrors { message } } }";
         let updated = server.data(&ann, update, json!({})).await;
-        assert_eq!(updated["updateCustomConnector"]["personalConnector"]["revision"], 2);
+        assert_eq!(
+            updated["updateCustomConnector"]["personalConnector"]["revision"],
+            2
+        );
         let done = import(&storage, &[], &wiki.to_string()).ok();
-        assert!(done.starts_with("1 objects: 0 created, 1 updated"), "{done}");
+        assert!(
+            done.starts_with("1 objects: 0 created, 1 updated"),
+            "{done}"
+        );
         let row = rows(&storage.url, columns).await;
-        assert!(row.ends_with("wiki||active|bob|1735689600000000|1735776000000000|3\n"), "{row}");
+        assert!(
+            row.ends_with("wiki||active|bob|1735689600000000|1735776000000000|3\n"),
+            "{row}"
+        );
         import_again(&storage, &wiki.to_string()).await;
         // A deleted connector is created again.
-        let delete = "mutation { deleteCustomConnector(input: { id: \"pcon_wiki\" }) { deletedId } }";
+        let delete =
+            "mutation { deleteCustomConnector(input: { id: \"pcon_wiki\" }) { deletedId } }";
         server.data(&ann, delete, json!({})).await;
         let done = import(&storage, &[], &wiki.to_string()).ok();
         assert!(done.starts_with("1 objects: 1 created"), "{done}");
@@ -284,17 +356,39 @@ on_both_databases! {
         ];
         for (name, objects, servers) in files {
             let input = fs::read_to_string(folder.join(name));
-            let input = input.unwrap_or_else(|error| panic!("this test needs ../shared/data/{name}: {error}"));
+            let input = input
+                .unwrap_or_else(|error| panic!("this test needs ../shared/data/{name}: {error}"));
             let done = import_both_ways(&storage, &input).await;
-            assert!(done.err.lines().all(|line| line.starts_with("warning: ")), "{name}: {}", done.err);
+            assert!(
+                done.err.lines().all(|line| line.starts_with("warning: ")),
+                "{name}: {}",
+                done.err
+            );
             // Each kind has few lines, for any number of objects.
             assert!(done.err.lines().count() <= 100, "{}", done.err);
             assert_eq!(done.code, Some(0), "{name}");
             let older = objects - servers;
-            let counts = done.out.replace(" created, ", " ").replace(" updated, ", " ");
-            let counts: Vec<i32> = counts.split([' ', ':', ',']).filter_map(|n| n.parse().ok()).collect();
-            assert_eq!(counts.iter().skip(1).take(6).sum::<i32>(), objects, "{}", done.out);
-            assert!(done.out.contains(&format!(" {older} older versions, 0 deleted in the registry, 0 rejected")), "{}", done.out);
+            let counts = done
+                .out
+                .replace(" created, ", " ")
+                .replace(" updated, ", " ");
+            let counts: Vec<i32> = counts
+                .split([' ', ':', ','])
+                .filter_map(|n| n.parse().ok())
+                .collect();
+            assert_eq!(
+                counts.iter().skip(1).take(6).sum::<i32>(),
+                objects,
+                "{}",
+                done.out
+            );
+            assert!(
+                done.out.contains(&format!(
+                    " {older} older versions, 0 deleted in the registry, 0 rejected"
+                )),
+                "{}",
+                done.out
+            );
             import_again(&storage, &input).await;
         }
         let names = files.map(|(name, ..)| folder.join(name).to_str().unwrap().to_owned());
@@ -302,7 +396,10 @@ on_both_databases! {
         import(&storage, &all, "").ok();
         let before = rows(&storage.url, EVERYTHING).await;
         let again = import(&storage, &all, "").ok();
-        assert!(again.starts_with("462 objects: 0 created, 0 updated, 460 unchanged, 2 older versions"), "{again}");
+        assert!(
+            again.starts_with("462 objects: 0 created, 0 updated, 460 unchanged, 2 older versions"),
+            "{again}"
+        );
         assert_eq!(rows(&storage.url, EVERYTHING).await, before);
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     },
 };
 
-const COUNTS: &str = "total created updated unchanged olderVersions deleted disabled rejected withoutReplacement warnings isComplete lines";
+const COUNTS: &str = "total created updated unchanged olderVersions deleted disabled rejected withoutReplacement \
+                      warnings isComplete lines";
 
 async fn import(server: &Server, token: &str, input: Value) -> Value {
     let document = format!(
@@ -43,46 +44,109 @@ on_both! {
             published::served("a", "Ours"),
             with(published::served("b", "Theirs"), json!({ "name": " " })),
         );
-        let input = json!({ "content": content, "organizationId": "acme", "visibility": "ORGANIZATION" });
+        let input =
+            json!({ "content": content, "organizationId": "acme", "visibility": "ORGANIZATION" });
         let (before, state) = (server.written().await, server.state().await);
 
-        let dry = import(&server, &root, with(input.clone(), json!({ "dryRun": true }))).await;
+        let dry = import(
+            &server,
+            &root,
+            with(input.clone(), json!({ "dryRun": true })),
+        )
+        .await;
         assert_eq!(errors(&dry), NONE);
         assert_eq!(server.written().await, before);
         assert_eq!(dry["changesCursor"], Value::Null);
         let done = import(&server, &root, input.clone()).await;
         assert_eq!(done["report"], dry["report"]);
         // The cursor is that of the last change.
-        let last = server.data(&root, "{ personalConnectorChanges(last: 1) { edges { cursor } } }", json!({})).await;
-        assert_eq!(last["personalConnectorChanges"]["edges"][0]["cursor"], done["changesCursor"]);
-        assert_eq!(counts(&done), json!({ "total": 3, "created": 2, "rejected": 1 }));
+        let last = server
+            .data(
+                &root,
+                "{ personalConnectorChanges(last: 1) { edges { cursor } } }",
+                json!({}),
+            )
+            .await;
+        assert_eq!(
+            last["personalConnectorChanges"]["edges"][0]["cursor"],
+            done["changesCursor"]
+        );
+        assert_eq!(
+            counts(&done),
+            json!({ "total": 3, "created": 2, "rejected": 1 })
+        );
         let report = &done["report"];
         assert_eq!(report["isComplete"], false);
-        assert_eq!(report["lines"], json!(["rejected: content:4: entry 3 ( ): name must not be blank"]));
+        assert_eq!(
+            report["lines"],
+            json!(["rejected: content:4: entry 3 ( ): name must not be blank"])
+        );
         // The author is recorded.
-        let events = format!("SELECT kind, actor_id, actor_organization_id FROM connector_event WHERE number > {state}");
-        assert_eq!(server.rows(&events).await, "created|root|platform\ncreated|root|platform\n");
-        let seen = server.data(&root, "{ personalConnector(id: \"pcon_a\") { name visibility organizationId } }", json!({})).await;
-        assert_eq!(seen["personalConnector"], json!({ "name": "Ours", "visibility": "ORGANIZATION", "organizationId": "acme" }));
+        let events = format!(
+            "SELECT kind, actor_id, actor_organization_id FROM connector_event WHERE number > {state}"
+        );
+        assert_eq!(
+            server.rows(&events).await,
+            "created|root|platform\ncreated|root|platform\n"
+        );
+        let seen = server
+            .data(
+                &root,
+                "{ personalConnector(id: \"pcon_a\") { name visibility organizationId } }",
+                json!({}),
+            )
+            .await;
+        assert_eq!(
+            seen["personalConnector"],
+            json!({ "name": "Ours", "visibility": "ORGANIZATION", "organizationId": "acme" })
+        );
 
         // A retry changes nothing.
         let before = server.written().await;
         let again = import(&server, &root, input.clone()).await;
-        assert_eq!((counts(&again), &again["changesCursor"]), (json!({ "total": 3, "unchanged": 2, "rejected": 1 }), &Value::Null));
+        assert_eq!(
+            (counts(&again), &again["changesCursor"]),
+            (
+                json!({ "total": 3, "unchanged": 2, "rejected": 1 }),
+                &Value::Null
+            )
+        );
         assert_eq!(server.written().await, before);
     }
 
     async fn who_may_and_what_may_be(server: Server) {
-        let document = "mutation($input: ImportConnectorsInput!) { importConnectors(input: $input) { report { total } } }";
+        let document = "mutation($input: ImportConnectorsInput!) { importConnectors(input: $input) { report { total } \
+                        } }";
         let input = json!({ "content": "[]" });
-        for (token, code) in [(String::new(), "UNAUTHENTICATED"), (server.token("boss@acme", ADMIN), "FORBIDDEN")] {
-            assert_eq!(server.error_code(&token, document, json!({ "input": input })).await, code);
+        for (token, code) in [
+            (String::new(), "UNAUTHENTICATED"),
+            (server.token("boss@acme", ADMIN), "FORBIDDEN"),
+        ] {
+            assert_eq!(
+                server
+                    .error_code(&token, document, json!({ "input": input }))
+                    .await,
+                code
+            );
         }
         let root = server.token("root", CATALOG);
         let before = server.written().await;
-        let refused = import(&server, &root, with(input.clone(), json!({ "visibility": "PUBLIC" }))).await;
-        assert_eq!((errors(&refused), &refused["report"]), (vec!["INVALID input.visibility".to_owned()], &Value::Null));
-        let refused = import(&server, &root, with(input.clone(), json!({ "organizationId": "" }))).await;
+        let refused = import(
+            &server,
+            &root,
+            with(input.clone(), json!({ "visibility": "PUBLIC" })),
+        )
+        .await;
+        assert_eq!(
+            (errors(&refused), &refused["report"]),
+            (vec!["INVALID input.visibility".to_owned()], &Value::Null)
+        );
+        let refused = import(
+            &server,
+            &root,
+            with(input.clone(), json!({ "organizationId": "" })),
+        )
+        .await;
         assert_eq!(errors(&refused), ["BLANK input.organizationId"]);
         // A malformed array stops the import.
         let refused = import(&server, &root, json!({ "content": "[{}, {" })).await;

@@ -151,7 +151,8 @@ async fn what_cannot_be_decoded_is_said() {
 /// A few bytes that decode to many fail like many bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bomb_ends_early() {
-    let message = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "data": "x".repeat(500_000) } });
+    let message = json!({ "jsonrpc": "2.0", "method": "notifications/message",
+        "params": { "data": "x".repeat(500_000) } });
     let event = format!("data: {message}\n\n");
     for coding in ["gzip", "deflate", "br"] {
         let once = encode(coding, " ".repeat(10_000_000).as_bytes());

@@ -58,15 +58,18 @@ async fn what_does_not_speak_mcp() {
         ("an empty body", answer(200, JSON, ""), NotMcp, "an empty body"),
         ("an empty object", answer(200, JSON, "{}"), NotMcp, "not a message of MCP"),
         ("half a message", answer(200, JSON, "{\"jsonrpc\":\"2.0\""), NotMcp, "not a message of MCP"),
-        ("another version", answer(200, JSON, r#"{"jsonrpc":"1.0","id":0,"result":{}}"#), NotMcp, "not a message of MCP"),
-        ("invalid UTF-8", answer(200, JSON, b"{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"a\":\"\xff\xfe\"}}"), NotMcp, "does not answer as MCP has it"),
+        ("another version", answer(200, JSON, r#"{"jsonrpc":"1.0","id":0,"result":{}}"#), NotMcp, "not a message of \
+            MCP"),
+        ("invalid UTF-8", answer(200, JSON, b"{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"a\":\"\xff\xfe\"}}"), NotMcp,
+            "does not answer as MCP has it"),
         ("invalid UTF-8 in events", answer(200, EVENTS, b"data: \xff\xfe\n\n"), NotMcp, "not a message of MCP"),
         ("events that are no messages", answer(200, EVENTS, "data: hello\n\n"), NotMcp, "not a message of MCP"),
         ("a wrong id", answer(200, JSON, id_of(json!(99))), NotMcp, "answers another request"),
         ("a wrong kind of id", answer(200, JSON, id_of(json!("x"))), NotMcp, "answers another request"),
         ("a deep message", answer(200, JSON, deep), NotMcp, "more than an MCP server has reason to"),
         ("a message of many values", answer(200, JSON, wide), NotMcp, "more than an MCP server has reason to"),
-        ("a coding that is none", answer(200, &format!("{JSON}content-encoding: gzip\r\n"), gzip), NotMcp, "not in the coding"),
+        ("a coding that is none", answer(200, &format!("{JSON}content-encoding: gzip\r\n"), gzip), NotMcp, "not in the \
+            coding"),
         ("400", answer(400, "", ""), NotMcp, "status 400"),
         ("404", answer(404, "content-type: text/html\r\n", html), NotMcp, "status 404"),
         ("405", answer(405, "", ""), NotMcp, "status 405"),
@@ -79,7 +82,8 @@ async fn what_does_not_speak_mcp() {
         ("many headers", answer(200, &many_headers, "{}"), Unreachable, "in the middle of an answer"),
         ("no HTTP", Reaction::Send(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Unreachable, "in the middle of an answer"),
         ("closes at once", Reaction::Close, Unreachable, "in the middle of an answer"),
-        ("a body cut short", answer(200, &format!("{JSON}content-length: 100\r\n"), "{"), Unreachable, "in the middle of an answer"),
+        ("a body cut short", answer(200, &format!("{JSON}content-length: 100\r\n"), "{"), Unreachable, "in the middle \
+            of an answer"),
     ];
     for (name, reaction, outcome, message) in alike {
         comes_to(name, reaction, outcome, message).await;
@@ -193,7 +197,8 @@ async fn what_has_no_end_is_cut_off() {
     let much = vec![b' '; 64 * 1024];
     let event = format!(
         "data: {}\n\n",
-        json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "x".repeat(1000) } })
+        json!({ "jsonrpc": "2.0", "method": "notifications/message",
+            "params": { "level": "info", "data": "x".repeat(1000) } })
     );
     let too_much = "more than an MCP server has reason to";
     for (name, headers, more) in [
@@ -384,8 +389,15 @@ async fn tools_of_another_make() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_of_much_text() {
     let (found, _) = with_tools(|request| {
-        let from: usize = request.body["params"]["cursor"].as_str().unwrap_or("0").parse().unwrap();
-        let tool = |n| json!({ "name": format!("tool{n}"), "inputSchema": { "type": "object", "description": "x".repeat(60_000) } });
+        let from: usize = request.body["params"]["cursor"]
+            .as_str()
+            .unwrap_or("0")
+            .parse()
+            .unwrap();
+        let tool = |n| {
+            json!({ "name": format!("tool{n}"), "inputSchema": { "type": "object",
+            "description": "x".repeat(60_000) } })
+        };
         let tools: Vec<_> = (from..from + 10).map(tool).collect();
         json!({ "tools": tools, "nextCursor": (from < 30).then(|| (from + 10).to_string()) })
     })

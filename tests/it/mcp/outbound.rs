@@ -289,10 +289,13 @@ on_both_databases! {
         let plain = Plain::new(well_behaved).await;
         let bare = plain.address();
         let proxy = Proxy::new(move |_| Reaction::Connect(bare)).await;
-        import(&storage, &[
-            object("far", &json!({ "serverUrl": "http://8.8.8.8/mcp" })),
-            object("near", &json!({ "serverUrl": plain.url })),
-        ]);
+        import(
+            &storage,
+            &[
+                object("far", &json!({ "serverUrl": "http://8.8.8.8/mcp" })),
+                object("near", &json!({ "serverUrl": plain.url })),
+            ],
+        );
         let both = check(&storage, &["--outbound-proxy", &proxy.url()]).ok();
         assert!(both.contains("2 checked: 2 OPEN"), "{both}");
         let nobody = tokio::net::TcpSocket::new_v4().unwrap();
@@ -301,10 +304,22 @@ on_both_databases! {
         let dead = format!("http://ann:secret@{address}");
         let done = check(&storage, &["--outbound-proxy", &dead]);
         let told = done.failed(3);
-        assert!(told.contains("1 checked: 1 OPEN; 1 not checked, as the outbound proxy http://"), "{told}");
-        assert!(told.contains(&format!("{address} cannot be reached: run the command again")), "{told}");
+        assert!(
+            told.contains("1 checked: 1 OPEN; 1 not checked, as the outbound proxy http://"),
+            "{told}"
+        );
+        assert!(
+            told.contains(&format!(
+                "{address} cannot be reached: run the command again"
+            )),
+            "{told}"
+        );
         assert!(!told.contains("secret"), "{told}");
-        let open = rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_health WHERE outcome = 'open'").await;
+        let open = rows(
+            &storage.url,
+            "SELECT COUNT(*) AS n FROM connector_health WHERE outcome = 'open'",
+        )
+        .await;
         assert_eq!(open, "2\n");
     }
 
@@ -324,36 +339,89 @@ on_both_databases! {
             })
             .await
         };
-        let far = (0..300).map(|n| object(&format!("far{n}"), &json!({ "serverUrl": "http://8.8.8.8/mcp" })));
+        let far = (0..300).map(|n| {
+            object(
+                &format!("far{n}"),
+                &json!({ "serverUrl": "http://8.8.8.8/mcp" }),
+            )
+        });
         let near = object("near", &json!({ "serverUrl": plain.url }));
         import(&storage, &far.chain([near]).collect::<Vec<_>>());
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("catalog.json");
         std::fs::write(&catalog, "[]").unwrap();
-        let mut command = program_on(&storage, &["--mcp-allow", "127.0.0.0/8", "--outbound-proxy", &proxy.url()]);
-        command.args(["--max-checks-per-host", "8"]).env("CONNECTORS_MONITOR", "true").env("CONNECTORS_CATALOG", &catalog);
+        let mut command = program_on(
+            &storage,
+            &[
+                "--mcp-allow",
+                "127.0.0.0/8",
+                "--outbound-proxy",
+                &proxy.url(),
+            ],
+        );
+        command
+            .args(["--max-checks-per-host", "8"])
+            .env("CONNECTORS_MONITOR", "true")
+            .env("CONNECTORS_CATALOG", &catalog);
         // No client reads these variables.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        for name in [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+        ] {
             command.env(name, "http://127.0.0.1:1");
         }
         command.env("NO_PROXY", "*");
         let server = Serving::start(command);
-        let open = async || rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_health WHERE outcome = 'open'").await;
-        within(Duration::from_secs(15), "the near one", async || open().await == "1\n").await;
+        let open = async || {
+            rows(
+                &storage.url,
+                "SELECT COUNT(*) AS n FROM connector_health WHERE outcome = 'open'",
+            )
+            .await
+        };
+        within(Duration::from_secs(15), "the near one", async || {
+            open().await == "1\n"
+        })
+        .await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         // Each is tried once or twice, not repeatedly.
         let asked = proxy.heads().len();
         assert!((1..=700).contains(&asked), "{asked}");
         assert_eq!(open().await, "1\n");
-        let unhealthy = rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_health WHERE outcome <> 'open'").await;
+        let unhealthy = rows(
+            &storage.url,
+            "SELECT COUNT(*) AS n FROM connector_health WHERE outcome <> 'open'",
+        )
+        .await;
         assert_eq!(unhealthy, "0\n");
         works.store(true, Ordering::Relaxed);
-        within(Duration::from_secs(30), "the far ones", async || open().await == "301\n").await;
-        let log = tokio::task::spawn_blocking(|| server.stop()).await.unwrap().err;
-        let lines: Vec<&str> = log.lines().filter(|line| line.contains("outbound proxy")).collect();
+        within(Duration::from_secs(30), "the far ones", async || {
+            open().await == "301\n"
+        })
+        .await;
+        let log = tokio::task::spawn_blocking(|| server.stop())
+            .await
+            .unwrap()
+            .err;
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("outbound proxy"))
+            .collect();
         assert_eq!(lines.len(), 2, "{lines:#?}");
-        assert!(lines[0].contains("WARN") && lines[0].contains("HTTP status 407"), "{}", lines[0]);
-        assert!(lines[1].contains("INFO") && lines[1].contains("connects again"), "{}", lines[1]);
+        assert!(
+            lines[0].contains("WARN") && lines[0].contains("HTTP status 407"),
+            "{}",
+            lines[0]
+        );
+        assert!(
+            lines[1].contains("INFO") && lines[1].contains("connects again"),
+            "{}",
+            lines[1]
+        );
     }
 }
 

@@ -247,7 +247,8 @@ async fn one_tool_loses_no_other() {
             "",
         ),
         (
-            json!({ "name": "third", "inputSchema": schema, "title": null, "description": null, "annotations": null, "_meta": 1 }),
+            json!({ "name": "third", "inputSchema": schema, "title": null, "description": null, "annotations": null,
+                "_meta": 1 }),
             "",
         ),
         (

@@ -71,7 +71,8 @@ async fn streamable_http_in_json_and_in_events() {
             "content-type: text/event-stream; charset=utf-8\r\n",
             format!(
                 ": a comment\n\nid: 1\ndata:\n\ndata: {}\n\nevent: message\ndata: {}\n\n",
-                json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "x" } }),
+                json!({ "jsonrpc": "2.0", "method": "notifications/message",
+                    "params": { "level": "info", "data": "x" } }),
                 response(request, &result),
             ),
         ),

@@ -114,7 +114,8 @@ async fn a_session_that_begins_and_lists_that_are_refused() {
         ("401", 401, "", false, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
         ("401 with a body", 401, "", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
         ("401, no metadata", 401, "", false, NO_METADATA, comes_to(AuthRequired, sign_in, 0, 0)),
-        ("403 with a challenge", 403, "www-authenticate: Bearer\r\n", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
+        ("403 with a challenge", 403, "www-authenticate: \
+                                       Bearer\r\n", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
         ("403", 403, "", false, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
         ("403 with a body", 403, "", true, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
         ("403, no metadata", 403, "", true, NO_METADATA, comes_to(Open, "it answers with HTTP status 403", 0, 0)),
@@ -180,14 +181,21 @@ async fn lists_without_an_answer() {
     let table = [
         ("an error without an id", "does not list its tools", answer(200, JSON, error(&Value::Null))),
         ("an error with an id of its own", "does not list its tools", answer(400, JSON, error(&json!("server-error")))),
-        ("404 and an error without an id, no session", "does not list its tools", answer(404, JSON, error(&Value::Null))),
-        ("another id", "it answers another request", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"result":{"tools":[]}}"#)),
-        ("a request", "it ends the connection without an answer", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"method":"ping"}"#)),
+        ("404 and an error without an id, no session", "does not list its \
+                                                        tools", answer(404, JSON, error(&Value::Null))),
+        ("another id", "it answers another \
+                        request", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"result":{"tools":[]}}"#)),
+        ("a request", "it ends the connection without an \
+                       answer", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"method":"ping"}"#)),
         ("no events", "it ends the connection without an answer", events("")),
         ("a comment", "it ends the connection without an answer", events(": hello\n\n")),
-        ("a notification", "it ends the connection without an answer", events("data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")),
-        ("another id in events", "it answers another request", events("data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n")),
-        ("an error without an id in events", "does not list its tools", events(&format!("data: {}\n\n", error(&Value::Null)))),
+        ("a notification", "it ends the connection without an \
+                            answer", events("data: \
+                            {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")),
+        ("another id in events", "it answers another \
+                                  request", events("data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n")),
+        ("an error without an id in events", "does not list its \
+                                              tools", events(&format!("data: {}\n\n", error(&Value::Null)))),
         // The rest is requested by GET, which is answered with 405.
         ("the rest is not to be had", "it ends the connection without an answer", events("id: 1\ndata:\n\n")),
     ];
@@ -219,7 +227,8 @@ async fn the_rest_of_an_answer_is_asked_for() {
         ("POST", "tools/list") => answer(200, EVENTS, "id: 1\nretry: 10\ndata:\n\n"),
         ("GET", _) if request.header("last-event-id") == Some("1") => {
             // The library counts from 0, so this is its second request.
-            let tools = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [{ "name": "late", "inputSchema": {} }] } });
+            let tools = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [{ "name": "late",
+                "inputSchema": {} }] } });
             answer(200, EVENTS, format!("id: 2\ndata: {tools}\n\n"))
         }
         _ => well_behaved(request),
@@ -306,7 +315,8 @@ async fn what_needs_no_answer_may_have_any() {
 /// Comments, pings and unknown fields may accompany a response (HTML Living Standard, §9.2).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_are_no_messages_are_passed_over() {
-    let before = ": hello\n\nevent: ping\ndata: {}\n\nevent: ping\ndata: now\n\nretry: 10\n\nunknown: x\nalone\n\ndata:\n\n";
+    let before = ": hello\n\nevent: ping\ndata: {}\n\nevent: ping\ndata: now\n\nretry: 10\n\nunknown: \
+                  x\nalone\n\ndata:\n\n";
     for after in ["", "data: what comes after the answer\n\n"] {
         let react = move |request: &Request| match result(request) {
             Some(result) => {

@@ -96,7 +96,8 @@ impl Server {
 async fn put_off(server: &Server) {
     let (now, half_an_hour) = (Clock::system().now().0, 1_800_000_000);
     let put_off = format!(
-        "UPDATE connector_health SET outcome = 'open', checked_at = {}, next_check_at = {} WHERE next_check_at IS NOT NULL",
+        "UPDATE connector_health SET outcome = 'open', checked_at = {}, next_check_at = {} WHERE next_check_at IS NOT \
+         NULL",
         now - half_an_hour,
         now + half_an_hour
     );
@@ -114,7 +115,8 @@ async fn checked_since(server: &Server, order: &str) -> Vec<String> {
 
 /// Queues checks of connectors by `checkConnectors`.
 async fn queue(server: &Server, ids: &[String]) {
-    let document = "mutation($ids: [ID!]!) { checkConnectors(input: {ids: $ids}) { results { userErrors { code } } userErrors { code } } }";
+    let document = "mutation($ids: [ID!]!) { checkConnectors(input: {ids: $ids}) { results { userErrors { code } } \
+                    userErrors { code } } }";
     // They are due by the clock of the process with the monitor.
     server.clock.set(Clock::system().now());
     let token = server.token("bob@acme", WRITE);
@@ -161,20 +163,45 @@ on_both_databases! {
             object("program", &json!({ "serverType": "stdio" })),
         ];
         import(&storage, &objects);
-        let server = service(&storage, &["--check-interval", "1s", "--check-history", "3"]);
-        let looks = || good.asked().iter().filter(|asked| *asked == "initialize").count();
+        let server = service(
+            &storage,
+            &["--check-interval", "1s", "--check-history", "3"],
+        );
+        let looks = || {
+            good.asked()
+                .iter()
+                .filter(|asked| *asked == "initialize")
+                .count()
+        };
         until("six looks", async || looks() >= 6).await;
         let health = |what: &str| {
-            let sql = format!("SELECT {what} AS n FROM connector_health JOIN personal_connector USING (seq)
-                WHERE next_check_at IS NOT NULL ORDER BY personal_connector.id");
+            let sql = format!(
+                "SELECT {what} AS n FROM connector_health JOIN personal_connector USING (seq)
+                WHERE next_check_at IS NOT NULL ORDER BY personal_connector.id"
+            );
             async { rows(&storage.url, &{ sql }).await }
         };
         assert_eq!(health("outcome").await, "not_mcp\nopen\n");
         // The delay doubles with each failure: checks after 0, 2, 6 and 14 seconds.
-        let failures: usize = health("failures").await.lines().next().unwrap().parse().unwrap();
+        let failures: usize = health("failures")
+            .await
+            .lines()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!((2..=4).contains(&failures), "{failures}");
-        let history = rows(&storage.url, "SELECT COUNT(*) AS n FROM connector_check GROUP BY seq ORDER BY n").await;
-        assert!(history.lines().all(|count| count.parse::<usize>().unwrap() <= 3), "{history}");
+        let history = rows(
+            &storage.url,
+            "SELECT COUNT(*) AS n FROM connector_check GROUP BY seq ORDER BY n",
+        )
+        .await;
+        assert!(
+            history
+                .lines()
+                .all(|count| count.parse::<usize>().unwrap() <= 3),
+            "{history}"
+        );
         assert!(history.lines().any(|count| count == "3"), "{history}");
         let (_, metrics) = server.get("/metrics").await;
         assert!(metrics.contains("\nconnector_check_lease 1\n"), "{metrics}");
@@ -292,7 +319,8 @@ async fn a_host_of_thousands_keeps_nobody_out() {
         ..settings()
     };
     let monitor = monitor(&server.database, settings);
-    let outcome = "SELECT outcome FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = 'pcon_one'";
+    let outcome = "SELECT outcome FROM connector_health JOIN personal_connector USING (seq) WHERE \
+                   personal_connector.id = 'pcon_one'";
     let began = Instant::now();
     until("the other host's turn", async || {
         server.rows(outcome).await == "open\n"
@@ -345,37 +373,70 @@ on_both! {
     async fn a_lease_that_was_lost_is_not_the_next_one(server: Server) {
         let (ours, mut we) = (server.database.clone(), candidate(SECOND * 60));
         let lost = ours.take_lease(&mut we).await.unwrap().unwrap();
-        server.rows("UPDATE check_lease SET holder = NULL, epoch = epoch - 1, expires_at = 0").await;
+        server
+            .rows("UPDATE check_lease SET holder = NULL, epoch = epoch - 1, expires_at = 0")
+            .await;
         let next = ours.take_lease(&mut we).await.unwrap().unwrap();
         assert_eq!(server.rows("SELECT epoch FROM check_lease").await, "1\n");
         assert_ne!(next, lost);
-        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
-        assert_eq!((tx.holds(&lost).await.unwrap(), tx.holds(&next).await.unwrap()), (false, true));
+        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW))
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                tx.holds(&lost).await.unwrap(),
+                tx.holds(&next).await.unwrap()
+            ),
+            (false, true)
+        );
         tx.rollback().await;
     }
 
     async fn what_an_old_holder_found_is_dropped(server: Server) {
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
-        let connector = server.insert(vec![at("x", "http://127.0.0.1:9")]).await.pop().unwrap();
-        let mut found = inspector(SECOND).inspect(None, Some(ServerType::Stdio), SECOND).await.unwrap();
+        let connector = server
+            .insert(vec![at("x", "http://127.0.0.1:9")])
+            .await
+            .pop()
+            .unwrap();
+        let mut found = inspector(SECOND)
+            .inspect(None, Some(ServerType::Stdio), SECOND)
+            .await
+            .unwrap();
         found.checked_at = timestamp(NOW);
-        let check = Check { target: Target::of(&connector), found };
-        let old = ours.take_lease(&mut candidate(Duration::from_millis(1))).await.unwrap().unwrap();
+        let check = Check {
+            target: Target::of(&connector),
+            found,
+        };
+        let old = ours
+            .take_lease(&mut candidate(Duration::from_millis(1)))
+            .await
+            .unwrap()
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         // The lease is over, but no other process took it, so the results are still valid.
-        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
+        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW))
+            .await
+            .unwrap();
         assert!(tx.holds(&old).await.unwrap());
         // No process takes over until they are stored.
-        let taking = { let theirs = theirs.clone(); async move { theirs.take_lease(&mut candidate(SECOND * 60)).await } };
+        let taking = {
+            let theirs = theirs.clone();
+            async move { theirs.take_lease(&mut candidate(SECOND * 60)).await }
+        };
         let mut taking = tokio::spawn(taking);
         let early = tokio::time::timeout(Duration::from_millis(300), &mut taking).await;
         assert!(early.is_err(), "{early:?}");
         tx.commit().await.unwrap();
         let new = taking.await.unwrap().unwrap().unwrap();
-        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW)).await.unwrap();
+        let tx = Tx::begin(&ours, Actor::default(), timestamp(NOW))
+            .await
+            .unwrap();
         assert!(!tx.holds(&old).await.unwrap());
         tx.rollback().await;
-        let mut tx = Tx::begin(&theirs, Actor::default(), timestamp(NOW)).await.unwrap();
+        let mut tx = Tx::begin(&theirs, Actor::default(), timestamp(NOW))
+            .await
+            .unwrap();
         assert!(tx.holds(&new).await.unwrap());
         assert_eq!(tx.record(&[check], settings().schedule).await.unwrap(), 1);
         tx.commit().await.unwrap();
@@ -383,17 +444,38 @@ on_both! {
 
     /// A monitor drops its results if another process takes the lease before the check ends.
     async fn a_monitor_that_lost_its_lease_keeps_nothing(server: Server) {
-        server.put_alone(vec![at("x", &Plain::new(|_| Reaction::Hang).await.url)]).await;
-        let patient = Settings { lease: SECOND * 60, ..settings() };
+        server
+            .put_alone(vec![at("x", &Plain::new(|_| Reaction::Hang).await.url)])
+            .await;
+        let patient = Settings {
+            lease: SECOND * 60,
+            ..settings()
+        };
         let monitor = monitor(&server.database, patient);
-        until("it is checked", async || server.database.check_counters().under_way() > 0).await;
-        server.rows("UPDATE check_lease SET holder = 'they', epoch = epoch + 1").await;
-        until("it has nothing under way", async || server.database.check_counters().under_way() == 0).await;
-        assert_eq!(server.rows("SELECT COUNT(*) AS n FROM connector_check").await, "0\n");
+        until("it is checked", async || {
+            server.database.check_counters().under_way() > 0
+        })
+        .await;
+        server
+            .rows("UPDATE check_lease SET holder = 'they', epoch = epoch + 1")
+            .await;
+        until("it has nothing under way", async || {
+            server.database.check_counters().under_way() == 0
+        })
+        .await;
+        assert_eq!(
+            server
+                .rows("SELECT COUNT(*) AS n FROM connector_check")
+                .await,
+            "0\n"
+        );
         assert_eq!(made(&server.database), 0);
         // It does not hurry to get the lease back, and does not release another's.
         monitor.stop().await;
-        assert_eq!(server.rows("SELECT holder FROM check_lease").await, "they\n");
+        assert_eq!(
+            server.rows("SELECT holder FROM check_lease").await,
+            "they\n"
+        );
     }
 
     /// They run before their time, within the limits, and no others do.
@@ -407,12 +489,29 @@ on_both! {
         }
         let rows = server.put_alone(rows).await;
         put_off(&server).await;
-        let settings = Settings { bounds: CheckBounds { at_once: 3, by_host: 2 }, lease: SECOND * 60, ..settings() };
+        let settings = Settings {
+            bounds: CheckBounds {
+                at_once: 3,
+                by_host: 2,
+            },
+            lease: SECOND * 60,
+            ..settings()
+        };
         let monitor = monitor(&server.database, settings);
-        until("it may check", async || server.database.check_counters().holds_lease()).await;
-        let mut ids: Vec<_> = rows.into_iter().map(|row| row.id).filter(|id| !id.contains("idle")).collect();
+        until("it may check", async || {
+            server.database.check_counters().holds_lease()
+        })
+        .await;
+        let mut ids: Vec<_> = rows
+            .into_iter()
+            .map(|row| row.id)
+            .filter(|id| !id.contains("idle"))
+            .collect();
         queue(&server, &ids).await;
-        until("all are checked", async || made(&server.database) >= ids.len() as u64).await;
+        until("all are checked", async || {
+            made(&server.database) >= ids.len() as u64
+        })
+        .await;
         assert_eq!(all.most(), 3);
         for host in &hosts {
             assert_eq!(host.most(), 2);
@@ -425,18 +524,40 @@ on_both! {
     /// They become due when queued, so longer overdue connectors come first.
     async fn queued_checks_are_made_after_what_waits_for_longer(server: Server) {
         let plain = Plain::new(well_behaved).await;
-        server.put_alone(["queued", "overdue", "idle"].map(|id| at(id, &plain.url)).into()).await;
+        server
+            .put_alone(
+                ["queued", "overdue", "idle"]
+                    .map(|id| at(id, &plain.url))
+                    .into(),
+            )
+            .await;
         put_off(&server).await;
-        server.rows("UPDATE connector_health SET next_check_at = 1 WHERE id = 'pcon_overdue'").await;
+        server
+            .rows("UPDATE connector_health SET next_check_at = 1 WHERE id = 'pcon_overdue'")
+            .await;
         // The process with the monitor continues after they are queued.
-        let lease = server.database.take_lease(&mut candidate(SECOND * 60)).await.unwrap().unwrap();
+        let lease = server
+            .database
+            .take_lease(&mut candidate(SECOND * 60))
+            .await
+            .unwrap()
+            .unwrap();
         queue(&server, &["pcon_queued".to_owned()]).await;
         server.database.give_up_lease(&lease).await.unwrap();
-        let settings = Settings { bounds: CheckBounds { at_once: 1, by_host: 1 }, ..settings() };
+        let settings = Settings {
+            bounds: CheckBounds {
+                at_once: 1,
+                by_host: 1,
+            },
+            ..settings()
+        };
         let monitor = monitor(&server.database, settings);
         until("both are checked", async || made(&server.database) >= 2).await;
         monitor.stop().await;
-        assert_eq!(checked_since(&server, "c.checked_at").await, ["pcon_overdue", "pcon_queued"]);
+        assert_eq!(
+            checked_since(&server, "c.checked_at").await,
+            ["pcon_overdue", "pcon_queued"]
+        );
     }
 
     async fn of_two_processes_one_checks_until_it_is_gone(server: Server) {
@@ -445,7 +566,10 @@ on_both! {
         server.put_alone(connectors.collect()).await;
         let (ours, theirs) = (server.database.clone(), another(&server.storage).await);
         let often = Settings {
-            schedule: Schedule { interval: SECOND, history: 10 },
+            schedule: Schedule {
+                interval: SECOND,
+                history: 10,
+            },
             ..settings()
         };
         let first = monitor(&ours, often);
@@ -455,7 +579,9 @@ on_both! {
         assert_eq!(made(&theirs), 0);
         assert!(ours.check_counters().holds_lease() && !theirs.check_counters().holds_lease());
         // No connector was checked by two processes at once, or too early.
-        let checks = server.rows("SELECT seq, checked_at FROM connector_check ORDER BY seq, checked_at").await;
+        let checks = server
+            .rows("SELECT seq, checked_at FROM connector_check ORDER BY seq, checked_at")
+            .await;
         let mut last = BTreeMap::new();
         for check in checks.lines() {
             let (seq, at) = check.split_once('|').unwrap();
@@ -472,11 +598,19 @@ on_both! {
         second.stop().await;
         // A lease whose holder died expires, and not later than its term.
         let third = another(&server.storage).await;
-        third.take_lease(&mut candidate(often.lease)).await.unwrap().unwrap();
+        third
+            .take_lease(&mut candidate(often.lease))
+            .await
+            .unwrap()
+            .unwrap();
         let (before, began) = (made(&theirs), Instant::now());
         let heir = monitor(&theirs, often);
         until("the heir checks", async || made(&theirs) > before).await;
-        assert!(began.elapsed() > often.lease * 9 / 10, "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() > often.lease * 9 / 10,
+            "{:?}",
+            began.elapsed()
+        );
         assert!(began.elapsed() < 6 * SECOND, "{:?}", began.elapsed());
         heir.stop().await;
     }
@@ -488,8 +622,13 @@ on_both! {
         let built_in = database.due(now, None, 100).await.unwrap();
         let later = |micros| Timestamp(now.0 + micros);
         let made = |n: i64| at(&format!("x{n}"), "https://mcp.example.com");
-        let program = Model { server_type: Some(ServerType::Stdio), ..made(10) };
-        let put = server.insert((0..10).map(made).chain([program]).collect()).await;
+        let program = Model {
+            server_type: Some(ServerType::Stdio),
+            ..made(10)
+        };
+        let put = server
+            .insert((0..10).map(made).chain([program]).collect())
+            .await;
         // Two connectors share each time.
         let first = put[0].seq;
         server
@@ -503,7 +642,13 @@ on_both! {
         assert_eq!(all.len(), built_in.len() + 10);
         assert_eq!(all[..built_in.len()], built_in);
         for (due, row) in all[built_in.len()..].iter().zip(&put) {
-            assert_eq!(*due, ((later((row.seq - first) / 2), row.seq), Some(Target::of(row))));
+            assert_eq!(
+                *due,
+                (
+                    (later((row.seq - first) / 2), row.seq),
+                    Some(Target::of(row))
+                )
+            );
         }
         // A page may end between them.
         let (mut paged, mut after) = (Vec::new(), None);
@@ -514,14 +659,24 @@ on_both! {
             paged.extend(page);
         }
         assert_eq!(paged, all);
-        assert_eq!(database.due(later(1), None, 100).await.unwrap().len(), built_in.len() + 4);
+        assert_eq!(
+            database.due(later(1), None, 100).await.unwrap().len(),
+            built_in.len() + 4
+        );
         assert_eq!(database.next_due(later(1)).await.unwrap(), Some(later(2)));
         assert_eq!(database.next_due(later(4)).await.unwrap(), None);
         // A server with a type of a newer version is skipped, and the others are not.
-        server.rows(&format!("UPDATE personal_connector SET server_type = 'newer' WHERE seq = {first}")).await;
+        server
+            .rows(&format!(
+                "UPDATE personal_connector SET server_type = 'newer' WHERE seq = {first}"
+            ))
+            .await;
         let all = database.due(later(100), None, 100).await.unwrap();
         let unknown = all.iter().filter(|(_, target)| target.is_none());
-        assert_eq!(unknown.map(|((_, seq), _)| *seq).collect::<Vec<_>>(), [first]);
+        assert_eq!(
+            unknown.map(|((_, seq), _)| *seq).collect::<Vec<_>>(),
+            [first]
+        );
         assert_eq!(all.len(), built_in.len() + 10);
     }
 }
@@ -609,7 +764,8 @@ async fn a_round_of_ten_thousand(name: &str, storage: TestDatabase) {
     let hung = f64::from(CONNECTORS / 3) / f64::from(AT_ONCE);
     let bound = Duration::from_secs_f64(f64::from(CONNECTORS) / f64::from(AT_ONCE));
     println!(
-        "{name}: {CONNECTORS} connectors by {AT_ONCE} in {took:.1?}: those that hang take {hung:.1} s, the bound is {bound:.1?}"
+        "{name}: {CONNECTORS} connectors by {AT_ONCE} in {took:.1?}: those that hang take {hung:.1} s, the bound is \
+         {bound:.1?}"
     );
     println!("TIMEOUT, UNREACHABLE, OPEN: {outcomes:?}");
     println!("VmRSS before {memory} KiB, at most {most} KiB, after {after} KiB");

@@ -240,42 +240,121 @@ on_both_databases! {
             "UPDATE personal_connector SET search_words = NULL WHERE seq = 2"
         };
         let flaws = [
-            ("UPDATE catalog_state SET state = 4", "UPDATE catalog_state SET state = 3", "catalog_state state 4"),
-            ("UPDATE catalog_state SET forgotten = 1", "UPDATE catalog_state SET forgotten = 0", "catalog_state state 3"),
-            ("UPDATE personal_connector SET revision = 7 WHERE seq = 2", "UPDATE personal_connector SET revision = 1", "personal_connector pcon_object1: the revision"),
-            ("UPDATE connector_event SET kind = 'updated' WHERE number = 3", "UPDATE connector_event SET kind = 'created'", "personal_connector pcon_object2: the event that created it"),
-            ("UPDATE connector_event SET kind = 'deleted' WHERE number = 3", "UPDATE connector_event SET kind = 'created'", "connector_event number 3"),
-            ("UPDATE connector_event SET mark = 7 WHERE number > 1", "UPDATE connector_event SET mark = number", "connector_event number 3: the mark"),
-            ("UPDATE connector_event SET revision = 5 WHERE number = 1", "UPDATE connector_event SET revision = 1", "personal_connector pcon_object0: the event of a revision"),
-            ("UPDATE connector_health SET next_check_at = NULL WHERE seq = 1", "UPDATE connector_health SET next_check_at = 0", "connector_health pcon_object0"),
-            ("UPDATE connector_health SET checked_at = 1 WHERE seq = 1", "UPDATE connector_health SET checked_at = NULL", "connector_health seq 1"),
-            ("UPDATE connector_health SET tool_count = 7 WHERE seq = 2", "UPDATE connector_health SET tool_count = 0", "connector_health seq 2: the id, the address"),
-            ("UPDATE connector_health SET outcome_since = 1 WHERE seq = 2", "UPDATE connector_health SET outcome_since = NULL", "connector_health seq 2: an outcome has no beginning"),
-            ("DELETE FROM connector_health WHERE seq = 1", "INSERT INTO connector_health (seq, id, address, failures, next_check_at) VALUES (1, 'pcon_object0', 'x', 0, 0)", "connector_health seq 1: the health of a connector is missing"),
-            ("DELETE FROM check_lease", "INSERT INTO check_lease (id, epoch, expires_at) VALUES (1, 0, 0)", "check_lease rows 0"),
-            ("INSERT INTO connector_tool (seq, name, words) VALUES (2, 'x', ' x ')", "DELETE FROM connector_tool", "connector_tool_search seq 2"),
-            (unindex, "", "connector_search seq 2: the words of a connector are missing"),
-            ("DELETE FROM connector_event WHERE number = 2", "", "catalog_state state 3"),
+            (
+                "UPDATE catalog_state SET state = 4",
+                "UPDATE catalog_state SET state = 3",
+                "catalog_state state 4",
+            ),
+            (
+                "UPDATE catalog_state SET forgotten = 1",
+                "UPDATE catalog_state SET forgotten = 0",
+                "catalog_state state 3",
+            ),
+            (
+                "UPDATE personal_connector SET revision = 7 WHERE seq = 2",
+                "UPDATE personal_connector SET revision = 1",
+                "personal_connector pcon_object1: the revision",
+            ),
+            (
+                "UPDATE connector_event SET kind = 'updated' WHERE number = 3",
+                "UPDATE connector_event SET kind = 'created'",
+                "personal_connector pcon_object2: the event that created it",
+            ),
+            (
+                "UPDATE connector_event SET kind = 'deleted' WHERE number = 3",
+                "UPDATE connector_event SET kind = 'created'",
+                "connector_event number 3",
+            ),
+            (
+                "UPDATE connector_event SET mark = 7 WHERE number > 1",
+                "UPDATE connector_event SET mark = number",
+                "connector_event number 3: the mark",
+            ),
+            (
+                "UPDATE connector_event SET revision = 5 WHERE number = 1",
+                "UPDATE connector_event SET revision = 1",
+                "personal_connector pcon_object0: the event of a revision",
+            ),
+            (
+                "UPDATE connector_health SET next_check_at = NULL WHERE seq = 1",
+                "UPDATE connector_health SET next_check_at = 0",
+                "connector_health pcon_object0",
+            ),
+            (
+                "UPDATE connector_health SET checked_at = 1 WHERE seq = 1",
+                "UPDATE connector_health SET checked_at = NULL",
+                "connector_health seq 1",
+            ),
+            (
+                "UPDATE connector_health SET tool_count = 7 WHERE seq = 2",
+                "UPDATE connector_health SET tool_count = 0",
+                "connector_health seq 2: the id, the address",
+            ),
+            (
+                "UPDATE connector_health SET outcome_since = 1 WHERE seq = 2",
+                "UPDATE connector_health SET outcome_since = NULL",
+                "connector_health seq 2: an outcome has no beginning",
+            ),
+            (
+                "DELETE FROM connector_health WHERE seq = 1",
+                "INSERT INTO connector_health (seq, id, address, failures, next_check_at) VALUES (1, 'pcon_object0', \
+                 'x', 0, 0)",
+                "connector_health seq 1: the health of a connector is missing",
+            ),
+            (
+                "DELETE FROM check_lease",
+                "INSERT INTO check_lease (id, epoch, expires_at) VALUES (1, 0, 0)",
+                "check_lease rows 0",
+            ),
+            (
+                "INSERT INTO connector_tool (seq, name, words) VALUES (2, 'x', ' x ')",
+                "DELETE FROM connector_tool",
+                "connector_tool_search seq 2",
+            ),
+            (
+                unindex,
+                "",
+                "connector_search seq 2: the words of a connector are missing",
+            ),
+            (
+                "DELETE FROM connector_event WHERE number = 2",
+                "",
+                "catalog_state state 3",
+            ),
         ];
         for (harm, mend, finding) in flaws {
             rows(&storage.url, &harm.replace("{seq}", seq)).await;
             let told = check(&storage).failed(1);
             let line = told.lines().find(|line| line.starts_with(finding));
-            assert!(line.is_some() && told.contains("Restore a backup"), "{finding} in {told}");
+            assert!(
+                line.is_some() && told.contains("Restore a backup"),
+                "{finding} in {told}"
+            );
             rows(&storage.url, mend).await;
         }
         if sqlite {
             // The check reads the word index; the index's own check commands would write.
-            rows(&storage.url, "DELETE FROM connector_search_data WHERE id > 10").await;
+            rows(
+                &storage.url,
+                "DELETE FROM connector_search_data WHERE id > 10",
+            )
+            .await;
             let told = check(&storage).failed(1);
-            assert!(told.contains("fts5: ") && told.contains(r#"table "connector_search""#), "{told}");
+            assert!(
+                told.contains("fts5: ") && told.contains(r#"table "connector_search""#),
+                "{told}"
+            );
         }
     }
 
     /// Retention and checks of servers leave a database sound.
     async fn what_is_forgotten_is_not_missed(storage: TestDatabase) {
         filled(&storage, 5);
-        rows(&storage.url, "DELETE FROM connector_event WHERE number <= 3").await;
+        rows(
+            &storage.url,
+            "DELETE FROM connector_event WHERE number <= 3",
+        )
+        .await;
         rows(&storage.url, "UPDATE catalog_state SET forgotten = 3").await;
         check(&storage).ok();
         rows(&storage.url, "DELETE FROM connector_event").await;
@@ -285,11 +364,24 @@ on_both_databases! {
 
     async fn every_command_refuses_a_newer_version(storage: TestDatabase) {
         filled(&storage, 1);
-        rows(&storage.url, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20991231_000001_later', 0)").await;
-        let known = rows(&storage.url, "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1 OFFSET 1").await;
+        rows(&storage.url, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20991231_000001_later', \
+                            0)").await;
+        let known = rows(
+            &storage.url,
+            "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1 OFFSET 1",
+        )
+        .await;
         let folder = TempDir::new().unwrap();
         let backup = folder.path().join("backup.db");
-        let mut commands = vec![vec![], vec!["serve"], vec!["migrate"], vec!["import"], vec!["export"], vec!["check"], vec!["check-database"]];
+        let mut commands = vec![
+            vec![],
+            vec!["serve"],
+            vec!["migrate"],
+            vec!["import"],
+            vec!["export"],
+            vec!["check"],
+            vec!["check-database"],
+        ];
         if storage.url.starts_with("sqlite") {
             commands.push(vec!["backup", backup.to_str().unwrap()]);
         }
@@ -297,7 +389,13 @@ on_both_databases! {
             let done = run(program_on(&storage, &command));
             assert_eq!(done.out, "");
             let told = done.failed(1);
-            for part in ["m20991231_000001_later", env!("CARGO_PKG_VERSION"), "run the newer version", "migrate --to", known.trim()] {
+            for part in [
+                "m20991231_000001_later",
+                env!("CARGO_PKG_VERSION"),
+                "run the newer version",
+                "migrate --to",
+                known.trim(),
+            ] {
                 assert!(told.contains(part), "{command:?}: {part} in {told}");
             }
             let errors = told.lines().filter(|line| line.starts_with("error: "));
@@ -314,9 +412,12 @@ on_both_databases! {
             schemas.push(schema(&storage).await);
         }
         filled(&storage, 20);
-        let connectors = "SELECT id || name || revision AS row FROM personal_connector ORDER BY seq";
-        let events = "SELECT number, personal_connector_id, revision FROM connector_event ORDER BY number";
-        let content = async || rows(&storage.url, connectors).await + &rows(&storage.url, events).await;
+        let connectors =
+            "SELECT id || name || revision AS row FROM personal_connector ORDER BY seq";
+        let events =
+            "SELECT number, personal_connector_id, revision FROM connector_event ORDER BY number";
+        let content =
+            async || rows(&storage.url, connectors).await + &rows(&storage.url, events).await;
         let before = content().await;
         for (version, schema_of_up) in known.iter().zip(&schemas).rev() {
             run(program_on(&storage, &["migrate", "--to", version])).ok();
@@ -330,24 +431,38 @@ on_both_databases! {
         assert_eq!(content().await, before);
         check(&storage).ok();
         let told = run(program_on(&storage, &["migrate", "--to", "m0"])).failed(2);
-        assert!(known.iter().all(|name| told.contains(name.as_str())), "{told}");
+        assert!(
+            known.iter().all(|name| told.contains(name.as_str())),
+            "{told}"
+        );
     }
 
     /// Back to the commit before this one: its migrations are reverted, and its data is served again.
     async fn data_survives_going_back(storage: TestDatabase) {
         let server = Serving::on(&storage);
         let ann = token("ann@acme", "connectors:write");
-        let input = json!({ "input": { "name": "Kept", "serverUrl": "https://x.example.com/mcp" } });
+        let input =
+            json!({ "input": { "name": "Kept", "serverUrl": "https://x.example.com/mcp" } });
         server.data(&ann, CREATE, input).await;
         server.stop();
         let all = "SELECT id, revision FROM personal_connector ORDER BY seq";
         let before = rows(&storage.url, all).await;
         run(program_on(&storage, &["migrate", "--to", BEFORE])).ok();
-        let last = rows(&storage.url, "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1").await;
+        let last = rows(
+            &storage.url,
+            "SELECT version FROM seaql_migrations ORDER BY version DESC LIMIT 1",
+        )
+        .await;
         assert_eq!(last.trim(), BEFORE);
         assert_eq!(rows(&storage.url, all).await, before);
         let server = Serving::on(&storage);
-        let found = server.data(&ann, r#"{ personalConnectors(search: "Kept") { totalCount } }"#, json!({})).await;
+        let found = server
+            .data(
+                &ann,
+                r#"{ personalConnectors(search: "Kept") { totalCount } }"#,
+                json!({}),
+            )
+            .await;
         assert_eq!(found["personalConnectors"]["totalCount"], 1);
     }
 }

@@ -121,7 +121,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("--max-tokens", "many", "expected a whole number, without sign and unit"),
     ("--answer-cache-mb", "1000001", "1000001 is not in 0..=1000000"),
     ("--log", "a=b=c", "expected a level or module=level"),
-    ("--log", "debugg", "debugg is no level: expected error, warn, info, debug, trace, off, or debugg=LEVEL for a module. Did you mean debug?"),
+    ("--log", "debugg", "debugg is no level: expected error, warn, info, debug, trace, off, or debugg=LEVEL for a \
+                         module. Did you mean debug?"),
     ("--log", "info, hyper", "hyper=LEVEL for a module"),
 ];
 
@@ -235,10 +236,17 @@ on_both_databases! {
         let once = rows(&storage.url, applied).await;
         assert_ne!(once, "0\n");
         let again = run(program_on(&storage, &["migrate"]));
-        assert!(!again.err.contains("migrated the database"), "{}", again.err);
+        assert!(
+            !again.err.contains("migrated the database"),
+            "{}",
+            again.err
+        );
         assert_eq!(rows(&storage.url, applied).await, once);
         // Only serving loads the catalogue.
-        assert_eq!(rows(&storage.url, "SELECT state FROM catalog_state").await, "0\n");
+        assert_eq!(
+            rows(&storage.url, "SELECT state FROM catalog_state").await,
+            "0\n"
+        );
     }
 }
 

@@ -145,7 +145,8 @@ fn looks(plain: &Plain) -> usize {
 }
 
 const EVERYTHING: &str = "{
-    personalConnectors { nodes { id createdAt updatedAt health { outcome checkedAt uptime history { nodes { checkedAt } } } } totalCount }
+    personalConnectors { nodes { id createdAt updatedAt health { outcome checkedAt uptime history { nodes { checkedAt \
+    } } } } totalCount }
     personalConnectorChanges { nodes { occurredAt kind } }
 }";
 
@@ -203,17 +204,34 @@ on_both_databases! {
         for seconds in [-315_619_200, -1000, 253_402_300_800, 316_516_204_800] {
             wall.at(seconds);
             for arguments in [
-                &["serve"][..], &["migrate"], &["token", "--user", "ann"], &["export"], &["import"], &["check"], &["check-database"],
+                &["serve"][..],
+                &["migrate"],
+                &["token", "--user", "ann"],
+                &["export"],
+                &["import"],
+                &["check"],
+                &["check-database"],
             ] {
                 let refused = run(wall.tell(program_on(&storage, arguments)));
                 assert_calm(&refused.err);
                 let told = refused.failed(1);
-                assert!(told.contains("the system's clock is before 1970 or after 9999: set it"), "{told}");
+                assert!(
+                    told.contains("the system's clock is before 1970 or after 9999: set it"),
+                    "{told}"
+                );
             }
         }
         for (name, seconds) in [("1970", 10), ("9999", 253_402_300_800 - 3600)] {
             wall.at(seconds);
-            let secret = ["token", "--user", "ann", "--organization", "acme", "--scope", "connectors:write"];
+            let secret = [
+                "token",
+                "--user",
+                "ann",
+                "--organization",
+                "acme",
+                "--scope",
+                "connectors:write",
+            ];
             let token = command(&wall, &storage, &secret);
             let (mut server, plain) = checking(&wall, &storage, &[]).await;
             ask_everything(&server, token.trim(), name).await;
@@ -225,8 +243,15 @@ on_both_databases! {
             let exported = command(&wall, &storage, &["export", "--organization", "acme"]);
             let file = wall.folder.path().join("exported.jsonl");
             fs::write(&file, exported).unwrap();
-            command(&wall, &storage, &["import", "--organization", "acme", file.to_str().unwrap()]);
-            let checked = run(wall.tell(program_on(&storage, &["check", "--mcp-allow", "127.0.0.0/8"])));
+            command(
+                &wall,
+                &storage,
+                &["import", "--organization", "acme", file.to_str().unwrap()],
+            );
+            let checked = run(wall.tell(program_on(
+                &storage,
+                &["check", "--mcp-allow", "127.0.0.0/8"],
+            )));
             assert_calm(&checked.err);
             assert!(checked.out.contains("checked"), "{}", checked.out);
         }
@@ -236,12 +261,22 @@ on_both_databases! {
     async fn a_clock_may_be_set_at_any_time(storage: TestDatabase) {
         let wall = Wall::new();
         let (mut server, plain) = checking(&wall, &storage, &["--rate-limit", "50"]).await;
-        let checked_at = async || rows(&storage.url, "SELECT checked_at FROM connector_health WHERE checked_at IS NOT NULL").await;
+        let checked_at = async || {
+            rows(
+                &storage.url,
+                "SELECT checked_at FROM connector_health WHERE checked_at IS NOT NULL",
+            )
+            .await
+        };
         until("the first check", async || looks(&plain) > 0).await;
         let hours = |hours: i64| hours * 3600;
         for (name, ahead) in [
-            ("back an hour", hours(-1)), ("on a year", hours(8766)), ("and back", 0), ("before 1970", hours(-70 * 8766)),
-            ("after 9999", hours(8000 * 8766)), ("and here", 0),
+            ("back an hour", hours(-1)),
+            ("on a year", hours(8766)),
+            ("and back", 0),
+            ("before 1970", hours(-70 * 8766)),
+            ("after 9999", hours(8000 * 8766)),
+            ("and here", 0),
         ] {
             wall.ahead(ahead);
             if ahead.abs() > hours(9000) {
@@ -250,15 +285,28 @@ on_both_databases! {
                 assert_eq!(asked, None, "{name}");
                 continue;
             }
-            let secret = ["token", "--user", "ann", "--organization", "acme", "--scope", "connectors:write"];
+            let secret = [
+                "token",
+                "--user",
+                "ann",
+                "--organization",
+                "acme",
+                "--scope",
+                "connectors:write",
+            ];
             let token = command(&wall, &storage, &secret);
             // The whole rate limit is available, whatever was used before.
             for _ in 0..20 {
-                server.data(token.trim(), "{ viewer { scopes } }", json!({})).await;
+                server
+                    .data(token.trim(), "{ viewer { scopes } }", json!({}))
+                    .await;
             }
             let (before, stamped) = (looks(&plain), checked_at().await);
             ask_everything(&server, token.trim(), name).await;
-            until(name, async || looks(&plain) > before + 1 && checked_at().await != stamped).await;
+            until(name, async || {
+                looks(&plain) > before + 1 && checked_at().await != stamped
+            })
+            .await;
         }
         server.process.signal("TERM");
         let done = server.process.wait();
@@ -310,13 +358,19 @@ on_both! {
         let database = &server.database;
         let old = database.take_lease(&mut dead).await.unwrap().unwrap();
         // The database's clock was a year ahead.
-        let on_a_year = format!("UPDATE check_lease SET expires_at = expires_at + {}", YEAR.as_micros());
+        let on_a_year = format!(
+            "UPDATE check_lease SET expires_at = expires_at + {}",
+            YEAR.as_micros()
+        );
         server.rows(&on_a_year).await;
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
         pass(ttl * 2 / 3);
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
         // A renewed lease is alive.
-        assert_eq!(database.take_lease(&mut dead).await.unwrap(), Some(old.clone()));
+        assert_eq!(
+            database.take_lease(&mut dead).await.unwrap(),
+            Some(old.clone())
+        );
         server.rows(&on_a_year).await;
         pass(ttl * 2 / 3);
         assert_eq!(database.take_lease(&mut heir).await.unwrap(), None);
@@ -325,7 +379,9 @@ on_both! {
         pass(Duration::from_micros(1));
         let new = database.take_lease(&mut heir).await.unwrap().unwrap();
         // The dead holder's results are dropped.
-        let tx = Tx::begin(database, Actor::default(), timestamp(NOW)).await.unwrap();
+        let tx = Tx::begin(database, Actor::default(), timestamp(NOW))
+            .await
+            .unwrap();
         assert!(!tx.holds(&old).await.unwrap() && tx.holds(&new).await.unwrap());
         tx.rollback().await;
         assert_eq!(database.take_lease(&mut dead).await.unwrap(), None);
@@ -334,23 +390,44 @@ on_both! {
     /// No check is later than its interval allows, although a clock was set, or another process's was.
     async fn checks_go_on_whatever_the_clock_says(server: Server) {
         let plain = Plain::new(well_behaved).await;
-        server.rows("UPDATE connector_health SET next_check_at = NULL").await;
-        let row = entity::personal_connector::Model { server_url: Some(plain.url.clone()), ..official("a", "A") };
+        server
+            .rows("UPDATE connector_health SET next_check_at = NULL")
+            .await;
+        let row = entity::personal_connector::Model {
+            server_url: Some(plain.url.clone()),
+            ..official("a", "A")
+        };
         server.insert(vec![row]).await;
         let clock = server.clock.clone();
         let guard = Guard::new(allowing(&["127.0.0.0/8"]));
         let limits = InspectionLimits::within(SECOND);
         let inspector = Inspector::new(guard, direct(), Memory::default(), limits, clock.clone());
-        let schedule = Schedule { interval: HOUR, history: 100 };
-        let bounds = CheckBounds { at_once: 8, by_host: 8 };
-        let settings = Settings { bounds, schedule, lease: SECOND * 3 };
+        let schedule = Schedule {
+            interval: HOUR,
+            history: 100,
+        };
+        let bounds = CheckBounds {
+            at_once: 8,
+            by_host: 8,
+        };
+        let settings = Settings {
+            bounds,
+            schedule,
+            lease: SECOND * 3,
+        };
         let monitor = Monitor::start(server.database.clone(), inspector, settings, clock.clone());
         let sql = "SELECT checked_at AS n FROM connector_health WHERE next_check_at IS NOT NULL";
         let checked = async || server.rows(sql).await == format!("{}\n", clock.now().0);
         until("the first check", checked).await;
         let asked = looks(&plain);
-        for (what, step) in [("back an hour", -1), ("on a year", 8766), ("back a year", -8766)] {
-            clock.step(Timestamp(clock.now().0 + step * i64::try_from(HOUR.as_micros()).unwrap()));
+        for (what, step) in [
+            ("back an hour", -1),
+            ("on a year", 8766),
+            ("back a year", -8766),
+        ] {
+            clock.step(Timestamp(
+                clock.now().0 + step * i64::try_from(HOUR.as_micros()).unwrap(),
+            ));
             until(what, checked).await;
         }
         // Each is checked once because of it, and no more.
@@ -359,12 +436,25 @@ on_both! {
         // The next holder of the lease finds a check that another process postponed.
         monitor.stop().await;
         let far = clock.now().saturating_add(HOUR * 2);
-        server.rows(&format!("UPDATE connector_health SET next_check_at = {} WHERE next_check_at IS NOT NULL", far.0)).await;
-        let postponed = async |after| server.database.postponed(clock.now(), schedule, after, 10).await.unwrap();
+        server
+            .rows(&format!(
+                "UPDATE connector_health SET next_check_at = {} WHERE next_check_at IS NOT NULL",
+                far.0
+            ))
+            .await;
+        let postponed = async |after| {
+            server
+                .database
+                .postponed(clock.now(), schedule, after, 10)
+                .await
+                .unwrap()
+        };
         assert_eq!(postponed(clock.now()).await.len(), 1);
         assert_eq!(postponed(schedule.latest(clock.now(), 0)).await.len(), 1);
         // This delay is allowed after failures.
-        server.rows("UPDATE connector_health SET failures = 1 WHERE next_check_at IS NOT NULL").await;
+        server
+            .rows("UPDATE connector_health SET failures = 1 WHERE next_check_at IS NOT NULL")
+            .await;
         assert_eq!(postponed(clock.now()).await, Vec::<i64>::new());
     }
 
@@ -372,15 +462,28 @@ on_both! {
     async fn a_check_from_the_future_is_not_believed(server: Server) {
         server.clear().await;
         let row = entity::personal_connector::Model {
-            server_url: Some("https://mcp.example.com".to_owned()), ..official("a", "A")
+            server_url: Some("https://mcp.example.com".to_owned()),
+            ..official("a", "A")
         };
         let row = server.insert(vec![row]).await.remove(0);
-        let at = |outcome, seconds| (row.id.clone(), Inspection { checked_at: after(seconds), ..found(outcome) });
+        let at = |outcome, seconds| {
+            (
+                row.id.clone(),
+                Inspection {
+                    checked_at: after(seconds),
+                    ..found(outcome)
+                },
+            )
+        };
         assert_eq!(server.record(vec![at(Outcome::Open, 1)]).await, 1);
         for seconds in [1000, 1001, 1002, 1003] {
             assert_eq!(server.record(vec![at(Outcome::Open, seconds)]).await, 1);
         }
-        let kept = async || server.rows("SELECT checked_at FROM connector_check ORDER BY checked_at").await;
+        let kept = async || {
+            server
+                .rows("SELECT checked_at FROM connector_check ORDER BY checked_at")
+                .await
+        };
         let stamps = |seconds: &[i64]| {
             let stamps: Vec<_> = seconds.iter().map(|s| after(*s).0.to_string()).collect();
             stamps.join("\n") + "\n"
@@ -388,24 +491,48 @@ on_both! {
         assert_eq!(kept().await, stamps(&[1001, 1002, 1003]));
         server.clock.set(after(5));
         assert_eq!(server.record(vec![at(Outcome::Timeout, 4)]).await, 1);
-        let query = "query($id: ID!) { personalConnector(id: $id) { health { outcome checkedAt uptime history { nodes { outcome } } } } }";
+        let query = "query($id: ID!) { personalConnector(id: $id) { health { outcome checkedAt uptime history { nodes \
+                     { outcome } } } } }";
         let seen = server.fresh("", query, json!({ "id": row.id })).await;
         let health = json!({
-            "outcome": "TIMEOUT", "checkedAt": after(4).to_string(), "uptime": 0.0, "history": { "nodes": [{ "outcome": "TIMEOUT" }] },
+            "outcome": "TIMEOUT", "checkedAt": after(4).to_string(), "uptime": 0.0,
+            "history": { "nodes": [{ "outcome": "TIMEOUT" }] },
         });
         assert_eq!(seen["personalConnector"]["health"], health);
         // From then on all is as before.
         for (seconds, kept) in [(3, 0), (4, 1), (5, 1)] {
-            assert_eq!(server.record(vec![at(Outcome::Open, seconds)]).await, kept, "{seconds}");
+            assert_eq!(
+                server.record(vec![at(Outcome::Open, seconds)]).await,
+                kept,
+                "{seconds}"
+            );
         }
         assert_eq!(kept().await, stamps(&[4, 5]));
         // The clock was set back during an inspection.
-        let mut tx = Tx::begin(&server.database, Actor::default(), after(6)).await.unwrap();
+        let mut tx = Tx::begin(&server.database, Actor::default(), after(6))
+            .await
+            .unwrap();
         let (_, found) = at(Outcome::Timeout, 60);
-        let check = personal_connectors::store::Check { target: personal_connectors::store::Target::of(&row), found };
-        assert_eq!(tx.record(&[check], Schedule { interval: HOUR, history: 3 }).await.unwrap(), 1);
+        let check = personal_connectors::store::Check {
+            target: personal_connectors::store::Target::of(&row),
+            found,
+        };
+        assert_eq!(
+            tx.record(
+                &[check],
+                Schedule {
+                    interval: HOUR,
+                    history: 3
+                }
+            )
+            .await
+            .unwrap(),
+            1
+        );
         tx.commit().await.unwrap();
-        let last = server.rows("SELECT MAX(checked_at) AS at FROM connector_check").await;
+        let last = server
+            .rows("SELECT MAX(checked_at) AS at FROM connector_check")
+            .await;
         let last: i64 = last.trim().parse().unwrap();
         assert!((after(6).0..after(7).0).contains(&last), "{last}");
     }
@@ -413,18 +540,30 @@ on_both! {
     /// An event in the future gets the age of the next one that is not.
     async fn an_event_from_the_future_keeps_nothing_behind_it(server: Server) {
         let now = timestamp(NOW).saturating_add(HOUR);
-        server.rows("UPDATE connector_event SET occurred_at = 0").await;
+        server
+            .rows("UPDATE connector_event SET occurred_at = 0")
+            .await;
         let stamped = async |name: &str, count: usize, at: Timestamp| {
-            let mut tx = Tx::begin(&server.database, Actor::default(), at).await.unwrap();
+            let mut tx = Tx::begin(&server.database, Actor::default(), at)
+                .await
+                .unwrap();
             let rows = (0..count).map(|n| official(&format!("{name}{n}"), &format!("{name}{n}")));
-            tx.insert_imports(imports(&rows.collect::<Vec<_>>())).await.unwrap().unwrap();
+            tx.insert_imports(imports(&rows.collect::<Vec<_>>()))
+                .await
+                .unwrap()
+                .unwrap();
             tx.commit().await.unwrap();
         };
         let (future, old) = (now.saturating_add(YEAR), now.saturating_sub(3 * HOUR));
         let until = now.saturating_sub(2 * HOUR);
         let left = async || {
             while server.database.forget_events(until, now).await.unwrap() > 0 {}
-            server.rows("SELECT COUNT(*) AS n FROM connector_event").await.trim().parse::<usize>().unwrap()
+            server
+                .rows("SELECT COUNT(*) AS n FROM connector_event")
+                .await
+                .trim()
+                .parse::<usize>()
+                .unwrap()
         };
         // More than one pruning step, before any other event.
         stamped("a", 1500, future).await;
@@ -436,15 +575,29 @@ on_both! {
         stamped("f", 1, future).await;
         assert_eq!(left().await, 5, "one that is kept keeps what follows");
         assert_eq!(server.database.forget_events(now, now).await.unwrap(), 4);
-        assert_eq!(server.rows("SELECT forgotten FROM catalog_state").await, format!("{}\n", server.state().await - 1));
+        assert_eq!(
+            server.rows("SELECT forgotten FROM catalog_state").await,
+            format!("{}\n", server.state().await - 1)
+        );
     }
 
     /// A temporarily wrong clock expires no event.
     async fn a_moment_a_year_ahead_forgets_no_event(server: Server) {
-        let events = async || server.rows("SELECT COUNT(*) AS n FROM connector_event").await;
+        let events = async || {
+            server
+                .rows("SELECT COUNT(*) AS n FROM connector_event")
+                .await
+        };
         let clock = server.clock.clone();
-        let (all, pass) = (events().await, |time| clock.set(clock.now().saturating_add(time)));
-        server.rows(&format!("UPDATE connector_event SET occurred_at = {}", clock.now().saturating_add(2 * SECOND).0)).await;
+        let (all, pass) = (events().await, |time| {
+            clock.set(clock.now().saturating_add(time));
+        });
+        server
+            .rows(&format!(
+                "UPDATE connector_event SET occurred_at = {}",
+                clock.now().saturating_add(2 * SECOND).0
+            ))
+            .await;
         let retention = Retention::start(server.database.clone(), SECOND, clock.clone());
         tokio::time::sleep(SECOND / 2).await;
         // The retention task has seen the clock run correctly by now.
@@ -469,7 +622,11 @@ on_both! {
             let input = with(draft(key, json!({})), json!({ "idempotencyKey": key }));
             server.change(&ann, CREATE, input).await["id"].clone()
         };
-        let keys = async || server.rows("SELECT key FROM idempotency_key ORDER BY key").await;
+        let keys = async || {
+            server
+                .rows("SELECT key FROM idempotency_key ORDER BY key")
+                .await
+        };
         let first = create("first").await;
         // Also before the clock was seen to be consistent.
         set(clock, Timestamp::saturating_add, YEAR);
@@ -480,14 +637,20 @@ on_both! {
         clock.set(begin.saturating_add(HOUR));
         create("an hour later").await;
         set(clock, Timestamp::saturating_add, YEAR);
-        assert_eq!((create("first").await, create("ahead").await), (first.clone(), ahead.clone()));
+        assert_eq!(
+            (create("first").await, create("ahead").await),
+            (first.clone(), ahead.clone())
+        );
         let later = create("later").await;
         set(clock, Timestamp::saturating_sub, YEAR);
         assert_eq!(create("first").await, first);
         // A key that was stamped a year ahead lives for a day after the correction was noticed.
         clock.set(begin.saturating_add(24 * HOUR));
         create("a day later").await;
-        assert_eq!((create("ahead").await, create("later").await), (ahead, later));
+        assert_eq!(
+            (create("ahead").await, create("later").await),
+            (ahead, later)
+        );
         assert_eq!(keys().await, "a day later\nahead\nan hour later\nlater\n");
         clock.set(begin.saturating_add(25 * HOUR));
         create("the last").await;

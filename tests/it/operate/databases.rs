@@ -272,7 +272,8 @@ async fn schema(url: &str) -> String {
     let sql = if url.starts_with("sqlite") {
         "SELECT name, sql FROM sqlite_schema ORDER BY name"
     } else {
-        "SELECT conrelid::regclass::text || '.' || conname::text AS name, pg_get_constraintdef(oid) AS sql FROM pg_constraint
+        "SELECT conrelid::regclass::text || '.' || conname::text AS name, pg_get_constraintdef(oid) AS sql FROM \
+         pg_constraint
             WHERE connamespace = 'public'::regnamespace
             UNION ALL SELECT indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
     };
@@ -311,14 +312,16 @@ async fn contents(url: &str) -> String {
 /// Health of three connectors in version 000008. The second has no server, and the third was not checked.
 const EARLIER_HEALTH: [&str; 4] = [
 
-    "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, status, server_url, visibility, created_at, updated_at,
+    "INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, status, server_url, visibility, \
+     created_at, updated_at,
         revision, source)
         SELECT n, 'pcon_' || n, 'N' || n, 'n' || n, 'official', 'c' || n, 'active',
             CASE WHEN n <> 2 THEN 'https://EXAMPLE.com:443/mcp/' END, 'public', 0, 0, 1, 'import'
         FROM (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3) AS numbers",
     "INSERT INTO connector_health (seq, outcome, message, checked_at, failures, next_check_at)
         VALUES (1, 'open', 'x', 40, 0, 50), (3, NULL, NULL, NULL, 0, 50)",
-    "INSERT INTO connector_check (seq, checked_at, outcome, message) VALUES (1, 10, 'open', 'x'), (1, 20, 'timeout', 'x'),
+    "INSERT INTO connector_check (seq, checked_at, outcome, message) VALUES (1, 10, 'open', 'x'), (1, 20, 'timeout', \
+     'x'),
         (1, 30, 'open', 'x'), (1, 40, 'open', 'x')",
     "INSERT INTO connector_tool (seq, name, words) VALUES (1, 'add', ' add ')",
 ];
@@ -338,7 +341,8 @@ on_both_databases! {
             rows(url, sql).await;
         }
         migrate("m20261130_000010_orders").ok();
-        let health = "SELECT seq, id, address, outcome, outcome_since, uptime, tool_count, next_check_at FROM connector_health ORDER BY 1";
+        let health = "SELECT seq, id, address, outcome, outcome_since, uptime, tool_count, next_check_at FROM \
+                      connector_health ORDER BY 1";
         let found = "1|pcon_1|example.com/mcp|open|30|750000|1|50\n2|pcon_2|||||0|\n3|pcon_3|example.com/mcp||||0|50\n";
         assert_eq!(rows(url, health).await, found);
         // Down and up again.
@@ -353,20 +357,31 @@ on_both_databases! {
         let url = &storage.url;
         let migrate = |to: &str| run(program_on(&storage, &["migrate", "--to", to]));
         let names = migration::names();
-        let at = names.iter().position(|name| name.ends_with("open_enums")).unwrap();
+        let at = names
+            .iter()
+            .position(|name| name.ends_with("open_enums"))
+            .unwrap();
         let (before, after) = (&names[at - 1], &names[at]);
         migrate(before).ok();
         let listed = schema(url).await;
-        assert!(listed.contains("personal_connector_category_check"), "{listed}");
+        assert!(
+            listed.contains("personal_connector_category_check"),
+            "{listed}"
+        );
         run(program_on(&storage, &["migrate"])).ok();
         let open = schema(url).await;
 
         let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;
         let ann = server.token("ann@acme", WRITE);
-        let keyed = draft("Wiki", json!({ "idempotencyKey": "key 1", "category": "DESIGN", "visibility": "ORGANIZATION" }));
+        let keyed = draft(
+            "Wiki",
+            json!({ "idempotencyKey": "key 1", "category": "DESIGN", "visibility": "ORGANIZATION" }),
+        );
         let made = server.change(&ann, CREATE, keyed).await;
         let id = text(&made["id"]).to_owned();
-        server.record(vec![(id.clone(), offering(&[("add", "Adds.")]))]).await;
+        server
+            .record(vec![(id.clone(), offering(&[("add", "Adds.")]))])
+            .await;
         let gone = server.create(&ann, "Gone", "PRIVATE").await;
         server.mutate(&ann, DELETE, json!({ "id": gone })).await;
         drop(server);
@@ -376,7 +391,10 @@ on_both_databases! {
         assert!(kept.contains("key 1") && kept.contains("deleted"), "{kept}");
 
         migrate(before).ok();
-        assert_eq!((schema(url).await, contents(url).await), (listed.clone(), kept.clone()));
+        assert_eq!(
+            (schema(url).await, contents(url).await),
+            (listed.clone(), kept.clone())
+        );
         let changes = [
             "UPDATE personal_connector SET category = 'gardening' WHERE category = 'design' AND name = 'Wiki'",
             "UPDATE connector_event SET kind = 'moved' WHERE number = 1",
@@ -389,11 +407,24 @@ on_both_databases! {
         assert_eq!(contents(url).await, kept);
         run(program_on(&storage, &["migrate"])).ok();
         assert_eq!(schema(url).await, open);
-        for name in ["category", "type", "status", "server_type", "visibility", "source"] {
-            assert!(!open.contains(&format!("personal_connector_{name}_check")), "{name}");
+        for name in [
+            "category",
+            "type",
+            "status",
+            "server_type",
+            "visibility",
+            "source",
+        ] {
+            assert!(
+                !open.contains(&format!("personal_connector_{name}_check")),
+                "{name}"
+            );
         }
         for name in ["owner", "organization", "replaced_by", "revision"] {
-            assert!(open.contains(&format!("personal_connector_{name}_check")), "{name}");
+            assert!(
+                open.contains(&format!("personal_connector_{name}_check")),
+                "{name}"
+            );
         }
         run(program_on(&storage, &["check-database"])).ok();
 
@@ -402,23 +433,48 @@ on_both_databases! {
         let server = Box::pin(Server::start(storage.clone(), &[], fixed_clock())).await;
         let ann = server.token("ann@acme", WRITE);
         for field in ["category", "category replacedBy { id }"] {
-            let query = format!("query($id: ID!) {{ personalConnector(id: $id) {{ name {field} }} }}");
-            assert_eq!(server.error_code(&ann, &query, json!({ "id": id })).await, "INTERNAL", "{field}");
+            let query =
+                format!("query($id: ID!) {{ personalConnector(id: $id) {{ name {field} }} }}");
+            assert_eq!(
+                server.error_code(&ann, &query, json!({ "id": id })).await,
+                "INTERNAL",
+                "{field}"
+            );
         }
         let query = "query($id: ID!) { personalConnector(id: $id) { name } }";
-        assert_eq!(server.data(&ann, query, json!({ "id": id })).await["personalConnector"]["name"], "Wiki");
+        assert_eq!(
+            server.data(&ann, query, json!({ "id": id })).await["personalConnector"]["name"],
+            "Wiki"
+        );
         // Other fields of the response, read in the same snapshot, do not fail.
         let query = "query($id: ID!) { unknown: personalConnector(id: $id) { category replacedBy { id } }
-                     another: personalConnector(id: \"pcon_github\") { name } personalConnectorChanges(last: 1) { nodes { kind } } }";
+                     another: personalConnector(id: \"pcon_github\") { name } personalConnectorChanges(last: 1) { \
+                     nodes { kind } } }";
         let answer = server.execute(&ann, query, json!({ "id": id })).await;
-        let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]).collect();
+        let codes: Vec<_> = answer["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| &error["extensions"]["code"])
+            .collect();
         assert_eq!(codes, ["INTERNAL"], "{answer}");
-        assert_eq!((&answer["data"]["unknown"], &answer["data"]["another"]["name"]), (&json!(null), &json!("GitHub")), "{answer}");
+        assert_eq!(
+            (
+                &answer["data"]["unknown"],
+                &answer["data"]["another"]["name"]
+            ),
+            (&json!(null), &json!("GitHub")),
+            "{answer}"
+        );
         let told = run(program_on(&storage, &["export"])).failed(1);
         assert!(told.contains("gardening"), "{told}");
         drop(server);
         let told = migrate(before).failed(1);
         assert!(told.contains("personal_connector_category_check"), "{told}");
-        assert!(rows(url, "SELECT category FROM personal_connector").await.contains("gardening"));
+        assert!(
+            rows(url, "SELECT category FROM personal_connector")
+                .await
+                .contains("gardening")
+        );
     }
 }

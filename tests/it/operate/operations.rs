@@ -147,28 +147,47 @@ on_both! {
     async fn ready_is_who_can_answer(server: Server) {
         let told = |differs: Value| {
             let mut told = json!({
-                "ready": true, "database": true, "migrated": true, "state": true, "writable": true, "sound": true, "keys": true,
+                "ready": true, "database": true, "migrated": true, "state": true, "writable": true, "sound": true,
+                "keys": true,
                 "catalogue": true,
             });
-            told.as_object_mut().unwrap().extend(differs.as_object().unwrap().clone());
+            told.as_object_mut()
+                .unwrap()
+                .extend(differs.as_object().unwrap().clone());
             told
         };
         eventually(&server, (200, told(json!({})))).await;
         run(&server, "DELETE FROM seaql_migrations").await;
         let reason = "the schema is not up to date: run migrate";
-        eventually(&server, (503, told(json!({ "ready": false, "migrated": false, "reason": reason })))).await;
+        eventually(
+            &server,
+            (
+                503,
+                told(json!({ "ready": false, "migrated": false, "reason": reason })),
+            ),
+        )
+        .await;
         run(&server, "ALTER TABLE catalog_state RENAME TO gone; ALTER TABLE seaql_migrations RENAME TO gone_too").await;
         let reason = "the database does not answer: see the service's log";
         let differs = json!({ "ready": false, "database": false, "migrated": false, "state": false, "reason": reason });
         eventually(&server, (503, told(differs))).await;
-        assert_eq!(get(&format!("{}/health/live", server.url)).await.0, 200, "it lives all the same");
+        assert_eq!(
+            get(&format!("{}/health/live", server.url)).await.0,
+            200,
+            "it lives all the same"
+        );
     }
 
     async fn metrics_tell_of_requests(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         server.create(&ann, "Wiki", "PRIVATE").await;
-        let (_, refused) = server.post(&ann, json!({ "query": "query Wrong { nope }" }).to_string()).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+        let (_, refused) = server
+            .post(&ann, json!({ "query": "query Wrong { nope }" }).to_string())
+            .await;
+        assert_eq!(
+            refused["errors"][0]["extensions"]["code"],
+            "GRAPHQL_VALIDATION_FAILED"
+        );
         server.post("bad", "{}").await;
         let expected = [
             r#"graphql_requests_total{type="mutation",operation="",status="200"} 1"#,
@@ -186,12 +205,18 @@ on_both! {
         loop {
             let (status, text) = get(&format!("{}/metrics", server.url)).await;
             assert_eq!(status, 200);
-            let missing: Vec<_> = expected.iter().filter(|line| !text.contains(**line)).collect();
+            let missing: Vec<_> = expected
+                .iter()
+                .filter(|line| !text.contains(**line))
+                .collect();
             if missing.is_empty() {
                 break;
             }
             // An account is closed, and the state polled, a moment later.
-            assert!(began.elapsed() < Duration::from_secs(5), "{missing:?} is not in {text}");
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "{missing:?} is not in {text}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -60,8 +60,8 @@ const CLEAR: [(&str, &str); 7] = [
     ),
     (
         "UNAVAILABLE",
-        "the connection to the database broke at the end of the change: it may have been made or not. Read the connector \
-         before you try again; a create with an idempotencyKey can be sent again",
+        "the connection to the database broke at the end of the change: it may have been made or not. Read the \
+         connector before you try again; a create with an idempotencyKey can be sent again",
     ),
 ];
 

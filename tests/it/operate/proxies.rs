@@ -114,7 +114,8 @@ async fn nginx(serving: &Serving, folder: &Path) -> Proxy {
         .map(|name| format!("{name}_temp_path {name};"))
         .concat();
     let text = format!(
-        "daemon off; worker_processes 1; pid pid; error_log log;\nevents {{}}\nhttp {{ access_log off; {paths}\n{text}\n}}\n"
+        "daemon off; worker_processes 1; pid pid; error_log log;\nevents {{}}\nhttp {{ access_log off; \
+         {paths}\n{text}\n}}\n"
     );
     fs::write(folder.join("nginx.conf"), text).unwrap();
     let program = ["/usr/sbin/nginx", "nginx"]

@@ -100,13 +100,19 @@ on_both_databases! {
         let everything = "SELECT state, forgotten, holder, epoch FROM catalog_state, check_lease";
         let before = rows(&storage.url, everything).await;
         let mut command = program_on(&storage, &["serve", "--read-only"]);
-        command.env("CONNECTORS_MONITOR", "true").env("CONNECTORS_EVENT_RETENTION", "1s");
+        command
+            .env("CONNECTORS_MONITOR", "true")
+            .env("CONNECTORS_EVENT_RETENTION", "1s");
         let server = Serving::start(command);
         assert_eq!(until_ready(&server, true).await["writable"], false);
         assert_reads_alone(&server, "one").await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let done = server.stop();
-        assert!(!done.err.contains("WARN") && !done.err.contains("ERROR"), "{}", done.err);
+        assert!(
+            !done.err.contains("WARN") && !done.err.contains("ERROR"),
+            "{}",
+            done.err
+        );
         assert_eq!(rows(&storage.url, everything).await, before);
         // A replaced file is not the served one.
         if let Some(file) = storage.url.strip_prefix("sqlite://") {

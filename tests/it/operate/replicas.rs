@@ -25,7 +25,9 @@ on_both_databases! {
         });
         let servers = starts.map(Serving::up);
         for server in &servers {
-            let count = server.data("", "{ personalConnectors { totalCount } }", json!({})).await;
+            let count = server
+                .data("", "{ personalConnectors { totalCount } }", json!({}))
+                .await;
             assert_eq!(count["personalConnectors"]["totalCount"], 5);
         }
         // One of them loaded the catalogue, and the others found it.
@@ -36,11 +38,18 @@ on_both_databases! {
         // A write through one replica is visible through the others.
         let [first, second, ..] = &servers;
         let ann = token("ann@acme", "connectors:write");
-        let create = "mutation { createCustomConnector(input: { name: \"Wiki\", serverUrl: \"https://x.example.com\" }) {
+        let create = "mutation { createCustomConnector(input: { name: \"Wiki\", serverUrl: \"https://x.example.com\" \
+            }) {
             personalConnector { id } } }";
         let made = first.data(&ann, create, json!({})).await;
         let id = &made["createCustomConnector"]["personalConnector"]["id"];
-        let found = second.data(&ann, "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+        let found = second
+            .data(
+                &ann,
+                "query($id: ID!) { node(id: $id) { id } }",
+                json!({ "id": id }),
+            )
+            .await;
         assert_eq!(found["node"]["id"], *id);
         for server in servers {
             server.stop().ok();

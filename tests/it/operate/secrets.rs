@@ -111,7 +111,10 @@ on_both_databases! {
         let (start, signature) = ann.rsplit_once('.').unwrap();
         let forged = format!("{start}.{}", signature.chars().rev().collect::<String>());
         let refused = server.ask(&forged, WHO, json!({})).await.unwrap();
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        assert_eq!(
+            refused["errors"][0]["extensions"]["code"],
+            "UNAUTHENTICATED"
+        );
         let done = server.stop();
         // The log is on, and has both requests.
         assert_eq!(done.err.matches("access").count(), 2, "{}", done.err);

@@ -81,40 +81,61 @@ fn settings_and_files() {
     let issuer = "--jwt-issuer i --jwt-audience a";
     #[rustfmt::skip]
     let cases: [(String, i32, &[&str]); 39] = [
-        ("migrate --database-url postgres://u:hunter2@127.0.0.1:1/x".into(), 1, &["127.0.0.1:1/x", "Connection refused", "Check that PostgreSQL runs there"]),
-        ("migrate --database-url postgres://u:hunter2@nowhere.invalid/x".into(), 1, &["nowhere.invalid:5432/x", "lookup", "Correct the host"]),
-        ("migrate --database-url postgres:///x?host=/nowhere&user=u&password=hunter2".into(), 1, &["/nowhere:5432/x", "No such file", "Correct the file or folder"]),
+        ("migrate --database-url postgres://u:hunter2@127.0.0.1:1/x".into(), 1, &["127.0.0.1:1/x", "Connection \
+            refused", "Check that PostgreSQL runs there"]),
+        ("migrate --database-url \
+          postgres://u:hunter2@nowhere.invalid/x".into(), 1, &["nowhere.invalid:5432/x", "lookup", "Correct the host"]),
+        ("migrate --database-url \
+          postgres:///x?host=/nowhere&user=u&password=hunter2".into(), 1, &["/nowhere:5432/x", "No such \
+          file", "Correct the file or folder"]),
         ("migrate --database-url postgres://u:hunter2@h:port/x".into(), 2, &["--database-url", "invalid port number"]),
         ("migrate --database-url postgres://u:12/hunter2@h/x".into(), 2, &["--database-url", "%2F"]),
         ("migrate --database-url postgres://u:12#hunter2@h/x".into(), 2, &["--database-url", "%23"]),
-        (format!("serve --database-url sqlite://ok.db {issuer} --jwks http://u:12#hunter2@127.0.0.1:1/keys"), 2, &["--jwks", "%23"]),
+        (format!("serve --database-url sqlite://ok.db {issuer} --jwks \
+                  http://u:12#hunter2@127.0.0.1:1/keys"), 2, &["--jwks", "%23"]),
         ("migrate --database-url postgres://u:12?hunter2@h/x".into(), 2, &["--database-url", "%3F"]),
-        ("serve --read-only --jwt-secret 01234567890123456789012345678901 --database-url sqlite://none.db".into(), 1, &["none.db", "no such file", "Correct the path"]),
-        ("migrate --database-url postgres://u:hunter2@h/x?sslmode=some".into(), 2, &["--database-url", "some", "Expected"]),
-        (format!("migrate --database-url postgres://u:hunter2@{taken}/x"), 1, &[&taken, "no answer within 400ms", "--database-wait"]),
-        ("migrate --database-url sqlite://text".into(), 1, &["text", "not an SQLite database", "Correct --database-url"]),
+        ("serve --read-only --jwt-secret 01234567890123456789012345678901 --database-url \
+          sqlite://none.db".into(), 1, &["none.db", "no such file", "Correct the path"]),
+        ("migrate --database-url \
+          postgres://u:hunter2@h/x?sslmode=some".into(), 2, &["--database-url", "some", "Expected"]),
+        (format!("migrate --database-url postgres://u:hunter2@{taken}/x"), 1, &[&taken, "no answer within \
+            400ms", "--database-wait"]),
+        ("migrate --database-url sqlite://text".into(), 1, &["text", "not an SQLite \
+            database", "Correct --database-url"]),
         ("migrate --database-url sqlite://noise".into(), 1, &["noise", "not an SQLite database"]),
         ("migrate --database-url sqlite://folder".into(), 1, &["folder", "directory", "Add the name of a file"]),
-        ("migrate --database-url sqlite://text/below/x.db".into(), 1, &["text/below/x.db", "Not a directory", "Choose another path"]),
+        ("migrate --database-url \
+          sqlite://text/below/x.db".into(), 1, &["text/below/x.db", "Not a directory", "Choose another path"]),
         ("migrate --database-url sqlite://x.db?speed=high".into(), 2, &["--database-url", "speed"]),
         ("migrate --to m0".into(), 2, &["--to", "m20261122_000001_catalogue"]),
         ("serve --listen localhost".into(), 2, &["--listen", "expected an address and a port"]),
-        ("serve --database-url sqlite://ok.db --listen nowhere.invalid:80".into(), 1, &["nowhere.invalid:80", "lookup", "a name that has one", "--listen"]),
-        ("serve --database-url sqlite://ok.db --listen unix:/nowhere/x.sock".into(), 1, &["unix:/nowhere/x.sock", "no such folder", "--listen"]),
-        (format!("serve --database-url sqlite://ok.db --listen unix:{}", at("folder").display()), 1, &["there is a folder", "Add the name of a file", "--listen"]),
+        ("serve --database-url sqlite://ok.db --listen \
+          nowhere.invalid:80".into(), 1, &["nowhere.invalid:80", "lookup", "a name that has one", "--listen"]),
+        ("serve --database-url sqlite://ok.db --listen \
+          unix:/nowhere/x.sock".into(), 1, &["unix:/nowhere/x.sock", "no such folder", "--listen"]),
+        (format!("serve --database-url sqlite://ok.db --listen unix:{}", at("folder").display()), 1, &["there is a \
+            folder", "Add the name of a file", "--listen"]),
         (format!("serve --database-url sqlite://ok.db --listen {taken}"), 1, &[&taken, "in use", "--listen"]),
-        (format!("serve --database-url sqlite://ok.db --listen 127.0.0.1:0 --metrics-listen {taken}"), 1, &[&taken, "in use", "--metrics-listen"]),
-        ("serve --database-url sqlite://ok.db --listen 203.0.113.7:8080".into(), 1, &["203.0.113.7:8080", "Choose an address of this machine"]),
+        (format!("serve --database-url sqlite://ok.db --listen 127.0.0.1:0 --metrics-listen \
+                  {taken}"), 1, &[&taken, "in use", "--metrics-listen"]),
+        ("serve --database-url sqlite://ok.db --listen \
+          203.0.113.7:8080".into(), 1, &["203.0.113.7:8080", "Choose an address of this machine"]),
         ("serve --database-url sqlite://ok.db --catalog none.json".into(), 1, &["--catalog none.json", "No such file"]),
         ("serve --database-url sqlite://ok.db --catalog folder".into(), 1, &["--catalog folder", "directory"]),
         ("serve --database-url sqlite://ok.db --catalog text".into(), 1, &["--catalog text", "line 1 column 1"]),
-        ("serve --database-url sqlite://ok.db --trusted-documents none.json".into(), 1, &["--trusted-documents none.json", "No such file"]),
-        ("serve --database-url sqlite://ok.db --trusted-documents text".into(), 1, &["--trusted-documents text", "expected a JSON object"]),
-        (format!("serve --database-url sqlite://ok.db {issuer} --jwks none.json"), 1, &["--jwks none.json", "No such file"]),
+        ("serve --database-url sqlite://ok.db --trusted-documents none.json".into(), 1, &["--trusted-documents \
+            none.json", "No such file"]),
+        ("serve --database-url sqlite://ok.db --trusted-documents text".into(), 1, &["--trusted-documents \
+            text", "expected a JSON object"]),
+        (format!("serve --database-url sqlite://ok.db {issuer} --jwks \
+                  none.json"), 1, &["--jwks none.json", "No such file"]),
         (format!("serve --database-url sqlite://ok.db {issuer} --jwks text"), 1, &["--jwks text", "not a JWK Set"]),
-        (format!("serve --database-url sqlite://ok.db {issuer} --jwks empty.json"), 1, &["--jwks empty.json", "no key"]),
-        (format!("serve --database-url sqlite://ok.db {issuer} --jwks http://u:hunter2@127.0.0.1:1/keys"), 2, &["--jwks", "user name or password"]),
-        ("serve --database-url sqlite://ok.db --otlp-endpoint collector".into(), 2, &["--otlp-endpoint", "http://127.0.0.1:4318"]),
+        (format!("serve --database-url sqlite://ok.db {issuer} --jwks \
+                  empty.json"), 1, &["--jwks empty.json", "no key"]),
+        (format!("serve --database-url sqlite://ok.db {issuer} --jwks \
+                  http://u:hunter2@127.0.0.1:1/keys"), 2, &["--jwks", "user name or password"]),
+        ("serve --database-url sqlite://ok.db --otlp-endpoint \
+          collector".into(), 2, &["--otlp-endpoint", "http://127.0.0.1:4318"]),
         ("serve --database-url sqlite://short.db".into(), 1, &["short.db.jwt-secret", "32 bytes", "Remove it"]),
         ("serve --database-url sqlite://open.db".into(), 1, &["open.db.jwt-secret", "chmod 600"]),
         ("serve --database-url sqlite://dir.db".into(), 1, &["dir.db.jwt-secret", "directory", "--jwt-secret"]),
@@ -194,7 +215,8 @@ fn files_that_cannot_be_read_to_their_end() {
     #[rustfmt::skip]
     let cases: [(String, &[&str]); 4] = [
         (format!("serve {ok} --catalog pipe"), &["--catalog pipe", "within 10 s", "nobody writes to"]),
-        (format!("serve {ok} --trusted-documents pipe"), &["--trusted-documents pipe", "within 10 s", "nobody writes to"]),
+        (format!("serve {ok} --trusted-documents pipe"), &["--trusted-documents pipe", "within 10 s", "nobody writes \
+            to"]),
         (format!("serve {ok} --jwks pipe --jwt-issuer i --jwt-audience a"), &["--jwks pipe", "not a regular file"]),
         ("serve --database-url sqlite://held.db".into(), &["held.db.jwt-secret", "timed out", "--jwt-secret"]),
     ];

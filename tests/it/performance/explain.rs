@@ -17,8 +17,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnect
 
 use crate::support::harness::Server;
 
-/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category. `a` and `b` are as good as
-/// random, and three rows in a row share `c`; neighbours differ in organization, which keeps custom names unique.
+/// Mostly custom connectors, of 40 organizations and of none, with ties in names and times, and few in one category.
+/// `a` and `b` are as good as random, and three rows in a row share `c`; neighbours differ in organization, which keeps
+/// custom names unique.
 pub(super) const FILL: &str = "
     INSERT INTO personal_connector (seq, id, name, name_key, type, connector_id, description, category, status,
         server_url, server_type, visibility, organization_id, created_by, created_at, updated_at, revision, source)
@@ -55,9 +56,11 @@ pub(super) const FILL: &str = "
 
 /// Health of two thirds of them, mostly good, and tools: one that most have, one that some have, and one that few have.
 pub(super) const FILL_HEALTH: [&str; 3] = [
-    "INSERT INTO connector_health (seq, id, address, outcome, failures, checked_at, latency_ms, uptime, tool_count, next_check_at)
+    "INSERT INTO connector_health (seq, id, address, outcome, failures, checked_at, latency_ms, uptime, tool_count, \
+     next_check_at)
         SELECT seq, id, seq || '.example.com/mcp',
-            CASE WHEN seq % 3 = 0 THEN NULL WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' ELSE 'timeout' END, 0,
+            CASE WHEN seq % 3 = 0 THEN NULL WHEN seq % 100 < 80 THEN 'open' WHEN seq % 100 < 95 THEN 'auth_required' \
+            ELSE 'timeout' END, 0,
             CASE WHEN seq % 3 > 0 THEN 1760000000000000 + (seq * 7919 % 200000) * 1000000 END,
             CASE WHEN seq % 3 > 0 AND seq % 100 < 95 THEN seq * 31 % 900 END,
             CASE WHEN seq % 3 > 0 THEN 1000000 - seq * 17 % 40 * 10000 END,
@@ -66,7 +69,8 @@ pub(super) const FILL_HEALTH: [&str; 3] = [
     "INSERT INTO connector_tool (seq, name, words)
         SELECT seq, 'search', ' search ' FROM personal_connector WHERE seq > 1000000 AND seq % 3 > 0",
     "INSERT INTO connector_tool (seq, name, words)
-        SELECT seq, CASE WHEN seq % 4000 < 3 THEN 'rare' ELSE 'some' END, ' x ' FROM personal_connector WHERE seq > 1000000 AND seq % 50 < 3",
+        SELECT seq, CASE WHEN seq % 4000 < 3 THEN 'rare' ELSE 'some' END, ' x ' FROM personal_connector WHERE seq > \
+        1000000 AND seq % 50 < 3",
 ];
 
 /// How a database answers a page.

@@ -18,7 +18,8 @@ use crate::{
 /// A long log of others' PRIVATE connectors, each changed a thousand times, after what is there.
 const FILL_LOG: &str = "
     INSERT INTO connector_event (number, kind, personal_connector_id, type, organization_id, changed_fields, revision,
-        occurred_at, visibility_before, visibility_after, created_by_before, created_by_after, status_before, status_after)
+        occurred_at, visibility_before, visibility_after, created_by_before, created_by_after, status_before, \
+        status_after)
     WITH RECURSIVE number (n) AS (
         SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM number WHERE n < 200000
     )
@@ -370,7 +371,8 @@ async fn check_histories(server: &Server, explainer: &mut Explainer) {
         ),
         (
             format!(
-                "personalConnectorChanges(filter: {{personalConnectorId: [\"pcon_7\", \"pcon_8\"]}}, last: 20) {{ {page} }}"
+                "personalConnectorChanges(filter: {{personalConnectorId: [\"pcon_7\", \"pcon_8\"]}}, last: 20) {{ \
+                 {page} }}"
             ),
             true,
             2,
@@ -426,7 +428,8 @@ async fn check_histories(server: &Server, explainer: &mut Explainer) {
                 continue;
             };
             let plan = explainer.explain(&sql).await;
-            // A viewer who sees none of them looks at all, and one who sees them at those on the page, beside the one behind it.
+            // A viewer who sees none of them looks at all, and one who sees them at those on the page, beside the one
+            // behind it.
             let events = connectors * if sees { seen + 2 } else { of_one + 1 };
             let most = match explainer {
                 Explainer::Sqlite(_) => events * each + 2000,
@@ -443,9 +446,20 @@ on_both! {
     async fn pages_of_a_long_log_look_at_a_part_of_it(server: Server) {
         let mut explainer = Explainer::connect(&server).await;
         explainer.execute(FILL_LOG).await;
-        explainer.execute("UPDATE catalog_state SET state = state + 200000").await;
+        explainer
+            .execute("UPDATE catalog_state SET state = state + 200000")
+            .await;
         // Some of the connectors are there.
-        let rows: Vec<_> = (0..20).map(|n| custom(&n.to_string(), &format!("Zoe {n}"), "zoe@elsewhere", ConnectorVisibility::Private)).collect();
+        let rows: Vec<_> = (0..20)
+            .map(|n| {
+                custom(
+                    &n.to_string(),
+                    &format!("Zoe {n}"),
+                    "zoe@elsewhere",
+                    ConnectorVisibility::Private,
+                )
+            })
+            .collect();
         server.insert(rows).await;
         for analyzed in [false, true] {
             if analyzed {
@@ -458,7 +472,12 @@ on_both! {
 
     async fn pages_of_200_000_rows_walk_an_index(server: Server) {
         // The same page is asked for again, to see another plan of it.
-        let server = Server::start(server.storage.clone(), &["--answer-cache-mb", "0"], server.clock.clone()).await;
+        let server = Server::start(
+            server.storage.clone(),
+            &["--answer-cache-mb", "0"],
+            server.clock.clone(),
+        )
+        .await;
         let mut explainer = Explainer::connect(&server).await;
         explainer.execute(FILL).await;
         for sql in FILL_HEALTH {
@@ -473,7 +492,11 @@ on_both! {
             check_other_orders(&server, &mut explainer).await;
             // As an import of many leaves it.
             explainer.execute("PRAGMA analysis_limit = 1000").await;
-            for sql in ["ANALYZE personal_connector", "ANALYZE connector_health", "ANALYZE connector_tool"] {
+            for sql in [
+                "ANALYZE personal_connector",
+                "ANALYZE connector_health",
+                "ANALYZE connector_tool",
+            ] {
                 explainer.execute(sql).await;
             }
             check_indexed_pages(&server, &mut explainer).await;

@@ -1,4 +1,5 @@
-//! Searches of 200,000 rows: a page visits few rows, for frequent and rare words, in each order, wherever it is in the list.
+//! Searches of 200,000 rows: a page visits few rows, for frequent and rare words, in each order, wherever it is in the
+//! list.
 
 use serde_json::{Value, json};
 
@@ -30,7 +31,8 @@ const SEARCHES: [(&str, u64); 9] = [
     ("reads often half medium", 10_000),
 ];
 
-/// Rows that a page of 20 visits on PostgreSQL, whatever it searches for: a walk for each tier, which looks for tools too.
+/// Rows that a page of 20 visits on PostgreSQL, whatever it searches for: a walk for each tier, which looks for tools
+/// too.
 const WALKS: u64 = 10_000;
 
 /// The same for words that few rows have: the words themselves.
@@ -112,19 +114,33 @@ on_both! {
     async fn searches_of_200_000_rows_visit_few(server: Server) {
         let mut explainer = Explainer::connect(&server).await;
         fill(&mut explainer).await;
-        let server = Server::start(server.storage.clone(), &["--answer-cache-mb", "0"], server.clock.clone()).await;
+        let server = Server::start(
+            server.storage.clone(),
+            &["--answer-cache-mb", "0"],
+            server.clock.clone(),
+        )
+        .await;
         let mut slow = Vec::new();
         for order in ["RELEVANCE", "NAME", "CREATED_AT"] {
             for filter in ["{}", "{category: DEVELOPMENT, status: ACTIVE}"] {
                 for (search, found) in SEARCHES {
-                    let list = format!("search: \"{search}\", orderBy: {{field: {order}}}, filter: {filter}");
-                    let (far, ..) = page(&server, &mut explainer, &format!("{list}, first: 100")).await;
+                    let list = format!(
+                        "search: \"{search}\", orderBy: {{field: {order}}}, filter: {filter}"
+                    );
+                    let (far, ..) =
+                        page(&server, &mut explainer, &format!("{list}, first: 100")).await;
                     let nodes = far["nodes"].as_array().unwrap().len() as u64;
                     assert!(nodes == found.min(100) || filter != "{}", "{list}: {nodes}");
                     let mut pages = vec![format!("{list}, first: 20"), format!("{list}, last: 20")];
                     if nodes > 0 {
-                        pages.push(format!("{list}, first: 20, after: {}", far["pageInfo"]["endCursor"]));
-                        pages.push(format!("{list}, last: 20, before: {}", far["pageInfo"]["endCursor"]));
+                        pages.push(format!(
+                            "{list}, first: 20, after: {}",
+                            far["pageInfo"]["endCursor"]
+                        ));
+                        pages.push(format!(
+                            "{list}, last: 20, before: {}",
+                            far["pageInfo"]["endCursor"]
+                        ));
                     }
                     for asked in pages {
                         let (_, visited, plans) = page(&server, &mut explainer, &asked).await;

@@ -22,7 +22,8 @@ const COUNTS: &[(&str, usize)] = &[
     ),
     // A search of the fields and of the tools.
     (
-        "{ personalConnectors(search: \"a\", orderBy: {field: NAME}, filter: {status: ACTIVE}, last: 3) { nodes { id } } }",
+        "{ personalConnectors(search: \"a\", orderBy: {field: NAME}, filter: {status: ACTIVE}, last: 3) { nodes { id } \
+         } }",
         2,
     ),
     ("{ personalConnectors { totalCount } }", 2),
@@ -44,11 +45,13 @@ const COUNTS: &[(&str, usize)] = &[
         2,
     ),
     (
-        "{ personalConnectors { nodes { id } facets { ...F } } } fragment F on PersonalConnectorFacets { organizationsLeftOut }",
+        "{ personalConnectors { nodes { id } facets { ...F } } } fragment F on PersonalConnectorFacets { \
+         organizationsLeftOut }",
         2,
     ),
     (
-        "{ personalConnectors { totalCount facets { organizationId { count } organizationsLeftOut again: organizationId { value } } } }",
+        "{ personalConnectors { totalCount facets { organizationId { count } organizationsLeftOut again: \
+         organizationId { value } } } }",
         3,
     ),
     (
@@ -56,7 +59,8 @@ const COUNTS: &[(&str, usize)] = &[
         3,
     ),
     (
-        "{ personalConnectors { facets { type { count } } by: facets { organizationId { count } } again: facets { organizationsLeftOut } } }",
+        "{ personalConnectors { facets { type { count } } by: facets { organizationId { count } } again: facets { \
+         organizationsLeftOut } } }",
         3,
     ),
     (
@@ -112,18 +116,19 @@ const COUNTS: &[(&str, usize)] = &[
         3,
     ),
     (
-        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { nodes { outcome } } a: history(first: 20) { nodes { message } } \
-         b: history(first: 1) { nodes { message } } } } } }",
+        "{ personalConnectors { nodes { health { uptime day: uptime(hours: 25) history { nodes { outcome } } a: \
+         history(first: 20) { nodes { message } } b: history(first: 1) { nodes { message } } } } } }",
         6,
     ),
     (
-        "{ personalConnectors { nodes { health { uptime uptimeHours since buckets { checks } day: buckets(hours: 24, count: 24) { from } \
-         few: buckets(count: 2) { working } history(range: {lt: \"2030-01-01T00:00:00Z\"}) { nodes { outcome } } } } } }",
+        "{ personalConnectors { nodes { health { uptime uptimeHours since buckets { checks } day: buckets(hours: 24, \
+         count: 24) { from } few: buckets(count: 2) { working } history(range: {lt: \"2030-01-01T00:00:00Z\"}) { nodes \
+         { outcome } } } } } }",
         6,
     ),
     (
-        "{ personalConnectors { nodes { tools { nodes { name } } a: tools(first: 20) { edges { cursor } } b: tools(search: \"x\") { nodes { \
-         name } totalCount } c: tools { totalCount } } } }",
+        "{ personalConnectors { nodes { tools { nodes { name } } a: tools(first: 20) { edges { cursor } } b: \
+         tools(search: \"x\") { nodes { name } totalCount } c: tools { totalCount } } } }",
         5,
     ),
     (
@@ -131,7 +136,8 @@ const COUNTS: &[(&str, usize)] = &[
         4,
     ),
     (
-        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\"]) { ... on PersonalConnector { health { outcome } tools { nodes { name } } } } }",
+        "{ nodes(ids: [\"pcon_a1\", \"pcon_b1\"]) { ... on PersonalConnector { health { outcome } tools { nodes { name \
+         } } } } }",
         3,
     ),
     // The state that a cursor stands for is not counted.
@@ -156,12 +162,13 @@ const COUNTS: &[(&str, usize)] = &[
     ),
     // Those that are newest first are read by the index of connectors, of a whole list at once.
     (
-        "{ personalConnectors { nodes { lastChange { kind actor changes { field before after } personalConnector { name } } } } }",
+        "{ personalConnectors { nodes { lastChange { kind actor changes { field before after } personalConnector { \
+         name } } } } }",
         2,
     ),
     (
-        "{ personalConnectors { nodes { changes { nodes { kind changes { before } } } a: changes(first: 20) { edges { cursor } } \
-         b: changes(last: 1) { nodes { kind } } } } }",
+        "{ personalConnectors { nodes { changes { nodes { kind changes { before } } } a: changes(first: 20) { edges { \
+         cursor } } b: changes(last: 1) { nodes { kind } } } } }",
         3,
     ),
     (
@@ -222,7 +229,9 @@ on_both! {
             rows.extend((1..4).map(|i| by(&format!("{chain}{i}"), &format!("{chain}{}", i + 1))));
         }
         let rows = server.insert(rows).await;
-        let checks = rows.into_iter().map(|row| (row.id, offering(&[("add", "Adds.")])));
+        let checks = rows
+            .into_iter()
+            .map(|row| (row.id, offering(&[("add", "Adds.")])));
         server.record(checks.collect()).await;
         for (n, (query, count)) in COUNTS.iter().enumerate() {
             change_untold(&server, n, Some("pcon_a4")).await;
@@ -235,9 +244,20 @@ on_both! {
     /// SQLite's index finds a tier for itself, PostgreSQL's all of them but the tools'.
     async fn a_search_is_read_as_far_as_the_page_goes(server: Server) {
         server.clear().await;
-        let says = |id: &str| Model { description: Some("calls".to_owned()), ..official(id, id) };
+        let says = |id: &str| Model {
+            description: Some("calls".to_owned()),
+            ..official(id, id)
+        };
         let calls = |id: &str| official(id, "For two calls");
-        server.insert(vec![official("a", "Calls"), calls("b"), calls("c"), says("d"), says("e")]).await;
+        server
+            .insert(vec![
+                official("a", "Calls"),
+                calls("b"),
+                calls("c"),
+                says("d"),
+                says("e"),
+            ])
+            .await;
         let is_sqlite = server.storage.url.starts_with("sqlite");
         for (page, found, sqlite, postgres) in [
             ("first: 1", &["a"][..], 2, 1),
@@ -248,7 +268,8 @@ on_both! {
             ("last: 2", &["d", "e"], 4, 2),
         ] {
             server.forget_reads();
-            let query = format!("{{ personalConnectors(search: \"calls\", {page}) {{ nodes {{ id }} }} }}");
+            let query =
+                format!("{{ personalConnectors(search: \"calls\", {page}) {{ nodes {{ id }} }} }}");
             let data = server.data("", &query, json!({})).await;
             assert_eq!(ids(&data["personalConnectors"]), found, "{page}");
             let reads = server.reads.lock().unwrap().len();
@@ -259,20 +280,49 @@ on_both! {
     /// It is in another table, which lists of nothing of the kind leave alone.
     async fn outcomes_are_looked_up_where_they_are_asked_for(server: Server) {
         let asked = [
-            ("{ personalConnectors { totalCount facets { type { count } } } }", false),
-            ("{ personalConnectors(filter: {toolName: \"add\"}) { totalCount facets { type { count } } } }", false),
-            ("{ personalConnectors { totalCount facets { outcome { count } } } }", true),
-            ("{ personalConnectors { facets { ... @skip(if: false) { o: outcome { count } } } } }", true),
-            ("{ personalConnectors { ...F } } fragment F on PersonalConnectorConnection { facets { outcome { value } } }", true),
-            ("{ personalConnectors(filter: {outcome: OPEN}) { totalCount facets { type { count } } } }", true),
-            ("{ personalConnectors(filter: {outcome: OPEN}, first: 0) { totalCount } }", true),
+            (
+                "{ personalConnectors { totalCount facets { type { count } } } }",
+                false,
+            ),
+            (
+                "{ personalConnectors(filter: {toolName: \"add\"}) { totalCount facets { type { count } } } }",
+                false,
+            ),
+            (
+                "{ personalConnectors { totalCount facets { outcome { count } } } }",
+                true,
+            ),
+            (
+                "{ personalConnectors { facets { ... @skip(if: false) { o: outcome { count } } } } }",
+                true,
+            ),
+            (
+                "{ personalConnectors { ...F } } fragment F on PersonalConnectorConnection { facets { outcome { value \
+                 } } }",
+                true,
+            ),
+            (
+                "{ personalConnectors(filter: {outcome: OPEN}) { totalCount facets { type { count } } } }",
+                true,
+            ),
+            (
+                "{ personalConnectors(filter: {outcome: OPEN}, first: 0) { totalCount } }",
+                true,
+            ),
         ];
         for (n, (query, expected)) in asked.into_iter().enumerate() {
             change_untold(&server, n, None).await;
             server.data("", query, json!({})).await;
             let reads = server.reads.lock().unwrap().clone();
-            let counting = reads.iter().find(|read| read.sql.contains("COUNT(*)")).unwrap();
-            assert_eq!(counting.sql.contains("connector_health"), expected, "{query}\n{counting}");
+            let counting = reads
+                .iter()
+                .find(|read| read.sql.contains("COUNT(*)"))
+                .unwrap();
+            assert_eq!(
+                counting.sql.contains("connector_health"),
+                expected,
+                "{query}\n{counting}"
+            );
         }
     }
 
@@ -283,13 +333,25 @@ on_both! {
             replaced_by_id: Some(format!("pcon_{by}")),
             ..official(id, id)
         };
-        server.insert(vec![deprecated("a", "b"), deprecated("b", "c"), official("c", "c")]).await;
+        server
+            .insert(vec![
+                deprecated("a", "b"),
+                deprecated("b", "c"),
+                official("c", "c"),
+            ])
+            .await;
         let query = "{ personalConnectors { nodes { id replacedBy { id replacedBy { id replacedBy { id } } } } } }";
         let data = server.data("", query, json!({})).await;
         let c = json!({ "id": "pcon_c", "replacedBy": null });
         let b = json!({ "id": "pcon_b", "replacedBy": c });
         assert_eq!(data["personalConnectors"]["nodes"][0]["replacedBy"], b);
-        assert_eq!(data["personalConnectors"]["nodes"][1]["replacedBy"]["id"], "pcon_c");
-        assert_eq!(data["personalConnectors"]["nodes"][2]["replacedBy"], json!(null));
+        assert_eq!(
+            data["personalConnectors"]["nodes"][1]["replacedBy"]["id"],
+            "pcon_c"
+        );
+        assert_eq!(
+            data["personalConnectors"]["nodes"][2]["replacedBy"],
+            json!(null)
+        );
     }
 }

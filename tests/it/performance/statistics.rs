@@ -15,7 +15,8 @@ use crate::{
 /// The tables with statistics. PostgreSQL is kept from gathering any by itself.
 async fn analyzed(server: &Server) -> String {
     if server.storage.url.starts_with("postgres") {
-        let tables = "SELECT DISTINCT tablename::text AS name FROM pg_stats WHERE schemaname = current_schema() ORDER BY name";
+        let tables = "SELECT DISTINCT tablename::text AS name FROM pg_stats WHERE schemaname = current_schema() ORDER \
+                      BY name";
         return server.rows(tables).await;
     }
     let has_any = "SELECT COUNT(*) AS n FROM sqlite_schema WHERE name = 'sqlite_stat1'";
@@ -70,7 +71,8 @@ on_both! {
         assert!(has(&found), "{found}");
         run(program_on(&server.storage, &["check-database"])).ok();
         // Readers that were open go on, and so does a start.
-        let list = "{ personalConnectors(filter: {status: ACTIVE}, orderBy: {field: CREATED_AT, direction: DESC}, first: 2) { nodes { id } } }";
+        let list = "{ personalConnectors(filter: {status: ACTIVE}, orderBy: {field: CREATED_AT, direction: DESC}, \
+                    first: 2) { nodes { id } } }";
         let before = server.data("", list, json!({})).await;
         let again = Server::start(server.storage.clone(), &[], fixed_clock()).await;
         assert_eq!(again.data("", list, json!({})).await, before);
@@ -79,10 +81,16 @@ on_both! {
     async fn a_mutation_that_imports_many_gathers_statistics(server: Server) {
         keep_from_autovacuum(&server).await;
         let root = server.token("root@acme", CATALOG);
-        let document = "mutation($content: String!) { importConnectors(input: {content: $content, organizationId: \"acme\", visibility: ORGANIZATION}) {
+        let document = "mutation($content: String!) { importConnectors(input: {content: $content, organizationId: \
+            \"acme\", visibility: ORGANIZATION}) {
             report { created lines } userErrors { message } } }";
-        let data = server.data(&root, document, json!({ "content": objects(1000) })).await;
-        assert_eq!(data["importConnectors"]["report"]["created"], 1000, "{data}");
+        let data = server
+            .data(&root, document, json!({ "content": objects(1000) }))
+            .await;
+        assert_eq!(
+            data["importConnectors"]["report"]["created"], 1000,
+            "{data}"
+        );
         let found = analyzed(&server).await;
         assert!(has(&found), "{found}");
     }
@@ -99,7 +107,11 @@ on_both! {
         let found = analyzed(&server).await;
         assert!(has(&found), "{found}");
 
-        let fresh = if storage.url.starts_with("postgres") { TestDatabase::postgres().await } else { TestDatabase::sqlite() };
+        let fresh = if storage.url.starts_with("postgres") {
+            TestDatabase::postgres().await
+        } else {
+            TestDatabase::sqlite()
+        };
         run(program_on(&fresh, &["migrate"])).ok();
         let catalogue: Vec<_> = (0..1000)
             .map(|n| json!({ "id": format!("pcon_{n}"), "object": "personal_connector", "name": format!("Tool {n}"),
@@ -107,7 +119,12 @@ on_both! {
             .collect();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), json!(catalogue).to_string()).unwrap();
-        let started = Server::start(fresh.into(), &["--catalog", file.path().to_str().unwrap()], fixed_clock()).await;
+        let started = Server::start(
+            fresh.into(),
+            &["--catalog", file.path().to_str().unwrap()],
+            fixed_clock(),
+        )
+        .await;
         let found = analyzed(&started).await;
         assert!(has(&found), "{found}");
     }

@@ -1,7 +1,7 @@
 //! More load than the machine serves: what is too much is turned away, and the rest answered.
 //!
-//! `cargo test --release --test it storm -- --ignored --nocapture --test-threads 1` measures what this machine serves, asks ten
-//! times as much of it for a minute, and prints what became of it.
+//! `cargo test --release --test it storm -- --ignored --nocapture --test-threads 1` measures what this machine serves,
+//! asks ten times as much of it for a minute, and prints what became of it.
 
 use std::{
     fs,
@@ -34,13 +34,21 @@ fn server(storage: &TestDatabase, count: usize, flags: &[&str]) -> Serving {
 
 on_both_databases! {
     async fn what_is_too_much_is_turned_away(storage: TestDatabase) {
-        let server = server(&storage, 500, &["--max-concurrency", "2", "--answer-cache-mb", "0"]);
+        let server = server(
+            &storage,
+            500,
+            &["--max-concurrency", "2", "--answer-cache-mb", "0"],
+        );
         let load = Load::on(&server, &token("ann@acme", "connectors:write"));
         let mut outcome = Outcome::default();
         for _ in 0..20 {
             outcome.add(&load.ask().await.unwrap(), Duration::ZERO);
         }
-        assert_eq!(outcome.count(200), 20, "nothing is turned away that comes in turn");
+        assert_eq!(
+            outcome.count(200),
+            20,
+            "nothing is turned away that comes in turn"
+        );
         let before = server.process.resident();
         let storm = closed(&load, 60, |outcome, began| {
             let took = began.elapsed();
@@ -61,7 +69,12 @@ on_both_databases! {
         };
         let (storm, ()) = tokio::join!(storm, watch);
         outcome.merge(storm);
-        assert!(outcome.count(200) > 50 && outcome.count(503) > 500, "{} {}", outcome.count(200), outcome.count(503));
+        assert!(
+            outcome.count(200) > 50 && outcome.count(503) > 500,
+            "{} {}",
+            outcome.count(200),
+            outcome.count(503)
+        );
         let after = server.process.resident();
         if let (Some(before), Some(after)) = (before, after) {
             assert!(after < before + 64 * 1024, "{before} KiB became {after}");
@@ -77,8 +90,17 @@ on_both_databases! {
         }
         // They have no line each.
         let log = server.stop().err;
-        assert!(log.contains("turned away") && log.contains("too much is asked of the service at once"), "{log}");
-        assert!(log.lines().filter(|line| line.contains("turned away")).count() < turned_away / 10, "{log}");
+        assert!(
+            log.contains("turned away") && log.contains("too much is asked of the service at once"),
+            "{log}"
+        );
+        assert!(
+            log.lines()
+                .filter(|line| line.contains("turned away"))
+                .count()
+                < turned_away / 10,
+            "{log}"
+        );
         assert_eq!(log.matches("status=503").count(), 0);
         assert_eq!(log.matches("status=200").count(), outcome.count(200));
     }

@@ -14,7 +14,8 @@ on_both! {
             b: personalConnectors(first: 1) { nodes { id } }
             none: personalConnector(id: \"pcon_none\") { id }
         }
-        fragment Page on PersonalConnectorConnection { pageInfo { hasNextPage } facets { type { count } } nodes { name } }";
+        fragment Page on PersonalConnectorConnection { pageInfo { hasNextPage } facets { type { count } } nodes { name \
+        } }";
         let answer = server.execute("", query, json!({ "no": true })).await;
         insta::assert_json_snapshot!("order", answer);
     }
@@ -51,8 +52,10 @@ on_both! {
         let token = server.token("ann@acme", &["catalog:admin"]);
         let mutation = "mutation {
             first: setConnectorStatus(input: {id: \"pcon_jira\", status: MAINTENANCE}) { personalConnector { status } }
-            second: createCustomConnector(input: {name: \"Wiki\", serverUrl: \"https://wiki.example.com\"}) { userErrors { code } }
-            third: setConnectorStatus(input: {id: \"pcon_jira\", status: ACTIVE}) { personalConnector { status revision } }
+            second: createCustomConnector(input: {name: \"Wiki\", serverUrl: \"https://wiki.example.com\"}) { \
+            userErrors { code } }
+            third: setConnectorStatus(input: {id: \"pcon_jira\", status: ACTIVE}) { personalConnector { status \
+            revision } }
         }";
         let answer = server.execute(&token, mutation, json!({})).await;
         insta::assert_json_snapshot!("mutations", answer);

@@ -179,7 +179,10 @@ on_both! {
     }
 
     async fn a_snapshot_outlives_a_dropped_read(server: Server) {
-        let settings = DatabaseSettings { connections: 1, ..server.storage.settings() };
+        let settings = DatabaseSettings {
+            connections: 1,
+            ..server.storage.settings()
+        };
         let database = Database::open(&settings).await.unwrap();
         let mut other = Other::connect(&server).await;
         other.slow_down_reads().await;
@@ -187,10 +190,17 @@ on_both! {
         let catalog = Catalog::snapshot(database.clone(), Sight::Everything);
         let before = catalog.total(&listing).await.unwrap();
         let wait = Duration::from_millis(100);
-        assert!(tokio::time::timeout(wait, catalog.page(&listing)).await.is_err());
+        assert!(
+            tokio::time::timeout(wait, catalog.page(&listing))
+                .await
+                .is_err()
+        );
         let (hits, _) = catalog.page(&listing).await.unwrap();
         assert_eq!(hits.len() as u64, before.min(20));
         drop(catalog);
-        within(LONG, "the connection comes back", async || is_back(&database)).await;
+        within(LONG, "the connection comes back", async || {
+            is_back(&database)
+        })
+        .await;
     }
 }

@@ -190,7 +190,8 @@ async fn a_hash_is_of_its_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_keeps_no_documents_says_so() {
     let server = Server::on_sqlite(&["--document-cache-mb", "0"]).await;
-    let with_text = json!({ "query": NODE, "variables": { "id": "pcon_jira" }, "extensions": persisted(&sha256(NODE)) });
+    let with_text = json!({ "query": NODE, "variables": { "id": "pcon_jira" },
+        "extensions": persisted(&sha256(NODE)) });
     let by_hash = json!({ "extensions": persisted(&sha256(NODE)) });
     for _ in 0..2 {
         let expected = (

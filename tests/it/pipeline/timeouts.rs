@@ -40,11 +40,21 @@ async fn answered(server: &Server) {
 
 on_both! {
     async fn a_read_that_takes_too_long_stops_in_the_database(server: Server) {
-        let flags = ["--request-timeout", "1s", "--database-connections", "2", "--database-wait", "10s"];
+        let flags = [
+            "--request-timeout",
+            "1s",
+            "--database-connections",
+            "2",
+            "--database-wait",
+            "10s",
+        ];
         let server = restarted(&server, &flags).await;
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
-        let answers = futures_util::future::join_all([LIST, COUNTED].map(|query| server.execute("", query, json!({})))).await;
+        let answers = futures_util::future::join_all(
+            [LIST, COUNTED].map(|query| server.execute("", query, json!({}))),
+        )
+        .await;
         for answer in answers {
             assert_eq!(code(&answer), "TIMEOUT", "{answer}");
         }
@@ -54,13 +64,25 @@ on_both! {
     }
 
     async fn a_read_that_nobody_waits_for_stops(server: Server) {
-        let flags = ["--request-timeout", "3s", "--database-connections", "2", "--database-wait", "10s"];
+        let flags = [
+            "--request-timeout",
+            "3s",
+            "--database-connections",
+            "2",
+            "--database-wait",
+            "10s",
+        ];
         let server = restarted(&server, &flags).await;
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
         for query in [LIST, COUNTED, LIST] {
             let asked = server.execute("", query, json!({}));
-            assert!(tokio::time::timeout(Duration::from_millis(700), asked).await.is_err(), "hung up");
+            assert!(
+                tokio::time::timeout(Duration::from_millis(700), asked)
+                    .await
+                    .is_err(),
+                "hung up"
+            );
         }
         other.let_reads_go().await;
         // PostgreSQL notices at the statement timeout.
@@ -71,11 +93,20 @@ on_both! {
         let server = restarted(&server, &["--database-wait", "500ms"]).await;
         let ann = server.token("ann@acme", WRITE);
         let mut other = Other::connect(&server).await;
-        other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
+        other
+            .run(
+                "BEGIN IMMEDIATE",
+                "BEGIN; UPDATE catalog_state SET state = state",
+            )
+            .await;
         let variables = json!({ "input": draft("Wiki", json!({})) });
         let answer = server.execute(&ann, &mutation(CREATE), variables).await;
         // SQLite cannot end another process that holds its lock; PostgreSQL ends a hanging session.
-        let expected = if server.storage.url.starts_with("sqlite:") { "UNAVAILABLE" } else { "TIMEOUT" };
+        let expected = if server.storage.url.starts_with("sqlite:") {
+            "UNAVAILABLE"
+        } else {
+            "TIMEOUT"
+        };
         assert_eq!(code(&answer), expected, "{answer}");
         assert_eq!(answer["data"], json!({ CREATE: null }));
         other.run("ROLLBACK", "ROLLBACK").await;
@@ -83,16 +114,41 @@ on_both! {
     }
 
     async fn what_a_gone_client_set_going_keeps_its_place(server: Server) {
-        let server = restarted(&server, &["--max-concurrency", "1", "--database-wait", "30s", "--request-timeout", "30s"]).await;
+        let server = restarted(
+            &server,
+            &[
+                "--max-concurrency",
+                "1",
+                "--database-wait",
+                "30s",
+                "--request-timeout",
+                "30s",
+            ],
+        )
+        .await;
         let ann = server.token("ann@acme", WRITE);
         let mut other = Other::connect(&server).await;
-        other.run("BEGIN IMMEDIATE", "BEGIN; UPDATE catalog_state SET state = state").await;
+        other
+            .run(
+                "BEGIN IMMEDIATE",
+                "BEGIN; UPDATE catalog_state SET state = state",
+            )
+            .await;
         let body = json!({ "query": mutation(CREATE), "variables": { "input": draft("Wiki", json!({})) } }).to_string();
         let asked = server.post(&ann, body);
-        assert!(tokio::time::timeout(Duration::from_millis(700), asked).await.is_err(), "hung up");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(700), asked)
+                .await
+                .is_err(),
+            "hung up"
+        );
         let body = json!({ "query": "{ viewer { userId } }" }).to_string();
         let (status, answer) = server.post("", body.clone()).await;
-        assert_eq!((status, code(&answer)), (503, &json!("UNAVAILABLE")), "{answer}");
+        assert_eq!(
+            (status, code(&answer)),
+            (503, &json!("UNAVAILABLE")),
+            "{answer}"
+        );
         other.run("ROLLBACK", "ROLLBACK").await;
         let (status, answer) = server.post("", body).await;
         assert_eq!(status, 200, "{answer}");
@@ -104,11 +160,20 @@ on_both! {
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
         let asked = server.execute("", LIST, json!({}));
-        assert!(tokio::time::timeout(Duration::from_millis(1500), asked).await.is_err(), "hung up");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1500), asked)
+                .await
+                .is_err(),
+            "hung up"
+        );
         let body = json!({ "query": "{ viewer { userId } }" }).to_string();
         let (status, answer) = server.post("", body.clone()).await;
         // SQLite's statement is interrupted, and PostgreSQL's continues.
-        let expected = if server.storage.url.starts_with("sqlite:") { 200 } else { 503 };
+        let expected = if server.storage.url.starts_with("sqlite:") {
+            200
+        } else {
+            503
+        };
         assert_eq!(status, expected, "{answer}");
         other.let_reads_go().await;
         for _ in 0..20 {
@@ -120,21 +185,36 @@ on_both! {
     }
 
     async fn a_connection_is_waited_for_only_so_long(server: Server) {
-        let flags = ["--request-timeout", "8s", "--database-connections", "2", "--database-wait", "300ms"];
+        let flags = [
+            "--request-timeout",
+            "8s",
+            "--database-connections",
+            "2",
+            "--database-wait",
+            "300ms",
+        ];
         let server = restarted(&server, &flags).await;
         let mut other = Other::connect(&server).await;
         other.hold_up_reads().await;
         // Three that do not wait for each other.
         let busy = async {
-            let both = futures_util::future::join_all([LIST, COUNTED].map(|query| server.execute("", query, json!({}))));
+            let both = futures_util::future::join_all(
+                [LIST, COUNTED].map(|query| server.execute("", query, json!({}))),
+            );
             let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
         };
         let third = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let began = Instant::now();
-            let answer = server.execute("", "{ personalConnectors { nodes { name } } }", json!({})).await;
+            let answer = server
+                .execute("", "{ personalConnectors { nodes { name } } }", json!({}))
+                .await;
             assert_eq!(code(&answer), "UNAVAILABLE", "{answer}");
-            assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+            assert!(
+                began.elapsed() < Duration::from_secs(6),
+                "{:?}",
+                began.elapsed()
+            );
         };
         tokio::join!(busy, third);
     }

@@ -39,27 +39,49 @@ on_both! {
             "mutation A($id: ID!, $v: TYPE) { UPDATE } mutation B($id: ID!, $v: TYPE = null) { UPDATE }",
         ] {
             for (field, r#type) in [
-                ("name", "String"), ("description", "String"), ("iconUrl", "String"), ("category", "ConnectorCategory"),
-                ("version", "String"), ("serverUrl", "String"), ("serverType", "ServerType"), ("metadata", "JSON"),
-                ("visibility", "ConnectorVisibility"), ("expectedRevision", "Int"), ("validateOnly", "Boolean"),
+                ("name", "String"),
+                ("description", "String"),
+                ("iconUrl", "String"),
+                ("category", "ConnectorCategory"),
+                ("version", "String"),
+                ("serverUrl", "String"),
+                ("serverType", "ServerType"),
+                ("metadata", "JSON"),
+                ("visibility", "ConnectorVisibility"),
+                ("expectedRevision", "Int"),
+                ("validateOnly", "Boolean"),
             ] {
                 // A variable with a default is nullable, and a non-null field accepts it too.
                 if field == "validateOnly" && query.contains("= null") {
                     continue;
                 }
-                let update = "updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } }";
-                let query = query.replace("UPDATE", update).replace("TYPE", r#type).replace("FIELD", field);
+                let update =
+                    "updateCustomConnector(input: {id: $id, FIELD: $v}) { userErrors { code } }";
+                let query = query
+                    .replace("UPDATE", update)
+                    .replace("TYPE", r#type)
+                    .replace("FIELD", field);
                 let mut body = json!({ "query": query, "variables": { "id": id } });
                 if query.contains("mutation A") {
                     body["operationName"] = json!("A");
                 }
                 let (status, answer) = server.post(&ann, body.to_string()).await;
-                assert_eq!((status, answer.get("errors")), (200, None), "{query}: {answer}");
-                assert_eq!(answer["data"]["updateCustomConnector"]["userErrors"], json!([]), "{query}");
+                assert_eq!(
+                    (status, answer.get("errors")),
+                    (200, None),
+                    "{query}: {answer}"
+                );
+                assert_eq!(
+                    answer["data"]["updateCustomConnector"]["userErrors"],
+                    json!([]),
+                    "{query}"
+                );
             }
         }
         let input = json!({ "id": id });
-        server.change(&ann, crate::support::mutations::UPDATE, input).await;
+        server
+            .change(&ann, crate::support::mutations::UPDATE, input)
+            .await;
         assert_eq!(server.see(&ann, text(id)).await, before);
         assert_eq!(server.state().await, state);
     }
@@ -67,11 +89,13 @@ on_both! {
     async fn a_sent_null_clears_and_a_default_is_used(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let before = full(&server, &ann).await;
-        let query = |default: &str| format!(
+        let query = |default: &str| {
+            format!(
             "mutation($id: ID!, $d: String{default}) {{
                 updateCustomConnector(input: {{id: $id, description: $d}}) {{ personalConnector {{ description }} }}
             }}"
-        );
+        )
+        };
         for (default, sent, expected) in [
             (" = \"default\"", json!({}), json!("default")),
             ("", json!({}), json!("default")),
@@ -81,9 +105,13 @@ on_both! {
             ("", json!({ "d": "again" }), json!("again")),
             ("", json!({ "d": null }), json!(null)),
         ] {
-            let variables = crate::support::mutations::with(json!({ "id": before["id"] }), sent.clone());
+            let variables =
+                crate::support::mutations::with(json!({ "id": before["id"] }), sent.clone());
             let data = server.data(&ann, &query(default), variables).await;
-            assert_eq!(data["updateCustomConnector"]["personalConnector"]["description"], expected, "{default} {sent}");
+            assert_eq!(
+                data["updateCustomConnector"]["personalConnector"]["description"], expected,
+                "{default} {sent}"
+            );
         }
         // The whole input as a variable's default.
         let whole = format!(
@@ -93,26 +121,37 @@ on_both! {
             text(&before["id"])
         );
         let data = server.data(&ann, &whole, json!({})).await;
-        assert_eq!(data["updateCustomConnector"]["personalConnector"], json!({ "version": null, "category": "CUSTOM", "iconUrl": "https://e.co/i.png" }));
+        assert_eq!(
+            data["updateCustomConnector"]["personalConnector"],
+            json!({ "version": null, "category": "CUSTOM", "iconUrl": "https://e.co/i.png" })
+        );
     }
 
     async fn a_create_takes_the_default_of_the_field(server: Server) {
         let ann = server.token("ann@acme", WRITE);
-        let query = "mutation($n: String!, $c: ConnectorCategory, $t: ServerType, $v: ConnectorVisibility, $only: Boolean, $k: String) {
-            createCustomConnector(input: {name: $n, serverUrl: \"https://e.co\", category: $c, serverType: $t, visibility: $v, validateOnly: $only, idempotencyKey: $k}) {
+        let query = "mutation($n: String!, $c: ConnectorCategory, $t: ServerType, $v: ConnectorVisibility, $only: \
+            Boolean, $k: String) {
+            createCustomConnector(input: {name: $n, serverUrl: \"https://e.co\", category: $c, serverType: $t, \
+            visibility: $v, validateOnly: $only, idempotencyKey: $k}) {
                 personalConnector { category serverType visibility } userErrors { code }
             }
         }";
         let data = server.data(&ann, query, json!({ "n": "a" })).await;
-        let defaults = json!({ "category": "CUSTOM", "serverType": "HTTP", "visibility": "PRIVATE" });
+        let defaults =
+            json!({ "category": "CUSTOM", "serverType": "HTTP", "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], defaults);
-        let data = server.data(&ann, query, json!({ "n": "b", "c": null, "t": null })).await;
+        let data = server
+            .data(&ann, query, json!({ "n": "b", "c": null, "t": null }))
+            .await;
         let none = json!({ "category": null, "serverType": "HTTP", "visibility": "PRIVATE" });
         assert_eq!(data["createCustomConnector"]["personalConnector"], none);
         // A nullable variable is allowed if the field has a default (section 5.8.5).
         let sent = json!({ "n": "c", "c": "DESIGN", "v": "ORGANIZATION", "only": true });
         let data = server.data(&ann, query, sent).await;
-        assert_eq!(data["createCustomConnector"], json!({ "personalConnector": null, "userErrors": [] }));
+        assert_eq!(
+            data["createCustomConnector"],
+            json!({ "personalConnector": null, "userErrors": [] })
+        );
         let nulls = json!({ "n": "d", "c": null, "v": null, "only": null });
         let data = server.data(&ann, query, nulls).await;
         let made = &data["createCustomConnector"]["personalConnector"];
@@ -126,18 +165,32 @@ on_both! {
             async move {
                 let (_, answer) = server.post("", body.to_string()).await;
                 assert_eq!(answer.get("errors"), None, "{answer}");
-                answer["data"]["personalConnectors"]["nodes"].as_array().unwrap().len()
+                answer["data"]["personalConnectors"]["nodes"]
+                    .as_array()
+                    .unwrap()
+                    .len()
             }
         };
-        let arguments = "query Q($s: String, $f: PersonalConnectorFilter, $o: PersonalConnectorOrder, $n: Int, $a: String, $l: Int, $b: String) {
-            personalConnectors(search: $s, filter: $f, orderBy: $o, first: $n, after: $a, last: $l, before: $b) { nodes { id } }
+        let arguments = "query Q($s: String, $f: PersonalConnectorFilter, $o: PersonalConnectorOrder, $n: Int, $a: \
+            String, $l: Int, $b: String) {
+            personalConnectors(search: $s, filter: $f, orderBy: $o, first: $n, after: $a, last: $l, before: $b) { \
+            nodes { id } }
         }";
         assert_eq!(count(arguments, json!({})).await, 5);
         assert_eq!(count(arguments, json!({ "n": 2 })).await, 2);
-        assert_eq!(count(arguments, json!({ "n": null, "l": 3, "s": null, "f": null, "o": null, "a": null, "b": null })).await, 3);
-        let filters = "query Q($t: [ConnectorType!], $c: [ConnectorCategory!], $d: OrderDirection, $since: DateTime, $one: PersonalConnectorFilter! = {}) {
+        assert_eq!(
+            count(
+                arguments,
+                json!({ "n": null, "l": 3, "s": null, "f": null, "o": null, "a": null, "b": null })
+            )
+            .await,
+            3
+        );
+        let filters = "query Q($t: [ConnectorType!], $c: [ConnectorCategory!], $d: OrderDirection, $since: DateTime, \
+            $one: PersonalConnectorFilter! = {}) {
             personalConnectors(
-                filter: {type: $t, createdAt: {gte: $since}, and: [{category: $c}, $one], or: [{category: $c}], not: {category: $c, type: CUSTOM}},
+                filter: {type: $t, createdAt: {gte: $since}, and: [{category: $c}, $one], or: [{category: $c}], not: \
+                {category: $c, type: CUSTOM}},
                 orderBy: {field: NAME, direction: $d}
             ) { nodes { id } }
         }";
@@ -149,21 +202,29 @@ on_both! {
         }";
         assert_eq!(count(included, json!({ "all": true })).await, 5);
         // Twice: once as an omitted argument, and once in a list.
-        let twice = "query Q($n: Int, $m: Int) { personalConnectors(first: $n, last: $m) { nodes { id } } again: personalConnectors(first: $n) { nodes { id } } }";
+        let twice = "query Q($n: Int, $m: Int) { personalConnectors(first: $n, last: $m) { nodes { id } } again: \
+                     personalConnectors(first: $n) { nodes { id } } }";
         assert_eq!(count(twice, json!({})).await, 5);
     }
 
     async fn null_for_a_default_is_refused_before_anything_runs(server: Server) {
         let ann = server.token("ann@acme", WRITE);
         let state = server.state().await;
-        let create = |name: &str| format!("createCustomConnector(input: {{name: {name}, serverType: STDIO}}) {{ userErrors {{ code }} }}");
+        let create = |name: &str| {
+            format!(
+                "createCustomConnector(input: {{name: {name}, serverType: STDIO}}) {{ userErrors {{ code }} }}"
+            )
+        };
         for (query, variable) in [
             (format!("mutation($n: String = \"q\") {{ a: {} b: {} }}", create("\"A\""), create("$n")), "$n"),
-            (format!("mutation($n: String = \"r\") {{ a: {} ...F }} fragment F on Mutation {{ b: {} }}", create("\"B\""), create("$n")), "$n"),
+            (format!("mutation($n: String = \"r\") {{ a: {} ...F }} fragment F on Mutation {{ b: {} \
+                      }}", create("\"B\""), create("$n")), "$n"),
             ("query($n: ID = \"a\") { node(id: $n) { id } }".to_owned(), "$n"),
             ("query($n: [ID!] = []) { nodes(ids: $n) { id } }".to_owned(), "$n"),
-            ("query($n: PersonalConnectorOrderField = NAME) { personalConnectors(orderBy: {field: $n}) { totalCount } }".to_owned(), "$n"),
-            ("query($n: ConnectorStatus = ACTIVE) { personalConnectors(filter: {status: [$n]}) { totalCount } }".to_owned(), "$n"),
+            ("query($n: PersonalConnectorOrderField = NAME) { personalConnectors(orderBy: {field: $n}) { totalCount } \
+              }".to_owned(), "$n"),
+            ("query($n: ConnectorStatus = ACTIVE) { personalConnectors(filter: {status: [$n]}) { totalCount } \
+              }".to_owned(), "$n"),
             ("query($n: Boolean = true) { viewer @include(if: $n) { userId } }".to_owned(), "$n"),
             ("query($n: Boolean = false) { viewer { userId @skip(if: $n) } }".to_owned(), "$n"),
         ] {
@@ -179,8 +240,11 @@ on_both! {
         }
         assert_eq!(server.state().await, state + 4);
         // In a nullable position, null is the sent value.
-        let query = "query($c: [ConnectorCategory!] = [DESIGN]) { personalConnectors(filter: {category: $c}) { totalCount } }";
-        let all = server.data(&ann, "{ personalConnectors { totalCount } }", json!({})).await;
+        let query = "query($c: [ConnectorCategory!] = [DESIGN]) { personalConnectors(filter: {category: $c}) { \
+                     totalCount } }";
+        let all = server
+            .data(&ann, "{ personalConnectors { totalCount } }", json!({}))
+            .await;
         assert_eq!(server.data(&ann, query, json!({ "c": null })).await, all);
     }
 
@@ -198,14 +262,31 @@ on_both! {
             let body = json!({ "query": document, "variables": variables, "operationName": name });
             let (_, answer) = server.post("", body.to_string()).await;
             assert_eq!(answer.get("errors"), None, "{name} {variables}: {answer}");
-            assert_eq!(answer["data"][field]["nodes"].as_array().map_or(0, Vec::len), expected);
+            assert_eq!(
+                answer["data"][field]["nodes"]
+                    .as_array()
+                    .map_or(0, Vec::len),
+                expected
+            );
         }
         // A shared fragment, with a different variable type in each operation.
-        let shared = "query A($n: Int) { ...F } query B($n: Int! = 2) { ...F } query C($n: Int = 1) { ...F }
+        let shared =
+            "query A($n: Int) { ...F } query B($n: Int! = 2) { ...F } query C($n: Int = 1) { ...F }
             fragment F on Query { personalConnectors(first: $n) { nodes { id } } }";
         for (name, expected) in [("A", 5), ("B", 2), ("C", 1)] {
-            let (_, answer) = server.post("", json!({ "query": shared, "operationName": name }).to_string()).await;
-            assert_eq!(answer["data"]["personalConnectors"]["nodes"].as_array().map(Vec::len), Some(expected), "{name}: {answer}");
+            let (_, answer) = server
+                .post(
+                    "",
+                    json!({ "query": shared, "operationName": name }).to_string(),
+                )
+                .await;
+            assert_eq!(
+                answer["data"]["personalConnectors"]["nodes"]
+                    .as_array()
+                    .map(Vec::len),
+                Some(expected),
+                "{name}: {answer}"
+            );
         }
     }
 }
@@ -218,7 +299,8 @@ on_both! {
             "query($x: String, $x: String) { personalConnectors(search: $x) { totalCount } }",
             "query A($x: String) { personalConnectors(search: $x) { totalCount } } query B { nothing }",
         ] {
-            let body = json!({ "query": query, "operationName": query.contains(" A(").then_some("A") });
+            let body =
+                json!({ "query": query, "operationName": query.contains(" A(").then_some("A") });
             let (_, answer) = server.post("", body.to_string()).await;
             let code = &answer["errors"][0]["extensions"]["code"];
             assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}: {answer}");

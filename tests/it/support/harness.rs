@@ -127,8 +127,8 @@ impl TestDatabase {
         )]
         let Ok(admin) = std::env::var(POSTGRES) else {
             panic!(
-                "this test needs PostgreSQL: set {POSTGRES} to postgres://ROLE@HOST:PORT/DATABASE, of a role that may create \
-                 databases, or leave out the tests that need it with --skip postgres"
+                "this test needs PostgreSQL: set {POSTGRES} to postgres://ROLE@HOST:PORT/DATABASE, of a role that may \
+                 create databases, or leave out the tests that need it with --skip postgres"
             );
         };
         let mut connection = PgConnection::connect(&admin).await.unwrap();

@@ -30,7 +30,8 @@ const FLAWS: [(&str, &str); 4] = [
     ),
     (
         "tools are found by a word that none of them has",
-        "SELECT word FROM WORDS_OF_TOOLS AS w WHERE word LIKE 'version%' AND NOT EXISTS (SELECT 1 FROM connector_tool AS t
+        "SELECT word FROM WORDS_OF_TOOLS AS w WHERE word LIKE 'version%' AND NOT EXISTS (SELECT 1 FROM connector_tool \
+         AS t
             WHERE t.seq = w.seq AND t.words LIKE '% ' || w.word || ' %')",
     ),
 ];

@@ -276,7 +276,8 @@ pub fn result(request: &Request) -> Option<Value> {
             "instructions": "Ask it little.",
         }),
         "tools/list" => json!({ "tools": [
-            { "name": "add", "description": "Adds.", "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": true } },
+            { "name": "add", "description": "Adds.", "inputSchema": { "type": "object" },
+                "annotations": { "readOnlyHint": true } },
             { "name": "subtract", "inputSchema": { "type": "object" } },
         ] }),
         "prompts/list" => json!({ "prompts": [{ "name": "hello" }] }),

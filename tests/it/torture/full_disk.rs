@@ -113,7 +113,8 @@ async fn fills_and_empties(storage: TestDatabase, disk: Disk) {
         .await;
     }
     println!(
-        "full {cycles} times: {} writes and checks acknowledged, {} refused, 0 lost, {} reads; ready after {slowest:.1?} at most",
+        "full {cycles} times: {} writes and checks acknowledged, {} refused, 0 lost, {} reads; ready after \
+         {slowest:.1?} at most",
         crew.acknowledged(),
         crew.refused(),
         crew.reads
@@ -128,7 +129,8 @@ async fn another_process_writes(storage: &TestDatabase) {
 
 /// The service lists all acknowledged connectors.
 async fn assert_served(crew: &Crew, server: &Serving) {
-    const LIST: &str = "query($who: ID!) { personalConnectors(first: 100, filter: { createdBy: [$who] }) { nodes { id revision } } }";
+    const LIST: &str = "query($who: ID!) { personalConnectors(first: 100, filter: { createdBy: [$who] }) { nodes { id \
+                        revision } } }";
     for writer in &crew.writers {
         let data = server
             .data(&writer.token, LIST, json!({ "who": writer.name }))

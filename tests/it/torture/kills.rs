@@ -35,7 +35,11 @@ on_both_databases! {
         // A slow machine needs more rounds for enough writes.
         while kills < rounds(4) || crew.acknowledged() < 20 {
             // The lease of the killed process lasts 30 s. Without it the monitor starts at once.
-            rows(&storage.url, "UPDATE check_lease SET holder = NULL, expires_at = 0").await;
+            rows(
+                &storage.url,
+                "UPDATE check_lease SET holder = NULL, expires_at = 0",
+            )
+            .await;
             let began = Instant::now();
             let server = Serving::start(checking(&storage));
             slowest = slowest.max(began.elapsed());
@@ -76,7 +80,10 @@ on_both_databases! {
             assert_whole(&storage).await;
             let now: usize = rows(&storage.url, COUNT).await.trim().parse().unwrap();
             let now = now - OBJECTS * complete;
-            assert!(now.is_multiple_of(500) && now >= landed, "{now} are no whole batches, after {landed}");
+            assert!(
+                now.is_multiple_of(500) && now >= landed,
+                "{now} are no whole batches, after {landed}"
+            );
             landed = now;
             if landed == OBJECTS {
                 // The next import has other objects.
@@ -87,10 +94,18 @@ on_both_databases! {
                 landed = 0;
             }
         }
-        println!("{kills} kills of imports: {} objects landed, in whole batches", OBJECTS * complete + landed);
+        println!(
+            "{kills} kills of imports: {} objects landed, in whole batches",
+            OBJECTS * complete + landed
+        );
         let done = run(program_on(&storage, &arguments)).ok();
         let (new, old) = (OBJECTS - landed, landed);
-        assert!(done.starts_with(&format!("{OBJECTS} objects: {new} created, 0 updated, {old} unchanged")), "{done}");
+        assert!(
+            done.starts_with(&format!(
+                "{OBJECTS} objects: {new} created, 0 updated, {old} unchanged"
+            )),
+            "{done}"
+        );
         assert_whole(&storage).await;
     }
 }

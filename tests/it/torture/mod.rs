@@ -93,7 +93,8 @@ impl Checker {
     /// Checks that the check at this time, or a later one, is stored.
     async fn assert_kept(&self, storage: &TestDatabase, at: &str) {
         let kept = format!(
-            "SELECT checked_at FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = '{}'",
+            "SELECT checked_at FROM connector_health JOIN personal_connector USING (seq) WHERE personal_connector.id = \
+             '{}'",
             self.id
         );
         let kept = rows(&storage.url, &kept).await;

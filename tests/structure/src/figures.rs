@@ -252,6 +252,47 @@ pub(crate) fn schemas(report: &mut Report, modules: &Modules) {
     );
 }
 
+/// Returns the places of lines that are wider than allowed.
+pub(crate) fn wide_lines(file: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().zip(1..);
+    let wide = lines.filter(|(line, _)| line.chars().count() > rules::COLUMNS);
+    wide.map(|(_, number)| format!("{file}:{number}")).collect()
+}
+
+/// Counts the comments that begin with a word that puts the subject last.
+pub(crate) fn openings(text: &str) -> usize {
+    let comments = text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("//"));
+    let opens = |comment: &str| {
+        let word = comment
+            .trim_start_matches(['/', '!'])
+            .split_whitespace()
+            .next();
+        word.is_some_and(|word| rules::OPENINGS.contains(&word.trim_end_matches([',', ':'])))
+    };
+    comments.filter(|comment| opens(comment)).count()
+}
+
+/// Bounds the width of lines, and the comments that begin with a word of `OPENINGS`.
+pub(crate) fn text(report: &mut Report, wide: &[String], openings: usize) {
+    report.line("wide lines", wide.len());
+    if !wide.is_empty() {
+        report.broken.push(format!(
+            "{}: wider than {} columns. Break the line. A long string continues after a backslash.",
+            list(wide),
+            rules::COLUMNS
+        ));
+    }
+    report.line("inverted comments", openings);
+    bound(
+        report,
+        "comments that begin with a word of OPENINGS",
+        openings,
+        rules::INVERTED,
+    );
+}
+
 /// README.md is one screen of text.
 pub(crate) fn readme(report: &mut Report, text: &str) {
     let lines = text.lines().count();

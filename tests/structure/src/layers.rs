@@ -88,7 +88,8 @@ pub(crate) fn words(report: &mut Report, modules: &Modules) {
                 if found[0].text == parts[0] && found.iter().map(|token| &token.text).eq(&parts) {
                     let line = found[0].line;
                     report.broken.push(format!(
-                        "{file}:{line}: `{word}` must not be named here. WORDS and FORBIDDEN of {TABLE} say where it may be."
+                        "{file}:{line}: `{word}` must not be named here. WORDS and FORBIDDEN of {TABLE} say where it \
+                         may be."
                     ));
                 }
             }

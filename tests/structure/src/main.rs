@@ -54,10 +54,13 @@ fn report() -> Result<Report, Box<dyn Error>> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let files = source::files(root);
     let (mut modules, mut lines) = (source::Modules::new(), BTreeMap::new());
+    let (mut wide, mut openings) = (Vec::new(), 0);
     let rust = |file: &&String| Path::new(file).extension().is_some_and(|name| name == "rs");
     for file in files.iter().filter(rust) {
         let text = fs::read_to_string(root.join(file))?;
         source::parse(&mut modules, file, &text).map_err(|error| format!("{file}: {error}"))?;
+        wide.extend(figures::wide_lines(file, &text));
+        openings += figures::openings(&text);
         if file.starts_with("src/") {
             lines.insert(&**file, text.lines().count());
         }
@@ -71,6 +74,7 @@ fn report() -> Result<Report, Box<dyn Error>> {
     figures::crossing(&mut report, &modules, &references, &arrows);
     figures::visitors(&mut report, &modules);
     figures::schemas(&mut report, &modules);
+    figures::text(&mut report, &wide, openings);
     figures::readme(&mut report, &fs::read_to_string(root.join("README.md"))?);
     layers::imports(&mut report, &modules, &references);
     layers::words(&mut report, &modules);

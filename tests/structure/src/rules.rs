@@ -13,6 +13,15 @@ pub(crate) const FOLDER_FILES: usize = 15;
 pub(crate) const VISITORS: usize = 4;
 pub(crate) const SCHEMAS: usize = 1;
 
+/// The most columns of a line of Rust.
+pub(crate) const COLUMNS: usize = 120;
+
+/// Words that put the subject of a sentence last, and the most comments that may begin with one.
+pub(crate) const OPENINGS: [&str; 9] = [
+    "What", "Who", "Whoever", "Where", "Of", "By", "For", "That", "Else",
+];
+pub(crate) const INVERTED: usize = 20;
+
 /// The most lines of README.md.
 pub(crate) const README_LINES: usize = 150;
 
@@ -108,24 +117,41 @@ pub(crate) const LAYERS: [Layer; 30] = [
     // All may import it, and so it imports the domain alone.
     layer("config", &["src/config/"], &["domain", "entity"]),
     layer("outbound", &["src/outbound/"], &["config", "content_decoding"]),
-    layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "content_decoding", "domain", "entity", "outbound"]),
+    layer("mcp", &["src/mcp/"], &["buckets", "byte_budget", "clock", "config", "content_decoding", "domain", "entity",
+        "outbound"]),
     layer("postgres", &["src/postgres/"], &["config"]),
     // The store's layers. `store` re-exports their names.
-    layer("store/base", &["src/store/memory/", "src/store/errors.rs", "src/store/query.rs", "src/store/tasks.rs", "src/store/unwritable.rs"], &["domain", "entity", "postgres"]),
-    layer("store/database", &["src/store/database/"], &["answer_budget", "config", "domain", "entity", "migration", "postgres", "store/base"]),
-    layer("store/reads", &["src/store/catalog/", "src/store/changes/", "src/store/checks/"], &["answer_budget", "domain", "entity", "store/base", "store/database"]),
-    layer("store/write", &["src/store/write/"], &["clock", "domain", "entity", "store/base", "store/database", "store/reads"]),
-    layer("store", &["src/store/mod.rs"], &["domain", "entity", "store/base", "store/database", "store/reads", "store/write"]),
-    layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "outbound", "store", "store/base", "store/database"]),
-    layer("commands", &["src/commands/"], &["byte_budget", "clock", "domain", "entity", "interchange", "mcp", "store", "store/base", "store/database", "store/reads", "store/write"]),
-    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "store", "store/base", "store/database", "store/reads", "store/write", "terminal"]),
-    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "store/database", "store/reads", "store/write", "terminal"]),
-    layer("graphql", &["src/graphql/"], &["answer_budget", "byte_budget", "clock", "commands", "domain", "entity", "mcp", "store", "store/reads", "store/write"]),
-    layer("pipeline", &["src/pipeline/"], &["answer_budget", "byte_budget", "commands", "config", "domain", "graphql", "observability", "store", "store/base", "store/reads"]),
-    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity", "fair_budget", "graphql", "observability", "outbound", "pipeline", "store", "store/base", "store/database", "store/reads"]),
-    layer("app", &["src/app.rs"], &["answer_budget", "byte_budget", "clock", "commands", "config", "graphql", "http", "interchange", "mcp", "monitor", "observability", "outbound", "pipeline", "store", "store/base", "store/database", "store/reads", "store/write"]),
+    layer("store/base", &["src/store/memory/", "src/store/errors.rs", "src/store/query.rs", "src/store/tasks.rs",
+        "src/store/unwritable.rs"], &["domain", "entity", "postgres"]),
+    layer("store/database", &["src/store/database/"], &["answer_budget", "config", "domain", "entity", "migration",
+        "postgres", "store/base"]),
+    layer("store/reads", &["src/store/catalog/", "src/store/changes/", "src/store/checks/"],
+        &["answer_budget", "domain", "entity", "store/base", "store/database"]),
+    layer("store/write", &["src/store/write/"], &["clock", "domain", "entity", "store/base", "store/database",
+        "store/reads"]),
+    layer("store", &["src/store/mod.rs"], &["domain", "entity", "store/base", "store/database", "store/reads",
+        "store/write"]),
+    layer("observability", &["src/observability/"], &["byte_budget", "clock", "config", "domain", "outbound", "store",
+        "store/base", "store/database"]),
+    layer("commands", &["src/commands/"], &["byte_budget", "clock", "domain", "entity", "interchange", "mcp", "store",
+        "store/base", "store/database", "store/reads", "store/write"]),
+    layer("monitor", &["src/monitor/"], &["byte_budget", "clock", "config", "domain", "entity", "mcp", "store",
+        "store/base", "store/database", "store/reads", "store/write", "terminal"]),
+    layer("interchange", &["src/interchange/"], &["clock", "config", "domain", "entity", "store", "store/database",
+        "store/reads", "store/write", "terminal"]),
+    layer("graphql", &["src/graphql/"], &["answer_budget", "byte_budget", "clock", "commands", "domain", "entity",
+        "mcp", "store", "store/reads", "store/write"]),
+    layer("pipeline", &["src/pipeline/"], &["answer_budget", "byte_budget", "commands", "config", "domain", "graphql",
+        "observability", "store", "store/base", "store/reads"]),
+    layer("http", &["src/http/"], &["answer_budget", "buckets", "byte_budget", "clock", "config", "domain", "entity",
+        "fair_budget", "graphql", "observability", "outbound", "pipeline", "store", "store/base", "store/database",
+        "store/reads"]),
+    layer("app", &["src/app.rs"], &["answer_budget", "byte_budget", "clock", "commands", "config", "graphql", "http",
+        "interchange", "mcp", "monitor", "observability", "outbound", "pipeline", "store", "store/base",
+        "store/database", "store/reads", "store/write"]),
     layer("lib", &["src/lib.rs"], &[]),
-    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange", "monitor", "observability", "store", "store/database", "terminal"]),
+    layer("main", &["src/main.rs"], &["app", "clock", "config", "domain", "entity", "graphql", "http", "interchange",
+        "monitor", "observability", "store", "store/database", "terminal"]),
 ];
 
 /// Words, and the files and folders whose code may have them outside tests.

@@ -313,7 +313,8 @@ proptest! {
     /// are more.
     #[test]
     fn pages_give_all_that_is_seen(
-        history in a_history(), limit in 1..9_u64, is_of_named in any::<bool>(), bounds in option::of((0..50_i64, 0..50_i64)),
+        history in a_history(), limit in 1..9_u64, is_of_named in any::<bool>(),
+        bounds in option::of((0..50_i64, 0..50_i64)),
     ) {
         let bounds = bounds.map(|(a, b)| {
             [a, b].map(|number| (history.forgotten + number).min(history.state))
@@ -322,7 +323,8 @@ proptest! {
         let expected: Vec<_> = history.seen.iter().filter(is_between).copied().collect();
         let at = |number| Some(history.at(number));
         for end in [End::First, End::Last] {
-            let mut place = Place { end, limit, after: bounds.and_then(|[a, _]| at(a)), before: bounds.and_then(|[_, b]| at(b)) };
+            let mut place = Place { end, limit, after: bounds.and_then(|[a, _]| at(a)),
+                before: bounds.and_then(|[_, b]| at(b)) };
             let mut read = Vec::new();
             for turn in 0..60 {
                 prop_assert!(turn < 59, "it does not end");

@@ -104,7 +104,8 @@ impl Copy {
         let own = OWN.as_str();
         let query = format!(
             "query($first: Int, $after: String) {{ personalConnectorChanges(first: $first, after: $after) {{
-                nodes {{ kind personalConnectorId personalConnector {{ {own} }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+                nodes {{ kind personalConnectorId personalConnector {{ {own} }} }} pageInfo {{ hasNextPage endCursor \
+                }} }} }}"
         );
         let answer = server
             .execute(token, &query, json!({ "first": first, "after": after }))
@@ -163,12 +164,13 @@ async fn histories(
     token: &str,
     size: u64,
 ) -> Vec<(Value, Value, Vec<Value>, Vec<Value>)> {
-    let change = "kind personalConnectorId personalConnector { id revision } changedFields changes { field before after } revision \
-                  actor occurredAt";
+    let change = "kind personalConnectorId personalConnector { id revision } changedFields changes { field before \
+                  after } revision actor occurredAt";
     let list = format!(
         "{{ personalConnectors(first: 100) {{ nodes {{ id lastChange {{ {change} }} }} }} }}"
     );
-    let page = format!("query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {{ personalConnector(id: $id) {{
+    let page = format!("query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {{ \
+        personalConnector(id: $id) {{
         changes(first: $first, after: $after, last: $last, before: $before) {{
             nodes {{ {change} }} edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}
         }} }} }}");
@@ -224,48 +226,67 @@ async fn begin(server: &Server) -> String {
 
 on_both! {
     async fn everybody_is_told_what_they_should_be(server: Server) {
-        let actors = option::weighted(0.8, select(vec!["ann@acme", "bob@acme", "cid@other", "ann", "eve@elsewhere"]));
+        let actors = option::weighted(
+            0.8,
+            select(vec![
+                "ann@acme",
+                "bob@acme",
+                "cid@other",
+                "ann",
+                "eve@elsewhere",
+            ]),
+        );
         let writes = vec((vec(a_write(), 1..5), actors), 1..12);
         let filters = vec(a_filter(), VIEWERS.len());
-        check(16, (writes, filters, 1..9_u64), |(writes, filters, first)| {
-            let server = &server;
-            async move {
-                let begun = begin(server).await;
-                let mut world = World::default();
-                for (writes, by) in &writes {
-                    world.write(server, writes, *by, timestamp(NOW).0).await;
-                }
-                for (viewer, filter) in VIEWERS.into_iter().zip(&filters) {
-                    let token = server.viewer_token(viewer);
-                    for filter in [filter, &Value::Null] {
-                        let (mut after, mut told) = (json!(begun), Vec::new());
-                        loop {
-                            let variables = json!({ "after": after, "first": first, "filter": filter });
-                            let page = server.changes(&token, variables).await;
-                            told.extend(page["nodes"].as_array().unwrap().clone());
-                            after = page["pageInfo"]["endCursor"].clone();
-                            if page["pageInfo"]["hasNextPage"] == false {
-                                break;
+        check(
+            16,
+            (writes, filters, 1..9_u64),
+            |(writes, filters, first)| {
+                let server = &server;
+                async move {
+                    let begun = begin(server).await;
+                    let mut world = World::default();
+                    for (writes, by) in &writes {
+                        world.write(server, writes, *by, timestamp(NOW).0).await;
+                    }
+                    for (viewer, filter) in VIEWERS.into_iter().zip(&filters) {
+                        let token = server.viewer_token(viewer);
+                        for filter in [filter, &Value::Null] {
+                            let (mut after, mut told) = (json!(begun), Vec::new());
+                            loop {
+                                let variables =
+                                    json!({ "after": after, "first": first, "filter": filter });
+                                let page = server.changes(&token, variables).await;
+                                told.extend(page["nodes"].as_array().unwrap().clone());
+                                after = page["pageInfo"]["endCursor"].clone();
+                                if page["pageInfo"]["hasNextPage"] == false {
+                                    break;
+                                }
                             }
+                            told.iter_mut().for_each(untimed);
+                            let expected = expected(&world, viewer, filter);
+                            prop_assert_eq!(&told, &expected, "{:?} {:?}", viewer, filter);
+                            let latest = latest(server, &token, &begun, first, filter).await;
+                            prop_assert_eq!(&latest, &expected, "{:?} {:?}", viewer, filter);
                         }
-                        told.iter_mut().for_each(untimed);
-                        let expected = expected(&world, viewer, filter);
-                        prop_assert_eq!(&told, &expected, "{:?} {:?}", viewer, filter);
-                        let latest = latest(server, &token, &begun, first, filter).await;
-                        prop_assert_eq!(&latest, &expected, "{:?} {:?}", viewer, filter);
+                        let all = expected(&world, viewer, &Value::Null);
+                        for (id, last, from_latest, from_oldest) in
+                            histories(server, &token, first).await
+                        {
+                            let of_it = all
+                                .iter()
+                                .rev()
+                                .filter(|change| change["personalConnectorId"] == id);
+                            let of_it: Vec<_> = of_it.cloned().collect();
+                            prop_assert_eq!(&json!(last), &json!(of_it.first()), "{:?}", viewer);
+                            prop_assert_eq!(&from_latest, &of_it, "{:?}", viewer);
+                            prop_assert_eq!(&from_oldest, &of_it, "{:?}", viewer);
+                        }
                     }
-                    let all = expected(&world, viewer, &Value::Null);
-                    for (id, last, from_latest, from_oldest) in histories(server, &token, first).await {
-                        let of_it = all.iter().rev().filter(|change| change["personalConnectorId"] == id);
-                        let of_it: Vec<_> = of_it.cloned().collect();
-                        prop_assert_eq!(&json!(last), &json!(of_it.first()), "{:?}", viewer);
-                        prop_assert_eq!(&from_latest, &of_it, "{:?}", viewer);
-                        prop_assert_eq!(&from_oldest, &of_it, "{:?}", viewer);
-                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-        });
+            },
+        );
     }
 
     async fn a_copy_that_follows_is_the_list(server: Server) {
@@ -283,7 +304,15 @@ on_both! {
                         Step::Follow(first, killed) => {
                             copy.read(server, &token, *first, *killed).await;
                         }
-                        Step::Forget(age) => while server.database.forget_events(Timestamp(at - age), Timestamp(at)).await.unwrap() > 0 {},
+                        Step::Forget(age) => {
+                            while server
+                                .database
+                                .forget_events(Timestamp(at - age), Timestamp(at))
+                                .await
+                                .unwrap()
+                                > 0
+                            {}
+                        }
                     }
                 }
                 while !copy.read(server, &token, 7, None).await {}
@@ -291,7 +320,10 @@ on_both! {
                 let query = format!("{{ personalConnectors(first: 100) {{ nodes {{ {own} }} }} }}");
                 let data = server.data(&token, &query, json!({})).await;
                 let list = data["personalConnectors"]["nodes"].as_array().unwrap();
-                let list: BTreeMap<_, _> = list.iter().map(|one| (text(&one["id"]).to_owned(), one.clone())).collect();
+                let list: BTreeMap<_, _> = list
+                    .iter()
+                    .map(|one| (text(&one["id"]).to_owned(), one.clone()))
+                    .collect();
                 prop_assert_eq!(copy.connectors, list);
                 Ok(())
             }

@@ -205,7 +205,8 @@ async fn secrets_are_read_from_files() {
                 ("CONNECTORS_JWT_SECRET_FILE", "jwt-secret"),
                 ("CONNECTORS_JWKS", "keys.json"),
             ],
-            "'--jwks <FILE|URL> (CONNECTORS_JWKS)' cannot be used with '--jwt-secret-file jwt-secret (CONNECTORS_JWT_SECRET_FILE)'",
+            "'--jwks <FILE|URL> (CONNECTORS_JWKS)' cannot be used with '--jwt-secret-file jwt-secret \
+             (CONNECTORS_JWT_SECRET_FILE)'",
         ),
     ] {
         let told = given(&["config"], &variables).failed(2);

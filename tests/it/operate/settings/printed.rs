@@ -57,7 +57,8 @@ fn printed_settings_can_be_given_back() {
     ];
     let first = run(bare(&folder, &arguments)).ok();
     assert!(!first.contains("hunter2"), "{first}");
-    let masked = "# database-url = \"postgres://ann:***@host/db?sslmode=require&password=***\" # --database-url, hidden here";
+    let masked = "# database-url = \"postgres://ann:***@host/db?sslmode=require&password=***\" # --database-url, \
+                  hidden here";
     assert!(first.contains(masked), "{first}");
     fs::write(folder.path().join("first.toml"), &first).unwrap();
     let second = run(bare(

@@ -25,7 +25,8 @@ use crate::support::process::Serving;
 const QUERY: &str = "query($from: DateTime!) {
     personalConnectors(first: 20, filter: {createdAt: {gte: $from}}, orderBy: {field: CREATED_AT}) { totalCount
     nodes { id name description category status statusMessage replacedBy { id name } iconUrl }
-    pageInfo { hasNextPage endCursor } facets { category { value count } status { value count } type { value count } } } }";
+    pageInfo { hasNextPage endCursor } facets { category { value count } status { value count } type { value count } } \
+    } }";
 
 /// The placeholder for as many digits.
 const COUNTER: &str = "NNNNNN";

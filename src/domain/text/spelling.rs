@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, ops::Bound};
 
-use super::text::behind;
+use super::behind;
 
 /// The least characters of the longer of two words that may be one edit apart, and of two that may be two.
 const ONE_EDIT: usize = 4;
