@@ -151,7 +151,7 @@ mod tests {
             ("eclair x", "Éclairs", ""),
             ("日本", "日本語", "[日本]語"),
             ("node.js", "Node.js 2", "[Node.js] 2"),
-            ("js", "Node.js 2", "[Node.js] 2"),
+            ("js", "Node.js 2", "Node.[js] 2"),
             ("c++", "C++", "[C++]"),
             ("wiki", "", ""),
         ] {
