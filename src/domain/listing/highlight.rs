@@ -39,7 +39,8 @@ impl Search {
     /// The fragments of a text, of a long one around the first match. None where it has no word of the search.
     pub(crate) fn in_text(&self, text: &str) -> Option<Vec<Fragment>> {
         let located = text::located(text);
-        let first = located.iter().find(|(_, word)| self.has(word))?.0.start;
+        let found = located.iter().filter(|(_, word)| self.has(word));
+        let first = found.map(|(range, _)| range.start).min()?;
         let chars: Vec<usize> = text.char_indices().map(|(index, _)| index).collect();
         if chars.len() <= SHOWN {
             return self.in_words(text, located);
@@ -69,16 +70,14 @@ impl Search {
     }
 
     fn in_words(&self, text: &str, located: Vec<(Range<usize>, String)>) -> Option<Vec<Fragment>> {
+        // A whole name such as `.NET` comes after the words in it, and begins before them.
+        let found = located.into_iter().filter(|(_, word)| self.has(word));
+        let mut found: Vec<_> = found.map(|(range, _)| range).collect();
+        found.sort_unstable_by_key(|range| range.start);
         let mut matched: Vec<Range<usize>> = Vec::new();
-        for (range, word) in located {
-            if !self.has(&word) {
-                continue;
-            }
+        for range in found {
             match matched.last_mut() {
-                Some(last) if range.start <= last.end => {
-                    last.start = last.start.min(range.start);
-                    last.end = last.end.max(range.end);
-                }
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
                 _ => matched.push(range),
             }
         }
