@@ -25,9 +25,12 @@ impl Query {
     /// would plan for a tenth of all rows.
     pub(in crate::store) fn build(select: &SelectStatement, backend: DbBackend) -> Self {
         let (sql, Values(values)) = if backend == DbBackend::Postgres {
-            let mut writer = WithLimits(SqlWriterValues::new("$", true));
+            let mut writer = WithLimits {
+                writer: SqlWriterValues::new("$", true),
+                is_offset: false,
+            };
             select.build_collect_any_into(&PostgresQueryBuilder, &mut writer);
-            writer.0.into_parts()
+            writer.writer.into_parts()
         } else {
             select.build(SqliteQueryBuilder)
         };
@@ -44,29 +47,35 @@ impl Query {
 }
 
 /// Writes the numbers of LIMITs as text, and all other values as parameters.
-struct WithLimits(SqlWriterValues);
+struct WithLimits {
+    writer: SqlWriterValues,
+    /// Whether the number of an OFFSET comes next.
+    is_offset: bool,
+}
 
 impl Write for WithLimits {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write_str(text)
+        self.is_offset = text.ends_with("OFFSET ");
+        self.writer.write_str(text)
     }
 }
 
 impl fmt::Display for WithLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.writer.fmt(f)
     }
 }
 
 impl SqlWriter for WithLimits {
     fn push_param<T: QueryBuilder>(&mut self, value: Value, builder: &T) {
         match value {
-            // No value of a column is of this type.
-            Value::BigUnsigned(Some(limit)) => {
+            // No value of a column is of this type. A page's OFFSET stays a parameter: PostgreSQL then takes the rows
+            // before it for many, and looks for its end once for each connector.
+            Value::BigUnsigned(Some(limit)) if limit == 0 || !self.is_offset => {
                 // Writing to a string does not fail.
-                let _ = write!(self.0, "{limit}");
+                let _ = write!(self.writer, "{limit}");
             }
-            value => self.0.push_param(value, builder),
+            value => self.writer.push_param(value, builder),
         }
     }
 

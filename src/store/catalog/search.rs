@@ -212,7 +212,7 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     let rank = rank.finally(NAME_BEGINS).into();
     // Few rows that begin so lack a word. PostgreSQL would look for all that have it.
     let has_words = match backend {
-        DbBackend::Postgres => index.own(Field::Name).is(true),
+        DbBackend::Postgres => index.own(Field::Name).is(written(true)),
         _ => index.own(Field::Name),
     };
     let named = Tier {

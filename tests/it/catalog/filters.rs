@@ -359,7 +359,7 @@ on_both! {
 /// Few rows are found and sorted at once, and of many a page is searched for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
-async fn frequent_words_are_found_as_the_model_does() {
+async fn frequent_words_are_found_as_the_model_does_postgres() {
     let searches = || {
         (question(), model::search()).prop_map(|(mut question, search)| {
             question.listing.search = Some(search);

@@ -200,7 +200,7 @@ on_both! {
 /// Few rows are found and sorted at once, and of many a page is searched for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
-async fn no_row_with_a_frequent_word_is_skipped_or_doubled() {
+async fn no_row_with_a_frequent_word_is_skipped_or_doubled_postgres() {
     let searched = (walk(), model::search()).prop_map(|(mut walk, search)| {
         walk.listing.search = Some(search);
         walk

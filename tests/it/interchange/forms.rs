@@ -49,8 +49,8 @@ on_both_databases! {
             done.err.replace(path, "mcp.json"),
             "warning: mcp.json:5: entry 1 (remote): 1 value of headers is left out; the names stay in the \
              metadata\nwarning: mcp.json:5: entry 1 (remote): a secret is left out of the url: user name, password, \
-             parameter or fragment\nwarning: mcp.json:6: entry 2 (local): secrets of the command and its args are left \
-             out\nwarning: mcp.json:6: entry 2 (local): 1 value of env is left out; the names stay in the \
+             parameter or fragment\nwarning: mcp.json:9: entry 2 (local): secrets of the command and its args are left \
+             out\nwarning: mcp.json:9: entry 2 (local): 1 value of env is left out; the names stay in the \
              metadata\nwarning: mcp.json: only the servers are read, and these keys left out: inputs\n"
         );
         assert!(

@@ -291,13 +291,20 @@ async fn contents(url: &str) -> String {
         ("*", "connector_health"),
         ("*", "connector_check"),
         ("*", "connector_tool"),
-        ("*", "search_word"),
         ("epoch, expires_at, mark", "check_lease"),
     ] {
         text += &rows(url, &format!("SELECT {columns} FROM {table} ORDER BY 1, 2")).await;
     }
     for table in ["connector_search", "connector_tool_search"] {
-        let sql = if url.starts_with("sqlite") {
+        let is_sqlite = url.starts_with("sqlite");
+        // PostgreSQL has the words of connectors in their rows since 000016.
+        if !is_sqlite {
+            let exists = format!("SELECT COALESCE(to_regclass('{table}')::text, '')");
+            if rows(url, &exists).await.trim().is_empty() {
+                continue;
+            }
+        }
+        let sql = if is_sqlite {
             format!(
                 "SELECT rowid AS seq FROM {table} WHERE {table} MATCH 'wiki* OR add' ORDER BY 1"
             )

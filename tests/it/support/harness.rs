@@ -399,6 +399,7 @@ pub async fn rows(url: &str, sql: &str) -> String {
         for<'a> &'a str: sqlx::ColumnIndex<R>,
         String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
         i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+        Vec<u8>: sqlx::Decode<'r, R::Database>,
     {
         if row.try_get_raw(column).unwrap().is_null() {
             return String::new();
@@ -406,6 +407,11 @@ pub async fn rows(url: &str, sql: &str) -> String {
         row.try_get::<i64, _>(column)
             .map(|number| number.to_string())
             .or_else(|_| row.try_get::<String, _>(column))
+            .or_else(|_| {
+                // A `tsvector`.
+                let bytes = row.try_get_unchecked::<Vec<u8>, _>(column);
+                bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            })
             .unwrap_or_else(|error| panic!("{column}: {error}"))
     }
     let mut text = String::new();

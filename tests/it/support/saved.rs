@@ -11,10 +11,9 @@ use tempfile::TempDir;
 use crate::support::harness::{Server, TestDatabase};
 
 /// All tables that changes of the catalogue write, referenced ones first. The state's row stays, and is set.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 8] = [
     "personal_connector",
     "connector_event",
-    "connector_search",
     "connector_health",
     "connector_check",
     "connector_tool",
