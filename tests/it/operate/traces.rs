@@ -251,7 +251,14 @@ async fn a_span_a_request_that_tells_no_secret() {
     assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
     for (_, body) in collector.came.lock().unwrap().iter() {
         let text = String::from_utf8_lossy(body).to_lowercase();
-        for secret in ["hush", &ann.to_lowercase(), "annabel", "acme", "viewer", "127."] {
+        for secret in [
+            "hush",
+            &ann.to_lowercase(),
+            "annabel",
+            "acme",
+            "viewer",
+            "127.",
+        ] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
     }
