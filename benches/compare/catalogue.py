@@ -87,5 +87,6 @@ def public_ids(count, most):
 
 def database_key(count):
     """Differs where the connectors or the database's schema do."""
-    sources = b''.join(file.read_bytes() for file in sorted((ROOT / 'migration/src').iterdir()))
+    files = sorted((ROOT / 'migration/src').rglob('*.rs'))
+    sources = b''.join(file.read_bytes() for file in files)
     return f'{count}-{objects_key(count)}-{hashlib.sha256(sources).hexdigest()[:8]}'
