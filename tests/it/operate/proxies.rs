@@ -189,7 +189,7 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
     drop(socket);
 
     // One stream may be open: the next one is let in when the service knows that the client of the last has hung up.
-    let query = "subscription { personalConnectorChanged { kind } }";
+    let query = "subscription($after: String) { personalConnectorChanged(after: $after) { kind } }";
     for (number, (accept, part)) in [
         ("text/event-stream", "event: next"),
         ("text/event-stream", "event: next"),
@@ -199,9 +199,13 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
     .enumerate()
     {
         let mut stream = None;
+        // A response may begin before its subscription does: it goes on after what was there before.
+        let cursor = "{ personalConnectors(first: 0) { changesCursor } }";
+        let data = serving.data(&ann, cursor, json!({})).await;
+        let variables = json!({ "after": data["personalConnectors"]["changesCursor"] });
+        let body = json!({ "query": query, "variables": variables }).to_string();
         let opens = async || {
-            let request = post(&proxy.url, &ann, json!({ "query": query }).to_string())
-                .header("accept", accept);
+            let request = post(&proxy.url, &ann, body.clone()).header("accept", accept);
             let response = request.send().await.unwrap();
             let is_open = response.status() == 200;
             stream = is_open.then_some(response);
@@ -215,11 +219,8 @@ async fn forwards_all(proxy: &Proxy, serving: &Serving) {
             .await;
         let mut text = String::new();
         while !text.contains(part) {
-            let chunk = timeout(LONG, stream.chunk())
-                .await
-                .unwrap()
-                .unwrap()
-                .unwrap();
+            let chunk = timeout(LONG, stream.chunk()).await.unwrap().unwrap();
+            let chunk = chunk.unwrap_or_else(|| panic!("{accept}: the stream ended after {text}"));
             text += std::str::from_utf8(&chunk).unwrap();
         }
     }
