@@ -52,7 +52,7 @@ impl Rank {
     }
 }
 
-/// What is known of the rows that a search finds, before they are looked for.
+/// Facts about the matches of a search that are known before any statement finds them.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Found {
     /// Whether they are few enough to be sorted.
@@ -157,8 +157,8 @@ fn name_begins(search: &Search) -> Condition {
 
 /// The conditions of rows by RELEVANCE: the rows of a server's address, then those of words, as in [`conditions`].
 ///
-/// Where the rarest word is a rare one, PostgreSQL ranks all that it finds in the fields by one statement. Else a tier
-/// has a statement for itself, and few searches come to the last ones, where most of the words are.
+/// If the rarest word is rare, PostgreSQL ranks all matches in the fields by one statement. Otherwise each tier has its
+/// own statement. Few searches reach the last tiers, which have most of the words.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
     let mut tiers = tiers_of_words(search, backend, found);
     if search.is_corrected {

@@ -61,7 +61,7 @@ impl Drop for Running {
     }
 }
 
-/// What a shell runs for a command of a page: this build instead of cargo's.
+/// Returns a command of a page as a shell runs it here: with this build instead of cargo's.
 fn localised(command: &str, port: u16) -> String {
     command
         .replace("cargo run -q --", BINARY)
@@ -334,7 +334,7 @@ fn without_marks(answer: Value) -> Value {
     }
 }
 
-/// What a subscription says first of all that ever happened.
+/// Returns the first event of a subscription that begins with the oldest change.
 async fn first_event(server: &Server, token: &str, query: &str) -> Value {
     let begin = "query { personalConnectorChanges(first: 0) { pageInfo { endCursor } } }";
     let data = server.data(token, begin, json!({})).await;

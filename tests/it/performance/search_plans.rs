@@ -87,7 +87,7 @@ async fn fill(explainer: &mut Explainer) {
 
 /// Asks for a page, and returns it with the rows, or the steps, that its statements visit, and their plans.
 async fn page(server: &Server, explainer: &mut Explainer, arguments: &str) -> (Value, u64, String) {
-    // Who sees everything.
+    // An administrator of the catalogue sees everything.
     let root = server.token("root@acme", &["catalog:admin"]);
     server.forget_reads();
     let query = format!(
@@ -97,7 +97,7 @@ async fn page(server: &Server, explainer: &mut Explainer, arguments: &str) -> (V
     let (mut visited, mut plans) = (0, Vec::new());
     let reads = server.reads.lock().unwrap().clone();
     for read in reads {
-        // What is found at once is sorted, as is best for its values.
+        // A statement that sorts all matches is planned for its values.
         if read.sql.contains("COALESCE(\"personal_connector\"") || read.sql.contains("COUNT(*)") {
             explainer.plan_for_values().await;
         } else {

@@ -16,11 +16,11 @@ pub(crate) const SCHEMAS: usize = 1;
 /// The most columns of a line of Rust.
 pub(crate) const COLUMNS: usize = 120;
 
-/// Words that put the subject of a sentence last, and the most comments that may begin with one.
+/// Words that put the subject of a sentence last, and how many comments may begin with one.
 pub(crate) const OPENINGS: [&str; 9] = [
     "What", "Who", "Whoever", "Where", "Of", "By", "For", "That", "Else",
 ];
-pub(crate) const INVERTED: usize = 20;
+pub(crate) const INVERTED: usize = 0;
 
 /// The most lines of README.md.
 pub(crate) const README_LINES: usize = 150;
