@@ -116,7 +116,7 @@ impl Catalog {
                 self.rows(&select, pace, move |row| read(row)).await
             };
             if let Some(walk) = walk {
-                let mut walked = rows(&walk, Pace::Brief).await?;
+                let mut walked = rows(&walk, Pace::Walk).await?;
                 if walked.len() as u64 == most {
                     hits.append(&mut walked);
                     break;

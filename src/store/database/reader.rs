@@ -6,10 +6,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use sea_orm::{DbBackend, DbErr, RuntimeErr, Statement, sea_query::SelectStatement};
@@ -31,8 +28,19 @@ use crate::{
     },
 };
 
-/// Set before a long statement, for which the best plan for its values is worth the time and another message.
-const PLANNED_FOR_VALUES: &str = "SET LOCAL plan_cache_mode = auto";
+/// The settings of PostgreSQL's planner for a statement, where they differ from those of the one before.
+///
+/// A long statement is planned for its values, which is worth the time and another message. A walk sorts nothing: in a
+/// catalogue of some 20,000 rows, PostgreSQL would rather sort all of them than visit 2,000 in their order.
+const fn planner(pace: Pace) -> &'static str {
+    match pace {
+        Pace::Brief => {
+            "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = DEFAULT"
+        }
+        Pace::Walk => "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_sort = off",
+        Pace::Long => "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_sort = DEFAULT",
+    }
+}
 
 /// The most runs of a statement.
 const TRIES: usize = 3;
@@ -158,10 +166,15 @@ pub(in crate::store) struct PgReader {
 /// A transaction in which every statement sees the same state.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct PgSnapshot {
-    session: Arc<Mutex<PgSession>>,
+    session: Arc<Mutex<Planned>>,
     reader: PgReader,
-    /// Whether the transaction plans for values: once is enough.
-    plans_for_values: Arc<AtomicBool>,
+}
+
+/// A session, and the pace that its planner is set for.
+#[derive(Debug)]
+struct Planned {
+    session: PgSession,
+    pace: Pace,
 }
 
 impl PgReader {
@@ -223,8 +236,8 @@ impl PgReader {
             return rows.map_err(of_query);
         }
         let mut begin = self.limits.begin_read(false, session.version());
-        if pace == Pace::Long {
-            begin = format!("{begin}; {PLANNED_FOR_VALUES}");
+        if pace != Pace::Brief {
+            begin = format!("{begin}; {}", planner(pace));
         }
         session.begin(begin).await.map_err(of_query)?;
         let rows = session
@@ -246,10 +259,13 @@ impl PgReader {
                 session => break session.map_err(failed)?,
             }
         };
+        let planned = Planned {
+            session,
+            pace: Pace::Brief,
+        };
         Ok(PgSnapshot {
-            session: Arc::new(Mutex::new(session)),
+            session: Arc::new(Mutex::new(planned)),
             reader: self.clone(),
-            plans_for_values: Arc::default(),
         })
     }
 
@@ -278,15 +294,16 @@ impl PgSnapshot {
     ) -> Result<Vec<T>> {
         self.reader.observed(&query);
         let end = self.reader.limits.read_end();
-        let mut session = self.session.lock().await;
+        let mut planned = self.session.lock().await;
+        let Planned { session, pace: set } = &mut *planned;
         // Another statement may have used up the response's bytes, and ended the session.
         budget.check()?;
         session.work_for(budget.permit());
-        // The session is locked.
-        if pace == Pace::Long && !self.plans_for_values.load(Ordering::Relaxed) {
-            let planned = session.run(PLANNED_FOR_VALUES.to_owned(), end).await;
-            planned.map_err(|error| failed(of_query(error)))?;
-            self.plans_for_values.store(true, Ordering::Relaxed);
+        // A brief statement is planned for its values sooner than another message is answered.
+        if *set != pace && (*set, pace) != (Pace::Long, Pace::Brief) {
+            let settings = session.run(planner(pace).to_owned(), end).await;
+            settings.map_err(|error| failed(of_query(error)))?;
+            *set = pace;
         }
         let mut counting = Counting::new(budget, &read);
         let rows = session.fetch(query.sql, query.values, end, |row| counting.read(&row));

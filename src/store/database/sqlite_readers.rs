@@ -55,11 +55,13 @@ const MAPPED_BYTES: i64 = 1 << 30;
 
 type Observer = Box<dyn Fn(&Statement) + Send + Sync>;
 
-/// The expected duration of a statement.
+/// The expected work of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Pace {
     /// It probably follows an index to a few rows.
     Brief,
+    /// It visits rows in the order of an index, as many as its LIMIT. It is for PostgreSQL alone.
+    Walk,
     /// It may visit all rows.
     Long,
 }
