@@ -157,7 +157,7 @@ impl Catalog {
         let with_health = order.keys().iter().any(|key| key.field.is_of_health());
         let is_of_few =
             are_few && backend == DbBackend::Postgres && !search.terms.is_empty() && !with_health;
-        let walks = !are_few && backend == DbBackend::Postgres && !order.is_compound();
+        let scans = !are_few && !order.is_compound();
         if field == OrderField::Relevance {
             let by_name = !order.is_compound();
             let tiers = search::tiers(search, backend, Found { are_few, by_name });
@@ -170,15 +170,23 @@ impl Catalog {
                 let (walk, mut found) = Stretch::of_tier(order, tier, backend);
                 found.is_of_few = is_of_few;
                 Part {
-                    walk: walk.filter(|_| walks),
+                    walk: walk.filter(|_| scans),
                     found: vec![found],
                     pace,
                 }
             });
             return Ok(parts.collect());
         }
-        let found = search::conditions(search, backend);
-        let has_walk = walks && field.is_column() && search.address.is_none();
+        let scans =
+            scans && field.is_column() && search.address.is_none() && !search.terms.is_empty();
+        let of_row = || search::of_row(search, backend);
+        let found = if scans && backend != DbBackend::Postgres {
+            // It passes any number of rows soon, so that no look-up follows.
+            vec![of_row()]
+        } else {
+            search::conditions(search, backend)
+        };
+        let has_walk = scans && backend == DbBackend::Postgres;
         let parts = Stretch::of_parts(order, &found, |field| {
             let value = value(field, backend);
             match backend {
@@ -190,7 +198,7 @@ impl Catalog {
             for stretch in &mut found {
                 stretch.is_of_few = is_of_few;
             }
-            let walked = || Stretch::walk(order, search::walked(search), backend);
+            let walked = || Stretch::walk(order, of_row(), backend);
             Part {
                 walk: has_walk.then(walked),
                 found,
@@ -200,22 +208,25 @@ impl Catalog {
         Ok(parts.collect())
     }
 
-    /// Whether a search finds few rows, or none that a walk would come to sooner.
+    /// Whether a search finds few rows, or none that a scan would come to sooner.
     async fn finds_few(&self, search: &Search) -> Result<bool> {
         let state = self.database.known.position();
         let are_few = state.is_some_and(|state| state.number.unsigned_abs() <= FEW);
-        if self.database.reader.backend() != DbBackend::Postgres
-            || are_few
-            || search.terms.is_empty()
-        {
+        if are_few || search.terms.is_empty() {
             return Ok(are_few);
         }
-        let count = selectivity::of_rarest(&search.terms);
-        let rows = self.rows(&count, Pace::Brief, |row| {
-            row.cells(0).next::<Option<i64>>()
-        });
-        let found = rows.await?.into_iter().flatten().next();
-        Ok(found.is_none_or(|found| found.unsigned_abs() <= FEW))
+        let counts = selectivity::of_terms(&search.terms);
+        let read = |row: Row<'_>| {
+            let mut cells = row.cells(0);
+            let found = cells.next::<i64>()?.unsigned_abs();
+            let rows = cells.next::<Option<i64>>()?.unwrap_or_default();
+            Ok((found, rows.unsigned_abs()))
+        };
+        let counts = self.rows(&counts, Pace::Brief, read).await?;
+        Ok(selectivity::are_few(
+            &counts,
+            self.database.reader.backend(),
+        ))
     }
 
     /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its

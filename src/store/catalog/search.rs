@@ -109,11 +109,11 @@ pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<C
     [there].into_iter().chain(found.map(elsewhere)).collect()
 }
 
-/// The same rows by one condition, for a walk on PostgreSQL. A search for an address has no walk.
-pub(in crate::store) fn walked(search: &Search) -> Condition {
-    let index = index(search, DbBackend::Postgres);
+/// The same rows by one condition, for a scan in the order of a list. A search for an address has none.
+pub(in crate::store) fn of_row(search: &Search, backend: DbBackend) -> Condition {
+    let index = index(search, backend);
     Condition::any()
-        .add(index.own(Field::Description))
+        .add(index.own_of_row(Field::Description))
         .add(index.with_tools_of_row())
 }
 
@@ -210,10 +210,11 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     }
     let rank = CaseStatement::new().case(exact(), EXACT_NAME);
     let rank = rank.finally(NAME_BEGINS).into();
-    // Few rows that begin so lack a word. PostgreSQL would look for all that have it.
+    // Few rows that begin so lack a word. A database would look for all that have it.
+    let has_words = index.own_of_row(Field::Name);
     let has_words = match backend {
-        DbBackend::Postgres => index.own(Field::Name).is(written(true)),
-        _ => index.own(Field::Name),
+        DbBackend::Postgres => has_words.is(written(true)),
+        _ => has_words,
     };
     let named = Tier {
         rank: if found.by_name {

@@ -3,6 +3,7 @@
 //! Invariant: the number only chooses between ways to the same rows. It counts rows out of sight too, and is never
 //! shown.
 
+use entity::personal_connector::{Column, Entity};
 use sea_orm::{
     Condition, DbBackend, ExprTrait,
     sea_query::{Expr, Func, Query, SelectStatement, SimpleExpr, UnionType},
@@ -16,7 +17,8 @@ use crate::{
     store::catalog::filter::written,
 };
 
-/// The rows that are looked up and sorted in about the time of a walk past [`WALKED`] rows.
+/// The rows that are looked up and sorted in about the time of a scan in the order of the list, up to a page of them:
+/// on PostgreSQL of a walk past [`WALKED`] rows, on SQLite past 200,000.
 pub(super) const FEW: u64 = 2000;
 
 /// The rows of an order's index that a walk passes at most. A walk that finds no page among them is given up.
@@ -25,18 +27,43 @@ pub(super) const WALKED: u64 = 2000;
 /// Terms that are counted: the longest, which are the rarest most of the time.
 const TERMS: usize = 8;
 
-/// Selects how many rows have the rarest of the terms in their own fields. Of a beginning, [`FEW`] words and one are
-/// counted.
-pub(super) fn of_rarest(terms: &[SearchTerm]) -> SelectStatement {
+/// Selects how many rows have each of the terms in their own fields, and how many rows there are at most. Of a
+/// beginning, [`FEW`] words and one are counted.
+pub(super) fn of_terms(terms: &[SearchTerm]) -> SelectStatement {
     let mut terms: Vec<_> = terms.iter().collect();
     terms.sort_by_key(|term| std::cmp::Reverse(term.words().map(|word| word.text.len()).max()));
     terms.truncate(TERMS);
     let counts = terms.into_iter().map(count);
     let counts = counts.reduce(|mut all, count| all.union(UnionType::All, count).take());
+    let rows = Query::select()
+        .expr(Func::max(Expr::col(Column::Seq)))
+        .from(Entity)
+        .take();
     Query::select()
-        .expr(Expr::from(Func::min(Expr::col("n"))).cast_as("BIGINT"))
+        .expr(Expr::col("n").cast_as("BIGINT"))
+        .expr(SimpleExpr::SubQuery(None, Box::new(rows.into())))
         .from_subquery(counts.unwrap_or_default(), "counted")
         .take()
+}
+
+/// Whether few rows are expected, by what [`of_terms`] selects.
+///
+/// A walk on PostgreSQL is short, and so takes all that have the rarest term for found. SQLite can scan all rows, and
+/// takes terms to be independent.
+pub(super) fn are_few(counts: &[(u64, u64)], backend: DbBackend) -> bool {
+    let expected = match backend {
+        DbBackend::Postgres => counts.iter().map(|(found, _)| *found).min(),
+        _ => counts
+            .iter()
+            .copied()
+            .reduce(|(expected, rows), (found, _)| {
+                let both =
+                    u128::from(expected) * u128::from(found) / u128::from(rows).saturating_add(1);
+                (u64::try_from(both).unwrap_or(u64::MAX), rows)
+            })
+            .map(|(expected, _)| expected),
+    };
+    expected.is_none_or(|expected| expected <= FEW)
 }
 
 /// Whether a statement finds a row. PostgreSQL plans EXISTS for the first row: for a word that it has no statistics of,
@@ -79,5 +106,24 @@ fn is(SearchWord { text, is_prefix }: &SearchWord) -> SimpleExpr {
     match text::behind(text) {
         Some(end) => from.and(word().lt(end)),
         None => from,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_that_are_rarely_together_find_few_on_sqlite() {
+        let middle = (6_000, 200_000);
+        let frequent = (120_000, 200_000);
+        let few = |counts: &[(u64, u64)]| {
+            [DbBackend::Sqlite, DbBackend::Postgres].map(|backend| are_few(counts, backend))
+        };
+        assert_eq!(few(&[middle]), [false, false]);
+        assert_eq!(few(&[middle, frequent]), [false, false]);
+        assert_eq!(few(&[middle, middle]), [true, false]);
+        assert_eq!(few(&[middle, (FEW, 200_000)]), [true, true]);
+        assert_eq!(few(&[]), [true, true]);
     }
 }

@@ -46,7 +46,16 @@ impl WordIndex<'_> {
     pub(super) fn own(self, up_to: Field) -> SimpleExpr {
         match self.backend {
             DbBackend::Postgres => column_has(&self.tsquery(up_to)),
-            _ => self.fts5("connector_search", columns(up_to)),
+            _ => is_in(seq(), self.fts5("connector_search", columns(up_to))),
+        }
+    }
+
+    /// The same rows for a statement that something else leads to. SQLite lists what is found, and looks there for each
+    /// row.
+    pub(super) fn own_of_row(self, up_to: Field) -> SimpleExpr {
+        match self.backend {
+            DbBackend::Postgres => self.own(up_to),
+            _ => is_in(led(seq()), self.fts5("connector_search", columns(up_to))),
         }
     }
 
@@ -68,25 +77,33 @@ impl WordIndex<'_> {
     /// The rows with tools that have every term in their own fields or in those of their tools.
     pub(super) fn with_tools(self) -> SimpleExpr {
         match self.backend {
-            DbBackend::Postgres => in_query(
-                "SELECT seq FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery)",
-                self.tsquery_of_tools(),
-            ),
-            _ => self.fts5("connector_tool_search", "words"),
+            DbBackend::Postgres => {
+                let sql =
+                    "SELECT seq FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery)";
+                is_in(
+                    seq(),
+                    Expr::cust_with_values(sql, [self.tsquery_of_tools()]),
+                )
+            }
+            _ => is_in(seq(), self.fts5("connector_tool_search", "words")),
         }
     }
 
-    /// The same rows on PostgreSQL for a statement that looks at each of a few rows. FTS5 would list all that it finds
-    /// for each.
+    /// The same rows for a statement that something else leads to. PostgreSQL looks at the words of each row, of which
+    /// there are few.
     pub(super) fn with_tools_of_row(self) -> SimpleExpr {
-        // Without the OFFSET it would be listed, too.
-        Expr::cust_with_values(
-            "EXISTS (SELECT 1 FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery) \
-             AND seq = \"personal_connector\".\"seq\" OFFSET 0)",
-            [self.tsquery_of_tools()],
-        )
+        match self.backend {
+            // Without the OFFSET it would be listed, too.
+            DbBackend::Postgres => Expr::cust_with_values(
+                "EXISTS (SELECT 1 FROM connector_tool_search WHERE words @@ CAST($1 AS tsquery) \
+                 AND seq = \"personal_connector\".\"seq\" OFFSET 0)",
+                [self.tsquery_of_tools()],
+            ),
+            _ => is_in(led(seq()), self.fts5("connector_tool_search", "words")),
+        }
     }
 
+    /// The query of what a table of words finds.
     fn fts5(self, table: &str, columns: &str) -> SimpleExpr {
         let query = expression(
             self.terms,
@@ -96,7 +113,7 @@ impl WordIndex<'_> {
             },
         );
         let found = format!("SELECT rowid FROM {table} WHERE {table} MATCH ?");
-        in_query(&found, format!("{{{columns}}} : ({query})"))
+        Expr::cust_with_values(found, [format!("{{{columns}}} : ({query})")])
     }
 
     fn tsquery_of_tools(self) -> String {
@@ -124,9 +141,17 @@ fn column_has(tsquery: &str) -> SimpleExpr {
     )
 }
 
-fn in_query(select: &str, query: String) -> SimpleExpr {
-    let query = Expr::cust_with_values(select.to_owned(), [query]);
-    Column::Seq.into_simple_expr().binary(BinOper::In, query)
+fn seq() -> SimpleExpr {
+    Column::Seq.into_simple_expr()
+}
+
+/// A column that SQLite takes no index for.
+fn led(column: SimpleExpr) -> SimpleExpr {
+    Expr::cust_with_expr("+?", column)
+}
+
+fn is_in(column: SimpleExpr, query: SimpleExpr) -> SimpleExpr {
+    column.binary(BinOper::In, query)
 }
 
 /// The columns of FTS5 up to a field's.

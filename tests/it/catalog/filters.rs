@@ -356,19 +356,18 @@ on_both! {
     }
 }
 
-/// Few rows are found and sorted at once, and of many a page is searched for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
-async fn frequent_words_are_found_as_the_model_does_postgres() {
-    let searches = || {
-        (question(), model::search()).prop_map(|(mut question, search)| {
-            question.listing.search = Some(search);
-            question
-        })
-    };
-    let server = Server::on_postgres(&[]).await;
-    server.make_words_frequent().await;
-    answers_as_the_model_does(&server, 24, searches);
+on_both! {
+    /// Few rows are found and sorted at once, and of many a page is searched for.
+    async fn frequent_words_are_found_as_the_model_does(server: Server) {
+        let searches = || {
+            (question(), model::search()).prop_map(|(mut question, search)| {
+                question.listing.search = Some(search);
+                question
+            })
+        };
+        server.make_words_frequent().await;
+        answers_as_the_model_does(&server, 24, searches);
+    }
 }
 
 fn answers_as_the_model_does<S: Strategy<Value = Question>>(

@@ -197,24 +197,23 @@ on_both! {
     }
 }
 
-/// Few rows are found and sorted at once, and of many a page is searched for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs PostgreSQL: set CONNECTORS_TEST_POSTGRES"]
-async fn no_row_with_a_frequent_word_is_skipped_or_doubled_postgres() {
-    let searched = (walk(), model::search()).prop_map(|(mut walk, search)| {
-        walk.listing.search = Some(search);
-        walk
-    });
-    let server = Server::on_postgres(&[]).await;
-    server.make_words_frequent().await;
-    // The counts that make words frequent keep words that no connector has any more. A search that finds nothing
-    // would be corrected by other words than those of the model.
-    meets_all_that_stays(&server, searched, |walk, rows| {
-        let seen = model::seen(walk.viewer, rows);
-        let search = walk.listing.search.as_ref().unwrap();
-        seen.iter()
-            .any(|connector| search.tier(connector).is_some())
-    });
+on_both! {
+    /// Few rows are found and sorted at once, and of many a page is searched for.
+    async fn no_row_with_a_frequent_word_is_skipped_or_doubled(server: Server) {
+        let searched = (walk(), model::search()).prop_map(|(mut walk, search)| {
+            walk.listing.search = Some(search);
+            walk
+        });
+        server.make_words_frequent().await;
+        // The counts that make words frequent keep words that no connector has any more. A search that finds nothing
+        // would be corrected by other words than those of the model.
+        meets_all_that_stays(&server, searched, |walk, rows| {
+            let seen = model::seen(walk.viewer, rows);
+            let search = walk.listing.search.as_ref().unwrap();
+            seen.iter()
+                .any(|connector| search.tier(connector).is_some())
+        });
+    }
 }
 
 fn meets_all_that_stays(

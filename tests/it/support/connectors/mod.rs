@@ -150,16 +150,23 @@ impl Server {
         inserted
     }
 
-    /// Makes searches on PostgreSQL treat each word as frequent from now on. Deletes every connector.
+    /// Makes searches treat each word as frequent from now on. Deletes every connector.
     pub(crate) async fn make_words_frequent(&self) {
-        for sql in [
-            "CREATE FUNCTION be_many() RETURNS trigger LANGUAGE plpgsql AS
-                'BEGIN NEW.connectors := NEW.connectors + 1000000; RETURN NEW; END'",
-            "CREATE TRIGGER be_many BEFORE INSERT ON search_word FOR EACH ROW EXECUTE FUNCTION be_many()",
-            "UPDATE catalog_state SET state = state + 1000000",
-        ] {
+        let be_many: &[&str] = if self.storage.url.starts_with("sqlite") {
+            &["CREATE TRIGGER be_many AFTER INSERT ON search_word BEGIN
+                UPDATE search_word SET connectors = connectors + 1000000 WHERE word = NEW.word; END"]
+        } else {
+            &[
+                "CREATE FUNCTION be_many() RETURNS trigger LANGUAGE plpgsql AS
+                    'BEGIN NEW.connectors := NEW.connectors + 1000000; RETURN NEW; END'",
+                "CREATE TRIGGER be_many BEFORE INSERT ON search_word FOR EACH ROW EXECUTE FUNCTION be_many()",
+            ]
+        };
+        for sql in be_many {
             self.rows(sql).await;
         }
+        self.rows("UPDATE catalog_state SET state = state + 1000000")
+            .await;
         self.clear().await;
     }
 
