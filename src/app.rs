@@ -243,6 +243,7 @@ pub async fn routers(
         body_memory: config.limits.body_memory(),
         request_timeout: config.limits.request_timeout,
         has_schema_file: config.schema_file.unwrap_or(config.introspection),
+        console: config.console.clone(),
         allowed_origins: config.cors_origin.clone(),
         allowed_headers: config.cors_header.clone(),
         probed: Probed {

@@ -255,6 +255,9 @@ async fn run_serve(
     // Browsers cannot open Unix sockets.
     let is_tcp = |at: &Reachable| matches!(at, Reachable::Tcp { .. });
     let (pages, _): (Vec<_>, Vec<_>) = reachable.into_iter().partition(is_tcp);
+    if config.has_console() {
+        announce_at("Console", &pages, "/");
+    }
     announce_at("GraphiQL", &pages, "/graphiql");
     if let Some(hint) = config.token_hint(given)? {
         announce(&hint);

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
-const NOT_INPUTS = /^(node_modules|dist|screenshots|manifest\.json)(\/|$)/;
+const NOT_INPUTS = /^(node_modules|dist|screenshots|manifest\.json|graphql-env\.d\.ts)(\/|$)/;
 
 const files = folder =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -17,7 +17,7 @@ const hashes = names =>
     names.sort().map(name => [name, createHash('sha256').update(readFileSync(name)).digest('hex')]),
   );
 
-for (const name of files('dist/graphiql')) {
+for (const name of files('dist/assets')) {
   writeFileSync(`${name}.gz`, gzipSync(readFileSync(name), { level: 9 }));
   rmSync(name);
 }

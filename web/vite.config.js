@@ -3,7 +3,7 @@ import { defineConfig } from 'vite';
 
 import * as notices from './notices.js';
 
-const source = name => fileURLToPath(new URL(`src/${name}`, import.meta.url));
+const source = name => fileURLToPath(new URL(`src/graphiql/${name}`, import.meta.url));
 
 // The page lays texts out itself: the worker's way to do so has no key, no menu and no button here.
 const withoutPrettier = {
@@ -23,15 +23,13 @@ export default defineConfig({
     ],
   },
   build: {
-    // The page is /graphiql: what it asks for beside itself lies under /graphiql/.
-    assetsDir: 'graphiql',
     // The policy lets nothing come out of a data: URL but images.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 4096,
     modulePreload: { polyfill: false },
     target: 'es2022',
     // "use client" says nothing here.
-    rolldownOptions: { checks: { moduleLevelDirective: false } },
+    rolldownOptions: { checks: { moduleLevelDirective: false }, input: ['console.html', 'graphiql.html'] },
   },
   worker: { format: 'es', plugins: () => [withoutPrettier, notices.gather()] },
   plugins: [notices.gather(), notices.write()],

@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod console;
 mod database;
 mod database_url;
 mod file;
@@ -26,6 +27,7 @@ mod tokens;
 mod values;
 
 pub use cli::{Backup, Check, Cli, Command, Config, Export, Import, Migrate, Token};
+pub(crate) use console::Console;
 pub use database::{Database, DatabaseLocation, DatabaseSettings, Pooler};
 pub(crate) use database::{PERMISSION_ADVICE, advice, host_and_port};
 pub(crate) use database_url::{DatabaseUrlError, PostgresUrl, TargetSessionAttrs};

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 use url::Url;
 
 use super::{
+    console::Console,
     database::{Database, DatabaseSettings},
     limits::Limits,
     listen::ListenAddress,
@@ -206,6 +207,9 @@ pub struct Serve {
     #[command(flatten)]
     pub(crate) tokens: Tokens,
 
+    #[command(flatten)]
+    pub(crate) console: Console,
+
     /// The certificate authorities and the proxy of connections to others.
     #[command(flatten)]
     pub outbound: Outbound,
@@ -227,6 +231,11 @@ impl Serve {
     /// Returns a command that makes a token for this server from any folder; none with a JWKS.
     pub fn token_hint(&self, given: &Given) -> anyhow::Result<Option<String>> {
         self.tokens.hint(&self.database.settings(), given)
+    }
+
+    /// Returns whether the console is served.
+    pub fn has_console(&self) -> bool {
+        self.console.console
     }
 
     /// Returns the database's settings. The request timeout limits its reads.

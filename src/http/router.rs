@@ -17,7 +17,7 @@ use tower_http::compression::{
 
 use crate::{
     clock::Clock,
-    config::{AllowedOrigin, CorsHeader},
+    config::{AllowedOrigin, Console, CorsHeader},
     fair_budget::FairBudget,
     observability::{metrics::Metrics, request_id, request_log::RequestLog, telemetry::Tracer},
     pipeline::Pipeline,
@@ -25,13 +25,14 @@ use crate::{
 
 use super::{
     admission::{Admission, open_streams::OpenStreams},
-    cors, graphiql,
+    cors,
     graphql::{
         content_coding::COMPRESSED_FROM,
         endpoint,
         response_cache::ResponseCache,
         service::{Endpoint, Service},
     },
+    pages,
     probes::{self, Probed, Probes},
     schema_file,
     stopping::Stopping,
@@ -51,6 +52,7 @@ pub struct Services {
     pub(crate) request_timeout: Duration,
     /// Whether the schema is served as a file.
     pub(crate) has_schema_file: bool,
+    pub(crate) console: Console,
     /// The origins whose pages may send requests.
     pub(crate) allowed_origins: Vec<AllowedOrigin>,
     /// The additional headers that these pages may send.
@@ -148,6 +150,7 @@ pub fn routes(services: Services) -> (Routes, Router) {
         body_memory,
         request_timeout,
         has_schema_file,
+        console,
         allowed_origins,
         allowed_headers,
         probed,
@@ -187,14 +190,14 @@ pub fn routes(services: Services) -> (Routes, Router) {
         clock: clock.clone(),
         route: GRAPHQL,
     };
-    let pages = |cors| {
+    let for_pages = |cors| {
         any(endpoint::graphql)
             .with_state(endpoint.clone())
             .layer(cors)
     };
     let graphql = Graphql {
         log,
-        for_pages: cors.map(pages),
+        for_pages: cors.map(for_pages),
         endpoint,
     };
     let health = Router::new()
@@ -205,7 +208,7 @@ pub fn routes(services: Services) -> (Routes, Router) {
         .route(probes::METRICS, get(probes::metrics))
         .with_state(probes);
     let compressed = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
-    let mut others = graphiql::routes().merge(health);
+    let mut others = pages::routes(&console).merge(health);
     if has_schema_file {
         let file = schema_file::routes(admission_of_file);
         others = others.merge(file.layer(option_layer(cors_of_file)));

@@ -1,4 +1,4 @@
-//! The GraphiQL page as served and as built. `tests/browser` drives it.
+//! The GraphiQL page and the assets of all pages, as served and as built. `tests/browser` drives the pages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +40,13 @@ fn is_built_of_what_is_here() {
     let said = |part: &str| -> BTreeMap<String, String> {
         serde_json::from_value(manifest[part].clone()).unwrap()
     };
-    let not_inputs = ["node_modules", "dist", "screenshots", "manifest.json"];
+    let not_inputs = [
+        "node_modules",
+        "dist",
+        "screenshots",
+        "manifest.json",
+        "graphql-env.d.ts",
+    ];
     assert_eq!(
         hashes(web, &not_inputs),
         said("inputs"),
@@ -53,7 +59,7 @@ fn is_built_of_what_is_here() {
 async fn examples_run() {
     let server = Server::on_sqlite(&[]).await;
     let token = server.token("ann@acme", &["connectors:write"]);
-    let examples = Path::new(WEB).join("src/examples");
+    let examples = Path::new(WEB).join("src/graphiql/examples");
     let mut ran = 0;
     for entry in fs::read_dir(examples).unwrap() {
         let path = entry.unwrap().path();
@@ -80,7 +86,7 @@ async fn examples_run() {
 
 #[tokio::test]
 async fn comes_from_the_binary() {
-    let server = Server::on_sqlite(&[]).await;
+    let server = Server::on_sqlite(&["--console", "false"]).await;
     let get = async |path: &str| {
         client()
             .get(format!("{}{path}", server.url))
@@ -103,10 +109,10 @@ async fn comes_from_the_binary() {
     }
 
     let mut kinds = BTreeSet::new();
-    for file in fs::read_dir(Path::new(WEB).join("dist/graphiql")).unwrap() {
+    for file in fs::read_dir(Path::new(WEB).join("dist/assets")).unwrap() {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
-        let asset = get(&format!("/graphiql/{}", name.strip_suffix(".gz").unwrap())).await;
+        let asset = get(&format!("/assets/{}", name.strip_suffix(".gz").unwrap())).await;
         assert_eq!(asset.status(), 200);
         assert_eq!(asset.headers()["content-encoding"], "gzip");
         assert_eq!(
@@ -199,12 +205,12 @@ async fn the_schema_is_for_those_who_may_ask_for_it() {
 #[tokio::test]
 async fn refuses_what_it_has_not() {
     let server = Server::on_sqlite(&[]).await;
-    let script = fs::read_dir(Path::new(WEB).join("dist/graphiql"))
+    let script = fs::read_dir(Path::new(WEB).join("dist/assets"))
         .unwrap()
         .next();
     let script = script.unwrap().unwrap().file_name().into_string().unwrap();
     let script = format!(
-        "{}/graphiql/{}",
+        "{}/assets/{}",
         server.url,
         script.strip_suffix(".gz").unwrap()
     );
@@ -222,9 +228,10 @@ async fn refuses_what_it_has_not() {
         assert_eq!(response.headers()["vary"], "accept-encoding");
     }
     for path in [
+        "/assets/none.js",
+        "/assets/..%2fgraphiql.html",
+        "/assets/a/b",
         "/graphiql/none.js",
-        "/graphiql/..%2findex.html",
-        "/graphiql/a/b",
     ] {
         let response = client().get(format!("{}{path}", server.url)).send().await;
         assert_eq!(response.unwrap().status(), 404, "{path}");

@@ -1,6 +1,7 @@
 //! HTTP: requests, responses, caches, tokens and limits of callers.
 
 mod connections;
+mod console;
 mod graphiql;
 mod hostile;
 mod http2;

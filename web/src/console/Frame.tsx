@@ -1,0 +1,49 @@
+import { Link, Outlet } from '@tanstack/react-router';
+import { useEffect, useState } from 'react';
+import { useConnection } from './api/changes.ts';
+import { Account } from './session/Account.tsx';
+import { useTexts } from './texts/texts.tsx';
+
+/** The header, and the page below it. */
+export function Frame() {
+  const { page, edit } = useTexts();
+  return (
+    <>
+      <a className="skip" href="#main" onClick={toMain}>{page.skip}</a>
+      <header className="frame">
+        <Link to="/" className="brand">{page.title}</Link>
+        <nav aria-label={page.menu}>
+          <Link to="/connectors/new" className="button">{edit.add}</Link>
+          <Account />
+        </nav>
+      </header>
+      <ConnectionNote />
+      <main id="main" tabIndex={-1}><Outlet /></main>
+    </>
+  );
+}
+
+/** A link to a fragment would leave the page, because `base` is another address. */
+function toMain(event: { preventDefault(): void }) {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
+}
+
+const SECONDS = 1000;
+
+/** Says that the connection is lost, and for some seconds that it is back. */
+function ConnectionNote() {
+  const { connection: texts } = useTexts();
+  const connection = useConnection();
+  const [note, setNote] = useState<'lost' | 'resumed' | null>(null);
+  useEffect(() => {
+    if (connection === 'lost') setNote('lost');
+    if (connection === 'live') setNote(before => (before === 'lost' ? 'resumed' : null));
+  }, [connection]);
+  useEffect(() => {
+    if (note !== 'resumed') return;
+    const timer = window.setTimeout(() => setNote(null), 4 * SECONDS);
+    return () => window.clearTimeout(timer);
+  }, [note]);
+  return <div role="status" className="connection">{note && <p className={note}>{texts[note]}</p>}</div>;
+}

@@ -1,0 +1,100 @@
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useCallback, useEffect, useState } from 'react';
+import { useQuery } from 'urql';
+import { listOf, useChanges } from '../api/changes.ts';
+import { Problem } from '../parts/Problem.tsx';
+import { useTitle } from '../parts/title.ts';
+import { useSession } from '../session/session.tsx';
+import { useTexts } from '../texts/texts.tsx';
+import { Chips } from './Chips.tsx';
+import { Facets } from './Facets.tsx';
+import { Pages } from './Pages.tsx';
+import { Counts, Page } from './queries.ts';
+import { SearchBox } from './SearchBox.tsx';
+import { filterOf, isRestricted, type ListSearch, listVariables, pageVariables, readSearch, fromStart } from './search.ts';
+import { Table } from './Table.tsx';
+import { Toolbar } from './Toolbar.tsx';
+import { useFocusMemory } from './focus.ts';
+
+/** The catalogue. The address bar has all that it shows: search, filters, order and page. */
+export function Browse() {
+  const { browse, page: words } = useTexts();
+  const { isSignedIn } = useSession();
+  const search = useSearch({ from: '/' });
+  const navigate = useNavigate({ from: '/' });
+  const show = useCallback((next: ListSearch) => void navigate({ search: next }), [navigate]);
+  const find = useCallback(
+    (q: string) => void navigate({ search: before => readSearch({ ...fromStart(before), q }), replace: true }),
+    [navigate],
+  );
+
+  const [{ data, error, fetching }, readPage] = useQuery({ query: Page, variables: pageVariables(search) });
+  const [{ data: counted, stale }, readCounts] = useQuery({ query: Counts, variables: listVariables(search) });
+  const list = data?.personalConnectors;
+  const counts = counted?.personalConnectors;
+  const readAgain = useCallback(() => {
+    readPage({ requestPolicy: 'network-only' });
+    readCounts({ requestPolicy: 'network-only' });
+  }, [readPage, readCounts]);
+
+  // While another page is read, its changes are not known yet.
+  const changed = useChanges(fetching ? undefined : list?.changesCursor, listOf(search.q, filterOf(search)));
+  useFocusMemory(list !== undefined);
+  useTitle(words.title);
+
+  return (
+    <>
+      <div className="top">
+        <SearchBox q={search.q ?? ''} onSearch={find} />
+      </div>
+      <div className="browse">
+        <details className="filters" open={useWide()}>
+          <summary>{browse.filters}</summary>
+          <Facets search={search} counts={counts} isSignedIn={isSignedIn} onChange={show} />
+        </details>
+        <section aria-label={browse.results} aria-busy={fetching}>
+          <Toolbar search={search} total={stale ? undefined : counts?.totalCount} list={list} onChange={show} />
+          <Chips search={search} onChange={show} />
+          <div className="pill" role="status">
+            {changed.size > 0 && !fetching && (
+              <button type="button" onClick={readAgain}>{browse.changes(changed.size)}</button>
+            )}
+          </div>
+          {error && !fetching ? (
+            <Problem error={error} retry={readAgain} />
+          ) : (
+            <>
+              {list && <Table edges={list.edges} />}
+              {list?.edges.length === 0 && !fetching && <Nothing isRestricted={isRestricted(search)} />}
+              {!list && <p className="loading">{words.loading}</p>}
+              {list && <Pages search={search} info={list.pageInfo} />}
+            </>
+          )}
+        </section>
+      </div>
+    </>
+  );
+}
+
+function Nothing({ isRestricted }: { isRestricted: boolean }) {
+  const { browse } = useTexts();
+  return (
+    <div className="nothing">
+      <p>{isRestricted ? browse.nothing : browse.empty}</p>
+      {isRestricted && <p className="muted">{browse.nothingHint}</p>}
+    </div>
+  );
+}
+
+const WIDE = window.matchMedia('(min-width: 60rem)');
+
+/** Whether the filters have a column of their own. */
+function useWide() {
+  const [isWide, setWide] = useState(WIDE.matches);
+  useEffect(() => {
+    const update = () => setWide(WIDE.matches);
+    WIDE.addEventListener('change', update);
+    return () => WIDE.removeEventListener('change', update);
+  }, []);
+  return isWide;
+}

@@ -1,0 +1,89 @@
+import { Link } from '@tanstack/react-router';
+import { memo } from 'react';
+import { HealthBadge, outcomeOf, StatusBadge, VisibilityBadge } from '../parts/Badge.tsx';
+import { Icon } from '../parts/Icon.tsx';
+import { Time } from '../parts/Time.tsx';
+import { labelOf, useTexts } from '../texts/texts.tsx';
+import type { Edge, Row } from './queries.ts';
+
+/**
+ * A table, whose rows are cards on narrow screens. The roles are given, because a browser drops them when the style makes
+ * blocks of rows and cells.
+ */
+export const Table = memo(function Table({ edges }: { edges: readonly Edge[] }) {
+  const { browse, labels } = useTexts();
+  if (edges.length === 0) return null;
+  return (
+    <table role="table" className="connectors">
+      <thead role="rowgroup">
+        <tr role="row">
+          <th role="columnheader" scope="col">{browse.name}</th>
+          <th role="columnheader" scope="col">{labels.facet.outcome}</th>
+          <th role="columnheader" scope="col">{labels.facet.status}</th>
+          <th role="columnheader" scope="col">{labels.facet.category}</th>
+          <th role="columnheader" scope="col">{labels.facet.type}</th>
+          <th role="columnheader" scope="col">{labels.facet.visibility}</th>
+          <th role="columnheader" scope="col">{browse.changed}</th>
+        </tr>
+      </thead>
+      <tbody role="rowgroup">
+        {edges.map(({ node, matches }) => <ConnectorRow key={node.id} row={node} matches={matches} />)}
+      </tbody>
+    </table>
+  );
+});
+
+const ConnectorRow = memo(function ConnectorRow({ row, matches }: { row: Row; matches: Edge['matches'] }) {
+  const { browse, labels } = useTexts();
+  return (
+    <tr role="row">
+      <td role="cell" className="what">
+        <Icon name={row.name} url={row.iconUrl} />
+        <div>
+          <Link to="/connectors/$id" params={{ id: row.id }} id={row.id} className="name">
+            <Highlighted matches={matches} field="NAME">{row.name}</Highlighted>
+          </Link>
+          <p className="excerpt"><Highlighted matches={matches} field="DESCRIPTION">{row.description}</Highlighted></p>
+          <OtherMatch matches={matches} />
+        </div>
+      </td>
+      <td role="cell"><HealthBadge outcome={outcomeOf(row)} /></td>
+      <td role="cell">
+        <StatusBadge status={row.status} />
+        {row.replacedBy && (
+          <Link to="/connectors/$id" params={{ id: row.replacedBy.id }} className="small">{browse.replacedBy(row.replacedBy.name)}</Link>
+        )}
+      </td>
+      <td role="cell">{labelOf(labels.category, row.category ?? 'none')}</td>
+      <td role="cell">{labelOf(labels.type, row.type)}</td>
+      <td role="cell"><VisibilityBadge visibility={row.visibility} /></td>
+      <td role="cell" className="when"><Time at={row.updatedAt} /></td>
+    </tr>
+  );
+});
+
+type Match = Edge['matches'][number];
+
+function Fragments({ match }: { match: Match }) {
+  return match.fragments.map(({ text, matched }, index) => (matched ? <mark key={index}>{text}</mark> : text));
+}
+
+/** A text with the words of the search marked, or as it is. */
+function Highlighted({ matches, field, children }: { matches: readonly Match[]; field: Match['field']; children: string | null }) {
+  const match = matches.find(match => match.field === field);
+  return match ? <Fragments match={match} /> : children;
+}
+
+/** A match in a field that has no column: the kind, the address or a tool. */
+function OtherMatch({ matches }: { matches: readonly Match[] }) {
+  const { browse } = useTexts();
+  const match = matches.find(({ field }) => field !== 'NAME' && field !== 'DESCRIPTION');
+  if (!match) return null;
+  const { field, toolName } = match;
+  return (
+    <p className="excerpt">
+      <span className="muted">{labelOf(browse.foundIn, field)}{toolName && ` ${toolName}`}: </span>
+      <Fragments match={match} />
+    </p>
+  );
+}

@@ -1,0 +1,102 @@
+import { Link, useParams } from '@tanstack/react-router';
+import { useCallback, useMemo } from 'react';
+import { useQuery } from 'urql';
+import { listOf, useChanges } from '../api/changes.ts';
+import { HealthBadge, outcomeOf, StatusBadge, VisibilityBadge } from '../parts/Badge.tsx';
+import { Icon } from '../parts/Icon.tsx';
+import { Problem } from '../parts/Problem.tsx';
+import { useTitle } from '../parts/title.ts';
+import { labelOf, useTexts } from '../texts/texts.tsx';
+import { Actions } from './Actions.tsx';
+import { Facts } from './Facts.tsx';
+import { Health } from './Health.tsx';
+import { History } from './History.tsx';
+import { Connector, type ConnectorOf } from './queries.ts';
+import { Tools } from './Tools.tsx';
+
+export function ConnectorPage() {
+  const { id } = useParams({ from: '/connectors/$id' });
+  return <Shown key={id} id={id} />;
+}
+
+function Shown({ id }: { id: string }) {
+  const { connector: texts, page } = useTexts();
+  const [{ data, error, fetching }, read] = useQuery({ query: Connector, variables: { id } });
+  const readAgain = useCallback(() => read({ requestPolicy: 'network-only' }), [read]);
+  const connector = data?.personalConnector;
+  const list = useMemo(() => listOf(undefined, { id: [id] }), [id]);
+  const changed = useChanges(fetching ? undefined : data?.personalConnectors.changesCursor, list).size > 0;
+  useTitle(connector ? `${connector.name} · ${page.title}` : page.title);
+
+  if (error) return <Problem error={error} retry={readAgain} />;
+  if (!data) return <p className="loading">{page.loading}</p>;
+  if (!connector) {
+    return (
+      <div className="nothing">
+        <p>{texts.gone}</p>
+        <Link to="/" className="button">{page.toList}</Link>
+      </div>
+    );
+  }
+  return (
+    <article className="connector">
+      <Head connector={connector} />
+      <div className="pill" role="status">
+        {changed && !fetching && <button type="button" onClick={readAgain}>{texts.changed}</button>}
+      </div>
+      <Notice connector={connector} />
+      <Actions connector={connector} onChange={readAgain} />
+      <div className="columns">
+        <div>
+          <section aria-labelledby="description">
+            <h2 id="description" className="hidden">{texts.description}</h2>
+            <p className="description">{connector.description ?? <span className="muted">{texts.noDescription}</span>}</p>
+          </section>
+          <Tools id={id} revision={connector.health?.checkedAt} />
+          <History id={id} revision={connector.revision} />
+        </div>
+        <div>
+          <Health id={id} health={connector.health} hasServer={connector.serverUrl !== null} />
+          <Facts connector={connector} />
+        </div>
+      </div>
+    </article>
+  );
+}
+
+function Head({ connector }: { connector: ConnectorOf }) {
+  const { labels, page } = useTexts();
+  const { name, iconUrl, status, visibility, category, type } = connector;
+  return (
+    <header className="head">
+      <nav><Link to="/" className="back">← {page.toList}</Link></nav>
+      <div className="what">
+        <Icon name={name} url={iconUrl} />
+        <h1>{name}</h1>
+      </div>
+      <ul className="badges">
+        <li><HealthBadge outcome={outcomeOf(connector)} /></li>
+        <li><StatusBadge status={status} /></li>
+        <li><VisibilityBadge visibility={visibility} /></li>
+        <li>{labelOf(labels.type, type)}</li>
+        <li>{labelOf(labels.category, category ?? 'none')}</li>
+      </ul>
+    </header>
+  );
+}
+
+/** What its users should know: it is deprecated, or away for a while. */
+function Notice({ connector: { status, statusMessage, replacedBy } }: { connector: ConnectorOf }) {
+  const { connector: texts } = useTexts();
+  if (status === 'ACTIVE' && !statusMessage) return null;
+  return (
+    <div className="notice">
+      {status === 'DEPRECATED' && <strong>{texts.deprecated}</strong>}
+      {status === 'MAINTENANCE' && <strong>{texts.maintenance}</strong>}
+      {statusMessage && <span>{statusMessage}</span>}
+      {replacedBy && (
+        <span>{texts.replacedBy} <Link to="/connectors/$id" params={{ id: replacedBy.id }}>{replacedBy.name}</Link></span>
+      )}
+    </div>
+  );
+}

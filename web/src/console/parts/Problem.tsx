@@ -1,0 +1,45 @@
+import type { CombinedError } from '@urql/core';
+import { Link } from '@tanstack/react-router';
+import { useTexts } from '../texts/texts.tsx';
+import type { Texts } from '../texts/en.ts';
+
+/** The code of the first error; undefined if there was no response. */
+export const codeOf = (error: CombinedError) => {
+  const code = error.graphQLErrors[0]?.extensions['code'];
+  return typeof code === 'string' ? code : undefined;
+};
+
+/** A sentence that says what happened, and what to do. */
+export function sentenceOf({ errors }: Texts, error: CombinedError) {
+  switch (codeOf(error)) {
+    case 'UNAUTHENTICATED':
+      return errors.signIn;
+    case 'CURSOR_INVALID':
+    case 'CURSOR_EXPIRED':
+      return errors.cursor;
+    case 'UNAVAILABLE':
+    case 'TIMEOUT':
+    case 'RATE_LIMITED':
+      return errors.busy;
+    case undefined:
+      return errors.network;
+    default:
+      return errors.other(error.graphQLErrors[0]?.message ?? error.message);
+  }
+}
+
+/** An error in place of what could not be read, with a way on. */
+export function Problem({ error, retry }: { error: CombinedError; retry: () => void }) {
+  const texts = useTexts();
+  const isCursor = codeOf(error)?.startsWith('CURSOR_');
+  return (
+    <div className="problem" role="alert">
+      <p>{sentenceOf(texts, error)}</p>
+      {isCursor ? (
+        <Link to="/" search={({ after: _after, before: _before, ...search }) => search} className="button">{texts.errors.firstPage}</Link>
+      ) : (
+        <button type="button" onClick={retry}>{texts.page.retry}</button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,50 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
+import { Browse } from './browse/Browse.tsx';
+import { readSearch } from './browse/search.ts';
+import { Frame } from './Frame.tsx';
+import { NotFound } from './parts/NotFound.tsx';
+import { base } from './settings.ts';
+
+const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
+const browse = createRoute({ getParentRoute: () => root, path: '/', validateSearch: readSearch, component: Browse });
+const connector = createRoute({
+  getParentRoute: () => root,
+  path: '/connectors/$id',
+  component: lazyRouteComponent(() => import('./connector/Connector.tsx'), 'ConnectorPage'),
+});
+const add = createRoute({
+  getParentRoute: () => root,
+  path: '/connectors/new',
+  component: lazyRouteComponent(() => import('./edit/Add.tsx'), 'AddPage'),
+});
+const edit = createRoute({
+  getParentRoute: () => root,
+  path: '/connectors/$id/edit',
+  component: lazyRouteComponent(() => import('./edit/Edit.tsx'), 'EditPage'),
+});
+
+/** One parameter for each field: `?status=ACTIVE,DEPRECATED` rather than JSON. */
+function stringifySearch(search: Record<string, unknown>) {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(search)) {
+    if (Array.isArray(value)) parameters.set(key, value.join(','));
+    else if (value !== undefined) parameters.set(key, String(value));
+  }
+  const text = parameters.toString().replaceAll('%2C', ',');
+  return text ? `?${text}` : '';
+}
+
+export const router = createRouter({
+  routeTree: root.addChildren([browse, connector, add, edit]),
+  basepath: base.pathname,
+  parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch,
+  scrollRestoration: true,
+  defaultPreload: false,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
