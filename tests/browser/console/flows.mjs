@@ -1,0 +1,238 @@
+// What people do with the console. Each flow gets a page's size, and leaves the catalogue as it found it.
+
+import assert from 'node:assert/strict';
+import { open } from './page.mjs';
+
+const row = (page, name) => page.getByRole('row').filter({ has: page.getByRole('link', { name, exact: true }) });
+const names = page => page.locator('.connectors .name').allTextContents();
+const parameters = page => Object.fromEntries(new URL(page.url()).searchParams);
+
+/** The list is what is expected, once it is read. */
+async function lists(page, expected) {
+  await page.waitForFunction(
+    expected => {
+      const found = [...document.querySelectorAll('.connectors .name')].map(({ textContent }) => textContent);
+      return JSON.stringify(found) === JSON.stringify(expected);
+    },
+    expected,
+  );
+}
+
+async function facet(page, menu, value) {
+  const filters = page.locator('details.filters');
+  if (!(await filters.evaluate(element => element.open))) await filters.locator('summary').click();
+  return page.getByRole('group', { name: menu, exact: true }).getByRole('checkbox', { name: new RegExp(`^${value}`) });
+}
+
+async function signIn(page, token) {
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('textbox', { name: 'Token' }).fill(token);
+  await page.getByRole('button', { name: 'Use the token' }).click();
+  await page.getByRole('button', { name: 'ann' }).waitFor();
+}
+
+/** Searches with highlights and a correction, facets that honour the rest, chips, and Back to filter, place and focus. */
+export async function browse(world, size) {
+  const page = await open(world.browser, world.origin, '/', size);
+  await page.getByText('5 connectors', { exact: true }).waitFor();
+  await page.judge('the list');
+  const box = page.getByRole('searchbox', { name: 'Search connectors' });
+  await box.pressSequentially('gihtub', { delay: 20 });
+  await page.getByText('Results for github').waitFor();
+  await lists(page, ['GitHub']);
+  assert.deepEqual(parameters(page), { q: 'gihtub' });
+  await box.fill('task man');
+  await lists(page, ['ClickUp']);
+  assert.deepEqual(await page.locator('mark').allTextContents(), ['task', 'management']);
+  await page.getByRole('button', { name: 'Remove “task man”' }).click();
+  await page.getByText('5 connectors', { exact: true }).waitFor();
+  assert.equal(await box.inputValue(), '');
+
+  await (await facet(page, 'Type', 'Official')).check();
+  await page.getByText('2 connectors', { exact: true }).waitFor();
+  await (await facet(page, 'Category', 'Design')).check();
+  await page.getByText('1 connector', { exact: true }).waitFor();
+  assert.deepEqual(parameters(page), { type: 'OFFICIAL', category: 'DESIGN' });
+  // A menu's counts leave out its own choice: another category would give one connector as well.
+  await page.getByRole('group', { name: 'Category' }).getByText('Development').waitFor();
+  await page.judge('the filtered list');
+  await page.reload();
+  await lists(page, ['Figma']);
+  await page.getByRole('button', { name: 'Clear all' }).click();
+  await page.getByText('5 connectors', { exact: true }).waitFor();
+
+  // Back restores the list, the place and the focus.
+  await page.getByLabel('Order').selectOption('Name, Z to A');
+  await page.waitForFunction(() => document.querySelector('.connectors .name')?.textContent === 'Microsoft Teams');
+  const link = page.getByRole('link', { name: 'ClickUp', exact: true });
+  await link.scrollIntoViewIfNeeded();
+  const place = await page.evaluate(() => scrollY);
+  await link.focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'ClickUp' }).waitFor();
+  await page.judge('a connector');
+  await page.goBack();
+  await link.waitFor();
+  await page.waitForFunction(() => document.activeElement?.textContent === 'ClickUp');
+  assert.ok(Math.abs((await page.evaluate(() => scrollY)) - place) < 2, 'Back does not restore the place');
+  assert.deepEqual(parameters(page), { order: '-name' });
+
+  await box.fill('nothing has this word');
+  await page.getByText('No connector matches.').waitFor();
+  await page.judge('an empty list');
+  await page.done();
+}
+
+/** What is broken, and what only needs a sign-in. */
+export async function findBroken(world, size) {
+  const { id } = await world.create('Broken notes', world.down);
+  await world.service.query(world.tokens.ann, 'mutation($id: ID!) { checkConnector(input: {id: $id}) { userErrors { message } } }', { id });
+  const page = await open(world.browser, world.origin, '/', size);
+  await signIn(page, world.tokens.ann);
+  await (await facet(page, 'Health', 'Unreachable')).check();
+  await lists(page, ['Broken notes']);
+  await row(page, 'Broken notes').getByText('Unreachable').waitFor();
+  await page.judge('the broken ones');
+  await page.getByRole('link', { name: 'Broken notes', exact: true }).click();
+  const chart = page.getByRole('img', { name: /^Checks over time.*0 of 1 checks worked/ });
+  await chart.waitFor();
+  await page.judge('a broken connector');
+  await page.done();
+  await world.remove(id);
+}
+
+/** An address is pasted, the form fills itself, errors are at their fields, and the tools can be read. */
+export async function add(world, size) {
+  const page = await open(world.browser, world.origin, '/connectors/new', size);
+  await page.getByText('sign in first').waitFor();
+  await page.judge('adding without rights');
+  await signIn(page, world.tokens.ann);
+  await page.getByLabel('Server address').focus();
+  await page.evaluate(text => {
+    const data = new DataTransfer();
+    data.setData('text', text);
+    document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }));
+  }, world.mcp.url);
+  await page.getByLabel('Server address').fill(world.mcp.url);
+  await page.getByText('2 tools').waitFor();
+  assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'Meeting notes');
+  assert.match(await page.getByLabel('Description').inputValue(), /meeting notes/);
+
+  const other = await world.create('Taken name');
+  await page.getByLabel('Name', { exact: true }).fill('Taken name');
+  await page.getByText('More fields').click();
+  await page.getByLabel('Version').fill('one');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.locator('#field-version-errors').waitFor();
+  assert.deepEqual(await page.locator('[aria-invalid=true]').evaluateAll(inputs => inputs.map(({ name }) => name)), ['name', 'version']);
+  await page.judge('a form with errors');
+  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute('name')), 'name');
+  await page.getByLabel('Name', { exact: true }).fill('Our notes');
+  await page.getByLabel('Version').fill('1.2.0');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByRole('heading', { name: 'Our notes' }).waitFor();
+  await page.getByRole('button', { name: 'Check now' }).click();
+  await page.getByText('find_notes').first().click();
+  const argument = page.getByRole('listitem').filter({ hasText: /^words string/ });
+  await argument.getByText('required').waitFor();
+  await argument.getByText('The words to find').waitFor();
+  await page.getByText('reads only').waitFor();
+  await page.judge('a connector with tools');
+  const id = new URL(page.url()).pathname.split('/').at(-1);
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog', { name: 'Delete Our notes?' }).getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('5 connectors', { exact: true }).or(page.getByText('6 connectors', { exact: true })).waitFor();
+  assert.ok(!(await names(page)).includes('Our notes'), id);
+  await page.done();
+  await world.remove(other.id);
+}
+
+/** Two people edit at once: the second sees both values, and who changed what. */
+export async function edit(world, size) {
+  const { id } = await world.create('Shared notes', undefined, 'ORGANIZATION');
+  const page = await open(world.browser, world.origin, `/connectors/${id}`, size);
+  await page.getByText('There is no connector here').waitFor();
+  await signIn(page, world.tokens.ann);
+  await page.getByRole('link', { name: 'Edit' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Our shared notes');
+  await world.update(world.tokens.admin, { id, name: 'Their notes', category: 'DESIGN' });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Somebody else changed it meanwhile').waitFor();
+  await page.getByText('Changed by root').waitFor();
+  await page.judge('a conflict');
+  const name = page.getByRole('group', { name: 'Name' });
+  assert.ok(await name.getByRole('radio', { name: /Yours/ }).isChecked());
+  await page.getByRole('button', { name: 'Save what is chosen' }).click();
+  await page.getByRole('heading', { name: 'Our shared notes' }).waitFor();
+  const { personalConnector } = await world.service.query(world.tokens.ann, 'query($id: ID!) { personalConnector(id: $id) { name category } }', { id });
+  assert.deepEqual(personalConnector, { name: 'Our shared notes', category: 'DESIGN' });
+
+  // Who changed this?
+  const history = page.getByRole('region', { name: 'History' });
+  await history.getByText('Changed by you').waitFor();
+  await history.getByText('Changed by root').waitFor();
+  await history.getByText('Their notes → Our shared notes').waitFor();
+  await page.getByRole('button', { name: 'Set status' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Status of Our shared notes' });
+  await dialog.getByRole('radio', { name: 'Deprecated' }).check();
+  await dialog.getByLabel('Notice').fill('Use GitHub');
+  await dialog.getByLabel('Replaced by').fill('github');
+  await dialog.getByRole('button', { name: 'GitHub' }).click();
+  await page.judge('the dialog of the status');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('This connector is deprecated.').waitFor();
+  await page.getByRole('link', { name: 'GitHub' }).waitFor();
+  await page.done();
+  await world.remove(id);
+}
+
+/** Changes of others wait behind a pill, and nothing moves. A lost connection is told, and what was missed arrives. */
+export async function live(world, size) {
+  const page = await open(world.browser, world.origin, '/', size);
+  await signIn(page, world.tokens.ann);
+  await page.getByText('5 connectors', { exact: true }).waitFor();
+  await page.waitForTimeout(500);
+  const before = await names(page);
+  const { id } = await world.create('A newcomer', undefined, 'ORGANIZATION');
+  await page.getByRole('button', { name: '1 change: show' }).waitFor();
+  assert.deepEqual(await names(page), before);
+  await page.judge('the list with a pill');
+  await page.getByRole('button', { name: '1 change: show' }).click();
+  await lists(page, ['A newcomer', ...before]);
+
+  page.state.isAway = true;
+  await world.service.end();
+  await page.getByText('Live updates are interrupted').waitFor();
+  await world.service.run();
+  await world.update(world.tokens.admin, { id, name: 'A newcomer of note' });
+  await page.getByText('Live updates have resumed.').waitFor();
+  page.state.isAway = false;
+  await page.getByRole('button', { name: '1 change: show' }).click();
+  await lists(page, ['A newcomer of note', ...before]);
+
+  // The page of a connector tells the same.
+  await page.getByRole('link', { name: 'A newcomer of note' }).click();
+  await page.getByRole('heading', { name: 'A newcomer of note' }).waitFor();
+  await page.waitForTimeout(500);
+  await world.update(world.tokens.admin, { id, description: 'Arrived' });
+  await page.getByRole('button', { name: 'It changed: show' }).click();
+  await page.getByText('Arrived', { exact: true }).first().waitFor();
+  await page.done();
+  await world.remove(id);
+}
+
+/** Every text is in the language of the browser, or in the chosen one. */
+export async function languages(world, size) {
+  const page = await open(world.browser, world.origin, '/', { ...size, locale: 'de-CH' });
+  await page.getByText('5 Konnektoren', { exact: true }).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'de');
+  await page.judge('the list in German');
+  await page.getByRole('button', { name: 'Anmelden' }).click();
+  await page.getByLabel('Sprache').selectOption('English');
+  await page.getByRole('dialog', { name: 'Sign in' }).waitFor();
+  await page.judge('the dialog to sign in');
+  await page.keyboard.press('Escape');
+  await page.reload();
+  await page.getByText('5 connectors', { exact: true }).waitFor();
+  await page.done();
+}

@@ -1,0 +1,67 @@
+// Drives the console as its users do: node main.mjs PROGRAM [POSTGRES]
+//
+// PROGRAM is personal-connectors, POSTGRES the URL of a role that may create databases; without it the database is a file.
+// SCREENSHOTS is a folder for pictures, FLOW the one flow to run.
+
+import assert from 'node:assert/strict';
+import * as flows from './flows.mjs';
+import { startMcp } from './mcp.mjs';
+import { takePictures } from './pictures.mjs';
+import { launch } from './page.mjs';
+import { freePort, start } from './service.mjs';
+
+const [program, postgres] = process.argv.slice(2);
+const SIZES = [
+  { width: 1440, height: 900 },
+  { width: 360, height: 740, colorScheme: 'dark' },
+];
+
+const mcp = await startMcp(await freePort());
+const down = `http://127.0.0.1:${await freePort()}/mcp`;
+const service = await start(program, { postgres, flags: ['--mcp-allow', '127.0.0.1'] });
+const browser = await launch();
+const tokens = {
+  ann: await service.token('ann', 'connectors:write'),
+  admin: await service.token('root', 'connectors:admin', 'catalog:admin'),
+};
+const one = async (token, field, query, input) => {
+  const { [field]: payload } = await service.query(token, query, { input });
+  assert.deepEqual(payload.userErrors, []);
+  return payload;
+};
+const world = {
+  service,
+  browser,
+  mcp,
+  down,
+  tokens,
+  origin: service.origin,
+  async create(name, serverUrl = mcp.url, visibility = 'PRIVATE') {
+    const query = 'mutation($input: CreateCustomConnectorInput!) { createCustomConnector(input: $input) { personalConnector { id } userErrors { message } } }';
+    const { personalConnector } = await one(tokens.ann, 'createCustomConnector', query, { name, serverUrl, visibility });
+    return personalConnector;
+  },
+  update: (token, input) =>
+    one(token, 'updateCustomConnector', 'mutation($input: UpdateCustomConnectorInput!) { updateCustomConnector(input: $input) { userErrors { message } } }', input),
+  remove: id =>
+    one(tokens.ann, 'deleteCustomConnector', 'mutation($input: DeleteCustomConnectorInput!) { deleteCustomConnector(input: $input) { userErrors { message } } }', { id }),
+};
+
+const { SCREENSHOTS: pictures } = process.env;
+
+try {
+  if (pictures) await takePictures(world, pictures);
+  const only = process.env.FLOW;
+  for (const size of SIZES) {
+    for (const [name, flow] of Object.entries(flows)) {
+      if (only && name !== only) continue;
+      await flow(world, size);
+      console.log(`${name} at ${size.width} px`);
+    }
+  }
+} finally {
+  await browser.close();
+  mcp.stop();
+  await service.stop();
+}
+console.log(`The console on ${postgres ? 'PostgreSQL' : 'SQLite'}: all is well`);
