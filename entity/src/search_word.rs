@@ -14,7 +14,7 @@ pub struct Model {
     pub connectors: i64,
     /// How many of them are PUBLIC.
     pub public_connectors: i64,
-    /// The number of the change that brought it, since when there has always been a connector that has it.
+    /// The number of the change that brought it, or that brought it to the first PUBLIC connector.
     pub since: i64,
 }
 

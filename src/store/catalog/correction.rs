@@ -28,7 +28,7 @@ use crate::{
     store::{
         catalog::{Catalog, search, selectivity::finds_any, visible},
         database::{row::Row, sqlite_readers::Pace},
-        memory::vocabulary::Words,
+        memory::vocabulary::{Word, Words},
     },
 };
 
@@ -250,16 +250,20 @@ impl Catalog {
 }
 
 impl Words for Catalog {
-    async fn since(&self, state: Option<i64>) -> Result<Vec<String>> {
+    async fn since(&self, state: Option<i64>) -> Result<Vec<Word>> {
         use search_word::{Column, Entity};
 
-        let mut select = Entity::find().select_only().column(Column::Word);
+        let mut select =
+            (Entity::find().select_only()).columns([Column::Word, Column::PublicConnectors]);
         if let Some(state) = state {
             select = select.filter(Column::Since.gt(state));
         }
         let select = select.order_by_desc(Column::Connectors).into_query();
-        self.unbounded(&select, Pace::Long, |row| row.cells(0).next())
-            .await
+        let read = |row: Row<'_>| {
+            let mut cells = row.cells(0);
+            Ok((cells.next()?, cells.next::<i64>()? > 0))
+        };
+        self.unbounded(&select, Pace::Long, read).await
     }
 
     async fn has(&self, position: LogPosition) -> Result<bool> {

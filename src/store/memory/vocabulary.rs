@@ -2,6 +2,9 @@
 //!
 //! Invariant: at the state that was read last, every word of a connector is there, unless the words take too many
 //! bytes. Words that are gone may be there still: the catalogue is asked for each before it is told.
+//!
+//! Invariant: words that no PUBLIC connector has take no place of the others, so that nobody's private connectors keep
+//! a word from correcting the searches of all.
 
 use std::{
     sync::Arc,
@@ -19,8 +22,9 @@ use crate::{
     store::tasks::joined,
 };
 
-/// Bytes of words that are kept, about: those of a million words. The rest corrects nothing.
-const MOST_BYTES: usize = 64 << 20;
+/// Bytes of words that are kept, about: together those of a million words. The rest corrects nothing.
+const PUBLIC_BYTES: usize = 48 << 20;
+const OTHER_BYTES: usize = 16 << 20;
 
 /// Words that are read anew, besides as many as there were, before all are: those that are gone take memory too.
 const ADDED: usize = 10_000;
@@ -29,7 +33,7 @@ const ADDED: usize = 10_000;
 /// backup.
 const SNAPSHOT_AGE: Duration = Duration::from_secs(10);
 
-/// Words near to one that are looked at: the nearest.
+/// Words near to one that are looked at: the nearest of PUBLIC connectors, and the nearest of others.
 const NEAR: usize = 1000;
 
 /// The words, once they are needed.
@@ -38,8 +42,9 @@ pub(in crate::store) struct Vocabulary(Arc<RwLock<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    dictionary: Dictionary,
-    bytes: usize,
+    /// The words that a PUBLIC connector had when they were read.
+    public: Part,
+    others: Part,
     /// Words that were read when all were, and since.
     read: usize,
     added: usize,
@@ -47,10 +52,19 @@ struct Known {
     state: Option<(LogPosition, Instant)>,
 }
 
+#[derive(Debug, Default)]
+struct Part {
+    dictionary: Dictionary,
+    bytes: usize,
+}
+
+/// A word, and whether a PUBLIC connector has it.
+pub(in crate::store) type Word = (String, bool);
+
 /// Reads words from the catalogue, in one snapshot.
 pub(in crate::store) trait Words {
-    /// The words that came after a state, or all.
-    async fn since(&self, state: Option<i64>) -> Result<Vec<String>>;
+    /// The words that came or became PUBLIC after a state, or all.
+    async fn since(&self, state: Option<i64>) -> Result<Vec<Word>>;
     /// Whether the log has this position.
     async fn has(&self, position: LogPosition) -> Result<bool>;
 }
@@ -68,8 +82,14 @@ impl Vocabulary {
         let known = self.at(log, catalog).await?;
         joined(spawn_blocking(move || {
             let near = |word: String| {
-                let mut near = known.dictionary.near(&word, edits);
-                near.truncate(NEAR);
+                let parts = [&known.public, &known.others].into_iter();
+                let nearest = parts.map(|part| {
+                    let near = part.dictionary.near(&word, edits).into_iter();
+                    near.take(NEAR)
+                });
+                let mut near: Vec<_> = nearest.flatten().collect();
+                near.sort_unstable();
+                near.dedup();
                 near
             };
             Ok(words.into_iter().map(near).collect())
@@ -110,7 +130,7 @@ impl Known {
         })
     }
 
-    fn take(&mut self, before: Option<i64>, words: &[String]) {
+    fn take(&mut self, before: Option<i64>, words: &[Word]) {
         if before.is_none() {
             *self = Self {
                 read: words.len(),
@@ -119,14 +139,23 @@ impl Known {
         } else {
             self.added += words.len();
         }
-        for word in words {
-            if self.bytes >= MOST_BYTES {
-                tracing::warn!(
-                    "the catalogue has so many words that searches are corrected by a part of them"
-                );
-                break;
+        let mut is_full = false;
+        for (word, is_public) in words {
+            let (part, most) = if *is_public {
+                (&mut self.public, PUBLIC_BYTES)
+            } else {
+                (&mut self.others, OTHER_BYTES)
+            };
+            if part.bytes < most {
+                part.bytes += part.dictionary.insert(word);
+            } else {
+                is_full = true;
             }
-            self.bytes += self.dictionary.insert(word);
+        }
+        if is_full {
+            tracing::warn!(
+                "the catalogue has so many words that searches are corrected by a part of them"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The words of connectors, and how many connectors have each.
 //!
 //! Invariant: when a transaction commits, a word is there with the number of connectors that have it, and gone with the
-//! last of them.
+//! last of them. `since` is the number of the change that brought it, or brought it to the first PUBLIC connector.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,7 +12,7 @@ use entity::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    sea_query::{Expr, OnConflict, SimpleExpr},
+    sea_query::{CaseStatement, Expr, OnConflict, SimpleExpr},
 };
 
 use crate::store::database::transaction::{ROWS_A_STATEMENT, Transaction};
@@ -72,6 +72,7 @@ impl Vocabulary {
             let conflict = OnConflict::column(Column::Word)
                 .value(Column::Connectors, sum(Column::Connectors))
                 .value(Column::PublicConnectors, sum(Column::PublicConnectors))
+                .value(Column::Since, since())
                 .to_owned();
             Entity::insert_many(rows)
                 .on_conflict(conflict)
@@ -89,6 +90,18 @@ impl Vocabulary {
         }
         Ok(())
     }
+}
+
+/// The inserted state if no connector with the word was PUBLIC before, else the stored one.
+fn since() -> SimpleExpr {
+    let stored = |column| Expr::col((Entity, column));
+    let inserted = |column| Expr::col(("excluded", column));
+    let becomes_public =
+        (stored(Column::PublicConnectors).lte(0)).and(inserted(Column::PublicConnectors).gt(0));
+    CaseStatement::new()
+        .case(becomes_public, inserted(Column::Since))
+        .finally(stored(Column::Since))
+        .into()
 }
 
 /// Adds the inserted value to the stored one.

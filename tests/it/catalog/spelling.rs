@@ -250,12 +250,15 @@ on_both! {
         server.clear().await;
         let private =
             |id: String, name: String| custom(&id, &name, "ann@acme", ConnectorVisibility::Private);
-        let letters = |n: u32| char::from_u32(0x4e00 + n).unwrap();
-        let mut rows: Vec<_> = (0..600)
+        // Letters of Yi, which are parts of words.
+        let letters = |n: u32| char::from_u32(0xa000 + n).unwrap();
+        let mut rows: Vec<_> = (0..1100)
             .map(|n| private(format!("x{n}"), format!("wikipedi{}", letters(n))))
             .collect();
         rows.push(private("nearer".to_owned(), "wikipediz".to_owned()));
         rows.push(official("public", "Wikipedia"));
+        // Behind all of ann's in the alphabet. Those of one edit are looked at before it.
+        rows.push(official("far", &format!("wikipedi{}", letters(1164))));
         rows.push(private("drum".to_owned(), "Xylophone".to_owned()));
         rows.push(custom(
             "bobs",
@@ -273,9 +276,12 @@ on_both! {
             .await;
         let bob = server.token("bob@acme", &[]);
         let ann = server.token("ann@acme", &[]);
+        let replacements = format!("wikipedia|wikipedi{}", letters(1164));
+        let near = format!("wikipedio={replacements}");
+        let near_to_z = format!("wikipediz={replacements}");
         for (token, search, told, found) in [
-            ("", "wikipedio", "wikipedio=wikipedia", &["public"][..]),
-            (&bob, "wikipedio", "wikipedio=wikipedia", &["public"]),
+            ("", "wikipedio", near.as_str(), &["public", "far"][..]),
+            (&bob, "wikipedio", &near, &["public", "far"]),
             ("", "encyclopedia", "encyclopedia", &[]),
             (&ann, "encyclopedia", "encyclopedia", &[]),
             (
@@ -293,7 +299,7 @@ on_both! {
                 &["drum", "public"],
             ),
             // A connector with the given word is hidden from others, so the word is corrected for them.
-            ("", "wikipediz", "wikipediz=wikipedia", &["public"]),
+            ("", "wikipediz", &near_to_z, &["public", "far"]),
             (&ann, "wikipediz", "wikipediz", &["nearer"]),
         ] {
             let list = list(&server, token, json!({ "search": search })).await;
