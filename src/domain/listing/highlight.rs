@@ -49,9 +49,11 @@ impl Search {
         let from = at.saturating_sub(BEFORE).min(chars.len() - SHOWN);
         let start = chars.get(from).copied().unwrap_or_default();
         let end = chars.get(from + SHOWN).copied().unwrap_or(text.len());
-        let within = located.into_iter();
-        let within = within.filter(|(range, _)| start <= range.start && range.end <= end);
-        let within = within.map(|(range, word)| (range.start - start..range.end - start, word));
+        // A word may be longer than what is shown.
+        let within = located.into_iter().filter_map(|(range, word)| {
+            let range = range.start.max(start)..range.end.min(end);
+            (range.start < range.end).then(|| (range.start - start..range.end - start, word))
+        });
         self.in_words(text.get(start..end)?, within.collect())
     }
 
@@ -169,11 +171,14 @@ mod tests {
         let chars = |fragment: &Fragment| fragment.text.chars().count();
         assert_eq!(cut.iter().map(chars).sum::<usize>(), 200);
         assert_eq!(chars(&cut[0]), 60);
+        let word = "x".repeat(300);
+        let cut = shown(search("x").in_text(&word));
+        assert_eq!(cut, format!("[{}]", &word[..200]));
     }
 
     proptest! {
         #[test]
-        fn fragments_make_the_text(text in "[abé.+# /日]{0,300}", searched in "[ab.+#日]{1,5}") {
+        fn fragments_make_the_text(text in "[abé.+# /日]{0,300}|[ab]{0,400}", searched in "[ab.+#日]{1,5}") {
             let Some(search) = Search::parse("search", Some(&searched)).unwrap() else { return Ok(()) };
             let joined = |fragments: Vec<Fragment>| {
                 let texts = fragments.into_iter().map(|fragment| fragment.text);
