@@ -124,6 +124,8 @@ impl Rules {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut rules = Self::default();
         let mut category = None;
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             let wrong = |reason: &str| format!("line {number}: {reason}");
@@ -228,7 +230,7 @@ impl Pattern {
         let part = after.unwrap_or(text);
         let before = part.strip_suffix('*');
         let part = before.unwrap_or(part);
-        if let [word] = &*text::split(part) {
+        if let [word] = &*text::whole(part).collect::<Vec<_>>() {
             return Ok(Self {
                 part: word.clone(),
                 is_open_before: after.is_some(),
@@ -237,8 +239,8 @@ impl Pattern {
         }
         let text: String = text.chars().take(50).collect();
         Err(format!(
-            "{text} must be one word of letters and digits, with a * before or behind it at most: write several words \
-             with blanks between them"
+            "{text} must be one word, such as wiki or node.js, with a * before or behind it at most: write several \
+             words with blanks between them"
         ))
     }
 

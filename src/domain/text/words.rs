@@ -151,7 +151,8 @@ pub(crate) fn located_in_connector_id(id: &str) -> Vec<(Range<usize>, String)> {
     located
 }
 
-fn whole(text: &str) -> impl Iterator<Item = String> {
+/// The words of a text, folded, in their order, without those within longer ones.
+pub(crate) fn whole(text: &str) -> impl Iterator<Item = String> {
     let tokens = tokens(&fold(text)).into_iter();
     tokens
         .filter(|token| !token.is_part)

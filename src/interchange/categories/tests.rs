@@ -58,6 +58,27 @@ fn the_first_rule_that_fits_decides() {
 }
 
 #[test]
+fn files_of_editors_and_names_with_punctuation() {
+    use ConnectorCategory::*;
+    let rules = "\u{feff}[design]\nnode.js\n.net\n\n[development]\n*.js\nc++\nnode";
+    for (description, expected) in [
+        ("A Node.js server", Some(Design)),
+        ("for .NET", Some(Design)),
+        ("for ASP.NET", None),
+        ("with Vue.js", Some(Development)),
+        ("in C++", Some(Development)),
+        ("in C", None),
+        ("a node", Some(Development)),
+    ] {
+        assert_eq!(
+            category(rules, "io.github.a/b", "", description),
+            expected,
+            "{description}"
+        );
+    }
+}
+
+#[test]
 fn rules_that_are_wrong() {
     for (rules, told) in [
         ("git", "line 1: the first rule must come after a category"),
@@ -72,6 +93,7 @@ fn rules_that_are_wrong() {
         ),
         ("[design]\n*", "line 2: * must be one word"),
         ("[design]\na*b", "line 2: a*b must be one word"),
+        ("[design]\nio.github", "line 2: io.github must be one word"),
         ("[design]\nname:", "line 2: a word must follow name:"),
     ] {
         let error = Rules::parse(rules).unwrap_err();
