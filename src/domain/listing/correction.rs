@@ -154,7 +154,7 @@ fn rewritten(key: &str, terms: &[CorrectedTerm]) -> String {
         {
             text.push_str(key.get(end..range.start).unwrap_or_default());
             let words: Vec<_> = words.iter().map(|word| text::display(word)).collect();
-            text.push_str(&words.join(" "));
+            text.push_str(&text::fold(&words.join(" ")));
             at += term.given.len();
             end = located.get(at - 1).map_or(end, |(range, _)| range.end);
         } else {
@@ -209,12 +209,13 @@ mod tests {
             ),
             ("git hub!", &[joined.clone(), in_sight()], Some("github!")),
             ("a vectordb", &[in_sight(), parts], Some("a vector db")),
+            ("한국아", &[near(&[&text::fold("한국어")])], Some("한국어")),
             ("my wiki", &[in_sight(), in_sight()], None),
             ("my wikki", &[in_sight(), near(&[])], None),
         ] {
             let corrected = search(given).corrected(candidates);
             let key = corrected.map(|corrected| corrected.search.key);
-            assert_eq!(key.as_deref(), expected, "{given}");
+            assert_eq!(key, expected.map(text::fold), "{given}");
         }
         let corrected = search("git hub").corrected(&[joined, in_sight()]).unwrap();
         let alternatives = &corrected.search.terms[0].alternatives;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use indexmap::IndexSet;
+use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -104,12 +105,11 @@ pub(crate) fn of_connector_id(id: &str) -> IndexSet<String> {
     last_of_each(words(&owner).into_iter().chain(words(name)))
 }
 
-/// A word as people write it.
+/// A word as people write it, with the syllables of Hangul composed.
 pub(crate) fn display(word: &str) -> String {
     let form = |c: char| FORMS.iter().find(|(_, form)| *form == c);
-    word.chars()
-        .map(|c| form(c).map_or(c, |(plain, _)| *plain))
-        .collect()
+    let plain = word.chars().map(|c| form(c).map_or(c, |(plain, _)| *plain));
+    plain.nfc().collect()
 }
 
 /// The words of a text with their ranges in the text.
@@ -327,6 +327,7 @@ mod tests {
                 &["io", "github", "acme", "pull", "requests", "2"][..],
             ),
             ("日本 go go", &["日", "本", "go"]),
+            ("한국어 a", &["한국어", "a"]),
             ("mail team mail", &["team", "mail"]),
             (" +!? ", &[]),
             ("C++17, C# (F#), g++", &["c++", "17", "c#", "f#", "g++"]),
