@@ -27,8 +27,8 @@ pub(in crate::graphql) struct SearchInfo {
 pub(in crate::graphql) struct SearchWord {
     /// The word, or both with a space between.
     word: Text<'static>,
-    /// The words that were searched for instead, any of which may be found. Two words with a space between are found
-    /// together. Empty if the word was searched for as it is.
+    /// The words that were searched for instead, any of which may be found, the nearest first. Two words with a space
+    /// between are found together. Empty if the word was searched for as it is.
     replacements: List<Text<'static>>,
 }
 
