@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::process::{Serving, program};
 
-use super::Page;
+use super::{Page, free_port, localised, shell, start};
 
 pub const PAGE: &str = "docs/operate/identity-providers.md";
 const PEM: &[u8] = include_bytes!("../keys/test-only-ec-p256.pem");
@@ -57,4 +57,22 @@ async fn examples() {
         assert_eq!(data["viewer"], expected, "{settings}");
         serving.stop();
     }
+}
+
+/// A key, its JWKS and a token, as the page makes them with openssl.
+#[tokio::test]
+async fn without_a_provider() {
+    let blocks = Page::read(PAGE).blocks_in(&["sh"]);
+    let [(_, make), (_, serve), (_, send)] = &blocks[..] else {
+        panic!("{blocks:?}")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    assert!(shell(make, folder.path()).status().unwrap().success());
+    let _server = start(serve, port, folder.path());
+    let sent = shell(&localised(send, port), folder.path()).output();
+    let answer: Value = serde_json::from_slice(&sent.unwrap().stdout).unwrap();
+    let expected =
+        json!({ "userId": "ann", "organizationId": "acme", "scopes": ["connectors:write"] });
+    assert_eq!(answer["data"]["viewer"], expected, "{answer}");
 }

@@ -18,6 +18,9 @@ use crate::{
     support::{harness::TestDatabase, waiting::within},
 };
 
+/// The configuration that operators are given.
+const CONFIGURATION: &str = include_str!("../../../deploy/pgbouncer.ini");
+
 /// The folders of Debian and of Homebrew.
 const PROGRAMS: [&str; 3] = [
     "/usr/sbin/pgbouncer",
@@ -45,13 +48,24 @@ impl PgBouncer {
         let password = server.password().unwrap_or_default();
         let users = format!("\"{}\" \"{password}\"\n", server.username());
         fs::write(folder.path().join("users.txt"), users).unwrap();
-        let configuration = format!(
-            "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {path}/users.txt\nlogfile = {path}/log\n\
-             max_client_conn = 1000\npool_mode = {mode}\ndefault_pool_size = {sessions}\n{lines}\n",
-            server.host_str().unwrap(),
-            server.port().unwrap_or(5432),
-        );
+        let host = server.host_str().unwrap();
+        let database = format!("* = host={host} port={}", server.port().unwrap_or(5432));
+        let mut configuration = CONFIGURATION.to_owned();
+        for (from, to) in [
+            ("connectors = host=db.example.com port=5432", &*database),
+            ("listen_port = 6432", &format!("listen_port = {port}")),
+            ("auth_type = scram-sha-256", "auth_type = trust"),
+            ("/etc/pgbouncer/userlist.txt", &format!("{path}/users.txt")),
+            ("pool_mode = transaction", &format!("pool_mode = {mode}")),
+            (
+                "default_pool_size = 20",
+                &format!("default_pool_size = {sessions}"),
+            ),
+        ] {
+            assert!(configuration.contains(from), "{from}");
+            configuration = configuration.replace(from, to);
+        }
+        configuration += &format!("unix_socket_dir =\nlogfile = {path}/log\n{lines}\n");
         fs::write(folder.path().join("pgbouncer.ini"), configuration).unwrap();
         if is_root() {
             let mut chown = Command::new("chown");
