@@ -9,7 +9,7 @@ mod edit;
 mod entry;
 
 pub use change::{Availability, Patch};
-pub(crate) use change::{Change, REPLACED_BY, REPLACEMENTS, StatusChange};
+pub(crate) use change::{REPLACED_BY, REPLACEMENTS, StatusChange};
 pub use curation::Curation;
 pub(crate) use curation::{FileDetails, FileValue};
 pub use edit::Edit;
@@ -54,6 +54,20 @@ pub type Draft = Described<String>;
 
 /// Descriptive fields that are valid, alone and together.
 pub type Details = Described<Name>;
+
+/// A requested change of a custom connector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) name: Patch<String>,
+    pub(crate) description: Patch<String>,
+    pub(crate) icon_url: Patch<String>,
+    pub(crate) category: Patch<ConnectorCategory>,
+    pub(crate) version: Patch<String>,
+    pub(crate) server_url: Patch<String>,
+    pub(crate) server_type: Patch<ServerType>,
+    pub(crate) metadata: Patch<String>,
+    pub(crate) visibility: Patch<ConnectorVisibility>,
+}
 
 /// A source of a draft's fields.
 pub(crate) trait DraftSource {
@@ -231,6 +245,43 @@ impl Details {
             server_type: self.server_type,
             metadata: self.metadata.or(present.metadata),
         }
+    }
+}
+
+impl Change {
+    /// Applies the change to the present draft and visibility. Records an error for each required field that it would
+    /// clear.
+    pub(crate) fn apply(
+        &self,
+        present: &Draft,
+        visibility: ConnectorVisibility,
+        errors: &mut Errors,
+    ) -> (Draft, ConnectorVisibility) {
+        let mut required = |field: &'static str, cleared: bool| {
+            if cleared {
+                errors.take::<()>(Err(field_values::invalid(field, "must not be null")));
+            }
+        };
+        required("name", self.name == Patch::Clear);
+        required("visibility", self.visibility == Patch::Clear);
+        let draft = Draft {
+            name: match &self.name {
+                Patch::Set(name) => name.clone(),
+                _ => present.name.clone(),
+            },
+            description: self.description.apply(present.description.as_ref()),
+            icon_url: self.icon_url.apply(present.icon_url.as_ref()),
+            category: self.category.apply(present.category.as_ref()),
+            version: self.version.apply(present.version.as_ref()),
+            server_url: self.server_url.apply(present.server_url.as_ref()),
+            server_type: self.server_type.apply(present.server_type.as_ref()),
+            metadata: self.metadata.apply(present.metadata.as_ref()),
+        };
+        let visibility = match self.visibility {
+            Patch::Set(visibility) => visibility,
+            _ => visibility,
+        };
+        (draft, visibility)
     }
 }
 

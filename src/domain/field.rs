@@ -212,7 +212,7 @@ impl Field {
     }
 
     /// Returns the key in the published object; none for a field outside it.
-    pub(crate) const fn published_key(self) -> Option<&'static str> {
+    pub const fn published_key(self) -> Option<&'static str> {
         self.row().published
     }
 

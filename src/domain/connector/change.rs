@@ -1,11 +1,11 @@
-//! Requested changes, and the fields after them.
+//! The change of one field, and of a connector's availability.
 
-use entity::{ConnectorCategory, ConnectorStatus, ConnectorVisibility, ServerType};
+use entity::ConnectorStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::{domain::field_values, error::UserErrorCode};
 
-use super::{Draft, Errors};
+use super::Errors;
 
 /// The most replacements in a chain.
 pub(crate) const REPLACEMENTS: usize = 32;
@@ -25,20 +25,6 @@ pub enum Patch<T> {
     Set(T),
 }
 
-/// A requested change of a custom connector.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) name: Patch<String>,
-    pub(crate) description: Patch<String>,
-    pub(crate) icon_url: Patch<String>,
-    pub(crate) category: Patch<ConnectorCategory>,
-    pub(crate) version: Patch<String>,
-    pub(crate) server_url: Patch<String>,
-    pub(crate) server_type: Patch<ServerType>,
-    pub(crate) metadata: Patch<String>,
-    pub(crate) visibility: Patch<ConnectorVisibility>,
-}
-
 /// A requested change of a connector's availability.
 #[derive(Clone, Debug)]
 pub(crate) struct StatusChange {
@@ -55,45 +41,8 @@ pub struct Availability {
     pub(crate) replaced_by: Option<String>,
 }
 
-impl Change {
-    /// Applies the change to the present draft and visibility. Records an error for each required field that it would
-    /// clear.
-    pub(crate) fn apply(
-        &self,
-        present: &Draft,
-        visibility: ConnectorVisibility,
-        errors: &mut Errors,
-    ) -> (Draft, ConnectorVisibility) {
-        let mut required = |field: &'static str, cleared: bool| {
-            if cleared {
-                errors.take::<()>(Err(field_values::invalid(field, "must not be null")));
-            }
-        };
-        required("name", self.name == Patch::Clear);
-        required("visibility", self.visibility == Patch::Clear);
-        let draft = Draft {
-            name: match &self.name {
-                Patch::Set(name) => name.clone(),
-                _ => present.name.clone(),
-            },
-            description: self.description.apply(present.description.as_ref()),
-            icon_url: self.icon_url.apply(present.icon_url.as_ref()),
-            category: self.category.apply(present.category.as_ref()),
-            version: self.version.apply(present.version.as_ref()),
-            server_url: self.server_url.apply(present.server_url.as_ref()),
-            server_type: self.server_type.apply(present.server_type.as_ref()),
-            metadata: self.metadata.apply(present.metadata.as_ref()),
-        };
-        let visibility = match self.visibility {
-            Patch::Set(visibility) => visibility,
-            _ => visibility,
-        };
-        (draft, visibility)
-    }
-}
-
 impl<T: Clone> Patch<T> {
-    fn apply(&self, present: Option<&T>) -> Option<T> {
+    pub(super) fn apply(&self, present: Option<&T>) -> Option<T> {
         match self {
             Self::Keep => present.cloned(),
             Self::Clear => None,

@@ -1,5 +1,8 @@
 //! Loads the examples of the page about files.
 
+use std::collections::BTreeSet;
+
+use personal_connectors::domain::field::Field;
 use serde_json::Value;
 
 use crate::support::{
@@ -10,6 +13,24 @@ use crate::support::{
 use super::Page;
 
 pub const PAGE: &str = "docs/reference/files.md";
+
+#[test]
+fn the_page_has_all_keys() {
+    let page = Page::read(PAGE).text;
+    let table = page
+        .split("\n## ")
+        .find(|part| part.starts_with("Published object"));
+    let rows = table
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("| `"));
+    let first = rows.map(|row| row.split('|').nth(1).unwrap());
+    let keys: BTreeSet<_> = first
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let published = Field::ALL.into_iter().filter_map(Field::published_key);
+    assert_eq!(keys, published.chain(["object"]).collect());
+}
 
 #[test]
 fn examples_are_loaded() {
