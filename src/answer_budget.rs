@@ -244,17 +244,18 @@ impl AnswerBudget {
             None => return Ok(()),
             Some(Failure::TooLarge) => {
                 let of = if self.is_mutation {
-                    "bytes: the change was made, read it with fewer fields"
+                    "bytes: the change was made. Read it with fewer fields"
                 } else {
                     "bytes: ask for fewer items or fields"
                 };
                 Error::limit_exceeded("an answer", self.most() as u64, of)
             }
             Some(Failure::Exhausted) if self.is_mutation => Error::unavailable(
-                "too many bytes of answers are under way: the change was made, read it in a while",
+                "unfinished responses use all memory for responses: the change was made. Read it in a while",
             ),
             Some(Failure::Exhausted) => Error::unavailable(
-                "too many bytes of answers are under way: try again in a while, or ask for fewer items or fields",
+                "unfinished responses use all memory for responses: try again in a while, or ask for fewer items or \
+                 fields",
             ),
         })
     }

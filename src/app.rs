@@ -164,7 +164,7 @@ impl App {
         };
         let (closed, ()) = tokio::join!(close, flush);
         closed.unwrap_or_else(|_| {
-            tracing::warn!("the database is left before it is done");
+            tracing::warn!("the database could not be closed within --shutdown-timeout");
             Ok(())
         })?;
         Ok(())
@@ -298,7 +298,10 @@ async fn load_later(database: Database, clock: Clock, file: CatalogFile) {
         };
         let cause = format!("{error:#}");
         if cause != logged {
-            tracing::warn!(cause, "the catalogue file is not loaded yet");
+            tracing::warn!(
+                cause,
+                "the catalogue file is not loaded: the service tries again"
+            );
             logged = cause;
         }
     }

@@ -206,18 +206,25 @@ impl Error {
 
     /// Creates the error of a request that exceeded the request timeout.
     pub(crate) fn took_too_long() -> Self {
-        Self::new(Code::Timeout, "the answer took too long")
+        Self::new(
+            Code::Timeout,
+            "the response took too long: ask for fewer items or fields, or try again",
+        )
     }
 
     /// Creates the error of a mutation that exceeded the request timeout, and whose change may still be made.
     pub(crate) fn change_took_too_long() -> Self {
-        let message = "the answer took too long: the change may have been made or not. Read the connector before you \
+        let message = "the response took too long: the change may have been made or not. Read the connector before you \
                        try again";
         Self::new(Code::Timeout, message)
     }
 
     pub(crate) fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new(Code::Internal, "Something went wrong on our side.").caused_by(cause)
+        Self::new(
+            Code::Internal,
+            "the service failed: give its operator the requestId",
+        )
+        .caused_by(cause)
     }
 }
 

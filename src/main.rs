@@ -142,7 +142,11 @@ fn write_out(text: impl Display) -> anyhow::Result<()> {
 /// Announces an address of the service, which runs on even if the output is closed.
 fn announce(text: &str) {
     if let Err(error) = write_out(format_args!("{text}\n")) {
-        tracing::warn!(cause = chain(error.as_ref()), text, "nobody was told");
+        tracing::warn!(
+            cause = chain(error.as_ref()),
+            text,
+            "a text could not be written to standard output"
+        );
     }
 }
 
@@ -203,8 +207,8 @@ fn bounds(config: &Serve, descriptors: Option<u64>) -> Bounds {
             files,
             connections,
             wanted,
-            "there are fewer connections than wanted: raise the limit of open files (ulimit -n, or LimitNOFILE of \
-             systemd)"
+            "the service accepts fewer connections than wanted: raise the limit of open files (ulimit -n, or \
+             LimitNOFILE of systemd)"
         );
     }
     if let Some(somaxconn) = socket::short_backlog() {
@@ -303,7 +307,7 @@ fn run_config(config: &Config, settings: &Settings) -> anyhow::Result<ExitCode> 
             // A failure to write to standard error cannot be reported anywhere.
             let _ = writeln!(
                 io::stderr(),
-                "warning: hidden, and so not in this output: {names}. Give each another start by its file or variable"
+                "warning: this output hides the values of {names}. Where you use it, give them by files or variables"
             );
         }
     }

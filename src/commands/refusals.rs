@@ -16,7 +16,7 @@ pub(in crate::commands) fn top_level(denial: Denial) -> Error {
     match denial {
         Denial::Scope(scope) => Error::new(
             Code::Forbidden,
-            format!("the token needs the scope {scope}"),
+            format!("the token lacks the scope {scope}: send one that has it"),
         ),
         _ => unauthenticated(),
     }
@@ -25,6 +25,6 @@ pub(in crate::commands) fn top_level(denial: Denial) -> Error {
 fn unauthenticated() -> Error {
     Error::new(
         Code::Unauthenticated,
-        "this needs a bearer token in the Authorization header",
+        "this operation needs a token: send the header Authorization: Bearer TOKEN",
     )
 }

@@ -66,8 +66,8 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     let TextFile { text, mode } = match TextFile::read(&path) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::NotFound && !database.migrates => bail!(
-            "there is no token secret {}: the service makes it when it starts on that database and may write. Start it \
-             first, name the service's database with --database-url, or give --jwt-secret",
+            "there is no token secret {}: the service makes it when it starts on that database without --jwks, and may \
+             write. Start it first, name the service's database with --database-url, or give --jwt-secret",
             path.display()
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => make(&path)
@@ -86,7 +86,8 @@ pub(super) fn beside(database: &DatabaseSettings) -> anyhow::Result<Secret> {
     );
     Secret::new(text.trim().as_bytes().to_vec()).map_err(|error| {
         anyhow!(
-            "the token secret {} is of no use: {error}. Remove it to have another made; tokens signed with it end",
+            "the token secret {} cannot be used: {error}. Remove it, and the next start makes another; tokens signed \
+             with the old one become invalid",
             path.display()
         )
     })
@@ -96,7 +97,7 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> anyhow::Error {
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => "Run as the user who owns it and its folder",
         ErrorKind::IsADirectory => "Remove the folder",
-        ErrorKind::TimedOut => "Remove it if it is a pipe, mend its file system if that hangs",
+        ErrorKind::TimedOut => "Remove it if it is a pipe, or repair its file system if that hangs",
         _ => advice(error),
     };
     // Only the system's own text is shown; the rest names a temporary file.

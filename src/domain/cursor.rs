@@ -139,7 +139,7 @@ pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
 /// `CURSOR_EXPIRED`, with what to do.
 pub(super) fn expired(argument: &str, why: &str) -> Error {
     let message = format!(
-        "{argument} {why}: start over: list the connectors, then follow from the list's changesCursor"
+        "{argument} {why}. Start over: list the connectors, then follow from the list's changesCursor"
     );
     Error::new(Code::CursorExpired, message)
 }
@@ -216,10 +216,7 @@ fn open(kind: u8, argument: &str, text: &str) -> Result<Vec<u8>> {
 }
 
 fn broken(argument: &str) -> Error {
-    refused(
-        argument,
-        "is not a cursor that this list gave, whole and unchanged",
-    )
+    refused(argument, "is not a cursor of this list, or is damaged")
 }
 
 /// `CURSOR_INVALID`, with what to do.
@@ -307,7 +304,7 @@ mod tests {
             &"A".repeat(2000),
         ] {
             assert!(
-                refusal(broken, here).contains("whole and unchanged"),
+                refusal(broken, here).contains("not a cursor of this list"),
                 "{broken}"
             );
         }
@@ -352,7 +349,7 @@ mod tests {
         let tool = |text: &str| refusal(parse_of_tool("after", text, Digest::of(&())).map(drop));
         assert!(tool(&of_list).contains("list of connectors"));
         assert!(tool(&change(7)).contains("cursor of changes"));
-        assert!(tool(&of_tool[1..]).contains("whole and unchanged"));
+        assert!(tool(&of_tool[1..]).contains("not a cursor of this list"));
         assert!(list(seal(9, &[])).contains("another version"));
         let unmarked = seal(UNMARKED_CHANGES, &[0; 8]);
         assert!(list(unmarked.clone()).contains("cursor of changes"));
@@ -366,7 +363,10 @@ mod tests {
             &seal(CHANGES, &[0; 15]),
             &seal(CHANGES, &[0; 17]),
         ] {
-            assert!(changes(broken).contains("whole and unchanged"), "{broken}");
+            assert!(
+                changes(broken).contains("not a cursor of this list"),
+                "{broken}"
+            );
         }
     }
 

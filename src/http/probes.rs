@@ -108,9 +108,9 @@ pub(super) async fn ready(
         (_, Some(reason)) => Some(format!("{reason}: {}", reason.advice())),
         (None, _) => Some("the database does not answer: see the service's log".to_owned()),
         (Some(false), _) => Some("the schema is not up to date: run migrate".to_owned()),
-        _ if !polled => {
-            Some("the catalogue was not read for seconds: see the service's log".to_owned())
-        }
+        _ if !polled => Some(
+            "the catalogue's state was not read for some seconds: see the service's log".to_owned(),
+        ),
         _ if !keys => {
             Some("there are no keys to verify tokens with: check the JWKS of --jwks".to_owned())
         }

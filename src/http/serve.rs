@@ -120,7 +120,7 @@ pub async fn serve(
         stopping.sockets_closed().await;
     };
     if timeout_at(cut, finished).await.is_err() {
-        tracing::warn!("answers that were not finished in time are cut");
+        tracing::warn!("responses are cut off that did not end within --shutdown-timeout");
         stopping.cut();
         let ended = async {
             // This waits for the end, so that accounts are closed.
@@ -135,7 +135,7 @@ pub async fn serve(
 async fn cannot_accept(error: &std::io::Error, is_logged: bool) {
     // The process probably lacks file descriptors, and some will be closed.
     if !is_logged {
-        tracing::warn!(%error, "cannot accept a connection");
+        tracing::warn!(%error, "cannot accept a connection: the service tries again");
     }
     time::sleep(PAUSE).await;
 }

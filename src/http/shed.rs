@@ -28,7 +28,11 @@ pub(super) fn turned_away(reason: &'static str) {
         .since
         .is_none_or(|since| since.elapsed() >= LOGGED_EVERY)
     {
-        tracing::warn!(requests = unlogged.requests, reason, "turned away");
+        tracing::warn!(
+            requests = unlogged.requests,
+            reason,
+            "requests were rejected"
+        );
         *unlogged = Unlogged {
             requests: 0,
             since: Some(Instant::now()),

@@ -20,7 +20,7 @@ use super::rejection::Rejection;
 const ABORTED: i32 = 130;
 
 /// The message to clients that are refused because of the stop.
-pub(super) const STOPS: &str = "the service stops: ask again in a while";
+pub(super) const STOPS: &str = "the service stops: try again in a while";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
@@ -61,7 +61,7 @@ impl Stopping {
             };
             tracing::info!(
                 drain_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-                "the service stops: answers under way are finished"
+                "the service stops: it finishes the responses that it has begun"
             );
             stopping.drain();
             tokio::spawn(async move {

@@ -40,7 +40,7 @@ impl CatalogFile {
             None => parse(BUILT_IN),
             Some(file) => read_text(file)
                 .map_err(anyhow::Error::from)
-                .and_then(|text| parse(&text).context("nothing of the catalogue was loaded"))
+                .and_then(|text| parse(&text).context("no entry was loaded"))
                 .with_context(|| format!("--catalog {}", file.display())),
         };
         entries.map(Self)
@@ -72,7 +72,10 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
     let mut tx = Tx::begin(database, Actor::default(), clock.now()).await?;
     for gone in tx.of_catalog().await? {
         if !entries.iter().any(|entry| entry.id == gone.id) {
-            tracing::info!(id = gone.id, "deleted: the catalogue no longer has it");
+            tracing::info!(
+                id = gone.id,
+                "deleted a connector that the catalogue file no longer has"
+            );
             tx.delete(&gone).await?;
             changed += 1;
         }
@@ -95,7 +98,7 @@ async fn write(database: &Database, clock: &Clock, entries: &[Entry]) -> anyhow:
             Ok(loaded) if loaded.fate == Fate::Unchanged => {}
             Ok(loaded) => {
                 changed += 1;
-                tracing::info!(id = entry.id, fate = ?loaded.fate, "catalogue");
+                tracing::info!(id = entry.id, fate = ?loaded.fate, "loaded a connector of the catalogue");
             }
             Err(rejection) => rejected.push(format!("{}: {rejection}", entry.id)),
         }
@@ -125,7 +128,10 @@ fn parse(text: &str) -> anyhow::Result<Vec<Entry>> {
                 return Ok(());
             }
             Event::KeysLeftOut(keys, _) => {
-                tracing::warn!(keys = keys.join(", "), "keys of the catalogue are left out");
+                tracing::warn!(
+                    keys = keys.join(", "),
+                    "the catalogue file has keys that are ignored"
+                );
                 return Ok(());
             }
         };

@@ -54,19 +54,18 @@ pub(super) const UNKNOWN_AUTHORITY: Failure = Failure::Unreachable(
     "its certificate is of an authority that is unknown here, and that the operator may add (--ca-file)",
 );
 /// A failure of the proxy, which ends the inspection without a verdict.
-pub(super) const PROXY_AT_FAULT: Failure = Failure::Unreachable("the outbound proxy is at fault");
-pub(super) const TOO_LARGE: Failure =
-    Failure::NotMcp("sends more than an MCP server has reason to");
+pub(super) const PROXY_AT_FAULT: Failure = Failure::Unreachable("the outbound proxy fails");
+pub(super) const TOO_LARGE: Failure = Failure::NotMcp("sends more than this service accepts");
 pub(super) const NOT_DECODED: Failure =
-    Failure::NotMcp("sends an answer that is not in the coding of its Content-Encoding");
-pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends what is not a message of MCP");
+    Failure::NotMcp("sends an answer that its Content-Encoding does not decode");
+pub(super) const NOT_JSON_RPC: Failure = Failure::NotMcp("sends a message that is not JSON-RPC");
 pub(super) const EMPTY: Failure = Failure::NotMcp("answers with an empty body");
 pub(super) const ACCEPTED: Failure = Failure::NotMcp("accepts a request without answering it");
 pub(super) const NO_ANSWER: Failure = Failure::NotMcp("ends the connection without an answer");
 pub(super) const ANOTHER_ANSWER: Failure =
-    Failure::NotMcp("answers another request than the one that was sent");
+    Failure::NotMcp("answers with the id of another request");
 pub(super) const NO_ENDPOINT: Failure =
-    Failure::NotMcp("opens an event stream that does not say where to send messages");
+    Failure::NotMcp("opens an event stream without the address for messages");
 
 /// Describes the failure of a request without the library's words. `connecting` is true before there is a connection.
 pub(super) fn reason(error: &(dyn StdError + 'static), connecting: bool) -> Failure {

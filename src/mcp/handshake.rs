@@ -56,7 +56,7 @@ pub struct Inspector {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutOff {
     /// It waited in vain for a slot of this service.
-    #[error("this machine had no memory, file or lookup for them")]
+    #[error("this process had no memory, file or name look-up for them")]
     Exhausted,
     /// The outbound proxy failed, or its setting is wrong. The server's state is unknown.
     #[error(transparent)]
@@ -167,9 +167,9 @@ impl Inspector {
                 Outcome::NotCheckable,
                 match claimed {
                     Some(ServerType::Stdio) => {
-                        "The server is a program that is run where it is used, and not by this service."
+                        "The server is a program on the user's machine, which this service does not run."
                     }
-                    _ => "There is no address to call.",
+                    _ => "The server has no address to call.",
                 },
             );
             return Ok(progress.inspection);
@@ -181,7 +181,7 @@ impl Inspector {
                 // inspector.
                 let looking = AssertUnwindSafe(self.look(&url, &mut progress));
                 if looking.catch_unwind().await.is_err() {
-                    let message = "The server answers with what this service cannot read.";
+                    let message = "The server's answer cannot be read.";
                     progress.say(Outcome::NotMcp, message);
                 }
             }
@@ -384,10 +384,10 @@ fn unbegun(error: &ClientInitializeError) -> Failure {
     Failure::NotMcp(match error {
         ClientInitializeError::JsonRpcError(_) => "refuses to begin a session",
         ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
-            "speaks no revision of MCP that this service knows"
+            "speaks only versions of MCP that this service does not know"
         }
         ClientInitializeError::ConnectionClosed(_) => return NO_ANSWER,
-        _ => "does not answer as MCP has it",
+        _ => "answers against the MCP specification",
     })
 }
 
@@ -404,7 +404,7 @@ async fn list(
         .peer_info()
         .and_then(|info| Description::of(&info, wire));
     let description =
-        description.ok_or_else(|| wire.fail(Failure::NotMcp("does not say what it is")))?;
+        description.ok_or_else(|| wire.fail(Failure::NotMcp("does not describe itself")))?;
     progress.begun(&description, kind, wire.stopwatch().elapsed());
     progress.unlisted = tokio::select! {
         biased;
@@ -451,9 +451,7 @@ impl Progress {
         found.capabilities.clone_from(&description.capabilities);
         found.extensions.clone_from(&description.extensions);
         if is_deprecated(kind) {
-            self.note(
-                "It speaks HTTP+SSE, which MCP has deprecated: streamable HTTP takes its place.",
-            );
+            self.note("It speaks HTTP+SSE, which MCP has deprecated in favour of streamable HTTP.");
         }
     }
 
@@ -474,13 +472,11 @@ impl Progress {
             Some(Failure::AuthRequired(..)) if has_begun && outcome == Outcome::AuthRequired => {
                 self.say(
                     outcome,
-                    "The server asks for a sign-in to list what it offers.",
+                    "The server asks for a sign-in before it lists what it offers.",
                 );
             }
             Some(failure) if has_begun => {
-                self.note(&format!(
-                    "It did not list all that it offers: it {failure}."
-                ));
+                self.note(&format!("Its list is incomplete: it {failure}."));
             }
             Some(failure) => self.say(outcome, &format!("The server {failure}.")),
         }

@@ -114,7 +114,7 @@ impl Slot {
             PutOff::Exhausted => too_many(),
             // The caller gets no name of the proxy; the log has it.
             PutOff::Proxy(_) => Error::unavailable(
-                "no server can be inspected while this service's outbound proxy is at fault: try again in a while",
+                "the service's outbound proxy fails, so no server can be inspected: try again in a while",
             ),
         })
     }

@@ -150,13 +150,13 @@ async fn tools(
             let ttl_ms = description.ttl_ms.min(result.ttl_ms);
             inspection.fresh_for = description.fresh_for(ttl_ms);
             if !result.is_whole {
-                inspection.note("It has more tools than are kept here.");
+                inspection.note("It has more tools than this service stores.");
             } else if is_cut {
-                inspection.note("Its tools have more text than is kept here.");
+                inspection.note("Its tools have more text than this service stores.");
             }
         }
         Err(Unlisted) if description.says_capabilities => {
-            inspection.note("It does not list its tools as MCP has it.");
+            inspection.note("Its list of tools does not follow the MCP specification.");
         }
         // A server without declared capabilities need not have tools.
         Err(Unlisted) => {}

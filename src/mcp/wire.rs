@@ -358,7 +358,7 @@ impl Wire {
     /// Counts a request or connection.
     pub(super) fn request(&self) -> Result<(), Failure> {
         take(&self.calls.requests_left, 1).ok_or(Failure::NotMcp(
-            "needs more requests than an MCP server has reason to",
+            "needs more requests than this service sends",
         ))
     }
 

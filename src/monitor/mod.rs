@@ -190,8 +190,10 @@ impl Worker {
                     let connectors = put_off.iter().filter(is_exhausted).count();
                     scan.lacks_proxy |= connectors < put_off.len();
                     if connectors > 0 {
-                        tracing::warn!(connectors, "checks are put off: they had no memory, file or lookup of this \
-                                                    process in a minute");
+                        tracing::warn!(
+                            connectors,
+                            "checks are postponed: for a minute, this process had no memory, file or look-up for them"
+                        );
                     }
                     let schedule = self.settings.schedule;
                     let now = self.clock.now();
@@ -287,7 +289,7 @@ impl Worker {
             tx.commit().await?;
             tracing::info!(
                 connectors = postponed.len(),
-                "checks are due earlier than a clock had put them"
+                "checks are due earlier, because a clock had postponed them too far"
             );
         }
     }

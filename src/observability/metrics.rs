@@ -105,12 +105,12 @@ impl Checks {
     fn register(&self, r: &mut Registry) {
         r.register(
             "connector_checks",
-            "Checks of connectors by this process, by what they came to",
+            "Checks of connectors by this process, by outcome",
             self.made.clone(),
         );
         r.register(
             "connector_checks_under_way",
-            "Checks that are under way",
+            "Checks in progress",
             self.under_way.clone(),
         );
         r.register(
@@ -167,18 +167,18 @@ impl Metrics {
         let r = &mut metrics.registry;
         r.register(
             "graphql_requests",
-            "Requests answered, by the operation asked for",
+            "Requests, by operation and status",
             metrics.requests.clone(),
         );
         r.register_with_unit(
             "graphql_request_duration",
-            "Time to answer requests",
+            "Time from the head of a request to the end of its response",
             Unit::Seconds,
             metrics.seconds.clone(),
         );
         r.register(
             "graphql_errors",
-            "Requests answered with errors, by the code of the first",
+            "Requests with errors, by the code of the first",
             metrics.errors.clone(),
         );
         r.register(
@@ -188,12 +188,12 @@ impl Metrics {
         );
         r.register(
             "database_connections_idle",
-            "Open connections that nobody uses",
+            "Open connections that are idle",
             metrics.idle.clone(),
         );
         r.register(
             "catalogue_state",
-            "Number of the last change that this process knows of",
+            "Number of the last change that this process knows",
             metrics.state.clone(),
         );
         metrics.checks.register(r);
@@ -202,16 +202,13 @@ impl Metrics {
             [
                 (
                     "graphql_documents_found",
-                    "Documents sent that were kept as parsed",
+                    "Documents that were already parsed",
                 ),
                 (
                     "graphql_documents_parsed",
-                    "Documents sent that had to be parsed",
+                    "Documents that had to be parsed",
                 ),
-                (
-                    "graphql_documents_kept",
-                    "Size of the documents kept as parsed",
-                ),
+                ("graphql_documents_kept", "Memory of parsed documents"),
             ],
         );
         responses.register(
@@ -219,15 +216,18 @@ impl Metrics {
             [
                 (
                     "graphql_answers_found",
-                    "Answers that were kept, or being made for another request",
+                    "Responses from the cache, or shared with an identical request",
                 ),
-                ("graphql_answers_made", "Answers that were made to be kept"),
-                ("graphql_answers_kept", "Size of the answers kept"),
+                (
+                    "graphql_answers_made",
+                    "Responses that were computed and offered to the cache",
+                ),
+                ("graphql_answers_kept", "Memory of the response cache"),
             ],
         );
         r.register_with_unit(
             "process_start_time",
-            "Start of the process since the epoch",
+            "Start of the process, in Unix time",
             Unit::Seconds,
             started,
         );

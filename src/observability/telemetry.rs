@@ -115,7 +115,7 @@ impl Traces {
         let stop = move || self.0.shutdown_with_timeout(within);
         let stopped = timeout_at(deadline, spawn_blocking(stop)).await;
         if !matches!(stopped, Ok(Ok(Ok(())))) {
-            tracing::warn!("the last spans are left unsent");
+            tracing::warn!("the last spans were not sent before the end");
         }
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn scan(document: &str, limits: OperationLimits) -> Result<(), Refuse
                 )));
             }
             '_' if !limits.introspection && matches!(text, "__schema" | "__type") => {
-                let message = format!("{text} tells nothing here: introspection is switched off");
+                let message = format!("{text} is not available: introspection is switched off");
                 return Err(refused(Error::new(Code::GraphqlValidationFailed, message)));
             }
             '-' | '0'..='9' if is_rounded(text) => {

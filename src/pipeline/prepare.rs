@@ -152,8 +152,8 @@ pub(super) fn operation<'a>(
     let mut chosen = chosen(document, name);
     let message = match (chosen.next(), chosen.next(), name) {
         (Some(operation), None, _) => return Ok(operation),
-        (_, _, Some(name)) => format!("the document has no operation of the name {name:.100}"),
-        _ => "operationName must say which of the document's operations is meant".to_owned(),
+        (_, _, Some(name)) => format!("the document has no operation with the name {name:.100}"),
+        _ => "the document has several operations: name one by operationName".to_owned(),
     };
     Err(ServerError::new(message, None))
 }

@@ -305,7 +305,7 @@ impl Server {
         if self.has_connected() && !self.is_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 cause,
-                "no connection to PostgreSQL can be opened: those that are open are waited for"
+                "cannot open another connection to PostgreSQL: requests wait for the open ones"
             );
         }
     }

@@ -211,7 +211,7 @@ impl PgSession {
     ) -> Result<T, sqlx::Error> {
         let is_late = done.is_err();
         let done = done.unwrap_or_else(|_| {
-            tracing::warn!(after = ?end, "no answer from PostgreSQL or its pooler: the connection is dropped");
+            tracing::warn!(after = ?end, "PostgreSQL or its pooler did not answer in time: the connection is dropped");
             Err(errors::timed_out())
         });
         if let Err(error) = &done

@@ -82,11 +82,11 @@ pub(in crate::store) fn of_sqlite(error: rusqlite::Error) -> Error {
 /// Returns the error of a write that cannot succeed.
 pub(in crate::store) fn unavailable(reason: Unwritable) -> Error {
     let message = match reason {
-        Unwritable::Configured => format!("{reason}: it takes no changes"),
+        Unwritable::Configured => format!("{reason}: the service accepts no changes"),
         Unwritable::DiskFull | Unwritable::Disk | Unwritable::Locked | Unwritable::Blocked => {
             return Error::unavailable(format!("{reason}: try again in a while"));
         }
-        _ => format!("{reason}: its operator must act"),
+        _ => format!("{reason}: the service's operator must act"),
     };
     Error::unavailable(message).retrying_after(OPERATOR_ACTS)
 }

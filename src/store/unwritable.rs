@@ -46,7 +46,7 @@ impl Unwritable {
     /// Returns advice for the operator.
     pub(crate) fn advice(self) -> &'static str {
         match self {
-            Self::Configured => "start it without --read-only to have it take changes",
+            Self::Configured => "to allow changes, start it without --read-only",
             Self::ReadOnly => {
                 "make it writable, or start the service with --read-only to have it ready"
             }

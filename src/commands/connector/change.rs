@@ -42,7 +42,11 @@ pub(super) async fn find(
         return Ok(Err(refusal(Errors(vec![hidden()?]))));
     };
     if let Err(denial) = decide(ownership(&connector)) {
-        let error = denied(denial, "id", "the connector is not yours to change")?;
+        let error = denied(
+            denial,
+            "id",
+            "only the connector's creator and its administrators may change it",
+        )?;
         return Ok(Err(refusal(Errors(vec![error]))));
     }
     if let Some(expected) = expected_revision.filter(|expected| *expected != connector.revision) {

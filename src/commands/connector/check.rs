@@ -65,8 +65,7 @@ async fn keep(
     match look_up(&tx, viewer, id).await? {
         None => missing(),
         Some(connector) if Target::of(&connector) != check.target => {
-            let clause =
-                "the connector was given another server while it was checked: check it again";
+            let clause = "the connector's server was changed during the check: check it again";
             let error = UserError::new(UserErrorCode::Conflict, "id", clause);
             conflict(&tx, viewer, connector, revision, error).await
         }

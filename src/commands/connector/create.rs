@@ -114,7 +114,7 @@ async fn attempt(
     };
     if viewer.decide(another).is_err() {
         let clause = format!(
-            "the most custom connectors that you may have is {most}, and you have {current}: delete one first"
+            "your limit of custom connectors is {most}, and you have {current}: delete one first"
         );
         let error = UserError::new(UserErrorCode::LimitExceeded, None, clause);
         errors.0.push(error.over(most, current));
@@ -205,7 +205,7 @@ async fn replay(tx: &Tx, used: &idempotency_key::Model, is_same: bool) -> Result
         None => vec![UserError::new(
             UserErrorCode::NotFound,
             FIELD,
-            "the connector that this key made was deleted",
+            "the connector that was created with this key was deleted: use a new key",
         )],
     };
     Ok(Outcome {

@@ -39,12 +39,12 @@ pub(super) fn denied(denial: Denial, field: &'static str, not_yours: &str) -> Re
         Denial::Hidden => Ok(UserError::new(
             UserErrorCode::NotFound,
             field,
-            "there is no connector of this id",
+            "there is no connector with this id, or you may not see it",
         )),
         Denial::NotCustom => Ok(UserError::new(
             UserErrorCode::Forbidden,
             field,
-            "only a custom connector can be changed like this",
+            "this mutation changes only custom connectors",
         )),
         Denial::NotYours | Denial::NoOrganization | Denial::LimitReached => {
             Ok(UserError::new(UserErrorCode::Forbidden, field, not_yours))

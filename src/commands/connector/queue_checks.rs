@@ -95,7 +95,12 @@ fn error(
     now: Timestamp,
 ) -> Result<Option<UserError>> {
     if let Err(denial) = viewer.decide(Action::Check(ownership(row))) {
-        return denied(denial, "id", "the connector is not yours to check").map(Some);
+        return denied(
+            denial,
+            "id",
+            "only the connector's creator and its administrators may have it checked",
+        )
+        .map(Some);
     }
     let Some(times) = times.filter(|times| times.next_check_at.is_some()) else {
         let clause = "there is nothing to check: the connector has no server that can be called";

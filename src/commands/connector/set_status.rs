@@ -78,7 +78,7 @@ async fn check_replacement(
         errors.push(
             UserErrorCode::NotFound,
             REPLACED_BY,
-            "there is no connector of this id",
+            "there is no connector with this id, or you may not see it",
         );
     }
     let mut seen = HashSet::from([id.to_owned()]);

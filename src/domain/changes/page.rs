@@ -211,8 +211,8 @@ impl Log {
             return Err(cursor::expired(argument, why));
         }
         if !self.has(position, mark) {
-            let why = "is not in the history of this catalogue, as a cursor of another one, or of changes that were \
-                       lost when a backup was restored or a standby took over";
+            let why = "is not in the history of this catalogue: it is of another one, or its change was lost with a \
+                       restored backup or a failover";
             return Err(cursor::expired(argument, why));
         }
         Ok(())

@@ -18,8 +18,7 @@ const WAITING: usize = 4;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The message of a rejected request.
-pub(in crate::http) const FULL: &str =
-    "too much is asked of the service at once: try again in a while";
+pub(in crate::http) const FULL: &str = "the service is overloaded: try again in a while";
 
 /// No permit is available.
 #[derive(Clone, Copy, Debug)]

@@ -12,9 +12,9 @@ pub(super) const JWKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The reason that the service cannot start with these [`TokenRules`](crate::config::TokenRules).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("tokens verified with a JWKS need an issuer and an audience to be checked against")]
+    #[error("--jwks needs --jwt-issuer and --jwt-audience, which tokens are checked against")]
     IssuerAndAudience,
-    #[error("the default organization must be 1 to 255 characters without control characters")]
+    #[error("--jwt-default-organization must be 1 to 255 characters without control characters")]
     DefaultOrganization,
     #[error(
         "--jwks: the URL must begin with https:// or http:// and hold no user name or password"

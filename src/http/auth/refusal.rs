@@ -7,11 +7,11 @@ use crate::{error::Code, http::rejection::Rejection};
 /// The reason that a request is refused. Its text is for the client, and contains nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("a bearer token is required")]
+    #[error("this service needs a token: send the header Authorization: Bearer TOKEN")]
     Missing,
     #[error("the Authorization header must be of the Bearer scheme")]
     Scheme,
-    #[error("there must be one Authorization header, of the form: Bearer token")]
+    #[error("there must be one header Authorization: Bearer TOKEN")]
     Header,
     #[error("the token has {bytes} bytes, and may have {most}")]
     TooLong { bytes: usize, most: usize },
@@ -21,10 +21,10 @@ pub(crate) enum Refusal {
     Critical,
     #[error("the token's algorithm is not supported, or not that of its key")]
     Algorithm,
-    #[error("no key is known that the token could be signed with")]
+    #[error("the service knows no key that could have signed the token")]
     UnknownKey,
     /// The token may be valid; the fault is not the caller's.
-    #[error("there is no key to verify the token with now: try again later")]
+    #[error("the service has no key to verify the token now: try again later")]
     NoKeys,
     #[error("too many keys could have signed the token: it must name its key by kid")]
     AmbiguousKey,
@@ -32,17 +32,17 @@ pub(crate) enum Refusal {
     Signature,
     #[error("the token's claims are not a JSON object")]
     Claims,
-    #[error("exp is required, and exp, nbf and iat must be numbers of seconds")]
+    #[error("the token must have exp, and exp, nbf and iat must be numbers of seconds")]
     NumericDate,
     #[error("the token has expired")]
     Expired,
-    #[error("the token is not valid yet")]
+    #[error("the token is not valid yet: nbf or iat is in the future")]
     NotYet,
-    #[error("the token is of another issuer")]
+    #[error("the token is of another issuer (iss)")]
     Issuer,
-    #[error("the token is for another audience")]
+    #[error("the token is for another audience (aud)")]
     Audience,
-    #[error("the user must be a string of 1 to 255 characters without control characters")]
+    #[error("the token's user must be a string of 1 to 255 characters without control characters")]
     Subject,
 }
 

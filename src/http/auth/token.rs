@@ -43,7 +43,7 @@ pub(crate) enum TokenEnd {
     #[error("the token's key was withdrawn")]
     KeyWithdrawn,
     /// The keys are too old. The token may become valid again.
-    #[error("there is no key to verify the token with now: try again later")]
+    #[error("the service has no key to verify the token now: try again later")]
     NoKeys,
 }
 

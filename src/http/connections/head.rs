@@ -40,7 +40,7 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Rejection> {
         (Some(host), None) if is_host(host) => return Ok(()),
         (None, _) if version < Version::HTTP_11 => return Ok(()),
         (None, _) => "the request must have a Host header",
-        (Some(_), None) => "the Host header is no host",
+        (Some(_), None) => "the Host header must be a host, with or without a port",
         (Some(_), Some(_)) => "the request must have one Host header",
     };
     Err(bad_request(message))

@@ -256,7 +256,7 @@ impl SocketFile {
             && let Err(error) = fs::remove_file(&self.path)
         {
             let path = self.path.display();
-            tracing::warn!(%error, %path, "the file of the Unix socket stays");
+            tracing::warn!(%error, %path, "the file of the Unix socket cannot be removed");
         }
     }
 }
@@ -339,18 +339,21 @@ fn of_unix(address: &ListenAddress, error: &io::Error) -> ListenError {
             "Stop that process, or choose another path",
         ),
         io::ErrorKind::AlreadyExists => (
-            "there is a file that is no socket".to_owned(),
+            "the path is a file that is not a socket".to_owned(),
             "Remove it, or choose another path",
         ),
         io::ErrorKind::IsADirectory => (
-            "there is a folder".to_owned(),
+            "the path is a folder".to_owned(),
             "Add the name of a file, or choose another path",
         ),
         io::ErrorKind::InvalidFilename => (
             format!("the path is longer than {PATH_BYTES} bytes"),
             "Choose a shorter path",
         ),
-        io::ErrorKind::NotFound => ("there is no such folder".to_owned(), "Make it first"),
+        io::ErrorKind::NotFound => (
+            "its folder does not exist".to_owned(),
+            "Create the folder first",
+        ),
         io::ErrorKind::PermissionDenied => (
             error.to_string(),
             "Run as a user who may write the folder, or choose another path",

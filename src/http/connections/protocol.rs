@@ -53,7 +53,7 @@ const HTTP2_HEAD_BYTES: u32 = 32 * 1024;
 const _: () = assert!(MOST_TOKEN_BYTES + 8 * 1024 <= HTTP2_HEAD_BYTES);
 /// Bytes of a stream besides its head: its task and its state.
 const STREAM_BYTES: usize = 8 * 1024;
-const TOO_MANY_HEADS: &str = "too many bytes of requests' heads are under way: try again later";
+const TOO_MANY_HEADS: &str = "unfinished request heads use all memory for heads: try again later";
 /// The longest head after which a connection is reused, because its buffer stays as long.
 const KEPT_HEAD: usize = 16 * 1024;
 /// The longest time for the only head of a surplus connection.

@@ -130,7 +130,7 @@ impl Arrivals {
     fn arrive(&self, bytes: usize) -> io::Result<()> {
         self.0.has_some.store(true, Ordering::Relaxed);
         if self.part() == Part::Head && self.head().bytes.grow(bytes).is_err() {
-            let message = "too many bytes of requests' heads are under way";
+            let message = "unfinished request heads use all memory for heads";
             return Err(io::Error::other(message));
         }
         Ok(())

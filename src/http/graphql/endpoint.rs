@@ -365,7 +365,7 @@ mod tests {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let expected = json!({ "errors": [{
-            "message": "Something went wrong on our side.",
+            "message": "the service failed: give its operator the requestId",
             "extensions": { "code": "INTERNAL", "requestId": "r-1" },
         }] });
         assert_eq!(answer, expected);

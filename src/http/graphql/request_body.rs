@@ -77,7 +77,7 @@ enum Failed {
 
 /// The rejection of a body for lack of memory.
 fn no_memory() -> Rejection {
-    Rejection::shed("too many bytes of bodies are under way: try again later")
+    Rejection::shed("unfinished request bodies use all memory for bodies: try again later")
 }
 
 /// Returns the output of a future that is ready at its first or second poll, so that it needs no timer.

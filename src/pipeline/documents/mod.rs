@@ -116,8 +116,8 @@ impl Documents {
 }
 
 fn not_trusted() -> Error {
-    let message = "only trusted documents run here: send the id of one as documentId, or its text as it is in the \
-                   manifest";
+    let message = "the service executes only trusted documents, and this is none: send the id of one as documentId, or \
+                   its text as it is in the manifest";
     Error::new(Code::DocumentNotTrusted, message)
 }
 

@@ -74,7 +74,7 @@ impl Trusted {
             tracing::warn!(
                 id,
                 error,
-                "a trusted document does not fit the schema: who sends it gets this error"
+                "a trusted document does not match the schema: its requests get this error"
             );
         }
         Ok(Self { documents, ids })

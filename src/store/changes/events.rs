@@ -436,7 +436,7 @@ fn known_or_told_to_nobody(row: Row<'_>, from: usize) -> Result<Event> {
             tracing::warn!(
                 number,
                 cause,
-                "an event is told to nobody: this version cannot read it"
+                "an event is skipped: this version cannot read it"
             );
             Ok(Event::told_to_nobody(position))
         }

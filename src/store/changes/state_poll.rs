@@ -91,7 +91,10 @@ async fn poll(database: Database, every: Duration) {
             Err(error) => {
                 let cause = error.cause();
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(cause, "the catalogue's state cannot be read");
+                    tracing::warn!(
+                        cause,
+                        "the catalogue's state cannot be read: no cached response is used until it can"
+                    );
                 }
             }
         }

@@ -173,7 +173,7 @@ fn of_server(error: &(dyn StdError + 'static), wait: Duration) -> (String, &'sta
         sqlx::Error::Io(error) => {
             let text = error.to_string();
             let advice = if is_unknown_host(error) {
-                "Correct the host in --database-url, or mend the name service"
+                "Correct the host in --database-url, or repair the name service"
             } else if error.kind() == io::ErrorKind::InvalidData {
                 TLS
             } else if error.kind() == io::ErrorKind::NotFound {

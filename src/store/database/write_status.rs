@@ -63,7 +63,7 @@ impl WriteStatus {
             Some(Unwritable::Damaged),
         ];
         if !stays.contains(&known.reason) {
-            tracing::error!(%reason, advice = reason.advice(), "changes are refused");
+            tracing::error!(%reason, advice = reason.advice(), "the service accepts no changes");
             known.reason = Some(reason);
         }
     }
@@ -95,7 +95,7 @@ impl WriteStatus {
         let mut known = self.known();
         known.probed_at = Some(began);
         if known.failed_at.is_none_or(|at| at < began) && known.reason.take().is_some() {
-            tracing::info!("changes are taken again");
+            tracing::info!("the service accepts changes again");
         }
     }
 

@@ -154,7 +154,7 @@ impl Known {
         }
         if is_full {
             tracing::warn!(
-                "the catalogue has so many words that searches are corrected by a part of them"
+                "searches are corrected by only a part of the catalogue's words, because there are too many"
             );
         }
     }

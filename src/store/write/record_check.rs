@@ -271,7 +271,7 @@ fn postpone_tools(
     after.tools_checked_at = before.tools_checked_at;
     after.next_check_at = after.next_check_at.map(|next| next.min(again));
     if let Some(message) = &mut after.message {
-        message.push_str(" Its tools change too often, and are shown as they were.");
+        message.push_str(" Its tools change too often: the tools shown are from an earlier check.");
     }
 }
 

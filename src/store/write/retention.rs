@@ -71,10 +71,13 @@ async fn run(database: Database, keep: Duration, clock: Clock, mut runs: watch::
         while runs.has_changed().is_ok() {
             match database.forget_events(until, now).await {
                 Ok(0) => break,
-                Ok(events) => tracing::debug!(events, "forgot old events"),
+                Ok(events) => tracing::debug!(events, "deleted old events"),
                 Err(error) => {
                     let cause = error.cause();
-                    tracing::warn!(cause, "old events cannot be forgotten");
+                    tracing::warn!(
+                        cause,
+                        "old events cannot be deleted: the service tries again"
+                    );
                     break;
                 }
             }

@@ -347,7 +347,7 @@ on_both! {
         let message = text(&answer["errors"][0]["message"]);
         assert!(
             message.contains("earlier version")
-                && message.contains("start over: list the connectors"),
+                && message.contains("Start over: list the connectors"),
             "{message}"
         );
         let mut socket = Socket::of(&server, &ann).await;

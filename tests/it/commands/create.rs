@@ -284,7 +284,7 @@ on_both! {
         assert_eq!((&error["limit"], &error["current"]), (&json!(1), &json!(2)));
         assert_eq!(
             error["message"],
-            "The most custom connectors that you may have is 1, and you have 2: delete one first."
+            "Your limit of custom connectors is 1, and you have 2: delete one first."
         );
         // It is each user's in each organization, and counts only existing connectors.
         for other in ["bob@acme", "ann@other", "ann"] {

@@ -244,11 +244,11 @@ async fn the_file_of_a_unix_socket() {
     let of = |path: &Path| path.to_str().unwrap().to_owned();
     refused(
         &of(&text),
-        &["text", "a file that is no socket", "Remove it"],
+        &["text", "a file that is not a socket", "Remove it"],
     );
     assert_eq!(fs::read_to_string(&text).unwrap(), "hello");
     let nowhere = folder.path().join("none/x.sock");
-    refused(&of(&nowhere), &["none/x.sock", "no such folder"]);
+    refused(&of(&nowhere), &["none/x.sock", "folder does not exist"]);
     let long = folder.path().join("x".repeat(108));
     refused(&of(&long), &["longer than", "Choose a shorter path"]);
 }

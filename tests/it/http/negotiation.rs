@@ -312,7 +312,7 @@ on_both! {
                                                 required"), (in_document("orderBy: NAME"), "orderBy must be"),
             (in_document("filter: {createdAt: {lt: \"1\"}}"), "filter.createdAt.lt must be"),
             (("{ ...F } fragment F on Query { ... { node(id: 1.5) { id } } }".to_owned(), json!({})), "id must be"),
-            (("query A { viewer { userId } } query B { node(id: A) { id } }".to_owned(), json!({})), "must say which"),
+            (("query A { viewer { userId } } query B { node(id: A) { id } }".to_owned(), json!({})), "name one by"),
             // A mutation, of which the first field would otherwise run.
             ((create.clone(), json!({ "input": { "serverUrl": "https://e.co" } })), "$input.name is required"),
             ((create.clone(), json!({ "input": { "name": null } })), "$input.name must not be null"),

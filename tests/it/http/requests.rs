@@ -411,11 +411,11 @@ on_both! {
             ("{ __typename }", json!(null), Ok("__typename")),
             ("{ __typename }", json!(""), Ok("__typename")),
             ("query A { __typename }", json!(""), Ok("__typename")),
-            (two, json!(null), Err("must say which")),
-            (two, json!(""), Err("must say which")),
-            (two, json!("C"), Err("of the name C")),
-            (two, json!("a"), Err("of the name a")),
-            ("{ __typename }", json!("A"), Err("of the name A")),
+            (two, json!(null), Err("name one by operationName")),
+            (two, json!(""), Err("name one by operationName")),
+            (two, json!("C"), Err("with the name C")),
+            (two, json!("a"), Err("with the name a")),
+            ("{ __typename }", json!("A"), Err("with the name A")),
         ] {
             let body = json!({ "query": query, "operationName": name });
             let (status, answer) = server.post("", body.to_string()).await;

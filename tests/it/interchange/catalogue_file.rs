@@ -390,7 +390,7 @@ on_both_databases! {
         for (catalogue, expected) in wrong {
             let told = starts.refused(&catalogue.to_string()).await;
             let why = if expected.starts_with("entry") {
-                "nothing of the catalogue was loaded: "
+                "no entry was loaded: "
             } else {
                 "the catalogue does not fit the database: "
             };

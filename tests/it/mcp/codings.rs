@@ -107,19 +107,19 @@ async fn what_cannot_be_decoded_is_said() {
             "gzip",
             &[],
             Outcome::NotMcp,
-            "not in the coding of its Content-Encoding",
+            "its Content-Encoding does not decode",
         ),
         (
             "br",
             &["gzip"],
             Outcome::NotMcp,
-            "not in the coding of its Content-Encoding",
+            "its Content-Encoding does not decode",
         ),
         (
             "gzip",
             &["br"],
             Outcome::NotMcp,
-            "not in the coding of its Content-Encoding",
+            "its Content-Encoding does not decode",
         ),
     ] {
         let headers = format!("{JSON}content-encoding: {value}\r\n");
@@ -176,7 +176,7 @@ async fn a_bomb_ends_early() {
                 "{coding}: {}",
                 found.message
             );
-            let message = "more than an MCP server has reason to";
+            let message = "more than this service accepts";
             assert!(
                 found.message.contains(message),
                 "{coding}: {}",

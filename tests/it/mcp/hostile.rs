@@ -52,24 +52,24 @@ async fn what_does_not_speak_mcp() {
     let many_headers = format!("{JSON}{}", "x: a\r\n".repeat(10_000));
     #[rustfmt::skip]
     let alike = [
-        ("HTML", answer(200, "content-type: text/html\r\n", html), NotMcp, "not a message of MCP"),
-        ("HTML that says JSON", answer(200, JSON, html), NotMcp, "not a message of MCP"),
-        ("no content type", answer(200, "", "{}"), NotMcp, "not a message of MCP"),
+        ("HTML", answer(200, "content-type: text/html\r\n", html), NotMcp, "a message that is not JSON-RPC"),
+        ("HTML that says JSON", answer(200, JSON, html), NotMcp, "a message that is not JSON-RPC"),
+        ("no content type", answer(200, "", "{}"), NotMcp, "a message that is not JSON-RPC"),
         ("an empty body", answer(200, JSON, ""), NotMcp, "an empty body"),
-        ("an empty object", answer(200, JSON, "{}"), NotMcp, "not a message of MCP"),
-        ("half a message", answer(200, JSON, "{\"jsonrpc\":\"2.0\""), NotMcp, "not a message of MCP"),
-        ("another version", answer(200, JSON, r#"{"jsonrpc":"1.0","id":0,"result":{}}"#), NotMcp, "not a message of \
-            MCP"),
+        ("an empty object", answer(200, JSON, "{}"), NotMcp, "a message that is not JSON-RPC"),
+        ("half a message", answer(200, JSON, "{\"jsonrpc\":\"2.0\""), NotMcp, "a message that is not JSON-RPC"),
+        ("another version", answer(200, JSON, r#"{"jsonrpc":"1.0","id":0,"result":{}}"#), NotMcp, "a message that \
+            is not JSON-RPC"),
         ("invalid UTF-8", answer(200, JSON, b"{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"a\":\"\xff\xfe\"}}"), NotMcp,
-            "does not answer as MCP has it"),
-        ("invalid UTF-8 in events", answer(200, EVENTS, b"data: \xff\xfe\n\n"), NotMcp, "not a message of MCP"),
-        ("events that are no messages", answer(200, EVENTS, "data: hello\n\n"), NotMcp, "not a message of MCP"),
-        ("a wrong id", answer(200, JSON, id_of(json!(99))), NotMcp, "answers another request"),
-        ("a wrong kind of id", answer(200, JSON, id_of(json!("x"))), NotMcp, "answers another request"),
-        ("a deep message", answer(200, JSON, deep), NotMcp, "more than an MCP server has reason to"),
-        ("a message of many values", answer(200, JSON, wide), NotMcp, "more than an MCP server has reason to"),
-        ("a coding that is none", answer(200, &format!("{JSON}content-encoding: gzip\r\n"), gzip), NotMcp, "not in the \
-            coding"),
+            "answers against the MCP specification"),
+        ("invalid UTF-8 in events", answer(200, EVENTS, b"data: \xff\xfe\n\n"), NotMcp, "that is not JSON-RPC"),
+        ("events that are no messages", answer(200, EVENTS, "data: hello\n\n"), NotMcp, "that is not JSON-RPC"),
+        ("a wrong id", answer(200, JSON, id_of(json!(99))), NotMcp, "the id of another request"),
+        ("a wrong kind of id", answer(200, JSON, id_of(json!("x"))), NotMcp, "the id of another request"),
+        ("a deep message", answer(200, JSON, deep), NotMcp, "more than this service accepts"),
+        ("a message of many values", answer(200, JSON, wide), NotMcp, "more than this service accepts"),
+        ("a coding that is none", answer(200, &format!("{JSON}content-encoding: gzip\r\n"), gzip), NotMcp, "its \
+            Content-Encoding"),
         ("400", answer(400, "", ""), NotMcp, "status 400"),
         ("404", answer(404, "content-type: text/html\r\n", html), NotMcp, "status 404"),
         ("405", answer(405, "", ""), NotMcp, "status 405"),
@@ -200,7 +200,7 @@ async fn what_has_no_end_is_cut_off() {
         json!({ "jsonrpc": "2.0", "method": "notifications/message",
             "params": { "level": "info", "data": "x".repeat(1000) } })
     );
-    let too_much = "more than an MCP server has reason to";
+    let too_much = "more than this service accepts";
     for (name, headers, more) in [
         ("JSON", JSON, much.clone()),
         ("one event", EVENTS, much),
@@ -265,7 +265,7 @@ async fn more_tools_than_anybody_needs() {
         with_tools(|_| json!({ "tools": (0..100_000).map(tool).collect::<Vec<_>>() })).await;
     assert!(found.tools.is_empty());
     assert!(
-        found.message.contains("did not list all"),
+        found.message.contains("list is incomplete"),
         "{}",
         found.message
     );
@@ -277,7 +277,9 @@ async fn more_tools_than_anybody_needs() {
     .await;
     assert_eq!(found.tools.len(), 1000);
     assert!(
-        found.message.contains("more tools than are kept"),
+        found
+            .message
+            .contains("more tools than this service stores"),
         "{}",
         found.message
     );
@@ -294,7 +296,9 @@ async fn more_tools_than_anybody_needs() {
     // A repeated tool counts once.
     assert_eq!(found.tools.len(), 1);
     assert!(
-        found.message.contains("more tools than are kept"),
+        found
+            .message
+            .contains("more tools than this service stores"),
         "{}",
         found.message
     );
@@ -314,7 +318,7 @@ async fn more_tools_than_anybody_needs() {
     })
     .await;
     assert!(
-        found.message.contains("did not list all"),
+        found.message.contains("list is incomplete"),
         "{}",
         found.message
     );
@@ -359,7 +363,7 @@ async fn tools_of_another_make() {
         assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
         assert_eq!(found.tools.len(), 1, "{}", found.message);
         assert!(
-            found.message.contains("did not list all"),
+            found.message.contains("list is incomplete"),
             "{}",
             found.message
         );
@@ -378,7 +382,7 @@ async fn tools_of_another_make() {
         .await;
         assert_eq!(found.outcome, Outcome::Open, "{}", found.message);
         assert!(
-            found.message.contains("did not list all"),
+            found.message.contains("list is incomplete"),
             "{}",
             found.message
         );
@@ -411,7 +415,7 @@ async fn tools_of_much_text() {
         .count();
     assert_eq!(with_schemas, 4);
     assert!(
-        found.message.contains("more text than is kept here"),
+        found.message.contains("more text than this service stores"),
         "{}",
         found.message
     );

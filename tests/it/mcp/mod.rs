@@ -18,7 +18,7 @@ use personal_connectors::domain::inspection::Transport;
 fn open_message(transport: Transport) -> &'static str {
     match transport {
         Transport::Sse => {
-            "The server speaks MCP. It speaks HTTP+SSE, which MCP has deprecated: streamable HTTP takes its place."
+            "The server speaks MCP. It speaks HTTP+SSE, which MCP has deprecated in favour of streamable HTTP."
         }
         _ => "The server speaks MCP.",
     }

@@ -296,7 +296,7 @@ async fn one_tool_loses_no_other() {
             !found.tools_listed
                 && found
                     .message
-                    .ends_with("does not list its tools as MCP has it."),
+                    .ends_with("does not follow the MCP specification."),
             "{}",
             found.message
         );
@@ -417,7 +417,7 @@ fn modern() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_list_ends() {
     let tool = |name: &str| json!({ "name": name, "inputSchema": {} });
-    let more = "It has more tools than are kept here.";
+    let more = "It has more tools than this service stores.";
     for (revision, next, pages, whole) in [
         ("2025-06-18", json!(""), 1, true),
         ("2025-06-18", json!(null), 1, true),

@@ -201,7 +201,11 @@ async fn a_panic_is_an_outcome() {
     let url = Some("http://panic.example/mcp");
     let found = inspector.inspect(url, Some(ServerType::Http)).await;
     assert_eq!(found.outcome, Outcome::NotMcp);
-    assert!(found.message.contains("cannot read"), "{}", found.message);
+    assert!(
+        found.message.contains("cannot be read"),
+        "{}",
+        found.message
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -171,10 +171,10 @@ async fn the_endpoint_may_come_after_other_events() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_leads_nowhere_says_so() {
     for (beginning, message) in [
-        ("", "does not say where to send messages"),
+        ("", "without the address for messages"),
         (
             "event: ping\ndata: {}\n\n",
-            "does not say where to send messages",
+            "without the address for messages",
         ),
         (
             "event: endpoint\ndata: http://127.0.0.2/\n\n",
@@ -182,7 +182,7 @@ async fn a_stream_that_leads_nowhere_says_so() {
         ),
         (
             "event: endpoint\ndata: http://[\n\n",
-            "does not say where to send messages",
+            "without the address for messages",
         ),
     ] {
         let url = legacy(beginning, well).await;
@@ -211,7 +211,11 @@ async fn a_stream_that_leads_nowhere_says_so() {
     .await;
     let found = steady("an end", &plain.url, ServerType::Http).await;
     assert_eq!(found.outcome, Outcome::NotMcp, "{}", found.message);
-    assert!(found.message.contains("where to send"), "{}", found.message);
+    assert!(
+        found.message.contains("address for messages"),
+        "{}",
+        found.message
+    );
     // A refused GET outranks a POST that is not allowed.
     for (status, outcome) in [
         (401, Outcome::AuthRequired),
@@ -247,15 +251,15 @@ async fn a_post_and_its_stream_come_to_one_verdict() {
         ("initialize", Legacy::SaysAndEnds(503, None), Unreachable, "status 503"),
         ("initialize", Legacy::Says(404, None), NotMcp, "status 404"),
         ("initialize", Legacy::Breaks, Unreachable, "in the middle of an answer"),
-        ("initialize", Legacy::Says(202, Some("hello".to_owned())), NotMcp, "not a message of MCP"),
+        ("initialize", Legacy::Says(202, Some("hello".to_owned())), NotMcp, "a message that is not JSON-RPC"),
         ("initialize", Legacy::Says(202, Some(error.clone())), NotMcp, "refuses to begin a session"),
-        ("initialize", Legacy::Says(202, Some(another.clone())), NotMcp, "answers another request"),
-        ("tools/list", Legacy::Says(401, None), AuthRequired, "asks for a sign-in to list"),
-        ("tools/list", Legacy::SaysAndEnds(401, None), AuthRequired, "asks for a sign-in to list"),
+        ("initialize", Legacy::Says(202, Some(another.clone())), NotMcp, "the id of another request"),
+        ("tools/list", Legacy::Says(401, None), AuthRequired, "asks for a sign-in before it lists"),
+        ("tools/list", Legacy::SaysAndEnds(401, None), AuthRequired, "asks for a sign-in before it lists"),
         ("tools/list", Legacy::SaysAndEnds(202, None), Open, "it ends the connection in the middle"),
         ("tools/list", Legacy::Says(500, None), Open, "it answers with HTTP status 500"),
-        ("tools/list", Legacy::Says(202, Some(error)), Open, "does not list its tools"),
-        ("tools/list", Legacy::Says(202, Some(another)), Open, "it answers another request"),
+        ("tools/list", Legacy::Says(202, Some(error)), Open, "does not follow the MCP specification"),
+        ("tools/list", Legacy::Says(202, Some(another)), Open, "it answers with the id of another request"),
     ];
     for (method, reaction, outcome, message) in table {
         let name = format!("{method} {reaction:?}");
@@ -438,7 +442,9 @@ async fn close_codes_are_what_statuses_are() {
     let found = steady("an error without an id", &url, ServerType::Websocket).await;
     assert_eq!(found.outcome, Open, "{}", found.message);
     assert!(
-        found.message.contains("does not list its tools"),
+        found
+            .message
+            .contains("does not follow the MCP specification"),
         "{}",
         found.message
     );

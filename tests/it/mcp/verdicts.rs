@@ -108,7 +108,7 @@ async fn a_session_that_begins_and_lists_that_are_refused() {
     use Outcome::{AuthRequired, Open};
     let expected = comes_to(Open, SPEAKS, 2, 0);
     look("all is answered", expected, well_behaved).await;
-    let sign_in = "asks for a sign-in to list what it offers";
+    let sign_in = "asks for a sign-in before it lists what it offers";
     #[rustfmt::skip]
     let table = [
         ("401", 401, "", false, METADATA, comes_to(AuthRequired, sign_in, 0, 1)),
@@ -144,7 +144,7 @@ async fn a_session_that_begins_and_lists_that_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_that_came_before_a_refusal_are_kept() {
     use Outcome::{AuthRequired, Open};
-    let sign_in = "asks for a sign-in to list what it offers";
+    let sign_in = "asks for a sign-in before it lists what it offers";
     let react = but("prompts/list", METADATA, |_| answer(401, "", ""));
     look(
         "401 on prompts",
@@ -179,11 +179,11 @@ async fn lists_without_an_answer() {
     let events = |text: &str| answer(200, EVENTS, text);
     #[rustfmt::skip]
     let table = [
-        ("an error without an id", "does not list its tools", answer(200, JSON, error(&Value::Null))),
-        ("an error with an id of its own", "does not list its tools", answer(400, JSON, error(&json!("server-error")))),
-        ("404 and an error without an id, no session", "does not list its \
-                                                        tools", answer(404, JSON, error(&Value::Null))),
-        ("another id", "it answers another \
+        ("an error without an id", "does not follow the MCP", answer(200, JSON, error(&Value::Null))),
+        ("an error with an id of its own", "does not follow the MCP", answer(400, JSON, error(&json!("server-error")))),
+        ("404 and an error without an id, no session", "does not follow the \
+                                                        MCP", answer(404, JSON, error(&Value::Null))),
+        ("another id", "it answers with the id of another \
                         request", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"result":{"tools":[]}}"#)),
         ("a request", "it ends the connection without an \
                        answer", answer(200, JSON, r#"{"jsonrpc":"2.0","id":99,"method":"ping"}"#)),
@@ -192,10 +192,10 @@ async fn lists_without_an_answer() {
         ("a notification", "it ends the connection without an \
                             answer", events("data: \
                             {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n")),
-        ("another id in events", "it answers another \
+        ("another id in events", "it answers with the id of another \
                                   request", events("data: {\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}\n\n")),
-        ("an error without an id in events", "does not list its \
-                                              tools", events(&format!("data: {}\n\n", error(&Value::Null)))),
+        ("an error without an id in events", "does not follow the \
+                                              MCP", events(&format!("data: {}\n\n", error(&Value::Null)))),
         // The rest is requested by GET, which is answered with 405.
         ("the rest is not to be had", "it ends the connection without an answer", events("id: 1\ndata:\n\n")),
     ];
@@ -398,6 +398,6 @@ async fn informational_answers_and_redirects() {
         "/login" => answer(200, "content-type: text/html\r\n", "<form>"),
         _ => answer(302, "location: /login\r\n", ""),
     };
-    let expected = comes_to(NotMcp, "not a message of MCP", 0, 0);
+    let expected = comes_to(NotMcp, "a message that is not JSON-RPC", 0, 0);
     look("a page to sign in", expected, login).await;
 }

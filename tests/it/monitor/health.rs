@@ -498,7 +498,7 @@ on_both! {
             message
                 .as_str()
                 .unwrap()
-                .ends_with("Its tools change too often, and are shown as they were."),
+                .ends_with("the tools shown are from an earlier check."),
             "{message}"
         );
         // A transaction is stamped when it has the lock, a moment after the clock's time.

@@ -43,16 +43,19 @@ const CLEAR: [(&str, &str); 7] = [
     ),
     (
         "UNAVAILABLE",
-        "too much is asked of the service at once: try again in a while",
+        "the service is overloaded: try again in a while",
     ),
     (
         "TIMEOUT",
         "the database took too long to answer: try again in a while",
     ),
-    ("TIMEOUT", "the answer took too long"),
     (
         "TIMEOUT",
-        "the answer took too long: the change may have been made or not. Read the connector before you try again",
+        "the response took too long: ask for fewer items or fields, or try again",
+    ),
+    (
+        "TIMEOUT",
+        "the response took too long: the change may have been made or not. Read the connector before you try again",
     ),
     (
         "TIMEOUT",

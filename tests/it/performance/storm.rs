@@ -91,12 +91,12 @@ on_both_databases! {
         // They have no line each.
         let log = server.stop().err;
         assert!(
-            log.contains("turned away") && log.contains("too much is asked of the service at once"),
+            log.contains("requests were rejected") && log.contains("the service is overloaded"),
             "{log}"
         );
         assert!(
             log.lines()
-                .filter(|line| line.contains("turned away"))
+                .filter(|line| line.contains("requests were rejected"))
                 .count()
                 < turned_away / 10,
             "{log}"

@@ -249,7 +249,7 @@ fn cursors_are_good_from_what_was_forgotten_to_the_state() {
             let message = &error.message;
             assert!(message.starts_with(argument), "{message}");
             assert!(message.contains(expected), "{message}");
-            assert!(message.contains("start over"), "{message}");
+            assert!(message.contains("Start over"), "{message}");
         }
     }
 }

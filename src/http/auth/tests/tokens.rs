@@ -280,8 +280,8 @@ fn challenges() {
         (
             Header,
             concat!(
-                r#"Bearer error="invalid_request", error_description="there must be one Authorization header, "#,
-                r#"of the form: Bearer token""#,
+                r#"Bearer error="invalid_request", error_description="there must be one header "#,
+                r#"Authorization: Bearer TOKEN""#,
             ),
         ),
         (

@@ -306,13 +306,13 @@ impl Session {
         let mut headers = self.headers.clone();
         if let Some(token) = authorization(payload.as_deref())? {
             let token = HeaderValue::from_str(&token)
-                .map_err(|_| forbidden("the token has characters that none may have"))?;
+                .map_err(|_| forbidden("the token has characters that no token may have"))?;
             if headers
                 .get(AUTHORIZATION)
                 .is_some_and(|header| *header != token)
             {
                 return Err(forbidden(
-                    "the handshake's token is another than connection_init's",
+                    "connection_init's token differs from the handshake's",
                 ));
             }
             headers.insert(AUTHORIZATION, token);

@@ -333,7 +333,7 @@ async fn reserve(
 ) -> Result<Held, Error> {
     let until = Instant::now() + WAIT;
     let under_way = |most: usize| {
-        let message = "operations that were completed are still under way: try again in a while";
+        let message = "completed operations have not ended yet: try again in a while";
         Error::over(message, most as u64, None)
     };
     let slot = timeout_at(until, slots.acquire_owned()).await;

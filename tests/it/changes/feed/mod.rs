@@ -277,7 +277,7 @@ on_both! {
             .await;
         let (code, told) = server.refusal(CHANGES, json!({ "after": after })).await;
         assert_eq!(code, "CURSOR_EXPIRED");
-        assert!(told.contains("start over"), "{told}");
+        assert!(told.contains("Start over"), "{told}");
     }
 
     async fn old_events_are_forgotten_and_the_rest_is_whole(server: Server) {

@@ -17,7 +17,7 @@ fn printed_settings_have_no_secrets() {
         let flag = format!("--jwt-secret={secret}{SECRET}");
         let proxy = "--outbound-proxy=http://hunter2@proxy:3128";
         let done = run(bare(&folder, &["config", "--print", &flag, proxy]));
-        let hidden = "warning: hidden, and so not in this output: jwt-secret, outbound-proxy.";
+        let hidden = "warning: this output hides the values of jwt-secret, outbound-proxy.";
         assert!(done.err.starts_with(hidden), "{}", done.err);
         let text = done.ok();
         assert!(
