@@ -257,8 +257,6 @@ on_both! {
             .collect();
         rows.push(private("nearer".to_owned(), "wikipediz".to_owned()));
         rows.push(official("public", "Wikipedia"));
-        // Behind all of ann's in the alphabet. Those of one edit are looked at before it.
-        rows.push(official("far", &format!("wikipedi{}", letters(1164))));
         rows.push(private("drum".to_owned(), "Xylophone".to_owned()));
         rows.push(custom(
             "bobs",
@@ -267,6 +265,20 @@ on_both! {
             ConnectorVisibility::Private,
         ));
         server.insert(rows).await;
+        // A word behind all of ann's in the alphabet, which are looked at as far as 1,000 words. It becomes PUBLIC when
+        // the words are in memory.
+        let far = format!("wikipedi{}", letters(1164));
+        let far = custom("far", &far, "cat@acme", ConnectorVisibility::Private);
+        let far = server.insert(vec![far]).await.remove(0);
+        let list_before = list(&server, "", json!({ "search": "wikipedio" })).await;
+        assert_eq!(words(&list_before), "wikipedio=wikipedia");
+        let public = Model {
+            visibility: ConnectorVisibility::Public,
+            ..far.clone()
+        };
+        let mut tx = server.begin().await;
+        tx.update(&far, edit(&public)).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
         // A word of tools stands for none, also if others have it as their own.
         server
             .record(vec![(
