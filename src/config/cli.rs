@@ -99,15 +99,16 @@ pub struct Config {
 /// The settings of `migrate`: a database, and the version to bring it to.
 #[derive(Debug, Args)]
 pub struct Migrate {
-    /// Migration to bring the schema up or down to, the last one by default. Stop the service first. Going down deletes
-    /// what later migrations added: below 000014 where categories came from, so that those of rules count as files'
-    /// own; below 000013 what changes carry of connectors, so that counts and lists of changes know less; below 000012
-    /// the names and pictures of users; below 000011 which fields were curated, so that the next import of a file
-    /// brings what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before
-    /// and after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that
-    /// servers declare and how long they stay as they are; below 000005 the marks of events, so that all who follow
-    /// changes start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the
-    /// checking lease; below 000002 which events were forgotten and which type a connector had before
+    /// Migration to bring the schema up or down to, by its name or its number, such as 000014. By default it is the
+    /// last one. Stop the service first. Going down deletes what later migrations added: below 000016 and 000015
+    /// nothing that was stored; below 000014 where categories came from, so that those of rules count as files' own;
+    /// below 000013 what changes carry of connectors, so that counts and lists of changes know less; below 000012 the
+    /// names and pictures of users; below 000011 which fields were curated, so that the next import of a file brings
+    /// what it says of them; below 000010 nothing that was stored; below 000009 the values of changes, before and
+    /// after; below 000008 nothing that was stored; below 000007 when tools were listed, the extensions that servers
+    /// declare and how long they stay as they are; below 000005 the marks of events, so that all who follow changes
+    /// start over; below 000004 nothing that was stored; below 000003 all health, tools, check history and the checking
+    /// lease; below 000002 which events were forgotten and which type a connector had before
     #[arg(
         long,
         env = "CONNECTORS_TO",

@@ -213,10 +213,9 @@ pub(super) fn category(text: &str) -> Result<ConnectorCategory, String> {
 
 pub(super) fn migration(text: &str) -> Result<String, String> {
     let known = migration::names();
-    if known.iter().any(|name| name == text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("expected one of {}", known.join(", ")))
+    let is_it = |name: &&String| *name == text || name.split('_').nth(1) == Some(text);
+    let found = known.iter().find(is_it).cloned();
+    found.ok_or_else(|| format!("expected one of {}, or its number", known.join(", ")))
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

@@ -125,33 +125,48 @@ pub(crate) fn total(groups: &Groups, filter: &Filter) -> u64 {
 
 impl Facets {
     pub(crate) fn of(groups: &Groups, filter: &Filter) -> Self {
-        // Groups that meet all restrictions except the dimension's own.
-        let sum = |own: usize, is: &dyn Fn(&Group) -> bool| {
-            let counts = groups.counts.iter();
-            let met = counts.filter(|(group, _)| {
-                let mut met = meets(filter, *group);
-                met[own] = true;
-                met == [true; 5] && is(group)
-            });
-            met.map(|(_, count)| count).sum()
+        let mut facets = Self {
+            category: with_none(),
+            status: each(),
+            r#type: each(),
+            server_type: with_none(),
+            outcome: with_none(),
         };
-        Self {
-            category: with_none(|value| sum(0, &|group| group.category == value)),
-            status: each(|value| sum(1, &|group| group.status == value)),
-            r#type: each(|value| sum(2, &|group| group.r#type == value)),
-            server_type: with_none(|value| sum(3, &|group| group.server_type == value)),
-            outcome: with_none(|value| sum(4, &|group| group.outcome == value)),
+        for &(group, count) in &groups.counts {
+            let met = meets(filter, group);
+            let unmet = met.iter().filter(|met| !**met).count();
+            // Whether all restrictions except the dimension's own are met.
+            let [category, status, r#type, server_type, outcome] =
+                met.map(|met| unmet == usize::from(!met));
+            add(&mut facets.category, group.category, category, count);
+            add(&mut facets.status, group.status, status, count);
+            add(&mut facets.r#type, group.r#type, r#type, count);
+            add(
+                &mut facets.server_type,
+                group.server_type,
+                server_type,
+                count,
+            );
+            add(&mut facets.outcome, group.outcome, outcome, count);
         }
+        facets
     }
 }
 
-/// Counts every value of an enum, in the schema's order.
-fn each<T: Iterable + Copy>(count: impl Fn(T) -> u64) -> Vec<(T, u64)> {
-    T::iter().map(|value| (value, count(value))).collect()
+fn add<T: PartialEq>(counts: &mut [(T, u64)], value: T, is_counted: bool, by: u64) {
+    let counted = counts.iter_mut().find(|(counted, _)| *counted == value);
+    if let Some((_, count)) = counted.filter(|_| is_counted) {
+        *count += by;
+    }
 }
 
-/// Counts every value of an enum, and connectors without one.
-fn with_none<T: Iterable + Copy>(count: impl Fn(Option<T>) -> u64) -> Vec<(Option<T>, u64)> {
+/// No connectors of every value of an enum, in the schema's order.
+fn each<T: Iterable>() -> Vec<(T, u64)> {
+    T::iter().map(|value| (value, 0)).collect()
+}
+
+/// No connectors of every value of an enum, nor without one.
+fn with_none<T: Iterable>() -> Vec<(Option<T>, u64)> {
     let values = T::iter().map(Some).chain([None]);
-    values.map(|value| (value, count(value))).collect()
+    values.map(|value| (value, 0)).collect()
 }

@@ -28,6 +28,9 @@ const NONE: &str = "none";
 /// The most rules of a text, because each is tried on each entry.
 const MOST: usize = 5000;
 
+/// The most words of a rule, because all are tried at each word of an entry.
+const MOST_WORDS: usize = 10;
+
 /// The prefix of a rule for names only.
 const OF_NAMES: &str = "name:";
 
@@ -209,6 +212,12 @@ impl Rule {
         let words = words.collect::<Result<Vec<_>, _>>()?;
         if words.is_empty() {
             return Err(format!("a word must follow {OF_NAMES}"));
+        }
+        if words.len() > MOST_WORDS {
+            return Err(format!(
+                "a rule must have at most {MOST_WORDS} words, and this one has {}",
+                words.len()
+            ));
         }
         Ok(Self {
             category,

@@ -99,6 +99,11 @@ fn rules_that_are_wrong() {
         let error = Rules::parse(rules).unwrap_err();
         assert!(error.starts_with(told), "{error}");
     }
+    let long = format!("[design]\n{}", "a ".repeat(MOST_WORDS + 1));
+    assert_eq!(
+        Rules::parse(&long).unwrap_err(),
+        "line 2: a rule must have at most 10 words, and this one has 11"
+    );
     let many = format!("[design]\n{}", "a\n".repeat(MOST + 1));
     assert_eq!(
         Rules::parse(&many).unwrap_err(),

@@ -242,6 +242,9 @@ on_both_databases! {
             again.err
         );
         assert_eq!(rows(&storage.url, applied).await, once);
+        run(program_on(&storage, &["migrate", "--to", "000014"])).ok();
+        assert_eq!(rows(&storage.url, applied).await, "14\n");
+        run(program_on(&storage, &["migrate"])).ok();
         // Only serving loads the catalogue.
         assert_eq!(
             rows(&storage.url, "SELECT state FROM catalog_state").await,
