@@ -1,7 +1,9 @@
 // What people do with the console. Each flow gets a page's size, and leaves the catalogue as it found it.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { open } from './page.mjs';
+import { startProxy } from './prefix.mjs';
 
 const row = (page, name) => page.getByRole('row').filter({ has: page.getByRole('link', { name, exact: true }) });
 const names = page => page.locator('.connectors .name').allTextContents();
@@ -24,11 +26,11 @@ async function facet(page, menu, value) {
   return page.getByRole('group', { name: menu, exact: true }).getByRole('checkbox', { name: new RegExp(`^${value}`) });
 }
 
-async function signIn(page, token) {
+async function signIn(page, token, name = 'ann') {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('textbox', { name: 'Token' }).fill(token);
   await page.getByRole('button', { name: 'Use the token' }).click();
-  await page.getByRole('button', { name: 'ann' }).waitFor();
+  await page.getByRole('button', { name, exact: true }).waitFor();
 }
 
 /** Searches with highlights and a correction, facets that honour the rest, chips, and Back to filter, place and focus. */
@@ -235,4 +237,112 @@ export async function languages(world, size) {
   await page.reload();
   await page.getByText('5 connectors', { exact: true }).waitFor();
   await page.done();
+}
+
+/** Administrators change many at once. */
+export async function changeMany(world, size) {
+  const page = await open(world.browser, world.origin, '/', size);
+  await signIn(page, world.tokens.admin, 'root');
+  for (const name of ['GitHub', 'Jira']) await page.getByRole('checkbox', { name: `Select ${name}` }).check();
+  const bulk = page.getByRole('group', { name: '2 connectors selected' });
+  await page.judge('a selection');
+  await bulk.getByRole('button', { name: 'Set category' }).click();
+  const category = page.getByRole('dialog', { name: '2 connectors selected' });
+  await category.getByLabel('Category').selectOption('Communication');
+  await category.getByRole('button', { name: 'Save' }).click();
+  await row(page, 'Jira').getByText('Communication').waitFor();
+  await row(page, 'GitHub').getByText('Communication').waitFor();
+
+  for (const [status, notice] of [['Maintenance', 'Back at noon'], ['Active', '']]) {
+    for (const name of ['GitHub', 'Jira']) await page.getByRole('checkbox', { name: `Select ${name}` }).check();
+    await bulk.getByRole('button', { name: 'Set status' }).click();
+    await page.getByRole('radio', { name: status }).check();
+    await page.getByLabel('Notice').fill(notice);
+    await page.judge('the dialog of many statuses');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await row(page, 'Jira').getByText(status).waitFor();
+  }
+
+  // An administrator restores the category of the file.
+  for (const name of ['GitHub', 'Jira']) await page.getByRole('checkbox', { name: `Select ${name}` }).check();
+  await bulk.getByRole('button', { name: 'Set category' }).click();
+  await category.getByRole('button', { name: 'Save' }).click();
+  await row(page, 'GitHub').getByText('Development').waitFor();
+  await page.done();
+}
+
+/** A file is tried, then imported, and the list is saved as CSV and JSON. */
+export async function transfer(world, size) {
+  const page = await open(world.browser, world.origin, '/import', size);
+  await page.getByText('needs a token with the scope catalog:admin').waitFor();
+  await signIn(page, world.tokens.admin, 'root');
+  const server = { name: `com.example/tasks-${size.width}`, description: 'Tasks, "quoted", and more', version: '1.0.0' };
+  await page.getByLabel('File').setInputFiles({ name: 'a.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify([server, { name: 7 }])) });
+  await page.getByRole('button', { name: 'Try without writing' }).click();
+  await page.getByRole('heading', { name: 'Of 2 objects, an import would make:' }).waitFor();
+  await page.getByText('Rejected', { exact: true }).waitFor();
+  await page.judge('a dry run');
+  await page.getByRole('button', { name: 'Import', exact: true }).click();
+  await page.getByRole('heading', { name: 'Imported 2 objects:' }).waitFor();
+  await page.getByRole('link', { name: 'All connectors' }).click();
+  await page.getByRole('searchbox', { name: 'Search connectors' }).fill(`tasks-${size.width}`);
+  await lists(page, [`tasks-${size.width}`]);
+  const download = async name => {
+    const waiting = page.waitForEvent('download');
+    await page.getByRole('button', { name }).click();
+    return readFileSync(await (await waiting).path(), 'utf8');
+  };
+  const [head, line, end] = (await download('CSV')).split('\r\n');
+  assert.match(head, /^\uFEFFid,name,type,/);
+  assert.match(line, /^pcon_\w+,tasks-\d+,OFFICIAL,.*,"Tasks, ""quoted"", and more"$/);
+  assert.equal(end, '');
+  const [item, ...others] = JSON.parse(await download('JSON'));
+  assert.deepEqual([item.name, item.description, others.length], [`tasks-${size.width}`, 'Tasks, "quoted", and more', 0]);
+  await page.done();
+}
+
+/** Everything is reached by keys: the palette, a connector, and back. */
+export async function keyboard(world, size) {
+  const page = await open(world.browser, world.origin, '/', size);
+  await page.getByRole('row').nth(1).waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Skip to the content');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
+  await page.keyboard.press('Control+K');
+  const box = page.getByRole('combobox', { name: 'Go to' });
+  await box.pressSequentially('figm');
+  await page.getByRole('option', { name: /^Figma/ }).waitFor();
+  await page.judge('the palette');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Figma' }).waitFor();
+  await page.keyboard.press('Control+K');
+  await box.waitFor();
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await page.getByRole('option', { selected: true }).textContent(), 'What is broken ');
+  await page.keyboard.press('Enter');
+  await page.getByText('No connector matches.').waitFor();
+  assert.equal(parameters(page).outcome, 'WRONG_TRANSPORT,NOT_MCP,UNREACHABLE,TIMEOUT');
+  await page.done();
+}
+
+/** Behind a proxy that serves it under a prefix, every page works, and so do links to it, changes and GraphiQL's address. */
+export async function prefix(world, size) {
+  const proxy = await startProxy(world.origin, '/catalogue/');
+  const page = await open(world.browser, proxy.origin, '/catalogue/?q=figma', size);
+  await lists(page, ['Figma']);
+  await page.getByRole('link', { name: 'Figma', exact: true }).click();
+  await page.getByRole('heading', { name: 'Figma' }).waitFor();
+  assert.match(page.url(), /\/catalogue\/connectors\/pcon_figma$/);
+  await page.reload();
+  await page.getByRole('heading', { name: 'Figma' }).waitFor();
+  await page.getByRole('link', { name: 'All connectors' }).click();
+  await signIn(page, world.tokens.ann);
+  await page.getByRole('row').nth(1).waitFor();
+  await page.waitForTimeout(500);
+  const { id } = await world.create('From elsewhere', undefined, 'ORGANIZATION');
+  await page.getByRole('button', { name: '1 change: show' }).waitFor();
+  await page.done();
+  proxy.stop();
+  await world.remove(id);
 }

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import * as flows from './flows.mjs';
+import { measureTyping, measureWeight } from './measure.mjs';
 import { startMcp } from './mcp.mjs';
 import { takePictures } from './pictures.mjs';
 import { launch } from './page.mjs';
@@ -47,11 +48,10 @@ const world = {
     one(tokens.ann, 'deleteCustomConnector', 'mutation($input: DeleteCustomConnectorInput!) { deleteCustomConnector(input: $input) { userErrors { message } } }', { id }),
 };
 
-const { SCREENSHOTS: pictures } = process.env;
+const { SCREENSHOTS: pictures, FLOW: only } = process.env;
 
 try {
   if (pictures) await takePictures(world, pictures);
-  const only = process.env.FLOW;
   for (const size of SIZES) {
     for (const [name, flow] of Object.entries(flows)) {
       if (only && name !== only) continue;
@@ -59,6 +59,9 @@ try {
       console.log(`${name} at ${size.width} px`);
     }
   }
+  if (!only) await measureWeight(world);
+  // The database makes no difference to the browser.
+  if (!only && !postgres) await measureTyping(browser, program);
 } finally {
   await browser.close();
   mcp.stop();

@@ -32,7 +32,7 @@ function newDatabase(postgres) {
 }
 
 /** Starts the program. It checks only the servers that a test asks it to check. */
-export async function start(binary, { postgres, flags = [] } = {}) {
+export async function start(binary, { postgres, flags = [], prepare = async () => undefined } = {}) {
   const database = newDatabase(postgres);
   const port = await freePort();
   const env = { ...process.env, CONNECTORS_DATABASE_URL: database.url, CONNECTORS_JWT_SECRET: SECRET, CONNECTORS_MONITOR: 'false' };
@@ -54,8 +54,9 @@ export async function start(binary, { postgres, flags = [] } = {}) {
     child.kill('SIGINT');
     return ended;
   };
+  const cli = (...args) => promisify(execFile)(binary, args, { env, maxBuffer: 1 << 26 });
+  await prepare(cli);
   await run();
-  const cli = (...args) => promisify(execFile)(binary, args, { env });
   return {
     origin,
     run,

@@ -1,23 +1,35 @@
 import { Link, Outlet } from '@tanstack/react-router';
-import { useEffect, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
 import { useConnection } from './api/changes.ts';
+import { useShortcut } from './palette/shortcut.ts';
 import { Account } from './session/Account.tsx';
+import { isCatalogAdmin, useViewer } from './session/session.tsx';
 import { useTexts } from './texts/texts.tsx';
+
+const Palette = lazy(async () => ({ default: (await import('./palette/Palette.tsx')).Palette }));
 
 /** The header, and the page below it. */
 export function Frame() {
-  const { page, edit } = useTexts();
+  const { page, edit, transfer, palette } = useTexts();
+  const viewer = useViewer();
+  const [isPaletteOpen, setPaletteOpen] = useState(false);
+  useShortcut(useCallback(() => setPaletteOpen(true), []));
   return (
     <>
       <a className="skip" href="#main" onClick={toMain}>{page.skip}</a>
       <header className="frame">
         <Link to="/" className="brand">{page.title}</Link>
         <nav aria-label={page.menu}>
+          <button type="button" onClick={() => setPaletteOpen(true)} aria-keyshortcuts="Control+K Meta+K">
+            {palette.title} <kbd>Ctrl K</kbd>
+          </button>
+          {isCatalogAdmin(viewer) && <Link to="/import" className="button">{transfer.title}</Link>}
           <Link to="/connectors/new" className="button">{edit.add}</Link>
           <Account />
         </nav>
       </header>
       <ConnectionNote />
+      {isPaletteOpen && <Suspense><Palette onClose={() => setPaletteOpen(false)} /></Suspense>}
       <main id="main" tabIndex={-1}><Outlet /></main>
     </>
   );

@@ -22,6 +22,11 @@ const edit = createRoute({
   path: '/connectors/$id/edit',
   component: lazyRouteComponent(() => import('./edit/Edit.tsx'), 'EditPage'),
 });
+const transfer = createRoute({
+  getParentRoute: () => root,
+  path: '/import',
+  component: lazyRouteComponent(() => import('./transfer/Import.tsx'), 'ImportPage'),
+});
 
 /** One parameter for each field: `?status=ACTIVE,DEPRECATED` rather than JSON. */
 function stringifySearch(search: Record<string, unknown>) {
@@ -35,7 +40,7 @@ function stringifySearch(search: Record<string, unknown>) {
 }
 
 export const router = createRouter({
-  routeTree: root.addChildren([browse, connector, add, edit]),
+  routeTree: root.addChildren([browse, connector, add, edit, transfer]),
   basepath: base.pathname,
   parseSearch: text => Object.fromEntries(new URLSearchParams(text)),
   stringifySearch,

@@ -1,12 +1,15 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useCallback, useEffect, useState } from 'react';
+import { useCallback, useDeferredValue, useEffect, useState } from 'react';
 import { useQuery } from 'urql';
+import { OF_CONNECTORS } from '../api/cache.ts';
 import { listOf, useChanges } from '../api/changes.ts';
 import { Problem } from '../parts/Problem.tsx';
 import { useTitle } from '../parts/title.ts';
 import { useSession } from '../session/session.tsx';
 import { useTexts } from '../texts/texts.tsx';
+import { Bulk } from './Bulk.tsx';
 import { Chips } from './Chips.tsx';
+import { Export } from './Export.tsx';
 import { Facets } from './Facets.tsx';
 import { Pages } from './Pages.tsx';
 import { Counts, Page } from './queries.ts';
@@ -28,14 +31,23 @@ export function Browse() {
     [navigate],
   );
 
-  const [{ data, error, fetching }, readPage] = useQuery({ query: Page, variables: pageVariables(search) });
-  const [{ data: counted, stale }, readCounts] = useQuery({ query: Counts, variables: listVariables(search) });
-  const list = data?.personalConnectors;
-  const counts = counted?.personalConnectors;
+  const [{ data, error, fetching }, readPage] = useQuery({ query: Page, variables: pageVariables(search), context: OF_CONNECTORS });
+  const [{ data: counted, stale }, readCounts] = useQuery({ query: Counts, variables: listVariables(search), context: OF_CONNECTORS });
+  // Rows and menus are rendered when no key waits.
+  const list = useDeferredValue(data?.personalConnectors);
+  const counts = useDeferredValue(counted?.personalConnectors);
   const readAgain = useCallback(() => {
     readPage({ requestPolicy: 'network-only' });
     readCounts({ requestPolicy: 'network-only' });
   }, [readPage, readCounts]);
+
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const select = useCallback((ids: readonly string[], isSelected: boolean) => {
+    setSelected(before => new Set(isSelected ? [...before, ...ids] : [...before].filter(id => !ids.includes(id))));
+  }, []);
+  const unselect = useCallback(() => setSelected(new Set()), []);
+  // Of another page nothing is selected: what is changed is in sight.
+  const rows = list?.edges.map(({ node }) => node).filter(({ id }) => selected.has(id)) ?? [];
 
   // While another page is read, its changes are not known yet.
   const changed = useChanges(fetching ? undefined : list?.changesCursor, listOf(search.q, filterOf(search)));
@@ -55,6 +67,7 @@ export function Browse() {
         <section aria-label={browse.results} aria-busy={fetching}>
           <Toolbar search={search} total={stale ? undefined : counts?.totalCount} list={list} onChange={show} />
           <Chips search={search} onChange={show} />
+          <Bulk rows={rows} onDone={unselect} />
           <div className="pill" role="status">
             {changed.size > 0 && !fetching && (
               <button type="button" onClick={readAgain}>{browse.changes(changed.size)}</button>
@@ -64,10 +77,11 @@ export function Browse() {
             <Problem error={error} retry={readAgain} />
           ) : (
             <>
-              {list && <Table edges={list.edges} />}
+              {list && <Table edges={list.edges} selected={selected} onSelect={select} />}
               {list?.edges.length === 0 && !fetching && <Nothing isRestricted={isRestricted(search)} />}
               {!list && <p className="loading">{words.loading}</p>}
               {list && <Pages search={search} info={list.pageInfo} />}
+              {list && list.edges.length > 0 && <Export search={search} />}
             </>
           )}
         </section>

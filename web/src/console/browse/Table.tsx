@@ -6,18 +6,32 @@ import { Time } from '../parts/Time.tsx';
 import { labelOf, useTexts } from '../texts/texts.tsx';
 import type { Edge, Row } from './queries.ts';
 
+interface Props {
+  readonly edges: readonly Edge[];
+  readonly selected: ReadonlySet<string>;
+  readonly onSelect: (ids: readonly string[], isSelected: boolean) => void;
+}
+
 /**
  * A table, whose rows are cards on narrow screens. The roles are given, because a browser drops them when the style makes
  * blocks of rows and cells.
  */
-export const Table = memo(function Table({ edges }: { edges: readonly Edge[] }) {
+export const Table = memo(function Table({ edges, selected, onSelect }: Props) {
   const { browse, labels } = useTexts();
   if (edges.length === 0) return null;
+  // Only what can be changed together can be selected.
+  const selectable = edges.filter(({ node }) => node.viewerCanSetStatus || node.viewerCanCurate).map(({ node }) => node.id);
+  const isAll = selectable.length > 0 && selectable.every(id => selected.has(id));
   return (
     <table role="table" className="connectors">
       <thead role="rowgroup">
         <tr role="row">
-          <th role="columnheader" scope="col">{browse.name}</th>
+          <th role="columnheader" scope="col">
+            {selectable.length > 0 && (
+              <input type="checkbox" aria-label={browse.selectAll} checked={isAll} onChange={({ target }) => onSelect(selectable, target.checked)} />
+            )}
+            {browse.name}
+          </th>
           <th role="columnheader" scope="col">{labels.facet.outcome}</th>
           <th role="columnheader" scope="col">{labels.facet.status}</th>
           <th role="columnheader" scope="col">{labels.facet.category}</th>
@@ -27,17 +41,29 @@ export const Table = memo(function Table({ edges }: { edges: readonly Edge[] }) 
         </tr>
       </thead>
       <tbody role="rowgroup">
-        {edges.map(({ node, matches }) => <ConnectorRow key={node.id} row={node} matches={matches} />)}
+        {edges.map(({ node, matches }) => (
+          <ConnectorRow key={node.id} row={node} matches={matches} isSelected={selected.has(node.id)} onSelect={onSelect} />
+        ))}
       </tbody>
     </table>
   );
 });
 
-const ConnectorRow = memo(function ConnectorRow({ row, matches }: { row: Row; matches: Edge['matches'] }) {
+interface RowProps {
+  readonly row: Row;
+  readonly matches: Edge['matches'];
+  readonly isSelected: boolean;
+  readonly onSelect: Props['onSelect'];
+}
+
+const ConnectorRow = memo(function ConnectorRow({ row, matches, isSelected, onSelect }: RowProps) {
   const { browse, labels } = useTexts();
   return (
     <tr role="row">
       <td role="cell" className="what">
+        {(row.viewerCanSetStatus || row.viewerCanCurate) && (
+          <input type="checkbox" aria-label={browse.select(row.name)} checked={isSelected} onChange={({ target }) => onSelect([row.id], target.checked)} />
+        )}
         <Icon name={row.name} url={row.iconUrl} />
         <div>
           <Link to="/connectors/$id" params={{ id: row.id }} id={row.id} className="name">

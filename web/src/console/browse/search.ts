@@ -121,6 +121,9 @@ export const pageVariables = (search: ListSearch) => ({
   ...(search.before ? { last: PAGE, before: search.before } : { first: PAGE, after: search.after ?? null }),
 });
 
+/** The connectors whose servers fail. One that needs a sign-in works. */
+export const BROKEN: ListSearch = { outcome: ['WRONG_TRANSPORT', 'NOT_MCP', 'UNREACHABLE', 'TIMEOUT'] };
+
 /** The first page of the list, whose cursors belong to another list. */
 export function fromStart({ after: _after, before: _before, ...rest }: ListSearch): ListSearch {
   return rest;

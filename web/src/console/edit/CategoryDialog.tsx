@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { useMutation } from 'urql';
+import { OF_CONNECTORS } from '../api/cache.ts';
 import { CHOICES, NONE } from '../browse/search.ts';
 import { Dialog } from '../parts/Dialog.tsx';
 import { sentenceOf } from '../parts/Problem.tsx';
@@ -26,7 +27,7 @@ export function CategoryDialog({ ids, title, onClose, onDone }: Props) {
   const answer = data?.updateCatalogConnectors;
   const errors = [...(answer?.userErrors ?? []), ...(answer?.results.flatMap(({ userErrors }) => userErrors) ?? [])];
   const submit = async () => {
-    const sent = await send({ input: { ids: [...ids], category, errorPolicy: 'REJECT_ALL' } });
+    const sent = await send({ input: { ids: [...ids], category, errorPolicy: 'REJECT_ALL' } }, OF_CONNECTORS);
     const result = sent.data?.updateCatalogConnectors;
     if (result && result.userErrors.length === 0 && result.results.every(({ userErrors }) => userErrors.length === 0)) onDone();
   };

@@ -1,5 +1,6 @@
 import { useNavigate } from '@tanstack/react-router';
 import { useMutation } from 'urql';
+import { OF_CONNECTORS } from '../api/cache.ts';
 import { Dialog } from '../parts/Dialog.tsx';
 import { sentenceOf } from '../parts/Problem.tsx';
 import { useTexts } from '../texts/texts.tsx';
@@ -17,7 +18,7 @@ export function DeleteDialog({ connector: { id, name, revision }, onClose }: Pro
   const navigate = useNavigate();
   const [{ data, error, fetching }, remove] = useMutation(Delete);
   const send = async () => {
-    const sent = await remove({ input: { id, expectedRevision: revision } });
+    const sent = await remove({ input: { id, expectedRevision: revision } }, OF_CONNECTORS);
     if (sent.data?.deleteCustomConnector?.deletedId) void navigate({ to: '/', replace: true });
   };
   return (

@@ -17,7 +17,7 @@ export const Editable = graphql(`
   }
 `);
 
-const Errors = graphql(`
+export const Errors = graphql(`
   fragment Errors on UserError {
     code
     field
