@@ -7,13 +7,15 @@ mod change;
 mod curation;
 mod edit;
 mod entry;
+mod patch;
 
-pub use change::{Availability, Patch};
+pub use change::Availability;
 pub(crate) use change::{REPLACED_BY, REPLACEMENTS, StatusChange};
 pub use curation::Curation;
 pub(crate) use curation::{FileDetails, FileValue};
 pub use edit::Edit;
 pub use entry::{Entry, Extent, Import};
+pub use patch::Patch;
 
 use entity::{ConnectorCategory, ConnectorType, ConnectorVisibility, Iterable, ServerType};
 use serde::Serialize;

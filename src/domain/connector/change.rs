@@ -1,29 +1,17 @@
-//! The change of one field, and of a connector's availability.
+//! Requested changes of a connector's availability.
 
 use entity::ConnectorStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::{domain::field_values, error::UserErrorCode};
 
-use super::Errors;
+use super::{Errors, patch::Patch};
 
 /// The most replacements in a chain.
 pub(crate) const REPLACEMENTS: usize = 32;
 
 /// The input field that names a replacement.
 pub(crate) const REPLACED_BY: &str = "replacedById";
-
-/// One field of a change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Patch<T> {
-    /// Leaves the field unchanged.
-    #[default]
-    Keep,
-    /// Clears the field.
-    Clear,
-    /// Sets the field.
-    Set(T),
-}
 
 /// A requested change of a connector's availability.
 #[derive(Clone, Debug)]
@@ -39,16 +27,6 @@ pub struct Availability {
     pub(crate) status: ConnectorStatus,
     pub(crate) message: Option<String>,
     pub(crate) replaced_by: Option<String>,
-}
-
-impl<T: Clone> Patch<T> {
-    pub(super) fn apply(&self, present: Option<&T>) -> Option<T> {
-        match self {
-            Self::Keep => present.cloned(),
-            Self::Clear => None,
-            Self::Set(value) => Some(value.clone()),
-        }
-    }
 }
 
 impl StatusChange {
