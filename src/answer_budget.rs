@@ -1,4 +1,4 @@
-//! Byte budgets of responses: of each one, and of all under way.
+//! Byte budgets of responses: of each one, and of all in progress.
 //!
 //! Invariant: a response's rows and values count while it is made, and its text until the last byte is sent. A response
 //! that exceeded its bytes gets no more. Large responses cannot take the bytes of small ones, nor one caller those of

@@ -46,7 +46,7 @@ pub struct Limits {
     )]
     pub(crate) max_body_bytes: u64,
 
-    /// Memory for request bodies under way, in MiB, of which one address may use half; never less than two of the
+    /// Memory for request bodies in progress, in MiB, of which one address may use half; never less than two of the
     /// largest bodies
     #[arg(
         long,
@@ -237,7 +237,7 @@ pub struct Limits {
     )]
     pub(crate) max_answer_bytes: u64,
 
-    /// Memory for all responses under way, in MiB, besides the cache; at least four of the largest responses
+    /// Memory for all responses in progress, in MiB, besides the cache; at least four of the largest responses
     #[arg(
         long,
         env = "CONNECTORS_ANSWER_MEMORY_MB",
@@ -295,7 +295,7 @@ pub enum ProxyHeader {
 }
 
 impl Limits {
-    /// Returns the bytes for request bodies under way. Half of them hold at least one of the largest bodies.
+    /// Returns the bytes for request bodies in progress. Half of them hold at least one of the largest bodies.
     pub(crate) fn body_memory(&self) -> usize {
         let bytes = (2 * self.max_body_bytes).max(u64::from(self.body_memory_mb) << 20);
         usize::try_from(bytes).unwrap_or(usize::MAX)

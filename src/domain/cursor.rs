@@ -1,10 +1,11 @@
 //! Cursors: positions in a list or in the event log, as opaque text.
 //!
-//! Invariant: a cursor says where to go on and nothing else; it opens nothing, since every query checks visibility.
-//! Shape, as URL-safe base64 without padding: kind and version (1 byte), what is below, and a checksum (4) of all
-//! before. A list's: digest of search, filter and order (8), a sort key for each field of the order, id. A change's:
-//! state number (8), mark (8). A tool's: digest of the search (8), name. A check's: its time in microseconds (8). Texts
-//! are a length of two bytes, big-endian, and UTF-8. At most 1 KB.
+//! Invariant: a cursor only says where to continue. It gives no access, because every query checks visibility.
+//!
+//! Form, as URL-safe base64 without padding: kind and version (1 byte), the content, and a checksum (4) of all before
+//! it. The content of a list's cursor: digest of search, filter and order (8), a sort key for each field of the order,
+//! id. Of a change's: state number (8), mark (8). Of a tool's: digest of the search (8), name. Of a check's: its time
+//! in microseconds (8). A text has a length of two bytes, big-endian, and is UTF-8. A cursor has at most 1 KB.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use entity::Timestamp;
@@ -16,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use super::order::{Form, OrderField, Position, SortKey};
 
 const LIST: u8 = 1;
-/// A cursor of changes as earlier versions gave it: a state number without a mark.
+/// The kind of a cursor of changes from earlier versions: a state number without a mark.
 const UNMARKED_CHANGES: u8 = 2;
 const TOOLS: u8 = 3;
 const CHANGES: u8 = 4;
@@ -27,8 +28,8 @@ const MAX_CHARS: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 8]);
 
-/// A position in the log of changes: the state number that a change brought the catalogue to, and the change's mark.
-/// Another history, such as a restored backup with other changes after it, may have the number, but not the mark.
+/// A position in the log of changes: the state number of a change, and its mark. Another history, such as a restored
+/// backup with other changes after it, may have the same number, but not the same mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogPosition {
     /// The number of the change; 0 is before the first one. Never negative.
@@ -37,12 +38,12 @@ pub struct LogPosition {
     pub mark: i64,
 }
 
-/// A position with the text that stands for it.
+/// A position with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The position of the row in its list.
     pub position: Position,
-    /// URL-safe base64 without padding, in the shape that the module describes.
+    /// URL-safe base64 without padding, in the form that the module describes.
     pub text: String,
 }
 
@@ -55,7 +56,7 @@ impl Digest {
 }
 
 impl Cursor {
-    /// Makes the text of a position in the list of a digest.
+    /// Returns the text of a position in the list of a digest.
     pub fn new(position: Position, digest: Digest) -> Self {
         let mut bytes = digest.0.to_vec();
         for key in &position.keys {
@@ -77,8 +78,8 @@ impl Cursor {
         }
     }
 
-    /// The cursor of a list that is ordered by these fields. `CURSOR_INVALID` names the argument, and says whether the
-    /// cursor is broken or of another list.
+    /// Parses the cursor of a list that is ordered by these fields. `CURSOR_INVALID` names the argument, and says
+    /// whether the cursor is damaged or belongs to another list.
     pub fn parse(
         argument: &str,
         text: String,
@@ -117,14 +118,14 @@ impl Cursor {
     }
 }
 
-/// The cursor of the changes after a position, whatever they are filtered by.
+/// Returns the cursor of the changes after a position, with any filter.
 pub fn of_changes(after: LogPosition) -> String {
     let (number, mark) = (after.number.to_be_bytes(), after.mark.to_be_bytes());
     seal(CHANGES, &[number, mark].concat())
 }
 
-/// The position that a cursor of changes stands for. `CURSOR_INVALID` names the argument; `CURSOR_EXPIRED` for a cursor
-/// of an earlier version.
+/// Parses a cursor of changes. `CURSOR_INVALID` names the argument. `CURSOR_EXPIRED` for a cursor of an earlier
+/// version.
 pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
     let bytes = open(CHANGES, argument, text)?;
     let mut rest = bytes.as_slice();
@@ -136,7 +137,7 @@ pub fn parse_of_changes(argument: &str, text: &str) -> Result<LogPosition> {
     position().ok_or_else(|| broken(argument))
 }
 
-/// `CURSOR_EXPIRED`, with what to do.
+/// Returns `CURSOR_EXPIRED`, with what to do.
 pub(super) fn expired(argument: &str, why: &str) -> Error {
     let message = format!(
         "{argument} {why}. Start over: list the connectors, then follow from the list's changesCursor"
@@ -144,14 +145,14 @@ pub(super) fn expired(argument: &str, why: &str) -> Error {
     Error::new(Code::CursorExpired, message)
 }
 
-/// The cursor of a tool in a list of this digest.
+/// Returns the cursor of a tool in a list of this digest.
 pub(crate) fn of_tool(name: &str, digest: Digest) -> String {
     let mut bytes = digest.0.to_vec();
     put_text(&mut bytes, name);
     seal(TOOLS, &bytes)
 }
 
-/// The name that a cursor of tools stands for. `CURSOR_INVALID` names the argument.
+/// Parses a cursor of tools, and returns the name. `CURSOR_INVALID` names the argument.
 pub(crate) fn parse_of_tool(argument: &str, text: &str, digest: Digest) -> Result<String> {
     let bytes = open(TOOLS, argument, text)?;
     let mut rest = bytes.as_slice();
@@ -162,12 +163,12 @@ pub(crate) fn parse_of_tool(argument: &str, text: &str, digest: Digest) -> Resul
     name.ok_or_else(|| broken(argument))
 }
 
-/// The cursor of a check of a connector, of which no two are of one time.
+/// Returns the cursor of a check of a connector. No two of a connector's checks have the same time.
 pub(crate) fn of_check(checked_at: Timestamp) -> String {
     seal(CHECKS, &checked_at.0.to_be_bytes())
 }
 
-/// The time of the check that a cursor stands for. `BAD_USER_INPUT` names the argument.
+/// Parses a cursor of checks, and returns the time. `CURSOR_INVALID` names the argument.
 pub(crate) fn parse_of_check(argument: &str, text: &str) -> Result<Timestamp> {
     let bytes = open(CHECKS, argument, text)?;
     let micros = bytes.as_slice().try_into().map(i64::from_be_bytes);
@@ -219,20 +220,20 @@ fn broken(argument: &str) -> Error {
     refused(argument, "is not a cursor of this list, or is damaged")
 }
 
-/// `CURSOR_INVALID`, with what to do.
+/// Returns `CURSOR_INVALID`, with what to do.
 fn refused(argument: &str, why: &str) -> Error {
     let message = format!("{argument} {why}: start without it");
     Error::new(Code::CursorInvalid, message)
 }
 
-/// The first bytes of the SHA-256.
+/// Returns the first bytes of the SHA-256.
 fn head<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let hash = Sha256::digest(bytes);
     std::array::from_fn(|i| hash[i])
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    // Names' keys and ids are bounded far below.
+    // Keys of names and ids are much shorter.
     let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
     bytes.extend(len.to_be_bytes());
     bytes.extend(text.as_bytes());
@@ -248,7 +249,7 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
     let len = usize::from(u16::from_be_bytes(take(rest)?));
     let (head, tail) = rest.split_at_checked(len)?;
     *rest = tail;
-    // A forged NUL would be refused by PostgreSQL.
+    // PostgreSQL would refuse a forged NUL.
     String::from_utf8(head.to_vec())
         .ok()
         .filter(|text| !text.contains('\0'))

@@ -1,6 +1,6 @@
-//! How a list is asked for: search, filter, order and page.
+//! A request for a list: search, filter, order and page.
 //!
-//! Invariant: a [`Listing`] is right in itself; whatever a client may get wrong was refused when it was made.
+//! Invariant: a [`Listing`] is valid. Its constructor refuses all errors of a client.
 
 mod correction;
 mod highlight;
@@ -44,30 +44,30 @@ pub(crate) const FILTER_LEVELS: usize = 5;
 pub(crate) const FILTER_CONDITIONS: usize = 100;
 pub(crate) const FILTER_VALUES: usize = 100;
 
-/// A list of connectors as somebody wants to see it.
+/// A requested list of connectors.
 #[derive(Clone, Debug)]
 pub struct Listing {
     pub(crate) search: Option<Search>,
     pub(crate) filter: Filter,
     pub(crate) order: Order,
     pub(crate) page: Page,
-    /// Set by the first who reads of the list, or by a cursor of one that was searched for as given.
+    /// Set by the first read of the list, or by a cursor of a list with the given words.
     pub(crate) pass: OnceLock<Pass>,
-    /// Whether a cursor is of the list with other words.
+    /// Whether a cursor belongs to the list with replaced words.
     pub(crate) is_forgiving: bool,
     digests: Digests,
 }
 
-/// Which words a list is searched for.
+/// The words with which a list is searched.
 #[derive(Clone, Debug)]
 pub(crate) enum Pass {
-    /// Those that were given, or none.
+    /// The given words, or none.
     Strict,
-    /// Others in their place, since the viewer sees no connector that has those that were given.
+    /// Replacements, because the viewer sees no connector with the given words.
     Forgiving(Arc<Correction>),
 }
 
-/// The digest of a list with the words that were given, and with others in their place.
+/// The digests of a list with the given words, and with replaced words.
 #[derive(Clone, Copy, Debug)]
 struct Digests {
     strict: Digest,
@@ -84,7 +84,7 @@ impl Digests {
     }
 }
 
-/// The search that finds a list's connectors, and the filter that holds for them.
+/// The search and the filter of a list's connectors.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Restriction<'a> {
     pub(crate) filter: &'a Filter,
@@ -94,73 +94,72 @@ pub(crate) struct Restriction<'a> {
 /// The conditions of a list. An absent field does not restrict it; an empty list matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
-    /// The id is one of these. Parsing drops texts that no id can be.
+    /// The id is one of these. Parsing drops texts that cannot be ids.
     pub id: Option<Vec<String>>,
     /// The type is one of these.
     pub r#type: Option<Vec<ConnectorType>>,
-    /// The category is one of these. None among them stands for connectors without one.
+    /// The category is one of these. `None` matches connectors without a category.
     pub category: Option<Vec<Option<ConnectorCategory>>>,
     /// The status is one of these.
     pub status: Option<Vec<ConnectorStatus>>,
-    /// The server type is one of these. None among them stands for connectors without one.
+    /// The server type is one of these. `None` matches connectors without one.
     pub server_type: Option<Vec<Option<ServerType>>>,
     /// The visibility is one of these.
     pub visibility: Option<Vec<ConnectorVisibility>>,
     /// The kind of connector, such as `github` or `custom_mcp`, is one of these.
     pub connector_id: Option<Vec<String>>,
-    /// The id of the creator is one of these, as far as the viewer sees creators.
+    /// The id of the creator is one of these, if the viewer sees the creator.
     pub created_by: Option<Vec<String>>,
-    /// The organization that the viewer reads is one of these. None among them stands for connectors of which they read
-    /// none.
+    /// The organization that the viewer may read is one of these. `None` matches connectors without a readable one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<Vec<Option<String>>>,
     /// Each of these owners owns the connector, or does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owned: Vec<(Owner, bool)>,
-    /// The outcome of the last check of the server is one of these. None among them stands for connectors whose first
-    /// check is still to come. `NotCheckable` stands for connectors without anything to check, too.
+    /// The outcome of the server's last check is one of these. `None` matches connectors before their first check.
+    /// `NotCheckable` also matches connectors without a server to check.
     pub outcome: Option<Vec<Option<Outcome>>>,
-    /// The server lists a tool of one of these names.
+    /// The server has a tool with one of these names.
     pub tool_name: Option<Vec<String>>,
     /// The folded name is one of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<NameMatch>,
-    /// The server is at one of these hosts, each with a port or without.
+    /// The server is at one of these hosts, each with or without a port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Vec<String>>,
-    /// Tools are kept of the server, or none are.
+    /// Whether tools of the server are stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_tools: Option<bool>,
-    /// The time of the last check of the server is in this range.
+    /// The last check of the server was in this range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<TimeRange>,
-    /// The share of the kept checks that found a server that works is in this range.
+    /// The share of stored checks that found a working server is in this range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime: Option<UptimeRange>,
-    /// The time of creation is in this range.
+    /// The connector was created in this range.
     pub created_at: Option<TimeRange>,
-    /// The time of the last change is in this range.
+    /// The connector last changed in this range.
     pub updated_at: Option<TimeRange>,
-    /// Every one of these filters holds; an empty list holds.
+    /// All of these filters match; an empty list matches.
     pub and: Option<Vec<Filter>>,
-    /// One of these filters holds at least; an empty list does not hold.
+    /// At least one of these filters matches; an empty list does not.
     pub or: Option<Vec<Filter>>,
-    /// This filter does not hold. It is the exact complement, connectors without a value included.
+    /// This filter does not match. It is the exact complement, including connectors without a value.
     pub not: Option<Box<Filter>>,
 }
 
-/// From `gte` on, before `lt`; an end that is none is open.
+/// From `gte` on, before `lt`. A missing end is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct TimeRange {
     /// The first moment of the range.
     #[serde(serialize_with = "micros")]
     pub gte: Option<Timestamp>,
-    /// The first moment behind the range.
+    /// The first moment after the range.
     #[serde(serialize_with = "micros")]
     pub lt: Option<Timestamp>,
 }
 
-/// A name compared as names are: without regard to case and accents. Both hold.
+/// Restricts a name, without regard to case and accents. Both fields must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NameMatch {
     pub(crate) equals: Option<String>,
@@ -168,7 +167,7 @@ pub struct NameMatch {
 }
 
 impl NameMatch {
-    /// Text of any length, which is folded.
+    /// Creates it from text of any length, which is folded.
     pub fn new(equals: Option<&str>, starts_with: Option<&str>) -> Self {
         Self {
             equals: equals.map(text::given_key),
@@ -177,7 +176,7 @@ impl NameMatch {
     }
 }
 
-/// From `gte` on, below `lt`, in millionths; an end that is none is open.
+/// From `gte` on, below `lt`, in millionths. A missing end is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UptimeRange {
     pub(crate) gte: Option<i64>,
@@ -185,7 +184,7 @@ pub struct UptimeRange {
 }
 
 impl UptimeRange {
-    /// Takes shares from 0 to 1, of which six digits count.
+    /// Creates it from shares from 0 to 1, of which six digits count.
     pub fn new(gte: Option<f64>, lt: Option<f64>) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -199,10 +198,10 @@ impl UptimeRange {
     }
 }
 
-/// An uptime of 1, as it is stored.
+/// An uptime of 1, as stored.
 const UPTIME_WHOLE: f64 = 1_000_000.0;
 
-/// Which part of the list: `limit` rows from one end of what lies between two positions.
+/// A part of a list: `limit` rows from one end of the rows between two positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) end: End,
@@ -211,30 +210,30 @@ pub(crate) struct Page {
     pub(crate) before: Option<Cursor>,
 }
 
-/// A list as a client's arguments ask for it.
+/// The arguments of a list, as a client sends them.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
-    /// At most 256 characters. A blank one finds everything.
+    /// At most 256 characters. Blank text finds everything.
     pub search: Option<String>,
     /// At most 5 levels of `and`, `or` and `not`, 100 conditions, and 100 values in a list.
     pub filter: Option<Filter>,
-    /// The field, and a direction if it is not the field's natural one. By default relevance with a search, else the
-    /// name.
+    /// The field, and a direction if it is not the natural one. The default is relevance with a search, and the name
+    /// without.
     pub order: Option<GivenOrder>,
-    /// Orders of rows that tie, three at most.
+    /// The orders of rows that tie, at most three.
     pub then_by: Vec<GivenOrder>,
-    /// Rows from the beginning of the list: 0 to 100. Not given with `last`; 20 if neither is given.
+    /// The number of rows from the beginning of the list: 0 to 100. Excludes `last`; 20 if neither is given.
     pub first: Option<i32>,
-    /// A cursor of this list, behind which the page lies.
+    /// A cursor of this list, after which the page lies.
     pub after: Option<String>,
-    /// Rows from the end of the list: 0 to 100.
+    /// The number of rows from the end of the list: 0 to 100.
     pub last: Option<i32>,
-    /// A cursor of this list, in front of which the page lies.
+    /// A cursor of this list, before which the page lies.
     pub before: Option<String>,
 }
 
 impl Listing {
-    /// Every refusal names the argument: `CURSOR_INVALID` of a cursor, `BAD_USER_INPUT` of others.
+    /// Parses the arguments. Errors name the argument: `CURSOR_INVALID` for a cursor, `BAD_USER_INPUT` for others.
     pub fn parse(arguments: Arguments) -> Result<Self> {
         let search = Search::parse("search", arguments.search.as_deref())?;
         let filter = arguments.filter.unwrap_or_default().parse("filter")?;
@@ -288,7 +287,7 @@ impl Listing {
         }
     }
 
-    /// The search as the list is read, once that is known.
+    /// Returns the search with which the list is read, once it is decided.
     pub(crate) fn searched(&self) -> Option<&Search> {
         match self.correction() {
             Some(correction) => Some(&correction.search),
@@ -296,7 +295,7 @@ impl Listing {
         }
     }
 
-    /// The words that stand for others, once that is known.
+    /// Returns the replacements, once they are decided.
     pub(crate) fn correction(&self) -> Option<&Correction> {
         match self.pass.get() {
             Some(Pass::Forgiving(correction)) => Some(correction),
@@ -304,7 +303,7 @@ impl Listing {
         }
     }
 
-    /// A whole list by name, to be read from its beginning in pages of `limit`.
+    /// Creates a whole list by name, to be read from its beginning in pages of `limit`.
     pub(crate) fn all_by_name(filter: Filter, limit: u64) -> Self {
         let order = Order::by(OrderField::Name);
         Self {
@@ -323,12 +322,12 @@ impl Listing {
         }
     }
 
-    /// Turns to the page after a position.
+    /// Continues with the page after a position.
     pub(crate) fn go_on(&mut self, after: Position) {
         self.page.after = Some(Cursor::new(after, self.digest()));
     }
 
-    /// The cursor of a row of this list.
+    /// Returns the cursor of a row of this list.
     pub fn cursor(&self, position: Position) -> String {
         Cursor::new(position, self.digest()).text
     }
@@ -341,7 +340,7 @@ impl Listing {
     }
 }
 
-/// The end of the list that a page is taken from, and its size. `BAD_USER_INPUT` names the arguments.
+/// Returns the end of the list from which a page is taken, and its size. `BAD_USER_INPUT` names the arguments.
 pub(super) fn size(first: Option<i32>, last: Option<i32>) -> Result<(End, u64)> {
     match (first, last) {
         (Some(_), Some(_)) => Err(Error::bad_user_input(
@@ -352,12 +351,12 @@ pub(super) fn size(first: Option<i32>, last: Option<i32>) -> Result<(End, u64)> 
     }
 }
 
-/// A page's size; `0` is a page of nothing.
+/// Returns the size of a page; `0` is an empty page.
 pub(crate) fn limit(argument: &str, given: Option<i32>) -> Result<u64> {
     limit_within(argument, given, PAGE_DEFAULT, PAGE_MAX)
 }
 
-/// Checks the lengths of the lists of a filter, which is called so. `BAD_USER_INPUT` names the list.
+/// Checks the lengths of the lists in a filter, whose name is `filter`. `BAD_USER_INPUT` names the list.
 pub(super) fn lists_within(
     filter: &str,
     lists: impl IntoIterator<Item = (&'static str, Option<usize>)>,
@@ -371,7 +370,7 @@ pub(super) fn lists_within(
     })
 }
 
-/// How many items are asked for, of so many at most. `BAD_USER_INPUT` names the argument.
+/// Returns the requested number of items, up to a maximum. `BAD_USER_INPUT` names the argument.
 pub(super) fn limit_within(
     argument: &str,
     given: Option<i32>,
@@ -390,14 +389,14 @@ pub(super) fn limit_within(
 }
 
 impl Filter {
-    /// Whether a check may change what the filter names without a change of the catalogue's state.
+    /// Returns whether a check may change the matches without a new state of the catalogue.
     pub(crate) fn changes_alone(&self) -> bool {
         let several = [&self.and, &self.or].into_iter().flatten().flatten();
         let mut others = several.chain(self.not.as_deref());
         self.checked_at.is_some() || self.uptime.is_some() || others.any(Self::changes_alone)
     }
 
-    /// This filter without its own top-level restrictions of the dimensions that facets count.
+    /// Returns this filter without its own top-level restrictions of the dimensions that facets count.
     #[must_use]
     pub(crate) fn without_facets(&self) -> Self {
         Self {
@@ -410,7 +409,7 @@ impl Filter {
         }
     }
 
-    /// This filter without its own top-level restriction of the organization.
+    /// Returns this filter without its own top-level restriction of the organization.
     #[must_use]
     pub(crate) fn without_organization(&self) -> Self {
         Self {
@@ -419,7 +418,7 @@ impl Filter {
         }
     }
 
-    /// `BAD_USER_INPUT` names the argument.
+    /// Checks and normalises the filter. `BAD_USER_INPUT` names the argument.
     fn parse(mut self, argument: &str) -> Result<Self> {
         self.check(argument)?;
         self.normalise();
@@ -494,7 +493,8 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether it restricts tools' names, hosts, names or organizations, of which some are frequent and most are rare.
+    /// Returns whether it restricts tools' names, hosts, names or organizations. Some of these values are frequent, and
+    /// most are rare.
     pub(crate) fn is_selective(&self) -> bool {
         let lists = [&self.and, &self.or].into_iter().flatten().flatten();
         let mut nested = lists.chain(self.not.as_deref());
@@ -507,7 +507,7 @@ impl Filter {
             || nested.any(Self::is_selective)
     }
 
-    /// How many conditions are of the health of connectors.
+    /// Returns the number of conditions on the health of connectors.
     pub(crate) fn conditions_of_health(&self) -> usize {
         let lists = [&self.and, &self.or].into_iter().flatten().flatten();
         let nested = lists.chain(self.not.as_deref());
@@ -521,7 +521,7 @@ impl Filter {
             + nested.map(Self::conditions_of_health).sum::<usize>()
     }
 
-    /// The restrictions that look at health, and the rest. Both together are this filter.
+    /// Splits the filter into the restrictions on health, and the rest. Both together equal this filter.
     pub(crate) fn split_health(&self) -> (Self, Self) {
         let looks = |filter: &Self| filter.conditions_of_health() > 0;
         let (of_health, rest) = match &self.and {
@@ -559,7 +559,7 @@ impl Filter {
         (of_health, rest)
     }
 
-    /// Brings filters that say the same in another order to one form, and drops values that no connector can have.
+    /// Brings filters with the same meaning to one form, and drops values that no connector can have.
     fn normalise(&mut self) {
         fn sort<T: Ord>(list: &mut Option<Vec<T>>) {
             if let Some(list) = list {
@@ -567,7 +567,7 @@ impl Filter {
                 list.dedup();
             }
         }
-        // Among those dropped is text with NUL, which PostgreSQL does not take.
+        // This drops text with NUL too, which PostgreSQL refuses.
         let can_be =
             |text: &str, chars: &Range<usize>| chars.contains(&text.len()) && !text.contains('\0');
         let sort_text = |list: &mut Option<Vec<String>>, chars: Range<usize>| {

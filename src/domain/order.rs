@@ -1,4 +1,4 @@
-//! The order of a list: the fields that it goes by, and the directions.
+//! The order of a list: its fields and directions.
 
 use std::cmp::Ordering;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Orders that may stand in `thenBy`.
+/// The most orders in `thenBy`.
 pub(crate) const THEN_BY: usize = 3;
 
-/// A field that a list is ordered by.
+/// A field that orders a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OrderField {
     /// The folded name, ascending by default.
@@ -18,8 +18,8 @@ pub enum OrderField {
     CreatedAt,
     /// The time of the last change, descending by default.
     UpdatedAt,
-    /// The match of the search, best first, then the name. Needs a search, and takes no direction.
-    // The name in digests tells of the tiers, so that a cursor of earlier tiers is refused.
+    /// The match of the search, best first, then the name. Requires a search, and has no direction.
+    // The name in digests identifies the tiers, so that a cursor of earlier tiers is refused.
     #[serde(rename = "Relevance2")]
     Relevance,
     /// The status in the enum's order, ascending by default, then the name.
@@ -34,9 +34,9 @@ pub enum OrderField {
     CheckedAt,
     /// The latency of the last check, ascending by default.
     Latency,
-    /// The share of the kept checks that found a server that works, descending by default.
+    /// The share of the stored checks that found a working server, descending by default.
     Uptime,
-    /// The number of tools that are kept, descending by default.
+    /// The number of stored tools, descending by default.
     ToolCount,
 }
 
@@ -58,18 +58,18 @@ impl Direction {
     }
 }
 
-/// The form of a row's value of a field.
+/// The form of a field's value in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Name,
     Number,
-    /// A number, or none, which is last in both directions.
+    /// A number, or none. None is last in both directions.
     Maybe,
     Tier,
 }
 
 impl OrderField {
-    /// The direction when none is given; the other one is its exact reverse, but for rows without a value.
+    /// Returns the direction if none is given. The other one is its exact reverse, except for rows without a value.
     pub(crate) const fn natural(self) -> Direction {
         match self {
             Self::Name
@@ -100,12 +100,12 @@ impl OrderField {
         }
     }
 
-    /// Whether it is a column of connectors that has an index of its own.
+    /// Returns whether it is a column of connectors with an index.
     pub(crate) const fn is_column(self) -> bool {
         matches!(self, Self::Name | Self::CreatedAt | Self::UpdatedAt)
     }
 
-    /// Whether rows that tie go on by name where no other order is given.
+    /// Returns whether ties are ordered by name if no other order is given.
     const fn goes_on_by_name(self) -> bool {
         matches!(
             self,
@@ -113,7 +113,7 @@ impl OrderField {
         )
     }
 
-    /// Whether few values are those of many rows, so that a position is found by the keys behind it too.
+    /// Returns whether a few values are shared by many rows. A position is then found by the later keys too.
     pub(crate) const fn has_many_ties(self) -> bool {
         !matches!(
             self,
@@ -121,7 +121,8 @@ impl OrderField {
         )
     }
 
-    /// The direction of ties by id: up in the natural direction of a time of the connector, else as the field itself.
+    /// Returns the direction of ties by id: ascending in the natural direction of a connector's time, otherwise that of
+    /// the field.
     fn ties(self, direction: Direction) -> Direction {
         match self {
             Self::CreatedAt | Self::UpdatedAt => direction.reverse(),
@@ -129,7 +130,7 @@ impl OrderField {
         }
     }
 
-    /// Whether the value is of the last check of the server.
+    /// Returns whether the value belongs to the last check of the server.
     pub(crate) const fn is_of_health(self) -> bool {
         matches!(
             self,
@@ -138,14 +139,14 @@ impl OrderField {
     }
 }
 
-/// Which end of the list a page is taken from.
+/// The end of the list from which a page is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     First,
     Last,
 }
 
-/// Whether rows come up in a direction when they are read from an end of the list.
+/// Returns whether rows come in ascending order when they are read from an end of the list.
 pub(crate) fn is_ascending(direction: Direction, end: End) -> bool {
     (direction == Direction::Asc) == (end == End::First)
 }
@@ -153,13 +154,13 @@ pub(crate) fn is_ascending(direction: Direction, end: End) -> bool {
 /// The position of a row in a list: its sort keys, and its id for ties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The values that the list is ordered by, one for each field of the order.
+    /// The values that order the list, one for each field of the order.
     pub keys: Vec<SortKey>,
     /// The id of the connector.
     pub id: String,
 }
 
-/// The value that a row is ordered by.
+/// A value that orders a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
     /// The folded name, for the order by name.
@@ -173,7 +174,7 @@ pub enum SortKey {
     Tier(i32),
 }
 
-/// A field and a direction, if it is not the field's natural one.
+/// A field, and a direction if it is not the field's natural one.
 pub type GivenOrder = (OrderField, Option<Direction>);
 
 /// A field and its direction.
@@ -192,7 +193,7 @@ impl Key {
     }
 }
 
-/// The order of a list. Ties go by id, so that it is total.
+/// The order of a list. Ties are ordered by id, so the order is total.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Order {
     #[serde(flatten)]
@@ -202,7 +203,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// The one order of this field, in its natural direction.
+    /// The order by one field, in its natural direction.
     pub(crate) fn by(field: OrderField) -> Self {
         Self {
             first: Key::new((field, None)),
@@ -255,12 +256,12 @@ impl Order {
         })
     }
 
-    /// Whether it has orders besides the first, which no index gives.
+    /// Returns whether it has orders after the first, which no index serves.
     pub(crate) fn is_compound(&self) -> bool {
         !self.then_by.is_empty()
     }
 
-    /// The keys of rows, before their ids.
+    /// Returns the keys of rows, before their ids.
     pub(crate) fn keys(&self) -> Vec<Key> {
         let first = self.first;
         let mut keys = vec![first];
@@ -277,14 +278,13 @@ impl Order {
         keys
     }
 
-    /// The direction of ties by id. The order with all directions turned is the exact reverse, so that one index serves
-    /// both.
+    /// Returns the direction of ties by id. Reversing all directions gives the exact reverse, so one index serves both.
     pub(crate) fn ties(&self) -> Direction {
         let last = self.then_by.last().unwrap_or(&self.first);
         last.field.ties(last.direction)
     }
 
-    /// Which of two rows comes first when they are read from an end of the list.
+    /// Compares two rows by their order when they are read from an end of the list.
     pub(crate) fn compare(&self, a: &Position, b: &Position, end: End) -> Ordering {
         let directed = |ordering: Ordering, direction| {
             if is_ascending(direction, end) {
@@ -304,7 +304,7 @@ impl Order {
 }
 
 impl SortKey {
-    /// Whether the row has no value of the field.
+    /// Returns whether the row has no value of the field.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::Maybe(None))
     }

@@ -1,7 +1,7 @@
-//! How names and words compare.
+//! Compares names and words.
 //!
-//! Invariant: text is folded and split here, once for storing and once for asking, so that every database gives the
-//! same answer.
+//! Invariant: only this module folds and splits text, both to store and to search it. So every database gives the same
+//! results.
 
 pub(crate) mod spelling;
 mod words;
@@ -12,38 +12,36 @@ pub(crate) use words::{
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Bytes of a folded name that order, uniqueness and cursors go by. A folded name is rarely longer than the name, but
-/// a hundred Hangul syllables fold into 900 bytes, and a cursor has to hold the key.
+/// The most bytes of a folded name that order, uniqueness and cursors use. A folded name is rarely longer than the
+/// name. But a hundred Hangul syllables fold into 900 bytes, and a cursor must contain the key.
 const NAME_KEY_BYTES: usize = 600;
 
-/// Folds case, accents and compatibility forms: NFKD, marks dropped, lower case.
-///
-/// `fold("Éclair ﬁne") == "eclair fine"`. Folding what is folded changes nothing.
+/// Folds case, accents and compatibility forms: NFKD, without marks, in lower case. `fold("Éclair ﬁne") == "eclair
+/// fine"`. Folding is idempotent.
 pub(crate) fn fold(text: &str) -> String {
     let once = text.nfkd().filter(|c| !is_combining_mark(*c));
-    // Lower case can bring marks back (none does in today's Unicode beyond what the filter took, but nothing promises
-    // it).
+    // Lower case may add marks. None in today's Unicode passes the filter, but no rule forbids it.
     once.flat_map(char::to_lowercase)
         .nfkd()
         .filter(|c| !is_combining_mark(*c))
-        // Lower-casing letter by letter gives one sigma, and so does the final one typed as such.
+        // Lower case of single letters has one sigma. A final sigma in the input becomes the same one.
         .map(|c| if c == 'ς' { 'σ' } else { c })
         .collect()
 }
 
-/// The key of a name that a client gives. PostgreSQL does not take NUL, and no name has one.
+/// Returns the key of a client's text. NUL is replaced, because PostgreSQL refuses it and no name contains it.
 pub(crate) fn given_key(name: &str) -> String {
     name_key(name).replace('\0', "\u{fffd}")
 }
 
-/// The key that a name is ordered and unique by: folded, and at most 600 bytes of it.
+/// Returns the key that orders a name and makes it unique: the folded name, cut to 600 bytes.
 pub fn name_key(name: &str) -> String {
     let mut key = fold(name);
     key.truncate(key.floor_char_boundary(NAME_KEY_BYTES));
     key
 }
 
-/// The first text, by bytes, behind all that begin with a folded prefix; none where nothing is behind.
+/// Returns the first text, by bytes, after all texts with a folded prefix; none if there is none.
 pub(crate) fn behind(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {

@@ -47,7 +47,7 @@ pub struct Services {
     pub(crate) open_streams: OpenStreams,
     pub(crate) stopping: Stopping,
     pub(crate) max_body_bytes: usize,
-    /// Bytes of bodies under way, of which one address may have half.
+    /// Bytes of bodies in progress, of which one address may have half.
     pub(crate) body_memory: usize,
     pub(crate) request_timeout: Duration,
     /// Whether the schema is served as a file.

@@ -33,7 +33,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of request heads under way, on all connections and on those of one address.
+/// Bytes of request heads in progress, on all connections and on those of one address.
 const HEADS: usize = 64 << 20;
 const HEADS_OF_ADDRESS: usize = HEADS / 2;
 /// Bytes of a head that do not count, because each connection has such a buffer anyway.
@@ -42,7 +42,7 @@ const SMALL_HEAD: usize = 4 * 1024;
 /// The share of all connections for surplus connections: see [`Addresses`].
 const SURPLUS_SHARE: usize = 20;
 
-/// Serves until the stop. Then it finishes responses under way and closes sockets; the rest is cut at the deadline.
+/// Serves until the stop. Then it finishes responses in progress and closes sockets; the rest is cut at the deadline.
 pub async fn serve(
     listener: impl Into<Listener>,
     routes: impl Into<Routes>,

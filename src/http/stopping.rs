@@ -28,7 +28,7 @@ pub(crate) enum Phase {
     Serving,
     /// Everything is served, but the service is not ready, and responses close their connections.
     Draining,
-    /// New connections are refused. Sockets and streams end, and responses under way finish.
+    /// New connections are refused. Sockets and streams end, and responses in progress finish.
     Closing,
     /// The deadline is near, and unfinished work is cut.
     Cutting,

@@ -113,7 +113,7 @@ pub async fn import(
     Ok(run.report)
 }
 
-/// An import under way.
+/// An import in progress.
 struct Run<'a> {
     database: &'a Database,
     clock: &'a Clock,

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Inspector {
     }
 }
 
-/// The state of an inspection under way.
+/// The state of an inspection in progress.
 struct Progress {
     claim: Claim,
     inspection: Inspection,

@@ -58,7 +58,7 @@ type Found = Result<Option<Arc<[IpAddr]>>, Exhausted>;
 #[derive(Clone, Copy, Debug)]
 struct Exhausted;
 
-/// Lookups under way, and their slots. Clones share them.
+/// Lookups in progress, and their slots. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Lookups(Arc<Asked>);
 

@@ -22,7 +22,7 @@ const STEP: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
     started: Instant,
-    /// The number of waits under way.
+    /// The number of waits in progress.
     waits: watch::Sender<usize>,
     waited: Mutex<Duration>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Stopwatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Late;
 
-/// A wait under way, which ends on drop.
+/// A wait in progress, which ends on drop.
 struct Wait<'a> {
     stopwatch: &'a Stopwatch,
     since: Instant,

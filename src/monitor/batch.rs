@@ -1,6 +1,6 @@
-//! Checks under way, and their results.
+//! Checks in progress, and their results.
 //!
-//! Invariant: the checks under way are bounded, in total and by host. No connector is checked twice at once, and the
+//! Invariant: the checks in progress are bounded, in total and by host. No connector is checked twice at once, and the
 //! results that are not stored yet are bounded.
 
 use std::{collections::HashSet, panic::resume_unwind, pin::pin, time::Duration};
@@ -31,7 +31,7 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// and nothing is stored.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Checks under way. Dropping it cancels them.
+/// Checks in progress. Dropping it cancels them.
 pub(super) struct Checks {
     inspector: Inspector,
     at_once: usize,
@@ -117,7 +117,7 @@ impl Checks {
         }
     }
 
-    /// Waits for the next batch of results; empty when no check is under way. It is safe to cancel: no result is lost.
+    /// Waits for the next batch of results; empty if no check is in progress. It is cancel-safe: no result is lost.
     pub(super) async fn batch(&mut self) -> Vec<Check> {
         while !self.is_full() {
             tokio::select! {

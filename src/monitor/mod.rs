@@ -96,7 +96,7 @@ impl Monitor {
         }
     }
 
-    /// Cancels the checks under way, and releases the lease.
+    /// Cancels the checks in progress, and releases the lease.
     pub async fn stop(self) {
         drop(self.running);
         let _ = self.task.await;

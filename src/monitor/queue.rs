@@ -1,6 +1,6 @@
 //! A queue of targets by host.
 //!
-//! Invariant: no host has more targets under way than its limit. Hosts take turns, so that none waits for another's
+//! Invariant: no host has more targets in progress than its limit. Hosts take turns, so that none waits for another's
 //! queue.
 
 use std::collections::{HashMap, VecDeque};
@@ -25,7 +25,7 @@ struct Line {
 }
 
 impl Queue {
-    /// Creates a queue that allows this many targets under way for each host.
+    /// Creates a queue that allows this many targets in progress for each host.
     pub(super) fn new(by_host: usize) -> Self {
         Self {
             lines: HashMap::new(),
@@ -54,7 +54,7 @@ impl Queue {
         }
     }
 
-    /// Takes the next target in turn, with its host. It is under way until [`Queue::done`].
+    /// Takes the next target in turn, with its host. It is in progress until [`Queue::done`].
     pub(super) fn next(&mut self) -> Option<(String, Target)> {
         let host = self.turns.pop_front()?;
         let line = self.lines.get_mut(&host)?;
@@ -67,7 +67,7 @@ impl Queue {
         Some((host, target))
     }
 
-    /// Records that a target of a host is no longer under way.
+    /// Records that a target of a host is no longer in progress.
     pub(super) fn done(&mut self, host: String) {
         let Some(line) = self.lines.get_mut(&host) else {
             return;

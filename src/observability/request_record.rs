@@ -1,4 +1,4 @@
-//! The record of a request under way.
+//! The record of a request in progress.
 
 use std::{
     mem,

@@ -28,8 +28,8 @@ use crate::{
 pub struct Cost {
     pub depth: u64,
     pub fields: u64,
-    /// A field costs one, and more where it may be long. What is selected of a list costs as often as the list has
-    /// items. A search, a count of a list and a look at the log cost what they visit.
+    /// A field costs one, and more if its value may be long. Selections of a list cost as often as the list has items.
+    /// A search, a count of a list and a read of the log cost the rows that they visit.
     pub complexity: u64,
     pub aliases: u64,
     pub directives: u64,
@@ -150,7 +150,7 @@ impl Sizes {
                 .all(|((name, size), (other, value))| name == other && *size == Variable::of(value))
     }
 
-    /// Bytes on the heap of the sizes of so many variables.
+    /// The bytes on the heap of the sizes of this many variables.
     pub(super) const fn heap_bytes(variables: usize) -> usize {
         variables * size_of::<(Name, Variable)>()
     }
@@ -210,12 +210,12 @@ struct Variable {
     conditions: Conditions,
 }
 
-/// How much there is in a filter.
+/// The size of a filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Conditions {
     /// All, each of one field.
     all: u64,
-    /// Those that visit all tools of a name.
+    /// The conditions that visit all tools with a name.
     searches: u64,
 }
 
@@ -239,7 +239,7 @@ impl Conditions {
         }
     }
 
-    /// How often the rows are visited for so many conditions that look at each of them.
+    /// Returns how often the rows are visited, for this many conditions that test each row.
     fn times(self) -> u64 {
         1 + self.all.saturating_sub(self.searches).saturating_sub(1) / TOGETHER
     }
@@ -364,7 +364,7 @@ impl<'a> CostVisitor<'a> {
         Ok(own.beside(below).beside(self.directives(&field.directives)))
     }
 
-    /// How many items a field's list may have: the page's size, the number of ids, or what an inspection keeps.
+    /// Returns the most items of a field's list: the page's size, the number of ids, or the limit of an inspection.
     fn items(&self, field: &Field, items: Items) -> u64 {
         let argument = |name: &str| field.get_argument(name).map(|value| &value.node);
         match items {
@@ -383,7 +383,7 @@ impl<'a> CostVisitor<'a> {
         }
     }
 
-    /// How often the field visits many rows of the catalogue or the log.
+    /// Returns how often the field visits many rows of the catalogue or the log.
     fn visits(&self, field: &Field, visits: Visits, filter: Option<Conditions>) -> u64 {
         match visits {
             Visits::Always(visits) => visits,
@@ -397,7 +397,7 @@ impl<'a> CostVisitor<'a> {
         }
     }
 
-    /// How much there is in the filter of a list, where it has one.
+    /// Returns the size of the filter of a list, if it has one.
     fn filter(&self, field: &Field) -> Option<Conditions> {
         let filter = &field.get_argument("filter")?.node;
         (!self.is_null(filter)).then(|| self.conditions(filter))
@@ -455,7 +455,7 @@ impl<'a> CostVisitor<'a> {
         }
     }
 
-    /// How many ids an input has.
+    /// Returns the number of ids in an input.
     fn ids(&self, input: &Value) -> u64 {
         match input {
             Value::Object(fields) => fields.get(IDS).map_or(1, |ids| self.length(ids)),
@@ -551,7 +551,7 @@ fn nests(level: u64) -> Result<()> {
     Ok(())
 }
 
-/// How many values there are in a value.
+/// Returns the number of values in a value.
 fn const_values(value: &ConstValue) -> u64 {
     match value {
         ConstValue::String(text) => string_values(text),

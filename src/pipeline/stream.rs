@@ -118,7 +118,7 @@ impl Messages {
     }
 }
 
-/// An operation under way, ended by dropping it.
+/// An operation in progress, ended by dropping it.
 #[derive(Debug)]
 pub(crate) struct Operation {
     unsubscribed: CancellationToken,

@@ -34,7 +34,7 @@ pub(crate) struct PgSession {
     /// The connection; none after it was abandoned.
     connection: Option<Object<Manager>>,
     server: Arc<Server>,
-    /// The deadline of the statement under way.
+    /// The deadline of the statement in progress.
     busy_until: Option<Instant>,
     in_transaction: bool,
     /// Whether the session was dropped, and a task finishes its statement.
@@ -65,7 +65,7 @@ impl PgSession {
         self.turn = Some(turn);
     }
 
-    /// Holds a request's permit until the statement under way has ended.
+    /// Holds a request's permit until the statement in progress has ended.
     pub(crate) fn work_for(&mut self, permit: Option<Permit>) {
         self.permit = permit;
     }
@@ -163,7 +163,7 @@ impl PgSession {
         }
     }
 
-    /// Finishes the statement under way, and returns the connection.
+    /// Finishes the statement in progress, and returns the connection.
     async fn end(mut self) {
         let end = self.server.limits.begin_end();
         let settled = self.settle().await;

@@ -1,60 +1,60 @@
-//! A search in which words that are found stand for words that are not.
+//! A search with replacements for words that find nothing.
 //!
-//! Invariant: a word that stands for another is of a connector in sight. The caller looks for those.
+//! Invariant: a replacement is a word of a visible connector. The caller ensures that.
 
 use crate::domain::text;
 
 use super::{Search, SearchTerm, SearchWord};
 
-/// Words of a search that is corrected at most.
+/// The most words of a search that is corrected.
 const MOST_WORDS: usize = 16;
 
-/// Alternatives of a word at most, each of which may be of few connectors.
+/// The most alternatives of a word, because few connectors may have each.
 const MOST_ALTERNATIVES: usize = 32;
 
-/// A corrected search, and its terms as they were given.
+/// A corrected search, and its terms as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Correction {
     pub(crate) search: Search,
-    /// A term of each word, or of two neighbours that were joined.
+    /// A term for each word, or for two neighbours that were joined.
     pub(crate) terms: Vec<CorrectedTerm>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CorrectedTerm {
-    /// The words that were given.
+    /// The given words.
     pub(crate) given: Vec<String>,
-    /// The replacements, each of one or two words; none if the word stands for itself.
+    /// The replacements, each of one or two words; none if the word is not replaced.
     pub(crate) replacements: Vec<Vec<String>>,
 }
 
-/// The words that may stand for a given one.
+/// The possible replacements of a given word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Candidates {
-    /// Whether the word itself is in sight.
+    /// Whether the word itself is visible.
     pub(crate) is_in_sight: bool,
-    /// Whether the word and the next one are a word in sight together.
+    /// Whether this word and the next one together are a visible word.
     pub(crate) is_joined: bool,
-    /// Words in sight that are near to it. Of a word in sight they stand beside it.
+    /// Visible words near to it. They are added to a visible word, and replace another.
     pub(crate) near: Vec<String>,
-    /// Two words in sight that are the word together.
+    /// Pairs of visible words that together are the word.
     pub(crate) parts: Vec<[String; 2]>,
 }
 
 impl Search {
-    /// Whether its words may be replaced: not those of an address, and not very many.
+    /// Returns whether its words may be replaced: not those of an address, and not too many.
     pub(crate) fn is_correctable(&self) -> bool {
         let words = 1..=MOST_WORDS;
         self.address.is_none() && words.contains(&self.terms.len())
     }
 
-    /// The word that each word is with the next one.
+    /// Joins each word with the next one.
     pub(crate) fn joined(&self) -> Vec<String> {
         let words: Vec<_> = self.given().map(String::as_str).collect();
         words.windows(2).map(<[&str]>::concat).collect()
     }
 
-    /// Replaces each word that is not in sight. None where nothing stands for one of them, or nothing is replaced.
+    /// Replaces each word that is not visible. None if one of them has no replacement, or if nothing is replaced.
     pub(crate) fn corrected(&self, candidates: &[Candidates]) -> Option<Correction> {
         let mut given = self.words().zip(candidates).peekable();
         let (mut terms, mut searched) = (Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ impl Search {
         })
     }
 
-    /// The search as it is, in the place of a corrected one.
+    /// Returns the unchanged search, in the form of a corrected one.
     pub(crate) fn uncorrected(&self) -> Correction {
         let given = self.given().cloned();
         let terms = given.map(|word| CorrectedTerm {
@@ -126,7 +126,7 @@ impl Search {
     }
 }
 
-/// Each list of words as an alternative.
+/// Makes an alternative of each list of words.
 fn whole(replacements: &[Vec<String>]) -> Vec<Vec<SearchWord>> {
     let word = |text: &String| SearchWord {
         text: text.clone(),
@@ -138,7 +138,7 @@ fn whole(replacements: &[Vec<String>]) -> Vec<Vec<SearchWord>> {
         .collect()
 }
 
-/// A folded search with the first replacement of each term in its place.
+/// Returns a folded search with the first replacement of each term.
 fn rewritten(key: &str, terms: &[CorrectedTerm]) -> String {
     let located = text::located(key);
     let (mut text, mut end, mut at) = (String::new(), 0, 0);

@@ -1,6 +1,6 @@
-//! The words of a search in the texts of what it found.
+//! Marks the words of a search in the texts of a match.
 //!
-//! Invariant: the fragments of a text make the text, or a part of it without a gap.
+//! Invariant: the fragments together are the text, or one contiguous part of it.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::domain::text;
 
 use super::{Search, SearchTerm, SearchWord};
 
-/// Characters of a long text that are shown, and those of them before the first match.
+/// The most characters of a long text to show, and the characters among them before the first match.
 const SHOWN: usize = 200;
 const BEFORE: usize = 60;
 
@@ -18,12 +18,12 @@ const BEFORE: usize = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fragment {
     pub(crate) text: String,
-    /// Whether it is words of the search.
+    /// Whether it matches the search.
     pub(crate) is_matched: bool,
 }
 
 impl Search {
-    /// The fragments of a name. None where it has no word of the search.
+    /// Returns the fragments of a name. None if it has no word of the search.
     pub(crate) fn in_name(&self, name: &str) -> Option<Vec<Fragment>> {
         if self.terms.is_empty() && text::given_key(name) == self.key {
             return Some(all(name));
@@ -31,12 +31,13 @@ impl Search {
         self.in_words(name, text::located(name))
     }
 
-    /// The fragments of a connectorId. None where no word of it is one of the search; hosts' labels are none.
+    /// Returns the fragments of a connectorId. None if it has no word of the search. Labels of hosts do not count.
     pub(crate) fn in_connector_id(&self, id: &str) -> Option<Vec<Fragment>> {
         self.in_words(id, text::located_in_connector_id(id))
     }
 
-    /// The fragments of a text, of a long one around the first match. None where it has no word of the search.
+    /// Returns the fragments of a text, and of a long text those around the first match. None if it has no word of the
+    /// search.
     pub(crate) fn in_text(&self, text: &str) -> Option<Vec<Fragment>> {
         let located = text::located(text);
         let found = located.iter().filter(|(_, word)| self.has(word));
@@ -57,7 +58,7 @@ impl Search {
         self.in_words(text.get(start..end)?, within.collect())
     }
 
-    /// Whether texts of these words have every term.
+    /// Returns whether a text with these words has every term.
     pub(crate) fn is_had_by(&self, words: &IndexSet<String>) -> bool {
         let has = |word: &SearchWord| words.iter().any(|own| word.is(own));
         let has_term = |term: &SearchTerm| {
@@ -72,7 +73,7 @@ impl Search {
     }
 
     fn in_words(&self, text: &str, located: Vec<(Range<usize>, String)>) -> Option<Vec<Fragment>> {
-        // A whole name such as `.NET` comes after the words in it, and begins before them.
+        // A whole name such as `.NET` comes after its parts in the list, and begins before them in the text.
         let found = located.into_iter().filter(|(_, word)| self.has(word));
         let mut found: Vec<_> = found.map(|(range, _)| range).collect();
         found.sort_unstable_by_key(|range| range.start);
@@ -111,7 +112,7 @@ impl SearchWord {
     }
 }
 
-/// A text that is matched as a whole.
+/// Returns a text that matches as a whole.
 pub(crate) fn all(text: &str) -> Vec<Fragment> {
     vec![Fragment {
         text: text.to_owned(),
@@ -129,7 +130,7 @@ mod tests {
         Search::parse("search", Some(text)).unwrap().unwrap()
     }
 
-    /// Fragments with brackets around what is matched.
+    /// Returns the fragments as text, with brackets around matches.
     fn shown(fragments: Option<Vec<Fragment>>) -> String {
         let fragments = fragments
             .into_iter()

@@ -1,7 +1,7 @@
-//! Whether a connector that an event carries is in a list.
+//! Decides whether the connector of an event is in a list.
 //!
-//! Invariant: the answer is the store's (`store::catalog::filter` and `search`), or none where the event does not carry
-//! enough: `not`, `and` and `or` are those of Kleene's three values.
+//! Invariant: the result equals the store's (`store::catalog::filter` and `search`), or is none if the event does not
+//! contain enough. `not`, `and` and `or` follow Kleene's three-valued logic.
 
 use entity::{ConnectorType, Timestamp};
 
@@ -13,16 +13,16 @@ use super::{
 };
 
 impl Listing {
-    /// Whether a connector is in this list, as a viewer of this sight has it. None where its event does not carry
-    /// enough to tell.
+    /// Returns whether a connector is in this list, for a viewer of this sight. None if its event does not contain
+    /// enough.
     pub fn has(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
         self.restriction().has(state, sight)
     }
 }
 
 impl Restriction<'_> {
-    /// Whether a connector is in the list, as a viewer of this sight has it. None where its event does not carry enough
-    /// to tell.
+    /// Returns whether a connector is in the list, for a viewer of this sight. None if its event does not contain
+    /// enough.
     pub(crate) fn has(self, state: State<'_>, sight: &Sight) -> Option<bool> {
         let found = self.search;
         let found = found.map_or(Some(true), |search| search.finds(state.record));
@@ -35,7 +35,7 @@ impl Restriction<'_> {
 }
 
 impl Search {
-    /// Whether it finds a connector of this record, by any tier.
+    /// Returns whether the search finds the connector of this record, in any tier.
     pub(crate) fn finds(&self, record: Option<&Record>) -> Option<bool> {
         let record = record?;
         if self.terms.is_empty() {
@@ -44,16 +44,16 @@ impl Search {
         if self.address.is_some() && self.address == record.address {
             return Some(true);
         }
-        // Its tools may have the words that the connector does not have.
+        // The tools may have the words that the connector lacks.
         let own = record.words.as_ref()?.have(&self.terms);
         own.filter(|found| *found || !record.has_tools)
     }
 }
 
 impl Filter {
-    /// Whether this filter, which is parsed, holds for a connector, as a viewer of this sight is answered.
+    /// Returns whether this parsed filter matches a connector, for a viewer of this sight.
     pub(crate) fn holds(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
-        // A filter that is missing here does not compile.
+        // A new field of the filter does not compile until it is here.
         let Self {
             id,
             r#type,
@@ -105,7 +105,7 @@ impl Filter {
                 .as_ref()
                 .map(|visibilities| Some(visibilities.contains(&ownership.visibility))),
             connector_id.as_ref().map(|ids| {
-                // Every custom connector has the one.
+                // All custom connectors have the same one.
                 if ownership.r#type == ConnectorType::Custom {
                     return Some(in_list(ids, CUSTOM_CONNECTOR_ID));
                 }
@@ -129,7 +129,7 @@ impl Filter {
             outcome
                 .as_ref()
                 .map(|outcomes| carried(&|record| outcomes.contains(&record.outcome))),
-            // The names are not carried.
+            // Events do not contain the names.
             tool_name.as_ref().map(|names| {
                 let has_none = names.is_empty() || carried(&|record| !record.has_tools)?;
                 has_none.then_some(false)
@@ -179,7 +179,7 @@ impl TimeRange {
     }
 }
 
-/// Whether all are true. None where that depends on one that is none.
+/// Returns whether all are true. None if that depends on an unknown one.
 fn all_of(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
     let mut known = Some(true);
     for value in values {
@@ -192,7 +192,7 @@ fn all_of(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
     known
 }
 
-/// Whether one is true at least. None where that depends on one that is none.
+/// Returns whether at least one is true. None if that depends on an unknown one.
 fn any_of(values: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
     let not = |value: Option<bool>| value.map(|value| !value);
     not(all_of(values.into_iter().map(not)))
@@ -233,7 +233,7 @@ mod tests {
     const YES: Option<bool> = Some(true);
     const NO: Option<bool> = Some(false);
 
-    /// A filter of a fixed answer.
+    /// A filter with a fixed result.
     fn fixed(answer: Option<bool>) -> Filter {
         let unknown = answer.is_none().then(UptimeRange::default);
         Filter {
@@ -280,7 +280,7 @@ mod tests {
     }
 
     proptest! {
-        /// An answer with unknowns is the one that every value of theirs gives, or none.
+        /// A result with unknowns equals the result for all their values, or is none.
         #[test]
         fn an_answer_stays_once_more_is_known(
             answers in prop::collection::vec(option::of(any::<bool>()), 0..5), rest in any::<[bool; 5]>(),
@@ -432,7 +432,7 @@ mod tests {
             assert_eq!(holds(&filter, Some(&without)), of_other, "{filter:?}");
             assert_eq!(holds(&filter, None), None, "{filter:?}");
         }
-        // The columns of every event have these.
+        // The columns of every event contain these.
         let filters = [
             (
                 Filter {

@@ -1,13 +1,13 @@
-//! The connectors of a list, in no order.
+//! The connectors of a list, without an order.
 
 use crate::{domain::viewer::Sight, error::Result};
 
 use super::{Filter, NameMatch, Restriction, Search, SearchTerm, State};
 
-/// Bytes of the members that a subscription keeps for as long as it is open. Empty filters take many times their text.
+/// The most bytes of a list that a subscription stores while it is open. Empty filters take many times their text.
 pub(crate) const MEMBERS_BYTES: usize = 128 * 1024;
 
-/// The connectors that a search finds and a filter holds for.
+/// The connectors that match a search and a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Members {
     search: Option<Search>,
@@ -15,8 +15,8 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Takes the fields of the argument `list`, which have the limits of those of a list. The words of the search are
-    /// as given: an event does not tell whether they find anything else. `BAD_USER_INPUT` names the fields.
+    /// Parses the fields of the argument `list`, with the limits of a list's fields. The words of the search are not
+    /// replaced, because an event does not show whether they find anything else. `BAD_USER_INPUT` names the fields.
     pub(crate) fn parse(search: Option<&str>, filter: Option<Filter>) -> Result<Self> {
         Ok(Self {
             search: Search::parse("list.search", search)?,
@@ -24,8 +24,8 @@ impl Members {
         })
     }
 
-    /// Whether a connector is one, as a viewer of this sight has it. None where its event does not carry enough to
-    /// tell.
+    /// Returns whether a connector is in the list, for a viewer of this sight. None if its event does not contain
+    /// enough.
     pub(crate) fn has(&self, state: State<'_>, sight: &Sight) -> Option<bool> {
         let list = Restriction {
             filter: &self.filter,
@@ -34,7 +34,7 @@ impl Members {
         list.has(state, sight)
     }
 
-    /// Bytes that they take in memory, about.
+    /// Returns its bytes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
         let terms = self.search.iter().flat_map(|search| &search.terms);
         let words: usize = terms.map(SearchTerm::heap_bytes).sum();
@@ -52,7 +52,7 @@ impl Filter {
         fn values<T>(list: Option<&Vec<T>>) -> usize {
             list.map_or(0, |list| list.capacity() * size_of::<T>())
         }
-        // A list that is missing here does not compile.
+        // A new list in the filter does not compile until it is here.
         let Self {
             id,
             r#type,
@@ -89,7 +89,7 @@ impl Filter {
             + values(or.as_ref());
         let ids = organization_id.iter().flatten().flatten();
         let ids: usize = ids.map(String::capacity).sum();
-        // Owners are of the token, whose size is bounded.
+        // Owners come from the token, whose size is limited.
         let of_texts = [id, connector_id, created_by, tool_name, host];
         let texts: usize = of_texts
             .into_iter()

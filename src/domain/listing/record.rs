@@ -1,7 +1,7 @@
-//! The part of a connector that an event carries for searches and filters.
+//! The part of a connector that an event stores for searches and filters.
 //!
-//! Invariant: a record has at most [`WORDS_BYTES`] of words, and says when it has not all. Values that change without
-//! an event, such as the time of the last check, are not in it.
+//! Invariant: a record has at most [`WORDS_BYTES`] of words, and says if some are missing. It lacks values that change
+//! without an event, such as the time of the last check.
 
 use entity::{ConnectorCategory, ConnectorStatus, Outcome, ServerType, Timestamp};
 use indexmap::IndexSet;
@@ -15,23 +15,23 @@ use crate::{
 
 use super::{SearchTerm, SearchWord};
 
-/// Bytes of words that a record has.
+/// The most bytes of words in a record.
 const WORDS_BYTES: usize = 1024;
 
-/// No word: folding makes full stops of it.
+/// Not a word, because folding turns it into full stops.
 const MORE: &str = "…";
 
-/// A connector as an event carries it, besides what its columns say. Stored as JSON: a member that is added later has a
-/// default.
+/// A connector as an event stores it, in addition to the event's columns. Stored as JSON. A member that is added later
+/// needs a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) server_type: Option<ServerType>,
     pub(crate) connector_id: String,
-    /// The folded name, by which connectors are named and ordered.
+    /// The folded name, which orders connectors.
     pub(crate) name_key: String,
-    /// None of an event of a version that split texts otherwise.
+    /// None in an event of a version that split texts in another way.
     #[serde(rename = "searchWords", skip_serializing_if = "Option::is_none")]
     pub(crate) words: Option<Words>,
     /// The address of the server. None without a server.
@@ -39,38 +39,37 @@ pub(crate) struct Record {
     pub(crate) address: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    /// The outcome of the last check, or `NotCheckable` of a connector with nothing to check. None before the first
-    /// check.
+    /// The outcome of the last check, or `NotCheckable` for a connector without a server to check. None before the
+    /// first check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Outcome>,
     pub(crate) has_tools: bool,
 }
 
-/// The words of name, connectorId and description, with a space before and behind each. [`MORE`] stands for those left
-/// out.
+/// The words of name, connectorId and description, with a space before and after each. [`MORE`] replaces missing ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Words(String);
 
-/// A connector before or after a change, as far as its event carries it.
+/// A connector before or after a change, as its event stores it.
 #[derive(Clone, Copy, Debug)]
 pub struct State<'a> {
     pub(crate) id: &'a str,
     pub(crate) ownership: Ownership<'a>,
     pub(crate) category: Option<ConnectorCategory>,
     pub(crate) status: ConnectorStatus,
-    /// None of an event of an earlier version.
+    /// None in an event of an earlier version.
     pub(crate) record: Option<&'a Record>,
 }
 
 impl State<'_> {
-    /// The `id` of the connector.
+    /// Returns the `id` of the connector.
     pub fn id(&self) -> &str {
         self.id
     }
 }
 
 impl Words {
-    /// The first of these words that fit.
+    /// Takes the first of these words that fit.
     pub(crate) fn of(words: impl IntoIterator<Item = String>) -> Self {
         let unique: IndexSet<String> = words.into_iter().collect();
         let mut spaced = " ".to_owned();
@@ -85,7 +84,7 @@ impl Words {
         Self(spaced)
     }
 
-    /// Whether they have every term. None where a word may be among those left out.
+    /// Returns whether they contain every term. None if a missing word may decide.
     pub(super) fn have(&self, terms: &[SearchTerm]) -> Option<bool> {
         let has = |word: &SearchWord| {
             let end = if word.is_prefix { "" } else { " " };
@@ -100,7 +99,7 @@ impl Words {
 }
 
 impl Record {
-    /// The records of both sides of a change as they are stored.
+    /// Returns the stored form of the records of both sides of a change.
     pub(crate) fn stored(before: Option<&Self>, after: Option<&Self>) -> Result<String> {
         let members = |record: &Self| match serde_json::to_value(record) {
             Ok(Value::Object(members)) => Ok(members),
@@ -120,7 +119,7 @@ impl Record {
         Ok(sides.to_string())
     }
 
-    /// The records of before and after. None of what was not stored, and of what this version cannot read.
+    /// Returns the records of before and after. None if a record was not stored, or if this version cannot read it.
     pub(crate) fn read(stored: &str) -> [Option<Self>; 2] {
         #[derive(Default, Deserialize)]
         struct Sides {
@@ -137,7 +136,7 @@ impl Record {
         [before, after].map(|members| serde_json::from_value(members?.into()).ok())
     }
 
-    /// Bytes of its texts.
+    /// Returns the bytes of its texts.
     pub(crate) fn text_bytes(&self) -> usize {
         let address = self.address.as_ref().map_or(0, String::len);
         let words = self.words.as_ref().map_or(0, |words| words.0.len());
@@ -145,7 +144,7 @@ impl Record {
     }
 }
 
-/// The members that differ from those of `after`; null stands for a member that only `after` has.
+/// Returns the members that differ from those of `after`. Null marks a member that only `after` has.
 fn differing(mut before: Map<String, Value>, after: &Map<String, Value>) -> Map<String, Value> {
     for name in after.keys() {
         before.entry(name.clone()).or_insert(Value::Null);

@@ -1,7 +1,7 @@
-//! The words that a list is searched for.
+//! The words with which a list is searched.
 //!
-//! Invariant: a term has an alternative, and an alternative a word. Words are folded and split as those of the index
-//! are.
+//! Invariant: a term has at least one alternative, and an alternative at least one word. Words are folded and split
+//! like those of the index.
 
 use serde::{Serialize, Serializer};
 
@@ -10,32 +10,32 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Characters of the longest search.
+/// The most characters of a search.
 const SEARCH_CHARS: usize = 256;
 
-/// A search. A row that it finds has every term, or the address.
+/// A search. A row matches if it has every term, or the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Search {
-    /// The whole search, folded as names are.
+    /// The whole search, folded like names.
     pub(crate) key: String,
-    /// None of a search without a word, which finds only the names that are equal to it.
+    /// Empty for a search without words, which finds only names that are equal to it.
     #[serde(rename = "words", serialize_with = "serialize_terms")]
     pub(crate) terms: Vec<SearchTerm>,
     /// The address that the search is; none if it is no URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
-    /// Whether words stand for those that were given. Its rows come after those that were searched for.
+    /// Whether words were replaced. Its rows come after those of the given words.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) is_corrected: bool,
 }
 
-/// A part of a search. A row has it if it has all words of one of the alternatives.
+/// A part of a search. A row has it if it has all words of one alternative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct SearchTerm {
     pub(crate) alternatives: Vec<Vec<SearchWord>>,
 }
 
-/// A word, folded, or the beginning of one.
+/// A folded word, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct SearchWord {
     pub(crate) text: String,
@@ -43,14 +43,14 @@ pub(crate) struct SearchWord {
 }
 
 impl SearchTerm {
-    /// A word as it is.
+    /// Creates a term of one word.
     pub(crate) fn of(word: SearchWord) -> Self {
         Self {
             alternatives: vec![vec![word]],
         }
     }
 
-    /// The only word, where there are no others.
+    /// Returns the only word, if there are no alternatives.
     fn word(&self) -> Option<&SearchWord> {
         match self.alternatives.as_slice() {
             [words] => match words.as_slice() {
@@ -61,7 +61,7 @@ impl SearchTerm {
         }
     }
 
-    /// Bytes that it takes, about.
+    /// Returns its bytes in memory, about.
     pub(super) fn heap_bytes(&self) -> usize {
         let words = self
             .words()
@@ -76,7 +76,7 @@ impl SearchTerm {
     }
 }
 
-/// Words as they were given are written as texts: cursors of earlier versions have the digest of that.
+/// Given words are written as texts, because cursors of earlier versions have the digest of that form.
 fn serialize_terms<S: Serializer>(terms: &[SearchTerm], serializer: S) -> Result<S::Ok, S::Error> {
     let last = terms.len().saturating_sub(1);
     let given = terms.iter().enumerate().map(|(index, term)| {
@@ -98,8 +98,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Search {
-    /// None of blank text, which finds everything. The last word is the beginning of one. `BAD_USER_INPUT` names the
-    /// argument.
+    /// Parses a search. None for blank text, which finds everything. The last word is the beginning of a word.
+    /// `BAD_USER_INPUT` names the argument.
     pub(in crate::domain) fn parse(argument: &str, search: Option<&str>) -> Result<Option<Self>> {
         let Some(search) = search else {
             return Ok(None);
@@ -130,12 +130,12 @@ impl Search {
         }))
     }
 
-    /// The words as they were given.
+    /// Returns the given words.
     pub(crate) fn given(&self) -> impl Iterator<Item = &String> {
         self.words().map(|word| &word.text)
     }
 
-    /// The words of all alternatives.
+    /// Returns the words of all alternatives.
     pub(crate) fn words(&self) -> impl Iterator<Item = &SearchWord> {
         self.terms.iter().flat_map(SearchTerm::words)
     }

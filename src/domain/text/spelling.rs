@@ -1,34 +1,33 @@
-//! Words that are near to another one.
+//! Finds words near to another word.
 //!
-//! Invariant: near words are all that are within the distance, whatever else is in the dictionary: none crowds out
-//! another.
+//! Invariant: the result has all words within the distance, whatever else the dictionary contains.
 
 use std::{collections::BTreeSet, ops::Bound};
 
 use super::behind;
 
-/// The least characters of the longer of two words that may be one edit apart, and of two that may be two.
+/// The fewest characters of the longer one of two words at one edit, and of two words at two edits.
 const ONE_EDIT: usize = 4;
 const TWO_EDITS: usize = 8;
 
-/// The most edits between two words, of which one stands for the other.
+/// The most edits between a word and its replacement.
 pub(crate) const MOST_EDITS: usize = 2;
 
-/// Characters of the longest word that is corrected, or stands for another.
+/// The most characters of a word that is corrected, or that is a replacement.
 const MOST_CHARS: usize = 32;
 
-/// Words, to find those near to another one.
+/// Words to search for near ones.
 ///
-/// They are compared in their order, so that a beginning which many share is compared once, and skipped where it is too
-/// far. To find the words within two edits among 200,000 takes some milliseconds.
+/// They are compared in order. A shared beginning is compared once, and all words with it are skipped if it is too far.
+/// Finding the words within two edits among 200,000 takes some milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary(BTreeSet<Box<str>>);
 
 impl Dictionary {
-    /// Adds a word, unless it is one that stands for no other. Gives the bytes that it takes, about.
+    /// Adds a word, unless it cannot be a replacement. Returns its bytes in memory, about.
     pub(crate) fn insert(&mut self, word: &str) -> usize {
         let chars = word.chars().count();
-        // A word of three letters may lack one of four.
+        // A word of three letters may be near to one of four.
         let is_near_some = (ONE_EDIT - 1..=MOST_CHARS).contains(&chars);
         if is_near_some && word.contains(char::is_alphabetic) && self.0.insert(word.into()) {
             word.len() + 2 * size_of::<Box<str>>()
@@ -37,11 +36,11 @@ impl Dictionary {
         }
     }
 
-    /// The words within this many edits of a word, without itself: first those of fewer edits, each in the order of the
-    /// alphabet.
+    /// Returns the words within this many edits of a word, without the word itself: fewer edits first, then in
+    /// alphabetical order.
     pub(crate) fn near(&self, word: &str, edits: usize) -> Vec<(usize, String)> {
         let given: Vec<char> = word.chars().collect();
-        // A longer word may be as far.
+        // A longer word may be within the distance too.
         let edits = edits.min(allowed(given.len() + edits));
         if given.len() > MOST_CHARS {
             return Vec::new();
@@ -77,7 +76,7 @@ impl Dictionary {
     }
 }
 
-/// How many edits may be between two words, of which the longer one has so many characters.
+/// Returns the most edits between two words, by the characters of the longer one.
 pub(crate) fn allowed(chars: usize) -> usize {
     match chars {
         TWO_EDITS.. => 2,
@@ -86,13 +85,13 @@ pub(crate) fn allowed(chars: usize) -> usize {
     }
 }
 
-/// Distances of the beginnings of a word from those of the given one: characters that are missing, added or replaced,
-/// or two neighbours that are swapped, count one (the optimal string alignment distance).
+/// The distances between the beginnings of two words. A missing, added or replaced character counts one, and so do two
+/// swapped neighbours (the optimal string alignment distance).
 struct Rows<'a> {
     given: &'a [char],
-    /// The word that was compared last, as far as it was.
+    /// The compared part of the last word.
     word: Vec<char>,
-    /// A row for each beginning of a word, from the empty one on. Those beyond the word are of other words.
+    /// A row for each beginning of the word, from the empty one on. The rows after the word's end are of earlier words.
     rows: Vec<Vec<u8>>,
 }
 
@@ -109,7 +108,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The distance of a word, or its shortest beginning that all words with it are further than so many edits.
+    /// Returns the distance of a word. If it exceeds `edits`, returns the shortest beginning with which all words
+    /// exceed it.
     fn compare(&mut self, word: &str, edits: usize) -> Result<usize, String> {
         let shared = self.word.iter().zip(word.chars());
         let shared = shared.take_while(|(a, b)| **a == *b).count();
@@ -124,8 +124,7 @@ impl<'a> Rows<'a> {
         Ok(row[self.given.len()].into())
     }
 
-    /// Adds a character to the word that is compared, and gives the least distance that a word which begins so can
-    /// have.
+    /// Adds a character to the compared word. Returns the least distance of all words with this beginning.
     fn add(&mut self, c: char) -> usize {
         let length = self.word.len();
         let (rows, rest) = self.rows.split_at_mut(length + 1);
@@ -147,7 +146,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// A row whose first distance is that of a beginning of this length.
+/// Returns a row whose first distance is the length of the beginning.
 fn starting_with(length: u8, row: &[u8]) -> Vec<u8> {
     let mut row = row.to_vec();
     row[0] = length;
@@ -208,7 +207,7 @@ mod tests {
         }
     }
 
-    /// The distance as its definition has it.
+    /// Returns the distance by its definition.
     fn distance(a: &[char], b: &[char]) -> usize {
         let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
         for i in 0..=a.len() {

@@ -1,7 +1,7 @@
 //! The words of texts.
 //!
-//! Invariant: a word is letters, digits and symbols such as emoji, and the full-width forms of `+`, `#` and `.`.
-//! Folding leaves none of these forms in a text, and no index has a meaning for one.
+//! Invariant: a word consists of letters, digits, symbols such as emoji, and the full-width forms of `+`, `#` and `.`.
+//! Folded text contains none of these forms, and they are no operators of an index.
 
 use std::ops::Range;
 
@@ -12,16 +12,16 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::fold;
 
-/// Characters of a word that the search index holds. PostgreSQL takes words of up to 2 KB.
+/// The most characters of a word in the search index. PostgreSQL accepts words of up to 2 KB.
 const WORD_CHARS: usize = 64;
 
-/// Characters that are part of some words, and the forms that stand for them there.
+/// Characters that are part of some words, with the full-width forms that replace them.
 const FORMS: [(char, char); 3] = [('+', '＋'), ('#', '＃'), ('.', '．')];
 
 /// The ends of names such as `Node.js` and `ASP.NET`.
 const DOTTED_ENDS: [&str; 2] = ["js", "net"];
 
-/// Labels of namespaces that name a registry of domains or a host of many owners.
+/// Labels of namespaces that name a registry of domains or a host with many owners.
 const HOSTS: [&str; 36] = [
     "ac",
     "ai",
@@ -65,20 +65,21 @@ const HOSTS: [&str; 36] = [
 struct Token {
     range: Range<usize>,
     word: String,
-    /// Whether it is within a longer one, which has a dot.
+    /// Whether it is part of a longer word, which contains a dot.
     is_part: bool,
 }
 
-/// The words of a text, folded, each once, in order of their last appearance.
+/// Returns the folded words of a text, each once, in the order of their last appearance.
 ///
-/// Splits at everything but letters, digits and symbols, and where Unicode sees a word's end (UAX #29): a Han character
-/// is a word. `C++` and `C#` are whole words; `Node.js` and `.NET` are words beside those between their dots.
+/// The text is split at everything except letters, digits and symbols, and at Unicode's word boundaries (UAX #29): each
+/// Han character is a word. `C++` and `C#` are whole words. `Node.js` and `.NET` are words, in addition to their parts
+/// between the dots.
 pub(crate) fn words(text: &str) -> IndexSet<String> {
     last_of_each(tokens(&fold(text)).into_iter().map(|token| token.word))
 }
 
-/// The words of a search, in order of their last appearance: as of a text, without those within longer ones. A
-/// connector's ID in it has the words of one.
+/// Returns the words of a search in the order of their last appearance. They are those of a text, without the parts of
+/// longer words. A connector's ID in it has the words of an ID.
 pub(crate) fn searched(search: &str) -> IndexSet<String> {
     let of_part = |part: &str| -> Vec<String> {
         match namespace(part) {
@@ -89,14 +90,14 @@ pub(crate) fn searched(search: &str) -> IndexSet<String> {
     last_of_each(search.split_whitespace().flat_map(of_part))
 }
 
-/// The words of a text, folded, in their order.
+/// Returns the folded words of a text, in order.
 pub(crate) fn split(text: &str) -> Vec<String> {
     let tokens = tokens(&fold(text)).into_iter();
     tokens.map(|token| token.word).collect()
 }
 
-/// The words of a connector's ID. Of the namespace of a reverse-DNS name they are the owner's or vendor's, such as
-/// `acme` of `io.github.acme/wiki` and of `com.acme/wiki`.
+/// Returns the words of a connector's ID. The namespace of a reverse-DNS name has only the words of its owner or
+/// vendor, such as `acme` in `io.github.acme/wiki` and `com.acme/wiki`.
 pub(crate) fn of_connector_id(id: &str) -> IndexSet<String> {
     let Some((namespace, name)) = namespace(id) else {
         return words(id);
@@ -112,7 +113,7 @@ pub(crate) fn display(word: &str) -> String {
     plain.nfc().collect()
 }
 
-/// The words of a text with their ranges in the text.
+/// Returns the words of a text with their ranges in the text.
 pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
     let mut folded = String::new();
     // The original character of each byte of the folded text.
@@ -121,7 +122,7 @@ pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
     for (start, c) in text.char_indices() {
         folded.push_str(&fold(c.encode_utf8(&mut [0; 4])));
         if origins.len() == folded.len() && !ends.is_empty() {
-            // A mark belongs to the letter before.
+            // A mark belongs to the letter before it.
             let last = ends.len() - 1;
             if let Some(end) = ends.get_mut(last) {
                 *end = start + c.len_utf8();
@@ -141,7 +142,8 @@ pub(crate) fn located(text: &str) -> Vec<(Range<usize>, String)> {
     tokens.collect()
 }
 
-/// The words of a connector's ID with their ranges, without the namespace's labels that are not its owner's.
+/// Returns the words of a connector's ID with their ranges, without the labels of the namespace that are not its
+/// owner's.
 pub(crate) fn located_in_connector_id(id: &str) -> Vec<(Range<usize>, String)> {
     let mut located = located(id);
     if let Some((namespace, _)) = namespace(id) {
@@ -168,21 +170,22 @@ fn last_of_each(all: impl IntoIterator<Item = String>) -> IndexSet<String> {
     words
 }
 
-/// The namespace of a reverse-DNS name, and what follows its slash.
+/// Returns the namespace of a reverse-DNS name, and the text after its slash.
 fn namespace(id: &str) -> Option<(&str, &str)> {
     let (namespace, name) = id.split_once('/')?;
     let is_label = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     (namespace.contains('.') && namespace.chars().all(is_label)).then_some((namespace, name))
 }
 
-/// The labels of a folded namespace without its top-level domain and the hosts of many owners, unless these are all.
+/// Returns the labels of a folded namespace. Omits its top-level domain and hosts with many owners, unless there are no
+/// others.
 fn owner(namespace: &str) -> Vec<&str> {
     let mut labels: Vec<_> = namespace
         .split('.')
         .filter(|label| !label.is_empty())
         .collect();
     let is_host = |label: Option<&&str>| label.is_some_and(|label| HOSTS.contains(label));
-    // A domain that somebody wrote as browsers do.
+    // A domain in the usual order, such as `www.example.com`.
     if is_host(labels.last()) && !is_host(labels.first()) {
         labels.reverse();
     }
@@ -220,7 +223,8 @@ fn tokens(folded: &str) -> Vec<Token> {
     tokens
 }
 
-/// Adds the words of the letters and digits that begin at `start`, with what belongs to them; gives where that ends.
+/// Adds the words at the letters and digits that begin at `start`, with the characters that belong to them. Returns
+/// their end.
 fn run(folded: &str, start: usize, tokens: &mut Vec<Token>) -> usize {
     let run = alphanumerics(folded, start);
     let mut end = start + run.len();
@@ -266,7 +270,7 @@ fn run(folded: &str, start: usize, tokens: &mut Vec<Token>) -> usize {
     end
 }
 
-/// The `++` of `c++`, or the `#` of `c#`.
+/// Returns the `++` of `c++`, or the `#` of `c#`.
 fn sign(folded: &str, at: usize) -> Option<&'static str> {
     let rest = folded.get(at..)?;
     let ends = |sign: &'static str, goes_on: fn(char) -> bool| {
@@ -277,7 +281,7 @@ fn sign(folded: &str, at: usize) -> Option<&'static str> {
         .or_else(|| ends("#", |c| c == '#' || c.is_alphanumeric()))
 }
 
-/// The `js` of `node.js`.
+/// Returns the `js` of `node.js`.
 fn dotted_end(folded: &str, at: usize) -> Option<&str> {
     folded.get(at..)?.strip_prefix('.')?;
     let after = alphanumerics(folded, at + 1);

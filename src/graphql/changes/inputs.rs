@@ -32,8 +32,8 @@ pub(in crate::graphql) struct PersonalConnectorChangeFilter {
 /// Without fields, it is the list of all connectors that you see.
 #[derive(InputObject)]
 pub(in crate::graphql) struct PersonalConnectorListInput {
-    /// Words to find, as in `personalConnectors`, but as they are given. Of a list whose `search` was corrected, give
-    /// the words that were searched for.
+    /// Words to find, as in `personalConnectors`, but never replaced. If a list's `search` was corrected, give the
+    /// words with which it was searched.
     search: Option<String>,
     /// The filter of the list, as in `personalConnectors`.
     filter: Option<PersonalConnectorFilter>,

@@ -296,8 +296,8 @@ impl BulkMutation {
     }
 
     /// Sets the category, icon or description of up to 100 official or platform-built connectors in one transaction,
-    /// over what their files say. Needs the scope `catalog:admin`. Imports leave these values alone, and
-    /// `curatedFields` of the connector has the files'.
+    /// over the values in their files. Needs the scope `catalog:admin`. Imports keep these values, and `curatedFields`
+    /// of the connector has the files' values.
     async fn update_catalog_connectors(
         &self,
         context: &Context<'_>,
@@ -443,7 +443,7 @@ fn user_errors(errors: Vec<error::UserError>) -> List<UserError> {
     errors.into_iter().map(Into::into).collect()
 }
 
-/// Makes the payload of a mutation that has results alone.
+/// Makes the payload of a mutation with results only.
 macro_rules! with_results {
     ($($payload:ident),*) => {$(
         impl From<BulkOutcome> for $payload {
@@ -469,7 +469,7 @@ impl From<BulkOutcome> for DeleteCustomConnectorsPayload {
     fn from(mut outcome: BulkOutcome) -> Self {
         let mut deleted_ids = Vec::new();
         for (id, result) in &mut outcome.results {
-            // A deleted connector is there no more.
+            // A deleted connector no longer exists.
             if result.connector.take().is_some() {
                 deleted_ids.push(id.clone().into());
             }

@@ -32,9 +32,9 @@ use super::{
 pub(in crate::graphql) struct PersonalConnectorConnection {
     page: Page,
     rows: Rows,
-    /// Whether facets of its groups are selected: then the size is made of their counts, in one statement for both.
+    /// Whether facets of the list's groups are selected. Then one statement gives both them and the size.
     faceted: bool,
-    /// Whether they are selected by outcome, which is in another table.
+    /// Whether facets by outcome are selected, which are in another table.
     by_outcome: bool,
     groups: OnceCell<Groups>,
 }
@@ -47,12 +47,12 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Whether there is something to read: not for a page of nothing, of which nobody asks whether the list goes on.
+    /// Returns whether there is something to read: an empty page is read only for its `pageInfo`.
     pub(super) fn is_read(listing: &Listing, with_info: bool) -> bool {
         listing.page.limit > 0 || with_info
     }
 
-    /// A page of nothing, which is not read.
+    /// An empty page, which is not read.
     pub(super) fn of_nothing(listing: Listing) -> Self {
         Self {
             listing,
@@ -130,7 +130,7 @@ enum Rows {
 }
 
 impl PersonalConnectorConnection {
-    /// The page of a listing that this field selects.
+    /// Returns the page of a listing that this field selects.
     pub(in crate::graphql) async fn read(context: &Context<'_>, listing: Listing) -> Result<Self> {
         let facets = context.look_ahead().field("facets");
         let by_outcome = facets.field("outcome").exists();
@@ -164,7 +164,7 @@ impl PersonalConnectorConnection {
         })
     }
 
-    /// The rows as they were selected, where they are written. They are given once, to the one field that selects them.
+    /// Returns the rows, if they were written as JSON. The one field that selects them takes them.
     fn written(&self, as_edges: bool, budget: &AnswerBudget) -> Result<Option<Written>> {
         let Rows::Written(nodes, writer) = &self.rows else {
             return Ok(None);
@@ -224,8 +224,8 @@ impl PersonalConnectorConnection {
         })
     }
 
-    /// The page's position in the list. Forwards, `hasPreviousPage` is whether `after` was given, and backwards
-    /// `hasNextPage` whether `before` was. On an empty page the cursor that was given stands, to go on from later.
+    /// The page's position in the list. Forwards, `hasPreviousPage` is whether `after` was given; backwards,
+    /// `hasNextPage` is whether `before` was given. An empty page has the given cursor, to continue from later.
     async fn page_info(&self) -> PageInfo {
         PageInfo {
             has_previous_page: self.page.has_previous(),
@@ -235,7 +235,7 @@ impl PersonalConnectorConnection {
         }
     }
 
-    /// The words that the list was searched for; null without a search.
+    /// The words with which the list was searched; null without a search.
     async fn search(&self, context: &Context<'_>) -> Result<Option<SearchInfo>> {
         let listing = &self.page.listing;
         let Some(search) = &listing.search else {
@@ -245,7 +245,7 @@ impl PersonalConnectorConnection {
         Ok(Some(SearchInfo::of(search, listing.correction())))
     }
 
-    /// How many connectors the whole list has. Counted only when selected.
+    /// The size of the whole list. Counted only if it is selected.
     async fn total_count(&self, context: &Context<'_>) -> Result<u64> {
         if self.faceted {
             let groups = self.groups(context).await?;
@@ -255,15 +255,15 @@ impl PersonalConnectorConnection {
         }
     }
 
-    /// The changes that this page does not have yet begin here: give it to `personalConnectorChanges` as `after`, and
-    /// what follows keeps a copy of the list. Of a list of several pages, follow from the first page's.
+    /// The position after which changes are not in this page yet: give it to `personalConnectorChanges` as `after`, and
+    /// follow from there to keep a copy of the list. If the list has several pages, take it from the first one.
     async fn changes_cursor(&self, context: &Context<'_>) -> Result<String> {
         let log = Request::of(context).catalog.log().await?;
         Ok(cursor::of_changes(log.state))
     }
 
-    /// How many connectors of the list there are of each category, status, type, server type, outcome and organization.
-    /// Counted only when selected.
+    /// The number of the list's connectors with each category, status, type, server type, outcome and organization.
+    /// Counted only if it is selected.
     async fn facets(&self, context: &Context<'_>) -> Result<PersonalConnectorFacets> {
         let listing = &self.page.listing;
         let none = Groups::default();

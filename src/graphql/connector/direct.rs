@@ -1,8 +1,8 @@
-//! Direct queries, which are answered without the library.
+//! Direct queries, which are executed without the library.
 //!
-//! Invariant: the answer is the library's, to the byte, errors included. A query is direct only if it has one root
-//! field, whose rows the [fast path](super::fast_path) writes. It runs only once the library has validated its
-//! document.
+//! Invariant: the response equals the library's, byte for byte, errors included. A query is direct only if it has one
+//! root field, and the [fast path](super::fast_path) writes that field's rows. It runs only after the library has
+//! validated its document.
 
 use std::{mem, sync::Arc};
 
@@ -29,12 +29,12 @@ use super::{
     inputs::{PersonalConnectorFilter, PersonalConnectorOrder, orders},
 };
 
-/// A selected field as its document has it.
+/// A selected field, from the document.
 pub(crate) trait ParsedField: SelectedField {
     fn field(&self) -> &Positioned<Field>;
 }
 
-/// A query of one root field, as its document has it.
+/// A query of one root field, from the document.
 #[derive(Debug)]
 pub(crate) struct DirectQuery {
     location: Location,
@@ -42,7 +42,7 @@ pub(crate) struct DirectQuery {
     root: Root,
 }
 
-/// Arguments as their document has them.
+/// Arguments, from the document.
 type AsGiven = Vec<(Positioned<Name>, Positioned<Given>)>;
 
 /// The position of a field in its document, for its errors.
@@ -87,7 +87,7 @@ enum InfoPart {
 }
 
 impl DirectQuery {
-    /// None where the library has to execute the root field.
+    /// Returns none if the library must execute the root field.
     pub(crate) fn of(root: impl ParsedField) -> Option<Self> {
         Some(Self {
             location: Location::of(&root),
@@ -104,7 +104,7 @@ impl DirectQuery {
         &self.arguments
     }
 
-    /// Bytes on the heap, without the arguments'.
+    /// Returns the bytes on the heap, without those of the arguments.
     pub(crate) fn heap_bytes(&self) -> usize {
         let root = match &self.root {
             Root::Connector(writer) => writer.heap_bytes(),
@@ -121,8 +121,8 @@ impl DirectQuery {
         size_of::<Self>() + self.location.key.capacity() + root
     }
 
-    /// Parses a viewer's arguments, of which `value` gives the values, and none for one that is left out. None where
-    /// one is not of its type: the library has the error for it.
+    /// Parses a viewer's arguments. `value` returns the value of an argument, or none if it is omitted. Returns none if
+    /// a value has another type, because the library makes that error.
     pub(crate) fn parse(
         self: &Arc<Self>,
         viewer: &Viewer,
@@ -166,7 +166,7 @@ fn page_parts<S: ParsedField>(connection: S) -> Option<Keyed<PagePart>> {
             "pageInfo" => {
                 let is_info =
                     |(_, part): &(String, PagePart)| matches!(part, PagePart::PageInfo(_));
-                // Two may have to be merged.
+                // Two fields with one key may have to be merged.
                 if parts.iter().any(is_info) {
                     return None;
                 }
@@ -221,7 +221,7 @@ enum RootArguments {
     Connectors(Box<Arguments>),
 }
 
-/// An error, and the field below the root that it is of.
+/// An error, and the field below the root where it occurred.
 struct Failed(Error, Option<Location>);
 
 impl From<Error> for Failed {
@@ -231,8 +231,8 @@ impl From<Error> for Failed {
 }
 
 impl DirectRead {
-    /// Reads and writes the answer, whose data are JSON text. Where there is an error, null goes up to the nearest
-    /// field that may be null (GraphQL, section 6.4.4).
+    /// Reads and writes the response, whose data is JSON text. After an error, the nearest nullable field becomes null
+    /// (GraphQL, section 6.4.4).
     pub(crate) async fn answer(
         self,
         catalog: Catalog,
@@ -247,7 +247,7 @@ impl DirectRead {
             }
             (Root::Connectors(parts, rows), RootArguments::Connectors(arguments)) => {
                 let parts = (parts.as_slice(), rows);
-                // In a box: to read one connector needs a far smaller state.
+                // The box keeps the state of a read of one connector small.
                 let page = page(parts, *arguments, &catalog, viewer, &budget, &mut data);
                 Box::pin(page).await
             }
@@ -271,7 +271,7 @@ impl DirectRead {
     }
 }
 
-/// An error as the library makes it of a resolver's.
+/// Returns an error in the form of the library's for a resolver.
 fn located(query: &DirectQuery, error: Error, below: Option<Location>) -> ServerError {
     let location = below.as_ref().unwrap_or(&query.location);
     let error = async_graphql::Error::from(error).into_server_error(location.position);

@@ -17,9 +17,9 @@ type MaybeOutcome = Option<InspectionOutcome>;
 type MaybeId = Option<ID>;
 
 /// Counts of a list's connectors by six of their fields: every value in the published order, zeros included, and null
-/// for connectors without one. A field's counts leave out the filter's own top-level restriction of it and honour all
-/// the rest, so that they tell what choosing another value would give. Each entry can be chosen in the filter, null by
-/// `[null]`.
+/// for connectors without one. The counts of a field ignore the filter's own top-level restriction of that field, and
+/// apply all others. So they show the result of choosing another value. Each value can be used in the filter, and null
+/// as `[null]`.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct PersonalConnectorFacets {
     /// Counts by category.
@@ -30,17 +30,17 @@ pub(in crate::graphql) struct PersonalConnectorFacets {
     r#type: List<Counted<ConnectorType>>,
     /// Counts by server type.
     server_type: List<Counted<MaybeServerType>>,
-    /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` counts connectors without a server to
-    /// check too; null counts those whose first check is still to come.
+    /// Counts by the outcome of the last check of the MCP server. `NOT_CHECKABLE` includes connectors without a server
+    /// to check; null counts connectors before their first check.
     outcome: List<Counted<MaybeOutcome>>,
-    /// Counts by organizationId, as you see it: the 100 organizations of the most connectors, most connectors first,
+    /// Counts by organizationId, as you see it: the 100 organizations with the most connectors, the largest first,
     /// without zeros. The last one, null, counts connectors whose organizationId is null for you.
     organization_id: List<Counted<MaybeId>>,
-    /// How many organizations `organizationId` leaves out.
+    /// The number of organizations that `organizationId` omits.
     organizations_left_out: u64,
 }
 
-/// How many connectors of a list have one value of a field.
+/// The number of a list's connectors with one value of a field.
 #[derive(Interface)]
 #[graphql(
     field(
@@ -59,7 +59,7 @@ pub(in crate::graphql) enum Facet {
     Organization(Counted<MaybeId>),
 }
 
-/// How many connectors of a list have one value of a field.
+/// The number of a list's connectors with one value of a field.
 #[derive(SimpleObject)]
 #[graphql(
     concrete(name = "ConnectorCategoryFacet", params(MaybeCategory)),
@@ -74,7 +74,7 @@ pub(in crate::graphql) struct Counted<V: OutputType> {
     value: V,
     /// The value's name, such as DESIGN, or an organization's id; null for connectors without one.
     name: Option<String>,
-    /// How many there are.
+    /// The number of connectors.
     count: u64,
 }
 

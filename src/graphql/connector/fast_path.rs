@@ -1,10 +1,10 @@
-//! Connectors written into the answer as their rows are read.
+//! Writes connectors into the response while their rows are read.
 //!
-//! Invariant: what is written is what the resolvers of [`super::object::PersonalConnector`] give for the same
-//! selection, to the byte. It is only done where every selected field is a leaf of the row, and where nothing else is
-//! merged into the object; all else is resolved.
+//! Invariant: the text equals that of the resolvers of [`super::object::PersonalConnector`] for the same selection,
+//! byte for byte. It is used only if every selected field is a leaf of the row and nothing else is merged into the
+//! object. Other selections use resolvers.
 //!
-//! A resolver is a future for each field of each connector, and its value a tree that is written afterwards.
+//! A resolver costs a future for each field of each connector, and a tree of values that is written afterwards.
 
 use std::{
     borrow::Cow,
@@ -33,7 +33,7 @@ use crate::graphql::{
     scalars::raw,
 };
 
-/// A field of a connector that is made of its row alone.
+/// A field of a connector that depends only on its row.
 #[derive(Clone, Copy, Debug)]
 enum Leaf {
     Typename,
@@ -64,7 +64,7 @@ impl Leaf {
         })
     }
 
-    /// The fields of the row that it is made of.
+    /// Returns the fields of the row that it needs.
     fn fields(self) -> Vec<Field> {
         match self {
             Self::Typename | Self::Object => Vec::new(),
@@ -108,7 +108,7 @@ impl Leaf {
     }
 }
 
-/// The stored words of each field's values, with the values as JSON.
+/// The stored words of each enum field, with their values as JSON.
 static ENUM_VALUES: LazyLock<Vec<Vec<(String, String)>>> = LazyLock::new(|| {
     let values = |field: &Field| {
         let words = field.words().into_iter();
@@ -121,7 +121,7 @@ static ENUM_VALUES: LazyLock<Vec<Vec<(String, String)>>> = LazyLock::new(|| {
     fields.map(|field| values(field).collect()).collect()
 });
 
-/// The value of a stored word. A newer version of the service may store words that this one does not know.
+/// Returns the value of a stored word. A newer version of the service may store unknown words.
 fn enum_value(field: Field, stored: Option<&str>) -> Result<&'static str> {
     let Some(stored) = stored else {
         return Ok("null");
@@ -143,12 +143,12 @@ pub(super) fn json(value: &impl serde::Serialize, out: &mut Vec<u8>) -> Result<(
     serde_json::to_writer(out, value).map_err(Error::internal)
 }
 
-/// The key of a field that keeps an object of which everything is skipped. No document has it, and no answer.
+/// The key of the field that stands in an object whose fields are all skipped. No document and no response has it.
 pub(crate) const PLACEHOLDER: &str = "";
 
-/// A field of a selection set whose fragments are written out.
+/// A field of a selection set, with all fragments written out.
 pub(crate) trait SelectedField: Copy {
-    /// The key of its value in an answer.
+    /// The key of its value in the response.
     fn key(&self) -> &str;
     fn name(&self) -> &str;
     /// The selections of its value.
@@ -170,10 +170,10 @@ impl SelectedField for SelectionField<'_> {
     }
 }
 
-/// Something for each field of a selection, with its key as it is written.
+/// A value for each field of a selection, with the field's key as JSON text.
 pub(super) type Keyed<T> = Vec<(String, T)>;
 
-/// Writes a connector as a JSON object whose fields are all leaves of its row, in the order of the selection.
+/// Writes a connector as a JSON object. All its fields are leaves of the row, in the order of the selection.
 #[derive(Debug)]
 pub(in crate::graphql) struct RowWriter {
     leaves: Keyed<Leaf>,
@@ -182,7 +182,7 @@ pub(in crate::graphql) struct RowWriter {
 }
 
 impl RowWriter {
-    /// None where a field is none of the row's alone.
+    /// Returns none if a field needs more than the row.
     pub(in crate::graphql) fn of(connector: impl SelectedField) -> Option<Arc<Self>> {
         let mut leaves = Vec::new();
         for field in connector.below() {
@@ -206,7 +206,7 @@ impl RowWriter {
         size_of::<Self>() + heap_bytes(&self.leaves) + self.fields.capacity()
     }
 
-    /// Writes connectors as JSON objects, as a viewer may read them.
+    /// Writes connectors as JSON objects for a viewer.
     pub(in crate::graphql) fn for_viewer(
         self: Arc<Self>,
         viewer: Arc<Viewer>,
@@ -222,7 +222,7 @@ impl RowWriter {
                 leaf.write(row, &viewer, &mut out)?;
             }
             out.push(b'}');
-            // A long one has grown by doubling.
+            // A long text has grown by doubling.
             if out.capacity() > 2 * TYPICAL {
                 out.shrink_to_fit();
             }
@@ -231,13 +231,13 @@ impl RowWriter {
     }
 }
 
-/// Bytes of a connector of a dozen fields.
+/// Bytes of a connector with a dozen fields.
 const TYPICAL: usize = 512;
 
-/// Bytes of an edge besides its node.
+/// Bytes of an edge, without its node.
 const TYPICAL_EDGE: usize = 128;
 
-/// Adds a field, unless its key is there: a key that comes again is of the same field.
+/// Adds a field, unless its key exists. A repeated key belongs to the same field.
 pub(super) fn add<T>(fields: &mut Keyed<T>, field: &impl SelectedField, value: T) {
     // Names need no escapes (GraphQL, section 2.1.9).
     let key = format!("\"{}\":", field.key());
@@ -246,13 +246,13 @@ pub(super) fn add<T>(fields: &mut Keyed<T>, field: &impl SelectedField, value: T
     }
 }
 
-/// Bytes on the heap of the keys, and of values without their own.
+/// Returns the bytes on the heap of the keys and the values, without the bytes that a value counts itself.
 pub(super) fn heap_bytes<T>(fields: &Keyed<T>) -> usize {
     let keys: usize = fields.iter().map(|(key, _)| key.capacity()).sum();
     keys + fields.capacity() * size_of::<(String, T)>()
 }
 
-/// JSON text that goes into the answer as it is.
+/// JSON text that is copied into the response.
 #[derive(Debug, Default)]
 pub(in crate::graphql) struct Written(pub(super) String);
 
@@ -272,7 +272,7 @@ pub(in crate::graphql) enum EdgeField {
 }
 
 impl ListWriter {
-    /// None where the rows are selected more than once, or by a field that is none of the row's alone.
+    /// Returns none if the rows are selected more than once, or by a field that needs more than the row.
     pub(in crate::graphql) fn of<S: SelectedField>(connection: S) -> Option<Self> {
         let is_of_rows = |field: &S| matches!(field.name(), "nodes" | "edges");
         let mut rows = connection.below().filter(is_of_rows);
@@ -312,8 +312,7 @@ impl ListWriter {
         }
     }
 
-    /// Writes the list that was selected: of nodes, or of edges with these cursors. Each node is dropped once it is in
-    /// the list.
+    /// Writes the selected list: of nodes, or of edges with these cursors. Drops each node after it is written.
     pub(in crate::graphql) fn write(
         &self,
         nodes: Vec<Written>,
@@ -356,7 +355,7 @@ impl ListWriter {
     }
 }
 
-/// A value that is written already, or still to be resolved.
+/// A value that is written already, or that must be resolved.
 pub(in crate::graphql) enum MaybeWritten<T> {
     /// Until it is resolved.
     Written(Mutex<Written>),

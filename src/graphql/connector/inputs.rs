@@ -1,4 +1,4 @@
-//! The schema's input objects, and what they become.
+//! The schema's input objects, and their conversion to the domain's types.
 
 use std::borrow::Cow;
 
@@ -82,10 +82,10 @@ pub(in crate::graphql) struct PersonalConnectorFilter {
     not: Option<Box<PersonalConnectorFilter>>,
 }
 
-/// A list of filters, in the schema and in JSON a list as any other.
+/// A list of filters, which the schema and JSON treat as any other list.
 ///
-/// A filter takes many times the memory of its value, so a list that is too long is cut off at the first item too many:
-/// for that one it is refused.
+/// A parsed filter takes many times the memory of its text. So a list that is too long is cut after the first surplus
+/// item, which is enough to refuse it.
 struct Filters(Vec<PersonalConnectorFilter>);
 
 impl InputType for Filters {
@@ -258,7 +258,7 @@ pub(in crate::graphql) struct SetConnectorStatusInput {
 }
 
 impl PersonalConnectorFilter {
-    /// The filter as it holds for a viewer.
+    /// Returns the filter for a viewer.
     pub(in crate::graphql) fn of_viewer(self, viewer: &Viewer) -> Filter {
         fn list<T: Into<U>, U>(list: Option<Vec<T>>) -> Option<Vec<U>> {
             list.map(|list| list.into_iter().map(Into::into).collect())
@@ -332,7 +332,7 @@ impl From<PersonalConnectorOrder> for GivenOrder {
     }
 }
 
-/// The orders of `thenBy`.
+/// Returns the orders of `thenBy`.
 pub(super) fn orders(given: Option<Vec<PersonalConnectorOrder>>) -> Vec<GivenOrder> {
     given.into_iter().flatten().map(Into::into).collect()
 }
@@ -359,7 +359,7 @@ impl From<CreateCustomConnectorInput> for commands::connector::Create {
     }
 }
 
-/// A field that is left out stays as it is; null clears it.
+/// Converts a field: an omitted one keeps its value, and null clears it.
 pub(super) fn patch<T, U>(value: MaybeUndefined<T>, into: impl FnOnce(T) -> U) -> Patch<U> {
     match value {
         MaybeUndefined::Undefined => Patch::Keep,

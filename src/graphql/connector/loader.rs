@@ -1,6 +1,6 @@
-//! Loads what is not in the rows of a list: for all connectors of the list in one statement.
+//! Loads values that are not in the rows of a list, in one statement for all its connectors.
 //!
-//! Invariant: the first connector that needs something loads it for all of them. The others wait for it.
+//! Invariant: the first connector that needs a value loads it for all of them, and the others wait.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
     store::Catalog,
 };
 
-/// The replacements of connectors by their ids, and the loader of these.
+/// The replacements of connectors by their ids, and the loader of the replacements.
 type Replacements = (HashMap<String, Arc<Model>>, Arc<Loader>);
 
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(in crate::graphql) struct Loader {
     seqs: Vec<i64>,
     replacement_ids: Vec<String>,
     replacements: OnceCell<Replacements>,
-    /// The users who created them.
+    /// The users who created the connectors.
     pub(in crate::graphql) creators: Arc<Users>,
     health: Shared<(), Health>,
     histories: Shared<HistoryPage, History>,
@@ -67,7 +67,7 @@ impl Loader {
         })
     }
 
-    /// The replacement of one of them. All replacements share a loader.
+    /// Returns the replacement of one connector. All replacements share a loader.
     pub(in crate::graphql) async fn replacement(
         &self,
         catalog: &Catalog,
@@ -94,7 +94,7 @@ impl Loader {
         self.health.get((), seq, load).await
     }
 
-    /// A page of the checks of one.
+    /// Returns a page of the checks of one connector.
     pub(in crate::graphql) async fn history(
         &self,
         catalog: &Catalog,
@@ -105,7 +105,7 @@ impl Loader {
         self.histories.get(page, seq, load).await
     }
 
-    /// Which part of the checks of one in the last hours found a server that works.
+    /// Returns the share of one connector's checks in the last hours that found a working server.
     pub(in crate::graphql) async fn uptime(
         &self,
         catalog: &Catalog,
@@ -118,7 +118,7 @@ impl Loader {
         self.uptimes.get(hours, seq, load).await
     }
 
-    /// The checks of one in the last hours, in so many buckets.
+    /// Returns the checks of one connector in the last hours, counted in buckets.
     pub(in crate::graphql) async fn buckets(
         &self,
         catalog: &Catalog,
@@ -131,7 +131,7 @@ impl Loader {
         self.buckets.get((hours, count), seq, load).await
     }
 
-    /// A page of the tools of one.
+    /// Returns a page of the tools of one connector.
     pub(in crate::graphql) async fn tools(
         &self,
         catalog: &Catalog,
@@ -142,7 +142,7 @@ impl Loader {
         self.tools.get(listing.clone(), seq, load).await
     }
 
-    /// The first tool of one that has one of these words.
+    /// Returns the first tool of one connector that has one of these words.
     pub(in crate::graphql) async fn matching_tool(
         &self,
         catalog: &Catalog,
@@ -153,7 +153,7 @@ impl Loader {
         self.matching_tools.get(words.clone(), seq, load).await
     }
 
-    /// A page of the changes of one, with the replacements that the pages of all name.
+    /// Returns a page of the changes of one connector. The replacements of all pages are loaded together.
     pub(in crate::graphql) async fn changes(
         &self,
         catalog: &Catalog,
@@ -172,7 +172,7 @@ impl Loader {
         self.changes.get(place, seq, load).await
     }
 
-    /// How many tools of one have these words.
+    /// Returns the number of one connector's tools that have these words.
     pub(in crate::graphql) async fn tool_count(
         &self,
         catalog: &Catalog,

@@ -1,4 +1,4 @@
-//! Mutations of connectors. Each is a command, run to its end whether or not its client still waits.
+//! Mutations of connectors. Each is a command, which ends even if its client has gone.
 
 use async_graphql::{Context, Object};
 use tracing::Instrument;
@@ -51,8 +51,8 @@ impl ConnectorMutation {
         .await
     }
 
-    /// Looks at the MCP server of a connector that you see, and keeps what was found: everybody who sees the connector
-    /// sees it too. Needs the scope `connectors:write` or `connectors:admin`. Counts as an inspection.
+    /// Inspects the MCP server of a connector that you see, and stores the result, which is visible to everybody who
+    /// sees the connector. Needs the scope `connectors:write` or `connectors:admin`. Counts as an inspection.
     async fn check_connector(
         &self,
         context: &Context<'_>,
@@ -117,8 +117,8 @@ impl ConnectorMutation {
     }
 }
 
-/// Runs a command in a task of its own, so that a panic is an error of its field: the mutations before it in the
-/// operation are answered. The pipeline runs the whole operation to its end.
+/// Runs a command in a task of its own. A panic becomes an error of its field, and earlier mutations of the operation
+/// are answered. The pipeline runs the whole operation to its end.
 pub(super) async fn run<I, O, P, F>(
     context: &Context<'_>,
     input: I,

@@ -50,7 +50,7 @@ pub(in crate::graphql) struct PersonalConnector {
 }
 
 impl PersonalConnector {
-    /// One connector, alone.
+    /// A connector that belongs to no list.
     pub(in crate::graphql) fn new(model: Model) -> Self {
         let loader = Loader::of([&model]);
         Self::of(Arc::new(model), loader)
@@ -69,7 +69,7 @@ impl PersonalConnector {
         Self::shared(models.into_iter().map(Arc::new).collect())
     }
 
-    /// The connectors of one list, which may have one several times.
+    /// The connectors of one list, which may contain a connector several times.
     pub(in crate::graphql) fn shared(models: Vec<Arc<Model>>) -> Vec<Self> {
         let loader = Loader::of(models.iter().map(AsRef::as_ref));
         models
@@ -78,7 +78,7 @@ impl PersonalConnector {
             .collect()
     }
 
-    /// A page of the connector's changes.
+    /// Returns a page of the connector's changes.
     async fn history(
         &self,
         context: &Context<'_>,
@@ -137,13 +137,13 @@ impl Connector for PersonalConnector {
     }
 }
 
-/// A field that an administrator of the catalogue set over what the connector's file says.
+/// A field that an administrator of the catalogue set over the value in the connector's file.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct CuratedField {
     /// The field: `DESCRIPTION`, `ICON_URL` or `CATEGORY`.
     field: PersonalConnectorField,
-    /// The file's value as text, a category by its name; null where the file has none. A category may be one that its
-    /// import gave.
+    /// The file's value as text, a category by its name; null if the file has none. A category may be one that the
+    /// import added.
     file_value: Option<Text<'static>>,
 }
 
@@ -202,12 +202,12 @@ impl PersonalConnector {
         self.model.status.into()
     }
 
-    /// The notice for its users about the status.
+    /// A notice to its users about the status.
     async fn status_message(&self) -> Option<Text<'_>> {
         self.model.status_message.as_deref().map(Text::new)
     }
 
-    /// The connector that replaces a deprecated one; null if there is none, or none that you see.
+    /// The connector that replaces a deprecated one; null if there is none, or if you do not see it.
     async fn replaced_by(&self, context: &Context<'_>) -> Result<Option<PersonalConnector>> {
         let Some(id) = &self.model.replaced_by_id else {
             return Ok(None);
@@ -273,8 +273,8 @@ impl PersonalConnector {
         self.model.metadata.as_deref().map(Text::new)
     }
 
-    /// The fields that an administrator of the catalogue set over what the connector's file says; empty where there are
-    /// none.
+    /// The fields that an administrator of the catalogue set over the values in the connector's file; empty if there
+    /// are none.
     async fn curated_fields(&self) -> List<CuratedField> {
         let file = file_details(&self.model);
         let field = |field: Field, value: Option<FileValue<String>>| {
@@ -353,8 +353,8 @@ impl PersonalConnector {
         self.model.revision
     }
 
-    /// The last change of it that you saw and that the log keeps, the checks of its server included; null if there is
-    /// none.
+    /// The last change of it that you saw and that the log still has, including those by checks of its server; null if
+    /// there is none.
     async fn last_change(
         &self,
         context: &Context<'_>,
@@ -363,7 +363,7 @@ impl PersonalConnector {
         Ok(history.into_nodes().pop())
     }
 
-    /// The changes of it that you saw and that the log keeps, the latest first. No page is empty while there are more.
+    /// The changes of it that you saw and that the log still has, the latest first. A page is empty only at the end.
     async fn changes(
         &self,
         context: &Context<'_>,

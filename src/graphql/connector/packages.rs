@@ -1,6 +1,6 @@
-//! A registry's metadata of a server, read out of the connector's.
+//! A registry's metadata of a server, read from the connector's metadata.
 //!
-//! Invariant: nothing is stored twice; what has another form than a registry's is left out here, and stays in the
+//! Invariant: nothing is stored twice. Values in another form than a registry's are omitted here, and stay in the
 //! metadata.
 
 use async_graphql::SimpleObject;
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::graphql::{list::List, text::Text};
 
-/// The addresses of a server's pages. They are kept of a connector, since to find them takes all of its metadata.
+/// The addresses of a server's pages. They are stored with a connector, because finding them means reading all its
+/// metadata.
 pub(super) struct Pages {
     pub(super) repository: Option<String>,
     pub(super) website: Option<String>,
@@ -46,7 +47,7 @@ pub(in crate::graphql) struct ServerPackage {
     registry_type: Text<'static>,
     /// The package's name there, or its URL.
     identifier: Text<'static>,
-    /// The version to run; null where the identifier has it, or where none is given.
+    /// The version to run; null if the identifier contains it, or if none is given.
     version: Option<Text<'static>>,
     /// The environment variables that the package reads.
     environment: List<EnvironmentVariable>,
@@ -63,13 +64,13 @@ pub(in crate::graphql) struct EnvironmentVariable {
     is_required: bool,
     /// Whether its value is a secret, as the registry says.
     is_secret: bool,
-    /// The value to start from, unless that looks like a secret.
+    /// The default value, unless it looks like a secret.
     default: Option<Text<'static>>,
 }
 
 impl ServerPackage {
     fn of(package: &Value) -> Option<Self> {
-        // The registries of 2025 have the other names.
+        // The registries of 2025 used other names.
         let of_package = |keys: &[&str]| text(one_of(package, keys)?);
         let environment = one_of(package, &["environmentVariables", "environment_variables"]);
         Some(Self {
@@ -109,7 +110,7 @@ fn text(value: &Value) -> Option<Text<'static>> {
     Some(Text::new(text.to_owned()))
 }
 
-/// A URL that a browser opens as a page, and runs nothing of.
+/// Returns a URL that a browser opens as a page, without running it as code.
 fn url(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let parsed = url::Url::parse(text).ok()?;

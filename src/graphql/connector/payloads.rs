@@ -86,7 +86,7 @@ fn parts(outcome: Outcome) -> (Option<PersonalConnector>, List<UserError>, Optio
     )
 }
 
-/// Makes the payload of a mutation that looks at a server.
+/// Makes the payload of a mutation that inspects a server.
 macro_rules! with_inspection {
     ($($payload:ident),*) => {$(
         impl From<Outcome> for $payload {

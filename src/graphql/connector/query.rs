@@ -23,7 +23,7 @@ pub(in crate::graphql) struct ConnectorQuery;
 
 #[Object]
 impl ConnectorQuery {
-    /// The connector of an id; null when there is none, or none that you see.
+    /// The connector with an id; null if there is none, or if you do not see it.
     async fn personal_connector(
         &self,
         context: &Context<'_>,
@@ -45,7 +45,7 @@ impl ConnectorQuery {
         Ok(written.await?.map(MaybeWritten::written))
     }
 
-    /// The connectors that you see, searched, filtered, ordered, and a page at a time.
+    /// The connectors that you see, searched, filtered, ordered and in pages.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is an argument of the field"
@@ -99,7 +99,7 @@ impl ConnectorQuery {
     }
 }
 
-/// The connector of an id that the viewer sees.
+/// Returns the connector with an id, if the viewer sees it.
 pub(in crate::graphql) async fn find(
     context: &Context<'_>,
     id: ID,

@@ -12,20 +12,20 @@ use crate::{
     graphql::{list::List, text::Text},
 };
 
-/// The words that a list was searched for.
+/// The words with which a list was searched.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SearchInfo {
-    /// Whether other words were searched for than those that were given. They are only where no connector that you see
-    /// has what was given, and some have what is near to it.
+    /// Whether given words were replaced. They are replaced only if you see no connector with the given words, and see
+    /// some with near words.
     corrected: bool,
-    /// The words that were given, without case and accents.
+    /// The given words, without case and accents.
     words: List<SearchWord>,
 }
 
 /// A word of a search, or two neighbours that were joined.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct SearchWord {
-    /// The word, or both with a space between.
+    /// The word, or both with a space between them.
     word: Text<'static>,
     /// The words that were searched for instead, any of which may be found, the nearest first. Two words with a space
     /// between are found together. Empty if the word was searched for as it is.
@@ -62,7 +62,7 @@ pub(in crate::graphql) enum SearchField {
     Description,
     /// A tool: its name, or else its title or its description.
     Tool,
-    /// The serverUrl, which was the search.
+    /// The serverUrl, which equals the search.
     ServerUrl,
 }
 
@@ -71,10 +71,9 @@ pub(in crate::graphql) enum SearchField {
 pub(in crate::graphql) struct SearchMatch {
     /// The field that has words of the search.
     field: SearchField,
-    /// The name of the tool that is meant by TOOL; null otherwise.
+    /// The name of the tool for TOOL; null otherwise.
     tool_name: Option<Text<'static>>,
-    /// The field's text in parts, which make it together. Of a long text they make 200 characters around the first
-    /// match.
+    /// The field's text in consecutive parts. Of a long text, these are 200 characters around the first match.
     fragments: List<TextFragment>,
 }
 
@@ -83,8 +82,7 @@ pub(in crate::graphql) struct SearchMatch {
 pub(in crate::graphql) struct TextFragment {
     /// The text, with case and accents.
     text: Text<'static>,
-    /// Whether these are words of the search. A word is matched as a whole, even if only its beginning was searched
-    /// for.
+    /// Whether the part matches the search. Whole words match, even if only their beginning was searched.
     matched: bool,
 }
 
@@ -101,7 +99,7 @@ impl SearchMatch {
         }
     }
 
-    /// The matches of a search in a connector's own fields.
+    /// Returns the matches of a search in a connector's own fields.
     pub(super) fn of(search: &Search, row: &Model) -> Vec<Self> {
         let url = row.server_url.as_ref();
         let url = url.filter(|url| {
@@ -122,7 +120,7 @@ impl SearchMatch {
         matches.collect()
     }
 
-    /// The match of a search in a tool.
+    /// Returns the match of a search in a tool.
     pub(super) fn of_tool(search: &Search, tool: &Tool) -> Option<Self> {
         let texts = [tool.title.as_deref(), tool.description.as_deref()];
         let mut texts = texts.into_iter().flatten();
@@ -135,7 +133,7 @@ impl SearchMatch {
     }
 }
 
-/// Whether the connector's own fields have all that was searched for, so that no tool was.
+/// Returns whether the connector's own fields match the whole search, so that no tool is needed.
 pub(super) fn needs_no_tool(search: &Search, row: &Model) -> bool {
     let description = row.description.as_deref().unwrap_or_default();
     let mut words = text::words(&row.name);

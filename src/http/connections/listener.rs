@@ -109,7 +109,7 @@ impl Listener {
         Poll::Pending
     }
 
-    /// Makes the system refuse new connections. Those under way can still be accepted.
+    /// Makes the system refuse new connections. Those in progress can still be accepted.
     pub(in crate::http) fn refuse_new(&mut self) {
         for socket in &mut self.sockets {
             match socket {
@@ -367,7 +367,7 @@ fn of_unix(address: &ListenAddress, error: &io::Error) -> ListenError {
     }
 }
 
-/// Makes the system refuse new handshakes of a listener, and finish those under way.
+/// Makes the system refuse new handshakes of a listener, and finish those in progress.
 ///
 /// A refused client retries after a second.
 #[cfg(target_os = "linux")]

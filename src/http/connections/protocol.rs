@@ -67,7 +67,7 @@ pub(in crate::http) struct Served {
     pub(in crate::http) routes: Routes,
     pub(in crate::http) stopping: Stopping,
     pub(in crate::http) bounds: Bounds,
-    /// Bytes of request heads under way.
+    /// Bytes of request heads in progress.
     pub(in crate::http) heads: FairBudget<Caller>,
 }
 
@@ -301,7 +301,7 @@ impl Connection {
         }
     }
 
-    /// Answers a stream's request, whose head counts as under way.
+    /// Answers a stream's request, whose head counts as in progress.
     async fn charged(&self, request: Request) -> Response {
         let mut head = self.served.heads.open(self.key.clone());
         if head.grow(STREAM_BYTES + head::bytes(&request)).is_err() {

@@ -96,7 +96,7 @@ impl Arrivals {
         self.enter(Part::Body);
     }
 
-    /// Records that the body of the request under way has arrived completely.
+    /// Records that the body of the request in progress has arrived completely.
     pub(super) fn has_arrived(&self, whole: Part) {
         if self.part() == Part::Body {
             self.enter(whole);
@@ -170,7 +170,7 @@ pub(super) struct Watched {
     stalled: Option<Pin<Box<Sleep>>>,
     /// The state after the client ended its data while it waits for a response.
     half_closed: Option<HalfClosed>,
-    /// Whether a byte was written since the request under way was taken.
+    /// Whether a byte was written since the request in progress was taken.
     has_written: bool,
 }
 

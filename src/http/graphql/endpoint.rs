@@ -132,7 +132,7 @@ struct Wanted {
     reports_cost: bool,
 }
 
-/// A request under way.
+/// A request in progress.
 struct Call<'a> {
     service: &'a Arc<Service>,
     parts: &'a Parts,
@@ -208,7 +208,7 @@ impl Call<'_> {
         executed
     }
 
-    /// Receives the body. Bodies under way share memory, of which one address gets a part.
+    /// Receives the body. Bodies in progress share memory, of which one address gets a part.
     async fn receive(&self, body: &mut RequestBody) -> Result<Received, Rejection> {
         let service = self.service;
         let peer = peer(&self.parts.extensions);

@@ -28,7 +28,7 @@ pub(in crate::http) struct Service {
     pub(in crate::http) open_streams: OpenStreams,
     pub(in crate::http) stopping: Stopping,
     pub(in crate::http) metrics: Arc<Metrics>,
-    /// The memory of bodies under way, by address.
+    /// The memory of bodies in progress, by address.
     pub(in crate::http) bodies: FairBudget<Caller>,
     pub(in crate::http) max_body_bytes: usize,
     pub(in crate::http) request_timeout: Duration,

@@ -1,6 +1,6 @@
-//! Some of a connector's columns, for who needs no whole connector.
+//! Some columns of a connector, for callers that need no whole connector.
 //!
-//! Invariant: what was not selected cannot be read: it is an error, never an empty value.
+//! Invariant: reading a column that was not selected is an error, never an empty value.
 
 use crate::{
     domain::{field::Field, viewer::Ownership},
@@ -8,12 +8,12 @@ use crate::{
     store::database::row::{Cell, Row},
 };
 
-/// The selected fields of one connector, as they are stored.
+/// The selected fields of one connector, as stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a> {
     row: Row<'a>,
     selected: &'a [Field],
-    /// The index of the first of them in the row.
+    /// The index of the first selected field in the row.
     from: usize,
 }
 
@@ -26,17 +26,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that is text; an enum's value is the published one.
+    /// Returns a text field, or an enum's published value.
     pub(crate) fn text(self, field: Field) -> Result<Option<&'a str>> {
         self.row.text(self.index(field)?)
     }
 
-    /// A number; a time is its microseconds.
+    /// Returns a number, or a time in microseconds.
     pub(crate) fn integer(self, field: Field) -> Result<Option<i64>> {
         self.row.integer(self.index(field)?)
     }
 
-    /// Whose the connector is.
+    /// Returns the columns that say who owns the connector.
     pub(crate) fn ownership(self) -> Result<Ownership<'a>> {
         Ok(Ownership {
             r#type: self.value(Field::Type)?,

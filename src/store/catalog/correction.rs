@@ -1,7 +1,8 @@
-//! Searches with other words than those that were given, where these find nothing.
+//! Replaces the words of a search that finds nothing.
 //!
-//! Invariant: a word is told to a viewer, and finds for them, only if they see a connector that has it. All that a
-//! decision reads is of one snapshot, and of no filter: pages, sizes and facets of a search are of the same words.
+//! Invariant: a replacement is shown to a viewer and used for them only if they see a connector with that word. All
+//! reads of one decision use the same snapshot and ignore the filter. So the pages, the size and the facets of a search
+//! use the same words.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,30 +33,30 @@ use crate::{
     },
 };
 
-/// Words that one statement looks up.
+/// The most words that one statement looks up.
 const LOOKED_UP: usize = 500;
 
-/// Searches that one statement looks for a row of.
+/// The most searches that one statement tests.
 const SEARCHED: usize = 32;
 
-/// Words without a PUBLIC connector that are looked for in sight, the nearest first.
+/// The most words without a PUBLIC connector that are tested for visibility, nearest first.
 const NOT_PUBLIC: usize = 512;
 
 impl Catalog {
-    /// Decides which words a list is searched for: others than those that were given only if these find nothing in
-    /// sight, whatever the filter, and the others something.
+    /// Decides the words of a list's search. It replaces the given words only if they find no visible connector,
+    /// whatever the filter is, and the replacements find one.
     pub(crate) async fn decide(&self, listing: &Listing) -> Result<()> {
         if listing.pass.get().is_some() {
             return Ok(());
         }
         let pass = match &listing.search {
             Some(search) if search.is_correctable() => {
-                // In a future of its own: it is large, and few searches find nothing.
+                // This is a future of its own because it is large, and few searches find nothing.
                 Box::pin(self.pass(search, listing.is_forgiving)).await?
             }
             _ => Pass::Strict,
         };
-        // A concurrent decision saw the same snapshot, or there was none.
+        // Either a concurrent decision saw the same snapshot, or there was none.
         let _ = listing.pass.set(pass);
         Ok(())
     }
@@ -81,8 +82,8 @@ impl Catalog {
         Ok(Pass::Forgiving(Arc::new(correction)))
     }
 
-    /// The search with the words that stand for others. If all words are in sight by now, which were not when somebody
-    /// read the list first, those near to them stand beside them.
+    /// Returns the search with replacements for its words. If all words have become visible since the list was first
+    /// read, near words are added as alternatives.
     async fn correction(&self, search: &Search, is_forgiving: bool) -> Result<Option<Correction>> {
         let words: Vec<SearchWord> = search.words().cloned().collect();
         let joined = search.joined();
@@ -91,7 +92,7 @@ impl Catalog {
         let in_sight = self.words_in_sight(asked).await?;
         let mut unseen = words.clone();
         unseen.retain(|word| !in_sight.contains(&word.text));
-        // The beginning of a word, or one of tools.
+        // The word is a beginning, or the word of a tool.
         let singles = unseen.iter().map(search_of).collect();
         let found = self.find(singles, search::conditions).await?;
         let missing = unseen.into_iter().zip(found);
@@ -116,8 +117,8 @@ impl Catalog {
         Ok(search.corrected(&candidates.collect::<Vec<_>>()))
     }
 
-    /// The words in sight that may stand for each of these: those of one edit, which a missing space is too, else those
-    /// of two.
+    /// Returns visible replacements for each of these words: words at one edit, including a missing space, or else at
+    /// two edits.
     async fn stand_ins(&self, words: Vec<String>) -> Result<HashMap<String, Candidates>> {
         let log = self.log().await?;
         let (mut stand_ins, mut missing) = (HashMap::new(), words);
@@ -147,7 +148,7 @@ impl Catalog {
         Ok(stand_ins)
     }
 
-    /// Returns those of the words that a visible connector has in its own fields.
+    /// Returns the words that a visible connector has in its own fields.
     async fn words_in_sight(&self, words: Vec<String>) -> Result<HashSet<String>> {
         let words: IndexSet<_> = words.into_iter().collect();
         let words: Vec<_> = words.into_iter().collect();
@@ -186,7 +187,8 @@ impl Catalog {
                     is_prefix: false,
                 })
             });
-            // Whether a word of a tool stands for another must not depend on connectors that nobody sees.
+            // Whether the word of a tool becomes a replacement must not depend on connectors that the viewer does not
+            // see.
             let found = self.find(searches.collect(), search::own).await?;
             let found = others
                 .into_iter()
@@ -197,14 +199,14 @@ impl Catalog {
         Ok(public)
     }
 
-    /// Whether a search finds a connector in sight.
+    /// Returns whether a search finds a visible connector.
     async fn finds(&self, search: &Search) -> Result<bool> {
         let searches = vec![search.clone()];
         let found = self.find(searches, search::conditions).await?;
         Ok(found.first() == Some(&true))
     }
 
-    /// Whether each of these searches finds a connector in sight, by the conditions that `of` makes of it.
+    /// Returns for each of these searches whether it finds a visible connector. `of` makes the conditions.
     async fn find(
         &self,
         searches: Vec<Search>,
@@ -237,7 +239,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The rows of a statement, which are of no answer.
+    /// Returns the rows of a statement that belong to no answer.
     async fn unbounded<T: Send + 'static>(
         &self,
         select: &SelectStatement,
@@ -289,7 +291,8 @@ fn search_of(word: &SearchWord) -> Search {
     }
 }
 
-/// The words that may stand for these, which have these near ones: the parts of each, then the nearest.
+/// Returns the replacements of these words from their near words: first the two parts of a word, then the nearest
+/// words.
 fn to_look_for(near: &[(String, Vec<(usize, String)>)]) -> Vec<String> {
     let parts = near.iter().flat_map(|(word, _)| parts(word)).flatten();
     let mut nearest: Vec<_> = near.iter().flat_map(|(_, near)| near).collect();
@@ -298,7 +301,7 @@ fn to_look_for(near: &[(String, Vec<(usize, String)>)]) -> Vec<String> {
     parts.chain(nearest).collect()
 }
 
-/// The two words that a word may be, each of two characters at least.
+/// Returns the ways to split a word in two, each part with at least two characters.
 fn parts(word: &str) -> Vec<[String; 2]> {
     let ends = word.char_indices().map(|(index, _)| index).skip(2);
     let splits = ends.filter_map(|end| word.split_at_checked(end));

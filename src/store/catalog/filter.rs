@@ -1,6 +1,6 @@
-//! A [`Filter`] as a condition, and a position in an order as one.
+//! Turns a [`Filter`] and a position in an order into SQL conditions.
 //!
-//! Invariant: the condition is true for exactly the rows that the filter names, nulls included: `not` is its
+//! Invariant: the condition is true for exactly the rows that match the filter, including nulls: `not` is the
 //! complement.
 
 use entity::{
@@ -19,18 +19,18 @@ use crate::domain::{
     viewer::{Owner, Sight},
 };
 
-/// The index that a database may choose for the rows of a filter.
+/// The index that a database may use for the rows of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Lead {
-    /// Any index that it finds fit.
+    /// Any index.
     Any,
-    /// On SQLite none that begins with category or status: it would take one for either alone, and sort the large part
-    /// of the table that it finds there, where a scan in the list's order finds a page of them soon.
+    /// On SQLite, no index that begins with category or status. SQLite would use it for one of them alone, and then
+    /// sort the large part of the table that it finds. A scan in the list's order finds a page sooner.
     Order,
 }
 
 impl Lead {
-    /// The lead of a page. One category and one status together have an index for each order.
+    /// The index for a page. One category together with one status has an index for each order.
     pub(in crate::store) fn to_page(filter: &Filter, order: &Order, backend: DbBackend) -> Self {
         let has_index = order.first.field.is_column();
         let one_of_each = [
@@ -52,17 +52,17 @@ impl Lead {
     }
 }
 
-/// The statement that a condition is in.
+/// The statement that contains a condition.
 pub(in crate::store) struct Scope<'a> {
     pub(in crate::store) sight: &'a Sight,
     pub(in crate::store) lead: Lead,
-    /// Whether rows have their health beside them. Else it is looked up row by row: most lists are scanned in their
-    /// order.
+    /// Whether the statement joins health to the rows. Otherwise health is looked up for each row, because most lists
+    /// are scanned in their order.
     pub(in crate::store) with_health: bool,
 }
 
 impl Scope<'_> {
-    /// Whether the health of a row is such.
+    /// Returns a condition on a row's health.
     fn health(&self, is: SimpleExpr) -> SimpleExpr {
         use connector_health::{Column as Health, Entity};
 
@@ -79,10 +79,11 @@ impl Scope<'_> {
     }
 }
 
-/// Conditions of health that each have a look-up of their own, which a database can put in the order that it finds fit.
+/// The number of conditions on health that are looked up separately, so that a database can choose their order.
 const LOOK_UPS: usize = 2;
 
-/// The rows that `filter` names. `createdBy` and `organizationId` name only rows whose owner is in sight.
+/// Returns the condition of the rows that match `filter`. `createdBy` and `organizationId` match only rows whose owner
+/// is visible.
 pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Condition {
     use connector_health::Column as Health;
 
@@ -186,13 +187,13 @@ pub(in crate::store) fn condition(filter: &Filter, scope: &Scope<'_>) -> Conditi
     all
 }
 
-/// The rows for which a condition is false or null.
+/// Negates a condition: true for rows where it is false or null.
 fn complement(condition: Condition) -> SimpleExpr {
     let excluded: SimpleExpr = condition.add(Expr::cust("TRUE")).into();
     SimpleExpr::from(Func::coalesce([excluded, Expr::cust("FALSE")])).not()
 }
 
-/// [`written`] values of an enum.
+/// Returns the [`written`] values of an enum.
 pub(in crate::store) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> Vec<SimpleExpr> {
     values
         .iter()
@@ -200,14 +201,14 @@ pub(in crate::store) fn stored<E: ActiveEnum<Value = String>>(values: &[E]) -> V
         .collect()
 }
 
-/// A value in the statement's text. PostgreSQL plans a statement without its parameters, as if each value of a column
-/// were as frequent as the next, and a range always narrow: so what may stand for most rows or for hardly any is no
-/// parameter.
+/// Writes a value into the statement's text. PostgreSQL plans a statement without its parameters: it takes all values
+/// of a column for equally frequent, and every range for narrow. A value that may match most rows or almost none is
+/// therefore no parameter.
 pub(in crate::store) fn written(value: impl Into<Value>) -> SimpleExpr {
     SimpleExpr::Constant(value.into())
 }
 
-/// An equality for one value, so that an index on the column also gives the order of the columns behind it.
+/// Returns an equality for one value, so that an index on the column also orders by the columns after it.
 pub(in crate::store) fn any_of<V>(column: impl IntoSimpleExpr, values: &[V]) -> SimpleExpr
 where
     V: Clone + Into<SimpleExpr>,
@@ -219,7 +220,7 @@ where
     }
 }
 
-/// [`any_of`] the values of an enum, of which none stands for null.
+/// Returns [`any_of`] for values of an enum, none of which means null.
 fn any_or_none<E>(column: SimpleExpr, values: &[Option<E>]) -> SimpleExpr
 where
     E: ActiveEnum<Value = String> + Clone,
@@ -234,7 +235,7 @@ where
     }
 }
 
-/// Every custom connector has the one connectorId, for which an index is no short way: their type says the same.
+/// All custom connectors have the same connectorId, so an index on it finds nothing faster. Their type means the same.
 fn connector_id_of(ids: &[String]) -> SimpleExpr {
     let (custom, own): (Vec<_>, Vec<_>) = ids
         .iter()
@@ -248,7 +249,7 @@ fn connector_id_of(ids: &[String]) -> SimpleExpr {
     }
 }
 
-/// The outcome of a row of health; null before the first check. There is nothing to check where none is due.
+/// Returns the outcome in a row of health; null before the first check, and `NOT_CHECKABLE` if no check is due.
 pub(in crate::store) fn outcome() -> SimpleExpr {
     use connector_health::Column as Health;
 
@@ -257,7 +258,8 @@ pub(in crate::store) fn outcome() -> SimpleExpr {
     Func::coalesce([Health::Outcome.into_simple_expr(), without_check.into()]).into()
 }
 
-/// Whether its server offers a tool of one of these names, of which most are rare: their index leads to the rows.
+/// Returns whether the server has a tool with one of these names. Most names are rare, so their index leads to the
+/// rows.
 fn offers(names: &[String]) -> SimpleExpr {
     use connector_tool::{Column as Tool, Entity};
 
@@ -269,7 +271,7 @@ fn offers(names: &[String]) -> SimpleExpr {
     Column::Seq.in_subquery(tools)
 }
 
-/// Whether its name is such.
+/// Returns whether the name matches.
 fn called(name: &NameMatch) -> SimpleExpr {
     let key = || Column::NameKey.into_simple_expr();
     let equals = name.equals.as_ref().map(|name| key().eq(name));
@@ -285,7 +287,7 @@ fn called(name: &NameMatch) -> SimpleExpr {
     both.add(Expr::cust("TRUE")).into()
 }
 
-/// Whether its server is at one of these hosts, most of which are few servers': an index leads to them.
+/// Returns whether the server is at one of these hosts. Most hosts have few servers, so an index leads to the rows.
 fn at(hosts: &[String]) -> SimpleExpr {
     use connector_health::{Column as Health, Entity};
 
@@ -304,7 +306,7 @@ fn at(hosts: &[String]) -> SimpleExpr {
     Column::Seq.in_subquery(servers)
 }
 
-/// Whether a value is in a range; not where it is null.
+/// Returns whether a value is in a range; false for null.
 fn within<V: Into<Value>>(column: impl ColumnTrait, gte: Option<V>, lt: Option<V>) -> SimpleExpr {
     let column = column.into_simple_expr();
     let from = gte.map(|from| column.clone().gte(written(from)));
@@ -317,7 +319,7 @@ fn within<V: Into<Value>>(column: impl ColumnTrait, gte: Option<V>, lt: Option<V
         .into()
 }
 
-/// The rows of an owner: [`Owner::owns`] in SQL.
+/// Returns the condition of an owner's rows: [`Owner::owns`] in SQL.
 pub(in crate::store) fn owned_by(owner: &Owner) -> Condition {
     let all = Condition::all();
     match owner {
@@ -330,7 +332,7 @@ pub(in crate::store) fn owned_by(owner: &Owner) -> Condition {
     }
 }
 
-/// Whether the organization is this one, or there is none.
+/// Returns whether the organization is this one, or absent.
 pub(in crate::store) fn is_organization(
     column: impl ColumnTrait,
     organization: Option<&str>,
@@ -338,7 +340,7 @@ pub(in crate::store) fn is_organization(
     organization.map_or_else(|| column.is_null(), |id| column.eq(id))
 }
 
-/// Whether the organization that the viewer reads is one of these. None stands for reading none.
+/// Returns whether the organization that the viewer may read is one of these. `None` matches rows without one.
 fn organization_of(ids: &[Option<String>], sight: &Sight) -> SimpleExpr {
     let given: Vec<_> = ids.iter().flatten().cloned().collect();
     let named = Condition::all()
@@ -352,7 +354,7 @@ fn organization_of(ids: &[Option<String>], sight: &Sight) -> SimpleExpr {
     }
 }
 
-/// The organization that the viewer reads of a row: none where its owner is out of sight.
+/// Returns the organization of a row that the viewer may read; null if the owner is not visible.
 pub(in crate::store) fn organization_shown(sight: &Sight) -> SimpleExpr {
     let organization = Column::OrganizationId.into_simple_expr();
     match sight {
@@ -363,7 +365,8 @@ pub(in crate::store) fn organization_shown(sight: &Sight) -> SimpleExpr {
     }
 }
 
-/// The rows whose `createdBy` and `organizationId` the viewer may read: [`Sight::sees_owner`] in SQL.
+/// Returns the condition of rows whose `createdBy` and `organizationId` the viewer may read: [`Sight::sees_owner`] in
+/// SQL.
 fn owner_in_sight(sight: &Sight) -> Condition {
     let all = Condition::all();
     match sight {

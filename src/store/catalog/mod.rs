@@ -1,6 +1,6 @@
 //! The catalogue as one viewer sees it.
 //!
-//! Invariant: `visible()` begins every query of connectors here; there is no other way to read one.
+//! Invariant: every query of connectors here begins with `visible()`.
 
 pub(in crate::store) mod columns;
 mod correction;
@@ -50,10 +50,11 @@ use crate::{
     },
 };
 
-/// Changes that a count is brought forward by: reading a thousand takes less than counting what is worth to be kept.
+/// The most changes by which a cached count is updated. Reading a thousand changes takes less time than counting a list
+/// that is worth caching.
 const FOLLOWED: i64 = 1000;
 
-/// Reads what one viewer sees, for one answer.
+/// Reads the visible part of the catalogue, for one answer.
 #[derive(Debug)]
 pub struct Catalog {
     database: Database,
@@ -62,7 +63,7 @@ pub struct Catalog {
     budget: Arc<AnswerBudget>,
 }
 
-/// A row of a list, as it was read, and where it stands there.
+/// A row of a list, and its position there.
 #[derive(Clone, Debug)]
 pub struct Hit<T = Model> {
     pub(crate) connector: T,
@@ -70,7 +71,7 @@ pub struct Hit<T = Model> {
 }
 
 impl Catalog {
-    /// A catalogue for answers of one statement.
+    /// Creates a catalogue for answers of one statement.
     pub fn new(database: Database, sight: Sight) -> Self {
         Self {
             database,
@@ -80,7 +81,7 @@ impl Catalog {
         }
     }
 
-    /// A catalogue for answers of several statements, which all read the same snapshot.
+    /// Creates a catalogue for answers of several statements, which all read the same snapshot.
     pub fn snapshot(database: Database, sight: Sight) -> Self {
         Self {
             database,
@@ -90,7 +91,7 @@ impl Catalog {
         }
     }
 
-    /// Counts the rows that are read as bytes of an answer. Without this, nothing bounds them.
+    /// Counts rows as bytes of an answer. Without this, the rows are not limited.
     #[must_use]
     pub(crate) fn within(self, budget: Arc<AnswerBudget>) -> Self {
         Self { budget, ..self }
@@ -100,7 +101,7 @@ impl Catalog {
         &self.sight
     }
 
-    /// The connectors of these ids that are in sight, by id.
+    /// Returns the visible connectors with these ids, by id.
     pub async fn get(&self, ids: &[String]) -> Result<HashMap<String, Model>> {
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -126,7 +127,7 @@ impl Catalog {
         let build = |ids: &[String]| {
             let select = by_id(&self.sight, ids)
                 .select_only()
-                // Fields may be none.
+                // There may be no fields.
                 .column(Column::Id)
                 .columns(fields.iter().map(|field| rows::column(*field)));
             Query::build(&select.into_query(), backend)
@@ -138,13 +139,13 @@ impl Catalog {
         Ok(rows.await?.pop())
     }
 
-    /// A page of a list, in the list's order, and whether the list goes on beyond it.
+    /// Returns a page of a list in the list's order, and whether the list continues after it.
     pub async fn page(&self, listing: &Listing) -> Result<(Vec<Hit>, bool)> {
         self.read_page(listing, Column::iter(), rows::connector)
             .await
     }
 
-    /// A page of a list, of each connector some fields as `read` has them.
+    /// Returns a page of a list, with the fields of each connector that `read` returns.
     pub(crate) async fn page_fields<T: Send + 'static>(
         &self,
         listing: &Listing,
@@ -156,7 +157,7 @@ impl Catalog {
         self.read_page(listing, columns, read).await
     }
 
-    /// How many connectors in sight an owner has.
+    /// Returns the number of visible connectors of an owner.
     pub(crate) async fn count_owned(&self, owner: &Owner) -> Result<u64> {
         let count = visible(&self.sight)
             .filter(owned_by(owner))
@@ -167,7 +168,7 @@ impl Catalog {
         Ok(rows.await?.iter().sum::<i64>().unsigned_abs())
     }
 
-    /// The list's size.
+    /// Returns the size of the list.
     pub async fn total(&self, listing: &Listing) -> Result<u64> {
         if listing.is_forgiving || listing.pass.get().is_some() {
             self.decide(listing).await?;
@@ -185,7 +186,7 @@ impl Catalog {
         }
     }
 
-    /// How many connectors are in the list, with the words that are decided on so far.
+    /// Returns the number of connectors in the list, for the words that are decided so far.
     async fn count(&self, listing: &Listing) -> Result<u64> {
         let list = listing.restriction();
         let count = async {
@@ -206,8 +207,8 @@ impl Catalog {
             .await
     }
 
-    /// The list's groups with the filter's own restrictions of their dimensions left out: of these its facets and size
-    /// are made. By outcome too only where that is asked for, or restricted.
+    /// Returns the counts for the list's facets and size, without the filter's own restrictions of the counted
+    /// dimensions. Counts by outcome are included only if they are requested or restricted.
     pub(crate) async fn groups(&self, listing: &Listing, by_outcome: bool) -> Result<Groups> {
         self.decide(listing).await?;
         let by_outcome = by_outcome || listing.filter.outcome.is_some();
@@ -263,7 +264,7 @@ impl Catalog {
         self.rows(&groups, Pace::Long, read).await
     }
 
-    /// The organizations of the list's connectors with the filter's own restriction of them left out.
+    /// Returns the organizations of the list's connectors, without the filter's own restriction of organizations.
     pub(crate) async fn organizations(&self, listing: &Listing) -> Result<Organizations> {
         self.decide(listing).await?;
         let filter = listing.filter.without_organization();
@@ -278,7 +279,7 @@ impl Catalog {
             let select = SelectStatement::new()
                 .expr(organization())
                 .expr(Expr::cust("COUNT(*)"))
-                // The groups that are an organization's.
+                // The number of groups with an organization.
                 .expr(Expr::cust("COUNT(organization) OVER ()"))
                 .from_subquery(list.unwrap_or_default(), "list")
                 .add_group_by([organization()])
@@ -303,7 +304,7 @@ impl Catalog {
             .await
     }
 
-    /// Returns the cached count of this query at this state, or brings an earlier count forward by the changes since.
+    /// Returns the cached count of this query at this state, or updates an earlier count by the changes since then.
     /// Otherwise it runs `count`.
     async fn counted<T: Count>(
         &self,
@@ -312,8 +313,7 @@ impl Catalog {
         asked: &impl Serialize,
         count: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        // Without a snapshot nobody knows which state it is that is counted. A check may change the list without
-        // another state.
+        // Without a snapshot, the counted state is unknown. A check may change the list without a new state.
         if self.snapshot.is_none() || list.filter.changes_alone() {
             return count.await;
         }
@@ -326,12 +326,12 @@ impl Catalog {
             }
             count.await
         };
-        // In a future of its own: it is large, and most answers count nothing.
+        // This is a future of its own because it is large, and most answers count nothing.
         Box::pin(counts.get(log.state, &self.sight, asked, bring)).await
     }
 
-    /// A count of a list as it is after the changes since. None where these are too many or not all kept, and where one
-    /// does not tell enough of its connector.
+    /// Returns a list's count after the changes since then. None if there are too many changes, some are deleted, or
+    /// one does not contain enough of its connector.
     async fn bring_forward<T: Count>(
         &self,
         mut count: T,
@@ -365,7 +365,7 @@ impl Catalog {
         Ok(Some(count))
     }
 
-    /// All rows of a list, without an order.
+    /// Returns all rows of a list, without an order.
     fn list(&self, filter: &Filter) -> Select<Entity> {
         let scope = Scope {
             sight: &self.sight,
@@ -375,8 +375,8 @@ impl Catalog {
         visible(&self.sight).filter(filter::condition(filter, &scope))
     }
 
-    /// The conditions of a list's search, which match disjoint sets of rows. Without a search there is one, which
-    /// matches all.
+    /// Returns the conditions of a list's search, which match disjoint sets of rows. Without a search it is one
+    /// condition, which matches all rows.
     fn conditions(&self, listing: &Listing) -> Vec<Condition> {
         let backend = self.database.reader.backend();
         match listing.searched() {
@@ -385,7 +385,7 @@ impl Catalog {
         }
     }
 
-    /// The rows of a statement, each as `read` has it.
+    /// Returns the rows of a statement, as `read` maps them.
     pub(in crate::store) async fn rows<T: Send + 'static>(
         &self,
         select: &SelectStatement,
@@ -395,7 +395,7 @@ impl Catalog {
         self.rows_within(select, pace, &self.budget, read).await
     }
 
-    /// [`Self::rows`], counted in bytes of another answer, or of none.
+    /// Like [`Self::rows`], counted in bytes of another answer, or of none.
     pub(in crate::store) async fn rows_within<T: Send + 'static>(
         &self,
         select: &SelectStatement,
@@ -425,7 +425,7 @@ impl Catalog {
     }
 }
 
-/// The base of every query of connectors: those that the viewer sees.
+/// The base of every query of connectors: the visible rows.
 pub(in crate::store) fn visible(sight: &Sight) -> Select<Entity> {
     let columns = [
         Column::Visibility,
@@ -435,7 +435,8 @@ pub(in crate::store) fn visible(sight: &Sight) -> Select<Entity> {
     Entity::find().filter(in_sight(sight, columns))
 }
 
-/// [`Sight::sees`] of a connector whose visibility, organization and creator are in these columns.
+/// Returns [`Sight::sees`] as a condition, for a connector whose visibility, organization and creator are in these
+/// columns.
 pub(in crate::store) fn in_sight<C: ColumnTrait>(
     sight: &Sight,
     [visibility, organization_id, created_by]: [C; 3],

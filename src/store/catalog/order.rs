@@ -1,7 +1,7 @@
 //! The order of a list in SQL: its keys, its parts, and the rows beyond a position.
 //!
-//! Invariant: rows without a value of a field are last in both directions. By the first field they are a part of their
-//! own, so that an index gives the order of either part.
+//! Invariant: rows without a value are last in both directions. Rows without a value of the first field are a part of
+//! their own, so that an index orders each part.
 
 use std::ops::RangeInclusive;
 
@@ -26,11 +26,10 @@ use crate::{
     },
 };
 
-/// Below every number that rows are ordered by: to begin there is to pass over nulls, also where an index has them
-/// first.
+/// Less than every number that orders rows. A scan that begins here skips nulls, even in an index that has them first.
 const LEAST: i64 = -(1 << 62);
 
-/// Part of a list, by the first field of its order.
+/// A part of a list, by the first field of its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     All,
@@ -42,32 +41,32 @@ enum Part {
 pub(super) struct Stretch {
     found: Condition,
     part: Part,
-    /// Whether rows are looked at in the list's order, as far as [`WALKED`](super::selectivity::WALKED) rows.
+    /// Whether the statement scans rows in the list's order, up to [`WALKED`](super::selectivity::WALKED) rows.
     pub(super) is_walk: bool,
-    /// Whether its rows are few, so that they are found before any filter is looked at.
+    /// Whether the part has few rows, which are found before a filter is applied.
     pub(super) is_of_few: bool,
-    /// The tiers of its rows, of a list by RELEVANCE, where the other keys give their order.
+    /// The tiers of the rows in a list by RELEVANCE; the other keys order the rows within a tier.
     tiers: Option<RangeInclusive<i32>>,
-    /// Whether few values of the first key are those of many rows.
+    /// Whether a few values of the first key are shared by many rows.
     has_many_ties: bool,
     keys: Vec<(Key, SimpleExpr)>,
     ties: (SimpleExpr, Direction),
 }
 
-/// An expression that a statement orders by.
+/// An expression of `ORDER BY`.
 struct Term {
     expr: SimpleExpr,
     direction: Direction,
     of: Of,
 }
 
-/// The value of a position that a term compares with.
+/// The value of a position that a term is compared with.
 enum Of {
     Key(usize),
-    /// Whether the key has a value: 0, or 1 if it has none.
+    /// Whether the key has a value: 0 if it has one, 1 if not.
     IsNone(usize),
     Id,
-    /// The same in all rows of the part.
+    /// A value that is the same in all rows of the part.
     Nothing,
 }
 
@@ -79,7 +78,7 @@ pub(super) enum Beyond {
 }
 
 impl Stretch {
-    /// The part of a list by RELEVANCE that a tier is, and the walk to it.
+    /// Returns the part of a list by RELEVANCE with one tier, and its scan.
     pub(super) fn of_tier(order: &Order, tier: Tier, backend: DbBackend) -> (Option<Self>, Self) {
         let Tier {
             found,
@@ -107,7 +106,7 @@ impl Stretch {
         (walk, stretch(found, is_in_order))
     }
 
-    /// A walk to the rows of a list.
+    /// Returns a scan of the rows of a list.
     pub(super) fn walk(order: &Order, found: Condition, backend: DbBackend) -> Self {
         Self {
             is_walk: true,
@@ -115,8 +114,8 @@ impl Stretch {
         }
     }
 
-    /// The parts of a list, in its order: rows with a value of the first field, then those without. Each is found in
-    /// one way or in another, which are merged.
+    /// Returns the parts of a list in their order: first the rows with a value of the first field, then those without.
+    /// A part has alternative scans, whose results are merged.
     pub(super) fn of_parts(
         order: &Order,
         found: &[Condition],
@@ -164,14 +163,14 @@ impl Stretch {
         }
     }
 
-    /// The columns of a row's position.
+    /// Returns the columns of a row's position.
     pub(super) fn position(&self) -> impl Iterator<Item = SimpleExpr> {
         let keys = self.keys.iter().map(|(_, value)| value.clone());
         [Column::Id.into_simple_expr()].into_iter().chain(keys)
     }
 
-    /// The rows of the part. `is_bounded` says whether they are bounded from below already: SQLite begins at one of two
-    /// bounds.
+    /// Returns the condition of the part's rows. `is_bounded` says whether another condition bounds them from below,
+    /// because SQLite seeks by only one of two bounds.
     pub(super) fn found(&self, is_bounded: bool) -> Condition {
         let found = self.found.clone();
         match (self.part, self.keys.first()) {
@@ -182,13 +181,13 @@ impl Stretch {
         }
     }
 
-    /// Whether the rows beyond a position are bounded from below by its first key.
+    /// Returns whether a position bounds the first key from below.
     pub(super) fn is_bounded(&self, before: bool) -> bool {
         let first = self.keys.first();
         first.is_some_and(|(key, _)| (key.direction == Direction::Asc) != before)
     }
 
-    /// The terms of `ORDER BY`.
+    /// Returns the terms of `ORDER BY`.
     pub(super) fn order(&self) -> impl Iterator<Item = (SimpleExpr, Direction)> {
         let terms = self.terms().into_iter();
         terms.map(|term| (term.expr, term.direction))
@@ -210,7 +209,7 @@ impl Stretch {
                 });
             };
             match (key.field.form(), index, self.part) {
-                // PostgreSQL takes an index for the order only with it.
+                // Without this, PostgreSQL uses no index for the order.
                 (Form::Maybe, 0, Part::WithoutValue) => add(expr, direction, Of::Nothing),
                 (Form::Maybe, 1.., _) => {
                     let is_none = CaseStatement::new().case(expr.clone().is_null(), 1);
@@ -230,10 +229,10 @@ impl Stretch {
         terms
     }
 
-    /// The rows strictly beyond a position: after it, or `before` it.
+    /// Returns the condition of the rows strictly beyond a position: after it, or `before` it.
     ///
-    /// Written as `k >= v AND (k > v OR …)`, from which a database can seek by the first key, or as `(k, …) > (v, …)`,
-    /// from which it can seek by all keys of one direction.
+    /// The condition is `k >= v AND (k > v OR …)`, from which a database can seek by the first key. If all keys have
+    /// one direction, it is `(k, …) > (v, …)`, from which a database can seek by all keys.
     pub(super) fn beyond(&self, position: &Position, before: bool) -> Beyond {
         if let (Some(tiers), Some(SortKey::Tier(tier))) = (&self.tiers, position.keys.first()) {
             match (tiers.end() < tier, tiers.start() > tier, before) {
@@ -299,12 +298,12 @@ impl Of {
     }
 }
 
-/// The value of a row by which it is ordered; null where it has none.
+/// Returns the value by which a row is ordered; null if it has none.
 pub(super) fn value(field: OrderField, backend: DbBackend) -> SimpleExpr {
     use connector_health::Column as Health;
 
     match field {
-        // RELEVANCE is by tiers; without a search nothing is refused but it.
+        // RELEVANCE orders by tiers. Without a search, RELEVANCE alone is refused.
         OrderField::Name | OrderField::Relevance => Column::NameKey.into_simple_expr(),
         OrderField::CreatedAt => Column::CreatedAt.into_simple_expr(),
         OrderField::UpdatedAt => Column::UpdatedAt.into_simple_expr(),
@@ -327,9 +326,9 @@ pub(super) fn value(field: OrderField, backend: DbBackend) -> SimpleExpr {
     }
 }
 
-/// The position of a value in its enum, which is that of a column. PostgreSQL has an index of the same expression,
-/// SQLite a generated column, since it seeks in an index of an expression by that alone. A value that is added to the
-/// enum needs a migration.
+/// Returns the position of a column's value in its enum. PostgreSQL has an index on the same expression. SQLite has a
+/// generated column, because it uses an index on an expression only through one. A new value of the enum needs a
+/// migration.
 fn rank<E: ActiveEnum<Value = String> + Iterable>(
     column: impl ColumnTrait,
     value: &SimpleExpr,
@@ -347,7 +346,7 @@ fn rank<E: ActiveEnum<Value = String> + Iterable>(
     rank.into()
 }
 
-/// The position that a row begins with, and how many columns it has.
+/// Reads the position at the beginning of a row. Returns it with the number of its columns.
 pub(super) fn position(row: Row<'_>, keys: &[Form]) -> Result<(Position, usize)> {
     let mut cells = row.cells(0);
     let id = cells.next()?;

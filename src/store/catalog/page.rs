@@ -1,4 +1,4 @@
-//! Pages of lists: the statements that read one, and which of them are needed.
+//! Pages of lists: the statements that read a page, and which of them are needed.
 
 use std::sync::Arc;
 
@@ -31,18 +31,19 @@ use crate::{
     },
 };
 
-/// A part of a list, which is read as a whole before the next one.
+/// A part of a list. It is read completely before the next one.
 struct Part {
-    /// The statement that is tried first. It has the page's rows of the part, or fewer than the page has room for.
+    /// The statement to try first. Its rows count only if they fill the page.
     walk: Option<Stretch>,
-    /// The statements that find all of the part, whose rows are merged.
+    /// The statements that find all rows of the part. Their results are merged.
     found: Vec<Stretch>,
-    /// The pace of these, as far as their words decide on it.
+    /// The pace of these statements, as far as their words determine it.
     pace: Pace,
 }
 
 impl Catalog {
-    /// A page of a list, of each row what `read` makes of the columns. `read` is given the index of the first of them.
+    /// Returns a page of a list, with what `read` makes of the columns of each row. `read` gets the index of the first
+    /// column.
     pub(super) async fn read_page<T: Send + 'static>(
         &self,
         listing: &Listing,
@@ -89,7 +90,7 @@ impl Catalog {
         Ok((hits, more))
     }
 
-    /// The rows of a page from its end, and one more if there is one.
+    /// Returns the rows of a page from its end of the list, and one more if there is one.
     async fn first_hits<T: Send + 'static>(
         &self,
         listing: &Listing,
@@ -97,7 +98,7 @@ impl Catalog {
         read: &Arc<impl Fn(Row<'_>) -> Result<Hit<T>> + Send + Sync + 'static>,
     ) -> Result<Vec<Hit<T>>> {
         let Page { end, limit, .. } = listing.page;
-        // A stack: the one to begin with is taken from its end.
+        // A stack: the next statement is taken from its end.
         let mut parts = self.parts(listing).await?;
         if end == End::First {
             parts.reverse();
@@ -136,7 +137,7 @@ impl Catalog {
         Ok(hits)
     }
 
-    /// The parts in which a list is read, in its order.
+    /// Returns the parts in which a list is read, in order.
     async fn parts(&self, listing: &Listing) -> Result<Vec<Part>> {
         let backend = self.database.reader.backend();
         let order = &listing.order;
@@ -152,8 +153,8 @@ impl Catalog {
             return Ok(parts.collect());
         };
         let are_few = self.finds_few(search).await?;
-        // On SQLite a list of all that is found is soon there, and its look-up quicker than another of the index.
-        // Conditions of health are no conditions of the rows alone.
+        // On SQLite, a list of all matches is made quickly, and a look-up in it is faster than one in an index.
+        // Conditions on health concern more than the row.
         let with_health = order.keys().iter().any(|key| key.field.is_of_health());
         let is_of_few =
             are_few && backend == DbBackend::Postgres && !search.terms.is_empty() && !with_health;
@@ -229,7 +230,7 @@ impl Catalog {
         ))
     }
 
-    /// The first rows of a stretch on the page: the position, then the columns. None where the page has none of its
+    /// Returns the first rows of a part on the page: the position, then the columns. None if the page has none of its
     /// rows.
     fn stretch(
         &self,
@@ -285,10 +286,11 @@ impl Catalog {
         let mut select = select.limit(most).into_query();
         let mut first = None;
         if stretch.is_walk {
-            // All other conditions are beside it, so that it ends.
+            // All other conditions are beside it, so the scan ends.
             first = Some(walked.cond_where(beyond).limit(WALKED).take());
         } else if stretch.is_of_few {
-            // With the OFFSET PostgreSQL looks for them alone. It may expect more rows of them than of a filter.
+            // OFFSET makes PostgreSQL find these rows separately. It may overestimate their number, compared with that
+            // of a filter.
             first = Some(SelectStatement::new().cond_where(found).offset(0).take());
         }
         if let Some(mut first) = first {
@@ -305,15 +307,15 @@ impl Catalog {
     }
 }
 
-/// Whether a page needs no other statement than its own.
+/// Returns whether a page needs only its own statement.
 fn is_one_statement(listing: &Listing) -> bool {
     let search = listing.search.as_ref();
     search.is_none_or(|search| search.terms.is_empty())
         && listing.order.first.field.form() != Form::Maybe
 }
 
-/// Whether a statement of a list most likely visits many rows, whatever finds them: a tool's name leads to as many as
-/// have the tool, and several orders sort all that tie in the first.
+/// Returns whether any statement of a list probably visits many rows. A tool's name leads to all connectors with that
+/// tool, and several orders sort all rows that tie in the first.
 fn is_long(listing: &Listing) -> bool {
     listing.filter.is_selective() || listing.order.is_compound()
 }

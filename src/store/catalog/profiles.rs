@@ -17,7 +17,7 @@ use crate::{
 use super::Catalog;
 
 impl Catalog {
-    /// The known profiles of users, whom the viewer must be allowed to know.
+    /// Returns the known profiles of users. The caller ensures that the viewer may know these users.
     pub(crate) async fn profiles(&self, users: &[UserKey]) -> Result<HashMap<UserKey, Profile>> {
         let organizations = users.iter().map(|user| user.organization.as_deref());
         let mut organizations: Vec<_> = organizations.map(Option::unwrap_or_default).collect();

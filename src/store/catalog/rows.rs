@@ -1,6 +1,6 @@
-//! A connector's row: the column of each field, how a row is read, and the rows that parsed parts make.
+//! A connector's row: the column of each field, how a row is read, and how parsed parts become rows.
 //!
-//! Invariant: rows are made here alone, of parts that the parsers let through.
+//! Invariant: only this module makes rows, and only from parsed parts.
 
 use entity::{
     CategorySource, ConnectorSource, ConnectorStatus, ConnectorType, ConnectorVisibility,
@@ -45,9 +45,9 @@ pub(in crate::store) const fn column(field: Field) -> Column {
     }
 }
 
-/// A whole connector, of a statement that selects all columns from an index on.
+/// Reads a whole connector from a row. The statement selects all columns, from this index on.
 ///
-/// Statements select the columns in the order of the enum (`Column::iter`), so that a column's number is its index.
+/// Statements select the columns in the order of the enum (`Column::iter`), so the number of a column is its index.
 pub(in crate::store) fn connector(row: Row<'_>, from: usize) -> Result<Model> {
     let row = RowReader { row, from };
     Ok(Model {
@@ -94,7 +94,8 @@ impl RowReader<'_> {
     }
 }
 
-/// A stored field as text: text and JSON as they are, an enum's word, RFC 3339, a number's digits.
+/// Returns a stored field as text: text and JSON unchanged, the published word of an enum, RFC 3339 for a time, the
+/// digits of a number.
 pub fn field_text(model: &Model, field: Field) -> Option<String> {
     match model.get(column(field)) {
         Value::String(text) => text,
@@ -106,7 +107,7 @@ pub fn field_text(model: &Model, field: Field) -> Option<String> {
     }
 }
 
-/// A stored connector's descriptive fields.
+/// Returns a stored connector's descriptive fields.
 pub fn draft(model: &Model) -> Draft {
     Draft {
         name: model.name.clone(),
@@ -120,12 +121,12 @@ pub fn draft(model: &Model) -> Draft {
     }
 }
 
-/// A stored connector's values of the curated fields as its file has them.
+/// Returns the file's values of a stored connector's curated fields.
 pub(crate) fn file_details(model: &Model) -> FileDetails {
     FileDetails::read(model.file_details.as_deref())
 }
 
-/// A stored connector with its descriptive fields as its file says them.
+/// Returns a stored connector with the file's values of its descriptive fields.
 pub(crate) fn uncurated(model: &Model) -> Model {
     let draft = file_details(model).uncovered(draft(model));
     Model {
@@ -137,7 +138,7 @@ pub(crate) fn uncurated(model: &Model) -> Model {
     }
 }
 
-/// The fields that differ, with their values; the revision and the time of the change follow from them.
+/// Returns the fields that differ, with their values. The revision and the time of the change follow from them.
 pub(in crate::store) fn changed_fields(before: &Model, after: &Model) -> Vec<FieldChange> {
     let fields = Field::ALL.into_iter();
     let fields = fields
@@ -152,7 +153,7 @@ pub(in crate::store) fn changed_fields(before: &Model, after: &Model) -> Vec<Fie
     fields.chain(curated).collect()
 }
 
-/// A field with its values of two rows.
+/// Returns a field with its values in two rows.
 pub(in crate::store) fn changed_field(field: Field, before: &Model, after: &Model) -> FieldChange {
     let value = |row| {
         let text = field_text(row, field);
@@ -165,7 +166,7 @@ pub(in crate::store) fn changed_field(field: Field, before: &Model, after: &Mode
     }
 }
 
-/// The row of a new connector. The insert numbers it.
+/// Returns the row of a new connector. The insert sets its number.
 pub(in crate::store) fn created(new: NewConnector, now: Timestamp) -> Model {
     let connector_id = CUSTOM_CONNECTOR_ID.to_owned();
     let row = Model {
@@ -178,7 +179,7 @@ pub(in crate::store) fn created(new: NewConnector, now: Timestamp) -> Model {
     described(row, new.details)
 }
 
-/// The row that a file makes: a new one, or of the one that is there.
+/// Returns the row that an entry of a file makes: a new one, or a changed one.
 pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model {
     let Import {
         entry,
@@ -187,7 +188,7 @@ pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model
         is_partial,
     } = import;
     let source_status = entry.source_status();
-    // People alone choose to have none.
+    // Only people can choose to have none.
     let category_source = entry
         .category_source
         .filter(|source| entry.details.category.is_some() || *source == CategorySource::Person);
@@ -221,7 +222,7 @@ pub fn imported(before: Option<&Model>, import: Import, now: Timestamp) -> Model
     }
 }
 
-/// The row that a file brings, with the curated fields of the row that is there.
+/// Returns the row that a file makes, with the curated fields of the present row.
 fn covered(row: Model, before: &Model) -> Model {
     let (mut file, mut brought) = (file_details(before), draft(&row));
     file.cover(&mut brought, &draft(before));
@@ -238,7 +239,7 @@ fn with_file(row: Model, draft: Draft, file: &FileDetails) -> Model {
     }
 }
 
-/// The row after a change. The update counts the revision.
+/// Returns the row after a change. The update raises the revision.
 pub(in crate::store) fn edited(before: &Model, edit: Edit, now: Timestamp) -> Model {
     match edit {
         Edit::Details(details, visibility) => {
@@ -278,7 +279,7 @@ pub(in crate::store) fn edited(before: &Model, edit: Edit, now: Timestamp) -> Mo
     }
 }
 
-/// A custom connector that was changed by hand is not what a file brought: a repeated import of the file changes it
+/// A custom connector that was changed by hand differs from its file's entry. A repeated import of the file changes it
 /// back.
 fn by_hand(before: &Model, after: Model) -> Model {
     let is_custom = after.r#type == ConnectorType::Custom;

@@ -25,20 +25,20 @@ const CONNECTOR_ID: i32 = 3;
 const DESCRIPTION: i32 = 4;
 const TOOLS: i32 = 5;
 
-/// The tiers of a corrected search are so much further down.
+/// Added to each tier of a corrected search.
 const CORRECTED: i32 = 10;
 
 /// The tier of the rows that a statement finds.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum Rank {
     Is(i32),
-    /// It goes up with the name, from the one to the other.
+    /// The tier depends on the name: it is between these two.
     ByName(RangeInclusive<i32>, SimpleExpr),
     Of(SimpleExpr),
 }
 
 impl Rank {
-    /// The rank in a corrected search.
+    /// Returns the tier in a corrected search.
     fn further_down(self) -> Self {
         let lower = |rank: SimpleExpr| rank.add(written(CORRECTED));
         match self {
@@ -52,22 +52,22 @@ impl Rank {
     }
 }
 
-/// Facts about the matches of a search that are known before any statement finds them.
+/// Facts about the matches of a search that are known before any statement runs.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Found {
-    /// Whether they are few enough to be sorted.
+    /// Whether there are few enough matches to sort.
     pub(in crate::store) are_few: bool,
-    /// Whether those of a tier are ordered by name alone, for which there is an index.
+    /// Whether the rows of a tier are ordered by name alone, for which there is an index.
     pub(in crate::store) by_name: bool,
 }
 
-/// Rows that a statement finds, best first where there are several statements.
+/// Rows that a statement finds. With several statements, the best rows are first.
 pub(in crate::store) struct Tier {
     pub(in crate::store) found: Condition,
     pub(in crate::store) rank: Rank,
-    /// Whether an index has them by name, among few others. Else they are found by their words, and sorted.
+    /// Whether an index has these rows by name, among few others. Otherwise they are found by their words, and sorted.
     pub(in crate::store) is_in_order: bool,
-    /// The same rows for a walk, which looks at each row. None if there is a shorter way, as on SQLite.
+    /// The same rows as a condition for a scan, which tests each row. None if another way is shorter, as on SQLite.
     pub(in crate::store) walked: Option<Condition>,
 }
 
@@ -89,11 +89,12 @@ fn index(search: &Search, backend: DbBackend) -> WordIndex<'_> {
     }
 }
 
-/// The rows that have every word of the search, the last one as a beginning, in name, connectorId, description or their
-/// tools: by conditions that share no row. A search of no words (`"+"`) finds only what is called just that.
+/// Returns disjoint conditions of the rows that have every word of the search in their name, connectorId, description
+/// or tools. The last word may be the beginning of a word. A search without words (`"+"`) finds only connectors with
+/// exactly that name.
 ///
-/// Each is one list of numbers, from which a database begins where it is short. It would not with both in one
-/// condition.
+/// Each condition is one list of numbers, so that a database begins with the shortest list. It would not do so if both
+/// were in one condition.
 pub(in crate::store) fn conditions(search: &Search, backend: DbBackend) -> Vec<Condition> {
     if search.terms.is_empty() {
         return vec![Condition::all().add(Column::NameKey.eq(&search.key))];
@@ -117,12 +118,12 @@ pub(in crate::store) fn of_row(search: &Search, backend: DbBackend) -> Condition
         .add(index.with_tools_of_row())
 }
 
-/// The rows that have every word of the search in name, connectorId and description.
+/// Returns the condition of rows that have every word of the search in name, connectorId and description.
 pub(in crate::store) fn own(search: &Search, backend: DbBackend) -> Vec<Condition> {
     vec![Condition::all().add(index(search, backend).own(Field::Description))]
 }
 
-/// The rows whose server has an address.
+/// Returns the condition of rows whose server has an address.
 fn is_at(address: &str) -> SimpleExpr {
     use connector_health::{Column as Health, Entity};
 
@@ -134,15 +135,15 @@ fn is_at(address: &str) -> SimpleExpr {
     Column::Seq.in_subquery(servers)
 }
 
-/// The rows that are found by their tools alone.
+/// Returns the condition of rows that match only by their tools.
 fn only_tools(index: WordIndex<'_>, with_tools: SimpleExpr) -> Condition {
     Condition::all()
         .add(with_tools)
         .add(index.own(Field::Description).not())
 }
 
-/// The rows whose name is the whole search, or begins with it. With other words in its place, a search has no beginning
-/// that stays the same from page to page.
+/// Returns the condition of rows whose name is the whole search, or begins with it. A corrected search has no beginning
+/// that is the same on each page.
 fn name_begins(search: &Search) -> Condition {
     let key = || Column::NameKey.into_simple_expr();
     if search.is_corrected {
@@ -155,10 +156,11 @@ fn name_begins(search: &Search) -> Condition {
     }
 }
 
-/// The conditions of rows by RELEVANCE: the rows of a server's address, then those of words, as in [`conditions`].
+/// Returns the conditions of rows by RELEVANCE: first the rows with a server's address, then the rows with words, as in
+/// [`conditions`].
 ///
-/// If the rarest word is rare, PostgreSQL ranks all matches in the fields by one statement. Otherwise each tier has its
-/// own statement. Few searches reach the last tiers, which have most of the words.
+/// If the rarest word is rare, one statement ranks all matches in the fields on PostgreSQL. Otherwise each tier has its
+/// own statement. Few searches reach the last tiers, which have most matches.
 pub(in crate::store) fn tiers(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier> {
     let mut tiers = tiers_of_words(search, backend, found);
     if search.is_corrected {
@@ -245,8 +247,8 @@ fn tiers_of_words(search: &Search, backend: DbBackend, found: Found) -> Vec<Tier
     ]
 }
 
-/// A key to sort the rows that were found by. A database would rather scan an index in its order, past all that was not
-/// found.
+/// Returns a key that sorts the rows after they are found. Otherwise a database would scan an index in its order, and
+/// skip all rows that do not match.
 pub(in crate::store) fn sorted(key: SimpleExpr, backend: DbBackend) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Func::coalesce([key.clone(), key]).into(),

@@ -1,7 +1,6 @@
-//! How many rows a search finds, before they are looked for.
+//! Estimates how many rows a search finds, before they are read.
 //!
-//! Invariant: the number only chooses between ways to the same rows. It counts rows out of sight too, and is never
-//! shown.
+//! Invariant: the number only chooses between ways to the same rows. It counts invisible rows too, and is never shown.
 
 use entity::personal_connector::{Column, Entity};
 use sea_orm::{
@@ -21,10 +20,10 @@ use crate::{
 /// on PostgreSQL of a walk past [`WALKED`] rows, on SQLite past 200,000.
 pub(super) const FEW: u64 = 2000;
 
-/// The rows of an order's index that a walk passes at most. A walk that finds no page among them is given up.
+/// The most rows that a scan of an order's index visits. A scan that finds no page in them is given up.
 pub(super) const WALKED: u64 = 2000;
 
-/// Terms that are counted: the longest, which are the rarest most of the time.
+/// The number of terms to count: the longest ones, which are usually the rarest.
 const TERMS: usize = 8;
 
 /// Selects how many rows have each of the terms in their own fields, and how many rows there are at most. Of a
@@ -80,7 +79,7 @@ pub(super) fn finds_any(mut select: SelectStatement, backend: DbBackend) -> Simp
     SimpleExpr::SubQuery(None, Box::new(count.into())).gt(written(0))
 }
 
-/// The rows that have one of the term's words, each of which stands for the words beside it in its alternative.
+/// Returns the condition of rows that have one of the term's words. Each word represents its alternative.
 fn count(term: &SearchTerm) -> SelectStatement {
     let firsts = term.alternatives.iter().filter_map(|words| words.first());
     let any = firsts.fold(Condition::any(), |any, word| any.add(is(word)));

@@ -1,9 +1,9 @@
 //! The index of words: which rows have the terms of a search in some fields.
 //!
-//! Invariant: both databases are asked for the same words. Only how an index is matched differs. `write::search` fills
-//! the index.
+//! Invariant: both databases get the same words, and only the syntax of a match differs. `write::search` fills the
+//! index.
 //!
-//! On PostgreSQL a row has its own words in a column, each behind the letter of the first field that has it
+//! On PostgreSQL, a column has the row's own words. Each word follows the letter of the first field that contains it
 //! ([`letter`]).
 
 use entity::personal_connector::Column;
@@ -14,10 +14,10 @@ use sea_orm::{
 
 use crate::domain::listing::{SearchTerm, SearchWord};
 
-/// The column of PostgreSQL that has a row's own words.
+/// PostgreSQL's column with a row's own words.
 pub(in crate::store) const POSTGRES_COLUMN: &str = "search_words";
 
-/// The fields of a row that have words, in the order of the tiers.
+/// The fields with words, in the order of the tiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) enum Field {
     Name,
@@ -25,7 +25,7 @@ pub(in crate::store) enum Field {
     Description,
 }
 
-/// The letter of a field before the words that it is the first to have.
+/// Returns the letter of a field, which precedes the words that it is the first to contain.
 pub(in crate::store) const fn letter(field: Field) -> char {
     match field {
         Field::Name => 'n',
@@ -42,7 +42,7 @@ pub(super) struct WordIndex<'a> {
 }
 
 impl WordIndex<'_> {
-    /// The rows that have every term in the fields up to one of them.
+    /// Returns the condition of rows that have every term in the fields up to this one.
     pub(super) fn own(self, up_to: Field) -> SimpleExpr {
         match self.backend {
             DbBackend::Postgres => column_has(&self.tsquery(up_to)),
@@ -59,10 +59,11 @@ impl WordIndex<'_> {
         }
     }
 
-    /// The rows that have every term in the fields up to one of them, but not in those up to an earlier one.
+    /// Returns the condition of rows that have every term in the fields up to one of them, but not in those up to an
+    /// earlier one.
     ///
-    /// PostgreSQL is asked by one expression, which its index answers without a look at the rows that the earlier
-    /// fields have.
+    /// On PostgreSQL it is one expression, which the index answers without a visit to the rows that match in the
+    /// earlier fields.
     pub(super) fn own_except(self, up_to: Field, except: Field) -> Condition {
         let all = Condition::all();
         match self.backend {
@@ -74,7 +75,7 @@ impl WordIndex<'_> {
         }
     }
 
-    /// The rows with tools that have every term in their own fields or in those of their tools.
+    /// Returns the condition of rows with tools that have every term in their own fields or in those of their tools.
     pub(super) fn with_tools(self) -> SimpleExpr {
         match self.backend {
             DbBackend::Postgres => {
@@ -154,7 +155,7 @@ fn is_in(column: SimpleExpr, query: SimpleExpr) -> SimpleExpr {
     column.binary(BinOper::In, query)
 }
 
-/// The columns of FTS5 up to a field's.
+/// Returns FTS5's columns up to that of a field.
 const fn columns(up_to: Field) -> &'static str {
     match up_to {
         Field::Name => "name",
@@ -163,13 +164,13 @@ const fn columns(up_to: Field) -> &'static str {
     }
 }
 
-/// A word of a `tsquery` behind a letter.
+/// Returns a word of a `tsquery`, after a letter.
 fn lexeme(letter: &str, SearchWord { text, is_prefix }: &SearchWord) -> String {
     format!("'{letter}{text}'{}", if *is_prefix { ":*" } else { "" })
 }
 
-/// Every term, each as one of its alternatives, of which every word. No word has a quotation mark, so that `write` may
-/// quote it.
+/// Joins all terms. A term is any of its alternatives, and an alternative all of its words. No word contains a
+/// quotation mark, so `write` may quote it.
 fn expression(
     terms: &[SearchTerm],
     [and, or]: [&str; 2],

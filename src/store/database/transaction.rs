@@ -214,7 +214,7 @@ fn acquired(error: sqlx::Error, writes: &WriteStatus) -> DbErr {
     }
 }
 
-/// A transaction under way. Dropping it without a commit rolls it back.
+/// A transaction in progress. Dropping it without a commit rolls it back.
 #[derive(Debug)]
 pub(in crate::store) struct Transaction {
     session: Mutex<Session>,

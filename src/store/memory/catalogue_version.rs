@@ -38,7 +38,7 @@ pub(in crate::store) struct Knowledge {
     pub(in crate::store) asked_at: Option<Instant>,
 }
 
-/// A request for the position that is under way.
+/// A request for the position, in progress.
 pub(in crate::store) struct Question {
     at: Instant,
     commits: u64,

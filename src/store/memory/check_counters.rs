@@ -32,7 +32,7 @@ impl CheckCounters {
         }
     }
 
-    /// Sets the number of checks under way.
+    /// Sets the number of checks in progress.
     pub(crate) fn work(&self, under_way: usize) {
         self.under_way.store(under_way, Relaxed);
     }

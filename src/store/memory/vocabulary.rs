@@ -1,4 +1,4 @@
-//! The words of connectors in memory, to correct those of searches by.
+//! The words of connectors in memory, to correct the words of searches.
 //!
 //! Invariant: at the state that was read last, every word of a connector is there, unless the words take too many
 //! bytes. Words that are gone may be there still: the catalogue is asked for each before it is told.
@@ -26,10 +26,11 @@ use crate::{
 const PUBLIC_BYTES: usize = 48 << 20;
 const OTHER_BYTES: usize = 16 << 20;
 
-/// Words that are read anew, besides as many as there were, before all are: those that are gone take memory too.
+/// All words are read again when the words added since then exceed the last full read by this number, because words
+/// without a connector use memory too.
 const ADDED: usize = 10_000;
 
-/// A snapshot that is older than the words is not older by more than this. It is of another history, such as a restored
+/// The most by which a snapshot may be older than the words. An older one has another history, such as a restored
 /// backup.
 const SNAPSHOT_AGE: Duration = Duration::from_secs(10);
 
@@ -48,7 +49,7 @@ struct Known {
     /// Words that were read when all were, and since.
     read: usize,
     added: usize,
-    /// The state of the words, and when it was read.
+    /// The state of the words, and the time at which it was read.
     state: Option<(LogPosition, Instant)>,
 }
 
@@ -70,8 +71,8 @@ pub(in crate::store) trait Words {
 }
 
 impl Vocabulary {
-    /// The words within this many edits of each of these, in the state that a snapshot shows: first those of fewer
-    /// edits.
+    /// Returns the words within this many edits of each given word, at the state of a snapshot: those with fewer edits
+    /// first.
     pub(in crate::store) async fn near(
         &self,
         words: Vec<String>,
@@ -97,7 +98,7 @@ impl Vocabulary {
         .await
     }
 
-    /// The words of the state that a snapshot shows, and others.
+    /// Returns the words at the state of a snapshot, and maybe others.
     async fn at(&self, log: Log, catalog: &impl Words) -> Result<OwnedRwLockReadGuard<Known>> {
         let known = Arc::clone(&self.0).read_owned().await;
         if known.is_at(log.state) {
@@ -123,7 +124,7 @@ impl Vocabulary {
 }
 
 impl Known {
-    /// Whether it has the words of a state.
+    /// Returns whether it has the words of a state.
     fn is_at(&self, asked: LogPosition) -> bool {
         self.state.is_some_and(|(state, read)| {
             state == asked || state.number > asked.number && read.elapsed() < SNAPSHOT_AGE

@@ -1,6 +1,6 @@
 //! Makes the events of changes.
 //!
-//! Invariant: an event carries both sides of its change, in its columns and in its record, as they are when it is made.
+//! Invariant: an event has both sides of its change, in its columns and in its record, as they are when it is made.
 
 use entity::{EventKind, connector_event};
 use sea_orm::{ActiveValue::NotSet, Set};
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Tx {
-    /// Records a change of a connector under the next state number, and gives that. None stands for no connector:
-    /// before its creation, and after its deletion.
+    /// Records a change of a connector under the next state number, and returns the number. `None` means no connector:
+    /// before its creation, or after its deletion.
     pub(super) fn emit(
         &mut self,
         before: Option<At<'_>>,
@@ -60,7 +60,7 @@ impl Tx {
             category_after: Set(after.and_then(|row| row.category)),
             status_before: Set(before.map(|row| row.status)),
             status_after: Set(after.map(|row| row.status)),
-            // Set by the commit.
+            // The commit sets it.
             mark: NotSet,
             changed_values: Set(fields.values),
             record: Set(Some(record)),
@@ -69,11 +69,11 @@ impl Tx {
     }
 }
 
-/// The records of both sides, as they are stored.
+/// Returns the stored records of both sides.
 fn stored(before: Option<At<'_>>, after: Option<At<'_>>) -> Result<String> {
     let words_after = after.map(At::words);
     let record_before = before.map(|before| {
-        // Most changes leave the words as they were.
+        // Most changes do not change the words.
         let words = match (after, &words_after) {
             (Some(after), Some(words)) if !search::changed(before.row, after.row) => words.clone(),
             _ => before.words(),

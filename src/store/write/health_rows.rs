@@ -1,4 +1,4 @@
-//! The rows of a connector's health and tools, as writes leave them.
+//! Writes the rows of a connector's health and tools.
 
 use entity::{
     Outcome, Timestamp, connector_check, connector_health, connector_tool,
@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// Tools that a statement inserts at most: their schemas may be long.
+/// The most tools that a statement inserts, because their schemas may be long.
 const TOOLS_A_STATEMENT: usize = 100;
 
-/// Has new connectors' servers checked, as far as there are any.
+/// Makes the first checks of new connectors due, if they have a server to check.
 pub(in crate::store) async fn insert(
     tx: &Transaction,
     rows: &[Model],
@@ -43,8 +43,7 @@ pub(in crate::store) async fn insert(
         .map(drop)
 }
 
-/// Writes a connector's row, with its words where they changed, and returns what was found of its server, by one
-/// statement.
+/// Writes a connector's row, and its words if they changed. Returns its health from the same statement.
 pub(super) async fn update(
     tx: &Transaction,
     row: &Model,
@@ -73,14 +72,14 @@ pub(super) async fn update(
     })
 }
 
-/// Reads what was found of a connector's server.
+/// Reads a connector's health.
 pub(super) async fn found(tx: &Transaction, seq: i64) -> Result<Found, DbErr> {
     let health = connector_health::Entity::find_by_id(seq).one(tx).await?;
     Ok(health.as_ref().map(Found::of).unwrap_or_default())
 }
 
-/// Forgets what was found of the server that a connector had, and has the new one checked. Gives the fields that are
-/// others by that.
+/// Clears the health and tools of the connector's previous server, and makes a check of the new one due. Returns the
+/// fields that changed.
 pub(super) async fn forget(
     tx: &Transaction,
     row: &Model,
@@ -100,7 +99,7 @@ pub(super) async fn forget(
     Ok(health.into_iter().chain(tools).collect())
 }
 
-/// Another outcome of the last check.
+/// The change of the last check's outcome.
 pub(super) fn changed_health(before: Option<Outcome>, after: Option<Outcome>) -> FieldChange {
     let value = |outcome: Outcome| Value::new(ChangedField::Health, word(outcome));
     FieldChange {
@@ -110,19 +109,19 @@ pub(super) fn changed_health(before: Option<Outcome>, after: Option<Outcome>) ->
     }
 }
 
-/// Other tools, which are too much to keep.
+/// The change of the tools, which are too large for an event.
 pub(super) const TOOLS_CHANGED: FieldChange = FieldChange {
     field: ChangedField::Tools,
     before: None,
     after: None,
 };
 
-/// Whether a change of the row makes it another server's.
+/// Returns whether the change gives the connector another server.
 pub(in crate::store) fn changed(before: &Model, after: &Model) -> bool {
     (&before.server_url, before.server_type) != (&after.server_url, after.server_type)
 }
 
-/// The tools that are kept of a connector.
+/// Returns the stored tools of a connector.
 pub(in crate::store) async fn tools(
     tx: &Transaction,
     seq: i64,
@@ -134,7 +133,7 @@ pub(in crate::store) async fn tools(
         .await
 }
 
-/// The health of a connector that was not checked. A check is due at once if there is anything to check.
+/// Returns the health of a connector that was not checked. Its check is due at once if there is a server to check.
 pub(super) fn unchecked(row: &Model, now: Timestamp) -> connector_health::Model {
     connector_health::Model {
         seq: row.seq,
@@ -176,7 +175,7 @@ pub(super) async fn upsert(tx: &Transaction, row: connector_health::Model) -> Re
         .map(drop)
 }
 
-/// Replaces the stored tools of a connector, and returns how many there were.
+/// Replaces the stored tools of a connector, and returns their previous number.
 pub(super) async fn replace_tools(
     tx: &Transaction,
     row: &Model,
@@ -189,7 +188,7 @@ pub(super) async fn replace_tools(
         .rows_affected;
     let mut kept = Vec::with_capacity(tools.len());
     for tools in tools.chunks(TOOLS_A_STATEMENT) {
-        // Between the statements, so that none is long in coming.
+        // The rows of a chunk are built right before its statement, so the time between two statements is short.
         let tools = tools.iter().map(|tool| model(row.seq, tool));
         let models: Vec<_> = tools.collect();
         let inserted = models

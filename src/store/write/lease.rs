@@ -1,9 +1,9 @@
-//! The lease of who checks connectors: one row.
+//! The lease of the process that checks connectors: one row.
 //!
-//! Invariant: each taking has an epoch and a random mark of its own, since another history, such as a restored backup,
-//! has the epoch too. What is written under a lease waits for a takeover or is waited for by it. A lease is over when
-//! the database's clock says so, or when a candidate has seen it unchanged for its whole time by its own monotonic
-//! clock; so no wall clock can keep a dead holder's lease alive.
+//! Invariant: each taking of the lease has an epoch and a random mark, because another history, such as a restored
+//! backup, may have the same epoch. A write under a lease and a takeover exclude each other. A lease ends when the
+//! database's clock says so, or when a candidate has seen it unchanged for its whole time by the candidate's monotonic
+//! clock. So a wrong wall clock cannot keep the lease of a dead process.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// A lease that was taken: its holder's for as long as nobody else has one.
+/// A lease that was taken. The process holds it until another process takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     holder: String,
@@ -32,20 +32,21 @@ pub struct Lease {
     mark: i64,
 }
 
-/// A process that asks for the lease again and again.
+/// A process that requests the lease repeatedly.
 #[derive(Debug)]
 pub struct Candidate {
     holder: String,
     ttl: Duration,
     clock: Clock,
-    /// How often it has asked.
+    /// The number of its requests.
     asked: i64,
-    /// Another's lease, and since when it has been as it is.
+    /// The lease of another process, and the time since which it is unchanged.
     seen: Option<(Model, Instant)>,
 }
 
 impl Candidate {
-    /// Asks for the lease for `ttl` each time. It is to ask three times in that time.
+    /// Creates a candidate that requests the lease for `ttl` each time. It should request it three times within that
+    /// time.
     pub fn new(ttl: Duration, clock: Clock) -> Self {
         Self {
             holder: clock.new_holder_id(),
@@ -56,7 +57,7 @@ impl Candidate {
         }
     }
 
-    /// The lease that nobody has renewed for its whole time.
+    /// Returns the lease that was not renewed for its whole time.
     fn abandoned(&self) -> Option<&Model> {
         let (row, since) = self.seen.as_ref()?;
         let seen_for = self.clock.monotonic().saturating_duration_since(*since);
@@ -71,19 +72,19 @@ impl Candidate {
 }
 
 impl Database {
-    /// The database's time, in microseconds.
+    /// Returns the database's time, in microseconds.
     fn time(&self) -> &'static str {
         match self.reader.backend() {
-            // Not the transaction's beginning, which may be long before it got the row.
+            // Not the time at which the transaction began, because it may have waited long for the row.
             DbBackend::Postgres => {
                 "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
             }
-            // SQLite knows no time outside the years 0 to 9999: there a lease is over by the candidates' clocks alone.
+            // SQLite has no time outside the years 0 to 9999. Then only the candidates' clocks end a lease.
             _ => "COALESCE(CAST(unixepoch('subsec') * 1000000 AS INTEGER), 0)",
         }
     }
 
-    /// Whether a process checks connectors, as far as its lease says.
+    /// Returns whether a process checks connectors, according to its lease.
     pub(crate) async fn is_monitored(&self) -> Result<bool> {
         let select = Entity::find()
             .select_only()
@@ -97,12 +98,12 @@ impl Database {
         Ok(!epochs.await?.is_empty())
     }
 
-    /// Takes the lease, or renews it; none while it is another's.
+    /// Takes or renews the lease. Returns none while another process holds it.
     pub async fn take_lease(&self, candidate: &mut Candidate) -> Result<Option<Lease>> {
         let now = self.time();
         candidate.asked += 1;
         let ttl = i64::try_from(candidate.ttl.as_micros()).unwrap_or(i64::MAX / 4);
-        // A renewal changes the row also where the clock stands still.
+        // A renewal changes the row even if the clock stands still.
         let ttl = ttl + candidate.asked % 1000;
         let holder = candidate.holder.as_str();
         let renewed = |column, taken: SimpleExpr| {
@@ -154,7 +155,7 @@ impl Database {
         }))
     }
 
-    /// Lets the next one have a lease at once, unless they have it already.
+    /// Releases the lease, so that the next process can take it at once. Has no effect if another process holds it.
     pub async fn give_up_lease(&self, lease: &Lease) -> Result<()> {
         let give_up = async {
             let tx = self.begin_control().await?;
@@ -172,7 +173,7 @@ impl Database {
 }
 
 impl Tx {
-    /// Whether a lease is still its holder's. Who would take it over waits for the end of this transaction.
+    /// Returns whether the process still holds the lease. A takeover waits for the end of this transaction.
     pub async fn holds(&self, lease: &Lease) -> Result<bool> {
         let row = Entity::find_by_id(1)
             .filter(is_of(lease))

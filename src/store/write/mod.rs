@@ -1,8 +1,8 @@
-//! Changing the catalogue.
+//! Changes the catalogue.
 //!
-//! Invariant: one writer at a time. A transaction takes the lock of the one `catalog_state` row first, gives each
-//! change the next state number, and leaves rows, words, events and number behind together or not at all; so the
-//! numbers' order is the commits' order, without gaps, on both databases.
+//! Invariant: there is one writer at a time. A transaction first locks the one row of `catalog_state`, and gives each
+//! change the next state number. It commits rows, words, events and number together or not at all. So the order of the
+//! numbers is the order of the commits, without gaps, on both databases.
 
 mod emit;
 mod health_rows;
@@ -56,17 +56,17 @@ use crate::{
     },
 };
 
-/// Events that tell of a conflict at most: the writer that reads them holds up others.
+/// The most events that a conflict reports. The writer that reads them delays others.
 const CONFLICT_EVENTS: u64 = 100;
 
-/// The author of a change, as its events have it; none for a file.
+/// The author of a change, as its events store it; none for a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
     /// The user's id.
     pub user: Option<String>,
-    /// The user's organization: its members are told who made the change.
+    /// The user's organization. Its members see the author.
     pub organization: Option<String>,
-    /// The user's name and picture, which are kept with the first change that is made under them.
+    /// The user's name and picture. The first change with them stores them.
     pub profile: Profile,
 }
 
@@ -86,26 +86,26 @@ impl Actor {
     }
 }
 
-/// Which `updated_at` a changed row has.
+/// The `updated_at` of a changed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UpdatedAt {
-    /// The transaction's moment.
+    /// The time of the transaction.
     Now,
-    /// The one given, which counts as a change of its own.
+    /// The given time. It counts as a change of its own.
     Given,
 }
 
-/// How often a change runs at most.
+/// The most attempts of a change.
 const TRIES: usize = 4;
 
-/// Whether a change that failed runs again.
+/// Decides whether a failed change runs again.
 #[derive(Debug, Default)]
 pub struct Again {
     failures: usize,
 }
 
 impl Again {
-    /// Whether another transaction made it fail, and not too often yet.
+    /// Returns whether another transaction caused the failure, and attempts are left.
     pub(crate) fn after(&mut self, error: &Error) -> bool {
         self.failures += 1;
         let runs = self.failures < TRIES && is_of_conflict(error);
@@ -119,7 +119,7 @@ impl Again {
     }
 }
 
-/// Runs a change in a transaction of its own, and again where another transaction made it fail.
+/// Runs a change in a transaction of its own. Runs it again if another transaction made it fail.
 pub async fn retry<T, F>(change: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -133,25 +133,25 @@ where
     }
 }
 
-/// A transaction that changes the catalogue. Dropped without a commit it leaves nothing behind.
+/// A transaction that changes the catalogue. Without a commit it has no effect.
 #[derive(Debug)]
 pub struct Tx {
     tx: Transaction,
     actor: Actor,
     now: Timestamp,
-    /// When it became the writer: what others have committed was stamped before, if their clocks agree.
+    /// The time at which it became the writer. Earlier commits have earlier times, if the clocks agree.
     locked: Timestamp,
     state: i64,
     events: Vec<connector_event::ActiveModel>,
     vocabulary: Vocabulary,
-    /// Nothing is written: what would be is only reported.
+    /// Whether nothing is written, and the result is only reported.
     rehearsal: bool,
-    /// Notified of the number when it is committed.
+    /// Notified of the number after the commit.
     known: Arc<VersionTracker>,
 }
 
 impl Tx {
-    /// Waits for the writer before, if there is one.
+    /// Waits for the earlier writer, if there is one.
     pub async fn begin(database: &Database, actor: Actor, now: Timestamp) -> Result<Self> {
         let asked = Instant::now();
         let begin = async {
@@ -178,8 +178,8 @@ impl Tx {
         })
     }
 
-    /// A transaction that reports what would come of its changes and makes none of them; nobody waits for it. To be
-    /// rolled back.
+    /// Begins a transaction that reports the result of its changes and makes none of them. Others do not wait for it.
+    /// The caller rolls it back.
     pub(crate) async fn rehearse(database: &Database, now: Timestamp) -> Result<Self> {
         Ok(Self {
             tx: database.begin_rehearsal().await.map_err(failed)?,
@@ -206,18 +206,18 @@ impl Tx {
         self.locked
     }
 
-    /// The connectors of these ids that are in sight.
+    /// Returns the visible connectors with these ids.
     pub async fn get(&self, sight: &Sight, ids: &[String]) -> Result<Vec<Model>> {
         by_id(sight, ids).all(&self.tx).await.map_err(failed)
     }
 
-    /// The last events that raised a connector above a revision, in order: [`CONFLICT_EVENTS`] at most.
+    /// Returns the last events that raised a connector above a revision, in order: at most [`CONFLICT_EVENTS`].
     pub(crate) async fn events_above(&self, id: &str, revision: i64) -> Result<Vec<Event>> {
         let rows = raising(id, revision, CONFLICT_EVENTS).all(&self.tx).await;
         rows.map_err(failed)?.into_iter().rev().map(event).collect()
     }
 
-    /// Inserts a connector; a user error when a constraint refuses it.
+    /// Inserts a connector. Returns a user error if a constraint refuses it.
     pub(crate) async fn insert(&mut self, new: NewConnector) -> Result<Result<Model, UserError>> {
         let row = rows::created(new, self.now);
         match self
@@ -231,7 +231,7 @@ impl Tx {
         }
     }
 
-    /// Inserts connectors of a file, all or none, and gives them back with their numbers; a user error when a
+    /// Inserts connectors of a file, all or none, and returns them with their numbers. Returns a user error if a
     /// constraint refuses one.
     pub async fn insert_imports(
         &mut self,
@@ -243,7 +243,7 @@ impl Tx {
         self.insert_rows(rows.collect()).await
     }
 
-    /// Gives the rows back with their numbers.
+    /// Returns the rows with their numbers.
     async fn insert_rows(&mut self, mut rows: Vec<Model>) -> Result<Result<Vec<Model>, UserError>> {
         for row in &mut rows {
             let created = At {
@@ -275,8 +275,8 @@ impl Tx {
         Ok(Ok(rows))
     }
 
-    /// Changes a connector, one revision on. Without a difference nothing is written. A user error when a constraint
-    /// refuses it.
+    /// Changes a connector, and raises its revision by one. Writes nothing without a difference. Returns a user error
+    /// if a constraint refuses it.
     pub async fn update(&mut self, before: &Model, edit: Edit) -> Result<Result<Model, UserError>> {
         let is_given = match &edit {
             Edit::Import(import) => import.entry.updated_at.is_some(),
@@ -343,7 +343,7 @@ impl Tx {
         Ok(Ok(after))
     }
 
-    /// Indexes a row's words anew.
+    /// Indexes a row's words again.
     async fn index(&self, row: &Model, fields: Fields) -> Result<(), DbErr> {
         search::delete(&self.tx, row.seq).await?;
         search::insert(&self.tx, slice::from_ref(row), &[fields]).await?;
@@ -351,7 +351,7 @@ impl Tx {
         search::index_tools(&self.tx, row, &tools).await
     }
 
-    /// Writes what a row's file last brought, which is no change of the connector.
+    /// Stores the last entry of a row's file, which is no change of the connector.
     async fn update_source(&self, before: &Model, after: Model) -> Result<Model> {
         let source = |row: &Model| {
             (
@@ -375,7 +375,7 @@ impl Tx {
         row.update(&self.tx).await.map_err(failed)
     }
 
-    /// Deletes a row; connectors that it replaces lose their replacement, as changes of their own.
+    /// Deletes a row. Connectors that it replaces lose their replacement, each by a change of its own.
     pub async fn delete(&mut self, row: &Model) -> Result<()> {
         let referrers = visible(&Sight::Everything)
             .filter(Column::ReplacedById.eq(&row.id))
@@ -384,7 +384,7 @@ impl Tx {
             .await
             .map_err(failed)?;
         for before in referrers {
-            // The status that a file gave no longer applies, and counts as new when the file gives it again.
+            // The file's status no longer applies. If the file has it again, it counts as new.
             let source_status = before.source_status.clone();
             let after = Model {
                 replaced_by_id: None,
@@ -408,7 +408,7 @@ impl Tx {
         Ok(())
     }
 
-    /// How many connectors an owner has.
+    /// Returns the number of an owner's connectors.
     pub(crate) async fn count_owned(&self, owner: &Owner) -> Result<u64> {
         visible(&Sight::Everything)
             .filter(owned_by(owner))
@@ -417,7 +417,7 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// The connectors whose file was the catalogue's.
+    /// Returns the connectors that came from the catalogue file.
     pub(crate) async fn of_catalog(&self) -> Result<Vec<Model>> {
         visible(&Sight::Everything)
             .filter(Column::Source.eq(entity::ConnectorSource::Catalog))
@@ -426,7 +426,7 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Returns the connector that a creator's key made.
+    /// Returns the connector that was created with a creator's key.
     pub(crate) async fn find_key(
         &self,
         (organization, user, key): (&str, &str, &str),
@@ -438,8 +438,7 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Forgets keys that were made more than `lifetime` before `now`. What is stamped later than `now` counts as made
-    /// now.
+    /// Deletes keys that are older than `lifetime` at `now`. A time later than `now` counts as now.
     pub(crate) async fn forget_keys(&self, now: Timestamp, lifetime: Duration) -> Result<()> {
         use idempotency_key::{Column::CreatedAt, Entity};
 
@@ -457,7 +456,7 @@ impl Tx {
         forget.await.map(drop).map_err(failed)
     }
 
-    /// Keeps a key.
+    /// Stores a key.
     pub(crate) async fn keep_key(&self, key: idempotency_key::Model) -> Result<()> {
         let keep = async {
             idempotency_key::Entity::insert(key.into_active_model().reset_all())
@@ -467,7 +466,7 @@ impl Tx {
         keep.await.map(drop).map_err(failed)
     }
 
-    /// Makes it all last; gives the position of the last change, if there is one.
+    /// Commits. Returns the position of the last change, if there is one.
     pub async fn commit(mut self) -> Result<Option<LogPosition>> {
         let changes = !self.events.is_empty();
         let mut last = None;
@@ -506,13 +505,13 @@ impl Tx {
         Ok(last)
     }
 
-    /// Leaves nothing behind, and waits until that is so.
+    /// Rolls back, and waits for the end.
     pub async fn rollback(self) {
         self.tx.rollback().await;
     }
 }
 
-/// Whether a file's word on a status names this replacement.
+/// Returns whether a file's status names this replacement.
 fn names(source_status: &str, replacement: &str) -> bool {
     serde_json::from_str::<Availability>(source_status)
         .is_ok_and(|said| said.replaced_by.as_deref() == Some(replacement))

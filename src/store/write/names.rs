@@ -1,4 +1,4 @@
-//! Names, which only one connector may have.
+//! Names, each of which only one connector may have.
 
 use entity::personal_connector::{ActiveModel, Column, Model};
 use sea_orm::{ActiveModelTrait, ColumnTrait, QueryFilter, Set};
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Tx {
-    /// The custom connectors whose folded names are among these, and what each lays claim to.
+    /// Returns the custom connectors with these folded names, and the claim of each.
     pub(crate) async fn claims(&self, name_keys: &[String]) -> Result<Vec<(NameClaim, String)>> {
         let rivals = visible(&Sight::Everything)
             .filter(Column::Type.eq(entity::ConnectorType::Custom))
@@ -28,7 +28,7 @@ impl Tx {
         Ok(rivals.into_iter().map(claim).collect())
     }
 
-    /// The official or `aitronos_built` connectors of these connectorIds.
+    /// Returns the official or `aitronos_built` connectors with these connectorIds.
     pub async fn by_connector_id(&self, connector_ids: &[String]) -> Result<Vec<Model>> {
         visible(&Sight::Everything)
             .filter(Column::ConnectorId.is_in(connector_ids))
@@ -38,10 +38,10 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Has rows give up their names and connectorIds, so that others can take them within the transaction. Each is to
-    /// be updated with what it has then.
+    /// Replaces the names and connectorIds of rows by temporary ones, so that others can take them in this transaction.
+    /// The caller then updates each row with its new name.
     ///
-    /// No name or connectorId has a control character, as what the rows have meanwhile does.
+    /// The temporary ones contain a control character, which no name or connectorId has.
     pub(crate) async fn give_up_names(&self, rows: &[&Model]) -> Result<()> {
         if self.rehearsal {
             return Ok(());

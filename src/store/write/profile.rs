@@ -1,7 +1,7 @@
-//! Keeping the names and pictures of users.
+//! Stores the names and pictures of users.
 //!
-//! Invariant: a profile is written by a change of its user, in the same transaction, so that whoever sees the new state
-//! sees the new name. It goes with the last event and the last connector that name the user.
+//! Invariant: the change of a user writes their profile in the same transaction, so a reader of the new state sees the
+//! new name. A profile is deleted with the last event and the last connector that name the user.
 
 use entity::{
     UserKey,
@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set, Statement, sea_query::On
 
 use crate::{domain::viewer::Profile, store::database::transaction::Transaction};
 
-/// Keeps what a token says of a user, who made the change of this number. A claim that it lacks leaves what is known.
+/// Stores the profile in the token of the user who made the change with this number. A missing claim changes nothing.
 pub(super) async fn keep(
     tx: &Transaction,
     user: &UserKey,
@@ -43,7 +43,7 @@ pub(super) async fn keep(
         .map(drop)
 }
 
-/// Forgets the users whom only events up to this number name, of which those above `after` are here still.
+/// Deletes the profiles of users that only events up to `through` name. The events after `after` are still stored.
 pub(super) async fn forget(tx: &Transaction, after: i64, through: i64) -> Result<(), DbErr> {
     const FORGET: &str = "DELETE FROM user_profile WHERE last_change <= $2
         AND (organization_id, user_id) IN (

@@ -1,9 +1,8 @@
 //! Records the results of checks of connectors' servers.
 //!
-//! Invariant: a check is kept for the server that was checked, as the connector has it, and never over a later one. It
-//! changes neither the connector's revision nor when it was updated; a change of the outcome or of the tools is one of
-//! the catalogue. A server cannot have its tools written, and an event made of it, more often than [`ToolChanges`]
-//! says.
+//! Invariant: a result belongs to the server that was checked, as the connector has it, and never replaces a later one.
+//! It changes neither the connector's revision nor the time of its last update. A change of the outcome or of the tools
+//! is a change of the catalogue. [`ToolChanges`] limits how often a server's tools are written with an event.
 
 use std::collections::HashMap;
 
@@ -40,7 +39,7 @@ use crate::{
     },
 };
 
-/// Begins a digest for which the order of members does not count.
+/// The beginning of a digest that ignores the order of members.
 const CANONICAL: &str = "canonical:";
 
 /// The result of a check of a target.
@@ -55,14 +54,14 @@ pub struct Check {
 /// The times of a connector's checks.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckTimes {
-    /// When the last check began; none until there was one.
+    /// The start of the last check; none before the first.
     pub(crate) checked_at: Option<Timestamp>,
-    /// When the next one is due; none where there is nothing to check.
+    /// The time of the next check; none if there is nothing to check.
     pub(crate) next_check_at: Option<Timestamp>,
 }
 
 impl Tx {
-    /// The times of these connectors' checks, by their numbers.
+    /// Returns the times of these connectors' checks, by the connectors' numbers.
     pub(crate) async fn check_times(&self, seqs: &[i64]) -> Result<HashMap<i64, CheckTimes>> {
         let rows = connector_health::Entity::find()
             .filter(connector_health::Column::Seq.is_in(seqs.iter().copied()))
@@ -80,7 +79,7 @@ impl Tx {
         Ok(rows.collect())
     }
 
-    /// Has connectors checked at once that are checked at all.
+    /// Makes checks of these connectors due at once, if they have a server to check.
     pub(crate) async fn make_due(&self, seqs: &[i64]) -> Result<()> {
         use connector_health::{
             Column::{NextCheckAt, Seq},
@@ -98,11 +97,11 @@ impl Tx {
             .map_err(failed)
     }
 
-    /// Keeps what was found, unless the connector is gone, has another server, or was checked since. Gives how many
-    /// were kept.
+    /// Stores the result, unless the connector was deleted, has another server, or was checked since. Returns how many
+    /// results were stored.
     ///
-    /// A time that is still to come is no check's: what is kept is stamped now at the latest, and replaces a check
-    /// that is stamped later.
+    /// A time in the future belongs to no check. A stored result has at most the present time, and replaces a check
+    /// with a later time.
     pub async fn record(&mut self, checks: &[Check], schedule: Schedule) -> Result<usize> {
         let ids = checks
             .iter()
@@ -143,7 +142,7 @@ impl Tx {
         Ok(kept)
     }
 
-    /// Keeps what was found of a connector's server.
+    /// Stores the result of a check of a connector's server.
     async fn keep(
         &mut self,
         row: &Model,
@@ -158,7 +157,7 @@ impl Tx {
             fields.push(changed_health(before.outcome, after.outcome));
         }
         let mut tools_differ = found.tools_listed && !are_same(before, &after, &found.tools)?;
-        // No tools where none were known is no change.
+        // No tools after unknown tools is no change.
         if tools_differ && !(before.tools_digest.is_none() && found.tools.is_empty()) {
             match ToolChanges::new(before.tools_settle_at).count(self.locked()) {
                 Ok(settle_at) => {
@@ -183,7 +182,7 @@ impl Tx {
         };
         let write = async {
             if before.checked_at >= Some(checked_at) {
-                // A clock that is before the connector's creation says nothing of the other checks.
+                // A clock that is earlier than the connector's creation says nothing about other checks.
                 let until = if checked_at >= row.created_at {
                     Timestamp(i64::MAX)
                 } else {
@@ -211,7 +210,7 @@ impl Tx {
     }
 }
 
-/// A connector's health after a check. What could not be listed this time is as it was.
+/// Returns a connector's health after a check. Lists that could not be read this time stay unchanged.
 fn health(
     row: &Model,
     before: &connector_health::Model,
@@ -232,7 +231,7 @@ fn health(
         (before.tools_digest.clone(), before.tools_checked_at)
     };
     let fresh_for = found.fresh_for.filter(|_| failures == 0);
-    // A clock may have been set back.
+    // The clock may have been set back.
     let since = before.outcome_since.map(|since| since.min(checked_at));
     let since = since.filter(|_| before.outcome == Some(found.outcome));
     Ok(connector_health::Model {
@@ -261,7 +260,7 @@ fn health(
     })
 }
 
-/// Leaves the tools as they were, says so, and has the server checked as soon as they may change.
+/// Keeps the stored tools, adds a note, and schedules the next check for the time at which they may change.
 fn postpone_tools(
     after: &mut connector_health::Model,
     before: &connector_health::Model,
@@ -275,7 +274,7 @@ fn postpone_tools(
     }
 }
 
-/// Whether tools that were listed are those that are kept.
+/// Returns whether the listed tools are the stored ones.
 fn are_same(
     before: &connector_health::Model,
     after: &connector_health::Model,
@@ -293,7 +292,7 @@ fn are_same(
     }
 }
 
-/// Stands for tools, in whatever order they and the members of their JSON were listed.
+/// Returns a digest of tools that is independent of their order and of the order of members in their JSON.
 fn digest(tools: &[Tool]) -> Result<String> {
     let canonical = |tool: &Tool| Tool {
         input_schema: tool.input_schema.as_deref().map(sorted),
@@ -305,14 +304,14 @@ fn digest(tools: &[Tool]) -> Result<String> {
     Ok(format!("{CANONICAL}{digest}"))
 }
 
-/// The digest of earlier versions: the order of members counts.
+/// Returns the digest of earlier versions, which depends on the order of members.
 fn plain_digest(mut tools: Vec<Tool>) -> Result<String> {
     tools.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let tools = serde_json::to_vec(&tools).map_err(Error::internal)?;
     Ok(format!("{:x}", Sha256::digest(tools)))
 }
 
-/// JSON whose members are in the order of their names.
+/// Returns JSON with its members in the order of their names.
 fn sorted(json: &str) -> String {
     match serde_json::from_str::<Value>(json) {
         Ok(mut value) => {
@@ -323,7 +322,7 @@ fn sorted(json: &str) -> String {
     }
 }
 
-/// Deletes a connector's checks with these times, both included: they are from a future that did not come.
+/// Deletes a connector's checks between these times, inclusive. Their times come from a clock that was ahead.
 async fn forget_between(
     tx: &Transaction,
     seq: i64,
@@ -340,7 +339,7 @@ async fn forget_between(
         .map(drop)
 }
 
-/// The part of a connector's kept checks that found a server that works, in millionths, rounded down.
+/// Returns the share of a connector's stored checks that found a working server, in millionths, rounded down.
 async fn kept_uptime(tx: &Transaction, seq: i64) -> Result<Option<i64>, DbErr> {
     use connector_check::{Column, Entity};
 
@@ -355,7 +354,7 @@ async fn kept_uptime(tx: &Transaction, seq: i64) -> Result<Option<i64>, DbErr> {
     Ok(counts.and_then(|(working, all)| Some(working? * 1_000_000 / all)))
 }
 
-/// Adds to a connector's history, and forgets what is too old for it.
+/// Adds a check to a connector's history, and deletes those that are too old.
 async fn remember(
     tx: &Transaction,
     check: connector_check::Model,

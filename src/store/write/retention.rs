@@ -1,8 +1,8 @@
-//! Forgetting old events.
+//! Deletes old events.
 //!
-//! Invariant: what is forgotten is the oldest, and the same transaction says through which number; so whoever follows
-//! the log knows whether they missed something. A wall clock that is wrong for less than [`LASTS`] has nothing
-//! forgotten early, and an event stamped in the future keeps nothing behind it.
+//! Invariant: the oldest events are deleted, and the same transaction stores the number of the last one, so followers
+//! know whether they missed any. A wall clock that is wrong for less than [`LASTS`] deletes nothing early. An event
+//! with a time in the future does not keep later events.
 
 use std::time::Duration;
 
@@ -29,25 +29,25 @@ use crate::{
 
 use super::profile;
 
-/// Events that are forgotten at a time: writers wait for it.
+/// Events to delete at once, because writers wait for it.
 const BATCH: i64 = 1000;
 
-/// How often old events are looked for: as often as they are kept for a short while.
+/// The bounds of the interval between deletions, which otherwise equals the time that events are kept.
 const OFTEN: Duration = Duration::from_secs(1);
 const SELDOM: Duration = Duration::from_mins(1);
 
-/// How long a step of the wall clock must last before events count as old by it; for events kept for less, as long as
-/// that.
+/// How long a step of the wall clock must last before it decides the age of events; shorter if events are kept for less
+/// time.
 const LASTS: Duration = Duration::from_hours(1);
 
-/// Forgets old events again and again. Dropped, it ends what it is about.
+/// Deletes old events repeatedly until it is dropped, and then finishes the present batch.
 #[derive(Debug)]
 pub struct Retention {
     _running: watch::Sender<()>,
 }
 
 impl Retention {
-    /// Keeps each event for a while. Several processes may do so with one database.
+    /// Keeps each event for this time. Several processes may do so with one database.
     pub fn start(database: Database, keep: Duration, clock: Clock) -> Self {
         let (running, runs) = watch::channel(());
         keep_running(move || run(database.clone(), keep, clock.clone(), runs.clone()));
@@ -66,7 +66,7 @@ async fn run(database: Database, keep: Duration, clock: Clock, mut runs: watch::
         }
         let Some(by) = settled.now() else { continue };
         let now = clock.now();
-        // Events are stamped by the wall clock: what is old is so by both.
+        // The wall clock stamps events. An event is old only if both times say so.
         let until = now.min(by).saturating_sub(keep);
         while runs.has_changed().is_ok() {
             match database.forget_events(until, now).await {
@@ -86,13 +86,13 @@ async fn run(database: Database, keep: Duration, clock: Clock, mut runs: watch::
 }
 
 impl Database {
-    /// Forgets the oldest events, up to the last that happened before `until` and has none in front of it that happened
-    /// since; a batch of them at most. Gives how many were forgotten.
+    /// Deletes the oldest events, up to the last one that happened before `until` without a later one in front of it;
+    /// at most one batch. Returns how many it deleted.
     ///
-    /// An event stamped later than `now` is as old as the next one that is not.
+    /// An event with a time after `now` is as old as the next one without such a time.
     pub async fn forget_events(&self, until: Timestamp, now: Timestamp) -> Result<i64> {
-        // Mostly there is nothing to be done, for which no writer should wait. Events never change, so what is found
-        // stays true, but perhaps of another history than that which is written.
+        // Usually nothing is to be deleted, and no writer should wait for that. Events never change, so the result
+        // stays true, unless the database has another history by the time of the write.
         let numbers = Entity::find()
             .select_only()
             .columns([Column::Number, Column::Mark])

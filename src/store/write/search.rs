@@ -1,6 +1,6 @@
 //! The search index: the words of connectors and of their tools.
 //!
-//! Invariant: both databases hold the same words. An index of theirs differs in how it is written alone.
+//! Invariant: both databases contain the same words, in different forms.
 
 use entity::{
     connector_tool,
@@ -19,11 +19,11 @@ use crate::{
 
 use super::vocabulary::Fields;
 
-/// Bytes of tools' words that are indexed of a connector, and the words of one text beyond. PostgreSQL takes a
-/// `tsvector` of 1 MB.
+/// The most bytes of tools' words to index for a connector, and of the words of one text after that. PostgreSQL accepts
+/// a `tsvector` of 1 MB.
 const TOOL_WORDS_BYTES: usize = 128 * 1024;
 
-/// Indexes new rows by the words of their fields. On PostgreSQL they have their words with them ([`column`]).
+/// Indexes new rows by the words of their fields. On PostgreSQL, a column of the row has the words ([`column`]).
 pub(super) async fn insert(
     connection: &impl ConnectionTrait,
     rows: &[Model],
@@ -48,7 +48,7 @@ pub(super) async fn insert(
         .map(drop)
 }
 
-/// The statement that inserts rows, with their words where they have a column for them.
+/// Returns the statement that inserts rows, with their words if there is a column for them.
 pub(super) fn with_words(
     rows: &[Model],
     fields: &[Fields],
@@ -69,13 +69,13 @@ pub(super) fn with_words(
     Ok(insert)
 }
 
-/// The column that has a row's own words, and its value. None on SQLite, which has them in a table.
+/// Returns the column with a row's own words, and its value. None on SQLite, which has a table for them.
 pub(super) fn column(fields: &Fields, backend: DbBackend) -> Option<(&'static str, SimpleExpr)> {
     let tsvector = || Expr::cust_with_values("CAST($1 AS tsvector)", [tsvector(fields)]);
     (backend == DbBackend::Postgres).then(|| (POSTGRES_COLUMN, tsvector()))
 }
 
-/// A tool's words, with a space before and behind each.
+/// Returns the words of a tool, with a space before and after each.
 pub(super) fn line(tool: &Tool) -> String {
     let texts = [
         Some(&tool.name),
@@ -88,7 +88,7 @@ pub(super) fn line(tool: &Tool) -> String {
     spaced.fold(" ".to_owned(), |line, word| line + &word + " ")
 }
 
-/// Indexes a row by its own words and its tools', and forgets those of the tools that it had.
+/// Indexes a row by its own words and its tools', and removes the words of its previous tools.
 pub(super) async fn index_tools(
     connection: &impl ConnectionTrait,
     row: &Model,
@@ -116,7 +116,7 @@ pub(super) async fn index_tools(
         .map(drop)
 }
 
-/// Forgets a row, but not the words that it has with it.
+/// Removes a row from the index, except the words in its own column.
 pub(super) async fn delete(connection: &impl ConnectionTrait, seq: i64) -> Result<(), DbErr> {
     if connection.get_database_backend() != DbBackend::Postgres {
         delete_from("connector_search", connection, seq).await?;
@@ -140,13 +140,13 @@ async fn delete_from(
         .map(drop)
 }
 
-/// Whether a change of the row changes its words.
+/// Returns whether a change of the row changes its words.
 pub(super) fn changed(before: &Model, after: &Model) -> bool {
     (&before.name, &before.connector_id, &before.description)
         != (&after.name, &after.connector_id, &after.description)
 }
 
-/// The words of the fields that are searched: the name, the connectorId and the description.
+/// Returns the words of the searched fields: the name, the connectorId and the description.
 pub(super) fn fields(row: &Model) -> Fields {
     [
         text::words(&row.name),
@@ -156,7 +156,7 @@ pub(super) fn fields(row: &Model) -> Fields {
     .map(|words| words.into_iter().collect())
 }
 
-/// A row's own words and its tools', as many as are indexed, each as `write` has it.
+/// Returns a row's own words and its tools', up to the limit, in the form of `write`.
 fn tool_words(
     row: &Model,
     tools: &[connector_tool::Model],
@@ -179,7 +179,7 @@ fn tool_words(
     words.join(" ")
 }
 
-/// The words as a `tsvector`'s text, each behind the letter of the first field that has it.
+/// Returns the words as the text of a `tsvector`, each after the letter of the first field that contains it.
 fn tsvector(fields: &Fields) -> String {
     let letters = [Field::Name, Field::ConnectorId, Field::Description].map(letter);
     let mut first = IndexMap::new();

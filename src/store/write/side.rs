@@ -11,7 +11,7 @@ use crate::{
     store::write::search,
 };
 
-/// The part of a connector's health that its events carry.
+/// The part of a connector's health that its events contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// None before the first check.

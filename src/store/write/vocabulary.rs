@@ -20,7 +20,7 @@ use crate::store::database::transaction::{ROWS_A_STATEMENT, Transaction};
 /// The words of a connector's searched fields.
 pub(super) type Fields = [Vec<String>; 3];
 
-/// The changes of a transaction to the number of connectors with each word.
+/// The changes in a transaction to the number of connectors with each word.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary(BTreeMap<String, Difference>);
 
@@ -31,12 +31,12 @@ struct Difference {
 }
 
 impl Vocabulary {
-    /// Counts a connector that is there now.
+    /// Counts a connector that was added.
     pub(super) fn add(&mut self, row: &Model, fields: &Fields) {
         self.count(row, fields, 1);
     }
 
-    /// Counts a connector that is no longer there.
+    /// Counts a connector that was removed.
     pub(super) fn remove(&mut self, row: &Model, fields: &Fields) {
         self.count(row, fields, -1);
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is executed before the acknowledgement, or after the token ended. A protocol violation ends the
 //! connection with the code for it. A client that stalls or stays silent is disconnected after a while. At a stop,
-//! operations under way finish before a socket is closed.
+//! operations in progress finish before a socket is closed.
 
 mod client;
 mod close;
